@@ -1,0 +1,40 @@
+"""The command line: one Typer application to which each module of commands adds its own, and the place where problems become one line."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from logferry_local.errors import LocalCloudError
+
+from logferry_cli import up
+from logferry_cli.problems import Problem
+
+app = typer.Typer(
+    name="logferry",
+    help="Carries every line that a Docker container writes to the people who need to read it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Every module of commands has `register(app)`, which adds its commands; the order here is the order in `--help`.
+for commands in (up,):
+    commands.register(app)
+
+
+def main() -> None:
+    """The entry point: runs the command; a problem becomes one readable line on stderr and a non-zero exit status."""
+    try:
+        app()
+    except Problem as problem:
+        fail(problem.sentence, problem.advice, problem.status)
+    except LocalCloudError as error:
+        fail(error.sentence, error.advice, 1)
+
+
+def fail(sentence: str, advice: str, status: int) -> None:
+    """Prints the line and ends the process."""
+    print(f"logferry: {sentence} {advice}".rstrip(), file=sys.stderr)
+    sys.exit(status)

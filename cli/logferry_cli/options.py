@@ -1,0 +1,20 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from logferry_local.state import default_folder
+
+StateOption = Annotated[
+    Path,
+    typer.Option(
+        "--state",
+        envvar="LOGFERRY_STATE",
+        default_factory=default_folder,
+        show_default=".logferry, here or in a folder above",
+        help="Folder that holds the local cloud's state.",
+    ),
+]

@@ -1,0 +1,13 @@
+"""What a command says when it cannot do what was asked: one sentence, and what to do about it."""
+
+from __future__ import annotations
+
+
+class Problem(Exception):
+    """Ends the command with exit status `status` after printing `sentence` and `advice` on one line of stderr; never a stack trace."""
+
+    def __init__(self, sentence: str, advice: str = "", *, status: int = 1) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.advice = advice
+        self.status = status

@@ -1,0 +1,1 @@
+"""Logferry's cloud on one machine: an AWS emulator, the deployed template, the viewer's server, and what they need to be stopped again."""
