@@ -1,0 +1,1 @@
+"""Decisions only: nothing below this package knows a clock, a network, a disk or an environment."""
