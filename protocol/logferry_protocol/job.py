@@ -1,0 +1,130 @@
+"""What a job is called and what is known of it."""
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from .limits import (
+    MAX_IMAGE_CHARS,
+    MAX_LABEL_KEY_CHARS,
+    MAX_LABEL_VALUE_CHARS,
+    MAX_LABELS,
+    MAX_LABELS_BYTES,
+    MAX_MESSAGE_CHARS,
+    MAX_NAME_CHARS,
+    MAX_SEQUENCE,
+)
+
+PRINCIPAL_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+CONTAINER_PATTERN: Final = r"^[0-9a-f]{64}$"
+JOB_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$"
+OWNER_PATTERN: Final = r"^[A-Za-z0-9._@:-]{1,128}$"
+
+PrincipalName = Annotated[str, StringConstraints(pattern=PRINCIPAL_PATTERN)]
+ContainerId = Annotated[str, StringConstraints(pattern=CONTAINER_PATTERN)]
+JobId = Annotated[str, StringConstraints(pattern=JOB_PATTERN)]
+Owner = Annotated[str, StringConstraints(pattern=OWNER_PATTERN)]
+Sequence = Annotated[int, Field(ge=0, le=MAX_SEQUENCE)]
+Milliseconds = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+
+State = Literal["created", "running", "paused", "restarting", "exited", "removed", "lost"]
+"""A job's state. `lost` is never sent by an agent: the cloud shows it for running jobs of an instance not heard of for long."""
+
+SourceName = Literal["file", "api", "none"]
+"""Where the agent reads a job from; `none` for a logging driver that cannot be read."""
+
+_JOB: Final = re.compile(JOB_PATTERN)
+
+
+def job_id(principal: str, container: str) -> str:
+    """The job's id outside the agents' wire: `<principal>.<container id>`."""
+    return f"{principal}.{container}"
+
+
+def split_job_id(job: str) -> tuple[str, str]:
+    """The principal and the container id of a job id.
+
+    Raises:
+        ValueError: it is not a job id.
+    """
+    if not _JOB.match(job):
+        raise ValueError(f"not a job id: {job[:160]!r}")
+    principal, _, container = job.partition(".")
+    return principal, container
+
+
+def _capped(labels: dict[str, str]) -> dict[str, str]:
+    if len(labels) > MAX_LABELS:
+        raise ValueError(f"more than {MAX_LABELS} labels")
+    if sum(len(key.encode()) + len(value.encode()) for key, value in labels.items()) > MAX_LABELS_BYTES:
+        raise ValueError(f"labels of more than {MAX_LABELS_BYTES} bytes")
+    for key, value in labels.items():
+        if len(key) > MAX_LABEL_KEY_CHARS or len(value) > MAX_LABEL_VALUE_CHARS:
+            raise ValueError(f"a label over {MAX_LABEL_KEY_CHARS} or a value over {MAX_LABEL_VALUE_CHARS} characters")
+    return labels
+
+
+Labels = Annotated[dict[str, str], AfterValidator(_capped)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Container(_Frozen):
+    """What the engine says of the container; sent when its job is opened."""
+
+    name: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] = ""
+    image: Annotated[str, StringConstraints(max_length=MAX_IMAGE_CHARS)] = ""
+    host: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] = ""
+    labels: Labels = Field(default_factory=dict)
+    driver: Annotated[str, StringConstraints(max_length=64)] = ""
+    """The engine's logging driver for it."""
+    tty: bool = False
+    project: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
+    """Compose project, Swarm stack or ECS cluster."""
+    service: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
+    """Compose or Swarm service, or ECS task definition family."""
+    task: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
+    """Swarm or ECS task."""
+    owner: Owner | None = None
+    """The owner asked for by the container's label `logferry.owner`; counts only where the agent's key allows it."""
+
+
+class LifeCycle(_Frozen):
+    """Where the container is in its life. Times in milliseconds since 1970."""
+
+    state: State = "created"
+    created: Milliseconds | None = None
+    started: Milliseconds | None = None
+    """Of the newest run."""
+    ended: Milliseconds | None = None
+    exit_code: int | None = None
+    oom: bool = False
+    """The kernel ended it for want of memory."""
+    restarts: Annotated[int, Field(ge=0)] = 0
+    source: SourceName | None = None
+    problem: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)] | None = None
+    """A sentence for a person: why lines of it cannot be read, or may be missing."""
+
+
+class JobRecord(_Frozen):
+    """All that a viewer is told of a job. Times in milliseconds since 1970."""
+
+    job: JobId
+    owner: Owner
+    principal: PrincipalName
+    instance: Annotated[str, StringConstraints(max_length=128)]
+    container: Container
+    life: LifeCycle
+    tip: Sequence = 0
+    """The last stored sequence that the record knows of; the log itself may already be further."""
+    bytes: Annotated[int, Field(ge=0)] = 0
+    """Raw bytes of the entries up to the tip."""
+    gaps: Annotated[int, Field(ge=0)] = 0
+    """Gap entries up to the tip."""
+    last: Milliseconds | None = None
+    """Time of the last entry."""
+    seen: Milliseconds
+    """When the cloud last heard of the job from its agent."""

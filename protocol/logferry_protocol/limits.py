@@ -1,0 +1,70 @@
+"""Every limit of the wire, with where it comes from.
+
+PROTOCOL.md repeats these as a table; a contract test compares the two.
+"""
+
+from typing import Final
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+MAX_FRAME_BYTES: Final = 32_768
+"""Bytes of one WebSocket message, encoded. API Gateway's frame quota (it closes with 1009 above), and what it
+meters as one message. https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+
+MAX_ID_CHARS: Final = 64
+"""Characters of a request's `id`, which its answer repeats."""
+
+# --- entries --------------------------------------------------------------------------------------------------------
+
+MAX_ENTRY_BYTES: Final = 16_384
+"""UTF-8 bytes of one entry's text: the size at which Docker's copier cuts a line (`defaultBufSize`)."""
+
+MIN_CONTINUED_BYTES: Final = 4_096
+"""An entry shorter than this is never continued by another, so that a reader may show it as a whole line at once."""
+
+# --- batches --------------------------------------------------------------------------------------------------------
+
+MAX_BODY_BYTES: Final = 22_528
+"""Compressed bytes of a body: base64 makes 30,040 characters of them, which leaves 2,728 for the envelope
+(measured by a contract test with every field at its longest)."""
+
+MAX_DECODED_BYTES: Final = 1_048_576
+"""Bytes of a body's JSON document after decompression. Bounds what a hostile body can make ingest do."""
+
+MAX_BATCH_ENTRIES: Final = 8_192
+"""Entries of a batch."""
+
+MAX_CURSOR_BYTES: Final = 1_024
+"""Characters of a cursor: printable ASCII without quote and backslash, opaque to everyone but the agent that wrote it."""
+
+MAX_ENVELOPE_BATCHES: Final = 64
+"""Batches of one envelope; each of a different job."""
+
+MIN_TIME_US: Final = 0
+MAX_TIME_US: Final = 253_402_300_799_999_999
+"""Times are whole microseconds since 1970-01-01T00:00:00Z, up to the year 9999 (exact in JavaScript's numbers up to 2255)."""
+
+MAX_SEQUENCE: Final = 2**53 - 1
+"""Sequences stay exact in JavaScript's numbers."""
+
+# --- jobs -----------------------------------------------------------------------------------------------------------
+
+MAX_OPEN_JOBS: Final = 16
+"""Jobs of one `open`: sixteen cursors of the longest kind fit the answer's frame."""
+
+MAX_STATUS_JOBS: Final = 64
+"""Jobs of one `status`."""
+
+MAX_LABELS: Final = 64
+MAX_LABEL_KEY_CHARS: Final = 128
+MAX_LABEL_VALUE_CHARS: Final = 256
+MAX_LABELS_BYTES: Final = 4_096
+"""Labels that go over are left out by the agent, Logferry's, Compose's, Swarm's and ECS's own last."""
+
+MAX_NAME_CHARS: Final = 255
+MAX_IMAGE_CHARS: Final = 512
+MAX_MESSAGE_CHARS: Final = 512
+"""Characters of an error's or a state's sentence for a person."""
+
+MAX_SUBSCRIPTIONS: Final = 200
+"""Jobs one viewer's connection may be subscribed to: their tips fit one `pong`."""

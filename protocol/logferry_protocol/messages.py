@@ -1,0 +1,433 @@
+"""The messages of the two WebSocket APIs: frozen models, one `encode`, one `decode`. PROTOCOL.md says what each means.
+
+Agents name a job by its container id alone: the server puts the authenticated principal in front, so another's job
+cannot even be named. Viewers use whole job ids.
+"""
+
+import base64
+import binascii
+import json
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from .errors import ErrorCode, FrameTooLargeError, MalformedMessageError, RejectReason
+from .job import Container, ContainerId, JobId, JobRecord, LifeCycle, Owner, Sequence
+from .limits import (
+    MAX_BATCH_ENTRIES,
+    MAX_BODY_BYTES,
+    MAX_CURSOR_BYTES,
+    MAX_DECODED_BYTES,
+    MAX_ENVELOPE_BATCHES,
+    MAX_FRAME_BYTES,
+    MAX_ID_CHARS,
+    MAX_IMAGE_CHARS,
+    MAX_LABEL_KEY_CHARS,
+    MAX_LABEL_VALUE_CHARS,
+    MAX_MESSAGE_CHARS,
+    MAX_NAME_CHARS,
+    MAX_OPEN_JOBS,
+    MAX_SEQUENCE,
+    MAX_STATUS_JOBS,
+    MAX_SUBSCRIPTIONS,
+    MAX_TIME_US,
+    MIN_TIME_US,
+)
+
+VERSION: Final = "1"
+"""The wire's version; a connection names it in its query (`?v=1`)."""
+
+
+def _from_base64(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if len(value) > MAX_BODY_BYTES * 4 // 3 + 4:
+        raise ValueError(f"a body of more than {MAX_BODY_BYTES} bytes")
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from None
+
+
+Body = Annotated[
+    bytes,
+    BeforeValidator(_from_base64),
+    PlainSerializer(lambda body: base64.b64encode(body).decode(), return_type=str, when_used="json"),
+    Field(min_length=1, max_length=MAX_BODY_BYTES),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+RequestId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[\x21-\x7e]+$")]
+Cursor = Annotated[str, StringConstraints(max_length=MAX_CURSOR_BYTES, pattern=r"^[\x20\x21\x23-\x5b\x5d-\x7e]*$")]
+"""Printable ASCII without quote and backslash, so that it takes its own length in a frame."""
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sentence = Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
+Microseconds = Annotated[int, Field(ge=MIN_TIME_US, le=MAX_TIME_US)]
+FirstSequence = Annotated[int, Field(ge=1, le=MAX_SEQUENCE)]
+InstanceId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9:_-]+$")]
+
+
+class _Wire(BaseModel):
+    """Unknown fields are ignored, so that a newer peer can say more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+# --- what both APIs share -------------------------------------------------------------------------------------------
+
+
+class BatchFacts(_Wire):
+    """What is known of a batch without unpacking it."""
+
+    first: FirstSequence
+    """Sequence of its first entry."""
+    count: Annotated[int, Field(ge=1, le=MAX_BATCH_ENTRIES)]
+    start: Microseconds
+    """The earliest time of its entries."""
+    end: Microseconds
+    """The latest time of its entries."""
+    raw: Annotated[int, Field(ge=0, le=MAX_DECODED_BYTES)]
+    """UTF-8 bytes of its texts."""
+    digest: Digest
+    """SHA-256 of the compressed body."""
+    body: Body
+
+    @property
+    def last(self) -> int:
+        """Sequence of its last entry."""
+        return self.first + self.count - 1
+
+    @model_validator(mode="after")
+    def _times_in_order(self) -> "BatchFacts":
+        if self.end < self.start:
+            raise ValueError("end is before start")
+        return self
+
+
+class Error(_Wire):
+    """The request could not be served. Without an `id`, the one at fault could not be told."""
+
+    type: Literal["error"] = "error"
+    id: RequestId | None = None
+    code: ErrorCode
+    message: Sentence
+    retry: bool = False
+
+
+class Ping(_Wire):
+    """Keeps the connection from its idle limit, and asks a viewer's tips."""
+
+    type: Literal["ping"] = "ping"
+    id: RequestId
+
+
+# --- agents' API: agent → cloud -------------------------------------------------------------------------------------
+
+
+class OpenJob(_Wire):
+    """A job that the agent means to write."""
+
+    job: ContainerId
+    container: Container
+    life: LifeCycle
+
+
+class Open(_Wire):
+    """Says which jobs come, and asks where the cloud stands in each."""
+
+    type: Literal["open"] = "open"
+    id: RequestId
+    instance: InstanceId
+    """The Docker Engine's id."""
+    jobs: Annotated[list[OpenJob], Field(min_length=1, max_length=MAX_OPEN_JOBS)]
+
+
+class Batch(BatchFacts):
+    """A batch as an agent sends it."""
+
+    job: ContainerId
+    cursor: Cursor
+
+
+class Ingest(_Wire):
+    """An envelope: batches of different jobs, at most one each."""
+
+    type: Literal["ingest"] = "ingest"
+    id: RequestId
+    batches: Annotated[list[Batch], Field(min_length=1, max_length=MAX_ENVELOPE_BATCHES)]
+
+    @model_validator(mode="after")
+    def _one_a_job(self) -> "Ingest":
+        if len({batch.job for batch in self.batches}) != len(self.batches):
+            raise ValueError("two batches of one job in an envelope")
+        return self
+
+
+class StatusJob(_Wire):
+    """How far a job is."""
+
+    job: ContainerId
+    life: LifeCycle
+    tip: Sequence
+    """The last acknowledged sequence."""
+    bytes: Annotated[int, Field(ge=0)] = 0
+    gaps: Annotated[int, Field(ge=0)] = 0
+    last: Microseconds | None = None
+    """Time of the last acknowledged entry."""
+
+
+class Status(_Wire):
+    """Changed jobs: on a change of state, else at most every five minutes of activity."""
+
+    type: Literal["status"] = "status"
+    id: RequestId
+    instance: InstanceId
+    jobs: Annotated[list[StatusJob], Field(min_length=1, max_length=MAX_STATUS_JOBS)]
+
+
+# --- agents' API: cloud → agent -------------------------------------------------------------------------------------
+
+
+class Watched(_Wire):
+    """Somebody looks: ship at once. Durations in milliseconds, so that no clocks need to agree."""
+
+    ttl: Annotated[int, Field(ge=0)]
+    """How long to believe it."""
+    interval: Annotated[int, Field(ge=0)]
+    """The least time between two batches; grows with the number of viewers."""
+
+
+class OpenedJob(_Wire):
+    """Where the cloud stands in a job; or, with an `error`, why it cannot be written."""
+
+    job: ContainerId
+    tip: Sequence = 0
+    digest: Digest | None = None
+    """Of the batch that ends at the tip, while it is kept."""
+    first: FirstSequence | None = None
+    """First sequence of that batch."""
+    cursor: Cursor | None = None
+    """Of that batch."""
+    watched: Watched | None = None
+    error: ErrorCode | None = None
+    message: Sentence = ""
+    retry: bool = False
+
+
+class Opened(_Wire):
+    """Answers `open`."""
+
+    type: Literal["opened"] = "opened"
+    id: RequestId
+    jobs: list[OpenedJob]
+
+
+class Result(_Wire):
+    """What became of one batch."""
+
+    job: ContainerId
+    first: FirstSequence
+    outcome: Literal["stored", "duplicate", "conflict", "rejected"]
+    tip: Sequence | None = None
+    """The job's tip, where it is known."""
+    reason: RejectReason | None = None
+    message: Sentence = ""
+    retry: bool = False
+
+
+class Ingested(_Wire):
+    """Answers `ingest`: a result per batch, in any order."""
+
+    type: Literal["ingested"] = "ingested"
+    id: RequestId
+    results: list[Result]
+    slow_down: Annotated[int, Field(ge=0)] | None = None
+    """Milliseconds to wait before the next envelope."""
+
+
+class Noted(_Wire):
+    """Answers `status`."""
+
+    type: Literal["noted"] = "noted"
+    id: RequestId
+
+
+class Pong(_Wire):
+    """Answers an agent's `ping`."""
+
+    type: Literal["pong"] = "pong"
+    id: RequestId
+
+
+class Watch(Watched):
+    """Somebody began to look at a job, or still does."""
+
+    type: Literal["watch"] = "watch"
+    job: ContainerId
+
+
+# --- viewers' API: viewer → cloud -----------------------------------------------------------------------------------
+
+
+class Selector(_Wire):
+    """Which jobs a live list holds: all that are set must match; none set is every job that the viewer may see."""
+
+    owner: Owner | None = None
+    host: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
+    name: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
+    image: Annotated[str, StringConstraints(max_length=MAX_IMAGE_CHARS)] | None = None
+    label: Annotated[str, StringConstraints(max_length=MAX_LABEL_KEY_CHARS + 1 + MAX_LABEL_VALUE_CHARS)] | None = None
+    """`key` or `key=value`."""
+
+
+class Subscribe(_Wire):
+    """Asks for a job's new batches, or for the changes of a list of jobs: exactly one of `job` and `jobs`."""
+
+    type: Literal["subscribe"] = "subscribe"
+    id: RequestId
+    job: JobId | None = None
+    after: Sequence = 0
+    """The last sequence that the viewer has."""
+    jobs: Selector | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Subscribe":
+        if (self.job is None) == (self.jobs is None):
+            raise ValueError("exactly one of job and jobs")
+        return self
+
+
+class Unsubscribe(_Wire):
+    """Ends a subscription: of a job, or (without one) of the list."""
+
+    type: Literal["unsubscribe"] = "unsubscribe"
+    id: RequestId
+    job: JobId | None = None
+
+
+# --- viewers' API: cloud → viewer -----------------------------------------------------------------------------------
+
+
+class Subscribed(_Wire):
+    """Answers `subscribe`: every batch after `tip` will be broadcast; up to it, fetch history."""
+
+    type: Literal["subscribed"] = "subscribed"
+    id: RequestId
+    job: JobId | None = None
+    tip: Sequence | None = None
+    record: JobRecord | None = None
+
+
+class Unsubscribed(_Wire):
+    """Answers `unsubscribe`."""
+
+    type: Literal["unsubscribed"] = "unsubscribed"
+    id: RequestId
+
+
+class BatchMessage(_Wire):
+    """New batches of a job, in any order, perhaps again: the sequence decides."""
+
+    type: Literal["batch"] = "batch"
+    job: JobId
+    batches: Annotated[list[BatchFacts], Field(min_length=1)]
+
+
+class JobMessage(_Wire):
+    """A job of a subscribed list appeared or changed; `deleted` says that it is gone."""
+
+    type: Literal["job"] = "job"
+    record: JobRecord
+    deleted: bool = False
+
+
+class ViewerPong(_Wire):
+    """Answers a viewer's `ping`: the tips of what is subscribed, so that a lost last broadcast shows."""
+
+    type: Literal["pong"] = "pong"
+    id: RequestId
+    tips: Annotated[dict[str, int], Field(max_length=MAX_SUBSCRIPTIONS)] = Field(default_factory=dict)
+
+
+class Expired(_Wire):
+    """A subscription, or (without a job) the connection, ended: its credential or grant did."""
+
+    type: Literal["expired"] = "expired"
+    job: JobId | None = None
+    message: Sentence = ""
+
+
+# --- families, encode and decode ------------------------------------------------------------------------------------
+
+FromAgent = Annotated[Open | Ingest | Status | Ping, Field(discriminator="type")]
+ToAgent = Annotated[Opened | Ingested | Noted | Pong | Watch | Error, Field(discriminator="type")]
+FromViewer = Annotated[Subscribe | Unsubscribe | Ping, Field(discriminator="type")]
+ToViewer = Annotated[
+    Subscribed | Unsubscribed | BatchMessage | JobMessage | ViewerPong | Expired | Error, Field(discriminator="type")
+]
+
+FROM_AGENT: Final[TypeAdapter[FromAgent]] = TypeAdapter(FromAgent)
+TO_AGENT: Final[TypeAdapter[ToAgent]] = TypeAdapter(ToAgent)
+FROM_VIEWER: Final[TypeAdapter[FromViewer]] = TypeAdapter(FromViewer)
+TO_VIEWER: Final[TypeAdapter[ToViewer]] = TypeAdapter(ToViewer)
+
+FAMILIES: Final[dict[str, TypeAdapter[Any]]] = {
+    "from_agent": FROM_AGENT,
+    "to_agent": TO_AGENT,
+    "from_viewer": FROM_VIEWER,
+    "to_viewer": TO_VIEWER,
+}
+
+T = TypeVar("T")
+
+
+def encode(message: BaseModel) -> str:
+    """One message as the text of one frame.
+
+    Raises:
+        FrameTooLargeError: it does not fit; a bug of the caller, who sizes what it packs.
+    """
+    text = message.model_dump_json(exclude_none=True)
+    size = len(text.encode())
+    if size > MAX_FRAME_BYTES:
+        raise FrameTooLargeError(type(message).__name__, size, MAX_FRAME_BYTES)
+    return text
+
+
+def decode(raw: str | bytes, family: TypeAdapter[T]) -> T:
+    """Read one message of a family (`FROM_AGENT`, `TO_AGENT`, `FROM_VIEWER`, `TO_VIEWER`).
+
+    Raises:
+        MalformedMessageError: too large, not JSON, of no known type, or a field that does not fit.
+    """
+    if len(raw) > MAX_FRAME_BYTES:
+        raise MalformedMessageError(f"over {MAX_FRAME_BYTES} bytes")
+    try:
+        return family.validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        detail = f"{place}: {first['msg']}" if place else first["msg"]
+        raise MalformedMessageError(detail[:MAX_MESSAGE_CHARS], _request_id(raw)) from None
+
+
+def _request_id(raw: str | bytes) -> str | None:
+    """The id of a message that is otherwise unreadable, so that its sender can match the error to it."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    found = document.get("id") if isinstance(document, dict) else None
+    if not isinstance(found, str) or not 1 <= len(found) <= MAX_ID_CHARS:
+        return None
+    return found if all("\x21" <= character <= "\x7e" for character in found) else None
