@@ -16,13 +16,12 @@ Life of a job, as the two sides see it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Protocol
 
-SourceName = Literal["file", "api", "none"]
-JobState = Literal["created", "running", "paused", "restarting", "exited", "removed"]
+from logferry_protocol.job import Container, LifeCycle, SourceName
 
 
 @dataclass(slots=True)
@@ -33,8 +32,9 @@ class Chunk:
     streams: one character per entry, as on the wire (`o` `e`, `O` `E` continuation, `s` system event as JSON).
     texts: one text per entry, at most 16,384 bytes in UTF-8, without line end.
     size: about how many bytes the texts hold (exactness does not matter; queues are bounded by it).
-    cursor_at: the cursor after the i-th entry, i in 1..len(texts), at most 1,024 bytes; the pipeline calls it only where a
-        batch ends, and may call it later and from another thread than the one that made the chunk.
+    cursor_at: the cursor after the i-th entry, i in 1..len(texts), at most 1,024 characters of printable ASCII without
+        quote and backslash; the pipeline calls it only where a batch or a write to the spool ends, and may call it later
+        and from another thread than the one that made the chunk.
     """
 
     times: list[int]
@@ -46,24 +46,12 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is known of a container now; times in milliseconds since the epoch."""
+    """What is known of a container now."""
 
     id: str
     """The container's id, 64 hexadecimal digits."""
-    name: str
-    image: str
-    created: int
-    state: JobState
-    labels: Mapping[str, str] = field(default_factory=dict)
-    started: int | None = None
-    ended: int | None = None
-    exit_code: int | None = None
-    oom: bool = False
-    source: SourceName = "none"
-    """`none` when the container's log driver cannot be read."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    """Compose, Swarm or ECS names of the container, beyond its labels."""
-    tty: bool = False
+    container: Container
+    life: LifeCycle
 
 
 @dataclass(frozen=True, slots=True)
