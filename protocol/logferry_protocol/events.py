@@ -21,11 +21,17 @@ GapReason = Literal[
 ]
 """Why entries are missing.
 
-`rotated` the engine rotated them away · `removed` the container was removed before they were read · `truncated` the log
-file was cut · `corrupt` the log file or the stream could not be understood · `engine` the engine said that it skipped
-them · `spool_full` dropped by policy · `spool_lost` the agent's disk lost them · `rejected` the cloud refused them for good ·
-`quota` the principal's quota was used up · `rate_limit` the container wrote more than it was allowed · `conflict` another writer
-had stored something else.
+- `rotated`: the engine rotated them away
+- `removed`: the container was removed before they were read
+- `truncated`: the log file was cut
+- `corrupt`: the log file or the stream could not be understood
+- `engine`: the engine said that it skipped them
+- `spool_full`: dropped by policy
+- `spool_lost`: the agent's disk lost them
+- `rejected`: the cloud refused them for good
+- `quota`: the principal's quota was used up
+- `rate_limit`: the container wrote more than it was allowed
+- `conflict`: another writer had stored something else
 """
 
 _Sentence = Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)]

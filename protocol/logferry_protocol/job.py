@@ -29,7 +29,7 @@ Sequence = Annotated[int, Field(ge=0, le=MAX_SEQUENCE)]
 Milliseconds = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
 
 State = Literal["created", "running", "paused", "restarting", "exited", "removed", "lost"]
-"""A job's state. `lost` is never sent by an agent: the cloud shows it for running jobs of an instance not heard of for long."""
+"""A job's state. No agent sends `lost`: the cloud shows it for running jobs of an instance not heard of for long."""
 
 SourceName = Literal["file", "api", "none"]
 """Where the agent reads a job from; `none` for a logging driver that cannot be read."""

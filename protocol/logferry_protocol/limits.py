@@ -35,14 +35,14 @@ MAX_BATCH_ENTRIES: Final = 8_192
 """Entries of a batch."""
 
 MAX_CURSOR_BYTES: Final = 1_024
-"""Characters of a cursor: printable ASCII without quote and backslash, opaque to everyone but the agent that wrote it."""
+"""Characters of a cursor: printable ASCII without quote and backslash, opaque to all but the agent that wrote it."""
 
 MAX_ENVELOPE_BATCHES: Final = 64
 """Batches of one envelope; each of a different job."""
 
 MIN_TIME_US: Final = 0
 MAX_TIME_US: Final = 253_402_300_799_999_999
-"""Times are whole microseconds since 1970-01-01T00:00:00Z, up to the year 9999 (exact in JavaScript's numbers up to 2255)."""
+"""Times are whole microseconds since 1970, up to the year 9999 (exact in JavaScript's numbers up to 2255)."""
 
 MAX_SEQUENCE: Final = 2**53 - 1
 """Sequences stay exact in JavaScript's numbers."""
