@@ -1,0 +1,72 @@
+# Everything a person or a CI does with this checkout. `make help` lists the targets.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# The state folder of `make demo`; empty means one of its own, removed at the end.
+STATE ?=
+# More words for pytest, as in `make unit ARGS="-k batcher"`.
+ARGS ?=
+
+export UV_PYTHON_DOWNLOADS := never
+export SAM_CLI_TELEMETRY := 0
+export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent chaos fmt lock clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+setup: ## install everything that is needed, into this folder (and with apt, as root on Debian: Docker Engine, Chromium)
+	@$(PYTHON) infra/setup
+
+demo: setup ## the whole of Logferry on this machine, with three sample containers, until Ctrl-C
+	@exec $(BIN)/logferry demo $(if $(STATE),--state "$(STATE)")
+
+test: setup check web ## set-up, every check, the viewer's tests and all of pytest
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: setup lint types layers validate ## ruff, mypy, import-linter, tsc and sam validate, without running a test
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+	cd web && npm run --silent types
+
+layers:
+	$(BIN)/lint-imports
+
+validate:
+	.venv-sam/bin/sam validate --lint --template template.yaml --region eu-west-1
+
+web: setup ## the viewer's own tests (vitest)
+	cd web && npm run --silent test
+
+unit: setup ## pytest's unit and contract tests alone: no engine, no cloud, no browser
+	$(BIN)/python -m pytest -q -m "not engine and not cloud and not browser" $(ARGS)
+
+integration: setup ## the tests that need the engine, the local cloud or a browser
+	$(BIN)/python -m pytest -q -m "engine or cloud or browser" $(ARGS)
+
+bench: setup ## every benchmark, each printing the ratio that it is about
+	$(BIN)/python -m bench $(ARGS)
+
+chaos: setup ## the long proofs: crashes, cuts, full disks, rotations
+	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)
+
+fmt: setup ## format and sort what can be formatted
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+lock: ## compile requirements/*.in and the functions' layer anew (newest versions, with hashes)
+	@$(PYTHON) infra/setup lock
+
+clean: ## remove what builds and tests left (the environments stay)
+	rm -rf .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/dist
+	find . -name __pycache__ -not -path './.venv*' -not -path './web/node_modules/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environments too
+	rm -rf .venv .venv-cloud .venv-sam .venv-tools .setup web/node_modules

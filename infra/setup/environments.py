@@ -1,0 +1,86 @@
+"""The virtual environments: tools (uv), development, the local cloud's emulator, and the SAM CLI.
+
+They are four because the last two pin versions of boto3 that exclude each other, and because functions that the emulator runs see
+whatever its environment holds: in the development one a dependency missing from the layer would go unnoticed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from programs import run, say
+from stamps import ROOT, digest, done, is_done
+
+REQUIREMENTS = ROOT / "requirements"
+EDITABLES = ("protocol", "agent", "infra/local", "cli")
+LOCKED = {"dev": ".venv", "cloud": ".venv-cloud", "sam": ".venv-sam"}
+QUIET_UV = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": ""}
+ADVICE = "Check the network and the package index (pip's and uv's own settings are honoured), then run this again."
+
+
+def prepare() -> None:
+    """Makes and fills all four; each is left alone when its requirements did not change."""
+    python = Path(sys.executable)
+    uv = _tools(python)
+    for name, folder in LOCKED.items():
+        _environment(uv, python, name, ROOT / folder)
+    _editables(uv)
+
+
+def lock() -> None:
+    """Compiles every requirements/*.in anew, for all Pythons from 3.11 and all machines, with hashes and without addresses."""
+    uv = _tools(Path(sys.executable))
+    for name in ("uv", *LOCKED):
+        _compile(uv, REQUIREMENTS, f"{name}.in", f"{name}.txt")
+    # The layer's versions are those that the tests ran with.
+    _compile(uv, REQUIREMENTS, "layer.in", "../protocol/requirements.txt", "-c", "dev.txt")
+
+
+def _compile(uv: Path, folder: Path, source: str, target: str, *more: str) -> None:
+    say(f"locking {source}")
+    # Relative names only, because the command is copied into the file's first lines.
+    options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet", "--upgrade"]
+    run([uv, "pip", "compile", *options, *more, source, "-o", target], ADVICE, cwd=folder, env=QUIET_UV)
+
+
+def _tools(python: Path) -> Path:
+    """uv, in an environment of its own made by plain venv and pip."""
+    folder, wanted = ROOT / ".venv-tools", REQUIREMENTS / "uv.txt"
+    uv, stamp = folder / "bin" / "uv", digest(python, sys.version, wanted)
+    if is_done("tools", stamp) and uv.exists():
+        return uv
+    say("installing uv")
+    shutil.rmtree(folder, ignore_errors=True)
+    run([python, "-m", "venv", folder], ADVICE)
+    run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", wanted], ADVICE)
+    done("tools", stamp)
+    return uv
+
+
+def _environment(uv: Path, python: Path, name: str, folder: Path) -> None:
+    wanted = REQUIREMENTS / f"{name}.txt"
+    made, filled = digest(python, sys.version), digest(python, sys.version, wanted)
+    if is_done(name, filled) and (folder / "bin" / "python").exists():
+        return
+    say(f"filling {folder.name} from {wanted.relative_to(ROOT)}")
+    if not (is_done(f"{name}-made", made) and (folder / "bin" / "python").exists()):
+        run([uv, "venv", "--quiet", "--clear", "--python", python, folder], ADVICE, env=QUIET_UV)
+        done(f"{name}-made", made)
+    # UV_COMPILE_BYTECODE stays off: it costs more than the first import.
+    run([uv, "pip", "sync", "--quiet", "--python", folder / "bin" / "python", "--require-hashes", wanted], ADVICE, env=QUIET_UV)
+    done(name, filled)
+
+
+def _editables(uv: Path) -> None:
+    """Our own packages, installed in place; again after every fill, because a fill removes what is not in its file."""
+    python = ROOT / ".venv" / "bin" / "python"
+    packages = [ROOT / name for name in EDITABLES]
+    stamp = digest(REQUIREMENTS / "dev.txt", sys.version, *(package / "pyproject.toml" for package in packages))
+    if is_done("editables", stamp) and (ROOT / ".venv" / "bin" / "logferry").exists():
+        return
+    say("installing our own packages in place")
+    words = [word for package in packages for word in ("-e", package)]
+    run([uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", *words], ADVICE, env=QUIET_UV)
+    done("editables", stamp)

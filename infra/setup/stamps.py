@@ -1,0 +1,40 @@
+"""Stamp files: what a step was last done from, so that it is done again only when that changed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+STAMPS = ROOT / ".setup"
+
+
+def digest(*parts: object) -> str:
+    """One SHA-256 over names, versions and the bytes of files and of whole folders; the checkout's own place is always part of it,
+    because virtual environments and editable installs hold absolute paths."""
+    total = hashlib.sha256(str(ROOT).encode())
+    for part in parts:
+        if isinstance(part, Path) and part.is_file():
+            total.update(part.read_bytes())
+        elif isinstance(part, Path) and part.is_dir():
+            for path in sorted(p for p in part.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+                total.update(str(path.relative_to(part)).encode())
+                total.update(path.read_bytes())
+        else:
+            total.update(str(part).encode())
+        total.update(b"\0")
+    return total.hexdigest()
+
+
+def is_done(name: str, value: str) -> bool:
+    """Whether the step was last done from the same things."""
+    try:
+        return (STAMPS / name).read_text() == value
+    except OSError:
+        return False
+
+
+def done(name: str, value: str) -> None:
+    """Remembers what the step was done from."""
+    STAMPS.mkdir(exist_ok=True)
+    (STAMPS / name).write_text(value)

@@ -1,0 +1,41 @@
+"""The steps of `make setup`, in order, and `make lock`."""
+
+from __future__ import annotations
+
+import time
+
+import environments
+import machine
+from programs import SetupError, run as run_program, say
+from stamps import ROOT, digest, done, is_done
+
+WEB = ROOT / "web"
+
+
+def run(arguments: list[str]) -> int:
+    """Does the set-up (or what is named); the exit status. A failing step prints what to do."""
+    began = time.monotonic()
+    try:
+        if arguments == ["lock"]:
+            environments.lock()
+        else:
+            machine.prepare()
+            environments.prepare()
+            _web()
+    except SetupError as error:
+        say(str(error))
+        return 1
+    if time.monotonic() - began > 2:
+        say(f"ready ({time.monotonic() - began:.0f} s)")
+    return 0
+
+
+def _web() -> None:
+    """The viewer's packages, exactly as locked."""
+    advice = "Check the network and npm's registry (`npm config get registry`), then run this again."
+    stamp = digest(WEB / "package-lock.json", run_program(["node", "--version"], advice))
+    if is_done("web", stamp) and (WEB / "node_modules").is_dir():
+        return
+    say("installing the viewer's packages (npm ci)")
+    run_program(["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"], advice, cwd=WEB)
+    done("web", stamp)
