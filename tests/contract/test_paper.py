@@ -1,0 +1,46 @@
+"""PROTOCOL.md, the JSON Schema and the code say the same."""
+
+import json
+import re
+import typing
+from pathlib import Path
+
+from logferry_protocol import batch, errors, events, limits, messages
+from logferry_protocol.schema import schema
+
+PROTOCOL = Path(__file__).parents[2] / "protocol"
+PAPER = (PROTOCOL / "PROTOCOL.md").read_text()
+
+
+def _table(heading: str) -> list[list[str]]:
+    section = PAPER.split(heading, 1)[1]
+    rows = re.findall(r"^\| `(.+)$", section.split("\n## ", 1)[0], re.MULTILINE)
+    return [[cell.strip(" `") for cell in row.split("|")] for row in rows]
+
+
+def test_every_limit_of_the_paper_is_the_code_s() -> None:
+    paper = {row[0]: int(row[1].replace(",", "")) for row in _table("## Limits")}
+    assert len(paper) >= 14
+    assert paper == {name: getattr(limits, name) for name in paper}
+
+
+def test_every_error_code_is_in_the_paper_with_its_retry() -> None:
+    paper = {row[0]: row[1] == "yes" for row in _table("## Errors")}
+    assert paper == errors.RETRYABLE
+    assert set(typing.get_args(errors.ErrorCode)) | set(typing.get_args(errors.RejectReason)) == set(paper)
+
+
+def test_every_message_type_has_a_section_or_is_named_as_an_answer() -> None:
+    for family in messages.FAMILIES.values():
+        for name in family.json_schema()["discriminator"]["mapping"]:
+            assert f"`{name}`" in PAPER or f'"{name}"' in PAPER, name
+
+
+def test_every_stream_character_gap_reason_and_event_is_in_the_paper() -> None:
+    words = [*batch.STREAM_OF, *typing.get_args(events.GapReason), "started", "restarted", "exited", "gap", "notice"]
+    assert [word for word in words if f"`{word}`" not in PAPER] == []
+
+
+def test_the_committed_schema_is_the_models_own() -> None:
+    committed = json.loads((PROTOCOL / "schema.json").read_text())
+    assert committed == schema(), "run: python -m logferry_protocol.schema > protocol/schema.json"
