@@ -1,0 +1,262 @@
+"""Who may use a deployment: principals and their credentials, as items of the registry table.
+
+A key is `lfa_<credential>_<secret>` for agents, `lfv_<credential>_<secret>` for viewers. It is shown once; the registry
+holds its SHA-256. Revoking keeps the item: the table's stream tells broadcast of the change, which
+closes open connections.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from boto3.dynamodb.conditions import Attr, ConditionBase, Key
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logferry_cli.problems import Problem
+from logferry_protocol.job import OWNER_PATTERN, PRINCIPAL_PATTERN
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+Kind = Literal["agent", "viewer"]
+Item = dict[str, Any]
+
+PREFIXES: Final[dict[Kind, str]] = {"agent": "lfa", "viewer": "lfv"}
+CREDENTIAL_CHARS: Final = 12
+SECRET_BYTES: Final = 32
+"""43 characters of base64url."""
+
+_ALPHABET: Final = string.ascii_lowercase + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent principal. `owner` is given to its jobs; `owners` may be asked for by a container's label (`*`: any)."""
+
+    name: str
+    owner: str
+    owners: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A viewer principal. It reads the jobs whose owner is its subject or one of its groups; an admin reads all."""
+
+    name: str
+    subject: str
+    groups: Sequence[str] = ()
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new key, whole: the only moment at which it can be seen."""
+
+    key: str
+    credential: str
+
+
+def principal_item(principal: Agent | Viewer, now: int) -> Item:
+    """The registry item of a principal; `now` in milliseconds since 1970.
+
+    Raises:
+        Problem: a name, owner, subject or group that does not fit.
+    """
+    _check(PRINCIPAL_PATTERN, principal.name, "principal name", "Use 1 to 63 of a-z, 0-9 and -, not beginning with -.")
+    item: Item = {
+        "pk": f"PRINCIPAL#{principal.name}",
+        "sk": "PRINCIPAL",
+        "gpk": "PRINCIPALS",
+        "gsk": principal.name,
+        "name": principal.name,
+        "created": now,
+    }
+    if isinstance(principal, Agent):
+        for owner in (principal.owner, *(owner for owner in principal.owners if owner != "*")):
+            _check_owner(owner, "owner")
+        return item | {"kind": "agent", "owner": principal.owner, "owners": list(principal.owners)}
+    _check_owner(principal.subject, "subject")
+    for group in principal.groups:
+        _check_owner(group, "group")
+    return item | {
+        "kind": "viewer",
+        "subject": principal.subject,
+        "groups": list(principal.groups),
+        "admin": principal.admin,
+    }
+
+
+def new_key(kind: Kind) -> Issued:
+    """A key with a secret of 256 random bits."""
+    credential = "".join(secrets.choice(_ALPHABET) for _ in range(CREDENTIAL_CHARS))
+    return Issued(f"{PREFIXES[kind]}_{credential}_{secrets.token_urlsafe(SECRET_BYTES)}", credential)
+
+
+def credential_item(principal: str, kind: Kind, issued: Issued, now: int, expires: int | None = None) -> Item:
+    """The registry item of a key: its hash, never the key.
+
+    `now` is in milliseconds since 1970; `expires` in seconds, as it is the table's TTL attribute (None: until revoked).
+    """
+    item: Item = {
+        "pk": f"CREDENTIAL#{issued.credential}",
+        "sk": "CREDENTIAL",
+        "gpk": f"PRINCIPAL#{principal}",
+        "gsk": f"CREDENTIAL#{now:013d}#{issued.credential}",
+        "kind": kind,
+        "principal": principal,
+        "sha256": hashlib.sha256(issued.key.encode()).hexdigest(),
+        "created": now,
+    }
+    return item if expires is None else item | {"expires": expires}
+
+
+def credential_of(text: str) -> str:
+    """The credential that a person means by a whole key (whose secret nobody needs to see again), or by its id alone.
+
+    Raises:
+        Problem: it is neither.
+    """
+    credential = text.split("_", 2)[1] if text.startswith(("lfa_", "lfv_")) and text.count("_") >= 2 else text
+    _check(rf"^[a-z0-9]{{{CREDENTIAL_CHARS}}}$", credential, "credential", "`logferry keys list` shows them.")
+    return credential
+
+
+class Registry:
+    """The principals and credentials of one deployment's registry table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def ensure(self, principal: Agent | Viewer, now: int) -> None:
+        """Put the principal where there is none yet; one that is there stays as it is.
+
+        Raises:
+            Problem: a field does not fit, the name belongs to a principal of the other kind, or the table refused.
+        """
+        item = principal_item(principal, now)
+        if self._put_new(item):
+            return
+        found = self.principal(principal.name)
+        if found is not None and found["kind"] != item["kind"]:
+            raise Problem(f"The principal {principal.name} is of kind {found['kind']}.", "Choose another name.")
+
+    def principal(self, name: str) -> Item | None:
+        """The principal's item, or None."""
+        with _table_errors():
+            answer = self._table.get_item(Key={"pk": f"PRINCIPAL#{name}", "sk": "PRINCIPAL"}, ConsistentRead=True)
+        return answer.get("Item")
+
+    def principals(self) -> Iterator[Item]:
+        """All principals by name."""
+        return self._query(Key("gpk").eq("PRINCIPALS"))
+
+    def credentials(self, principal: str) -> Iterator[Item]:
+        """A principal's credentials, the oldest first."""
+        return self._query(Key("gpk").eq(f"PRINCIPAL#{principal}") & Key("gsk").begins_with("CREDENTIAL#"))
+
+    def issue(self, principal: str, kind: Kind, now: int, expires: int | None = None) -> Issued:
+        """Make a key for a principal; `now` in milliseconds since 1970, `expires` in seconds.
+
+        Raises:
+            Problem: there is no such principal of this kind, it is revoked, or the table refused.
+        """
+        found = self.principal(principal)
+        if found is None or found["kind"] != kind:
+            raise Problem(f"There is no {kind} principal {principal!r}.", "`logferry keys list` shows those there are.")
+        if "revoked" in found:
+            raise Problem(f"The principal {principal} is revoked.", "Choose another name.")
+        while True:
+            issued = new_key(kind)
+            if self._put_new(credential_item(principal, kind, issued, now, expires)):
+                return issued
+
+    def revoke_credential(self, credential: str, now: int) -> None:
+        """End one key. The first revocation's time is kept.
+
+        Raises:
+            Problem: there is no such credential, or the table refused.
+        """
+        if not self._revoke({"pk": f"CREDENTIAL#{credential}", "sk": "CREDENTIAL"}, now):
+            raise Problem(f"There is no credential {credential}.", "`logferry keys list` shows those there are.")
+
+    def revoke_principal(self, name: str, now: int) -> None:
+        """End all keys of a principal.
+
+        Raises:
+            Problem: there is no such principal, or the table refused.
+        """
+        if not self._revoke({"pk": f"PRINCIPAL#{name}", "sk": "PRINCIPAL"}, now):
+            raise Problem(f"There is no principal {name}.", "`logferry keys list` shows those there are.")
+
+    def _put_new(self, item: Mapping[str, Any]) -> bool:
+        with _table_errors():
+            try:
+                self._table.put_item(Item=item, ConditionExpression=Attr("pk").not_exists())
+            except ClientError as error:
+                if _failed_condition(error):
+                    return False
+                raise
+        return True
+
+    def _revoke(self, key: dict[str, str], now: int) -> bool:
+        with _table_errors():
+            try:
+                self._table.update_item(
+                    Key=key,
+                    UpdateExpression="SET revoked = if_not_exists(revoked, :now)",
+                    ExpressionAttributeValues={":now": now},
+                    ConditionExpression=Attr("pk").exists(),
+                )
+            except ClientError as error:
+                if _failed_condition(error):
+                    return False
+                raise
+        return True
+
+    def _query(self, condition: ConditionBase) -> Iterator[Item]:
+        start: dict[str, Any] = {}
+        while True:
+            with _table_errors():
+                page = self._table.query(IndexName="by_target", KeyConditionExpression=condition, **start)
+            yield from page["Items"]
+            if not (last := page.get("LastEvaluatedKey")):
+                return
+            start = {"ExclusiveStartKey": last}
+
+
+class _table_errors:  # noqa: N801 - read as a statement
+    """Turns what boto3 raises into one sentence."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, ClientError):
+            code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+            raise Problem(
+                f"The registry table refused ({code}: {message}).",
+                "Check that your AWS credentials belong to an operator of this deployment.",
+            ) from None
+        if isinstance(error, BotoCoreError):
+            raise Problem(
+                f"The registry table cannot be reached ({error}).", "Check the AWS region and credentials."
+            ) from None
+
+
+def _failed_condition(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+
+
+def _check(pattern: str, value: str, what: str, advice: str) -> None:
+    if not re.fullmatch(pattern, value):
+        raise Problem(f"{value[:160]!r} is not a {what}.", advice)
+
+
+def _check_owner(value: str, what: str) -> None:
+    _check(OWNER_PATTERN, value, what, "Use 1 to 128 of letters, digits and . _ @ : -")
