@@ -1,0 +1,240 @@
+"""One job's entries, each once and in order, out of batches that come in any order, twice, or not at all.
+
+Theory of operation. A viewer subscribes, is told the tip, and from then on is sent every new batch, as far as the
+network allows. What it lacks it asks from history, one request at a time. Three facts move the reader on:
+
+- `learn(tip)`: the job has entries up to there (`subscribed`, `pong`, or a history page said so);
+- `receive(batch)`: a live batch, in any order, perhaps for the tenth time;
+- `answer(page)` or `failed()`: what became of the history request that `request()` made.
+
+`take()` hands out what follows on what was handed out before. While something below the known tip is missing, `due`
+says when to ask history for it: at once for the past that a new reader has to fetch anyway, after a jittered moment for
+a hole in the live batches, because a whole audience has that same hole. An answer without anything new means "not yet",
+and the next request waits longer.
+
+What is stored of a job is a gap-free prefix, except that retention takes entries from its beginning. So history that
+knows of the entries asked for and goes on later than them (or has none at all), and says so each time that it is asked
+again, means that they are kept no more: `Lost`.
+
+No clock, randomness or I/O in here: `now` is any monotonic time in seconds, and `jitter` draws from [0, 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from logferry_protocol.batch import Columns, decode_body, digest_of
+from logferry_protocol.errors import BatchError
+from logferry_protocol.messages import BatchFacts
+
+FIRST_DELAY_S: Final = 0.5
+"""A hole in the live batches is asked for after up to this long: most fill themselves before."""
+
+MAX_DELAY_S: Final = 10.0
+"""The longest wait between two requests for the same hole."""
+
+MAX_PENDING: Final = 512
+"""Batches held while one before them is missing (at most 11 MiB). Those furthest ahead go first: history has them."""
+
+
+BELIEVED_AFTER: Final = 4
+"""So often in a row history must leave out what it knows of to be believed; one read may not be consistent yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive entries of the job; the first has the sequence `first`."""
+
+    first: int
+    columns: Columns
+
+    @property
+    def last(self) -> int:
+        """Sequence of the last entry."""
+        return self.first + len(self.columns) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Entries `first` to `last` are not kept any more."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """History's answer: batches with entries after what was asked for, ascending, and the tip that it knew."""
+
+    tip: int
+    batches: Sequence[BatchFacts]
+    more: bool
+
+
+class CorruptBatchError(Exception):
+    """A stored batch's bytes are not those that its digest names, or do not unpack."""
+
+    def __init__(self, first: int, detail: str) -> None:
+        super().__init__(first, detail)
+        self.first, self.detail = first, detail
+
+    def __str__(self) -> str:
+        return f"the stored batch at sequence {self.first} is damaged: {self.detail}"
+
+
+class Reader:
+    """The entries of one job after the sequence `after`. See the theory of operation above."""
+
+    def __init__(self, jitter: Callable[[], float], after: int = 0) -> None:
+        self.position = after
+        """The last sequence that was handed out."""
+        self.tip = after
+        """The last sequence that is known to exist."""
+        self.due: float | None = None
+        """When to make the next request; None while nothing is missing, or a request is under way."""
+        self._jitter = jitter
+        self._pending: dict[int, BatchFacts] = {}
+        self._asked: int | None = None
+        self._attempts = 0
+        self._doubt = (0, 0)
+        self._lost: Lost | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything known to exist was handed out."""
+        return self.position >= self.tip
+
+    def learn(self, tip: int, now: float, *, at_once: bool = False) -> None:
+        """The job has entries up to `tip`. `at_once`: it is our own past, not a hole that everybody has."""
+        self.tip = max(self.tip, tip)
+        if at_once and not self.complete and self._asked is None:
+            self.due = now
+        self._schedule(now)
+
+    def receive(self, batch: BatchFacts, now: float) -> None:
+        """A live batch. One whose bytes are damaged is as good as lost on the way: history has it whole."""
+        self.tip = max(self.tip, batch.last)
+        if batch.last > self.position and digest_of(batch.body) == batch.digest:
+            self._keep(batch)
+        self._schedule(now)
+
+    def request(self, now: float) -> int | None:
+        """The sequence to ask history's entries after, once it is time; the caller then owes `answer` or `failed`."""
+        if self.due is None or now < self.due or self._asked is not None:
+            return None
+        self.due = None
+        self._asked = self._reached()
+        return self._asked
+
+    def answer(self, page: Page, now: float) -> None:
+        """History's answer to the request.
+
+        Raises:
+            CorruptBatchError: what is stored cannot be what an agent sent.
+        """
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return
+        self.tip = max(self.tip, page.tip, *(batch.last for batch in page.batches))
+        fresh = [batch for batch in page.batches if batch.last > self.position]
+        for batch in fresh:
+            if digest_of(batch.body) != batch.digest:
+                raise CorruptBatchError(batch.first, "its bytes do not match its digest")
+            self._keep(batch)
+        if self._reached() > asked:
+            self._attempts = 0
+            self._doubt = (0, 0)
+        elif page.tip > asked:
+            self._hear_of_loss(min([batch.first for batch in fresh], default=page.tip + 1))
+        if asked < self._reached() < self.tip:
+            self.due = now
+        self._schedule(now)
+
+    def failed(self, now: float) -> None:
+        """The request got no answer."""
+        self._asked = None
+        self._schedule(now)
+
+    def take(self) -> Iterator[Run | Lost]:
+        """Everything that follows on what was handed out before.
+
+        Raises:
+            CorruptBatchError: a batch does not unpack, or holds another number of entries than it says.
+        """
+        while True:
+            if self._lost is not None:
+                lost, self._lost = self._lost, None
+                if lost.last > self.position:
+                    first = max(lost.first, self.position + 1)
+                    self.position = lost.last
+                    yield Lost(first, lost.last)
+            batch = self._next()
+            if batch is None:
+                return
+            run = _run_of(batch, self.position + 1)
+            self.position = run.last
+            yield run
+
+    def _next(self) -> BatchFacts | None:
+        """The pending batch that holds the next entry. Batches that are wholly behind are forgotten on the way."""
+        wanted = self.position + 1
+        if (exact := self._pending.pop(wanted, None)) is not None:
+            return exact
+        for first in sorted(self._pending):
+            if first > wanted:
+                return None
+            batch = self._pending.pop(first)
+            if batch.last >= wanted:
+                return batch
+        return None
+
+    def _reached(self) -> int:
+        """How far the entries go without a hole, those not taken yet among them."""
+        reached = self.position if self._lost is None else max(self.position, self._lost.last)
+        if not self._pending:
+            return reached
+        for first in sorted(self._pending):
+            if first > reached + 1:
+                break
+            reached = max(reached, self._pending[first].last)
+        return reached
+
+    def _keep(self, batch: BatchFacts) -> None:
+        held = self._pending.get(batch.first)
+        if held is None or batch.count > held.count:
+            self._pending[batch.first] = batch
+        if len(self._pending) > MAX_PENDING:
+            del self._pending[max(self._pending)]
+
+    def _hear_of_loss(self, kept: int) -> None:
+        """History knows of what was asked for, and keeps nothing before the sequence `kept`."""
+        heard = self._doubt[1] + 1 if self._doubt[0] == kept else 1
+        self._doubt = (kept, heard)
+        if heard >= BELIEVED_AFTER:
+            self._lost = Lost(self._reached() + 1, kept - 1)
+            self._doubt = (0, 0)
+
+    def _schedule(self, now: float) -> None:
+        if self._reached() >= self.tip:
+            self.due = None
+            self._attempts = 0
+        elif self.due is None and self._asked is None:
+            delay = min(MAX_DELAY_S, FIRST_DELAY_S * 2.0**self._attempts)
+            self._attempts = min(self._attempts + 1, 16)
+            self.due = now + delay * self._jitter()
+
+
+def _run_of(batch: BatchFacts, wanted: int) -> Run:
+    """The batch's entries from the sequence `wanted` on."""
+    try:
+        columns = decode_body(batch.body)
+    except BatchError as error:
+        raise CorruptBatchError(batch.first, str(error)) from None
+    if len(columns) != batch.count:
+        raise CorruptBatchError(batch.first, f"it holds {len(columns)} entries and says {batch.count}")
+    skip = wanted - batch.first
+    if skip == 0:
+        return Run(batch.first, columns)
+    return Run(wanted, Columns(columns.times[skip:], columns.streams[skip:], columns.texts[skip:]))
