@@ -20,7 +20,10 @@ def _with_a_newer_python() -> None:
         found = shutil.which("python3.%d" % minor)  # noqa: UP031 (must be read by old Pythons)
         if found:
             os.execv(found, [found] + sys.argv)  # noqa: RUF005
-    sys.exit("setup: Python 3.11 or newer is needed, and %s is %s. Install it, or say `make PYTHON=/path/to/python3.11`." % (sys.executable, sys.version.split()[0]))  # noqa: UP031, E501
+    sys.exit(
+        "setup: Python 3.11 or newer is needed, and %s is %s. Install it, or say `make PYTHON=/path/to/python3.11`."
+        % (sys.executable, sys.version.split()[0])
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,15 @@ def lock() -> None:
 def _compile(uv: Path, folder: Path, source: str, target: str, *more: str) -> None:
     say(f"locking {source}")
     # Relative names only, because the command is copied into the file's first lines.
-    options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet", "--upgrade"]
+    options = [
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--quiet",
+        "--upgrade",
+    ]
     run([uv, "pip", "compile", *options, *more, source, "-o", target], ADVICE, cwd=folder, env=QUIET_UV)
 
 
@@ -54,7 +62,20 @@ def _tools(python: Path) -> Path:
     say("installing uv")
     shutil.rmtree(folder, ignore_errors=True)
     run([python, "-m", "venv", folder], ADVICE)
-    run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", wanted], ADVICE)
+    run(
+        [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "-r",
+            wanted,
+        ],
+        ADVICE,
+    )
     done("tools", stamp)
     return uv
 
@@ -69,7 +90,11 @@ def _environment(uv: Path, python: Path, name: str, folder: Path) -> None:
         run([uv, "venv", "--quiet", "--clear", "--python", python, folder], ADVICE, env=QUIET_UV)
         done(f"{name}-made", made)
     # UV_COMPILE_BYTECODE stays off: it costs more than the first import.
-    run([uv, "pip", "sync", "--quiet", "--python", folder / "bin" / "python", "--require-hashes", wanted], ADVICE, env=QUIET_UV)
+    run(
+        [uv, "pip", "sync", "--quiet", "--python", folder / "bin" / "python", "--require-hashes", wanted],
+        ADVICE,
+        env=QUIET_UV,
+    )
     done(name, filled)
 
 
@@ -82,5 +107,9 @@ def _editables(uv: Path) -> None:
         return
     say("installing our own packages in place")
     words = [word for package in packages for word in ("-e", package)]
-    run([uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", *words], ADVICE, env=QUIET_UV)
+    run(
+        [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", *words],
+        ADVICE,
+        env=QUIET_UV,
+    )
     done("editables", stamp)

@@ -29,21 +29,29 @@ def prepare() -> None:
         missing = _missing_packages()
     for package in missing:
         if package == "chromium":
-            say("no Chromium or Chrome found: the browser tests will be skipped until one is installed (the demonstration needs none)")
+            say(
+                "no Chromium or Chrome found: the browser tests will be skipped until one is installed (the demonstration needs none)"
+            )
         elif package == "docker.io":
             raise SetupError(
                 "No Docker Engine was found. Install Docker Desktop (macOS, Windows) or your distribution's engine "
                 "(Debian and Ubuntu: `sudo apt-get install docker.io`), start it, and run this again."
             )
         else:
-            raise SetupError(f"This Python cannot make virtual environments. Install them (Debian and Ubuntu: `sudo apt-get install {package}`) and run this again.")
+            raise SetupError(
+                f"This Python cannot make virtual environments. Install them (Debian and Ubuntu: `sudo apt-get install {package}`) and run this again."
+            )
 
 
 def _missing_packages() -> list[str]:
     """Debian's names of what is not there."""
     missing = []
     if importlib.util.find_spec("ensurepip") is None:
-        missing.append(f"python{sys.version_info.major}.{sys.version_info.minor}-venv" if sys.executable != "/usr/bin/python3" else "python3-venv")
+        missing.append(
+            f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+            if sys.executable != "/usr/bin/python3"
+            else "python3-venv"
+        )
     if not (_has("dockerd") or _engine_answers()):
         missing.append("docker.io")
     if not (any(_has(name) for name in CHROMIUM_NAMES) or os.path.exists(MAC_CHROME)):
@@ -61,20 +69,42 @@ def _engine_answers() -> bool:
     if not _has("docker"):
         return False
     try:
-        asked = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+        asked = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return asked.returncode == 0
 
 
 def _is_root_on_debian() -> bool:
-    return hasattr(os, "geteuid") and os.geteuid() == 0 and os.path.exists("/etc/debian_version") and shutil.which("apt-get") is not None
+    return (
+        hasattr(os, "geteuid")
+        and os.geteuid() == 0
+        and os.path.exists("/etc/debian_version")
+        and shutil.which("apt-get") is not None
+    )
 
 
 def _apt(packages: list[str]) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    advice = "Look at the machine's package sources (/etc/apt), or install these packages by hand, and run this again: " + " ".join(packages)
-    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages, *(["iptables"] if "docker.io" in packages else [])]
+    advice = (
+        "Look at the machine's package sources (/etc/apt), or install these packages by hand, and run this again: "
+        + " ".join(packages)
+    )
+    install = [
+        "apt-get",
+        "install",
+        "-y",
+        "-q",
+        "--no-install-recommends",
+        *packages,
+        *(["iptables"] if "docker.io" in packages else []),
+    ]
     try:
         # The lists may be there and fresh enough; an update costs ten seconds or more.
         run(install, advice, env=quiet)

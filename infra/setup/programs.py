@@ -13,12 +13,21 @@ class SetupError(Exception):
     """A step failed; the text says which, why, and what to do."""
 
 
-def run(command: Sequence[str | Path], advice: str, *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+def run(
+    command: Sequence[str | Path], advice: str, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> str:
     """The program's stdout. Raises SetupError with the tail of its output and `advice` when it fails; never waits for the keyboard."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
-            words, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+            words,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
         )
     except OSError as error:
         raise SetupError(f"{words[0]} cannot be run ({error.strerror}). {advice}") from None

@@ -6,7 +6,8 @@ import time
 
 import environments
 import machine
-from programs import SetupError, run as run_program, say
+from programs import SetupError, say
+from programs import run as run_program
 from stamps import ROOT, digest, done, is_done
 
 WEB = ROOT / "web"

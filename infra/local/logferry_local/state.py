@@ -108,7 +108,9 @@ def _load(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(text)
     except ValidationError:
-        raise LocalCloudError(f"{path} is not what `logferry up` writes.", "Run `logferry down` and `logferry up` again.") from None
+        raise LocalCloudError(
+            f"{path} is not what `logferry up` writes.", "Run `logferry down` and `logferry up` again."
+        ) from None
 
 
 def _replace(path: Path, text: str) -> None:

@@ -1,0 +1,59 @@
+"""Clients of a local cloud's AWS interfaces. localstack-client resolves where each service is; our own credentials never take part."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from localstack_client.session import Session
+
+from logferry_local.errors import LocalCloudError
+
+REGION = "us-east-1"
+# MiniStack takes `test` for the root of account 000000000000, as LocalStack does; the signature is not looked at.
+ACCESS_KEY = "test"
+
+
+class LocalAws:
+    """boto3 clients and resources of one endpoint."""
+
+    def __init__(self, endpoint_url: str, region: str = REGION) -> None:
+        parts = urlsplit(endpoint_url)
+        if parts.scheme not in ("http", "https") or parts.hostname is None:
+            raise LocalCloudError(
+                f"{endpoint_url} is not an address.", "Say it as in --endpoint-url http://127.0.0.1:4566."
+            )
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.endpoint_url = f"{parts.scheme}://{parts.hostname}:{port}"
+        self.region = region
+        # localstack-client prefers AWS_ENDPOINT_URL to what it is told; what was asked for on the command line must win.
+        os.environ["AWS_ENDPOINT_URL"] = self.endpoint_url
+        self._session = Session(
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=ACCESS_KEY,
+            aws_session_token=None,
+            region_name=region,
+            localstack_host=f"{parts.hostname}:{port}",
+        )
+
+    def client(self, service: str) -> Any:
+        """A boto3 client."""
+        return self._session.client(service)
+
+    def resource(self, service: str) -> Any:
+        """A boto3 resource."""
+        return self._session.resource(service)
+
+    def environment(self) -> dict[str, str]:
+        """What a program that speaks to AWS (the SAM CLI) must find in its environment to speak to this cloud, and to nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }

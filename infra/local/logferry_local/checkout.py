@@ -1,0 +1,74 @@
+"""Where things are in a checkout of Logferry; the local cloud is deployed from one, so it needs to know."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from logferry_local.errors import LocalCloudError
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """The folder that holds template.yaml, and what set-up made beside it."""
+
+    root: Path
+
+    @property
+    def template(self) -> Path:
+        """The one template, for AWS and for here."""
+        return self.root / "template.yaml"
+
+    @property
+    def web(self) -> Path:
+        """The viewer's sources."""
+        return self.root / "web"
+
+    @property
+    def viewer_files(self) -> Path:
+        """The built viewer."""
+        return self.root / "web" / "dist"
+
+    @property
+    def builds(self) -> Path:
+        """What `sam build` made, shared by every state folder."""
+        return self.root / ".build"
+
+    @property
+    def cloud_python(self) -> Path:
+        """The Python that runs the emulator and, through it, the functions."""
+        return self.root / ".venv-cloud" / "bin" / "python"
+
+    @property
+    def sam(self) -> Path:
+        """The SAM CLI."""
+        return self.root / ".venv-sam" / "bin" / "sam"
+
+    @property
+    def tools(self) -> Path:
+        """The folder with uv, which the layer's build calls by name."""
+        return self.root / ".venv-tools" / "bin"
+
+    @property
+    def logferry(self) -> Path:
+        """The command itself, as other processes are to call it."""
+        return Path(sys.executable).parent / "logferry"
+
+
+def find_checkout() -> Checkout:
+    """The checkout that this package was installed from, in place. Raises LocalCloudError when it is not one that was set up."""
+    checkout = Checkout(Path(__file__).resolve().parents[3])
+    if not checkout.template.is_file():
+        raise LocalCloudError(
+            "The local cloud is deployed from a checkout of Logferry, and this is not one.",
+            "Clone the repository and run `make setup` in it.",
+        )
+    missing = [
+        path.parents[1].name
+        for path in (checkout.cloud_python, checkout.sam, checkout.tools / "uv")
+        if not path.exists()
+    ]
+    if missing:
+        raise LocalCloudError(f"The set-up is not complete ({', '.join(missing)} is missing).", "Run `make setup`.")
+    return checkout

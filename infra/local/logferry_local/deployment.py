@@ -1,0 +1,184 @@
+"""The stack: `sam build` and `sam deploy` of the one template, each skipped while nothing that it is made from changed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logferry_local.aws import LocalAws
+from logferry_local.checkout import Checkout
+from logferry_local.errors import LocalCloudError, StepFailedError
+
+STACK = "logferry"
+STAMP_FILE = "deployed.json"
+SOURCES = ("template.yaml", "protocol", "functions", "infra/nested")
+COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the functions will run on: a Python (as in 3.11) and a processor, in Lambda's words."""
+
+    python: str
+    architecture: str
+
+    @property
+    def build_environment(self) -> dict[str, str]:
+        """What protocol/Makefile reads to choose the layer's wheels."""
+        return {
+            "LAYER_PYTHON": self.python,
+            "LAYER_ARCH": {"arm64": "aarch64"}.get(self.architecture, self.architecture),
+        }
+
+
+def this_machine(checkout: Checkout) -> Target:
+    """The emulator runs functions with its own Python on this very processor."""
+    asked = [checkout.cloud_python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    version = subprocess.run(asked, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout.strip()
+    return Target(version, "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64")
+
+
+def digest_of_sources(root: Path, *more: str) -> str:
+    """Over the names and bytes of everything that the stack is made from, and `more`."""
+    total = hashlib.sha256()
+    for path in _files(root):
+        total.update(f"{path.relative_to(root)}\0".encode())
+        total.update(path.read_bytes())
+    for word in more:
+        total.update(f"\0{word}".encode())
+    return total.hexdigest()
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for name in SOURCES:
+        source = root / name
+        found = [source] if source.is_file() else sorted(source.rglob("*")) if source.is_dir() else []
+        yield from (
+            path for path in found if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+        )
+
+
+def build(checkout: Checkout, target: Target, log: Path) -> Path:
+    """The built template. Two commands that build at once take turns. Raises StepFailedError."""
+    folder = checkout.builds / f"sam-{target.python}-{target.architecture}"
+    folder.mkdir(parents=True, exist_ok=True)
+    built, stamp = folder / "out" / "template.yaml", folder / "digest"
+    with _turn(folder / "lock"):
+        wanted = digest_of_sources(checkout.root)
+        if built.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+            return built
+        command = [
+            checkout.sam,
+            "build",
+            "--template",
+            checkout.template,
+            "--build-dir",
+            built.parent,
+            "--parameter-overrides",
+            *_overrides(parameters_of(target)),
+        ]
+        _run(command, "sam build", log, _clean_environment(checkout, target.build_environment), cwd=folder)
+        stamp.write_text(wanted)
+    return built
+
+
+def parameters_of(target: Target) -> dict[str, str]:
+    """The template parameters that say what the functions run on."""
+    return {"PythonRuntime": f"python{target.python}", "Architecture": target.architecture}
+
+
+def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[str, str], folder: Path) -> bool:
+    """Deploys the built template; False when the same is deployed there already. Raises StepFailedError."""
+    stamp = folder / STAMP_FILE
+    wanted = digest_of_sources(checkout.root, aws.endpoint_url, json.dumps(dict(parameters), sort_keys=True))
+    if stamp.is_file() and stamp.read_text() == wanted and _is_complete(aws):
+        return False
+    command = [
+        *(checkout.sam, "deploy", "--template-file", built, "--stack-name", STACK, "--region", aws.region),
+        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
+        *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+        *("--parameter-overrides", *_overrides(parameters)),
+    ]
+    # The default of 5 s between looks at the stack is meant for AWS; here it would be most of the time.
+    environment = _clean_environment(checkout, {**aws.environment(), "SAM_CLI_POLL_DELAY": "0.1"})
+    _run(command, "sam deploy", folder / "logs" / "deploy.log", environment, cwd=built.parent)
+    stamp.write_text(wanted)
+    return True
+
+
+def outputs(aws: LocalAws) -> dict[str, str]:
+    """The stack's outputs by name. Raises LocalCloudError when it is not there."""
+    try:
+        (stack,) = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    except (ClientError, BotoCoreError, ValueError) as error:
+        raise LocalCloudError(f"The stack {STACK} cannot be read ({error}).", "Run `logferry up` again.") from None
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def _is_complete(aws: LocalAws) -> bool:
+    try:
+        (stack,) = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+    except (ClientError, BotoCoreError, ValueError):
+        return False
+    return stack["StackStatus"] in COMPLETE
+
+
+def _overrides(parameters: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in parameters.items()]
+
+
+def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str, str]:
+    """The user's environment without their AWS settings and without our virtual environment, with uv to be found by name."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "SAM_", "VIRTUAL_ENV", "PYTHON")) or name == "AWS_CA_BUNDLE"
+    }
+    return {
+        **kept,
+        "PATH": f"{checkout.tools}:{os.environ.get('PATH', os.defpath)}",
+        "SAM_CLI_TELEMETRY": "0",
+        "UV_PYTHON_DOWNLOADS": "never",
+        **more,
+    }
+
+
+def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[str, str], cwd: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=dict(environment),
+            cwd=cwd,
+            check=False,
+        )
+    if done.returncode != 0:
+        raise StepFailedError(f"`{name}` failed: {last_words(log)}", f"All that it said is in {log}.")
+
+
+def last_words(log: Path) -> str:
+    """The line of a log that says most about a failure: the last with `error` or `fail` in it, else the last."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"error|fail|not found|invalid", line, re.IGNORECASE)]
+    return (telling or lines or ["it said nothing"])[-1][:300]
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,129 @@
+"""The Docker Engine: the one that runs, or one that we start (as root, where dockerd is installed) and then also end.
+
+From the shell: `python -m logferry_local.engine start|stop --state FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from logferry_local.errors import LocalCloudError, StepFailedError
+from logferry_local.processes import Ledger, is_running, spawn, stop
+from logferry_local.waiting import wait_until
+
+ROLE = "engine"
+READY_WITHIN_S = 45.0
+# dockerd gives its containers 15 s to end before it ends itself.
+STOP_WITHIN_S = 40.0
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PID_FILE = Path("/var/run/docker.pid")
+ADVICE = "Start it (Docker Desktop; or on Linux `sudo systemctl start docker`), or install one as `make setup` says, and try again."
+
+
+def answers() -> bool:
+    """Whether the engine that the `docker` command speaks to answers."""
+    return _ask("version", "--format", "{{.Server.Version}}") is not None
+
+
+def address() -> str | None:
+    """The engine's address for programs that know nothing of the docker command's contexts; None when nobody says."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    return _ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+
+
+def start(folder: Path) -> bool:
+    """Makes sure that an engine answers; True when we had to start it.
+
+    Raises LocalCloudError when none runs and we cannot start one, StepFailedError when starting it failed.
+    """
+    if answers():
+        return False
+    dockerd = shutil.which("dockerd", path=_path())
+    if os.environ.get("DOCKER_HOST") or dockerd is None or os.geteuid() != 0:
+        raise LocalCloudError("No Docker Engine answers.", ADVICE)
+    log = folder / "logs" / "engine.log"
+    for attempt in (1, 2):
+        _clear_stale_pid_file()
+        process = spawn([dockerd], log=log, env={**os.environ, "PATH": _path()})
+        Ledger(folder).enter(ROLE, process)
+        wait_until(lambda: answers() or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)  # noqa: B023
+        if answers():
+            return True
+        stop(process)
+        if attempt == 1 and not wait_until(answers, timeout_s=2.0, every_s=0.2):
+            continue  # another one was just ending; it leaves its lock for a moment
+    if answers():
+        return False
+    raise StepFailedError("The Docker Engine (dockerd) did not start.", f"Its output is in {log}.")
+
+
+def end(folder: Path) -> bool:
+    """Ends the engine if it is one that `start` started for this folder; False when there is nothing to end."""
+    ledger = Ledger(folder)
+    process = ledger.running(ROLE)
+    if process is None:
+        return False
+    stop(process, grace_s=STOP_WITHIN_S)
+    ledger.strike(ROLE)
+    return True
+
+
+@contextmanager
+def running_engine(folder: Path) -> Iterator[None]:
+    """An engine for the length of a block; one that ran before goes on running after it."""
+    started = start(folder)
+    try:
+        yield
+    finally:
+        if started:
+            end(folder)
+
+
+def _ask(*words: str) -> str | None:
+    docker = shutil.which("docker", path=_path())
+    if docker is None:
+        return None
+    try:
+        said = subprocess.run([docker, *words], capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return said.stdout.strip() if said.returncode == 0 else None
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
+
+
+def _clear_stale_pid_file() -> None:
+    """A machine that was cut off leaves dockerd's pid file; when another program has that id now, dockerd would not start."""
+    with suppress(OSError, ValueError):
+        pid = int(PID_FILE.read_text())
+        if "dockerd" not in Path(f"/proc/{pid}/cmdline").read_text():
+            PID_FILE.unlink()
+
+
+def main() -> int:
+    """The command line."""
+    words = argparse.ArgumentParser(prog="logferry_local.engine")
+    words.add_argument("action", choices=["start", "stop"])
+    words.add_argument("--state", type=Path, required=True)
+    given = words.parse_args()
+    try:
+        done = start(given.state) if given.action == "start" else end(given.state)
+    except LocalCloudError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{given.action}: {'done' if done else 'nothing to do'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

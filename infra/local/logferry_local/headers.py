@@ -1,0 +1,60 @@
+"""The viewer's security headers, read from the one place that says them: CloudFront's policy in template.yaml."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from logferry_local.errors import LocalCloudError
+
+POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
+
+
+class _Template(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms (`!Sub`, `!Ref` …), each read as the text, list or mapping that it stands before."""
+
+
+def _short_form(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+
+
+_Template.add_multi_constructor("!", _short_form)  # type: ignore[no-untyped-call]
+
+
+def security_headers(template: Path, live_url: str) -> dict[str, str]:
+    """The headers that CloudFront would add, with the local WebSocket (`live_url`) where the policy names the deployed one.
+
+    Strict-Transport-Security is left out: browsers must ignore it over plain HTTP (RFC 6797, 8.1).
+    Raises LocalCloudError when the template has no such policy.
+    """
+    resources = yaml.load(template.read_text(encoding="utf-8"), _Template)["Resources"]
+    for resource in resources.values():
+        if resource["Type"] == POLICY:
+            return _headers(resource["Properties"]["ResponseHeadersPolicyConfig"], live_url)
+    raise LocalCloudError(f"{template} has no {POLICY}.", "The local viewer takes its security headers from there.")
+
+
+def _headers(policy: dict[str, Any], live_url: str) -> dict[str, str]:
+    security = policy["SecurityHeadersConfig"]
+    live = urlsplit(live_url)
+    deployed = re.compile(r"wss://[^\s;]*\$\{[^\s;]*")
+    headers = {
+        "Content-Security-Policy": deployed.sub(
+            f"{live.scheme}://{live.netloc}",
+            " ".join(security["ContentSecurityPolicy"]["ContentSecurityPolicy"].split()),
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": security["FrameOptions"]["FrameOption"],
+        "Referrer-Policy": security["ReferrerPolicy"]["ReferrerPolicy"],
+    }
+    for item in policy.get("CustomHeadersConfig", {}).get("Items", []):
+        headers[item["Header"]] = item["Value"]
+    return headers

@@ -1,0 +1,60 @@
+"""The ports of a state folder: chosen once and kept, because the deployed stack and open browser pages name them."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+PORTS_FILE = "ports.json"
+
+
+class Ports(BaseModel):
+    """TCP ports on 127.0.0.1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cloud: int
+    viewer: int
+    metrics: int
+
+
+def choose_ports(folder: Path, in_use_by_us: frozenset[str] = frozenset()) -> Ports:
+    """Last time's ports where they are free (or held by our own running process of that role), new ones otherwise; remembered."""
+    path = folder / PORTS_FILE
+    try:
+        last = Ports.model_validate_json(path.read_bytes()).model_dump()
+    except (FileNotFoundError, ValidationError):
+        last = {}
+    chosen: dict[str, int] = {}
+    for role in Ports.model_fields:
+        port = last.get(role, 0)
+        chosen[role] = (
+            port if port and (role in in_use_by_us or is_free(port)) else free_port(frozenset(chosen.values()))
+        )
+    ports = Ports(**chosen)
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(ports.model_dump_json(indent=2) + "\n")
+    return ports
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on the port of the loopback address."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(taken: frozenset[int] = frozenset()) -> int:
+    """A port that the kernel has free just now, outside of `taken`."""
+    while True:
+        with socket.socket() as trial:
+            trial.bind(("127.0.0.1", 0))
+            port: int = trial.getsockname()[1]
+        if port not in taken:
+            return port

@@ -1,0 +1,132 @@
+"""Processes that outlive the command which started them: how they are started, recognised again, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from logferry_local.state import ProcessIdentity
+
+LEDGER_FILE = "processes.json"
+_LEDGER = TypeAdapter(dict[str, ProcessIdentity])
+
+
+def spawn(
+    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str], cwd: Path | None = None
+) -> ProcessIdentity:
+    """Starts a process in a session of its own (a Ctrl-C here does not reach it), its output appended to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+    return ProcessIdentity(pid=process.pid, began=began(process.pid) or "")
+
+
+def began(pid: int) -> str | None:
+    """When the process began, in the kernel's words; None when there is no such process, or only its unreaped remains."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # The second field, the name, may hold spaces and parentheses of its own: what follows the last `)` is well-formed.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except ProcessLookupError:
+        return None
+    except FileNotFoundError:
+        return None if Path("/proc/self").exists() else _began_by_ps(pid)
+    state, start_ticks = fields[0], fields[19]  # fields 3 and 22 of proc(5)
+    return None if state in "ZX" else f"{boot}:{start_ticks}"
+
+
+def _began_by_ps(pid: int) -> str | None:
+    """For systems without /proc (macOS)."""
+    said = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    state, _, started = said.stdout.strip().partition(" ")
+    return None if not started or state.startswith("Z") else started.strip()
+
+
+def is_running(process: ProcessIdentity) -> bool:
+    """Whether this very process still runs; another one that was given its id does not count."""
+    _reap(process.pid)
+    return began(process.pid) == process.began
+
+
+def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
+    """Asks the process to end and waits; kills its whole session when it has not ended after `grace_s`. False when it ran no more."""
+    if not is_running(process):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGTERM)
+    if not wait_for_end(process, grace_s):
+        with contextlib.suppress(ProcessLookupError):
+            # Ours lead a session of their own (see spawn), so the group is exactly them and their children.
+            os.killpg(process.pid, signal.SIGKILL)
+        wait_for_end(process, 5.0)
+    return True
+
+
+def wait_for_end(process: ProcessIdentity, timeout_s: float) -> bool:
+    """Whether the process ended within the time."""
+    deadline = time.monotonic() + timeout_s
+    while is_running(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _reap(pid: int) -> None:
+    """A child of ours that ended stays a zombie until it is waited for; one that is not a child of ours is init's business."""
+    with contextlib.suppress(ChildProcessError, ProcessLookupError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+class Ledger:
+    """Every process of a state folder by its role, written before anything else can fail, so that `down` finds what a killed `up` left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LEDGER_FILE
+
+    def read(self) -> dict[str, ProcessIdentity]:
+        """All that were entered and not struck out; they may have ended since."""
+        try:
+            return _LEDGER.validate_json(self._path.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return {}
+
+    def running(self, role: str) -> ProcessIdentity | None:
+        """The process that has the role, when it still runs."""
+        process = self.read().get(role)
+        return process if process is not None and is_running(process) else None
+
+    def enter(self, role: str, process: ProcessIdentity) -> None:
+        """Notes a process that was just started."""
+        self._write({**self.read(), role: process})
+
+    def strike(self, role: str) -> None:
+        """Forgets a process that was ended."""
+        self._write({name: process for name, process in self.read().items() if name != role})
+
+    def _write(self, processes: dict[str, ProcessIdentity]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(".new")
+        fresh.write_bytes(_LEDGER.dump_json(processes, indent=2))
+        fresh.replace(self._path)

@@ -1,0 +1,76 @@
+"""The viewer's pages: built when their sources changed, and put into the stack's bucket as a deployment to AWS would have them."""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from logferry_local.checkout import Checkout
+from logferry_local.deployment import last_words
+from logferry_local.errors import StepFailedError
+from logferry_local.viewer import ASK_AGAIN, FOR_EVER
+
+# What the pages are made from; node_modules follows from the lock file.
+SOURCES = (
+    "src",
+    "public",
+    "scripts",
+    "index.html",
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "vite.config.ts",
+)
+
+
+def build(checkout: Checkout) -> bool:
+    """Builds web/dist; False when it was built from the same sources. Raises StepFailedError."""
+    stamp, wanted = checkout.builds / "viewer", _digest(checkout.web)
+    if (checkout.viewer_files / "index.html").is_file() and stamp.is_file() and stamp.read_text() == wanted:
+        return False
+    log = checkout.builds / "viewer.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        done = subprocess.run(
+            ["npm", "run", "build"],
+            cwd=checkout.web,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "CI": "1"},
+            check=False,
+        )
+    if done.returncode != 0:
+        raise StepFailedError(
+            f"Building the viewer failed: {last_words(log)}",
+            f"All that it said is in {log}; `make setup` installs what it needs.",
+        )
+    stamp.write_text(wanted)
+    return True
+
+
+def _digest(web: Path) -> str:
+    total = hashlib.sha256()
+    for name in SOURCES:
+        source = web / name
+        for path in [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file()):
+            total.update(f"{path.relative_to(web)}\0".encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def upload(files: Path, bucket: str, s3: Any, config: bytes) -> int:
+    """Puts every page and `config.json` into the bucket, with the type and the caching that a browser must be told; how many files."""
+    count = 0
+    for path in sorted(p for p in files.rglob("*") if p.is_file()):
+        key = path.relative_to(files).as_posix()
+        kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
+        cache = FOR_EVER if key.startswith("assets/") else ASK_AGAIN
+        s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes(), ContentType=kind, CacheControl=cache)
+        count += 1
+    s3.put_object(Bucket=bucket, Key="config.json", Body=config, ContentType="application/json", CacheControl=ASK_AGAIN)
+    return count + 1
