@@ -1,0 +1,56 @@
+/** The page's side of the worker: requests that are answered, and what it tells unasked. */
+import type { Answers, JobFacts, Request, Tell } from "./messages";
+import workerUrl from "./worker?worker&url";
+
+type Unasked = Exclude<Tell, { tell: "answer" | "failed" }>;
+
+/** Trusted types let a script's address only come from here. */
+function scriptUrl(url: string): string {
+  const types = (
+    globalThis as { trustedTypes?: { createPolicy(name: string, rules: { createScriptURL(url: string): string }): { createScriptURL(url: string): unknown } } }
+  ).trustedTypes;
+  if (types === undefined) return url;
+  const policy = types.createPolicy("logferry", {
+    createScriptURL: (given) => {
+      if (new URL(given, location.href).origin !== location.origin) throw new TypeError("a script of another origin");
+      return given;
+    },
+  });
+  return policy.createScriptURL(url) as string;
+}
+
+export class Engine {
+  private readonly worker = new Worker(scriptUrl(workerUrl), { type: "module", name: "logferry" });
+  private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  private next = 1;
+  private readonly listeners = new Set<(tell: Unasked) => void>();
+
+  constructor() {
+    this.worker.onmessage = ({ data }: MessageEvent<Tell>) => this.hear(data);
+  }
+
+  ask<D extends Request["do"]>(request: Request & { do: D }): Promise<Answers[D]> {
+    const id = this.next++;
+    return new Promise<Answers[D]>((resolve, reject) => {
+      this.waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.worker.postMessage({ id, request });
+    });
+  }
+
+  listen(listener: (tell: Unasked) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private hear(tell: Tell): void {
+    if (tell.tell === "answer") {
+      this.waiting.get(tell.id)?.resolve(tell.value);
+      this.waiting.delete(tell.id);
+    } else if (tell.tell === "failed") {
+      this.waiting.get(tell.id)?.reject(new Error(tell.message));
+      this.waiting.delete(tell.id);
+    } else for (const listener of this.listeners) listener(tell);
+  }
+}
+
+export type { JobFacts };

@@ -1,0 +1,301 @@
+/** One open job: its batches, its feed, and the fetching of what the feed misses. */
+import type { Subscription } from "../live/connection";
+import { Feed } from "../live/feed";
+import type { Span } from "../live/spans";
+import { ERROR, levelOf } from "../text/levels";
+import type { Window } from "../log/row";
+import { rowsOf } from "../log/rows";
+import { Store } from "../log/store";
+import { plain } from "../text/terminal";
+import { type Api, ApiError } from "../wire/api";
+import { type BatchFacts, type JobRecord, MAX_SEQUENCE, type ToViewer } from "../wire/messages";
+import type { Entry, JobFacts, Problem } from "./messages";
+
+/** Loaded without being asked for, from the end: what most jobs have, and a few seconds of a slow line at most. */
+const AUTO_LINES = 100_000;
+const AUTO_BYTES = 8 * 1024 * 1024;
+/** The first page is kept short, so that it is there soon on a slow line. */
+const FIRST_BATCHES = 8;
+const DEMAND_BATCHES = 12;
+
+export interface Around {
+  readonly api: Api;
+  now(): number;
+  random(): number;
+  later(ms: number, step: () => void): () => void;
+  changed(job: OpenJob): void;
+  /** Subscribes again, after an error that asks to. */
+  again(job: string): void;
+}
+
+export class OpenJob {
+  readonly store = new Store();
+  readonly feed: Feed;
+  record: JobRecord | null = null;
+  problem: Problem | null = null;
+  subscribed = false;
+  revision = 0;
+  arrived: number | null = null;
+  private live = 0;
+  private liveErrors = 0;
+  private fetching = false;
+  private closed = false;
+  private whole = false;
+  private opening = true;
+  private demand: Span | null = null;
+  private timer: (() => void) | null = null;
+  private failures = 0;
+
+  constructor(
+    readonly id: string,
+    private readonly around: Around,
+    /** A sequence to begin at instead of the end. */
+    at: number | null,
+  ) {
+    this.feed = new Feed(() => around.random());
+    if (at !== null) this.demand = { first: Math.max(1, at - 200), last: at + 400 };
+  }
+
+  get subscription(): Subscription {
+    return {
+      request: () => ({ job: this.id, after: this.feed.held.list.at(-1)?.last ?? 0 }),
+      answer: (message) => this.answered(message),
+    };
+  }
+
+  /** Fetches the end at once; the subscription is asked for at the same time, and tells of whatever came in between. */
+  open(): void {
+    void this.loadRecord();
+    this.pump();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.timer?.();
+  }
+
+  /** The connection was lost: until the next `subscribed` nothing is known of the live edge. */
+  interrupted(): void {
+    if (!this.subscribed) return;
+    this.subscribed = false;
+    this.around.changed(this);
+  }
+
+  receive(message: ToViewer): void {
+    if (message.type === "batch" && message.job === this.id) {
+      const news = this.take(message.batches);
+      if (news) this.arrived = this.around.now();
+    } else if (message.type === "pong") {
+      const tip = message.tips[this.id];
+      if (tip !== undefined) this.feed.announced(tip, this.around.now());
+    } else if (message.type === "job" && message.record.job === this.id) {
+      if (message.deleted) this.problem = { status: 410, message: "The job was deleted." };
+      this.record = message.record;
+      this.feed.announced(message.record.tip, this.around.now());
+    } else if (message.type === "expired" && message.job === this.id) {
+      this.problem = { status: 401, message: message.message || "The permission to read this job has ended." };
+    } else return;
+    this.pump();
+    this.around.changed(this);
+  }
+
+  rows(from: number, count: number): Window {
+    const tip = this.feed.tip;
+    const [first, last] = [Math.max(1, from + 1), Math.min(tip, from + count)];
+    if (first <= last && this.feed.held.missing(first, last).some((span) => this.feed.gone.missing(span.first, span.last).length > 0)) {
+      this.demand = { first, last };
+      this.pump();
+    }
+    return rowsOf(this.store, this.feed.gone, tip, from, count);
+  }
+
+  entries(first: number, last: number): Entry[] {
+    const found: Entry[] = [];
+    for (let next = this.store.following(first); next !== null && next <= last; next = this.store.following(next)) {
+      const here = this.store.at(next);
+      if (here === null) break;
+      const { times, streams, texts } = here.columns;
+      const end = Math.min(last, here.batch.first + here.batch.count - 1);
+      for (; next <= end; next++) {
+        const at = next - here.batch.first;
+        const [time, stream, text] = [times[at], streams[at], texts[at]];
+        if (time !== undefined && stream !== undefined && text !== undefined) found.push({ sequence: next, time, stream, text });
+      }
+    }
+    return found;
+  }
+
+  /** Loads all of the job, however much it is. */
+  loadAll(): void {
+    this.whole = true;
+    this.feed.want(1, this.around.now());
+    this.pump();
+  }
+
+  get facts(): JobFacts {
+    const { held, tip, repeats, missing } = this.feed;
+    return {
+      job: this.id,
+      record: this.record,
+      tip,
+      received: held.count,
+      first: held.list[0]?.first ?? null,
+      last: held.list.at(-1)?.last ?? null,
+      holes: missing.map(({ first, last }) => ({ first, last })),
+      gone: this.feed.gone.count,
+      repeats,
+      subscribed: this.subscribed,
+      caughtUp: this.subscribed && !this.opening && missing.every((hole) => hole.last < (held.list.at(-1)?.first ?? 1)),
+      problem: this.problem,
+      bytes: this.store.bytes,
+      raw: this.store.raw,
+      arrived: this.arrived,
+      live: this.live,
+      liveErrors: this.liveErrors,
+      revision: this.revision,
+    };
+  }
+
+  private answered(message: ToViewer & { type: "subscribed" | "error" }): void {
+    if (this.closed) return;
+    if (message.type === "error") {
+      if (message.retry) this.around.later(2_000 + this.around.random() * 2_000, () => this.closed || this.around.again(this.id));
+      else {
+        const status = message.code === "not_found" ? 404 : message.code === "forbidden" ? 403 : 400;
+        this.problem = { status, message: message.message || message.code };
+      }
+    } else {
+      this.subscribed = true;
+      if (message.record) this.record = message.record;
+      // Answers this viewer alone, so it may ask at once for what it missed; reconnects are spread by their own jitter.
+      this.feed.announced(message.tip ?? 0, this.around.now(), true);
+      this.pump();
+    }
+    this.around.changed(this);
+  }
+
+  /** Takes batches from anywhere; one that cannot be read stays a hole, and is asked for again. */
+  private take(batches: readonly BatchFacts[], live = true): boolean {
+    let news = false;
+    for (const facts of batches) {
+      const held = this.feed.held;
+      const last = facts.first + facts.count - 1;
+      if (held.missing(facts.first, last).length === 0 || !this.add(facts)) {
+        this.feed.received(facts.first, held.missing(facts.first, last).length === 0 ? facts.count : 0, this.around.now());
+        continue;
+      }
+      this.feed.received(facts.first, facts.count, this.around.now());
+      news = true;
+      if (live) this.countLive(facts);
+    }
+    if (news) this.revision++;
+    return news;
+  }
+
+  private add(facts: BatchFacts): boolean {
+    try {
+      return this.store.add(facts);
+    } catch {
+      return false;
+    }
+  }
+
+  private countLive(facts: BatchFacts): void {
+    this.live += facts.count;
+    const here = this.store.at(facts.first);
+    if (here === null) return;
+    const { streams, texts } = here.columns;
+    for (let at = 0; at < texts.length; at++) {
+      if ((streams[at] === "o" || streams[at] === "e") && levelOf(plain(texts[at] as string)) >= ERROR) this.liveErrors++;
+    }
+  }
+
+  private async loadRecord(): Promise<void> {
+    try {
+      this.record ??= await this.around.api.job(this.id);
+      if (this.closed) return;
+      this.feed.announced(this.record.tip, this.around.now(), true);
+      this.pump();
+    } catch (error) {
+      if (error instanceof ApiError && !error.passing) this.problem = { status: error.status, message: error.message };
+    }
+    this.around.changed(this);
+  }
+
+  /** Fetches the one thing that is wanted most, then looks again. */
+  private pump(): void {
+    if (this.fetching || this.closed || this.problem) return;
+    this.timer?.();
+    this.timer = null;
+    const now = this.around.now();
+    if (this.opening) {
+      void this.fetch("before", MAX_SEQUENCE, FIRST_BATCHES, null);
+      return;
+    }
+    const wanted = this.demanded();
+    if (wanted !== null) {
+      void this.fetch("after", wanted.first - 1, DEMAND_BATCHES, wanted);
+      return;
+    }
+    const { bytes } = this.store;
+    const lowest = this.feed.held.list[0]?.first;
+    // Old history only as far as the budget goes; holes above what is held are always mended.
+    if (!this.whole && bytes > AUTO_BYTES && lowest !== undefined) this.feed.settle(lowest, now);
+    const due = this.feed.due(now);
+    if (due !== null) {
+      void this.fetch("before", due.last + 1, null, due);
+      return;
+    }
+    const next = this.feed.next();
+    if (next !== null) this.timer = this.around.later(Math.max(1, next - now), () => this.pump());
+  }
+
+  private demanded(): Span | null {
+    if (this.demand === null) return null;
+    const { first, last } = this.demand;
+    for (const span of this.feed.held.missing(first, Math.min(last, this.feed.tip))) {
+      const part = this.feed.gone.missing(span.first, span.last)[0];
+      if (part !== undefined) return part;
+    }
+    this.demand = null;
+    return null;
+  }
+
+  private async fetch(side: "before" | "after", sequence: number, limit: number | null, hole: Span | null): Promise<void> {
+    this.fetching = true;
+    const before = this.feed.held.count;
+    try {
+      const page = await this.around.api.history(this.id, side, sequence, limit);
+      if (this.closed) return;
+      this.failures = 0;
+      const now = this.around.now();
+      this.take(page.batches, false);
+      this.feed.announced(page.tip, now, true);
+      if (this.opening) {
+        this.opening = false;
+        this.feed.want(Math.max(1, this.feed.tip - AUTO_LINES + 1), now);
+      }
+      if (!page.more && side === "before") {
+        // Nothing is kept below what came: what is older was deleted by age.
+        const oldest = page.batches[0]?.first ?? (hole === null ? 1 : sequence);
+        if (oldest > 1 && (page.batches.length > 0 || this.feed.held.list[0]?.first === sequence)) this.feed.begins(oldest - 1, now);
+      }
+      const progress = this.feed.held.count > before;
+      if (hole !== null) {
+        this.feed.asked(hole, progress, now);
+        if (!progress && side === "after") this.demand = null;
+      }
+    } catch (error) {
+      if (this.closed) return;
+      const passing = !(error instanceof ApiError) || error.passing;
+      if (!passing) this.problem = { status: (error as ApiError).status, message: (error as ApiError).message };
+      this.failures++;
+      const wait = (error instanceof ApiError ? error.retryAfterMs : null) ?? Math.min(30_000, 500 * 2 ** this.failures);
+      if (passing) this.timer = this.around.later(wait * (0.5 + this.around.random() / 2), () => this.pump());
+    } finally {
+      this.fetching = false;
+    }
+    this.around.changed(this);
+    if (this.failures === 0) this.pump();
+  }
+}

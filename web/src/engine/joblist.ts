@@ -1,0 +1,94 @@
+/** The list of jobs: pages of the HTTP API first, then the live changes. Told in portions. */
+import type { Subscription } from "../live/connection";
+import { type Api, ApiError } from "../wire/api";
+import type { JobRecord, ToViewer } from "../wire/messages";
+import type { Problem } from "./messages";
+
+export interface Changes {
+  changed: JobRecord[];
+  removed: string[];
+  loaded: boolean;
+  problem: Problem | null;
+}
+
+const TELL_MS = 100;
+/** Pages asked for: a few thousand jobs. */
+const MOST_PAGES = 50;
+
+export class JobList {
+  private readonly changed = new Map<string, JobRecord>();
+  private readonly removed = new Set<string>();
+  /** When each record was last heard live; a page that was read earlier must not undo it. */
+  private readonly heard = new Map<string, number>();
+  private telling = false;
+  private loaded = false;
+  private loading = false;
+  private problem: Problem | null = null;
+
+  constructor(
+    private readonly api: () => Api,
+    private readonly clock: { now(): number; later(ms: number, step: () => void): () => void },
+    private readonly tell: (changes: Changes) => void,
+  ) {}
+
+  get subscription(): Subscription {
+    return {
+      request: () => ({ jobs: {} }),
+      // Whatever changed while nobody listened is read again.
+      answer: (message) => {
+        if (message.type === "subscribed") void this.load();
+      },
+    };
+  }
+
+  receive({ record, deleted }: ToViewer & { type: "job" }): void {
+    this.heard.set(record.job, this.clock.now());
+    this.note(record, deleted);
+  }
+
+  async load(): Promise<void> {
+    if (this.loading) return;
+    this.loading = true;
+    const began = this.clock.now();
+    try {
+      let next: string | null = null;
+      for (let page = 0; page < MOST_PAGES; page++) {
+        const answer: { jobs: JobRecord[]; next: string | null } = await this.api().jobs(next);
+        for (const record of answer.jobs) if ((this.heard.get(record.job) ?? 0) < began) this.note(record, false);
+        next = answer.next;
+        if (next === null) break;
+      }
+      this.loaded = true;
+      this.problem = null;
+    } catch (error) {
+      const status = error instanceof ApiError ? error.status : 0;
+      this.problem = { status, message: error instanceof Error ? error.message : String(error) };
+      if (!(error instanceof ApiError) || error.passing) this.clock.later(3_000, () => void this.load());
+    } finally {
+      this.loading = false;
+    }
+    this.soon();
+  }
+
+  private note(record: JobRecord, deleted: boolean): void {
+    if (deleted) {
+      this.changed.delete(record.job);
+      this.removed.add(record.job);
+    } else {
+      this.removed.delete(record.job);
+      this.changed.set(record.job, record);
+    }
+    this.soon();
+  }
+
+  private soon(): void {
+    if (this.telling) return;
+    this.telling = true;
+    this.clock.later(TELL_MS, () => {
+      this.telling = false;
+      this.tell({ changed: [...this.changed.values()], removed: [...this.removed], loaded: this.loaded, problem: this.problem });
+      this.changed.clear();
+      this.removed.clear();
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/** What the page and its worker say to each other. Both are ours, built together: types are enough here. */
+import type { ConnectionState } from "../live/connection";
+import type { Span } from "../live/spans";
+import type { Window } from "../log/row";
+import type { JobRecord } from "../wire/messages";
+
+export interface Problem {
+  /** HTTP status, or 0 when nothing answered. */
+  readonly status: number;
+  readonly message: string;
+}
+
+/** All that the page knows of an open job besides its rows. */
+export interface JobFacts {
+  readonly job: string;
+  readonly record: JobRecord | null;
+  /** Greatest sequence known to exist. */
+  readonly tip: number;
+  /** Entries here. */
+  readonly received: number;
+  readonly first: number | null;
+  readonly last: number | null;
+  /** Wanted and not here. */
+  readonly holes: readonly Span[];
+  readonly gone: number;
+  /** Batches that came again and were left out. */
+  readonly repeats: number;
+  /** Answered by `subscribed` on the present connection. */
+  readonly subscribed: boolean;
+  /** Everything up to the tip is known and what is wanted is here. */
+  readonly caughtUp: boolean;
+  readonly problem: Problem | null;
+  /** Compressed and raw bytes here. */
+  readonly bytes: number;
+  readonly raw: number;
+  /** When the last live entry arrived, ms since 1970 by this machine's clock. */
+  readonly arrived: number | null;
+  /** Entries and lines of level error or above that arrived live since the job was opened. */
+  readonly live: number;
+  readonly liveErrors: number;
+  /** Grows whenever rows may read differently than before. */
+  readonly revision: number;
+}
+
+export interface Entry {
+  readonly sequence: number;
+  /** Microseconds since 1970. */
+  readonly time: number;
+  /** o e O E s, as on the wire. */
+  readonly stream: string;
+  readonly text: string;
+}
+
+export type Request =
+  | { do: "start"; api: string; live: string; token: string }
+  | { do: "token"; token: string }
+  | { do: "jobs"; on: boolean }
+  | { do: "open"; job: string; at: number | null }
+  | { do: "close"; job: string }
+  | { do: "rows"; job: string; from: number; count: number }
+  | { do: "entries"; job: string; first: number; last: number }
+  | { do: "whole"; job: string }
+  | { do: "wake" }
+  | { do: "cut" }
+  | { do: "replace" };
+
+export interface Answers {
+  start: null;
+  token: null;
+  jobs: null;
+  open: null;
+  close: null;
+  rows: Window;
+  entries: Entry[];
+  whole: null;
+  wake: null;
+  cut: null;
+  replace: null;
+}
+
+export type Tell =
+  | { tell: "answer"; id: number; value: unknown }
+  | { tell: "failed"; id: number; message: string }
+  | { tell: "connection"; state: ConnectionState; opened: number }
+  | { tell: "jobs"; changed: JobRecord[]; removed: string[]; loaded: boolean; problem: Problem | null }
+  | { tell: "job"; facts: JobFacts };

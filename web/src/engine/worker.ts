@@ -1,0 +1,153 @@
+/** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
+import { Connection, type SocketLike } from "../live/connection";
+import { prepareDecoder } from "../log/body";
+import { Api, ApiError } from "../wire/api";
+import { OpenJob } from "./job";
+import { JobList } from "./joblist";
+import type { Answers, Request, Tell } from "./messages";
+
+const port = self as unknown as {
+  postMessage(message: Tell): void;
+  onmessage: ((event: MessageEvent<{ id: number; request: Request }>) => void) | null;
+  addEventListener(type: "online", listener: () => void): void;
+};
+
+/** Facts are told at most this often, a job: a burst must not become a burst of messages. */
+const TELL_MS = 60;
+
+const jobs = new Map<string, OpenJob>();
+const changed = new Set<OpenJob>();
+let telling = false;
+let api = new Api("", "");
+let live = "";
+
+const clock = {
+  now: () => Date.now(),
+  random: () => Math.random(),
+  later: (ms: number, step: () => void) => {
+    const timer = setTimeout(step, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+const connection = new Connection(
+  {
+    ...clock,
+    ticket: () => api.ticket(),
+    socket: (ticket) => {
+      const url = new URL(live);
+      url.searchParams.set("v", "1");
+      url.searchParams.set("ticket", ticket);
+      return new WebSocket(url) as SocketLike;
+    },
+  },
+  (state) => {
+    if (state.kind !== "open") for (const job of jobs.values()) job.interrupted();
+    port.postMessage({ tell: "connection", state, opened: connection?.opened ?? 0 });
+  },
+  (message) => {
+    for (const job of jobs.values()) job.receive(message);
+    if (message.type === "job") list.receive(message);
+  },
+);
+
+const list = new JobList(
+  () => api,
+  clock,
+  (changes) => port.postMessage({ tell: "jobs", ...changes }),
+);
+
+function tell(job: OpenJob): void {
+  changed.add(job);
+  if (telling) return;
+  telling = true;
+  setTimeout(() => {
+    telling = false;
+    for (const one of changed) if (jobs.get(one.id) === one) port.postMessage({ tell: "job", facts: one.facts });
+    changed.clear();
+  }, TELL_MS);
+}
+
+function opened(id: string): OpenJob {
+  const job = jobs.get(id);
+  if (job === undefined) throw new Error(`${id} is not open`);
+  return job;
+}
+
+const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D] | Promise<Answers[D]> } = {
+  start: (request) => {
+    api = new Api(request.api, request.token);
+    live = request.live;
+    return null;
+  },
+  token: ({ token }) => {
+    api.authorize(token);
+    if (connection.state.kind === "refused") connection.reset();
+    return null;
+  },
+  jobs: ({ on }) => {
+    if (on) {
+      connection.subscribe("jobs", list.subscription);
+      void list.load();
+    } else connection.unsubscribe("jobs", {});
+    return null;
+  },
+  open: ({ job: id, at }) => {
+    if (jobs.has(id)) return null;
+    const job = new OpenJob(
+      id,
+      { ...clock, api, changed: tell, again: (name) => connection.renew(`job ${name}`) },
+      at,
+    );
+    jobs.set(id, job);
+    connection.subscribe(`job ${id}`, job.subscription);
+    job.open();
+    return null;
+  },
+  close: ({ job: id }) => {
+    jobs.get(id)?.close();
+    jobs.delete(id);
+    connection.unsubscribe(`job ${id}`, { job: id });
+    return null;
+  },
+  rows: async ({ job, from, count }) => {
+    await prepareDecoder();
+    return opened(job).rows(from, count);
+  },
+  entries: async ({ job, first, last }) => {
+    await prepareDecoder();
+    return opened(job).entries(first, last);
+  },
+  whole: ({ job }) => {
+    opened(job).loadAll();
+    return null;
+  },
+  wake: () => {
+    connection.wake();
+    return null;
+  },
+  cut: () => {
+    connection.cut();
+    return null;
+  },
+  replace: async () => {
+    await connection.replace();
+    return null;
+  },
+};
+
+port.onmessage = ({ data: { id, request } }) => {
+  const handle = serve[request.do] as (request: Request) => unknown;
+  Promise.resolve()
+    .then(() => handle(request))
+    .then(
+      (value) => port.postMessage({ tell: "answer", id, value }),
+      (error: unknown) => {
+        const message = error instanceof ApiError || error instanceof Error ? error.message : String(error);
+        port.postMessage({ tell: "failed", id, message });
+      },
+    );
+};
+
+port.addEventListener("online", () => connection.wake());
+void prepareDecoder();

@@ -1,0 +1,306 @@
+/**
+ * One viewer's WebSocket: tickets, reconnects, pings, and a new connection before the old one is closed.
+ *
+ * It keeps subscriptions, not data. After every (re)connect each subscription is sent again; what was missed in between the
+ * feeds notice by sequence. Everything environmental comes in `Surroundings`, so that tests move time by hand.
+ */
+import { decodeMessage, type ToViewer } from "../wire/messages";
+import { backoff } from "./backoff";
+
+export interface SocketLike {
+  send(text: string): void;
+  close(): void;
+  onopen: (() => void) | null;
+  onclose: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+}
+
+export interface Surroundings {
+  /** A fresh one-time ticket. Rejects with a Refusal when asking again is of no use. */
+  ticket(): Promise<string>;
+  socket(ticket: string): SocketLike;
+  now(): number;
+  random(): number;
+  /** Runs `step` after a while; returns how to call it off. */
+  later(ms: number, step: () => void): () => void;
+}
+
+/** Asking again will not help: a wrong key, a revoked one. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+    this.name = "Refusal";
+  }
+}
+
+export type ConnectionState =
+  | { readonly kind: "idle" }
+  | { readonly kind: "connecting"; readonly attempt: number }
+  | { readonly kind: "open" }
+  | { readonly kind: "waiting"; readonly attempt: number; readonly until: number }
+  | { readonly kind: "refused"; readonly status: number; readonly message: string };
+
+export interface Subscription {
+  /** The message to send, without type and id. */
+  request(): Record<string, unknown>;
+  /** Answers to it, an error included. */
+  answer(message: ToViewer & { type: "subscribed" | "error" }): void;
+}
+
+const PING_MS = 30_000;
+const PONG_MS = 10_000;
+/** A connection that lived this long was a good one: the next reconnect starts from the shortest wait. */
+const GOOD_MS = 10_000;
+const HANDSHAKE_MS = 10_000;
+/** API Gateway closes after two hours whatever happens (WebSocket quotas); up to 5 minutes of jitter keep an audience apart. */
+const RENEW_MS = 110 * 60_000;
+const RENEW_JITTER_MS = 5 * 60_000;
+
+interface Link {
+  readonly socket: SocketLike;
+  readonly timers: Map<string, () => void>;
+  readonly pending: Map<string, Subscription>;
+  open: boolean;
+  since: number;
+}
+
+export class Connection {
+  state: ConnectionState = { kind: "idle" };
+  /** How often a connection was opened. */
+  opened = 0;
+  private current: Link | null = null;
+  private successor: Link | null = null;
+  private wait: (() => void) | null = null;
+  private attempt = 0;
+  private delays = backoff(() => this.around.random());
+  private sequence = 0;
+  private starting = false;
+  private readonly subscriptions = new Map<string, Subscription>();
+
+  constructor(
+    private readonly around: Surroundings,
+    private readonly report: (state: ConnectionState) => void,
+    private readonly deliver: (message: ToViewer) => void,
+    private readonly malformed: (error: unknown) => void = () => undefined,
+  ) {}
+
+  /** Subscribes under a name of the caller's; again after every reconnect, until `unsubscribe`. */
+  subscribe(name: string, subscription: Subscription): void {
+    this.subscriptions.set(name, subscription);
+    if (this.current?.open) this.ask(this.current, subscription);
+    else this.start();
+  }
+
+  unsubscribe(name: string, request: Record<string, unknown>): void {
+    if (!this.subscriptions.delete(name)) return;
+    if (this.current?.open) this.send(this.current, { type: "unsubscribe", id: this.id(), ...request });
+  }
+
+  /** Sends one subscription again, after the cloud asked to retry. */
+  renew(name: string): void {
+    const subscription = this.subscriptions.get(name);
+    if (subscription && this.current?.open) this.ask(this.current, subscription);
+  }
+
+  start(): void {
+    if (this.current || this.wait || this.starting) return;
+    void this.connect();
+  }
+
+  /** The network is back or the page is looked at again: no more waiting. */
+  wake(): void {
+    if (this.state.kind !== "waiting") {
+      if (this.current?.open) this.ping(this.current);
+      return;
+    }
+    this.wait?.();
+    this.wait = null;
+    void this.connect();
+  }
+
+  /** A new key or token: forget the refusal. */
+  reset(): void {
+    this.stop();
+    this.attempt = 0;
+    if (this.subscriptions.size > 0) this.start();
+  }
+
+  stop(): void {
+    this.wait?.();
+    this.wait = null;
+    for (const link of [this.current, this.successor]) if (link) this.drop(link);
+    this.current = this.successor = null;
+    this.become({ kind: "idle" });
+  }
+
+  /** Closes the socket as a broken network would. For tests of what follows. */
+  cut(): void {
+    this.current?.socket.close();
+  }
+
+  /** Opens the successor of a connection that works, subscribes on it, and only then closes the old one. */
+  async replace(): Promise<void> {
+    const old = this.current;
+    if (!old?.open || this.successor) return;
+    let ticket: string;
+    try {
+      ticket = await this.around.ticket();
+    } catch {
+      this.timer(old, "renew", 60_000, () => void this.replace());
+      return;
+    }
+    if (this.current !== old) return;
+    this.successor = this.link(ticket, (link) => {
+      this.successor = null;
+      this.current = link;
+      for (const subscription of this.subscriptions.values()) this.ask(link, subscription);
+      // Both deliver for a moment; the sequence makes that harmless, and nothing falls between them.
+      this.timer(link, "handover", 5_000, () => this.drop(old));
+    });
+  }
+
+  private async connect(): Promise<void> {
+    this.attempt++;
+    this.starting = true;
+    this.become({ kind: "connecting", attempt: this.attempt });
+    let ticket: string;
+    try {
+      ticket = await this.around.ticket();
+    } catch (error) {
+      this.starting = false;
+      if (error instanceof Refusal) {
+        this.become({ kind: "refused", status: error.status, message: error.message });
+      } else if (this.state.kind === "connecting") this.retry();
+      return;
+    }
+    this.starting = false;
+    if (this.state.kind !== "connecting") return;
+    this.current = this.link(ticket, (link) => {
+      this.become({ kind: "open" });
+      for (const subscription of this.subscriptions.values()) this.ask(link, subscription);
+    });
+  }
+
+  private link(ticket: string, ready: (link: Link) => void): Link {
+    const socket = this.around.socket(ticket);
+    const link: Link = { socket, timers: new Map(), pending: new Map(), open: false, since: this.around.now() };
+    socket.onopen = () => {
+      link.open = true;
+      link.since = this.around.now();
+      link.timers.get("handshake")?.();
+      this.opened++;
+      this.timer(link, "ping", PING_MS, () => this.ping(link));
+      this.timer(link, "renew", RENEW_MS + this.around.random() * RENEW_JITTER_MS, () => void this.replace());
+      ready(link);
+    };
+    socket.onmessage = (event) => this.receive(link, event.data);
+    socket.onclose = () => this.closed(link);
+    this.timer(link, "handshake", HANDSHAKE_MS, () => this.lost(link));
+    return link;
+  }
+
+  private receive(link: Link, data: unknown): void {
+    let message: ToViewer;
+    try {
+      message = decodeMessage(typeof data === "string" ? data : "");
+    } catch (error) {
+      this.malformed(error);
+      return;
+    }
+    link.timers.get("pong")?.();
+    if ((message.type === "subscribed" || message.type === "error") && message.id !== null) {
+      const subscription = link.pending.get(message.id);
+      link.pending.delete(message.id);
+      subscription?.answer(message);
+    }
+    this.deliver(message);
+    if (message.type === "expired" && message.job === null) this.lost(link);
+  }
+
+  private ping(link: Link): void {
+    this.send(link, { type: "ping", id: this.id() });
+    this.timer(link, "pong", PONG_MS, () => this.lost(link));
+    this.timer(link, "ping", PING_MS, () => this.ping(link));
+  }
+
+  private ask(link: Link, subscription: Subscription): void {
+    const id = this.id();
+    link.pending.set(id, subscription);
+    this.send(link, { type: "subscribe", id, ...subscription.request() });
+    // A crashed function answers nothing that names the request: ask again.
+    this.timer(link, `answer ${id}`, PONG_MS, () => {
+      if (link.pending.delete(id)) this.ask(link, subscription);
+    });
+  }
+
+  private send(link: Link, message: Record<string, unknown>): void {
+    try {
+      link.socket.send(JSON.stringify(message));
+    } catch {
+      this.lost(link);
+    }
+  }
+
+  /** Gives a connection up that did not say it was closed. */
+  private lost(link: Link): void {
+    this.drop(link);
+    this.closed(link);
+  }
+
+  private drop(link: Link): void {
+    link.socket.onopen = link.socket.onclose = link.socket.onmessage = null;
+    for (const cancel of link.timers.values()) cancel();
+    link.timers.clear();
+    link.socket.close();
+  }
+
+  private closed(link: Link): void {
+    for (const cancel of link.timers.values()) cancel();
+    link.timers.clear();
+    if (link === this.successor) {
+      this.successor = null;
+      return;
+    }
+    if (link !== this.current) return;
+    this.current = null;
+    if (link.open && this.around.now() - link.since >= GOOD_MS) {
+      this.attempt = 0;
+      this.delays = backoff(() => this.around.random());
+    }
+    this.retry();
+  }
+
+  private retry(): void {
+    if (this.state.kind === "idle" || this.state.kind === "refused") return;
+    const delay = this.delays.next().value;
+    this.become({ kind: "waiting", attempt: this.attempt, until: this.around.now() + delay });
+    this.wait = this.around.later(delay, () => {
+      this.wait = null;
+      void this.connect();
+    });
+  }
+
+  private timer(link: Link, name: string, ms: number, step: () => void): void {
+    link.timers.get(name)?.();
+    const cancel = this.around.later(ms, () => {
+      link.timers.delete(name);
+      step();
+    });
+    link.timers.set(name, () => {
+      cancel();
+      link.timers.delete(name);
+    });
+  }
+
+  private become(state: ConnectionState): void {
+    this.state = state;
+    this.report(state);
+  }
+
+  private id(): string {
+    return `v${++this.sequence}`;
+  }
+}

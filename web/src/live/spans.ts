@@ -1,0 +1,88 @@
+/** Sets of sequences, kept as sorted spans that neither touch nor overlap. */
+
+export interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
+export class Spans {
+  private spans: Span[] = [];
+  private held = 0;
+
+  get list(): readonly Span[] {
+    return this.spans;
+  }
+
+  /** How many sequences are in the set. */
+  get count(): number {
+    return this.held;
+  }
+
+  /** Adds first..last; says how many of them were new. */
+  add(first: number, last: number): number {
+    if (last < first) return 0;
+    const before = this.held;
+    // The usual case, the live edge: no search, no copy.
+    const end = this.spans.at(-1);
+    if (end === undefined || first > end.last + 1) {
+      this.spans.push({ first, last });
+      this.held += last - first + 1;
+      return this.held - before;
+    }
+    const from = this.position(first - 1);
+    let to = from;
+    let [low, high] = [first, last];
+    for (let span = this.spans[to]; span !== undefined && span.first <= last + 1; span = this.spans[++to]) {
+      low = Math.min(low, span.first);
+      high = Math.max(high, span.last);
+      this.held -= span.last - span.first + 1;
+    }
+    this.spans.splice(from, to - from, { first: low, last: high });
+    this.held += high - low + 1;
+    return this.held - before;
+  }
+
+  remove(first: number, last: number): void {
+    const kept: Span[] = [];
+    for (const span of this.spans) {
+      if (span.last < first || span.first > last) {
+        kept.push(span);
+        continue;
+      }
+      if (span.first < first) kept.push({ first: span.first, last: first - 1 });
+      if (span.last > last) kept.push({ first: last + 1, last: span.last });
+    }
+    this.spans = kept;
+    this.held = kept.reduce((sum, span) => sum + span.last - span.first + 1, 0);
+  }
+
+  has(sequence: number): boolean {
+    const span = this.spans[this.position(sequence)];
+    return span !== undefined && span.first <= sequence;
+  }
+
+  /** What of first..last is not in the set, ascending. */
+  missing(first: number, last: number): Span[] {
+    const holes: Span[] = [];
+    let next = first;
+    for (let at = this.position(first); next <= last; at++) {
+      const span = this.spans[at];
+      if (span === undefined || span.first > last) break;
+      if (span.first > next) holes.push({ first: next, last: span.first - 1 });
+      next = Math.max(next, span.last + 1);
+    }
+    if (next <= last) holes.push({ first: next, last });
+    return holes;
+  }
+
+  /** Index of the first span that ends at or after `sequence`. */
+  private position(sequence: number): number {
+    let [low, high] = [0, this.spans.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.spans[middle] as Span).last < sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

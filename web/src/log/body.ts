@@ -1,0 +1,56 @@
+/** A batch's body: zstd over columns, bounded and checked (protocol/PROTOCOL.md, "Body"). */
+import { ZSTDDecoder } from "zstddec";
+import { MAX_DECODED_BYTES } from "../wire/messages";
+import { integer, list, object, text, WireError, whole } from "../wire/shape";
+
+export interface Columns {
+  /** Microseconds since 1970; exact in a double until 2255. */
+  readonly times: Float64Array;
+  /** One character an entry: o e O E s. */
+  readonly streams: string;
+  readonly texts: readonly string[];
+}
+
+const document = object({ t: whole(), d: list(integer), s: text, l: list(text) });
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+const zstd = new ZSTDDecoder();
+
+/** Must have come to its end before the first `decodeBody`. */
+export function prepareDecoder(): Promise<void> {
+  return zstd.init();
+}
+
+/** Raises WireError for what is not a body of `count` entries. */
+export function decodeBody(body: Uint8Array, count: number): Columns {
+  // The bound is passed as the output's size: a frame that unpacks to more is an error, whatever its header says.
+  const bytes = zstd.decode(body, MAX_DECODED_BYTES);
+  if (bytes.length === 0) throw new WireError("body", "one whole zstd frame of at most 1 MiB");
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(utf8.decode(bytes));
+  } catch {
+    throw new WireError("body", "JSON");
+  }
+  const { t, d, s, l } = document(parsed, "body");
+  if (d.length !== count || s.length !== count || l.length !== count) {
+    throw new WireError("body", `columns of ${count} entries`);
+  }
+  if (!/^[oeOEs]*$/.test(s)) throw new WireError("body.s", "known stream characters");
+  const times = new Float64Array(count);
+  let time = t;
+  for (let at = 0; at < count; at++) times[at] = time += d[at] as number;
+  return { times, streams: s, texts: l };
+}
+
+export function fromBase64(encoded: string): Uint8Array {
+  const native = Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array };
+  try {
+    if (native.fromBase64) return native.fromBase64(encoded);
+    const binary = atob(encoded);
+    const bytes = new Uint8Array(binary.length);
+    for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
+    return bytes;
+  } catch {
+    throw new WireError("body", "base64");
+  }
+}

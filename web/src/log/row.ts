@@ -1,0 +1,56 @@
+/** What the pane draws: plain data, made in the worker, so that it can be posted. */
+import type { EventKind } from "../text/events";
+import type { Level } from "../text/levels";
+import type { StyledText } from "../text/terminal";
+
+export type StreamName = "stdout" | "stderr" | "system";
+
+interface Place {
+  /** Place in the view, from 0. */
+  readonly index: number;
+  readonly sequence: number;
+}
+
+export interface LineRow extends Place {
+  readonly kind: "line";
+  readonly stream: "stdout" | "stderr";
+  /** Microseconds since 1970. */
+  readonly time: number;
+  readonly spans: readonly StyledText[];
+  readonly level: Level;
+  /** The whole line is a JSON object or array. */
+  readonly json: boolean;
+  /** Last sequence of the row: greater than `sequence` where continuation entries were joined. */
+  readonly last: number;
+  /** Its beginning is not here: shown for what it is. */
+  readonly headless: boolean;
+}
+
+export interface EventRow extends Place {
+  readonly kind: "event";
+  readonly time: number;
+  readonly event: EventKind;
+  readonly sentence: string;
+  readonly bad: boolean;
+}
+
+/** Sequences that are not here: on their way, or deleted by age. One row may stand for many. */
+export interface AbsentRow extends Place {
+  readonly kind: "loading" | "gone" | "unreadable";
+  readonly count: number;
+}
+
+export type Row = LineRow | EventRow | AbsentRow;
+
+export interface Window {
+  /** Places from..to (exclusive) were looked at; those without a row are part of one before. */
+  readonly from: number;
+  readonly to: number;
+  readonly total: number;
+  readonly rows: readonly Row[];
+}
+
+export function textOf(row: Row): string {
+  if (row.kind === "line") return row.spans.map((span) => span.text).join("");
+  return row.kind === "event" ? row.sentence : "";
+}

@@ -1,0 +1,200 @@
+/**
+ * One job's batches, kept compressed and keyed by sequence; unpacked a few at a time.
+ *
+ * A million lines are some 10 to 25 MB this way. What is unpacked is bounded by `unpackedBytes`; the last used stay.
+ */
+import type { BatchFacts } from "../wire/messages";
+import { type Columns, decodeBody, fromBase64 } from "./body";
+import { PLAIN, render, type Style } from "../text/terminal";
+
+export interface Batch {
+  readonly first: number;
+  readonly count: number;
+  readonly start: number;
+  readonly end: number;
+  readonly raw: number;
+  readonly body: Uint8Array;
+}
+
+/** An unpacked batch. `broken` says why it could not be. */
+export interface Unpacked {
+  readonly batch: Batch;
+  readonly columns: Columns;
+  readonly broken: string | null;
+  /** The styles that stdout and stderr begin with here, once known. */
+  styles: StyleTrack | null;
+}
+
+interface StyleTrack {
+  readonly out: readonly Style[];
+  readonly err: readonly Style[];
+}
+
+const EMPTY: Columns = { times: new Float64Array(0), streams: "", texts: [] };
+/** Shorter entries are never continued (PROTOCOL.md); in UTF-8 bytes, of which a UTF-16 unit makes at most three. */
+const MIN_CONTINUED_BYTES = 4_096;
+
+export class Store {
+  /** Ascending by first, never overlapping. */
+  private batches: Batch[] = [];
+  /** Compressed bytes held. */
+  bytes = 0;
+  raw = 0;
+  private readonly unpacked = new Map<number, Unpacked>();
+  private unpackedRaw = 0;
+
+  constructor(private readonly unpackedBytes = 24 * 1024 * 1024) {}
+
+  /** Takes a batch unless its sequences are here. Raises WireError when its body is not base64. */
+  add(facts: BatchFacts): boolean {
+    const at = this.position(facts.first);
+    const here = this.batches[at];
+    if (here !== undefined && here.first < facts.first + facts.count) return false;
+    const batch: Batch = {
+      first: facts.first,
+      count: facts.count,
+      start: facts.start,
+      end: facts.end,
+      raw: facts.raw,
+      body: fromBase64(facts.body),
+    };
+    if (at === this.batches.length) this.batches.push(batch);
+    else this.batches.splice(at, 0, batch);
+    this.bytes += batch.body.byteLength;
+    this.raw += batch.raw;
+    return true;
+  }
+
+  get all(): readonly Batch[] {
+    return this.batches;
+  }
+
+  /** The batch that holds a sequence, unpacked. */
+  at(sequence: number): Unpacked | null {
+    const batch = this.batches[this.position(sequence)];
+    return batch === undefined || batch.first > sequence ? null : this.unpack(batch);
+  }
+
+  /** The first sequence at or after `sequence` that is here. */
+  following(sequence: number): number | null {
+    const batch = this.batches[this.position(sequence)];
+    return batch === undefined ? null : Math.max(sequence, batch.first);
+  }
+
+  unpack(batch: Batch): Unpacked {
+    const known = this.unpacked.get(batch.first);
+    if (known !== undefined) {
+      this.unpacked.delete(batch.first);
+      this.unpacked.set(batch.first, known);
+      return known;
+    }
+    let made: Unpacked;
+    try {
+      made = { batch, columns: decodeBody(batch.body, batch.count), broken: null, styles: null };
+    } catch (error) {
+      made = { batch, columns: EMPTY, broken: error instanceof Error ? error.message : "unreadable", styles: null };
+    }
+    this.unpacked.set(batch.first, made);
+    this.unpackedRaw += batch.raw;
+    for (const [first, old] of this.unpacked) {
+      if (this.unpackedRaw <= this.unpackedBytes || first === batch.first) break;
+      this.unpacked.delete(first);
+      this.unpackedRaw -= old.batch.raw;
+    }
+    return made;
+  }
+
+  /**
+   * The text of a line that begins at `sequence` with its continuations joined, and the last sequence that belongs to it.
+   * `whole` is false when it may go on in a batch that is not here.
+   */
+  line(sequence: number, most = 262_144): { text: string; last: number; whole: boolean } {
+    let here = this.at(sequence);
+    if (here === null || here.broken !== null) return { text: "", last: sequence, whole: false };
+    let offset = sequence - here.batch.first;
+    const stream = here.columns.streams[offset] as string;
+    let text = here.columns.texts[offset] as string;
+    let [last, piece] = [sequence, text];
+    const [own, goesOn] = [stream.toLowerCase(), stream.toUpperCase()];
+    for (let next = sequence + 1; continuable(piece); next++) {
+      if (next >= here.batch.first + here.batch.count) {
+        here = this.at(next);
+        if (here === null || here.broken !== null) return { text, last, whole: false };
+      }
+      offset = next - here.batch.first;
+      const found = here.columns.streams[offset];
+      if (found === goesOn) {
+        piece = here.columns.texts[offset] as string;
+        if (text.length < most) text += piece;
+        last = next;
+      } else if (found === own) break;
+    }
+    return { text, last, whole: true };
+  }
+
+  /** Whether the entry goes on with one that is here, so that it has no row of its own. */
+  joins(sequence: number, stream: string): boolean {
+    const own = stream.toLowerCase();
+    for (let before = sequence - 1; before > 0; before--) {
+      const here = this.at(before);
+      if (here === null || here.broken !== null) return false;
+      const streams = here.columns.streams;
+      for (let offset = before - here.batch.first; offset >= 0; offset--) {
+        const found = streams[offset] as string;
+        if (found === own || found === stream) return true;
+      }
+      before = here.batch.first;
+    }
+    return false;
+  }
+
+  /** The style that a line begins with: colours that a stream's earlier lines left on, as far back as its batch. */
+  styleAt(here: Unpacked, offset: number): Style {
+    here.styles ??= track(here.columns);
+    const stream = here.columns.streams[offset];
+    const styles = stream === "e" || stream === "E" ? here.styles.err : here.styles.out;
+    return styles.length === 0 ? PLAIN : (styles[offset] ?? PLAIN);
+  }
+
+  /** Index of the first batch that ends at or after `sequence`. */
+  private position(sequence: number): number {
+    let [low, high] = [0, this.batches.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const batch = this.batches[middle] as Batch;
+      if (batch.first + batch.count <= sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function continuable(text: string): boolean {
+  return text.length * 3 >= MIN_CONTINUED_BYTES && (text.length >= MIN_CONTINUED_BYTES || bytesOf(text) >= MIN_CONTINUED_BYTES);
+}
+
+const encoder = new TextEncoder();
+function bytesOf(text: string): number {
+  return encoder.encode(text).length;
+}
+
+/** Styles before each line, per stream; empty when the batch has no escape sequence at all. */
+function track({ streams, texts }: Columns): StyleTrack {
+  const [out, err]: [Style[], Style[]] = [[], []];
+  let [outPen, errPen] = [PLAIN, PLAIN];
+  for (let at = 0; at < texts.length; at++) {
+    const text = texts[at] as string;
+    const isErr = streams[at] === "e" || streams[at] === "E";
+    if (out.length > 0) {
+      out[at] = outPen;
+      err[at] = errPen;
+    }
+    if (!text.includes("\u001b[") || streams[at] === "s") continue;
+    if (out.length === 0) {
+      for (let before = 0; before <= at; before++) out[before] = err[before] = PLAIN;
+    }
+    if (isErr) errPen = render(text, errPen).style;
+    else outPen = render(text, outPen).style;
+  }
+  return { out, err };
+}

@@ -1,0 +1,114 @@
+/** The HTTP API as the viewer uses it: bearer in the header, problem details out, answers decoded. */
+import { Refusal } from "../live/connection";
+import {
+  type HistoryPage,
+  historyPage,
+  type JobRecord,
+  jobRecord,
+  jobsPage,
+  type Me,
+  me,
+  problem,
+  ticketAnswer,
+} from "./messages";
+import type { Shape } from "./shape";
+
+/** An answer other than 2xx; `message` is a sentence for a person. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly retryAfterMs: number | null = null,
+  ) {
+    super(message);
+    this.name = "ApiError";
+  }
+
+  /** Whether the same request may succeed later. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+}
+
+export class Api {
+  constructor(
+    private readonly base: string,
+    private token: string,
+    private readonly fetcher: typeof fetch = (input, init) => fetch(input, init),
+  ) {}
+
+  authorize(token: string): void {
+    this.token = token;
+  }
+
+  me(): Promise<Me> {
+    return this.get("/me", me);
+  }
+
+  jobs(next: string | null): Promise<{ jobs: JobRecord[]; next: string | null }> {
+    return this.get(`/jobs?limit=100${next === null ? "" : `&next=${encodeURIComponent(next)}`}`, jobsPage);
+  }
+
+  job(job: string): Promise<JobRecord> {
+    return this.get(`/jobs/${encodeURIComponent(job)}`, jobRecord);
+  }
+
+  /** Batches that hold entries before (the last ones) or after (the first ones) a sequence, ascending either way. */
+  history(job: string, side: "before" | "after", sequence: number, limit: number | null): Promise<HistoryPage> {
+    const most = limit === null ? "" : `&limit=${limit}`;
+    return this.get(`/jobs/${encodeURIComponent(job)}/batches?${side}=${sequence}${most}`, historyPage);
+  }
+
+  /** A one-time ticket for a WebSocket. Raises Refusal when the credential itself is refused. */
+  async ticket(): Promise<string> {
+    try {
+      return (await this.request("POST", "/tickets", ticketAnswer)).ticket;
+    } catch (error) {
+      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
+        throw new Refusal(error.status, error.message);
+      }
+      throw error;
+    }
+  }
+
+  get<T>(path: string, shape: Shape<T>): Promise<T> {
+    return this.request("GET", path, shape);
+  }
+
+  private async request<T>(method: string, path: string, shape: Shape<T>): Promise<T> {
+    let response: Response;
+    try {
+      response = await this.fetcher(this.base + path, {
+        method,
+        headers: { Authorization: `Bearer ${this.token}` },
+        cache: "no-store",
+        redirect: "error",
+        credentials: "omit",
+      });
+    } catch {
+      throw new ApiError(0, "The service cannot be reached.");
+    }
+    if (!response.ok) throw await refused(response);
+    return shape(await response.json());
+  }
+}
+
+async function refused(response: Response): Promise<ApiError> {
+  let sentence = "";
+  try {
+    const said = problem(await response.json());
+    sentence = said.detail ?? said.title ?? "";
+  } catch {
+    // API Gateway's own answers are not problem details; the status alone must do.
+  }
+  const after = Number(response.headers.get("retry-after"));
+  return new ApiError(response.status, sentence || standard(response.status), after > 0 ? after * 1000 : null);
+}
+
+function standard(status: number): string {
+  if (status === 401) return "The key or session is not valid, or no longer.";
+  if (status === 403) return "This account may not see that.";
+  if (status === 404) return "There is no such job, or it is another owner's.";
+  if (status === 429) return "Too many requests for the moment.";
+  return `The service answered with status ${status}.`;
+}

@@ -1,0 +1,142 @@
+/** What the cloud says to a viewer, over WebSocket and HTTP, decoded. protocol/PROTOCOL.md is the contract. */
+import {
+  fields,
+  flag,
+  integer,
+  list,
+  maybe,
+  type Of,
+  object,
+  oneOf,
+  otherwise,
+  type Shape,
+  table,
+  text,
+  WireError,
+  whole,
+} from "./shape";
+
+export const MAX_DECODED_BYTES = 1_048_576;
+export const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
+
+const container = object({
+  name: otherwise(text, ""),
+  image: otherwise(text, ""),
+  host: otherwise(text, ""),
+  labels: otherwise(table(text), {}),
+  tty: otherwise(flag, false),
+  project: maybe(text),
+  service: maybe(text),
+});
+
+const life = object({
+  state: otherwise(text, "created"),
+  created: maybe(whole()),
+  started: maybe(whole()),
+  ended: maybe(whole()),
+  exit_code: maybe(integer),
+  oom: otherwise(flag, false),
+  restarts: otherwise(whole(), 0),
+  source: maybe(text),
+  problem: maybe(text),
+});
+
+export const jobRecord = object({
+  job: text,
+  owner: text,
+  principal: text,
+  container,
+  life,
+  tip: otherwise(whole(), 0),
+  bytes: otherwise(whole(), 0),
+  gaps: otherwise(whole(), 0),
+  last: maybe(whole()),
+  seen: otherwise(whole(), 0),
+});
+export type JobRecord = Of<typeof jobRecord>;
+
+/** A batch as the wire carries it; `body` is base64 until it is needed. */
+const batchFacts = object({
+  first: whole(1),
+  count: whole(1),
+  start: whole(),
+  end: whole(),
+  raw: whole(),
+  body: text,
+});
+export type BatchFacts = Of<typeof batchFacts>;
+
+const subscribed = object({ id: text, job: maybe(text), tip: maybe(whole()), record: maybe(jobRecord) });
+const batch = object({ job: text, batches: list(batchFacts) });
+const job = object({ record: jobRecord, deleted: otherwise(flag, false) });
+const pong = object({ id: text, tips: otherwise(table(whole()), {}) });
+const expired = object({ job: maybe(text), message: otherwise(text, "") });
+const error = object({ id: maybe(text), code: text, message: otherwise(text, ""), retry: otherwise(flag, false) });
+
+export type ToViewer =
+  | ({ type: "subscribed" } & Of<typeof subscribed>)
+  | ({ type: "batch" } & Of<typeof batch>)
+  | ({ type: "job" } & Of<typeof job>)
+  | ({ type: "pong" } & Of<typeof pong>)
+  | ({ type: "expired" } & Of<typeof expired>)
+  | ({ type: "error" } & Of<typeof error>)
+  | { type: "unsubscribed" };
+
+const kinds: { readonly [type: string]: (value: unknown) => ToViewer } = {
+  subscribed: (value) => ({ type: "subscribed", ...subscribed(value) }),
+  batch: (value) => ({ type: "batch", ...batch(value) }),
+  job: (value) => ({ type: "job", ...job(value) }),
+  pong: (value) => ({ type: "pong", ...pong(value) }),
+  expired: (value) => ({ type: "expired", ...expired(value) }),
+  error: (value) => ({ type: "error", ...error(value) }),
+  unsubscribed: () => ({ type: "unsubscribed" }),
+};
+
+/**
+ * Reads one frame.
+ *
+ * API Gateway answers a crashed function by a message of its own, without a type: `{"message": "Internal server error"}`.
+ * It comes back as an error of nobody's request, so that the request's own timeout decides.
+ *
+ * Raises WireError for what is no message of this version.
+ */
+export function decodeMessage(raw: string): ToViewer {
+  let document: unknown;
+  try {
+    document = JSON.parse(raw);
+  } catch {
+    throw new WireError("", "JSON");
+  }
+  const given = fields(document);
+  if (given["type"] === undefined && typeof given["message"] === "string") {
+    return { type: "error", id: null, code: "internal", message: given["message"], retry: true };
+  }
+  const read = typeof given["type"] === "string" && Object.hasOwn(kinds, given["type"]) ? kinds[given["type"]] : undefined;
+  if (read === undefined) throw new WireError("type", "a message type of this version");
+  return read(document);
+}
+
+export const historyPage = object({ tip: whole(), batches: list(batchFacts), more: otherwise(flag, false) });
+export type HistoryPage = Of<typeof historyPage>;
+
+export const jobsPage = object({ jobs: list(jobRecord), next: maybe(text) });
+export const ticketAnswer = object({ ticket: text });
+export const me = object({
+  principal: otherwise(text, ""),
+  subject: otherwise(text, ""),
+  groups: otherwise(list(text), []),
+  admin: otherwise(flag, false),
+});
+export type Me = Of<typeof me>;
+
+/** RFC 9457 problem details; any of it may be missing. */
+export const problem = object({ title: maybe(text), detail: maybe(text), status: maybe(integer), type: maybe(text) });
+
+const auth: Shape<{ kind: "key" | "oidc"; issuer: string | null; client_id: string | null; scope: string | null }> = object({
+  kind: oneOf("key", "oidc"),
+  issuer: maybe(text),
+  client_id: maybe(text),
+  scope: maybe(text),
+});
+export const viewerConfig = object({ api: text, live: text, auth });
+export type ViewerConfig = Of<typeof viewerConfig>;

@@ -1,0 +1,88 @@
+/** Decoders for what comes over the wire: input is checked, never cast. */
+
+export class WireError extends Error {
+  constructor(
+    readonly path: string,
+    readonly expected: string,
+  ) {
+    super(`${path || "the message"} is not ${expected}`);
+    this.name = "WireError";
+  }
+}
+
+/** Reads a value of type T or throws a WireError that names the place. */
+export type Shape<T> = (value: unknown, path?: string) => T;
+export type Of<S> = S extends Shape<infer T> ? T : never;
+
+export const text: Shape<string> = (value, path = "") => {
+  if (typeof value !== "string") throw new WireError(path, "a string");
+  return value;
+};
+
+export const flag: Shape<boolean> = (value, path = "") => {
+  if (typeof value !== "boolean") throw new WireError(path, "a boolean");
+  return value;
+};
+
+/** A whole number of at least `least` that is exact in JavaScript. */
+export const whole =
+  (least = 0): Shape<number> =>
+  (value, path = "") => {
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least) {
+      throw new WireError(path, `a whole number of at least ${least}`);
+    }
+    return value;
+  };
+
+export const integer: Shape<number> = (value, path = "") => {
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw new WireError(path, "a whole number");
+  return value;
+};
+
+export const oneOf =
+  <const V extends readonly string[]>(...values: V): Shape<V[number]> =>
+  (value, path = "") => {
+    if (typeof value !== "string" || !values.includes(value)) throw new WireError(path, `one of ${values.join(", ")}`);
+    return value;
+  };
+
+/** Missing and null are both `null`. */
+export const maybe =
+  <T>(shape: Shape<T>): Shape<T | null> =>
+  (value, path = "") =>
+    value === undefined || value === null ? null : shape(value, path);
+
+export const otherwise =
+  <T>(shape: Shape<T>, fallback: T): Shape<T> =>
+  (value, path = "") =>
+    value === undefined || value === null ? fallback : shape(value, path);
+
+export const list =
+  <T>(shape: Shape<T>): Shape<T[]> =>
+  (value, path = "") => {
+    if (!Array.isArray(value)) throw new WireError(path, "a list");
+    return value.map((item: unknown, index) => shape(item, `${path}[${index}]`));
+  };
+
+export const table =
+  <T>(shape: Shape<T>): Shape<Record<string, T>> =>
+  (value, path = "") => {
+    const found: Record<string, T> = Object.create(null) as Record<string, T>;
+    for (const [key, item] of Object.entries(fields(value, path))) found[key] = shape(item, `${path}.${key}`);
+    return found;
+  };
+
+/** Unknown fields are left out, so that a newer peer can say more. */
+export const object =
+  <F extends Record<string, Shape<unknown>>>(shapes: F): Shape<{ [K in keyof F]: Of<F[K]> }> =>
+  (value, path = "") => {
+    const given = fields(value, path);
+    const found: Record<string, unknown> = {};
+    for (const [key, shape] of Object.entries(shapes)) found[key] = shape(given[key], path ? `${path}.${key}` : key);
+    return found as { [K in keyof F]: Of<F[K]> };
+  };
+
+export function fields(value: unknown, path = ""): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new WireError(path, "an object");
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // One build serves every deployment: nothing about a deployment is known here, /config.json says it.
+  base: "./",
+  build: {
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    sourcemap: false,
+  },
+  worker: { format: "es" },
+  test: { include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"] },
+});
