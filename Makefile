@@ -34,7 +34,7 @@ lint:
 
 types:
 	$(BIN)/mypy
-	cd web && npm run --silent types
+	cd web && npm run --silent typecheck
 
 layers:
 	$(BIN)/lint-imports

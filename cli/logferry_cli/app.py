@@ -1,14 +1,14 @@
-"""The command line: one Typer application to which each module of commands adds its own, and the place where problems become one line."""
+"""The command line: one Typer application to which each module of commands adds its own, and where problems become one line."""
 
 from __future__ import annotations
 
 import sys
 
 import typer
-from logferry_local.errors import LocalCloudError
 
-from logferry_cli import up
+from logferry_cli import agent, demo, up
 from logferry_cli.problems import Problem
+from logferry_local.errors import LocalCloudError
 
 app = typer.Typer(
     name="logferry",
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 # Every module of commands has `register(app)`, which adds its commands; the order here is the order in `--help`.
-for commands in (up,):
+for commands in (up, demo, agent):
     commands.register(app)
 
 
@@ -36,5 +36,5 @@ def main() -> None:
 
 def fail(sentence: str, advice: str, status: int) -> None:
     """Prints the line and ends the process."""
-    print(f"logferry: {sentence} {advice}".rstrip(), file=sys.stderr)
+    typer.echo(f"logferry: {sentence} {advice}".rstrip(), err=True)
     sys.exit(status)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from logferry_local.state import default_folder
 
 StateOption = Annotated[

@@ -1,26 +1,156 @@
-"""`logferry up`, `down` and `status`: the local cloud."""
+"""`logferry up`, `down` and `status`: the local cloud as a person starts, ends and looks at it."""
 
 from __future__ import annotations
 
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+from rich.console import Console
 
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
+from logferry_cli.progress import Steps
+from logferry_cli.registry import Agent, Registry, Viewer, credential_of
+from logferry_local import engine
+from logferry_local.checkout import find_checkout
+from logferry_local.cloud import Plan, bring_down, bring_up, running_state
+from logferry_local.processes import is_running
+from logferry_local.state import LocalKeys, LocalState, load_keys
+
+AGENT_PRINCIPAL = Agent(name="local", owner="local", owners=["*"])
+VIEWER_PRINCIPAL = Viewer(name="me", subject="me", groups=["local"], admin=True)
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module."""
     app.command()(up)
+    app.command()(down)
     app.command()(status)
 
 
-def up(state: StateOption) -> None:
-    """Start the local cloud."""
-    raise Problem("Not built yet.")
+def up(
+    state: StateOption,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when everything runs; end it with `down`.")
+    ] = False,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(help="Use the LocalStack or MiniStack that runs there instead of starting one.", metavar="URL"),
+    ] = None,
+    no_agent: Annotated[
+        bool, typer.Option("--no-agent", help="Start no agent on this machine's Docker Engine.")
+    ] = False,
+) -> None:
+    """Start a cloud of your own on this machine, and an agent; until Ctrl-C, or with --detach until `logferry down`."""
+    steps = Steps()
+    if not no_agent and not engine.answers():
+        raise Problem("No Docker Engine answers.", f"{engine.ADVICE} `--no-agent` goes without.")
+    plan = Plan(state, find_checkout(), endpoint_url, with_agent=not no_agent)
+    with interruptible() as interrupted:
+        try:
+            running = bring_up(plan, steps, local_keys)
+        except KeyboardInterrupt:
+            raise Problem("Interrupted; what had been started is stopped again.", status=130) from None
+        _console().print(address_with_login(running, load_keys(state)), soft_wrap=True)
+        if detach:
+            return
+        steps.console.print("[dim]Ctrl-C ends it.[/]")
+        ended = stay(running, interrupted)
+        bring_down(state, steps)
+    if ended is not None:
+        raise Problem(f"The {ended} ended by itself.", f"Its log is {state / 'logs' / f'{ended}.log'}.")
 
 
-def status(state: StateOption) -> None:
-    """Say what runs."""
-    from logferry_local.state import load_state
+def down(state: StateOption) -> None:
+    """Stop the local cloud and its agent. What they stored stays, for the next `up`."""
+    if not bring_down(state, Steps()):
+        _console().print(f"Nothing runs in {state}.", soft_wrap=True)
 
-    print(load_state(state))
+
+def status(
+    state: StateOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what runs, and where."""
+    running = running_state(state)
+    parts = {role: is_running(process) for role, process in running.pids.items()}
+    if as_json:
+        typer.echo(json.dumps({**running.model_dump(mode="json"), "running": parts}))
+        return
+    console = _console()
+    for role, process in running.pids.items():
+        word = "[green]running[/]" if parts[role] else "[red]ended[/]"
+        console.print(f"{role:<8} {word}  process {process.pid}, log {state / 'logs' / f'{role}.log'}", soft_wrap=True)
+    console.print(f"AWS      {running.endpoint_url}  stack {running.stack}, region {running.region}", soft_wrap=True)
+    console.print(f"viewer   {address_with_login(running, load_keys(state))}", soft_wrap=True)
+    if not all(parts.values()):
+        raise Problem("Not everything runs.", "`logferry up` starts what is missing.")
+
+
+def local_keys(table: Any, last: LocalKeys | None) -> LocalKeys:
+    """Last time's keys while the registry knows them, new ones otherwise (another emulator, or one that lost its data)."""
+    registry, now = Registry(table), int(time.time() * 1000)
+    registry.ensure(AGENT_PRINCIPAL, now)
+    registry.ensure(VIEWER_PRINCIPAL, now)
+    if (
+        last is not None
+        and _known(registry, AGENT_PRINCIPAL.name, last.agent_key)
+        and _known(registry, VIEWER_PRINCIPAL.name, last.viewer_key)
+    ):
+        return last
+    return LocalKeys(
+        agent_key=registry.issue(AGENT_PRINCIPAL.name, "agent", now).key,
+        viewer_key=registry.issue(VIEWER_PRINCIPAL.name, "viewer", now).key,
+    )
+
+
+def _known(registry: Registry, principal: str, key: str) -> bool:
+    wanted = f"CREDENTIAL#{credential_of(key)}"
+    return any(item["pk"] == wanted and "revoked" not in item for item in registry.credentials(principal))
+
+
+def address_with_login(state: LocalState, keys: LocalKeys) -> str:
+    """The viewer's address that logs its reader in: the key is in the fragment, which browsers send to nobody."""
+    return f"{state.viewer_url}/#key={keys.viewer_key}"
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """SIGTERM is as good as Ctrl-C, once: the first interrupts, later ones do not disturb the cleaning up."""
+    interrupted = threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stay(state: LocalState, interrupted: threading.Event) -> str | None:
+    """Waits for the interruption; returns the role of a process that ended by itself meanwhile, or None."""
+    try:
+        while not interrupted.is_set():
+            for role, process in state.pids.items():
+                if not is_running(process):
+                    return role
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        pass
+    return None
+
+
+def _console() -> Console:
+    return Console(highlight=False)

@@ -28,7 +28,15 @@ def download(packages: Sequence[str], folder: Path) -> list[Path]:
     status = folder / "status"
     status.touch()
     command = [
-        *("apt-get", "-q", "-y", "-o", f"Dir::State::status={status.absolute()}", "-o", f"Dir::Cache::archives={folder.absolute()}"),
+        *(
+            "apt-get",
+            "-q",
+            "-y",
+            "-o",
+            f"Dir::State::status={status.absolute()}",
+            "-o",
+            f"Dir::Cache::archives={folder.absolute()}",
+        ),
         *("-o", "APT::Install-Recommends=false", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root"),
         *("--download-only", "install", *packages),
     ]
@@ -42,7 +50,14 @@ def download(packages: Sequence[str], folder: Path) -> list[Path]:
 
 
 def _apt(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(list(command), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
+    return subprocess.run(
+        list(command),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+    )
 
 
 def unpack(files: Sequence[Path], root: Path) -> None:
@@ -52,6 +67,8 @@ def unpack(files: Sequence[Path], root: Path) -> None:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(file)], stdout=subprocess.PIPE) as opened:
             excluded = [f"--exclude=./{name}" for name in LEFT_OUT]
             # Symlinked folders (/bin -> usr/bin) must stay symlinks when a package brings a folder of that name.
-            laid = subprocess.run(["tar", "-x", "--keep-directory-symlink", "-C", str(root), *excluded], stdin=opened.stdout, check=False)
+            laid = subprocess.run(
+                ["tar", "-x", "--keep-directory-symlink", "-C", str(root), *excluded], stdin=opened.stdout, check=False
+            )
         if opened.returncode != 0 or laid.returncode != 0:
             raise StepFailedError(f"Unpacking {file.name} failed.", f"Remove {file} and try again.")

@@ -44,7 +44,7 @@ class Target:
 
 def this_machine(checkout: Checkout) -> Target:
     """The emulator runs functions with its own Python on this very processor."""
-    asked = [checkout.cloud_python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    asked = [str(checkout.cloud_python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     version = subprocess.run(asked, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout.strip()
     return Target(version, "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64")
 
@@ -69,16 +69,16 @@ def _files(root: Path) -> Iterator[Path]:
         )
 
 
-def build(checkout: Checkout, target: Target, log: Path) -> Path:
-    """The built template. Two commands that build at once take turns. Raises StepFailedError."""
+def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
+    """The built template, and whether it had to be built. Two commands that build at once take turns. Raises StepFailedError."""
     folder = checkout.builds / f"sam-{target.python}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
     built, stamp = folder / "out" / "template.yaml", folder / "digest"
     with _turn(folder / "lock"):
         wanted = digest_of_sources(checkout.root)
         if built.is_file() and stamp.is_file() and stamp.read_text() == wanted:
-            return built
-        command = [
+            return built, False
+        command: list[str | Path] = [
             checkout.sam,
             "build",
             "--template",
@@ -90,7 +90,7 @@ def build(checkout: Checkout, target: Target, log: Path) -> Path:
         ]
         _run(command, "sam build", log, _clean_environment(checkout, target.build_environment), cwd=folder)
         stamp.write_text(wanted)
-    return built
+    return built, True
 
 
 def parameters_of(target: Target) -> dict[str, str]:
@@ -104,7 +104,7 @@ def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[s
     wanted = digest_of_sources(checkout.root, aws.endpoint_url, json.dumps(dict(parameters), sort_keys=True))
     if stamp.is_file() and stamp.read_text() == wanted and _is_complete(aws):
         return False
-    command = [
+    command: list[str | Path] = [
         *(checkout.sam, "deploy", "--template-file", built, "--stack-name", STACK, "--region", aws.region),
         *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),

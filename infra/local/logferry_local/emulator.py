@@ -83,6 +83,15 @@ def answers(endpoint_url: str, timeout_s: float = 2.0) -> bool:
         return False
 
 
+def runs_functions_itself(endpoint_url: str) -> bool:
+    """Whether it is a MiniStack, which runs functions with its own Python, and not a LocalStack, which runs them in containers."""
+    try:
+        with urllib.request.urlopen(f"{endpoint_url.rstrip('/')}/_ministack/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
 def require(endpoint_url: str) -> None:
     """For `--endpoint-url`. Raises LocalCloudError when nothing answers there."""
     if not answers(endpoint_url, timeout_s=5.0):

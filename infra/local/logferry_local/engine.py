@@ -65,6 +65,11 @@ def start(folder: Path) -> bool:
     raise StepFailedError("The Docker Engine (dockerd) did not start.", f"Its output is in {log}.")
 
 
+def runs_for(folder: Path) -> bool:
+    """Whether an engine runs that `start` started for this folder."""
+    return Ledger(folder).running(ROLE) is not None
+
+
 def end(folder: Path) -> bool:
     """Ends the engine if it is one that `start` started for this folder; False when there is nothing to end."""
     ledger = Ledger(folder)
@@ -92,7 +97,9 @@ def _ask(*words: str) -> str | None:
     if docker is None:
         return None
     try:
-        said = subprocess.run([docker, *words], capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL, check=False)
+        said = subprocess.run(
+            [docker, *words], capture_output=True, text=True, timeout=15, stdin=subprocess.DEVNULL, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return said.stdout.strip() if said.returncode == 0 else None

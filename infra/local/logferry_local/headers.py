@@ -23,10 +23,11 @@ def _short_form(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    return loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    assert isinstance(node, yaml.MappingNode)
+    return loader.construct_mapping(node, deep=True)
 
 
-_Template.add_multi_constructor("!", _short_form)  # type: ignore[no-untyped-call]
+_Template.add_multi_constructor("!", _short_form)
 
 
 def security_headers(template: Path, live_url: str) -> dict[str, str]:

@@ -20,7 +20,26 @@ from logferry_local.errors import LocalCloudError, StepFailedError
 
 SAMPLE_IMAGE = "logferry-sample"
 REGISTRY_BUSYBOX = "busybox:1.36"
-TOOLS = ("sh", "awk", "cat", "date", "echo", "env", "head", "ls", "mkdir", "printf", "seq", "sleep", "tail", "test", "tr", "true", "wc", "yes")
+TOOLS = (
+    "sh",
+    "awk",
+    "cat",
+    "date",
+    "echo",
+    "env",
+    "head",
+    "ls",
+    "mkdir",
+    "printf",
+    "seq",
+    "sleep",
+    "tail",
+    "test",
+    "tr",
+    "true",
+    "wc",
+    "yes",
+)
 BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates", "busybox-static")
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -33,7 +52,16 @@ def make_sample_image(checkout: Checkout, tag: str = SAMPLE_IMAGE) -> None:
     busybox = _busybox(checkout)
     if busybox is None:
         _docker("pull", "-q", REGISTRY_BUSYBOX)
-        _docker("build", "-q", "-t", tag, "-f", "-", str(checkout.root / "infra" / "samples"), stdin=f"FROM {REGISTRY_BUSYBOX}\nCOPY *.sh /samples/\n".encode())
+        _docker(
+            "build",
+            "-q",
+            "-t",
+            tag,
+            "-f",
+            "-",
+            str(checkout.root / "infra" / "samples"),
+            stdin=f"FROM {REGISTRY_BUSYBOX}\nCOPY *.sh /samples/\n".encode(),
+        )
         return
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
@@ -68,9 +96,13 @@ def make_agent_base(tag: str, cache: Path) -> None:
             # ca-certificates' own bundle is made by its install script, which did not run.
             shutil.copy(HOST_CERTIFICATES, root / "etc" / "ssl" / "certs" / HOST_CERTIFICATES.name)
         with subprocess.Popen(["tar", "-c", "-C", str(root), "."], stdout=subprocess.PIPE) as packed:
-            done = subprocess.run(["docker", "import", "-", tag], stdin=packed.stdout, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["docker", "import", "-", tag], stdin=packed.stdout, capture_output=True, text=True, check=False
+            )
         if done.returncode != 0:
-            raise StepFailedError(f"Importing {tag} failed: {done.stderr.strip()[-300:]}", "See that the Docker Engine answers.")
+            raise StepFailedError(
+                f"Importing {tag} failed: {done.stderr.strip()[-300:]}", "See that the Docker Engine answers."
+            )
 
 
 def _fill_with_busybox(root: Path) -> None:
@@ -78,7 +110,10 @@ def _fill_with_busybox(root: Path) -> None:
     busybox = root / "bin" / "busybox"
     names = subprocess.run([str(busybox), "--list"], capture_output=True, text=True, check=True).stdout.split()
     for name in names:
-        if not any((root / folder / name).exists() or (root / folder / name).is_symlink() for folder in ("bin", "usr/bin", "sbin", "usr/sbin")):
+        if not any(
+            (root / folder / name).exists() or (root / folder / name).is_symlink()
+            for folder in ("bin", "usr/bin", "sbin", "usr/sbin")
+        ):
             (root / "bin" / name).symlink_to("busybox")
 
 
@@ -88,7 +123,11 @@ def _busybox(checkout: Checkout) -> Path | None:
         return None
     kept = checkout.builds / "debian" / "busybox"
     if not kept.is_file():
-        (package,) = (file for file in download(["busybox-static"], checkout.builds / "debian") if file.name.startswith("busybox-static_"))
+        (package,) = (
+            file
+            for file in download(["busybox-static"], checkout.builds / "debian")
+            if file.name.startswith("busybox-static_")
+        )
         with tempfile.TemporaryDirectory(prefix="logferry-busybox-") as made:
             unpack([package], Path(made))
             found = next(path for name in ("bin/busybox", "usr/bin/busybox") if (path := Path(made) / name).is_file())
@@ -103,9 +142,14 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
 
 
 def _docker(*words: str, stdin: bytes | None = None) -> None:
-    done = subprocess.run(["docker", *words], input=stdin if stdin is not None else b"", capture_output=True, check=False)
+    done = subprocess.run(
+        ["docker", *words], input=stdin if stdin is not None else b"", capture_output=True, check=False
+    )
     if done.returncode != 0:
-        raise StepFailedError(f"`docker {words[0]}` failed: {done.stderr.decode(errors='replace').strip()[-300:]}", "See that the Docker Engine answers.")
+        raise StepFailedError(
+            f"`docker {words[0]}` failed: {done.stderr.decode(errors='replace').strip()[-300:]}",
+            "See that the Docker Engine answers.",
+        )
 
 
 def main() -> int:

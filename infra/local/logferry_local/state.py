@@ -14,6 +14,7 @@ from logferry_local.errors import LocalCloudError, NotRunningError
 STATE_FILE = "state.json"
 KEYS_FILE = "keys.json"
 FOLDER_NAME = ".logferry"
+DEMO_FOLDER_NAME = ".logferry-demo"
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -63,13 +64,16 @@ class LocalKeys(_Frozen):
 
 
 def default_folder(start: Path | None = None) -> Path:
-    """LOGFERRY_STATE; else the nearest `.logferry` here or in a folder above, as git finds its own; else `.logferry` here."""
+    """LOGFERRY_STATE; else the nearest `.logferry` of a cloud here or in a folder above, as git finds its own (or a running
+    demonstration's); else `.logferry` here.
+    """
     if named := os.environ.get("LOGFERRY_STATE"):
         return Path(named)
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
-        if (folder / FOLDER_NAME / STATE_FILE).is_file():
-            return folder / FOLDER_NAME
+        for name in (FOLDER_NAME, DEMO_FOLDER_NAME):
+            if (folder / name / STATE_FILE).is_file():
+                return folder / name
     return here / FOLDER_NAME
 
 

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import argparse
 import mimetypes
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
+from logferry_local.checkout import Checkout
+from logferry_local.errors import StepFailedError
 from logferry_local.headers import security_headers
+from logferry_local.ports import is_free
+from logferry_local.processes import Ledger, is_running, spawn
+from logferry_local.state import ProcessIdentity
+from logferry_local.waiting import wait_until
 
 ROLE = "viewer"
 # RFC 9110, 7.6.1: these belong to one connection and are not passed on. The length and the coding are the client library's to say.
@@ -54,6 +62,38 @@ class ViewerSettings:
     headers: dict[str, str]
 
 
+def config(live_url: str) -> dict[str, object]:
+    """What the pages ask for first: where the API is, where the WebSocket is, and how one logs in (here: with a viewer key)."""
+    return {"api": "/api", "live": live_url, "auth": {"kind": "key"}}
+
+
+def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list[str | Path]:
+    """The command line of the server's process."""
+    words: list[str | Path] = [sys.executable, "-m", "logferry_local.viewer", "--port", str(port)]
+    words += [
+        "--files",
+        checkout.viewer_files,
+        "--template",
+        checkout.template,
+        "--http-url",
+        http_url,
+        "--live-url",
+        live_url,
+    ]
+    return words
+
+
+def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdentity:
+    """Starts the server and waits until it listens. Raises StepFailedError when it does not."""
+    log = folder / "logs" / "viewer.log"
+    process = spawn(words, log=log, env=os.environ)
+    Ledger(folder).enter(ROLE, process)
+    wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=15)
+    if not is_running(process):
+        raise StepFailedError("The viewer's server did not start.", f"Its output is in {log}.")
+    return process
+
+
 def build_app(settings: ViewerSettings) -> web.Application:
     """The whole server."""
     server = _Server(settings)
@@ -86,10 +126,7 @@ class _Server:
         return response
 
     async def config(self, _request: web.Request) -> web.StreamResponse:
-        return web.json_response(
-            {"api": "/api", "live": self._settings.live_url, "auth": {"kind": "key"}},
-            headers={"Cache-Control": ASK_AGAIN},
-        )
+        return web.json_response(config(self._settings.live_url), headers={"Cache-Control": ASK_AGAIN})
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         path = (self._files / request.match_info["path"]).resolve()

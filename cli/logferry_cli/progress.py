@@ -1,0 +1,40 @@
+"""Steps as a person sees them: what is being done, then that it is done and how long it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+
+class ShownStep:
+    """A step whose last words may be changed while it runs."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def says(self, text: str) -> None:
+        """What is shown once the step is done."""
+        self.text = text
+
+
+class Steps:
+    """Shows steps on stderr, so that stdout stays what a program may read: a spinner on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def __call__(self, doing: str) -> Iterator[ShownStep]:
+        """One step; when it raises, the line says that it failed and the exception goes on."""
+        step, began = ShownStep(doing), time.monotonic()
+        try:
+            with self.console.status(doing):
+                yield step
+        except BaseException as error:
+            sign = "[yellow]-[/] interrupted:" if isinstance(error, KeyboardInterrupt) else "[red]✗[/]"
+            self.console.print(f"{sign} {doing}", soft_wrap=True)
+            raise
+        self.console.print(f"[green]✓[/] {step.text} [dim]{time.monotonic() - began:.1f} s[/]", soft_wrap=True)

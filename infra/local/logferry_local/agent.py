@@ -1,0 +1,59 @@
+"""The agent that `logferry up` starts on this machine's engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from logferry_local import engine
+from logferry_local.errors import StepFailedError
+from logferry_local.processes import Ledger, is_running, spawn
+from logferry_local.state import LocalKeys, LocalState, ProcessIdentity
+from logferry_local.waiting import wait_until
+
+ROLE = "agent"
+READY_WITHIN_S = 20.0
+
+
+def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> dict[str, str]:
+    """The agent's environment: the user's own LOGFERRY_* settings hold, except for what makes it this cloud's agent."""
+    around = dict(os.environ)
+    if "DOCKER_HOST" not in around and (address := engine.address()) is not None:
+        around["DOCKER_HOST"] = address  # the docker command's context, which the agent does not know of
+    return {
+        **around,
+        "LOGFERRY_STATE": str(folder.absolute()),
+        "LOGFERRY_AGENTS_URL": state.agents_url,
+        "LOGFERRY_AGENT_KEY": keys.agent_key,
+        "LOGFERRY_SPOOL_DIR": str((folder / "agent").absolute()),
+        "LOGFERRY_METRICS_ADDRESS": f"127.0.0.1:{metrics_port}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> ProcessIdentity:
+    """Starts it and waits until it is connected to the engine and the cloud. Raises StepFailedError when it ends or never gets there."""
+    log = folder / "logs" / "agent.log"
+    command = [sys.executable, "-m", "logferry_agent"]
+    process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port))
+    Ledger(folder).enter(ROLE, process)
+    url = f"http://127.0.0.1:{metrics_port}/readyz"
+    if not wait_until(lambda: is_ready(url) or not is_running(process), timeout_s=READY_WITHIN_S):
+        raise StepFailedError(f"The agent was not ready within {READY_WITHIN_S:.0f} s.", f"Its log is {log}.")
+    if not is_running(process):
+        raise StepFailedError(
+            "The agent ended at once.", f"Its log, {log}, says why. `logferry up --no-agent` goes without."
+        )
+    return process
+
+
+def is_ready(url: str) -> bool:
+    """Whether the agent says that it is connected on both sides."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
