@@ -1,0 +1,1 @@
+"""From the tables' streams to those who watch."""

@@ -1,0 +1,102 @@
+"""Turns stream records into frames and decides who gets them. No clock, no network: what is known comes in as arguments."""
+
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from logferry_protocol.job import JobRecord
+from logferry_protocol.limits import MAX_FRAME_BYTES
+from registry.items import from_item
+
+LAGGING_MS: Final = 3_000
+"""How long a viewer that took nothing is left alone; its pings tell it the tip, so it catches up by history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One record of a stream that was understood."""
+
+    sequence_number: str
+    item: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A subscription as it is stored."""
+
+    key: Mapping[str, Any]
+    connection: str
+    credential: str
+    created: int
+    expires: int
+    lagging: int = 0
+    """Milliseconds since 1970 until which it is left alone."""
+    selector: Mapping[str, str] | None = None
+    grant: str | None = None
+
+
+def read_record(record: Mapping[str, Any]) -> Arrival:
+    """A stream record's new image.
+
+    Raises:
+        KeyError, ValueError, TypeError: it is no record of ours. It fails alone and ends in the failure bucket, whole.
+    """
+    return Arrival(record["dynamodb"]["SequenceNumber"], from_item(record["dynamodb"]["NewImage"]))
+
+
+def by_job(arrivals: Iterable[Arrival]) -> dict[str, list[Arrival]]:
+    """Arrivals of each job, in the order of their sequences."""
+    grouped: defaultdict[str, list[Arrival]] = defaultdict(list)
+    for arrival in arrivals:
+        grouped[arrival.item["job"]].append(arrival)
+    return {job: sorted(found, key=lambda arrival: int(arrival.item["first"])) for job, found in grouped.items()}
+
+
+def batch_frames(job: str, batches: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    """`batch` messages with as many batches as fit each frame. What was compressed once is passed on as it is."""
+    head = f'{{"type":"batch","job":"{job}","batches":['.encode()
+    frames: list[bytes] = []
+    parts: list[bytes] = []
+    size = len(head) + 2
+    for batch in batches:
+        part = _facts(batch)
+        if parts and size + len(part) + 1 > MAX_FRAME_BYTES:
+            frames.append(head + b",".join(parts) + b"]}")
+            parts, size = [], len(head) + 2
+        parts.append(part)
+        size += len(part) + 1
+    if parts:
+        frames.append(head + b",".join(parts) + b"]}")
+    return frames
+
+
+def _facts(batch: Mapping[str, Any]) -> bytes:
+    facts = {name: batch[name] for name in ("first", "count", "start", "end", "raw", "digest")}
+    facts["body"] = base64.b64encode(_bytes(batch["body"])).decode()
+    return json.dumps(facts, separators=(",", ":")).encode()
+
+
+def _bytes(body: bytes | str) -> bytes:
+    # A stream record reaches Lambda as JSON, where a binary attribute is base64.
+    return base64.b64decode(body) if isinstance(body, str) else body
+
+
+def matches(selector: Mapping[str, str] | None, record: JobRecord) -> bool:
+    """Whether a job belongs to a live list; the same rules as the HTTP API's list."""
+    wanted = dict(selector or {})
+    label = wanted.pop("label", None)
+    if label is not None:
+        name, equals, value = label.partition("=")
+        labels = record.container.labels
+        if name not in labels or (equals and labels[name] != value):
+            return False
+    facts = {
+        "owner": record.owner,
+        "host": record.container.host,
+        "name": record.container.name,
+        "image": record.container.image,
+    }
+    return all(facts.get(field) == value for field, value in wanted.items())

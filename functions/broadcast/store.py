@@ -1,0 +1,113 @@
+"""What broadcast reads and writes in the registry: subscriptions, connections, credentials."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry import items
+
+from .core import Subscriber
+
+
+class Store:
+    """The function's only way to DynamoDB."""
+
+    def __init__(self, dynamodb: Any, registry_table: str) -> None:
+        self._dynamodb, self._registry = dynamodb, registry_table
+
+    def subscribers(self, pk: str) -> Iterator[Subscriber]:
+        """Who is subscribed to `JOB#<job>` or `LIST#<owner>`.
+
+        Read consistently: a viewer writes its subscription and then reads the tip, the batch was stored and then these are
+        read; so whichever came first, the viewer hears of the batch one way or the other.
+        """
+        for item in self._query(pk, "SUBSCRIPTION#"):
+            yield Subscriber(
+                key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
+                connection=item["connection"],
+                credential=item.get("credential", ""),
+                created=int(item["created"]),
+                expires=int(item.get("expires") or 0),
+                lagging=int(item.get("lagging") or 0),
+                selector=item.get("selector"),
+                grant=item.get("grant"),
+            )
+
+    def remove_subscriber(self, subscriber: Subscriber) -> None:
+        """Removes a subscription that is gone, only if it is still that one.
+
+        The race: API Gateway answers 410 for a connection that it is still opening, and a viewer may subscribe again on the
+        same connection between our read and this delete. The newer subscription has another `created`, and stays.
+        """
+        self._if_unchanged(
+            self._dynamodb.delete_item,
+            Key=subscriber.key,
+            ConditionExpression="created = :created",
+            ExpressionAttributeValues={":created": {"N": str(subscriber.created)}},
+        )
+
+    def mark_lagging(self, subscriber: Subscriber, until: int) -> None:
+        """Leaves a slow viewer alone for a moment."""
+        self._if_unchanged(
+            self._dynamodb.update_item,
+            Key=subscriber.key,
+            UpdateExpression="SET lagging = :until",
+            ConditionExpression="created = :created",
+            ExpressionAttributeValues={":until": {"N": str(until)}, ":created": {"N": str(subscriber.created)}},
+        )
+
+    def credential_ended(self, credential: str) -> bool:
+        """Whether a credential, or the principal behind it, was revoked or is no more."""
+        item = self._get(items.credential_key(credential))
+        if item is None or item.get("revoked"):
+            return True
+        principal = self._get(items.principal_key(item["principal"]))
+        return principal is None or bool(principal.get("revoked"))
+
+    def connections_of(self, credential: str) -> list[dict[str, Any]]:
+        """The connections that a credential opened."""
+        return list(self._query(f"CREDENTIAL#{credential}", "CONNECTION#", index=True))
+
+    def credentials_of(self, principal: str) -> list[str]:
+        """The credentials of a principal."""
+        found = self._query(f"PRINCIPAL#{principal}", "CREDENTIAL#", index=True)
+        return [item["pk"].removeprefix("CREDENTIAL#") for item in found]
+
+    def remove_connection(self, connection: str) -> None:
+        """Forgets a connection and all that hangs on it."""
+        for item in self._query(f"CONNECTION#{connection}", "", index=True):
+            self._delete(item["pk"], item["sk"])
+        self._delete(f"CONNECTION#{connection}", "CONNECTION")
+
+    def _delete(self, pk: str, sk: str) -> None:
+        self._dynamodb.delete_item(TableName=self._registry, Key=items.key(pk, sk))
+
+    def _get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        answer = self._dynamodb.get_item(TableName=self._registry, Key=key, ConsistentRead=True)
+        return items.from_item(answer["Item"]) if "Item" in answer else None
+
+    def _if_unchanged(self, call: Any, **arguments: Any) -> None:
+        try:
+            call(TableName=self._registry, **arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+    def _query(self, partition: str, prefix: str, *, index: bool = False) -> Iterator[dict[str, Any]]:
+        hash_name, range_name = ("gpk", "gsk") if index else ("pk", "sk")
+        arguments: dict[str, Any] = {
+            "TableName": self._registry,
+            "KeyConditionExpression": f"{hash_name} = :partition",
+            "ExpressionAttributeValues": {":partition": {"S": partition}},
+        }
+        if prefix:
+            arguments["KeyConditionExpression"] += f" AND begins_with({range_name}, :prefix)"
+            arguments["ExpressionAttributeValues"][":prefix"] = {"S": prefix}
+        arguments |= {"IndexName": items.TARGET_INDEX} if index else {"ConsistentRead": True}
+        while True:
+            answer = self._dynamodb.query(**arguments)
+            yield from map(items.from_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -1,0 +1,111 @@
+"""Takes connect's events apart, asks core, performs what it says, and answers."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from registry.posting import Post
+from registry.principal import NotAuthenticatedError, Principal, from_context
+
+from . import authorize, core
+from .settings import Settings
+from .store import Store
+
+Event = Mapping[str, Any]
+Handler = Callable[[Event, Any], dict[str, Any]]
+
+OK: dict[str, Any] = {"statusCode": 200}
+
+
+def build_handler(
+    store: Store,
+    settings: Settings,
+    agents: Callable[[], Post],
+    logger: Logger,
+    metrics: Metrics,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> Handler:
+    """The Lambda handler. `agents` makes the way to the agents' connections when it is first needed."""
+
+    def authorizer(event: Event) -> dict[str, Any]:
+        if "routeArn" in event:
+            outcome = authorize.by_key(store, authorize.header(event, "authorization"), "viewer", now_ms())
+            return authorize.http_answer(counted(outcome, "http"))
+        if event["requestContext"]["apiId"] == settings.agents_api:
+            outcome = authorize.by_key(store, authorize.header(event, "authorization"), "agent", now_ms())
+            return authorize.websocket_answer(counted(outcome, "agents"), event["methodArn"])
+        query = event.get("queryStringParameters") or {}
+        origin = authorize.header(event, "origin")
+        outcome = authorize.by_ticket(store, query.get("ticket"), origin, settings.viewer_origins, now_ms())
+        return authorize.websocket_answer(counted(outcome, "viewers"), event["methodArn"])
+
+    def counted(outcome: Principal | core.Refusal, api: str) -> Principal | core.Refusal:
+        # A refusal is a metric and a log line, never a write: that would hand whoever guesses keys a lever.
+        if isinstance(outcome, core.Refusal):
+            metrics.add_metric(name="AuthenticationRefused", unit=MetricUnit.Count, value=1)
+            metrics.add_metadata(key="reason", value=outcome.reason)
+            logger.info("refused", extra={"api": api, "reason": outcome.reason})
+        return outcome
+
+    def connected(event: Event) -> dict[str, Any]:
+        principal = from_context(event["requestContext"].get("authorizer"))
+        now = now_ms()
+        expires = core.connection_expiry(principal, now)
+        store.put_connection(event["requestContext"]["connectionId"], principal, expires, now)
+        return OK
+
+    def message(event: Event) -> dict[str, Any]:
+        # Imported when the first message comes: the models cost more than the rest of a cold start, and authorizers need none.
+        from .conversation import Conversation
+
+        principal = from_context(event["requestContext"].get("authorizer"))
+        conversation = Conversation(store, agents, now_ms, logger)
+        body = conversation.answer(event["requestContext"]["connectionId"], principal, event.get("body") or "")
+        return {"statusCode": 200, "body": body}
+
+    def handle(event: Event, context: Any) -> dict[str, Any]:
+        if event.get("type") == "REQUEST":
+            return authorizer(event)
+        match event["requestContext"].get("eventType"):
+            case "CONNECT":
+                return connected(event)
+            case "DISCONNECT":
+                store.remove_connection(event["requestContext"]["connectionId"])
+                return OK
+            case _:
+                return message(event)
+
+    def handler(event: Event, context: Any) -> dict[str, Any]:
+        try:
+            return handle(event, context)
+        except NotAuthenticatedError:
+            logger.error("a request came without an authorizer's context")
+            return _failed(event, "unauthorized")
+        except Exception:  # whatever it says is for the log: no exception's text reaches a client
+            logger.exception("connect failed")
+            metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
+            return _failed(event, "internal")
+        finally:
+            metrics.flush_metrics()
+
+    return handler
+
+
+def _failed(event: Event, code: str) -> dict[str, Any]:
+    """The answer to what could not be served; an authorizer refuses."""
+    if event.get("type") == "REQUEST":
+        refusal = core.Refusal(code)
+        if "routeArn" in event:
+            return authorize.http_answer(refusal)
+        return authorize.websocket_answer(refusal, str(event.get("methodArn", "")))
+    if (event.get("requestContext") or {}).get("eventType") != "MESSAGE":
+        return {"statusCode": 500}
+    sentence = "Not signed in." if code == "unauthorized" else "The request failed here. Try again."
+    return {
+        "statusCode": 200,
+        "body": json.dumps({"type": "error", "code": code, "message": sentence, "retry": code == "internal"}),
+    }

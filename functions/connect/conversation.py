@@ -1,0 +1,125 @@
+"""What a connected viewer says, and what it is answered."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger
+from pydantic import BaseModel
+
+from logferry_protocol.errors import ErrorCode, MalformedMessageError
+from logferry_protocol.limits import MAX_SUBSCRIPTIONS
+from logferry_protocol.messages import (
+    FROM_VIEWER,
+    Error,
+    Ping,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    ViewerPong,
+    Watch,
+    decode,
+    encode,
+)
+from registry import jobs
+from registry.posting import ConnectionBusyError, ConnectionGoneError, Post
+from registry.principal import Principal
+
+from . import core
+from .store import Store
+
+NO_SUCH_JOB: Final = "No such job, or none that you may read."
+
+_watched_until: dict[str, int] = {}
+"""Until when each job is known to be watched, so that a renewal that is not due costs nothing. One process's memory."""
+
+
+class Conversation:
+    """Answers one viewer's message."""
+
+    def __init__(self, store: Store, agents: Callable[[], Post], now_ms: Callable[[], int], logger: Logger) -> None:
+        self._store, self._agents, self._now_ms, self._logger = store, agents, now_ms, logger
+
+    def answer(self, connection: str, principal: Principal, raw: str) -> str:
+        """The frame that answers the frame `raw`."""
+        try:
+            message = decode(raw, FROM_VIEWER)
+        except MalformedMessageError as error:
+            return encode(Error(id=error.request_id, code="malformed", message=error.detail))
+        if principal.expired(self._now_ms()):
+            return _error(message.id, "expired", "Your sign-in has ended.")
+        match message:
+            case Subscribe():
+                return encode(self._subscribe(connection, principal, message))
+            case Unsubscribe():
+                if message.job is None:
+                    self._store.remove_lists(connection)
+                else:
+                    self._store.remove_subscription(message.job, connection)
+                return encode(Unsubscribed(id=message.id))
+            case Ping():
+                return encode(self._pong(connection, message))
+
+    def _subscribe(self, connection: str, principal: Principal, message: Subscribe) -> BaseModel:
+        if message.job is None:
+            return self._subscribe_list(connection, principal, message)
+        record = self._store.job(message.job)
+        if record is None or record.get("deleted") or not principal.may_read(record["owner"]):
+            return Error(id=message.id, code="not_found", message=NO_SUCH_JOB)
+        subscribed = self._store.subscribed_jobs(connection)
+        if len(subscribed) >= MAX_SUBSCRIPTIONS and message.job not in subscribed:
+            sentence = f"A connection may follow {MAX_SUBSCRIPTIONS} jobs at once."
+            return Error(id=message.id, code="too_many", message=sentence)
+        now = self._now_ms()
+        # Written first, then read: whatever is stored from here on is broadcast to this connection, so the tip
+        # that is read afterwards leaves no hole between history and live.
+        self._store.put_subscription(message.job, connection, principal, core.connection_expiry(principal, now), now)
+        tip = self._store.tip(message.job)
+        tip = max(tip or 0, int(record.get("tip") or 0))
+        self._watch(message.job, record)
+        return Subscribed(id=message.id, job=message.job, tip=tip, record=jobs.to_record(record, tip=tip))
+
+    def _subscribe_list(self, connection: str, principal: Principal, message: Subscribe) -> BaseModel:
+        selector = message.jobs.model_dump(exclude_none=True) if message.jobs else {}
+        now = self._now_ms()
+        expires = core.connection_expiry(principal, now)
+        self._store.remove_lists(connection)
+        for owner in core.list_owners(principal, selector.get("owner")):
+            self._store.put_list(owner, connection, principal, selector, expires, now)
+        return Subscribed(id=message.id)
+
+    def _pong(self, connection: str, message: Ping) -> ViewerPong:
+        tips: dict[str, int] = {}
+        for job in self._store.subscribed_jobs(connection):
+            tip = self._store.tip(job, consistent=False)
+            if tip is not None:
+                tips[job] = tip
+            if _watched_until.get(job, 0) < self._now_ms() + core.WATCH_RENEW_MS:
+                record = self._store.job(job)
+                if record is not None:
+                    self._watch(job, record)
+        return ViewerPong(id=message.id, tips=tips)
+
+    def _watch(self, job: str, record: dict[str, Any]) -> None:
+        """Sees to it that the job's agent knows that somebody looks."""
+        now = self._now_ms()
+        until, interval = now + core.WATCH_MS, core.watch_interval(self._store.viewers(job))
+        if len(_watched_until) > 10_000:
+            _watched_until.clear()
+        if not self._store.win_watch(job, until, now + core.WATCH_RENEW_MS, interval):
+            _watched_until[job] = now + core.WATCH_RENEW_MS
+            return
+        _watched_until[job] = until
+        container = job.rpartition(".")[2]
+        frame = encode(Watch(job=container, ttl=core.WATCH_MS, interval=interval)).encode()
+        for link in self._store.instance_connections(record["principal"], record["instance"]):
+            try:
+                self._agents()(link, frame)
+            except ConnectionGoneError:
+                self._store.remove_link(record["principal"], record["instance"], link)
+            except ConnectionBusyError:
+                self._logger.warning("an agent takes no messages", extra={"job": job})
+
+
+def _error(request: str | None, code: ErrorCode, sentence: str) -> str:
+    return encode(Error(id=request, code=code, message=sentence))

@@ -1,0 +1,199 @@
+"""What connect reads and writes: the registry, and the tip of a job in the log table."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry import items
+from registry.principal import Principal
+
+
+class Store:
+    """The function's only way to DynamoDB."""
+
+    def __init__(self, dynamodb: Any, registry_table: str, log_table: str) -> None:
+        self._dynamodb, self._registry, self._log = dynamodb, registry_table, log_table
+
+    # --- who you are
+
+    def credential(self, credential: str) -> dict[str, Any] | None:
+        """A credential; read consistently, so that a revoked one is refused at once."""
+        return self._get(items.credential_key(credential))
+
+    def principal(self, name: str) -> dict[str, Any] | None:
+        """A principal."""
+        return self._get(items.principal_key(name))
+
+    def take_ticket(self, digest: str) -> dict[str, Any] | None:
+        """Removes a ticket and returns it: whoever deletes it has it, so it opens one connection."""
+        answer = self._dynamodb.delete_item(
+            TableName=self._registry, Key=items.ticket_key(digest), ReturnValues="ALL_OLD"
+        )
+        return items.from_item(answer["Attributes"]) if answer.get("Attributes") else None
+
+    # --- connections
+
+    def put_connection(self, connection: str, principal: Principal, expires: int, now_ms: int) -> None:
+        """Remembers a connection, findable by the credential behind it."""
+        self._put(
+            items.connection_key(connection),
+            kind=principal.kind,
+            principal=principal.name,
+            credential=principal.credential,
+            gpk=f"CREDENTIAL#{principal.credential}",
+            gsk=f"CONNECTION#{connection}",
+            connected=now_ms,
+            expires=expires,
+        )
+
+    def remove_connection(self, connection: str) -> None:
+        """Forgets a connection and all that hangs on it. API Gateway never gives an id twice, so nothing newer can be hit."""
+        for key in self._keys_by_target(f"CONNECTION#{connection}"):
+            self._dynamodb.delete_item(TableName=self._registry, Key=key)
+        self._dynamodb.delete_item(TableName=self._registry, Key=items.connection_key(connection))
+
+    # --- subscriptions
+
+    def job(self, job: str) -> dict[str, Any] | None:
+        """A job's record."""
+        return self._get(items.job_key(job))
+
+    def tip(self, job: str, *, consistent: bool = True) -> int | None:
+        """The last stored sequence; None when the log table holds nothing of the job."""
+        answer = self._dynamodb.query(
+            TableName=self._log,
+            KeyConditionExpression="job = :job",
+            ExpressionAttributeValues={":job": {"S": job}},
+            ExpressionAttributeNames={"#first": "first", "#count": "count"},
+            ProjectionExpression="#first, #count",
+            ScanIndexForward=False,
+            Limit=1,
+            ConsistentRead=consistent,
+        )
+        for item in answer["Items"]:
+            return int(item["first"]["N"]) + int(item.get("count", {"N": "0"})["N"]) - 1
+        return None
+
+    def put_subscription(self, job: str, connection: str, principal: Principal, expires: int, now_ms: int) -> None:
+        """Subscribes a connection to a job."""
+        self._put(
+            items.subscription_key(job, connection),
+            connection=connection,
+            gpk=f"CONNECTION#{connection}",
+            gsk=f"JOB#{job}",
+            credential=principal.credential,
+            principal=principal.name,
+            created=now_ms,
+            expires=expires,
+        )
+
+    def put_list(
+        self, owner: str, connection: str, principal: Principal, selector: Mapping[str, str], expires: int, now_ms: int
+    ) -> None:
+        """Subscribes a connection to the changes of an owner's jobs."""
+        self._put(
+            items.list_key(owner, connection),
+            connection=connection,
+            gpk=f"CONNECTION#{connection}",
+            gsk=f"LIST#{owner}",
+            credential=principal.credential,
+            principal=principal.name,
+            selector=dict(selector),
+            created=now_ms,
+            expires=expires,
+        )
+
+    def remove_subscription(self, job: str, connection: str) -> None:
+        """Ends the subscription of a job."""
+        self._dynamodb.delete_item(TableName=self._registry, Key=items.subscription_key(job, connection))
+
+    def remove_lists(self, connection: str) -> None:
+        """Ends the live list of a connection."""
+        for key in self._keys_by_target(f"CONNECTION#{connection}", "LIST#"):
+            self._dynamodb.delete_item(TableName=self._registry, Key=key)
+
+    def subscribed_jobs(self, connection: str) -> list[str]:
+        """The jobs that a connection is subscribed to."""
+        return [key["pk"]["S"].removeprefix("JOB#") for key in self._keys_by_target(f"CONNECTION#{connection}", "JOB#")]
+
+    def viewers(self, job: str) -> int:
+        """How many are subscribed to a job, up to a page's worth."""
+        answer = self._dynamodb.query(
+            TableName=self._registry,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={":pk": {"S": f"JOB#{job}"}, ":sk": {"S": "SUBSCRIPTION#"}},
+            Select="COUNT",
+        )
+        return int(answer["Count"])
+
+    # --- watch
+
+    def win_watch(self, job: str, until: int, if_before: int, interval: int) -> bool:
+        """Extends a job's watch if it ends before `if_before`: of all who try at once, one is told True and tells the agent."""
+        try:
+            self._dynamodb.update_item(
+                TableName=self._registry,
+                Key=items.watch_key(job),
+                UpdateExpression="SET #until = :until, #interval = :interval, expires = :expires",
+                ConditionExpression="attribute_not_exists(#until) OR #until < :before",
+                ExpressionAttributeNames={"#until": "until", "#interval": "interval"},
+                ExpressionAttributeValues={
+                    ":until": {"N": str(until)},
+                    ":before": {"N": str(if_before)},
+                    ":interval": {"N": str(interval)},
+                    ":expires": {"N": str(until // 1000 + 3600)},
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def instance_connections(self, principal: str, instance: str) -> list[str]:
+        """The live connections of an instance. Read consistently, because `open` is recorded before it reads `watched`."""
+        answer = self._dynamodb.query(
+            TableName=self._registry,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"INSTANCE#{principal}.{instance}"},
+                ":sk": {"S": "CONNECTION#"},
+            },
+            ProjectionExpression="sk",
+            ConsistentRead=True,
+        )
+        return [item["sk"]["S"].removeprefix("CONNECTION#") for item in answer["Items"]]
+
+    def remove_link(self, principal: str, instance: str, connection: str) -> None:
+        """Forgets a connection of an instance that is gone."""
+        self._dynamodb.delete_item(TableName=self._registry, Key=items.link_key(principal, instance, connection))
+
+    # --- the table
+
+    def _get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        answer = self._dynamodb.get_item(TableName=self._registry, Key=key, ConsistentRead=True)
+        return items.from_item(answer["Item"]) if "Item" in answer else None
+
+    def _put(self, key: Mapping[str, Any], **attributes: Any) -> None:
+        self._dynamodb.put_item(TableName=self._registry, Item={**key, **items.to_item(attributes)})
+
+    def _keys_by_target(self, target: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+        names = {"ProjectionExpression": "pk, sk"}
+        condition, values = "gpk = :gpk", {":gpk": {"S": target}}
+        if prefix:
+            condition, values = f"{condition} AND begins_with(gsk, :gsk)", {**values, ":gsk": {"S": prefix}}
+        start: dict[str, Any] = {}
+        while True:
+            answer = self._dynamodb.query(
+                TableName=self._registry,
+                IndexName=items.TARGET_INDEX,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                **names,
+                **start,
+            )
+            yield from ({"pk": item["pk"], "sk": item["sk"]} for item in answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}

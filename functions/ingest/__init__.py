@@ -1,0 +1,1 @@
+"""Checks, stores and acknowledges what agents send."""

@@ -1,0 +1,70 @@
+"""Takes ingest's events apart, and answers."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from pydantic import BaseModel
+
+from logferry_protocol.errors import ErrorCode, MalformedMessageError
+from logferry_protocol.messages import FROM_AGENT, Error, Ingest, Open, Ping, Status, decode, encode
+from registry.principal import NotAuthenticatedError, Principal, from_context
+
+from .service import Service
+
+Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
+
+
+def build_handler(
+    service: Service,
+    logger: Logger,
+    metrics: Metrics,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> Handler:
+    """The Lambda handler: one message of an agent in, its answer out."""
+
+    def answer(principal: Principal, connection: str, raw: str) -> BaseModel:
+        message = decode(raw, FROM_AGENT)
+        if principal.expired(now_ms()):
+            return Error(id=message.id, code="expired", message="The key has expired.")
+        match message:
+            case Ingest():
+                return service.ingest(principal, message)
+            case Open():
+                return service.open(principal, connection, message)
+            case Status():
+                return service.status(principal, message)
+            case Ping():
+                return service.ping(principal, connection, message)
+
+    def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            principal = from_context(event["requestContext"].get("authorizer"))
+            if principal.kind != "agent":
+                raise NotAuthenticatedError
+            reply = answer(principal, event["requestContext"]["connectionId"], event.get("body") or "")
+            return _frame(reply)
+        except MalformedMessageError as error:
+            metrics.add_metric(name="MessagesMalformed", unit=MetricUnit.Count, value=1)
+            return _error(error.request_id, "malformed", error.detail)
+        except NotAuthenticatedError:
+            logger.error("a message came without an agent behind it")
+            return _error(None, "unauthorized", "Not signed in.")
+        except Exception:  # whatever it says is for the log: no exception's text reaches a client
+            logger.exception("ingest failed")
+            metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
+            return _error(None, "internal", "The request failed here. Try again.", retry=True)
+        finally:
+            metrics.flush_metrics()
+
+    return handler
+
+
+def _frame(message: BaseModel) -> dict[str, Any]:
+    return {"statusCode": 200, "body": encode(message)}
+
+
+def _error(request: str | None, code: ErrorCode, sentence: str, *, retry: bool = False) -> dict[str, Any]:
+    return _frame(Error(id=request, code=code, message=sentence, retry=retry))

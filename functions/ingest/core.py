@@ -1,0 +1,107 @@
+"""Decides what becomes of a batch. No clock, no network: what is known comes in as arguments.
+
+What is stored of a job is always a gap-free prefix. A batch is put on the condition that (job, first) is absent, and only
+when `first` follows the tip; so the put is a compare-and-set on the tip, and of two writers one loses and is told.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from logferry_protocol.batch import decode_body, digest_of
+from logferry_protocol.errors import RETRYABLE, BatchError, RejectReason
+from logferry_protocol.limits import MAX_MESSAGE_CHARS
+from logferry_protocol.messages import Batch, Result
+
+CLOCK_SKEW_US: Final = 24 * 3600 * 1_000_000
+"""How far a container's clock may be ahead of ours. Docker stamps lines with its host's clock."""
+
+SLOW_DOWN_MS: Final = 1_000
+"""What an agent is asked to wait when a table throttles."""
+
+
+def check(batch: Batch, now_ms: int) -> None:
+    """Whether a batch holds what it says, its body unpacked within bounds.
+
+    Raises:
+        BatchError: it does not; the reason says how.
+    """
+    if digest_of(batch.body) != batch.digest:
+        raise BatchError("digest_mismatch", "the digest is not the body's")
+    columns = decode_body(batch.body)
+    if len(columns) != batch.count:
+        raise BatchError("count_mismatch", f"{len(columns)} entries, said to be {batch.count}")
+    if sum(map(_utf8_length, columns.texts)) != batch.raw:
+        raise BatchError("count_mismatch", "the texts have another size than said")
+    if min(columns.times) != batch.start or max(columns.times) != batch.end:
+        raise BatchError("time_out_of_range", "start or end is not the entries'")
+    if batch.end > now_ms * 1000 + CLOCK_SKEW_US:
+        raise BatchError("time_out_of_range", "an entry is more than a day in the future")
+
+
+def _utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a job stands, as far as is known."""
+
+    tip: int
+    fresh: bool
+    """Read from the table for this request, and not remembered."""
+
+
+Step = Literal["put", "compare", "read", "out_of_sequence"]
+
+
+def next_step(first: int, position: Position | None) -> Step:
+    """What to do with a batch that begins at `first`.
+
+    `put` it on condition; `compare` it with what is stored at its place; `read` the position, because none is known or the
+    one remembered is behind (another process of this function stored since); or refuse it as `out_of_sequence`.
+    """
+    if position is None:
+        return "read"
+    if first == position.tip + 1:
+        return "put"
+    if first <= position.tip:
+        return "compare"
+    return "out_of_sequence" if position.fresh else "read"
+
+
+def stored(batch: Batch) -> Result:
+    """The batch was not there and is now."""
+    return Result(job=batch.job, first=batch.first, outcome="stored", tip=batch.last)
+
+
+def compared(batch: Batch, there: Mapping[str, Any] | None, tip: int | None) -> Result:
+    """What a batch is, given what is stored at its place (None: nothing begins there).
+
+    The same digest is the same batch sent again. Anything else is a conflict: a rolled-back disk, or two live agents on one
+    engine. A tombstone says that the job was deleted.
+    """
+    if there is not None and there.get("deleted"):
+        return rejected(batch, "deleted", "the job was deleted", tip)
+    if there is not None and there.get("digest") == batch.digest:
+        return Result(job=batch.job, first=batch.first, outcome="duplicate", tip=max(tip or 0, batch.last))
+    return Result(job=batch.job, first=batch.first, outcome="conflict", tip=tip)
+
+
+def rejected(batch: Batch, reason: RejectReason, message: str, tip: int | None = None) -> Result:
+    """The batch was not stored, and why."""
+    return Result(
+        job=batch.job,
+        first=batch.first,
+        outcome="rejected",
+        tip=tip,
+        reason=reason,
+        message=message[:MAX_MESSAGE_CHARS],
+        retry=RETRYABLE[reason],
+    )
+
+
+def tip_of(record: Mapping[str, Any] | None, last: Mapping[str, Any] | None) -> int:
+    """A job's tip: the greatest of the record's and the last stored batch's, because the log table forgets with time."""
+    from_log = int(last["first"]) + int(last["count"]) - 1 if last and not last.get("deleted") else 0
+    return max(from_log, int((record or {}).get("tip") or 0))

@@ -1,0 +1,33 @@
+"""Puts the function together from the environment and the clients; nothing else happens here."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from botocore.config import Config
+
+from registry.environment import read
+
+from .app import build_handler
+from .service import Service
+from .settings import Settings
+from .store import Store
+
+WORKERS = 16
+"""Batches stored at once; the client's pool must be as large, or connections are thrown away after each use."""
+
+settings = read(Settings, os.environ)
+config = Config(
+    connect_timeout=2, read_timeout=4, max_pool_connections=WORKERS, retries={"mode": "standard", "max_attempts": 3}
+)
+logger, metrics = Logger(), Metrics()
+store = Store(
+    boto3.client("dynamodb", config=config),
+    settings.log_table,
+    settings.registry_table,
+    settings.batch_retention_days,
+)
+service = Service(store, ThreadPoolExecutor(WORKERS), logger, metrics, lambda: time.time_ns() // 1_000_000)
+handler = build_handler(service, logger, metrics)

@@ -1,0 +1,215 @@
+"""What each of an agent's messages does, between core's decisions and the store's reads and writes."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Final
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from logferry_protocol.errors import BatchError
+from logferry_protocol.job import job_id
+from logferry_protocol.messages import (
+    Batch,
+    Ingest,
+    Ingested,
+    Noted,
+    Open,
+    Opened,
+    OpenedJob,
+    OpenJob,
+    Ping,
+    Pong,
+    Result,
+    Status,
+    StatusJob,
+    Watched,
+)
+from registry.principal import Principal
+
+from . import core
+from .store import AlreadyThereError, Store, ThrottledError
+
+LINK_LIFE_S: Final = 2 * 3600 + 600
+"""How long a connection counts as an instance's: API Gateway's two hours and some."""
+
+_REMEMBERED: Final = 20_000
+
+
+class Tips:
+    """The tips of jobs that this process stored for lately. Behind at worst: what is here was once stored."""
+
+    def __init__(self, size: int = _REMEMBERED) -> None:
+        self._tips: OrderedDict[str, int] = OrderedDict()
+        self._size = size
+
+    def get(self, job: str) -> core.Position | None:
+        """The remembered tip."""
+        tip = self._tips.get(job)
+        return None if tip is None else core.Position(tip, fresh=False)
+
+    def put(self, job: str, tip: int) -> None:
+        """Remembers a tip; tips only grow."""
+        self._tips[job] = max(tip, self._tips.pop(job, 0))
+        while len(self._tips) > self._size:
+            self._tips.popitem(last=False)
+
+    def forget(self, job: str) -> None:
+        """Forgets a job's."""
+        self._tips.pop(job, None)
+
+
+class Service:
+    """Serves one process's requests."""
+
+    def __init__(
+        self, store: Store, executor: Executor, logger: Logger, metrics: Metrics, now_ms: Callable[[], int]
+    ) -> None:
+        self._store, self._executor = store, executor
+        self._logger, self._metrics, self._now_ms = logger, metrics, now_ms
+        self._tips = Tips()
+        self._instances: OrderedDict[str, str] = OrderedDict()
+
+    # --- open
+
+    def open(self, principal: Principal, connection: str, message: Open) -> Opened:
+        """Records the jobs and the instance's connection, then says where each job stands."""
+        now = self._now_ms()
+        # Recorded before `watched` is read: a viewer who subscribes meanwhile finds this connection and tells it, or was
+        # there before and is found by the read below. Either way somebody tells the agent.
+        self._store.link_instance(principal.name, message.instance, connection, now // 1000 + LINK_LIFE_S, now)
+        self._instances[connection] = message.instance
+        while len(self._instances) > _REMEMBERED:
+            self._instances.popitem(last=False)
+        jobs = self._executor.map(lambda job: self._open_job(principal, message.instance, job), message.jobs)
+        return Opened(id=message.id, jobs=list(jobs))
+
+    def _open_job(self, principal: Principal, instance: str, asked: OpenJob) -> OpenedJob:
+        job, now = job_id(principal.name, asked.job), self._now_ms()
+        try:
+            record = self._store.open_job(
+                job,
+                principal.owner_of(asked.container.owner),
+                principal.name,
+                instance,
+                asked.container.model_dump(exclude_none=True),
+                asked.life.model_dump(exclude_none=True),
+                now,
+            )
+            if record.get("deleted"):
+                return OpenedJob(job=asked.job, error="forbidden", message="the job was deleted")
+            last = self._store.last_batch(job)
+            watch = self._store.watch(job)
+        except Exception:
+            self._logger.exception("a job could not be opened", extra={"job": job})
+            return OpenedJob(job=asked.job, error="internal", message="the request failed here", retry=True)
+        tip = core.tip_of(record, last)
+        self._tips.forget(job)
+        self._tips.put(job, tip)
+        kept = last if last and not last.get("deleted") else None
+        left = int(watch["until"]) - now if watch else 0
+        return OpenedJob(
+            job=asked.job,
+            tip=tip,
+            digest=kept["digest"] if kept else record.get("digest"),
+            first=kept["first"] if kept else record.get("first"),
+            cursor=kept["cursor"] if kept else record.get("cursor"),
+            watched=Watched(ttl=left, interval=int(watch.get("interval") or 0)) if watch and left > 0 else None,
+        )
+
+    # --- ingest
+
+    def ingest(self, principal: Principal, message: Ingest) -> Ingested:
+        """Stores the batches, several at once, and says what became of each."""
+        results = list(self._executor.map(lambda batch: self._store_batch(principal, batch), message.batches))
+        self._count(message.batches, results)
+        throttled = any(result.reason == "throttled" for result in results)
+        return Ingested(id=message.id, results=results, slow_down=core.SLOW_DOWN_MS if throttled else None)
+
+    def _store_batch(self, principal: Principal, batch: Batch) -> Result:
+        job = job_id(principal.name, batch.job)
+        try:
+            core.check(batch, self._now_ms())
+            return self._place(job, batch)
+        except BatchError as error:
+            return core.rejected(batch, error.code, error.detail)  # type: ignore[arg-type]
+        except ThrottledError:
+            return core.rejected(batch, "throttled", "the table takes no more now")
+        except Exception:
+            self._logger.exception("a batch could not be stored", extra={"job": job})
+            return core.rejected(batch, "internal", "the request failed here")
+
+    def _place(self, job: str, batch: Batch) -> Result:
+        position = self._tips.get(job)
+        step = core.next_step(batch.first, position)
+        if step == "read":
+            record, last = self._store.job(job), self._store.last_batch(job)
+            if record is None:
+                return core.rejected(batch, "out_of_sequence", "the job was never opened", 0)
+            if record.get("deleted"):
+                return core.rejected(batch, "deleted", "the job was deleted")
+            position = core.Position(core.tip_of(record, last), fresh=True)
+            self._tips.put(job, position.tip)
+            step = core.next_step(batch.first, position)
+        tip = position.tip if position else 0
+        if step == "put":
+            try:
+                self._store.put_batch(job, batch, self._now_ms())
+            except AlreadyThereError as error:
+                self._tips.forget(job)
+                return core.compared(batch, error.there, _end_of(error.there) or tip)
+            self._tips.put(job, batch.last)
+            return core.stored(batch)
+        if step == "compare":
+            return core.compared(batch, self._store.batch_at(job, batch.first), tip)
+        return core.rejected(batch, "out_of_sequence", f"the tip is {tip}", tip)
+
+    def _count(self, batches: list[Batch], results: list[Result]) -> None:
+        for batch, result in zip(batches, results, strict=True):
+            self._metrics.add_metric(name=f"Batches{result.outcome.capitalize()}", unit=MetricUnit.Count, value=1)
+            if result.outcome == "stored":
+                self._metrics.add_metric(name="BytesStored", unit=MetricUnit.Bytes, value=len(batch.body))
+                self._metrics.add_metric(name="EntriesStored", unit=MetricUnit.Count, value=batch.count)
+            elif result.outcome in {"conflict", "rejected"}:
+                extra = {"job": batch.job, "first": batch.first, "outcome": result.outcome, "reason": result.reason}
+                self._logger.warning("batch not stored", extra=extra)
+
+    # --- status and ping
+
+    def status(self, principal: Principal, message: Status) -> Noted:
+        """Keeps the records of changed jobs."""
+        list(self._executor.map(lambda job: self._note(principal, job), message.jobs))
+        return Noted(id=message.id)
+
+    def _note(self, principal: Principal, status: StatusJob) -> None:
+        job = job_id(principal.name, status.job)
+        last = self._store.last_batch(job)
+        # Once in a while the record takes over tip and cursor, so that a quiet job outlives its log's time to live.
+        kept = last if last and not last.get("deleted") else {}
+        self._store.note_status(
+            job,
+            {
+                "life": status.life.model_dump(exclude_none=True),
+                "tip": core.tip_of(None, last) or None,
+                "first": kept.get("first"),
+                "digest": kept.get("digest"),
+                "cursor": kept.get("cursor"),
+                "bytes": status.bytes,
+                "gaps": status.gaps,
+                "last": status.last // 1000 if status.last is not None else None,
+            },
+            self._now_ms(),
+        )
+
+    def ping(self, principal: Principal, connection: str, message: Ping) -> Pong:
+        """Says that the instance lives."""
+        instance = self._instances.get(connection)
+        if instance is not None:
+            self._store.instance_heard(principal.name, instance, self._now_ms())
+        return Pong(id=message.id)
+
+
+def _end_of(item: dict[str, object]) -> int | None:
+    first, count = item.get("first"), item.get("count")
+    return first + count - 1 if isinstance(first, int) and isinstance(count, int) else None

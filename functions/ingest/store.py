@@ -1,0 +1,228 @@
+"""What ingest reads and writes: batches in the log table, job records and instances in the registry."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from logferry_protocol.messages import Batch
+from registry import items, jobs
+
+DAY_S = 86_400
+
+THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "ServiceUnavailable",
+    }
+)
+
+
+class ThrottledError(Exception):
+    """A table takes no more now; nothing was stored."""
+
+
+class AlreadyThereError(Exception):
+    """Something is stored at the batch's place: `there` is it."""
+
+    def __init__(self, there: dict[str, Any]) -> None:
+        super().__init__(there.get("digest"))
+        self.there = there
+
+
+class Store:
+    """The function's only way to DynamoDB."""
+
+    def __init__(self, dynamodb: Any, log_table: str, registry_table: str, retention_days: int) -> None:
+        self._dynamodb, self._log, self._registry = dynamodb, log_table, registry_table
+        self._retention_s = retention_days * DAY_S
+
+    # --- batches
+
+    def put_batch(self, job: str, batch: Batch, now_ms: int) -> None:
+        """Stores a batch where nothing is yet.
+
+        Raises:
+            AlreadyThereError: something is stored at (job, first).
+            ThrottledError: the table takes no more now.
+        """
+        item = items.to_item(
+            {
+                "job": job,
+                "first": batch.first,
+                "count": batch.count,
+                "start": batch.start,
+                "end": batch.end,
+                "raw": batch.raw,
+                "digest": batch.digest,
+                "cursor": batch.cursor,
+                "body": batch.body,
+                "received": now_ms,
+                "expires": now_ms // 1000 + self._retention_s,
+            }
+        )
+        try:
+            self._dynamodb.put_item(
+                TableName=self._log,
+                Item=item,
+                ConditionExpression="attribute_not_exists(job)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                there = error.response.get("Item") or self._at(job, batch.first) or {}
+                raise AlreadyThereError(items.from_item(there)) from None
+            if error.response["Error"]["Code"] in THROTTLED:
+                raise ThrottledError from error
+            raise
+
+    def batch_at(self, job: str, first: int) -> dict[str, Any] | None:
+        """What is stored at a place, without its body."""
+        item = self._at(job, first)
+        return items.from_item(item) if item else None
+
+    def last_batch(self, job: str) -> dict[str, Any] | None:
+        """The last stored batch, without its body; read consistently."""
+        answer = self._dynamodb.query(
+            TableName=self._log,
+            KeyConditionExpression="job = :job",
+            ExpressionAttributeValues={":job": {"S": job}},
+            ScanIndexForward=False,
+            Limit=1,
+            ConsistentRead=True,
+            **_FACTS,
+        )
+        return items.from_item(answer["Items"][0]) if answer["Items"] else None
+
+    def _at(self, job: str, first: int) -> Any:
+        answer = self._dynamodb.query(
+            TableName=self._log,
+            KeyConditionExpression="job = :job AND #first = :first",
+            ExpressionAttributeValues={":job": {"S": job}, ":first": {"N": str(first)}},
+            ConsistentRead=True,
+            **_FACTS,
+        )
+        return answer["Items"][0] if answer["Items"] else None
+
+    # --- job records
+
+    def job(self, job: str) -> dict[str, Any] | None:
+        """A job's record."""
+        return self._get(items.job_key(job))
+
+    def open_job(
+        self,
+        job: str,
+        owner: str,
+        principal: str,
+        instance: str,
+        container: Mapping[str, Any],
+        life: Mapping[str, Any],
+        now_ms: int,
+    ) -> dict[str, Any]:
+        """Records that a job is there and returns its record. Its owner and its place in the lists are those of the first time."""
+        created = int(life.get("created") or now_ms)
+        places = jobs.index_attributes(job, owner, created)
+        answer = self._dynamodb.update_item(
+            TableName=self._registry,
+            Key=items.job_key(job),
+            UpdateExpression=(
+                "SET #job = :job, #owner = if_not_exists(#owner, :owner), #principal = :principal, #instance = :instance,"
+                " #container = :container, #life = :life, #seen = :seen, #created = if_not_exists(#created, :created),"
+                + ", ".join(f" {name} = if_not_exists({name}, :{name})" for name in places)
+            ),
+            ExpressionAttributeNames={
+                f"#{name}": name
+                for name in ("job", "owner", "principal", "instance", "container", "life", "seen", "created")
+            },
+            ExpressionAttributeValues=_values(
+                job=job,
+                owner=owner,
+                principal=principal,
+                instance=instance,
+                container=container,
+                life=life,
+                seen=now_ms,
+                created=created,
+                **places,
+            ),
+            ReturnValues="ALL_NEW",
+        )
+        return items.from_item(answer["Attributes"])
+
+    def note_status(self, job: str, attributes: Mapping[str, Any], now_ms: int) -> bool:
+        """Sets attributes of a record that exists; False when there is none."""
+        given = {name: value for name, value in {**attributes, "seen": now_ms}.items() if value is not None}
+        try:
+            self._dynamodb.update_item(
+                TableName=self._registry,
+                Key=items.job_key(job),
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in given),
+                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(deleted)",
+                ExpressionAttributeNames={f"#{name}": name for name in given},
+                ExpressionAttributeValues=_values(**given),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def watch(self, job: str) -> dict[str, Any] | None:
+        """Until when somebody looks at the job."""
+        return self._get(items.watch_key(job))
+
+    # --- instances
+
+    def link_instance(self, principal: str, instance: str, connection: str, expires: int, now_ms: int) -> None:
+        """Records that a connection is one of the instance's, and that the instance lives."""
+        self._dynamodb.put_item(
+            TableName=self._registry,
+            Item={
+                **items.link_key(principal, instance, connection),
+                **items.to_item(
+                    {
+                        "gpk": f"CONNECTION#{connection}",
+                        "gsk": f"INSTANCE#{principal}.{instance}",
+                        "connection": connection,
+                        "created": now_ms,
+                        "expires": expires,
+                    }
+                ),
+            },
+        )
+        self.instance_heard(principal, instance, now_ms)
+
+    def instance_heard(self, principal: str, instance: str, now_ms: int) -> None:
+        """Records that an instance lives."""
+        self._dynamodb.put_item(
+            TableName=self._registry,
+            Item={
+                **items.instance_key(principal, instance),
+                **items.to_item({"principal": principal, "instance": instance, "seen": now_ms}),
+            },
+        )
+
+    def _get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        answer = self._dynamodb.get_item(TableName=self._registry, Key=key, ConsistentRead=True)
+        return items.from_item(answer["Item"]) if "Item" in answer else None
+
+
+_FACTS: dict[str, Any] = {
+    "ProjectionExpression": "#first, #count, #digest, #cursor, #raw, #deleted",
+    "ExpressionAttributeNames": {
+        "#first": "first",
+        "#count": "count",
+        "#digest": "digest",
+        "#cursor": "cursor",
+        "#raw": "raw",
+        "#deleted": "deleted",
+    },
+}
+
+
+def _values(**values: Any) -> dict[str, Any]:
+    return {f":{name}": items.to_value(value) for name, value in values.items()}

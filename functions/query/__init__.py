@@ -1,0 +1,1 @@
+"""Jobs, history, export and tickets over HTTP."""

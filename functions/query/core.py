@@ -1,0 +1,136 @@
+"""Decides what a request asks for and what it gets. No clock, no network: what is known comes in as arguments."""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from logferry_protocol.job import JobRecord
+from logferry_protocol.limits import MAX_SEQUENCE
+
+PAGE_BYTES: Final = 1_048_576
+"""Bytes of bodies in one page of history: base64 and JSON keep it far below Lambda's 6 MB answer."""
+
+PAGE_BATCHES: Final = 500
+"""Batches in one page of history."""
+
+JOBS_DEFAULT: Final = 100
+JOBS_MOST: Final = 500
+"""Jobs in one page of the list."""
+
+TICKET_MS: Final = 30_000
+"""How long a ticket opens a WebSocket, once."""
+
+
+class ParameterError(ValueError):
+    """A parameter that does not fit; the sentence says which and why."""
+
+
+def whole_number(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    """A whole number of the query string.
+
+    Raises:
+        ParameterError: it is none, or out of bounds.
+    """
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 16) or not least <= int(text) <= most:
+        raise ParameterError(f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which part of a job's history is asked for: entries after a sequence, or the last ones before it."""
+
+    after: int | None
+    before: int | None
+    limit: int
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Range":
+        """From a query string.
+
+        Raises:
+            ParameterError: both ends are given, or one does not fit.
+        """
+        if "after" in query and "before" in query:
+            raise ParameterError("give after or before, not both")
+        limit = whole_number(query, "limit", 100, 1, PAGE_BATCHES)
+        if "before" in query:
+            return cls(None, whole_number(query, "before", 0, 1, MAX_SEQUENCE), limit)
+        return cls(whole_number(query, "after", 0, 0, MAX_SEQUENCE), None, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs a list holds."""
+
+    owner: str | None = None
+    host: str | None = None
+    name: str | None = None
+    image: str | None = None
+    state: str | None = None
+    labels: tuple[tuple[str, str | None], ...] = ()
+    """A label's key, and its value where one is wanted."""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], labels: Sequence[str] = ()) -> "Filter":
+        """From a query string; `labels` are the values of all its `label` parameters, `key` or `key=value`."""
+        wanted = []
+        for label in labels:
+            key, equals, value = label.partition("=")
+            wanted.append((key, value if equals else None))
+        plain = {key: query[key] for key in ("owner", "host", "name", "image", "state") if query.get(key)}
+        return cls(**plain, labels=tuple(wanted))
+
+    def matches(self, record: JobRecord) -> bool:
+        """Whether a job is in the list."""
+        container = record.container
+        return (
+            self.owner in (None, record.owner)
+            and self.host in (None, container.host)
+            and self.name in (None, container.name)
+            and self.image in (None, container.image)
+            and self.state in (None, record.life.state)
+            and all(key in container.labels and value in (None, container.labels[key]) for key, value in self.labels)
+        )
+
+
+def batch_document(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored batch as readers get it."""
+    facts = {name: item[name] for name in ("first", "count", "start", "end", "raw", "digest")}
+    return {**facts, "body": base64.b64encode(item["body"]).decode()}
+
+
+@dataclass(slots=True)
+class Page:
+    """Batches collected for one answer, up to its size."""
+
+    limit: int
+    bytes_left: int = PAGE_BYTES
+    items: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def take(self, item: Mapping[str, Any]) -> bool:
+        """Adds a batch; False when the page is full without it. A page always takes one."""
+        if self.items and (len(self.items) >= self.limit or len(item["body"]) > self.bytes_left):
+            return False
+        self.items.append(item)
+        self.bytes_left -= len(item["body"])
+        return True
+
+
+_ORDER: Final = re.compile(r"[0-9]{13}#[a-z0-9-]{1,63}\.[0-9a-f]{64}")
+
+
+def list_place(text: str | None) -> str | None:
+    """Where a list goes on: the place of the last job that was given.
+
+    Raises:
+        ParameterError: no list gave this.
+    """
+    if text is not None and not _ORDER.fullmatch(text):
+        raise ParameterError("next is not one that a list gave")
+    return text

@@ -1,0 +1,66 @@
+"""What goes wrong, as RFC 9457 problem documents. https://www.rfc-editor.org/rfc/rfc9457"""
+
+import json
+from collections.abc import Mapping
+
+from aws_lambda_powertools.event_handler import Response
+
+
+class Problem(Exception):
+    """A request that cannot be served as it is. The sentence is for the person who made it."""
+
+    def __init__(self, status: int, code: str, detail: str, **more: object) -> None:
+        super().__init__(status, code, detail)
+        self.status, self.code, self.detail, self.more = status, code, detail, more
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.code}: {self.detail}"
+
+
+class BadRequestError(Problem):
+    """A parameter or a body that does not fit."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, "bad_request", detail)
+
+
+class NotFoundError(Problem):
+    """No such thing, or none that the asker may know of: the two are not told apart."""
+
+    def __init__(self, detail: str = "No such job, or none that you may read.") -> None:
+        super().__init__(404, "not_found", detail)
+
+
+class ForbiddenError(Problem):
+    """Known, and not allowed."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(403, "forbidden", detail)
+
+
+TITLES: Mapping[int, str] = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    410: "Gone",
+    413: "Too large",
+    429: "Too many requests",
+    500: "Failed here",
+    503: "Not now",
+}
+
+
+def response(problem: Problem) -> Response[str]:
+    """The problem as an answer."""
+    document = {
+        "type": f"urn:logferry:problem:{problem.code}",
+        "title": TITLES.get(problem.status, "Problem"),
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        **problem.more,
+    }
+    return Response(problem.status, "application/problem+json", json.dumps(document))

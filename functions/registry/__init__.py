@@ -1,0 +1,1 @@
+"""What the registry's items look like, and who stands behind a request: shared by every function."""

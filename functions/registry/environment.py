@@ -1,0 +1,42 @@
+"""Reads a function's settings: one frozen dataclass, every field required, all read when the function starts.
+
+Plain dataclasses and not pydantic's settings, because pydantic costs an authorizer's cold start more than all else in it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class MissingSettingError(Exception):
+    """An environment variable that the template should have set is not there, or does not fit."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name, self.problem = name, problem
+
+    def __str__(self) -> str:
+        return f"the environment variable {self.name} {self.problem}"
+
+
+def read(settings: type[T], environ: Mapping[str, str]) -> T:
+    """An instance of `settings` from environment variables named like its fields, in capitals.
+
+    Raises:
+        MissingSettingError: one is missing, or is no whole number where the field is an int.
+    """
+    values: dict[str, Any] = {}
+    for field in fields(settings):  # type: ignore[arg-type]
+        name = field.name.upper()
+        if name not in environ:
+            raise MissingSettingError(name, "is missing")
+        values[field.name] = environ[name]
+        if field.type in (int, "int"):
+            if not environ[name].isdigit():
+                raise MissingSettingError(name, "is no whole number")
+            values[field.name] = int(environ[name])
+        elif field.type in (tuple[str, ...], "tuple[str, ...]"):
+            values[field.name] = tuple(part for part in environ[name].split(",") if part)
+    return settings(**values)

@@ -1,0 +1,72 @@
+"""Who is authenticated, and what they may do. The one place where a right is decided."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal
+
+Kind = Literal["agent", "viewer"]
+
+EVERY_OWNER: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated principal, as it travels from an authorizer to the functions behind it."""
+
+    kind: Kind
+    name: str
+    credential: str
+    """The credential behind it: revoking this ends everything that began with it."""
+    owner: str = ""
+    """An agent's default owner."""
+    owners: tuple[str, ...] = ()
+    """Other owners that an agent's containers may ask for by label."""
+    subject: str = ""
+    groups: tuple[str, ...] = ()
+    admin: bool = False
+    expires: int = 0
+    """Seconds since 1970 when the credential ends; 0 is never."""
+
+    def may_read(self, owner: str) -> bool:
+        """Whether a viewer may read a job of this owner."""
+        return self.kind == "viewer" and (self.admin or owner == self.subject or owner in self.groups)
+
+    def readable_owners(self) -> tuple[str, ...] | None:
+        """The owners whose jobs a viewer may read; None is all of them."""
+        if self.admin:
+            return None
+        return tuple(dict.fromkeys(name for name in (self.subject, *self.groups) if name))
+
+    def owner_of(self, asked: str | None) -> str:
+        """The owner of an agent's job: the one that the container's label asks for, where the agent's key allows it."""
+        if asked and (asked in self.owners or EVERY_OWNER in self.owners):
+            return asked
+        return self.owner
+
+    def expired(self, now_ms: int) -> bool:
+        """Whether the credential has ended."""
+        return bool(self.expires) and self.expires * 1000 <= now_ms
+
+    def to_context(self) -> dict[str, str]:
+        """As an authorizer's context: API Gateway carries strings."""
+        return {"principal": self.name, "who": json.dumps(asdict(self), separators=(",", ":"))}
+
+
+class NotAuthenticatedError(Exception):
+    """A request came without an authorizer's context: the template is wrong, or somebody invokes the function directly."""
+
+
+def from_context(context: Mapping[str, Any] | None) -> Principal:
+    """The principal that an authorizer put into the request's context.
+
+    Raises:
+        NotAuthenticatedError: there is none.
+    """
+    try:
+        stored = json.loads((context or {})["who"])
+        known = {field.name: stored[field.name] for field in fields(Principal) if field.name in stored}
+        known["owners"], known["groups"] = tuple(known.get("owners", ())), tuple(known.get("groups", ()))
+        return Principal(**known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotAuthenticatedError from error

@@ -1,0 +1,46 @@
+"""Keys: how they are read, and how a presented one is compared with what is stored of it."""
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import Final
+
+AGENT_PREFIX: Final = "lfa"
+VIEWER_PREFIX: Final = "lfv"
+KINDS: Final = {AGENT_PREFIX: "agent", VIEWER_PREFIX: "viewer"}
+
+_KEY: Final = re.compile(r"(lfa|lfv)_([a-z0-9]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
+_BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A presented key. Its text stays in here: `repr` must never show it in a log."""
+
+    kind: str
+    credential: str
+    sha256: str
+
+    def matches(self, stored: object) -> bool:
+        """Whether the stored hash is this key's, in time that does not depend on where they differ."""
+        return isinstance(stored, str) and hmac.compare_digest(self.sha256.encode(), stored.encode())
+
+
+def parse_key(text: str) -> Key | None:
+    """The key in `text`, or None when it has not the form of one."""
+    found = _KEY.fullmatch(text)
+    if found is None:
+        return None
+    return Key(KINDS[found[1]], found[2], digest(text))
+
+
+def bearer(header: str | None) -> str | None:
+    """The token of an Authorization header."""
+    found = _BEARER.fullmatch((header or "").strip())
+    return found[1] if found else None
+
+
+def digest(text: str) -> str:
+    """SHA-256 in hexadecimal: what is stored of a secret. Secrets have 256 random bits, so a slow hash would add nothing."""
+    return hashlib.sha256(text.encode()).hexdigest()
