@@ -136,9 +136,13 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
   },
 };
 
+// Live lines may come before the decoder is there: they are counted only when they can be read, so it is waited for first.
+const ready = prepareDecoder();
+
 port.onmessage = ({ data: { id, request } }) => {
   const handle = serve[request.do] as (request: Request) => unknown;
   Promise.resolve()
+    .then(() => (request.do === "open" ? ready : undefined))
     .then(() => handle(request))
     .then(
       (value) => port.postMessage({ tell: "answer", id, value }),
@@ -150,4 +154,3 @@ port.onmessage = ({ data: { id, request } }) => {
 };
 
 port.addEventListener("online", () => connection.wake());
-void prepareDecoder();

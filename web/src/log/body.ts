@@ -1,5 +1,5 @@
 /** A batch's body: zstd over columns, bounded and checked (protocol/PROTOCOL.md, "Body"). */
-import { ZSTDDecoder } from "zstddec";
+import type { ZSTDDecoder } from "zstddec";
 import { MAX_DECODED_BYTES } from "../wire/messages";
 import { integer, list, object, text, WireError, whole } from "../wire/shape";
 
@@ -13,15 +13,22 @@ export interface Columns {
 
 const document = object({ t: whole(), d: list(integer), s: text, l: list(text) });
 const utf8 = new TextDecoder("utf-8", { fatal: true });
-const zstd = new ZSTDDecoder();
+let zstd: ZSTDDecoder | null = null;
+let preparing: Promise<void> | null = null;
 
-/** Must have come to its end before the first `decodeBody`. */
+/** Loads the decoder, 29 kB of WebAssembly; must have come to its end before the first `decodeBody`. */
 export function prepareDecoder(): Promise<void> {
-  return zstd.init();
+  preparing ??= import("zstddec").then(async (module) => {
+    const decoder = new module.ZSTDDecoder();
+    await decoder.init();
+    zstd = decoder;
+  });
+  return preparing;
 }
 
 /** Raises WireError for what is not a body of `count` entries. */
 export function decodeBody(body: Uint8Array, count: number): Columns {
+  if (zstd === null) throw new Error("prepareDecoder has not come to its end");
   // The bound is passed as the output's size: a frame that unpacks to more is an error, whatever its header says.
   const bytes = zstd.decode(body, MAX_DECODED_BYTES);
   if (bytes.length === 0) throw new WireError("body", "one whole zstd frame of at most 1 MiB");

@@ -1,0 +1,369 @@
+"""A pretend cloud for the viewer: the viewers' contract (PROTOCOL.md) over aiohttp, with faults on demand.
+
+It stores batches in memory, encoded by the real codec, and speaks the HTTP API and the viewers' WebSocket. Faults: broadcasts that
+are lost, repeated or reordered (`mangle`), sockets that are cut (`cut`), history that is slow, refused credentials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.job import Container, JobRecord, LifeCycle
+from logferry_protocol.messages import (
+    FROM_VIEWER,
+    BatchFacts,
+    BatchMessage,
+    Error,
+    JobMessage,
+    Ping,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    ViewerPong,
+    decode,
+    encode,
+)
+
+DIST = Path(__file__).parents[2] / "web" / "dist"
+KEY = "lfv_" + "a" * 12 + "_" + "A" * 43
+BEGAN_US = 1_764_000_000_000_000
+PAGE_BYTES = 1_000_000
+CSP = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; manifest-src 'self'; connect-src 'self' data: {live}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types logferry"
+)
+
+
+def job_id(name: str) -> str:
+    """A job id that is the same for the same name."""
+    return f"local.{digest_of(name.encode())}"
+
+
+@dataclass
+class Job:
+    """One job's batches and what is known of it."""
+
+    record: JobRecord
+    batches: list[BatchFacts] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    """The batches as HTTP answers carry them."""
+
+    @property
+    def tip(self) -> int:
+        return self.batches[-1].last if self.batches else 0
+
+
+class ViewerCloud:
+    """Runs in a thread of its own, so that a test may drive a browser in the main one."""
+
+    def __init__(self, dist: Path = DIST) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.dist = dist
+        self.key = KEY
+        self.tickets: set[str] = set()
+        self.tickets_given = 0
+        self.requests: list[str] = []
+        self.history_delay = 0.0
+        self.mangle: Callable[[list[BatchFacts]], Iterable[BatchFacts]] = lambda batches: batches
+        """What becomes of the batches of one broadcast, per viewer."""
+        self.loop = asyncio.new_event_loop()
+        self._sockets: dict[web.WebSocketResponse, set[str]] = {}
+        self._lists: set[web.WebSocketResponse] = set()
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> ViewerCloud:
+        self._thread.start()
+        self.call(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.call(self._stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+    def call(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def page(self, *names: str, extra: str = "", key: str | None = None) -> str:
+        """The address of a page of jobs, with a login in its fragment."""
+        query = "&".join([*(f"job={job_id(name)}" for name in names), *([extra] if extra else [])])
+        return f"{self.url}{'?' + query if query else ''}#key={key or self.key}"
+
+    # --- what a test does -----------------------------------------------------------------------------------------
+
+    def add_job(self, name: str, *, state: str = "running", owner: str = "local", **container: Any) -> Job:
+        life = LifeCycle.model_validate({"state": state, "created": BEGAN_US // 1000, "started": BEGAN_US // 1000})
+        record = JobRecord(
+            job=job_id(name),
+            owner=owner,
+            principal="local",
+            instance="ENGINE",
+            container=Container.model_validate({"name": name, "image": "sample:1", "host": "laptop", **container}),
+            life=life,
+            seen=BEGAN_US // 1000,
+        )
+        job = self.jobs[record.job] = Job(record)
+        return job
+
+    def append(self, name: str, texts: Sequence[str], streams: str | None = None, *, every_us: int = 1000, batch: int = 2000) -> None:
+        """Stores lines without telling anyone, as history."""
+        for facts in self._encode(name, texts, streams, every_us, batch):
+            self._store(self.jobs[job_id(name)], facts)
+
+    def write(self, name: str, texts: Sequence[str], streams: str | None = None, *, batch: int = 2000) -> None:
+        """Stores lines and broadcasts them, as ingest and broadcast do."""
+        self.call(self._write(name, texts, streams, batch))
+
+    def tell(self, name: str, **life: Any) -> None:
+        """Changes a job's life and tells the lists."""
+        job = self.jobs[job_id(name)]
+        job.record = job.record.model_copy(update={"life": job.record.life.model_copy(update=life), "tip": job.tip})
+        self.call(self._tell(job.record))
+
+    def cut(self) -> int:
+        """Breaks every viewer's WebSocket; says how many."""
+        return int(self.call(self._cut()))
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _encode(self, name: str, texts: Sequence[str], streams: str | None, every_us: int, batch: int) -> list[BatchFacts]:
+        job = self.jobs[job_id(name)]
+        tip = job.tip
+        made = []
+        for at in range(0, len(texts), batch):
+            some = list(texts[at : at + batch])
+            times = [BEGAN_US + (tip + at + offset) * every_us for offset in range(len(some))]
+            body = encode_body(times, (streams or "o" * len(texts))[at : at + batch], some)
+            made.append(
+                BatchFacts(
+                    first=tip + at + 1,
+                    count=len(some),
+                    start=times[0],
+                    end=times[-1],
+                    raw=sum(len(text.encode()) for text in some),
+                    digest=digest_of(body),
+                    body=base64.b64encode(body).decode(),  # type: ignore[arg-type]
+                )
+            )
+        return made
+
+    @staticmethod
+    def _store(job: Job, facts: BatchFacts) -> None:
+        job.batches.append(facts)
+        job.facts.append(facts.model_dump(mode="json"))
+
+    async def _write(self, name: str, texts: Sequence[str], streams: str | None, batch: int) -> None:
+        job = self.jobs[job_id(name)]
+        made = self._encode(name, texts, streams, 1000, batch)
+        for facts in made:
+            self._store(job, facts)
+        for socket, watched in list(self._sockets.items()):
+            if job.record.job not in watched:
+                continue
+            for facts in self.mangle(list(made)):
+                await self._send(socket, BatchMessage(job=job.record.job, batches=[facts]))
+
+    async def _tell(self, record: JobRecord) -> None:
+        for socket in list(self._lists):
+            await self._send(socket, JobMessage(record=record))
+
+    @staticmethod
+    async def _send(socket: web.WebSocketResponse, message: Any) -> None:
+        try:
+            await socket.send_str(encode(message))
+        except (ConnectionError, RuntimeError):
+            return
+
+    async def _cut(self) -> int:
+        sockets = list(self._sockets)
+        for socket in sockets:
+            transport = socket._req.transport if socket._req else None
+            if transport is not None:
+                transport.abort()
+            self._sockets.pop(socket, None)
+            self._lists.discard(socket)
+        return len(sockets)
+
+    async def _start(self) -> None:
+        app = web.Application(client_max_size=1 << 20)
+        app.router.add_get("/live", self._live)
+        app.router.add_post("/api/tickets", self._ticket)
+        app.router.add_get("/api/me", self._me)
+        app.router.add_get("/api/jobs", self._jobs)
+        app.router.add_get("/api/jobs/{job}", self._job)
+        app.router.add_get("/api/jobs/{job}/batches", self._batches)
+        app.router.add_get("/config.json", self._config)
+        app.router.add_get("/{path:.*}", self._file)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.2)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _stop(self) -> None:
+        await self._cut()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        self.requests.append(f"{request.method} {request.path_qs}")
+        if request.headers.get("Authorization") == f"Bearer {self.key}":
+            return None
+        return _problem(401, "The key is not valid, or no longer.")
+
+    async def _config(self, _: web.Request) -> web.Response:
+        return web.json_response({"api": "/api", "live": f"ws://127.0.0.1:{self.port}/live", "auth": {"kind": "key"}})
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        path = (self.dist / (request.match_info["path"] or "index.html")).resolve()
+        if not path.is_relative_to(self.dist.resolve()) or not path.is_file():
+            raise web.HTTPNotFound
+        csp = CSP.format(live=f"ws://127.0.0.1:{self.port}")
+        headers = {"Content-Security-Policy": csp, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+        return web.FileResponse(path, headers=headers)
+
+    async def _ticket(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        ticket = secrets.token_urlsafe(24)
+        self.tickets.add(ticket)
+        self.tickets_given += 1
+        return web.json_response({"ticket": ticket, "expires": BEGAN_US // 1000})
+
+    async def _me(self, request: web.Request) -> web.Response:
+        return self._refused(request) or web.json_response(
+            {"principal": "me", "subject": "me", "groups": ["local"], "admin": False}
+        )
+
+    def _readable(self, job: str) -> Job | None:
+        found = self.jobs.get(job)
+        return found if found is not None and found.record.owner == "local" else None
+
+    async def _jobs(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        mine = [job for job in self.jobs.values() if job.record.owner == "local"]
+        at, limit = int(request.query.get("next", 0)), int(request.query.get("limit", 100))
+        records = [job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True) for job in mine[at : at + limit]]
+        return web.json_response({"jobs": records, "next": str(at + limit) if at + limit < len(mine) else None})
+
+    async def _job(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        job = self._readable(request.match_info["job"])
+        if job is None:
+            return _problem(404, "There is no such job, or it is another owner's.")
+        return web.json_response(job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True))
+
+    async def _batches(self, request: web.Request) -> web.Response:
+        if refused := self._refused(request):
+            return refused
+        job = self._readable(request.match_info["job"])
+        if job is None:
+            return _problem(404, "There is no such job, or it is another owner's.")
+        if self.history_delay:
+            await asyncio.sleep(self.history_delay)
+        limit = int(request.query.get("limit", 1000))
+        if "before" in request.query:
+            before = int(request.query["before"])
+            end = len(job.batches) if before > job.tip else _index(job.batches, before - 1) + 1
+            begin, size = end, 0
+            while begin > 0 and end - begin < limit and size < PAGE_BYTES:
+                begin -= 1
+                size += len(job.facts[begin]["body"])
+            more = begin > 0
+        else:
+            begin = _index(job.batches, int(request.query.get("after", 0)) + 1)
+            end, size = begin, 0
+            while end < len(job.batches) and end - begin < limit and size < PAGE_BYTES:
+                size += len(job.facts[end]["body"])
+                end += 1
+            more = end < len(job.batches)
+        return web.json_response({"tip": job.tip, "batches": job.facts[begin:end], "more": more})
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        ticket = request.query.get("ticket", "")
+        if ticket not in self.tickets:
+            raise web.HTTPForbidden
+        self.tickets.discard(ticket)
+        socket = web.WebSocketResponse(max_msg_size=32_768)
+        await socket.prepare(request)
+        watched: set[str] = set()
+        self._sockets[socket] = watched
+        try:
+            async for frame in socket:
+                if frame.type == WSMsgType.TEXT:
+                    await self._answer(socket, watched, decode(frame.data, FROM_VIEWER))
+        finally:
+            self._sockets.pop(socket, None)
+            self._lists.discard(socket)
+        return socket
+
+    async def _answer(self, socket: web.WebSocketResponse, watched: set[str], message: Any) -> None:
+        match message:
+            case Subscribe(id=request, job=str() as job):
+                found = self._readable(job)
+                if found is None:
+                    await self._send(socket, Error(id=request, code="not_found", message="There is no such job, or it is another owner's."))
+                    return
+                watched.add(job)
+                record = found.record.model_copy(update={"tip": found.tip})
+                await self._send(socket, Subscribed(id=request, job=job, tip=found.tip, record=record))
+            case Subscribe(id=request):
+                self._lists.add(socket)
+                await self._send(socket, Subscribed(id=request))
+            case Unsubscribe(id=request, job=job):
+                watched.discard(job or "")
+                await self._send(socket, Unsubscribed(id=request))
+            case Ping(id=request):
+                await self._send(socket, ViewerPong(id=request, tips={job: self.jobs[job].tip for job in watched}))
+
+
+def lossy(rng: random.Random) -> Callable[[list[BatchFacts]], list[BatchFacts]]:
+    """Broadcasts as the worst day has them: some lost, some twice, in any order."""
+
+    def mangle(batches: list[BatchFacts]) -> list[BatchFacts]:
+        kept = [batch for batch in batches if rng.random() > 0.2]
+        kept += [batch for batch in kept if rng.random() < 0.2]
+        rng.shuffle(kept)
+        return kept
+
+    return mangle
+
+
+def _index(batches: Sequence[BatchFacts], sequence: int) -> int:
+    """Index of the first batch that ends at or after a sequence."""
+    low, high = 0, len(batches)
+    while low < high:
+        middle = (low + high) // 2
+        if batches[middle].last < sequence:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    body = {"type": "about:blank", "title": detail, "status": status, "detail": detail}
+    return web.json_response(body, status=status, content_type="application/problem+json")

@@ -1,0 +1,41 @@
+/**
+ * `window.logferry`: a read-only account of what has been received, for tests and for support. Rows in the page are windowed, so counting
+ * elements says nothing about what is here; this does. Stable: tests/e2e rely on it.
+ *
+ *     logferry.jobs()                      ids of the open jobs
+ *     logferry.lines(job)                  {received, first, last, tip, holes, repeats, subscribed, caughtUp, problem, …} or null
+ *     await logferry.entries(job, a, b)    entries a..b as stored: [{sequence, time, stream, text}]
+ *     logferry.connection()                state of the WebSocket, and how often one was opened
+ *     logferry.cut(), logferry.replace()   break the WebSocket; open its successor first (what happens after 110 minutes)
+ */
+import type { Engine } from "./engine/client";
+import type { Entry, JobFacts } from "./engine/messages";
+import type { ConnectionState } from "./live/connection";
+import { connection, facts } from "./state";
+
+export interface Diagnostics {
+  jobs(): string[];
+  lines(job: string): JobFacts | null;
+  entries(job: string, first: number, last: number): Promise<Entry[]>;
+  connection(): ConnectionState & { opened: number };
+  whole(job: string): Promise<null>;
+  cut(): Promise<null>;
+  replace(): Promise<null>;
+}
+
+export function exposeDiagnostics(engine: Engine): void {
+  let opened = 0;
+  engine.listen((tell) => {
+    if (tell.tell === "connection") opened = tell.opened;
+  });
+  const diagnostics: Diagnostics = {
+    jobs: () => [...facts.value.keys()],
+    lines: (job) => facts.value.get(job) ?? null,
+    entries: (job, first, last) => engine.ask({ do: "entries", job, first, last }),
+    connection: () => ({ ...connection.value, opened }),
+    whole: (job) => engine.ask({ do: "whole", job }),
+    cut: () => engine.ask({ do: "cut" }),
+    replace: () => engine.ask({ do: "replace" }),
+  };
+  Object.defineProperty(window, "logferry", { value: Object.freeze(diagnostics), enumerable: true });
+}

@@ -1,0 +1,135 @@
+/** All jobs that you may see: live, newest first, filtered as you type. */
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useMemo, useRef } from "preact/hooks";
+import { jobsLoaded, jobsProblem, now, records } from "../state";
+import { parseFilter } from "./filter";
+import { JobRows } from "./JobRows";
+import "./jobs.css";
+import { type Grouping, labelKeys, listingOf } from "./listing";
+import { Notice, standing } from "./Notice";
+import { Rates } from "./rates";
+
+/** More than this many jobs side by side or merged help nobody. */
+const MOST_TOGETHER = 32;
+const KEPT = "logferry.jobs.grouping";
+
+export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
+  const typed = useSignal("");
+  const grouping = useSignal<Grouping>(remembered());
+  const closed = useSignal<ReadonlySet<string>>(new Set());
+  const chosen = useSignal<ReadonlySet<string>>(new Set());
+  const field = useRef<HTMLInputElement>(null);
+  const rates = useMemo(() => new Rates(), []);
+  useSignalEffect(() => rates.note(records.value));
+  const match = useComputed(() => parseFilter(typed.value));
+  const listing = useComputed(() => listingOf(records.value.values(), match.value, grouping.value, closed.value));
+  const labels = useComputed(() => labelKeys(records.value.values()));
+
+  const { items, matching } = listing.value;
+  const here = [...chosen.value].filter((job) => records.value.has(job));
+  const notice = standing({
+    loaded: jobsLoaded.value,
+    problem: jobsProblem.value,
+    count: records.value.size,
+    matching,
+    typed: typed.value,
+  });
+
+  const choose = (job: string): void => {
+    const next = new Set(chosen.value);
+    if (!next.delete(job)) next.add(job);
+    chosen.value = next;
+  };
+  const fold = (name: string): void => {
+    const next = new Set(closed.value);
+    if (!next.delete(name)) next.add(name);
+    closed.value = next;
+  };
+  const group = (next: Grouping): void => {
+    grouping.value = next;
+    closed.value = new Set();
+    try {
+      localStorage.setItem(KEPT, next);
+    } catch {
+      // Storage may be forbidden; the choice then lasts as long as the page.
+    }
+  };
+
+  return (
+    <main class="jobs">
+      <form class="jobs-bar" role="search" onSubmit={(event) => event.preventDefault()}>
+        <h1>Jobs</h1>
+        <input
+          ref={field}
+          class="field jobs-filter"
+          type="search"
+          aria-label="Filter jobs"
+          placeholder="Filter: name, image, state:running, label:tier=web, -word"
+          autocomplete="off"
+          spellcheck={false}
+          value={typed.value}
+          onInput={(event) => {
+            typed.value = event.currentTarget.value;
+          }}
+        />
+        <label class="jobs-grouping">
+          <span>Group by</span>
+          <select class="field" value={grouping.value} onChange={(event) => group(event.currentTarget.value as Grouping)}>
+            <option value="">nothing</option>
+            <option value="host">host</option>
+            <option value="project">project</option>
+            <option value="image">image</option>
+            {[...new Set([...labels.value.map((key) => `label:${key}`), ...(grouping.value.startsWith("label:") ? [grouping.value] : [])])].map((value) => (
+              <option key={value} value={value}>
+                {value.slice(6)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <span class="jobs-count" role="status">
+          {jobsLoaded.value ? `${matching === records.value.size ? "" : `${matching.toLocaleString("en")} of `}${records.value.size.toLocaleString("en")} jobs` : ""}
+        </span>
+      </form>
+      {here.length > 0 && (
+        <div class="jobs-chosen" role="region" aria-label="Chosen jobs">
+          <span>{here.length} chosen</span>
+          <button type="button" class="button" disabled={here.length > MOST_TOGETHER} onClick={() => open(here)}>
+            {here.length === 1 ? "Open" : "Open merged"}
+          </button>
+          <button
+            type="button"
+            class="button quiet"
+            onClick={() => {
+              chosen.value = new Set();
+            }}
+          >
+            Clear
+          </button>
+        </div>
+      )}
+      {notice !== null && <Notice notice={notice} clear={() => (typed.value = "")} />}
+      {items.length > 0 && (
+        <JobRows
+          items={items}
+          now={now.value}
+          rates={rates}
+          chosen={chosen.value}
+          most={MOST_TOGETHER}
+          choose={choose}
+          fold={fold}
+          open={open}
+          seek={() => field.current?.focus()}
+        />
+      )}
+    </main>
+  );
+}
+
+function remembered(): Grouping {
+  try {
+    const kept = localStorage.getItem(KEPT) ?? "";
+    return kept === "host" || kept === "project" || kept === "image" || kept.startsWith("label:") ? (kept as Grouping) : "";
+  } catch {
+    return "";
+  }
+}

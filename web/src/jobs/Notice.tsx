@@ -1,0 +1,76 @@
+/** What stands between you and your jobs, and what to do next. */
+import type { Problem } from "../engine/messages";
+
+export interface Standing {
+  readonly kind: "loading" | "empty" | "nothing" | "offline" | "forbidden" | "expired" | "failed";
+  readonly title: string;
+  readonly advice: string;
+  /** The list below it still shows what was known. */
+  readonly stale: boolean;
+}
+
+export function standing(at: { loaded: boolean; problem: Problem | null; count: number; matching: number; typed: string }): Standing | null {
+  const stale = at.count > 0;
+  if (at.problem !== null) {
+    const { status, message } = at.problem;
+    if (status === 401) {
+      return { kind: "expired", title: "Your session has ended", advice: "Log in again; what is shown stays as it is.", stale };
+    }
+    if (status === 403) {
+      return {
+        kind: "forbidden",
+        title: "This account may not list jobs",
+        advice: `${message} Ask who runs this Logferry for access, or log in with another key.`,
+        stale,
+      };
+    }
+    if (status === 0) {
+      return {
+        kind: "offline",
+        title: "The service cannot be reached",
+        advice: `Check this machine's network. It is tried again every few seconds${stale ? "; below is what was known last." : "."}`,
+        stale,
+      };
+    }
+    return { kind: "failed", title: "The list could not be read", advice: `${message} It is tried again every few seconds.`, stale };
+  }
+  if (!at.loaded && !stale) return { kind: "loading", title: "Loading jobs…", advice: "", stale };
+  if (at.loaded && at.count === 0) {
+    return {
+      kind: "empty",
+      title: "No jobs yet",
+      advice: "A job appears here as soon as an agent sees a container. Start an agent on a Docker host, then any container:",
+      stale,
+    };
+  }
+  if (at.matching === 0) {
+    return { kind: "nothing", title: "No job matches", advice: `Nothing is found for “${at.typed.trim()}”.`, stale };
+  }
+  return null;
+}
+
+export function Notice({ notice, clear }: { notice: Standing; clear(): void }) {
+  const grave = notice.kind === "expired" || notice.kind === "forbidden" || notice.kind === "failed" || notice.kind === "offline";
+  return (
+    <section class={notice.stale && grave ? "jobs-notice stale" : "jobs-notice"} data-notice={notice.kind} role={grave ? "alert" : "status"}>
+      <h2>{notice.title}</h2>
+      {notice.advice !== "" && <p>{notice.advice}</p>}
+      {notice.kind === "empty" && <pre>{"logferry agent\ndocker run --rm hello-world"}</pre>}
+      {notice.kind === "nothing" && (
+        <button type="button" class="button" onClick={clear}>
+          Clear the filter
+        </button>
+      )}
+      {(notice.kind === "expired" || notice.kind === "forbidden") && (
+        <button type="button" class="button" onClick={() => dispatchEvent(new CustomEvent("logferry:login"))}>
+          Log in
+        </button>
+      )}
+      {(notice.kind === "offline" || notice.kind === "failed") && (
+        <button type="button" class="button" onClick={() => location.reload()}>
+          Reload the page
+        </button>
+      )}
+    </section>
+  );
+}

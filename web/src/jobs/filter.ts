@@ -1,0 +1,49 @@
+/**
+ * The filter as typed. Words apart by spaces must all be found; `-word` must not be. `field:value` looks in one field: state, host, image,
+ * project, service, name, owner, label (`label:tier=web`, or the key alone). Quotes keep spaces together.
+ */
+import type { JobRecord } from "../wire/messages";
+
+export const FIELDS = ["state", "host", "image", "project", "service", "name", "owner", "label"] as const;
+type Field = (typeof FIELDS)[number];
+
+export type Match = (record: JobRecord) => boolean;
+
+const WORD = /(-?)(?:(\w+):)?(?:"([^"]*)"?|(\S+))/g;
+
+export function parseFilter(typed: string): Match {
+  const tests: Match[] = [];
+  for (const [whole, minus, name, quoted, bare] of typed.toLowerCase().matchAll(WORD)) {
+    const field = FIELDS.find((known) => known === name);
+    // "web:8080" and the like are no fields but words.
+    const text = field === undefined ? whole.slice(minus?.length ?? 0).replaceAll('"', "") : (quoted ?? bare ?? "");
+    if (text === "") continue;
+    const test: Match = field === undefined ? (record) => haystack(record).includes(text) : (record) => within(record, field, text);
+    tests.push(minus === "-" ? (record) => !test(record) : test);
+  }
+  return (record) => tests.every((test) => test(record));
+}
+
+/** Records are never changed in place, so what was made of one stays true of it. */
+const haystacks = new WeakMap<JobRecord, string>();
+
+function haystack(record: JobRecord): string {
+  let text = haystacks.get(record);
+  if (text === undefined) {
+    const { container: c, life, owner, job } = record;
+    text = [c.name, c.image, c.host, c.project ?? "", c.service ?? "", life.state, life.exit_code ?? "", life.oom ? "oom out of memory" : "", owner]
+      .concat([job, ...Object.entries(c.labels).map(([key, value]) => `${key}=${value}`)])
+      .join("\n")
+      .toLowerCase();
+    haystacks.set(record, text);
+  }
+  return text;
+}
+
+function within({ container: c, life, owner }: JobRecord, field: Field, text: string): boolean {
+  if (field === "label") {
+    return Object.entries(c.labels).some(([key, value]) => key.toLowerCase() === text || `${key}=${value}`.toLowerCase().includes(text));
+  }
+  const value = field === "state" ? `${life.state} ${life.exit_code ?? ""}${life.oom ? " oom" : ""}` : field === "owner" ? owner : c[field];
+  return (value ?? "").toLowerCase().includes(text);
+}

@@ -1,0 +1,56 @@
+/** A job's state in words and a sign, so that colour is never alone in saying it. */
+import { span } from "../text/time";
+import type { JobRecord } from "../wire/messages";
+
+export interface LifeText {
+  readonly sign: string;
+  readonly words: string;
+  /** live: it runs; good: it ended well; bad: it did not; warn: look at it; quiet: nothing to say. */
+  readonly tone: "live" | "good" | "bad" | "warn" | "quiet";
+}
+
+/** Exit codes above this are 128 + a signal's number (POSIX shells, and Docker with them). */
+const SIGNALS: { readonly [code: number]: string } = {
+  129: "hung up",
+  130: "interrupted",
+  131: "quit",
+  132: "illegal instruction",
+  134: "aborted",
+  135: "bus error",
+  136: "arithmetic error",
+  137: "killed",
+  139: "segmentation fault",
+  143: "terminated",
+};
+
+export function lifeText({ life, seen }: JobRecord, now: number): LifeText {
+  switch (life.state) {
+    case "running":
+      return { sign: "●", words: life.restarts > 0 ? `running, restarted ${life.restarts}×` : "running", tone: "live" };
+    case "paused":
+      return { sign: "‖", words: "paused", tone: "warn" };
+    case "restarting":
+      return { sign: "↻", words: `restarting${code(life.exit_code, life.oom)}`, tone: "bad" };
+    case "exited":
+      return ended("exited", life.exit_code, life.oom);
+    case "removed":
+      return ended("removed", life.exit_code, life.oom);
+    case "lost":
+      return { sign: "?", words: `lost: not heard of for ${span(now - seen)}`, tone: "warn" };
+    case "created":
+      return { sign: "○", words: "created", tone: "quiet" };
+    default:
+      return { sign: "?", words: life.state.slice(0, 32), tone: "quiet" };
+  }
+}
+
+function ended(word: string, exitCode: number | null, oom: boolean): LifeText {
+  if (oom || (exitCode !== null && exitCode !== 0)) return { sign: "✕", words: word + code(exitCode, oom), tone: "bad" };
+  if (exitCode === 0) return { sign: "✓", words: `${word} 0`, tone: "good" };
+  return { sign: "–", words: word, tone: "quiet" };
+}
+
+function code(exitCode: number | null, oom: boolean): string {
+  const why = oom ? "out of memory" : exitCode === null ? undefined : SIGNALS[exitCode];
+  return `${exitCode === null ? "" : ` ${exitCode}`}${why === undefined ? "" : `${exitCode === null ? ", " : " "}${why}`}`;
+}

@@ -1,0 +1,85 @@
+/** The records as the list shows them: filtered, newest first, in groups. Pure. */
+import type { JobRecord } from "../wire/messages";
+import type { Match } from "./filter";
+
+/** "" is no grouping; a label's is `label:KEY`. */
+export type Grouping = "" | "host" | "project" | "image" | `label:${string}`;
+
+export interface Group {
+  readonly kind: "group";
+  readonly name: string;
+  /** Newest first, also while the group is closed. */
+  readonly jobs: readonly string[];
+  readonly running: number;
+  readonly closed: boolean;
+}
+
+export type Item = Group | { readonly kind: "job"; readonly record: JobRecord };
+
+export interface Listing {
+  readonly items: readonly Item[];
+  /** Jobs that match, those in closed groups too. */
+  readonly matching: number;
+}
+
+export function createdOf({ life, seen }: JobRecord): number {
+  return life.created ?? life.started ?? seen;
+}
+
+export function newestFirst(one: JobRecord, other: JobRecord): number {
+  return createdOf(other) - createdOf(one) || (one.job < other.job ? -1 : one.job > other.job ? 1 : 0);
+}
+
+export function listingOf(records: Iterable<JobRecord>, match: Match, grouping: Grouping, closed: ReadonlySet<string>): Listing {
+  const found: JobRecord[] = [];
+  for (const record of records) if (match(record)) found.push(record);
+  found.sort(newestFirst);
+  if (grouping === "") return { items: found.map((record) => ({ kind: "job", record })), matching: found.length };
+  const groups = new Map<string, JobRecord[]>();
+  for (const record of found) {
+    const name = groupOf(record, grouping);
+    const members = groups.get(name);
+    if (members === undefined) groups.set(name, [record]);
+    else members.push(record);
+  }
+  const items: Item[] = [];
+  // The group with the newest job comes first, as in the flat list; those without a name come last.
+  for (const [name, members] of [...groups].sort(([one], [other]) => Number(one === "") - Number(other === ""))) {
+    const isClosed = closed.has(name);
+    items.push({
+      kind: "group",
+      name,
+      jobs: members.map((record) => record.job),
+      running: members.filter((record) => record.life.state === "running").length,
+      closed: isClosed,
+    });
+    if (!isClosed) for (const record of members) items.push({ kind: "job", record });
+  }
+  return { items, matching: found.length };
+}
+
+export function groupOf({ container }: JobRecord, grouping: Grouping): string {
+  if (grouping.startsWith("label:")) return container.labels[grouping.slice(6)] ?? "";
+  if (grouping === "host" || grouping === "project" || grouping === "image") return container[grouping] ?? "";
+  return "";
+}
+
+/** The label keys worth grouping by: on at least two jobs, the most used first. */
+export function labelKeys(records: Iterable<JobRecord>, most = 30): string[] {
+  const counts = new Map<string, number>();
+  for (const { container } of records) for (const key of Object.keys(container.labels)) counts.set(key, (counts.get(key) ?? 0) + 1);
+  return [...counts]
+    .filter(([, count]) => count > 1)
+    .sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1))
+    .slice(0, most)
+    .map(([key]) => key);
+}
+
+/** "registry.example:5000/team/web:1.2@sha256:…" without registry and digest, for a narrow column. */
+export function shortImage(image: string): string {
+  const [name = ""] = image.split("@");
+  const parts = name.split("/");
+  const host = parts.length > 1 && /[.:]|^localhost$/.test(parts[0] ?? "");
+  const short = (host ? parts.slice(1) : parts).join("/");
+  return short.startsWith("sha256:") ? short.slice(7, 19) : short;
+}

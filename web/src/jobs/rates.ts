@@ -1,0 +1,54 @@
+/** Lines a second, from how far a job got between two records of it. */
+import type { JobRecord } from "../wire/messages";
+
+interface Sample {
+  readonly tip: number;
+  readonly seen: number;
+  readonly rate: number | null;
+}
+
+/** A rate that was measured over less says nothing. */
+const LEAST_MS = 1_000;
+
+export class Rates {
+  private readonly samples = new Map<string, Sample>();
+
+  /** Takes all records there are; those of jobs that are gone are forgotten. */
+  note(records: ReadonlyMap<string, JobRecord>): void {
+    for (const job of this.samples.keys()) if (!records.has(job)) this.samples.delete(job);
+    for (const { job, tip, seen } of records.values()) {
+      const before = this.samples.get(job);
+      if (before === undefined || tip < before.tip) this.samples.set(job, { tip, seen, rate: null });
+      else if (seen - before.seen >= LEAST_MS) {
+        this.samples.set(job, { tip, seen, rate: ((tip - before.tip) * 1000) / (seen - before.seen) });
+      }
+    }
+  }
+
+  /** Of a running job: since the last record if two are known, else over its life; null when nothing can be said. */
+  of({ job, tip, life, last }: JobRecord): number | null {
+    if (life.state !== "running") return null;
+    const measured = this.samples.get(job)?.rate;
+    if (measured !== null && measured !== undefined) return measured;
+    const age = life.started === null || last === null ? 0 : last - life.started;
+    return age >= LEAST_MS && tip > 0 ? (tip * 1000) / age : null;
+  }
+}
+
+/** "0/s", "0.3/s", "12/s", "1.2k/s". */
+export function rateText(rate: number | null): string {
+  return rate === null ? "" : `${countText(rate)}/s`;
+}
+
+/** "999", "1.2k", "34k", "5.6M": three figures at most. */
+export function countText(count: number): string {
+  if (count < 10 && !Number.isInteger(count)) return count < 0.05 ? "0" : count.toFixed(1);
+  for (const [least, unit] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ] as const) {
+    if (count >= least) return `${count < least * 10 ? (Math.floor(count / (least / 10)) / 10).toFixed(1) : Math.floor(count / least)}${unit}`;
+  }
+  return String(Math.round(count));
+}

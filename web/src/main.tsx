@@ -1,0 +1,33 @@
+/** The composition root: configuration, key, worker, page. */
+import { render } from "preact";
+import { exposeDiagnostics } from "./diagnostics";
+import { Engine } from "./engine/client";
+import { restoreKey, token } from "./login/key";
+import { attach } from "./state";
+import { App, Broken } from "./view/App";
+import { viewerConfig } from "./wire/messages";
+
+const root = document.getElementById("app") as HTMLElement;
+
+async function start(): Promise<void> {
+  restoreKey();
+  const response = await fetch("./config.json", { cache: "no-cache" });
+  if (!response.ok) throw new Error(`config.json was answered with status ${response.status}`);
+  const config = viewerConfig(await response.json());
+  const engine = new Engine();
+  attach(engine);
+  const api = new URL(config.api, location.href).href.replace(/\/$/, "");
+  void engine.ask({ do: "start", api, live: config.live, token: token.value ?? "" });
+  token.subscribe((value) => {
+    if (value !== null) void engine.ask({ do: "token", token: value });
+  });
+  exposeDiagnostics(engine);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") void engine.ask({ do: "wake" });
+  });
+  render(<App engine={engine} api={api} config={config} />, root);
+}
+
+start().catch((error: unknown) => {
+  render(<Broken reason={error instanceof Error ? error.message : String(error)} />, root);
+});

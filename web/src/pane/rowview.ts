@@ -1,0 +1,97 @@
+/** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
+import type { Row } from "../log/row";
+import { LEVELS } from "../text/levels";
+import { paint } from "../text/paint";
+import type { StyledText } from "../text/terminal";
+
+export interface Drawing {
+  /** The time column; empty hides it. */
+  time(us: number): string;
+  title(us: number): string;
+}
+
+const LEVEL_MARKS = ["", "T", "D", "I", "W", "E", "F"];
+
+export function drawRow(row: Row, drawing: Drawing): HTMLElement {
+  const element = document.createElement("div");
+  element.className = "row";
+  element.setAttribute("role", "listitem");
+  const { dataset } = element;
+  dataset["seq"] = String(row.sequence);
+  dataset["kind"] = row.kind;
+  // Number, time and marks are drawn by CSS from attributes: they cannot be selected, so copies hold the text alone.
+  const gutter = document.createElement("a");
+  gutter.className = "gutter";
+  gutter.dataset["n"] = row.kind === "loading" || row.kind === "gone" ? "" : String(row.sequence);
+  gutter.setAttribute("aria-hidden", "true");
+  element.append(gutter);
+  if (row.kind === "line") drawLine(element, row, drawing);
+  else if (row.kind === "event") {
+    dataset["stream"] = "system";
+    dataset["event"] = row.event;
+    if (row.bad) dataset["bad"] = "";
+    element.append(timeOf(row.time, drawing), sentence(row.sentence));
+  } else element.append(sentence(row.kind === "loading" ? "" : absence(row)));
+  return element;
+}
+
+function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Drawing): void {
+  const { dataset } = element;
+  dataset["stream"] = row.stream;
+  if (row.level > 0) {
+    dataset["level"] = LEVELS[row.level];
+    dataset["mark"] = LEVEL_MARKS[row.level];
+  }
+  if (row.json) dataset["json"] = "";
+  if (row.headless) dataset["headless"] = "";
+  const mark = document.createElement("span");
+  mark.className = "mark";
+  if (row.level >= 4 || row.stream === "stderr") {
+    mark.setAttribute("role", "img");
+    mark.setAttribute("aria-label", [row.stream === "stderr" ? "stderr" : "", LEVELS[row.level] ?? ""].filter(Boolean).join(" "));
+  }
+  const text = document.createElement("span");
+  text.className = "text";
+  for (const span of row.spans) text.append(drawSpan(span));
+  element.append(timeOf(row.time, drawing), mark, text);
+}
+
+export function drawSpan(span: StyledText): Node {
+  if (span.style === undefined && span.href === undefined) return document.createTextNode(span.text);
+  const element = document.createElement(span.href === undefined ? "span" : "a");
+  element.textContent = span.text;
+  if (span.href !== undefined) {
+    element.setAttribute("href", span.href);
+    element.setAttribute("target", "_blank");
+    element.setAttribute("rel", "noopener noreferrer nofollow");
+    element.title = span.href;
+  }
+  if (span.style !== undefined) {
+    const { color, background, classes } = paint(span.style);
+    // Through the style object, which a Content-Security-Policy without inline styles allows.
+    if (color !== undefined) element.style.color = color;
+    if (background !== undefined) element.style.backgroundColor = background;
+    if (classes.length > 0) element.className = classes.join(" ");
+  }
+  return element;
+}
+
+function timeOf(us: number, drawing: Drawing): HTMLElement {
+  const element = document.createElement("span");
+  element.className = "time";
+  element.dataset["time"] = drawing.time(us);
+  element.dataset["us"] = String(us);
+  return element;
+}
+
+function sentence(text: string): HTMLElement {
+  const element = document.createElement("span");
+  element.className = "text";
+  element.textContent = text;
+  return element;
+}
+
+function absence(row: Row & { kind: "gone" | "unreadable" | "loading" }): string {
+  if (row.kind === "gone") return "Older lines are no longer kept.";
+  return `${row.count === 1 ? "This entry" : `These ${row.count.toLocaleString("en")} entries`} cannot be read.`;
+}

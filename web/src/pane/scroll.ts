@@ -1,0 +1,49 @@
+/**
+ * The arithmetic between places in a log and pixels of a scroll bar. Pure.
+ *
+ * A browser's element ends at 33,554,428 px (half of that at a device pixel ratio of 2), a million lines of 20 px do not fit. So
+ * the scrolled height is capped, and what is drawn is held by an anchor (a row and a pixel offset), never by the scroll position. Below the
+ * cap the two agree; above it the scroll bar is a coarse map of places, and wheel and keys still move by real pixels.
+ */
+
+/** Safe on every device pixel ratio up to 2, with room for what rows wrap. */
+export const MAX_HEIGHT = 8_000_000;
+
+/** Height that the scroll bar shows for `total` rows of `rowHeight` px. */
+export function spacerHeight(total: number, rowHeight: number): number {
+  return Math.min(total * rowHeight, MAX_HEIGHT);
+}
+
+/** Where the row at `place` begins on the scroll bar, px. */
+export function positionOf(place: number, total: number, rowHeight: number): number {
+  if (total <= 0) return 0;
+  const height = spacerHeight(total, rowHeight);
+  return (place / total) * height;
+}
+
+/** The row that a scroll bar's position means. At the very end it is the last row that can be at the top. */
+export function placeAt(scrollTop: number, total: number, rowHeight: number, viewport: number): number {
+  const height = spacerHeight(total, rowHeight);
+  const most = height - viewport;
+  if (total <= 0 || most <= 0) return 0;
+  const share = Math.min(1, Math.max(0, scrollTop / most));
+  const lastTop = Math.max(0, total - Math.floor(viewport / rowHeight));
+  return Math.floor(share * lastTop);
+}
+
+/** Places are drawn in clusters, so that scrolling adds and removes many rows at once and rarely. */
+export const CLUSTER = 50;
+
+/** The places [from, to) to draw around a row: whole clusters with `screens` screens on either side. */
+export function windowAround(place: number, visible: number, total: number, screens = 1.5): { from: number; to: number } {
+  const margin = Math.ceil(visible * screens);
+  const from = Math.max(0, Math.floor((place - margin) / CLUSTER) * CLUSTER);
+  const to = Math.min(total, Math.ceil((place + visible + margin) / CLUSTER) * CLUSTER);
+  return { from: Math.min(from, Math.max(0, to)), to };
+}
+
+/** Whether [from, to) still has room on both sides of what is seen, or reaches the ends. */
+export function covers(drawn: { from: number; to: number }, first: number, last: number, total: number, visible: number): boolean {
+  const margin = Math.ceil(visible / 2);
+  return (drawn.from === 0 || drawn.from <= first - margin) && (drawn.to >= total || drawn.to >= last + margin);
+}

@@ -1,0 +1,109 @@
+/** JSON lines, folded open: the document on lines of tokens, bounded, in the order written, text only. */
+
+export type TokenKind = "key" | "string" | "number" | "word" | "mark";
+
+export interface Token {
+  /** How far the line is indented, in levels. */
+  readonly depth: number;
+  readonly text: string;
+  readonly kind: TokenKind;
+}
+
+/** Longer documents are text: a screen that never ends shows no more than scrolling does. */
+const LONGEST = 262_144;
+const MOST_LINES = 2_000;
+const DEEPEST = 64;
+/** A document may stand after a short prefix, as `api-1 | {"a":1}` does. */
+const PREFIX = 200;
+
+/** A cheap look, right for nearly all lines; `unfold` decides. */
+export function looksJson(plain: string): boolean {
+  if (plain.length < 7 || plain.length > LONGEST) return false;
+  const start = beginning(plain);
+  if (start < 0) return false;
+  const close = plain.trimEnd().at(-1);
+  return plain[start] === "{" ? close === "}" && plain.indexOf('"', start) > 0 : close === "]" && plain.indexOf("{", start) > 0;
+}
+
+/** The document that the line holds, laid out; null when it holds none. */
+export function unfold(plain: string): Token[][] | null {
+  if (!looksJson(plain)) return null;
+  const source = plain.slice(beginning(plain)).trim();
+  try {
+    JSON.parse(source);
+  } catch {
+    return null;
+  }
+  return layOut(source);
+}
+
+function beginning(text: string): number {
+  const at = text.search(/[{[]/);
+  if (at < 0 || at > PREFIX) return -1;
+  const prefix = text.slice(0, at);
+  if (prefix.trim() === "") return at;
+  return text[at] === "{" && /[\s:=|]$/.test(prefix) ? at : -1;
+}
+
+const PIECE = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
+
+/**
+ * Goes over the source itself, not over what JSON.parse made of it: so numbers keep all their digits, repeated keys are all shown, and keys
+ * keep their order. `source` is valid JSON.
+ */
+function layOut(source: string): Token[][] {
+  const lines: Token[][] = [];
+  let line: Token[] = [];
+  let depth = 0;
+  const end = (): void => {
+    if (line.length > 0) lines.push(line);
+    line = [];
+  };
+  const add = (text: string, kind: TokenKind): void => {
+    line.push({ depth: Math.min(depth, DEEPEST), text, kind });
+  };
+  const pieces = source.match(PIECE) ?? [];
+  for (let at = 0; at < pieces.length; at++) {
+    if (lines.length >= MOST_LINES) {
+      line = [];
+      depth = 0;
+      add("… the rest of the document is in the line itself", "mark");
+      break;
+    }
+    const piece = pieces[at] as string;
+    const next = pieces[at + 1];
+    switch (piece[0]) {
+      case "{":
+      case "[":
+        if (next === "}" || next === "]") {
+          add(piece + next, "mark");
+          at++;
+        } else {
+          add(piece, "mark");
+          end();
+          depth++;
+        }
+        break;
+      case "}":
+      case "]":
+        end();
+        depth--;
+        add(piece, "mark");
+        break;
+      case ",":
+        add(",", "mark");
+        end();
+        break;
+      case ":":
+        add(": ", "mark");
+        break;
+      case '"':
+        add(piece, next === ":" ? "key" : "string");
+        break;
+      default:
+        add(piece, /^[-\d]/.test(piece) ? "number" : "word");
+    }
+  }
+  end();
+  return lines;
+}

@@ -1,0 +1,58 @@
+/** Addresses in plain text that may be followed: http and https, nothing else, and what is shown is where it leads. */
+
+export interface Linked {
+  readonly text: string;
+  readonly href?: string;
+}
+
+/** Longer ones are not followed: no browser bar shows them, and a page of text is no address. */
+const LONGEST = 2_048;
+/** More links than this in one line are decoration. */
+const MOST = 64;
+
+// An address ends before white space, quotes, brackets of the other kind and backslashes; trailing punctuation is the sentence's.
+const ADDRESS = /\bhttps?:\/\/[^\s"'<>`\\^{|}]+/gi;
+const TRAILING = /[.,;:!?*_~]+$/;
+
+export function linkify(text: string): Linked[] {
+  if (!text.includes("://")) return text === "" ? [] : [{ text }];
+  const parts: Linked[] = [];
+  let at = 0;
+  let links = 0;
+  for (const match of text.matchAll(ADDRESS)) {
+    const shown = withoutTail(match[0]);
+    const href = links < MOST ? followable(shown) : undefined;
+    if (href === undefined) continue;
+    links++;
+    if (match.index > at) parts.push({ text: text.slice(at, match.index) });
+    parts.push({ text: shown, href });
+    at = match.index + shown.length;
+  }
+  if (at < text.length) parts.push({ text: text.slice(at) });
+  return parts;
+}
+
+/** The absolute http(s) address that `address` names, or undefined. No credentials: `https://bank.example@evil.example/` reads as another place. */
+export function followable(address: string): string | undefined {
+  if (address.length > LONGEST || !/^https?:\/\/[^/?#]/i.test(address)) return undefined;
+  try {
+    const url = new URL(address);
+    const web = url.protocol === "http:" || url.protocol === "https:";
+    return web && url.hostname !== "" && url.username === "" && url.password === "" ? url.href : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function withoutTail(address: string): string {
+  let shown = address.replace(TRAILING, "");
+  // A closing bracket belongs to the address only when it was opened in it: "(see https://x.example/a_(b))".
+  for (const [open, close] of ["()", "[]"].map((pair) => [pair[0] as string, pair[1] as string] as const)) {
+    while (shown.endsWith(close) && count(shown, close) > count(shown, open)) shown = shown.slice(0, -1).replace(TRAILING, "");
+  }
+  return shown;
+}
+
+function count(text: string, character: string): number {
+  return text.split(character).length - 1;
+}

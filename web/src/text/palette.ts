@@ -1,0 +1,40 @@
+/**
+ * The colours that log text is drawn in, for both themes. theme.css says the same values; a test holds the two together and
+ * every colour to WCAG 2.2 AA (4.5:1) on the surfaces that it may stand on.
+ */
+
+export type Theme = "light" | "dark";
+export type Rgb = number;
+
+/** What rows stand on: the pane, a row under the pointer, a row that is marked. */
+export const SURFACES: { readonly [T in Theme]: readonly Rgb[] } = {
+  light: [0xffffff, 0xf3f5f8, 0xe8eefb],
+  dark: [0x0f1318, 0x181d24, 0x1b2a42],
+};
+
+/** Text without a colour of its own. */
+export const INK: { readonly [T in Theme]: Rgb } = { light: 0x1c2128, dark: 0xd7dde4 };
+
+/** Black, red, green, yellow, blue, magenta, cyan, white; then the bright ones. Names of hues, never of lightness: each must be read. */
+export const ANSI: { readonly [T in Theme]: readonly Rgb[] } = {
+  light: [
+    0x1c2128, 0xb3202c, 0x1a6e2e, 0x7d5500, 0x0b56c4, 0x8a2fa8, 0x0a6472, 0x59626e,
+    0x515b67, 0xc0203a, 0x1b6f1b, 0x855200, 0x2257d6, 0x9b27a3, 0x046580, 0x3a424c,
+  ],
+  dark: [
+    0x98a3b1, 0xff7b7b, 0x5cc872, 0xd9b04a, 0x74aefc, 0xd993f2, 0x4cc7d4, 0xc4ccd6,
+    0xa3aebb, 0xff9a98, 0x84e08f, 0xf0cc6c, 0x9cc6ff, 0xe6b3fa, 0x7fe0ea, 0xf4f7fa,
+  ],
+};
+
+/** Colours 16 to 255 are xterm's: a 6x6x6 cube, then 24 greys. */
+export function xterm(index: number): Rgb {
+  if (index >= 232) return grey(8 + (index - 232) * 10);
+  const cube = index - 16;
+  const level = (part: number): number => (part === 0 ? 0 : 55 + part * 40);
+  return (level(Math.floor(cube / 36)) << 16) | (level(Math.floor(cube / 6) % 6) << 8) | level(cube % 6);
+}
+
+function grey(value: number): Rgb {
+  return (value << 16) | (value << 8) | value;
+}

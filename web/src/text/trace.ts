@@ -1,0 +1,69 @@
+/**
+ * Stack traces, so that one row can stand for forty: a line is the head of a trace, a frame of one, or neither. Python, Java and its kin,
+ * JavaScript, Go, Rust, Ruby, .NET and PHP. A line says its role alone, so a pane may begin to read anywhere.
+ */
+
+export type TraceRole = "head" | "frame";
+
+/** A fold takes at most this many lines; what is longer goes on as a second one. */
+export const MOST_LINES = 200;
+/** Roles are told by how a line begins and ends; the middle of a long one does not matter. */
+const REACH = 600;
+
+// Every pattern is anchored and has no nested repetition: log text cannot make one slow.
+const HEADS: readonly RegExp[] = [
+  /^(?:[+|\s]*)(?:Exception Group )?Traceback \(most recent call last\):$/,
+  /^(?:panic: |fatal error: |goroutine \d+ \[)/,
+  /^thread '[^']*'(?: \(\d+\))? panicked at |^stack backtrace:$/,
+  /^(?:Exception in thread "[^"]*" |Unhandled [Ee]xception|Uncaught |PHP Fatal error: )/,
+  /^(?:[A-Za-z_$][\w$]*[.:\\]+)*[A-Za-z_$][\w$]*(?:Error|Exception|Throwable|Warning|Interrupt|Exit)(?:$|: | \[|\()/,
+];
+const FRAMES: readonly RegExp[] = [
+  /^\s+at \S/,
+  /^\s*(?:Caused by: |Suppressed: |--- End of |---> )/,
+  /^\s+\.\.\. \d+ (?:more|common frames omitted)$/,
+  /^\s+File "[^"]*", line \d+/,
+  /^\s+[\^~]+[\s^~]*$/,
+  /^\s+\[Previous line repeated \d+ more times?\]$/,
+  /^\s+from \S+:\d+:in /,
+  /^\S+\.rb:\d+:in /,
+  /^#\d+ (?:\S.*\(\d+\): |\{main\}|0x)/,
+  /^\t\S+\.go:\d+/,
+  /^created by \S/,
+  /^(?:[\w./*()-]+\.)+[\w*()]+\([\w, .{}]*\)$/,
+  /^\s*\d+: +(?:0x[0-9a-f]+ - )?\S+::/,
+  /^\s{4,}\S/,
+];
+
+/** Of plain text. Frames count only after a head or another frame: `groupTraces` says what belongs together. */
+export function traceRole(line: string): TraceRole | null {
+  if (line.length < 4) return null;
+  const text = line.length > REACH ? line.slice(0, REACH) : line;
+  const first = text.charCodeAt(0);
+  // Nearly all lines begin with a digit, a bracket or a plain word: looked at once, they are done with.
+  if (first !== 32 && first !== 9 && !MARKS.test(text)) return null;
+  if (HEADS.some((head) => head.test(text))) return "head";
+  return FRAMES.some((frame) => frame.test(text)) ? "frame" : null;
+}
+
+const MARKS = /Error|Exception|Throwable|Warning|Interrupt|Exit|Traceback|panic|goroutine|fatal error|backtrace|Unhandled|Uncaught|Caused by|Suppressed|--- |\(|\.rb:|^#|::|created by/;
+
+export interface Trace {
+  /** Indexes of the head and of the last line, both in it. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The traces of consecutive lines of one stream: a head with its frames, or frames after any line that stands for their head. */
+export function groupTraces(roles: readonly (TraceRole | null)[], least = 3): Trace[] {
+  const found: Trace[] = [];
+  for (let at = 0; at < roles.length; at++) {
+    if (roles[at] === "frame") continue;
+    let last = at;
+    while (roles[last + 1] === "frame" && last - at + 1 < MOST_LINES) last++;
+    // Without a head of a known form, more than chance indentation is asked for.
+    if (last - at + 1 >= (roles[at] === "head" ? least : least + 1)) found.push({ first: at, last });
+    at = last;
+  }
+  return found;
+}
