@@ -1,6 +1,7 @@
 """What passes between the sources that read logs and the pipeline that ships them.
 
-The pipeline is columnar from end to end: a chunk holds many entries as parallel columns, and nothing makes an object for
+The pipeline is columnar from end to end: a chunk holds many entries as parallel columns, and nothing makes an object
+for
 one entry. Both sides are written against the protocols here, so either can be replaced by a fake in a test.
 
 Life of a job, as the two sides see it:
@@ -9,7 +10,8 @@ Life of a job, as the two sides see it:
 2. It reads, and offers chunks under the position's epoch. Each answer says whether the chunk was taken.
 3. When the cloud turns out to hold something else than the spool (spool lost, disk rolled back, another agent), the
    pipeline opens a new epoch and calls `Reader.reread`; chunks of an older epoch are refused as stale from then on.
-4. `Sink.job_changed` passes every change of state or metadata. An `exited` or `removed` state ships what is there at once.
+4. `Sink.job_changed` passes every change of state or metadata. An `exited` or `removed` state ships what is there at
+once.
 5. `Sink.job_ended` says that nothing more can ever be read (removed, and read to its end): once all is acknowledged the
    job is forgotten.
 """
@@ -33,7 +35,8 @@ class Chunk:
     texts: one text per entry, at most 16,384 bytes in UTF-8, without line end.
     size: about how many bytes the texts hold (exactness does not matter; queues are bounded by it).
     cursor_at: the cursor after the i-th entry, i in 1..len(texts), at most 1,024 characters of printable ASCII without
-        quote and backslash; the pipeline calls it only where a batch or a write to the spool ends, and may call it later
+        quote and backslash; the pipeline calls it only where a batch or a write to the spool ends, and may call it
+        later
         and from another thread than the one that made the chunk.
     """
 
@@ -74,6 +77,15 @@ class Offer(Enum):
 
 class Sink(Protocol):
     """The pipeline as readers see it; every method may be called from any thread, and returns at once."""
+
+    def known(self) -> list[Job]:
+        """Jobs that are not ended yet, as they were last seen (before this start of the agent, perhaps).
+
+        After a whole listing of the engine, those that it does not show are gone: the reader says so in a gap entry
+        when it
+        did not see their end, and ends them.
+        """
+        ...
 
     def job_appeared(self, job: Job) -> Position:
         """Make a job known (again, after a reconnect to the engine) and learn where to read it from."""
@@ -117,7 +129,9 @@ class Source(Protocol):
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give files and connections back."""
+        ...
 
 
 class Reader(Protocol):
@@ -128,7 +142,8 @@ class Reader(Protocol):
         ...
 
     def reread(self, job_id: str, position: Position) -> None:
-        """Read a job again from another position. Called from the pipeline's thread: return at once, never offer inside.
+        """Read a job again from another position. Called from the pipeline's thread: return at once, never offer
+        inside.
 
         When the container is gone, answer by `Sink.job_ended`.
         """

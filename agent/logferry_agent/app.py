@@ -1,0 +1,225 @@
+"""The agent put together: the one place that knows every part.
+
+Order of starting: spool (a damaged one is set aside), pipeline, health, socket, reader. Order of ending, on SIGTERM,
+within
+10 s: reader, what is open is shipped or kept, socket, spool.
+"""
+
+from __future__ import annotations
+
+import signal
+import ssl
+import sys
+import threading
+import time
+from typing import Any
+
+import structlog
+
+from logferry_protocol.limits import MAX_TIME_US
+
+from . import __version__
+from .edge.disk import Spool, SpoolCorruptError, SpoolError
+from .edge.docker import Connection, Engine, EngineUnavailableError, connect
+from .edge.health import Health, as_json
+from .edge.metrics import Metrics
+from .edge.socket import Socket
+from .settings import Settings
+from .shipper import Limits, Shipper
+from .sources import SourceSettings, build_reader
+
+log = structlog.get_logger(__name__)
+
+STOP_S = 10.0
+"""What SIGTERM leaves: Docker's own grace period."""
+
+FLUSH_S = 6.0
+"""What of it shipping may take; the rest is for readers, socket and disk."""
+
+SWITCH_S = 0.001
+"""Readers, pipeline and socket share the interpreter: at its default of 5 ms an answer would wait longest for that."""
+
+STALE_S = 300.0
+"""So long without a connection, and the agent is not healthy."""
+
+
+class Agent:
+    """One running agent."""
+
+    def __init__(self, settings: Settings, connection: Connection, engine: Engine) -> None:
+        self.settings, self.engine = settings, engine
+        self.metrics = Metrics()
+        self.spool = Spool(settings.spool_dir, engine.id, sync=settings.spool_sync)
+        if self.spool.set_aside is not None:
+            log.error(
+                "the spool was damaged, and is set aside; jobs go on from where the cloud is",
+                kept=str(self.spool.set_aside),
+            )
+            self.metrics.resynchronised("spool_damaged")
+        limits = Limits(
+            spool_bytes=settings.spool_limit,
+            policy=settings.spool_policy,
+            flush_interval_s=settings.flush_interval,
+            answer_timeout_s=settings.answer_timeout,
+        )
+        self.shipper = Shipper(self.spool, engine.id, limits, self.metrics)
+        self.socket = Socket(settings.agents_url, self._headers, self.shipper.post, tls=_tls(settings))
+        self.reader = build_reader(_source_settings(settings, self.spool, engine), connection)
+        pages = {
+            "/metrics": self._metrics_page,
+            "/healthz": self._health_page,
+            "/readyz": self._ready_page,
+            "/status": self._status_page,
+        }
+        self.health = Health(settings.spool_dir, settings.metrics_address, pages)
+        self.started = time.time()
+
+    def start(self) -> None:
+        """Begin."""
+        self.shipper.start(self.socket, self.reader)
+        self.health.start()
+        self.socket.start()
+        self.reader.start(self.shipper.intake)
+        log.info("the agent runs", version=__version__, engine=self.engine.name, engine_version=self.engine.version)
+
+    def stop(self) -> None:
+        """End, within `STOP_S`."""
+        self.reader.stop()
+        done = self.shipper.stop(FLUSH_S if self.shipper.session.online else 0.5)
+        self.socket.stop()
+        self.health.stop()
+        self.spool.close()
+        log.info("the agent ends", shipped="all" if done else "the rest is in the spool")
+
+    def _headers(self) -> dict[str, str]:
+        key = self.settings.key() or ""
+        return {"Authorization": f"Bearer {key}", "User-Agent": f"logferry-agent/{__version__}"}
+
+    # --- pages --------------------------------------------------------------------------------------------------
+
+    def troubles(self) -> list[str]:
+        """What keeps the agent from doing its work, for a person."""
+        standing = self.socket.standing
+        found = []
+        if not self.shipper.alive:
+            found.append(f"the pipeline ended: {self.shipper.failure!r}")
+        if standing.refused:
+            found.append(standing.error or "the cloud refuses the agent")
+        elif not standing.connected and time.time() - max(standing.since, self.started) > STALE_S:
+            found.append(f"no connection for {time.time() - max(standing.since, self.started):.0f} s: {standing.error}")
+        if self.shipper.stuck:
+            found.append("the spool's disk cannot be written")
+        return found
+
+    def _health_page(self) -> tuple[int, str, bytes]:
+        found = self.troubles()
+        return (503 if found else 200), "text/plain", ("\n".join(found) or "ok").encode() + b"\n"
+
+    def _ready_page(self) -> tuple[int, str, bytes]:
+        ready = self.socket.standing.connected and not self.troubles()
+        return (200 if ready else 503), "text/plain", b"ready\n" if ready else b"not connected\n"
+
+    def _metrics_page(self) -> tuple[int, str, bytes]:
+        metrics, session = self.metrics, self.shipper.session
+        metrics.connected.set(self.socket.standing.connected)
+        metrics.connects.set(self.socket.connects)
+        metrics.in_flight.set(session.in_flight)
+        oldest = MAX_TIME_US
+        jobs = self.shipper.lag()
+        metrics.jobs.set(len(jobs))
+        for job_id, name, waiting_since in jobs:
+            metrics.lagging(job_id, name, waiting_since)
+            oldest = min(oldest, waiting_since or oldest)
+        metrics.spool_age.set(0.0 if oldest == MAX_TIME_US else max(0.0, time.time() - oldest / 1e6))
+        return 200, "text/plain; version=0.0.4; charset=utf-8", metrics.render()
+
+    def _status_page(self) -> tuple[int, str, bytes]:
+        standing, shipper = self.socket.standing, self.shipper
+        document: dict[str, Any] = {
+            "version": __version__,
+            "engine": {"id": self.engine.id, "name": self.engine.name, "version": self.engine.version},
+            "cloud": self.settings.agents_url,
+            "connected": standing.connected,
+            "connected_since": standing.since if standing.connected else None,
+            "error": standing.error,
+            "spool": {
+                "bytes": self.spool.bytes,
+                "limit": self.settings.spool_limit,
+                "full": shipper.full,
+                "stuck": shipper.stuck,
+                "path": str(self.spool.path),
+            },
+            "troubles": self.troubles(),
+            "jobs": shipper.report(),
+        }
+        return as_json(200, document)
+
+
+def run(settings: Settings) -> int:
+    """Run the agent until SIGTERM or SIGINT; the process's exit status."""
+    sys.setswitchinterval(SWITCH_S)
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    connection = connect(settings.docker_host)
+    engine = _wait_for_engine(connection, ending)
+    while engine is not None and not ending.is_set():
+        try:
+            agent = Agent(settings, connection, engine)
+        except SpoolError as error:
+            log.error(str(error))  # noqa: TRY400 - the sentence says it all
+            return 1
+        agent.start()
+        while not ending.wait(1.0) and agent.shipper.alive:
+            pass
+        failure = agent.shipper.failure
+        agent.stop()
+        if failure is None:
+            continue
+        if isinstance(failure, SpoolCorruptError):
+            kept = agent.spool.damage()
+            log.error("the spool is damaged, and set aside; jobs go on from where the cloud is", kept=str(kept))
+            continue
+        return 70
+    return 0
+
+
+def _wait_for_engine(connection: Connection, ending: threading.Event) -> Engine | None:
+    said = False
+    while not ending.is_set():
+        try:
+            return connection.identity()
+        except EngineUnavailableError as error:
+            if not said:
+                log.warning("the engine does not answer: waiting for it", error=str(error))
+                said = True
+            ending.wait(1.0)
+    return None
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.ca_file is None:
+        return None
+    context = ssl.create_default_context()
+    context.load_verify_locations(settings.ca_file)
+    return context
+
+
+def _source_settings(settings: Settings, spool: Spool, engine: Engine) -> SourceSettings:
+    return SourceSettings(
+        docker_host=settings.docker_host,
+        docker_root=settings.docker_root,
+        source=settings.source,
+        discover=settings.discover,
+        include_names=settings.include_names,
+        exclude_names=settings.exclude_names,
+        include_images=settings.include_images,
+        exclude_images=settings.exclude_images,
+        include_labels=settings.include_labels,
+        exclude_labels=settings.exclude_labels,
+        start_at=settings.start_at,
+        first_seen=spool.made,
+        max_deleted_bytes=settings.max_deleted_bytes,
+        list_interval=settings.list_interval,
+        host=settings.host or engine.name,
+    )

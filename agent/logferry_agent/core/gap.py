@@ -1,0 +1,71 @@
+"""Gap entries that the pipeline itself makes, in the place of batches that it had to give up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from logferry_protocol.batch import decode_body, digest_of, encode_body
+from logferry_protocol.errors import BatchError
+from logferry_protocol.events import Gap, GapReason, decode_event, encode_event
+
+from .batcher import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What is missing: how many entries, how many bytes, between which times (microseconds)."""
+
+    count: int
+    raw: int
+    start: int
+    end: int
+
+    def __add__(self, other: Missing) -> Missing:
+        return Missing(
+            self.count + other.count,
+            self.raw + other.raw,
+            min(self.start, other.start),
+            max(self.end, other.end),
+        )
+
+
+def missing_of(batch: Batch) -> Missing:
+    """What is missing without a batch: its lines, and what its own gap entries stand for."""
+    try:
+        columns = decode_body(batch.body)
+    except BatchError:
+        return Missing(batch.count, batch.raw, batch.start, batch.end)
+    count = raw = 0
+    for stream, text in zip(columns.streams, columns.texts, strict=True):
+        if stream != "s":
+            count += 1
+            raw += len(text.encode())
+        elif isinstance(event := decode_event(text), Gap):
+            count += event.count or 0
+            raw += event.bytes or 0
+    return Missing(count, raw, batch.start, batch.end)
+
+
+def gap_batch(reason: GapReason, missing: Missing, cursor: str, detail: str = "") -> Batch:
+    """A batch of one gap entry, that ends where what it stands for ended."""
+    text = encode_event(
+        Gap(
+            reason=reason,
+            start=missing.start,
+            end=missing.end,
+            count=missing.count or None,
+            bytes=missing.raw or None,
+            detail=detail[:512],
+        )
+    )
+    body = encode_body([missing.end], "s", [text])
+    return Batch(
+        count=1,
+        start=missing.end,
+        end=missing.end,
+        raw=len(text.encode()),
+        gaps=1,
+        cursor=cursor,
+        digest=digest_of(body),
+        body=body,
+    )

@@ -1,0 +1,123 @@
+"""The agent's own HTTP server: /metrics, /healthz, /readyz and /status, on a unix socket and, if set, a TCP address.
+
+The unix socket lies in the spool's folder, so that `logferry agent status` and the image's health check need no port.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+SOCKET_NAME = "agent.sock"
+
+Page = Callable[[], tuple[int, str, bytes]]
+"""Answers with status, content type and body."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    pages: dict[str, Page] = {}  # noqa: RUF012 - set on a subclass for each server
+
+    def do_GET(self) -> None:
+        """Serve one of the pages."""
+        page = self.pages.get(self.path.partition("?")[0])
+        status, kind, body = page() if page else (404, "text/plain", b"not found\n")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: a probe every few seconds is not news."""
+
+
+class _UnixServer(ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        """Bind without the host name that a TCP server looks up."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "agent", 0
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """A unix peer has no address; the handler expects a pair."""
+        connection, _ = super().get_request()
+        return connection, ("local", 0)
+
+
+class Health:
+    """Serves the pages until stopped."""
+
+    def __init__(self, folder: Path, address: str | None, pages: dict[str, Page]) -> None:
+        """Bind.
+
+        Raises:
+            OSError: the address is taken.
+        """
+        handler = type("Handler", (_Handler,), {"pages": pages})
+        self._path = folder / SOCKET_NAME
+        self._path.unlink(missing_ok=True)
+        self._servers: list[ThreadingHTTPServer] = []
+        # A unix socket's path is at most 107 bytes: from a deeper folder only TCP is served.
+        if len(str(self._path).encode()) < 107:
+            self._servers.append(_UnixServer(str(self._path), handler))  # type: ignore[arg-type]
+            self._path.chmod(0o600)
+        if address:
+            host, _, port = address.rpartition(":")
+            self._servers.append(ThreadingHTTPServer((host or "0.0.0.0", int(port)), handler))  # noqa: S104 - asked for
+        for server in self._servers:
+            server.daemon_threads = True
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port, when one is served."""
+        return next((server.server_port for server in self._servers if server.address_family != socket.AF_UNIX), None)
+
+    def start(self) -> None:
+        """Serve in threads of their own."""
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(1.0,), name="health", daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the listeners."""
+        for server in self._servers:
+            server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("agent", timeout=5)
+        self._socket_path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(5)
+        self.sock.connect(str(self._socket_path))
+
+
+def ask(folder: Path, path: str) -> tuple[int, bytes]:
+    """A page of the agent whose spool is in a folder.
+
+    Raises:
+        OSError: no agent runs there.
+    """
+    connection = _UnixConnection(folder / SOCKET_NAME)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def as_json(status: int, document: object) -> tuple[int, str, bytes]:
+    """A page of JSON."""
+    return status, "application/json", json.dumps(document, indent=1).encode() + b"\n"

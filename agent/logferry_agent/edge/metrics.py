@@ -1,0 +1,118 @@
+"""The agent's Prometheus metrics, named as vector's instrumentation specification names them.
+
+`<namespace>_<name>_<unit>_total`, and drops carry `intentional` and `reason`:
+https://github.com/vectordotdev/vector/blob/master/docs/specs/instrumentation.md
+"""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from logferry_protocol.events import Gap, decode_event
+
+from ..core.batcher import Batch
+from ..core.chunk import Chunk
+from ..core.effects import Counted
+from ..core.job import Ref
+
+INTENTIONAL = frozenset({"rate_limit", "spool_full", "deleted"})
+"""Reasons of drops that the configuration (or a person) asked for."""
+
+
+class Metrics:
+    """What the agent counts. Each method is one fact; nothing here decides."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._read_entries = _counter("received_events", "Entries read from the engine.", registry, "source")
+        self._read_bytes = _counter("received_bytes", "Bytes of the entries read.", registry, "source")
+        self._sent_entries = _counter("sent_events", "Entries sent, each time that they are sent.", registry)
+        self._sent_bytes = _counter("sent_bytes", "Compressed bytes sent, each time.", registry)
+        self._acked_entries = _counter("acknowledged_events", "Entries that are durable in the cloud.", registry)
+        self._acked_bytes = _counter("acknowledged_bytes", "Raw bytes of these.", registry)
+        self._gaps = _counter("gaps", "Gap entries, by reason.", registry, "reason")
+        self._dropped = _counter(
+            "discarded_events", "Entries that will never arrive.", registry, "reason", "intentional"
+        )
+        self._answers = _counter("answers", "Answers other than `stored`, and missing ones.", registry, "outcome")
+        self._resyncs = _counter("resyncs", "Jobs taken up from the cloud's place, by cause.", registry, "cause")
+        self._refused = _counter("refused_jobs", "Times that the cloud refused a job, by reason.", registry, "reason")
+        self.connects = _gauge("connections_made", "Connections made since the start.", registry)
+        self.connected = _gauge("connected", "1 while a connection stands.", registry)
+        self.spool_bytes = _gauge("spool_bytes", "Bytes in the spool.", registry)
+        self.spool_limit = _gauge("spool_limit_bytes", "The spool's limit.", registry)
+        self.spool_age = _gauge("spool_age_seconds", "Age of the oldest entry not acknowledged.", registry)
+        self.jobs = _gauge("jobs", "Jobs that the agent carries.", registry)
+        self.in_flight = _gauge("envelopes_in_flight", "Envelopes not yet answered.", registry)
+        self.lag = Gauge(
+            "logferry_agent_lag_seconds",
+            "Age of the oldest entry of a job that is not acknowledged.",
+            ["job", "name"],
+            registry=registry,
+        )
+
+    def read(self, chunk: Chunk, source: str) -> None:
+        """A chunk came from a source."""
+        self._read_entries.labels(source).inc(len(chunk.texts))
+        self._read_bytes.labels(source).inc(chunk.size)
+        if "s" in chunk.streams:
+            for stream, text in zip(chunk.streams, chunk.texts, strict=True):
+                if stream == "s" and isinstance(event := decode_event(text), Gap):
+                    self._gaps.labels(event.reason).inc()
+
+    def sent(self, batch: Batch) -> None:
+        """A batch goes out."""
+        self._sent_entries.inc(batch.count)
+        self._sent_bytes.inc(len(batch.body))
+
+    def acknowledged(self, ref: Ref) -> None:
+        """A batch is durable."""
+        self._acked_entries.inc(ref.count)
+        self._acked_bytes.inc(ref.raw)
+
+    def dropped(self, reason: str, count: int) -> None:
+        """Entries were given up, and a gap entry says so (unless the whole job was deleted)."""
+        self._dropped.labels(reason, str(reason in INTENTIONAL).lower()).inc(count)
+        if reason != "deleted":
+            self._gaps.labels(reason).inc()
+
+    def counted(self, effect: Counted) -> None:
+        """An answer was not the usual one."""
+        self._answers.labels(effect.what).inc()
+
+    def resynchronised(self, cause: str) -> None:
+        """A job was taken up from the cloud's place."""
+        self._resyncs.labels(cause).inc()
+
+    def refused(self, reason: str) -> None:
+        """The cloud refuses a job for now."""
+        self._refused.labels(reason).inc()
+
+    def spool(self, size: int, limit: int) -> None:
+        """How full the spool is."""
+        self.spool_bytes.set(size)
+        self.spool_limit.set(limit)
+
+    def lagging(self, job: str, name: str, oldest_us: int | None) -> None:
+        """How far behind a job is."""
+        self.lag.labels(job[:12], name).set(max(0.0, time.time() - oldest_us / 1e6) if oldest_us else 0.0)
+
+    def forget(self, job: str) -> None:
+        """A job is done with: its series end."""
+        for labels in [labels for labels in self.lag._metrics if labels[0] == job[:12]]:
+            self.lag.remove(*labels)
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def _counter(name: str, text: str, registry: CollectorRegistry, *labels: str) -> Counter:
+    return Counter(f"logferry_agent_{name}", text, labels, registry=registry)
+
+
+def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(f"logferry_agent_{name}", text, registry=registry)

@@ -1,0 +1,252 @@
+"""The agent's settings: one model, from flags, environment (`LOGFERRY_*`) and a TOML file, in that order.
+
+docs/agent-settings.md is generated from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+Patterns = Annotated[list[str], NoDecode]
+
+
+class SettingsError(Exception):
+    """The settings are not valid; the sentence lists what is wrong."""
+
+
+class Settings(BaseSettings):
+    """All that can be set. Sizes may be written `512m`, `1g`; lists with commas."""
+
+    model_config = SettingsConfigDict(env_prefix="LOGFERRY_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    agents_url: str = Field(
+        description="Address of the agents' WebSocket API, `wss://…/live` (stack output `AgentsUrl`)."
+    )
+    agent_key: SecretStr | None = Field(None, description="The agent's key, `lfa_…`.")
+    agent_key_file: Path | None = Field(
+        None, description="A file that holds the key; read again at every connect, so a key can be rotated in place."
+    )
+    ca_file: Path | None = Field(None, description="Certificates (PEM) to trust beside the system's own.")
+
+    spool_dir: Path = Field(Path("/var/lib/logferry"), description="Folder of the spool and the dead letters.")
+    spool_limit: int = Field(1 << 30, ge=1 << 16, description="Bytes that the spool may hold.")
+    spool_policy: Literal["block", "drop-oldest"] = Field(
+        "block",
+        description="When it is full: stop reading, or drop the oldest unsent batches, a gap entry in their place.",
+    )
+    spool_sync: Literal["normal", "full"] = Field(
+        "normal",
+        description="`normal` survives every crash of the agent, and of the host as far as the engine still has the lines;"
+        " `full` waits for the disk at every write, and survives a power cut without reading anything again.",
+    )
+    flush_interval: float = Field(
+        30.0, ge=0, description="Seconds that lines of a job that nobody watches may wait for a fuller batch."
+    )
+    answer_timeout: float = Field(10.0, gt=0, description="Seconds after which an unanswered request is sent again.")
+
+    docker_host: str | None = Field(
+        None, description="Address of the engine (unix, tcp, ssh); unset: DOCKER_HOST and its TLS variables."
+    )
+    docker_root: Path | None = Field(
+        None, description="Where the engine's data root is mounted for the agent; unset: the engine's own path."
+    )
+    source: Literal["auto", "file", "api"] = Field(
+        "auto",
+        description="How to read: the log files where they are readable, else the engine's API; or one of them only.",
+    )
+    discover: Literal["all", "labelled"] = Field(
+        "all", description="All containers but those labelled `logferry.enable=false`, or only those labelled `true`."
+    )
+    include_names: Patterns = Field([], description="Only containers whose name matches one of these shell patterns.")
+    exclude_names: Patterns = Field([], description="Not containers whose name matches one of these.")
+    include_images: Patterns = Field([], description="Only containers whose image matches one of these.")
+    exclude_images: Patterns = Field([], description="Not containers whose image matches one of these.")
+    include_labels: Patterns = Field(
+        [], description="Only containers with one of these labels, `key` or `key=pattern`."
+    )
+    exclude_labels: Patterns = Field([], description="Not containers with one of these labels.")
+    start_at: str = Field(
+        "1h",
+        pattern=r"^(beginning|now|\d+[smhd])$",
+        description="How far back to read containers that ran before the agent first came: `beginning`, `now`,"
+        " or a span: `90s`, `15m`, `1h`, `7d`.",
+    )
+    max_deleted_bytes: int = Field(
+        1 << 30, ge=0, description="Unread bytes kept alive in log files that the engine deleted, over all containers."
+    )
+    list_interval: float = Field(
+        60.0, gt=0, description="Seconds between two whole listings of the engine's containers."
+    )
+    host: str | None = Field(None, max_length=255, description="Host name recorded with jobs; unset: the engine's.")
+
+    redact: Patterns = Field(
+        [],
+        description="Replace secrets before anything leaves the host: `aws`, `bearer`, `jwt`, `private_key`, or `all`.",
+    )
+    redact_patterns: list[str] = Field(
+        [], description="Further regular expressions (RE2 or Python) to replace (a JSON list)."
+    )
+    merge_start: str | None = Field(
+        None,
+        description="Regular expression of a line that starts an entry: lines that do not match join the one before.",
+    )
+    merge_wait: float = Field(1.0, gt=0, le=60, description="Seconds that an entry waits for lines to join it.")
+    rate_limit: int = Field(
+        0,
+        ge=0,
+        description="Lines a second that one container may send, on average; 0: any number. A gap counts the rest.",
+    )
+
+    metrics_address: str | None = Field(
+        None,
+        pattern=r"^.*:\d+$",
+        description="Where to serve /metrics, /healthz and /readyz, as `127.0.0.1:9464`; unset: nowhere.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The agent's own log.")
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto`: text on a terminal, else JSON.")
+
+    @field_validator("spool_limit", "max_deleted_bytes", mode="before")
+    @classmethod
+    def _size(cls, value: Any) -> Any:
+        if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*([kmgt]?)i?b?", value.strip().lower())):
+            return int(match[1]) * SIZE_UNITS[match[2]]
+        return value
+
+    @field_validator(
+        "include_names",
+        "exclude_names",
+        "include_images",
+        "exclude_images",
+        "include_labels",
+        "exclude_labels",
+        "redact",
+        mode="before",
+    )
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("agents_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not value.startswith(("ws://", "wss://")):
+            raise ValueError("an address that begins with wss:// (or ws:// locally)")
+        return value
+
+    @field_validator("agent_key")
+    @classmethod
+    def _key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}", value.get_secret_value()):
+            raise ValueError("an agent's key looks like lfa_<12 characters>_<43 characters>")
+        return value
+
+    @field_validator("redact")
+    @classmethod
+    def _known_redactions(cls, value: list[str]) -> list[str]:
+        if unknown := set(value) - {"aws", "bearer", "jwt", "private_key", "all"}:
+            raise ValueError(f"no such redaction: {', '.join(sorted(unknown))}")
+        return value
+
+    @field_validator("redact_patterns", "merge_start")
+    @classmethod
+    def _expressions(cls, value: list[str] | str | None) -> list[str] | str | None:
+        for pattern in [value] if isinstance(value, str) else value or []:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the file."""
+        path = init_settings.init_kwargs.pop("config_file", None)  # type: ignore[attr-defined]
+        file = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        return (init_settings, env_settings, *file)
+
+    def key(self) -> str | None:
+        """The key as it is now.
+
+        Raises:
+            OSError: the key's file cannot be read.
+        """
+        if self.agent_key_file is not None:
+            return self.agent_key_file.read_text().strip()
+        return self.agent_key.get_secret_value() if self.agent_key is not None else None
+
+
+def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
+    """The effective settings.
+
+    Raises:
+        SettingsError: something is missing or not valid.
+    """
+    path = config_file or os.environ.get("LOGFERRY_CONFIG_FILE")
+    if path and not Path(path).is_file():
+        raise SettingsError(f"the configuration file {path} does not exist")
+    if path:
+        flags = {**flags, "config_file": path}
+    try:
+        settings = Settings(**flags)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
+    except ValueError as error:
+        raise SettingsError(f"the configuration file {path}: {error}") from None
+    if settings.agent_key is None and settings.agent_key_file is None:
+        raise SettingsError("agent_key: is needed (LOGFERRY_AGENT_KEY, LOGFERRY_AGENT_KEY_FILE, or in the file)")
+    return settings
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for every setting but the key, which would show in the list of processes."""
+    for name, field in Settings.model_fields.items():
+        if name != "agent_key":
+            parser.add_argument(
+                f"--{name.replace('_', '-')}", metavar="VALUE", help=field.description, default=None, dest=f"set_{name}"
+            )
+
+
+def flags_of(namespace: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given as flags."""
+    given = vars(namespace).items()
+    return {name.removeprefix("set_"): value for name, value in given if name.startswith("set_") and value is not None}
+
+
+def shown(settings: Settings) -> Sequence[str]:
+    """The effective settings for a person, one `name = value` a line, secrets hidden."""
+    return [
+        f"{name} = {'(hidden)' if name == 'agent_key' and value is not None else value}"
+        for name, value in settings.model_dump(mode="json").items()
+    ]
+
+
+def _sentence(detail: Any) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "missing":
+        return f"{name}: is needed (LOGFERRY_{name.upper()}, --{name.replace('_', '-')}, or in the file)"
+    return f"{name}: {detail['msg']}"
