@@ -1,4 +1,7 @@
-"""`logferry agent`: the agent, in the foreground, with the local cloud's address and key where nothing else was said."""
+"""`logferry agent`: the agent, in the foreground.
+
+It has the local cloud's address and key where nothing else was said.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,16 @@
-"""The command line: one Typer application to which each module of commands adds its own, and where problems become one line."""
+"""The command line of Logferry.
+
+One Typer application to which each module of commands adds its own, and where problems become one line.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
-from logferry_cli import agent, demo, up
+from logferry_cli import agent, demo, export, jobs, keys, tail, up
 from logferry_cli.problems import Problem
 from logferry_local.errors import LocalCloudError
 
@@ -20,7 +24,7 @@ app = typer.Typer(
 )
 
 # Every module of commands has `register(app)`, which adds its commands; the order here is the order in `--help`.
-for commands in (up, demo, agent):
+for commands in (up, demo, agent, jobs, tail, export, keys):
     commands.register(app)
 
 
@@ -32,6 +36,10 @@ def main() -> None:
         fail(problem.sentence, problem.advice, problem.status)
     except LocalCloudError as error:
         fail(error.sentence, error.advice, 1)
+    except BrokenPipeError:
+        # Who reads our output went away (`| head`): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def fail(sentence: str, advice: str, status: int) -> None:

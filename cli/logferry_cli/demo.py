@@ -37,7 +37,10 @@ def demo(
         Path | None, typer.Option("--state", help="Folder for its state [default: one of its own, removed at the end].")
     ] = None,
 ) -> None:
-    """Show everything: a local cloud, the agent, three sample containers and the viewer, until Ctrl-C cleans it all up."""
+    """Show all of it, until Ctrl-C.
+
+    A local cloud, the agent, three sample containers and the viewer; Ctrl-C cleans it all up.
+    """
     folder = (state or Path(os.environ.get("LOGFERRY_STATE") or DEMO_FOLDER_NAME)).absolute()
     steps, checkout = Steps(), find_checkout()
     _refuse_a_second(folder)
@@ -123,7 +126,10 @@ def _welcome(state: LocalState, address: str) -> None:
 
 
 def _stay(state: LocalState, interrupted: object) -> str | None:
-    """Until Ctrl-C. `make` passes SIGTERM on to us but keeps a SIGINT that was sent to it alone, so it is watched as well."""
+    """Waits for Ctrl-C; returns the role of a process that ended by itself meanwhile, or None.
+
+    `make` passes SIGTERM on to us but keeps a SIGINT that was sent to it alone, so it is watched as well.
+    """
     parent = _Parent()
     while not parent.gave_up():
         for role, process in state.pids.items():
@@ -141,7 +147,10 @@ class _Parent:
         self._catches = self._sigint_caught()
 
     def gave_up(self) -> bool:
-        """GNU make, when interrupted, puts SIGINT back to its default and waits for its children: that bit is what can be seen."""
+        """GNU make, when interrupted, puts SIGINT back to its default and waits for its children.
+
+        That bit is what can be seen.
+        """
         return os.getppid() != self._pid or (self._catches and not self._sigint_caught())
 
     def _sigint_caught(self) -> bool:

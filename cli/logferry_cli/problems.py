@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 
-class Problem(Exception):
-    """Ends the command with exit status `status` after printing `sentence` and `advice` on one line of stderr; never a stack trace."""
+class Problem(Exception):  # noqa: N818 - read as what it is: `raise Problem("There is no job …")`
+    """Ends the command with exit status `status` after printing `sentence` and `advice` on one line of stderr.
+
+    Never a stack trace.
+    """
 
     def __init__(self, sentence: str, advice: str = "", *, status: int = 1) -> None:
         super().__init__(sentence)

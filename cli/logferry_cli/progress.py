@@ -21,7 +21,10 @@ class ShownStep:
 
 
 class Steps:
-    """Shows steps on stderr, so that stdout stays what a program may read: a spinner on a terminal, plain lines elsewhere."""
+    """Shows steps on stderr, so that stdout stays what a program may read.
+
+    A spinner on a terminal, plain lines elsewhere.
+    """
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -95,7 +94,7 @@ def status(
 
 
 def local_keys(table: Any, last: LocalKeys | None) -> LocalKeys:
-    """Last time's keys while the registry knows them, new ones otherwise (another emulator, or one that lost its data)."""
+    """Last time's keys while the registry knows them; new ones in another emulator, or one that lost its data."""
     registry, now = Registry(table), int(time.time() * 1000)
     registry.ensure(AGENT_PRINCIPAL, now)
     registry.ensure(VIEWER_PRINCIPAL, now)

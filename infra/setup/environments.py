@@ -1,7 +1,8 @@
 """The virtual environments: tools (uv), development, the local cloud's emulator, and the SAM CLI.
 
-They are four because the last two pin versions of boto3 that exclude each other, and because functions that the emulator runs see
-whatever its environment holds: in the development one a dependency missing from the layer would go unnoticed.
+They are four because the last two pin versions of boto3 that exclude each other, and because functions that the
+emulator runs see whatever its environment holds: in the development one a dependency missing from the layer would go
+unnoticed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def prepare() -> None:
 
 
 def lock() -> None:
-    """Compiles every requirements/*.in anew, for all Pythons from 3.11 and all machines, with hashes and without addresses."""
+    """Compiles every requirements/*.in anew, for all Pythons from 3.11 and all machines.
+
+    With hashes and without addresses.
+    """
     uv = _tools(Path(sys.executable))
     for name in ("uv", *LOCKED):
         _compile(uv, REQUIREMENTS, f"{name}.in", f"{name}.txt")

@@ -1,4 +1,6 @@
-"""What the machine itself must have: a Docker Engine, Chromium for the browser tests, and a Python that can make virtual environments.
+"""What the machine itself must have.
+
+A Docker Engine, Chromium for the browser tests, and a Python that can make virtual environments.
 
 Installed with apt where we are root on Debian or Ubuntu; elsewhere we say exactly what to install and change nothing.
 """
@@ -29,9 +31,7 @@ def prepare() -> None:
         missing = _missing_packages()
     for package in missing:
         if package == "chromium":
-            say(
-                "no Chromium or Chrome found: the browser tests will be skipped until one is installed (the demonstration needs none)"
-            )
+            say("no Chromium or Chrome found: the browser tests need one (the demonstration does not)")
         elif package == "docker.io":
             raise SetupError(
                 "No Docker Engine was found. Install Docker Desktop (macOS, Windows) or your distribution's engine "
@@ -39,7 +39,8 @@ def prepare() -> None:
             )
         else:
             raise SetupError(
-                f"This Python cannot make virtual environments. Install them (Debian and Ubuntu: `sudo apt-get install {package}`) and run this again."
+                "This Python cannot make virtual environments. Install what it needs "
+                f"(Debian and Ubuntu: `sudo apt-get install {package}`) and run this again."
             )
 
 

@@ -16,7 +16,10 @@ class SetupError(Exception):
 def run(
     command: Sequence[str | Path], advice: str, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """The program's stdout. Raises SetupError with the tail of its output and `advice` when it fails; never waits for the keyboard."""
+    """The program's stdout.
+
+    Raises SetupError with the tail of its output and `advice` when it fails; never waits for the keyboard.
+    """
     words = [str(word) for word in command]
     try:
         done = subprocess.run(

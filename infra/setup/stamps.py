@@ -10,8 +10,11 @@ STAMPS = ROOT / ".setup"
 
 
 def digest(*parts: object) -> str:
-    """One SHA-256 over names, versions and the bytes of files and of whole folders; the checkout's own place is always part of it,
-    because virtual environments and editable installs hold absolute paths."""
+    """One SHA-256 over names, versions and the bytes of files and of whole folders.
+
+    The checkout's own place is always part of it, because virtual environments and editable installs hold absolute
+    paths.
+    """
     total = hashlib.sha256(str(ROOT).encode())
     for part in parts:
         if isinstance(part, Path) and part.is_file():

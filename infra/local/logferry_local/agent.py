@@ -35,7 +35,10 @@ def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: 
 
 
 def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> ProcessIdentity:
-    """Starts it and waits until it is connected to the engine and the cloud. Raises StepFailedError when it ends or never gets there."""
+    """Starts it and waits until it is connected to the engine and the cloud.
+
+    Raises StepFailedError when it ends or never gets there.
+    """
     log = folder / "logs" / "agent.log"
     command = [sys.executable, "-m", "logferry_agent"]
     process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port))

@@ -1,4 +1,7 @@
-"""Clients of a local cloud's AWS interfaces. localstack-client resolves where each service is; our own credentials never take part."""
+"""Clients of a local cloud's AWS interfaces.
+
+localstack-client resolves where each service is; our own credentials never take part.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class LocalAws:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self.endpoint_url = f"{parts.scheme}://{parts.hostname}:{port}"
         self.region = region
-        # localstack-client prefers AWS_ENDPOINT_URL to what it is told; what was asked for on the command line must win.
+        # localstack-client prefers AWS_ENDPOINT_URL to what it is told; what the caller asked for must win.
         os.environ["AWS_ENDPOINT_URL"] = self.endpoint_url
         self._session = Session(
             aws_access_key_id=ACCESS_KEY,
@@ -46,7 +49,7 @@ class LocalAws:
         return self._session.resource(service)
 
     def environment(self) -> dict[str, str]:
-        """What a program that speaks to AWS (the SAM CLI) must find in its environment to speak to this cloud, and to nothing else."""
+        """What a program that speaks to AWS (the SAM CLI) must find to speak to this cloud alone."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,

@@ -57,7 +57,10 @@ class Checkout:
 
 
 def find_checkout() -> Checkout:
-    """The checkout that this package was installed from, in place. Raises LocalCloudError when it is not one that was set up."""
+    """The checkout that this package was installed from, in place.
+
+    Raises LocalCloudError when it is not one that was set up.
+    """
     checkout = Checkout(Path(__file__).resolve().parents[3])
     if not checkout.template.is_file():
         raise LocalCloudError(

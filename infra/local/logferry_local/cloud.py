@@ -20,6 +20,7 @@ from logferry_local.processes import Ledger, stop
 from logferry_local.state import (
     LocalKeys,
     LocalState,
+    ProcessIdentity,
     Tables,
     forget_state,
     load_keys,
@@ -58,34 +59,32 @@ class Plan:
 
 
 def bring_up(plan: Plan, progress: Progress, make_keys: KeyMaker) -> LocalState:
-    """Everything that is not up already; the state of it. Raises LocalCloudError, having stopped again what it started."""
+    """Everything that is not up already; the state of it.
+
+    Raises LocalCloudError, having stopped again what it started.
+    """
     with _alone(plan.folder), ExitStack() as undo:
-        ledger = Ledger(plan.folder)
-        held = frozenset(role for role in STOP_ORDER if ledger.running(role))
-        ports = choose_ports(plan.folder, held)
-        with progress("Building the viewer") as step:
-            if not viewer_files.build(plan.checkout):
-                step.says("The viewer is built")
-        aws, target = _cloud(plan, ports, progress, undo)
-        built = _build(plan, target, progress)
-        outputs = _deploy(plan, aws, target, ports, built, progress)
-        state = _describe(plan, aws, ports, outputs)
-        with progress("Making this cloud's keys") as step:
-            keys, known = _keys(plan, aws, state, make_keys)
-            step.says("The keys of last time are known" if known else "Made this cloud's keys")
-        _viewer(plan, aws, state, ports, progress, undo)
+        held = frozenset(role for role in STOP_ORDER if Ledger(plan.folder).running(role))
+        rise = _Rise(plan, progress, undo, choose_ports(plan.folder, held))
+        rise.build_viewer()
+        aws, target = rise.find_cloud()
+        outputs = rise.deploy(aws, target, rise.build_functions(target))
+        state = rise.describe(aws, outputs)
+        keys = rise.make_keys(aws, state, make_keys)
+        rise.serve_viewer(aws, state)
         if plan.with_agent:
-            _agent(plan, state, keys, ports, progress, undo)
-        state = state.model_copy(
-            update={"pids": {role: process for role in STOP_ORDER if (process := ledger.running(role))}}
-        )
+            rise.start_agent(state, keys)
+        state = state.model_copy(update={"pids": rise.processes()})
         save_state(plan.folder, state)
         undo.pop_all()
         return state
 
 
 def bring_down(folder: Path, progress: Progress) -> bool:
-    """Ends every process of the folder, the agent first so that it can hand over what it has; False when none ran. Data stay."""
+    """Ends every process of the folder, the agent first so that it hands over what it has.
+
+    False when none ran. Data stay.
+    """
     with _alone(folder):
         ledger = Ledger(folder)
         ran = False
@@ -108,109 +107,127 @@ def _stop(folder: Path, role: str) -> None:
     ledger.strike(role)
 
 
-def _cloud(plan: Plan, ports: Ports, progress: Progress, undo: ExitStack) -> tuple[LocalAws, Target]:
-    """An emulator that answers, and what functions will run on there."""
-    if plan.endpoint_url is not None:
-        with progress(f"Looking for the AWS emulator at {plan.endpoint_url}"):
-            aws = LocalAws(plan.endpoint_url)
-            emulator.require(aws.endpoint_url)
-        machine = deployment.this_machine(plan.checkout)
-        runs_here = emulator.runs_functions_itself(aws.endpoint_url)
-        return aws, machine if runs_here else Target(LAMBDA_PYTHON, machine.architecture)
-    with progress("Starting the AWS emulator") as step:
-        if Ledger(plan.folder).running(emulator.ROLE) is not None:
-            step.says("The AWS emulator runs")
-        else:
-            undo.callback(_stop, plan.folder, emulator.ROLE)
-            emulator.start(plan.folder, ports.cloud, plan.checkout)
-    return LocalAws(f"http://127.0.0.1:{ports.cloud}"), deployment.this_machine(plan.checkout)
+@dataclass(frozen=True, slots=True)
+class _Rise:
+    """One `up` under way; `undo` ends what it started if a later step fails."""
+
+    plan: Plan
+    progress: Progress
+    undo: ExitStack
+    ports: Ports
+
+    def build_viewer(self) -> None:
+        with self.progress("Building the viewer") as step:
+            if not viewer_files.build(self.plan.checkout):
+                step.says("The viewer is built")
+
+    def find_cloud(self) -> tuple[LocalAws, Target]:
+        """An emulator that answers, and what functions will run on there."""
+        machine = deployment.this_machine(self.plan.checkout)
+        if self.plan.endpoint_url is not None:
+            with self.progress(f"Looking for the AWS emulator at {self.plan.endpoint_url}"):
+                aws = LocalAws(self.plan.endpoint_url)
+                emulator.require(aws.endpoint_url)
+                runs_here = emulator.runs_functions_itself(aws.endpoint_url)
+            return aws, machine if runs_here else Target(LAMBDA_PYTHON, machine.architecture)
+        with self.progress("Starting the AWS emulator") as step:
+            if Ledger(self.plan.folder).running(emulator.ROLE) is not None:
+                step.says("The AWS emulator runs")
+            else:
+                self.undo.callback(_stop, self.plan.folder, emulator.ROLE)
+                emulator.start(self.plan.folder, self.ports.cloud, self.plan.checkout)
+        return LocalAws(f"http://127.0.0.1:{self.ports.cloud}"), machine
+
+    def build_functions(self, target: Target) -> Path:
+        with self.progress("Building the functions (sam build)") as step:
+            built, fresh = deployment.build(self.plan.checkout, target, self.plan.folder / "logs" / "build.log")
+            if not fresh:
+                step.says("The functions are built")
+        return built
+
+    def deploy(self, aws: LocalAws, target: Target, built: Path) -> dict[str, str]:
+        """The outputs of the stack, deployed if anything about it changed."""
+        origins = f"http://127.0.0.1:{self.ports.viewer},http://localhost:{self.ports.viewer}"
+        parameters = {
+            **deployment.parameters_of(target),
+            "GatewayBase": f"{aws.endpoint_url}/_aws/execute-api",
+            "ViewerOrigins": origins,
+        }
+        with self.progress("Deploying template.yaml (sam deploy)") as step:
+            if not deployment.deploy(self.plan.checkout, built, aws, parameters, self.plan.folder):
+                step.says("template.yaml is deployed")
+            return deployment.outputs(aws)
+
+    def describe(self, aws: LocalAws, outputs: dict[str, str]) -> LocalState:
+        try:
+            return LocalState(
+                endpoint_url=aws.endpoint_url,
+                region=aws.region,
+                embedded=self.plan.endpoint_url is None,
+                stack=deployment.STACK,
+                agents_url=websocket_address(outputs["AgentsUrl"]),
+                viewers_url=websocket_address(outputs["ViewersUrl"]),
+                http_url=outputs["HttpUrl"].rstrip("/"),
+                viewer_url=f"http://127.0.0.1:{self.ports.viewer}",
+                viewer_bucket=outputs["ViewerBucket"],
+                tables=Tables(log=outputs["LogTable"], registry=outputs["RegistryTable"]),
+                pids={},
+            )
+        except KeyError as missing:
+            advice = "Is template.yaml of this checkout?"
+            raise LocalCloudError(f"The deployed stack has no output {missing}.", advice) from None
+
+    def make_keys(self, aws: LocalAws, state: LocalState, make: KeyMaker) -> LocalKeys:
+        with self.progress("Making this cloud's keys") as step:
+            try:
+                last: LocalKeys | None = load_keys(self.plan.folder)
+            except NotRunningError:
+                last = None
+            keys = make(aws.resource("dynamodb").Table(state.tables.registry), last)
+            save_keys(self.plan.folder, keys)
+            step.says("The keys of last time are known" if keys == last else "Made this cloud's keys")
+        return keys
+
+    def serve_viewer(self, aws: LocalAws, state: LocalState) -> None:
+        folder = self.plan.folder
+        with self.progress("Serving the viewer") as step:
+            config = json.dumps(viewer.config(state.viewers_url)).encode()
+            viewer_files.upload(self.plan.checkout.viewer_files, state.viewer_bucket, aws.client("s3"), config)
+            served = viewer.command(self.plan.checkout, self.ports.viewer, state.http_url, state.viewers_url)
+            words, note = json.dumps([str(word) for word in served]), folder / "viewer.json"
+            if Ledger(folder).running(viewer.ROLE) is not None and note.is_file() and note.read_text() == words:
+                step.says("The viewer is served")
+                return
+            _stop(folder, viewer.ROLE)
+            self.undo.callback(_stop, folder, viewer.ROLE)
+            viewer.start(served, folder, self.ports.viewer)
+            note.write_text(words)
+
+    def start_agent(self, state: LocalState, keys: LocalKeys) -> None:
+        folder = self.plan.folder
+        with self.progress("Starting the agent on this machine's Docker Engine") as step:
+            if Ledger(folder).running(agent.ROLE) is not None:
+                step.says("The agent runs")
+                return
+            self.undo.callback(_stop, folder, agent.ROLE)
+            agent.start(folder, state, keys, self.ports.metrics)
+
+    def processes(self) -> dict[str, ProcessIdentity]:
+        """All that run now, by role."""
+        ledger = Ledger(self.plan.folder)
+        return {role: process for role in STOP_ORDER if (process := ledger.running(role))}
 
 
-def _build(plan: Plan, target: Target, progress: Progress) -> Path:
-    with progress("Building the functions (sam build)") as step:
-        built, fresh = deployment.build(plan.checkout, target, plan.folder / "logs" / "build.log")
-        if not fresh:
-            step.says("The functions are built")
-    return built
-
-
-def _deploy(plan: Plan, aws: LocalAws, target: Target, ports: Ports, built: Path, progress: Progress) -> dict[str, str]:
-    parameters = {
-        **deployment.parameters_of(target),
-        "GatewayBase": f"{aws.endpoint_url}/_aws/execute-api",
-        "ViewerOrigins": f"http://127.0.0.1:{ports.viewer},http://localhost:{ports.viewer}",
-    }
-    with progress("Deploying template.yaml (sam deploy)") as step:
-        if not deployment.deploy(plan.checkout, built, aws, parameters, plan.folder):
-            step.says("template.yaml is deployed")
-        return deployment.outputs(aws)
-
-
-def _describe(plan: Plan, aws: LocalAws, ports: Ports, outputs: dict[str, str]) -> LocalState:
-    try:
-        return LocalState(
-            endpoint_url=aws.endpoint_url,
-            region=aws.region,
-            embedded=plan.endpoint_url is None,
-            stack=deployment.STACK,
-            agents_url=_websocket(outputs["AgentsUrl"]),
-            viewers_url=_websocket(outputs["ViewersUrl"]),
-            http_url=outputs["HttpUrl"].rstrip("/"),
-            viewer_url=f"http://127.0.0.1:{ports.viewer}",
-            viewer_bucket=outputs["ViewerBucket"],
-            tables=Tables(log=outputs["LogTable"], registry=outputs["RegistryTable"]),
-            pids={},
-        )
-    except KeyError as missing:
-        raise LocalCloudError(
-            f"The deployed stack has no output {missing}.", "Is template.yaml of this checkout?"
-        ) from None
-
-
-def _websocket(url: str) -> str:
+def websocket_address(url: str) -> str:
     """GatewayBase is an http address; the same place is reached by WebSocket with the ws scheme."""
-    return "ws" + url.removeprefix("http").rstrip("/") if url.startswith("http") else url.rstrip("/")
-
-
-def _keys(plan: Plan, aws: LocalAws, state: LocalState, make_keys: KeyMaker) -> tuple[LocalKeys, bool]:
-    try:
-        last: LocalKeys | None = load_keys(plan.folder)
-    except NotRunningError:
-        last = None
-    keys = make_keys(aws.resource("dynamodb").Table(state.tables.registry), last)
-    save_keys(plan.folder, keys)
-    return keys, keys == last
-
-
-def _viewer(plan: Plan, aws: LocalAws, state: LocalState, ports: Ports, progress: Progress, undo: ExitStack) -> None:
-    with progress("Serving the viewer") as step:
-        config = viewer.config(state.viewers_url)
-        viewer_files.upload(
-            plan.checkout.viewer_files, state.viewer_bucket, aws.client("s3"), json.dumps(config).encode()
-        )
-        served = viewer.command(plan.checkout, ports.viewer, state.http_url, state.viewers_url)
-        note = plan.folder / "viewer.json"
-        running = Ledger(plan.folder).running(viewer.ROLE)
-        if running is not None and note.is_file() and json.loads(note.read_text()) == [str(word) for word in served]:
-            step.says("The viewer is served")
-            return
-        _stop(plan.folder, viewer.ROLE)
-        undo.callback(_stop, plan.folder, viewer.ROLE)
-        viewer.start(served, plan.folder, ports.viewer)
-        note.write_text(json.dumps([str(word) for word in served]))
-
-
-def _agent(plan: Plan, state: LocalState, keys: LocalKeys, ports: Ports, progress: Progress, undo: ExitStack) -> None:
-    with progress("Starting the agent on this machine's Docker Engine") as step:
-        if Ledger(plan.folder).running(agent.ROLE) is not None:
-            step.says("The agent runs")
-            return
-        undo.callback(_stop, plan.folder, agent.ROLE)
-        agent.start(plan.folder, state, keys, ports.metrics)
+    return ("ws" + url.removeprefix("http") if url.startswith("http") else url).rstrip("/")
 
 
 def running_state(folder: Path) -> LocalState:
-    """The state of a cloud that runs. Raises NotRunningError when the folder has none, or its emulator ended meanwhile."""
+    """The state of a cloud that runs.
+
+    Raises NotRunningError when the folder has none, or its emulator ended meanwhile.
+    """
     state = load_state(folder)
     if state.embedded and Ledger(folder).running(emulator.ROLE) is None:
         raise NotRunningError(f"The local cloud in {folder} has ended.", "Start it again with `logferry up`.")

@@ -20,9 +20,12 @@ def is_debian() -> bool:
 
 
 def download(packages: Sequence[str], folder: Path) -> list[Path]:
-    """The .deb files of the packages and of all that they need, in `folder`; kept there for the next time. Raises StepFailedError.
+    """The .deb files of the packages and of all that they need, in `folder`; kept there for the next time.
 
-    apt is shown an empty list of installed packages, so that it fetches the whole tree; the machine itself is not changed.
+    Raises StepFailedError.
+
+    apt is shown an empty list of installed packages, so that it fetches the whole tree; the machine itself is not
+    changed.
     """
     (folder / "partial").mkdir(parents=True, exist_ok=True)
     status = folder / "status"

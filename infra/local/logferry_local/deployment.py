@@ -1,4 +1,7 @@
-"""The stack: `sam build` and `sam deploy` of the one template, each skipped while nothing that it is made from changed."""
+"""The deployed stack.
+
+`sam build` and `sam deploy` of the one template, each skipped while nothing that it is made from changed.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,10 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
-    """The built template, and whether it had to be built. Two commands that build at once take turns. Raises StepFailedError."""
+    """The built template, and whether it had to be built.
+
+    Two commands that build at once take turns. Raises StepFailedError.
+    """
     folder = checkout.builds / f"sam-{target.python}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
     built, stamp = folder / "out" / "template.yaml", folder / "digest"
@@ -139,7 +145,7 @@ def _overrides(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str, str]:
-    """The user's environment without their AWS settings and without our virtual environment, with uv to be found by name."""
+    """The user's environment without their AWS settings and our virtual environment, and with uv to be found."""
     kept = {
         name: value
         for name, value in os.environ.items()

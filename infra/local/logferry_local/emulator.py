@@ -1,4 +1,7 @@
-"""MiniStack, the embedded AWS emulator: one process per state folder, with nothing of the user's own AWS settings in its environment."""
+"""MiniStack, the embedded AWS emulator.
+
+One process per state folder, with nothing of the user's own AWS settings in its environment.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from logferry_local.waiting import wait_until
 
 ROLE = "cloud"
 READY_WITHIN_S = 30.0
-# What a function may need of the machine; everything else, AWS_* above all, stays out (functions inherit the emulator's environment).
+# What a function may need of the machine; everything else, AWS_* above all, stays out (functions inherit the emulator's
+# environment).
 PASSED_ON = (
     "HOME",
     "LANG",
@@ -84,7 +88,7 @@ def answers(endpoint_url: str, timeout_s: float = 2.0) -> bool:
 
 
 def runs_functions_itself(endpoint_url: str) -> bool:
-    """Whether it is a MiniStack, which runs functions with its own Python, and not a LocalStack, which runs them in containers."""
+    """Whether it is a MiniStack, which runs functions with its own Python; LocalStack has containers for them."""
     try:
         with urllib.request.urlopen(f"{endpoint_url.rstrip('/')}/_ministack/health", timeout=5) as answer:
             return bool(answer.status == 200)

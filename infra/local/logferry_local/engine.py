@@ -24,7 +24,7 @@ READY_WITHIN_S = 45.0
 STOP_WITHIN_S = 40.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PID_FILE = Path("/var/run/docker.pid")
-ADVICE = "Start it (Docker Desktop; or on Linux `sudo systemctl start docker`), or install one as `make setup` says, and try again."
+ADVICE = "Start it (Docker Desktop; on Linux `sudo systemctl start docker`) or let `make setup` say what to install."
 
 
 def answers() -> bool:
@@ -110,7 +110,10 @@ def _path() -> str:
 
 
 def _clear_stale_pid_file() -> None:
-    """A machine that was cut off leaves dockerd's pid file; when another program has that id now, dockerd would not start."""
+    """A machine that was cut off leaves dockerd's pid file.
+
+    When another program has that id now, dockerd would not start.
+    """
     with suppress(OSError, ValueError):
         pid = int(PID_FILE.read_text())
         if "dockerd" not in Path(f"/proc/{pid}/cmdline").read_text():

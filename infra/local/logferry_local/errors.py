@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class LocalCloudError(Exception):
-    """A step of the local cloud failed; `sentence` says which and why, `advice` what the person at the keyboard can do."""
+    """A step of the local cloud failed.
+
+    `sentence` says which and why, `advice` what the person at the keyboard can do.
+    """
 
     def __init__(self, sentence: str, advice: str) -> None:
         super().__init__(sentence)

@@ -15,7 +15,7 @@ POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
 
 
 class _Template(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms (`!Sub`, `!Ref` …), each read as the text, list or mapping that it stands before."""
+    """YAML with CloudFormation's short forms (`!Sub`, `!Ref` …), each read as what it stands before."""
 
 
 def _short_form(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
@@ -31,7 +31,7 @@ _Template.add_multi_constructor("!", _short_form)
 
 
 def security_headers(template: Path, live_url: str) -> dict[str, str]:
-    """The headers that CloudFront would add, with the local WebSocket (`live_url`) where the policy names the deployed one.
+    """The headers that CloudFront would add, with `live_url` where the policy names the deployed WebSocket.
 
     Strict-Transport-Security is left out: browsers must ignore it over plain HTTP (RFC 6797, 8.1).
     Raises LocalCloudError when the template has no such policy.

@@ -45,7 +45,9 @@ HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def make_sample_image(checkout: Checkout, tag: str = SAMPLE_IMAGE) -> None:
-    """Makes the image of the sample containers: from the machine's own or Debian's static busybox, else from a registry's.
+    """Makes the image of the sample containers.
+
+    Its busybox is from the machine's own or Debian's static busybox, else from a registry's.
 
     Raises StepFailedError.
     """
@@ -81,7 +83,10 @@ def make_sample_image(checkout: Checkout, tag: str = SAMPLE_IMAGE) -> None:
 
 
 def make_agent_base(tag: str, cache: Path) -> None:
-    """Makes an image with Python, venv, certificates and a shell from Debian packages (about 60 MB). Raises StepFailedError."""
+    """Makes an image with Python, venv, certificates and a shell from Debian packages (about 60 MB).
+
+    Raises StepFailedError.
+    """
     with tempfile.TemporaryDirectory(prefix="logferry-base-") as made:
         root = Path(made)
         unpack(download(BASE_PACKAGES, cache), root)

@@ -21,7 +21,7 @@ class Ports(BaseModel):
 
 
 def choose_ports(folder: Path, in_use_by_us: frozenset[str] = frozenset()) -> Ports:
-    """Last time's ports where they are free (or held by our own running process of that role), new ones otherwise; remembered."""
+    """Last time's ports where they are free or held by our own running process, new ones otherwise; remembered."""
     path = folder / PORTS_FILE
     try:
         last = Ports.model_validate_json(path.read_bytes()).model_dump()

@@ -37,10 +37,13 @@ def spawn(
 
 
 def began(pid: int) -> str | None:
-    """When the process began, in the kernel's words; None when there is no such process, or only its unreaped remains."""
+    """When the process began, in the kernel's words.
+
+    None when there is no such process, or only its unreaped remains.
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # The second field, the name, may hold spaces and parentheses of its own: what follows the last `)` is well-formed.
+        # The second field, the name, may hold spaces and parentheses of its own: read on after the last `)`.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except ProcessLookupError:
         return None
@@ -70,7 +73,10 @@ def is_running(process: ProcessIdentity) -> bool:
 
 
 def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
-    """Asks the process to end and waits; kills its whole session when it has not ended after `grace_s`. False when it ran no more."""
+    """Asks the process to end and waits; kills its whole session when it has not ended after `grace_s`.
+
+    False when it ran no more.
+    """
     if not is_running(process):
         return False
     with contextlib.suppress(ProcessLookupError):
@@ -94,13 +100,19 @@ def wait_for_end(process: ProcessIdentity, timeout_s: float) -> bool:
 
 
 def _reap(pid: int) -> None:
-    """A child of ours that ended stays a zombie until it is waited for; one that is not a child of ours is init's business."""
+    """A child of ours that ended stays a zombie until it is waited for.
+
+    One that is not a child of ours is init's business.
+    """
     with contextlib.suppress(ChildProcessError, ProcessLookupError):
         os.waitpid(pid, os.WNOHANG)
 
 
 class Ledger:
-    """Every process of a state folder by its role, written before anything else can fail, so that `down` finds what a killed `up` left."""
+    """Every process of a state folder by its role, written before anything else can fail.
+
+    So `down` finds what a killed `up` left.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LEDGER_FILE

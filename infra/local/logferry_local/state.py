@@ -25,7 +25,10 @@ class _Frozen(BaseModel):
 
 
 class ProcessIdentity(_Frozen):
-    """A process that we started: its id, and when the kernel says it began, so that an id used again by another is not mistaken for it."""
+    """A process that we started.
+
+    By its id, and when the kernel says it began, so that an id used again by another is not mistaken for it.
+    """
 
     pid: int
     began: str
@@ -64,8 +67,10 @@ class LocalKeys(_Frozen):
 
 
 def default_folder(start: Path | None = None) -> Path:
-    """LOGFERRY_STATE; else the nearest `.logferry` of a cloud here or in a folder above, as git finds its own (or a running
-    demonstration's); else `.logferry` here.
+    """The state folder when none is named.
+
+    LOGFERRY_STATE; else the nearest `.logferry` of a cloud here or in a folder above, as git finds its own, or a
+    running demonstration's; else `.logferry` here.
     """
     if named := os.environ.get("LOGFERRY_STATE"):
         return Path(named)

@@ -1,6 +1,8 @@
-"""The local viewer server: the built pages, their configuration, and the HTTP API behind /api, on one origin as CloudFront has it.
+"""The local viewer server.
 
-Run as a process of its own: `python -m logferry_local.viewer --port … --files … --http-url … --live-url … --template …`.
+The built pages, their configuration, and the HTTP API behind /api, on one origin as CloudFront has it.
+
+Run as a process of its own: `python -m logferry_local.viewer --help`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from logferry_local.state import ProcessIdentity
 from logferry_local.waiting import wait_until
 
 ROLE = "viewer"
-# RFC 9110, 7.6.1: these belong to one connection and are not passed on. The length and the coding are the client library's to say.
+# RFC 9110, 7.6.1: these belong to one connection and are not passed on. The length and the coding are the client
+# library's to say.
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -63,7 +66,10 @@ class ViewerSettings:
 
 
 def config(live_url: str) -> dict[str, object]:
-    """What the pages ask for first: where the API is, where the WebSocket is, and how one logs in (here: with a viewer key)."""
+    """What the pages ask for first.
+
+    Where the API is, where the WebSocket is, and how one logs in (here: with a viewer key).
+    """
     return {"api": "/api", "live": live_url, "auth": {"kind": "key"}}
 
 

@@ -1,4 +1,7 @@
-"""The viewer's pages: built when their sources changed, and put into the stack's bucket as a deployment to AWS would have them."""
+"""The viewer's pages.
+
+Built when their sources changed, and put into the stack's bucket as a deployment to AWS would have them.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +67,7 @@ def _digest(web: Path) -> str:
 
 
 def upload(files: Path, bucket: str, s3: Any, config: bytes) -> int:
-    """Puts every page and `config.json` into the bucket, with the type and the caching that a browser must be told; how many files."""
+    """Puts every page and `config.json` into the bucket, typed and cached as browsers need; how many files."""
     count = 0
     for path in sorted(p for p in files.rglob("*") if p.is_file()):
         key = path.relative_to(files).as_posix()
