@@ -25,8 +25,8 @@ def build_handler(
 ) -> Handler:
     """The Lambda handler. `closers` close a connection of an `agent` or a `viewer`.
 
-    The batch processor of Powertools takes one record at a time; here all batches of a job are joined into as few frames as
-    they fit, so groups of records are processed, each failing or passing as one. The answer is the same.
+    The batch processor of Powertools takes one record at a time; here all batches of a job are joined into as few
+    frames as they fit, so groups of records are processed, each failing or passing as one. The answer is the same.
     """
 
     def broadcast_job(job: str, arrivals: list[Arrival]) -> None:

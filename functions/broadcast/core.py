@@ -1,4 +1,4 @@
-"""Turns stream records into frames and decides who gets them. No clock, no network: what is known comes in as arguments."""
+"""Turns stream records into frames and decides who gets them. No clock, no network: all that is known comes in."""
 
 import base64
 import json

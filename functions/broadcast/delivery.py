@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -76,10 +77,8 @@ class Delivery:
     def _expire(self, subscriber: Subscriber, job: str | None) -> Outcome:
         self._store.remove_subscriber(subscriber)
         frame = encode(Expired(job=job, message="Your sign-in or share link has ended.")).encode()
-        try:
+        with suppress(ConnectionGoneError, ConnectionBusyError):
             self._post(subscriber.connection, frame)
-        except (ConnectionGoneError, ConnectionBusyError):
-            pass
         return "expired"
 
     def _credential_ended(self, subscriber: Subscriber, now: int) -> bool:

@@ -19,8 +19,8 @@ class Store:
     def subscribers(self, pk: str) -> Iterator[Subscriber]:
         """Who is subscribed to `JOB#<job>` or `LIST#<owner>`.
 
-        Read consistently: a viewer writes its subscription and then reads the tip, the batch was stored and then these are
-        read; so whichever came first, the viewer hears of the batch one way or the other.
+        Read consistently: a viewer writes its subscription and then reads the tip, the batch was stored and then these
+        are read; so whichever came first, the viewer hears of the batch one way or the other.
         """
         for item in self._query(pk, "SUBSCRIPTION#"):
             yield Subscriber(
@@ -37,8 +37,8 @@ class Store:
     def remove_subscriber(self, subscriber: Subscriber) -> None:
         """Removes a subscription that is gone, only if it is still that one.
 
-        The race: API Gateway answers 410 for a connection that it is still opening, and a viewer may subscribe again on the
-        same connection between our read and this delete. The newer subscription has another `created`, and stays.
+        The race: API Gateway answers 410 for a connection that it is still opening, and a viewer may subscribe again on
+        the same connection between our read and this delete. The newer subscription has another `created`, and stays.
         """
         self._if_unchanged(
             self._dynamodb.delete_item,

@@ -25,6 +25,7 @@ def build_handler(
     store: Store,
     settings: Settings,
     agents: Callable[[], Post],
+    *,
     logger: Logger,
     metrics: Metrics,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
@@ -59,8 +60,9 @@ def build_handler(
         return OK
 
     def message(event: Event) -> dict[str, Any]:
-        # Imported when the first message comes: the models cost more than the rest of a cold start, and authorizers need none.
-        from .conversation import Conversation
+        # Imported when the first message comes: the models cost more than all else in a cold start, and authorizers
+        # need none of them.
+        from .conversation import Conversation  # noqa: PLC0415
 
         principal = from_context(event["requestContext"].get("authorizer"))
         conversation = Conversation(store, agents, now_ms, logger)
@@ -83,7 +85,7 @@ def build_handler(
         try:
             return handle(event, context)
         except NotAuthenticatedError:
-            logger.error("a request came without an authorizer's context")
+            logger.exception("a request came without an authorizer's context")
             return _failed(event, "unauthorized")
         except Exception:  # whatever it says is for the log: no exception's text reaches a client
             logger.exception("connect failed")

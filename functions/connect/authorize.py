@@ -1,4 +1,4 @@
-"""The three authorizers: agent keys, viewers' tickets, viewer keys. Imports as little as it can: it runs in every cold start."""
+"""The three authorizers: agent keys, viewers' tickets, viewer keys. Imports little: it is in every cold start."""
 
 from collections.abc import Mapping
 from typing import Any

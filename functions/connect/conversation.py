@@ -85,7 +85,7 @@ class Conversation:
         expires = core.connection_expiry(principal, now)
         self._store.remove_lists(connection)
         for owner in core.list_owners(principal, selector.get("owner")):
-            self._store.put_list(owner, connection, principal, selector, expires, now)
+            self._store.put_list(owner, connection, principal, selector, expires=expires, now_ms=now)
         return Subscribed(id=message.id)
 
     def _pong(self, connection: str, message: Ping) -> ViewerPong:

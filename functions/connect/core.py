@@ -22,12 +22,12 @@ _SLOWEST_INTERVAL_MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why somebody is not let in. The reason is for metrics and the log; the client is told no more than that it is refused."""
+    """Why somebody is not let in. For metrics and the log; the client is told no more than that it is refused."""
 
     reason: str
 
 
-def check_key(
+def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
     key: Key, kind: str, credential: Mapping[str, Any] | None, principal: Mapping[str, Any] | None, now_ms: int
 ) -> Principal | Refusal:
     """The principal behind a presented key, or why it does not count.
@@ -68,7 +68,7 @@ def check_key(
 
 
 def check_origin(origin: str | None, allowed: tuple[str, ...]) -> bool:
-    """Whether a page of this origin may connect. Programs send none: they hold a ticket of their own and no cookie to abuse."""
+    """Whether a page of this origin may connect. Programs send none, and hold no cookie that a page could abuse."""
     return origin is None or origin in allowed
 
 

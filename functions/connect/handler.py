@@ -25,4 +25,4 @@ def agents() -> Post:
 
 
 store = Store(boto3.client("dynamodb", config=config), settings.registry_table, settings.log_table)
-handler = build_handler(store, settings, agents, Logger(), Metrics())
+handler = build_handler(store, settings, agents, logger=Logger(), metrics=Metrics())

@@ -48,7 +48,7 @@ class Store:
         )
 
     def remove_connection(self, connection: str) -> None:
-        """Forgets a connection and all that hangs on it. API Gateway never gives an id twice, so nothing newer can be hit."""
+        """Forgets a connection and all that hangs on it. No id is given twice, so nothing newer can be hit."""
         for key in self._keys_by_target(f"CONNECTION#{connection}"):
             self._dynamodb.delete_item(TableName=self._registry, Key=key)
         self._dynamodb.delete_item(TableName=self._registry, Key=items.connection_key(connection))
@@ -89,7 +89,14 @@ class Store:
         )
 
     def put_list(
-        self, owner: str, connection: str, principal: Principal, selector: Mapping[str, str], expires: int, now_ms: int
+        self,
+        owner: str,
+        connection: str,
+        principal: Principal,
+        selector: Mapping[str, str],
+        *,
+        expires: int,
+        now_ms: int,
     ) -> None:
         """Subscribes a connection to the changes of an owner's jobs."""
         self._put(
@@ -130,7 +137,7 @@ class Store:
     # --- watch
 
     def win_watch(self, job: str, until: int, if_before: int, interval: int) -> bool:
-        """Extends a job's watch if it ends before `if_before`: of all who try at once, one is told True and tells the agent."""
+        """Extends a job's watch if it ends before `if_before`. Of all who try at once one wins, and tells the agent."""
         try:
             self._dynamodb.update_item(
                 TableName=self._registry,
@@ -152,7 +159,7 @@ class Store:
         return True
 
     def instance_connections(self, principal: str, instance: str) -> list[str]:
-        """The live connections of an instance. Read consistently, because `open` is recorded before it reads `watched`."""
+        """The live connections of an instance; read consistently: `open` is recorded before it reads `watched`."""
         answer = self._dynamodb.query(
             TableName=self._registry,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",

@@ -39,18 +39,22 @@ def build_handler(
             case Ping():
                 return service.ping(principal, connection, message)
 
+    def agent_of(event: Mapping[str, Any]) -> Principal:
+        principal = from_context(event["requestContext"].get("authorizer"))
+        if principal.kind != "agent":
+            raise NotAuthenticatedError
+        return principal
+
     def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         try:
-            principal = from_context(event["requestContext"].get("authorizer"))
-            if principal.kind != "agent":
-                raise NotAuthenticatedError
+            principal = agent_of(event)
             reply = answer(principal, event["requestContext"]["connectionId"], event.get("body") or "")
             return _frame(reply)
         except MalformedMessageError as error:
             metrics.add_metric(name="MessagesMalformed", unit=MetricUnit.Count, value=1)
             return _error(error.request_id, "malformed", error.detail)
         except NotAuthenticatedError:
-            logger.error("a message came without an agent behind it")
+            logger.exception("a message came without an agent behind it")
             return _error(None, "unauthorized", "Not signed in.")
         except Exception:  # whatever it says is for the log: no exception's text reaches a client
             logger.exception("ingest failed")

@@ -1,7 +1,7 @@
 """Decides what becomes of a batch. No clock, no network: what is known comes in as arguments.
 
-What is stored of a job is always a gap-free prefix. A batch is put on the condition that (job, first) is absent, and only
-when `first` follows the tip; so the put is a compare-and-set on the tip, and of two writers one loses and is told.
+What is stored of a job is always a gap-free prefix. A batch is put on the condition that (job, first) is absent, and
+only when `first` follows the tip; so the put is a compare-and-set on the tip, and of two writers one loses and is told.
 """
 
 from collections.abc import Mapping
@@ -58,8 +58,8 @@ Step = Literal["put", "compare", "read", "out_of_sequence"]
 def next_step(first: int, position: Position | None) -> Step:
     """What to do with a batch that begins at `first`.
 
-    `put` it on condition; `compare` it with what is stored at its place; `read` the position, because none is known or the
-    one remembered is behind (another process of this function stored since); or refuse it as `out_of_sequence`.
+    `put` it on condition; `compare` it with what is stored at its place; `read` the position, because none is known or
+    the one remembered is behind (another process of this function stored since); or refuse it as `out_of_sequence`.
     """
     if position is None:
         return "read"
@@ -78,8 +78,8 @@ def stored(batch: Batch) -> Result:
 def compared(batch: Batch, there: Mapping[str, Any] | None, tip: int | None) -> Result:
     """What a batch is, given what is stored at its place (None: nothing begins there).
 
-    The same digest is the same batch sent again. Anything else is a conflict: a rolled-back disk, or two live agents on one
-    engine. A tombstone says that the job was deleted.
+    The same digest is the same batch sent again. Anything else is a conflict: a rolled-back disk, or two live agents on
+    one engine. A tombstone says that the job was deleted.
     """
     if there is not None and there.get("deleted"):
         return rejected(batch, "deleted", "the job was deleted", tip)
@@ -102,6 +102,6 @@ def rejected(batch: Batch, reason: RejectReason, message: str, tip: int | None =
 
 
 def tip_of(record: Mapping[str, Any] | None, last: Mapping[str, Any] | None) -> int:
-    """A job's tip: the greatest of the record's and the last stored batch's, because the log table forgets with time."""
+    """A job's tip: the greater of the record's and the last stored batch's, as the log table forgets with time."""
     from_log = int(last["first"]) + int(last["count"]) - 1 if last and not last.get("deleted") else 0
     return max(from_log, int((record or {}).get("tip") or 0))

@@ -76,8 +76,8 @@ class Service:
     def open(self, principal: Principal, connection: str, message: Open) -> Opened:
         """Records the jobs and the instance's connection, then says where each job stands."""
         now = self._now_ms()
-        # Recorded before `watched` is read: a viewer who subscribes meanwhile finds this connection and tells it, or was
-        # there before and is found by the read below. Either way somebody tells the agent.
+        # Recorded before `watched` is read: a viewer who subscribes meanwhile finds this connection and tells it, or
+        # was there before and is found by the read below. Either way somebody tells the agent.
         self._store.link_instance(principal.name, message.instance, connection, now // 1000 + LINK_LIFE_S, now)
         self._instances[connection] = message.instance
         while len(self._instances) > _REMEMBERED:
@@ -90,12 +90,12 @@ class Service:
         try:
             record = self._store.open_job(
                 job,
-                principal.owner_of(asked.container.owner),
-                principal.name,
-                instance,
-                asked.container.model_dump(exclude_none=True),
-                asked.life.model_dump(exclude_none=True),
-                now,
+                owner=principal.owner_of(asked.container.owner),
+                principal=principal.name,
+                instance=instance,
+                container=asked.container.model_dump(exclude_none=True),
+                life=asked.life.model_dump(exclude_none=True),
+                now_ms=now,
             )
             if record.get("deleted"):
                 return OpenedJob(job=asked.job, error="forbidden", message="the job was deleted")

@@ -73,7 +73,7 @@ class Store:
             )
         except ClientError as error:
             if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                there = error.response.get("Item") or self._at(job, batch.first) or {}
+                there: Any = error.response.get("Item") or self._at(job, batch.first) or {}
                 raise AlreadyThereError(items.from_item(there)) from None
             if error.response["Error"]["Code"] in THROTTLED:
                 raise ThrottledError from error
@@ -116,6 +116,7 @@ class Store:
     def open_job(
         self,
         job: str,
+        *,
         owner: str,
         principal: str,
         instance: str,
@@ -123,32 +124,19 @@ class Store:
         life: Mapping[str, Any],
         now_ms: int,
     ) -> dict[str, Any]:
-        """Records that a job is there and returns its record. Its owner and its place in the lists are those of the first time."""
+        """Records that a job is there, and returns its record. Its owner and its place in lists are the first."""
         created = int(life.get("created") or now_ms)
-        places = jobs.index_attributes(job, owner, created)
+        now = {"job": job, "principal": principal, "instance": instance, "container": container, "life": life}
+        always: dict[str, Any] = {**now, "seen": now_ms}
+        first_time: dict[str, Any] = {"owner": owner, "created": created, **jobs.index_attributes(job, owner, created)}
+        assignments = [f"#{name} = :{name}" for name in always]
+        assignments += [f"#{name} = if_not_exists(#{name}, :{name})" for name in first_time]
         answer = self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.job_key(job),
-            UpdateExpression=(
-                "SET #job = :job, #owner = if_not_exists(#owner, :owner), #principal = :principal, #instance = :instance,"
-                " #container = :container, #life = :life, #seen = :seen, #created = if_not_exists(#created, :created),"
-                + ", ".join(f" {name} = if_not_exists({name}, :{name})" for name in places)
-            ),
-            ExpressionAttributeNames={
-                f"#{name}": name
-                for name in ("job", "owner", "principal", "instance", "container", "life", "seen", "created")
-            },
-            ExpressionAttributeValues=_values(
-                job=job,
-                owner=owner,
-                principal=principal,
-                instance=instance,
-                container=container,
-                life=life,
-                seen=now_ms,
-                created=created,
-                **places,
-            ),
+            UpdateExpression="SET " + ", ".join(assignments),
+            ExpressionAttributeNames={f"#{name}": name for name in {**always, **first_time}},
+            ExpressionAttributeValues=_values(**always, **first_time),
             ReturnValues="ALL_NEW",
         )
         return items.from_item(answer["Attributes"])

@@ -1,4 +1,4 @@
-"""The HTTP API's routes. Every path begins with /api, because CloudFront and the local viewer server pass it on unchanged."""
+"""The HTTP API's routes. Each begins with /api, as CloudFront and the local viewer server pass paths on unchanged."""
 
 import json
 import time
@@ -12,7 +12,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from registry.principal import NotAuthenticatedError, Principal, from_context
 
 from .core import ParameterError
-from .problems import BadRequestError, NotFoundError, Problem, response
+from .export import CONTENT_TYPES
+from .problems import BadRequestError, NotFoundError, ProblemError, response
 from .service import Service
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
@@ -31,7 +32,7 @@ def build_handler(service: Service, logger: Logger, metrics: Metrics) -> Handler
         except Exception:  # whatever it says is for the log: no exception's text reaches a client
             logger.exception("query failed")
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
-            problem = response(Problem(500, "internal", "The request failed here. Try again."))
+            problem = response(ProblemError(500, "internal", "The request failed here. Try again."))
             return {"statusCode": 500, "headers": {"Content-Type": problem.content_type}, "body": problem.body}
         finally:
             milliseconds = (time.monotonic() - began) * 1000
@@ -73,30 +74,29 @@ def build_routes(service: Service) -> APIGatewayHttpResolver:
 
     @app.get("/api/jobs/<job>/export")
     def export(job: str) -> Response[str]:
-        content_type, page, resume = service.export(principal(), job, parameters())
+        page = service.export(principal(), job, parameters())
         headers: dict[str, str | list[str]] = dict(NEVER_CACHED)
-        if resume is not None:
-            form = "text" if content_type.startswith("text/") else "jsonl"
-            headers["Link"] = f'</api/jobs/{job}/export?format={form}&after={resume}>; rel="next"'
-            headers["Logferry-Next"] = str(resume)
-        return Response(200, content_type, page, headers=headers)
+        if page.resume is not None:
+            headers["Link"] = f'</api/jobs/{job}/export?format={page.format}&after={page.resume}>; rel="next"'
+            headers["Logferry-Next"] = str(page.resume)
+        return Response(200, CONTENT_TYPES[page.format], page.text, headers=headers)
 
     @app.post("/api/tickets")
     def tickets() -> Response[str]:
         origin = app.current_event.headers.get("origin")
         return _json(service.ticket(principal(), origin), 201)
 
-    @app.exception_handler(Problem)
-    def problem(error: Problem) -> Response[str]:
+    @app.exception_handler(ProblemError)  # type: ignore[untyped-decorator]
+    def problem(error: ProblemError) -> Response[str]:
         return response(error)
 
-    @app.exception_handler(ParameterError)
+    @app.exception_handler(ParameterError)  # type: ignore[untyped-decorator]
     def bad_parameter(error: ParameterError) -> Response[str]:
         return response(BadRequestError(str(error)))
 
-    @app.exception_handler(NotAuthenticatedError)
+    @app.exception_handler(NotAuthenticatedError)  # type: ignore[untyped-decorator]
     def nobody(_error: NotAuthenticatedError) -> Response[str]:
-        return response(Problem(401, "unauthorized", "Not signed in."))
+        return response(ProblemError(401, "unauthorized", "Not signed in."))
 
     @app.not_found
     def no_route(_error: Exception) -> Response[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from logferry_protocol.batch import CONTINUATIONS, STREAM_OF
+from logferry_protocol.batch import CONTINUATIONS, STREAM_OF, decode_body
 from logferry_protocol.limits import MIN_CONTINUED_BYTES
 
 Format = Literal["text", "jsonl"]
@@ -53,8 +53,8 @@ class _Line:
 class Lines:
     """Whole lines of stdout and stderr, continuation entries joined, in the order of their first entries.
 
-    An entry that may go on in a batch not seen yet is held back with all that comes after it: `resume` is the sequence after
-    which the next page begins, so nothing is given twice and no line is cut in two.
+    An entry that may go on in a batch not seen yet is held back with all that comes after it: the next page begins with
+    it, so nothing is given twice and no line is cut in two.
     """
 
     _lines: list[_Line] = field(default_factory=list)
@@ -80,8 +80,46 @@ class Lines:
             self._lines.append(line)
 
     def take(self, *, at_end: bool) -> tuple[str, int]:
-        """The text of all lines that are whole, and the sequence after which to go on. `at_end`: nothing more is stored."""
+        """The text of all whole lines, and the sequence after which to go on. `at_end`: nothing more is stored."""
         cut = None if at_end else next((index for index, line in enumerate(self._lines) if line.open), None)
         whole = self._lines if cut is None else self._lines[:cut]
         resume = self._sequence if cut is None else self._lines[cut].first - 1
         return "".join("".join(line.pieces) + "\n" for line in whole), resume
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a log; `resume` is the sequence after which the next begins, None at the end of what is stored."""
+
+    format: Format
+    text: str
+    resume: int | None
+
+
+def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, after: int, most: int) -> Page:
+    """A page of about `most` bytes.
+
+    Args:
+        job: its id.
+        form: what is wanted.
+        batches: first sequence, raw bytes and body of the batches with entries after `after`, ascending.
+        after: the last sequence that the reader has.
+        most: where the page ends; a line that goes on beyond is carried whole up to twice as much, and cut there.
+    """
+    lines, parts, size, resume = Lines(), list[str](), 0, after
+    for first, raw, body in batches:
+        if size >= most:
+            if form == "jsonl":
+                return Page(form, "".join(parts), resume)
+            text, whole = lines.take(at_end=size >= 2 * most)
+            if whole > after:
+                return Page(form, text, whole)
+        columns = decode_body(body)
+        rows = [row for row in columns.rows(first) if row[0] > after]
+        size += raw + 64 * len(rows)
+        resume = first + len(columns) - 1
+        if form == "jsonl":
+            parts.extend(jsonl(job, rows))
+        else:
+            lines.add(rows)
+    return Page(form, "".join(parts) if form == "jsonl" else lines.take(at_end=True)[0], None)

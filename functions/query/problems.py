@@ -1,4 +1,4 @@
-"""What goes wrong, as RFC 9457 problem documents. https://www.rfc-editor.org/rfc/rfc9457"""
+"""What goes wrong, as RFC 9457 problem documents (https://www.rfc-editor.org/rfc/rfc9457)."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from aws_lambda_powertools.event_handler import Response
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """A request that cannot be served as it is. The sentence is for the person who made it."""
 
     def __init__(self, status: int, code: str, detail: str, **more: object) -> None:
@@ -17,21 +17,21 @@ class Problem(Exception):
         return f"{self.status} {self.code}: {self.detail}"
 
 
-class BadRequestError(Problem):
+class BadRequestError(ProblemError):
     """A parameter or a body that does not fit."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, "bad_request", detail)
 
 
-class NotFoundError(Problem):
+class NotFoundError(ProblemError):
     """No such thing, or none that the asker may know of: the two are not told apart."""
 
     def __init__(self, detail: str = "No such job, or none that you may read.") -> None:
         super().__init__(404, "not_found", detail)
 
 
-class ForbiddenError(Problem):
+class ForbiddenError(ProblemError):
     """Known, and not allowed."""
 
     def __init__(self, detail: str) -> None:
@@ -53,7 +53,7 @@ TITLES: Mapping[int, str] = {
 }
 
 
-def response(problem: Problem) -> Response[str]:
+def response(problem: ProblemError) -> Response[str]:
     """The problem as an answer."""
     document = {
         "type": f"urn:logferry:problem:{problem.code}",

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from logferry_protocol.batch import decode_body
 from logferry_protocol.job import JobRecord, split_job_id
+from logferry_protocol.limits import MAX_SEQUENCE
 from registry import jobs
 from registry.principal import Principal
 from registry.secrets import digest
 
 from . import core, export
-from .problems import BadRequestError, ForbiddenError, NotFoundError, Problem
+from .problems import BadRequestError, ForbiddenError, NotFoundError, ProblemError
 from .store import Store
 
 SCANNED_MOST: Final = 2_000
@@ -115,32 +115,16 @@ class Service:
         # Read last, so that it is never behind what the page holds.
         return {"tip": self._store.tip(job), "batches": [core.batch_document(item) for item in batches], "more": more}
 
-    def export(self, principal: Principal, job: str, query: Mapping[str, str]) -> tuple[str, str, int | None]:
-        """A page of the log as text or JSON lines: the content type, the page, and after which sequence the next begins."""
+    def export(self, principal: Principal, job: str, query: Mapping[str, str]) -> export.Page:
+        """A page of the log as text or as JSON lines."""
         self.readable(principal, job)
         form = query.get("format", "jsonl")
         if form not in export.CONTENT_TYPES:
             raise BadRequestError("format must be text or jsonl")
-        after = core.whole_number(query, "after", 0, 0, core.MAX_SEQUENCE)
+        after = core.whole_number(query, "after", 0, 0, MAX_SEQUENCE)
         most = core.whole_number(query, "limit", export.PAGE_RAW_BYTES, 1, export.PAGE_RAW_BYTES)
-        lines, parts, raw, resume, at_end = export.Lines(), [], 0, after, True
-        for item in self._store.batches_after(job, after):
-            if raw >= most:
-                text, resume_at = lines.take(at_end=False)
-                if form == "jsonl" or resume_at > after:
-                    at_end = False
-                    break
-            rows = [row for row in decode_body(item["body"]).rows(item["first"]) if row[0] > after]
-            raw += item["raw"] + 64 * len(rows)
-            resume = item["first"] + item["count"] - 1
-            if form == "jsonl":
-                parts.extend(export.jsonl(job, rows))
-            else:
-                lines.add(rows)
-        if form == "text":
-            text, resume_text = lines.take(at_end=at_end)
-            parts, resume = [text], max(resume_text, after)
-        return export.CONTENT_TYPES[form], "".join(parts), None if at_end else resume  # type: ignore[index]
+        found = ((item["first"], item["raw"], item["body"]) for item in self._store.batches_after(job, after))
+        return export.page(job, form, found, after=after, most=most)
 
     # --- tickets
 
@@ -158,4 +142,4 @@ def _document(record: JobRecord) -> dict[str, Any]:
     return json.loads(record.model_dump_json())  # type: ignore[no-any-return]
 
 
-__all__ = ["Problem", "Service"]
+__all__ = ["ProblemError", "Service"]

@@ -23,7 +23,8 @@ class Store:
     def jobs(self, owners: Iterable[str] | None, before: str | None, page: int) -> Iterator[dict[str, Any]]:
         """Job records from the newest on, of some owners or (None) of all; `page` is how many are read at once.
 
-        The order is `<created>#<job>` in every partition, so partitions merge into one list, and one place says where it goes on.
+        The order is `<created>#<job>` in every partition, so partitions merge into one list, and one place says where
+        it goes on.
         """
         if owners is None:
             parts = [(items.SHARD_INDEX, "spk", "ssk", f"JOBS#{shard}") for shard in range(items.SHARDS)]
@@ -34,7 +35,7 @@ class Store:
             yield item
 
     def _jobs_of(
-        self, index: str, hash_name: str, range_name: str, partition: str, before: str | None, page: int
+        self, index: str, hash_name: str, range_name: str, partition: str, *, before: str | None, page: int
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         arguments: dict[str, Any] = {
             "TableName": self._registry,
@@ -56,7 +57,7 @@ class Store:
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def heard(self, instances: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """When each instance (principal, engine id) was last heard of, in milliseconds; those never heard of are left out."""
+        """When each instance (principal, engine id) was last heard of, in milliseconds; unknown ones are left out."""
         found: dict[tuple[str, str], int] = {}
         for principal, instance in set(instances):
             answer = self._dynamodb.get_item(TableName=self._registry, Key=items.instance_key(principal, instance))

@@ -1,6 +1,6 @@
 """Reads a function's settings: one frozen dataclass, every field required, all read when the function starts.
 
-Plain dataclasses and not pydantic's settings, because pydantic costs an authorizer's cold start more than all else in it.
+Plain dataclasses and not pydantic's settings: pydantic would cost an authorizer's cold start more than all else in it.
 """
 
 from collections.abc import Mapping

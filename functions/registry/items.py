@@ -1,4 +1,4 @@
-"""DynamoDB's typed JSON, without boto3's resource layer: that is slow to import, and a cold start is what a user waits for.
+"""DynamoDB's typed JSON, without boto3's resource layer: that is slow to import, and users wait for a cold start.
 
 The registry's keys are made here and nowhere else.
 """
@@ -12,7 +12,7 @@ SHARDS: Final = 8
 """Partitions of the list of all jobs: one would bear a thousand writes a second."""
 
 
-def to_value(value: Any) -> dict[str, Any]:
+def to_value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one line a type
     """One value as DynamoDB's JSON."""
     match value:
         case bool():

@@ -24,7 +24,7 @@ def index_attributes(job: str, owner: str, created: int) -> dict[str, str]:
 def to_record(
     item: Mapping[str, Any], *, tip: int | None = None, heard: int | None = None, now: int | None = None
 ) -> JobRecord:
-    """The record of an item; with `heard` and `now` (milliseconds), a running job of a silent instance is shown as lost."""
+    """The record of an item. With `heard` and `now` (ms), a running job of a silent instance is shown as lost."""
     life = LifeCycle.model_validate(item.get("life") or {})
     seen = max(int(item.get("seen") or 0), heard or 0)
     if now is not None and life.state in RUNNING and now - seen > LOST_AFTER_MS:

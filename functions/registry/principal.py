@@ -54,7 +54,7 @@ class Principal:
 
 
 class NotAuthenticatedError(Exception):
-    """A request came without an authorizer's context: the template is wrong, or somebody invokes the function directly."""
+    """A request came without an authorizer's context: a wrong template, or a function invoked directly."""
 
 
 def from_context(context: Mapping[str, Any] | None) -> Principal:

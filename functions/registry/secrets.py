@@ -42,5 +42,5 @@ def bearer(header: str | None) -> str | None:
 
 
 def digest(text: str) -> str:
-    """SHA-256 in hexadecimal: what is stored of a secret. Secrets have 256 random bits, so a slow hash would add nothing."""
+    """SHA-256 in hexadecimal: what is stored of a secret. With 256 random bits a slow hash would add nothing."""
     return hashlib.sha256(text.encode()).hexdigest()
