@@ -133,18 +133,19 @@ class Registry:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def ensure(self, principal: Agent | Viewer, now: int) -> None:
-        """Put the principal where there is none yet; one that is there stays as it is.
+    def ensure(self, principal: Agent | Viewer, now: int) -> bool:
+        """Put the principal where there is none yet (True); one that is there stays as it is (False).
 
         Raises:
             Problem: a field does not fit, the name belongs to a principal of the other kind, or the table refused.
         """
         item = principal_item(principal, now)
         if self._put_new(item):
-            return
+            return True
         found = self.principal(principal.name)
         if found is not None and found["kind"] != item["kind"]:
             raise Problem(f"The principal {principal.name} is of kind {found['kind']}.", "Choose another name.")
+        return False
 
     def principal(self, name: str) -> Item | None:
         """The principal's item, or None."""

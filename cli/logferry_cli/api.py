@@ -1,0 +1,229 @@
+"""The HTTP API of a deployment, as the commands use it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from logferry_cli.problems import Problem
+from logferry_cli.reader import Page
+from logferry_cli.target import Target, address
+from logferry_cli.terminal import harmless_word
+from logferry_protocol.job import JobRecord
+from logferry_protocol.messages import BatchFacts
+
+ATTEMPTS: Final = 6
+"""Tries of one request, with full-jitter backoff between them: over half a minute of trouble is bridged."""
+
+FIRST_BACKOFF_S: Final = 0.5
+MAX_BACKOFF_S: Final = 15.0
+
+TIMEOUT: Final = httpx.Timeout(35.0, connect=10.0)
+"""API Gateway gives an answer within 30 s or never."""
+
+_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class Me(_Answer):
+    """Who the key belongs to."""
+
+    principal: str
+    subject: str = ""
+    groups: list[str] = []
+    admin: bool = False
+
+
+class JobPage(_Answer):
+    """Jobs, and where the next ones begin."""
+
+    jobs: list[JobRecord]
+    next: str | None = None
+
+
+class HistoryPage(_Answer):
+    """Batches of a job, ascending."""
+
+    tip: int
+    batches: list[BatchFacts]
+    more: bool = False
+
+
+class Ticket(_Answer):
+    """Opens one WebSocket, once, within seconds."""
+
+    ticket: str
+
+
+class LiveAddress(_Answer):
+    """What the viewer's /config.json says of the live connection."""
+
+    live: str
+
+
+class TransientError(Exception):
+    """Trouble that may be over soon; `str()` says which."""
+
+
+class Api:
+    """One deployment, by one viewer key. An asynchronous context manager.
+
+    Every call raises Problem when no more can be done. Trouble that may pass is waited out for half a minute; with
+    `patient` set, it is raised as TransientError instead, for a caller that waits as long as it takes.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.patient = False
+        self._target = target
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {target.viewer_key}", "Accept": "application/json"},
+            timeout=TIMEOUT,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def me(self) -> Me:
+        """Who the key belongs to."""
+        return _read(Me, await self._call("GET", "/api/me"))
+
+    async def jobs(self, filters: Mapping[str, str] | None = None) -> AsyncIterator[JobRecord]:
+        """The jobs that match, the newest first."""
+        parameters = dict(filters or {})
+        while True:
+            page = _read(JobPage, await self._call("GET", "/api/jobs", parameters))
+            for record in page.jobs:
+                yield record
+            if page.next is None:
+                return
+            parameters["next"] = page.next
+
+    async def job(self, job: str) -> JobRecord:
+        """One job's record."""
+        return _read(JobRecord, await self._call("GET", f"/api/jobs/{job}"))
+
+    async def history(self, job: str, *, after: int, limit: int | None = None) -> Page:
+        """The batches that hold entries after a sequence: about 1 MiB of them, or `limit` batches."""
+        return await self._batches(job, {"after": str(after)} | ({} if limit is None else {"limit": str(limit)}))
+
+    async def history_before(self, job: str, *, before: int, limit: int) -> Page:
+        """The last `limit` batches that hold entries before a sequence, ascending."""
+        return await self._batches(job, {"before": str(before), "limit": str(limit)})
+
+    async def ticket(self) -> str:
+        """A one-time ticket for the viewers' WebSocket."""
+        return _read(Ticket, await self._call("POST", "/api/tickets")).ticket
+
+    async def viewers_url(self) -> str:
+        """The viewers' WebSocket: as the target says it, else as the viewer's own configuration does."""
+        if self._target.viewers_url is not None:
+            return self._target.viewers_url
+        try:
+            found = _read(LiveAddress, await self._call("GET", "/config.json"))
+        except Problem:
+            raise Problem(
+                f"{self._target.api_url} does not say where its WebSocket for viewers is.",
+                "Set LOGFERRY_VIEWERS_URL (the stack's output ViewersUrl).",
+            ) from None
+        return address(found.live, "ws", "config.json of the viewer")
+
+    async def _batches(self, job: str, parameters: Mapping[str, str]) -> Page:
+        page = _read(HistoryPage, await self._call("GET", f"/api/jobs/{job}/batches", parameters))
+        return Page(page.tip, page.batches, page.more)
+
+    async def _call(self, method: str, path: str, parameters: Mapping[str, str] | None = None) -> httpx.Response:
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._once(method, path, parameters or {})
+            except TransientError as trouble:
+                if self.patient:
+                    raise
+                if attempt + 1 == ATTEMPTS:
+                    raise Problem(f"{trouble}, {ATTEMPTS} times.", "Try again a little later.") from None
+                await asyncio.sleep(random.random() * min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2.0**attempt))  # noqa: S311 - no secret
+        raise AssertionError("at least one attempt is made")
+
+    async def _once(self, method: str, path: str, parameters: Mapping[str, str]) -> httpx.Response:
+        try:
+            response = await self._http.request(method, self._target.api_url + path, params=parameters)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            sentence = f"{self._target.api_url} cannot be reached ({str(error) or type(error).__name__})"
+            if self.patient:
+                raise TransientError(sentence) from None
+            # Refused or unknown: waiting does not start a cloud, and the one who asks should hear of it at once.
+            raise Problem(
+                f"{sentence}.", "Is the address right? `logferry status` says whether the local cloud runs."
+            ) from None
+        except httpx.HTTPError as error:
+            raise TransientError(f"{self._target.api_url} did not answer ({type(error).__name__})") from None
+        if response.status_code in _TRANSIENT:
+            raise TransientError(f"The API answered {response.status_code} ({_detail(response)})")
+        if response.is_success:
+            return response
+        raise _refusal(response)
+
+
+def _refusal(response: httpx.Response) -> Problem:
+    match response.status_code:
+        case 401:
+            return Problem(
+                "The viewer key was refused: it is not one of this deployment, or it is expired or revoked.",
+                "Give a valid one in LOGFERRY_VIEWER_KEY.",
+            )
+        # API Gateway's own answer for an authorizer's no has a `message`; a problem document of ours has a `title`.
+        case 403 if "title" not in _document(response):
+            return Problem(
+                "The viewer key was refused: it is wrong, expired or revoked.",
+                "Give a valid one in LOGFERRY_VIEWER_KEY (a local cloud's is in keys.json of its state folder).",
+            )
+        case 403:
+            return Problem(f"This is not allowed to you ({_detail(response)}).", "")
+        case 404 | 410:
+            return Problem(
+                "There is no such job, or it is not yours to read.", "`logferry jobs` lists those you can read."
+            )
+        case status:
+            return Problem(f"The API answered {status} ({_detail(response)}).", "")
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    try:
+        document = response.json()
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _detail(response: httpx.Response) -> str:
+    document = _document(response)
+    for name in ("detail", "title", "message"):
+        if isinstance(text := document.get(name), str) and text:
+            return harmless_word(text[:200])
+    return response.reason_phrase or "no reason given"
+
+
+def _read(model: type[Model], response: httpx.Response) -> Model:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise Problem(
+            f"{harmless_word(str(response.url))} answered something that is not Logferry's.",
+            "Is the address that of the HTTP API or of the viewer, and is this command of the deployment's version?",
+        ) from None

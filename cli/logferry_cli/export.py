@@ -1,0 +1,196 @@
+"""`logferry export`: a whole job as text or JSON lines, of any size, in constant memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring
+from pathlib import Path
+from time import monotonic
+from typing import IO, Annotated, Final, Literal, Protocol
+
+import typer
+
+from logferry_cli.api import Api
+from logferry_cli.history import stored
+from logferry_cli.lines import Joiner
+from logferry_cli.options import StateOption
+from logferry_cli.problems import Problem
+from logferry_cli.reader import Lost, Run
+from logferry_cli.selection import find_job
+from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_protocol.batch import STREAM_OF
+
+Format = Literal["text", "jsonl"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+PROGRESS_EVERY_S: Final = 0.2
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(export)
+
+
+def export(
+    *,
+    job: Annotated[str, typer.Argument(help="Job id, container name, or the beginning of a container id.")],
+    state: StateOption,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="text: the lines alone, stdout and stderr; jsonl: an object per entry, system events too.",
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file, in one step when all is there.")
+    ] = None,
+    api_url: ApiUrlOption = None,
+    viewers_url: ViewersUrlOption = None,
+    viewer_key: ViewerKeyOption = None,
+) -> None:
+    """Write a job's whole log, as it is stored now."""
+    target = find_target(state, api_url, viewers_url, viewer_key)
+    with _opened(output) as file:
+        lost = asyncio.run(_export(target, job, form, file))
+    if lost:
+        typer.echo(f"logferry: {lost:,} entries are not kept any more and are left out.", err=True)
+
+
+class Formatter(Protocol):
+    """Turns entries to text."""
+
+    def run(self, run: Run) -> str:
+        """The text of these entries."""
+
+    def end(self) -> str:
+        """What is left when nothing more comes."""
+
+
+class TextFormatter:
+    """The lines alone, continuation entries joined, system entries left out."""
+
+    def __init__(self) -> None:
+        self._joiner = Joiner()
+        self._midline = False
+
+    def run(self, run: Run) -> str:
+        """The lines that these entries end."""
+        streams = run.columns.streams
+        if not self._joiner.holding and streams.strip("oe") == "" and max(map(len, run.columns.texts)) < 1024:
+            # Nearly every batch: no pieces, no events.
+            return "\n".join(run.columns.texts) + "\n"
+        return "".join(
+            line.text + "\n" for line in self._joiner.lines(run.first, run.columns) if line.stream != "system"
+        )
+
+    def end(self) -> str:
+        """A last line that could have gone on."""
+        return "".join(line.text + "\n" for line in self._joiner.flush())
+
+
+class JsonlFormatter:
+    """`{"jobId", "timestamp", "stream", "line", "sequence"}`, one a line, one per entry."""
+
+    def __init__(self, job: str) -> None:
+        self._head = '{"jobId":' + encode_basestring(job) + ',"timestamp":"'
+        self._streams = {character: f'","stream":"{stream}","line":' for character, stream in STREAM_OF.items()}
+
+    def run(self, run: Run) -> str:
+        """An object per entry."""
+        head, streams = self._head, self._streams
+        return "".join(
+            f'{head}{rfc3339(time)}{streams[character]}{encode_basestring(text)},"sequence":{sequence}}}\n'
+            for sequence, time, character, text in run.columns.rows(run.first)
+        )
+
+    def end(self) -> str:
+        """Nothing: entries are complete as they are."""
+        return ""
+
+
+def rfc3339(microseconds: int) -> str:
+    """UTC with all six digits."""
+    return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+async def _export(target: Target, name: str, form: Format, file: IO[bytes]) -> int:
+    async with Api(target) as api:
+        record = await find_job(api, name)
+        formatter = TextFormatter() if form == "text" else JsonlFormatter(record.job)
+        with _progress() as tell:
+            return await _written(stored(api, record.job), formatter, file, tell)
+
+
+async def _written(
+    entries: AsyncIterator[Run | Lost], formatter: Formatter, file: IO[bytes], tell: Callable[[int, int], None]
+) -> int:
+    """Writes everything; says how many entries are not kept any more."""
+    lost = written = 0
+    async for taken in entries:
+        if isinstance(taken, Lost):
+            lost += taken.last - taken.first + 1
+            continue
+        text = formatter.run(taken).encode()
+        file.write(text)
+        written += len(text)
+        tell(taken.last, written)
+    file.write(formatter.end().encode())
+    return lost
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[IO[bytes]]:
+    """Stdout; or a file beside the wanted one, which takes its name when everything went well."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise Problem(f"{path} cannot be written ({error.strerror}).", "Does the folder exist?") from None
+    try:
+        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp's 0600 is for secrets; this is an ordinary file.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(beside, 0o666 & ~mask)
+        os.replace(beside, path)
+    except OSError as error:
+        os.unlink(beside)
+        raise Problem(f"{path} cannot be written ({error.strerror}).", "Is the disk full?") from None
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A line on stderr that counts, where somebody sees it and it does not mix with the export."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda _entries, _size: None
+        return
+    shown = 0.0
+
+    def tell(entries: int, size: int) -> None:
+        nonlocal shown
+        if monotonic() - shown >= PROGRESS_EVERY_S:
+            shown = monotonic()
+            sys.stderr.write(f"\r\x1b[K{entries:,} entries, {size / 1e6:,.1f} MB")
+            sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()

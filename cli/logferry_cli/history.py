@@ -1,0 +1,53 @@
+"""What is stored of a job, page by page, the next one fetched while this one is worked on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from time import monotonic
+
+from logferry_cli.api import Api
+from logferry_cli.problems import Problem
+from logferry_cli.reader import CorruptBatchError, Lost, Page, Reader, Run
+
+
+async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) -> AsyncIterator[Run | Lost]:
+    """The entries after a sequence, in order, up to `tip` (by default: what is stored at the first answer).
+
+    Raises:
+        Problem: the API refuses or stays silent, or a stored batch is damaged.
+    """
+    reader = Reader(random.random, after)
+    first = await api.history(job, after=after)
+    end = first.tip if tip is None else tip
+    reader.learn(end, monotonic(), at_once=True)
+    reader.request(monotonic())
+    fetching: asyncio.Task[Page] | None = None
+    page: Page | None = first
+    try:
+        while True:
+            if page is not None:
+                reader.answer(page, monotonic())
+            # The next request goes out before the entries are handed on, and is under way while they are worked on.
+            asked = reader.request(monotonic())
+            fetching = asyncio.create_task(api.history(job, after=asked)) if asked is not None else None
+            for taken in reader.take():
+                yield taken
+            if reader.position >= end:
+                return
+            if fetching is not None:
+                page = await fetching
+            else:
+                page = None
+                await asyncio.sleep(max(0.0, (reader.due or monotonic()) - monotonic()))
+    except CorruptBatchError as error:
+        raise Problem(f"The job cannot be read on: {error}.", "`logferry verify` looks at all of it.") from None
+    finally:
+        if fetching is not None and not fetching.done():
+            fetching.cancel()
+
+
+async def tip_of(api: Api, job: str) -> int:
+    """The last stored sequence."""
+    return (await api.history_before(job, before=2**53 - 1, limit=1)).tip

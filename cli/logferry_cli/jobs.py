@@ -1,0 +1,123 @@
+"""`logferry jobs`: the list."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from logferry_cli.api import Api
+from logferry_cli.options import StateOption
+from logferry_cli.selection import container_of
+from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.terminal import harmless_word
+from logferry_protocol.job import JobRecord
+
+_STATE_STYLES: Final = {"running": "green", "lost": "yellow", "restarting": "yellow", "paused": "yellow"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(jobs)
+
+
+def jobs(
+    *,
+    state: StateOption,
+    api_url: ApiUrlOption = None,
+    viewers_url: ViewersUrlOption = None,
+    viewer_key: ViewerKeyOption = None,
+    owner: Annotated[str | None, typer.Option(help="Only jobs of this owner.")] = None,
+    host: Annotated[str | None, typer.Option(help="Only jobs of this host.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only containers of this name.")] = None,
+    image: Annotated[str | None, typer.Option(help="Only containers of this image.")] = None,
+    label: Annotated[str | None, typer.Option(help="Only containers with this label: key or key=value.")] = None,
+    life: Annotated[
+        str | None, typer.Option("--in-state", help="Only jobs in this state: running, exited, lost …")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many, the newest first; 0 for all.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array of the records.")] = False,
+) -> None:
+    """List the jobs that you can read, the newest first."""
+    target = find_target(state, api_url, viewers_url, viewer_key)
+    chosen = {"owner": owner, "host": host, "name": name, "image": image, "label": label, "state": life}
+    records = asyncio.run(_records(target, {key: value for key, value in chosen.items() if value is not None}, limit))
+    if as_json:
+        sys.stdout.write(json_of(records))
+    else:
+        _print(records)
+
+
+async def _records(target: Target, filters: dict[str, str], limit: int) -> list[JobRecord]:
+    found: list[JobRecord] = []
+    async with Api(target) as api:
+        async for record in api.jobs(filters):
+            found.append(record)
+            if limit and len(found) >= limit:
+                break
+    return found
+
+
+def json_of(records: list[JobRecord]) -> str:
+    """The records as one JSON array, each on a line of its own. What is not known is null."""
+    lines = ",\n".join(json.dumps(record.model_dump(mode="json"), ensure_ascii=False) for record in records)
+    return f"[\n{lines}\n]\n" if lines else "[]\n"
+
+
+def _print(records: list[JobRecord]) -> None:
+    if not records:
+        typer.echo("No jobs yet. A container's job appears when an agent first sees it.", err=True)
+        return
+    if not sys.stdout.isatty():
+        # Piped, the table is as wide as it needs to be: a cut cell would be lost for the program that reads it.
+        sys.stdout.write("".join(f"{line}\n" for line in _plain(records)))
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("JOB", "NAME", "STATE", "LINES", "STARTED", "OWNER", "HOST", "IMAGE"):
+        table.add_column(
+            heading, justify="right" if heading == "LINES" else "left", no_wrap=heading in {"JOB", "LINES"}
+        )
+    for record in records:
+        table.add_row(*_row(record))
+    Console(highlight=False).print(table)
+
+
+def _row(record: JobRecord) -> tuple[Any, ...]:
+    return (
+        container_of(record)[:12],
+        Text(harmless_word(record.container.name)),
+        Text(state_of(record), style=_STATE_STYLES.get(record.life.state, "")),
+        f"{record.tip:,}",
+        _when(record.life.started or record.life.created),
+        Text(record.owner),
+        Text(harmless_word(record.container.host)),
+        Text(harmless_word(record.container.image)),
+    )
+
+
+def _plain(records: list[JobRecord]) -> list[str]:
+    rows = [("JOB", "NAME", "STATE", "LINES", "STARTED", "OWNER", "HOST", "IMAGE")]
+    rows += [tuple(str(cell) for cell in _row(record)) for record in records]  # type: ignore[misc]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def state_of(record: JobRecord) -> str:
+    """The state with what matters about it: `exited (1)`, `exited (137, out of memory)`."""
+    life = record.life
+    if life.state not in {"exited", "removed"} or life.exit_code is None:
+        return life.state
+    return f"{life.state} ({life.exit_code}{', out of memory' if life.oom else ''})"
+
+
+def _when(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

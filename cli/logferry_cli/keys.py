@@ -1,0 +1,184 @@
+"""`logferry keys`: who may write and who may read.
+
+For operators: it changes the registry table with AWS credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from logferry_cli.operator import StackOption, find_deployment
+from logferry_cli.options import StateOption
+from logferry_cli.problems import Problem
+from logferry_cli.registry import Agent, Registry, Viewer, credential_of
+
+ExpiresOption = Annotated[
+    str | None, typer.Option("--expires-in", help="How long the key works: 30m, 12h, 90d.", metavar="SPAN")
+]
+NameArgument = Annotated[str, typer.Argument(help="The principal's name; made where there is none yet.")]
+
+_SPAN_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    keys = typer.Typer(
+        name="keys", help="Make, list and revoke keys (for operators: uses AWS credentials).", no_args_is_help=True
+    )
+    create = typer.Typer(name="create", help="Make a key, and its principal where needed.", no_args_is_help=True)
+    create.command(name="agent")(create_agent)
+    create.command(name="viewer")(create_viewer)
+    keys.add_typer(create)
+    keys.command(name="list")(list_keys)
+    keys.command(name="revoke")(revoke)
+    app.add_typer(keys)
+
+
+def create_agent(
+    *,
+    name: NameArgument,
+    state: StateOption,
+    owner: Annotated[str | None, typer.Option(help="Owner of its jobs; the name itself by default.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-owner",
+            help="An owner that a container's label logferry.owner may ask for (* for any); repeatable.",
+        ),
+    ] = None,
+    expires_in: ExpiresOption = None,
+    stack: StackOption = None,
+) -> None:
+    """Make a key for agents; printed once, on stdout."""
+    _create(state, stack, Agent(name, owner or name, tuple(allow or ())), expires_in)
+
+
+def create_viewer(
+    *,
+    name: NameArgument,
+    state: StateOption,
+    subject: Annotated[str | None, typer.Option(help="Whom it reads as; the name itself by default.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="An owner whose jobs it may read too; repeatable.")
+    ] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="May read every job.")] = False,
+    expires_in: ExpiresOption = None,
+    stack: StackOption = None,
+) -> None:
+    """Make a key for a viewer; printed once, on stdout."""
+    _create(state, stack, Viewer(name, subject or name, tuple(group or ()), admin), expires_in)
+
+
+def _create(state: Path, stack: str | None, principal: Agent | Viewer, expires_in: str | None) -> None:
+    now = int(time.time() * 1000)
+    expires = None if expires_in is None else now // 1000 + span(expires_in)
+    registry = _registry(state, stack)
+    wanted = registry.ensure(principal, now)
+    if not wanted:
+        sys.stderr.write(f"The principal {principal.name} is there already and stays as it is; this is one more key.\n")
+    kind = "agent" if isinstance(principal, Agent) else "viewer"
+    issued = registry.issue(principal.name, kind, now, expires)  # type: ignore[arg-type]
+    sys.stderr.write("Keep it now: only its hash is stored, and it is never shown again.\n")
+    sys.stdout.write(f"{issued.key}\n")
+
+
+def list_keys(
+    *,
+    state: StateOption,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array of principals with their keys.")] = False,
+    stack: StackOption = None,
+) -> None:
+    """List principals and their keys (never the secrets)."""
+    registry = _registry(state, stack)
+    listed = [_public(item) | {"keys": _keys(registry, item["name"])} for item in registry.principals()]
+    if as_json:
+        sys.stdout.write(json.dumps(listed, indent=2) + "\n")
+        return
+    for principal in listed:
+        sys.stdout.write(_described(principal))
+    if not listed:
+        sys.stderr.write("No principals yet: `logferry keys create agent NAME`, `logferry keys create viewer NAME`.\n")
+
+
+def revoke(
+    *,
+    what: Annotated[str, typer.Argument(help="A credential, a whole key, or with --principal a principal's name.")],
+    state: StateOption,
+    principal: Annotated[bool, typer.Option("--principal", help="WHAT is a principal: all its keys end.")] = False,
+    stack: StackOption = None,
+) -> None:
+    """End a key (or all keys of a principal) for good; open connections are closed."""
+    registry = _registry(state, stack)
+    now = int(time.time() * 1000)
+    if principal:
+        registry.revoke_principal(what, now)
+        sys.stderr.write(f"The principal {what} is revoked, and with it all its keys.\n")
+    else:
+        credential = credential_of(what)
+        registry.revoke_credential(credential, now)
+        sys.stderr.write(f"The key {credential} is revoked.\n")
+
+
+def span(text: str) -> int:
+    """Seconds of `90d`, `12h`, `30m`, `45s`.
+
+    Raises:
+        Problem: it is none of these.
+    """
+    if not (match := re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text.strip())):
+        raise Problem(f"{text[:40]!r} is not a span of time.", "Write 30m, 12h or 90d.")
+    return int(match.group(1)) * _SPAN_S[match.group(2)]
+
+
+def _registry(state: Path, stack: str | None) -> Registry:
+    return Registry(find_deployment(state, stack).table("RegistryTable"))
+
+
+def _keys(registry: Registry, principal: str) -> list[dict[str, Any]]:
+    names = ("created", "expires", "revoked")
+    return [
+        {"credential": item["pk"].removeprefix("CREDENTIAL#")}
+        | {name: int(item[name]) for name in names if name in item}
+        for item in registry.credentials(principal)
+    ]
+
+
+def _public(item: dict[str, Any]) -> dict[str, Any]:
+    names = ("name", "kind", "owner", "owners", "subject", "groups", "admin")
+    found = {name: item[name] for name in names if name in item}
+    return found | {name: int(item[name]) for name in ("created", "revoked") if name in item}
+
+
+def _described(principal: dict[str, Any]) -> str:
+    if principal["kind"] == "agent":
+        about = f"owner {principal['owner']}"
+        if principal["owners"]:
+            about += f", may ask for {', '.join(principal['owners'])}"
+    else:
+        about = f"subject {principal['subject']}"
+        if principal["groups"]:
+            about += f", groups {', '.join(principal['groups'])}"
+        if principal["admin"]:
+            about += ", admin"
+    ended = f", revoked {_day(principal['revoked'])}" if "revoked" in principal else ""
+    lines = [f"{principal['kind']} {principal['name']}: {about}{ended}"]
+    for key in principal["keys"]:
+        line = f"  {key['credential']}  made {_day(key['created'])}"
+        if "expires" in key:
+            line += f"  expires {_day(key['expires'] * 1000)}"
+        if "revoked" in key:
+            line += f"  revoked {_day(key['revoked'])}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def _day(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%MZ")

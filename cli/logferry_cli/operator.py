@@ -1,0 +1,93 @@
+"""What an operator's commands need: a deployment's tables, by the operator's own AWS credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logferry_cli.problems import Problem
+from logferry_local.errors import NotRunningError
+from logferry_local.state import load_state
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+StackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        envvar="LOGFERRY_STACK",
+        help="Name of a deployed CloudFormation stack; region and credentials as the AWS CLI finds them.",
+        metavar="NAME",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployed stack: a session to its account, and its outputs by name."""
+
+    session: boto3.Session
+    endpoint_url: str | None
+    stack: str
+    outputs: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        """A client of an AWS service; untyped, as its kind depends on the name."""
+        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+
+    def table(self, output: str) -> Table:
+        """The table that an output of the stack names."""
+        resource = self.session.resource("dynamodb", endpoint_url=self.endpoint_url)
+        return resource.Table(self.output(output))
+
+    def output(self, name: str) -> str:
+        """An output of the stack.
+
+        Raises:
+            Problem: it has none of this name.
+        """
+        if name not in self.outputs:
+            raise Problem(f"The stack {self.stack} has no output {name}.", "Is it a stack of Logferry's template?")
+        return self.outputs[name]
+
+
+def find_deployment(state: Path, stack: str | None) -> Deployment:
+    """The stack that is named, or the local cloud's.
+
+    Raises:
+        Problem: there is none, or AWS refuses.
+        LocalCloudError: the state folder cannot be read.
+    """
+    if stack is None:
+        try:
+            local = load_state(state)
+        except NotRunningError as error:
+            raise Problem(
+                error.sentence, "Start one with `logferry up`, or name a deployed stack by --stack or LOGFERRY_STACK."
+            ) from None
+        session = boto3.Session(
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - the emulator's root, the same in every emulator
+            region_name=local.region,
+        )
+        endpoint_url, stack = local.endpoint_url, local.stack
+    else:
+        session, endpoint_url = boto3.Session(), None
+    try:
+        formation = session.client("cloudformation", endpoint_url=endpoint_url)
+        described = formation.describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        raise Problem(
+            f"The stack {stack} cannot be read ({error.response['Error']['Message']}).",
+            "Check its name, the region and your AWS credentials.",
+        ) from None
+    except BotoCoreError as error:
+        raise Problem(f"AWS cannot be asked ({error}).", "Check the region and your AWS credentials.") from None
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}
+    return Deployment(session, endpoint_url, stack, outputs)

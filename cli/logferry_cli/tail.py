@@ -1,0 +1,316 @@
+"""`logferry tail`: a job in the terminal, stored lines and (with --follow) those that come."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import IO, Annotated, Final
+
+import typer
+
+from logferry_cli.api import Api, TransientError
+from logferry_cli.export import rfc3339
+from logferry_cli.history import stored, tip_of
+from logferry_cli.lines import Joiner, Line
+from logferry_cli.live import Event, Following, LinkChange
+from logferry_cli.options import StateOption
+from logferry_cli.reader import Lost, Run
+from logferry_cli.selection import find_job
+from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.terminal import harmless
+from logferry_protocol.events import Exited, decode_event, describe
+from logferry_protocol.job import JobRecord
+
+TAIL_CHARS: Final = 1024 * 1024
+"""A longer line is shown in parts."""
+
+HOLD_S: Final = 1.0
+"""How long a live line that may go on is held back before it is shown as it is."""
+
+ENDED: Final = frozenset({"exited", "removed"})
+
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndTiming:
+    """When a silent job counts as ended, in seconds; tests have shorter times."""
+
+    looks: tuple[float, ...] = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+    """Pauses between looks at the record after an `exited` entry: the state may come later than the last line."""
+    later: float = 60.0
+    """Pauses after those."""
+    quiet: float = 10.0
+    """A job that ended and whose last entry is no `exited` (retention took it, say) has ended after this silence."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How lines are shown."""
+
+    raw: bool
+    """As the container wrote them, control sequences and all."""
+    times: bool
+    gutter: bool
+    """A coloured bar before each line tells the streams apart; without it, stderr's lines go to stderr."""
+    colours: bool
+
+
+def tail(
+    *,
+    job: Annotated[str, typer.Argument(help="Job id, container name, or the beginning of a container id.")],
+    state: StateOption,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until the job ends.")] = False,
+    last: Annotated[
+        int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many entries of what is stored.")
+    ] = None,
+    times: Annotated[bool, typer.Option("--timestamps", "-t", help="Each line's time, in UTC.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="With --follow: stay when the job has ended; it may be started again.")
+    ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Leave control sequences as they are. A container can then steer your terminal."),
+    ] = False,
+    colour: Annotated[
+        bool | None, typer.Option("--colour/--no-colour", help="Keep the container's colours.", show_default="keep")
+    ] = None,
+    api_url: ApiUrlOption = None,
+    viewers_url: ViewersUrlOption = None,
+    viewer_key: ViewerKeyOption = None,
+) -> None:
+    """Show a job's lines. On a terminal a bar tells stderr apart; otherwise stderr's lines go to stderr."""
+    target = find_target(state, api_url, viewers_url, viewer_key)
+    terminal = sys.stdout.isatty()
+    style = Style(raw=raw, times=times, gutter=terminal and not raw, colours=colour is not False)
+    screen = Screen(style, sys.stdout, sys.stderr, notes=sys.stderr.isatty())
+    for file in (sys.stdout, sys.stderr):
+        if isinstance(file, io.TextIOWrapper):
+            file.reconfigure(errors="backslashreplace")
+    try:
+        asyncio.run(_tail(target, job, last, screen, follow=follow, keep=keep))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+class Screen:
+    """Writes lines: stdout's to `out`, the others to `err`, or all to `out` behind a gutter."""
+
+    def __init__(self, style: Style, out: IO[str], err: IO[str], *, notes: bool = False) -> None:
+        self._style = style
+        self._out, self._err = out, err
+        self._notes = notes
+
+    def show(self, lines: Iterable[Line]) -> None:
+        """Shows them, and leaves nothing in a buffer."""
+        for line in lines:
+            file = self._out if line.stream == "stdout" or self._style.gutter else self._err
+            file.write(self.text(line))
+            if not self._style.gutter:
+                # Two files, one order: what is written first must be seen first.
+                file.flush()
+        self._out.flush()
+        self._err.flush()
+
+    def text(self, line: Line) -> str:
+        """One line as it is written, its end included."""
+        style = self._style
+        if line.stream == "system":
+            # Also with --raw: the sentence is ours, and what it quotes is not.
+            parts = [harmless(describe(decode_event(line.text)), colours=False)]
+        elif style.raw:
+            parts = [line.text]
+        else:
+            # A text holds a line feed only where lines were merged; each part gets a gutter of its own.
+            parts = [harmless(part, colours=style.colours) for part in line.text.split("\n")]
+        time = f"{rfc3339(line.time)} " if style.times else ""
+        if style.gutter:
+            before = {"stdout": "\x1b[2m│\x1b[0m ", "stderr": "\x1b[31m┃\x1b[0m ", "system": "\x1b[36m●\x1b[0m "}[
+                line.stream
+            ]
+            time = f"\x1b[2m{time}\x1b[0m" if time else ""
+        else:
+            before = "logferry: " if line.stream == "system" else ""
+        more = "↪ " if line.continued and not style.raw else ""
+        return "".join(f"{before}{time}{more}{part}\n" for part in parts)
+
+    def note(self, sentence: str) -> None:
+        """Something about the reading itself, on stderr."""
+        if self._style.gutter:
+            self._err.write(f"\x1b[2m· {sentence}\x1b[0m\n")
+        else:
+            self._err.write(f"logferry: {sentence}\n")
+        self._err.flush()
+
+    def hint(self, sentence: str) -> None:
+        """A note that only a person at a terminal has a use for."""
+        if self._notes:
+            self.note(sentence)
+
+
+async def _tail(target: Target, name: str, last: int | None, screen: Screen, *, follow: bool, keep: bool) -> None:
+    async with Api(target) as api:
+        record = await find_job(api, name)
+        after = 0 if last is None else max(0, await tip_of(api, record.job) - last)
+        if not follow:
+            await _show_stored(stored(api, record.job, after=after), screen)
+            return
+        async with Following(api, record.job, after=after) as following:
+            await follow_job(api, following, record, screen, keep=keep)
+
+
+async def _show_stored(entries: AsyncIterator[Run | Lost], screen: Screen) -> None:
+    joiner = Joiner(TAIL_CHARS)
+    async for taken in entries:
+        if isinstance(taken, Lost):
+            screen.note(_sentence(taken))
+        else:
+            screen.show(joiner.lines(taken.first, taken.columns))
+    screen.show(joiner.flush())
+
+
+async def follow_job(
+    api: Api,
+    following: Following,
+    record: JobRecord,
+    screen: Screen,
+    *,
+    keep: bool = False,
+    timing: EndTiming | None = None,
+) -> None:
+    """Shows what comes until the job has ended and all of it was shown; with `keep`, until somebody stops it.
+
+    Raises:
+        Problem: it cannot go on.
+    """
+    joiner = Joiner(TAIL_CHARS)
+    end = End(record, monotonic(), timing)
+    told_of_cut = False
+
+    def wait() -> float | None:
+        waits = [HOLD_S] if joiner.holding else []
+        if following.caught_up and not keep and (until := end.wait(monotonic())) is not None:
+            waits.append(until)
+        return min(waits, default=None)
+
+    async for event in _with_pauses(following.events(), wait):
+        match event:
+            case None:
+                screen.show(joiner.flush())
+            case Run():
+                screen.show(joiner.lines(event.first, event.columns))
+                end.saw(event, monotonic())
+            case Lost():
+                screen.note(_sentence(event))
+            case JobRecord():
+                end.told(event)
+            case LinkChange(connected=True):
+                if told_of_cut:
+                    screen.hint("connected again")
+                    told_of_cut = False
+            case LinkChange():
+                screen.hint(f"{event.detail}; connecting again")
+                told_of_cut = True
+        if keep or not following.caught_up:
+            continue
+        if end.due(monotonic()):
+            end.looked(await _record(api, record.job), monotonic())
+        if end.ended(monotonic()):
+            screen.show(joiner.flush())
+            return
+
+
+class End:
+    """Decides whether a job has ended.
+
+    Its last entry says that a run ended, and its record, looked at twice (a container may be about to start again),
+    that it runs no more; or its record says so and nothing came for long. `now` is any monotonic time in seconds.
+    """
+
+    def __init__(self, record: JobRecord, now: float, timing: EndTiming | None = None) -> None:
+        self._timing = timing or EndTiming()
+        self._record = record
+        self._exited = False
+        self._looks = 0
+        self._confirmed = 0
+        self._quiet_since = now
+        self._next: float | None = None
+
+    def ended(self, now: float) -> bool:
+        """Whether nothing more is to come."""
+        if self._record.life.state not in ENDED:
+            return False
+        return self._confirmed >= 2 or now - self._quiet_since >= self._timing.quiet
+
+    def saw(self, run: Run, now: float) -> None:
+        """Entries were shown; the last of them may be the end of a run."""
+        columns = run.columns
+        self._exited = columns.streams[-1] == "s" and isinstance(decode_event(columns.texts[-1]), Exited)
+        self._looks = self._confirmed = 0
+        self._quiet_since = now
+        self._next = now if self._exited else None
+
+    def told(self, record: JobRecord) -> None:
+        """The job's record came by itself."""
+        self._record = record
+
+    def looked(self, record: JobRecord | None, now: float) -> None:
+        """The job's record was read, because it was `due`; None: it is not to be had just now."""
+        looks = self._timing.looks
+        self._next = now + (looks[self._looks] if self._looks < len(looks) else self._timing.later)
+        self._looks += 1
+        if record is not None:
+            self._record = record
+            self._confirmed = self._confirmed + 1 if record.life.state in ENDED else 0
+
+    def due(self, now: float) -> bool:
+        """Whether to read the record now."""
+        return self._next is not None and now >= self._next
+
+    def wait(self, now: float) -> float | None:
+        """After how many seconds without an event something is to be done."""
+        waits = [] if self._next is None else [self._next - now]
+        if self._record.life.state in ENDED:
+            waits.append(self._quiet_since + self._timing.quiet - now)
+        return max(0.0, min(waits)) if waits else None
+
+
+async def _with_pauses(events: AsyncIterator[Event], wait: Callable[[], float | None]) -> AsyncIterator[Event | None]:
+    """The events, and None whenever none came for as long as `wait()` says."""
+    upcoming: asyncio.Future[Event] | None = None
+    try:
+        while True:
+            if upcoming is None:
+                upcoming = asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait([upcoming], timeout=wait())
+            if done:
+                event, upcoming = upcoming.result(), None
+                yield event
+            else:
+                yield None
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+            await asyncio.gather(upcoming, return_exceptions=True)
+
+
+async def _record(api: Api, job: str) -> JobRecord | None:
+    try:
+        return await api.job(job)
+    except TransientError:
+        return None
+
+
+def _sentence(lost: Lost) -> str:
+    many = lost.last - lost.first + 1
+    return f"{many:,} entries ({lost.first:,} to {lost.last:,}) are not kept any more"

@@ -1,0 +1,112 @@
+"""Where the cloud is: the local one of a state folder, or a deployed one named by flags and environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from logferry_cli.problems import Problem
+from logferry_local.errors import NotRunningError
+from logferry_local.state import default_folder, load_keys, load_state
+
+ApiUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-url", envvar="LOGFERRY_API_URL", help="A deployment's HTTP API, or its viewer's address.", metavar="URL"
+    ),
+]
+ViewersUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--viewers-url", envvar="LOGFERRY_VIEWERS_URL", help="Its WebSocket for viewers (wss://…/live).", metavar="URL"
+    ),
+]
+ViewerKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        # The environment's value must never be printed by --help.
+        "--viewer-key",
+        envvar="LOGFERRY_VIEWER_KEY",
+        show_envvar=False,
+        help="A viewer key (lfv_…); better in LOGFERRY_VIEWER_KEY, where other users of this machine cannot see it.",
+        metavar="KEY",
+    ),
+]
+
+ADVICE: Final = (
+    "Start a local cloud with `logferry up`, or name a deployed one by LOGFERRY_API_URL, LOGFERRY_VIEWERS_URL and "
+    "LOGFERRY_VIEWER_KEY."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a reading command needs. URLs end without a slash; `viewers_url` is None where it must be asked for."""
+
+    api_url: str
+    viewers_url: str | None
+    viewer_key: str
+
+
+def find_target(state: Path, api_url: str | None, viewers_url: str | None, viewer_key: str | None) -> Target:
+    """What flags and environment name; for what they leave out, the local cloud of the state folder.
+
+    Raises:
+        Problem: neither is there, or a URL or the key is not one.
+        LocalCloudError: the state folder cannot be read.
+    """
+    if api_url is not None:
+        if viewer_key is None:
+            raise Problem(f"No viewer key is given for {api_url}.", "Put one into LOGFERRY_VIEWER_KEY.")
+        return Target(
+            address(api_url, "http", "LOGFERRY_API_URL"),
+            None if viewers_url is None else address(viewers_url, "ws", "LOGFERRY_VIEWERS_URL"),
+            _key(viewer_key),
+        )
+    try:
+        local = load_state(state)
+    except NotRunningError as error:
+        raise Problem(error.sentence, ADVICE) from None
+    return Target(
+        address(local.http_url, "http", "state.json"),
+        address(viewers_url or local.viewers_url, "ws", "state.json"),
+        _key(viewer_key or load_keys(state).viewer_key),
+    )
+
+
+def environment_target() -> Target:
+    """The target that the environment alone names, as a command without flags finds it.
+
+    Raises:
+        Problem, LocalCloudError: as `find_target`.
+    """
+    named = (os.environ.get(f"LOGFERRY_{name}") or None for name in ("API_URL", "VIEWERS_URL", "VIEWER_KEY"))
+    return find_target(default_folder(), *named)
+
+
+def address(text: str, kind: str, where: str) -> str:
+    """The URL in its scheme of `kind` (`http` or `ws`): a gateway's one address serves both. `where` it was given.
+
+    Raises:
+        Problem: it is none.
+    """
+    scheme, separator, rest = text.strip().rstrip("/").partition("://")
+    secure = {"http": False, "ws": False, "https": True, "wss": True}.get(scheme.lower())
+    if not separator or not rest or secure is None:
+        raise Problem(f"{text[:200]!r} is not an address ({where}).", f"Give one that begins with {kind}s://.")
+    return f"{kind}{'s' if secure else ''}://{rest}"
+
+
+def _key(text: str) -> str:
+    key = text.strip()
+    if key.startswith("lfa_"):
+        raise Problem(
+            "This is an agent's key; it cannot read.", "Make a viewer key with `logferry keys create viewer`."
+        )
+    if not key.startswith("lfv_") or not key.isascii() or not key.isprintable() or " " in key:
+        raise Problem("The viewer key is not one (they begin with lfv_).", "Look at LOGFERRY_VIEWER_KEY.")
+    return key
