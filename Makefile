@@ -37,7 +37,7 @@ types:
 	cd web && npm run --silent typecheck
 
 layers:
-	$(BIN)/lint-imports
+	PYTHONPATH=functions $(BIN)/lint-imports
 
 validate:
 	.venv-sam/bin/sam validate --lint --template template.yaml --region eu-west-1
