@@ -1,0 +1,90 @@
+"""A gateway for a stack that runs in the local cloud: its names looked up, its functions pointed here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from tests.support.gateway.clock import Clock
+from tests.support.gateway.events import REGION
+from tests.support.gateway.faults import Faults
+from tests.support.gateway.functions import EmulatorFunctions
+from tests.support.gateway.gateway import BASE, StrictGateway
+from tests.support.gateway.limits import Limits
+from tests.support.gateway.template import read_template
+
+STACK = "logferry"
+TABLES_ENDPOINT = "AWS_ENDPOINT_URL_DYNAMODB"
+
+
+def _client(service: str, upstream: str) -> Any:
+    return boto3.client(
+        service, endpoint_url=upstream, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+    )
+
+
+@asynccontextmanager
+async def attached_gateway(
+    upstream: str,
+    template: Path,
+    *,
+    stack: str = STACK,
+    limits: Limits | None = None,
+    faults: Faults | None = None,
+    clock: Clock | None = None,
+    seed: int = 0,
+    port: int = 0,
+    tables: bool = False,
+) -> AsyncIterator[StrictGateway]:
+    """A gateway in front of a deployed stack; the functions point back at the end.
+
+    `tables`: their DynamoDB calls come here too.
+    """
+    resources = _client("cloudformation", upstream).describe_stack_resources(StackName=stack)["StackResources"]
+    names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
+    limits = limits or Limits()
+    apis = read_template(template)
+    async with (
+        EmulatorFunctions(upstream, names, limits.concurrency) as functions,
+        StrictGateway(
+            apis,
+            functions,
+            ids={name: names[name] for name in apis},
+            upstream=upstream,
+            limits=limits,
+            faults=faults,
+            clock=clock,
+            seed=seed,
+            port=port,
+        ) as gateway,
+    ):
+        types = {resource["LogicalResourceId"]: resource["ResourceType"] for resource in resources}
+        functions_there = [names[name] for name, kind in types.items() if kind == "AWS::Lambda::Function"]
+        with repointed(upstream, functions_there, gateway.url, tables=tables):
+            yield gateway
+
+
+@contextmanager
+def repointed(upstream: str, functions: list[str], gateway_url: str, *, tables: bool = False) -> Iterator[None]:
+    """The functions' management endpoints lead to the gateway; as they were at the end."""
+    client = _client("lambda", upstream)
+    before = {}
+    for name in functions:
+        variables = client.get_function_configuration(FunctionName=name).get("Environment", {}).get("Variables", {})
+        changed = {
+            key: re.sub(rf"^https?://[^/]+{BASE}", f"{gateway_url}{BASE}", value) for key, value in variables.items()
+        }
+        if tables:
+            changed[TABLES_ENDPOINT] = gateway_url
+        if changed != variables:
+            before[name] = variables
+            client.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
+    try:
+        yield
+    finally:
+        for name, variables in before.items():
+            client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})

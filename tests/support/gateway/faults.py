@@ -1,0 +1,65 @@
+"""What can be made to go wrong, how often, and how often it did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Shares are between 0 and 1. The default is a gateway on a good day."""
+
+    cut_every_s: float | None = None
+    """Every connection is cut (no close frame) at a random moment within each span of so many seconds."""
+    fail_before: float = 0.0
+    """Share of messages answered `Internal server error` without the function having run."""
+    fail_after: float = 0.0
+    """Share of messages whose function did all its work, and then crashed: `Internal server error`."""
+    lose_answer: float = 0.0
+    """Share of answers that never come."""
+    repeat_answer: float = 0.0
+    """Share of answers that come twice."""
+    throttle: float = 0.0
+    """Share of messages answered `Too Many Requests`."""
+    delay_s: float = 0.0
+    """Every message and every answer waits up to so long, each for itself: so they overtake each other."""
+    lose_push: float = 0.0
+    """Share of @connections posts that are answered 200 and never arrive."""
+    repeat_push: float = 0.0
+    """Share of @connections posts that arrive twice: a stream delivers at least once."""
+    delay_push_s: float = 0.0
+    """Pushes wait up to so long, each for itself."""
+    throttle_push: float = 0.0
+    """Share of @connections posts answered 429."""
+    lose_disconnect: float = 0.0
+    """Share of $disconnect that is not invoked: AWS documents it as best effort."""
+    throttle_table: float = 0.0
+    """Share of DynamoDB calls through this gateway that are answered ProvisionedThroughputExceededException."""
+    fail_table_after: float = 0.0
+    """Share of DynamoDB calls that are carried out, and whose answer then never comes (the connection breaks)."""
+    slow_table: float = 0.0
+    """Share of DynamoDB calls that take `slow_table_s`: longer than a function's timeout, and it times out."""
+    slow_table_s: float = 20.0
+    http_throttle: float = 0.0
+    """Share of HTTP API requests answered 429."""
+
+
+class Dice:
+    """Decides by a seed which message meets which fault, and counts."""
+
+    def __init__(self, seed: int, counts: Counter[str]) -> None:
+        self._random = Random(seed)
+        self._counts = counts
+
+    def falls(self, what: str, share: float) -> bool:
+        """Whether it happens now; counted as `what`."""
+        if share <= 0.0 or self._random.random() >= share:
+            return False
+        self._counts[what] += 1
+        return True
+
+    def up_to(self, seconds: float) -> float:
+        """A moment within so many seconds."""
+        return self._random.uniform(0.0, seconds) if seconds > 0 else 0.0

@@ -1,0 +1,124 @@
+"""The WebSocket APIs of template.yaml, as far as API Gateway would act on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of an API."""
+
+    key: str
+    function: str
+    """The function's logical id."""
+    answers: bool
+    """Whether what the function returns is sent to the client: "API Gateway will not pass the backend response through
+    to the route response unless you set up a route response", and only the `$default` one is supported.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-route-response.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketApi:
+    """One `AWS::Serverless::WebSocketApi`."""
+
+    name: str
+    """Its logical id."""
+    stage: str
+    selection: tuple[str, ...]
+    """Names to follow in a message's body to find its route, from `$request.body.…`."""
+    routes: Mapping[str, Route]
+    authorizer: str | None
+    """The authorizing function's logical id."""
+    identity_sources: tuple[str, ...]
+    rate: float
+    burst: int
+
+    def route_for(self, text: str) -> Route | None:
+        """The route of a message: the one that its body names, else `$default`, else none.
+
+        AWS: "If the route selection expression can't be evaluated (not JSON, no such field) or matches no route
+        key, $default".
+        A body that names `$connect` or `$disconnect` is led to those routes here, with eventType MESSAGE. What
+        AWS does with it is
+        not documented, and this is the worst that it could.
+        """
+        try:
+            found: Any = json.loads(text)
+        except ValueError:
+            found = None
+        for name in self.selection:
+            found = found.get(name) if isinstance(found, dict) else None
+        key = found if isinstance(found, str) else "$default"
+        return self.routes.get(key) or self.routes.get("$default")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short tags as the long forms."""
+
+
+def _tag(loader: yaml.Loader, suffix: str, node: yaml.Node) -> Any:
+    name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+        return {name: value.split(".") if name == "Fn::GetAtt" else value}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _tag)
+
+
+def read_template(path: Path) -> dict[str, WebSocketApi]:
+    """Every WebSocket API of the template by its logical id."""
+    document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    return apis_of(document)
+
+
+def apis_of(document: Mapping[str, Any]) -> dict[str, WebSocketApi]:
+    """The same from a document that was read already."""
+    resources = document["Resources"]
+    parameters = document.get("Parameters", {})
+    answered = {
+        (resource["Properties"]["ApiId"]["Ref"], resource["Properties"]["RouteId"]["Ref"])
+        for resource in resources.values()
+        if resource["Type"] == "AWS::ApiGatewayV2::RouteResponse"
+        and resource["Properties"].get("RouteResponseKey") == "$default"
+    }
+    apis = {}
+    for name, resource in resources.items():
+        if resource["Type"] != "AWS::Serverless::WebSocketApi":
+            continue
+        properties = resource["Properties"]
+        routes = {}
+        for key, route in properties["Routes"].items():
+            # SAM names a route's resource after the API and the key.
+            logical_id = f"{name}{key.lstrip('$').title()}Route"
+            answers = (name, logical_id) in answered and route.get("RouteResponseSelectionExpression") == "$default"
+            routes[key] = Route(key, route["FunctionArn"]["Fn::GetAtt"][0], answers)
+        auth = properties.get("Auth", {})
+        settings = properties.get("DefaultRouteSettings", {})
+        expression = properties.get("RouteSelectionExpression", "$request.body.action")
+        apis[name] = WebSocketApi(
+            name=name,
+            stage=properties.get("StageName", "default"),
+            selection=tuple(expression.removeprefix("$request.body.").split(".")),
+            routes=routes,
+            authorizer=auth["AuthArn"]["Fn::GetAtt"][0] if auth.get("AuthType") == "CUSTOM" else None,
+            identity_sources=tuple(auth.get("IdentitySource", ())),
+            rate=float(_value(settings.get("ThrottlingRateLimit", 10_000), parameters)),
+            burst=int(_value(settings.get("ThrottlingBurstLimit", 5_000), parameters)),
+        )
+    return apis
+
+
+def _value(given: Any, parameters: Mapping[str, Any]) -> Any:
+    return parameters[given["Ref"]]["Default"] if isinstance(given, dict) else given

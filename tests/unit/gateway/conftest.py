@@ -1,0 +1,141 @@
+"""A gateway over handlers in this process, with a small template of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from tests.support.gateway import HandClock, Limits, StrictGateway
+from tests.support.gateway.faults import Faults
+from tests.support.gateway.functions import HandlerFunctions
+from tests.support.gateway.template import apis_of
+from websockets.asyncio.client import ClientConnection, connect
+
+TEMPLATE = """
+Resources:
+  Chat:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      StageName: live
+      RouteSelectionExpression: $request.body.type
+      Auth:
+        AuthType: CUSTOM
+        AuthArn: {"Fn::GetAtt": [Guard, Arn]}
+        IdentitySource: [route.request.header.Authorization]
+      DefaultRouteSettings: {ThrottlingRateLimit: 2000, ThrottlingBurstLimit: 1000}
+      Routes:
+        $connect: {FunctionArn: {"Fn::GetAtt": [Door, Arn]}}
+        $disconnect: {FunctionArn: {"Fn::GetAtt": [Door, Arn]}}
+        echo: {FunctionArn: {"Fn::GetAtt": [Echo, Arn]}, RouteResponseSelectionExpression: $default}
+        tell: {FunctionArn: {"Fn::GetAtt": [Echo, Arn]}, RouteResponseSelectionExpression: $default}
+  Answer:
+    Type: AWS::ApiGatewayV2::RouteResponse
+    Properties: {ApiId: {Ref: Chat}, RouteId: {Ref: ChatEchoRoute}, RouteResponseKey: $default}
+"""
+
+
+@dataclass
+class Stage:
+    """What the functions do, and what they were asked. Replace a field to make them do something else."""
+
+    guard: Callable[[dict[str, Any]], Any] = field(
+        default=lambda event: {
+            "principalId": "somebody",
+            "context": {"principal": "alice", "level": 3},
+            "policyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": event["methodArn"]}],
+            },
+        }
+    )
+    door: Callable[[dict[str, Any]], Any] = field(default=lambda _event: {"statusCode": 200})
+    echo: Callable[[dict[str, Any]], Any] = field(default=lambda event: {"statusCode": 200, "body": event["body"]})
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def functions(self) -> HandlerFunctions:
+        def run(name: str) -> Callable[[dict[str, Any]], Any]:
+            def handler(event: dict[str, Any]) -> Any:
+                self.asked.append((name, event))
+                return getattr(self, name)(event)
+
+            return handler
+
+        return HandlerFunctions({"Guard": run("guard"), "Door": run("door"), "Echo": run("echo")})
+
+    def kinds(self, name: str = "door") -> list[str]:
+        """The kinds of events that a function was asked with."""
+        return [event["requestContext"]["eventType"] for asked, event in self.asked if asked == name]
+
+
+class Chat:
+    """A gateway, its functions, and clients that connect to it."""
+
+    def __init__(self, stage: Stage, gateway: StrictGateway, exits: AsyncExitStack, http: httpx.AsyncClient) -> None:
+        self.stage = stage
+        self.gateway = gateway
+        self.http = http
+        self._exits = exits
+
+    async def join(self, **more: Any) -> ClientConnection:
+        """A client with a credential."""
+        more = {"additional_headers": {"Authorization": "Bearer x"}, "ping_interval": None, **more}
+        address = self.gateway.address("Chat") + more.pop("query", "")
+        return await self._exits.enter_async_context(connect(address, compression=None, **more))
+
+    @property
+    def connection_id(self) -> str:
+        """Of the client that connected last."""
+        connects = [event for name, event in self.stage.asked if name == "door"]
+        return str(connects[-1]["requestContext"]["connectionId"])
+
+    def path(self, connection_id: str) -> str:
+        """Of a connection in the management API."""
+        return f"{self.gateway.base}/chat/live/@connections/{connection_id.replace('=', '%3D')}"
+
+    async def post(self, connection_id: str, body: bytes = b"hello") -> httpx.Response:
+        """PostToConnection."""
+        return await self.http.post(self.path(connection_id), content=body)
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+async def open_chat() -> AsyncIterator[Open]:
+    """Makes gateways, which end with the test."""
+    async with AsyncExitStack() as exits:
+
+        async def make(
+            *,
+            stage: Stage | None = None,
+            limits: Limits | None = None,
+            faults: Faults | None = None,
+            clock: HandClock | None = None,
+            seed: int = 1,
+            template: str = TEMPLATE,
+        ) -> Chat:
+            stage = stage or Stage()
+            gateway = StrictGateway(
+                apis_of(yaml.safe_load(template)),
+                stage.functions(),
+                limits=limits,
+                faults=faults,
+                clock=clock,
+                seed=seed,
+            )
+            await exits.enter_async_context(gateway)
+            http = await exits.enter_async_context(httpx.AsyncClient())
+            return Chat(stage, gateway, exits, http)
+
+        yield make
+
+
+def echo(**fields: Any) -> str:
+    """A message of the route that answers."""
+    return json.dumps({"type": "echo", **fields})
