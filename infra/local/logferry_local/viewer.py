@@ -126,7 +126,8 @@ class _Server:
         try:
             response = await handler(request)
         except web.HTTPException as refusal:
-            response = refusal
+            refusal.headers.update(self._settings.headers)
+            raise
         if not response.prepared:
             response.headers.update(self._settings.headers)
         return response

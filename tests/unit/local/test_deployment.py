@@ -1,0 +1,65 @@
+"""When the stack is built and deployed again, and what a failure says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from logferry_local.cloud import websocket_address
+from logferry_local.deployment import Target, digest_of_sources, last_words, parameters_of
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout in small."""
+    (tmp_path / "functions" / "ingest").mkdir(parents=True)
+    (tmp_path / "functions" / "ingest" / "core.py").write_text("x = 1\n")
+    (tmp_path / "template.yaml").write_text("Resources: {}\n")
+    return tmp_path
+
+
+def test_the_digest_changes_with_every_source_and_parameter(root: Path) -> None:
+    """Content, name, place and parameters count."""
+    seen = {digest_of_sources(root)}
+    (root / "functions" / "ingest" / "core.py").write_text("x = 2\n")
+    seen.add(digest_of_sources(root))
+    (root / "functions" / "ingest" / "core.py").rename(root / "functions" / "ingest" / "app.py")
+    seen.add(digest_of_sources(root))
+    (root / "template.yaml").write_text("Resources: {A: 1}\n")
+    seen.add(digest_of_sources(root))
+    seen.add(digest_of_sources(root, "GatewayBase=http://127.0.0.1:1"))
+    assert len(seen) == 5
+
+
+def test_what_python_leaves_behind_changes_nothing(root: Path) -> None:
+    """Running the tests must not cause a deployment."""
+    before = digest_of_sources(root)
+    (root / "functions" / "ingest" / "__pycache__").mkdir()
+    (root / "functions" / "ingest" / "__pycache__" / "core.pyc").write_bytes(b"\0")
+    assert digest_of_sources(root) == before
+
+
+def test_the_layer_is_built_for_what_runs_it() -> None:
+    """Lambda and the wheels have different names for one processor."""
+    assert Target("3.13", "arm64").build_environment == {"LAYER_PYTHON": "3.13", "LAYER_ARCH": "aarch64"}
+    assert Target("3.11", "x86_64").build_environment == {"LAYER_PYTHON": "3.11", "LAYER_ARCH": "x86_64"}
+    assert parameters_of(Target("3.11", "x86_64")) == {"PythonRuntime": "python3.11", "Architecture": "x86_64"}
+
+
+def test_the_last_words_are_those_that_tell_most(tmp_path: Path) -> None:
+    """A program often says more after its error."""
+    log = tmp_path / "log"
+    log.write_text("building\nError: no space left on device\n\nSee the manual.\n")
+    assert last_words(log) == "Error: no space left on device"
+    log.write_text("only this\n")
+    assert last_words(log) == "only this"
+    log.write_text("")
+    assert last_words(log) == "it said nothing"
+
+
+def test_a_websocket_is_reached_where_its_http_address_is() -> None:
+    """GatewayBase has the http scheme."""
+    assert websocket_address("http://127.0.0.1:1/a/live/") == "ws://127.0.0.1:1/a/live"
+    assert websocket_address("https://h/a") == "wss://h/a"
+    assert websocket_address("wss://h/live") == "wss://h/live"

@@ -1,0 +1,107 @@
+"""Processes of the local cloud: recognised, ended, and never mistaken for others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logferry_local.processes import Ledger, began, is_running, spawn, stop
+from logferry_local.state import ProcessIdentity
+from logferry_local.waiting import wait_until
+
+ENDS_WHEN_ASKED = "import time; print('ready', flush=True); time.sleep(600)"
+IGNORES_SIGTERM = (
+    "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    "print('ready', child.pid, flush=True); time.sleep(600)"
+)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[list[ProcessIdentity]]:
+    """Processes entered here are killed at the end, whatever the test did."""
+    processes: list[ProcessIdentity] = []
+    yield processes
+    for process in processes:
+        stop(process, grace_s=0)
+
+
+def start(program: str, log: Path, started: list[ProcessIdentity]) -> ProcessIdentity:
+    process = spawn([sys.executable, "-c", program], log=log, env=os.environ)
+    started.append(process)
+    assert wait_until(lambda: log.read_text().startswith("ready"), timeout_s=60)
+    return process
+
+
+def test_a_stopped_process_runs_no_more(tmp_path: Path, started: list[ProcessIdentity]) -> None:
+    """Stopping ends the process that was started."""
+    process = start(ENDS_WHEN_ASKED, tmp_path / "log", started)
+    assert is_running(process)
+    assert stop(process)
+    assert not is_running(process)
+    assert not stop(process)
+
+
+def test_a_process_that_took_over_an_id_is_left_alone(tmp_path: Path, started: list[ProcessIdentity]) -> None:
+    """An id alone names nobody: the time at which the process began must be the noted one."""
+    process = start(ENDS_WHEN_ASKED, tmp_path / "log", started)
+    earlier = process.model_copy(update={"began": "another-boot:1"})
+    assert not is_running(earlier)
+    assert not stop(earlier, grace_s=0)
+    assert is_running(process)
+
+
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
+    tmp_path: Path, started: list[ProcessIdentity]
+) -> None:
+    """After the grace time the whole session goes."""
+    process = start(IGNORES_SIGTERM, tmp_path / "log", started)
+    child = int((tmp_path / "log").read_text().split()[1])
+    assert stop(process, grace_s=0.2)
+    assert not is_running(process)
+    assert wait_until(lambda: began(child) is None, timeout_s=60)
+
+
+def test_the_unreaped_remains_of_a_process_do_not_count_as_running() -> None:
+    """A zombie keeps its id until it is waited for."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    stat = Path(f"/proc/{child.pid}/stat")
+    if stat.exists():
+        assert wait_until(lambda: " Z " in stat.read_text(), timeout_s=60)
+        assert began(child.pid) is None
+    child.wait()
+
+
+def test_a_process_is_told_from_a_later_one_by_when_it_began() -> None:
+    """Two processes of one boot that began apart have different identities."""
+    mine = began(os.getpid())
+    time.sleep(0.05)  # two clock ticks: what the kernel counts in
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert mine is not None
+    assert began(child.pid) not in (None, mine)
+    child.communicate(b"\n")
+
+
+def test_the_ledger_remembers_until_struck(tmp_path: Path) -> None:
+    """What was entered is there for another command, and gone once struck."""
+    me = ProcessIdentity(pid=os.getpid(), began=began(os.getpid()) or "")
+    gone = me.model_copy(update={"began": "never"})
+    Ledger(tmp_path).enter("cloud", me)
+    Ledger(tmp_path).enter("viewer", gone)
+    assert Ledger(tmp_path).running("cloud") == me
+    assert Ledger(tmp_path).running("viewer") is None
+    assert Ledger(tmp_path).running("agent") is None
+    Ledger(tmp_path).strike("cloud")
+    assert Ledger(tmp_path).read() == {"viewer": gone}
+
+
+def test_a_damaged_ledger_is_an_empty_one(tmp_path: Path) -> None:
+    """A file cut short must not keep `up` from starting."""
+    (tmp_path / "processes.json").write_text('{"cloud": {"pid"')
+    assert Ledger(tmp_path).read() == {}

@@ -1,0 +1,123 @@
+"""The local viewer server: pages, configuration, and the API on the same origin."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from logferry_local.ports import free_port
+from logferry_local.viewer import ViewerSettings, build_app
+
+HEADERS = {"Content-Security-Policy": "default-src 'none'", "X-Frame-Options": "DENY"}
+Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A built viewer in small, with something beside it that nobody may read."""
+    (tmp_path / "dist" / "assets").mkdir(parents=True)
+    (tmp_path / "dist" / "index.html").write_text("<title>Logferry</title>")
+    (tmp_path / "dist" / "assets" / "index-1a2b.js").write_text("export {}")
+    (tmp_path / "keys.json").write_text("secret")
+    return tmp_path / "dist"
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[TestServer]:
+    """An HTTP API that answers with what it was asked."""
+
+    async def echo(request: web.Request) -> web.Response:
+        if request.path.endswith("/zipped"):
+            return web.Response(body=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+        asked = {"method": request.method, "path": request.raw_path, "body": await request.text()}
+        asked |= {name: request.headers.get(name, "") for name in ("Authorization", "Origin", "Host")}
+        return web.json_response(asked, status=418, headers={"X-Request": "1"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", echo)
+    async with TestServer(app) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(files: Path, upstream: TestServer) -> AsyncIterator[Client]:
+    """The viewer server in front of it."""
+    http_url = str(upstream.make_url("/stage")).rstrip("/")
+    app = build_app(ViewerSettings(files, http_url, "ws://127.0.0.1:1/live", HEADERS))
+    async with TestClient(TestServer(app), auto_decompress=False) as viewer:
+        yield viewer
+
+
+async def test_the_page_is_asked_for_again_and_hashed_files_never(client: Client) -> None:
+    """A new build must show at once; names with a hash in them cannot change."""
+    page = await client.get("/")
+    assert await page.text() == "<title>Logferry</title>"
+    assert page.headers["Cache-Control"] == "no-cache"
+    script = await client.get("/assets/index-1a2b.js")
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    assert "immutable" in script.headers["Cache-Control"]
+
+
+async def test_every_answer_carries_the_security_headers(client: Client) -> None:
+    """Pages, refusals and the API alike."""
+    for path in ("/", "/missing.js", "/config.json", "/api/jobs"):
+        answer = await client.get(path)
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+async def test_nothing_outside_of_the_viewers_folder_is_served(client: Client) -> None:
+    """Neither by dots nor by encoded dots."""
+    for path in ("/../keys.json", "/%2e%2e/keys.json", "/assets/..%2f..%2fkeys.json"):
+        answer = await client.get(path)
+        assert b"secret" not in await answer.read()
+
+
+async def test_a_path_without_a_file_is_the_viewers_own(client: Client) -> None:
+    """As CloudFront's function does; a missing file with an ending is missing."""
+    assert (await client.get("/jobs")).status == 200
+    assert (await client.get("/nothing.css")).status == 404
+
+
+async def test_the_configuration_names_the_websocket(client: Client) -> None:
+    """And says how one logs in."""
+    said = await (await client.get("/config.json")).json()
+    assert said == {"api": "/api", "live": "ws://127.0.0.1:1/live", "auth": {"kind": "key"}}
+
+
+async def test_the_api_is_forwarded_as_it_was_asked(client: Client, upstream: TestServer) -> None:
+    """Method, encoded path, query, body, credential and origin arrive; the status and headers come back."""
+    answer = await client.post(
+        "/api/jobs/a%2Fb?x=%20", data="body", headers={"Authorization": "Bearer k", "Origin": "http://here"}
+    )
+    assert answer.status == 418
+    assert answer.headers["X-Request"] == "1"
+    assert await answer.json(content_type=None) == {
+        "method": "POST",
+        "path": "/stage/api/jobs/a%2Fb?x=%20",
+        "body": "body",
+        "Authorization": "Bearer k",
+        "Origin": "http://here",
+        "Host": f"{upstream.host}:{upstream.port}",
+    }
+
+
+async def test_a_compressed_answer_stays_compressed(client: Client) -> None:
+    """Its coding is passed on with it."""
+    answer = await client.get("/api/zipped")
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(await answer.read()) == b"{}"
+
+
+async def test_a_cloud_that_is_away_is_a_readable_problem(files: Path) -> None:
+    """RFC 9457, like every other error of the API."""
+    settings = ViewerSettings(files, f"http://127.0.0.1:{free_port()}", "ws://x", HEADERS)
+    async with TestServer(build_app(settings)) as server, ClientSession() as session:
+        answer = await session.get(server.make_url("/api/me"))
+        assert answer.status == 502
+        assert answer.content_type == "application/problem+json"
+        assert (await answer.json(content_type=None))["title"] == "Bad Gateway"
