@@ -221,9 +221,9 @@ export class Connection {
   }
 
   private ping(link: Link): void {
-    this.send(link, { type: "ping", id: this.id() });
     this.timer(link, "pong", PONG_MS, () => this.lost(link));
     this.timer(link, "ping", PING_MS, () => this.ping(link));
+    this.send(link, { type: "ping", id: this.id() });
   }
 
   private ask(link: Link, subscription: Subscription): void {
@@ -262,6 +262,9 @@ export class Connection {
     link.timers.clear();
     if (link === this.successor) {
       this.successor = null;
+      // The old one still works: try again before its time is over.
+      const old = this.current;
+      if (old) this.timer(old, "renew", 60_000, () => void this.replace());
       return;
     }
     if (link !== this.current) return;

@@ -11,6 +11,15 @@ export interface Columns {
   readonly texts: readonly string[];
 }
 
+const MAX_ENTRY_BYTES = 16_384;
+const MAX_TIME_US = 253_402_300_799_999_999;
+const encoder = new TextEncoder();
+
+/** Bytes of a text in UTF-8. */
+export function utf8Length(text: string): number {
+  return encoder.encode(text).length;
+}
+
 const document = object({ t: whole(), d: list(integer), s: text, l: list(text) });
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 let zstd: ZSTDDecoder | null = null;
@@ -39,13 +48,20 @@ export function decodeBody(body: Uint8Array, count: number): Columns {
     throw new WireError("body", "JSON");
   }
   const { t, d, s, l } = document(parsed, "body");
-  if (d.length !== count || s.length !== count || l.length !== count) {
+  if (count < 1 || d.length !== count || s.length !== count || l.length !== count) {
     throw new WireError("body", `columns of ${count} entries`);
   }
   if (!/^[oeOEs]*$/.test(s)) throw new WireError("body.s", "known stream characters");
   const times = new Float64Array(count);
   let time = t;
-  for (let at = 0; at < count; at++) times[at] = time += d[at] as number;
+  for (let at = 0; at < count; at++) {
+    time += d[at] as number;
+    if (time < 0 || time > MAX_TIME_US) throw new WireError(`body.d[${at}]`, "a time between 1970 and 9999");
+    times[at] = time;
+    if ((l[at] as string).length * 3 > MAX_ENTRY_BYTES && utf8Length(l[at] as string) > MAX_ENTRY_BYTES) {
+      throw new WireError(`body.l[${at}]`, `a text of at most ${MAX_ENTRY_BYTES} bytes`);
+    }
+  }
   return { times, streams: s, texts: l };
 }
 

@@ -1,6 +1,7 @@
 /** Rows of a job in the order of its sequences: place = sequence - 1. */
 import type { Spans } from "../live/spans";
 import { describeEvent } from "../text/events";
+import { looksJson } from "../text/json";
 import { levelOf } from "../text/levels";
 import type { Row, Window } from "./row";
 import type { Store } from "./store";
@@ -63,9 +64,4 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
     json: looksJson(shown),
     headless: goesOn,
   };
-}
-
-function looksJson(text: string): boolean {
-  const [open, close] = [text.trimStart()[0], text.trimEnd().at(-1)];
-  return (open === "{" && close === "}" && text.includes('"')) || (open === "[" && close === "]" && text.includes('{"'));
 }

@@ -4,7 +4,7 @@
  * A million lines are some 10 to 25 MB this way. What is unpacked is bounded by `unpackedBytes`; the last used stay.
  */
 import type { BatchFacts } from "../wire/messages";
-import { type Columns, decodeBody, fromBase64 } from "./body";
+import { type Columns, decodeBody, fromBase64, utf8Length } from "./body";
 import { PLAIN, render, type Style } from "../text/terminal";
 
 export interface Batch {
@@ -170,12 +170,7 @@ export class Store {
 }
 
 function continuable(text: string): boolean {
-  return text.length * 3 >= MIN_CONTINUED_BYTES && (text.length >= MIN_CONTINUED_BYTES || bytesOf(text) >= MIN_CONTINUED_BYTES);
-}
-
-const encoder = new TextEncoder();
-function bytesOf(text: string): number {
-  return encoder.encode(text).length;
+  return text.length * 3 >= MIN_CONTINUED_BYTES && (text.length >= MIN_CONTINUED_BYTES || utf8Length(text) >= MIN_CONTINUED_BYTES);
 }
 
 /** Styles before each line, per stream; empty when the batch has no escape sequence at all. */

@@ -1,6 +1,7 @@
 /** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
 import type { Row } from "../log/row";
 import { LEVELS } from "../text/levels";
+import { linkSpans } from "../text/links";
 import { paint } from "../text/paint";
 import type { StyledText } from "../text/terminal";
 
@@ -52,10 +53,11 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   }
   const text = document.createElement("span");
   text.className = "text";
-  for (const span of row.spans) text.append(drawSpan(span));
+  for (const span of linkSpans(row.spans)) text.append(drawSpan(span));
   element.append(timeOf(row.time, drawing), mark, text);
 }
 
+/** A span as a node: text, or an element of text. */
 export function drawSpan(span: StyledText): Node {
   if (span.style === undefined && span.href === undefined) return document.createTextNode(span.text);
   const element = document.createElement(span.href === undefined ? "span" : "a");
@@ -66,13 +68,16 @@ export function drawSpan(span: StyledText): Node {
     element.setAttribute("rel", "noopener noreferrer nofollow");
     element.title = span.href;
   }
-  if (span.style !== undefined) {
-    const { color, background, classes } = paint(span.style);
-    // Through the style object, which a Content-Security-Policy without inline styles allows.
-    if (color !== undefined) element.style.color = color;
-    if (background !== undefined) element.style.backgroundColor = background;
-    if (classes.length > 0) element.className = classes.join(" ");
-  }
+  return dress(element, span);
+}
+
+/** Colours go through the style object, which a Content-Security-Policy without inline styles allows. */
+function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
+  if (style === undefined) return element;
+  const { color, background, classes } = paint(style);
+  if (color !== undefined) element.style.color = color;
+  if (background !== undefined) element.style.backgroundColor = background;
+  if (classes.length > 0) element.className = classes.join(" ");
   return element;
 }
 

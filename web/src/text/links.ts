@@ -32,6 +32,28 @@ export function linkify(text: string): Linked[] {
   return parts;
 }
 
+/** Addresses in a row's spans, also where one changes colour within; hyperlinks that the program made stay. */
+export function linkSpans<S extends Linked>(spans: readonly S[]): readonly S[] {
+  if (!spans.some((part) => part.text.includes("/"))) return spans;
+  const text = spans.map((part) => part.text).join("");
+  if (!text.includes("://")) return spans;
+  const parts = linkify(text);
+  if (!parts.some((part) => part.href !== undefined)) return spans;
+  const found: S[] = [];
+  let [at, used] = [0, 0];
+  for (const part of parts) {
+    for (let left = part.text.length; left > 0; ) {
+      const own = spans[at] as S;
+      const piece = own.text.slice(used, used + left);
+      found.push({ ...own, text: piece, ...(own.href === undefined && part.href !== undefined ? { href: part.href } : {}) });
+      left -= piece.length;
+      used += piece.length;
+      if (used === own.text.length) [at, used] = [at + 1, 0];
+    }
+  }
+  return found;
+}
+
 /** The absolute http(s) address that `address` names, or undefined. No credentials: `https://bank.example@evil.example/` reads as another place. */
 export function followable(address: string): string | undefined {
   if (address.length > LONGEST || !/^https?:\/\/[^/?#]/i.test(address)) return undefined;

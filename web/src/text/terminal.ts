@@ -4,8 +4,10 @@
  * SGR (16, 256 and true colours, weight, slant, underline), carriage return, backspace, cursor moves within the line and erasing are
  * carried out; hyperlinks are kept when they are http(s); every other sequence is left out. Nothing may hide text from
  * a reader: an unterminated string sequence shows what it would have swallowed, "conceal" is ignored, and bidirectional
- * overrides are shown as U+FFFD (they would reorder what is read: CVE-2021-42574).
+ * overrides are shown as U+FFFD (they would reorder what is read: CVE-2021-42574), line separators as a sign (they would make two rows of one).
+ * A hyperlink whose text reads as another site's address is plain text.
  */
+import { followable } from "./links";
 
 export const BOLD = 1;
 export const DIM = 2;
@@ -37,12 +39,16 @@ export const PLAIN: Style = { fg: null, bg: null, flags: 0, inverse: false };
 
 /** A column past this is a mistake or an attack: spaces up to it would have to be made. */
 const MAX_COLUMN = 2_000;
+/** Cells that one line's sequences may move or erase before they are left out: 40,000 erasures of a long line would take seconds. */
+const MOST_WORK = 1_000_000;
+/** A line that changes style more often goes on in the last one: each span is an element on the page. */
+const MOST_SPANS = 2_000;
 
 // biome-ignore lint: control characters are what this module is about
-const SPECIAL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+const SPECIAL = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 const MOVES = /[\r\b]|\u001b\[[0-9;:]*[CDGKPX@`a]/;
 const TOKEN =
-  /\u001b\[([\u0030-\u003f]*)[\u0020-\u002f]*([\u0040-\u007e])|\u001b\]([^\u0007\u001b]*)(?:\u0007|\u001b\\)|\u001b[PX^_][^\u001b]*\u001b\\|\u001b[\u0020-\u002f]+[\u0030-\u007e]|\u001b[\u0030-\u007e]?|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+  /\u001b\[([\u0030-\u003f]*)[\u0020-\u002f]*([\u0040-\u007e])|\u001b\]([^\u0007\u001b]*)(?:\u0007|\u001b\\)|\u001b[PX^_][^\u001b]*\u001b\\|\u001b[\u0020-\u002f]+[\u0030-\u007e]|\u001b[\u0030-\u007e]?|[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
 
 export interface Rendered {
   readonly spans: readonly StyledText[];
@@ -66,19 +72,65 @@ export function render(line: string, style: Style = PLAIN): Rendered {
         if (!/[<=>?]/.test(parameters ?? "")) pen = sgr(parameters ?? "", pen);
       } else screen.control(final, Number.parseInt(parameters ?? "", 10));
     } else if (osc !== undefined) {
-      if (osc.startsWith("8;")) href = address(osc.slice(osc.indexOf(";", 2) + 1));
+      if (osc.startsWith("8;")) href = followable(osc.slice(osc.indexOf(";", 2) + 1));
     } else if (whole === "\r" || whole === "\b") screen.control(whole, 1);
     else if (whole === "\u001bc") pen = PLAIN;
-    else if (whole >= "\u202a") screen.put("\ufffd", pen, href);
+    else screen.put(shownFor(whole), pen, href);
   }
   if (at < text.length) screen.put(text.slice(at), pen, href);
-  return { spans: screen.spans(), style: pen };
+  return { spans: finished(screen.spans()), style: pen };
+}
+
+/** What stands in the text for a character that must not act: nothing for most. */
+function shownFor(token: string): string {
+  if (token === "\n" || token === "\u2028" || token === "\u2029") return "\u2424";
+  return token >= "\u202a" && token < "\uffff" ? "\ufffd" : "";
+}
+
+/** Joins neighbours of one style, bounds their number, and takes links away that pretend to lead elsewhere. */
+function finished(spans: readonly StyledText[]): StyledText[] {
+  const joined: StyledText[] = [];
+  for (const part of spans) {
+    const before = joined.at(-1);
+    if (before !== undefined && (joined.length >= MOST_SPANS || (before.href === part.href && sameStyle(before.style, part.style)))) {
+      joined[joined.length - 1] = { ...before, text: before.text + part.text };
+    } else if (part.text !== "") joined.push(part);
+  }
+  for (let at = 0; at < joined.length; at++) {
+    const href = joined[at]?.href;
+    if (href === undefined) continue;
+    let end = at + 1;
+    while (joined[end]?.href === href) end++;
+    const shown = joined.slice(at, end);
+    if (pretends(shown.map((part) => part.text).join(""), href)) {
+      joined.splice(at, end - at, ...shown.map(({ text, style }) => (style === undefined ? { text } : { text, style })));
+    }
+    at = end - 1;
+  }
+  return joined;
+}
+
+/** A file's name ("report.html") has dots too: without a scheme, only what ends as sites mostly do is taken for one. */
+const ADDRESSED = /(?:https?:)?\/\/([^\s/?#]+)|\b((?:www\.)[^\s/?#]+|(?:[a-z0-9-]+\.)+(?:com|org|net|info|biz|gov|edu|app|dev|cloud|bank))\b/i;
+
+function pretends(text: string, href: string): boolean {
+  const named = ADDRESSED.exec(text);
+  if (named === null) return false;
+  const bare = (host: string): string => host.toLowerCase().replace(/^www\./, "");
+  return bare(named[1] ?? named[2] ?? "") !== bare(new URL(href).host);
+}
+
+function sameStyle(one: Style | undefined, other: Style | undefined): boolean {
+  if (one === other) return true;
+  if (one === undefined || other === undefined) return false;
+  return one.fg === other.fg && one.bg === other.bg && one.flags === other.flags && one.inverse === other.inverse;
 }
 
 /** The text that `render` shows, for search, copies and downloads. */
 export function plain(line: string): string {
   const text = line.endsWith("\r") ? line.slice(0, -1) : line;
   if (!SPECIAL.test(text)) return text;
+  if (!MOVES.test(text)) return text.replace(TOKEN, (token) => shownFor(token));
   return render(text)
     .spans.map((part) => part.text)
     .join("");
@@ -107,15 +159,24 @@ class Runs implements Screen {
   }
 }
 
+/** What an erased cell holds. */
+const ERASED = "";
+
 /** A line in which the cursor moves: one cell a character. */
 class Cells implements Screen {
   private characters: string[] = [];
   private styles: Style[] = [];
   private links: (string | undefined)[] = [];
   private column = 0;
+  private work = 0;
 
   put(text: string, style: Style, href: string | undefined): void {
     for (const character of text) {
+      if (character === "\t") {
+        // The next of the stops that are eight columns apart; what is there stays.
+        this.go((this.column | 7) + 1);
+        continue;
+      }
       this.characters[this.column] = character;
       this.styles[this.column] = style;
       this.links[this.column] = href;
@@ -125,6 +186,10 @@ class Cells implements Screen {
 
   control(code: string, count: number): void {
     const many = Number.isNaN(count) || count < 1 ? 1 : Math.min(count, MAX_COLUMN);
+    if (code >= "@" && "KPX@".includes(code)) {
+      this.work += this.characters.length + many;
+      if (this.work > MOST_WORK) return;
+    }
     switch (code) {
       case "\r":
         this.column = 0;
@@ -164,7 +229,13 @@ class Cells implements Screen {
   spans(): StyledText[] {
     const found: StyledText[] = [];
     let from = 0;
-    for (let at = 0; at < this.characters.length; at++) if (this.characters[at] === undefined) this.blank(at);
+    // Erased cells at the end are no text; before it they are spaces, as are cells that the cursor passed over.
+    while (this.characters.length > 0 && !this.characters.at(-1)) this.characters.length--;
+    for (let at = 0; at < this.characters.length; at++) {
+      if (this.characters[at]) continue;
+      this.blank(at);
+      this.characters[at] = " ";
+    }
     for (let at = 1; at <= this.characters.length; at++) {
       if (at < this.characters.length && this.styles[at] === this.styles[from] && this.links[at] === this.links[from]) continue;
       found.push(span(this.characters.slice(from, at).join(""), this.styles[from] ?? PLAIN, this.links[from]));
@@ -179,7 +250,7 @@ class Cells implements Screen {
 
   private blank(at: number): void {
     if (at >= this.characters.length) return;
-    this.characters[at] = " ";
+    this.characters[at] = ERASED;
     this.styles[at] = PLAIN;
     this.links[at] = undefined;
   }
@@ -193,17 +264,6 @@ function span(text: string, style: Style, href: string | undefined): StyledText 
   const styled = style === PLAIN || (style.fg === null && style.bg === null && style.flags === 0 && !style.inverse);
   if (styled && href === undefined) return { text };
   return { text, ...(styled ? {} : { style }), ...(href === undefined ? {} : { href }) };
-}
-
-/** Only absolute http and https addresses; a link to anything else is plain text. */
-function address(uri: string): string | undefined {
-  if (uri.length > 2_048 || !/^https?:\/\//i.test(uri)) return undefined;
-  try {
-    const url = new URL(uri);
-    return (url.protocol === "http:" || url.protocol === "https:") && !url.username && !url.password ? url.href : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function sgr(parameters: string, style: Style): Style {

@@ -21,6 +21,12 @@ export function App({ engine, api, config }: { engine: Engine; api: string; conf
   }, [state]);
 
   useEffect(() => {
+    const ask = (): void => setRefusal("Log in again to go on.");
+    addEventListener("logferry:login", ask);
+    return () => removeEventListener("logferry:login", ask);
+  }, []);
+
+  useEffect(() => {
     if (key === null) return;
     setRefusal(null);
     let over = false;

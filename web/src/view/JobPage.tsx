@@ -5,6 +5,7 @@ import type { JobFacts } from "../engine/messages";
 import { LogPane } from "../pane/pane";
 import { route } from "../route";
 import { connection, facts, now } from "../state";
+import { formatTime, fullTime } from "../text/time";
 
 export function JobPage({ engine, job }: { engine: Engine; job: string }) {
   const host = useRef<HTMLDivElement>(null);
@@ -30,7 +31,7 @@ export function JobPage({ engine, job }: { engine: Engine; job: string }) {
         },
         seen: () => undefined,
       },
-      { time: localTime, title: localTime },
+      { time: (us) => formatTime(us, "local"), title: (us) => fullTime(us, "local") },
     );
     pane.current = made;
     if (line !== null) made.show(line - 1);
@@ -73,7 +74,7 @@ export function JobPage({ engine, job }: { engine: Engine; job: string }) {
           </span>
         )}
         <span class="grow" />
-        <LiveState facts={known} following={following} />
+        {known?.problem == null && <LiveState facts={known} following={following} />}
         <button
           type="button"
           class="button"
@@ -135,10 +136,4 @@ function endedWords(life: { state: string; exit_code: number | null; oom: boolea
   if (life.state === "lost") return "Lost: its host is not heard";
   if (life.oom) return `Ended: out of memory (${life.exit_code ?? 137})`;
   return life.exit_code === null ? "Ended" : `Ended: exit ${life.exit_code}`;
-}
-
-function localTime(us: number): string {
-  const date = new Date(us / 1000);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }

@@ -106,8 +106,8 @@ async function refused(response: Response): Promise<ApiError> {
 }
 
 function standard(status: number): string {
-  if (status === 401) return "The key or session is not valid, or no longer.";
-  if (status === 403) return "This account may not see that.";
+  // API Gateway refuses a wrong credential by itself, with 401 or 403 and no details; what may not be read is a 404.
+  if (status === 401 || status === 403) return "The key is wrong, has expired, or was revoked.";
   if (status === 404) return "There is no such job, or it is another owner's.";
   if (status === 429) return "Too many requests for the moment.";
   return `The service answered with status ${status}.`;

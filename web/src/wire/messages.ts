@@ -4,6 +4,7 @@ import {
   flag,
   integer,
   list,
+  matching,
   maybe,
   type Of,
   object,
@@ -18,6 +19,9 @@ import {
 
 export const MAX_DECODED_BYTES = 1_048_576;
 export const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
+
+export const JOB = /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/;
+const jobId = matching(JOB, "a job id");
 
 const container = object({
   name: otherwise(text, ""),
@@ -42,7 +46,7 @@ const life = object({
 });
 
 export const jobRecord = object({
-  job: text,
+  job: jobId,
   owner: text,
   principal: text,
   container,
@@ -66,11 +70,16 @@ const batchFacts = object({
 });
 export type BatchFacts = Of<typeof batchFacts>;
 
-const subscribed = object({ id: text, job: maybe(text), tip: maybe(whole()), record: maybe(jobRecord) });
-const batch = object({ job: text, batches: list(batchFacts) });
+const subscribed = object({ id: text, job: maybe(jobId), tip: maybe(whole()), record: maybe(jobRecord) });
+const some: Shape<BatchFacts[]> = (value, path = "") => {
+  const batches = list(batchFacts)(value, path);
+  if (batches.length === 0) throw new WireError(path, "a list of at least one");
+  return batches;
+};
+const batch = object({ job: jobId, batches: some });
 const job = object({ record: jobRecord, deleted: otherwise(flag, false) });
 const pong = object({ id: text, tips: otherwise(table(whole()), {}) });
-const expired = object({ job: maybe(text), message: otherwise(text, "") });
+const expired = object({ job: maybe(jobId), message: otherwise(text, "") });
 const error = object({ id: maybe(text), code: text, message: otherwise(text, ""), retry: otherwise(flag, false) });
 
 export type ToViewer =

@@ -19,6 +19,13 @@ export const text: Shape<string> = (value, path = "") => {
   return value;
 };
 
+export const matching =
+  (pattern: RegExp, expected: string): Shape<string> =>
+  (value, path = "") => {
+    if (typeof value !== "string" || !pattern.test(value)) throw new WireError(path, expected);
+    return value;
+  };
+
 export const flag: Shape<boolean> = (value, path = "") => {
   if (typeof value !== "boolean") throw new WireError(path, "a boolean");
   return value;

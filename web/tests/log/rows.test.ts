@@ -1,0 +1,117 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { Spans } from "../../src/live/spans";
+import { prepareDecoder } from "../../src/log/body";
+import { textOf } from "../../src/log/row";
+import { rowsOf } from "../../src/log/rows";
+import { Store } from "../../src/log/store";
+import { factsOf, fc, type Line } from "../support/zstd";
+
+beforeAll(prepareDecoder);
+
+const NONE = new Spans();
+const out = (text: string): Line => ({ stream: "o", text });
+const err = (text: string): Line => ({ stream: "e", text });
+const LONG = "x".repeat(5_000);
+
+function storeOf(...batches: Line[][]): { store: Store; tip: number } {
+  const store = new Store();
+  let first = 1;
+  for (const lines of batches) {
+    store.add(factsOf(first, lines));
+    first += lines.length;
+  }
+  return { store, tip: first - 1 };
+}
+
+function texts(store: Store, tip: number, from = 0, count = 1_000): string[] {
+  return rowsOf(store, NONE, tip, from, count).rows.map((row) => `${row.sequence} ${row.kind === "line" ? row.stream : row.kind} ${textOf(row).slice(0, 30)}`);
+}
+
+describe("rows", () => {
+  test("are the entries in order, each with its stream", () => {
+    const { store, tip } = storeOf([out("a"), err("b")], [out("c")]);
+    expect(texts(store, tip)).toEqual(["1 stdout a", "2 stderr b", "3 stdout c"]);
+  });
+
+  test("join continuations of a stream, past entries of the other and past the batch's end", () => {
+    const { store, tip } = storeOf([out(LONG), err("between")], [{ stream: "O", text: "-end" }, out("next")]);
+    const { rows } = rowsOf(store, NONE, tip, 0, 10);
+    expect(rows.map((row) => [row.sequence, textOf(row)])).toEqual([
+      [1, `${LONG}-end`],
+      [2, "between"],
+      [4, "next"],
+    ]);
+    expect(rows[0]).toMatchObject({ last: 3 });
+  });
+
+  test("show a continuation whose beginning is not here for what it is", () => {
+    const store = new Store();
+    store.add(factsOf(5, [{ stream: "E", text: "tail" }, err("whole")]));
+    const { rows } = rowsOf(store, NONE, 6, 4, 2);
+    expect(rows).toMatchObject([{ sequence: 5, headless: true }, { sequence: 6, headless: false }]);
+  });
+
+  test("stand in for what is not here yet, and say what is kept no more", () => {
+    const store = new Store();
+    store.add(factsOf(3, [out("c")]));
+    expect(rowsOf(store, NONE, 4, 0, 4).rows.map(({ kind }) => kind)).toEqual(["loading", "loading", "line", "loading"]);
+    const gone = new Spans();
+    gone.add(1, 2);
+    expect(rowsOf(store, gone, 3, 0, 3).rows.map(({ kind }) => kind)).toEqual(["gone", "gone", "line"]);
+  });
+
+  test("say of a batch that cannot be read how many entries it held", () => {
+    const store = new Store();
+    store.add({ ...factsOf(1, [out("a"), out("b")]), body: "AAAA" });
+    expect(rowsOf(store, NONE, 2, 0, 2).rows).toMatchObject([{ kind: "unreadable", count: 2 }]);
+  });
+
+  test("tell system entries as sentences", () => {
+    const { store, tip } = storeOf([{ stream: "s", text: '{"event":"gap","reason":"rotated","count":1200}' }]);
+    const [row] = rowsOf(store, NONE, tip, 0, 1).rows;
+    expect(row).toMatchObject({ kind: "event", event: "gap", bad: true });
+    expect(row && textOf(row)).toContain("1,200 lines missing");
+  });
+
+  test("carry a colour that a stream left on to its next lines, not to the other stream's", () => {
+    const { store, tip } = storeOf([out("\u001b[31mred"), err("plain"), out("still"), out("\u001b[0mover"), out("plain")]);
+    const rows = rowsOf(store, NONE, tip, 0, 9).rows.map((row) => (row.kind === "line" ? row.spans[0]?.style?.fg : null));
+    expect(rows).toEqual([1, undefined, 1, undefined, undefined]);
+  });
+
+  test("are the same for every window and every order in which the batches came", () => {
+    const line = fc.record({ stream: fc.constantFrom("o", "e", "s"), text: fc.constantFrom("a", "b", LONG, '{"event":"started"}') });
+    const batches = fc.array(fc.array(line, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(batches, fc.nat(20), fc.nat(20), fc.infiniteStream(fc.double({ min: 0, max: 0.99, noNaN: true })), (made, from, count, random) => {
+        // A long entry may be continued by the next of its stream.
+        const open = { o: false, e: false };
+        const lines = made.map((batch) =>
+          batch.map(({ stream, text }): Line => {
+            if (stream !== "o" && stream !== "e") return { stream, text };
+            const goesOn = open[stream] && (random.next().value as number) < 0.5;
+            open[stream] = text === LONG;
+            return { stream: goesOn ? stream.toUpperCase() : stream, text };
+          }),
+        );
+        const { store, tip } = storeOf(...lines);
+        const shuffled = new Store(6_000);
+        let first = 1;
+        const facts = lines.map((batch) => {
+          const one = factsOf(first, batch);
+          first += batch.length;
+          return one;
+        });
+        for (const one of facts.map((batch) => ({ batch, key: random.next().value as number })).sort((a, b) => a.key - b.key)) {
+          shuffled.add(one.batch);
+          shuffled.add(one.batch);
+        }
+        const all = rowsOf(store, NONE, tip, 0, tip).rows;
+        expect(rowsOf(shuffled, NONE, tip, 0, tip).rows).toEqual(all);
+        const end = Math.min(tip, from + count);
+        expect(rowsOf(shuffled, NONE, tip, from, count).rows).toEqual(all.filter((row) => row.index >= from && row.index < end));
+      }),
+      { numRuns: 120 },
+    );
+  });
+});
