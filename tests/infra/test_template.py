@@ -104,9 +104,7 @@ def test_every_answering_route_has_a_route_response(resources: Resources) -> Non
         (properties["ApiId"]["Ref"], properties["RouteId"]["Ref"])
         for properties in of_type(resources, "AWS::ApiGatewayV2::RouteResponse").values()
     }
-    wanted = {
-        (api, f"{api}{route.removeprefix('$').capitalize()}Route") for api, route in answering_routes(resources)
-    }
+    wanted = {(api, f"{api}{route.removeprefix('$').capitalize()}Route") for api, route in answering_routes(resources)}
     assert declared == wanted
 
 

@@ -1,0 +1,79 @@
+"""The two clouds that stores are tested against: moto in this process, and MiniStack over the wire."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from moto import mock_aws
+
+from logferry_local import emulator
+from logferry_local.checkout import find_checkout
+from logferry_local.ports import free_port
+from logferry_local.processes import stop
+
+REGION = "eu-west-1"
+ROOT = Path(__file__).parents[2]
+SECRETS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A cloud's DynamoDB with both tables, empty."""
+
+    dynamodb: Any
+    log: str
+    registry: str
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads the template without understanding its functions."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)  # type: ignore[no-untyped-call]
+
+
+def table_definitions() -> dict[str, dict[str, Any]]:
+    """The template's own tables, as `create_table` takes them."""
+    kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    resources = yaml.load((ROOT / "template.yaml").read_text(), _Loader)["Resources"]
+    return {
+        name: {key: value for key, value in resources[name]["Properties"].items() if key in kept}
+        for name in ("LogTable", "RegistryTable")
+    }
+
+
+@contextlib.contextmanager
+def tables(dynamodb: Any, prefix: str) -> Iterator[Tables]:
+    """Both tables, made for one test and removed after it."""
+    names = {name: f"{prefix}-{name}" for name in table_definitions()}
+    for name, definition in table_definitions().items():
+        dynamodb.create_table(TableName=names[name], **definition)
+    try:
+        yield Tables(dynamodb, names["LogTable"], names["RegistryTable"])
+    finally:
+        for name in names.values():
+            dynamodb.delete_table(TableName=name)
+
+
+@contextlib.contextmanager
+def moto_dynamodb() -> Iterator[Any]:
+    """DynamoDB in this process."""
+    with mock_aws():
+        yield boto3.client("dynamodb", **SECRETS)
+
+
+@contextlib.contextmanager
+def ministack() -> Iterator[str]:
+    """A MiniStack of one's own; its address. Nothing of it is left."""
+    with tempfile.TemporaryDirectory(prefix="lf-stores-") as folder:
+        port = free_port()
+        process = emulator.start(Path(folder), port, find_checkout())
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            stop(process)
