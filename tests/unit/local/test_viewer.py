@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -70,11 +71,17 @@ async def test_every_answer_carries_the_security_headers(client: Client) -> None
         assert {name: answer.headers[name] for name in HEADERS} == HEADERS
 
 
-async def test_nothing_outside_of_the_viewers_folder_is_served(client: Client) -> None:
-    """Neither by dots nor by encoded dots."""
-    for path in ("/../keys.json", "/%2e%2e/keys.json", "/assets/..%2f..%2fkeys.json"):
-        answer = await client.get(path)
-        assert b"secret" not in await answer.read()
+async def test_nothing_outside_of_the_viewers_folder_is_served(client: Client, files: Path) -> None:
+    """Neither by dots, nor by encoded ones, nor by an absolute path behind a second slash."""
+    secret = files.parent / "keys.json"
+    for path in ("/../keys.json", "/%2e%2e/keys.json", "/assets/..%2f..%2fkeys.json", f"/{secret}"):
+        # By hand, because client libraries put such paths in order before they send them.
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        assert b"secret" not in answer, path
+        assert b" 404 " in answer.splitlines()[0], path
+        writer.close()
 
 
 async def test_a_path_without_a_file_is_the_viewers_own(client: Client) -> None:
