@@ -10,5 +10,9 @@ export default defineConfig({
     sourcemap: false,
   },
   worker: { format: "es" },
-  test: { include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"] },
+  test: {
+    include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"],
+    // A loaded machine is slow, not wrong.
+    testTimeout: 60_000,
+  },
 });
