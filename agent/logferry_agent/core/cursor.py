@@ -1,0 +1,123 @@
+"""The cursor: where a container's log was read to, written by the agent for itself and kept by the cloud.
+
+    1|o=1764000000123456789.1.9f86d081.0|e=…|f=2049.131077.4096.9f86d081|l=s.1764000000000000000.0.0
+
+One text serves both sources: the streams' marks are found again in any copy of the log, the file's place is the
+short way
+when the file is still there. Only printable ASCII without quote and backslash, at most 1,024 characters (it needs
+under 250).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from .lines import Mark, Marks
+
+_VERSION: Final = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in which file: its inode, the offset behind the last record read, and a digest of the file's first record.
+
+    The digest tells a file from a later one with the same inode, and finds it again once it was compressed.
+    """
+
+    inode: int
+    offset: int
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class LifeMark:
+    """The last life-cycle event recorded in the job.
+
+    kind: `n` none, `s` a start (or restart), `x` an exit.
+    started, ended: of the run it belongs to, nanoseconds since 1970.
+    restarts: runs after the first, as told so far.
+    """
+
+    kind: Literal["n", "s", "x"] = "n"
+    started: int = 0
+    ended: int = 0
+    restarts: int = 0
+
+
+_UNREAD: Final = Marks()
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """All of it. `pieces`: entries that were already made of the fragment behind this place."""
+
+    marks: Marks = _UNREAD
+    place: Place | None = None
+    life: LifeMark = LifeMark()
+    pieces: int = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the log was read."""
+        return bool(self.marks.out.stamp or self.marks.err.stamp)
+
+
+class UnknownCursorError(ValueError):
+    """The text is no cursor of this or an earlier version."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text)
+
+    def __str__(self) -> str:
+        return f"not a cursor that this agent can read: {self.text[:64]!r}"
+
+
+def encode(cursor: Cursor) -> str:
+    """The cursor as text."""
+    parts = [_VERSION]
+    for letter, mark in (("o", cursor.marks.out), ("e", cursor.marks.err)):
+        if mark.stamp:
+            parts.append(f"{letter}={mark.stamp}.{mark.ordinal}.{mark.digest}.{int(mark.open)}")
+    if cursor.place is not None:
+        parts.append(f"f={cursor.place.inode}.{cursor.place.offset}.{cursor.place.head}")
+    if cursor.life.kind != "n":
+        parts.append(f"l={cursor.life.kind}.{cursor.life.started}.{cursor.life.ended}.{cursor.life.restarts}")
+    if cursor.pieces:
+        parts.append(f"k={cursor.pieces}")
+    return "|".join(parts)
+
+
+def decode(text: str) -> Cursor:
+    """The cursor that `encode` wrote; parts that a later version added are ignored.
+
+    Raises:
+        UnknownCursorError: it is no cursor.
+    """
+    version, *parts = text.split("|")
+    if version != _VERSION:
+        raise UnknownCursorError(text)
+    out, err, place, life, pieces = Mark(), Mark(), None, LifeMark(), 0
+    try:
+        for part in parts:
+            name, _, value = part.partition("=")
+            fields = value.split(".")
+            if name == "o":
+                out = _mark(fields)
+            elif name == "e":
+                err = _mark(fields)
+            elif name == "f":
+                place = Place(int(fields[0]), int(fields[1]), fields[2])
+            elif name == "l":
+                kind: Literal["s", "x"] = "x" if fields[0] == "x" else "s"
+                life = LifeMark(kind, int(fields[1]), int(fields[2]), int(fields[3]))
+            elif name == "k":
+                pieces = int(value)
+    except (ValueError, IndexError):
+        raise UnknownCursorError(text) from None
+    return Cursor(Marks(out, err), place, life, pieces)
+
+
+def _mark(fields: list[str]) -> Mark:
+    return Mark(int(fields[0]), int(fields[1]), fields[2], fields[3] == "1")

@@ -1,0 +1,199 @@
+"""What the engine's `inspect` and events say of a container, in Logferry's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from logferry_protocol.job import OWNER_PATTERN, Container, LifeCycle, State
+from logferry_protocol.limits import (
+    MAX_IMAGE_CHARS,
+    MAX_LABEL_KEY_CHARS,
+    MAX_LABEL_VALUE_CHARS,
+    MAX_LABELS,
+    MAX_LABELS_BYTES,
+    MAX_NAME_CHARS,
+)
+
+from .lifecycle import Facts
+from .selection import OWNER_LABEL
+from .stamps import nanoseconds
+
+_OWNER: Final = re.compile(OWNER_PATTERN)
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_FIRST_LABELS: Final = (
+    "logferry.",
+    "com.docker.compose.",
+    "com.docker.swarm.",
+    "com.docker.stack.",
+    "com.amazonaws.ecs.",
+)
+_PROJECT: Final = ("com.docker.compose.project", "com.docker.stack.namespace", "com.amazonaws.ecs.cluster")
+_SERVICE: Final = (
+    "com.docker.compose.service",
+    "com.docker.swarm.service.name",
+    "com.amazonaws.ecs.task-definition-family",
+)
+_TASK: Final = ("com.docker.swarm.task.name", "com.amazonaws.ecs.task-arn")
+_EVENT_ATTRIBUTES: Final = frozenset({"name", "image", "exitCode", "signal", "oldName", "execDuration", "execID"})
+_STATES: Final[Mapping[str, State]] = {
+    "created": "created",
+    "running": "running",
+    "paused": "paused",
+    "restarting": "restarting",
+    "exited": "exited",
+    "dead": "exited",
+    "removing": "exited",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A container as far as reading its log needs it."""
+
+    id: str
+    container: Container
+    life: LifeCycle
+    facts: Facts
+    labels: Mapping[str, str]
+    """All of them, for the selection."""
+    log_path: str = ""
+    """On the engine's machine; empty where the driver keeps no json-file."""
+    max_size: int = 0
+    """The size at which the driver begins a new file; 0: never, or not known."""
+    max_file: int = 1
+    created: int = 0
+    """Nanoseconds since 1970."""
+
+
+def from_inspect(found: Mapping[str, Any], host: str) -> Description:
+    """The container that `inspect` describes."""
+    config: Mapping[str, Any] = found.get("Config") or {}
+    state: Mapping[str, Any] = found.get("State") or {}
+    log_config: Mapping[str, Any] = (found.get("HostConfig") or {}).get("LogConfig") or {}
+    options: Mapping[str, str] = log_config.get("Config") or {}
+    labels: Mapping[str, str] = config.get("Labels") or {}
+    driver = str(log_config.get("Type") or "")
+    running = bool(state.get("Running")) and not state.get("Restarting")
+    facts = Facts(
+        running=running,
+        started=_time(state.get("StartedAt")),
+        ended=_time(state.get("FinishedAt")),
+        exit_code=None if running else state.get("ExitCode"),
+        oom=bool(state.get("OOMKilled")),
+        restarts=int(found.get("RestartCount") or 0),
+    )
+    created = _time(found.get("Created"))
+    status = _STATES.get(str(state.get("Status")), "exited")
+    return Description(
+        id=str(found.get("Id", "")),
+        container=container_of(
+            name=str(found.get("Name", "")).lstrip("/"),
+            image=str(config.get("Image", "")),
+            host=host,
+            labels=labels,
+            driver=driver,
+            tty=bool(config.get("Tty")),
+        ),
+        life=life_of(status, facts, created),
+        facts=facts,
+        labels=labels,
+        log_path=str(found.get("LogPath") or "") if driver == "json-file" else "",
+        max_size=_size(options.get("max-size"), 20 << 20 if driver == "local" else 0),
+        max_file=int(options.get("max-file") or (5 if driver == "local" else 1)),
+        created=created,
+    )
+
+
+def from_event(container: str, attributes: Mapping[str, str], host: str, time: int) -> Description:
+    """A container of which nothing but an event is left: its attributes hold name, image and all labels."""
+    labels = {key: value for key, value in attributes.items() if key not in _EVENT_ATTRIBUTES}
+    facts = Facts(running=True, started=time)
+    return Description(
+        id=container,
+        container=container_of(
+            name=attributes.get("name", ""), image=attributes.get("image", ""), host=host, labels=labels
+        ),
+        life=life_of("running", facts, time),
+        facts=facts,
+        labels=labels,
+        created=time,
+    )
+
+
+def container_of(
+    *, name: str, image: str, host: str, labels: Mapping[str, str], driver: str = "", tty: bool = False
+) -> Container:
+    """The protocol's description of a container, within its limits."""
+    owner = labels.get(OWNER_LABEL, "")
+    return Container(
+        name=name[:MAX_NAME_CHARS],
+        image=image[:MAX_IMAGE_CHARS],
+        host=host[:MAX_NAME_CHARS],
+        labels=_capped(labels),
+        driver=driver[:64],
+        tty=tty,
+        project=_first(labels, _PROJECT),
+        service=_first(labels, _SERVICE),
+        task=_first(labels, _TASK),
+        owner=owner if _OWNER.match(owner) else None,
+    )
+
+
+def life_of(state: State, facts: Facts, created: int) -> LifeCycle:
+    """The protocol's description of where a container is in its life."""
+    return LifeCycle(
+        state=state,
+        created=created // 1_000_000 or None,
+        started=facts.started // 1_000_000 or None,
+        ended=None if facts.running else facts.ended // 1_000_000 or None,
+        exit_code=None if facts.running or not facts.started else facts.exit_code,
+        oom=facts.oom,
+        restarts=facts.restarts,
+    )
+
+
+def path_below(root: str, log_path: str, mounted: str) -> str | None:
+    """Where a log of the engine's is for us, whose data root is mounted at `mounted`; None when it is elsewhere."""
+    try:
+        return str(PurePosixPath(mounted) / PurePosixPath(log_path).relative_to(root))
+    except ValueError:
+        return None
+
+
+def _capped(labels: Mapping[str, str]) -> dict[str, str]:
+    ordered = sorted(labels, key=lambda key: (not key.startswith(_FIRST_LABELS), key))
+    kept: dict[str, str] = {}
+    size = 0
+    for key in ordered:
+        value = str(labels[key])
+        more = len(key.encode()) + len(value.encode())
+        if len(kept) == MAX_LABELS:
+            break
+        if len(key) <= MAX_LABEL_KEY_CHARS and len(value) <= MAX_LABEL_VALUE_CHARS and size + more <= MAX_LABELS_BYTES:
+            kept[key] = value
+            size += more
+    return kept
+
+
+def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
+    return next((labels[key][:MAX_NAME_CHARS] for key in keys if labels.get(key)), None)
+
+
+def _time(text: object) -> int:
+    """Nanoseconds since 1970; 0 for the engine's way to say never (the year 1)."""
+    if not isinstance(text, str) or text.startswith("0001-"):
+        return 0
+    try:
+        return nanoseconds(text)
+    except ValueError:
+        return 0
+
+
+def _size(text: str | None, default: int) -> int:
+    match = _SIZE.fullmatch(text or "")
+    return int(float(match[1]) * _UNITS[match[2].lower()]) if match else default

@@ -1,0 +1,282 @@
+"""The engine's log stream over HTTP: from large reads of the socket to fragments, in two layers and one shortcut.
+
+The outer layer is HTTP/1.1 chunked coding. The inner one is, for containers without a TTY, 8-byte headed frames
+(`[type,0,0,0,length]`, type 1 stdout, 2 stderr, 3 an error of the engine's, without timestamp), and with a TTY raw
+text in
+which every stored piece begins with its timestamp and a space.
+
+The engine flushes each frame by itself, so a chunk holds exactly one frame nearly always: then one regular
+expression takes
+both layers off a whole read at once, checked against both lengths; anything else goes through the layers one by one.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from .lines import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments
+from .stamps import microseconds
+
+_STAMP_BYTES: Final = len("2006-01-02T15:04:05.000000000Z ")
+_STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+_CHUNK_FRAME: Final = re.compile(
+    rb"([0-9a-f]{2,4})\r\n([\x01\x02])\x00\x00\x00(....)(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) ([^\n]*)\n\r\n", re.S
+)
+_RUN: Final = re.compile(
+    rb"(?>[0-9a-f]{2,4}\r\n[\x01\x02]\x00\x00\x00....\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z [^\n]*+\n\r\n)*+", re.S
+)
+"""As many of these as follow each other without a hole."""
+_MAX_CHUNK_LINE: Final = 1_024
+_LETTER: Final = {0: "o", 1: "o", 2: "e"}
+_ERROR_TYPE: Final = 3
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+"""A longer frame is taken as a broken stream. Docker's own are at most 16,415 bytes, or 262,149 for awslogs' copies."""
+
+
+class BrokenStreamError(Exception):
+    """The stream is not what it should be; what came before it was read is good."""
+
+    def __init__(self, layer: str, found: bytes) -> None:
+        self.layer = layer
+        self.found = found
+        super().__init__(layer, found)
+
+    def __str__(self) -> str:
+        return f"the engine's log stream is broken: {self.layer} begins with {self.found[:32]!r}"
+
+
+@dataclass(slots=True)
+class Received:
+    """What one read brought: fragments, and errors that the engine sent in the stream."""
+
+    fragments: Fragments
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Pieces:
+    stamps: list[bytes] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    """With their newlines."""
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, stream: str, stamped: bytes) -> None:
+        match = _STAMP.match(stamped)
+        if match is None:
+            self.errors.append("a frame without timestamp: " + stamped[:128].decode("utf-8", "backslashreplace"))
+            return
+        self.stamps.append(match.group()[:-1])
+        self.streams.append(stream)
+        self.payloads.append(stamped[match.end() :])
+
+
+class LogStream:
+    """One response's body, fed as it comes.
+
+    `chunked`: the body is still in HTTP's chunked coding. `tty`: the container has a TTY.
+    `done` is True once the chunked coding's last chunk was seen.
+    """
+
+    def __init__(self, *, tty: bool, chunked: bool) -> None:
+        self.done = False
+        self._chunked = chunked
+        self._tty = tty
+        self._coded = b""
+        """Not yet decoded bytes of the outer layer."""
+        self._plain = b""
+        """Not yet decoded bytes of the inner layer."""
+        self._left = 0
+        """Bytes that the present chunk still has, its line end not counted."""
+        self._line_end = False
+        """A chunk's data were all taken, its line end was not."""
+        self._carry = {"o": b"", "e": b""}
+        """The first bytes of a character whose rest is in the next piece of the line."""
+        self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
+
+    def feed(self, data: bytes) -> Received:
+        """Take what was read.
+
+        Raises:
+            BrokenStreamError: it cannot be understood; the stream is of no more use.
+        """
+        if (
+            self._chunked
+            and not self._tty
+            and not self._plain
+            and not self._left
+            and not self._line_end
+            and not any(self._carry.values())
+        ):
+            data = self._coded + data if self._coded else data
+            self._coded = b""
+            quick = self._feed_quick(data)
+            if quick is not None:
+                return quick
+        pieces = _Pieces()
+        if self._chunked:
+            self._unchunk(data)
+        else:
+            self._plain += data
+        self._take(pieces)
+        return self._received(pieces)
+
+    def end(self) -> Received:
+        """The stream ended: what is complete of the rest. A frame that was cut off is left to the next read of the
+        log."""
+        pieces = _Pieces()
+        if self._tty and _STAMP.match(self._plain):
+            pieces.add("o", self._plain)
+        self._plain = b""
+        return self._received(pieces)
+
+    def _feed_quick(self, data: bytes) -> Received | None:
+        run = _RUN.match(data)
+        total = run.end() if run else 0
+        if not total:
+            return None
+        found = _CHUNK_FRAME.findall(data, 0, total)
+        sizes, types, lengths, stamps, payloads = zip(*found, strict=True)
+        full = [len(payload) + _STAMP_BYTES + 1 for payload in payloads]
+        if list(struct.unpack(f">{len(found)}I", b"".join(lengths))) != full:
+            return None
+        if [int(size, 16) - 8 for size in sizes] != full:
+            return None
+        self._coded = data[total:]
+        try:
+            texts = b"\n".join(payloads).decode().split("\n")
+        except UnicodeDecodeError:
+            texts = [payload.decode("utf-8", "backslashreplace") for payload in payloads]
+        names = b" ".join(stamps).decode().split(" ")
+        streams = b"".join(types).translate(_TYPE_LETTERS).decode()
+        return Received(Fragments(names, microseconds(names), streams, texts))
+
+    def _unchunk(self, data: bytes) -> None:
+        coded = self._coded + data
+        plain = [self._plain]
+        position = 0
+        while position < len(coded) and not self.done:
+            if self._left:
+                # A chunk's data, then its line end, which is waited for as a whole.
+                taken = coded[position : position + self._left]
+                plain.append(taken)
+                position += len(taken)
+                self._left -= len(taken)
+                if self._left:
+                    break
+                self._line_end = True
+                continue
+            if self._line_end:
+                if len(coded) - position < 2:
+                    break
+                if coded[position : position + 2] != b"\r\n":
+                    raise BrokenStreamError("a chunk's end", coded[position : position + 32])
+                position += 2
+                self._line_end = False
+                continue
+            stop = coded.find(b"\r\n", position, position + _MAX_CHUNK_LINE)
+            if stop < 0:
+                if len(coded) - position >= _MAX_CHUNK_LINE:
+                    raise BrokenStreamError("a chunk", coded[position : position + 32])
+                break
+            try:
+                size = int(coded[position:stop].partition(b";")[0], 16)
+            except ValueError:
+                raise BrokenStreamError("a chunk", coded[position : position + 32]) from None
+            position = stop + 2
+            self._left = size
+            self.done = size == 0
+        self._coded = coded[position:]
+        self._plain = b"".join(plain)
+
+    def _take_frames(self, pieces: _Pieces) -> None:
+        data = self._plain
+        position = 0
+        while len(data) - position >= 8:
+            kind = data[position]
+            size = int.from_bytes(data[position + 4 : position + 8], "big")
+            if kind > _ERROR_TYPE or data[position + 1 : position + 4] != b"\0\0\0" or size > MAX_FRAME_BYTES:
+                self._plain = data[position:]
+                raise BrokenStreamError("a frame", data[position : position + 32])
+            stop = position + 8 + size
+            if len(data) < stop:
+                break
+            payload = data[position + 8 : stop]
+            if kind == _ERROR_TYPE:
+                pieces.errors.append(payload.decode("utf-8", "backslashreplace").strip())
+            else:
+                pieces.add(_LETTER[kind], payload)
+            position = stop
+        self._plain = data[position:]
+
+    def _take_raw(self, pieces: _Pieces) -> None:
+        data = self._plain
+        position = 0
+        while len(data) - position > _STAMP_BYTES:
+            match = _STAMP.match(data, position)
+            if match is None:
+                # Text that no timestamp goes before: the rest of something that was cut elsewhere than we know of.
+                newline = data.find(b"\n", position)
+                if newline < 0:
+                    break
+                if pieces.payloads:
+                    pieces.payloads[-1] += data[position : newline + 1]
+                else:
+                    pieces.errors.append("text without timestamp")
+                position = newline + 1
+                continue
+            start = match.end()
+            newline = data.find(b"\n", start, start + FRAGMENT_BYTES + 1)
+            if newline >= 0 and newline - start < FRAGMENT_BYTES:
+                stop = newline + 1
+            elif len(data) - start >= FRAGMENT_BYTES:
+                stop = start + FRAGMENT_BYTES
+            else:
+                break
+            pieces.add("o", data[position:stop])
+            position = stop
+        self._plain = data[position:]
+
+    def _received(self, pieces: _Pieces) -> Received:
+        stamps = [stamp.decode() for stamp in pieces.stamps]
+        texts: list[str] = []
+        ends: list[str] = []
+        for stream, payload in zip(pieces.streams, pieces.payloads, strict=True):
+            if payload.endswith(b"\n"):
+                end = LINE
+                payload = payload[:-1]  # noqa: PLW2901
+            else:
+                end = CUT if len(payload) >= FRAGMENT_BYTES else TAIL
+            carried = self._carry[stream] + payload
+            keep = _unfinished(carried) if end == CUT else 0
+            self._carry[stream] = carried[len(carried) - keep :]
+            texts.append(carried[: len(carried) - keep].decode("utf-8", "backslashreplace"))
+            ends.append(end)
+        marks = "".join(ends)
+        fragments = Fragments(
+            stamps,
+            microseconds(stamps),
+            "".join(pieces.streams),
+            texts,
+            "" if marks.count(LINE) == len(marks) else marks,
+        )
+        return Received(fragments, pieces.errors)
+
+
+_TYPE_LETTERS: Final = bytes.maketrans(b"\x01\x02", b"oe")
+
+
+def _unfinished(data: bytes) -> int:
+    """How many bytes at the end are the beginning of a character that is not all there."""
+    for back in range(1, min(3, len(data)) + 1):
+        byte = data[-back]
+        if byte >= 0xC0:
+            wanted = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2
+            return back if wanted > back else 0
+        if byte < 0x80:
+            return 0
+    return 0

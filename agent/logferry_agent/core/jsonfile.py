@@ -1,0 +1,183 @@
+"""The engine's json-file format: one JSON object a line becomes columns, by the thousand.
+
+    {"log":"text\\n","stream":"stdout","attrs":{…},"time":"2026-11-23T10:00:00.123456789Z"}
+
+Nothing in a file can raise: what is not a record (NULs after a crash, half a record where the disk was full) becomes a
+`Corrupt` segment between the good ones, and reading goes on behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from .lines import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments, Mark, digest
+from .stamps import microseconds, nanoseconds, text_of
+
+
+class _Record(msgspec.Struct, gc=False):
+    time: str
+    log: str = ""
+    stream: str = "stdout"
+
+
+_DECODER: Final = msgspec.json.Decoder(_Record)
+_LETTER: Final = {"stdout": "o", "stderr": "e"}
+_TERMINATED: Final = b'\\n","stream":"std'
+_BACKSLASH_N: Final = b'\\\\n","stream":"std'
+"""A text that ends with a backslash and the letter n, unterminated: it only looks terminated."""
+_BEGIN: Final = b'{"log":"'
+
+
+@dataclass(slots=True)
+class Segment:
+    """Good records in a row. `raw` holds one line for each fragment."""
+
+    fragments: Fragments
+    raw: bytes
+
+    def bytes_through(self, index: int) -> int:
+        """Bytes of `raw` up to the end of fragment `index`; -1: none."""
+        if index + 1 >= len(self.fragments):
+            return len(self.raw)
+        if index < 0:
+            return 0
+        position = 0
+        for line in self.raw.split(b"\n", index + 1)[: index + 1]:
+            position += len(line) + 1
+        return position
+
+
+@dataclass(slots=True)
+class Corrupt:
+    """Bytes that are no record."""
+
+    size: int
+
+
+def parse(data: bytes) -> list[Segment | Corrupt]:
+    """Whole lines of a json-file, in order. `data` ends with a newline (or is empty); no byte of it is left out."""
+    if not data:
+        return []
+    fragments = _parse_well(data)
+    return [Segment(fragments, data)] if fragments is not None else _parse_damaged(data)
+
+
+def _parse_well(data: bytes) -> Fragments | None:
+    try:
+        records = _DECODER.decode_lines(data)
+        count = len(records)
+        stamps = [record.time for record in records]
+        times = microseconds(stamps)
+        streams = "".join([record.stream for record in records]).replace("stdout", "o").replace("stderr", "e")
+        if len(streams) != count or data.count(b"\n") != count:
+            return None
+        texts = [record.log for record in records]
+    except (msgspec.MsgspecError, ValueError, UnicodeError):
+        return None
+    if data.count(_TERMINATED) == count and data.find(_BACKSLASH_N) < 0:
+        return Fragments(stamps, times, streams, [text[:-1] for text in texts])
+    return with_ends(stamps, times, streams, texts)
+
+
+def with_ends(stamps: list[str], times: list[int], streams: str, texts: list[str]) -> Fragments:
+    """Fragments whose texts still have their newlines, if they have one."""
+    ends = "".join([_end(text) for text in texts])
+    return Fragments(
+        stamps,
+        times,
+        streams,
+        [text[:-1] if end == LINE else text for text, end in zip(texts, ends, strict=True)],
+        "" if ends.count(LINE) == len(ends) else ends,
+    )
+
+
+def _end(text: str) -> str:
+    if text.endswith("\n"):
+        return LINE
+    # What was not UTF-8 was replaced on writing, which only makes it longer.
+    return CUT if len(text) >= FRAGMENT_BYTES or len(text.encode()) >= FRAGMENT_BYTES else TAIL
+
+
+def _parse_damaged(data: bytes) -> list[Segment | Corrupt]:
+    found: list[Segment | Corrupt] = []
+    good: list[bytes] = []
+
+    def close() -> None:
+        if good:
+            raw = b"".join(good)
+            fragments = _parse_well(raw)
+            found.append(Segment(fragments, raw) if fragments is not None else Corrupt(len(raw)))
+            good.clear()
+
+    def spoil(size: int) -> None:
+        close()
+        if found and isinstance(found[-1], Corrupt):
+            found[-1].size += size
+        else:
+            found.append(Corrupt(size))
+
+    for line in [line + b"\n" for line in data.split(b"\n")[:-1]]:
+        if _is_record(line):
+            good.append(line)
+            continue
+        # A crash leaves NULs, or half a record, in front of the first record that was written afterwards.
+        start = line.rfind(_BEGIN)
+        if start > 0 and _is_record(line[start:]):
+            spoil(start)
+            good.append(line[start:])
+        else:
+            spoil(len(line))
+    close()
+    return found
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        record = _DECODER.decode(line)
+        microseconds([record.time])
+        record.log.encode()
+    except (msgspec.MsgspecError, ValueError, UnicodeError):
+        return False
+    return record.stream in _LETTER
+
+
+def position_of(data: bytes, stream: str, mark: Mark) -> int | None:
+    """How many bytes of whole records end with the one that a mark stands for; None when it is not among them."""
+    stamp = text_of(mark.stamp)
+    short = stamp[:-1].rstrip("0").rstrip(".") + "Z"
+    found = max(data.find(f'"time":"{form}"'.encode()) for form in {stamp, short})
+    if found < 0:
+        return None
+    start = data.rfind(b"\n", 0, found) + 1
+    seen = 0
+    for line in data[start:].split(b"\n")[:-1]:
+        stop = start + len(line) + 1
+        part = parse(line + b"\n")[-1]
+        if isinstance(part, Segment):
+            fragments = part.fragments
+            time = nanoseconds(fragments.stamps[0])
+            if time == mark.stamp and fragments.streams == stream:
+                seen += 1
+                if seen == mark.ordinal:
+                    return stop if digest(fragments.texts[0]) == mark.digest else None
+            elif time > mark.stamp and fragments.streams == stream:
+                return None
+        start = stop
+    return None
+
+
+def first_at_or_after(data: bytes, time: int) -> int | None:
+    """Where in whole records the first one of this time (nanoseconds) or later begins; None when all are earlier."""
+    position = 0
+    for part in parse(data):
+        if isinstance(part, Corrupt):
+            position += part.size
+            continue
+        for index, value in enumerate(part.fragments.times):
+            if value >= time // 1_000:
+                return position + part.bytes_through(index - 1)
+        position += len(part.raw)
+    return None

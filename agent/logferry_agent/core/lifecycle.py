@@ -1,0 +1,90 @@
+"""What happened to a container becomes system entries, once each, whether it was seen live or found out later.
+
+Theory of operation. There are two tellers: the engine's events, which may be missed, and `inspect`, which knows only
+the newest
+run and the end of the one before. Both are turned into *facts* and compared with the mark of what was recorded last,
+which travels
+in the cursor. A run is known by the time it started: `inspect` gives it exactly; an event's own time is a little
+later, so a
+run that started at or before the recorded time is the recorded one, unless the clock was set back by more than a
+second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from logferry_protocol.events import Exited, Restarted, Started, SystemEvent
+
+from .cursor import LifeMark
+
+_CLOCK_SLACK_NS = 1_000_000_000
+_EARLY_NS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A container's newest run, as known now. Times in nanoseconds since 1970, 0 where there is none.
+
+    `ended` is of the newest run when it is over, of the run before while it runs.
+    """
+
+    running: bool = False
+    started: int = 0
+    ended: int = 0
+    exit_code: int | None = None
+    oom: bool = False
+    restarts: int = 0
+    """The engine's own count of restarts by policy."""
+    gone: bool = False
+    """The container was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """One life-cycle entry to be recorded: its time (nanoseconds), its event, and the mark after it.
+
+    boundary: lines from this time on (nanoseconds) come after it; None when only the end of the log says where it
+    belongs.
+    """
+
+    time: int
+    event: SystemEvent
+    mark: LifeMark
+    boundary: int | None = None
+
+
+def milestones(mark: LifeMark, facts: Facts) -> list[Milestone]:
+    """What the facts say that was not recorded yet, in order."""
+    found: list[Milestone] = []
+    if facts.started and not _is_recorded(facts.started, mark.started):
+        if mark.kind == "s":
+            # The run that was recorded ended unseen. With a newer run only its time may be known, not its code.
+            ended = facts.ended if facts.running and facts.ended >= mark.started else facts.started
+            mark = LifeMark("x", mark.started, ended, mark.restarts)
+            found.append(Milestone(ended, Exited(), mark))
+        restarts = facts.restarts if mark.kind == "n" else max(mark.restarts + 1, facts.restarts)
+        mark = LifeMark("s", facts.started, 0, restarts)
+        event: SystemEvent = Restarted(restarts=restarts) if restarts else Started()
+        found.append(Milestone(facts.started, event, mark, _boundary(facts)))
+    if mark.kind == "s" and not facts.running and (facts.ended or facts.gone):
+        ended = max(facts.ended, mark.started)
+        mark = replace(mark, kind="x", ended=ended)
+        found.append(Milestone(ended, Exited(exit_code=facts.exit_code, oom=facts.oom, removed=facts.gone), mark))
+    return found
+
+
+def _boundary(facts: Facts) -> int:
+    """From when on a line belongs to the newest run.
+
+    A process may have written before the engine noted the time of its start; and what the run before left in the
+    pipe may
+    have been stamped after its end. So the line is drawn between the two, near the start.
+    """
+    if not facts.ended or facts.ended >= facts.started:
+        return facts.started - _EARLY_NS
+    return facts.started - min(_EARLY_NS, (facts.started - facts.ended) // 2)
+
+
+def _is_recorded(started: int, recorded: int) -> bool:
+    return recorded - _CLOCK_SLACK_NS <= started <= recorded

@@ -1,0 +1,64 @@
+"""The engine's timestamps: RFC 3339 in UTC with up to nine decimals, read by the thousand.
+
+A json-file leaves trailing zeros off (`…:02.63156399Z`), the API always writes nine decimals.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+_MICROSECOND_CHARS: Final = len("2006-01-02T15:04:05.000000Z")
+"""A stamp at least this long has six decimals or more."""
+
+
+@lru_cache(maxsize=4_096)
+def _seconds(prefix: str) -> int:
+    """Seconds since 1970 of the first 19 characters of a stamp."""
+    return (datetime.fromisoformat(prefix + "+00:00") - _EPOCH) // _SECOND
+
+
+def nanoseconds(stamp: str) -> int:
+    """Nanoseconds since 1970.
+
+    Raises:
+        ValueError: it is not a timestamp.
+    """
+    match = _STAMP.fullmatch(stamp)
+    if match is None:
+        raise ValueError(f"not a timestamp: {stamp[:64]!r}")
+    prefix, fraction, zone = match.groups()
+    seconds = _seconds(prefix) if zone == "Z" else (datetime.fromisoformat(prefix + zone) - _EPOCH) // _SECOND
+    return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
+
+
+def microseconds(stamps: list[str]) -> list[int]:
+    """Microseconds since 1970 of many stamps at once.
+
+    Raises:
+        ValueError: one of them is not a timestamp.
+    """
+    if not stamps:
+        return []
+    if min(map(len, stamps)) < _MICROSECOND_CHARS or "".join(stamps).count("Z") != len(stamps):
+        stamps = [
+            stamp if len(stamp) >= _MICROSECOND_CHARS and stamp[-1] == "Z" else text_of(nanoseconds(stamp))
+            for stamp in stamps
+        ]
+    bases = {prefix: _seconds(prefix) * 1_000_000 for prefix in {stamp[:19] for stamp in stamps}}
+    if len(bases) == 1:
+        base = next(iter(bases.values()))
+        return [base + int(stamp[20:26]) for stamp in stamps]
+    return [bases[stamp[:19]] + int(stamp[20:26]) for stamp in stamps]
+
+
+def text_of(time: int) -> str:
+    """A stamp with nine decimals, as the API writes it, of nanoseconds since 1970."""
+    seconds, rest = divmod(time, 1_000_000_000)
+    return f"{(_EPOCH + timedelta(seconds=seconds)).strftime('%Y-%m-%dT%H:%M:%S')}.{rest:09d}Z"

@@ -1,0 +1,186 @@
+"""Finding containers: the engine's events first, then its list, merged by id; again after every loss and now and then.
+
+Two threads: one does nothing but read events, because the engine drops those that are not taken at once; the other
+asks the engine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any, Final, Protocol
+
+import structlog
+
+from ..core.stamps import nanoseconds
+from .docker import Connection, ContainerGoneError, EngineError, EngineUnavailableError, LogResponse
+
+log = structlog.get_logger()
+
+_RETRY_S: Final = (0.1, 5.0)
+"""Between two tries to reach the engine: at first, at most."""
+_OVERLAP_NS: Final = 2_000_000_000
+"""Events are asked for from so long before the list on; the engine keeps the last 256. What is known already is no
+news."""
+_EXAMINED: Final = frozenset({"create", "start", "restart", "pause", "unpause", "rename", "update"})
+
+
+class Observer(Protocol):
+    """Who is told; called from discovery's threads."""
+
+    def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+        """At once, from the thread that reads events: must return fast."""
+        ...
+
+    def examined(self, found: Mapping[str, Any], *, action: str) -> None:
+        """The engine described a container; `action` is the event's that led to it, or `list`."""
+        ...
+
+    def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+        """An event that `inspect` cannot tell better, in order with `examined`."""
+        ...
+
+    def wanted(self, summary: Mapping[str, Any]) -> bool:
+        """Whether a listed container is to be examined."""
+        ...
+
+    def listed(self, containers: set[str]) -> None:
+        """These are all that exist; each wanted one was examined before."""
+        ...
+
+    def troubled(self, problem: str | None) -> None:
+        """The engine cannot be reached, or can be again."""
+        ...
+
+
+class Discovery:
+    """Watches one engine."""
+
+    def __init__(self, connection: Connection, observer: Observer, *, list_interval_s: float) -> None:
+        self._connection = connection
+        self._observer = observer
+        self._list_interval_s = list_interval_s
+        self._queue: SimpleQueue[tuple[str, str, Mapping[str, str], int]] = SimpleQueue()
+        self._stopping = Event()
+        self._stream: LogResponse | None = None
+        self._threads = [
+            Thread(target=self._listen, name="logferry-events", daemon=True),
+            Thread(target=self._ask, name="logferry-list", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End; nothing is observed any more when it returns."""
+        self._stopping.set()
+        if self._stream is not None:
+            self._stream.close()
+        self._queue.put(("stop", "", {}, 0))
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def examine(self, container: str) -> None:
+        """Ask the engine about a container, soon."""
+        self._queue.put(("examine", container, {}, 0))
+
+    # --- events
+    # -------------------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        pause, most = _RETRY_S
+        since = 0
+        while not self._stopping.is_set():
+            try:
+                since = since or nanoseconds(self._connection.identity().time) - _OVERLAP_NS
+                self._stream, events = self._connection.events(_seconds(since))
+                # Subscribed: whatever is missing in the list from now on comes as an event.
+                self._queue.put(("list", "", {}, 0))
+                pause = _RETRY_S[0]
+                for event in events:
+                    since = max(since, self._take(event))
+            except (EngineUnavailableError, ValueError) as error:
+                log.debug("events_ended", reason=str(error))
+            if not self._stopping.is_set():
+                self._stopping.wait(pause)
+                pause = min(pause * 2, most)
+
+    def _take(self, event: Mapping[str, Any]) -> int:
+        if event.get("Type", "container") != "container":
+            return 0
+        actor = event.get("Actor") or {}
+        action = str(event.get("Action") or event.get("status") or "").partition(":")[0]
+        container = str(actor.get("ID") or event.get("id") or "")
+        attributes = actor.get("Attributes") or {}
+        time_ns = int(event.get("timeNano") or 0)
+        self._observer.noticed(action, container, attributes, time_ns)
+        if action in _EXAMINED or action in {"die", "oom", "destroy"}:
+            self._queue.put((action, container, attributes, time_ns))
+        return time_ns
+
+    # --- questions
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        pause, most = _RETRY_S
+        listed = time.monotonic()
+        while not self._stopping.is_set():
+            left = self._list_interval_s - (time.monotonic() - listed)
+            try:
+                action, container, attributes, time_ns = self._queue.get(timeout=max(0.0, left))
+            except Empty:
+                action, container, attributes, time_ns = "list", "", {}, 0
+            if action == "stop":
+                return
+            while not self._stopping.is_set():
+                try:
+                    if action == "list":
+                        self._list()
+                        listed = time.monotonic()
+                    else:
+                        self._answer(action, container, attributes, time_ns)
+                    pause = _RETRY_S[0]
+                    break
+                except EngineUnavailableError as error:
+                    self._observer.troubled(str(error))
+                    self._stopping.wait(pause)
+                    pause = min(pause * 2, most)
+
+    def _list(self) -> None:
+        found = self._connection.containers()
+        for summary in found:
+            if self._stopping.is_set():
+                return
+            if self._observer.wanted(summary):
+                self._examine(str(summary["Id"]), "list")
+        self._observer.listed({str(summary["Id"]) for summary in found})
+        self._observer.troubled(None)
+
+    def _answer(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+        if action in _EXAMINED or action == "examine":
+            if not self._examine(container, action):
+                self._observer.happened(action, container, attributes, time_ns)
+        else:
+            self._observer.happened(action, container, attributes, time_ns)
+
+    def _examine(self, container: str, action: str) -> bool:
+        try:
+            found = self._connection.inspect(container)
+        except ContainerGoneError:
+            return False
+        except EngineUnavailableError:
+            raise
+        except EngineError as error:
+            log.warning("inspect_failed", container=container, reason=str(error))
+            return False
+        self._observer.examined(found, action=action)
+        return True
+
+
+def _seconds(time_ns: int) -> str:
+    """The engine's form of a time, exact to the nanosecond."""
+    return f"{time_ns // 1_000_000_000}.{time_ns % 1_000_000_000:09d}"

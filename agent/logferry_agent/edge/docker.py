@@ -1,0 +1,242 @@
+"""The connection to a Docker Engine: by its socket, by TCP with TLS, or by ssh, as `DOCKER_HOST` says.
+
+Only what is needed of the API: who the engine is, the list, inspect, events, and log streams as raw bytes in large
+reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+import docker
+import docker.errors
+import docker.utils
+import requests
+import requests.exceptions
+import urllib3.exceptions
+
+_READ_BYTES: Final = 262_144
+_TIMEOUT_S: Final = 20.0
+_CONNECTIONS: Final = 64
+_TROUBLE: Final = (
+    docker.errors.DockerException,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+    ValueError,
+)
+
+
+class EngineError(Exception):
+    """The engine answered that it cannot, or did not answer. Root of this module's errors."""
+
+
+class EngineUnavailableError(EngineError):
+    """The engine cannot be reached; try again later."""
+
+    def __init__(self, reason: object) -> None:
+        self.reason = str(reason)
+        super().__init__(self.reason)
+
+    def __str__(self) -> str:
+        return f"the Docker Engine cannot be reached: {self.reason[:300]}"
+
+
+class ContainerGoneError(EngineError):
+    """The container is removed, or being removed (404, 409, or a 500 where the two raced)."""
+
+
+class LogsUnreadableError(EngineError):
+    """The container's logging driver cannot be read (501)."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return self.reason[:300]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Who the engine is. `root`: its data root, on its own machine. `driver`: its default logging driver."""
+
+    id: str
+    name: str
+    version: str
+    root: str
+    driver: str
+    time: str
+
+
+class LogResponse:
+    """The body of one logs or events request, read in large pieces."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self.chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        # Below urllib3 and http.client: both would take a chunked body apart piece by piece, at several microseconds
+        # each.
+        raw: Any = response.raw
+        self._reader: Any = raw._fp.fp
+
+    def read(self) -> bytes:
+        """What has come, at least one byte; empty at the end. Waits.
+
+        Raises:
+            EngineUnavailableError: the connection broke.
+        """
+        try:
+            return bytes(self._reader.read1(_READ_BYTES)) if self._reader is not None else b""
+        except (OSError, ValueError) as error:
+            raise EngineUnavailableError(error) from error
+
+    def close(self) -> None:
+        """End it, also while another thread waits in `read`."""
+        with suppress(Exception):
+            raw = self._reader.raw
+            connection = getattr(raw, "_sock", raw)
+            connection.shutdown(socket.SHUT_RDWR)
+        with suppress(Exception):
+            self._response.close()
+
+
+class Connection:
+    """A Docker Engine. Thread-safe."""
+
+    def __init__(self, docker_host: str | None = None) -> None:
+        self._host = docker_host
+        self._client: docker.APIClient | None = None
+        self._lock = Lock()
+
+    @property
+    def local(self) -> bool:
+        """Whether the engine is reached by a socket of this machine, so that its files may be here too."""
+        return (self._host or os.environ.get("DOCKER_HOST") or "unix://").startswith("unix://")
+
+    def identity(self) -> Engine:
+        """Who the engine is.
+
+        Raises:
+            EngineUnavailableError: it cannot be reached now.
+        """
+        info = self._json("/info")
+        return Engine(
+            id=str(info.get("ID", "")),
+            name=str(info.get("Name", "")),
+            version=str(info.get("ServerVersion", "")),
+            root=str(info.get("DockerRootDir", "/var/lib/docker")),
+            driver=str(info.get("LoggingDriver", "json-file")),
+            time=str(info.get("SystemTime", "")),
+        )
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Every container, running or not, in the engine's short form."""
+        return list(self._json("/containers/json", all=1))
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """All that the engine knows of a container.
+
+        Raises:
+            ContainerGoneError: it is removed.
+            EngineUnavailableError: it cannot be reached now.
+        """
+        return dict(self._json(f"/containers/{container}/json"))
+
+    def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> LogResponse:
+        """A container's log with timestamps.
+
+        tail: only so many last entries. since: from this time on (nanoseconds since 1970).
+
+        Raises:
+            ContainerGoneError, LogsUnreadableError, EngineUnavailableError: as their names say.
+        """
+        params: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
+        if tail is not None:
+            params["tail"] = tail
+        if since:
+            params["since"] = f"{since // 1_000_000_000}.{since % 1_000_000_000:09d}"
+        return LogResponse(self._get(f"/containers/{container}/logs", params, stream=True))
+
+    def events(self, since: str) -> tuple[LogResponse, Iterator[dict[str, Any]]]:
+        """Container events, those since a time first; ends when the connection does. Subscribed when this returns."""
+        params = {"filters": json.dumps({"type": ["container"]}), "since": since}
+        response = LogResponse(self._get("/events", params, stream=True))
+        return response, _documents(response)
+
+    def close(self) -> None:
+        """Let idle connections go."""
+        if self._client is not None:
+            self._client.close()
+
+    def _json(self, path: str, **params: Any) -> Any:
+        response = self._get(path, params, stream=False)
+        try:
+            return response.json()
+        except _TROUBLE as error:
+            raise EngineUnavailableError(error) from error
+
+    def _get(self, path: str, params: dict[str, Any], *, stream: bool) -> requests.Response:
+        try:
+            client = self._connected()
+            url = f"{client.base_url}/v{client.api_version}{path}"
+            # A quiet stream is no error: nothing may come for days.
+            timeout = (_TIMEOUT_S, None) if stream else _TIMEOUT_S
+            response = client.get(url, params=params, stream=stream, timeout=timeout)
+        except _TROUBLE as error:
+            raise EngineUnavailableError(error) from error
+        if response.status_code >= 400:
+            _refuse(response)
+        return response
+
+    def _connected(self) -> docker.APIClient:
+        with self._lock:
+            if self._client is None:
+                known = docker.utils.kwargs_from_env()
+                if self._host:
+                    known["base_url"] = self._host
+                ssh = str(known.get("base_url", "")).startswith("ssh://")
+                self._client = docker.APIClient(
+                    **known, version="auto", timeout=int(_TIMEOUT_S), max_pool_size=_CONNECTIONS, use_ssh_client=ssh
+                )
+            return self._client
+
+
+def connect(docker_host: str | None = None) -> Connection:
+    """A connection, made when it is first used. None: as the environment says."""
+    return Connection(docker_host)
+
+
+def _refuse(response: requests.Response) -> None:
+    try:
+        message = str(response.json().get("message", ""))
+    except (ValueError, AttributeError):
+        message = response.text[:300]
+    finally:
+        response.close()
+    status = response.status_code
+    if status in {404, 409} or (status == 500 and ("no such file" in message or "No such container" in message)):
+        raise ContainerGoneError(message)
+    if status == 501 or "configured logging driver does not support reading" in message:
+        raise LogsUnreadableError(message)
+    raise EngineUnavailableError(f"{status} {message}")
+
+
+def _documents(response: LogResponse) -> Iterator[dict[str, Any]]:
+    """JSON documents of a stream, one after the other; chunk headers between them are no JSON and stand on lines of
+    their own."""
+    rest = b""
+    while data := response.read():
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            begin = line.find(b"{")
+            if begin >= 0:
+                with suppress(ValueError):
+                    yield json.loads(line[begin:])

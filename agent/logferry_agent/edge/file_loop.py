@@ -1,0 +1,271 @@
+"""The one thread that reads all log files.
+
+It sleeps in inotify until a log grows, a container appears, or a reading has news. Log files are opened the moment
+they exist, before
+anything else is known of their container: one that lives for milliseconds may be gone when the engine is asked about
+it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Final
+
+import structlog
+
+from ..core.chunk import Sink
+from ..core.cursor import Cursor
+from ..core.track import Track
+from .file_source import FileSource
+from .inotify import CREATED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
+from .reading import Reading, Step
+
+log = structlog.get_logger()
+
+_SLICE_BYTES: Final = 1024 * 1024
+"""Read at once from one log; a few milliseconds of work, so that the others and new files do not wait long."""
+_BLIND_WAIT_S: Final = 0.05
+"""How often logs are looked at that cannot be watched."""
+_SAFETY_S: Final = 5.0
+"""How often watched ones are looked at all the same."""
+_ID_CHARS: Final = 64
+_UNCLAIMED_S: Final = 60.0
+"""A log that nobody asked for is held open so long."""
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A container's folder, watched or not."""
+
+    container: str
+    source: FileSource
+    watch: int | None
+    since: float
+    files: int = 0
+    """New files under the log's name, as counted by inotify."""
+
+
+class FileLoop:
+    """Reads the logs of many containers from their files."""
+
+    def __init__(self, root: Path, sink: Sink, *, max_deleted_bytes: int) -> None:
+        """root: the engine's folder `containers`, as it is mounted here."""
+        self._root = root
+        self._sink = sink
+        self._max_deleted_bytes = max_deleted_bytes
+        self._watcher = Watcher()
+        self._lock = Lock()
+        self._tasks: list[Callable[[], None]] = []
+        self._readings: dict[str, Reading] = {}
+        self._folders: dict[str, _Folder] = {}
+        self._watches: dict[int, _Folder] = {}
+        self._ready: set[str] = set()
+        self._root_watch: int | None = None
+        self._stopping = False
+        self._thread = Thread(target=self._run, name="logferry-files", daemon=True)
+
+    # --- from any thread
+    # --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End; nothing is offered any more when it returns."""
+        self._stopping = True
+        self._watcher.wake()
+        self._thread.join(timeout_s)
+
+    def expect(self, container: str) -> None:
+        """A container was created: hold its log as soon as it exists."""
+        self._do(lambda: self._nurse(container))
+
+    def forget(self, container: str) -> None:
+        """A container is not to be read."""
+        self._do(lambda: self._drop(container))
+
+    def add(self, reading: Reading) -> None:
+        """Read a container."""
+        reading.on_news = lambda: self._do(lambda: self._ready.add(reading.id))
+
+        def adopt() -> None:
+            self._readings[reading.id] = reading
+            self._ready.add(reading.id)
+
+        self._do(adopt)
+
+    def source_for(self, container: str, path: Path, track: Track, *, since: int, max_size: int) -> FileSource:
+        """The source for a reading; takes over what was held since birth. Only from the loop's own thread."""
+        folder = self._folders.get(container)
+        if folder is not None and folder.source.path == path and folder.source.untouched:
+            source = folder.source
+            source.begin(track, since=since, max_size=max_size)
+            return source
+        source = FileSource(path, track, since=since, max_size=max_size)
+        if folder is None:
+            folder = self._watch(container, source)
+        folder.source = source
+        self._count(folder)
+        return source
+
+    def _do(self, task: Callable[[], None]) -> None:
+        with self._lock:
+            self._tasks.append(task)
+        self._watcher.wake()
+
+    # --- the loop's own
+    # -----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._root_watch = self._watcher.watch(str(self._root), CREATED | MOVED_TO)
+        looked = bounded = time.monotonic()
+        try:
+            while not self._stopping:
+                self._notice(self._watcher.wait(0 if self._ready else self._patience()))
+                self._work()
+                now = time.monotonic()
+                blind = [folder.container for folder in self._folders.values() if folder.watch is None]
+                if blind:
+                    self._ready.update(self._readings.keys() & blind)
+                    for container in blind:
+                        self._open(self._folders[container])
+                if now - looked > _SAFETY_S:
+                    looked = now
+                    self._ready.update(self._readings)
+                    self._tidy(now)
+                if now - bounded > 1:
+                    bounded = now
+                    self._bound()
+                if self._ready and self._step_all():
+                    self._sink.wait_for_room(_BLIND_WAIT_S)
+        finally:
+            for reading in self._readings.values():
+                reading.close()
+            for folder in self._folders.values():
+                folder.source.close()
+            self._watcher.close()
+
+    def _patience(self) -> float:
+        unwatched = self._root_watch is None or any(folder.watch is None for folder in self._folders.values())
+        return _BLIND_WAIT_S if unwatched and self._folders else _SAFETY_S
+
+    def _work(self) -> None:
+        with self._lock:
+            tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task()
+
+    def _step_all(self) -> bool:
+        """One step of everything that is ready; True when the sink takes no more."""
+        full = 0
+        ready = list(self._ready)
+        for container in ready:
+            full += self._step(container) is Step.FULL
+        return full == len(ready)
+
+    def _step(self, container: str) -> Step:
+        reading = self._readings.get(container)
+        if reading is None:
+            self._ready.discard(container)
+            return Step.IDLE
+        try:
+            step = reading.step(self._sink, _SLICE_BYTES)
+        except PermissionError as error:
+            self._sink.job_troubled(container, f"the log cannot be read: {error}"[:300])
+            step = Step.IDLE
+        if step in {Step.IDLE, Step.DONE}:
+            self._ready.discard(container)
+        if step is Step.DONE:
+            del self._readings[container]
+            self._drop(container)
+        return step
+
+    def _nurse(self, container: str) -> None:
+        if container not in self._folders:
+            source = FileSource(self._root / container / f"{container}-json.log", Track(Cursor()))
+            self._open(self._watch(container, source))
+
+    def _watch(self, container: str, source: FileSource) -> _Folder:
+        watch = self._watcher.watch(str(source.path.parent), MODIFIED | CREATED | MOVED_TO)
+        folder = _Folder(container, source, watch, time.monotonic())
+        self._folders[container] = folder
+        if watch is not None:
+            self._watches[watch] = folder
+        self._count(folder)
+        return folder
+
+    def _count(self, folder: _Folder) -> None:
+        def count() -> int | None:
+            self._notice(self._watcher.wait(0))
+            return folder.files if folder.watch is not None else None
+
+        folder.source.count_files = count
+
+    def _open(self, folder: _Folder) -> None:
+        with suppress(OSError):  # the reading says it to a person, if there is one
+            if folder.watch is None:
+                self._rewatch(folder)
+            folder.source.open()
+
+    def _rewatch(self, folder: _Folder) -> None:
+        watch = self._watcher.watch(str(folder.source.path.parent), MODIFIED | CREATED | MOVED_TO)
+        if watch is not None:
+            folder.watch = watch
+            self._watches[watch] = folder
+            folder.source.uncounted()
+
+    def _drop(self, container: str) -> None:
+        folder = self._folders.pop(container, None)
+        if folder is not None:
+            folder.source.close()
+            if folder.watch is not None:
+                self._watches.pop(folder.watch, None)
+                self._watcher.unwatch(folder.watch)
+
+    def _notice(self, changes: list[Change]) -> None:
+        opened: dict[str, _Folder] = {}
+        for change in changes:
+            if change.mask & OVERFLOW:
+                for folder in self._folders.values():
+                    folder.source.uncounted()
+                self._ready.update(self._readings)
+                continue
+            if change.watch == self._root_watch:
+                if len(change.name) == _ID_CHARS:
+                    self._nurse(change.name)
+                continue
+            known = self._watches.get(change.watch)
+            if known is None:
+                continue
+            if change.mask & IGNORED:
+                known.watch = None if known.container in self._readings else known.watch
+                self._watches.pop(change.watch, None)
+                continue
+            if change.name == known.source.path.name and change.mask & (CREATED | MOVED_TO):
+                known.files += 1
+                opened[known.container] = known
+            if known.container in self._readings:
+                self._ready.add(known.container)
+        for folder in opened.values():
+            self._open(folder)
+
+    def _tidy(self, now: float) -> None:
+        for container, folder in list(self._folders.items()):
+            if container not in self._readings and now - folder.since > _UNCLAIMED_S:
+                self._drop(container)
+
+    def _bound(self) -> None:
+        """Keep what lives only because it is held here within its limit."""
+        if not self._ready:
+            return
+        kept = {container: folder.source.kept_alive for container, folder in self._folders.items()}
+        total = sum(kept.values())
+        for container in sorted(kept, key=lambda name: -kept[name]):
+            while total > self._max_deleted_bytes and (freed := self._folders[container].source.drop_oldest()):
+                total -= freed

@@ -1,0 +1,403 @@
+"""The file source: one container's json-file log, read from the disk through every rotation, truncation and removal.
+
+Theory of operation. `files.py` holds the links of the chain. After the last known link, the next ones are found by
+looking for it
+among the files on disk and opening everything younger; that happens as soon as a rotation is noticed and again at
+every end of a
+link. Rotations are also counted, where the system tells of every new file, so that it is known for certain whether a
+link came
+and went unseen; a missing link becomes a gap entry.
+
+A file may also be cut under the reader (engines before 23.0 with max-file=1, `copytruncate`). So after every read
+the head of the file is
+compared: as long as the first record is the same, what was read is what was written.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from logferry_protocol.events import Gap, GapReason
+from logferry_protocol.job import SourceName
+
+from ..core.chunk import Chunk
+from ..core.cursor import Place
+from ..core.jsonfile import Corrupt, Segment, first_at_or_after, parse, position_of
+from ..core.lines import Fragments, Mark
+from ..core.track import Track
+from .files import Link, close_all, open_chain, same
+
+_RECORD_BYTES: Final = 4 * 1024 * 1024
+"""Without a newline for so long it is no json-file (a 16 KiB piece of control characters takes 98,000 bytes)."""
+_SEARCH_BYTES: Final = 1024 * 1024
+_UNREADABLE: Final = (OSError, EOFError, zlib.error)
+
+
+@dataclass(slots=True)
+class _Loss:
+    """A gap whose end is not known before something follows it."""
+
+    reason: GapReason
+    start: int | None
+    count: int | None = None
+    size: int | None = None
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class _Missing:
+    """Stands in the chain where a link should be."""
+
+    detail: str
+
+
+class FileSource:
+    """One container's json-file log. Not thread-safe."""
+
+    name: SourceName = "file"
+
+    def __init__(self, path: Path, track: Track, *, since: int = 0, max_size: int = 0) -> None:
+        """Read the log at `path` on from where `track` is.
+
+        since: without a cursor, begin with the first record of this time (nanoseconds since 1970).
+        max_size: the size from which on the engine rotates the file, 0 where it never does.
+        """
+        self.track = track
+        self.path = path
+        self.gone = False
+        """Set by the owner: the container was removed, no file will come any more."""
+        self.running = False
+        """Set by the owner; a file is read the same either way."""
+        self.count_files: Callable[[], int | None] = lambda: None
+        """How many new files came under the log's name since some moment, up to now; None: nobody counts."""
+        self._counted_at_newest: int | None = None
+        """What was counted when the newest link was opened."""
+        self._since = since
+        self._max_size = max_size
+        self._links: deque[Link | _Missing] = deque()
+        self._chunks: deque[Chunk] = deque()
+        self._loss: _Loss | None = None
+        self._last_time: int | None = None
+        self._placed = False
+
+    # --- the chain ----------------------------------------------------------------------------------------------------
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was read yet, only held."""
+        return not self._placed
+
+    def begin(self, track: Track, *, since: int, max_size: int) -> None:
+        """Read what was held so far as the constructor would."""
+        self.track, self._since, self._max_size = track, since, max_size
+
+    def uncounted(self) -> None:
+        """The count of new files is not to be trusted up to now."""
+        self._counted_at_newest = None
+
+    def open(self) -> bool:
+        """Find and hold what there is of the log, again after each rotation; True when there is something.
+
+        Raises:
+            PermissionError: it may not be read.
+        """
+        newest = self._links[-1] if self._links else None
+        try:
+            if isinstance(newest, Link) and self.path.stat().st_ino == newest.inode:
+                return True
+        except FileNotFoundError:
+            return True
+        chain, counted = self._snapshot()
+        if chain and isinstance(newest, Link):
+            self._extend(chain, newest, counted)
+        else:
+            self._links.extend(chain)
+        if chain:
+            self._counted_at_newest = counted
+        return bool(self._links)
+
+    def _snapshot(self) -> tuple[list[Link], int | None]:
+        """The chain on disk and the count of files that goes with it: no rotation came in between."""
+        while True:
+            before = self.count_files()
+            chain = open_chain(self.path)
+            after = self.count_files()
+            if before == after:
+                return chain, after
+            close_all(chain)
+
+    def _extend(self, chain: list[Link], newest: Link, counted: int | None) -> None:
+        known = next((number for number, link in enumerate(chain) if same(link, newest)), None)
+        if known is not None:
+            close_all(chain[: known + 1])
+            self._links.extend(chain[known + 1 :])
+            return
+        # The newest known link is no longer on the disk. By the count it is known whether all that came after it are.
+        at_newest = self._counted_at_newest
+        came = counted - at_newest if counted is not None and at_newest is not None else None
+        if came is not None and 0 < came <= len(chain):
+            close_all(chain[: len(chain) - came])
+            self._links.extend(chain[len(chain) - came :])
+            return
+        lost = "perhaps log files" if came is None else f"{came - len(chain)} log file(s)"
+        self._links.append(_Missing(f"{lost} came and went before they could be opened"))
+        self._links.extend(chain)
+
+    # --- where to begin -----------------------------------------------------------------------------------------------
+
+    def _find_place(self) -> None:
+        self._placed = True
+        links = [link for link in self._links if isinstance(link, Link)]
+        marks = self.track.marks
+        place = self.track.place
+        for link in links:
+            link.head_holds()
+        if place is not None and place.head:
+            for link in links:
+                if link.head == place.head:
+                    self._begin_at(link, place.offset)
+                    return
+        if marks.out.stamp or marks.err.stamp:
+            found = self._find_marks(links)
+            if found is not None:
+                self._begin_at(*found)
+                return
+            last = max(marks.out.stamp, marks.err.stamp) // 1_000
+            self._last_time = last
+            self._lose("rotated", detail="where reading had come to is no longer in the log")
+        elif self._since and place is None:
+            self._begin_at_time(links)
+
+    def _begin_at(self, link: Link, offset: int) -> None:
+        while self._links[0] is not link:
+            dropped = self._links.popleft()
+            if isinstance(dropped, Link):
+                dropped.close()
+        if link.packed is not None:
+            while link.offset < offset:
+                skipped = link.read(min(_SEARCH_BYTES, offset - link.offset))
+                if not skipped:
+                    break
+                link.advance(len(skipped))
+        elif link.size < offset:
+            self._lose("truncated")
+        else:
+            link.offset = offset
+
+    def _find_marks(self, links: list[Link]) -> tuple[Link, int] | None:
+        """Behind the later one of the two streams' marks; all before it was read."""
+        found: tuple[Link, int] | None = None
+        for stream, mark in (("o", self.track.marks.out), ("e", self.track.marks.err)):
+            if not mark.stamp:
+                continue
+            for number in range(len(links) - 1, -1, -1):
+                scan = links[number].reopened()
+                offset = _search(scan, stream, mark)
+                scan.close()
+                if offset is not None:
+                    if found is None or (number, offset) > (links.index(found[0]), found[1]):
+                        found = (links[number], offset)
+                    break
+        return found
+
+    def _begin_at_time(self, links: list[Link]) -> None:
+        for link in links:
+            scan = link.reopened()
+            offset = _search_time(scan, self._since)
+            scan.close()
+            if offset is not None:
+                self._begin_at(link, offset)
+                return
+        last = links[-1]
+        self._begin_at(last, last.size)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """True when the container is gone and all was read."""
+        return self.gone and not self._chunks and self.unread == 0
+
+    @property
+    def unread(self) -> int:
+        """Bytes in the files held that were not read."""
+        return sum(link.unread for link in self._links if isinstance(link, Link))
+
+    @property
+    def kept_alive(self) -> int:
+        """Bytes not read of files that exist only because they are held here."""
+        return sum(link.unread for link in self._links if isinstance(link, Link) and link.deleted)
+
+    def read(self, limit_bytes: int) -> Chunk | None:
+        """Read on; None when all that is there was read."""
+        if not self.open():
+            return None
+        if not self._placed:
+            self._find_place()
+        while not self._chunks:
+            if not self._read_some(limit_bytes):
+                return None
+        return self._chunks.popleft()
+
+    def at_end(self) -> Chunk | None:
+        """What is due where the log ends for now, one chunk after the other."""
+        if not self._chunks:
+            self._chunks.extend(self.track.at_end())
+        return self._chunks.popleft() if self._chunks else None
+
+    def drop_oldest(self) -> int:
+        """Give up the oldest file that was deleted; how many unread bytes that frees."""
+        for link in list(self._links):
+            if isinstance(link, Link) and link.deleted and link is not self._links[-1]:
+                size = link.unread
+                self._lose("rotated", size=size, detail="too many bytes waited in deleted log files")
+                link.close()
+                self._links.remove(link)
+                return size
+        return 0
+
+    def close(self) -> None:
+        """Let all files go."""
+        close_all([link for link in self._links if isinstance(link, Link)])
+        self._links.clear()
+
+    def _read_some(self, limit_bytes: int) -> bool:  # noqa: PLR0911
+        """Read once; False when there is nothing new."""
+        link = self._links[0]
+        if isinstance(link, _Missing):
+            self._lose("rotated", detail=link.detail)
+            self._links.popleft()
+            return bool(self._links)
+        final = len(self._links) > 1 or self.gone
+        try:
+            if link.packed is None and link.size < link.offset:
+                return self._cut(link)
+            data = link.read(limit_bytes)
+            if data and data.rfind(b"\n") < 0 and len(data) >= limit_bytes:
+                data = link.read(_RECORD_BYTES)
+            whole = data.rfind(b"\n") + 1
+            if whole == 0 and data and (final or len(data) >= _RECORD_BYTES):
+                # Half a record for ever: what follows begins with the next newline, if there is one.
+                self._spoil(link, len(data))
+                return True
+            if whole == 0:
+                return self._next(link)
+            if not link.head_holds():
+                return self._cut(link)
+        except _UNREADABLE as error:
+            self._lose("corrupt", detail=f"a log file cannot be read: {error}"[:200])
+            link.finish()
+            return self._next(link)
+        self._take(link, data[:whole])
+        return True
+
+    def _next(self, link: Link) -> bool:
+        """The link has no more for now: go on to the next one, if there is one."""
+        if len(self._links) == 1:
+            newest = self._links[-1]
+            self.open()
+            # After a rotation, what was written to this link before it is read first.
+            return self._links[-1] is not newest
+        self._links.popleft()
+        link.close()
+        return True
+
+    def _take(self, link: Link, data: bytes) -> None:
+        base = link.offset
+        head, inode = link.head, link.inode
+        for part in parse(data):
+            if isinstance(part, Corrupt):
+                base += part.size
+                self._lose("corrupt", size=part.size)
+                continue
+            start = base
+            self._tell_loss(part.fragments, Place(inode, start, head))
+
+            def place_at(index: int, part: Segment = part, start: int = start) -> Place:
+                return Place(inode, start + part.bytes_through(index), head)
+
+            self._chunks.extend(self.track.lines(part.fragments, place_at))
+            self._last_time = part.fragments.times[-1]
+            base += len(part.raw)
+        link.advance(len(data))
+
+    def _cut(self, link: Link) -> bool:
+        # An engine that cuts its file does so before it writes beyond max_size: a reader who was there has lost
+        # nothing.
+        if not (self._max_size and link.offset >= self._max_size):
+            self._lose("truncated")
+        link.restart()
+        return True
+
+    def _spoil(self, link: Link, size: int) -> None:
+        self._lose("corrupt", size=size)
+        link.advance(size)
+
+    def _lose(self, reason: GapReason, *, size: int | None = None, detail: str = "") -> None:
+        if self._loss is None:
+            self._loss = _Loss(reason, self._last_time, None, size, detail)
+        elif size is not None:
+            self._loss.size = (self._loss.size or 0) + size
+
+    def _tell_loss(self, fragments: Fragments, place: Place) -> None:
+        if self._loss is None:
+            return
+        loss, self._loss = self._loss, None
+        self.track.move(place)
+        end = fragments.times[0]
+        gap = Gap(reason=loss.reason, start=loss.start, end=end, count=loss.count, bytes=loss.size, detail=loss.detail)
+        self._chunks.append(self.track.tell(gap, end))
+
+
+def _search(link: Link, stream: str, mark: Mark) -> int | None:
+    while data := _whole_records(link):
+        offset = position_of(data, stream, mark)
+        if offset is not None:
+            return link.offset + offset
+        link.advance(len(data))
+    return None
+
+
+def _search_time(link: Link, since: int) -> int | None:
+    """Where the first record of that time or later begins."""
+    if link.packed is None:
+        link.offset = _bisected(link, since)
+    while data := _whole_records(link):
+        offset = first_at_or_after(data, since)
+        if offset is not None:
+            return link.offset + offset
+        link.advance(len(data))
+    return None
+
+
+def _bisected(link: Link, since: int) -> int:
+    """An offset at a record's beginning, before the first record of that time, in a log whose times only grow."""
+    low, high = 0, link.size
+    while high - low > _SEARCH_BYTES:
+        middle = (low + high) // 2
+        data = os.pread(link.fd, _SEARCH_BYTES // 4, middle)
+        begin, stop = data.find(b"\n") + 1, data.rfind(b"\n") + 1
+        if not 0 < begin < stop or first_at_or_after(data[begin:stop], since) == 0:
+            high = middle
+        else:
+            low = middle + begin
+    return low
+
+
+def _whole_records(link: Link) -> bytes:
+    """Records from here on up to a newline; none at the end."""
+    try:
+        data = link.read(_SEARCH_BYTES)
+        whole = data.rfind(b"\n") + 1
+        if not whole and len(data) == _SEARCH_BYTES:
+            data = link.read(_RECORD_BYTES)
+            whole = data.rfind(b"\n") + 1
+        return data[: whole or len(data)] if whole or len(data) >= _RECORD_BYTES else b""
+    except _UNREADABLE:
+        return b""

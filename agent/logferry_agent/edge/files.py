@@ -1,0 +1,182 @@
+"""The files of one json-file log: the chain that rotation makes, each link held open until it is read.
+
+The engine writes the last link under the log's own name; a rotation renames it to `.1`, `.1` to `.2` and so on,
+drops the oldest,
+perhaps compresses `.1` into another file, and begins a new one. A link held here stays readable whatever becomes of
+its name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final, Protocol
+
+_HEAD_BYTES: Final = 131_072
+"""A first record longer than this is not waited for: its first bytes are the head."""
+_TAG_BYTES: Final = 96
+"""The end of a first record, which holds its timestamp."""
+_MAX_LINKS: Final = 10_000
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Link:
+    """One file of a chain, open."""
+
+    fd: int
+    inode: int
+    packed: _Readable | None = None
+    """Reads the content of a compressed file, which never changes any more."""
+    offset: int = 0
+    """Behind the last record read; of a compressed file's content likewise."""
+    head: str = ""
+    """Digest of the first record; empty while there is none."""
+    _tag: bytes = b""
+    _tag_end: int = 0
+    _rest: bytes = b""
+    _finished: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file now."""
+        return os.fstat(self.fd).st_size
+
+    @property
+    def unread(self) -> int:
+        """Bytes of the file that were not read; of a compressed one only whether there are any, 0 or 1."""
+        if self.packed is not None:
+            return 0 if self._finished else 1
+        return max(0, self.size - self.offset)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether no name is left for it."""
+        return os.fstat(self.fd).st_nlink == 0
+
+    def read(self, size: int) -> bytes:
+        """Bytes from `offset` on, as many as there are up to `size`; does not move.
+
+        Raises:
+            OSError, EOFError, zlib.error: it cannot be read.
+        """
+        if self.packed is None:
+            return os.pread(self.fd, size, self.offset)
+        while len(self._rest) < size:
+            more = self.packed.read(size - len(self._rest))
+            if not more:
+                break
+            self._rest += more
+        return self._rest[:size]
+
+    def advance(self, size: int) -> None:
+        """`size` bytes from `offset` on are done with."""
+        self.offset += size
+        if self.packed is not None:
+            self._rest = self._rest[size:]
+
+    def finish(self) -> None:
+        """Nothing more is wanted of it."""
+        self.offset = self.size
+        self._finished = True
+
+    def head_holds(self) -> bool:
+        """Learn the first record, or compare it: False when it is no longer what it was, so that the file was cut."""
+        if self.head:
+            return (
+                self.packed is not None
+                or os.pread(self.fd, len(self._tag), self._tag_end - len(self._tag)) == self._tag
+            )
+        data = self.read(_HEAD_BYTES) if self.packed is not None else os.pread(self.fd, _HEAD_BYTES, 0)
+        newline = data.find(b"\n")
+        if newline >= 0 or len(data) >= _HEAD_BYTES:
+            record = data[: newline + 1] if newline >= 0 else data
+            self.head = blake2b(record, digest_size=4).hexdigest()
+            self._tag, self._tag_end = record[-_TAG_BYTES:], len(record)
+        return True
+
+    def reopened(self) -> Link:
+        """The same file, to be read from its beginning by itself."""
+        fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        return Link(
+            fd, self.inode, gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if self.packed is not None else None
+        )
+
+    def restart(self) -> None:
+        """The file was cut: it begins anew."""
+        self.offset = 0
+        self.head = ""
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self.packed is not None:
+            self.packed.close()
+        os.close(self.fd)
+
+
+def open_link(path: Path) -> Link:
+    """Open one file of a chain.
+
+    Raises:
+        OSError: it is not there, or may not be read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    packed = gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if path.suffix == ".gz" else None
+    return Link(fd, os.fstat(fd).st_ino, packed)
+
+
+def open_chain(path: Path) -> list[Link]:
+    """Every file of the log at `path`, oldest first; none while a rotation is half done or the log is not there.
+
+    Raises:
+        PermissionError: a file may not be read.
+    """
+    while True:
+        chain: list[Link] = []
+        try:
+            chain.append(open_link(path))
+            for number in range(1, _MAX_LINKS):
+                link = _open_rotated(path, number)
+                if link is None:
+                    break
+                chain.append(link)
+            if os.stat(path).st_ino == chain[0].inode:
+                chain.reverse()
+                return chain
+        except FileNotFoundError:
+            close_all(chain)
+            return []
+        close_all(chain)  # a rotation came in between
+
+
+def _open_rotated(path: Path, number: int) -> Link | None:
+    """The file of that number; while the engine compresses it both forms are there, and only the plain one is whole."""
+    for suffix in ("", ".gz"):
+        with suppress(FileNotFoundError):
+            return open_link(path.with_name(f"{path.name}.{number}{suffix}"))
+    return None
+
+
+def close_all(links: list[Link]) -> None:
+    """Let files go."""
+    for link in links:
+        link.close()
+
+
+def same(one: Link, other: Link) -> bool:
+    """Whether two links are one file, or one is the other compressed."""
+    if one.inode == other.inode and one.packed is None and other.packed is None:
+        return True
+    if (one.packed is None) == (other.packed is None):
+        return False
+    one.head_holds()
+    other.head_holds()
+    return one.head != "" and one.head == other.head

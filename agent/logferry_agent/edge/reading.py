@@ -1,0 +1,207 @@
+"""One container being read: facts about its life go in from discovery, chunks go out to the sink, one at a time.
+
+A reading belongs to the thread that calls `step`; the other public methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+from typing import Protocol
+
+import structlog
+
+from logferry_protocol.events import Gap
+from logferry_protocol.job import SourceName, State
+
+from ..core.chunk import Chunk, Job, Offer, Position, Sink, Source
+from ..core.cursor import Cursor, UnknownCursorError, decode
+from ..core.description import Description, life_of
+from ..core.lifecycle import Facts
+from ..core.track import Track
+
+log = structlog.get_logger()
+
+
+class Step(Enum):
+    """What a step came to."""
+
+    MORE = "more"
+    IDLE = "idle"
+    FULL = "full"
+    DONE = "done"
+
+
+class TrackedSource(Source, Protocol):
+    """What both sources are, beyond what the pipeline knows of them."""
+
+    track: Track
+    gone: bool
+    running: bool
+    """Whether the container runs, as far as its owner knows."""
+
+    @property
+    def unread(self) -> int:
+        """Bytes known to be there and not read; 0 where that cannot be known."""
+        ...
+
+    def at_end(self) -> Chunk | None:
+        """What is due where the log ends for now, one chunk after the other."""
+        ...
+
+
+SourceMaker = Callable[[Description, Track], TrackedSource]
+
+
+class Reading:
+    """A container, its source, and its way through the log."""
+
+    def __init__(self, description: Description, make_source: SourceMaker, *, fresh: bool) -> None:
+        """fresh: the container's whole life is seen, from its creation on."""
+        self.description = description
+        self.id = description.id
+        self.gone = False
+        self.done = False
+        """Set when all was read and the job was ended."""
+        self.expected_source: SourceName | None = None
+        """Before there is one."""
+        self.source: TrackedSource | None = None
+        self.on_news: Callable[[], None] = lambda: None
+        """Called, from any thread, when `step` has something to do."""
+        self.doubtful: Callable[[], None] = lambda: None
+        """Called when lines came from a container that should not be running."""
+        self._make_source = make_source
+        self._fresh = fresh
+        self._facts = description.facts
+        self._inbox: deque[Facts] = deque([description.facts])
+        self._position: deque[Position] = deque(maxlen=1)
+        self._epoch = -1
+        self._held: Chunk | None = None
+        self._insisting = False
+        self._doubted = False
+
+    @property
+    def job(self) -> Job:
+        """The job as it is known now."""
+        source = self.source.name if self.source is not None else self.expected_source
+        life = self.description.life.model_copy(update={"source": source})
+        if self.gone:
+            life = life.model_copy(update={"state": "removed"})
+        return Job(self.id, self.description.container, life)
+
+    def learn(self, description: Description) -> None:
+        """The container is now as described."""
+        self.description = description
+        self._tell(description.facts)
+
+    def learn_end(self, facts: Facts) -> None:
+        """A run ended, or the container is gone, as an event said it."""
+        self.gone = self.gone or facts.gone
+        state: State = "removed" if self.gone else "exited"
+        created = (self.description.life.created or 0) * 1_000_000
+        life = life_of(state, facts, created) if facts.started else self.description.life
+        self.description = replace(self.description, facts=facts, life=life)
+        self._tell(facts)
+
+    def insist(self) -> None:
+        """What was in doubt is so: read on."""
+        self._insisting = True
+        self.on_news()
+
+    def move(self, position: Position) -> None:
+        """Read on from another position."""
+        self._position.append(position)
+        self.on_news()
+
+    @property
+    def facts(self) -> Facts:
+        """What was learnt last."""
+        return self._facts
+
+    def _tell(self, facts: Facts) -> None:
+        self._facts = facts
+        self._inbox.append(facts)
+        self._doubted = False
+        self.on_news()
+
+    # --- the reading thread
+    # ---------------------------------------------------------------------------------------------
+
+    def step(self, sink: Sink, limit_bytes: int) -> Step:
+        """Hand over one chunk, if there is one."""
+        source = self._placed()
+        if source is None:
+            return Step.IDLE
+        while self._inbox:
+            facts = self._inbox.popleft()
+            source.track.learn(facts, fresh=self._fresh)
+            source.running = facts.running
+        if self.gone:
+            source.gone = True
+            source.running = False
+        chunk = self._held if self._held is not None else self._next(source, limit_bytes)
+        if chunk is None:
+            if source.ended and not self._inbox and not self._position:
+                sink.job_changed(self.job)
+                sink.job_ended(self.id)
+                source.close()
+                self.done = True
+                return Step.DONE
+            return Step.IDLE
+        self._held = chunk
+        answer = sink.offer(self.id, self._epoch, chunk)
+        if answer is Offer.FULL:
+            return Step.FULL
+        self._held = None
+        if answer is Offer.STALE:
+            source.close()
+            self.source = None
+            return Step.IDLE
+        return Step.MORE
+
+    def close(self) -> None:
+        """Give files and connections back."""
+        if self.source is not None:
+            self.source.close()
+
+    def _next(self, source: TrackedSource, limit_bytes: int) -> Chunk | None:
+        if source.track.between_runs and not self.gone and not self._insisting:
+            # Lines that come now belong to a start that was not heard of yet: its entry must come first.
+            if source.unread and not self._doubted:
+                self._doubted = True
+                self.doubtful()
+            return None
+        chunk = source.read(limit_bytes)
+        if chunk is not None:
+            return chunk
+        self._insisting = False
+        return source.at_end()
+
+    def _placed(self) -> TrackedSource | None:
+        """The source, made anew when there is a new position; None until there is one."""
+        if self._position:
+            position = self._position.popleft()
+            if self.source is not None:
+                self.source.close()
+            self._held = None
+            self._epoch = position.epoch
+            track = Track(self._cursor(position))
+            self.source = self._make_source(self.description, track)
+            self._inbox.appendleft(self._facts)
+        return self.source
+
+    def _cursor(self, position: Position) -> Cursor:
+        if position.cursor is None:
+            return Cursor()
+        try:
+            return decode(position.cursor)
+        except UnknownCursorError as error:
+            log.warning("cursor_unknown", job=self.id, problem=str(error))
+            return Cursor()
+
+
+def lost_job_gap() -> Gap:
+    """For a container that was removed while no agent looked."""
+    return Gap(reason="removed", detail="the container was removed while the agent was away")

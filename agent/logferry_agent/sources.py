@@ -1,0 +1,337 @@
+"""Discovery and both sources, put together: what the agent reads with."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, Literal
+
+import structlog
+
+from logferry_protocol.job import LifeCycle
+
+from .core.chunk import Job, Offer, Position, Reader, Sink
+from .core.cursor import Cursor, UnknownCursorError, decode
+from .core.description import Description, from_event, from_inspect, path_below
+from .core.lifecycle import Facts
+from .core.selection import Selection, start_time
+from .core.track import Track
+from .edge.discovery import Discovery
+from .edge.docker import Connection, Engine
+from .edge.file_loop import FileLoop
+from .edge.file_source import FileSource
+from .edge.reading import Reading, TrackedSource, lost_job_gap
+from .edge.stream import ApiLoop, ApiSource
+
+log = structlog.get_logger()
+
+_STOP_S: Final = 2.5
+_CONTAINER_IN_PATH: Final = re.compile(r"/containers/([0-9a-f]{64})/")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What can be set of reading; the agent's settings of the same names describe them."""
+
+    docker_host: str | None = None
+    docker_root: Path | None = None
+    source: Literal["auto", "file", "api"] = "auto"
+    discover: Literal["all", "labelled"] = "all"
+    include_names: Sequence[str] = ()
+    exclude_names: Sequence[str] = ()
+    include_images: Sequence[str] = ()
+    exclude_images: Sequence[str] = ()
+    include_labels: Sequence[str] = ()
+    exclude_labels: Sequence[str] = ()
+    start_at: str = "1h"
+    first_seen: int = 0
+    max_deleted_bytes: int = 1 << 30
+    list_interval: float = 60.0
+    host: str = ""
+
+
+def build_reader(settings: SourceSettings, connection: Connection) -> Readers:
+    """A reader of everything that the settings select on the engine behind the connection.
+
+    Raises:
+        EngineUnavailableError: the engine cannot be reached now.
+    """
+    return Readers(settings, connection, connection.identity())
+
+
+class Readers(Reader):
+    """Reads every selected container of one engine."""
+
+    def __init__(self, settings: SourceSettings, connection: Connection, engine: Engine) -> None:
+        self._settings = settings
+        self._connection = connection
+        self._engine = engine
+        self._host = settings.host or engine.name
+        self._since = start_time(settings.start_at, time.time_ns())
+        self._selection = Selection(
+            discover=settings.discover,
+            include_names=settings.include_names,
+            exclude_names=settings.exclude_names,
+            include_images=settings.include_images,
+            exclude_images=settings.exclude_images,
+            include_labels=settings.include_labels,
+            exclude_labels=settings.exclude_labels,
+            own_container=own_container(),
+        )
+        self._lock = Lock()
+        self._readings: dict[str, Reading] = {}
+        self._api: dict[str, ApiLoop] = {}
+        self._refused: set[str] = set()
+        self._born: set[str] = set()
+        """Created while we looked: their whole life is seen."""
+        self._oom: set[str] = set()
+        self._known_checked = False
+        self._root = Path(settings.docker_root or engine.root)
+        self._sink: Sink
+        self._files: FileLoop | None = None
+        self._discovery = Discovery(connection, self, list_interval_s=settings.list_interval)
+
+    # --- the pipeline's side
+    # --------------------------------------------------------------------------------------------------
+
+    def start(self, sink: Sink) -> None:
+        """Begin to discover and read."""
+        self._sink = sink
+        containers = self._root / "containers"
+        if self._settings.source != "api" and (self._settings.docker_root or self._connection.local):
+            try:
+                next(containers.iterdir(), None)
+            except OSError as error:
+                log.warning("log_files_unreadable", folder=str(containers), reason=str(error))
+            else:
+                limit = self._settings.max_deleted_bytes
+                self._files = FileLoop(containers, sink, max_deleted_bytes=limit)
+                self._files.start()
+        self._discovery.start()
+
+    def reread(self, job_id: str, position: Position) -> None:
+        """Read a job again from another position."""
+        reading = self._readings.get(job_id)
+        if reading is None:
+            self._sink.job_ended(job_id)
+        else:
+            reading.move(position)
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._discovery.stop(_STOP_S / 2)
+        loops = list(self._api.values())
+        for loop in loops:
+            loop.stop()
+        if self._files is not None:
+            self._files.stop(_STOP_S)
+        for loop in loops:
+            loop.join(_STOP_S / 4)
+        self._connection.close()
+
+    # --- discovery's side
+    # -----------------------------------------------------------------------------------------------------
+
+    def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+        """Hold the log of a new container before anything else is known of it."""
+        if action == "create":
+            self._born.add(container)
+        if action in {"create", "start"} and self._files is not None and container not in self._refused:
+            self._files.expect(container)
+
+    def wanted(self, summary: Mapping[str, Any]) -> bool:
+        """Whether a listed container is read (by what the list says of it; inspecting all would be dear)."""
+        container = str(summary["Id"])
+        if container in self._readings:
+            return True
+        name = next(iter(summary.get("Names") or [""])).lstrip("/")
+        return self._selects(container, name, str(summary.get("Image", "")), summary.get("Labels") or {})
+
+    def examined(self, found: Mapping[str, Any], *, action: str) -> None:
+        """Begin to read it, or tell the reading how it is now."""
+        description = from_inspect(found, self._host)
+        reading = self._readings.get(description.id)
+        if reading is None:
+            self._appear(description)
+            return
+        before = reading.description
+        reading.learn(description)
+        if action == "examine":
+            reading.insist()
+        if before.life != description.life or before.container != description.container:
+            self._sink.job_changed(reading.job)
+
+    def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+        """What only the event can tell: an end, or a container that is gone already."""
+        reading = self._readings.get(container)
+        if reading is None:
+            if action in {"create", "start", "restart"}:
+                description = from_event(container, attributes, self._host, time_ns)
+                if action == "create":
+                    facts = Facts()
+                    life = LifeCycle(state="created", created=time_ns // 1_000_000)
+                    description = replace(description, facts=facts, life=life)
+                self._appear(description)
+            return
+        facts = reading.facts
+        if action in {"start", "restart"} and not facts.running:
+            described = from_event(container, attributes, self._host, time_ns)
+            reading.learn(replace(reading.description, facts=described.facts, life=described.life))
+        elif action == "oom":
+            self._oom.add(container)
+            return
+        elif action == "die" and time_ns >= facts.started:
+            code = attributes.get("exitCode", "")
+            oom = container in self._oom
+            self._oom.discard(container)
+            ended = Facts(
+                running=False,
+                started=facts.started or time_ns,
+                ended=time_ns,
+                exit_code=int(code) if code.lstrip("-").isdigit() else None,
+                oom=oom or facts.oom,
+                restarts=facts.restarts,
+            )
+            reading.learn_end(ended)
+        elif action == "destroy":
+            reading.learn_end(replace(facts, running=False, gone=True))
+        else:
+            return
+        self._sink.job_changed(reading.job)
+
+    def listed(self, containers: set[str]) -> None:
+        """End what is no longer there."""
+        for container, reading in list(self._readings.items()):
+            if container not in containers and not reading.gone:
+                reading.learn_end(replace(reading.facts, running=False, gone=True))
+                self._sink.job_changed(reading.job)
+        self._refused &= containers
+        self._tidy()
+        if not self._known_checked:
+            self._known_checked = True
+            self._end_lost(
+                [job for job in self._sink.known() if job.id not in containers and job.id not in self._readings]
+            )
+
+    def troubled(self, problem: str | None) -> None:
+        """The engine cannot be reached: said with every job, and in the log."""
+        if problem is not None:
+            log.warning("engine_unavailable", problem=problem)
+        for container in list(self._readings):
+            self._sink.job_troubled(container, problem)
+
+    # --- readings
+    # -------------------------------------------------------------------------------------------------------------
+
+    def _selects(self, container: str, name: str, image: str, labels: Mapping[str, str]) -> bool:
+        if self._selection.selects(container, name, image, labels):
+            return True
+        self._refused.add(container)
+        if self._files is not None:
+            self._files.forget(container)
+        return False
+
+    def _appear(self, description: Description) -> None:
+        container = description.id
+        if not self._selects(container, description.container.name, description.container.image, description.labels):
+            return
+        # A first run that nothing ended before is seen whole, whenever we came.
+        fresh = container in self._born or not description.facts.ended
+        reading = Reading(description, self._make_source, fresh=fresh)
+        reading.doubtful = lambda: self._discovery.examine(container)
+        with self._lock:
+            self._readings[container] = reading
+        self._born.discard(container)
+        by_file = self._by_file(description)
+        reading.expected_source = "file" if by_file else "api"
+        position = self._sink.job_appeared(reading.job)
+        reading.move(position)
+        if by_file and self._files is not None:
+            self._files.add(reading)
+        else:
+            loop = ApiLoop(reading, self._sink)
+            self._api[container] = loop
+            loop.start()
+        self._sink.job_changed(reading.job)
+
+    def _by_file(self, description: Description) -> bool:
+        if self._files is None or self._settings.source == "api":
+            return False
+        if not description.container.driver:
+            return True  # gone before it could be inspected: only a file that is held already can tell
+        return bool(description.log_path) and self._path(description) is not None
+
+    def _path(self, description: Description) -> Path | None:
+        if not description.log_path:
+            return self._root / "containers" / description.id / f"{description.id}-json.log"
+        path = path_below(self._engine.root, description.log_path, str(self._root))
+        return Path(path) if path is not None else None
+
+    def _make_source(self, description: Description, track: Track) -> TrackedSource:
+        since = 0 if description.created >= self._settings.first_seen else self._since
+        path = self._path(description)
+        if self._files is not None and path is not None and self._by_file(description):
+            source: FileSource = self._files.source_for(
+                description.id, path, track, since=since, max_size=description.max_size
+            )
+            return source
+        api = ApiSource(
+            self._connection,
+            description.id,
+            track,
+            tty=description.container.tty,
+            since=since,
+            max_size=description.max_size,
+            replays=int(self._engine.version.partition(".")[0] or 0) < 23,
+        )
+        api.troubled = lambda problem: self._sink.job_troubled(description.id, problem)
+        return api
+
+    def _tidy(self) -> None:
+        for container, loop in list(self._api.items()):
+            if loop.done:
+                del self._api[container]
+        for container, reading in list(self._readings.items()):
+            if reading.done:
+                with self._lock:
+                    del self._readings[container]
+
+    def _end_lost(self, jobs: list[Job]) -> None:
+        """Containers that were removed while no agent looked: say so, and end them."""
+        for job in jobs:
+            position = self._sink.job_appeared(job)
+            try:
+                cursor = decode(position.cursor) if position.cursor else Cursor()
+            except UnknownCursorError:
+                cursor = Cursor()
+            track = Track(cursor)
+            now = time.time_ns()
+            chunks = [] if cursor.life.kind == "x" else [track.tell(lost_job_gap(), now // 1_000)]
+            if cursor.life.kind == "s":
+                track.learn(Facts(started=cursor.life.started, ended=now, gone=True))
+                chunks += track.at_end()
+            for chunk in chunks:
+                while self._sink.offer(job.id, position.epoch, chunk) is Offer.FULL:
+                    self._sink.wait_for_room(1.0)
+            removed = job.life.model_copy(update={"state": "removed"})
+            self._sink.job_changed(Job(job.id, job.container, removed))
+            self._sink.job_ended(job.id)
+
+
+def own_container() -> str:
+    """The id of the container that this process runs in; empty when it runs in none."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text()
+    except OSError:
+        return ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) > 4 and fields[4] in {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"}:
+            match = _CONTAINER_IN_PATH.search(fields[3])
+            if match:
+                return match[1]
+    return ""
