@@ -17,7 +17,8 @@ export function parseFilter(typed: string): Match {
     const field = FIELDS.find((known) => known === name);
     // "web:8080" and the like are no fields but words.
     const text = field === undefined ? whole.slice(minus?.length ?? 0).replaceAll('"', "") : (quoted ?? bare ?? "");
-    if (text === "") continue;
+    // A field that is still being typed leaves everything.
+    if (text === "" || FIELDS.some((known) => text === `${known}:`)) continue;
     const test: Match = field === undefined ? (record) => haystack(record).includes(text) : (record) => within(record, field, text);
     tests.push(minus === "-" ? (record) => !test(record) : test);
   }
