@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     )
     spool_sync: Literal["normal", "full"] = Field(
         "normal",
-        description="`normal` survives every crash of the agent, and of the host as far as the engine still has the lines;"
+        description="`normal` survives every crash of the agent, and of the host what the engine still has;"
         " `full` waits for the disk at every write, and survives a power cut without reading anything again.",
     )
     flush_interval: float = Field(

@@ -17,8 +17,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 from pydantic import BaseModel
@@ -188,7 +189,7 @@ class Shipper:
         """(job, name, time of its oldest entry that is not acknowledged); from any thread, so a moment old."""
         return [(lane.id, lane.container.name, self._waiting_since(lane)) for lane in list(self.lanes.values())]
 
-    def report(self) -> list[dict[str, object]]:
+    def report(self) -> list[dict[str, Any]]:
         """Every job for a person; from any thread, so a moment old."""
         now = time.monotonic()
         jobs = []
@@ -457,12 +458,11 @@ class Shipper:
             for effect in effects:
                 self._do(effect, now)
 
-    def _do(self, effect: Effect, now: float) -> None:  # noqa: PLR0912 - one branch an effect
+    def _do(self, effect: Effect, now: float) -> None:
         match effect:
             case Ship():
-                for _, ref in effect.batches:
-                    self._writes.append(lambda ref=ref, first=ref.first: self._spool.assign(ref.id, first))  # type:
-                    ignore[misc]
+                given = [(ref.id, ref.first) for _, ref in effect.batches if ref.first is not None]
+                self._writes += [partial(self._spool.assign, *pair) for pair in given]
                 self._sends.append(effect)
             case Send():
                 self._sends.append(effect)
@@ -500,7 +500,7 @@ class Shipper:
             lane.parked, lane.problem = False, None
         for ref in effect.refs:
             lane.gaps.pop(ref.id, None)
-            self._writes.append(lambda ref=ref: self._spool.remove(ref.id))  # type: ignore[misc]
+            self._writes.append(partial(self._spool.remove, ref.id))
             self._metrics.acknowledged(ref)
         if state is not None:
             stored = _stored_job(lane, state)

@@ -523,6 +523,8 @@ class Session:
             self._move(job, Event.REOPEN)
         elif job.queue:
             self._to_send[job.id] = None
+        else:
+            self._to_send.pop(job.id, None)
 
     def _report(self, job: JobState, *, grown: bool = False) -> None:
         """See whether the cloud should learn of a job now; `grown` when it is time to tell of growth alone."""

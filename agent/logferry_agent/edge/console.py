@@ -38,8 +38,8 @@ def print_status(folder: Path, *, as_json: bool) -> int:
     try:
         _, body = ask(folder, "/status")
     except OSError as error:
-        print(f"No agent answers in {folder} ({error.strerror or error}). Is --spool-dir right?", file=sys.stderr)  #
-        noqa: T201
+        why = error.strerror or error
+        print(f"No agent answers in {folder} ({why}). Is --spool-dir right?", file=sys.stderr)  # noqa: T201
         return 3
     document = json.loads(body)
     print(body.decode() if as_json else "\n".join(render(document)))  # noqa: T201

@@ -1,0 +1,358 @@
+"""The pipeline with a real spool and a real WebSocket, against a cloud that misbehaves: what is read is stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.fake_ingest import ROOT, Sink, wait_until
+from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
+
+from logferry_agent.edge.disk import Spool
+from logferry_agent.shipper import Limits
+from logferry_protocol.events import Gap, decode_event
+
+FAST = Limits(flush_interval_s=0.05, answer_timeout_s=0.5)
+
+
+@pytest.fixture(scope="module")
+def sink_process() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def sink(sink_process: Sink) -> Sink:
+    sink_process.reset()
+    return sink_process
+
+
+def waiting(rig: Rig) -> list[int]:
+    """Entries of each job that are not acknowledged."""
+    return [job["waiting"] for job in rig.shipper.report()]
+
+
+def assert_exact(sink: Sink, number: int, lines: int) -> None:
+    """Sequences 1..n, and the very lines."""
+    entries = sink.entries(job_id(number))
+    assert [sequence for sequence, *_ in entries] == list(range(1, lines + 1))
+    assert [text for *_, text in entries] == [line(number, index) for index in range(lines)]
+
+
+def arrived(sink: Sink, jobs: int, lines: int) -> bool:
+    tips = sink.counts()["jobs"]
+    return all(tips.get(job_id(number), 0) >= lines for number in range(jobs))
+
+
+def test_every_line_arrives_once_and_in_order(sink: Sink, tmp_path: Path) -> None:
+    """With nothing going wrong."""
+    with Rig(sink.url, tmp_path, MadeUpReader(3, 5_000)):
+        wait_until(lambda: arrived(sink, 3, 5_000))
+    for number in range(3):
+        assert_exact(sink, number, 5_000)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"drop_answer": 0.3},
+        {"ignore": 0.3},
+        {"repeat_answer": 1.0, "delay_s": 0.05},
+        {"unreadable": 0.3},
+        {"cut": 0.1},
+        {"slow_down": 0.3},
+        {"reject": {"share": 0.3, "reason": "internal", "retry": True}},
+        {"reject": {"share": 0.3, "reason": "throttled", "retry": True}, "drop_answer": 0.1, "cut": 0.05},
+    ],
+    ids="+".join,
+)
+def test_nothing_is_missing_or_repeated_when_the_cloud_misbehaves(sink: Sink, tmp_path: Path, faults: dict) -> None:
+    """Acknowledgements lost, repeated, out of order; envelopes lost; connections cut; batches rejected."""
+    sink.faults(**faults)
+    limits = Limits(flush_interval_s=0.02, answer_timeout_s=0.2)
+    with Rig(sink.url, tmp_path, MadeUpReader(4, 400, rate=400, chunk=40), limits=limits):
+        wait_until(lambda: sink.counts().get("entries", 0) > 400)
+        sink.faults()
+        wait_until(lambda: arrived(sink, 4, 400))
+    for number in range(4):
+        assert_exact(sink, number, 400)
+
+
+@pytest.mark.parametrize("code", [1001, 1009, 1011])
+def test_a_closed_connection_is_made_again(sink: Sink, tmp_path: Path, code: int) -> None:
+    """Going away, message too big, internal error."""
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 300, rate=600)) as rig:
+        wait_until(lambda: sink.tip(job_id(0)) > 0)
+        sink.close(code)
+        wait_until(lambda: arrived(sink, 1, 300))
+        assert rig.socket.connects >= 2
+    assert_exact(sink, 0, 300)
+
+
+def test_a_younger_connection_takes_over_before_the_old_one_is_closed(sink: Sink, tmp_path: Path) -> None:
+    """The 2-hour limit, made short."""
+    rig = Rig(sink.url, tmp_path, MadeUpReader(2, 600, rate=300))
+    rig.socket._renew_s = 0.5
+    with rig:
+        wait_until(lambda: arrived(sink, 2, 600))
+        assert rig.socket.connects >= 2
+    assert sink.counts().get("cut", 0) == 0
+    for number in range(2):
+        assert_exact(sink, number, 600)
+
+
+def test_a_revoked_key_is_said_and_reading_goes_on_into_the_spool(sink: Sink, tmp_path: Path) -> None:
+    """And it recovers when the key does."""
+    sink.faults(keys=["good"])
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 3_000), key="revoked") as rig:
+        wait_until(lambda: rig.socket.standing.refused)
+        assert "does not accept the agent's key" in (rig.socket.standing.error or "")
+        wait_until(lambda: waiting(rig) == [3_000])
+        rig.key = "good"
+        wait_until(lambda: arrived(sink, 1, 3_000))
+    assert_exact(sink, 0, 3_000)
+
+
+def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: Sink, tmp_path: Path) -> None:
+    """The long interval never passes in this test: only being watched lets lines go."""
+    limits = Limits(flush_interval_s=3_600, answer_timeout_s=5)
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 50, rate=100, chunk=5), limits=limits) as rig:
+        wait_until(lambda: waiting(rig) == [50])
+        assert sink.tip(job_id(0)) == 0
+        sink.watch()
+        wait_until(lambda: arrived(sink, 1, 50))
+    assert_exact(sink, 0, 50)
+
+
+def test_what_is_open_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path) -> None:
+    """SIGTERM flushes."""
+    rig = Rig(sink.url, tmp_path, MadeUpReader(2, 40), limits=Limits(flush_interval_s=3_600))
+    with rig:
+        wait_until(lambda: waiting(rig) == [40, 40])
+        wait_until(lambda: sink.counts().get("opens", 0) == 2)
+    for number in range(2):
+        assert_exact(sink, number, 40)
+
+
+def test_what_is_open_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Path) -> None:
+    """An open batch included: the container may be gone by the next start."""
+    sink.faults(keys=[])
+    rig = Rig(sink.url, tmp_path, MadeUpReader(1, 40))
+    with rig:
+        wait_until(lambda: rig.shipper.lanes and rig.shipper.lanes[job_id(0)].batcher.saved == 40)
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for part in tmp_path.glob("spool-*.db*"):
+            (copy / part.name).write_bytes(part.read_bytes())
+    sink.faults()
+    reader = MadeUpReader(1, 0)  # nothing can be read again
+    with Rig(sink.url, copy, reader):
+        wait_until(lambda: arrived(sink, 1, 40))
+    assert_exact(sink, 0, 40)
+
+
+def test_an_ended_job_is_forgotten_when_all_of_it_is_stored(sink: Sink, tmp_path: Path) -> None:
+    """The spool does not grow with every container that ever was."""
+    with Rig(sink.url, tmp_path, MadeUpReader(2, 100, end=True)) as rig:
+        wait_until(lambda: not rig.shipper.lanes)
+        assert rig.metrics.registry.get_sample_value("logferry_agent_acknowledged_events_total") == 200
+    spool = Spool(tmp_path, "engine")
+    assert spool.jobs() == []
+    assert spool.bytes == 0
+    spool.close()
+
+
+# --- resync ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_spool_is_made_good_from_the_clouds_cursor(sink: Sink, tmp_path: Path) -> None:
+    """Nothing repeated, nothing missing, as long as the log is still there."""
+    with Rig(sink.url, tmp_path / "first", MadeUpReader(2, 1_000)):
+        wait_until(lambda: arrived(sink, 2, 1_000))
+    reader = MadeUpReader(2, 2_500)
+    with Rig(sink.url, tmp_path / "second", reader) as rig:
+        wait_until(lambda: arrived(sink, 2, 2_500))
+        assert rig.metrics.registry.get_sample_value("logferry_agent_resyncs_total", {"cause": "spool_lost"}) == 2
+    assert len(reader.rereads) == 2
+    for number in range(2):
+        assert_exact(sink, number, 2_500)
+
+
+def test_a_rolled_back_spool_takes_the_clouds(sink: Sink, tmp_path: Path) -> None:
+    """A snapshot of the host's disk was restored."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    with Rig(sink.url, new, MadeUpReader(1, 500)):
+        wait_until(lambda: arrived(sink, 1, 500))
+    old.mkdir()
+    for part in new.glob("spool-*.db*"):
+        (old / part.name).write_bytes(part.read_bytes())
+    with Rig(sink.url, new, MadeUpReader(1, 1_500)):
+        wait_until(lambda: arrived(sink, 1, 1_500))
+    with Rig(sink.url, old, MadeUpReader(1, 2_500)):
+        wait_until(lambda: arrived(sink, 1, 2_500))
+    assert_exact(sink, 0, 2_500)
+
+
+def test_two_agents_on_one_engine_never_overwrite_each_other(sink: Sink, tmp_path: Path) -> None:
+    """Each takes the cloud's place when it finds the other's batch there, and nothing is stored twice."""
+    readers = [MadeUpReader(1, 2_000, rate=1_000, chunk=20) for _ in range(2)]
+    with Rig(sink.url, tmp_path / "a", readers[0]), Rig(sink.url, tmp_path / "b", readers[1]):
+        wait_until(lambda: arrived(sink, 1, 2_000))
+    assert_exact(sink, 0, 2_000)
+    assert sink.counts().get("conflicts", 0) + len(readers[0].rereads) + len(readers[1].rereads) > 0
+
+
+def test_a_cloud_that_lost_its_tables_is_filled_again(sink: Sink, tmp_path: Path) -> None:
+    """A new local cloud under an old spool."""
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 500)):
+        wait_until(lambda: arrived(sink, 1, 500))
+    sink.forget()
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 800)):
+        wait_until(lambda: arrived(sink, 1, 800))
+    assert_exact(sink, 0, 800)
+
+
+def test_a_damaged_spool_is_made_good_from_the_cloud(sink: Sink, tmp_path: Path) -> None:
+    """Set aside, resynchronised, said so."""
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 500)):
+        wait_until(lambda: arrived(sink, 1, 500))
+    (path,) = tmp_path.glob("spool-*.db")
+    path.write_bytes(b"\x00" * 8192)
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 900)) as rig:
+        assert rig.spool.set_aside is not None
+        wait_until(lambda: arrived(sink, 1, 900))
+    assert_exact(sink, 0, 900)
+
+
+# --- refused, full, stuck --------------------------------------------------------------------------------------------
+
+
+def gaps(sink: Sink, number: int) -> list[Gap]:
+    events = [decode_event(text) for _, _, stream, text in sink.entries(job_id(number)) if stream == "s"]
+    return [event for event in events if isinstance(event, Gap)]
+
+
+def lines_of(sink: Sink, number: int) -> list[str]:
+    return [text for _, _, stream, text in sink.entries(job_id(number)) if stream != "s"]
+
+
+def test_a_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, tmp_path: Path) -> None:
+    """Never retried for ever, never blocking the others; gaps add up to what is missing."""
+    sink.faults(reject={"reason": "malformed", "needle": "job 1 line 7 "})
+    with Rig(sink.url, tmp_path, MadeUpReader(2, 60, rate=100, chunk=5)):
+        wait_until(
+            lambda: arrived(sink, 1, 60) and len(lines_of(sink, 1)) + sum(g.count or 0 for g in gaps(sink, 1)) == 60
+        )
+    assert_exact(sink, 0, 60)
+    (gap,) = gaps(sink, 1)
+    assert gap.reason == "rejected"
+    assert "malformed" in gap.detail
+    assert [sequence for sequence, *_ in sink.entries(job_id(1))] == list(range(1, sink.tip(job_id(1)) + 1))
+    (letter,) = (tmp_path / "rejected").iterdir()
+    kept = json.loads(letter.read_text())
+    assert (kept["job"], kept["count"], kept["reason"]) == (job_id(1), gap.count, "malformed")
+
+
+def test_a_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Path) -> None:
+    """Policy `block`, with the cloud away."""
+    sink.faults(keys=[])
+    limits = Limits(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
+    with Rig(sink.url, tmp_path, MadeUpReader(2, 60_000), limits=limits) as rig:
+        wait_until(lambda: rig.shipper.full)
+        assert sum(waiting(rig)) < 120_000
+        sink.faults()
+        wait_until(lambda: arrived(sink, 2, 60_000))
+        wait_until(lambda: not rig.shipper.full)
+    for number in range(2):
+        assert_exact(sink, number, 60_000)
+
+
+def test_dropping_the_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None:
+    """Policy `drop-oldest`, with the cloud away."""
+    sink.faults(keys=[])
+    limits = Limits(spool_bytes=150_000, policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=1.0)
+    with Rig(sink.url, tmp_path, MadeUpReader(2, 40_000), limits=limits) as rig:
+        wait_until(lambda: all(next_ == 40_000 for next_ in rig.reader._next.values()))
+        wait_until(lambda: not rig.shipper.intake.pending)
+        assert rig.spool.bytes < 200_000
+        sink.faults()
+        wait_until(lambda: not any(waiting(rig)))
+    for number in range(2):
+        missing = sum(gap.count or 0 for gap in gaps(sink, number))
+        kept = lines_of(sink, number)
+        assert missing > 0
+        assert len(kept) + missing == 40_000
+        assert {gap.reason for gap in gaps(sink, number)} == {"spool_full"}
+        assert kept == [line(number, index) for index in range(40_000 - len(kept), 40_000)]
+
+
+def test_a_disk_that_takes_nothing_stops_everything_until_it_does(sink: Sink, tmp_path: Path) -> None:
+    """Full, or read-only: nothing is lost, and it is said."""
+    with Rig(sink.url, tmp_path, MadeUpReader(1, 30_000, rate=30_000)) as rig:
+        wait_until(lambda: sink.tip(job_id(0)) > 0)
+        rig.spool._db.execute("PRAGMA query_only = 1")
+        wait_until(lambda: rig.shipper.stuck)
+        rig.spool._db.execute("PRAGMA query_only = 0")
+        wait_until(lambda: arrived(sink, 1, 30_000))
+        assert not rig.shipper.stuck
+    assert_exact(sink, 0, 30_000)
+
+
+# --- chaos -----------------------------------------------------------------------------------------------------------
+
+
+def carry_while_killing(
+    sink: Sink, folder: Path, *, jobs: int, lines: int, rate: int, kill_every_s: float, cut_every_s: float
+) -> int:
+    """Carry made-up jobs while the agent is killed and its connection cut; how often it was killed."""
+    sink.faults(drop_answer=0.05, ignore=0.03, repeat_answer=0.1, delay_s=0.05, unreadable=0.02)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.pipeline_rig",
+        sink.url,
+        str(folder),
+        str(jobs),
+        str(lines),
+        str(rate),
+    ]
+    kills, cut_at = 0, time.monotonic() + cut_every_s
+    while not arrived(sink, jobs, lines):
+        agent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        die_at = time.monotonic() + kill_every_s
+        while time.monotonic() < die_at and not arrived(sink, jobs, lines):
+            time.sleep(0.05)
+            if time.monotonic() >= cut_at:
+                sink.cut()
+                cut_at = time.monotonic() + cut_every_s
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.wait()
+        kills += 1
+        if kills > 20:
+            sink.faults()
+            kill_every_s *= 2
+    return kills
+
+
+def test_an_agent_that_is_killed_and_cut_again_and_again_is_exact(sink: Sink, tmp_path: Path) -> None:
+    """The short form of `make chaos`: acknowledgements lost, repeated, late and out of order besides."""
+    kills = carry_while_killing(sink, tmp_path, jobs=8, lines=4_000, rate=1_000, kill_every_s=1.7, cut_every_s=1.1)
+    assert kills > 1
+    for number in range(8):
+        assert_exact(sink, number, 4_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_thirty_jobs_for_two_minutes_of_kills_and_cuts_are_exact(sink: Sink, tmp_path: Path) -> None:
+    """Killed every 5 s, cut every 7 s: per job exactly 1..n."""
+    carry_while_killing(sink, tmp_path, jobs=30, lines=120_000, rate=1_000, kill_every_s=5, cut_every_s=7)
+    for number in range(30):
+        assert_exact(sink, number, 120_000)
