@@ -16,15 +16,14 @@ from rich.console import Console
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
 from logferry_cli.progress import Steps
-from logferry_cli.registry import Agent, Registry, Viewer, credential_of
 from logferry_local import engine
 from logferry_local.checkout import find_checkout
 from logferry_local.cloud import Plan, bring_down, bring_up, running_state
 from logferry_local.processes import is_running
 from logferry_local.state import LocalKeys, LocalState, load_keys
 
-AGENT_PRINCIPAL = Agent(name="local", owner="local", owners=["*"])
-VIEWER_PRINCIPAL = Viewer(name="me", subject="me", groups=["local"], admin=True)
+AGENT_NAME = "local"
+VIEWER_NAME = "me"
 
 
 def register(app: typer.Typer) -> None:
@@ -95,24 +94,22 @@ def status(
 
 def local_keys(table: Any, last: LocalKeys | None) -> LocalKeys:
     """Last time's keys while the registry knows them; new ones in another emulator, or one that lost its data."""
+    from logferry_cli.registry import Agent, Registry, Viewer, credential_of  # noqa: PLC0415 - boto3: half a second
+
     registry, now = Registry(table), int(time.time() * 1000)
-    registry.ensure(AGENT_PRINCIPAL, now)
-    registry.ensure(VIEWER_PRINCIPAL, now)
-    if (
-        last is not None
-        and _known(registry, AGENT_PRINCIPAL.name, last.agent_key)
-        and _known(registry, VIEWER_PRINCIPAL.name, last.viewer_key)
-    ):
+    registry.ensure(Agent(name=AGENT_NAME, owner="local", owners=["*"]), now)
+    registry.ensure(Viewer(name=VIEWER_NAME, subject="me", groups=["local"], admin=True), now)
+
+    def known(principal: str, key: str) -> bool:
+        wanted = f"CREDENTIAL#{credential_of(key)}"
+        return any(item["pk"] == wanted and "revoked" not in item for item in registry.credentials(principal))
+
+    if last is not None and known(AGENT_NAME, last.agent_key) and known(VIEWER_NAME, last.viewer_key):
         return last
     return LocalKeys(
-        agent_key=registry.issue(AGENT_PRINCIPAL.name, "agent", now).key,
-        viewer_key=registry.issue(VIEWER_PRINCIPAL.name, "viewer", now).key,
+        agent_key=registry.issue(AGENT_NAME, "agent", now).key,
+        viewer_key=registry.issue(VIEWER_NAME, "viewer", now).key,
     )
-
-
-def _known(registry: Registry, principal: str, key: str) -> bool:
-    wanted = f"CREDENTIAL#{credential_of(key)}"
-    return any(item["pk"] == wanted and "revoked" not in item for item in registry.credentials(principal))
 
 
 def address_with_login(state: LocalState, keys: LocalKeys) -> str:

@@ -20,7 +20,8 @@ READY_WITHIN_S = 20.0
 
 def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> dict[str, str]:
     """The agent's environment: the user's own LOGFERRY_* settings hold, except for what makes it this cloud's agent."""
-    around = dict(os.environ)
+    # AWS_* are the local cloud's by now; this agent needs none of them.
+    around = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     if "DOCKER_HOST" not in around and (address := engine.address()) is not None:
         around["DOCKER_HOST"] = address  # the docker command's context, which the agent does not know of
     return {

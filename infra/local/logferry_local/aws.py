@@ -9,13 +9,13 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-from localstack_client.session import Session
-
 from logferry_local.errors import LocalCloudError
 
 REGION = "us-east-1"
 # MiniStack takes `test` for the root of account 000000000000, as LocalStack does; the signature is not looked at.
 ACCESS_KEY = "test"
+# Says which certificates a machine trusts, not whose account is meant.
+KEPT = frozenset({"AWS_CA_BUNDLE"})
 
 
 class LocalAws:
@@ -30,8 +30,13 @@ class LocalAws:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self.endpoint_url = f"{parts.scheme}://{parts.hostname}:{port}"
         self.region = region
-        # localstack-client prefers AWS_ENDPOINT_URL to what it is told; what the caller asked for must win.
-        os.environ["AWS_ENDPOINT_URL"] = self.endpoint_url
+        # boto3 and localstack-client read the environment too, and prefer some of it to what they are told: a profile
+        # or an endpoint of the user's own must not turn part of the calls elsewhere.
+        for name in [name for name in os.environ if name.startswith("AWS_") and name not in KEPT]:
+            del os.environ[name]
+        os.environ.update(self.environment())
+        from localstack_client.session import Session  # noqa: PLC0415 - boto3: half a second that few commands need
+
         self._session = Session(
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=ACCESS_KEY,

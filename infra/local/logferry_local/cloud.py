@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from logferry_local import agent, deployment, emulator, viewer, viewer_files
+from logferry_local import agent, deployment, emulator, pages, viewer_files
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
 from logferry_local.deployment import Target
@@ -31,9 +31,9 @@ from logferry_local.state import (
 
 # The runtime that the template is written for; LocalStack runs functions in containers of it.
 LAMBDA_PYTHON = "3.13"
-STOP_ORDER = (agent.ROLE, viewer.ROLE, emulator.ROLE)
+STOP_ORDER = (agent.ROLE, pages.ROLE, emulator.ROLE)
 # The emulator writes its whole state to disk when it is asked to end.
-STOP_GRACE_S = {agent.ROLE: 12.0, viewer.ROLE: 3.0, emulator.ROLE: 20.0}
+STOP_GRACE_S = {agent.ROLE: 12.0, pages.ROLE: 3.0, emulator.ROLE: 20.0}
 
 
 class Step(Protocol):
@@ -93,11 +93,12 @@ def bring_down(folder: Path, progress: Progress) -> bool:
                 with progress(f"Stopping the {_NAMES[role]}"):
                     _stop(folder, role)
                 ran = True
+            ledger.strike(role)
         forget_state(folder)
         return ran
 
 
-_NAMES = {agent.ROLE: "agent", viewer.ROLE: "viewer", emulator.ROLE: "AWS emulator"}
+_NAMES = {agent.ROLE: "agent", pages.ROLE: "viewer", emulator.ROLE: "AWS emulator"}
 
 
 def _stop(folder: Path, role: str) -> None:
@@ -191,16 +192,16 @@ class _Rise:
     def serve_viewer(self, aws: LocalAws, state: LocalState) -> None:
         folder = self.plan.folder
         with self.progress("Serving the viewer") as step:
-            config = json.dumps(viewer.config(state.viewers_url)).encode()
+            config = json.dumps(pages.config(state.viewers_url)).encode()
             viewer_files.upload(self.plan.checkout.viewer_files, state.viewer_bucket, aws.client("s3"), config)
-            served = viewer.command(self.plan.checkout, self.ports.viewer, state.http_url, state.viewers_url)
+            served = pages.command(self.plan.checkout, self.ports.viewer, state.http_url, state.viewers_url)
             words, note = json.dumps([str(word) for word in served]), folder / "viewer.json"
-            if Ledger(folder).running(viewer.ROLE) is not None and note.is_file() and note.read_text() == words:
+            if Ledger(folder).running(pages.ROLE) is not None and note.is_file() and note.read_text() == words:
                 step.says("The viewer is served")
                 return
-            _stop(folder, viewer.ROLE)
-            self.undo.callback(_stop, folder, viewer.ROLE)
-            viewer.start(served, folder, self.ports.viewer)
+            _stop(folder, pages.ROLE)
+            self.undo.callback(_stop, folder, pages.ROLE)
+            pages.start(served, folder, self.ports.viewer)
             note.write_text(words)
 
     def start_agent(self, state: LocalState, keys: LocalKeys) -> None:

@@ -16,8 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any
 
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
@@ -125,19 +124,25 @@ def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[s
 
 def outputs(aws: LocalAws) -> dict[str, str]:
     """The stack's outputs by name. Raises LocalCloudError when it is not there."""
-    try:
-        (stack,) = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-    except (ClientError, BotoCoreError, ValueError) as error:
-        raise LocalCloudError(f"The stack {STACK} cannot be read ({error}).", "Run `logferry up` again.") from None
+    stack = _stack(aws)
+    if stack is None:
+        raise LocalCloudError(f"The stack {STACK} is not at {aws.endpoint_url}.", "Run `logferry up` again.")
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 def _is_complete(aws: LocalAws) -> bool:
+    stack = _stack(aws)
+    return stack is not None and stack["StackStatus"] in COMPLETE
+
+
+def _stack(aws: LocalAws) -> dict[str, Any] | None:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow, and few commands come here
+
     try:
-        (stack,) = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-    except (ClientError, BotoCoreError, ValueError):
-        return False
-    return stack["StackStatus"] in COMPLETE
+        stack: dict[str, Any] = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    except (ClientError, BotoCoreError, IndexError):
+        return None
+    return stack
 
 
 def _overrides(parameters: Mapping[str, str]) -> list[str]:

@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import argparse
 import mimetypes
-import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
-from logferry_local.checkout import Checkout
-from logferry_local.errors import StepFailedError
 from logferry_local.headers import security_headers
-from logferry_local.ports import is_free
-from logferry_local.processes import Ledger, is_running, spawn
-from logferry_local.state import ProcessIdentity
-from logferry_local.waiting import wait_until
+from logferry_local.pages import ASK_AGAIN, FOR_EVER, config
 
-ROLE = "viewer"
 # RFC 9110, 7.6.1: these belong to one connection and are not passed on. The length and the coding are the client
 # library's to say.
 HOP_BY_HOP = frozenset(
@@ -44,10 +36,6 @@ HOP_BY_HOP = frozenset(
         "content-encoding",
     }
 )
-# Names with a hash in them never change their content.
-FOR_EVER = "public, max-age=31536000, immutable"
-ASK_AGAIN = "no-cache"
-
 # A machine's own table may call .js text/plain; browsers refuse such modules.
 mimetypes.add_type("text/javascript", ".js")
 mimetypes.add_type("application/wasm", ".wasm")
@@ -63,41 +51,6 @@ class ViewerSettings:
     http_url: str
     live_url: str
     headers: dict[str, str]
-
-
-def config(live_url: str) -> dict[str, object]:
-    """What the pages ask for first.
-
-    Where the API is, where the WebSocket is, and how one logs in (here: with a viewer key).
-    """
-    return {"api": "/api", "live": live_url, "auth": {"kind": "key"}}
-
-
-def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list[str | Path]:
-    """The command line of the server's process."""
-    words: list[str | Path] = [sys.executable, "-m", "logferry_local.viewer", "--port", str(port)]
-    words += [
-        "--files",
-        checkout.viewer_files,
-        "--template",
-        checkout.template,
-        "--http-url",
-        http_url,
-        "--live-url",
-        live_url,
-    ]
-    return words
-
-
-def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdentity:
-    """Starts the server and waits until it listens. Raises StepFailedError when it does not."""
-    log = folder / "logs" / "viewer.log"
-    process = spawn(words, log=log, env=os.environ)
-    Ledger(folder).enter(ROLE, process)
-    wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=15)
-    if not is_running(process):
-        raise StepFailedError("The viewer's server did not start.", f"Its output is in {log}.")
-    return process
 
 
 def build_app(settings: ViewerSettings) -> web.Application:

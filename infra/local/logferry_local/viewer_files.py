@@ -15,7 +15,7 @@ from typing import Any
 from logferry_local.checkout import Checkout
 from logferry_local.deployment import last_words
 from logferry_local.errors import StepFailedError
-from logferry_local.viewer import ASK_AGAIN, FOR_EVER
+from logferry_local.pages import ASK_AGAIN, FOR_EVER
 
 # What the pages are made from; node_modules follows from the lock file.
 SOURCES = (

@@ -1,0 +1,55 @@
+"""The viewer as the local cloud serves it: configuration, caching, and the process of its server (viewer.py)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from logferry_local.checkout import Checkout
+from logferry_local.errors import StepFailedError
+from logferry_local.ports import is_free
+from logferry_local.processes import Ledger, is_running, spawn
+from logferry_local.state import ProcessIdentity
+from logferry_local.waiting import wait_until
+
+ROLE = "viewer"
+# Names with a hash in them never change their content.
+FOR_EVER = "public, max-age=31536000, immutable"
+ASK_AGAIN = "no-cache"
+
+
+def config(live_url: str) -> dict[str, object]:
+    """What the pages ask for first.
+
+    Where the API is, where the WebSocket is, and how one logs in (here: with a viewer key).
+    """
+    return {"api": "/api", "live": live_url, "auth": {"kind": "key"}}
+
+
+def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list[str | Path]:
+    """The command line of the server's process."""
+    words: list[str | Path] = [sys.executable, "-m", "logferry_local.viewer", "--port", str(port)]
+    words += [
+        "--files",
+        checkout.viewer_files,
+        "--template",
+        checkout.template,
+        "--http-url",
+        http_url,
+        "--live-url",
+        live_url,
+    ]
+    return words
+
+
+def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdentity:
+    """Starts the server and waits until it listens. Raises StepFailedError when it does not."""
+    log = folder / "logs" / "viewer.log"
+    process = spawn(words, log=log, env=os.environ)
+    Ledger(folder).enter(ROLE, process)
+    wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=15)
+    if not is_running(process):
+        raise StepFailedError("The viewer's server did not start.", f"Its output is in {log}.")
+    return process
