@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 
 from logferry_protocol.messages import JobMessage, encode
 from registry import jobs
+from registry.telemetry import flush
 
 from . import core
 from .core import Arrival
@@ -87,7 +88,7 @@ def build_handler(
             failed += attempt([one.sequence_number for one in arrivals], lambda j=job, a=arrivals: broadcast_job(j, a))  # type: ignore[misc]
         for arrival in changes:
             failed += attempt([arrival.sequence_number], lambda a=arrival: changed(a))  # type: ignore[misc]
-        metrics.flush_metrics()
+        flush(metrics)
         return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}
 
     return handler

@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from registry.posting import Post
 from registry.principal import NotAuthenticatedError, Principal, from_context
+from registry.telemetry import flush
 
 from . import authorize, core
 from .settings import Settings
@@ -92,7 +93,7 @@ def build_handler(
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
             return _failed(event, "internal")
         finally:
-            metrics.flush_metrics()
+            flush(metrics)
 
     return handler
 

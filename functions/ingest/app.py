@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from logferry_protocol.errors import ErrorCode, MalformedMessageError
 from logferry_protocol.messages import FROM_AGENT, Error, Ingest, Open, Ping, Status, decode, encode
 from registry.principal import NotAuthenticatedError, Principal, from_context
+from registry.telemetry import flush
 
 from .service import Service
 
@@ -61,7 +62,7 @@ def build_handler(
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
             return _error(None, "internal", "The request failed here. Try again.", retry=True)
         finally:
-            metrics.flush_metrics()
+            flush(metrics)
 
     return handler
 

@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 
 from registry.principal import NotAuthenticatedError, Principal, from_context
+from registry.telemetry import flush
 
 from .core import ParameterError
 from .export import CONTENT_TYPES
@@ -37,7 +38,7 @@ def build_handler(service: Service, logger: Logger, metrics: Metrics) -> Handler
         finally:
             milliseconds = (time.monotonic() - began) * 1000
             metrics.add_metric(name="Answered", unit=MetricUnit.Milliseconds, value=milliseconds)
-            metrics.flush_metrics()
+            flush(metrics)
 
     return handler
 

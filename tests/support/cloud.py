@@ -1,0 +1,322 @@
+"""All functions in one process over moto's tables, called as API Gateway and the streams call them; time is moved by hand."""
+
+import base64
+import contextlib
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from aws_lambda_powertools import Logger, Metrics
+from tests.support import clouds
+from tests.support.batches import CONTAINER, NOW_MS, batch_document
+
+import broadcast.app
+import broadcast.store
+import connect.app
+import connect.settings
+import connect.store
+import ingest.app
+import ingest.store
+import query.app
+import query.store
+from broadcast.delivery import Clock, Delivery
+from ingest.service import Service as IngestService
+from query.service import Service as QueryService
+from registry import items
+from registry.posting import ConnectionGoneError
+
+ORIGIN = "https://logs.example"
+AGENTS, VIEWERS = "agentsapi", "viewersapi"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client of the HTTP API gets."""
+
+    status: int
+    body: str
+    headers: Mapping[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Socket:
+    """A client's WebSocket: what it is sent besides answers lies in `inbox`."""
+
+    cloud: "Cloud"
+    api: str
+    id: str
+    context: Mapping[str, Any]
+    inbox: list[dict[str, Any]] = field(default_factory=list)
+    closed: bool = False
+
+    def say(self, message: Any) -> Any:
+        """Sends a message (or a raw text) and returns the answer, decoded; None when there is none."""
+        raw = message if isinstance(message, str) else json.dumps(message)
+        try:
+            kind = json.loads(raw).get("type")
+        except (ValueError, AttributeError, RecursionError):
+            kind = None
+        routes = {"open", "ingest", "status", "ping"} if self.api == AGENTS else {"subscribe", "unsubscribe", "ping"}
+        event = self._event("MESSAGE", kind if isinstance(kind, str) and kind in routes else "$default", raw)
+        handler = self.cloud.ingest if self.api == AGENTS else self.cloud.connect
+        answer = handler(event, None)
+        assert answer["statusCode"] == 200
+        return json.loads(answer["body"]) if answer.get("body") else None
+
+    def disconnect(self) -> None:
+        """Closes the socket, as API Gateway tells it."""
+        self.closed = True
+        assert self.cloud.connect(self._event("DISCONNECT", "$disconnect"), None)["statusCode"] == 200
+
+    def _event(self, event_type: str, route: str, body: str = "") -> dict[str, Any]:
+        return {
+            "requestContext": {
+                "apiId": self.api,
+                "connectionId": self.id,
+                "eventType": event_type,
+                "routeKey": route,
+                "authorizer": self.context,
+            },
+            "body": body,
+        }
+
+
+class Cloud:
+    """The functions, their tables, their clients."""
+
+    def __init__(self, tables: clouds.Tables) -> None:
+        self.tables = tables
+        self.now_ms = NOW_MS
+        self.sockets: dict[str, Socket] = {}
+        self.busy: set[str] = set()
+        self.slept: list[float] = []
+        self._seen: dict[str, Any] = {}
+        self.logger = Logger(service="tests", level="CRITICAL")
+        self.metrics = Metrics(namespace="Tests", service="tests")
+        self.executor = ThreadPoolExecutor(8)
+        settings = connect.settings.Settings(
+            tables.registry, tables.log, AGENTS, VIEWERS, "http://unused", viewer_origins=(ORIGIN,)
+        )
+        connect_store = connect.store.Store(tables.dynamodb, tables.registry, tables.log)
+        self.connect = connect.app.build_handler(
+            connect_store, settings, lambda: self.post, logger=self.logger, metrics=self.metrics, now_ms=self.now
+        )
+        self.ingest_store = ingest.store.Store(tables.dynamodb, tables.log, tables.registry, 30)
+        service = IngestService(self.ingest_store, self.executor, self.logger, self.metrics, self.now)
+        self.ingest = ingest.app.build_handler(service, self.logger, self.metrics, self.now)
+        broadcast_store = broadcast.store.Store(tables.dynamodb, tables.registry)
+        clock = Clock(self.now, self.slept.append, lambda: 0.5)
+        delivery = Delivery(broadcast_store, self.post, self.executor, self.logger, clock)
+        closers = {"agent": self.close, "viewer": self.close}
+        self.broadcast = broadcast.app.build_handler(broadcast_store, delivery, closers, self.logger, self.metrics)
+        query_store = query.store.Store(tables.dynamodb, tables.log, tables.registry)
+        self.query = query.app.build_handler(QueryService(query_store, (ORIGIN,), self.now), self.logger, self.metrics)
+
+    def now(self) -> int:
+        return self.now_ms
+
+    # --- who is there
+
+    def issue(self, kind: str, name: str, *, expires: int | None = None, **attributes: Any) -> str:
+        """A key of a new principal."""
+        credential = hashlib.sha256(f"{kind}{name}".encode()).hexdigest()[:12]
+        key = f"{'lfa' if kind == 'agent' else 'lfv'}_{credential}_{'s' * 43}"
+        self.put(f"PRINCIPAL#{name}", "PRINCIPAL", kind=kind, name=name, created=self.now_ms, **attributes)
+        self.put(
+            f"CREDENTIAL#{credential}", "CREDENTIAL", kind=kind, principal=name, created=self.now_ms, expires=expires,
+            sha256=hashlib.sha256(key.encode()).hexdigest(), gpk=f"PRINCIPAL#{name}", gsk=f"CREDENTIAL#0#{credential}",
+        )  # fmt: skip
+        return key
+
+    def agent_key(self, name: str = "web", owner: str = "team", owners: tuple[str, ...] = ()) -> str:
+        return self.issue("agent", name, owner=owner, owners=owners)
+
+    def viewer_key(self, name: str = "me", groups: tuple[str, ...] = ("team",), *, admin: bool = False) -> str:
+        return self.issue("viewer", name, subject=name, groups=groups, admin=admin)
+
+    def put(self, pk: str, sk: str, **attributes: Any) -> None:
+        item = {**items.key(pk, sk), **items.to_item(attributes)}
+        self.tables.dynamodb.put_item(TableName=self.tables.registry, Item=item)
+
+    def get(self, pk: str, sk: str) -> dict[str, Any] | None:
+        answer = self.tables.dynamodb.get_item(TableName=self.tables.registry, Key=items.key(pk, sk))
+        return items.from_item(answer["Item"]) if "Item" in answer else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that is stored, except tickets and records of who read what."""
+        found: dict[str, Any] = {}
+        for name in (self.tables.log, self.tables.registry):
+            for item in self.tables.dynamodb.scan(TableName=name)["Items"]:
+                plain = items.from_item(item)
+                key = f"{plain.get('pk', plain.get('job'))}/{plain.get('sk', plain.get('first'))}"
+                if not key.startswith(("TICKET#", "AUDIT#", "RATE#")):
+                    found[key] = plain
+        return found
+
+    # --- WebSockets
+
+    def open_socket(self, api: str, headers: Mapping[str, str], query: Mapping[str, str]) -> Socket | None:
+        """The handshake: the authorizer, then $connect; None when it is refused."""
+        connection = uuid.uuid4().hex[:16]
+        context = {"apiId": api, "connectionId": connection, "eventType": "CONNECT", "routeKey": "$connect"}
+        event = {"headers": headers, "queryStringParameters": query, "requestContext": context}
+        answer = self.connect({**event, "type": "REQUEST", "methodArn": "arn:connect"}, None)
+        if answer["policyDocument"]["Statement"][0]["Effect"] != "Allow":
+            return None
+        socket = Socket(self, api, connection, answer["context"])
+        connected = {**event, "requestContext": {**context, "authorizer": answer["context"]}}
+        assert self.connect(connected, None)["statusCode"] == 200
+        self.sockets[connection] = socket
+        return socket
+
+    def agent(self, key: str) -> Socket:
+        socket = self.open_socket(AGENTS, {"Authorization": f"Bearer {key}"}, {})
+        assert socket is not None, "refused"
+        return socket
+
+    def viewer(self, key: str) -> Socket:
+        ticket = self.http("POST", "/api/tickets", key).json["ticket"]
+        socket = self.open_socket(VIEWERS, {}, {"ticket": ticket})
+        assert socket is not None, "refused"
+        return socket
+
+    def post(self, connection: str, frame: bytes) -> None:
+        socket = self.sockets.get(connection)
+        if socket is None or socket.closed:
+            raise ConnectionGoneError(connection)
+        if connection in self.busy:
+            from registry.posting import ConnectionBusyError
+
+            raise ConnectionBusyError(connection)
+        assert len(frame) <= 32_768
+        socket.inbox.append(json.loads(frame))
+
+    def close(self, connection: str) -> None:
+        if connection in self.sockets:
+            self.sockets[connection].closed = True
+
+    # --- HTTP
+
+    def http(
+        self,
+        method: str,
+        path: str,
+        key: str | None = None,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request: the authorizer (when there is an Authorization header, as the identity source says), then query."""
+        parts = urlsplit(path)
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        if key is not None:
+            given["authorization"] = f"Bearer {key}"
+        if "authorization" not in given:
+            return Answer(401, '{"message":"Unauthorized"}', {})
+        allowed = self.connect({"type": "REQUEST", "version": "2.0", "routeArn": "arn", "headers": given}, None)
+        if not allowed["isAuthorized"]:
+            return Answer(403, '{"message":"Forbidden"}', {})
+        parameters: dict[str, list[str]] = {}
+        for name, value in parse_qsl(parts.query, keep_blank_values=True):
+            parameters.setdefault(name, []).append(value)
+        text = body if isinstance(body, str) or body is None else json.dumps(body)
+        event = {
+            "version": "2.0",
+            "routeKey": "ANY /{proxy+}",
+            "rawPath": parts.path,
+            "rawQueryString": parts.query,
+            "headers": given,
+            # API Gateway joins a parameter given twice by a comma.
+            "queryStringParameters": {name: ",".join(values) for name, values in parameters.items()} or None,
+            "requestContext": {
+                "http": {"method": method, "path": parts.path},
+                "stage": "$default",
+                "requestId": "request",
+                "authorizer": {"lambda": allowed["context"]},
+            },
+            "body": text,
+            "isBase64Encoded": False,
+        }
+        answer = self.query(event, None)
+        content = answer.get("body") or ""
+        if answer.get("isBase64Encoded"):
+            content = base64.b64decode(content).decode()
+        return Answer(answer["statusCode"], content, {k.lower(): str(v) for k, v in answer.get("headers", {}).items()})
+
+    # --- streams
+
+    def records(self) -> list[dict[str, Any]]:
+        """What the streams' filters pass on of everything that changed since the last call."""
+        found: list[dict[str, Any]] = []
+        for name, is_log in ((self.tables.log, True), (self.tables.registry, False)):
+            for item in self.tables.dynamodb.scan(TableName=name)["Items"]:
+                keys = ("job", "first") if is_log else ("pk", "sk")
+                place = name + json.dumps([item[key] for key in keys])
+                image = {k: _as_event(v) for k, v in item.items()}
+                new = place not in self._seen
+                if self._seen.get(place) == image or (is_log and not new):
+                    continue
+                self._seen[place] = image
+                if not is_log and item["sk"]["S"] not in {"JOB", "CREDENTIAL", "PRINCIPAL", "GRANT"}:
+                    continue
+                change = {
+                    "Keys": {key: item[key] for key in keys},
+                    "NewImage": image,
+                    "SequenceNumber": str(len(self._seen)),
+                }
+                found.append({"eventName": "INSERT" if new else "MODIFY", "dynamodb": change})
+        return found
+
+    def stream(self) -> list[str]:
+        """Hands broadcast what changed; the records that failed."""
+        records = self.records()
+        if not records:
+            return []
+        return [
+            failure["itemIdentifier"] for failure in self.broadcast({"Records": records}, None)["batchItemFailures"]
+        ]
+
+    # --- a job with lines
+
+    def open_job(self, agent: Socket, container: str = CONTAINER, **more: Any) -> dict[str, Any]:
+        job = {"job": container, "container": {"name": "web", "host": "h1"}, "life": {"state": "running"}, **more}
+        answer = agent.say({"type": "open", "id": "o", "instance": "ENGINE", "jobs": [job]})
+        assert answer["type"] == "opened", answer
+        return answer["jobs"][0]  # type: ignore[no-any-return]
+
+    def send(self, agent: Socket, first: int, texts: tuple[str, ...] = ("one", "two", "three"), **more: Any) -> Any:
+        """Sends one batch; its result."""
+        document = batch_document(first, texts, **more)
+        return agent.say({"type": "ingest", "id": "i", "batches": [document]})["results"][0]
+
+
+def _as_event(value: dict[str, Any]) -> dict[str, Any]:
+    """A DynamoDB value as JSON carries it to Lambda: binary as base64."""
+    ((kind, inner),) = value.items()
+    if kind == "B":
+        return {"B": base64.b64encode(inner).decode()}
+    if kind == "M":
+        return {"M": {key: _as_event(each) for key, each in inner.items()}}
+    if kind == "L":
+        return {"L": [_as_event(each) for each in inner]}
+    return value
+
+
+@contextlib.contextmanager
+def cloud(dynamodb: Any) -> Iterator[Cloud]:
+    """A cloud for one test; the DynamoDB client, slow to make, serves several."""
+    with clouds.tables(dynamodb, "t") as tables:
+        made = Cloud(tables)
+        try:
+            yield made
+        finally:
+            made.executor.shutdown()

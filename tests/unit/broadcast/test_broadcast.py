@@ -1,0 +1,200 @@
+"""What subscribers are sent (PROTOCOL.md, viewers)."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from tests.support.batches import CONTAINER, batch
+from tests.support.cloud import Cloud, Socket
+
+from broadcast import core
+from logferry_protocol.limits import MAX_BODY_BYTES, MAX_FRAME_BYTES
+from logferry_protocol.messages import TO_VIEWER, BatchMessage, decode
+
+JOB = f"web.{CONTAINER}"
+
+
+@pytest.fixture
+def agent(cloud: Cloud) -> Socket:
+    socket = cloud.agent(cloud.agent_key())
+    cloud.open_job(socket)
+    return socket
+
+
+def subscribed(cloud: Cloud, key: str | None = None) -> Socket:
+    viewer = cloud.viewer(key or cloud.viewer_key())
+    assert viewer.say({"type": "subscribe", "id": "s", "job": JOB})["type"] == "subscribed"
+    return viewer
+
+
+def test_subscribers_get_new_batches_and_others_do_not(cloud: Cloud, agent: Socket) -> None:
+    """Who unsubscribed, and who never subscribed, is left alone."""
+    one, two, gone = subscribed(cloud), subscribed(cloud), subscribed(cloud)
+    gone.say({"type": "unsubscribe", "id": "u", "job": JOB})
+    cloud.stream()
+    cloud.send(agent, 1)
+    assert cloud.stream() == []
+    assert [len(viewer.inbox) for viewer in (one, two, gone)] == [1, 1, 0]
+    (message,) = one.inbox
+    assert (message["type"], message["job"]) == ("batch", JOB)
+    assert [(each["first"], each["count"]) for each in message["batches"]] == [(1, 3)]
+
+
+def test_several_batches_share_a_frame(cloud: Cloud, agent: Socket) -> None:
+    """A burst costs each viewer as few messages as it fits."""
+    viewer = subscribed(cloud)
+    for first in range(1, 30, 3):
+        cloud.send(agent, first)
+    cloud.stream()
+    assert [[each["first"] for each in message["batches"]] for message in viewer.inbox] == [list(range(1, 30, 3))]
+
+
+def test_frames_fit_and_hold_every_batch_once() -> None:
+    """For batches of any size, the greatest included, and equal to the protocol's own encoding."""
+    chance = random.Random(1)
+    items = []
+    for index in range(40):
+        body = chance.randbytes(MAX_BODY_BYTES if index % 7 == 0 else chance.randrange(1, 9_000))
+        facts = batch(index + 1, ("x",)).model_dump(exclude={"job", "cursor", "body"})
+        items.append({**facts, "body": body})
+    frames = core.batch_frames("p" * 63 + "." + CONTAINER, items)
+    assert max(map(len, frames)) <= MAX_FRAME_BYTES
+    messages = [decode(frame, TO_VIEWER) for frame in frames]
+    assert all(isinstance(message, BatchMessage) for message in messages)
+    found = [each for message in messages for each in message.batches]  # type: ignore[union-attr]
+    assert [(each.first, each.body) for each in found] == [(item["first"], item["body"]) for item in items]
+
+
+def test_a_gone_viewer_is_removed(cloud: Cloud, agent: Socket) -> None:
+    """API Gateway's $disconnect is best effort; a 410 makes up for it."""
+    gone, here = subscribed(cloud), subscribed(cloud)
+    gone.closed = True
+    cloud.send(agent, 1)
+    assert cloud.stream() == []
+    assert len(here.inbox) == 1
+    assert not [key for key in cloud.snapshot() if key.endswith(f"SUBSCRIPTION#{gone.id}")]
+
+
+def test_a_slow_viewer_is_left_to_catch_up(cloud: Cloud, agent: Socket) -> None:
+    """A bounded number of attempts, under a second in all, then it is left alone for a moment; the others have theirs."""
+    slow, quick = subscribed(cloud), subscribed(cloud)
+    cloud.busy.add(slow.id)
+    cloud.send(agent, 1)
+    assert cloud.stream() == []
+    assert sum(cloud.slept) < 1
+    attempts = len(cloud.slept)
+    cloud.busy.clear()
+    cloud.send(agent, 4)
+    cloud.stream()
+    assert len(cloud.slept) == attempts
+    assert (len(slow.inbox), len(quick.inbox)) == (0, 2)
+    cloud.now_ms += core.LAGGING_MS
+    cloud.send(agent, 7)
+    cloud.stream()
+    assert len(slow.inbox) == 1
+
+
+def test_an_expired_subscription_ends_and_says_so(cloud: Cloud, agent: Socket) -> None:
+    """Checked at every send, so an open connection does not outlive its key."""
+    key = cloud.issue("viewer", "me", subject="me", groups=("team",), admin=False, expires=cloud.now_ms // 1000 + 60)
+    viewer = subscribed(cloud, key)
+    cloud.now_ms += 60_000
+    cloud.send(agent, 1)
+    cloud.stream()
+    assert [message["type"] for message in viewer.inbox] == ["expired"]
+    cloud.send(agent, 4)
+    cloud.stream()
+    assert len(viewer.inbox) == 1
+
+
+def revoke(cloud: Cloud, pk: str, sk: str) -> None:
+    item = cloud.get(pk, sk)
+    assert item is not None
+    cloud.put(**{**item, "revoked": cloud.now_ms})
+
+
+@pytest.mark.parametrize("what", ["credential", "principal"])
+def test_a_revocation_closes_open_connections(cloud: Cloud, agent: Socket, what: str) -> None:
+    """Whoever writes it: the registry's own stream carries it here."""
+    key = cloud.viewer_key()
+    viewer, other = subscribed(cloud, key), subscribed(cloud, cloud.viewer_key("other"))
+    cloud.stream()
+    where = {
+        "credential": (f"CREDENTIAL#{key.split('_')[1]}", "CREDENTIAL"),
+        "principal": ("PRINCIPAL#me", "PRINCIPAL"),
+    }
+    revoke(cloud, *where[what])
+    assert cloud.stream() == []
+    assert (viewer.closed, other.closed) == (True, False)
+    assert not [name for name in cloud.snapshot() if viewer.id in name]
+    assert not agent.closed
+
+
+def test_a_revoked_agent_is_cut_off(cloud: Cloud) -> None:
+    """Its key opens nothing more, and what it opened is closed."""
+    key = cloud.agent_key()
+    socket = cloud.agent(key)
+    cloud.stream()
+    revoke(cloud, f"CREDENTIAL#{key.split('_')[1]}", "CREDENTIAL")
+    cloud.stream()
+    assert socket.closed
+
+
+def test_a_revocation_is_found_even_where_no_connection_was_closed(cloud: Cloud, agent: Socket) -> None:
+    """The credential is read again at a send, whatever became of the revocation's own record."""
+    key = cloud.viewer_key()
+    viewer = subscribed(cloud, key)
+    revoke(cloud, f"CREDENTIAL#{key.split('_')[1]}", "CREDENTIAL")
+    cloud.send(agent, 1)
+    batches = [record for record in cloud.records() if "first" in record["dynamodb"]["Keys"]]
+    cloud.broadcast({"Records": batches}, None)
+    assert [message["type"] for message in viewer.inbox] == ["expired"]
+
+
+def test_lists_are_live_for_whom_they_concern(cloud: Cloud) -> None:
+    """A job that appears or changes reaches lists of its owner, and admins', when it matches."""
+    viewers = {
+        "mine": cloud.viewer(cloud.viewer_key()),
+        "named": cloud.viewer(cloud.viewer_key("named")),
+        "other name": cloud.viewer(cloud.viewer_key("another")),
+        "stranger": cloud.viewer(cloud.viewer_key("stranger", groups=("elsewhere",))),
+        "asking too much": cloud.viewer(cloud.viewer_key("asking", groups=("elsewhere",))),
+        "admin": cloud.viewer(cloud.viewer_key("root", groups=(), admin=True)),
+    }
+    selectors = {"named": {"name": "web"}, "other name": {"name": "db"}, "asking too much": {"owner": "team"}}
+    for name, viewer in viewers.items():
+        viewer.say({"type": "subscribe", "id": "l", "jobs": selectors.get(name, {})})
+    agent = cloud.agent(cloud.agent_key())
+    cloud.open_job(agent)
+    cloud.stream()
+    told = {name for name, viewer in viewers.items() if viewer.inbox}
+    assert told == {"mine", "named", "admin"}
+    message = viewers["mine"].inbox[0]
+    assert (message["type"], message["record"]["job"]) == ("job", JOB)
+
+
+def test_a_poison_record_fails_alone(cloud: Cloud, agent: Socket) -> None:
+    """The others of its batch are sent, and it ends in the failure bucket whole."""
+    viewer = subscribed(cloud)
+    cloud.stream()
+    cloud.send(agent, 1)
+    poison: dict[str, Any] = {
+        "eventName": "INSERT",
+        "dynamodb": {"Keys": {"first": {"N": "1"}}, "SequenceNumber": "bad"},
+    }
+    answer = cloud.broadcast({"Records": [poison, *cloud.records()]}, None)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    assert len(viewer.inbox) == 1
+
+
+def test_log_text_is_never_interpreted_on_its_way(cloud: Cloud, agent: Socket) -> None:
+    """Hostile lines arrive as the bytes that they were."""
+    viewer = subscribed(cloud)
+    texts = ('","type":"expired"', "</script>", "\x1b]0;title\x07", "{{7*7}}", "\u2028", "%s%n")
+    cloud.send(agent, 1, texts)
+    cloud.stream()
+    (message,) = viewer.inbox
+    decoded = decode(json.dumps(message), TO_VIEWER)
+    assert isinstance(decoded, BatchMessage)
+    assert decoded.batches[0].body == batch(1, texts).body

@@ -1,0 +1,167 @@
+"""Who is let in (PROTOCOL.md, connecting)."""
+
+import json
+
+import pytest
+from tests.support.cloud import AGENTS, ORIGIN, VIEWERS, Cloud
+
+from connect import core
+from registry.principal import NotAuthenticatedError, Principal, from_context
+from registry.secrets import bearer, parse_key
+
+
+def test_a_key_opens_its_own_api_only(cloud: Cloud) -> None:
+    """An agent's key is no viewer's, nor the other way round."""
+    agent, viewer = cloud.agent_key(), cloud.viewer_key()
+    assert cloud.open_socket(AGENTS, {"Authorization": f"Bearer {agent}"}, {}) is not None
+    assert cloud.open_socket(AGENTS, {"authorization": f"bearer {viewer}"}, {}) is None
+    assert cloud.http("GET", "/api/me", viewer).status == 200
+    assert cloud.http("GET", "/api/me", agent).status == 403
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic abc",
+        "Bearer lfa_x_y",
+        "Bearer a b",
+        "lfa_" + "a" * 12 + "_" + "s" * 43,
+        "Bearer é",
+    ],
+)
+def test_what_is_no_key_is_refused(cloud: Cloud, header: str) -> None:
+    """No form that is nearly one gets further."""
+    cloud.agent_key()
+    assert cloud.open_socket(AGENTS, {"Authorization": header}, {}) is None
+
+
+def test_a_wrong_secret_is_refused(cloud: Cloud) -> None:
+    """Knowing a credential's name is worth nothing."""
+    key = cloud.agent_key()
+    assert cloud.open_socket(AGENTS, {"Authorization": f"Bearer {key[:-1]}t"}, {}) is None
+
+
+def test_a_revoked_or_expired_key_is_refused_at_once(cloud: Cloud) -> None:
+    """Nothing of a key is remembered between requests."""
+    key = cloud.viewer_key()
+    assert cloud.http("GET", "/api/me", key).status == 200
+    item = cloud.get("CREDENTIAL#" + key.split("_")[1], "CREDENTIAL")
+    assert item is not None
+    cloud.put(**{**item, "expires": cloud.now_ms // 1000})
+    assert cloud.http("GET", "/api/me", key).status == 403
+    cloud.put(**{**item, "revoked": cloud.now_ms})
+    assert cloud.http("GET", "/api/me", key).status == 403
+    cloud.put(**item)
+    assert cloud.http("GET", "/api/me", key).status == 200
+    principal = cloud.get("PRINCIPAL#me", "PRINCIPAL")
+    assert principal is not None
+    cloud.put(**{**principal, "revoked": cloud.now_ms})
+    assert cloud.http("GET", "/api/me", key).status == 403
+
+
+def test_a_ticket_opens_one_connection(cloud: Cloud) -> None:
+    """Whoever reads a ticket in a log later has nothing."""
+    ticket = cloud.http("POST", "/api/tickets", cloud.viewer_key()).json["ticket"]
+    assert cloud.open_socket(VIEWERS, {}, {"ticket": ticket}) is not None
+    assert cloud.open_socket(VIEWERS, {}, {"ticket": ticket}) is None
+
+
+def test_a_ticket_lives_thirty_seconds(cloud: Cloud) -> None:
+    """One that is late is refused, and used up."""
+    answer = cloud.http("POST", "/api/tickets", cloud.viewer_key()).json
+    assert answer["expires"] == cloud.now_ms + 30_000
+    cloud.now_ms = answer["expires"]
+    assert cloud.open_socket(VIEWERS, {}, {"ticket": answer["ticket"]}) is None
+    cloud.now_ms -= 1
+    assert cloud.open_socket(VIEWERS, {}, {"ticket": answer["ticket"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("asked_from", "used_from", "opens"),
+    [
+        (None, None, True),
+        (ORIGIN, ORIGIN, True),
+        (ORIGIN, None, False),
+        (None, ORIGIN, False),
+        (None, "https://evil.example", False),
+        (ORIGIN, "https://evil.example", False),
+    ],
+)
+def test_a_ticket_is_bound_to_the_origin(
+    cloud: Cloud, asked_from: str | None, used_from: str | None, opens: bool
+) -> None:
+    """A page elsewhere can neither get a ticket nor use one."""
+    headers = {"Origin": asked_from} if asked_from else {}
+    ticket = cloud.http("POST", "/api/tickets", cloud.viewer_key(), headers=headers).json["ticket"]
+    used = {"Origin": used_from} if used_from else {}
+    assert (cloud.open_socket(VIEWERS, used, {"ticket": ticket}) is not None) is opens
+
+
+def test_a_strange_page_is_told_why_it_gets_no_ticket(cloud: Cloud) -> None:
+    """A refused handshake has no words, so the HTTP call before it says them."""
+    answer = cloud.http("POST", "/api/tickets", cloud.viewer_key(), headers={"Origin": "https://evil.example"})
+    assert answer.status == 403
+    assert "may not connect here" in answer.json["detail"]
+
+
+def test_a_ticket_ends_with_its_key(cloud: Cloud) -> None:
+    """A key that expires meanwhile opens nothing more."""
+    key = cloud.issue("viewer", "me", subject="me", groups=(), admin=False, expires=cloud.now_ms // 1000 + 10)
+    ticket = cloud.http("POST", "/api/tickets", key).json["ticket"]
+    cloud.now_ms += 10_000
+    assert cloud.open_socket(VIEWERS, {}, {"ticket": ticket}) is None
+
+
+def test_the_secret_of_a_key_shows_nowhere() -> None:
+    """Neither `repr` nor what an authorizer passes on holds it."""
+    key = parse_key("lfa_" + "a" * 12 + "_" + "S" * 43)
+    assert key is not None
+    assert "SSSS" not in repr(key)
+
+
+@pytest.mark.parametrize("header", ["Bearer  x", "bearer x", " BEARER x "])
+def test_the_bearer_scheme_has_no_case(header: str) -> None:
+    """RFC 9110: schemes are compared without case."""
+    assert bearer(header) == "x"
+
+
+def test_a_principal_survives_the_authorizers_context() -> None:
+    """API Gateway carries strings; rights must come out as they went in."""
+    principal = Principal("viewer", "me", "c", subject="s", groups=("a", "b"), admin=True, expires=5)
+    assert from_context(principal.to_context()) == principal
+    assert all(isinstance(value, str) for value in principal.to_context().values())
+
+
+@pytest.mark.parametrize(
+    "context", [None, {}, {"who": "no json"}, {"who": "[]"}, {"who": json.dumps({"kind": "viewer"})}]
+)
+def test_without_an_authorizers_context_nobody_is_there(context: dict[str, str] | None) -> None:
+    """A template that forgets the authorizer must not open anything."""
+    with pytest.raises(NotAuthenticatedError):
+        from_context(context)
+
+
+def test_rights_are_subject_group_or_admin() -> None:
+    """A viewer reads a job when its subject or one of its groups is the owner, or it is an admin; an agent reads none."""
+    viewer = Principal("viewer", "n", "c", subject="s", groups=("g",))
+    assert [viewer.may_read(owner) for owner in ("s", "g", "n", "x", "")] == [True, True, False, False, False]
+    assert Principal("viewer", "n", "c", admin=True).may_read("anything")
+    assert not Principal("agent", "n", "c", owner="s", admin=True).may_read("s")
+
+
+def test_an_agents_label_counts_within_its_key() -> None:
+    """A container cannot give itself to an owner that the key does not allow."""
+    assert Principal("agent", "n", "c", owner="a", owners=("b",)).owner_of("b") == "b"
+    assert Principal("agent", "n", "c", owner="a", owners=("b",)).owner_of("x") == "a"
+    assert Principal("agent", "n", "c", owner="a", owners=("*",)).owner_of("x") == "x"
+    assert Principal("agent", "n", "c", owner="a").owner_of(None) == "a"
+
+
+def test_more_viewers_make_batches_rarer() -> None:
+    """What an agent sends is multiplied by those who look."""
+    intervals = [core.watch_interval(viewers) for viewers in (1, 21, 101, 501, 5_000)]
+    assert intervals[0] == 0
+    assert intervals == sorted(intervals)

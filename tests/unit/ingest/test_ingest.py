@@ -1,0 +1,221 @@
+"""What becomes of an agent's batches (PROTOCOL.md, agents)."""
+
+import base64
+import time
+from typing import Any
+
+import pytest
+from backports import zstd
+from tests.support.batches import CONTAINER, NOW_MS, batch, batch_document
+from tests.support.cloud import Cloud, Socket
+
+from ingest import core
+from ingest.core import Position, next_step
+from logferry_protocol.batch import digest_of
+from logferry_protocol.errors import BatchError
+
+JOB = f"web.{CONTAINER}"
+
+
+@pytest.fixture
+def agent(cloud: Cloud) -> Socket:
+    socket = cloud.agent(cloud.agent_key())
+    cloud.open_job(socket)
+    return socket
+
+
+def test_batches_in_order_are_stored(cloud: Cloud, agent: Socket) -> None:
+    """Each answer names the new tip."""
+    assert cloud.send(agent, 1)["tip"] == 3
+    result = cloud.send(agent, 4, ("four",))
+    assert (result["outcome"], result["tip"]) == ("stored", 4)
+    assert cloud.open_job(agent)["tip"] == 4
+
+
+def test_a_resent_batch_is_stored_once(cloud: Cloud, agent: Socket) -> None:
+    """An acknowledgement that was lost costs nothing but the resend."""
+    cloud.send(agent, 1)
+    before = cloud.snapshot()
+    result = cloud.send(agent, 1)
+    assert (result["outcome"], result["tip"]) == ("duplicate", 3)
+    assert cloud.snapshot() == before
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_other_bytes_below_the_tip_are_a_conflict(cloud: Cloud, agent: Socket, first: int) -> None:
+    """Never overwritten, and never put into a gap between two batches' beginnings."""
+    cloud.send(agent, 1)
+    before = cloud.snapshot()
+    result = cloud.send(agent, first, ("something else",))
+    assert (result["outcome"], result["tip"], result["retry"]) == ("conflict", 3, False)
+    assert cloud.snapshot() == before
+
+
+def test_a_hole_is_never_stored(cloud: Cloud, agent: Socket) -> None:
+    """What is stored is always a gap-free prefix."""
+    cloud.send(agent, 1)
+    result = cloud.send(agent, 5)
+    assert (result["outcome"], result["reason"], result["tip"], result["retry"]) == (
+        "rejected",
+        "out_of_sequence",
+        3,
+        True,
+    )
+
+
+def test_a_job_must_be_opened_before_it_is_written(cloud: Cloud) -> None:
+    """Nobody could find its lines."""
+    socket = cloud.agent(cloud.agent_key())
+    result = cloud.send(socket, 1)
+    assert (result["reason"], result["tip"]) == ("out_of_sequence", 0)
+
+
+def test_another_process_of_the_function_is_noticed(cloud: Cloud, agent: Socket) -> None:
+    """A remembered tip may be behind; the table decides."""
+    cloud.send(agent, 1)
+    cloud.ingest_store.put_batch(JOB, batch(4), NOW_MS)  # by another process
+    assert cloud.send(agent, 4)["outcome"] == "duplicate"
+    cloud.ingest_store.put_batch(JOB, batch(7), NOW_MS)
+    assert cloud.send(agent, 10)["outcome"] == "stored"
+    cloud.ingest_store.put_batch(JOB, batch(13), NOW_MS)
+    assert cloud.send(agent, 13, ("else",))["outcome"] == "conflict"
+
+
+def test_agents_cannot_name_each_others_jobs(cloud: Cloud, agent: Socket) -> None:
+    """Invariant 5: the server puts the authenticated principal in front."""
+    cloud.send(agent, 1)
+    other = cloud.agent(cloud.agent_key("other"))
+    assert cloud.open_job(other)["tip"] == 0
+    cloud.send(other, 1, ("theirs",))
+    assert {key for key in cloud.snapshot() if key.endswith("/1")} == {f"{JOB}/1", f"other.{CONTAINER}/1"}
+    malformed = other.say({"type": "ingest", "id": "i", "batches": [batch_document(1, job=JOB)]})
+    assert malformed["code"] == "malformed"
+
+
+def test_a_quiet_job_outlives_its_logs_time_to_live(cloud: Cloud, agent: Socket) -> None:
+    """`status` takes tip and cursor into the record, which has no time to live."""
+    cloud.send(agent, 1)
+    job = {"job": CONTAINER, "tip": 3, "life": {"state": "running"}}
+    assert agent.say({"type": "status", "id": "s", "instance": "ENGINE", "jobs": [job]}) == {"type": "noted", "id": "s"}
+    key = {"job": {"S": JOB}, "first": {"N": "1"}}
+    cloud.tables.dynamodb.delete_item(TableName=cloud.tables.log, Key=key)
+    opened = cloud.open_job(agent)
+    assert (opened["tip"], opened["cursor"]) == (3, "cursor-1")
+    assert cloud.send(agent, 4)["outcome"] == "stored"
+
+
+def test_a_throttled_table_slows_the_agent_down(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost: the batch comes again."""
+    from ingest.store import Store, ThrottledError
+
+    def throttled(*_: Any) -> None:
+        raise ThrottledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put_batch", throttled)
+        answer = agent.say({"type": "ingest", "id": "i", "batches": [batch_document(1)]})
+        assert answer["slow_down"] == 1_000
+        assert (answer["results"][0]["reason"], answer["results"][0]["retry"]) == ("throttled", True)
+    assert cloud.send(agent, 1)["outcome"] == "stored"
+
+
+def test_a_failure_here_is_retried_and_says_nothing_of_itself(
+    cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No exception's text reaches a client."""
+    from ingest.store import Store
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("the secret of the table")
+
+    monkeypatch.setattr(Store, "put_batch", broken)
+    answer = agent.say({"type": "ingest", "id": "i", "batches": [batch_document(1)]})
+    assert (answer["results"][0]["reason"], answer["results"][0]["retry"]) == ("internal", True)
+    assert "secret" not in str(answer)
+
+
+def test_one_bad_batch_leaves_the_others_of_its_envelope_alone(cloud: Cloud, agent: Socket) -> None:
+    """Each batch has a result of its own."""
+    second = "d" * 64
+    cloud.open_job(agent, second)
+    documents = [batch_document(1, digest="0" * 64), batch_document(1, job=second)]
+    results = agent.say({"type": "ingest", "id": "i", "batches": documents})["results"]
+    assert [result["outcome"] for result in results] == ["rejected", "stored"]
+    assert results[0]["reason"] == "digest_mismatch"
+
+
+@pytest.mark.parametrize(("window_log", "code"), [(20, "too_large"), (27, "malformed")])
+def test_a_bomb_is_refused_in_milliseconds(window_log: int, code: str) -> None:
+    """A small body that unpacks to many megabytes is never unpacked further than allowed."""
+    options = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.window_log: window_log}
+    compressor = zstd.ZstdCompressor(options=options)
+    block = b"\0" * (1 << 20)
+    parts = [compressor.compress(block) for _ in range(50)]
+    body = b"".join(parts) + compressor.flush()
+    assert len(body) < 22_528
+    bomb = batch(1).model_copy(update={"body": body, "digest": digest_of(body)})
+    began = time.process_time()
+    with pytest.raises(BatchError) as refused:
+        core.check(bomb, NOW_MS)
+    assert refused.value.code == code
+    assert time.process_time() - began < 1  # processor time of this process: unpacking it all takes far longer
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"digest": "0" * 64}, "digest_mismatch"),
+        ({"count": 2}, "count_mismatch"),
+        ({"count": 4}, "count_mismatch"),
+        ({"raw": 1}, "count_mismatch"),
+        ({"start": 1}, "time_out_of_range"),
+        ({"end": NOW_MS * 1000 + 7}, "time_out_of_range"),
+    ],
+)
+def test_facts_that_are_not_the_bodys_are_refused(change: dict[str, Any], reason: str) -> None:
+    """What stands in clear beside the body is what readers rely on without unpacking."""
+    with pytest.raises(BatchError) as refused:
+        core.check(batch(1).model_copy(update=change), NOW_MS)
+    assert refused.value.code == reason
+
+
+def test_a_clock_far_ahead_is_refused() -> None:
+    """A day of skew is allowed, a year is not: it would stand at the end of every list by time."""
+    core.check(batch(1, time=(NOW_MS + 3_600_000) * 1000), NOW_MS)
+    with pytest.raises(BatchError):
+        core.check(batch(1, time=(NOW_MS + 400 * 86_400_000) * 1000), NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("first", "position", "step"),
+    [
+        (1, None, "read"),
+        (4, Position(3, fresh=False), "put"),
+        (3, Position(3, fresh=False), "compare"),
+        (9, Position(3, fresh=False), "read"),
+        (9, Position(3, fresh=True), "out_of_sequence"),
+        (1, Position(0, fresh=True), "put"),
+    ],
+)
+def test_the_next_step_follows_from_the_tip(first: int, position: Position | None, step: str) -> None:
+    """A put happens directly behind the tip and nowhere else."""
+    assert next_step(first, position) == step
+
+
+def test_a_ping_says_that_the_instance_lives(cloud: Cloud, agent: Socket) -> None:
+    """Jobs of a silent instance are shown as lost, of a quiet one not."""
+    viewer = cloud.viewer_key()
+    cloud.now_ms += 14 * 60_000
+    assert agent.say({"type": "ping", "id": "p"}) == {"type": "pong", "id": "p"}
+    cloud.now_ms += 14 * 60_000
+    assert cloud.http("GET", f"/api/jobs/{JOB}", viewer).json["life"]["state"] == "running"
+    cloud.now_ms += 2 * 60_000
+    assert cloud.http("GET", f"/api/jobs/{JOB}", viewer).json["life"]["state"] == "lost"
+    assert cloud.http("GET", "/api/jobs?state=lost", viewer).json["jobs"][0]["job"] == JOB
+
+
+def test_bytes_are_passed_on_as_they_came(cloud: Cloud, agent: Socket) -> None:
+    """Invariant 6: compressed once, by the agent."""
+    cloud.send(agent, 1)
+    page = cloud.http("GET", f"/api/jobs/{JOB}/batches", cloud.viewer_key()).json
+    assert base64.b64decode(page["batches"][0]["body"]) == batch(1).body
