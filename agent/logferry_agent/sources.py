@@ -142,6 +142,10 @@ class Readers(Reader):
             self._born.add(container)
         if action in {"create", "start"} and self._files is not None and container not in self._refused:
             self._files.expect(container)
+        reading = self._readings.get(container)
+        if action == "start" and reading is not None and not reading.facts.running:
+            # A short life may be over before the engine could be asked about it.
+            reading.learn(_started(reading.description, time_ns))
 
     def wanted(self, summary: Mapping[str, Any]) -> bool:
         """Whether a listed container is read (by what the list says of it; inspecting all would be dear)."""
@@ -179,8 +183,7 @@ class Readers(Reader):
             return
         facts = reading.facts
         if action in {"start", "restart"} and not facts.running:
-            described = from_event(container, attributes, self._host, time_ns)
-            reading.learn(replace(reading.description, facts=described.facts, life=described.life))
+            reading.learn(_started(reading.description, time_ns))
         elif action == "oom":
             self._oom.add(container)
             return
@@ -261,9 +264,8 @@ class Readers(Reader):
     def _by_file(self, description: Description) -> bool:
         if self._files is None or self._settings.source == "api":
             return False
-        if not description.container.driver:
-            return True  # gone before it could be inspected: only a file that is held already can tell
-        return bool(description.log_path) and self._path(description) is not None
+        # Without a driver it was gone before it could be inspected: only a file that is held already can tell.
+        return description.container.driver in {"", "json-file"} and self._path(description) is not None
 
     def _path(self, description: Description) -> Path | None:
         if not description.log_path:
@@ -320,6 +322,15 @@ class Readers(Reader):
             removed = job.life.model_copy(update={"state": "removed"})
             self._sink.job_changed(Job(job.id, job.container, removed))
             self._sink.job_ended(job.id)
+
+
+def _started(description: Description, time_ns: int) -> Description:
+    """As it is after a start event."""
+    facts = replace(description.facts, running=True, started=time_ns, exit_code=None, oom=False)
+    life = description.life.model_copy(
+        update={"state": "running", "started": time_ns // 1_000_000, "ended": None, "exit_code": None, "oom": False}
+    )
+    return replace(description, facts=facts, life=life)
 
 
 def own_container() -> str:

@@ -62,7 +62,7 @@ class Description:
     labels: Mapping[str, str]
     """All of them, for the selection."""
     log_path: str = ""
-    """On the engine's machine; empty where the driver keeps no json-file."""
+    """On the engine's machine; empty before the first start, and where the driver keeps no json-file."""
     max_size: int = 0
     """The size at which the driver begins a new file; 0: never, or not known."""
     max_file: int = 1

@@ -138,6 +138,7 @@ class ApiSource:
                 yield False
                 continue
             running = self.running
+            self._unsure = self._unsure or running
             try:
                 if resumed:
                     yield from self._resume()
@@ -150,13 +151,14 @@ class ApiSource:
                     yield from self._catch_up()
                 self.troubled(None)
                 if not running:
+                    self._unsure = False
                     yield False
                     continue
                 self._closed.wait(pause)
                 pause = min(pause * 2, 1.0) if self.running else _RETRY_S[0]
             except ContainerGoneError:
                 self._removed = True
-                if running and self._replays:
+                if self._unsure:
                     # Engines before 23.0 end a follow stream before an unterminated last line, more often than not.
                     self._lose(
                         Gap(reason="removed", start=self._last_time, detail="removed before its end could be read")
@@ -202,7 +204,7 @@ class ApiSource:
             if self._max_size and received > self._max_size // 4:
                 yield from self._poll()
                 return
-        self._verified_time = self._last_time
+        self._unsure = self._replays
 
     def _poll(self) -> Iterator[bool]:
         """Read a busy log by catch-ups alone, until it is calm."""
@@ -299,6 +301,8 @@ class ApiSource:
 
     _taken = 0
     _taken_last = 0
+    _unsure = False
+    """Whether a run was begun whose last lines were not read for sure."""
 
     def _responses(self, *, follow: bool, tail: int | None, since: int) -> Iterator[tuple[Received, bool]]:
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
