@@ -1,7 +1,7 @@
 """A fake ingest: a real WebSocket server in a process of its own, that keeps the wire's contract and can misbehave.
 
-It stores as the cloud does (a put requires (job, first) to be absent and first to follow the tip), but in memory. Faults
-are set while it runs. `python -m tests.support.fake_ingest` serves until its input ends; `Sink` starts and asks it.
+It stores as the cloud does (a put requires (job, first) to be absent and first to follow the tip), but in memory.
+Faults are set while it runs. `python -m tests.support.fake_ingest` serves until its input ends; `Sink` asks it.
 """
 
 from __future__ import annotations

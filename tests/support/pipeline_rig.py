@@ -1,7 +1,7 @@
 """The agent's pipeline on a reader that makes lines up, in a process that may be killed at any time.
 
-`python -m tests.support.pipeline_rig URL SPOOL_DIR JOBS LINES RATE` carries JOBS jobs of LINES numbered lines each, RATE
-lines a second and job (0: as fast as they are taken), and ends on SIGTERM.
+`python -m tests.support.pipeline_rig URL SPOOL_DIR JOBS LINES RATE` carries JOBS jobs of LINES numbered lines each,
+RATE lines a second and job (0: as fast as they are taken), and ends on SIGTERM.
 """
 
 from __future__ import annotations
