@@ -4,7 +4,7 @@ import { urlOf } from "../route";
 import { ago, fullTime, span } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 import { lifeText } from "./lifetext";
-import { createdOf, type Group, type Item, shortImage } from "./listing";
+import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
 import { countText, type Rates, rateText } from "./rates";
 
 interface Rows {
@@ -178,7 +178,7 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
         {container.project ?? ""}
       </span>
       <span role="cell" class="cell host" title={container.host}>
-        {container.host}
+        {shortHost(container.host)}
       </span>
       <span role="cell" class="cell age" title={fullTime(created * 1000, "local")}>
         {span(rows.now - created)}

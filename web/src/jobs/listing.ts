@@ -83,3 +83,8 @@ export function shortImage(image: string): string {
   const short = (host ? parts.slice(1) : parts).join("/");
   return short.startsWith("sha256:") ? short.slice(7, 19) : short;
 }
+
+/** A host's name without its domain; addresses stay whole. */
+export function shortHost(host: string): string {
+  return /^[\d.]+$|:/.test(host) ? host : (host.split(".")[0] ?? host);
+}

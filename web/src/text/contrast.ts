@@ -33,7 +33,8 @@ export function readable(colour: Rgb, surfaces: readonly Rgb[]): Rgb {
   return mix(colour, target, high);
 }
 
-function mix(from: Rgb, to: Rgb, share: number): Rgb {
+/** `share` of the way from one colour to another. */
+export function mix(from: Rgb, to: Rgb, share: number): Rgb {
   const part = (shift: number): number => {
     const [a, b] = [(from >> shift) & 0xff, (to >> shift) & 0xff];
     return Math.round(a + (b - a) * share) << shift;

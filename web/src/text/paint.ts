@@ -3,14 +3,14 @@
  * nothing. Whatever a program chose (black on black, the page's own background), its text can be read.
  */
 import { BOLD, type Colour, DIM, ITALIC, RGB, STRIKE, type Style, UNDERLINE } from "./terminal";
-import { readable } from "./contrast";
+import { mix, readable } from "./contrast";
 import { ANSI, INK, type Rgb, SURFACES, type Theme, xterm } from "./palette";
 
 export interface Paint {
   /** CSS colours; absent: the row's own. */
   readonly color?: string;
   readonly background?: string;
-  /** Names for `classList`: `bold`, `dim`, `italic`, `underline`, `strike`. */
+  /** Names for `classList`: `bold`, `italic`, `underline`, `strike`. */
   readonly classes: readonly string[];
 }
 
@@ -31,9 +31,14 @@ export function paint(style: Style): Paint {
 function make({ fg, bg, flags, inverse }: Style): Paint {
   const classes: string[] = [];
   for (const [flag, name] of NAMES) if (flags & flag) classes.push(name);
+  const faint = (flags & DIM) !== 0;
+  // Opacity would make a text that just reads one that does not: the colour itself goes towards the page, as far as it may.
+  const fade = (ink: Rgb, ground: Rgb): Rgb => (faint ? mix(ink, ground, FADE) : ink);
   if (!inverse && bg === null) {
-    if (fg === null) return { classes };
-    return { color: fg < 16 ? `var(--ansi-${fg})` : both((theme) => readable(valueOf(fg, theme), SURFACES[theme])), classes };
+    if (fg === null && !faint) return { classes };
+    if (fg !== null && fg < 16 && !faint) return { color: `var(--ansi-${fg})`, classes };
+    const ink = (theme: Theme): Rgb => fade(fg === null ? INK[theme] : valueOf(fg, theme), SURFACES[theme][0] as Rgb);
+    return { color: both((theme) => readable(ink(theme), SURFACES[theme])), classes };
   }
   const on = (theme: Theme): { ink: Rgb; ground: Rgb } => {
     const ink = fg === null ? INK[theme] : valueOf(fg, theme);
@@ -41,15 +46,15 @@ function make({ fg, bg, flags, inverse }: Style): Paint {
     return inverse ? { ink: ground, ground: ink } : { ink, ground };
   };
   return {
-    color: both((theme) => readable(on(theme).ink, [on(theme).ground])),
+    color: both((theme) => readable(fade(on(theme).ink, on(theme).ground), [on(theme).ground])),
     background: both((theme) => on(theme).ground),
     classes,
   };
 }
 
+const FADE = 0.35;
 const NAMES: readonly (readonly [flag: number, name: string])[] = [
   [BOLD, "bold"],
-  [DIM, "dim"],
   [ITALIC, "italic"],
   [UNDERLINE, "underline"],
   [STRIKE, "strike"],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseFilter } from "../../src/jobs/filter";
 import { lifeText } from "../../src/jobs/lifetext";
-import { groupOf, labelKeys, listingOf, shortImage } from "../../src/jobs/listing";
+import { groupOf, labelKeys, listingOf, shortHost, shortImage } from "../../src/jobs/listing";
 import { countText, Rates, rateText } from "../../src/jobs/rates";
 import { record } from "./records";
 
@@ -87,6 +87,15 @@ describe("the listing", () => {
   ])("shortens the image %s to %s", (image, short) => {
     expect(shortImage(image)).toBe(short);
   });
+});
+
+it.each([
+  ["ip-10-0-0-17.eu-west-1.compute.internal", "ip-10-0-0-17"],
+  ["10.0.0.17", "10.0.0.17"],
+  ["fe80::1", "fe80::1"],
+  ["laptop", "laptop"],
+])("shortens the host %s to %s", (host, short) => {
+  expect(shortHost(host)).toBe(short);
 });
 
 describe("a job's state in words", () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { AA, contrast } from "../../src/text/contrast";
 import { hex, paint } from "../../src/text/paint";
 import { ANSI, INK, SURFACES } from "../../src/text/palette";
-import { PLAIN, RGB } from "../../src/text/terminal";
+import { DIM, PLAIN, RGB } from "../../src/text/terminal";
 
 const THEMES = ["light", "dark"] as const;
 const css = readFileSync(new URL("../../src/theme.css", import.meta.url), "utf-8");
@@ -49,12 +49,18 @@ describe("whatever colours a program picks", () => {
   };
 
   it("its text reads on the page in both themes", () => {
-    for (const fg of colours.filter((colour) => colour >= 16)) {
-      const found = both(paint({ ...PLAIN, fg }).color);
+    for (const [fg, flags] of [...colours.filter((colour) => colour >= 16).map((fg) => [fg, 0] as const), ...[null, ...colours].map((fg) => [fg, DIM] as const)]) {
+      const found = both(paint({ ...PLAIN, fg, flags }).color);
       THEMES.forEach((theme, at) => {
         for (const surface of SURFACES[theme]) expect([fg, contrast(found?.[at] ?? 0, surface) >= AA]).toEqual([fg, true]);
       });
     }
+  });
+
+  it("faint text is fainter than the rest", () => {
+    const [light = 0, dark = 0] = both(paint({ ...PLAIN, flags: DIM }).color) ?? [];
+    expect(contrast(light, 0xffffff)).toBeLessThan(contrast(INK.light, 0xffffff));
+    expect(contrast(dark, 0x0f1318)).toBeLessThan(contrast(INK.dark, 0x0f1318));
   });
 
   it("its text reads on its own background, inverted too", () => {

@@ -1,0 +1,68 @@
+/** The map of keys, by group: what `?` shows. */
+import { useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { type Action, actions, register } from "../actions";
+import "./palette.css";
+
+export function Help() {
+  const open = useSignal(false);
+  useEffect(() => register([{ id: "help", title: "Show the keys", keys: ["?"], group: "Everywhere", run: () => (open.value = !open.value) }]), []);
+  return open.value ? <KeyMap close={() => (open.value = false)} /> : null;
+}
+
+function KeyMap({ close }: { close(): void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const element = dialog.current;
+    const before = document.activeElement;
+    element?.showModal();
+    return () => {
+      element?.close();
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, []);
+  const groups = new Map<string, Action[]>();
+  for (const action of actions.value) {
+    if (action.keys.length === 0) continue;
+    const members = groups.get(action.group);
+    if (members === undefined) groups.set(action.group, [action]);
+    else members.push(action);
+  }
+  return (
+    <dialog class="help" ref={dialog} aria-labelledby="help-title" onCancel={close} onClick={(event) => event.target === dialog.current && close()}>
+      <header>
+        <h2 id="help-title">Keys</h2>
+        <button type="button" class="button quiet" onClick={close}>
+          Close
+        </button>
+      </header>
+      <div class="help-groups" tabIndex={0} role="region" aria-label="All keys">
+        {[...groups].map(([group, members]) => (
+          <section key={group}>
+            <h3>{group}</h3>
+            <dl>
+              {members.map((action) => (
+                <div key={action.id}>
+                  <dt>
+                    <Keys keys={action.keys} />
+                  </dt>
+                  <dd>{action.title}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
+    </dialog>
+  );
+}
+
+export function Keys({ keys }: { keys: readonly string[] }) {
+  return (
+    <span class="keys">
+      {keys.map((key) => (
+        <kbd key={key}>{key.replace("ArrowDown", "↓").replace("ArrowUp", "↑")}</kbd>
+      ))}
+    </span>
+  );
+}

@@ -1,0 +1,28 @@
+/** A JSON line folded open, as an element of text only. */
+import { unfold } from "../text/json";
+
+/** Null when the line holds no JSON document. Copied, it is the document again. */
+export function foldElement(text: string): HTMLElement | null {
+  const lines = unfold(text);
+  if (lines === null) return null;
+  const element = document.createElement("div");
+  element.className = "fold";
+  for (const line of lines) {
+    const row = document.createElement("div");
+    row.className = "fold-line";
+    // The indentation is text: a copy keeps it.
+    row.append("  ".repeat(line[0]?.depth ?? 0));
+    for (const token of line) {
+      if (token.kind === "mark") {
+        row.append(token.text);
+        continue;
+      }
+      const span = document.createElement("span");
+      span.className = `json-${token.kind}`;
+      span.textContent = token.text;
+      row.append(span);
+    }
+    element.append(row);
+  }
+  return element;
+}

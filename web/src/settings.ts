@@ -1,0 +1,81 @@
+/** How a person likes to read, kept in this browser and applied to the page. Every value is checked: storage is anybody's. */
+import { effect, type Signal, signal } from "@preact/signals";
+import { TIME_MODES, type TimeMode } from "./text/time";
+
+export const THEMES = ["auto", "light", "dark"] as const;
+export type ThemeChoice = (typeof THEMES)[number];
+export const DENSITIES = ["dense", "normal", "wide"] as const;
+export type Density = (typeof DENSITIES)[number];
+export const FONT_SIZES = { least: 11, most: 18, usual: 13 } as const;
+
+const PLACE = "logferry.settings";
+
+export const settings = {
+  timeMode: signal<TimeMode>("local"),
+  wrap: signal(true),
+  theme: signal<ThemeChoice>("auto"),
+  density: signal<Density>("normal"),
+  /** CSS pixels. */
+  fontSize: signal<number>(FONT_SIZES.usual),
+};
+export const { timeMode, wrap, theme, density, fontSize } = settings;
+
+/** Reads what was kept, and from now on keeps and applies every change. Returns how to end that. */
+export function apply(root: HTMLElement = document.documentElement): () => void {
+  restore();
+  const ends = [
+    effect(() => {
+      if (settings.theme.value === "auto") delete root.dataset["theme"];
+      else root.dataset["theme"] = settings.theme.value;
+      root.dataset["density"] = settings.density.value;
+      root.style.setProperty("--log-size", `${settings.fontSize.value}px`);
+    }),
+    effect(() => {
+      const kept = Object.fromEntries(Object.entries(settings).map(([name, setting]) => [name, setting.value]));
+      try {
+        localStorage.setItem(PLACE, JSON.stringify(kept));
+      } catch {
+        // Storage may be full or forbidden: the choice lasts as long as the page.
+      }
+    }),
+  ];
+  // Another tab's choice is this one's too.
+  const changed = (event: StorageEvent): void => {
+    if (event.key === PLACE) restore();
+  };
+  addEventListener("storage", changed);
+  return () => {
+    for (const end of ends) end();
+    removeEventListener("storage", changed);
+  };
+}
+
+/** The next of a setting's values, in a round: for a key that changes it. */
+export function next<T>(setting: Signal<T>, values: readonly T[]): void {
+  setting.value = values[(values.indexOf(setting.value) + 1) % values.length] as T;
+}
+
+export function resize(by: number): void {
+  settings.fontSize.value = Math.max(FONT_SIZES.least, Math.min(FONT_SIZES.most, settings.fontSize.value + by));
+}
+
+function restore(): void {
+  let kept: Record<string, unknown> = {};
+  try {
+    const parsed: unknown = JSON.parse(localStorage.getItem(PLACE) ?? "{}");
+    if (typeof parsed === "object" && parsed !== null) kept = parsed as Record<string, unknown>;
+  } catch {
+    // What cannot be read is as if it were not there.
+  }
+  take(settings.timeMode, TIME_MODES, kept["timeMode"]);
+  take(settings.wrap, [true, false], kept["wrap"]);
+  take(settings.theme, THEMES, kept["theme"]);
+  take(settings.density, DENSITIES, kept["density"]);
+  const size = kept["fontSize"];
+  if (typeof size === "number" && Number.isInteger(size) && size >= FONT_SIZES.least && size <= FONT_SIZES.most) settings.fontSize.value = size;
+}
+
+function take<T>(setting: Signal<T>, values: readonly T[], kept: unknown): void {
+  const found = values.find((value) => value === kept);
+  if (found !== undefined) setting.value = found;
+}
