@@ -1,8 +1,11 @@
 /** The composition root: configuration, key, worker, page. */
 import { render } from "preact";
+import { listen } from "./actions";
 import { exposeDiagnostics } from "./diagnostics";
 import { Engine } from "./engine/client";
+import { Finder } from "./index/finder";
 import { restoreKey, token } from "./login/key";
+import { apply } from "./settings";
 import { attach } from "./state";
 import { App, Broken } from "./view/App";
 import { viewerConfig } from "./wire/messages";
@@ -10,6 +13,8 @@ import { viewerConfig } from "./wire/messages";
 const root = document.getElementById("app") as HTMLElement;
 
 async function start(): Promise<void> {
+  apply();
+  listen();
   restoreKey();
   const response = await fetch("./config.json", { cache: "no-cache" });
   if (!response.ok) throw new Error(`config.json was answered with status ${response.status}`);
@@ -25,7 +30,7 @@ async function start(): Promise<void> {
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") void engine.ask({ do: "wake" });
   });
-  render(<App engine={engine} api={api} config={config} />, root);
+  render(<App engine={engine} finder={new Finder(engine)} api={api} config={config} />, root);
 }
 
 start().catch((error: unknown) => {

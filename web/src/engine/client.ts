@@ -1,23 +1,9 @@
 /** The page's side of the worker: requests that are answered, and what it tells unasked. */
 import type { Answers, JobFacts, Request, Tell } from "./messages";
+import { scriptUrl } from "./trusted";
 import workerUrl from "./worker?worker&url";
 
 type Unasked = Exclude<Tell, { tell: "answer" | "failed" }>;
-
-/** Trusted types let a script's address only come from here. */
-function scriptUrl(url: string): string {
-  const types = (
-    globalThis as { trustedTypes?: { createPolicy(name: string, rules: { createScriptURL(url: string): string }): { createScriptURL(url: string): unknown } } }
-  ).trustedTypes;
-  if (types === undefined) return url;
-  const policy = types.createPolicy("logferry", {
-    createScriptURL: (given) => {
-      if (new URL(given, location.href).origin !== location.origin) throw new TypeError("a script of another origin");
-      return given;
-    },
-  });
-  return policy.createScriptURL(url) as string;
-}
 
 export class Engine {
   private readonly worker = new Worker(scriptUrl(workerUrl), { type: "module", name: "logferry" });
@@ -40,6 +26,11 @@ export class Engine {
   listen(listener: (tell: Unasked) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Gives the store its end of the channel to the indexer. */
+  connectIndexer(port: MessagePort): void {
+    this.worker.postMessage({ id: 0, request: { do: "indexer", port } satisfies Request }, [port]);
   }
 
   private hear(tell: Tell): void {

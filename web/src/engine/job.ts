@@ -3,9 +3,10 @@ import type { Subscription } from "../live/connection";
 import { Feed } from "../live/feed";
 import type { Span } from "../live/spans";
 import { ERROR, levelOf } from "../text/levels";
-import type { Window } from "../log/row";
-import { rowsOf } from "../log/rows";
-import { Store } from "../log/store";
+import type { IndexedBatch } from "../index/messages";
+import type { Row, Window } from "../log/row";
+import { rowAt, rowsOf } from "../log/rows";
+import { type Batch, Store } from "../log/store";
 import { plain } from "../text/terminal";
 import { type Api, ApiError } from "../wire/api";
 import { type BatchFacts, type JobRecord, MAX_SEQUENCE, type ToViewer } from "../wire/messages";
@@ -43,6 +44,7 @@ export class OpenJob {
   private whole = false;
   private opening = true;
   private demand: Span | null = null;
+  private send: ((batches: readonly IndexedBatch[]) => void) | null = null;
   private timer: (() => void) | null = null;
   private failures = 0;
 
@@ -107,6 +109,23 @@ export class OpenJob {
       this.pump();
     }
     return rowsOf(this.store, this.feed.gone, tip, from, count);
+  }
+
+  /** Rows of chosen sequences, as the places from..: a filtered list. */
+  pick(from: number, sequences: readonly number[], total: number): Window {
+    const rows: Row[] = [];
+    for (const [at, sequence] of sequences.entries()) {
+      const row = rowAt(this.store, this.feed.gone, sequence);
+      if (row !== null) rows.push({ ...row, index: from + at });
+    }
+    return { from, to: from + sequences.length, total, rows };
+  }
+
+  /** Sends what is here, and then whatever comes, to the indexer; null ends it. */
+  feedTo(send: ((batches: readonly IndexedBatch[]) => void) | null): void {
+    this.send = send;
+    const all = this.store.all;
+    for (let at = 0; at < all.length; at += 64) send?.(all.slice(at, at + 64).map(indexed));
   }
 
   entries(first: number, last: number): Entry[] {
@@ -186,6 +205,10 @@ export class OpenJob {
       }
       this.feed.received(facts.first, facts.count, this.around.now());
       news = true;
+      if (this.send !== null) {
+        const batch = this.store.holding(facts.first);
+        if (batch !== null) this.send([indexed(batch)]);
+      }
       if (live) this.countLive(facts);
     }
     if (news) this.revision++;
@@ -298,4 +321,8 @@ export class OpenJob {
     this.around.changed(this);
     if (this.failures === 0) this.pump();
   }
+}
+
+function indexed({ first, count, body }: Batch): IndexedBatch {
+  return { first, count, body };
 }

@@ -2,6 +2,7 @@
 import type { ConnectionState } from "../live/connection";
 import type { Span } from "../live/spans";
 import type { Window } from "../log/row";
+import type { TimeMode } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 
 export interface Problem {
@@ -42,6 +43,9 @@ export interface JobFacts {
   readonly revision: number;
 }
 
+/** Plain lines, or one JSON object a line as `logferry export` writes it. */
+export type SaveFormat = "text" | "jsonl";
+
 export interface Entry {
   readonly sequence: number;
   /** Microseconds since 1970. */
@@ -59,6 +63,10 @@ export type Request =
   | { do: "close"; job: string }
   | { do: "rows"; job: string; from: number; count: number }
   | { do: "entries"; job: string; first: number; last: number }
+  | { do: "pick"; job: string; from: number; sequences: readonly number[]; total: number }
+  | { do: "save"; job: string; sequences: Float64Array | null; format: SaveFormat; time: TimeMode }
+  | { do: "feed"; job: string; on: boolean }
+  | { do: "indexer"; port: MessagePort }
   | { do: "whole"; job: string }
   | { do: "wake" }
   | { do: "cut" }
@@ -72,6 +80,10 @@ export interface Answers {
   close: null;
   rows: Window;
   entries: Entry[];
+  pick: Window;
+  save: Blob;
+  feed: null;
+  indexer: null;
   whole: null;
   wake: null;
   cut: null;

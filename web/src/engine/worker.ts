@@ -1,6 +1,7 @@
 /** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
+import { saved } from "../log/save";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./joblist";
@@ -20,6 +21,7 @@ const changed = new Set<OpenJob>();
 let telling = false;
 let api = new Api("", "");
 let live = "";
+let indexer: MessagePort | null = null;
 
 const clock = {
   now: () => Date.now(),
@@ -117,6 +119,24 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
   entries: async ({ job, first, last }) => {
     await prepareDecoder();
     return opened(job).entries(first, last);
+  },
+  pick: async ({ job, from, sequences, total }) => {
+    await prepareDecoder();
+    return opened(job).pick(from, sequences, total);
+  },
+  save: async ({ job, sequences, format, time }) => {
+    await prepareDecoder();
+    const { id, store } = opened(job);
+    return saved(id, store, sequences, format, time);
+  },
+  indexer: ({ port: end }) => {
+    indexer?.close();
+    indexer = end;
+    return null;
+  },
+  feed: ({ job, on }) => {
+    opened(job).feedTo(on ? (batches) => indexer?.postMessage({ job, batches }) : null);
+    return null;
   },
   whole: ({ job }) => {
     opened(job).loadAll();

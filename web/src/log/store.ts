@@ -69,10 +69,16 @@ export class Store {
     return this.batches;
   }
 
-  /** The batch that holds a sequence, unpacked. */
-  at(sequence: number): Unpacked | null {
+  /** The batch that holds a sequence. */
+  holding(sequence: number): Batch | null {
     const batch = this.batches[this.position(sequence)];
-    return batch === undefined || batch.first > sequence ? null : this.unpack(batch);
+    return batch === undefined || batch.first > sequence ? null : batch;
+  }
+
+  /** The same, unpacked. */
+  at(sequence: number): Unpacked | null {
+    const batch = this.holding(sequence);
+    return batch === null ? null : this.unpack(batch);
   }
 
   /** The first sequence at or after `sequence` that is here. */

@@ -10,6 +10,7 @@
  * While following, the last row's end stays at the viewport's end. Following ends with what a person does to go up, never by geometry.
  */
 import type { Row, Window } from "../log/row";
+import { foldElement } from "./fold";
 import { type Drawing, drawRow } from "./rowview";
 import { covers, MAX_HEIGHT, placeAt, positionOf, spacerHeight, windowAround } from "./scroll";
 
@@ -22,6 +23,8 @@ export interface PaneEvents {
   follow(following: boolean): void;
   /** What is seen: places of the first and last visible row. */
   seen(first: number, last: number, total: number): void;
+  /** Rows were drawn anew. */
+  drawn(rows: readonly { readonly row: Row; readonly element: HTMLElement }[]): void;
 }
 
 interface Drawn {
@@ -150,6 +153,36 @@ export class LogPane {
     this.scroller.scrollTop += pixels;
   }
 
+  focus(): void {
+    this.scroller.focus({ preventScroll: true });
+  }
+
+  /** Scrolls no more than it takes to see a drawn place whole. */
+  reveal(place: number): void {
+    const element = this.elementOf(place);
+    if (element === null) return;
+    const [top, bottom] = [this.top + element.offsetTop, this.top + element.offsetTop + element.offsetHeight];
+    const { scrollTop } = this.scroller;
+    if (top < scrollTop) this.scrollBy(top - scrollTop);
+    else if (bottom > scrollTop + this.viewport) this.scrollBy(bottom - scrollTop - this.viewport);
+  }
+
+  /** Unfolds a row whose line is JSON, or folds it again; what is above it does not move. */
+  fold(element: HTMLElement): void {
+    this.setFollowing(false);
+    const open = element.querySelector(".fold");
+    if (open !== null) open.remove();
+    else {
+      const made = foldElement(element.querySelector(".text")?.textContent ?? "");
+      if (made === null) return;
+      made.classList.add("fold");
+      element.append(made);
+    }
+    element.toggleAttribute("data-open", open === null);
+    this.resize();
+    this.edges();
+  }
+
   get pageHeight(): number {
     return this.viewport;
   }
@@ -266,9 +299,65 @@ export class LogPane {
     this.drawn = next;
     this.range = { from: window.from, to: window.to };
     this.resize();
+    this.events.drawn(next);
     if (this.following) this.stick();
     else if (this.goal !== null) this.reach();
     else this.hold(reference);
+  }
+
+  /**
+   * The list's places have changed (a filter found more in front): `placeOf` tells each drawn row's new one, null when it is in
+   * the list no more. What is seen stays where it is.
+   */
+  renumber(placeOf: (sequence: number) => number | null, total: number): void {
+    this.generation++;
+    this.pending = null;
+    this.total = total;
+    const kept: Drawn[] = [];
+    for (const { row, element } of this.drawn) {
+      const index = placeOf(row.sequence);
+      if (index === null) element.remove();
+      else kept.push({ row: { ...row, index }, element });
+    }
+    this.drawn = kept;
+    const [first, last] = [kept[0]?.row.index ?? 0, kept.at(-1)?.row.index ?? -1];
+    this.range = { from: first, to: last + 1 };
+    this.goal = null;
+    this.refresh();
+  }
+
+  /** Another list in this pane: begins at its end, or at a place. */
+  restart(total: number, place: number | null): void {
+    this.generation++;
+    this.pending = null;
+    for (const { element } of this.drawn) element.remove();
+    this.drawn = [];
+    this.range = { from: 0, to: 0 };
+    this.total = total;
+    this.place(0);
+    this.resize();
+    this.setTop(0);
+    if (place === null) {
+      if (this.following) this.request(true);
+      else this.follow();
+    } else this.show(place);
+  }
+
+  /** Draws every row anew: times, folds. */
+  redraw(): void {
+    const reference = this.firstSeen();
+    const at = reference === null ? null : (this.drawn[reference] as Drawn);
+    const offset = at === null ? 0 : this.top + at.element.offsetTop - this.scroller.scrollTop;
+    this.drawn = this.drawn.map(({ row, element }) => {
+      const made = drawRow(row, this.drawing);
+      element.replaceWith(made);
+      return { row, element: made };
+    });
+    this.events.drawn(this.drawn);
+    this.measure();
+    if (this.following) this.stick();
+    else if (at !== null) this.hold({ place: at.row.index, offset });
+    this.ensure();
   }
 
   /** Makes the block's children those of `next`, touching only what differs. */

@@ -1,9 +1,13 @@
 /** The frame: who you are, where you are, and whether the service is heard. */
 import { useEffect, useState } from "preact/hooks";
 import type { Engine } from "../engine/client";
+import type { Finder } from "../index/finder";
 import { JobsPage } from "../jobs/JobsPage";
 import { forget, token } from "../login/key";
+import { Help } from "../palette/Help";
+import { Palette } from "../palette/Palette";
 import { navigate, route, urlOf } from "../route";
+import { SettingsMenu } from "../settings/SettingsMenu";
 import { connection, me } from "../state";
 import { Api, ApiError } from "../wire/api";
 import type { ViewerConfig } from "../wire/messages";
@@ -11,7 +15,7 @@ import { ConnectionBadge } from "./ConnectionBadge";
 import { JobPage } from "./JobPage";
 import { LoginPage } from "./LoginPage";
 
-export function App({ engine, api, config }: { engine: Engine; api: string; config: ViewerConfig }) {
+export function App({ engine, finder, api, config }: { engine: Engine; finder: Finder; api: string; config: ViewerConfig }) {
   const key = token.value;
   const [refusal, setRefusal] = useState<string | null>(null);
   const state = connection.value;
@@ -56,6 +60,7 @@ export function App({ engine, api, config }: { engine: Engine; api: string; conf
         </a>
         <span class="grow" />
         <ConnectionBadge />
+        <SettingsMenu />
         {me.value !== null && <span class="who" title={me.value.groups.join(", ")}>{me.value.subject}</span>}
         <button type="button" class="button quiet" onClick={() => leave()}>
           Log out
@@ -64,8 +69,10 @@ export function App({ engine, api, config }: { engine: Engine; api: string; conf
       {job === undefined ? (
         <JobsPage open={(chosen) => navigate(urlOf(chosen))} />
       ) : (
-        <JobPage key={jobs.join(" ")} engine={engine} job={job} />
+        <JobPage key={job} engine={engine} finder={finder} job={job} />
       )}
+      <Palette />
+      <Help />
     </div>
   );
 }

@@ -1,57 +1,56 @@
 /** One job: its head, its log pane, and what can be done with it. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { register } from "../actions";
 import type { Engine } from "../engine/client";
 import type { JobFacts } from "../engine/messages";
-import { LogPane } from "../pane/pane";
+import type { Finder } from "../index/finder";
 import { route } from "../route";
+import { settings } from "../settings";
 import { connection, facts, now } from "../state";
-import { formatTime, fullTime } from "../text/time";
+import { ago, formatTime, fullTime } from "../text/time";
+import { FindBar } from "./FindBar";
+import { jobActions } from "./jobactions";
+import { JobView } from "./jobview";
+import { Toolbar } from "./Toolbar";
 
-export function JobPage({ engine, job }: { engine: Engine; job: string }) {
+export function JobPage({ engine, finder, job }: { engine: Engine; finder: Finder; job: string }) {
   const host = useRef<HTMLDivElement>(null);
-  const pane = useRef<LogPane | null>(null);
-  const [following, setFollowing] = useState(true);
-  const [pausedAt, setPausedAt] = useState({ tip: 0, errors: 0 });
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const field = useRef<HTMLInputElement>(null);
+  const view = useMemo(() => new JobView(job, engine, finder, () => settings.timeMode.peek()), [engine, finder, job]);
   const known = facts.value.get(job) ?? null;
-  const latest = useRef<JobFacts | null>(known);
-  latest.current = known;
 
   useEffect(() => {
-    const element = host.current;
-    if (element === null) return;
-    const { line } = route.peek();
-    void engine.ask({ do: "open", job, at: line });
-    const made = new LogPane(
-      element,
-      { rows: (from, count) => engine.ask({ do: "rows", job, from, count }) },
-      {
-        follow: (on) => {
-          setFollowing(on);
-          if (!on) setPausedAt({ tip: latest.current?.tip ?? 0, errors: latest.current?.liveErrors ?? 0 });
-        },
-        seen: () => undefined,
-      },
-      { time: (us) => formatTime(us, "local"), title: (us) => fullTime(us, "local") },
+    if (host.current === null || canvas.current === null) return;
+    const { line, until } = route.peek();
+    const base = (): number => (view.facts?.record?.life.started ?? view.facts?.record?.life.created ?? 0) * 1000;
+    view.attach(
+      host.current,
+      canvas.current,
+      { time: (us) => formatTime(us, settings.timeMode.peek(), base()), title: (us) => fullTime(us, settings.timeMode.peek()) },
+      line,
+      until,
     );
-    pane.current = made;
-    if (line !== null) made.show(line - 1);
-    const stop = engine.listen((tell) => {
-      if (tell.tell === "job" && tell.facts.job === job) made.update(tell.facts.tip, tell.facts.revision);
-    });
+    const actions = register(jobActions(view, () => field.current));
     return () => {
-      stop();
-      made.destroy();
-      pane.current = null;
-      void engine.ask({ do: "close", job });
+      actions();
+      view.destroy();
       const rest = new Map(facts.peek());
       rest.delete(job);
       facts.value = rest;
     };
-  }, [engine, job]);
+  }, [view, job]);
+
+  useSignalEffect(() => {
+    const [mode, wrapped] = [settings.timeMode.value, settings.wrap.value];
+    void [settings.density.value, settings.fontSize.value];
+    host.current?.classList.toggle("nowrap", !wrapped);
+    host.current?.classList.toggle("timeless", mode === "hidden");
+    view.pane?.redraw();
+  });
 
   const record = known?.record ?? null;
-  const news = known === null || following ? 0 : Math.max(0, known.tip - pausedAt.tip);
-  const errors = known === null || following ? 0 : Math.max(0, known.liveErrors - pausedAt.errors);
   const name = record?.container.name || job.slice(job.indexOf(".") + 1, job.indexOf(".") + 13);
   useEffect(() => {
     document.title = `${name} · Logferry`;
@@ -60,6 +59,9 @@ export function JobPage({ engine, job }: { engine: Engine; job: string }) {
     };
   }, [name]);
 
+  const following = view.following.value;
+  const news = known === null || following ? 0 : Math.max(0, known.tip - view.paused.value.tip);
+  const bad = known === null || following ? 0 : Math.max(0, known.liveErrors - view.paused.value.errors);
   return (
     <main class="job" data-job-page={job} data-tip={known?.tip ?? 0} data-received={known?.received ?? 0}>
       <div class="head">
@@ -71,6 +73,7 @@ export function JobPage({ engine, job }: { engine: Engine; job: string }) {
           <span class="facts">
             <span>{record.container.image}</span>
             <span>{record.container.host}</span>
+            <span data-lines={known?.tip}>{(known?.tip ?? 0).toLocaleString("en")} lines</span>
           </span>
         )}
         <span class="grow" />
@@ -80,30 +83,42 @@ export function JobPage({ engine, job }: { engine: Engine; job: string }) {
           class="button"
           data-follow={following ? "on" : "off"}
           aria-pressed={following}
-          onClick={() => (following ? pane.current?.pause() : pane.current?.follow())}
+          onClick={() => (following ? view.pane?.pause() : view.pane?.follow())}
         >
-          {following ? "Pause" : "Follow"}
+          Follow
         </button>
+      </div>
+      <div class="tools">
+        <FindBar view={view} field={field} />
+        <Toolbar view={view} />
       </div>
       {known?.problem != null && (
         <div class="notice bad" role="alert" data-problem={known.problem.status}>
-          <strong>{known.problem.status === 404 ? "No such job" : known.problem.status === 403 ? "Not yours to read" : "This job cannot be read"}</strong>
+          <strong>{known.problem.status === 404 ? "No such job" : "This job cannot be read"}</strong>
           <span>{known.problem.message}</span>
           <a href="./">All jobs</a>
         </div>
       )}
-      {record?.life.problem != null && <div class="notice" role="note">{record.life.problem}</div>}
+      {record?.life.problem != null && (
+        <div class="notice" role="note">
+          {record.life.problem}
+        </div>
+      )}
       <div class="stage">
-        <div ref={host} />
-        {known !== null && known.caughtUp && known.tip === 0 && (
+        <div class="panes">
+          <div ref={host} />
+          <canvas ref={canvas} class="minimap" aria-hidden="true" />
+        </div>
+        {known?.caughtUp === true && known.tip === 0 && (
           <p class="empty">No lines yet. They appear here as soon as the container writes one.</p>
         )}
         {!following && (
-          <button type="button" class="pill" data-new-lines={news} onClick={() => pane.current?.follow()}>
-            ▼ {news > 0 ? `${news.toLocaleString("en")} new ${news === 1 ? "line" : "lines"}` : "Go to the end"}
-            {errors > 0 && ` · ${errors.toLocaleString("en")} ${errors === 1 ? "error" : "errors"}`}
+          <button type="button" class="pill" data-new-lines={news} onClick={() => view.pane?.follow()}>
+            ▼ {news > 0 ? `${news.toLocaleString("en")} new ${news === 1 ? "line" : "lines"}` : "To the end"}
+            {bad > 0 && ` · ${bad.toLocaleString("en")} ${bad === 1 ? "error" : "errors"}`}
           </button>
         )}
+        <Announcer facts={known} following={following} />
       </div>
     </main>
   );
@@ -123,17 +138,58 @@ function LiveState({ facts: known, following }: { facts: JobFacts | null; follow
     else [state, words] = ["live", "Live"];
   }
   const last = known?.arrived ?? null;
+  const rate = useRate(known);
   return (
     <span class={`badge ${state}`} data-live-state={state}>
       <span class="dot" aria-hidden="true" />
       {words}
-      {state === "live" && last !== null && <span class="soft"> · last line {Math.max(0, Math.round((now.value - last) / 1000))} s ago</span>}
+      {(state === "live" || state === "paused") && last !== null && (
+        <span class="soft">
+          {rate >= 1 ? ` · ${Math.round(rate).toLocaleString("en")} lines/s` : ` · last line ${ago(now.value - last)}`}
+        </span>
+      )}
     </span>
   );
+}
+
+/** Lines a second, from one second to the next. */
+function useRate(known: JobFacts | null): number {
+  const kept = useRef({ at: 0, live: 0, rate: 0 });
+  const at = now.value;
+  if (known !== null && at - kept.current.at >= 900) {
+    const seconds = (at - kept.current.at) / 1000;
+    kept.current = { at, live: known.live, rate: kept.current.at === 0 ? 0 : Math.max(0, (known.live - kept.current.live) / seconds) };
+  }
+  return kept.current.rate;
 }
 
 function endedWords(life: { state: string; exit_code: number | null; oom: boolean }): string {
   if (life.state === "lost") return "Lost: its host is not heard";
   if (life.oom) return `Ended: out of memory (${life.exit_code ?? 137})`;
   return life.exit_code === null ? "Ended" : `Ended: exit ${life.exit_code}`;
+}
+
+const SPEAK_MS = 5_000;
+
+/** Says now and then to a screen reader what came; the rows themselves are silent, or they would drown it. */
+function Announcer({ facts: known, following }: { facts: JobFacts | null; following: boolean }) {
+  const [said, setSaid] = useState("");
+  const latest = useRef(known);
+  latest.current = known;
+  useEffect(() => {
+    let [live, errors] = [latest.current?.live ?? 0, latest.current?.liveErrors ?? 0];
+    const timer = setInterval(() => {
+      const next = latest.current;
+      if (next === null || next.live === live) return;
+      const [lines, bad] = [next.live - live, next.liveErrors - errors];
+      [live, errors] = [next.live, next.liveErrors];
+      setSaid(`${lines} new ${lines === 1 ? "line" : "lines"}${bad > 0 ? `, ${bad} ${bad === 1 ? "error" : "errors"}` : ""}`);
+    }, SPEAK_MS);
+    return () => clearInterval(timer);
+  }, [following]);
+  return (
+    <span class="away" role="status" aria-live="polite">
+      {said}
+    </span>
+  );
 }

@@ -1,0 +1,22 @@
+/** The one place where a worker's address becomes a trusted one. */
+interface Policy {
+  createScriptURL(url: string): unknown;
+}
+interface Types {
+  createPolicy(name: string, rules: { createScriptURL(url: string): string }): Policy;
+}
+
+let policy: Policy | null = null;
+
+/** Raises TypeError for an address of another origin. */
+export function scriptUrl(url: string): string {
+  const types = (globalThis as { trustedTypes?: Types }).trustedTypes;
+  if (types === undefined) return sameOrigin(url);
+  policy ??= types.createPolicy("logferry", { createScriptURL: sameOrigin });
+  return policy.createScriptURL(url) as string;
+}
+
+function sameOrigin(url: string): string {
+  if (new URL(url, location.href).origin !== location.origin) throw new TypeError("a script of another origin");
+  return url;
+}

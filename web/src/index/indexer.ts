@@ -1,0 +1,204 @@
+/**
+ * The second worker: reads every batch that the first one holds, and finds. Apart from it, so that a search never delays a row, and an
+ * expression that never ends can be ended with its worker.
+ */
+import { decodeBody, prepareDecoder } from "../log/body";
+import { ERROR } from "../text/levels";
+import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
+import { Matcher, type Query, type Segment, segmentOf } from "./segment";
+
+const page = self as unknown as {
+  postMessage(message: FromIndexer, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent<ToIndexer>) => void) | null;
+};
+
+/** Work goes on in slices of this length, so that another query is heard in between. */
+const SLICE_MS = 24;
+const TELL_MS = 250;
+
+class JobIndex {
+  /** Ascending by first. */
+  private segments: Segment[] = [];
+  private waiting: IndexedBatch[] = [];
+  private readonly seen = new Set<number>();
+  private errors = new Map<number, number[]>();
+  private matcher: Matcher | null = null;
+  private hits = new Map<number, number[]>();
+  private next = 0;
+  private asked = 0;
+  private began = 0;
+  private working = false;
+  private changed = { errors: false, hits: false };
+  private telling = false;
+  lines = 0;
+
+  constructor(private readonly job: string) {}
+
+  add(batches: readonly IndexedBatch[]): void {
+    for (const batch of batches) {
+      if (this.seen.has(batch.first)) continue;
+      this.seen.add(batch.first);
+      this.waiting.push(batch);
+    }
+    void this.work();
+  }
+
+  search(id: number, query: Query | null): void {
+    this.asked = id;
+    this.matcher = query === null ? null : new Matcher(query);
+    this.hits = new Map();
+    this.next = 0;
+    this.began = performance.now();
+    void this.work();
+  }
+
+  /** Sequence of the first entry at or after a time, among what is here. */
+  at(time: number): number | null {
+    for (const { first, count, times } of this.segments) {
+      if ((times[count - 1] as number) < time) continue;
+      for (let offset = 0; offset < count; offset++) if ((times[offset] as number) >= time) return first + offset;
+    }
+    return null;
+  }
+
+  private async work(): Promise<void> {
+    if (this.working) return;
+    this.working = true;
+    let until = performance.now() + SLICE_MS;
+    for (;;) {
+      // A query over what is here comes first; then what is here is made more.
+      if (this.matcher !== null && this.next < this.segments.length) this.match(this.segments[this.next++] as Segment);
+      else if (this.matcher !== null && this.began > 0) this.done();
+      else if (this.waiting.length > 0) this.read(this.waiting.pop() as IndexedBatch);
+      else break;
+      if (performance.now() < until) continue;
+      page.postMessage({ tell: "alive" });
+      await breath();
+      until = performance.now() + SLICE_MS;
+    }
+    this.working = false;
+    this.tell();
+  }
+
+  private match(segment: Segment): void {
+    const found = (this.matcher as Matcher).find(segment);
+    if (found.length > 0) this.hits.set(segment.first, found);
+  }
+
+  private done(): void {
+    const ms = performance.now() - this.began;
+    this.began = 0;
+    this.tellHits(ms);
+  }
+
+  private read(batch: IndexedBatch): void {
+    let segment: Segment;
+    try {
+      segment = segmentOf(batch.first, decodeBody(batch.body, batch.count));
+    } catch {
+      return;
+    }
+    this.insert(segment);
+    this.lines += segment.count;
+    const bad: number[] = [];
+    for (let offset = 0; offset < segment.count; offset++) {
+      if ((segment.levels[offset] as number) >= ERROR) bad.push(segment.first + offset);
+    }
+    this.changed.errors = true;
+    if (bad.length > 0) this.errors.set(segment.first, bad);
+    if (this.matcher !== null) {
+      this.match(segment);
+      this.next++;
+      this.changed.hits = true;
+    }
+    this.soon();
+  }
+
+  private insert(segment: Segment): void {
+    let at = this.segments.length;
+    while (at > 0 && (this.segments[at - 1] as Segment).first > segment.first) at--;
+    this.segments.splice(at, 0, segment);
+  }
+
+  private soon(): void {
+    if (this.telling) return;
+    this.telling = true;
+    setTimeout(() => {
+      this.telling = false;
+      this.tell();
+    }, TELL_MS);
+  }
+
+  private tell(): void {
+    if (this.changed.errors) {
+      this.changed.errors = false;
+      const sequences = this.gather(this.errors);
+      page.postMessage({ tell: "errors", job: this.job, sequences, lines: this.lines }, [sequences.buffer]);
+    }
+    if (this.changed.hits && this.began === 0) this.tellHits(0);
+  }
+
+  private tellHits(ms: number): void {
+    this.changed.hits = false;
+    const sequences = this.gather(this.hits);
+    page.postMessage({ tell: "hits", job: this.job, id: this.asked, sequences, lines: this.lines, ms }, [sequences.buffer]);
+  }
+
+  private gather(parts: ReadonlyMap<number, readonly number[]>): Float64Array {
+    let total = 0;
+    for (const part of parts.values()) total += part.length;
+    const all = new Float64Array(total);
+    let at = 0;
+    for (const { first } of this.segments) {
+      const part = parts.get(first);
+      if (part === undefined) continue;
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}
+
+const turns = new MessageChannel();
+const breathing: (() => void)[] = [];
+turns.port1.onmessage = () => breathing.shift()?.();
+
+/** Lets waiting messages in: sooner than a timer. */
+function breath(): Promise<void> {
+  return new Promise((resolve) => {
+    breathing.push(resolve);
+    turns.port2.postMessage(null);
+  });
+}
+
+const jobs = new Map<string, JobIndex>();
+
+function indexOf(job: string): JobIndex {
+  let index = jobs.get(job);
+  if (index === undefined) jobs.set(job, (index = new JobIndex(job)));
+  return index;
+}
+
+page.onmessage = ({ data }) => {
+  switch (data.do) {
+    case "feed":
+      // The store's end of the channel: batches come without a way round the page.
+      data.port.onmessage = ({ data: fed }: MessageEvent<{ job: string; batches: IndexedBatch[] }>) => {
+        void prepareDecoder().then(() => indexOf(fed.job).add(fed.batches));
+      };
+      break;
+    case "search":
+      try {
+        indexOf(data.job).search(data.id, data.query);
+      } catch (error) {
+        page.postMessage({ tell: "wrong", job: data.job, id: data.id, message: error instanceof Error ? error.message : String(error) });
+      }
+      break;
+    case "time":
+      page.postMessage({ tell: "time", id: data.id, sequence: indexOf(data.job).at(data.time) });
+      break;
+    case "forget":
+      jobs.delete(data.job);
+      break;
+  }
+};

@@ -1,0 +1,22 @@
+/** Between page, store and indexer. */
+import type { Query } from "./segment";
+
+export interface IndexedBatch {
+  readonly first: number;
+  readonly count: number;
+  readonly body: Uint8Array;
+}
+
+export type ToIndexer =
+  | { do: "feed"; port: MessagePort }
+  /** A query of null ends the search. */
+  | { do: "search"; job: string; id: number; query: Query | null }
+  | { do: "time"; job: string; id: number; time: number }
+  | { do: "forget"; job: string };
+
+export type FromIndexer =
+  | { tell: "alive" }
+  | { tell: "hits"; job: string; id: number; sequences: Float64Array; lines: number; ms: number }
+  | { tell: "errors"; job: string; sequences: Float64Array; lines: number }
+  | { tell: "time"; id: number; sequence: number | null }
+  | { tell: "wrong"; job: string; id: number; message: string };

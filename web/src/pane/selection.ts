@@ -1,0 +1,160 @@
+/**
+ * A text selection that outlives the rows that it began and ends in: rows are drawn and removed while a person scrolls, a browser's selection
+ * is not. Both ends are kept as (place, column), set again whenever rows are drawn, and copied from the list itself.
+ */
+
+export interface End {
+  readonly place: number;
+  readonly column: number;
+}
+
+interface DrawnRow {
+  readonly place: number;
+  readonly element: HTMLElement;
+}
+
+export interface Texts {
+  /** Text of the drawn row at a place, null when it is not drawn. */
+  drawn(place: number): string | null;
+  /** Texts of the places first..last, from wherever they are. */
+  fetch(first: number, last: number): Promise<string[]>;
+}
+
+export class SelectionKeeper {
+  private from: End | null = null;
+  private to: End | null = null;
+  private rows: readonly DrawnRow[] = [];
+  /** What the last restoring set: a change event that only reports it is not a person's. */
+  private set: readonly [Node | null, number, Node | null, number] | null = null;
+  private readonly changed = (): void => this.note();
+  private readonly copied = (event: ClipboardEvent): void => this.copy(event);
+
+  constructor(
+    private readonly host: HTMLElement,
+    private readonly texts: Texts,
+    private readonly began: () => void,
+  ) {
+    document.addEventListener("selectionchange", this.changed);
+    host.addEventListener("copy", this.copied);
+  }
+
+  destroy(): void {
+    document.removeEventListener("selectionchange", this.changed);
+    this.host.removeEventListener("copy", this.copied);
+  }
+
+  /** The selected places and columns, first before last; null without a selection. */
+  get range(): { first: End; last: End } | null {
+    const { from, to } = this;
+    if (from === null || to === null || (from.place === to.place && from.column === to.column)) return null;
+    const forward = from.place < to.place || (from.place === to.place && from.column < to.column);
+    return forward ? { first: from, last: to } : { first: to, last: from };
+  }
+
+  /** Rows were drawn: the selection goes back to where it belongs. */
+  redrawn(rows: readonly DrawnRow[]): void {
+    this.rows = rows;
+    const selection = document.getSelection();
+    if (this.range === null || selection === null || this.from === null || this.to === null) return;
+    const [anchor, focus] = [this.point(this.from), this.point(this.to)];
+    if (anchor === null || focus === null) return;
+    const [a, b, c, d] = [selection.anchorNode, selection.anchorOffset, selection.focusNode, selection.focusOffset];
+    if (a === anchor[0] && b === anchor[1] && c === focus[0] && d === focus[1]) return;
+    selection.setBaseAndExtent(anchor[0], anchor[1], focus[0], focus[1]);
+    this.set = [selection.anchorNode, selection.anchorOffset, selection.focusNode, selection.focusOffset];
+  }
+
+  private note(): void {
+    const selection = document.getSelection();
+    if (selection === null) return;
+    const { anchorNode, anchorOffset, focusNode, focusOffset, isCollapsed } = selection;
+    const set = this.set;
+    const anchorKept = set !== null && set[0] === anchorNode && set[1] === anchorOffset;
+    const focusKept = set !== null && set[2] === focusNode && set[3] === focusOffset;
+    if (anchorKept && focusKept) return;
+    if (isCollapsed || anchorNode === null || focusNode === null) {
+      // Removing the rows of a selection collapses it: that is not a person's doing. A click within the pane is.
+      if (this.range !== null && !this.endsAlive()) return;
+      this.from = this.to = this.set = null;
+      return;
+    }
+    const from = anchorKept ? this.from : this.endOf(anchorNode, anchorOffset);
+    const to = focusKept ? this.to : this.endOf(focusNode, focusOffset);
+    if (from === null || to === null) return;
+    const fresh = this.range === null;
+    [this.from, this.to] = [from, to];
+    if (!anchorKept) this.set = null;
+    if (fresh && this.range !== null) this.began();
+  }
+
+  private endsAlive(): boolean {
+    const alive = (end: End | null): boolean => end !== null && this.rows.some(({ place, element }) => place === end.place && element.isConnected);
+    return alive(this.from) && alive(this.to);
+  }
+
+  private endOf(node: Node, offset: number): End | null {
+    if (!this.host.contains(node)) return null;
+    const element = node instanceof Element ? node : node.parentElement;
+    const row = element?.closest<HTMLElement>(".row") ?? null;
+    const drawn = this.rows.find((one) => one.element === row);
+    if (row === null || drawn === undefined) return null;
+    const text = row.querySelector(".text");
+    if (text === null || !text.contains(node)) return { place: drawn.place, column: 0 };
+    const before = new Range();
+    before.setStart(text, 0);
+    before.setEnd(node, offset);
+    return { place: drawn.place, column: before.toString().length };
+  }
+
+  /** Where an end is in what is drawn; one that is not drawn is at the edge that it left by. */
+  private point(end: End): [Node, number] | null {
+    const [first, last] = [this.rows[0], this.rows.at(-1)];
+    if (first === undefined || last === undefined) return null;
+    if (end.place < first.place) return edge(first.element, false);
+    if (end.place > last.place) return edge(last.element, true);
+    let row = first;
+    for (const one of this.rows) if (one.place <= end.place) row = one;
+    const text = row.element.querySelector(".text");
+    if (text === null) return edge(row.element, false);
+    let left = end.column;
+    const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
+      const { length } = node as Text;
+      if (left <= length) return [node, left];
+      left -= length;
+    }
+    return edge(row.element, true);
+  }
+
+  private copy(event: ClipboardEvent): void {
+    const range = this.range;
+    if (range === null) return;
+    event.preventDefault();
+    const lines: string[] = [];
+    for (const { place } of this.rows) {
+      if (place >= range.first.place && place <= range.last.place) lines.push(this.texts.drawn(place) ?? "");
+    }
+    const [first, last] = [this.rows[0]?.place ?? 0, this.rows.at(-1)?.place ?? -1];
+    if (range.first.place >= first && range.last.place <= last) {
+      event.clipboardData?.setData("text/plain", cut(lines, range.first, range.last));
+      return;
+    }
+    // Past what is drawn: the clipboard takes a promise, within the same gesture.
+    const text = this.texts.fetch(range.first.place, range.last.place).then((all) => new Blob([cut(all, range.first, range.last)], { type: "text/plain" }));
+    void navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
+  }
+}
+
+function cut(lines: string[], first: End, last: End): string {
+  if (lines.length === 0) return "";
+  const end = lines.length - 1;
+  const cutLines = [...lines];
+  cutLines[end] = (cutLines[end] as string).slice(0, last.column);
+  cutLines[0] = (cutLines[0] as string).slice(first.column);
+  return cutLines.join("\n");
+}
+
+function edge(row: HTMLElement, end: boolean): [Node, number] {
+  const text = row.querySelector(".text") ?? row;
+  return [text, end ? text.childNodes.length : 0];
+}

@@ -1,0 +1,46 @@
+/** What a job's page can do by key; the help and the palette list the same. */
+import type { Action } from "../actions";
+import { next, settings } from "../settings";
+import { TIME_MODES } from "../text/time";
+import type { JobView } from "./jobview";
+
+export function jobActions(view: JobView, field: () => HTMLInputElement | null): Action[] {
+  const rows = (by: number) => () => view.move(by);
+  const page = (by: number) => () => view.pane?.scrollBy(by * (view.pane.pageHeight - 40));
+  const say = (text: string): void => void navigator.clipboard.writeText(text);
+  return [
+    { id: "find", group: "Find", title: "Search this job", keys: ["/", "Ctrl+F"], run: () => field()?.select() },
+    { id: "next-match", group: "Find", title: "Next match", keys: ["n"], run: () => view.step(1) },
+    { id: "previous-match", group: "Find", title: "Previous match", keys: ["N"], run: () => view.step(-1) },
+    { id: "next-error", group: "Find", title: "Next error", keys: ["e"], run: () => view.stepError(1) },
+    { id: "previous-error", group: "Find", title: "Previous error", keys: ["E"], run: () => view.stepError(-1) },
+    {
+      id: "only-matches",
+      group: "Find",
+      title: "Show matching lines only, or all again",
+      keys: ["m"],
+      run: () => view.search(view.query.peek(), !view.filtering.peek()),
+    },
+    { id: "follow", group: "Move", title: "Go to the end and follow", keys: ["f", "G", "End"], run: () => view.pane?.follow() },
+    {
+      id: "pause",
+      group: "Move",
+      title: "Pause or follow",
+      keys: ["Space"],
+      run: () => (view.following.peek() ? view.pane?.pause() : view.pane?.follow()),
+    },
+    { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => view.go(1) },
+    { id: "down", group: "Move", title: "Next line", keys: ["j"], run: rows(1) },
+    { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: rows(-1) },
+    { id: "page-down", group: "Move", title: "A page down", keys: ["PageDown", "d"], run: page(1) },
+    { id: "page-up", group: "Move", title: "A page up", keys: ["PageUp", "u"], run: page(-1) },
+    { id: "fold", group: "Show", title: "Unfold or fold the line (JSON)", keys: ["o"], run: () => view.fold() },
+    { id: "time", group: "Show", title: "Times: local, UTC, since the start, hidden", keys: ["t"], run: () => next(settings.timeMode, TIME_MODES) },
+    { id: "wrap", group: "Show", title: "Wrap long lines, or not", keys: ["w"], run: () => next(settings.wrap, [true, false]) },
+    { id: "copy", group: "Take", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
+    { id: "copy-times", group: "Take", title: "Copy the marked lines with times", keys: ["Y"], run: () => void view.copy(true) },
+    { id: "link", group: "Take", title: "Copy a link to this place", keys: ["l"], run: () => say(view.link) },
+    { id: "save", group: "Take", title: "Download all lines as text", keys: [], run: () => void view.save("text", false) },
+    { id: "save-json", group: "Take", title: "Download all entries as JSON lines", keys: [], run: () => void view.save("jsonl", false) },
+  ];
+}
