@@ -1,0 +1,589 @@
+"""The whole of Logferry over a bad link, in one thread, with time moved by hand.
+
+    Source ─► Shipper + spool ══ link ══► ingest ─► tables ─► stream ─► broadcast ══ link ══► Reader
+                                                       └──────── query ◄── history ─────────────┘
+
+Everything between the two ends is the real code: the agent's pipeline with its SQLite spool, the functions'
+handlers with
+their stores on tables in memory, and the reader of `logferry tail`. Pretended are the network, which loses, repeats,
+delays (and so reorders) and cuts, the functions' processes, of which there are two each and which crash after their
+work, the stream, which delivers in any grouping and order, perhaps again or never, and the disk, which can be lost or
+rolled back. A `World` is deterministic: the same seed and the same steps are the same run.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import shutil
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.support.tables import failure, logferry_tables, stream_record
+
+import broadcast.app
+import broadcast.delivery
+import broadcast.store
+import connect.app
+import connect.conversation
+import connect.store
+import ingest.app
+import ingest.service
+import ingest.store
+import query.service
+import query.store
+from logferry_agent.core.chunk import Chunk, Job, Offer, Position
+from logferry_agent.edge.disk import Spool
+from logferry_agent.edge.metrics import Metrics
+from logferry_agent.edge.socket import Connected, Frame, Lost
+from logferry_agent.shipper import Limits, Shipper
+from logferry_cli.reader import Page, Reader, Run
+from logferry_protocol.errors import MalformedMessageError
+from logferry_protocol.job import Container, LifeCycle
+from logferry_protocol.messages import (
+    TO_VIEWER,
+    BatchFacts,
+    BatchMessage,
+    Ping,
+    Subscribe,
+    Subscribed,
+    ViewerPong,
+    decode,
+    encode,
+)
+from registry import items
+from registry.posting import ConnectionBusyError, ConnectionGoneError
+from registry.principal import Principal
+
+AGENT = Principal(kind="agent", name="host", credential="a" * 12, owner="team")
+VIEWER = Principal(kind="viewer", name="me", credential="v" * 12, subject="team")
+START_MS = 1_764_000_000_000
+INTERNAL = json.dumps({"message": "Internal server error", "connectionId": "x=", "requestId": "y"})
+"""What API Gateway says for a function that crashed: no type, and no request's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """Shares between 0 and 1, and how long a message may take."""
+
+    lose: float = 0.0
+    repeat: float = 0.0
+    delay_s: float = 0.05
+    crash: float = 0.0
+    """A function crashes right after one of its writes."""
+    throttle: float = 0.0
+    """A table takes no more."""
+    silent: float = 0.0
+    """A stream record is never broadcast."""
+    busy: float = 0.0
+    """A connection takes no more now (429)."""
+
+
+CALM = Weather()
+
+
+class CrashError(BaseException):
+    """A function's process is gone. No handler may catch it."""
+
+
+class _Inline(Executor):
+    """Runs work at once, in this thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class _Quiet:
+    """A logger and metrics that say nothing, whatever is asked of them."""
+
+    def __getattr__(self, name: str) -> _Quiet:
+        return self
+
+    def __call__(self, *_args: Any, **_more: Any) -> _Quiet:
+        return self
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class World:
+    """Time, the network, and everybody on it."""
+
+    def __init__(self, folder: Path, seed: int, weather: Weather, jobs: int = 1) -> None:
+        # The pipeline takes its first `now` from the machine's clock; ours only has to be no earlier.
+        self.now = self._began = time.monotonic()
+        self.rng = Random(seed)
+        self.weather = weather
+        self.counts: Counter[str] = Counter()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self.cloud = Cloud(self)
+        self.source = Source(self, [f"{number:064x}" for number in range(1, jobs + 1)])
+        self.agent = Agent(self, folder)
+        self.viewers: list[Viewer] = []
+        self.left: list[Viewer] = []
+        self.agent.start()
+
+    def now_ms(self) -> int:
+        """The time of day."""
+        return START_MS + int((self.now - self._began) * 1000)
+
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Does something later."""
+        heapq.heappush(self._events, (self.now + seconds, next(self._order), do))
+
+    def run(self, seconds: float) -> None:
+        """Lets time pass."""
+        end = self.now + seconds
+        while self._events and self._events[0][0] <= end:
+            self.now, _, do = heapq.heappop(self._events)
+            do()
+        self.now = end
+
+    def chance(self, what: str, share: float) -> bool:
+        """Whether it happens now."""
+        happens = share > 0 and self.rng.random() < share
+        self.counts[what] += happens
+        return happens
+
+    def carry(self, deliver: Callable[[], None]) -> None:
+        """Takes something over the network: perhaps late, perhaps twice, perhaps not."""
+        if self.chance("lost", self.weather.lose):
+            return
+        for _ in range(2 if self.chance("repeated", self.weather.repeat) else 1):
+            self.after(self.rng.uniform(0.0, self.weather.delay_s), deliver)
+
+    def join(self, after: int = 0, job: int = 0) -> Viewer:
+        """A viewer of a job, from a sequence on."""
+        viewer = Viewer(self, self.source.jobs[job % len(self.source.jobs)], after)
+        self.viewers.append(viewer)
+        return viewer
+
+    def settle(self, seconds: float = 400.0) -> None:
+        """All faults end, and everybody has time to catch up."""
+        self.weather = CALM
+        self.cloud.revive()
+        if not self.agent.alive:
+            self.agent.start()
+        self.run(seconds)
+
+
+class Cloud:
+    """The functions, two processes each, on tables in memory."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.tables = logferry_tables()
+        self.tips: Counter[str] = Counter()
+        self.connections: dict[str, Callable[[str], None]] = {}
+        """What takes each open connection's frames."""
+        self._ids = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self._stream: deque[dict[str, Any]] = deque()
+        for principal in (AGENT, VIEWER):
+            self._register(principal)
+        self.tables.changed = self._changed
+        self.tables.after = self._after
+        self.tables.before = self._before
+        connect.conversation._watched_until.clear()  # one process's memory, and each world has processes of its own
+        self._processes = [self._new_process() for _ in range(2)]
+        self._broadcast = self._new_broadcast()
+        self._query = query.service.Service(
+            query.store.Store(self.tables, "log", "registry"), origins=[], erase=lambda _job: None, now_ms=world.now_ms
+        )
+
+    def _register(self, principal: Principal) -> None:
+        key = items.credential_key(principal.credential)
+        self.tables.put_item(TableName="registry", Item={**key, **items.to_item({"principal": principal.name})})
+        self.tables.put_item(TableName="registry", Item=items.principal_key(principal.name))
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def _new_process(self) -> Mapping[str, Callable[[Mapping[str, Any], Any], Any]]:
+        quiet: Any = _Quiet()
+        now_ms = self.world.now_ms
+        service = ingest.service.Service(
+            ingest.store.Store(self.tables, "log", "registry", 30), _Inline(), quiet, quiet, now_ms
+        )
+        nothing: Any = None
+        return {
+            "host": ingest.app.build_handler(service, quiet, quiet, now_ms),
+            "me": connect.app.build_handler(
+                connect.store.Store(self.tables, "registry", "log"),
+                nothing,
+                lambda: self._post,
+                logger=quiet,
+                metrics=quiet,
+                now_ms=now_ms,
+            ),
+        }
+
+    def _new_broadcast(self) -> Callable[[Mapping[str, Any], Any], Any]:
+        quiet: Any = _Quiet()
+        store = broadcast.store.Store(self.tables, "registry")
+        clock = broadcast.delivery.Clock(self.world.now_ms, lambda _seconds: None, self.world.rng.random)
+        delivery = broadcast.delivery.Delivery(store, self._post, _Inline(), quiet, clock)
+        return broadcast.app.build_handler(store, delivery, {}, quiet, quiet)
+
+    def revive(self) -> None:
+        """Processes as after a deployment: with nothing in their memory."""
+        self._processes = [self._new_process() for _ in range(2)]
+
+    # --- faults of the tables ----------------------------------------------------------------------------------------
+
+    def _before(self, operation: str, _table: str) -> None:
+        if self.world.chance("throttled", self.world.weather.throttle):
+            raise failure(operation, "ProvisionedThroughputExceededException")
+
+    def _after(self, operation: str, _table: str) -> None:
+        if operation in ("PutItem", "UpdateItem") and self.world.chance("crashed", self.world.weather.crash):
+            raise CrashError
+
+    # --- what is stored ----------------------------------------------------------------------------------------------
+
+    def _changed(self, table: str, event: str, keys: dict[str, Any], image: dict[str, Any]) -> None:
+        if table == "log":
+            item = items.from_item(image)
+            assert event == "INSERT", "a stored batch is never replaced"
+            assert item["first"] == self.tips[item["job"]] + 1, "what is stored is a gap-free prefix"
+            self.tips[item["job"]] += item["count"]
+        elif items.from_item(keys)["sk"] != "JOB":
+            return
+        if self.world.chance("not broadcast", self.world.weather.silent):
+            return
+        record = stream_record(event, keys, image, next(self._numbers))
+        for _ in range(2 if self.world.chance("broadcast twice", self.world.weather.repeat) else 1):
+            self._stream.append(record)
+            self.world.after(self.world.rng.uniform(0.0, 4 * self.world.weather.delay_s), self._deliver)
+
+    def _deliver(self) -> None:
+        if not self._stream:
+            return
+        group = self.world.rng.sample(list(self._stream), self.world.rng.randint(1, len(self._stream)))
+        for record in group:
+            self._stream.remove(record)
+        with suppress(CrashError):
+            self._broadcast({"Records": group}, None)
+
+    # --- connections -------------------------------------------------------------------------------------------------
+
+    def connected(self, principal: Principal, take: Callable[[str], None]) -> str:
+        """A connection stands; frames for it go to `take`. Its id."""
+        connection = f"connection-{next(self._ids)}="
+        if principal is VIEWER:
+            with suppress(CrashError):
+                self._invoke(principal, connection, "CONNECT")
+        self.connections[connection] = take
+        return connection
+
+    def disconnected(self, principal: Principal, connection: str) -> None:
+        """A connection is gone; the function may never hear of it."""
+        if self.connections.pop(connection, None) and not self.world.chance("no $disconnect", self.world.weather.lose):
+            with suppress(CrashError):
+                self._invoke(principal, connection, "DISCONNECT")
+
+    def message(self, principal: Principal, connection: str, text: str) -> None:
+        """A client's message has arrived."""
+        answer = self._answer(principal, connection, text)
+        self.world.carry(lambda: self.connections.get(connection, lambda _text: None)(answer))
+
+    def _answer(self, principal: Principal, connection: str, text: str) -> str:
+        try:
+            return str(self._invoke(principal, connection, "MESSAGE", text)["body"])
+        except CrashError:
+            return INTERNAL
+
+    def _invoke(self, principal: Principal, connection: str, kind: str, body: str = "") -> Any:
+        context = {"connectionId": connection, "eventType": kind, "authorizer": principal.to_context()}
+        which = self.world.rng.randrange(len(self._processes))
+        try:
+            return self._processes[which][principal.name]({"requestContext": context, "body": body}, None)
+        except CrashError:
+            self._processes[which] = self._new_process()
+            raise
+
+    def _post(self, connection: str, frame: bytes) -> None:
+        take = self.connections.get(connection)
+        if take is None:
+            raise ConnectionGoneError(connection)
+        if self.world.chance("busy", self.world.weather.busy):
+            raise ConnectionBusyError(connection)
+        text = frame.decode()
+        self.world.carry(lambda: self.connections.get(connection, lambda _text: None)(text))
+
+    def history(self, job: str, after: int) -> Page | None:
+        """A page of history, as the HTTP API gives it; None when it fails."""
+        try:
+            document = json.loads(json.dumps(self._query.batches(VIEWER, job, {"after": str(after), "limit": "3"})))
+        except Exception:  # a throttled table, or a job that is not there yet
+            return None
+        batches = [BatchFacts.model_validate(batch) for batch in document["batches"]]
+        return Page(document["tip"], batches, document["more"])
+
+    def entries(self, job: str) -> list[str]:
+        """Every stored text of a job, in order."""
+        page, texts = Page(0, [], True), list[str]()
+        reader = Reader(lambda: 0.0)
+        while page.more:
+            found = self.history(job, reader.position)
+            assert found is not None
+            page = found
+            for batch in page.batches:
+                reader.receive(batch, 0.0)
+            for run in reader.take():
+                assert isinstance(run, Run)
+                texts += run.columns.texts
+        return texts
+
+
+class Source:
+    """Containers' logs, as a reader of the agent gives them: lines by number; a cursor is a count of lines."""
+
+    def __init__(self, world: World, containers: Iterable[str]) -> None:
+        self.world = world
+        self.containers = list(containers)
+        self.lines: dict[str, list[str]] = {container: [] for container in self.containers}
+        self._positions: dict[str, tuple[int, int]] = {}
+
+    @property
+    def jobs(self) -> list[str]:
+        """The jobs' whole ids."""
+        return [f"{AGENT.name}.{container}" for container in self.containers]
+
+    def written(self, job: str) -> list[str]:
+        """All lines of a job."""
+        return self.lines[job.rpartition(".")[2]]
+
+    def write(self, job: int, count: int) -> None:
+        """A container writes lines."""
+        lines = self.lines[self.containers[job % len(self.containers)]]
+        size = self.world.rng.choice((10, 40, 3000))
+        lines += [f"{len(lines) + n + 1} " + self.world.rng.randbytes(size).hex() for n in range(count)]
+
+    def appear(self, shipper: Shipper) -> None:
+        """The agent has started: its reader discovers the containers."""
+        for container in self.containers:
+            self.reread(container, shipper.intake.job_appeared(_job(container)))
+
+    def reread(self, job_id: str, position: Position) -> None:
+        """Reads from another place on."""
+        self._positions[job_id] = (position.epoch, int(position.cursor or 0))
+
+    def start(self, sink: Any) -> None:
+        """Nothing to start."""
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+    def read(self, shipper: Shipper) -> None:
+        """Offers what was written since, in chunks of any size."""
+        for container, (epoch, begin) in list(self._positions.items()):
+            fresh = self.lines[container][begin : begin + self.world.rng.randint(1, 40)]
+            if not fresh:
+                continue
+            times = [(START_MS + begin + n) * 1000 for n in range(len(fresh))]
+            chunk = Chunk(times, "o" * len(fresh), fresh, sum(map(len, fresh)), lambda n, at=begin: str(at + n))
+            if shipper.intake.offer(container, epoch, chunk) is Offer.TAKEN:
+                self._positions[container] = (epoch, begin + len(fresh))
+
+
+class Agent:
+    """The real pipeline and spool, turned by hand."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self.folder = folder / "spool"
+        self._saved = folder / "saved"
+        self.alive = False
+        self._generation = 0
+        self._links: dict[int, str] = {}
+        self._numbers = itertools.count(1)
+        self._shipper: Shipper
+        self._spool: Spool
+
+    def start(self) -> None:
+        """Starts on what the disk holds."""
+        self.alive = True
+        self._generation += 1
+        self._spool = Spool(self.folder, "engine")
+        limits = Limits(flush_interval_s=5.0, answer_timeout_s=10.0)
+        self._shipper = Shipper(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
+        # As `start` does, without its thread: this world turns it.
+        self._shipper._links, self._shipper._reader = self, self.world.source
+        self.world.source.appear(self._shipper)
+        self._connect(self._generation)
+        self._tick(self._generation)
+
+    def kill(self) -> None:
+        """Kills it: what was not committed to the disk is gone."""
+        self.alive = False
+        self.cut()
+        self._spool.close()
+
+    def lose_disk(self) -> None:
+        """The disk of a dead agent is lost."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def save_disk(self) -> None:
+        """A snapshot of a dead agent's disk."""
+        shutil.rmtree(self._saved, ignore_errors=True)
+        shutil.copytree(self.folder, self._saved)
+
+    def roll_back_disk(self) -> None:
+        """A dead agent's disk becomes what it was."""
+        if self._saved.exists():
+            self.lose_disk()
+            shutil.copytree(self._saved, self.folder)
+
+    def cut(self) -> None:
+        """Its connections break."""
+        for link in list(self._links):
+            self._lost(link)
+
+    # --- the shipper's links -----------------------------------------------------------------------------------------
+
+    def send(self, link: int, text: str) -> None:
+        """A frame goes out."""
+        if (connection := self._links.get(link)) is not None:
+            self.world.carry(lambda: self.world.cloud.message(AGENT, connection, text))
+
+    def close(self, link: int) -> None:
+        """The pipeline takes a connection for dead."""
+        self._lost(link)
+
+    def _connect(self, generation: int) -> None:
+        if generation != self._generation or not self.alive or self._links:
+            return
+        link = next(self._numbers)
+
+        def take(text: str) -> None:
+            if link in self._links:
+                self._post(generation, Frame(link, text))
+
+        self._links[link] = self.world.cloud.connected(AGENT, take)
+        self._post(generation, Connected(link))
+
+    def _lost(self, link: int) -> None:
+        connection = self._links.pop(link, None)
+        if connection is None:
+            return
+        self.world.cloud.disconnected(AGENT, connection)
+        generation = self._generation
+        if self.alive:
+            self._shipper.post(Lost(link, 1006, ""))
+            self.world.after(self.world.rng.uniform(0.0, 2.0), lambda: self._connect(generation))
+
+    def _post(self, generation: int, event: Connected | Frame | Lost) -> None:
+        if generation == self._generation and self.alive:
+            self._shipper.post(event)
+            self._shipper.turn(self.world.now)
+
+    def _tick(self, generation: int) -> None:
+        if generation != self._generation or not self.alive:
+            return
+        self.world.source.read(self._shipper)
+        self._shipper.turn(self.world.now)
+        self.world.after(0.25, lambda: self._tick(generation))
+
+
+class Viewer:
+    """The reader of `logferry tail`, as its live connection drives it."""
+
+    def __init__(self, world: World, job: str, after: int) -> None:
+        self.world = world
+        self.job = job
+        self.after = after
+        self.reader = Reader(world.rng.random, after)
+        self.seen: list[tuple[int, str]] = []
+        """Every entry that was handed out."""
+        self._connection: str | None = None
+        self._subscribed = False
+        self._requests = itertools.count(1)
+        self._connect()
+        self._tick()
+
+    def cut(self) -> None:
+        """Its connection breaks."""
+        if self._connection is not None:
+            self.world.cloud.disconnected(VIEWER, self._connection)
+            self._connection = None
+            self.world.after(self.world.rng.uniform(0.0, 2.0), self._connect)
+
+    def _connect(self) -> None:
+        if self._connection is None:
+            self._subscribed = False
+            self._connection = self.world.cloud.connected(VIEWER, self._take)
+            self._subscribe()
+            self._ping(self._connection)
+
+    def _send(self, message: Subscribe | Ping) -> None:
+        connection = self._connection
+        if connection is not None:
+            self.world.carry(lambda: self.world.cloud.message(VIEWER, connection, encode(message)))
+
+    def _subscribe(self) -> None:
+        self._send(Subscribe(id=f"s{next(self._requests)}", job=self.job, after=self.reader.position))
+        connection = self._connection
+        self.world.after(10.0, lambda: self._again(connection))
+
+    def _again(self, connection: str | None) -> None:
+        """`subscribed` did not come: asks again."""
+        if not self._subscribed and connection == self._connection is not None:
+            self._subscribe()
+
+    def _ping(self, connection: str) -> None:
+        if connection == self._connection:
+            self._send(Ping(id=f"p{next(self._requests)}"))
+            self.world.after(30.0, lambda: self._ping(connection))
+
+    def _take(self, text: str) -> None:
+        try:
+            message = decode(text, TO_VIEWER)
+        except MalformedMessageError:
+            return
+        match message:
+            case Subscribed(job=self.job):
+                self._subscribed = True
+                self.reader.learn(message.tip or 0, self.world.now, at_once=True)
+            case BatchMessage(job=self.job):
+                for batch in message.batches:
+                    self.reader.receive(batch, self.world.now)
+            case ViewerPong():
+                self.reader.learn(message.tips.get(self.job, 0), self.world.now)
+            case _:
+                pass
+        self._hand_out()
+
+    def _tick(self) -> None:
+        if (asked := self.reader.request(self.world.now)) is not None:
+            self.world.after(self.world.rng.uniform(0.0, self.world.weather.delay_s), lambda: self._fetch(asked))
+        self._hand_out()
+        self.world.after(0.1, self._tick)
+
+    def _fetch(self, after: int) -> None:
+        lost = self.world.chance("history lost", self.world.weather.lose)
+        page = None if lost else self.world.cloud.history(self.job, after)
+        if page is None:
+            self.reader.failed(self.world.now)
+        else:
+            self.reader.answer(page, self.world.now)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        for run in self.reader.take():
+            assert isinstance(run, Run), f"the reader took stored entries for lost: {run}"
+            self.seen += enumerate(run.columns.texts, run.first)
+
+
+def _job(container: str) -> Job:
+    return Job(container, Container(name="web", image="app", host="host"), LifeCycle(state="running", created=START_MS))

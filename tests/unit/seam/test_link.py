@@ -1,0 +1,118 @@
+"""Whatever happens on the way, every reader sees each entry once and in order.
+
+Invariants 1, 3, 4 and 8 of ARCHITECTURE.md.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.link import Weather, World
+
+MEMORY = Path("/dev/shm")  # thousands of spools, none of which has to outlive its run
+SHARE = st.sampled_from([0.0, 0.05, 0.2, 0.4])
+WEATHER = st.builds(
+    Weather,
+    lose=SHARE,
+    repeat=SHARE,
+    delay_s=st.sampled_from([0.01, 0.3, 3.0, 12.0]),
+    crash=st.sampled_from([0.0, 0.05, 0.3]),
+    throttle=st.sampled_from([0.0, 0.05, 0.2]),
+    silent=st.sampled_from([0.0, 0.2, 1.0]),
+    busy=SHARE,
+)
+STEP = st.one_of(
+    st.tuples(st.just("write"), st.integers(0, 1), st.integers(1, 60)),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 1.0, 7.0, 40.0])),
+    st.tuples(st.just("kill"), st.sampled_from(["keep", "keep", "save", "roll back", "lose"])),
+    st.tuples(st.just("cut agent")),
+    st.tuples(st.just("cut viewer"), st.integers(0, 3)),
+    st.tuples(st.just("join"), st.integers(0, 1), st.integers(0, 30)),
+    st.tuples(st.just("deploy")),
+)
+
+
+def take(world: World, step: tuple[Any, ...]) -> None:
+    """One thing that happens."""
+    match step:
+        case ("write", job, count):
+            world.source.write(job, count)
+        case ("wait", seconds):
+            world.run(seconds)
+        case ("kill", disk):
+            world.agent.kill()
+            {
+                "keep": lambda: None,
+                "save": world.agent.save_disk,
+                "roll back": world.agent.roll_back_disk,
+                "lose": world.agent.lose_disk,
+            }[disk]()
+            world.run(1.0)
+            world.agent.start()
+        case ("cut agent",):
+            world.agent.cut()
+        case ("cut viewer", number):
+            if world.viewers:
+                world.viewers[number % len(world.viewers)].cut()
+        case ("join", job, after):
+            # From somewhere in what there is: `tail` goes on after what it has.
+            world.join(min(after, world.cloud.tips[world.source.jobs[job]]), job)
+        case ("deploy",):
+            world.cloud.revive()
+
+
+def check(world: World) -> None:
+    """Everything written is stored once and in order, and so has every reader seen it."""
+    world.settle()
+    for job in world.source.jobs:
+        assert world.cloud.entries(job) == world.source.written(job)
+    for viewer in world.viewers:
+        expected = list(enumerate(world.source.written(viewer.job), 1))[viewer.after :]
+        assert viewer.seen == expected
+        assert viewer.reader.complete
+
+
+def play(seed: int, weather: Weather, steps: list[tuple[Any, ...]]) -> World:
+    """A run from beginning to end."""
+    with tempfile.TemporaryDirectory(prefix="lf-link-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        world = World(Path(folder), seed, weather, jobs=2)
+        world.join(job=0)
+        world.join(job=1)
+        for step in steps:
+            take(world, step)
+            world.run(0.5)
+        check(world)
+        return world
+
+
+def _property(examples: int, *, derandomize: bool) -> Callable[..., None]:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=derandomize,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(seed=st.integers(0, 2**16), weather=WEATHER, steps=st.lists(STEP, min_size=3, max_size=25))
+    def run(seed: int, weather: Weather, steps: list[tuple[Any, ...]]) -> None:
+        play(seed, weather, steps)
+
+    return run
+
+
+def test_every_reader_sees_every_entry_once_and_in_order() -> None:
+    """Over a link that loses, repeats, reorders and cuts, with crashes at both ends and disks that are lost."""
+    _property(40, derandomize=True)()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_reader_sees_every_entry_once_and_in_order_in_many_more_runs() -> None:
+    """The long form: new runs each time."""
+    _property(3000, derandomize=False)()
