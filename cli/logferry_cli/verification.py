@@ -1,0 +1,128 @@
+"""What must hold of a stored job, checked batch by batch. Pure: the command `verify` reads and prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from logferry_protocol.batch import CONTINUATIONS, STREAM_OF, Columns, decode_body, digest_of
+from logferry_protocol.errors import BatchError
+from logferry_protocol.events import Gap, decode_event
+from logferry_protocol.limits import MIN_CONTINUED_BYTES
+from logferry_protocol.messages import BatchFacts
+
+MAX_PROBLEMS: Final = 100
+"""More are counted and not kept: the first ones say what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGap:
+    """A gap entry of the job, and where it stands."""
+
+    sequence: int
+    gap: Gap
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found."""
+
+    entries: int = 0
+    batches: int = 0
+    raw: int = 0
+    """UTF-8 bytes of the texts."""
+    stored: int = 0
+    """Bytes of the bodies as they are stored."""
+    first: int | None = None
+    last: int = 0
+    streams: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0, "system": 0})
+    gaps: list[FoundGap] = field(default_factory=list)
+    steps_back: int = 0
+    """Entries whose time is before that of the entry before in their stream: clocks do that, it is no fault."""
+    problems: list[str] = field(default_factory=list)
+    more_problems: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong. Gaps are not: they are what a sound log says about what it could not get."""
+        return not self.problems
+
+
+class Verifier:
+    """Takes a job's batches in the order of their sequences."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+        self._times: dict[str, int] = {}
+        self._continuable: dict[str, bool] = {"stdout": False, "stderr": False}
+
+    def add(self, batch: BatchFacts) -> None:
+        """Checks one more batch."""
+        report = self.report
+        self._check_place(batch)
+        report.batches += 1
+        report.stored += len(batch.body)
+        report.last = max(report.last, batch.last)
+        if digest_of(batch.body) != batch.digest:
+            self._problem(f"batch {batch.first}: its bytes do not match its digest")
+            return
+        try:
+            columns = decode_body(batch.body)
+        except BatchError as error:
+            self._problem(f"batch {batch.first}: {error}")
+            return
+        self._check_facts(batch, columns)
+        for sequence, time, character, text in columns.rows(batch.first):
+            self._check_entry(sequence, time, character, text)
+
+    def end(self, tip: int) -> Report:
+        """Nothing more comes; the job's tip is `tip`."""
+        if self.report.last < tip:
+            self._problem(f"entries {self.report.last + 1} to {tip} are missing at the end")
+        return self.report
+
+    def _check_place(self, batch: BatchFacts) -> None:
+        report = self.report
+        if report.first is None:
+            # Retention takes a job's beginning; what is left begins where it begins.
+            report.first = batch.first
+        elif batch.first > report.last + 1:
+            self._problem(f"entries {report.last + 1} to {batch.first - 1} are missing")
+        elif batch.first <= report.last:
+            self._problem(f"batch {batch.first} repeats entries up to {min(report.last, batch.last)}")
+
+    def _check_facts(self, batch: BatchFacts, columns: Columns) -> None:
+        raw = sum(len(text.encode()) for text in columns.texts)
+        for name, said, found in (
+            ("count", batch.count, len(columns)),
+            ("raw", batch.raw, raw),
+            ("start", batch.start, min(columns.times)),
+            ("end", batch.end, max(columns.times)),
+        ):
+            if said != found:
+                self._problem(f"batch {batch.first}: {name} says {said}, its entries {found}")
+        self.report.raw += raw
+
+    def _check_entry(self, sequence: int, time: int, character: str, text: str) -> None:
+        report = self.report
+        stream = STREAM_OF[character]
+        report.entries += 1
+        report.streams[stream] += 1
+        if time < self._times.get(stream, time):
+            report.steps_back += 1
+        self._times[stream] = time
+        if stream == "system":
+            event = decode_event(text)
+            if isinstance(event, Gap):
+                report.gaps.append(FoundGap(sequence, event))
+            return
+        # Where retention took the beginning, the first piece may go on with what is not kept.
+        if character in CONTINUATIONS and not self._continuable[stream] and report.first == 1:
+            self._problem(f"entry {sequence} goes on with a line that was complete")
+        self._continuable[stream] = len(text.encode()) >= MIN_CONTINUED_BYTES
+
+    def _problem(self, sentence: str) -> None:
+        if len(self.report.problems) < MAX_PROBLEMS:
+            self.report.problems.append(sentence)
+        else:
+            self.report.more_problems += 1

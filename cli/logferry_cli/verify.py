@@ -1,0 +1,120 @@
+"""`logferry verify`: reads a whole job and says whether it is sound, and what it says is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import typer
+
+from logferry_cli.api import Api
+from logferry_cli.export import rfc3339
+from logferry_cli.options import StateOption
+from logferry_cli.selection import find_job
+from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.terminal import harmless_word
+from logferry_cli.verification import FoundGap, Report, Verifier
+from logferry_protocol.events import describe
+from logferry_protocol.job import JobRecord
+
+UNSOUND: Final = 1
+WITH_GAPS: Final = 3
+"""Exit status with --strict when the job is sound and says of itself that lines are missing."""
+
+ASKED_AGAIN: Final = 4
+"""How often a page that goes on later than asked for is asked for again: a read may not be consistent yet."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(verify)
+
+
+def verify(
+    *,
+    job: Annotated[str, typer.Argument(help="Job id, container name, or the beginning of a container id.")],
+    state: StateOption,
+    strict: Annotated[
+        bool, typer.Option("--strict", help=f"End with status {WITH_GAPS} when the job has gap entries.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    api_url: ApiUrlOption = None,
+    viewers_url: ViewersUrlOption = None,
+    viewer_key: ViewerKeyOption = None,
+) -> None:
+    """Check a stored job: sequences 1..n, digests, counts, joined lines; and list its gaps with their reasons."""
+    target = find_target(state, api_url, viewers_url, viewer_key)
+    record, report = asyncio.run(_verified(target, job))
+    typer.echo(json.dumps(_document(record, report), indent=2) if as_json else _text(record, report), nl=as_json)
+    if not report.sound:
+        raise typer.Exit(UNSOUND)
+    if strict and report.gaps:
+        raise typer.Exit(WITH_GAPS)
+
+
+async def _verified(target: Target, name: str) -> tuple[JobRecord, Report]:
+    async with Api(target) as api:
+        record = await find_job(api, name)
+        verifier = Verifier()
+        report = verifier.report
+        asked = 0
+        while True:
+            after = report.last
+            page = await api.history(record.job, after=after)
+            batches = [batch for batch in page.batches if batch.last > after]
+            skips = bool(batches) and batches[0].first > after + 1
+            if (skips or (not batches and page.tip > after)) and asked < ASKED_AGAIN:
+                asked += 1
+                await asyncio.sleep(0.1 * 2**asked)
+                continue
+            asked = 0
+            for batch in batches:
+                verifier.add(batch)
+            if not batches or (not page.more and report.last >= page.tip):
+                # What is stored while this reads is the next verification's.
+                return record, verifier.end(0 if report.first is None else page.tip)
+
+
+def _text(record: JobRecord, report: Report) -> str:
+    name = harmless_word(record.container.name)
+    lines = [f"{record.job}  {name}"]
+    if report.first is None:
+        lines.append(
+            "nothing is stored of it" + (f" any more (its last entry was {record.tip:,})" if record.tip else "")
+        )
+        return "".join(f"{line}\n" for line in lines)
+    streams = ", ".join(f"{count:,} {stream}" for stream, count in report.streams.items())
+    ratio = report.raw / report.stored if report.stored else 0.0
+    lines.append(f"entries {report.first:,} to {report.last:,}: {streams}")
+    lines.append(f"{report.batches:,} batches, {report.raw:,} bytes of text in {report.stored:,} stored ({ratio:.1f}x)")
+    if report.first > 1:
+        lines.append(f"entries 1 to {report.first - 1:,} are not kept any more")
+    if report.steps_back:
+        lines.append(f"the clock stepped back {report.steps_back:,} times")
+    lines += [_gap(found) for found in report.gaps]
+    lines += [f"✗ {harmless_word(problem)}" for problem in report.problems]
+    if report.more_problems:
+        lines.append(f"✗ and {report.more_problems:,} more")
+    if report.sound:
+        missing = f"; {len(report.gaps)} gaps, above" if report.gaps else ", without a gap"
+        lines.append(f"✓ sound: no entry is missing or repeated, every digest matches{missing}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _gap(found: FoundGap) -> str:
+    gap = found.gap
+    between = ""
+    if gap.start is not None and gap.end is not None:
+        between = f", between {rfc3339(gap.start)} and {rfc3339(gap.end)}"
+    size = "" if gap.bytes is None else f", {gap.bytes:,} bytes"
+    return f"gap at {found.sequence:,}: {harmless_word(describe(gap))}{size}{between}"
+
+
+def _document(record: JobRecord, report: Report) -> dict[str, Any]:
+    document = asdict(report) | {"job": record.job, "sound": report.sound}
+    document["gaps"] = [
+        {"sequence": found.sequence} | found.gap.model_dump(mode="json", exclude={"event"}) for found in report.gaps
+    ]
+    return document

@@ -1,0 +1,51 @@
+"""`logferry verify` against the viewers' contract."""
+
+import json
+
+from tests.integration.cli.conftest import Run
+from tests.support.viewer_cloud import ViewerCloud, job_id
+
+from logferry_protocol.events import Gap, encode_event
+
+
+def test_a_sound_job(cloud: ViewerCloud, run: Run) -> None:
+    """All of it is read, and the last line says that it is sound."""
+    cloud.add_job("web")
+    cloud.append("web", [f"line {n}" for n in range(5000)], batch=500)
+    outcome = run("verify", "web")
+    assert outcome.status == 0
+    assert "entries 1 to 5,000: 5,000 stdout, 0 stderr, 0 system" in outcome.text
+    assert "✓ sound" in outcome.text
+
+
+def test_gaps_are_listed_and_strict_counts_them(cloud: ViewerCloud, run: Run) -> None:
+    """What could not be had is said with its reason and its times."""
+    cloud.add_job("web")
+    gap = Gap(reason="rotated", count=12, start=0, end=1_000_000, detail="evil\x1b[2J")
+    cloud.append("web", ["a", encode_event(gap)], "os")
+    outcome = run("verify", "web")
+    assert outcome.status == 0
+    assert "gap at 2: 12 lines missing: rotated (evil␛[2J), between 1970-01-01T00:00:00.000000Z and" in outcome.text
+    assert run("verify", "web", "--strict").status == 3
+    assert json.loads(run("verify", "web", "--json").out)["gaps"][0]["reason"] == "rotated"
+
+
+def test_a_damaged_and_a_missing_batch_are_found(cloud: ViewerCloud, run: Run) -> None:
+    """Both, in one reading, and the status says it."""
+    cloud.add_job("web")
+    cloud.append("web", ["a", "b", "c", "d"], batch=1)
+    job = cloud.jobs[job_id("web")]
+    job.facts[0]["digest"] = "0" * 64
+    del job.batches[1], job.facts[1]
+    outcome = run("verify", "web")
+    assert outcome.status == 1
+    assert "✗ batch 1: its bytes do not match its digest" in outcome.text
+    assert "✗ entries 2 to 2 are missing" in outcome.text
+    assert "sound" not in outcome.text
+
+
+def test_a_job_without_entries(cloud: ViewerCloud, run: Run) -> None:
+    """A container that wrote nothing yet is nothing to complain about."""
+    cloud.add_job("web")
+    outcome = run("verify", "web")
+    assert (outcome.status, "nothing is stored" in outcome.text) == (0, True)

@@ -1,0 +1,112 @@
+"""What `logferry verify` finds."""
+
+from collections.abc import Callable
+
+import pytest
+
+from logferry_cli.verification import MAX_PROBLEMS, Report, Verifier
+from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.events import Gap, encode_event
+from logferry_protocol.messages import BatchFacts
+
+PIECE = "p" * 5000
+
+
+def batch(first: int, texts: list[str], streams: str | None = None, times: list[int] | None = None) -> BatchFacts:
+    times = times or [1000 + first + n for n in range(len(texts))]
+    body = encode_body(times, streams or "o" * len(texts), texts)
+    return BatchFacts(
+        first=first,
+        count=len(texts),
+        start=min(times),
+        end=max(times),
+        raw=sum(len(text.encode()) for text in texts),
+        digest=digest_of(body),
+        body=body,
+    )
+
+
+def verified(*batches: BatchFacts, tip: int = 0) -> Report:
+    verifier = Verifier()
+    for held in batches:
+        verifier.add(held)
+    return verifier.end(tip)
+
+
+GAP = encode_event(Gap(reason="rotated", count=7))
+SOUND = [
+    batch(1, ['{"event":"started"}', "a", "ü"], "soe"),
+    batch(4, [PIECE, "b", "c"], "oeO"),
+    batch(7, ["x", GAP], "os", [3000, 2000]),
+]
+
+
+def test_a_sound_job_is_sound_and_its_gaps_are_told() -> None:
+    """A gap is no fault of the store: it is what the log says of itself."""
+    report = verified(*SOUND, tip=8)
+    assert report.sound
+    assert (report.first, report.last, report.entries, report.batches) == (1, 8, 8, 3)
+    assert report.streams == {"stdout": 4, "stderr": 2, "system": 2}
+    assert [(found.sequence, found.gap.reason, found.gap.count) for found in report.gaps] == [(8, "rotated", 7)]
+
+
+@pytest.mark.parametrize(
+    ("batches", "says"),
+    [
+        ([SOUND[0], SOUND[2]], "entries 4 to 6 are missing"),
+        ([SOUND[0], SOUND[0]], "repeats entries up to 3"),
+        (SOUND[:2], "entries 7 to 8 are missing at the end"),
+        ([SOUND[0].model_copy(update={"digest": "0" * 64})], "do not match its digest"),
+        ([batch(1, ["a", "b"], "oO")], "goes on with a line that was complete"),
+        ([batch(1, [PIECE, "b"], "oE")], "entry 2 goes on"),
+    ],
+)
+def test_what_is_wrong_is_said(batches: list[BatchFacts], says: str) -> None:
+    """Each fault by the sequence where it is."""
+    report = verified(*batches, tip=8 if batches == SOUND[:2] else 0)
+    assert not report.sound
+    assert says in report.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("count", lambda facts: facts.count + 1),
+        ("raw", lambda facts: facts.raw + 1),
+        ("start", lambda facts: facts.start - 1),
+        ("end", lambda facts: facts.end + 1),
+    ],
+)
+def test_facts_that_disagree_with_the_body_are_said(name: str, change: Callable[[BatchFacts], int]) -> None:
+    """What is kept beside the body is what pages are cut by."""
+    facts = SOUND[0]
+    report = verified(facts.model_copy(update={name: change(facts)}))
+    assert report.problems[0].startswith(f"batch 1: {name} says")
+
+
+def test_bytes_that_do_not_unpack_are_said() -> None:
+    """Even when their digest is right."""
+    body = b"not zstd"
+    report = verified(SOUND[0].model_copy(update={"body": body, "digest": digest_of(body)}))
+    assert "malformed" in report.problems[0]
+
+
+def test_a_job_whose_beginning_is_not_kept_is_sound() -> None:
+    """Its first piece may go on with a line of which the rest is gone."""
+    report = verified(batch(100, ["rest", "b"], "Oo"), tip=101)
+    assert report.sound
+    assert report.first == 100
+
+
+def test_clocks_that_step_back_are_counted_and_no_fault() -> None:
+    """Per stream: two streams' times interleave anyway."""
+    report = verified(batch(1, ["a", "b", "c"], "oeo", [10, 5, 9]))
+    assert report.sound
+    assert report.steps_back == 1
+
+
+def test_a_thoroughly_broken_job_is_told_in_bounds() -> None:
+    """The first faults say what is wrong; the rest is a number."""
+    report = verified(*(batch(1 + 2 * n, ["a"]) for n in range(MAX_PROBLEMS + 50)))
+    assert len(report.problems) == MAX_PROBLEMS
+    assert report.more_problems == 49
