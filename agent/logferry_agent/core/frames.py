@@ -116,7 +116,13 @@ class LogStream:
             self._coded = b""
             quick = self._feed_quick(data)
             if quick is not None:
-                return quick
+                if not self._whole_chunk_waits():
+                    return quick
+                # What the shortcut cannot take must not wait: after the last chunk nothing may come, ever.
+                return _joined(quick, self._feed_slowly(b""))
+        return self._feed_slowly(data)
+
+    def _feed_slowly(self, data: bytes) -> Received:
         pieces = _Pieces()
         if self._chunked:
             self._unchunk(data)
@@ -154,6 +160,15 @@ class LogStream:
         names = b" ".join(stamps).decode().split(" ")
         streams = b"".join(types).translate(_TYPE_LETTERS).decode()
         return Received(Fragments(names, microseconds(names), streams, texts))
+
+    def _whole_chunk_waits(self) -> bool:
+        size, end, _ = self._coded[:_MAX_CHUNK_LINE].partition(b"\r\n")
+        if not end:
+            return False
+        try:
+            return len(self._coded) - len(size) - 4 >= int(size, 16)
+        except ValueError:
+            return True
 
     def _unchunk(self, data: bytes) -> None:
         coded = self._coded + data
@@ -265,6 +280,17 @@ class LogStream:
             "" if marks.count(LINE) == len(marks) else marks,
         )
         return Received(fragments, pieces.errors)
+
+
+def _joined(first: Received, second: Received) -> Received:
+    one, other = first.fragments, second.fragments
+    if not len(other):
+        return Received(one, first.errors + second.errors)
+    ends = "" if not one.ends and not other.ends else (one.ends or LINE * len(one)) + (other.ends or LINE * len(other))
+    joined = Fragments(
+        one.stamps + other.stamps, one.times + other.times, one.streams + other.streams, one.texts + other.texts, ends
+    )
+    return Received(joined, first.errors + second.errors)
 
 
 _TYPE_LETTERS: Final = bytes.maketrans(b"\x01\x02", b"oe")

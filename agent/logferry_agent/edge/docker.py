@@ -163,12 +163,12 @@ class Connection:
             params["tail"] = tail
         if since:
             params["since"] = f"{since // 1_000_000_000}.{since % 1_000_000_000:09d}"
-        return LogResponse(self._get(f"/containers/{container}/logs", params, stream=True))
+        return LogResponse(self._get(f"/containers/{container}/logs", params, stream=True, endless=follow))
 
     def events(self, since: str) -> tuple[LogResponse, Iterator[dict[str, Any]]]:
         """Container events, those since a time first; ends when the connection does. Subscribed when this returns."""
         params = {"filters": json.dumps({"type": ["container"]}), "since": since}
-        response = LogResponse(self._get("/events", params, stream=True))
+        response = LogResponse(self._get("/events", params, stream=True, endless=True))
         return response, _documents(response)
 
     def close(self) -> None:
@@ -183,12 +183,12 @@ class Connection:
         except _TROUBLE as error:
             raise EngineUnavailableError(error) from error
 
-    def _get(self, path: str, params: dict[str, Any], *, stream: bool) -> requests.Response:
+    def _get(self, path: str, params: dict[str, Any], *, stream: bool, endless: bool = False) -> requests.Response:
         try:
             client = self._connected()
             url = f"{client.base_url}/v{client.api_version}{path}"
-            # A quiet stream is no error: nothing may come for days.
-            timeout = (_TIMEOUT_S, None) if stream else _TIMEOUT_S
+            # A quiet stream that follows is no error: nothing may come for days.
+            timeout = (_TIMEOUT_S, None if endless else _TIMEOUT_S)
             response = client.get(url, params=params, stream=stream, timeout=timeout)
         except _TROUBLE as error:
             raise EngineUnavailableError(error) from error

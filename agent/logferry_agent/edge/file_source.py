@@ -72,8 +72,6 @@ class FileSource:
         self.path = path
         self.gone = False
         """Set by the owner: the container was removed, no file will come any more."""
-        self.running = False
-        """Set by the owner; a file is read the same either way."""
         self.count_files: Callable[[], int | None] = lambda: None
         """How many new files came under the log's name since some moment, up to now; None: nobody counts."""
         self._counted_at_newest: int | None = None
@@ -87,6 +85,9 @@ class FileSource:
         self._placed = False
 
     # --- the chain ----------------------------------------------------------------------------------------------------
+
+    def runs(self, running: bool) -> None:
+        """Whether the container runs; a file is read the same either way."""
 
     @property
     def untouched(self) -> bool:

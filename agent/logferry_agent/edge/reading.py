@@ -39,8 +39,10 @@ class TrackedSource(Source, Protocol):
 
     track: Track
     gone: bool
-    running: bool
-    """Whether the container runs, as far as its owner knows."""
+
+    def runs(self, running: bool) -> None:
+        """Whether the container runs, as far as its owner knows. Called from any thread, also while `read` waits."""
+        ...
 
     @property
     def unread(self) -> int:
@@ -123,6 +125,9 @@ class Reading:
     def _tell(self, facts: Facts) -> None:
         self._facts = facts
         self._inbox.append(facts)
+        source = self.source
+        if source is not None:
+            source.runs(facts.running)
         self._doubted = False
         self.on_news()
 
@@ -137,10 +142,7 @@ class Reading:
         while self._inbox:
             facts = self._inbox.popleft()
             source.track.learn(facts, fresh=self._fresh)
-            source.running = facts.running
-        if self.gone:
-            source.gone = True
-            source.running = False
+        source.gone = self.gone
         chunk = self._held if self._held is not None else self._next(source, limit_bytes)
         if chunk is None:
             if source.ended and not self._inbox and not self._position:
@@ -189,6 +191,7 @@ class Reading:
             self._epoch = position.epoch
             track = Track(self._cursor(position))
             self.source = self._make_source(self.description, track)
+            self.source.runs(self._facts.running)
             self._inbox.appendleft(self._facts)
         return self.source
 

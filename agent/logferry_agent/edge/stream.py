@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Final
 
 import structlog
@@ -45,6 +45,10 @@ _CALM_POLLS: Final = 10
 _BUSY_LINES: Final = 200
 """A catch-up with fewer new lines counts as calm."""
 _RETRY_S: Final = (0.1, 5.0)
+_LINGER_S: Final = 2.0
+"""How long a follow stream may go on after its container has ended; everything is read again then."""
+_UNVERIFIED: Final = "removed before its end could be read again; the engine may have kept back an unterminated last
+line"
 _JSON_OVERHEAD: Final = 72
 """Bytes that a json-file record is longer than its text."""
 
@@ -74,6 +78,7 @@ class ApiSource:
         self.track = track
         self.gone = False
         self.running = False
+        """Whether the container runs; set from any thread by `runs`."""
         self.troubled: Callable[[str | None], None] = lambda _: None
         self._connection = connection
         self._container = container
@@ -93,6 +98,14 @@ class ApiSource:
         self._removed = False
         self._steps = self._run()
 
+    def runs(self, running: bool) -> None:
+        """Whether the container runs: a follow stream of one that does not is soon given up."""
+        self._run_unread = self._run_unread or (running and not self.running)
+        self.running = running
+        response = self._response
+        if not running and response is not None:
+            _give_up(response)
+
     @property
     def unread(self) -> int:
         """Nothing can be known to be there without reading it."""
@@ -101,7 +114,7 @@ class ApiSource:
     @property
     def ended(self) -> bool:
         """True when the container is gone and nothing more can come."""
-        return (self.gone or self._removed) and not self._chunks and self._idle
+        return self.gone and not self._chunks and self._idle
 
     def read(self, limit_bytes: int) -> Chunk | None:
         """Read on; None when the container does not run and all was read, or the source was closed."""
@@ -138,7 +151,6 @@ class ApiSource:
                 yield False
                 continue
             running = self.running
-            self._unsure = self._unsure or running
             try:
                 if resumed:
                     yield from self._resume()
@@ -151,18 +163,18 @@ class ApiSource:
                     yield from self._catch_up()
                 self.troubled(None)
                 if not running:
-                    self._unsure = False
+                    self._run_unread = self._unsure = False
                     yield False
                     continue
                 self._closed.wait(pause)
                 pause = min(pause * 2, 1.0) if self.running else _RETRY_S[0]
             except ContainerGoneError:
                 self._removed = True
-                if self._unsure:
+                if self._run_unread:
+                    self._lose(Gap(reason="removed", start=self._last_time, detail="removed before it could be read"))
+                elif self._unsure:
                     # Engines before 23.0 end a follow stream before an unterminated last line, more often than not.
-                    self._lose(
-                        Gap(reason="removed", start=self._last_time, detail="removed before its end could be read")
-                    )
+                    self._chunks.append(self.track.tell(Notice(code="end_unverified", detail=_UNVERIFIED), _now()))
             except LogsUnreadableError as error:
                 self._removed = True
                 if self.track.place != UNREADABLE:
@@ -204,6 +216,7 @@ class ApiSource:
             if self._max_size and received > self._max_size // 4:
                 yield from self._poll()
                 return
+        self._run_unread = False
         self._unsure = self._replays
 
     def _poll(self) -> Iterator[bool]:
@@ -301,12 +314,16 @@ class ApiSource:
 
     _taken = 0
     _taken_last = 0
+    _run_unread = False
+    """Whether a run was begun whose log was not read to an end."""
     _unsure = False
-    """Whether a run was begun whose last lines were not read for sure."""
+    """Whether the end that was read may not have been all."""
 
     def _responses(self, *, follow: bool, tail: int | None, since: int) -> Iterator[tuple[Received, bool]]:
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
         self._response = response
+        if follow and not self.running:
+            _give_up(response)
         try:
             stream = LogStream(tty=self._tty, chunked=response.chunked)
             while not self._closed.is_set() and not stream.done:
@@ -343,6 +360,13 @@ class ApiSource:
 
     def _lose(self, gap: Gap) -> None:
         self._chunks.append(self.track.tell(gap, gap.end or self._last_time or _now()))
+
+
+def _give_up(response: LogResponse) -> None:
+    """End a follow stream that outlives its container: 20.10 sometimes never ends it when the two cross."""
+    timer = Timer(_LINGER_S, response.close)
+    timer.daemon = True
+    timer.start()
 
 
 def part_size(fragments: Fragments) -> int:
