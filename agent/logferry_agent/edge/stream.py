@@ -47,8 +47,7 @@ _BUSY_LINES: Final = 200
 _RETRY_S: Final = (0.1, 5.0)
 _LINGER_S: Final = 2.0
 """How long a follow stream may go on after its container has ended; everything is read again then."""
-_UNVERIFIED: Final = "removed before its end could be read again; the engine may have kept back an unterminated last
-line"
+_UNVERIFIED: Final = "removed before its end could be read again: an unterminated last line may be missing"
 _JSON_OVERHEAD: Final = 72
 """Bytes that a json-file record is longer than its text."""
 
