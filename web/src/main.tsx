@@ -5,6 +5,8 @@ import { exposeDiagnostics } from "./diagnostics";
 import { Engine } from "./engine/client";
 import { Finder } from "./index/finder";
 import { restoreKey, token } from "./login/key";
+import { beginSession } from "./login/session";
+import { parseRoute, route } from "./route";
 import { apply } from "./settings";
 import { attach } from "./state";
 import { App, Broken } from "./view/App";
@@ -19,6 +21,8 @@ async function start(): Promise<void> {
   const response = await fetch("./config.json", { cache: "no-cache" });
   if (!response.ok) throw new Error(`config.json was answered with status ${response.status}`);
   const config = viewerConfig(await response.json());
+  await beginSession(config);
+  route.value = parseRoute(location.search);
   const engine = new Engine();
   attach(engine);
   const api = new URL(config.api, location.href).href.replace(/\/$/, "");

@@ -3,7 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
 import { JobsPage } from "../jobs/JobsPage";
-import { forget, token } from "../login/key";
+import { token } from "../login/key";
+import { ending, login, logout, renewSession } from "../login/session";
 import { Help } from "../palette/Help";
 import { Palette } from "../palette/Palette";
 import { navigate, route, urlOf } from "../route";
@@ -20,19 +21,28 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
   const [refusal, setRefusal] = useState<string | null>(null);
   const state = connection.value;
 
-  useEffect(() => {
-    if (state.kind === "refused") setRefusal(state.message);
-  }, [state]);
+  const [asked, setAsked] = useState(false);
+  const oidc = config.auth.kind === "oidc";
 
   useEffect(() => {
-    const ask = (): void => setRefusal("Log in again to go on.");
-    addEventListener("logferry:login", ask);
-    return () => removeEventListener("logferry:login", ask);
-  }, []);
+    if (state.kind !== "refused") return;
+    setRefusal(state.message);
+    if (oidc) void renewSession();
+  }, [state, oidc]);
+
+  const again = (): void => {
+    if (oidc) void login();
+    else setAsked(true);
+  };
+  useEffect(() => {
+    addEventListener("logferry:login", again);
+    return () => removeEventListener("logferry:login", again);
+  });
 
   useEffect(() => {
     if (key === null) return;
     setRefusal(null);
+    setAsked(false);
     let over = false;
     new Api(api, key).me().then(
       (answer) => {
@@ -48,7 +58,10 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
     };
   }, [key, api, engine]);
 
-  if (key === null || refusal !== null) return <LoginPage refusal={refusal} config={config} />;
+  // A session that ends while one reads takes nothing away: the page stays, and says it.
+  const reading = me.value !== null;
+  if (key === null || asked || (refusal !== null && !reading)) return <LoginPage refusal={refusal} config={config} />;
+  const end = refusal ?? ending.value;
   const { jobs } = route.value;
   const [job] = jobs;
   return (
@@ -62,10 +75,18 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
         <ConnectionBadge />
         <SettingsMenu />
         {me.value !== null && <span class="who" title={me.value.groups.join(", ")}>{me.value.subject}</span>}
-        <button type="button" class="button quiet" onClick={() => leave()}>
+        <button type="button" class="button quiet" onClick={() => void logout()}>
           Log out
         </button>
       </header>
+      {end !== null && (
+        <div class="notice" role="alert" data-session="ended">
+          <span>{end} What is shown stays; log in again to go on.</span>
+          <button type="button" class="button" onClick={again}>
+            Log in
+          </button>
+        </div>
+      )}
       {job === undefined ? (
         <JobsPage open={(chosen) => navigate(urlOf(chosen))} />
       ) : (
@@ -75,12 +96,6 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
       <Help />
     </div>
   );
-}
-
-function leave(): void {
-  forget();
-  // What was read belongs to who read it: nothing of it stays in the page.
-  location.assign("./");
 }
 
 export function Broken({ reason }: { reason: string }) {

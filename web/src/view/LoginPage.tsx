@@ -1,10 +1,11 @@
 import { useState } from "preact/hooks";
-import { keep } from "../login/key";
+import { keep, token } from "../login/key";
+import { login, refusal as loginRefusal } from "../login/session";
 import type { ViewerConfig } from "../wire/messages";
 
 const KEY = /^lfv_[a-z0-9]{12}_[A-Za-z0-9_-]{43}$/;
 
-export function LoginPage({ refusal }: { refusal: string | null; config: ViewerConfig }) {
+export function LoginPage({ refusal, config }: { refusal: string | null; config: ViewerConfig }) {
   const [typed, setTyped] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
   const submit = (event: Event): void => {
@@ -19,17 +20,26 @@ export function LoginPage({ refusal }: { refusal: string | null; config: ViewerC
       return;
     }
     setWrong(null);
+    const same = token.value === key;
     keep(key);
     // A key that was refused before may be given again, after it was mended on the other side.
-    if (refusal !== null) location.reload();
+    if (refusal !== null || same) location.reload();
   };
-  const said = wrong ?? refusal;
+  const said = wrong ?? refusal ?? loginRefusal.value;
+  const { kind, issuer } = config.auth;
   return (
     <main class="message login">
       <img src="./icon.svg" alt="" width="44" height="44" />
       <h1>Logferry</h1>
+      {kind === "oidc" && (
+        <p>
+          <button type="button" class="button primary" onClick={() => void login()}>
+            Log in with {hostOf(issuer)}
+          </button>
+        </p>
+      )}
       <form onSubmit={submit}>
-        <label for="key">Viewer key</label>
+        <label for="key">{kind === "oidc" ? "or a viewer key" : "Viewer key"}</label>
         <input
           id="key"
           class="field"
@@ -45,8 +55,8 @@ export function LoginPage({ refusal }: { refusal: string | null; config: ViewerC
         <p id="key-said" class="said" role="alert" data-refusal={refusal === null ? undefined : ""}>
           {said}
         </p>
-        <button type="submit" class="button primary">
-          Log in
+        <button type="submit" class={kind === "oidc" ? "button" : "button primary"}>
+          Log in{kind === "oidc" && " with the key"}
         </button>
       </form>
       <p class="hint">
@@ -55,4 +65,12 @@ export function LoginPage({ refusal }: { refusal: string | null; config: ViewerC
       </p>
     </main>
   );
+}
+
+function hostOf(issuer: string | null): string {
+  try {
+    return new URL(issuer ?? "").host;
+  } catch {
+    return "single sign-on";
+  }
 }

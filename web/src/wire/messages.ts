@@ -141,11 +141,15 @@ export type Me = Of<typeof me>;
 /** RFC 9457 problem details; any of it may be missing. */
 export const problem = object({ title: maybe(text), detail: maybe(text), status: maybe(integer), type: maybe(text) });
 
-const auth: Shape<{ kind: "key" | "oidc"; issuer: string | null; client_id: string | null; scope: string | null }> = object({
+const auth = object({
   kind: oneOf("key", "oidc"),
   issuer: maybe(text),
   client_id: maybe(text),
   scope: maybe(text),
+  /** Which of the issuer's tokens the HTTP API takes; absent: the access token. */
+  token: maybe(oneOf("access", "id")),
+  /** Where a logout goes, for issuers without an end_session_endpoint. */
+  logout: maybe(text),
 });
 export const viewerConfig = object({ api: text, live: text, auth });
 export type ViewerConfig = Of<typeof viewerConfig>;

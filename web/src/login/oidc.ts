@@ -1,0 +1,159 @@
+/**
+ * Login by OpenID Connect: authorization code with PKCE, as a public client (OAuth 2.0 for Browser-Based Apps). Loaded only where
+ * /config.json names an issuer.
+ *
+ * Tokens are in memory alone: a reload asks the issuer again, which answers without a question while its own session lives. The refresh
+ * token renews silently; where the issuer gives none, the end of the session is said and the page stays.
+ */
+import { ErrorResponse, InMemoryWebStorage, UserManager, type User, WebStorageStateStore } from "oidc-client-ts";
+import type { ViewerConfig } from "../wire/messages";
+
+export type OidcConfig = ViewerConfig["auth"];
+
+/** What the issuer said, as a sentence for a person. */
+export class LoginError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "LoginError";
+  }
+}
+
+/** What is done of a token's life when it is renewed: the rest is for tries again and for clocks that differ. */
+const RENEW_AT = 0.75;
+const RETRY_LEAST_MS = 5_000;
+/** setTimeout takes 31 bits. */
+const LONGEST_WAIT_MS = 2 ** 31 - 1;
+
+export interface Told {
+  token(token: string): void;
+  /** No renewal is possible any more; the token works until `at` (milliseconds since 1970). */
+  ended(at: number): void;
+}
+
+export class Oidc {
+  private readonly manager: UserManager;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private renewing: Promise<string | null> | null = null;
+  private failures = 0;
+
+  constructor(
+    private readonly config: OidcConfig,
+    private readonly told: Told,
+  ) {
+    const { issuer, client_id: client } = config;
+    if (issuer === null || client === null) throw new LoginError("config.json names no issuer or no client_id.");
+    this.manager = new UserManager({
+      authority: issuer,
+      client_id: client,
+      redirect_uri: home(),
+      post_logout_redirect_uri: home(),
+      response_type: "code",
+      scope: config.scope ?? "openid",
+      userStore: new WebStorageStateStore({ store: new InMemoryWebStorage() }),
+      // PKCE's verifier must outlive the way to the issuer and back; it is of no use without the code.
+      stateStore: new WebStorageStateStore({ store: sessionStorage }),
+      automaticSilentRenew: false,
+      loadUserInfo: false,
+      monitorSession: false,
+    });
+  }
+
+  /** Leaves the page for the issuer; comes back to the same address. */
+  async login(): Promise<void> {
+    await this.orSay(this.manager.signinRedirect({ state: { back: location.search + location.hash } }));
+  }
+
+  /**
+   * Takes the issuer's answer out of the address, and gives the token. Null when the address holds no answer.
+   *
+   * Raises LoginError when the answer is a refusal, or is not to a question of this tab.
+   */
+  async finish(): Promise<string | null> {
+    const given = new URLSearchParams(location.search);
+    if (!given.has("state") || !(given.has("code") || given.has("error"))) return null;
+    const url = location.href;
+    // The code leaves the address before anything else happens; it works once, but it need not be seen.
+    history.replaceState(null, "", home());
+    const user = await this.orSay(this.manager.signinRedirectCallback(url));
+    const back = (user.state as { back?: unknown } | undefined)?.back;
+    // Only a query of this page's: never an address that somebody else wrote.
+    if (typeof back === "string" && /^[?#]/.test(back)) history.replaceState(null, "", home() + back);
+    return this.take(user);
+  }
+
+  /** A new token, or null when that needs the person. One at a time, however many ask. */
+  renew(): Promise<string | null> {
+    this.renewing ??= this.refresh().finally(() => {
+      this.renewing = null;
+    });
+    return this.renewing;
+  }
+
+  /** Ends the session here and, where the issuer has a way, there. */
+  async logout(): Promise<void> {
+    clearTimeout(this.timer);
+    const user = await this.manager.getUser();
+    await this.manager.removeUser();
+    const { end_session_endpoint: end } = await this.manager.metadataService.getMetadata().catch(() => ({ end_session_endpoint: undefined }));
+    if (this.config.logout !== null) {
+      // Cognito has no standard way: its own takes these two (docs.aws.amazon.com/cognito, "logout endpoint").
+      const url = new URL(this.config.logout);
+      url.searchParams.set("client_id", this.config.client_id ?? "");
+      url.searchParams.set("logout_uri", home());
+      location.assign(url.href);
+    } else if (end !== undefined && user?.id_token !== undefined) await this.manager.signoutRedirect({ id_token_hint: user.id_token });
+    else location.assign(home());
+  }
+
+  private async refresh(): Promise<string | null> {
+    const user = await this.manager.getUser();
+    if (user?.refresh_token === undefined || user.refresh_token === "") return null;
+    const renewed = await this.manager.signinSilent();
+    return renewed === null ? null : this.take(renewed);
+  }
+
+  private take(user: User): string {
+    const token = this.config.token === "id" ? user.id_token : user.access_token;
+    if (token === undefined || token === "") throw new LoginError(`The issuer gave no ${this.config.token === "id" ? "ID" : "access"} token.`);
+    this.failures = 0;
+    this.told.token(token);
+    const life = (user.expires_in ?? 0) * 1000;
+    if (life > 0) this.renewAfter(life * RENEW_AT, Date.now() + life);
+    return token;
+  }
+
+  private renewAfter(ms: number, end: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(
+      () => {
+        this.renew().then(
+          (token) => {
+            if (token === null) this.told.ended(end);
+          },
+          (error: unknown) => {
+            // The issuer's refusal is final; a network that is away is not.
+            if (error instanceof ErrorResponse || Date.now() >= end) this.told.ended(end);
+            else this.renewAfter(Math.min(RETRY_LEAST_MS * 2 ** this.failures++, Math.max(1_000, end - Date.now())), end);
+          },
+        );
+      },
+      Math.min(ms, LONGEST_WAIT_MS),
+    );
+  }
+
+  private async orSay<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      const issuer = new URL(this.manager.settings.authority).host;
+      if (error instanceof ErrorResponse) throw new LoginError(`${issuer} refused the login: ${error.error_description ?? error.error ?? error.message}`);
+      if (error instanceof Error && /state/i.test(error.message)) throw new LoginError("The login was begun in another tab, or too long ago. Try again.");
+      throw new LoginError(`The login at ${issuer} did not work: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+}
+
+/** The one address that the issuer must know: this page without query and fragment. */
+function home(): string {
+  return new URL("./", location.href).href;
+}
