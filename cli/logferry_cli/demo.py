@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from logferry_local.processes import is_running
 from logferry_local.state import DEMO_FOLDER_NAME, LocalState, load_keys, load_state
 
 LABEL = "logferry.demo"
-SAMPLES = {"web": "logferry-demo-web", "import": "logferry-demo-import", "build": "logferry-demo-build"}
+SCRIPTS = ("web", "import", "build")
 
 
 def register(app: typer.Typer) -> None:
@@ -45,28 +46,40 @@ def demo(
     steps, checkout = Steps(), find_checkout()
     _refuse_a_second(folder)
     with interruptible() as interrupted, ExitStack() as clean:
-        if not folder.exists() or folder.name == DEMO_FOLDER_NAME:
-            clean.callback(shutil.rmtree, folder, ignore_errors=True)
+        ours = not folder.exists() or folder.name == DEMO_FOLDER_NAME
+        clean.push(lambda kind, _error, _trace: _forget(folder, keep_logs=kind is not None) if ours else None)
         try:
             clean.callback(_end_engine, folder, steps)
             with steps("Looking for a Docker Engine") as step:
                 step.says("Started a Docker Engine" if engine.start(folder) else "The Docker Engine runs")
             clean.callback(bring_down, folder, steps)
             running = bring_up(Plan(folder, checkout), steps, local_keys)
-            clean.callback(_remove_samples, steps)
+            samples = _Samples(folder)
+            clean.callback(samples.remove, steps)
             with steps("Starting three sample containers"):
-                images.make_sample_image(checkout)
-                _start_samples()
-            _welcome(running, address_with_login(running, load_keys(folder)))
+                images.make_sample_image(checkout, samples.image)
+                samples.start()
+            _welcome(running, address_with_login(running, load_keys(folder)), samples)
             ended = _stay(running, interrupted)
             if ended is not None:
-                raise Problem(
-                    f"The {ended} ended by itself.", f"Keep its log with `make demo STATE=.logferry`: logs/{ended}.log."
-                )
+                raise Problem(f"The {ended} ended by itself.", f"Its log is {folder / 'logs' / f'{ended}.log'}.")
         except KeyboardInterrupt:
             interrupted.set()
             steps.console.print()
     steps.console.print("Everything is cleaned up.")
+
+
+def _forget(folder: Path, *, keep_logs: bool) -> None:
+    """Removes the state; after a failure its logs stay, because the failure's message names one."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name == "logs" and keep_logs:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _refuse_a_second(folder: Path) -> None:
@@ -79,26 +92,33 @@ def _refuse_a_second(folder: Path) -> None:
         raise Problem(f"A local cloud runs in {folder} already.", f"End it with `logferry down --state {folder}`.")
 
 
-def _start_samples() -> None:
-    _docker("rm", "--force", *SAMPLES.values(), may_fail=True)
-    for script, name in SAMPLES.items():
-        _docker(
-            "run",
-            "--detach",
-            "--init",
-            "--name",
-            name,
-            "--label",
-            f"{LABEL}={script}",
-            images.SAMPLE_IMAGE,
-            f"/samples/{script}.sh",
-        )
+class _Samples:
+    """The sample containers.
 
+    Those of a state folder that was named bear its mark, so that demonstrations can run side by side.
+    """
 
-def _remove_samples(steps: Steps) -> None:
-    with steps("Removing the sample containers"):
-        _docker("rm", "--force", *SAMPLES.values(), may_fail=True)
-        _docker("rmi", "--force", images.SAMPLE_IMAGE, may_fail=True)
+    def __init__(self, folder: Path) -> None:
+        default = folder.name == DEMO_FOLDER_NAME
+        self._mark = "" if default else f"-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
+        self.image = f"{images.SAMPLE_IMAGE}{self._mark}"
+
+    def name(self, script: str) -> str:
+        return f"logferry-demo-{script}{self._mark}"
+
+    def start(self) -> None:
+        self._forget()
+        for script in SCRIPTS:
+            words = ("--init", "--name", self.name(script), "--label", f"{LABEL}={script}")
+            _docker("run", "--detach", *words, self.image, f"/samples/{script}.sh")
+
+    def remove(self, steps: Steps) -> None:
+        with steps("Removing the sample containers"):
+            self._forget()
+            _docker("rmi", "--force", self.image, may_fail=True)
+
+    def _forget(self) -> None:
+        _docker("rm", "--force", *(self.name(script) for script in SCRIPTS), may_fail=True)
 
 
 def _end_engine(folder: Path, steps: Steps) -> None:
@@ -115,13 +135,13 @@ def _docker(*words: str, may_fail: bool = False) -> None:
         )
 
 
-def _welcome(state: LocalState, address: str) -> None:
+def _welcome(state: LocalState, address: str, samples: _Samples) -> None:
     console = Console(highlight=False)
     console.print()
     console.print("[bold]Logferry runs.[/] Three containers write; read them here, logged in:", soft_wrap=True)
     console.print(f"\n  {address}\n", soft_wrap=True)
     console.print("or in another terminal:\n")
-    console.print("  .venv/bin/logferry jobs", "  .venv/bin/logferry tail --follow logferry-demo-web", sep="\n")
+    console.print("  .venv/bin/logferry jobs", f"  .venv/bin/logferry tail --follow {samples.name('web')}", sep="\n")
     console.print(f"\n[dim]AWS interfaces at {state.endpoint_url}. Ctrl-C ends it and cleans up.[/]", soft_wrap=True)
 
 

@@ -23,11 +23,16 @@ ADVICE = "Check the network and the package index (pip's and uv's own settings a
 
 def prepare() -> None:
     """Makes and fills all four; each is left alone when its requirements did not change."""
-    python = Path(sys.executable)
+    python = base_python()
     uv = _tools(python)
     for name, folder in LOCKED.items():
         _environment(uv, python, name, ROOT / folder)
     _editables(uv)
+
+
+def base_python() -> Path:
+    """The Python that runs this, past any virtual environment of the user's that it was called through."""
+    return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 
 
 def lock() -> None:
@@ -35,7 +40,7 @@ def lock() -> None:
 
     With hashes and without addresses.
     """
-    uv = _tools(Path(sys.executable))
+    uv = _tools(base_python())
     for name in ("uv", *LOCKED):
         _compile(uv, REQUIREMENTS, f"{name}.in", f"{name}.txt")
     # The layer's versions are those that the tests ran with.

@@ -15,7 +15,7 @@ from logferry_local.state import LocalKeys, LocalState, ProcessIdentity
 from logferry_local.waiting import wait_until
 
 ROLE = "agent"
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 60.0
 
 
 def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> dict[str, str]:
@@ -45,13 +45,19 @@ def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -
     process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port))
     Ledger(folder).enter(ROLE, process)
     url = f"http://127.0.0.1:{metrics_port}/readyz"
-    if not wait_until(lambda: is_ready(url) or not is_running(process), timeout_s=READY_WITHIN_S):
-        raise StepFailedError(f"The agent was not ready within {READY_WITHIN_S:.0f} s.", f"Its log is {log}.")
+    wait_until(lambda: is_ready(url) or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)
     if not is_running(process):
-        raise StepFailedError(
-            "The agent ended at once.", f"Its log, {log}, says why. `logferry up --no-agent` goes without."
-        )
+        sentence = f"The agent ended at once: {last_line(log)}"
+        raise StepFailedError(sentence, f"Its log is {log}. `logferry up --no-agent` goes without.")
+    if not is_ready(url):
+        raise StepFailedError(f"The agent was not ready within {READY_WITHIN_S:.0f} s.", f"Its log is {log}.")
     return process
+
+
+def last_line(log: Path) -> str:
+    """The last line that was written to a log."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def is_ready(url: str) -> bool:

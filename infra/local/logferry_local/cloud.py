@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -28,6 +27,7 @@ from logferry_local.state import (
     save_keys,
     save_state,
 )
+from logferry_local.turns import alone
 
 # The runtime that the template is written for; LocalStack runs functions in containers of it.
 LAMBDA_PYTHON = "3.13"
@@ -238,12 +238,10 @@ def running_state(folder: Path) -> LocalState:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One `up` or `down` at a time in a state folder. Raises LocalCloudError at once when another one is at work."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(alone(folder / "lock"))
         except BlockingIOError:
-            raise LocalCloudError(
-                f"Another `logferry up` or `down` is at work in {folder}.", "Wait for it to end."
-            ) from None
+            sentence = f"Another `logferry up` or `down` is at work in {folder}."
+            raise LocalCloudError(sentence, "Wait for it to end.") from None
         yield

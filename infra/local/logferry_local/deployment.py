@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +12,6 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
 from logferry_local.errors import LocalCloudError, StepFailedError
+from logferry_local.turns import turn
 
 STACK = "logferry"
 STAMP_FILE = "deployed.json"
@@ -79,7 +78,7 @@ def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
     folder = checkout.builds / f"sam-{target.python}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
     built, stamp = folder / "out" / "template.yaml", folder / "digest"
-    with _turn(folder / "lock"):
+    with turn(folder / "lock"):
         wanted = digest_of_sources(checkout.root)
         if built.is_file() and stamp.is_file() and stamp.read_text() == wanted:
             return built, False
@@ -182,14 +181,11 @@ def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[s
 
 
 def last_words(log: Path) -> str:
-    """The line of a log that says most about a failure: the last with `error` or `fail` in it, else the last."""
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|fail|not found|invalid", line, re.IGNORECASE)]
-    return (telling or lines or ["it said nothing"])[-1][:300]
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    """What a log says about a failure: from its first line with an error in it two lines, else the last one."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace"))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
+    found = (
+        at for at, line in enumerate(lines) if re.search(r"\berror\b|failed|not found|invalid", line, re.IGNORECASE)
+    )
+    at = next(found, len(lines) - 1)
+    return " ".join(lines[at : at + 2])[:300]

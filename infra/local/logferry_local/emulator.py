@@ -18,7 +18,7 @@ from logferry_local.state import ProcessIdentity
 from logferry_local.waiting import wait_until
 
 ROLE = "cloud"
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 # What a function may need of the machine; everything else, AWS_* above all, stays out (functions inherit the emulator's
 # environment).
 PASSED_ON = (

@@ -49,7 +49,7 @@ def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdenti
     log = folder / "logs" / "viewer.log"
     process = spawn(words, log=log, env=os.environ)
     Ledger(folder).enter(ROLE, process)
-    wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=15)
+    wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=60)
     if not is_running(process):
         raise StepFailedError("The viewer's server did not start.", f"Its output is in {log}.")
     return process

@@ -16,6 +16,7 @@ from logferry_local.checkout import Checkout
 from logferry_local.deployment import last_words
 from logferry_local.errors import StepFailedError
 from logferry_local.pages import ASK_AGAIN, FOR_EVER
+from logferry_local.turns import turn
 
 # What the pages are made from; node_modules follows from the lock file.
 SOURCES = (
@@ -32,28 +33,28 @@ SOURCES = (
 
 def build(checkout: Checkout) -> bool:
     """Builds web/dist; False when it was built from the same sources. Raises StepFailedError."""
-    stamp, wanted = checkout.builds / "viewer", _digest(checkout.web)
-    if (checkout.viewer_files / "index.html").is_file() and stamp.is_file() and stamp.read_text() == wanted:
-        return False
-    log = checkout.builds / "viewer.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        done = subprocess.run(
-            ["npm", "run", "build"],
-            cwd=checkout.web,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "CI": "1"},
-            check=False,
-        )
-    if done.returncode != 0:
-        raise StepFailedError(
-            f"Building the viewer failed: {last_words(log)}",
-            f"All that it said is in {log}; `make setup` installs what it needs.",
-        )
-    stamp.write_text(wanted)
-    return True
+    stamp, log = checkout.builds / "viewer", checkout.builds / "viewer.log"
+    with turn(checkout.builds / "viewer.lock"):
+        wanted = _digest(checkout.web)
+        if (checkout.viewer_files / "index.html").is_file() and stamp.is_file() and stamp.read_text() == wanted:
+            return False
+        environment = {**os.environ, "CI": "1", "NO_COLOR": "1"}
+        command = ["npm", "run", "--silent", "build"]
+        with log.open("wb") as output:
+            done = subprocess.run(
+                command,
+                cwd=checkout.web,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                check=False,
+            )
+        if done.returncode != 0:
+            advice = f"All that it said is in {log}; `make setup` installs what it needs."
+            raise StepFailedError(f"Building the viewer failed: {last_words(log)}", advice)
+        stamp.write_text(wanted)
+        return True
 
 
 def _digest(web: Path) -> str:

@@ -47,12 +47,12 @@ def test_the_layer_is_built_for_what_runs_it() -> None:
     assert parameters_of(Target("3.11", "x86_64")) == {"PythonRuntime": "python3.11", "Architecture": "x86_64"}
 
 
-def test_the_last_words_are_those_that_tell_most(tmp_path: Path) -> None:
-    """A program often says more after its error."""
+def test_of_a_failure_the_first_error_is_told(tmp_path: Path) -> None:
+    """A program often says more after its error, in colours; a silent one is said to be silent."""
     log = tmp_path / "log"
-    log.write_text("building\nError: no space left on device\n\nSee the manual.\n")
-    assert last_words(log) == "Error: no space left on device"
-    log.write_text("only this\n")
+    log.write_text("building\n\x1b[31mError: no space left on device\x1b[0m\n\nSee the manual.\nBye.\n")
+    assert last_words(log) == "Error: no space left on device See the manual."
+    log.write_text("first\nonly this\n")
     assert last_words(log) == "only this"
     log.write_text("")
     assert last_words(log) == "it said nothing"

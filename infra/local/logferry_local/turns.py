@@ -1,0 +1,26 @@
+"""Taking turns between processes, by locks on files that the kernel lets go of whatever happens to the holder."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """Waits until nobody else holds the file, then holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Holds the file. Raises BlockingIOError at once when somebody else does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
