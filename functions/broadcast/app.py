@@ -43,10 +43,10 @@ def build_handler(
         kind = arrival.item["sk"]
         if kind == "JOB":
             return tell_lists(arrival.item)
-        if kind == "CREDENTIAL" and arrival.item.get("revoked"):
-            return close_connections([arrival.item["pk"].removeprefix("CREDENTIAL#")])
+        if kind in {"CREDENTIAL", "GRANT"} and arrival.item.get("revoked"):
+            return close_connections([arrival.item["pk"]])
         if kind == "PRINCIPAL" and arrival.item.get("revoked"):
-            return close_connections(store.credentials_of(arrival.item["name"]))
+            return close_connections(store.openers_of(arrival.item["name"]))
         return None
 
     def tell_lists(item: Mapping[str, Any]) -> None:
@@ -56,9 +56,9 @@ def build_handler(
             wanting = (one for one in store.subscribers(f"LIST#{owner}") if core.matches(one.selector, record))
             delivery.deliver(wanting, [frame])
 
-    def close_connections(credentials: list[str]) -> None:
-        for credential in credentials:
-            for connection in store.connections_of(credential):
+    def close_connections(openers: list[str]) -> None:
+        for opener in openers:
+            for connection in store.connections_of(opener):
                 name = connection["pk"].removeprefix("CONNECTION#")
                 store.remove_connection(name)
                 closers[connection["kind"]](name)

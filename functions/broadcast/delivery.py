@@ -51,7 +51,7 @@ class Delivery:
 
     def _deliver(self, subscriber: Subscriber, frames: Sequence[bytes], job: str | None) -> Outcome:
         now = self._clock.now_ms()
-        if (subscriber.expires and subscriber.expires * 1000 <= now) or self._credential_ended(subscriber, now):
+        if (subscriber.expires and subscriber.expires * 1000 <= now) or self._right_ended(subscriber, now):
             return self._expire(subscriber, job)
         if subscriber.lagging > now:
             return "left_alone"
@@ -81,12 +81,13 @@ class Delivery:
             self._post(subscriber.connection, frame)
         return "expired"
 
-    def _credential_ended(self, subscriber: Subscriber, now: int) -> bool:
-        if not subscriber.credential:
-            return False
-        known = self._ended.get(subscriber.credential)
+    def _right_ended(self, subscriber: Subscriber, now: int) -> bool:
+        """Whether the credential or the share link behind a subscription is no more."""
+        right = subscriber.grant or subscriber.credential
+        known = self._ended.get(right)
         if known is None or known[0] + CREDENTIAL_MEMORY_MS <= now:
             if len(self._ended) > 10_000:
                 self._ended.clear()
-            known = self._ended[subscriber.credential] = (now, self._store.credential_ended(subscriber.credential))
+            ended = self._store.grant_ended if subscriber.grant else self._store.credential_ended
+            known = self._ended[right] = (now, ended(right))
         return known[1]

@@ -65,14 +65,21 @@ class Store:
         principal = self._get(items.principal_key(item["principal"]))
         return principal is None or bool(principal.get("revoked"))
 
-    def connections_of(self, credential: str) -> list[dict[str, Any]]:
-        """The connections that a credential opened."""
-        return list(self._query(f"CREDENTIAL#{credential}", "CONNECTION#", index=True))
+    def grant_ended(self, grant: str) -> bool:
+        """Whether a share link, or the principal who made it, was revoked or is no more."""
+        item = self._get(items.grant_key(grant))
+        if item is None or item.get("revoked"):
+            return True
+        principal = self._get(items.principal_key(item["principal"]))
+        return principal is None or bool(principal.get("revoked"))
 
-    def credentials_of(self, principal: str) -> list[str]:
-        """The credentials of a principal."""
-        found = self._query(f"PRINCIPAL#{principal}", "CREDENTIAL#", index=True)
-        return [item["pk"].removeprefix("CREDENTIAL#") for item in found]
+    def connections_of(self, opener: str) -> list[dict[str, Any]]:
+        """The connections that `CREDENTIAL#<credential>` or `GRANT#<grant>` opened."""
+        return list(self._query(opener, "CONNECTION#", index=True))
+
+    def openers_of(self, principal: str) -> list[str]:
+        """What a principal's connections, and those by its share links, are found by."""
+        return [item["pk"] for item in self._query(f"PRINCIPAL#{principal}", "", index=True)]
 
     def remove_connection(self, connection: str) -> None:
         """Forgets a connection and all that hangs on it."""

@@ -18,6 +18,10 @@ def by_key(store: Store, header: str | None, kind: str, now_ms: int) -> Principa
     key = parse_key(token)
     if key is None:
         return core.Refusal("malformed_key")
+    if key.kind == "grant" and kind == "viewer":
+        grant = store.grant(key.credential)
+        creator = store.principal(str(grant["principal"])) if grant else None
+        return core.check_grant(key, grant, creator, now_ms)
     credential = store.credential(key.credential)
     principal = store.principal(str(credential["principal"])) if credential else None
     return core.check_key(key, kind, credential, principal, now_ms)

@@ -64,7 +64,7 @@ class Conversation:
         if message.job is None:
             return self._subscribe_list(connection, principal, message)
         record = self._store.job(message.job)
-        if record is None or record.get("deleted") or not principal.may_read(record["owner"]):
+        if record is None or record.get("deleted") or not principal.may_read(record["owner"], message.job):
             return Error(id=message.id, code="not_found", message=NO_SUCH_JOB)
         subscribed = self._store.subscribed_jobs(connection)
         if len(subscribed) >= MAX_SUBSCRIPTIONS and message.job not in subscribed:

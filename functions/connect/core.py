@@ -67,6 +67,23 @@ def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
     )
 
 
+def check_grant(
+    key: Key, grant: Mapping[str, Any] | None, creator: Mapping[str, Any] | None, now_ms: int
+) -> Principal | Refusal:
+    """The principal behind a share link: one job, read only, as long as the link and its creator's rights live."""
+    if grant is None:
+        return Refusal("unknown_grant")
+    if not key.matches(grant.get("sha256")):
+        return Refusal("wrong_secret")
+    if grant.get("revoked") or creator is None or creator.get("revoked"):
+        return Refusal("revoked")
+    expires = int(grant["expires"])
+    if expires * 1000 <= now_ms:
+        return Refusal("expired")
+    name = f"share-{key.credential}"
+    return Principal("viewer", name, "", subject=name, expires=expires, grant=key.credential, job=str(grant["job"]))
+
+
 def check_origin(origin: str | None, allowed: tuple[str, ...]) -> bool:
     """Whether a page of this origin may connect. Programs send none, and hold no cookie that a page could abuse."""
     return origin is None or origin in allowed

@@ -21,6 +21,10 @@ class Store:
         """A credential; read consistently, so that a revoked one is refused at once."""
         return self._get(items.credential_key(credential))
 
+    def grant(self, grant: str) -> dict[str, Any] | None:
+        """A share link."""
+        return self._get(items.grant_key(grant))
+
     def principal(self, name: str) -> dict[str, Any] | None:
         """A principal."""
         return self._get(items.principal_key(name))
@@ -41,7 +45,8 @@ class Store:
             kind=principal.kind,
             principal=principal.name,
             credential=principal.credential,
-            gpk=f"CREDENTIAL#{principal.credential}",
+            grant=principal.grant or None,
+            gpk=f"GRANT#{principal.grant}" if principal.grant else f"CREDENTIAL#{principal.credential}",
             gsk=f"CONNECTION#{connection}",
             connected=now_ms,
             expires=expires,
@@ -83,6 +88,7 @@ class Store:
             gpk=f"CONNECTION#{connection}",
             gsk=f"JOB#{job}",
             credential=principal.credential,
+            grant=principal.grant or None,
             principal=principal.name,
             created=now_ms,
             expires=expires,

@@ -1,9 +1,11 @@
-"""The HTTP API's routes. Each begins with /api, as CloudFront and the local viewer server pass paths on unchanged."""
+"""Takes the HTTP API's events apart, and answers."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -13,18 +15,25 @@ from registry.principal import NotAuthenticatedError, Principal, from_context
 from registry.telemetry import flush
 
 from .core import ParameterError
-from .export import CONTENT_TYPES
-from .problems import BadRequestError, NotFoundError, ProblemError, response
+from .export import CONTENT_TYPES, Page
+from .problems import BadRequestError, ForbiddenError, NotFoundError, ProblemError, response
+from .rates import Rates
+from .routes import ROUTES, Request, Route
 from .service import Service
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
-NEVER_CACHED: Final = {"Cache-Control": "no-store"}
+NEVER_CACHED: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-def build_handler(service: Service, logger: Logger, metrics: Metrics) -> Handler:
+def build_handler(
+    service: Service,
+    logger: Logger,
+    metrics: Metrics,
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+) -> Handler:
     """The Lambda handler."""
-    routes = build_routes(service)
+    routes = build_routes(service, Rates(), now_ms)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         began = time.monotonic()
@@ -43,49 +52,36 @@ def build_handler(service: Service, logger: Logger, metrics: Metrics) -> Handler
     return handler
 
 
-def build_routes(service: Service) -> APIGatewayHttpResolver:
-    """The routes over a service."""
+def build_routes(service: Service, rates: Rates, now_ms: Callable[[], int]) -> APIGatewayHttpResolver:
+    """The table's routes over a service."""
     app = APIGatewayHttpResolver(enable_validation=False)
 
     def principal() -> Principal:
         who = from_context(app.current_event.request_context.authorizer.get_lambda)
         if who.kind != "viewer":
             raise NotAuthenticatedError
+        wait = rates.take(who.name, now_ms())
+        if wait:
+            raise ProblemError(429, "throttled", "Too many requests.", retry_after=math.ceil(wait))
         return who
 
-    def parameters() -> Mapping[str, str]:
-        return app.current_event.query_string_parameters or {}
+    def serve(route: Route) -> Callable[..., Response[str]]:
+        def served(**path: str) -> Response[str]:
+            who, event = principal(), app.current_event
+            if route.access == "member" and who.grant:
+                raise ForbiddenError("A share link may read, and nothing else.")
+            # API Gateway joins what is given twice by commas; `label` may be given twice, and its values hold commas.
+            query = event.query_string_parameters or {}
+            labels = [value for name, value in parse_qsl(event.raw_query_string) if name == "label"]
+            body = _body(event.body) if route.body is not None else None
+            origin = event.headers.get("origin")
+            answer = route.call(service, Request(who, path, query, labels, body, origin))
+            return _page(path["job"], answer) if isinstance(answer, Page) else _json(answer, route.status)
 
-    @app.get("/api/me")
-    def me() -> Response[str]:
-        return _json(service.me(principal()))
+        return served
 
-    @app.get("/api/jobs")
-    def jobs() -> Response[str]:
-        labels = (app.current_event.multi_value_query_string_parameters or {}).get("label") or []
-        return _json(service.jobs(principal(), parameters(), labels))
-
-    @app.get("/api/jobs/<job>")
-    def job(job: str) -> Response[str]:
-        return _json(service.job(principal(), job))
-
-    @app.get("/api/jobs/<job>/batches")
-    def batches(job: str) -> Response[str]:
-        return _json(service.batches(principal(), job, parameters()))
-
-    @app.get("/api/jobs/<job>/export")
-    def export(job: str) -> Response[str]:
-        page = service.export(principal(), job, parameters())
-        headers: dict[str, str | list[str]] = dict(NEVER_CACHED)
-        if page.resume is not None:
-            headers["Link"] = f'</api/jobs/{job}/export?format={page.format}&after={page.resume}>; rel="next"'
-            headers["Logferry-Next"] = str(page.resume)
-        return Response(200, CONTENT_TYPES[page.format], page.text, headers=headers)
-
-    @app.post("/api/tickets")
-    def tickets() -> Response[str]:
-        origin = app.current_event.headers.get("origin")
-        return _json(service.ticket(principal(), origin), 201)
+    for route in ROUTES:
+        app.route(route.path, route.method)(serve(route))
 
     @app.exception_handler(ProblemError)  # type: ignore[untyped-decorator]
     def problem(error: ProblemError) -> Response[str]:
@@ -106,6 +102,21 @@ def build_routes(service: Service) -> APIGatewayHttpResolver:
     return app
 
 
+def _body(text: str | None) -> Any:
+    try:
+        return json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        raise BadRequestError("The body is not JSON.") from None
+
+
 def _json(document: Mapping[str, Any], status: int = 200) -> Response[str]:
     headers: dict[str, str | list[str]] = dict(NEVER_CACHED)
     return Response(status, "application/json", json.dumps(document, separators=(",", ":")), headers=headers)
+
+
+def _page(job: str, page: Page) -> Response[str]:
+    headers: dict[str, str | list[str]] = dict(NEVER_CACHED)
+    if page.resume is not None:
+        headers["Link"] = f'</api/jobs/{job}/export?format={page.format}&after={page.resume}>; rel="next"'
+        headers["Logferry-Next"] = str(page.resume)
+    return Response(200, CONTENT_TYPES[page.format], page.text, headers=headers)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from logferry_protocol.job import JobRecord
-from logferry_protocol.limits import MAX_SEQUENCE
+from logferry_protocol.limits import MAX_SEQUENCE, MAX_TIME_US
 
 PAGE_BYTES: Final = 1_048_576
 """Bytes of bodies in one page of history: base64 and JSON keep it far below Lambda's 6 MB answer."""
@@ -73,6 +73,12 @@ class Filter:
     name: str | None = None
     image: str | None = None
     state: str | None = None
+    container: str | None = None
+    """The beginning of the container's id."""
+    after: int | None = None
+    """Milliseconds: jobs that still ran, or were heard of, at this time or later."""
+    before: int | None = None
+    """Milliseconds: jobs that were created before this time."""
     labels: tuple[tuple[str, str | None], ...] = ()
     """A label's key, and its value where one is wanted."""
 
@@ -83,8 +89,11 @@ class Filter:
         for label in labels:
             key, equals, value = label.partition("=")
             wanted.append((key, value if equals else None))
-        plain = {key: query[key] for key in ("owner", "host", "name", "image", "state") if query.get(key)}
-        return cls(**plain, labels=tuple(wanted))
+        plain = {key: query[key] for key in ("owner", "host", "name", "image", "state", "container") if query.get(key)}
+        times = {
+            key: whole_number(query, key, 0, 0, MAX_TIME_US // 1000) for key in ("after", "before") if key in query
+        }
+        return cls(**plain, after=times.get("after"), before=times.get("before"), labels=tuple(wanted))
 
     def matches(self, record: JobRecord) -> bool:
         """Whether a job is in the list."""
@@ -95,6 +104,9 @@ class Filter:
             and self.name in (None, container.name)
             and self.image in (None, container.image)
             and self.state in (None, record.life.state)
+            and (self.container is None or record.job.partition(".")[2].startswith(self.container))
+            and (self.after is None or max(record.last or 0, record.life.ended or 0, record.seen) >= self.after)
+            and (self.before is None or (record.life.created or 0) < self.before)
             and all(key in container.labels and value in (None, container.labels[key]) for key, value in self.labels)
         )
 
@@ -132,5 +144,19 @@ def list_place(text: str | None) -> str | None:
         ParameterError: no list gave this.
     """
     if text is not None and not _ORDER.fullmatch(text):
+        raise ParameterError("next is not one that a list gave")
+    return text
+
+
+_AUDIT_PLACE: Final = re.compile(r"[0-9]{13}#[a-z]+#[a-z0-9-]{1,63}")
+
+
+def audit_place(text: str | None) -> str | None:
+    """Where a list of records goes on.
+
+    Raises:
+        ParameterError: no list gave this.
+    """
+    if text is not None and not _AUDIT_PLACE.fullmatch(text):
         raise ParameterError("next is not one that a list gave")
     return text

@@ -104,14 +104,14 @@ def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, a
         form: what is wanted.
         batches: first sequence, raw bytes and body of the batches with entries after `after`, ascending.
         after: the last sequence that the reader has.
-        most: where the page ends; a line that goes on beyond is carried whole up to twice as much, and cut there.
+        most: where the page ends; a line that goes on beyond is carried whole up to `PAGE_RAW_BYTES` more, and cut there.
     """
     lines, parts, size, resume = Lines(), list[str](), 0, after
     for first, raw, body in batches:
         if size >= most:
             if form == "jsonl":
                 return Page(form, "".join(parts), resume)
-            text, whole = lines.take(at_end=size >= 2 * most)
+            text, whole = lines.take(at_end=size >= most + PAGE_RAW_BYTES)
             if whole > after:
                 return Page(form, text, whole)
         columns = decode_body(body)

@@ -63,4 +63,7 @@ def response(problem: ProblemError) -> Response[str]:
         "code": problem.code,
         **problem.more,
     }
-    return Response(problem.status, "application/problem+json", json.dumps(document))
+    headers: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
+    if "retry_after" in problem.more:
+        headers["Retry-After"] = str(problem.more["retry_after"])
+    return Response(problem.status, "application/problem+json", json.dumps(document), headers=headers)

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -12,9 +12,11 @@ from registry import jobs
 from registry.principal import Principal
 from registry.secrets import digest
 
-from . import core, export
-from .problems import BadRequestError, ForbiddenError, NotFoundError, ProblemError
-from .store import Store
+from . import core, export, instant, search, shares
+from .problems import BadRequestError, ForbiddenError, NotFoundError
+from .store import YEAR_S, Store
+
+AUDITED: Final = ("at", "did", "principal", "share")
 
 SCANNED_MOST: Final = 2_000
 """Job records read for one page of a filtered list; the list goes on where it stopped."""
@@ -23,8 +25,11 @@ SCANNED_MOST: Final = 2_000
 class Service:
     """Serves one process's requests."""
 
-    def __init__(self, store: Store, origins: Sequence[str], now_ms: Callable[[], int]) -> None:
-        self._store, self._origins, self._now_ms = store, tuple(origins), now_ms
+    def __init__(
+        self, store: Store, origins: Sequence[str], erase: Callable[[str], None], now_ms: Callable[[], int]
+    ) -> None:
+        self._store, self._origins, self._erase, self._now_ms = store, tuple(origins), erase, now_ms
+        self._read: set[tuple[str, str]] = set()
 
     def me(self, principal: Principal) -> dict[str, Any]:
         """Who asks."""
@@ -33,6 +38,7 @@ class Service:
             "subject": principal.subject,
             "groups": list(principal.groups),
             "admin": principal.admin,
+            "job": principal.job or None,
         }
 
     # --- jobs
@@ -48,8 +54,20 @@ class Service:
         except ValueError:
             raise NotFoundError from None
         item = self._store.job(job)
-        if item is None or item.get("deleted") or not principal.may_read(item["owner"]):
+        if item is None or item.get("deleted") or not principal.may_read(item["owner"], job):
             raise NotFoundError
+        return item
+
+    def manageable(self, principal: Principal, job: str) -> dict[str, Any]:
+        """The item of a job that the principal may share and delete.
+
+        Raises:
+            NotFoundError: it may not even read it.
+            ForbiddenError: it may read it, by a share link, and no more.
+        """
+        item = self.readable(principal, job)
+        if not principal.may_manage(item["owner"], job):
+            raise ForbiddenError("A share link may read, and nothing else.")
         return item
 
     def job(self, principal: Principal, job: str) -> dict[str, Any]:
@@ -61,6 +79,8 @@ class Service:
 
     def jobs(self, principal: Principal, query: Mapping[str, str], labels: Sequence[str]) -> dict[str, Any]:
         """A page of the jobs that the principal may read, the newest first."""
+        if principal.grant:
+            return {"jobs": [self.job(principal, principal.job)], "next": None}
         limit = core.whole_number(query, "limit", core.JOBS_DEFAULT, 1, core.JOBS_MOST)
         wanted = core.Filter.of(query, labels)
         owners = principal.readable_owners()
@@ -102,6 +122,7 @@ class Service:
         """A page of batches: ascending after a sequence, or the last ones before it (ascending in the answer too)."""
         self.readable(principal, job)
         wanted = core.Range.of(query)
+        self._audit_read(principal, job)
         if wanted.before is not None:
             found, backwards = self._store.batches_before(job, wanted.before), True
         else:
@@ -123,8 +144,96 @@ class Service:
             raise BadRequestError("format must be text or jsonl")
         after = core.whole_number(query, "after", 0, 0, MAX_SEQUENCE)
         most = core.whole_number(query, "limit", export.PAGE_RAW_BYTES, 1, export.PAGE_RAW_BYTES)
-        found = ((item["first"], item["raw"], item["body"]) for item in self._store.batches_after(job, after))
-        return export.page(job, form, found, after=after, most=most)
+        self._audit_read(principal, job)
+        return export.page(job, form, self._bodies(job, after), after=after, most=most)
+
+    def search(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """The entries that match, resumable."""
+        self.readable(principal, job)
+        wanted = search.Wanted.of(query)
+        self._audit_read(principal, job)
+        return {"tip": self._store.tip(job), **search.search(wanted, self._bodies(job, wanted.after))}
+
+    def instant(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """Which sequence stands at a time."""
+        self.readable(principal, job)
+        us, tip = instant.parse_time(query.get("time")), self._store.tip(job)
+        return {"sequence": instant.sequence_at(us, tip, lambda place: self._store.batch_at(job, place)), "tip": tip}
+
+    def _bodies(self, job: str, after: int) -> Iterator[tuple[int, int, bytes]]:
+        return ((item["first"], item["raw"], item["body"]) for item in self._store.batches_after(job, after))
+
+    # --- share links
+
+    def share(self, principal: Principal, job: str, document: Any) -> dict[str, Any]:
+        """A new link to a job. The secret is in this answer and nowhere else; it travels in a URL's fragment."""
+        item = self.manageable(principal, job)
+        life_s, note = shares.parse_share(document)
+        secret, grant = shares.new_share(job, item["owner"], principal, life_s=life_s, note=note, now_ms=self._now_ms())
+        self._store.put_share(grant)
+        self._audit(principal, job, "share", share=grant["pk"].removeprefix("GRANT#"))
+        return {**shares.share_document(grant), "secret": secret}
+
+    def shares(self, principal: Principal, job: str) -> dict[str, Any]:
+        """The links of a job."""
+        self.manageable(principal, job)
+        return {"shares": [shares.share_document(item) for item in self._store.shares(job)]}
+
+    def unshare(self, principal: Principal, share: str) -> dict[str, Any]:
+        """Revokes a link, with effect on the connections that it opened."""
+        grant = self._store.share(share)
+        if grant is None or principal.grant or not principal.may_manage(grant["owner"], grant["job"]):
+            raise NotFoundError("No such share link, or none of yours.")
+        now = self._now_ms()
+        self._store.revoke_share(share, now)
+        self._audit(principal, grant["job"], "unshare", share=share)
+        return shares.share_document({**grant, "revoked": grant.get("revoked") or now})
+
+    # --- deletion
+
+    def delete(self, principal: Principal, job: str) -> dict[str, Any]:
+        """Deletes a job: tombstones first, so that nothing is written or read; then the stores, in the background."""
+        self.manageable(principal, job)
+        now = self._now_ms()
+        self._store.mark_deleted(job, principal.name, now)
+        self._store.put_tombstone(job, now)
+        self._audit(principal, job, "delete")
+        self._erase(job)
+        return {"job": job, "deleted": now}
+
+    # --- who did what
+
+    def audit(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """Who read, shared or deleted a job, the newest first; after its deletion too."""
+        try:
+            split_job_id(job)
+        except ValueError:
+            raise NotFoundError from None
+        item = self._store.job(job)
+        if item is None or not principal.may_manage(item["owner"], job):
+            raise NotFoundError
+        limit = core.whole_number(query, "limit", 100, 1, 500)
+        found = self._store.audit(job, core.audit_place(query.get("next")), limit)
+        records = [{name: record[name] for name in AUDITED if name in record} for record in found]
+        return {"records": records, "next": found[-1]["sk"] if len(found) == limit else None}
+
+    def _audit(self, principal: Principal, job: str, did: str, **more: str) -> None:
+        now = self._now_ms()
+        attributes = {"did": did, "principal": principal.name, "at": now, "expires": now // 1000 + YEAR_S, **more}
+        self._store.put_audit(job, f"{now:013d}#{did}#{secrets.token_hex(4)}", attributes)
+
+    def _audit_read(self, principal: Principal, job: str) -> None:
+        # Once an hour and reader: a viewer asks for page after page, and one record says it.
+        now = self._now_ms()
+        hour = now - now % 3_600_000
+        place = f"{hour:013d}#read#{principal.name}"
+        if (job, place) in self._read:
+            return
+        attributes = {"did": "read", "principal": principal.name, "at": now, "expires": now // 1000 + YEAR_S}
+        self._store.put_audit(job, place, attributes)
+        if len(self._read) > 10_000:
+            self._read.clear()
+        self._read.add((job, place))
 
     # --- tickets
 
@@ -140,6 +249,3 @@ class Service:
 
 def _document(record: JobRecord) -> dict[str, Any]:
     return json.loads(record.model_dump_json())  # type: ignore[no-any-return]
-
-
-__all__ = ["ProblemError", "Service"]

@@ -11,5 +11,7 @@ class Settings:
     """Where batches are read."""
     registry_table: str
     """Job records and tickets."""
+    archive_function: str
+    """The function that erases deleted jobs."""
     viewer_origins: tuple[str, ...]
     """Origins whose pages may ask for a ticket."""

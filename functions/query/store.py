@@ -2,9 +2,13 @@
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
 
 from registry import items
+
+YEAR_S: Final = 366 * 86_400
 
 
 class Store:
@@ -69,7 +73,8 @@ class Store:
 
     def tip(self, job: str) -> int:
         """The last stored sequence; 0 when nothing is kept."""
-        for item in self._batches(job, "job = :job", {}, forward=False, limit=1):
+        # Two, because a tombstone may lie behind the last batch.
+        for item in self._batches(job, "job = :job", {}, forward=False, limit=2):
             return int(item["first"]) + int(item["count"]) - 1
         return 0
 
@@ -109,6 +114,107 @@ class Store:
             if limit or "LastEvaluatedKey" not in answer:
                 return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def batch_at(self, job: str, sequence: int) -> dict[str, Any] | None:
+        """The batch that holds a sequence, or the next one that is kept; None when there is neither."""
+        return next(self.batches_after(job, sequence - 1), None)
+
+    # --- deletion
+
+    def mark_deleted(self, job: str, by: str, now_ms: int) -> None:
+        """Sets the record's tombstone: from here on nothing is read."""
+        self._dynamodb.update_item(
+            TableName=self._registry,
+            Key=items.job_key(job),
+            UpdateExpression="SET deleted = if_not_exists(deleted, :now), deleted_by = if_not_exists(deleted_by, :by)",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeValues={":now": {"N": str(now_ms)}, ":by": {"S": by}},
+        )
+
+    def put_tombstone(self, job: str, now_ms: int) -> None:
+        """Takes the place behind the tip, as a batch would.
+
+        Whoever writes this job puts at the same place on the same condition, also a function that does not look at the
+        record; so after this nothing can be stored any more, and what came before is there to be deleted.
+        """
+        while True:
+            first = self.tip(job) + 1
+            try:
+                self._dynamodb.put_item(
+                    TableName=self._log,
+                    Item=items.to_item(
+                        {"job": job, "first": first, "count": 0, "deleted": now_ms, "expires": now_ms // 1000 + YEAR_S}
+                    ),
+                    ConditionExpression="attribute_not_exists(job)",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                at = self._dynamodb.get_item(
+                    TableName=self._log, Key={"job": {"S": job}, "first": {"N": str(first)}}, ConsistentRead=True
+                )
+                if "deleted" not in at.get("Item", {}):
+                    continue  # a batch was stored meanwhile: behind that one, then
+            return
+
+    # --- share links
+
+    def put_share(self, item: Mapping[str, Any]) -> None:
+        """Keeps a link."""
+        self._dynamodb.put_item(TableName=self._registry, Item=items.to_item(item))
+
+    def share(self, share: str) -> dict[str, Any] | None:
+        """A link."""
+        answer = self._dynamodb.get_item(TableName=self._registry, Key=items.grant_key(share), ConsistentRead=True)
+        return items.from_item(answer["Item"]) if "Item" in answer else None
+
+    def shares(self, job: str) -> list[dict[str, Any]]:
+        """The links of a job, the newest first; a hundred at most."""
+        answer = self._dynamodb.query(
+            TableName=self._registry,
+            IndexName=items.SHARD_INDEX,
+            KeyConditionExpression="spk = :spk",
+            ExpressionAttributeValues={":spk": {"S": f"GRANTS#{job}"}},
+            ScanIndexForward=False,
+            Limit=100,
+        )
+        return [items.from_item(item) for item in answer["Items"]]
+
+    def revoke_share(self, share: str, now_ms: int) -> None:
+        """Ends a link; the change closes what it opened."""
+        self._dynamodb.update_item(
+            TableName=self._registry,
+            Key=items.grant_key(share),
+            UpdateExpression="SET revoked = if_not_exists(revoked, :now)",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeValues={":now": {"N": str(now_ms)}},
+        )
+
+    # --- who did what
+
+    def put_audit(self, job: str, place: str, attributes: Mapping[str, Any]) -> None:
+        """Records that somebody read, shared or deleted a job; the same place is written once."""
+        try:
+            self._dynamodb.put_item(
+                TableName=self._registry,
+                Item={**items.key(f"AUDIT#{job}", place), **items.to_item(attributes)},
+                ConditionExpression="attribute_not_exists(pk)",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+    def audit(self, job: str, before: str | None, limit: int) -> list[dict[str, Any]]:
+        """What was recorded of a job, the newest first."""
+        values = {":pk": {"S": f"AUDIT#{job}"}, **({":before": {"S": before}} if before else {})}
+        answer = self._dynamodb.query(
+            TableName=self._registry,
+            KeyConditionExpression="pk = :pk" + (" AND sk < :before" if before else ""),
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [items.from_item(item) for item in answer["Items"]]
 
     # --- tickets
 

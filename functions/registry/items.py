@@ -84,6 +84,11 @@ def credential_key(credential: str) -> dict[str, Any]:
     return key(f"CREDENTIAL#{credential}", "CREDENTIAL")
 
 
+def grant_key(grant: str) -> dict[str, Any]:
+    """A share link."""
+    return key(f"GRANT#{grant}", "GRANT")
+
+
 def ticket_key(digest: str) -> dict[str, Any]:
     """A ticket, by the SHA-256 of its text."""
     return key(f"TICKET#{digest}", "TICKET")

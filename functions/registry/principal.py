@@ -27,13 +27,26 @@ class Principal:
     admin: bool = False
     expires: int = 0
     """Seconds since 1970 when the credential ends; 0 is never."""
+    grant: str = ""
+    """The share link behind it, if it is one: then it may read `job` and nothing else."""
+    job: str = ""
 
-    def may_read(self, owner: str) -> bool:
+    def may_read(self, owner: str, job: str) -> bool:
         """Whether a viewer may read a job of this owner."""
-        return self.kind == "viewer" and (self.admin or owner == self.subject or owner in self.groups)
+        if self.kind != "viewer":
+            return False
+        if self.grant:
+            return job == self.job
+        return self.admin or owner == self.subject or owner in self.groups
+
+    def may_manage(self, owner: str, job: str) -> bool:
+        """Whether a viewer may share or delete a job: its owner or an admin, never who came by a link."""
+        return not self.grant and self.may_read(owner, job)
 
     def readable_owners(self) -> tuple[str, ...] | None:
-        """The owners whose jobs a viewer may read; None is all of them."""
+        """The owners whose jobs a viewer may list; None is all of them."""
+        if self.grant:
+            return ()
         if self.admin:
             return None
         return tuple(dict.fromkeys(name for name in (self.subject, *self.groups) if name))

@@ -8,9 +8,10 @@ from typing import Final
 
 AGENT_PREFIX: Final = "lfa"
 VIEWER_PREFIX: Final = "lfv"
-KINDS: Final = {AGENT_PREFIX: "agent", VIEWER_PREFIX: "viewer"}
+SHARE_PREFIX: Final = "lfs"
+KINDS: Final = {AGENT_PREFIX: "agent", VIEWER_PREFIX: "viewer", SHARE_PREFIX: "grant"}
 
-_KEY: Final = re.compile(r"(lfa|lfv)_([a-z0-9]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
+_KEY: Final = re.compile(r"(lfa|lfv|lfs)_([a-z0-9]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE | re.ASCII)
 
 

@@ -1,4 +1,7 @@
-"""All functions in one process over moto's tables, called as API Gateway and the streams call them; time is moved by hand."""
+"""All functions in one process over moto's tables, called as API Gateway and the streams call them.
+
+Time is moved by hand.
+"""
 
 import base64
 import contextlib
@@ -15,6 +18,8 @@ from aws_lambda_powertools import Logger, Metrics
 from tests.support import clouds
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
 
+import archive.app
+import archive.store
 import broadcast.app
 import broadcast.store
 import connect.app
@@ -28,7 +33,7 @@ from broadcast.delivery import Clock, Delivery
 from ingest.service import Service as IngestService
 from query.service import Service as QueryService
 from registry import items
-from registry.posting import ConnectionGoneError
+from registry.posting import ConnectionBusyError, ConnectionGoneError
 
 ORIGIN = "https://logs.example"
 AGENTS, VIEWERS = "agentsapi", "viewersapi"
@@ -99,6 +104,7 @@ class Cloud:
         self.sockets: dict[str, Socket] = {}
         self.busy: set[str] = set()
         self.slept: list[float] = []
+        self.to_erase: list[str] = []
         self._seen: dict[str, Any] = {}
         self.logger = Logger(service="tests", level="CRITICAL")
         self.metrics = Metrics(namespace="Tests", service="tests")
@@ -119,7 +125,10 @@ class Cloud:
         closers = {"agent": self.close, "viewer": self.close}
         self.broadcast = broadcast.app.build_handler(broadcast_store, delivery, closers, self.logger, self.metrics)
         query_store = query.store.Store(tables.dynamodb, tables.log, tables.registry)
-        self.query = query.app.build_handler(QueryService(query_store, (ORIGIN,), self.now), self.logger, self.metrics)
+        archive_store = archive.store.Store(tables.dynamodb, tables.log, tables.registry)
+        self.archive = archive.app.build_handler(archive_store, self.to_erase.append, self.logger, self.metrics)
+        query_service = QueryService(query_store, (ORIGIN,), self.to_erase.append, self.now)
+        self.query = query.app.build_handler(query_service, self.logger, self.metrics, self.now)
 
     def now(self) -> int:
         return self.now_ms
@@ -194,8 +203,6 @@ class Cloud:
         if socket is None or socket.closed:
             raise ConnectionGoneError(connection)
         if connection in self.busy:
-            from registry.posting import ConnectionBusyError
-
             raise ConnectionBusyError(connection)
         assert len(frame) <= 32_768
         socket.inbox.append(json.loads(frame))
@@ -215,7 +222,7 @@ class Cloud:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request: the authorizer (when there is an Authorization header, as the identity source says), then query."""
+        """One request: the authorizer (where there is an Authorization header: its identity source), then query."""
         parts = urlsplit(path)
         given = {name.lower(): value for name, value in (headers or {}).items()}
         if key is not None:
@@ -287,8 +294,8 @@ class Cloud:
 
     # --- a job with lines
 
-    def open_job(self, agent: Socket, container: str = CONTAINER, **more: Any) -> dict[str, Any]:
-        job = {"job": container, "container": {"name": "web", "host": "h1"}, "life": {"state": "running"}, **more}
+    def open_job(self, agent: Socket, named: str = CONTAINER, **more: Any) -> dict[str, Any]:
+        job = {"job": named, "container": {"name": "web", "host": "h1"}, "life": {"state": "running"}, **more}
         answer = agent.say({"type": "open", "id": "o", "instance": "ENGINE", "jobs": [job]})
         assert answer["type"] == "opened", answer
         return answer["jobs"][0]  # type: ignore[no-any-return]

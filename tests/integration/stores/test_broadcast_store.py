@@ -77,10 +77,10 @@ def test_connections_are_found_by_their_credential(store: Store, connect: Connec
     connect.put_connection("one", ME, LATER, NOW_MS)
     connect.put_connection("two", other, LATER, NOW_MS)
     connect.put_subscription(JOB, "one", ME, LATER, NOW_MS)
-    (found,) = store.connections_of("cred00000000")
+    (found,) = store.connections_of("CREDENTIAL#cred00000000")
     assert (found["pk"], found["kind"]) == ("CONNECTION#one", "viewer")
     store.remove_connection("one")
     assert list(store.subscribers(f"JOB#{JOB}")) == []
-    assert len(store.connections_of("cred11111111")) == 1
+    assert len(store.connections_of("CREDENTIAL#cred11111111")) == 1
     put(tables, "CREDENTIAL#c", "CREDENTIAL", gpk="PRINCIPAL#me", gsk="CREDENTIAL#0#c")
-    assert store.credentials_of("me") == ["c"]
+    assert store.openers_of("me") == ["CREDENTIAL#c"]

@@ -77,7 +77,7 @@ def test_a_gone_viewer_is_removed(cloud: Cloud, agent: Socket) -> None:
 
 
 def test_a_slow_viewer_is_left_to_catch_up(cloud: Cloud, agent: Socket) -> None:
-    """A bounded number of attempts, under a second in all, then it is left alone for a moment; the others have theirs."""
+    """Bounded attempts, under a second in all, then it is left alone for a moment; the others have theirs."""
     slow, quick = subscribed(cloud), subscribed(cloud)
     cloud.busy.add(slow.id)
     cloud.send(agent, 1)

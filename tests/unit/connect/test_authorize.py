@@ -145,11 +145,11 @@ def test_without_an_authorizers_context_nobody_is_there(context: dict[str, str] 
 
 
 def test_rights_are_subject_group_or_admin() -> None:
-    """A viewer reads a job when its subject or one of its groups is the owner, or it is an admin; an agent reads none."""
+    """A viewer reads a job when its subject or one of its groups is the owner, or as admin; an agent reads none."""
     viewer = Principal("viewer", "n", "c", subject="s", groups=("g",))
-    assert [viewer.may_read(owner) for owner in ("s", "g", "n", "x", "")] == [True, True, False, False, False]
-    assert Principal("viewer", "n", "c", admin=True).may_read("anything")
-    assert not Principal("agent", "n", "c", owner="s", admin=True).may_read("s")
+    assert [viewer.may_read(owner, "j") for owner in ("s", "g", "n", "x", "")] == [True, True, False, False, False]
+    assert Principal("viewer", "n", "c", admin=True).may_read("anything", "j")
+    assert not Principal("agent", "n", "c", owner="s", admin=True).may_read("s", "j")
 
 
 def test_an_agents_label_counts_within_its_key() -> None:

@@ -11,6 +11,7 @@ from tests.support.cloud import Cloud, Socket
 
 from ingest import core
 from ingest.core import Position, next_step
+from ingest.store import Store, ThrottledError
 from logferry_protocol.batch import digest_of
 from logferry_protocol.errors import BatchError
 
@@ -106,8 +107,6 @@ def test_a_quiet_job_outlives_its_logs_time_to_live(cloud: Cloud, agent: Socket)
 
 def test_a_throttled_table_slows_the_agent_down(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lost: the batch comes again."""
-    from ingest.store import Store, ThrottledError
-
     def throttled(*_: Any) -> None:
         raise ThrottledError
 
@@ -123,8 +122,6 @@ def test_a_failure_here_is_retried_and_says_nothing_of_itself(
     cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No exception's text reaches a client."""
-    from ingest.store import Store
-
     def broken(*_: Any) -> None:
         raise RuntimeError("the secret of the table")
 

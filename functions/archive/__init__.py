@@ -1,0 +1,1 @@
+"""What is done to stored logs afterwards: deleted jobs are erased."""

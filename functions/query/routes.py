@@ -1,0 +1,288 @@
+"""The HTTP API's routes as data: the resolver, the OpenAPI document and the matrix test are all made from this table.
+
+Every path begins with /api, because CloudFront and the local viewer server pass paths on unchanged.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from logferry_protocol.job import JobRecord
+from registry.principal import Principal
+
+from .export import CONTENT_TYPES, Page
+from .service import Service
+
+Access = Literal["signed_in", "member", "reader", "manager"]
+"""Who may call a route: whoever is signed in; not by a share link; who may read the job; its owners and admins."""
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a route is given."""
+
+    principal: Principal
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    labels: Sequence[str]
+    body: Any
+    origin: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the query string."""
+
+    name: str
+    description: str
+    schema: Schema
+    required: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    access: Access
+    call: Callable[[Service, Request], Any]
+    answer: Schema
+    status: int = 200
+    parameters: Sequence[Parameter] = ()
+    body: Schema | None = None
+    text: Sequence[str] = field(default=())
+    """Content types, where the answer is no JSON."""
+
+
+def _text(most: int = 512) -> Schema:
+    return {"type": "string", "maxLength": most}
+
+
+def _number(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _object(*required: str, **properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(required or properties)}
+
+
+def _list(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_STRING: Final[Schema] = {"type": "string"}
+_INTEGER: Final[Schema] = {"type": "integer"}
+_SEQUENCE: Final = _number(0, 2**53 - 1)
+_FLAG: Final[Schema] = {"type": "string", "enum": ["0", "1"]}
+_RECORD: Final[Schema] = {"$ref": "#/components/schemas/JobRecord"}
+_BATCH: Final = _object(
+    first=_INTEGER, count=_INTEGER, start=_INTEGER, end=_INTEGER, raw=_INTEGER, digest=_STRING,
+    body={"type": "string", "contentEncoding": "base64", "description": "zstd; PROTOCOL.md says what is in it"},
+)  # fmt: skip
+_ENTRY: Final = _object(sequence=_INTEGER, time=_INTEGER, stream=_STRING, text=_STRING)
+_MATCH: Final = _object(**_ENTRY["properties"], before=_list(_ENTRY), after=_list(_ENTRY))
+_SHARE_FACTS: Final[Schema] = {
+    "share": _STRING, "job": _STRING, "principal": _STRING, "note": _STRING,
+    "created": _INTEGER, "expires": _INTEGER, "revoked": _or_null(_INTEGER),
+}  # fmt: skip
+_SHARE: Final = _object(**_SHARE_FACTS)
+_AUDIT: Final = _object("at", "did", "principal", at=_INTEGER, did=_STRING, principal=_STRING, share=_STRING)
+
+_AFTER: Final = Parameter("after", "Entries after this sequence.", _SEQUENCE)
+_NEXT: Final = Parameter("next", "Where the list goes on, as the last page said.", _text(200))
+
+ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "GET", "/api/me", "me", "Who is signed in.", "signed_in",
+        lambda service, request: service.me(request.principal),
+        _object(
+            principal=_STRING, subject=_STRING, groups=_list(_STRING), admin={"type": "boolean"}, job=_or_null(_STRING)
+        ),
+    ),
+    Route(
+        "GET", "/api/jobs", "listJobs", "Jobs that one may read, the newest first.", "signed_in",
+        lambda service, request: service.jobs(request.principal, request.query, request.labels),
+        _object(jobs=_list(_RECORD), next=_or_null(_STRING)),
+        parameters=(
+            Parameter("owner", "Of this owner.", _text(128)),
+            Parameter("host", "On this host.", _text(255)),
+            Parameter("name", "Of containers of this name.", _text(255)),
+            Parameter("image", "Of containers of this image.", _text()),
+            Parameter("label", "With this label: key, or key=value. May be given several times.", _text(), many=True),
+            Parameter("container", "Whose container's id begins so.", _text(64)),
+            Parameter("state", "In this state.", _text(16)),
+            Parameter("after", "Heard of at this time (milliseconds) or later.", _number(0, 253_402_300_799_999)),
+            Parameter("before", "Created before this time (milliseconds).", _number(0, 253_402_300_799_999)),
+            Parameter("limit", "Jobs in a page.", _number(1, 500)),
+            _NEXT,
+        ),
+    ),
+    Route(
+        "GET", "/api/jobs/<job>", "getJob", "A job's record.", "reader",
+        lambda service, request: service.job(request.principal, request.path["job"]),
+        _RECORD,
+    ),
+    Route(
+        "DELETE", "/api/jobs/<job>", "deleteJob", "Deletes a job and all that is stored of it.", "manager",
+        lambda service, request: service.delete(request.principal, request.path["job"]),
+        _object(job=_STRING, deleted=_INTEGER),
+        status=202,
+    ),
+    Route(
+        "GET", "/api/jobs/<job>/batches", "getBatches",
+        "Batches after a sequence, or the last ones before one; in both cases ascending.", "reader",
+        lambda service, request: service.batches(request.principal, request.path["job"], request.query),
+        _object(tip=_INTEGER, batches=_list(_BATCH), more={"type": "boolean"}),
+        parameters=(
+            _AFTER,
+            Parameter("before", "Entries before this sequence.", _number(1, 2**53 - 1)),
+            Parameter("limit", "Batches in a page.", _number(1, 500)),
+        ),
+    ),
+    Route(
+        "GET", "/api/jobs/<job>/at", "getSequenceAt", "The first sequence at a time or later.", "reader",
+        lambda service, request: service.instant(request.principal, request.path["job"], request.query),
+        _object(sequence=_INTEGER, tip=_INTEGER),
+        parameters=(Parameter("time", "Microseconds since 1970, or RFC 3339.", _text(40), required=True),),
+    ),
+    Route(
+        "GET", "/api/jobs/<job>/search", "search", "Entries that hold a text or match an RE2 expression.", "reader",
+        lambda service, request: service.search(request.principal, request.path["job"], request.query),
+        _object(tip=_INTEGER, matches=_list(_MATCH), next=_or_null(_INTEGER), searched=_INTEGER),
+        parameters=(
+            Parameter("q", "What to look for.", {**_text(), "minLength": 1}, required=True),
+            Parameter("regex", "1: q is an expression of RE2.", _FLAG),
+            Parameter("ignore_case", "1: upper and lower case are one.", _FLAG),
+            _AFTER,
+            Parameter("limit", "Matches in a page.", _number(1, 1_000)),
+            Parameter("context", "Entries around each match.", _number(0, 10)),
+        ),
+    ),
+    Route(
+        "GET", "/api/jobs/<job>/export", "export",
+        "The log as text or JSON lines. The header Logferry-Next says after which sequence to go on.", "reader",
+        lambda service, request: service.export(request.principal, request.path["job"], request.query),
+        _STRING,
+        parameters=(
+            Parameter("format", "The form.", {"type": "string", "enum": ["text", "jsonl"]}),
+            _AFTER,
+            Parameter("limit", "Bytes in a page, about.", _number(1, 2_000_000)),
+        ),
+        text=tuple(CONTENT_TYPES.values()),
+    ),
+    Route(
+        "GET", "/api/jobs/<job>/shares", "listShares", "The share links of a job.", "manager",
+        lambda service, request: service.shares(request.principal, request.path["job"]),
+        _object(shares=_list(_SHARE)),
+    ),
+    Route(
+        "POST", "/api/jobs/<job>/shares", "createShare", "A link by which anyone may read this one job.", "manager",
+        lambda service, request: service.share(request.principal, request.path["job"], request.body),
+        _object(**_SHARE_FACTS, secret=_STRING),
+        status=201,
+        body={
+            "type": "object",
+            "properties": {"expires_in": {**_number(60, 7_776_000), "description": "Seconds."}, "note": _text(200)},
+        },
+    ),
+    Route(
+        "GET", "/api/jobs/<job>/audit", "audit", "Who read, shared or deleted a job.", "manager",
+        lambda service, request: service.audit(request.principal, request.path["job"], request.query),
+        _object(records=_list(_AUDIT), next=_or_null(_STRING)),
+        parameters=(Parameter("limit", "Records in a page.", _number(1, 500)), _NEXT),
+    ),
+    Route(
+        "DELETE", "/api/shares/<share>", "revokeShare", "Revokes a share link, open connections included.", "member",
+        lambda service, request: service.unshare(request.principal, request.path["share"]),
+        _SHARE,
+    ),
+    Route(
+        "POST", "/api/tickets", "createTicket", "A ticket that opens one viewers' WebSocket within 30 s.", "signed_in",
+        lambda service, request: service.ticket(request.principal, request.origin),
+        _object(ticket=_STRING, expires=_INTEGER),
+        status=201,
+    ),
+    Route(
+        "GET", "/api/openapi.json", "openapi", "This document.", "signed_in",
+        lambda _service, _request: openapi(),
+        {"type": "object"},
+    ),
+)  # fmt: skip
+
+
+def openapi() -> Schema:
+    """The OpenAPI 3.1 document of the table."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        path = route.path.replace("<", "{").replace(">", "}")
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    record = JobRecord.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    definitions = record.pop("$defs", {})
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Logferry", "version": "1", "description": "Jobs, history, export, share links and tickets."},
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {
+                **definitions,
+                "JobRecord": record,
+                "Problem": _object(
+                    "type",
+                    "title",
+                    "status",
+                    "detail",
+                    "code",
+                    type=_STRING,
+                    title=_STRING,
+                    status=_INTEGER,
+                    detail=_STRING,
+                    code=_STRING,
+                ),
+            },
+        },
+    }  # fmt: skip
+
+
+def _operation(route: Route) -> Schema:
+    parameters: list[Schema] = []
+    names = [part[1:-1] for part in route.path.split("/") if part.startswith("<")]
+    parameters += [{"name": name, "in": "path", "required": True, "schema": _STRING} for name in names]
+    for parameter in route.parameters:
+        schema = _list(parameter.schema) if parameter.many else parameter.schema
+        described = {"name": parameter.name, "in": "query", "description": parameter.description, "schema": schema}
+        parameters.append({**described, "required": parameter.required})
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    refused = {"application/json": {"schema": _object(message=_STRING)}}
+    content = {kind: {"schema": route.answer} for kind in route.text or ("application/json",)}
+    operation: Schema = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "x-access": route.access,
+        "parameters": parameters,
+        "responses": {
+            str(route.status): {"description": "Served.", "content": content},
+            "400": {"description": "A parameter or the body does not fit.", "content": problem},
+            "401": {"description": "Not signed in.", "content": refused},
+            "403": {"description": "Not allowed.", "content": {**problem, **refused}},
+            "404": {"description": "No such thing, or none that one may know of.", "content": problem},
+            "429": {"description": "Too many requests; Retry-After says when.", "content": problem},
+        },
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"content": {"application/json": {"schema": route.body}}}
+    return operation
+
+
+__all__ = ["ROUTES", "Page", "Request", "Route", "openapi"]

@@ -1,0 +1,71 @@
+"""Share links: one job, read only, expiring, revocable, listed."""
+
+import secrets
+import string
+from collections.abc import Mapping
+from typing import Any, Final
+
+from registry.principal import Principal
+from registry.secrets import SHARE_PREFIX, digest
+
+from .core import ParameterError
+
+DAY_S: Final = 86_400
+DEFAULT_LIFE_S: Final = 7 * DAY_S
+LONGEST_LIFE_S: Final = 90 * DAY_S
+MAX_NOTE_CHARS: Final = 200
+
+_CREDENTIAL_CHARACTERS: Final = string.ascii_lowercase + string.digits
+
+
+def parse_share(document: Any) -> tuple[int, str]:
+    """How long a link is wanted to live (seconds), and the note beside it.
+
+    Raises:
+        ParameterError: the document does not fit.
+    """
+    if not isinstance(document, dict):
+        raise ParameterError("the body must be a JSON object")
+    life, note = document.get("expires_in", DEFAULT_LIFE_S), document.get("note", "")
+    if not isinstance(life, int) or isinstance(life, bool) or not 60 <= life <= LONGEST_LIFE_S:
+        raise ParameterError(f"expires_in must be from 60 to {LONGEST_LIFE_S} seconds")
+    if not isinstance(note, str) or len(note) > MAX_NOTE_CHARS:
+        raise ParameterError(f"note must be a text of at most {MAX_NOTE_CHARS} characters")
+    return life, note
+
+
+def new_share(
+    job: str, owner: str, creator: Principal, *, life_s: int, note: str, now_ms: int
+) -> tuple[str, dict[str, Any]]:
+    """A new link's secret, shown once, and the item that is kept of it."""
+    grant = "".join(secrets.choice(_CREDENTIAL_CHARACTERS) for _ in range(12))
+    secret = f"{SHARE_PREFIX}_{grant}_{secrets.token_urlsafe(32)}"
+    item = {
+        "pk": f"GRANT#{grant}",
+        "sk": "GRANT",
+        "gpk": f"PRINCIPAL#{creator.name}",
+        "gsk": f"GRANT#{now_ms:013d}#{grant}",
+        "spk": f"GRANTS#{job}",
+        "ssk": f"{now_ms:013d}#{grant}",
+        "sha256": digest(secret),
+        "job": job,
+        "owner": owner,
+        "principal": creator.name,
+        "note": note,
+        "created": now_ms,
+        "expires": now_ms // 1000 + life_s,
+    }
+    return secret, item
+
+
+def share_document(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A link as it is listed; its secret is known to whoever was given it and to nobody else."""
+    return {
+        "share": item["pk"].removeprefix("GRANT#"),
+        "job": item["job"],
+        "principal": item["principal"],
+        "note": item.get("note", ""),
+        "created": item["created"],
+        "expires": item["expires"] * 1000,
+        "revoked": item.get("revoked"),
+    }
