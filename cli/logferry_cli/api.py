@@ -119,6 +119,10 @@ class Api:
         """One job's record."""
         return _read(JobRecord, await self._call("GET", f"/api/jobs/{job}"))
 
+    async def delete_job(self, job: str) -> None:
+        """Delete a job and all that is stored of it."""
+        await self._call("DELETE", f"/api/jobs/{job}")
+
     async def history(self, job: str, *, after: int, limit: int | None = None) -> Page:
         """The batches that hold entries after a sequence: about 1 MiB of them, or `limit` batches."""
         return await self._batches(job, {"after": str(after)} | ({} if limit is None else {"limit": str(limit)}))

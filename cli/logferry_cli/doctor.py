@@ -1,0 +1,284 @@
+"""`logferry doctor`: looks at every leg of a deployment, and says which one fails and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from time import monotonic, time_ns
+from typing import Annotated, Final
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logferry_cli import probe
+from logferry_cli.api import Api, TransientError
+from logferry_cli.operator import Deployment, StackOption, find_deployment
+from logferry_cli.options import StateOption
+from logferry_cli.problems import Problem
+from logferry_cli.reader import CorruptBatchError, Reader
+from logferry_cli.registry import Registry, credential_of
+from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, address, find_target
+from logferry_cli.terminal import harmless_word
+from logferry_protocol import messages
+
+OUTPUTS: Final = ("AgentsUrl", "ViewersUrl", "HttpUrl", "LogTable", "RegistryTable", "FailureBucket", "ViewerUrl")
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What was found of one leg."""
+
+    name: str
+    outcome: str
+    """`ok`, `warning`, `failed` or `skipped`."""
+    detail: str = ""
+    milliseconds: int = 0
+
+
+class _SkipError(Exception):
+    """A leg that cannot be looked at."""
+
+
+class _WarningError(Exception):
+    """A leg that works, with something to look at."""
+
+
+class Checkup:
+    """Collects legs, and prints each when it is known."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.legs: list[Leg] = []
+        self._quiet = quiet
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no leg failed."""
+        return all(leg.outcome != "failed" for leg in self.legs)
+
+    @asynccontextmanager
+    async def leg(self, name: str, advice: str = "") -> AsyncIterator[list[str]]:
+        """Looks at one leg; what is put into the list is said of it. A failure is noted, and the next one looked at."""
+        said: list[str] = []
+        began = monotonic()
+        outcome = "ok"
+        try:
+            yield said
+        except _SkipError as skip:
+            outcome, said = "skipped", [str(skip)]
+        except _WarningError as warning:
+            outcome, said = "warning", [str(warning)]
+        except Problem as problem:
+            outcome, said = "failed", [problem.sentence, problem.advice or advice]
+        except TransientError as trouble:
+            outcome, said = "failed", [f"{trouble}.", advice]
+        except ClientError as error:
+            outcome = "failed"
+            said = [f"AWS refused ({error.response['Error']['Message']}).", "Has your AWS identity the right to look?"]
+        except (BotoCoreError, OSError, CorruptBatchError) as error:
+            outcome, said = "failed", [f"{error}.", advice]
+        detail = harmless_word(" ".join(part for part in said if part))
+        self.note(Leg(name, outcome, detail, round((monotonic() - began) * 1000)))
+
+    def note(self, leg: Leg) -> None:
+        """One more leg is known."""
+        self.legs.append(leg)
+        if not self._quiet:
+            mark = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}[leg.outcome]
+            typer.echo(f"{mark} {leg.name:<28} {leg.milliseconds:>6} ms  {leg.detail}".rstrip())
+
+    def failed(self, name: str) -> bool:
+        """Whether a leg was looked at and does not work."""
+        return any(leg.name == name and leg.outcome in {"failed", "skipped"} for leg in self.legs)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(doctor)
+
+
+def doctor(
+    *,
+    state: StateOption,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Send a real line through, end to end (needs AWS credentials).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The legs as one JSON array.")] = False,
+    stack: StackOption = None,
+    api_url: ApiUrlOption = None,
+    viewers_url: ViewersUrlOption = None,
+    viewer_key: ViewerKeyOption = None,
+) -> None:
+    """Look at every leg of a deployment: which one fails, and what to do about it."""
+    target = find_target(state, api_url, viewers_url, viewer_key)
+    checkup = Checkup(quiet=as_json)
+    deployment: Deployment | None = None
+    missing = "no stack is named (--stack, LOGFERRY_STACK)"
+    if stack is not None or api_url is None:
+        try:
+            deployment = find_deployment(state, stack)
+        except Problem as problem:
+            missing = f"{problem.sentence} {problem.advice}"
+            checkup.note(Leg("stack", "failed", missing))
+    asyncio.run(_examine(checkup, target, deployment, missing, deep=deep))
+    if as_json:
+        typer.echo(json.dumps([asdict(leg) for leg in checkup.legs], indent=2))
+    elif checkup.healthy:
+        typer.echo("Every leg that was looked at works.")
+    if not checkup.healthy:
+        raise typer.Exit(1)
+
+
+async def _examine(
+    checkup: Checkup, target: Target, deployment: Deployment | None, missing: str, *, deep: bool
+) -> None:
+    async with Api(target) as api:
+        await _reading(checkup, api)
+        if deployment is not None:
+            await _resources(checkup, deployment)
+        if deep:
+            await _through(checkup, api, deployment, missing)
+
+
+async def _reading(checkup: Checkup, api: Api) -> None:
+    async with checkup.leg("HTTP API and viewer key", "Its log group is that of the query function.") as said:
+        me = await api.me()
+        said.append(f"{me.principal} reads as {me.subject}" + (", admin" if me.admin else ""))
+    async with checkup.leg("history", "Has the query function the right to read the log table?") as said:
+        said.append(await _newest(api))
+    async with checkup.leg("viewers' WebSocket", "Its log group is that of the connect function.") as said:
+        async with probe.viewers_socket(api) as socket:
+            await socket.send(messages.Subscribe(id="list", jobs=messages.Selector()))
+            await socket.receive(messages.Subscribed, "the answer to `subscribe`")
+            await socket.send(messages.Ping(id="ping"))
+            await socket.receive(messages.ViewerPong, "the answer to `ping`")
+        said.append("ticket, handshake, subscribe and ping")
+
+
+async def _newest(api: Api) -> str:
+    async for record in api.jobs({"limit": "1"}):
+        page = await api.history(record.job, after=0, limit=1)
+        reader = Reader(lambda: 0.0)
+        for batch in page.batches:
+            reader.receive(batch, 0.0)
+        list(reader.take())
+        return f"the newest job has {page.tip:,} entries"
+    return "no jobs yet"
+
+
+async def _resources(checkup: Checkup, deployment: Deployment) -> None:
+    async with checkup.leg("stack outputs") as said:
+        absent = [name for name in OUTPUTS if name not in deployment.outputs]
+        if absent:
+            raise Problem(f"The stack {deployment.stack} lacks {', '.join(absent)}.", "Deploy template.yaml again.")
+        said.append(deployment.stack)
+    for output in ("LogTable", "RegistryTable"):
+        async with checkup.leg(f"{output} and its stream", "Deploy template.yaml again.") as said:
+            said.append(await asyncio.to_thread(_table_state, deployment, output))
+    async with checkup.leg("undelivered records") as said:
+        said.append(await asyncio.to_thread(_failures, deployment))
+
+
+def _table_state(deployment: Deployment, output: str) -> str:
+    table = deployment.client("dynamodb").describe_table(TableName=deployment.output(output))["Table"]
+    if table["TableStatus"] not in {"ACTIVE", "UPDATING"}:
+        raise Problem(f"The table is {table['TableStatus']}.")
+    stream = table.get("LatestStreamArn")
+    if not stream or not table.get("StreamSpecification", {}).get("StreamEnabled"):
+        raise Problem("The table has no stream, so nothing is broadcast.")
+    mappings = deployment.client("lambda").list_event_source_mappings(EventSourceArn=stream)["EventSourceMappings"]
+    states = [mapping.get("State", "?") for mapping in mappings]
+    if "Enabled" not in states:
+        raise Problem(f"No function reads the table's stream (mappings: {', '.join(states) or 'none'}).")
+    return f"{table['TableStatus'].lower()}, its stream is read"
+
+
+def _failures(deployment: Deployment) -> str:
+    bucket = deployment.output("FailureBucket")
+    count = deployment.client("s3").list_objects_v2(Bucket=bucket, Prefix="aws/lambda/", MaxKeys=1000)["KeyCount"]
+    if count:
+        many = f"{count:,}" if count < 1000 else "1,000 or more"
+        raise _WarningError(f"{many} objects in {bucket}: `logferry replay` sends them again.")
+    return "none"
+
+
+async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, missing: str) -> None:
+    """A line, from an agent of our own to a viewer of our own."""
+    line = probe.Line()
+    key = ""
+    async with AsyncExitStack() as open_sockets:
+        agent = viewer = None
+        async with checkup.leg("registry (a key for a while)") as said:
+            if deployment is None:
+                raise Problem(missing)
+            registry = Registry(deployment.table("RegistryTable"))
+            key = await asyncio.to_thread(probe.temporary_key, registry)
+            said.append(f"agent principal {probe.PRINCIPAL}")
+        async with checkup.leg("agents' WebSocket", "Its log group is that of the connect function.") as said:
+            if deployment is None or not key:
+                raise _SkipError("without a key")
+            url = address(deployment.output("AgentsUrl"), "ws", "output AgentsUrl")
+            agent = await open_sockets.enter_async_context(probe.agents_socket(url, key))
+            said.append("handshake")
+        async with checkup.leg("open a job", "Its log group is that of the ingest function.") as said:
+            if agent is None:
+                raise _SkipError("without the agents' WebSocket")
+            me = await api.me()
+            await agent.send(line.open(me.subject))
+            opened = (await agent.receive(messages.Opened, "the answer to `open`")).jobs[0]
+            if opened.error:
+                raise Problem(f"The job cannot be opened: {opened.error} {opened.message}.")
+            said.append(f"for the owner {me.subject}")
+        async with checkup.leg("subscribe to it", "Its log group is that of the connect function.") as said:
+            if agent is None or checkup.failed("open a job"):
+                raise _SkipError("without a job")
+            viewer = await open_sockets.enter_async_context(probe.viewers_socket(api))
+            await viewer.send(messages.Subscribe(id="job", job=line.job))
+            await viewer.receive(messages.Subscribed, "the answer to `subscribe`")
+        async with checkup.leg("agent told that it is watched", "May connect post to the agents' API?") as said:
+            if agent is None or viewer is None:
+                raise _SkipError("without a subscription")
+            await agent.receive(messages.Watch, "`watch`")
+        await _sent(checkup, api, line, agent, viewer)
+    await _tidied(checkup, api, deployment, line, key)
+
+
+async def _sent(
+    checkup: Checkup, api: Api, line: probe.Line, agent: probe.Socket | None, viewer: probe.Socket | None
+) -> None:
+    async with checkup.leg("ingest and store", "Its log group is that of the ingest function.") as said:
+        if agent is None or checkup.failed("open a job"):
+            raise _SkipError("without a job")
+        await agent.send(messages.Ingest(id="ingest", batches=[line.batch]))
+        result = (await agent.receive(messages.Ingested, "the acknowledgement")).results[0]
+        if result.outcome != "stored":
+            raise Problem(f"The batch was {result.outcome}: {result.reason or ''} {result.message}".rstrip() + ".")
+        said.append("one line")
+    async with checkup.leg("stream and broadcast", "Look at the stream's mapping and broadcast's log group.") as said:
+        if viewer is None or checkup.failed("ingest and store"):
+            raise _SkipError("without a stored line")
+        arrived = (await viewer.receive(messages.BatchMessage, "the broadcast")).batches[0]
+        if arrived.digest != line.batch.digest:
+            raise Problem("Other bytes arrived than were sent.")
+        said.append("the same bytes")
+    async with checkup.leg("read it from history", "Its log group is that of the query function.") as said:
+        if checkup.failed("ingest and store"):
+            raise _SkipError("without a stored line")
+        page = await api.history(line.job, after=0)
+        if [batch.digest for batch in page.batches] != [line.batch.digest]:
+            raise Problem("History has other bytes than were sent.")
+        said.append("the same bytes")
+
+
+async def _tidied(checkup: Checkup, api: Api, deployment: Deployment | None, line: probe.Line, key: str) -> None:
+    async with checkup.leg("tidy up") as said:
+        if deployment is None or not key:
+            raise _SkipError("nothing to tidy up")
+        registry = Registry(deployment.table("RegistryTable"))
+        await asyncio.to_thread(registry.revoke_credential, credential_of(key), time_ns() // 1_000_000)
+        said.append("key revoked")
+        if not checkup.failed("open a job"):
+            await api.delete_job(line.job)
+            said.append("job deleted")

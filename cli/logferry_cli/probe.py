@@ -1,0 +1,155 @@
+"""A line of our own, sent through a deployment from end to end: what `logferry doctor --deep` does.
+
+It plays an agent with a key that lives for minutes, and a viewer, and looks at every leg between them. The job that it
+makes is deleted at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, TypeAdapter
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from logferry_cli.api import Api, TransientError
+from logferry_cli.problems import Problem
+from logferry_cli.registry import Agent, Registry
+from logferry_protocol import messages
+from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.errors import MalformedMessageError
+from logferry_protocol.job import Container, LifeCycle, job_id
+
+PRINCIPAL: Final = "logferry-doctor"
+KEY_LIVES_S: Final = 600
+ANSWER_S: Final = 30.0
+"""How long each leg may take: longer than a function's cold start, shorter than patience."""
+
+Message = TypeVar("Message", bound=BaseModel)
+
+
+class Socket:
+    """A WebSocket of one side, its messages by kind."""
+
+    def __init__(self, connection: ClientConnection, family: TypeAdapter[Any]) -> None:
+        self._connection = connection
+        self._family = family
+        self._kept: list[BaseModel] = []
+
+    async def send(self, message: BaseModel) -> None:
+        """Sends one message."""
+        await self._connection.send(messages.encode(message))
+
+    async def receive(self, kind: type[Message], what: str) -> Message:
+        """The next message of a kind; others are kept for later.
+
+        Raises:
+            Problem: an error came instead, or nothing in time.
+        """
+        for kept in self._kept:
+            if isinstance(kept, kind):
+                self._kept.remove(kept)
+                return kept
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                while True:
+                    try:
+                        message = messages.decode(await self._connection.recv(), self._family)
+                    except MalformedMessageError:
+                        continue
+                    if isinstance(message, messages.Error):
+                        raise Problem(f"Instead of {what} came the error {message.code} ({message.message}).")
+                    if isinstance(message, kind):
+                        return message
+                    self._kept.append(message)
+        except TimeoutError:
+            raise Problem(f"{what} did not come within {ANSWER_S:.0f} s.") from None
+        except WebSocketException as error:
+            raise Problem(f"The connection ended before {what} came ({error}).") from None
+
+
+@asynccontextmanager
+async def viewers_socket(api: Api) -> AsyncIterator[Socket]:
+    """The viewers' WebSocket, by a fresh ticket.
+
+    Raises:
+        Problem: refused or not reached.
+    """
+    url = await api.viewers_url()
+    try:
+        ticket = await api.ticket()
+    except TransientError as trouble:
+        raise Problem(f"{trouble}.") from None
+    async with _connected(f"{url}?{urlencode({'v': messages.VERSION, 'ticket': ticket})}", None) as connection:
+        yield Socket(connection, messages.TO_VIEWER)
+
+
+@asynccontextmanager
+async def agents_socket(url: str, key: str) -> AsyncIterator[Socket]:
+    """The agents' WebSocket.
+
+    Raises:
+        Problem: refused or not reached.
+    """
+    headers = {"Authorization": f"Bearer {key}"}
+    async with _connected(f"{url}?{urlencode({'v': messages.VERSION})}", headers) as connection:
+        yield Socket(connection, messages.TO_AGENT)
+
+
+@asynccontextmanager
+async def _connected(url: str, headers: dict[str, str] | None) -> AsyncIterator[ClientConnection]:
+    where = url.partition("?")[0]
+    try:
+        connection = await connect(url, additional_headers=headers, compression=None, open_timeout=ANSWER_S)
+    except InvalidStatus as error:
+        raise Problem(f"{where} answered {error.response.status_code}.") from None
+    except (OSError, TimeoutError, WebSocketException) as error:
+        raise Problem(f"{where} cannot be reached ({str(error) or type(error).__name__}).") from None
+    async with connection:
+        yield connection
+
+
+class Line:
+    """The job of one line that is sent through."""
+
+    def __init__(self) -> None:
+        self.container = secrets.token_hex(32)
+        self.job = job_id(PRINCIPAL, self.container)
+        self.text = f"logferry doctor {secrets.token_hex(8)}"
+        now = time.time_ns() // 1000
+        body = encode_body([now], "o", [self.text])
+        self.batch = messages.Batch(
+            job=self.container,
+            first=1,
+            count=1,
+            start=now,
+            end=now,
+            raw=len(self.text),
+            digest=digest_of(body),
+            cursor="",
+            body=body,
+        )
+        self._life = LifeCycle(state="running", created=now // 1000, started=now // 1000)
+
+    def open(self, owner: str) -> messages.Open:
+        """The message that makes the job, for an owner who may read it."""
+        container = Container(name=PRINCIPAL, image=PRINCIPAL, host="doctor", owner=owner)
+        job = messages.OpenJob(job=self.container, container=container, life=self._life)
+        return messages.Open(id="open", instance=PRINCIPAL, jobs=[job])
+
+
+def temporary_key(registry: Registry) -> str:
+    """A key of the doctor's own agent principal, which lives for ten minutes and is revoked before.
+
+    Raises:
+        Problem: the registry refuses.
+    """
+    now = time.time_ns() // 1_000_000
+    registry.ensure(Agent(PRINCIPAL, PRINCIPAL, ("*",)), now)
+    return registry.issue(PRINCIPAL, "agent", now, now // 1000 + KEY_LIVES_S).key

@@ -1,0 +1,79 @@
+"""`logferry doctor` against the viewers' contract: every leg is looked at, and the one that fails is named."""
+
+import json
+
+import pytest
+from aiohttp import web
+from tests.integration.cli.conftest import Run
+from tests.support.viewer_cloud import ViewerCloud, job_id
+
+from logferry_cli import probe
+
+
+def outcomes(run: Run, *words: str) -> tuple[int, dict[str, str]]:
+    """The status, and what was found of each leg."""
+    outcome = run("doctor", "--json", *words)
+    return outcome.status, {leg["name"]: leg["outcome"] for leg in json.loads(outcome.out)}
+
+
+def test_a_healthy_deployment(cloud: ViewerCloud, run: Run) -> None:
+    """The reading side needs no AWS credentials."""
+    cloud.add_job("web")
+    cloud.append("web", ["line"])
+    outcome = run("doctor")
+    assert outcome.status == 0
+    assert "✓ history" in outcome.text
+    assert "the newest job has 1 entries" in outcome.text
+    assert outcome.text.endswith("Every leg that was looked at works.\n")
+
+
+def test_a_websocket_that_refuses_is_named(cloud: ViewerCloud, run: Run) -> None:
+    """The legs before and after it are looked at all the same."""
+
+    class Never(set[str]):
+        def add(self, _: str) -> None:
+            return None
+
+    cloud.tickets = Never()
+    status, found = outcomes(run)
+    assert status == 1
+    assert found == {"HTTP API and viewer key": "ok", "history": "ok", "viewers' WebSocket": "failed"}
+
+
+def test_a_socket_that_does_not_answer_is_named(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is a failure, after a limited time."""
+
+    async def silent(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(probe, "ANSWER_S", 0.2)
+    monkeypatch.setattr(cloud, "_answer", silent)
+    outcome = run("doctor")
+    assert outcome.status == 1
+    assert "✗ viewers' WebSocket" in outcome.text
+    assert "the answer to `subscribe` did not come" in outcome.text
+
+
+def test_damaged_history_is_named(cloud: ViewerCloud, run: Run) -> None:
+    """Bytes that do not unpack are found before a user finds them."""
+    cloud.add_job("web")
+    cloud.append("web", ["line"])
+    cloud.jobs[job_id("web")].facts[0]["count"] = 2
+    status, found = outcomes(run)
+    assert (status, found["history"]) == (1, "failed")
+
+
+def test_a_wrong_key_is_told_by_each_leg(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no stack trace."""
+    monkeypatch.setattr(cloud, "_refused", lambda _: web.json_response({"message": "Forbidden"}, status=403))
+    status, found = outcomes(run)
+    assert status == 1
+    assert set(found.values()) == {"failed"}
+
+
+def test_deep_without_a_stack_says_what_is_missing(cloud: ViewerCloud, run: Run) -> None:
+    """The reading legs are still looked at; what cannot be is skipped and not called healthy."""
+    outcome = run("doctor", "--deep")
+    assert outcome.status == 1
+    assert "LOGFERRY_STACK" in outcome.text
+    assert "- agents' WebSocket" in outcome.text
