@@ -36,7 +36,7 @@ STOP_S = 10.0
 FLUSH_S = 6.0
 """What of it shipping may take; the rest is for readers, socket and disk."""
 
-SWITCH_S = 0.001
+SWITCH_S = 0.0005
 """Readers, pipeline and socket share the interpreter: at its default of 5 ms an answer would wait longest for that."""
 
 STALE_S = 300.0

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,6 +66,9 @@ SAVE_EVERY_S = 0.2
 """Open batches reach the disk this long after their first unsaved entry (DESIGN.md: within 250 ms)."""
 
 STUCK_RETRY_S = 1.0
+
+RECENT_BATCHES = 64
+"""Bodies kept in memory besides the spool: about 1.4 MiB."""
 
 REOPENED_SHARE = 0.95
 """After the spool was full, reading goes on when it is down to this share of its limit."""
@@ -144,6 +147,10 @@ class Shipper:
         self._stuck_until: float | None = None
         self._full = False
         self._next_id = 1
+        self._recent: OrderedDict[int, Batch] = OrderedDict()
+        """Batches just closed, so that those sent at once need not be read back."""
+        self._cursors: dict[str, str] = {}
+        """Jobs whose last closed batch moved since the last transaction."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self.failure: BaseException | None = None
@@ -409,7 +416,7 @@ class Shipper:
         if saved:
             self._writes.append(lambda: self._spool.drop_pieces(lane.id))
         self._enqueue(lane, batch, now)
-        self._writes.append(lambda: self._spool.set_cursor(lane.id, batch.cursor))
+        self._cursors[lane.id] = batch.cursor
         if saved > batch.count:
             self._save(lane)
 
@@ -419,6 +426,9 @@ class Shipper:
         if missing is not None:
             lane.gaps[batch_id] = missing
         self._writes.append(lambda: self._spool.append(batch_id, lane.id, batch, gap=missing is not None))
+        self._recent[batch_id] = batch
+        if len(self._recent) > RECENT_BATCHES:
+            self._recent.popitem(last=False)
         ref = _ref(batch_id, batch, len(batch.body), gap=missing is not None)
         self.session.queue(lane.id, ref, now)
 
@@ -500,6 +510,7 @@ class Shipper:
             lane.parked, lane.problem = False, None
         for ref in effect.refs:
             lane.gaps.pop(ref.id, None)
+            self._recent.pop(ref.id, None)
             self._writes.append(partial(self._spool.remove, ref.id))
             self._metrics.acknowledged(ref)
         if state is not None:
@@ -539,6 +550,7 @@ class Shipper:
         self._open.pop(lane.id, None)
         self._writes.append(lambda: self._spool.clear(lane.id))
         lane.cursor = effect.cursor
+        self._cursors.pop(lane.id, None)
         self._write_job(lane, state)
         if lane.ended:
             # Nothing can be read again: what the queue held beyond the cloud is unknown, and is said to be.
@@ -621,6 +633,7 @@ class Shipper:
                 self._stuck_until = now + STUCK_RETRY_S
                 return False
             self._writes.clear()
+            self._cursors.clear()
             if self._stuck_until is not None:
                 log.info("the spool can be written again")
                 self._spool.restore_ballast()
@@ -629,6 +642,14 @@ class Shipper:
         for effect in sends:
             self._send(effect)
         return True
+
+    def _batch(self, ref: Ref) -> Batch | None:
+        """A queued batch with its body."""
+        recent = self._recent.get(ref.id)
+        if recent is not None and recent.digest == ref.digest:
+            return recent
+        stored = self._spool.load(ref.id)
+        return stored.batch if stored is not None else None
 
     def _write(self) -> None:
         try:
@@ -642,6 +663,8 @@ class Shipper:
         with self._spool.transaction():
             for write in self._writes:
                 write()
+            for job_id, cursor in self._cursors.items():
+                self._spool.set_cursor(job_id, cursor)
 
     def _send(self, effect: Send | Ship) -> None:
         if self._links is None:
@@ -650,11 +673,11 @@ class Shipper:
         if isinstance(effect, Ship):
             batches = []
             for job_id, ref in effect.batches:
-                stored = self._spool.load(ref.id)
-                if stored is None or stored.first is None:
+                batch = self._batch(ref)
+                if batch is None or ref.first is None:
                     continue
-                self._metrics.sent(stored.batch)
-                batches.append(_wire(job_id, stored.first, stored.batch))
+                self._metrics.sent(batch)
+                batches.append(_wire(job_id, ref.first, batch))
             if not batches:
                 return
             message = Ingest(id=effect.id, batches=batches)

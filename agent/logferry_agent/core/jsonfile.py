@@ -37,6 +37,8 @@ class Segment:
 
     fragments: Fragments
     raw: bytes
+    _known: tuple[int, int] = (-1, 0)
+    """A fragment, and the bytes through it: batches ask in rising order, so the next is found from there."""
 
     def bytes_through(self, index: int) -> int:
         """Bytes of `raw` up to the end of fragment `index`; -1: none."""
@@ -44,9 +46,11 @@ class Segment:
             return len(self.raw)
         if index < 0:
             return 0
-        position = 0
-        for line in self.raw.split(b"\n", index + 1)[: index + 1]:
-            position += len(line) + 1
+        known, position = self._known if self._known[0] <= index else (-1, 0)
+        find = self.raw.find
+        for _ in range(index - known):
+            position = find(b"\n", position) + 1
+        self._known = (index, position)
         return position
 
 

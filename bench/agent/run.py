@@ -1,0 +1,151 @@
+"""`make bench-agent`: how fast the agent carries a backlog that a real container has written.
+
+A container writes LINES lines of 60 to 300 bytes. Then, in alternation, so that neither has the better hour:
+
+- agent: from its start to the last acknowledgement by a sink in another process, spool on, by the file and the api
+  source;
+- curl:  `curl --unix-socket` reads the same log from the engine's API into /dev/null.
+
+Prints lines a second (medians), the ratios, and the agent's peak memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.support.fake_ingest import Sink, wait_until
+
+KEY = "lfa_" + "0" * 12 + "_" + "0" * 43
+NAME = "logferry-bench-agent"
+SOCKET = "/var/run/docker.sock"
+
+
+def make_lines(path: Path, count: int) -> None:
+    """Access log lines of 60 to 300 bytes: few addresses and paths often, many seldom, as in life."""
+    rng = random.Random(1)
+    agents = [
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5",
+        "kube-probe/1.29",
+        "curl/8.5.0",
+    ]
+    paths = [f"/api/v1/{noun}/{number}" for noun in ("items", "users", "orders", "sessions") for number in range(50)]
+    began = 1_764_000_000
+    with path.open("w") as file:
+        for number in range(count):
+            at = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(began + number // 200))
+            text = (
+                f"10.0.{int(rng.expovariate(0.1)) % 256}.{rng.randrange(256)} - - [{at}] "
+                f'"GET {rng.choice(paths)}?page={rng.randrange(100)} HTTP/1.1" {rng.choice((200, 200, 200, 304, 404))} '
+                f'{rng.randrange(10**5)} "-" "{rng.choice(agents)}" {rng.randrange(10**4)}us'
+            )
+            file.write(text[:300] + "\n")
+
+
+def write_log(image: str, lines: Path, count: int) -> str:
+    """A finished container that has written the lines; its id."""
+    remove()
+    command = ["docker", "run", "-d", "--name", NAME, "--log-driver", "json-file", "-v", f"{lines}:/lines:ro", image]
+    container = subprocess.check_output([*command, "cat", "/lines"], text=True).strip()
+    subprocess.run(["docker", "wait", container], check=True, stdout=subprocess.DEVNULL)
+    size = subprocess.check_output(["docker", "inspect", "-f", "{{.LogPath}}", container], text=True).strip()
+    print(
+        f"{count:,} lines, {lines.stat().st_size / count:.0f} bytes each, log file {os.path.getsize(size) / 1e6:.0f} MB"
+    )
+    return container
+
+
+def remove() -> None:
+    subprocess.run(["docker", "rm", "-f", NAME], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
+def peak_kib(pid: int) -> int:
+    """The process's largest resident set so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1])
+    return 0
+
+
+def carry(container: str, count: int, source: str) -> tuple[float, int]:
+    """Seconds from the agent's start to the last acknowledgement, and its peak memory in KiB."""
+    folder = tempfile.mkdtemp(prefix="logferry-bench-")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LOGFERRY_")}
+    with Sink(check=False) as sink:
+        environment |= {
+            "LOGFERRY_AGENTS_URL": sink.url,
+            "LOGFERRY_AGENT_KEY": KEY,
+            "LOGFERRY_SPOOL_DIR": folder,
+            "LOGFERRY_INCLUDE_NAMES": NAME,
+            "LOGFERRY_START_AT": "beginning",
+            "LOGFERRY_SOURCE": source,
+            "LOGFERRY_LOG_LEVEL": "error",
+        }
+        began = time.time()
+        agent = subprocess.Popen([sys.executable, "-m", "logferry_agent"], env=environment)
+        try:
+            wait_until(lambda: sink.tip(container) >= count, 300, 0.1)
+            return sink.counts()["last_stored"] - began, peak_kib(agent.pid)
+        finally:
+            agent.terminate()
+            agent.wait()
+            shutil.rmtree(folder)
+
+
+def raw(container: str) -> float:
+    """Seconds that curl takes to read the log from the engine's API."""
+    url = f"http://docker/v1.41/containers/{container}/logs?stdout=1&stderr=1&timestamps=1"
+    began = time.time()
+    subprocess.run(["curl", "-s", "--unix-socket", SOCKET, "-o", "/dev/null", url], check=True)
+    return time.time() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--image", default="logferry-sample")
+    parser.add_argument("--sources", default="file,api")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    count, results = arguments.lines, {}
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "lines"
+        make_lines(lines, count)
+        container = write_log(arguments.image, lines, count)
+    try:
+        seconds: dict[str, list[float]] = {name: [] for name in ("curl", *arguments.sources.split(","))}
+        memory: dict[str, int] = {}
+        for turn in range(arguments.rounds):
+            for name, times in seconds.items():
+                if name == "curl":
+                    took = raw(container)
+                else:
+                    took, peak = carry(container, count, name)
+                    memory[name] = max(memory.get(name, 0), peak)
+                times.append(took)
+                print(f"round {turn + 1}: {name:<5}{took:7.2f} s {count / took:12,.0f} lines/s", flush=True)
+        medians = {name: count / statistics.median(took) for name, took in seconds.items()}
+        for name, speed in medians.items():
+            ratio = speed / medians["curl"]
+            peak = f", peak memory {memory[name] / 1024:.0f} MB" if name in memory else ""
+            results[name] = {"lines_per_s": round(speed), "ratio": round(ratio, 2), "peak_kib": memory.get(name)}
+            print(f"{name:<5} {speed:12,.0f} lines/s   {ratio:5.2f} x curl{peak}")
+    finally:
+        remove()
+    if arguments.json:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
