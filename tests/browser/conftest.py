@@ -1,0 +1,40 @@
+"""What the viewer's browser tests share: the built viewer and one Chromium."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+WEB = Path(__file__).parents[2] / "web"
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def viewer_dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The viewer, built from the sources as they are, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("viewer")
+    built = subprocess.run(
+        ["npx", "vite", "build", "--outDir", str(folder), "--emptyOutDir", "--logLevel", "error"],
+        cwd=WEB,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all of them; each test opens a context of its own."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield launched
+        finally:
+            launched.close()
