@@ -112,5 +112,6 @@ class MemorySink:
 
     def _summary(self) -> str:
         return ", ".join(
-            f"{job[:6]}: {len(log.texts)} entries {log.names()} ended={log.ended} {log.problems[-1:]}" for job, log in self.logs.items()
+            f"{job[:6]}: {len(log.texts)} entries {log.names()} ended={log.ended} {log.problems[-1:]}"
+            for job, log in self.logs.items()
         )

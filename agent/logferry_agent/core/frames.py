@@ -104,6 +104,12 @@ class LogStream:
         Raises:
             BrokenStreamError: it cannot be understood; the stream is of no more use.
         """
+        try:
+            return self._feed(data)
+        except ValueError:
+            raise BrokenStreamError("a timestamp", data) from None
+
+    def _feed(self, data: bytes) -> Received:
         if (
             self._chunked
             and not self._tty
@@ -138,7 +144,10 @@ class LogStream:
         if self._tty and _STAMP.match(self._plain):
             pieces.add("o", self._plain)
         self._plain = b""
-        return self._received(pieces)
+        try:
+            return self._received(pieces)
+        except ValueError:
+            raise BrokenStreamError("a timestamp", b"") from None
 
     def _feed_quick(self, data: bytes) -> Received | None:
         run = _RUN.match(data)

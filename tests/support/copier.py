@@ -1,0 +1,143 @@
+"""What the engine does between a container's output and its log, re-made from docker.md section 3 for tests."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from logferry_agent.core.stamps import text_of
+
+PIECE = 16_384
+START = 1_764_000_000_000_000_000
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One log entry of the engine's: a fragment, with its newline if it has one."""
+
+    stream: str
+    stamp: int
+    data: bytes
+
+
+class Copier:
+    """Cuts what a container writes into pieces: lines, 16 KiB of longer lines, and what is left at the end."""
+
+    def __init__(self, start: int = START) -> None:
+        self.now = start
+        self._open = {"o": b"", "e": b""}
+        self._stamp: dict[str, int | None] = {"o": None, "e": None}
+
+    def write(self, stream: str, data: bytes) -> list[Piece]:
+        """The container wrote."""
+        made: list[Piece] = []
+        buffered = self._open[stream] + data
+        start = 0
+        while True:
+            newline = buffered.find(b"\n", start, start + PIECE)
+            if newline >= 0:
+                made.append(self._piece(stream, buffered[start : newline + 1]))
+                self._stamp[stream] = None
+                start = newline + 1
+            elif len(buffered) - start >= PIECE:
+                made.append(self._piece(stream, buffered[start : start + PIECE]))
+                start += PIECE
+            else:
+                break
+        self._open[stream] = buffered[start:]
+        return made
+
+    def end(self) -> list[Piece]:
+        """The container ended."""
+        made = [self._piece(stream, data) for stream, data in self._open.items() if data]
+        self._open = {"o": b"", "e": b""}
+        self._stamp = {"o": None, "e": None}
+        return made
+
+    def _piece(self, stream: str, data: bytes) -> Piece:
+        self.now += 1_000
+        stamp = self._stamp[stream] or self.now
+        self._stamp[stream] = stamp
+        return Piece(stream, stamp, data)
+
+
+def record(piece: Piece) -> bytes:
+    """The piece in a json-file, which trims zeros off times and replaces what is not UTF-8."""
+    stamp = text_of(piece.stamp)[:-1].rstrip("0").rstrip(".") + "Z"
+    name = "stdout" if piece.stream == "o" else "stderr"
+    log = {"log": piece.data.decode("utf-8", "replace"), "stream": name, "time": stamp}
+    return json.dumps(log, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def frame(piece: Piece) -> bytes:
+    """The piece in the API's multiplexed stream."""
+    payload = text_of(piece.stamp).encode() + b" " + piece.data
+    return bytes([1 if piece.stream == "o" else 2, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
+
+
+def chunked(parts: Iterable[bytes]) -> bytes:
+    """Each part as one chunk of HTTP's chunked coding, and the last chunk."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+class JsonFile:
+    """The json-file driver of one container: writes records, rotates as moby's loggerutils does.
+
+    cuts: with a single file, cut it as engines before 23.0 did.
+    """
+
+    def __init__(
+        self, path: Path, *, max_size: int = 0, max_file: int = 1, compress: bool = False, cuts: bool = False
+    ) -> None:
+        self.path = path
+        self.dropped = 0
+        """Records that rotation removed from the disk."""
+        self._max_size, self._max_file, self._compress, self._cuts = max_size, max_file, compress, cuts
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, pieces: Iterable[Piece]) -> None:
+        """Log them."""
+        for piece in pieces:
+            if self._max_size and os.fstat(self._file.fileno()).st_size >= self._max_size:
+                self.rotate()
+            self._file.write(record(piece))
+
+    def rotate(self) -> None:
+        """Begin a new file."""
+        self._file.close()
+        if self._max_file < 2:
+            if self._cuts:
+                self._file = self.path.open("wb", buffering=0)
+                return
+            self.path.unlink()
+        else:
+            suffix = ".gz" if self._compress else ""
+            for number in range(self._max_file - 1, 1, -1):
+                older = self._numbered(number - 1, suffix)
+                if older.exists():
+                    older.rename(self._numbered(number, suffix))
+            self.path.rename(self._numbered(1, ""))
+            if self._compress:
+                plain = self._numbered(1, "")
+                self._numbered(1, ".gz").write_bytes(gzip.compress(plain.read_bytes()))
+                plain.unlink()
+        self._file = self.path.open("ab", buffering=0)
+
+    def remove(self) -> None:
+        """The container is removed."""
+        self._file.close()
+        for file in self.path.parent.iterdir():
+            file.unlink()
+        self.path.parent.rmdir()
+
+    def close(self) -> None:
+        """The container ended."""
+        self._file.close()
+
+    def _numbered(self, number: int, suffix: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{number}{suffix}")

@@ -1,0 +1,127 @@
+"""core/frames.py: however a response is cut into reads, the same fragments come out, and nothing but clean errors."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logferry_agent.core.frames import BrokenStreamError, LogStream
+from logferry_agent.core.stamps import text_of
+
+from tests.support.copier import START, Copier, Piece, chunked, frame
+
+PIECES = Copier().write("o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x" * 40_000 + b"\n") + Copier().write(
+    "e", b"\n\r\n\x00\x01\x02\x03\n" + b"\xff\xfe\n"
+)
+
+
+def read(body: bytes, sizes: list[int], *, tty: bool = False, chunks: bool = True) -> tuple[list[str], str, str]:
+    """Fed in reads of these sizes, in turn."""
+    stream = LogStream(tty=tty, chunked=chunks)
+    texts: list[str] = []
+    streams = ends = ""
+    start = number = 0
+    while start < len(body):
+        size = sizes[number % len(sizes)]
+        number += 1
+        for received in [stream.feed(body[start : start + size])]:
+            texts += received.fragments.texts
+            streams += received.fragments.streams
+            ends += received.fragments.ends or "n" * len(received.fragments)
+        start += size
+    rest = stream.end().fragments
+    return texts + rest.texts, streams + rest.streams, ends + (rest.ends or "n" * len(rest))
+
+
+WHOLE = read(chunked(map(frame, PIECES)), [1 << 20])
+
+
+@given(st.lists(st.integers(300, 50_000), min_size=1, max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_the_cuts_between_reads_do_not_matter(sizes: list[int]) -> None:
+    """Chunked, as engines answer."""
+    assert read(chunked(map(frame, PIECES)), sizes) == WHOLE
+
+
+@given(st.lists(st.integers(300, 30_000), min_size=1, max_size=4), st.integers(200, 5_000))
+@settings(max_examples=30, deadline=None)
+def test_chunks_need_not_be_frames(sizes: list[int], chunk: int) -> None:
+    """A proxy between may cut the body into other chunks."""
+    body = b"".join(map(frame, PIECES))
+    assert read(chunked(body[start : start + chunk] for start in range(0, len(body), chunk)), sizes) == WHOLE
+    assert read(body, sizes, chunks=False) == WHOLE
+
+
+def test_the_texts_are_what_was_written() -> None:
+    """CRLF is kept, invalid UTF-8 is readable, lengths that look like newlines are no newlines (case 27)."""
+    assert WHOLE[0][:4] == ["one", "", "two\r", "日本 🙂"]
+    assert WHOLE[0][-3:] == ["\r", "\x00\x01\x02\x03", "\\xff\\xfe"]
+    lengths = [Piece("o", START, b"x" * (size - 32) + b"\n") for size in (0x0A0A, 0x0D0A, 0x0D) if size > 32]
+    assert [len(text) for text in read(chunked(map(frame, lengths)), [7])[0]] == [0x0A0A - 32, 0x0D0A - 32]
+
+
+def test_a_character_cut_between_pieces_is_whole_again() -> None:
+    """Drivers that store raw bytes cut at 16,384 bytes, inside of a character or not."""
+    text = "x" * 16_383 + "🙂" + "y" * 20_000
+    pieces = Copier().write("o", text.encode() + b"\n")
+    found, _, ends = read(chunked(map(frame, pieces)), [1 << 20])
+    assert "".join(found) == text
+    assert ends == "ccn"
+
+
+def test_an_error_in_the_stream_is_told_and_not_taken_for_a_line() -> None:
+    """Section 2, case 4: type 3, without a timestamp."""
+    message = b"Error grabbing logs: no such file or directory\n"
+    error = bytes([3, 0, 0, 0]) + len(message).to_bytes(4, "big") + message
+    stream = LogStream(tty=False, chunked=True)
+    received = stream.feed(chunked([frame(PIECES[0]), error]))
+    assert received.fragments.texts == ["one"]
+    assert received.errors == ["Error grabbing logs: no such file or directory"]
+
+
+def test_an_unterminated_last_frame_does_not_wait_for_more() -> None:
+    """The connection is kept alive: after the last chunk nothing comes any more."""
+    stream = LogStream(tty=False, chunked=True)
+    pieces = [*PIECES[:3], Piece("o", START + 10**9, b"end")]
+    received = stream.feed(chunked(map(frame, pieces)))
+    assert received.fragments.texts[-1] == "end"
+    assert stream.done
+
+
+@given(st.lists(st.integers(300, 30_000), min_size=1, max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_a_tty_is_cut_at_newlines_and_full_pieces(sizes: list[int]) -> None:
+    """No frames; a timestamp before each stored piece, also in the middle of a long line."""
+    pieces = Copier().write("o", b"one\r\n" + b"p" * 40_000 + b"\r\nprompt> \r\n") + [Piece("o", START + 10**9, b"bye")]
+    body = chunked(text_of(piece.stamp).encode() + b" " + piece.data for piece in pieces)
+    texts, streams, ends = read(body, sizes, tty=True)
+    assert texts == ["one\r", "p" * 16_384, "p" * 16_384, "p" * 7_232 + "\r", "prompt> \r", "bye"]
+    assert (streams, ends) == ("o" * 6, "nccnnt")
+
+
+@given(st.binary(max_size=300), st.booleans(), st.booleans(), st.integers(1, 40))
+@settings(max_examples=150, deadline=None)
+def test_no_bytes_give_anything_but_a_clean_error(body: bytes, tty: bool, chunks: bool, size: int) -> None:
+    """Fuzz."""
+    try:
+        read(body, [size], tty=tty, chunks=chunks)
+    except BrokenStreamError as error:
+        assert str(error).startswith("the engine's log stream is broken")
+
+
+@given(st.integers(0, 2_000), st.integers(0, 255))
+@settings(max_examples=100, deadline=None)
+def test_a_flipped_byte_gives_nothing_but_a_clean_error(where: int, value: int) -> None:
+    """Fuzz of a good stream."""
+    body = bytearray(chunked(map(frame, PIECES[:4] + PIECES[-3:])))
+    body[where % len(body)] = value
+    try:
+        read(bytes(body), [1 << 20])
+    except BrokenStreamError:
+        pass
+
+
+def test_a_broken_stream_says_what_it_found() -> None:
+    """In one sentence."""
+    with pytest.raises(BrokenStreamError, match="a chunk begins with b'HTTP"):
+        LogStream(tty=False, chunked=True).feed(b"HTTP/1.1 200 OK\r\n")
