@@ -126,7 +126,9 @@ class ViewerCloud:
         job = self.jobs[record.job] = Job(record)
         return job
 
-    def append(self, name: str, texts: Sequence[str], streams: str | None = None, *, every_us: int = 1000, batch: int = 2000) -> None:
+    def append(
+        self, name: str, texts: Sequence[str], streams: str | None = None, *, every_us: int = 1000, batch: int = 2000
+    ) -> None:
         """Stores lines without telling anyone, as history."""
         for facts in self._encode(name, texts, streams, every_us, batch):
             self._store(self.jobs[job_id(name)], facts)
@@ -134,6 +136,14 @@ class ViewerCloud:
     def write(self, name: str, texts: Sequence[str], streams: str | None = None, *, batch: int = 2000) -> None:
         """Stores lines and broadcasts them, as ingest and broadcast do."""
         self.call(self._write(name, texts, streams, batch))
+
+    def encode(self, name: str, texts: Sequence[str], streams: str | None, *, after: int, batch: int = 2000) -> list[BatchFacts]:
+        """Batches that follow the sequence `after`, for `broadcast`."""
+        return self._encode(name, texts, streams, 1000, batch, after)
+
+    def broadcast(self, name: str, batches: Sequence[BatchFacts]) -> None:
+        """Stores batches that were encoded before, and sends them."""
+        self.call(self._publish(name, list(batches)))
 
     def tell(self, name: str, **life: Any) -> None:
         """Changes a job's life and tells the lists."""
@@ -147,7 +157,9 @@ class ViewerCloud:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    def _encode(self, name: str, texts: Sequence[str], streams: str | None, every_us: int, batch: int) -> list[BatchFacts]:
+    def _encode(
+        self, name: str, texts: Sequence[str], streams: str | None, every_us: int, batch: int
+    ) -> list[BatchFacts]:
         job = self.jobs[job_id(name)]
         tip = job.tip
         made = []
@@ -174,8 +186,10 @@ class ViewerCloud:
         job.facts.append(facts.model_dump(mode="json"))
 
     async def _write(self, name: str, texts: Sequence[str], streams: str | None, batch: int) -> None:
+        await self._publish(name, self._encode(name, texts, streams, 1000, batch))
+
+    async def _publish(self, name: str, made: list[BatchFacts]) -> None:
         job = self.jobs[job_id(name)]
-        made = self._encode(name, texts, streams, 1000, batch)
         for facts in made:
             self._store(job, facts)
         for socket, watched in list(self._sockets.items()):
@@ -265,7 +279,10 @@ class ViewerCloud:
             return refused
         mine = [job for job in self.jobs.values() if job.record.owner == "local"]
         at, limit = int(request.query.get("next", 0)), int(request.query.get("limit", 100))
-        records = [job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True) for job in mine[at : at + limit]]
+        records = [
+            job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True)
+            for job in mine[at : at + limit]
+        ]
         return web.json_response({"jobs": records, "next": str(at + limit) if at + limit < len(mine) else None})
 
     async def _job(self, request: web.Request) -> web.Response:
@@ -274,7 +291,9 @@ class ViewerCloud:
         job = self._readable(request.match_info["job"])
         if job is None:
             return _problem(404, "There is no such job, or it is another owner's.")
-        return web.json_response(job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True))
+        return web.json_response(
+            job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True)
+        )
 
     async def _batches(self, request: web.Request) -> web.Response:
         if refused := self._refused(request):
@@ -325,7 +344,10 @@ class ViewerCloud:
             case Subscribe(id=request, job=str() as job):
                 found = self._readable(job)
                 if found is None:
-                    await self._send(socket, Error(id=request, code="not_found", message="There is no such job, or it is another owner's."))
+                    await self._send(
+                        socket,
+                        Error(id=request, code="not_found", message="There is no such job, or it is another owner's."),
+                    )
                     return
                 watched.add(job)
                 record = found.record.model_copy(update={"tip": found.tip})

@@ -25,7 +25,7 @@ export interface Listener {
 export class Finder {
   private worker: Worker | null = null;
   private id = 0;
-  private pending: { id: number; job: string; at: number } | null = null;
+  private pending: { id: number; job: string; at: number; began: number } | null = null;
   private watch: ReturnType<typeof setInterval> | undefined;
   private readonly listeners = new Map<string, Listener>();
   private readonly times = new Map<number, (sequence: number | null) => void>();
@@ -48,7 +48,7 @@ export class Finder {
   search(job: string, query: Query | null): void {
     this.start();
     const id = ++this.id;
-    this.pending = query === null ? null : { id, job, at: performance.now() };
+    this.pending = query === null ? null : { id, job, at: performance.now(), began: performance.now() };
     this.say({ do: "search", job, id, query });
   }
 
@@ -79,8 +79,10 @@ export class Finder {
     if (data.tell === "hits") {
       // An answer to a query that was replaced meanwhile is of no use.
       if (data.id !== this.id) return;
+      // As the page felt it: there, through the lines, and back.
+      const ms = this.pending === null ? 0 : performance.now() - this.pending.began;
       this.pending = null;
-      this.listeners.get(data.job)?.hits(data);
+      this.listeners.get(data.job)?.hits({ ...data, ms });
     } else if (data.tell === "errors") this.listeners.get(data.job)?.errors(data.sequences, data.lines);
     else if (data.tell === "wrong") {
       if (data.id !== this.id) return;

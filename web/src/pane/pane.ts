@@ -431,8 +431,13 @@ export class LogPane {
   /** The ends must be reachable: the first row begins at 0, the last one ends at the spacer's end. */
   private edges(): void {
     const height = this.block.offsetHeight;
-    if (this.range.from === 0 && this.top !== 0) this.shift(-this.top);
-    else if (this.top < 0) this.shift(positionOf(this.range.from, this.total, this.rowHeight) - this.top);
+    if (this.range.from === 0 && this.top !== 0) {
+      // A shift cannot be seen, unless it would leave nothing above the first row to scroll to: then there was nothing to see either.
+      const top = Math.max(0, this.scroller.scrollTop - this.top);
+      if (top + this.viewport > this.scrollHeight()) this.spacer.style.height = `${Math.max(this.scrollHeight(), height)}px`;
+      this.place(0);
+      this.setTop(top);
+    } else if (this.top < 0) this.shift(positionOf(this.range.from, this.total, this.rowHeight) - this.top);
     if (this.range.to >= this.total) this.spacer.style.height = `${Math.max(this.top + height, 1)}px`;
     else if (this.top + height > this.scrollHeight() - this.rowHeight) {
       this.spacer.style.height = `${this.top + height + (this.total - this.range.to) * Math.min(this.rowHeight, 4)}px`;
