@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from logferry_cli import agent, demo, doctor, export, jobs, keys, tail, up, verify
+from logferry_cli import agent, demo, doctor, export, jobs, keys, replay, tail, up, verify
 from logferry_cli.problems import Problem
 from logferry_local.errors import LocalCloudError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 # Every module of commands has `register(app)`, which adds its commands; the order here is the order in `--help`.
-for commands in (up, demo, agent, jobs, tail, export, verify, keys, doctor):
+for commands in (up, demo, agent, jobs, tail, export, verify, keys, doctor, replay):
     commands.register(app)
 
 

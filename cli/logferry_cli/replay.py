@@ -1,0 +1,132 @@
+"""`logferry replay`: sends again what a table's stream could not deliver.
+
+Lambda writes one object per failed batch into the stack's failure bucket, under `aws/lambda/<event source mapping>/…`,
+with the whole event in `payload`. Replaying invokes the same function with the same event; what it delivers is deleted
+from the bucket. Readers order and deduplicate by sequence, so a record that is replayed twice does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from logferry_cli.operator import Deployment, StackOption, find_deployment
+from logferry_cli.options import StateOption
+from logferry_cli.problems import Problem
+from logferry_cli.terminal import harmless_word
+
+PREFIX: Final = "aws/lambda/"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(replay)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One object of the failure bucket."""
+
+    key: str
+    mapping: str
+    """The event source mapping whose batch it was."""
+    event: dict[str, Any]
+    """What the function was invoked with."""
+    condition: str
+    """Why Lambda gave up: `RetryAttemptsExhausted`, `MaxRecordAgeExceeded` …"""
+
+
+def replay(
+    *,
+    state: StateOption,
+    list_only: Annotated[bool, typer.Option("--list", help="Only say what there is.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the objects in the bucket.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many objects, the oldest key first.")] = 1000,
+    stack: StackOption = None,
+) -> None:
+    """Send again what the streams could not deliver (for operators: uses AWS credentials)."""
+    deployment = find_deployment(state, stack)
+    try:
+        left = _replayed(deployment, limit, list_only=list_only, keep=keep)
+    except ClientError as error:
+        raise Problem(
+            f"AWS refused ({error.response['Error']['Message']}).", "Has your AWS identity the right to it?"
+        ) from None
+    except BotoCoreError as error:
+        raise Problem(f"AWS cannot be reached ({error}).", "Check the region and your AWS credentials.") from None
+    if left:
+        raise Problem(f"{left} of them failed again and are left.", "The function's log group says why.")
+
+
+def _replayed(deployment: Deployment, limit: int, *, list_only: bool, keep: bool) -> int:
+    """Replays; says how many failed again."""
+    s3, bucket = deployment.client("s3"), deployment.output("FailureBucket")
+    functions: dict[str, str] = {}
+    found = left = 0
+    for key in _keys(s3, bucket, limit):
+        found += 1
+        failure = parse_failure(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        records = len(failure.event["Records"])
+        typer.echo(f"{harmless_word(key)}: {records} records, {harmless_word(failure.condition)}", nl=list_only)
+        if list_only:
+            continue
+        if failure.mapping not in functions:
+            mapping = deployment.client("lambda").get_event_source_mapping(UUID=failure.mapping)
+            functions[failure.mapping] = mapping["FunctionArn"]
+        complaint = _invoke(deployment.client("lambda"), functions[failure.mapping], failure.event)
+        typer.echo(f": {complaint or 'delivered'}")
+        if complaint:
+            left += 1
+        elif not keep:
+            s3.delete_object(Bucket=bucket, Key=key)
+    if not found:
+        typer.echo("Nothing was left undelivered.")
+    return left
+
+
+def parse_failure(key: str, content: bytes) -> Failure:
+    """What Lambda wrote into the bucket.
+
+    Raises:
+        Problem: it is something else.
+    """
+    try:
+        document = json.loads(content)
+        payload = document["payload"]
+        event = json.loads(payload) if isinstance(payload, str) else payload
+        condition = str(document.get("requestContext", {}).get("condition", "unknown condition"))
+        len(event["Records"])
+        mapping = key.removeprefix(PREFIX).split("/", 1)[0]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Problem(
+            f"{harmless_word(key[:200])} is not what Lambda writes ({type(error).__name__}: {error}).",
+            "Take it out of the bucket if it does not belong there.",
+        ) from None
+    return Failure(key, mapping, event, condition)
+
+
+def _keys(s3: Any, bucket: str, limit: int) -> Iterator[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=PREFIX, PaginationConfig={"MaxItems": limit}
+    )
+    for page in pages:
+        for item in page.get("Contents", ()):
+            yield item["Key"]
+
+
+def _invoke(functions: Any, name: str, event: dict[str, Any]) -> str:
+    """Empty when the function delivered everything, else what it says."""
+    answer = functions.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+    content = answer["Payload"].read()
+    if answer.get("FunctionError"):
+        return f"failed again ({answer['FunctionError']})"
+    try:
+        failures = (json.loads(content) or {}).get("batchItemFailures", [])
+    except (ValueError, AttributeError):
+        return "failed again (an answer that cannot be read)"
+    return f"{len(failures)} records failed again" if failures else ""

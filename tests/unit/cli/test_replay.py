@@ -1,0 +1,134 @@
+"""Sending again what a stream could not deliver."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from logferry_cli import replay
+from logferry_cli.operator import Deployment
+from logferry_cli.problems import Problem
+
+EVENT = {"Records": [{"eventID": "1", "dynamodb": {"SequenceNumber": "100"}}]}
+BUCKET = "failures"
+
+
+class Functions:
+    """Lambda as far as a replay needs it: answers in order, then that all is delivered."""
+
+    def __init__(self, *answers: tuple[str | None, bytes]) -> None:
+        self.answers = list(answers)
+        self.invoked: list[tuple[str, Any]] = []
+
+    def get_event_source_mapping(self, UUID: str) -> dict[str, str]:  # noqa: N803 - boto3's name
+        return {"FunctionArn": f"function-of-{UUID}"}
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        self.invoked.append((FunctionName, json.loads(Payload)))
+        error, content = self.answers.pop(0) if self.answers else (None, b'{"batchItemFailures": []}')
+        return {"Payload": io.BytesIO(content)} | ({"FunctionError": error} if error else {})
+
+
+class PretendDeployment(Deployment):
+    """A deployment whose functions are pretended."""
+
+    functions = Functions()
+
+    def client(self, service: str) -> Any:
+        return self.functions if service == "lambda" else super().client(service)
+
+
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDeployment]:
+    """A stack with an empty failure bucket."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        session = boto3.Session(region_name="us-east-1")
+        session.client("s3").create_bucket(Bucket=BUCKET)
+        made = PretendDeployment(session, None, "stack", {"FailureBucket": BUCKET})
+        PretendDeployment.functions = Functions()
+        monkeypatch.setattr(replay, "find_deployment", lambda _state, _stack: made)
+        yield made
+
+
+def fail(deployment: Deployment, name: str, event: Any = None) -> None:
+    """Puts an object there as Lambda does."""
+    content = {
+        "requestContext": {"condition": "RetryAttemptsExhausted"},
+        "version": "1.0",
+        "payload": json.dumps(EVENT if event is None else event),
+    }
+    key = f"aws/lambda/mapping-1/shard-1/2026/11/23/{name}"
+    deployment.client("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(content))
+
+
+def left(deployment: Deployment) -> int:
+    return int(deployment.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"])
+
+
+def replayed(**options: Any) -> None:
+    replay.replay(**{"state": Path(), "list_only": False, "keep": False, "limit": 1000, "stack": None} | options)
+
+
+def test_the_same_event_goes_to_the_same_function_and_its_object_is_deleted(deployment: PretendDeployment) -> None:
+    """Delivered is gone from the bucket."""
+    fail(deployment, "a")
+    fail(deployment, "b")
+    replayed()
+    assert deployment.functions.invoked == [("function-of-mapping-1", EVENT)] * 2
+    assert left(deployment) == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ("Unhandled", b'{"errorMessage": "boom"}'),
+        (None, b'{"batchItemFailures": [{"itemIdentifier": "100"}]}'),
+        (None, b"not json"),
+    ],
+)
+def test_what_fails_again_stays(deployment: PretendDeployment, answer: tuple[str | None, bytes]) -> None:
+    """And the status says so, after all others were tried."""
+    fail(deployment, "a")
+    fail(deployment, "b")
+    PretendDeployment.functions = Functions(answer)
+    with pytest.raises(Problem, match="1 of them failed again"):
+        replayed()
+    assert left(deployment) == 1
+    assert len(deployment.functions.invoked) == 2
+
+
+def test_a_list_sends_nothing(deployment: PretendDeployment, capsys: pytest.CaptureFixture[str]) -> None:
+    """Looking is not touching."""
+    fail(deployment, "a")
+    replayed(list_only=True)
+    assert "1 records, RetryAttemptsExhausted" in capsys.readouterr().out
+    assert (deployment.functions.invoked, left(deployment)) == ([], 1)
+
+
+def test_keep_leaves_the_objects(deployment: PretendDeployment) -> None:
+    """For whoever wants to look at them afterwards."""
+    fail(deployment, "a")
+    replayed(keep=True)
+    assert (len(deployment.functions.invoked), left(deployment)) == (1, 1)
+
+
+def test_an_empty_bucket_is_good_news(deployment: PretendDeployment, capsys: pytest.CaptureFixture[str]) -> None:
+    """And no error."""
+    replayed()
+    assert "Nothing was left undelivered" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"payload": "{}"}', b'{"payload": "{\\"Records\\": 1}"}'])
+def test_what_lambda_did_not_write_is_told(content: bytes) -> None:
+    """A foreign object stops the replay with its name."""
+    with pytest.raises(Problem, match="is not what Lambda writes"):
+        replay.parse_failure("aws/lambda/x/y", content)
