@@ -10,24 +10,15 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from logferry_local import engine
 from logferry_local.checkout import find_checkout
 from logferry_local.processes import Ledger, is_running
 from logferry_local.waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.engine, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A state folder of its own, on a machine with an engine."""
-    with engine.running_engine(tmp_path / "engine"):
-        yield tmp_path / "demo"
 
 
 def containers() -> list[str]:
@@ -76,8 +67,9 @@ class Demonstration:
         self._reader.join(60)
 
 
-def test_the_demonstration_shows_its_containers_until_make_is_interrupted(folder: Path) -> None:
+def test_the_demonstration_shows_its_containers_until_make_is_interrupted(tmp_path: Path) -> None:
     """Three jobs are listed, the address logs in, and a SIGINT to make alone cleans everything up."""
+    folder = tmp_path / "demo"
     demonstration = Demonstration(folder)
     try:
         viewer, key = demonstration.address().split("/#key=")
