@@ -46,10 +46,10 @@ web: setup ## the viewer's own tests (vitest)
 	cd web && npm run --silent test
 
 unit: setup ## pytest's unit and contract tests alone: no engine, no cloud, no browser
-	$(BIN)/python -m pytest -q -m "not engine and not cloud and not browser" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not engine and not cloud and not browser and not slow" $(ARGS)
 
 integration: setup ## the tests that need the engine, the local cloud or a browser
-	$(BIN)/python -m pytest -q -m "engine or cloud or browser" $(ARGS)
+	$(BIN)/python -m pytest -q -m "(engine or cloud or browser) and not slow" $(ARGS)
 
 bench: setup ## every benchmark, each printing the ratio that it is about
 	$(BIN)/python -m bench $(ARGS)
