@@ -1,0 +1,147 @@
+"""No serious or critical finding of axe on any page, in both themes, on a desk and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.support.viewer_cloud import BEGAN_US, ViewerCloud
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+PATIENCE_MS = 60_000
+# As a source to evaluate, not as a script element, which the page's Content-Security-Policy would refuse.
+AXE = (Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+SIZES = {"desk": (1280, 800), "phone": (390, 780)}
+LINES = [
+    "plain",
+    "\x1b[31mred\x1b[0m \x1b[90mgrey\x1b[0m \x1b[30mblack\x1b[0m \x1b[97mwhite\x1b[0m \x1b[2mfaint\x1b[0m",
+    "\x1b[38;2;250;250;250mnearly white\x1b[0m \x1b[38;5;234mnearly black\x1b[0m \x1b[43mon yellow\x1b[0m",
+    "ERROR it failed",
+    "WARN it may fail",
+    '{"level":"info","message":"folded"}',
+    "see https://example.com/a?b=c",
+    "Traceback (most recent call last):",
+    '  File "/app/main.py", line 1, in <module>',
+    "    main()",
+    "ValueError: bad",
+]
+GAP = f'{{"event":"gap","reason":"rotated","count":412,"start":{BEGAN_US},"end":{BEGAN_US + 1},"detail":""}}'
+
+
+@pytest.fixture(scope="module")
+def cloud(viewer_dist: Path) -> Iterator[ViewerCloud]:
+    with ViewerCloud(viewer_dist) as cloud:
+        cloud.add_job("web-1", project="shop", labels={"tier": "front"})
+        cloud.add_job("batch-1", state="exited")
+        cloud.add_job("lost-1", state="lost")
+        cloud.append("web-1", [*LINES, GAP, *LINES], "o" * len(LINES) + "s" + "e" * len(LINES))
+        yield cloud
+
+
+def login(page: Page, cloud: ViewerCloud) -> None:
+    page.goto(cloud.url)
+    expect(page.get_by_label("Viewer key")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def jobs(page: Page, cloud: ViewerCloud) -> None:
+    page.goto(cloud.page())
+    expect(page.locator("[data-job]")).to_have_count(3, timeout=PATIENCE_MS)
+
+
+def grouped_jobs(page: Page, cloud: ViewerCloud) -> None:
+    jobs(page, cloud)
+    page.get_by_label("Group by").select_option("project")
+    page.locator("[data-job] input").first.check()
+    expect(page.locator(".jobs-chosen")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def no_job_matches(page: Page, cloud: ViewerCloud) -> None:
+    jobs(page, cloud)
+    page.get_by_label("Filter jobs").fill("nothing is called that")
+    expect(page.locator("[data-notice=nothing]")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def job(page: Page, cloud: ViewerCloud) -> None:
+    page.goto(cloud.page("web-1"))
+    expect(page.get_by_text("ValueError: bad").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def palette(page: Page, cloud: ViewerCloud) -> None:
+    job(page, cloud)
+    page.keyboard.press("Control+k")
+    expect(page.locator("dialog.palette")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def help_map(page: Page, cloud: ViewerCloud) -> None:
+    job(page, cloud)
+    page.keyboard.press("?")
+    expect(page.locator("dialog.help")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def settings(page: Page, cloud: ViewerCloud) -> None:
+    job(page, cloud)
+    page.get_by_label("Settings").first.click()
+    expect(page.get_by_label("Theme")).to_be_visible(timeout=PATIENCE_MS)
+
+
+PAGES: tuple[Callable[[Page, ViewerCloud], None], ...] = (
+    login,
+    jobs,
+    grouped_jobs,
+    no_job_matches,
+    job,
+    palette,
+    help_map,
+    settings,
+)
+
+
+def findings(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe finds serious or critical, a line each with the place."""
+    page.evaluate(AXE)
+    only = {} if rules is None else {"runOnly": {"type": "rule", "values": rules}}
+    found: dict[str, Any] = page.evaluate(
+        "options => axe.run(document, options)", {"resultTypes": ["violations"], **only}
+    )
+    return [
+        f"{violation['id']}: {node['html'][:160]} ({node['failureSummary'][:300]})"
+        for violation in found["violations"]
+        if violation["impact"] in {"serious", "critical"}
+        for node in violation["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_axe_finds_nothing_serious(browser: Browser, cloud: ViewerCloud, size: str) -> None:
+    """On every page and in every dialog, in the light theme and (colours being all that differs) in the dark one."""
+    width, height = SIZES[size]
+    found: dict[str, list[str]] = {}
+    for show in PAGES:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="light", reduced_motion="reduce"
+        )
+        try:
+            page = context.new_page()
+            show(page, cloud)
+            found[f"{show.__name__} light"] = findings(page)
+            page.emulate_media(color_scheme="dark")
+            found[f"{show.__name__} dark"] = findings(page, ["color-contrast"])
+        finally:
+            context.close()
+    assert {name: here for name, here in found.items() if here} == {}
+
+
+def test_axe_would_find_it(browser: Browser, cloud: ViewerCloud) -> None:
+    """A colour that does not read is a finding here: the tests above can fail."""
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        jobs(page, cloud)
+        page.evaluate("document.documentElement.style.setProperty('--muted', '#c8c8c8')")
+        assert any("color-contrast" in line for line in findings(page, ["color-contrast"]))
+    finally:
+        context.close()
