@@ -255,7 +255,7 @@ class FileSource:
     def drop_oldest(self) -> int:
         """Give up the oldest file that was deleted; how many unread bytes that frees."""
         for link in list(self._links):
-            if isinstance(link, Link) and link.deleted and link is not self._links[-1]:
+            if isinstance(link, Link) and link.deleted and link.unread and link is not self._links[-1]:
                 size = link.unread
                 self._lose("rotated", size=size, detail="too many bytes waited in deleted log files")
                 link.close()

@@ -1,0 +1,68 @@
+"""core/recognition.py: what was read before is known again, whatever the clock did."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logferry_agent.core.lines import Fragments, Marks, marks_after
+from logferry_agent.core.recognition import Memory, Seeker
+from logferry_agent.core.stamps import text_of
+
+S = 10**9
+
+
+def log(*entries: tuple[float, str, str]) -> Fragments:
+    return Fragments(
+        [text_of(int(second * S)) for second, _, _ in entries],
+        [int(second * 10**6) for second, _, _ in entries],
+        "".join(stream for _, stream, _ in entries),
+        [text for _, _, text in entries],
+    )
+
+
+def test_repeats_are_dropped_and_a_clock_set_back_is_not_taken_for_one() -> None:
+    """Section 2, cases 2 and 25."""
+    memory = Memory()
+    memory.add(memory.keys(log((10, "o", "a"), (11, "o", "b"), (12, "e", "a"))))
+    memory.rewind()
+    again = log((10, "o", "a"), (11, "o", "b"), (5, "o", "b"), (12, "e", "a"), (12, "o", "a"))
+    assert memory.unknown(memory.keys(again)) == [2, 4]
+
+
+def test_pieces_that_are_all_alike_are_not_repeats_of_each_other() -> None:
+    """A long line of one character; its next piece has the same stamp, stream and text."""
+    memory = Memory()
+    pieces = log((10, "o", "x"), (10, "o", "x"))
+    memory.add(memory.keys(pieces))
+    more = memory.keys(log((10, "o", "x"), (11, "o", "y")))
+    assert memory.unknown(more) == [0, 1]
+    memory.rewind()
+    assert memory.unknown(memory.keys(log((10, "o", "x"), (10, "o", "x"), (10, "o", "x"), (11, "o", "y")))) == [2, 3]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("oe"), st.sampled_from("ab")), min_size=1, max_size=20),
+    st.data(),
+)
+@settings(deadline=None, max_examples=60)
+def test_the_place_of_a_cursor_is_found_in_any_tail_that_holds_it(
+    entries: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    """Streams interleave; one of them may have been quiet for longer than the tail reaches back."""
+    whole = log(*[(number, stream, text) for number, (stream, text) in enumerate(entries, 1)])
+    place = data.draw(st.integers(0, len(entries) - 1))
+    first = data.draw(st.integers(0, place))
+    seeker = Seeker(marks_after(whole, Marks(), place))
+    tail = whole.slice(first, len(whole))
+    middle = data.draw(st.integers(0, len(tail)))
+    found = seeker.unread(tail.slice(0, middle))
+    found += [middle + index for index in seeker.unread(tail.slice(middle, len(tail)))]
+    assert seeker.found
+    assert found == list(range(place - first + 1, len(tail)))
+
+
+def test_a_place_that_is_not_in_the_log_is_not_found() -> None:
+    """Everything is behind it, and that something is missing is known."""
+    seeker = Seeker(marks_after(log((10, "o", "a")), Marks(), 0))
+    assert seeker.unread(log((11, "o", "b"), (12, "o", "c"))) == [0, 1]
+    assert not seeker.found

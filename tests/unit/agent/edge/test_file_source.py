@@ -1,0 +1,332 @@
+"""edge/file_source.py: every line, through rotation, compression, truncation, removal and restarts of the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from logferry_agent.core.cursor import Cursor, decode
+from logferry_agent.core.track import Track
+from logferry_agent.edge.file_source import FileSource
+from logferry_agent.edge.inotify import CREATED, MOVED_TO, Watcher
+from logferry_protocol.events import Gap, decode_event
+
+from tests.support.copier import Copier, JsonFile, record
+
+NAME = "c-json.log"
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "c" / NAME
+
+
+class Reader:
+    """A source, what it gave, and the cursor after each entry."""
+
+    def __init__(self, path: Path, cursor: str | None = None, *, since: int = 0, max_size: int = 0) -> None:
+        track = Track(decode(cursor) if cursor else Cursor())
+        self.source = FileSource(path, track, since=since, max_size=max_size)
+        self.streams: list[str] = []
+        self.texts: list[str] = []
+        self.cursors: list[str] = []
+
+    def read(self, limit: int = 1 << 20) -> Reader:
+        """All that is there now."""
+        while chunk := self.source.read(limit):
+            self.streams += chunk.streams
+            self.texts += chunk.texts
+            self.cursors += [chunk.cursor_at(number) for number in range(1, len(chunk.texts) + 1)]
+        return self
+
+    def lines(self) -> list[str]:
+        """Without system entries."""
+        return [text for letter, text in zip(self.streams, self.texts, strict=True) if letter != "s"]
+
+    def gaps(self) -> list[Gap]:
+        """The gap entries."""
+        events = [decode_event(text) for letter, text in zip(self.streams, self.texts, strict=True) if letter == "s"]
+        return [event for event in events if isinstance(event, Gap)]
+
+
+def numbered(copier: Copier, start: int, stop: int) -> list:  # type: ignore[type-arg]
+    return [piece for number in range(start, stop) for piece in copier.write("o", b"line %d\n" % number)]
+
+
+def names(start: int, stop: int) -> list[str]:
+    return [f"line {number}" for number in range(start, stop)]
+
+
+def test_a_log_is_read_as_it_grows(path: Path) -> None:
+    """Also a record of which only half is written yet."""
+    copier = Copier()
+    log = JsonFile(path)
+    reader = Reader(path)
+    assert reader.read().lines() == []
+    log.write(numbered(copier, 0, 3))
+    half = record(numbered(copier, 3, 4)[0])
+    with path.open("ab") as file:
+        file.write(half[:30])
+        file.flush()
+        assert reader.read().lines() == names(0, 3)
+        file.write(half[30:])
+    assert reader.read().lines() == names(0, 4)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_lines_go_on_through_rotations(path: Path, compress: bool) -> None:
+    """Any number of them between two reads, as long as the files are still there."""
+    copier = Copier()
+    log = JsonFile(path, max_size=200, max_file=8, compress=compress)
+    reader = Reader(path)
+    for start in range(0, 90, 9):
+        log.write(numbered(copier, start, start + 9))
+        reader.read()
+    assert reader.lines() == names(0, 90)
+    assert reader.gaps() == []
+
+
+@given(
+    steps=st.lists(st.sampled_from(["write", "read", "rotate", "restart", "small"]), min_size=1, max_size=25),
+    max_file=st.integers(2, 5),
+    compress=st.booleans(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nothing_is_lost_or_repeated_silently(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str], max_file: int, compress: bool
+) -> None:
+    """Any order of writing, rotating, reading and restarting: each line once, in order; what is missing is in a gap."""
+    path = tmp_path_factory.mktemp("log") / NAME
+    copier = Copier()
+    log = JsonFile(path, max_file=max_file, compress=compress)
+    reader = Reader(path)
+    written = 0
+    lines: list[str] = []
+    gaps: list[Gap] = []
+    cursor: str | None = None
+
+    def take() -> None:
+        lines.extend(reader.lines())
+        gaps.extend(reader.gaps())
+
+    for step in [*steps, "read"]:
+        if step == "write":
+            log.write(numbered(copier, written, written + 4))
+            written += 4
+        elif step == "rotate":
+            log.rotate()
+        elif step == "read":
+            reader.read()
+        elif step == "small":
+            reader.read(limit=150)
+        else:
+            take()
+            cursor = reader.cursors[-1] if reader.cursors else cursor
+            reader.source.close()
+            reader = Reader(path, cursor)
+    take()
+    assert lines == sorted(set(lines), key=lines.index)
+    numbers = [int(line.split()[1]) for line in lines]
+    assert numbers == sorted(numbers)
+    if not gaps:
+        assert not numbers or numbers == list(range(numbers[0], written))
+
+
+@given(
+    writes=st.lists(
+        st.tuples(st.sampled_from("oe"), st.sampled_from([3, 16_384, 20_000, 33_000])), min_size=1, max_size=6
+    )
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_reading_goes_on_after_every_entry(
+    tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[str, int]]
+) -> None:
+    """The cursor after each entry leads to exactly the entries behind it, by the file and by the marks alone."""
+    path = tmp_path_factory.mktemp("log") / NAME
+    copier = Copier()
+    log = JsonFile(path)
+    for number, (stream, size) in enumerate(writes):
+        log.write(copier.write(stream, bytes([65 + number]) * size + b"\n"))
+    whole = Reader(path).read()
+    for count, cursor in enumerate(whole.cursors, 1):
+        rest = Reader(path, cursor).read()
+        assert (rest.streams, rest.texts) == (whole.streams[count:], whole.texts[count:])
+        without_place = "|".join(part for part in cursor.split("|") if not part.startswith("f="))
+        rest = Reader(path, without_place).read()
+        assert (rest.streams, rest.texts) == (whole.streams[count:], whole.texts[count:])
+
+
+def test_a_removed_log_is_read_to_its_end(path: Path) -> None:
+    """The open descriptors keep every file of it."""
+    copier = Copier()
+    log = JsonFile(path, max_size=100, max_file=9)
+    reader = Reader(path)
+    log.write(numbered(copier, 0, 1))
+    reader.source.open()
+    log.write(numbered(copier, 1, 12))
+    reader.source.open()
+    log.remove()
+    reader.source.gone = True
+    assert reader.read().lines() == names(0, 12)
+    assert reader.source.ended
+
+
+@pytest.fixture(name="watcher")
+def _watcher() -> Iterator[Watcher]:
+    watcher = Watcher()
+    yield watcher
+    watcher.close()
+
+
+def counting(watcher: Watcher, path: Path) -> FileSource:
+    """A source that is told of every new file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert watcher.watch(str(path.parent), CREATED | MOVED_TO) is not None
+    seen = 0
+
+    def count() -> int:
+        nonlocal seen
+        seen += sum(change.name == path.name for change in watcher.wait(0))
+        return seen
+
+    source = FileSource(path, Track(Cursor()))
+    source.count_files = count
+    return source
+
+
+def test_a_missing_link_is_known_for_certain(path: Path, watcher: Watcher) -> None:
+    """Counted rotations tell whether the oldest file left is the next one."""
+    reader = Reader(path)
+    reader.source = counting(watcher, path)
+    copier = Copier()
+    log = JsonFile(path, max_file=3)
+    log.write(numbered(copier, 0, 2))
+    reader.read()
+    for start in (2, 4, 6):
+        log.rotate()
+        log.write(numbered(copier, start, start + 2))
+    assert reader.read().lines() == names(0, 8), "three new files, three are there: nothing is missing"
+    assert reader.gaps() == []
+    for start in (8, 10, 12, 14, 16):
+        log.rotate()
+        log.write(numbered(copier, start, start + 2))
+    assert reader.read().lines() == names(0, 8) + names(12, 18)
+    (gap,) = reader.gaps()
+    assert (gap.reason, gap.detail) == ("rotated", "2 log file(s) came and went before they could be opened")
+    assert gap.start is not None
+    assert gap.end is not None
+    assert gap.start < gap.end
+
+
+def test_a_file_cut_by_another_program_is_a_gap_and_is_read_on(path: Path) -> None:
+    """Section 2, case 17: copytruncate."""
+    copier = Copier()
+    log = JsonFile(path)
+    reader = Reader(path)
+    log.write(numbered(copier, 0, 5))
+    reader.read()
+    with path.open("r+b") as file:
+        file.truncate(0)
+    log.write(numbered(copier, 5, 7))
+    assert reader.read().lines() == names(0, 7)
+    assert [gap.reason for gap in reader.gaps()] == ["truncated"]
+
+
+def test_a_file_cut_and_grown_again_between_two_reads_is_noticed(path: Path) -> None:
+    """Its head is another one, although it is longer than what was read."""
+    copier = Copier()
+    log = JsonFile(path)
+    reader = Reader(path)
+    log.write(numbered(copier, 0, 5))
+    reader.read()
+    with path.open("r+b") as file:
+        file.truncate(0)
+    log.write(numbered(copier, 5, 50))
+    assert reader.read().lines() == names(0, 50)
+    assert [gap.reason for gap in reader.gaps()] == ["truncated"]
+
+
+def test_an_engine_that_cuts_its_full_file_has_taken_nothing_from_a_reader_who_was_there(path: Path) -> None:
+    """Engines before 23.0 with max-file=1: the file is cut only once it is full, and nothing is written in between."""
+    copier = Copier()
+    log = JsonFile(path, max_size=300, cuts=True)
+    reader = Reader(path, max_size=300)
+    for number in range(40):
+        log.write(numbered(copier, number, number + 1))
+        reader.read()
+    assert reader.lines() == names(0, 40)
+    assert reader.gaps() == []
+
+
+def test_bytes_that_are_no_record_are_a_gap_with_their_count(path: Path) -> None:
+    """NULs after a crash: said, and read on."""
+    copier = Copier()
+    log = JsonFile(path)
+    log.write(numbered(copier, 0, 2))
+    with path.open("ab") as file:
+        file.write(b"\0" * 700)
+    log.write(numbered(copier, 2, 4))
+    reader = Reader(path).read()
+    assert reader.lines() == names(0, 4)
+    assert [(gap.reason, gap.bytes) for gap in reader.gaps()] == [("corrupt", 700)]
+
+
+def test_what_waits_in_deleted_files_is_bounded(path: Path) -> None:
+    """The oldest is given up, and a gap says how much that was."""
+    copier = Copier()
+    log = JsonFile(path, max_file=2)
+    reader = Reader(path)
+    log.write(numbered(copier, 0, 2))
+    reader.read()
+    for start in (2, 4, 6, 8):
+        log.rotate()
+        log.write(numbered(copier, start, start + 2))
+        reader.source.open()
+    assert reader.source.kept_alive > 0
+    while reader.source.drop_oldest():
+        pass
+    assert reader.source.kept_alive == 0
+    assert reader.read().lines() == names(0, 2) + names(6, 10)
+    (gap,) = reader.gaps()
+    assert gap.bytes == 4 * len(record(numbered(Copier(), 2, 3)[0]))
+
+
+def test_reading_begins_at_a_time(path: Path) -> None:
+    """For start_at; across rotated and compressed files."""
+    copier = Copier()
+    log = JsonFile(path, max_size=300, max_file=9, compress=True)
+    pieces = numbered(copier, 0, 30)
+    log.write(pieces)
+    for number in (0, 7, 29):
+        assert Reader(path, since=pieces[number].stamp).read().lines() == names(number, 30)
+    assert Reader(path, since=pieces[29].stamp + 10**9).read().lines() == []
+
+
+def test_a_place_in_a_file_that_was_compressed_meanwhile_is_found(path: Path) -> None:
+    """By its first record; the agent was away."""
+    copier = Copier()
+    log = JsonFile(path, max_file=5, compress=True)
+    log.write(numbered(copier, 0, 6))
+    cursor = Reader(path).read().cursors[2]
+    log.rotate()
+    log.write(numbered(copier, 6, 8))
+    reader = Reader(path, cursor).read()
+    assert reader.lines() == names(3, 8)
+    assert reader.gaps() == []
+
+
+def test_a_place_that_is_gone_is_a_gap(path: Path) -> None:
+    """The agent was away for too long."""
+    copier = Copier()
+    log = JsonFile(path, max_file=2)
+    log.write(numbered(copier, 0, 6))
+    cursor = Reader(path).read().cursors[2]
+    for start in (6, 8, 10):
+        log.rotate()
+        log.write(numbered(copier, start, start + 2))
+    reader = Reader(path, cursor).read()
+    assert reader.lines() == names(8, 12)
+    assert [gap.reason for gap in reader.gaps()] == ["rotated"]
