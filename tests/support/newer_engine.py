@@ -1,6 +1,6 @@
 """A second, newer Docker Engine beside the machine's own, for proofs that must hold on both.
 
-It is Debian 13's (26.1) on Debian 12, as root. Its packages come from the mirror that the machine's own apt uses and are
+It is Debian 13's (26.1) on Debian 12, as root. Its packages come from the mirror that the machine's apt uses and are
 unpacked into a cache folder; nothing is installed. It has a network namespace, data root, socket and cgroup parent of
 its own, so that the machine's engine, its bridge and its firewall rules are not touched.
 
