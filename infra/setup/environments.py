@@ -43,7 +43,8 @@ def lock() -> None:
     uv = _tools(base_python())
     for name in ("uv", *LOCKED):
         _compile(uv, REQUIREMENTS, f"{name}.in", f"{name}.txt")
-    # The layer's versions are those that the tests ran with.
+    # The versions of the image and of the layer are those that the tests ran with.
+    _compile(uv, REQUIREMENTS, "agent.in", "agent.txt", "-c", "dev.txt")
     _compile(uv, REQUIREMENTS, "layer.in", "../protocol/requirements.txt", "-c", "dev.txt")
 
 

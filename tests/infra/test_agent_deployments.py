@@ -1,0 +1,83 @@
+"""Every documented way to run the agent hardens it alike and names settings that exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from logferry_agent.settings import Settings
+
+FOLDER = Path(__file__).parents[2] / "infra" / "agent"
+MOUNTS = {"/var/run/docker.sock": True, "/var/lib/docker/containers": True, "/var/lib/logferry": False}
+"""Place in the container, and whether it is read-only."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as what they stand before."""
+
+
+_Loader.add_multi_constructor("!", lambda loader, _suffix, node: loader.construct_scalar(node))
+
+
+def docker_run_of(path: Path) -> list[str]:
+    """The words of the `docker run` in a shell script or a Markdown file."""
+    text = path.read_text().replace("\\\n", " ")
+    line = next(line for line in text.splitlines() if line.strip().startswith("docker run --detach"))
+    return shlex.split(line)
+
+
+def volumes(words: list[str]) -> dict[str, bool]:
+    """Places in the container of `source:place[:ro]`, and whether each is read-only."""
+    return {parts[1]: parts[2:] == ["ro"] for word in words if len(parts := word.split(":")) > 1}
+
+
+@pytest.mark.parametrize("name", ["ec2-user-data.sh", "README.md"])
+def test_the_run_line_drops_every_right_that_the_agent_does_not_need(name: str) -> None:
+    """Capabilities, writing to its file system, new privileges."""
+    words = docker_run_of(FOLDER / name)
+    pairs = list(zip(words, words[1:], strict=False))
+    assert "--read-only" in words
+    assert {("--cap-drop", "ALL"), ("--security-opt", "no-new-privileges"), ("--user", "0")} <= set(pairs)
+    mounted = volumes([value for option, value in pairs if option == "--volume"])
+    assert mounted == {**MOUNTS, "/etc/logferry": True}
+    assert ("--env", "LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key") in pairs
+
+
+def test_the_compose_file_says_the_same() -> None:
+    """And takes the key from a secret's file."""
+    service = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]["logferry-agent"]
+    assert (service["read_only"], service["cap_drop"], service["user"]) == (True, ["ALL"], "0")
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert volumes(service["volumes"]) == MOUNTS
+
+
+def test_the_daemon_service_says_the_same() -> None:
+    """On every instance of the cluster, and never two agents on one engine."""
+    resources: dict[str, Any] = yaml.load((FOLDER / "ecs.yaml").read_text(), _Loader)["Resources"]
+    (agent,) = resources["Task"]["Properties"]["ContainerDefinitions"]
+    assert (agent["ReadonlyRootFilesystem"], agent["User"]) == (True, "0")
+    assert agent["DockerSecurityOptions"] == ["no-new-privileges"]
+    assert agent["LinuxParameters"] == {"Capabilities": {"Drop": ["ALL"]}}
+    assert {mount["ContainerPath"]: mount.get("ReadOnly", False) for mount in agent["MountPoints"]} == MOUNTS
+    service = resources["Service"]["Properties"]
+    assert service["SchedulingStrategy"] == "DAEMON"
+    assert service["DeploymentConfiguration"] == {"MinimumHealthyPercent": 0, "MaximumPercent": 100}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_only_settings_that_exist_are_named(path: Path) -> None:
+    """A renamed setting must not live on in an example."""
+    known = {f"LOGFERRY_{name.upper()}" for name in Settings.model_fields} | {"LOGFERRY_IMAGE"}
+    assert set(re.findall(r"LOGFERRY_[A-Z_]+", path.read_text())) <= known
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name)
+def test_the_scripts_are_valid_for_every_sh(path: Path) -> None:
+    """Parsed by the machine's own `sh`."""
+    subprocess.run(["sh", "-n", path], check=True)
