@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def volumes(words: list[str]) -> dict[str, bool]:
 def test_the_run_line_drops_every_right_that_the_agent_does_not_need(name: str) -> None:
     """Capabilities, writing to its file system, new privileges."""
     words = docker_run_of(FOLDER / name)
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(pairwise(words))
     assert "--read-only" in words
     assert {("--cap-drop", "ALL"), ("--security-opt", "no-new-privileges"), ("--user", "0")} <= set(pairs)
     mounted = volumes([value for option, value in pairs if option == "--volume"])
