@@ -67,6 +67,31 @@ class Ticket(_Answer):
     ticket: str
 
 
+class Share(_Answer):
+    """A link by which one job may be read."""
+
+    share: str
+    principal: str
+    note: str = ""
+    created: int
+    """Milliseconds since 1970."""
+    expires: int
+    """Seconds since 1970."""
+    revoked: int | None = None
+
+
+class NewShare(Share):
+    """A link as it is shown once."""
+
+    secret: str
+
+
+class SharePage(_Answer):
+    """A job's links."""
+
+    shares: list[Share]
+
+
 class LiveAddress(_Answer):
     """What the viewer's /config.json says of the live connection."""
 
@@ -131,6 +156,22 @@ class Api:
         """The last `limit` batches that hold entries before a sequence, ascending."""
         return await self._batches(job, {"before": str(before), "limit": str(limit)})
 
+    async def share(self, job: str, expires_in: int, note: str) -> NewShare:
+        """Make a link that works for so many seconds. Tried once: a second one would be a second link."""
+        body = {"expires_in": expires_in, "note": note}
+        try:
+            return _read(NewShare, await self._once("POST", f"/api/jobs/{job}/shares", {}, body))
+        except TransientError as trouble:
+            raise Problem(f"{trouble}.", "`logferry share list` shows whether the link was made.") from None
+
+    async def shares(self, job: str) -> list[Share]:
+        """A job's links."""
+        return _read(SharePage, await self._call("GET", f"/api/jobs/{job}/shares")).shares
+
+    async def unshare(self, share: str) -> None:
+        """Revoke a link."""
+        await self._call("DELETE", f"/api/shares/{share}")
+
     async def ticket(self) -> str:
         """A one-time ticket for the viewers' WebSocket."""
         return _read(Ticket, await self._call("POST", "/api/tickets")).ticket
@@ -164,9 +205,11 @@ class Api:
                 await asyncio.sleep(random.random() * min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2.0**attempt))  # noqa: S311 - no secret
         raise AssertionError("at least one attempt is made")
 
-    async def _once(self, method: str, path: str, parameters: Mapping[str, str]) -> httpx.Response:
+    async def _once(
+        self, method: str, path: str, parameters: Mapping[str, str], body: Mapping[str, Any] | None = None
+    ) -> httpx.Response:
         try:
-            response = await self._http.request(method, self._target.api_url + path, params=parameters)
+            response = await self._http.request(method, self._target.api_url + path, params=parameters, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             sentence = f"{self._target.api_url} cannot be reached ({str(error) or type(error).__name__})"
             if self.patient:

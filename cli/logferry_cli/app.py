@@ -7,31 +7,63 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
 
 import typer
 
-from logferry_cli import agent, demo, doctor, export, jobs, keys, replay, tail, up, verify
 from logferry_cli.problems import Problem
 from logferry_local.errors import LocalCloudError
 
-app = typer.Typer(
-    name="logferry",
-    help="Carries every line that a Docker container writes to the people who need to read it.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+COMMANDS: Final = {
+    "up": "up",
+    "down": "up",
+    "status": "up",
+    "demo": "demo",
+    "agent": "agent",
+    "jobs": "jobs",
+    "tail": "tail",
+    "export": "export",
+    "verify": "verify",
+    "share": "shares",
+    "delete": "shares",
+    "keys": "keys",
+    "doctor": "doctor",
+    "replay": "replay",
+}
+"""Which module has which command. Each has `register(app)`; the order here is the order in `--help`."""
 
-# Every module of commands has `register(app)`, which adds its commands; the order here is the order in `--help`.
-for commands in (up, demo, agent, jobs, tail, export, verify, keys, doctor, replay):
-    commands.register(app)
+
+def build(words: Sequence[str]) -> typer.Typer:
+    """The application for a command line.
+
+    It has the one command that is named first, else all of them: importing what every module needs (boto3, aiohttp)
+    would double the time that `logferry jobs` takes to start.
+    """
+    app = typer.Typer(
+        name="logferry",
+        help="Carries every line that a Docker container writes to the people who need to read it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    named = COMMANDS.get(words[0]) if words else None
+    for module in dict.fromkeys([named] if named else COMMANDS.values()):
+        import_module(f"logferry_cli.{module}").register(app)
+    # With one command alone Typer would take the command's name for an argument; a callback keeps it a group.
+    app.callback()(_group)
+    return app
+
+
+def _group() -> None:
+    """Carries every line that a Docker container writes to the people who need to read it."""
 
 
 def main() -> None:
     """The entry point: runs the command; a problem becomes one readable line on stderr and a non-zero exit status."""
     try:
-        app()
+        build(sys.argv[1:])()
     except Problem as problem:
         fail(problem.sentence, problem.advice, problem.status)
     except LocalCloudError as error:

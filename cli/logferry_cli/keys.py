@@ -6,7 +6,6 @@ For operators: it changes the registry table with AWS credentials.
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -17,15 +16,13 @@ import typer
 
 from logferry_cli.operator import StackOption, find_deployment
 from logferry_cli.options import StateOption
-from logferry_cli.problems import Problem
 from logferry_cli.registry import Agent, Registry, Viewer, credential_of
+from logferry_cli.spans import span
 
 ExpiresOption = Annotated[
     str | None, typer.Option("--expires-in", help="How long the key works: 30m, 12h, 90d.", metavar="SPAN")
 ]
 NameArgument = Annotated[str, typer.Argument(help="The principal's name; made where there is none yet.")]
-
-_SPAN_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def register(app: typer.Typer) -> None:
@@ -125,17 +122,6 @@ def revoke(
         credential = credential_of(what)
         registry.revoke_credential(credential, now)
         sys.stderr.write(f"The key {credential} is revoked.\n")
-
-
-def span(text: str) -> int:
-    """Seconds of `90d`, `12h`, `30m`, `45s`.
-
-    Raises:
-        Problem: it is none of these.
-    """
-    if not (match := re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text.strip())):
-        raise Problem(f"{text[:40]!r} is not a span of time.", "Write 30m, 12h or 90d.")
-    return int(match.group(1)) * _SPAN_S[match.group(2)]
 
 
 def _registry(state: Path, stack: str | None) -> Registry:

@@ -107,6 +107,7 @@ def _key(text: str) -> str:
         raise Problem(
             "This is an agent's key; it cannot read.", "Make a viewer key with `logferry keys create viewer`."
         )
-    if not key.startswith("lfv_") or not key.isascii() or not key.isprintable() or " " in key:
+    # A share link's secret (lfs_…) reads its one job.
+    if not key.startswith(("lfv_", "lfs_")) or not key.isascii() or not key.isprintable() or " " in key:
         raise Problem("The viewer key is not one (they begin with lfv_).", "Look at LOGFERRY_VIEWER_KEY.")
     return key
