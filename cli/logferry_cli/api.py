@@ -74,9 +74,8 @@ class Share(_Answer):
     principal: str
     note: str = ""
     created: int
-    """Milliseconds since 1970."""
+    """Milliseconds since 1970, as the next two."""
     expires: int
-    """Seconds since 1970."""
     revoked: int | None = None
 
 

@@ -78,7 +78,7 @@ def list_shares(
         if as_json:
             return [json.dumps([share.model_dump() for share in found], indent=2)]
         return [
-            f"{share.share}  until {_day(share.expires * 1000)}  by {harmless_word(share.principal)}"
+            f"{share.share}  until {_day(share.expires)}  by {harmless_word(share.principal)}"
             + (f"  revoked {_day(share.revoked)}" if share.revoked else "")
             + (f"  {harmless_word(share.note)}" if share.note else "")
             for share in found

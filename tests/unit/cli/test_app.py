@@ -1,0 +1,36 @@
+"""The command line as a whole."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+import typer
+
+from logferry_cli.app import COMMANDS, build
+
+
+def names(app: typer.Typer) -> set[str]:
+    """The commands that an application has."""
+    return set(typer.main.get_group(app).commands)
+
+
+def test_the_table_of_commands_names_all_of_them() -> None:
+    """A command that is missing there could only be found by --help."""
+    assert names(build([])) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_is_in_its_module(command: str) -> None:
+    """Naming it imports that module and no other."""
+    assert command in names(build([command]))
+    assert hasattr(import_module(f"logferry_cli.{COMMANDS[command]}"), "register")
+
+
+def test_reading_does_not_load_what_only_operators_need() -> None:
+    """boto3 and aiohttp take longer to import than `logferry jobs` takes to answer."""
+    program = (
+        "import sys; from logferry_cli.app import build; build(['jobs']); build(['tail']); build(['export']);"
+        "sys.exit(bool({'boto3', 'aiohttp', 'docker', 'logferry_agent'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,100 @@
+"""When a followed job has ended, and spans of time."""
+
+import pytest
+
+from logferry_cli.problems import Problem
+from logferry_cli.reader import Run
+from logferry_cli.spans import span
+from logferry_cli.tail import End, EndTiming
+from logferry_protocol.batch import Columns
+from logferry_protocol.events import Exited, Restarted, encode_event
+from logferry_protocol.job import Container, JobRecord, LifeCycle, State
+
+TIMING = EndTiming(looks=(1.0, 2.0), later=60.0, quiet=10.0)
+
+
+def record(state: State) -> JobRecord:
+    return JobRecord(
+        job="local." + "0" * 64,
+        owner="local",
+        principal="local",
+        instance="E",
+        container=Container(),
+        life=LifeCycle(state=state),
+        seen=0,
+    )
+
+
+def run(*texts: str, streams: str) -> Run:
+    return Run(1, Columns([0] * len(texts), streams, texts))
+
+
+EXITED = run("bye", encode_event(Exited(exit_code=0)), streams="os")
+
+
+def test_a_running_job_never_ends_by_silence() -> None:
+    """Quiet is not ended."""
+    end = End(record("running"), 0.0, TIMING)
+    assert end.wait(0.0) is None
+    assert not end.ended(1_000_000.0)
+
+
+def test_the_last_entry_and_two_looks_at_the_record_end_it() -> None:
+    """A container that is restarted is `exited` for a moment."""
+    end = End(record("running"), 0.0, TIMING)
+    end.saw(EXITED, 5.0)
+    assert end.due(5.0)
+    end.looked(record("exited"), 5.0)
+    assert not end.ended(5.0)
+    assert not end.due(5.9)
+    assert end.wait(5.0) == 1.0
+    end.looked(record("exited"), 6.0)
+    assert end.ended(6.0)
+
+
+def test_a_restart_between_the_looks_goes_on() -> None:
+    """More is to come."""
+    end = End(record("running"), 0.0, TIMING)
+    end.saw(EXITED, 5.0)
+    end.looked(record("exited"), 5.0)
+    end.saw(run(encode_event(Restarted(restarts=1)), streams="s"), 5.5)
+    end.told(record("running"))
+    assert not end.ended(100.0)
+    assert not end.due(100.0)
+
+
+def test_a_record_that_lags_is_looked_at_again_and_again() -> None:
+    """The state may come later than the last line; and no answer is no answer."""
+    end = End(record("running"), 0.0, TIMING)
+    end.saw(EXITED, 0.0)
+    waits = []
+    now = 0.0
+    for answer in (record("running"), None, record("running"), record("exited")):
+        assert end.due(now)
+        end.looked(answer, now)
+        waits.append(end.wait(now))
+        now += waits[-1] or 0.0
+    # By the last look the job has been silent for longer than a job that has ended needs to be.
+    assert waits == [1.0, 2.0, 60.0, 0.0]
+    assert end.ended(now)
+
+
+def test_a_job_that_ended_long_ago_ends_by_silence() -> None:
+    """Its last entry is not kept any more, or is not shown."""
+    end = End(record("exited"), 0.0, TIMING)
+    assert not end.ended(9.9)
+    assert end.wait(4.0) == 6.0
+    assert end.ended(10.0)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("30m", 1800), ("12h", 43200), ("90d", 7_776_000)])
+def test_spans(text: str, seconds: int) -> None:
+    """As people write them."""
+    assert span(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "0s", "-1h", "1w", "1.5h", "h", "99999999d"])
+def test_what_is_no_span_is_refused(text: str) -> None:
+    """With an example of one."""
+    with pytest.raises(Problem, match="not a span"):
+        span(text)
