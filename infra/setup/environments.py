@@ -11,13 +11,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from programs import run, say
+from programs import run, say, system_certificates
 from stamps import ROOT, digest, done, is_done
 
 REQUIREMENTS = ROOT / "requirements"
 EDITABLES = ("protocol", "agent", "infra/local", "cli")
 LOCKED = {"dev": ".venv", "cloud": ".venv-cloud", "sam": ".venv-sam"}
-QUIET_UV = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": ""}
+QUIET_UV = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", **system_certificates()}
 ADVICE = "Check the network and the package index (pip's and uv's own settings are honoured), then run this again."
 
 

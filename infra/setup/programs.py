@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
+SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
 class SetupError(Exception):
     """A step failed; the text says which, why, and what to do."""
 
@@ -43,3 +46,14 @@ def run(
 def say(text: str) -> None:
     """One line of progress, at once."""
     print(f"setup: {text}", file=sys.stderr, flush=True)
+
+
+def system_certificates() -> dict[str, str]:
+    """What makes uv and npm trust whom the machine trusts, as pip does by itself: some networks look into TLS.
+
+    Nothing on a machine without a store of its own, where what uv and Node bring along is all there is.
+    """
+    bundle = next((path for path in SYSTEM_CERTIFICATES if Path(path).is_file()), None)
+    if bundle is None:
+        return {}
+    return {"UV_SYSTEM_CERTS": "true", "NODE_EXTRA_CA_CERTS": os.environ.get("NODE_EXTRA_CA_CERTS", bundle)}

@@ -6,7 +6,7 @@ import time
 
 import environments
 import machine
-from programs import SetupError, say
+from programs import SetupError, say, system_certificates
 from programs import run as run_program
 from stamps import ROOT, digest, done, is_done
 
@@ -38,5 +38,7 @@ def _web() -> None:
     if is_done("web", stamp) and (WEB / "node_modules").is_dir():
         return
     say("installing the viewer's packages (npm ci)")
-    run_program(["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"], advice, cwd=WEB)
+    run_program(
+        ["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"], advice, cwd=WEB, env=system_certificates()
+    )
     done("web", stamp)

@@ -6,6 +6,8 @@ localstack-client resolves where each service is; our own credentials never take
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,28 +32,44 @@ class LocalAws:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self.endpoint_url = f"{parts.scheme}://{parts.hostname}:{port}"
         self.region = region
-        # boto3 and localstack-client read the environment too, and prefer some of it to what they are told: a profile
-        # or an endpoint of the user's own must not turn part of the calls elsewhere.
-        for name in [name for name in os.environ if name.startswith("AWS_") and name not in KEPT]:
-            del os.environ[name]
-        os.environ.update(self.environment())
-        from localstack_client.session import Session  # noqa: PLC0415 - boto3: half a second that few commands need
+        with self._alone():
+            from localstack_client.session import Session  # noqa: PLC0415 - boto3: half a second that few commands need
 
-        self._session = Session(
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=ACCESS_KEY,
-            aws_session_token=None,
-            region_name=region,
-            localstack_host=f"{parts.hostname}:{port}",
-        )
+            self._session = Session(
+                aws_access_key_id=ACCESS_KEY,
+                aws_secret_access_key=ACCESS_KEY,
+                aws_session_token=None,
+                region_name=region,
+                localstack_host=f"{parts.hostname}:{port}",
+            )
 
     def client(self, service: str) -> Any:
         """A boto3 client."""
-        return self._session.client(service)
+        with self._alone():
+            return self._session.client(service)
 
     def resource(self, service: str) -> Any:
         """A boto3 resource."""
-        return self._session.resource(service)
+        with self._alone():
+            return self._session.resource(service)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While clients are made, the environment is this cloud's.
+
+        boto3 and localstack-client read it too, and prefer some of it to what they are told: a profile or an endpoint of
+        the user's own must not turn part of the calls elsewhere. Afterwards it is the user's again.
+        """
+        theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name not in KEPT}
+        for name in theirs:
+            del os.environ[name]
+        os.environ.update(self.environment())
+        try:
+            yield
+        finally:
+            for name in self.environment():
+                os.environ.pop(name, None)
+            os.environ.update(theirs)
 
     def environment(self) -> dict[str, str]:
         """What a program that speaks to AWS (the SAM CLI) must find to speak to this cloud alone."""

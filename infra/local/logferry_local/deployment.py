@@ -24,6 +24,7 @@ from logferry_local.turns import turn
 STACK = "logferry"
 STAMP_FILE = "deployed.json"
 SOURCES = ("template.yaml", "protocol", "functions", "infra/nested")
+SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 
 
@@ -160,6 +161,8 @@ def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str,
         "PATH": f"{checkout.tools}:{os.environ.get('PATH', os.defpath)}",
         "SAM_CLI_TELEMETRY": "0",
         "UV_PYTHON_DOWNLOADS": "never",
+        # As in set-up: uv is to trust whom the machine trusts, where the machine has a store that says so.
+        **({"UV_SYSTEM_CERTS": "true"} if any(Path(path).is_file() for path in SYSTEM_CERTIFICATES) else {}),
         **more,
     }
 
