@@ -47,6 +47,7 @@ from .core.effects import (
 )
 from .core.gap import Missing, gap_batch, missing_of
 from .core.job import JobState, Ref, wire_size
+from .core.processing import Processing, Processor
 from .core.session import Session
 from .edge.deadletter import DeadLetters
 from .edge.disk import Spool, SpoolStuckError, StoredJob
@@ -96,6 +97,7 @@ class Limits:
     policy: Policy = "block"
     flush_interval_s: float = 30.0
     answer_timeout_s: float = 10.0
+    processing: Processing = field(default_factory=Processing)
 
 
 @dataclass(slots=True)
@@ -115,6 +117,9 @@ class Lane:
     discarded: bool = False
     problem: str | None = None
     """What is wrong with reading or shipping it, for a person."""
+    processor: Processor | None = None
+    held_until: float = 0.0
+    """When what the processor holds back goes on as it is."""
     gaps: dict[int, Missing] = field(default_factory=dict)
     """What the queued gaps made here stand for."""
 
@@ -137,6 +142,8 @@ class Shipper:
         self.lanes: dict[str, Lane] = {}
         self._open: dict[str, Lane] = {}
         """Lanes with entries in their open batch."""
+        self._holding: dict[str, Lane] = {}
+        """Lanes whose processor holds an entry back."""
         self._dead = DeadLetters(spool.folder / "rejected")
         self._reader: Reader | None = None
         self._links: Links | None = None
@@ -245,6 +252,7 @@ class Shipper:
         self._commit(now)
         if not self._writes:
             self._arrivals(now)
+            self._let_go(now)
             self._close_due(now)
             self._save_due(now)
             self.session.advance(now)
@@ -257,7 +265,7 @@ class Shipper:
     def _finished(self) -> bool:
         if not self._stopping.is_set():
             return False
-        drained = not self.intake.pending and not self._open and not self._writes
+        drained = not self.intake.pending and not self._open and not self._holding and not self._writes
         drained = drained and not any(job.queue for job in self.session.jobs.values())
         if drained or time.monotonic() >= self._stop_by:
             self._save_at = 0.0
@@ -271,6 +279,7 @@ class Shipper:
         moments = [self._stuck_until] if self._stuck_until is not None else [self._save_at, self.session.deadline()]
         if self._stuck_until is None:
             moments += [self._due(lane, now) for lane in self._open.values()]
+            moments += [lane.held_until for lane in self._holding.values()]
         if self._stopping.is_set():
             moments.append(self._stop_by)
         known = [moment for moment in moments if moment is not None]
@@ -315,7 +324,26 @@ class Shipper:
         if lane.discarded:
             self._metrics.dropped("deleted", len(chunk.texts))
             return
-        self._gain(lane, chunk, offered.begin, now)
+        if lane.processor is None:
+            self._gain(lane, chunk, offered.begin, now)
+            return
+        if (processed := lane.processor.take(chunk, offered.begin)) is not None:
+            self._gain(lane, processed, 0, now)
+        if lane.processor.limited:
+            self._metrics.dropped("rate_limit", lane.processor.limited)
+            lane.processor.limited = 0
+        if lane.processor.holding:
+            lane.held_until = now + self._limits.processing.merge_wait_s
+            self._holding[lane.id] = lane
+
+    def _let_go(self, now: float, *, all_of: Lane | None = None) -> None:
+        """Let entries that waited long enough for lines to join them go on; of one lane at once."""
+        for lane in [all_of] if all_of is not None else list(self._holding.values()):
+            due = all_of is not None or now >= lane.held_until or self._stopping.is_set()
+            if lane.processor is not None and due:
+                self._holding.pop(lane.id, None)
+                if (processed := lane.processor.flush()) is not None:
+                    self._gain(lane, processed, 0, now)
 
     def _gain(self, lane: Lane, chunk: Chunk, begin: int, now: float) -> None:
         if not lane.batcher.count:
@@ -340,6 +368,7 @@ class Shipper:
                 LifeCycle.model_validate_json(stored.life),
                 stored.cursor,
                 ended=stored.ended,
+                processor=self._processor(),
             )
             self.lanes[lane.id] = lane
             states[lane.id] = JobState(
@@ -372,13 +401,16 @@ class Shipper:
     def _appear(self, job: Job, now: float) -> None:
         lane = self.lanes.get(job.id)
         if lane is None:
-            lane = self.lanes[job.id] = Lane(job.id, job.container, job.life, None)
+            lane = self.lanes[job.id] = Lane(job.id, job.container, job.life, None, processor=self._processor())
             stored = StoredJob(job.id, job.container.model_dump_json(), job.life.model_dump_json())
             self._writes.append(lambda: self._spool.put_job(stored))
             self.session.add(JobState(job.id, job.container, job.life), now)
         elif (job.container, job.life) != (lane.container, lane.life):
             lane.container, lane.life = job.container, job.life
             self._changed(lane, now)
+
+    def _processor(self) -> Processor | None:
+        return Processor(self._limits.processing) if self._limits.processing.wanted else None
 
     def _changed(self, lane: Lane, now: float) -> None:
         if (state := self.session.jobs.get(lane.id)) is None:
@@ -391,6 +423,7 @@ class Shipper:
         if lane is None or lane.ended:
             return
         lane.ended = True
+        self._let_go(now, all_of=lane)
         while lane.batcher.count:
             self._close(lane, now)
         if (state := self.session.jobs.get(job_id)) is not None:
@@ -545,10 +578,7 @@ class Shipper:
         lane, state = self.lanes[effect.job], self.session.jobs[effect.job]
         log.warning("the cloud's place is taken", job=effect.job, tip=effect.tip, cause=effect.cause)
         self._metrics.resynchronised(effect.cause)
-        lane.batcher.clear()
-        lane.gaps.clear()
-        self._open.pop(lane.id, None)
-        self._writes.append(lambda: self._spool.clear(lane.id))
+        self._empty(lane)
         lane.cursor = effect.cursor
         self._cursors.pop(lane.id, None)
         self._write_job(lane, state)
@@ -566,9 +596,16 @@ class Shipper:
     def _discard(self, lane: Lane) -> None:
         log.warning("a job was deleted in the cloud: its lines are dropped from now on", job=lane.id)
         lane.discarded = True
+        self._empty(lane)
+
+    def _empty(self, lane: Lane) -> None:
+        """Give up all that is read and not acknowledged of a job."""
         lane.batcher.clear()
         lane.gaps.clear()
+        if lane.processor is not None:
+            lane.processor.clear()
         self._open.pop(lane.id, None)
+        self._holding.pop(lane.id, None)
         self._writes.append(lambda: self._spool.clear(lane.id))
 
     # --- the bounds ---------------------------------------------------------------------------------------------

@@ -89,7 +89,8 @@ class Readers(Reader):
         self._born: set[str] = set()
         """Created while we looked: their whole life is seen."""
         self._oom: set[str] = set()
-        self._known_checked = False
+        self.ready = False
+        """Whether the engine's containers were listed once: nothing that is created from then on is missed."""
         self._root = Path(settings.docker_root or engine.root)
         self._sink: Sink
         self._files: FileLoop | None = None
@@ -214,8 +215,8 @@ class Readers(Reader):
                 self._sink.job_changed(reading.job)
         self._refused &= containers
         self._tidy()
-        if not self._known_checked:
-            self._known_checked = True
+        if not self.ready:
+            self.ready = True
             self._end_lost(
                 [job for job in self._sink.known() if job.id not in containers and job.id not in self._readings]
             )
@@ -312,7 +313,7 @@ class Readers(Reader):
                 cursor = Cursor()
             track = Track(cursor)
             now = time.time_ns()
-            chunks = [] if cursor.life.kind == "x" else [track.tell(lost_job_gap(), now // 1_000)]
+            chunks = [] if cursor.life.kind == "x" else track.tell(lost_job_gap(), now // 1_000)
             if cursor.life.kind == "s":
                 track.learn(Facts(started=cursor.life.started, ended=now, gone=True))
                 chunks += track.at_end()

@@ -1,0 +1,322 @@
+"""Optional processing, off by default, before anything leaves the host: redaction, merging, rate limit.
+
+Each step takes the columns of a chunk and gives columns back. Cursors stay right because every entry that goes out
+knows
+which entry of the source it ends with (`Processed.ends`). Nothing is ever dropped without a gap entry that counts it.
+
+Merging holds the last entry of a job back until the next one begins, or for a moment at most. What is held is not yet
+in
+the spool, nor is the cursor after it: a killed agent reads it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from logferry_protocol.events import Gap, encode_event
+from logferry_protocol.limits import MAX_ENTRY_BYTES
+
+from .chunk import Chunk
+
+REDACTED = "[redacted]"
+
+BUILT_IN = {
+    "aws": r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b"
+    r"|(?<=aws_secret_access_key)(?:\"?\s*[=:]\s*\"?)[A-Za-z0-9/+=]{40}"
+    r"|(?<=AWS_SECRET_ACCESS_KEY)(?:\"?\s*[=:]\s*\"?)[A-Za-z0-9/+=]{40}"
+    r"|(?<=secretAccessKey)(?:\"?\s*[=:]\s*\"?)[A-Za-z0-9/+=]{40}",
+    "bearer": r"(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{8,}",
+    "jwt": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    "private_key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+}
+"""Well-known secrets. A private key printed over several lines is hidden line by line (see `Redactor`)."""
+
+LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
+"""An entry's limit: a longer stack trace goes on in the next entry."""
+
+MERGED_LINES = 500
+
+
+@dataclass(slots=True)
+class Processed:
+    """Entries after a step, and for each the number of entries of the chunk that are used up with it."""
+
+    times: list[int]
+    streams: str
+    texts: list[str]
+    ends: Sequence[int]
+
+
+def whole(chunk: Chunk) -> Processed:
+    """A chunk's entries, unchanged."""
+    return Processed(chunk.times, chunk.streams, chunk.texts, range(1, len(chunk.texts) + 1))
+
+
+class Redactor:
+    """Replaces secrets in texts; one for each job, as a private key may go over several lines."""
+
+    def __init__(self, names: Sequence[str], patterns: Sequence[str]) -> None:
+        chosen = list(BUILT_IN) if "all" in names else list(names)
+        parts = [BUILT_IN[name] for name in chosen]
+        self._pattern = re.compile("|".join(f"(?:{part})" for part in (*parts, *patterns)), re.DOTALL)
+        self._keys = "private_key" in chosen
+        self._inside: set[str] = set()
+        """Streams that are inside a private key."""
+
+    def __call__(self, given: Processed) -> Processed:
+        """The same entries without secrets."""
+        texts = given.texts
+        if self._keys and (self._inside or any("PRIVATE KEY-----" in text for text in texts)):
+            texts = [self._key_line(letter, text) for letter, text in zip(given.streams, texts, strict=True)]
+        # One search over all of a chunk first: most hold no secret at all.
+        if self._pattern.search("\n".join(texts)) is not None:
+            letters = given.streams
+            texts = [
+                text if letter == "s" else self._pattern.sub(REDACTED, text)
+                for letter, text in zip(letters, texts, strict=True)
+            ]
+        return Processed(given.times, given.streams, texts, given.ends)
+
+    def _key_line(self, letter: str, text: str) -> str:
+        stream = letter.lower()
+        if letter == "s":
+            return text
+        if stream in self._inside:
+            end = text.find("-----END ")
+            if end < 0:
+                return REDACTED
+            self._inside.discard(stream)
+            closing = text.find("-----", end + 9)
+            return REDACTED + (text[closing + 5 :] if closing >= 0 else "")
+        begin = re.search(r"-----BEGIN [A-Z ]*PRIVATE KEY-----", text)
+        if begin and "-----END " not in text[begin.end() :]:
+            self._inside.add(stream)
+            return text[: begin.start()] + REDACTED
+        return text
+
+
+class RateLimit:
+    """At most so many lines a second of one job on average, in bursts of ten seconds' worth; the rest becomes a gap.
+
+    Time is that of the entries, not of the reader's clock: a backlog read fast is not a container that writes fast.
+    """
+
+    BURST_S = 10
+
+    def __init__(self, lines_per_s: int) -> None:
+        self._rate = lines_per_s
+        self._room = float(lines_per_s * self.BURST_S)
+        self._at: int | None = None
+        self._dropping: dict[str, bool] = {}
+
+    def __call__(self, given: Processed) -> tuple[Processed, int]:
+        """What may pass, with a gap entry in the place of each run that may not; and how many entries did not."""
+        times: list[int] = []
+        letters: list[str] = []
+        texts: list[str] = []
+        ends: list[int] = []
+        run: list[int] = []
+        total = 0
+
+        def close_run() -> None:
+            if not run:
+                return
+            lost = [given.texts[index] for index in run]
+            gap = Gap(
+                reason="rate_limit",
+                start=min(given.times[index] for index in run),
+                end=max(given.times[index] for index in run),
+                count=len(run),
+                bytes=sum(len(text.encode()) for text in lost),
+                detail=f"more than {self._rate} lines a second",
+            )
+            times.append(gap.end or 0)
+            letters.append("s")
+            texts.append(encode_event(gap))
+            ends.append(given.ends[run[-1]])
+            run.clear()
+
+        for index, (time, letter) in enumerate(zip(given.times, given.streams, strict=True)):
+            if letter == "s" or self._passes(time, letter):
+                close_run()
+                times.append(time)
+                letters.append(letter)
+                texts.append(given.texts[index])
+                ends.append(given.ends[index])
+            else:
+                run.append(index)
+                total += 1
+        close_run()
+        return Processed(times, "".join(letters), texts, ends), total
+
+    def _passes(self, time: int, letter: str) -> bool:
+        if letter.isupper():
+            # A line's further pieces share its fate, or readers would join them to another line.
+            return not self._dropping.get(letter.lower(), False)
+        if self._at is not None and time > self._at:
+            self._room = min(self._rate * self.BURST_S, self._room + (time - self._at) / 1e6 * self._rate)
+        self._at = time if self._at is None else max(self._at, time)
+        passes = self._room >= 1.0
+        self._room -= passes
+        self._dropping[letter] = not passes
+        return passes
+
+
+class Merger:
+    """Joins lines to the entry before them until one matches the start pattern; never beyond its caps."""
+
+    def __init__(self, start: str) -> None:
+        self._start = re.compile(start)
+
+    def __call__(self, given: Processed) -> Processed:
+        """Entries merged within what is given."""
+        times: list[int] = []
+        letters: list[str] = []
+        texts: list[str] = []
+        ends: list[int] = []
+        open_at: dict[str, int] = {}
+        sizes: dict[int, int] = {}
+        lines: dict[int, int] = {}
+        for time, letter, text, end in zip(given.times, given.streams, given.texts, given.ends, strict=True):
+            at = open_at.get(letter)
+            size = len(text.encode()) + 1
+            # Only the newest entry can grow: joining to an older one would change the order of cursors.
+            joins = (
+                at == len(texts) - 1
+                and at is not None
+                and sizes[at] + size <= LARGEST_MERGED_BYTES
+                and lines[at] < MERGED_LINES
+                and self._start.search(text) is None
+            )
+            if joins and at is not None:
+                texts[at] += "\n" + text
+                ends[at] = end
+                sizes[at] += size
+                lines[at] += 1
+                continue
+            times.append(time)
+            letters.append(letter)
+            texts.append(text)
+            ends.append(end)
+            if letter in "oe":
+                open_at[letter] = len(texts) - 1
+                sizes[len(texts) - 1], lines[len(texts) - 1] = size - 1, 1
+            else:
+                open_at.pop(letter.lower(), None)
+        return Processed(times, "".join(letters), texts, ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Processing:
+    """What is to be done with every job's entries."""
+
+    redact: tuple[str, ...] = ()
+    """Names of `BUILT_IN`, or `all`."""
+    redact_patterns: tuple[str, ...] = ()
+    merge_start: str | None = None
+    merge_wait_s: float = 1.0
+    rate_limit: int = 0
+    """Lines a second; 0: any number."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.redact or self.redact_patterns or self.merge_start or self.rate_limit)
+
+
+class Processor:
+    """All steps for one job."""
+
+    def __init__(self, processing: Processing) -> None:
+        self._merger = Merger(processing.merge_start) if processing.merge_start else None
+        redacts = processing.redact or processing.redact_patterns
+        self._redactor = Redactor(processing.redact, processing.redact_patterns) if redacts else None
+        self._limit = RateLimit(processing.rate_limit) if processing.rate_limit else None
+        self._held: Chunk | None = None
+        self.limited = 0
+        """Entries that the rate limit took since the caller last set this to zero."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether an entry waits for lines to join it."""
+        return self._held is not None
+
+    def take(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
+        """What may go on of a chunk's entries from `begin` on, together with what was held."""
+        if begin >= len(chunk.texts):
+            return None
+        given = _rest(chunk, begin)
+        if self._held is not None:
+            given, self._held = _joined(self._held, given), None
+        processed = whole(given)
+        if self._merger is not None:
+            processed = self._merger(processed)
+            if processed.streams[-1] in "oe":
+                used = processed.ends[-2] if len(processed.ends) > 1 else 0
+                self._held = _rest(given, used)
+                processed = Processed(
+                    processed.times[:-1], processed.streams[:-1], processed.texts[:-1], processed.ends[:-1]
+                )
+        return self._rest_of_steps(processed, given)
+
+    def flush(self) -> Chunk | None:
+        """What was held, as it is: it waited long enough, or nothing more comes."""
+        held, self._held = self._held, None
+        if held is None or self._merger is None:
+            return None
+        return self._rest_of_steps(self._merger(whole(held)), held)
+
+    def clear(self) -> None:
+        """Forget what was held: it will be read again."""
+        self._held = None
+
+    def _rest_of_steps(self, processed: Processed, given: Chunk) -> Chunk | None:
+        if not processed.texts:
+            return None
+        if self._redactor is not None:
+            processed = self._redactor(processed)
+        if self._limit is not None:
+            processed, limited = self._limit(processed)
+            self.limited += limited
+        return _as_chunk(processed, given)
+
+
+def _rest(chunk: Chunk, begin: int) -> Chunk:
+    if not begin:
+        return chunk
+    texts = chunk.texts[begin:]
+    return Chunk(
+        chunk.times[begin:],
+        chunk.streams[begin:],
+        texts,
+        sum(map(len, texts)),
+        lambda count: chunk.cursor_at(begin + count),
+    )
+
+
+def _joined(first: Chunk, second: Chunk) -> Chunk:
+    count = len(first.texts)
+
+    def cursor_at(index: int) -> str:
+        return first.cursor_at(index) if index <= count else second.cursor_at(index - count)
+
+    return Chunk(
+        first.times + second.times,
+        first.streams + second.streams,
+        first.texts + second.texts,
+        first.size + second.size,
+        cursor_at,
+    )
+
+
+def _as_chunk(processed: Processed, chunk: Chunk) -> Chunk:
+    ends = processed.ends
+    return Chunk(
+        processed.times,
+        processed.streams,
+        processed.texts,
+        sum(map(len, processed.texts)),
+        lambda count: chunk.cursor_at(ends[count - 1]),
+    )

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds the agent's image where no image registry is reachable: the base comes from Debian packages, the wheels from the
+# package index that pip is set up for, and the build itself runs without a network.
+#
+#     infra/agent/build.sh [TAG]
+set -eu
+cd "$(dirname "$0")/../.."
+tag=${1:-logferry-agent}
+base=$tag-base
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT INT TERM
+
+.venv/bin/python -m logferry_local.images base "$base"
+mkdir -p "$context/agent-wheels" "$context/requirements" "$context/protocol" "$context/agent"
+python3 -m pip download --quiet --disable-pip-version-check --only-binary=:all: --require-hashes \
+    -d "$context/agent-wheels" -r requirements/agent.txt
+cp requirements/agent.txt "$context/requirements/"
+cp -r protocol/logferry_protocol "$context/protocol/"
+cp -r agent/logferry_agent agent/Dockerfile "$context/agent/"
+find "$context" -name __pycache__ -prune -exec rm -rf {} +
+docker build --quiet --network none -f "$context/agent/Dockerfile" -t "$tag" \
+    --build-arg BASE="$base" --build-arg PIP_NO_INDEX=1 --build-arg PIP_FIND_LINKS=/src/wheels "$context"

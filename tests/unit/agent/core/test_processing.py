@@ -1,0 +1,164 @@
+"""Tests of `core/processing.py`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logferry_agent.core.chunk import Chunk
+from logferry_agent.core.processing import (
+    LARGEST_MERGED_BYTES,
+    MERGED_LINES,
+    REDACTED,
+    Processing,
+    Processor,
+)
+from logferry_protocol.events import Gap, decode_event
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
+
+
+def chunk(texts: list[str], streams: str | None = None, first: int = 0, step_us: int = 1_000) -> Chunk:
+    """A chunk whose cursors are the number of the source's entries before."""
+    times = [1_000_000 + step_us * (first + index) for index in range(len(texts))]
+    return Chunk(times, streams or "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(first + count))
+
+
+def redacted(text: str, *names: str, patterns: tuple[str, ...] = ()) -> str:
+    processed = Processor(Processing(redact=names, redact_patterns=patterns)).take(chunk([text]))
+    assert processed is not None
+    return processed.texts[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "secret"),
+    [
+        ("aws", "key AKIAIOSFODNN7EXAMPLE used", "AKIAIOSFODNN7EXAMPLE"),
+        (
+            "aws",
+            "aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        ),
+        ("aws", '"secretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"', "wJalrXUtnFEMI"),
+        ("bearer", "Authorization: Bearer abcdef.123456-XYZ", "abcdef.123456-XYZ"),
+        ("jwt", f"token={JWT}", JWT),
+        ("private_key", "-----BEGIN RSA PRIVATE KEY----- MIIE -----END RSA PRIVATE KEY----- after", "MIIE"),
+        ("all", f"AKIAIOSFODNN7EXAMPLE {JWT}", JWT),
+    ],
+)
+def test_known_secrets_are_replaced(name: str, text: str, secret: str) -> None:
+    """Before anything leaves the host."""
+    assert secret in text
+    shown = redacted(text, name)
+    assert secret not in shown
+    assert REDACTED in shown
+
+
+def test_ordinary_text_is_left_alone() -> None:
+    """Nothing that only looks a little like a secret."""
+    for text in ("the bearer of bad news", "key AKIA", "eyJ is how a JWT begins", "BEGIN CERTIFICATE", "a" * 64):
+        assert redacted(text, "all") == text
+
+
+def test_the_users_own_patterns_are_replaced_too() -> None:
+    """Beside the built-in ones, or alone."""
+    assert redacted("card 4111-1111-1111-1111 of Ann", patterns=(r"\d{4}(-\d{4}){3}",)) == f"card {REDACTED} of Ann"
+
+
+def test_a_private_key_over_several_lines_is_hidden_line_by_line() -> None:
+    """Also when the lines come in several chunks, and another stream writes between them."""
+    processor = Processor(Processing(redact=("private_key",)))
+    first = processor.take(chunk(["x -----BEGIN EC PRIVATE KEY-----", "stderr", "MHcCAQ"], "oeo"))
+    second = processor.take(chunk(["AwEHoU", "-----END EC PRIVATE KEY----- y", "plain"], "ooo", first=3))
+    assert first is not None
+    assert second is not None
+    assert first.texts == [f"x {REDACTED}", "stderr", REDACTED]
+    assert second.texts == [REDACTED, f"{REDACTED} y", "plain"]
+
+
+def merged(*parts: Chunk, start: str = r"^\S") -> tuple[list[str], list[str]]:
+    """The texts and cursors that come out of a merger, flushed at the end."""
+    processor = Processor(Processing(merge_start=start))
+    texts: list[str] = []
+    cursors: list[str] = []
+    for out in [*(processor.take(part) for part in parts), processor.flush()]:
+        if out is not None:
+            texts += out.texts
+            cursors += [out.cursor_at(count) for count in range(1, len(out.texts) + 1)]
+    return texts, cursors
+
+
+def test_a_stack_trace_becomes_one_entry_however_it_was_read() -> None:
+    """Within a chunk and across chunks, with the cursor after its last line."""
+    lines = ["before", "Traceback:", "  File a", "  File b", "after"]
+    expected = (["before", "Traceback:\n  File a\n  File b", "after"], ["1", "4", "5"])
+    assert merged(chunk(lines)) == expected
+    assert merged(*(chunk([line], first=index) for index, line in enumerate(lines))) == expected
+
+
+def test_merging_is_capped_and_never_drops() -> None:
+    """Bytes and lines: the rest goes on in the next entry."""
+    texts, _ = merged(chunk(["start"] + [" x"] * (MERGED_LINES + 10)))
+    assert len(texts) == 2
+    texts, cursors = merged(chunk(["start", " " + "x" * 10_000, " " + "y" * 10_000]))
+    assert [len(text.encode()) <= LARGEST_MERGED_BYTES for text in texts] == [True, True]
+    assert cursors[-1] == "3"
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from("oes"), st.sampled_from(["a", " b", " c", ""])), min_size=1), max_size=5
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_merging_keeps_every_line_in_order(parts: list[list[tuple[str, str]]]) -> None:
+    """Whatever the chunks; system entries stay as they are."""
+    given_texts = [text for part in parts for _, text in part]
+    chunks, first = [], 0
+    for part in parts:
+        chunks.append(chunk([text for _, text in part], "".join(letter for letter, _ in part), first))
+        first += len(part)
+    texts, cursors = merged(*chunks)
+    assert "\n".join(texts) == "\n".join(given_texts)
+    assert cursors == sorted(cursors, key=int)
+    assert not cursors or cursors[-1] == str(first)
+
+
+def test_a_rate_limit_turns_the_excess_into_gaps_that_count_it() -> None:
+    """By the entries' own times, in bursts of ten seconds' worth."""
+    processor = Processor(Processing(rate_limit=10))
+    out = processor.take(chunk([f"line {index}" for index in range(500)]))
+    assert out is not None
+    events = [decode_event(text) for letter, text in zip(out.streams, out.texts, strict=True) if letter == "s"]
+    gaps = [event for event in events if isinstance(event, Gap)]
+    kept = out.streams.count("o")
+    assert 100 <= kept <= 110
+    assert kept + sum(gap.count or 0 for gap in gaps) == 500
+    assert {gap.reason for gap in gaps} == {"rate_limit"}
+    assert processor.limited == 500 - kept
+    assert out.cursor_at(len(out.texts)) == "500"
+
+
+def test_a_slow_container_is_never_limited() -> None:
+    """Ten lines a second for a minute, read at once."""
+    processor = Processor(Processing(rate_limit=10))
+    out = processor.take(chunk(["x"] * 600, step_us=100_000))
+    assert out is not None
+    assert out.streams == "o" * 600
+
+
+def test_the_pieces_of_a_long_line_share_its_fate() -> None:
+    """Or readers would join them to another line."""
+    processor = Processor(Processing(rate_limit=1))
+    out = processor.take(chunk(["x"] * 10 + ["long", "er", "y"], "o" * 11 + "Oo"))
+    assert out is not None
+    assert out.streams == "o" * 10 + "s"
+
+
+def test_entries_that_were_skipped_are_not_processed() -> None:
+    """A restored cursor says how many to leave out."""
+    out = Processor(Processing(redact=("all",))).take(chunk(["a", "b", "c"]), 2)
+    assert out is not None
+    assert (out.texts, out.cursor_at(1)) == (["c"], "3")
+    assert Processor(Processing(redact=("all",))).take(chunk(["a"]), 1) is None

@@ -1,0 +1,90 @@
+"""Tests of `intake.py`."""
+
+from __future__ import annotations
+
+from logferry_agent.core.chunk import Chunk, Job, Offer
+from logferry_agent.intake import Appeared, Intake, Offered
+from logferry_protocol.job import Container, LifeCycle
+
+JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running"))
+
+
+def chunk(begin: int, end: int, size: int = 10) -> Chunk:
+    texts = [str(index) for index in range(begin, end)]
+    return Chunk([0] * len(texts), "o" * len(texts), texts, size, lambda count: str(begin + count))
+
+
+def intake(limit: int = 100) -> Intake:
+    return Intake(limit, lambda: None)
+
+
+def test_a_new_job_is_read_from_its_start_and_a_known_one_from_where_it_was() -> None:
+    """The place is the end of what was offered last, worked out when asked for."""
+    box = intake()
+    assert box.job_appeared(JOB).cursor is None
+    assert box.offer(JOB.id, 1, chunk(0, 3)) is Offer.TAKEN
+    assert (box.job_appeared(JOB).epoch, box.job_appeared(JOB).cursor) == (1, "3")
+
+
+def test_offers_are_bounded_and_room_comes_with_taking() -> None:
+    """A reader is never asked to forget what it offered."""
+    box = intake(limit=25)
+    box.job_appeared(JOB)
+    answers = [box.offer(JOB.id, 1, chunk(index, index + 1)) for index in range(3)]
+    assert answers == [Offer.TAKEN, Offer.TAKEN, Offer.FULL]
+    assert [type(arrival) for arrival in box.take(100)] == [Appeared, Offered, Offered]
+    assert box.wait_for_room(0)
+    assert box.offer(JOB.id, 1, chunk(2, 3)) is Offer.TAKEN
+
+
+def test_one_chunk_larger_than_the_bound_is_taken_when_nothing_else_waits() -> None:
+    """Or it could never go on."""
+    box = intake(limit=5)
+    box.job_appeared(JOB)
+    assert box.offer(JOB.id, 1, chunk(0, 1, size=1_000)) is Offer.TAKEN
+
+
+def test_a_closed_intake_takes_nothing() -> None:
+    """The spool is full."""
+    box = intake()
+    box.job_appeared(JOB)
+    box.set_closed(True)
+    assert box.offer(JOB.id, 1, chunk(0, 1)) is Offer.FULL
+    assert not box.wait_for_room(0)
+    box.set_closed(False)
+    assert box.wait_for_room(0)
+
+
+def test_a_new_epoch_voids_what_was_offered_in_the_one_before() -> None:
+    """Chunks already taken, and those that still come."""
+    box = intake()
+    box.job_appeared(JOB)
+    box.offer(JOB.id, 1, chunk(0, 3))
+    position = box.reposition(JOB.id, "7")
+    assert (position.epoch, position.cursor) == (2, "7")
+    assert box.offer(JOB.id, 1, chunk(3, 4)) is Offer.STALE
+    assert [box.current(arrival) for arrival in box.take(100) if isinstance(arrival, Offered)] == [False]
+    assert box.job_appeared(JOB).cursor == "7"
+
+
+def test_a_cursor_that_skips_leaves_out_the_first_entries_over_several_chunks() -> None:
+    """From inside a restored piece."""
+    box = intake()
+    box.restore([(JOB, "5~4")])
+    assert box.job_appeared(JOB).cursor == "5"
+    box.offer(JOB.id, 1, chunk(5, 8))
+    box.offer(JOB.id, 1, chunk(8, 11))
+    begins = [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)]
+    assert begins == [3, 1]
+
+
+def test_an_unknown_job_is_stale_and_an_ended_one_is_not_known_any_more() -> None:
+    """Nothing is taken for a job that was never announced."""
+    box = intake()
+    assert box.offer(JOB.id, 1, chunk(0, 1)) is Offer.STALE
+    box.job_appeared(JOB)
+    assert box.known() == [JOB]
+    box.job_ended(JOB.id)
+    assert box.known() == []
+    box.forget(JOB.id)
+    assert box.offer(JOB.id, 1, chunk(0, 1)) is Offer.STALE
