@@ -57,8 +57,8 @@ class LocalAws:
     def _alone(self) -> Iterator[None]:
         """While clients are made, the environment is this cloud's.
 
-        boto3 and localstack-client read it too, and prefer some of it to what they are told: a profile or an endpoint of
-        the user's own must not turn part of the calls elsewhere. Afterwards it is the user's again.
+        boto3 and localstack-client read it too, and prefer some of it to what they are told: a profile or an endpoint
+        of the user's own must not turn part of the calls elsewhere. Afterwards it is the user's again.
         """
         theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name not in KEPT}
         for name in theirs:
