@@ -30,6 +30,7 @@ class Subscriber:
     key: Mapping[str, Any]
     connection: str
     credential: str
+    principal: str
     created: int
     expires: int
     lagging: int = 0

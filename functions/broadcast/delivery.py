@@ -83,11 +83,16 @@ class Delivery:
 
     def _right_ended(self, subscriber: Subscriber, now: int) -> bool:
         """Whether the credential or the share link behind a subscription is no more."""
-        right = subscriber.grant or subscriber.credential
+        right = subscriber.grant or subscriber.credential or subscriber.principal
         known = self._ended.get(right)
         if known is None or known[0] + CREDENTIAL_MEMORY_MS <= now:
             if len(self._ended) > 10_000:
                 self._ended.clear()
-            ended = self._store.grant_ended if subscriber.grant else self._store.credential_ended
-            known = self._ended[right] = (now, ended(right))
+            if subscriber.grant:
+                ended = self._store.grant_ended(right)
+            elif subscriber.credential:
+                ended = self._store.credential_ended(right)
+            else:
+                ended = self._store.principal_ended(right)
+            known = self._ended[right] = (now, ended)
         return known[1]

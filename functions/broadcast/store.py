@@ -27,6 +27,7 @@ class Store:
                 key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}},
                 connection=item["connection"],
                 credential=item.get("credential", ""),
+                principal=item.get("principal", ""),
                 created=int(item["created"]),
                 expires=int(item.get("expires") or 0),
                 lagging=int(item.get("lagging") or 0),
@@ -65,6 +66,10 @@ class Store:
         principal = self._get(items.principal_key(item["principal"]))
         return principal is None or bool(principal.get("revoked"))
 
+    def principal_ended(self, principal: str) -> bool:
+        """Whether a principal without a key of its own (OpenID Connect, an AWS role) was revoked."""
+        return bool((self._get(items.principal_key(principal)) or {}).get("revoked"))
+
     def grant_ended(self, grant: str) -> bool:
         """Whether a share link, or the principal who made it, was revoked or is no more."""
         item = self._get(items.grant_key(grant))
@@ -79,7 +84,8 @@ class Store:
 
     def openers_of(self, principal: str) -> list[str]:
         """What a principal's connections, and those by its share links, are found by."""
-        return [item["pk"] for item in self._query(f"PRINCIPAL#{principal}", "", index=True)]
+        found = self._query(f"PRINCIPAL#{principal}", "", index=True)
+        return [f"PRINCIPAL#{principal}", *(item["pk"] for item in found if item["sk"] in {"CREDENTIAL", "GRANT"})]
 
     def remove_connection(self, connection: str) -> None:
         """Forgets a connection and all that hangs on it."""

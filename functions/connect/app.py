@@ -29,21 +29,27 @@ def build_handler(
     *,
     logger: Logger,
     metrics: Metrics,
+    verify: authorize.Verify = lambda _token: core.Refusal("no_issuer"),
+    identify: authorize.Identify = lambda _token: core.Refusal("no_identity"),
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Handler:
     """The Lambda handler. `agents` makes the way to the agents' connections when it is first needed."""
 
     def authorizer(event: Event) -> dict[str, Any]:
         if "routeArn" in event:
-            outcome = authorize.by_key(store, authorize.header(event, "authorization"), "viewer", now_ms())
+            outcome = by_token(event, "viewer")
             return authorize.http_answer(counted(outcome, "http"))
         if event["requestContext"]["apiId"] == settings.agents_api:
-            outcome = authorize.by_key(store, authorize.header(event, "authorization"), "agent", now_ms())
+            outcome = by_token(event, "agent")
             return authorize.websocket_answer(counted(outcome, "agents"), event["methodArn"])
         query = event.get("queryStringParameters") or {}
         origin = authorize.header(event, "origin")
         outcome = authorize.by_ticket(store, query.get("ticket"), origin, settings.viewer_origins, now_ms())
         return authorize.websocket_answer(counted(outcome, "viewers"), event["methodArn"])
+
+    def by_token(event: Event, kind: str) -> Principal | core.Refusal:
+        header = authorize.header(event, "authorization")
+        return authorize.by_token(store, header, kind, now_ms(), verify=verify, identify=identify)
 
     def counted(outcome: Principal | core.Refusal, api: str) -> Principal | core.Refusal:
         # A refusal is a metric and a log line, never a write: that would hand whoever guesses keys a lever.

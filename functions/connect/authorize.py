@@ -1,6 +1,6 @@
 """The three authorizers: agent keys, viewers' tickets, viewer keys. Imports little: it is in every cold start."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from registry.principal import Principal, from_context
@@ -9,12 +9,41 @@ from registry.secrets import bearer, digest, parse_key
 from . import core
 from .store import Store
 
+Verify = Callable[[str], Principal | core.Refusal]
+"""Checks a token of OpenID Connect."""
 
-def by_key(store: Store, header: str | None, kind: str, now_ms: int) -> Principal | core.Refusal:
-    """The principal behind an Authorization header."""
+Identify = Callable[[str], str | core.Refusal]
+"""The AWS role or user behind a signed identity."""
+
+
+def by_token(
+    store: Store, header: str | None, kind: str, now_ms: int, *, verify: Verify, identify: Identify
+) -> Principal | core.Refusal:
+    """The principal behind an Authorization header: a key, a viewer's OpenID Connect token, an agent's AWS identity."""
     token = bearer(header)
     if token is None:
         return core.Refusal("no_key")
+    if kind == "viewer" and token.count(".") == 2:
+        outcome = verify(token)
+        if isinstance(outcome, Principal):
+            known = store.principal(outcome.name)
+            return core.Refusal("revoked") if known and known.get("revoked") else outcome
+        return outcome
+    if kind == "agent" and token.startswith("lfaws_"):
+        role = identify(token)
+        return role if isinstance(role, core.Refusal) else _by_role(store, role)
+    return _by_key(store, token, kind, now_ms)
+
+
+def _by_role(store: Store, role: str) -> Principal | core.Refusal:
+    mapped = store.role(role)
+    if mapped is None or mapped.get("revoked"):
+        return core.Refusal("unknown_role")
+    principal = store.principal(str(mapped["principal"]))
+    return core.agent_of_role(principal)
+
+
+def _by_key(store: Store, token: str, kind: str, now_ms: int) -> Principal | core.Refusal:
     key = parse_key(token)
     if key is None:
         return core.Refusal("malformed_key")

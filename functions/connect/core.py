@@ -67,6 +67,16 @@ def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
     )
 
 
+def agent_of_role(principal: Mapping[str, Any] | None) -> Principal | Refusal:
+    """The agent principal that an AWS role stands for. It has no credential."""
+    if principal is None or principal.get("kind") != "agent":
+        return Refusal("unknown_principal")
+    if principal.get("revoked"):
+        return Refusal("revoked")
+    owner, owners = str(principal.get("owner") or ""), tuple(principal.get("owners") or ())
+    return Principal("agent", str(principal["name"]), "", owner=owner, owners=owners)
+
+
 def check_grant(
     key: Key, grant: Mapping[str, Any] | None, creator: Mapping[str, Any] | None, now_ms: int
 ) -> Principal | Refusal:

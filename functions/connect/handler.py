@@ -2,6 +2,9 @@
 
 import functools
 import os
+import time
+from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -9,8 +12,10 @@ from botocore.config import Config
 
 from registry.environment import read
 from registry.posting import Post, post_with
+from registry.principal import Principal
 
 from .app import build_handler
+from .core import Refusal
 from .settings import Settings
 from .store import Store
 
@@ -24,5 +29,40 @@ def agents() -> Post:
     return post_with(boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=config))
 
 
+@functools.cache
+def issuer() -> tuple[Any, Any]:
+    """The OpenID Connect issuer and its keys; imported when the first token comes."""
+    from . import oidc  # noqa: PLC0415
+
+    known = oidc.Issuer(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        settings.oidc_token,
+        settings.oidc_subject_claim,
+        settings.oidc_groups_claim,
+        settings.oidc_admin_group,
+    )
+    return known, oidc.Keys(known.url)
+
+
+def verify(token: str) -> Principal | Refusal:
+    """A viewer's token."""
+    if not settings.oidc_issuer:
+        return Refusal("no_issuer")
+    from . import oidc  # noqa: PLC0415
+
+    return oidc.check(*issuer(), token, time.time())
+
+
+def identify(token: str) -> str | Refusal:
+    """An agent's AWS identity; its audience is this deployment's agents' API."""
+    from . import aws_identity  # noqa: PLC0415
+
+    request = aws_identity.parse(token, settings.identity_regions, datetime.now(UTC))
+    if isinstance(request, Refusal):
+        return request
+    return aws_identity.caller(request, settings.agents_api, aws_identity.ask_sts)
+
+
 store = Store(boto3.client("dynamodb", config=config), settings.registry_table, settings.log_table)
-handler = build_handler(store, settings, agents, logger=Logger(), metrics=Metrics())
+handler = build_handler(store, settings, agents, logger=Logger(), metrics=Metrics(), verify=verify, identify=identify)

@@ -21,6 +21,10 @@ class Store:
         """A credential; read consistently, so that a revoked one is refused at once."""
         return self._get(items.credential_key(credential))
 
+    def role(self, arn: str) -> dict[str, Any] | None:
+        """Which principal an AWS role or user stands for."""
+        return self._get(items.role_key(arn))
+
     def grant(self, grant: str) -> dict[str, Any] | None:
         """A share link."""
         return self._get(items.grant_key(grant))
@@ -46,7 +50,7 @@ class Store:
             principal=principal.name,
             credential=principal.credential,
             grant=principal.grant or None,
-            gpk=f"GRANT#{principal.grant}" if principal.grant else f"CREDENTIAL#{principal.credential}",
+            gpk=principal.opener,
             gsk=f"CONNECTION#{connection}",
             connected=now_ms,
             expires=expires,

@@ -104,7 +104,7 @@ def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, a
         form: what is wanted.
         batches: first sequence, raw bytes and body of the batches with entries after `after`, ascending.
         after: the last sequence that the reader has.
-        most: where the page ends; a line that goes on beyond is carried whole up to `PAGE_RAW_BYTES` more, and cut there.
+        most: where the page ends; a line that goes on is carried whole up to `PAGE_RAW_BYTES` more, and cut there.
     """
     lines, parts, size, resume = Lines(), list[str](), 0, after
     for first, raw, body in batches:

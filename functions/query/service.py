@@ -210,8 +210,10 @@ class Service:
         except ValueError:
             raise NotFoundError from None
         item = self._store.job(job)
-        if item is None or not principal.may_manage(item["owner"], job):
+        if item is None or not principal.may_read(item["owner"], job):
             raise NotFoundError
+        if not principal.may_manage(item["owner"], job):
+            raise ForbiddenError("A share link may read, and nothing else.")
         limit = core.whole_number(query, "limit", 100, 1, 500)
         found = self._store.audit(job, core.audit_place(query.get("next")), limit)
         records = [{name: record[name] for name in AUDITED if name in record} for record in found]

@@ -89,6 +89,11 @@ def grant_key(grant: str) -> dict[str, Any]:
     return key(f"GRANT#{grant}", "GRANT")
 
 
+def role_key(arn: str) -> dict[str, Any]:
+    """Which principal an AWS role or user stands for."""
+    return key(f"ROLE#{arn}", "ROLE")
+
+
 def ticket_key(digest: str) -> dict[str, Any]:
     """A ticket, by the SHA-256 of its text."""
     return key(f"TICKET#{digest}", "TICKET")

@@ -31,6 +31,13 @@ class Principal:
     """The share link behind it, if it is one: then it may read `job` and nothing else."""
     job: str = ""
 
+    @property
+    def opener(self) -> str:
+        """What its connections are found by when it is revoked: the share link, the key, or the principal itself."""
+        if self.grant:
+            return f"GRANT#{self.grant}"
+        return f"CREDENTIAL#{self.credential}" if self.credential else f"PRINCIPAL#{self.name}"
+
     def may_read(self, owner: str, job: str) -> bool:
         """Whether a viewer may read a job of this owner."""
         if self.kind != "viewer":

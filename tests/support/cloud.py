@@ -30,6 +30,8 @@ import ingest.store
 import query.app
 import query.store
 from broadcast.delivery import Clock, Delivery
+from connect.authorize import Identify, Verify
+from connect.core import Refusal
 from ingest.service import Service as IngestService
 from query.service import Service as QueryService
 from registry import items
@@ -100,6 +102,8 @@ class Cloud:
 
     def __init__(self, tables: clouds.Tables) -> None:
         self.tables = tables
+        self.verify: Verify = lambda _token: Refusal("no_issuer")
+        self.identify: Identify = lambda _token: Refusal("no_identity")
         self.now_ms = NOW_MS
         self.sockets: dict[str, Socket] = {}
         self.busy: set[str] = set()
@@ -110,11 +114,18 @@ class Cloud:
         self.metrics = Metrics(namespace="Tests", service="tests")
         self.executor = ThreadPoolExecutor(8)
         settings = connect.settings.Settings(
-            tables.registry, tables.log, AGENTS, VIEWERS, "http://unused", viewer_origins=(ORIGIN,)
+            tables.registry, tables.log, AGENTS, VIEWERS, "http://unused", (ORIGIN,), (), *[""] * 6
         )
         connect_store = connect.store.Store(tables.dynamodb, tables.registry, tables.log)
         self.connect = connect.app.build_handler(
-            connect_store, settings, lambda: self.post, logger=self.logger, metrics=self.metrics, now_ms=self.now
+            connect_store,
+            settings,
+            lambda: self.post,
+            logger=self.logger,
+            metrics=self.metrics,
+            verify=lambda token: self.verify(token),  # noqa: PLW0108 - a test may put another in its place
+            identify=lambda token: self.identify(token),  # noqa: PLW0108
+            now_ms=self.now,
         )
         self.ingest_store = ingest.store.Store(tables.dynamodb, tables.log, tables.registry, 30)
         service = IngestService(self.ingest_store, self.executor, self.logger, self.metrics, self.now)

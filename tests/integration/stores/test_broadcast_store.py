@@ -83,4 +83,4 @@ def test_connections_are_found_by_their_credential(store: Store, connect: Connec
     assert list(store.subscribers(f"JOB#{JOB}")) == []
     assert len(store.connections_of("CREDENTIAL#cred11111111")) == 1
     put(tables, "CREDENTIAL#c", "CREDENTIAL", gpk="PRINCIPAL#me", gsk="CREDENTIAL#0#c")
-    assert store.openers_of("me") == ["CREDENTIAL#c"]
+    assert store.openers_of("me") == ["PRINCIPAL#me", "CREDENTIAL#c"]

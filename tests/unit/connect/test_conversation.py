@@ -5,7 +5,6 @@ from tests.support.batches import CONTAINER
 from tests.support.cloud import Cloud
 
 from connect import conversation
-from logferry_protocol.limits import MAX_SUBSCRIPTIONS
 
 JOB = f"web.{CONTAINER}"
 
@@ -81,14 +80,17 @@ def test_a_pong_has_the_tips_of_what_is_subscribed(cloud: Cloud) -> None:
     assert viewer.say({"type": "ping", "id": "p"}) == {"type": "pong", "id": "p", "tips": {}}
 
 
-def test_a_connection_follows_a_bounded_number_of_jobs(cloud: Cloud) -> None:
-    """Their tips must fit one frame."""
-    cloud.open_job(cloud.agent(cloud.agent_key()))
+def test_a_connection_follows_a_bounded_number_of_jobs(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their tips must fit one frame; what it follows already it may ask for again."""
+    monkeypatch.setattr(conversation, "MAX_SUBSCRIPTIONS", 2)
+    agent = cloud.agent(cloud.agent_key())
     viewer = cloud.viewer(cloud.viewer_key())
-    for index in range(MAX_SUBSCRIPTIONS):
-        target = {"gpk": f"CONNECTION#{viewer.id}", "gsk": f"JOB#web.{index:064x}"}
-        cloud.put(f"JOB#web.{index:064x}", f"SUBSCRIPTION#{viewer.id}", **target)
+    for container in ("a" * 64, "b" * 64, CONTAINER):
+        cloud.open_job(agent, container)
+    answers = [viewer.say({"type": "subscribe", "id": "s", "job": f"web.{one}"}) for one in ("a" * 64, "b" * 64)]
+    assert [answer["type"] for answer in answers] == ["subscribed", "subscribed"]
     assert viewer.say({"type": "subscribe", "id": "s", "job": JOB})["code"] == "too_many"
+    assert viewer.say({"type": "subscribe", "id": "s", "job": f"web.{'a' * 64}"})["type"] == "subscribed"
 
 
 def test_a_disconnected_viewer_is_forgotten(cloud: Cloud) -> None:

@@ -107,6 +107,7 @@ def test_a_quiet_job_outlives_its_logs_time_to_live(cloud: Cloud, agent: Socket)
 
 def test_a_throttled_table_slows_the_agent_down(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lost: the batch comes again."""
+
     def throttled(*_: Any) -> None:
         raise ThrottledError
 
@@ -122,6 +123,7 @@ def test_a_failure_here_is_retried_and_says_nothing_of_itself(
     cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No exception's text reaches a client."""
+
     def broken(*_: Any) -> None:
         raise RuntimeError("the secret of the table")
 

@@ -1,0 +1,130 @@
+"""Agents on EC2 and ECS that prove their role with a signed request, and keep no secret at all.
+
+The agent signs `sts:GetCallerIdentity` and sends what makes the signature; we make the request anew from that and ask
+STS who signed it. Nothing that the agent sent is forwarded as it came: a relayed request can be aimed at another action
+whose answer looks like this one's (CVE-2020-16250). The header `x-logferry-audience`, which must be signed, names this
+deployment, so that what another service was sent does not open this one. After aws-iam-authenticator's token.go.
+"""
+
+import base64
+import binascii
+import http.client
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from .core import Refusal
+
+PREFIX: Final = "lfaws_"
+AUDIENCE_HEADER: Final = "x-logferry-audience"
+MAX_TOKEN_CHARS: Final = 4_096
+LIFE: Final = timedelta(minutes=15)
+"""STS ignores X-Amz-Expires and takes a signature for fifteen minutes."""
+SKEW: Final = timedelta(minutes=5)
+MAX_ANSWER_BYTES: Final = 65_536
+
+_PARAMETERS: Final = {
+    "Action", "Version", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Security-Token",
+    "X-Amz-Signature", "X-Amz-SignedHeaders",
+}  # fmt: skip
+_REQUIRED: Final = _PARAMETERS - {"X-Amz-Security-Token"}
+_CREDENTIAL: Final = re.compile(r"[A-Z0-9]{16,128}/([0-9]{8})/([a-z]{2}(?:-[a-z]+)+-[0-9])/sts/aws4_request")
+_SIGNATURE: Final = re.compile(r"[0-9a-f]{64}")
+_ARN: Final = re.compile(r"arn:(aws|aws-cn|aws-us-gov):(?:sts|iam)::([0-9]{12}):(.+)")
+
+Ask = Callable[[str, str, Mapping[str, str]], tuple[int, bytes]]
+"""(host, path with query, headers) -> (status, body); without redirects."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A request to STS, made by us out of what the agent signed."""
+
+    host: str
+    path: str
+
+
+def sts_host(region: str) -> str:
+    """STS of a region: made here from a region's name, and never taken from a token."""
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"sts.{region}.{suffix}"
+
+
+def parse(token: str, regions: tuple[str, ...], now: datetime) -> SignedRequest | Refusal:  # noqa: PLR0911
+    """The request of a token, or why it does not count.
+
+    Args:
+        token: `lfaws_` and the base64url of the presigned request's query string.
+        regions: whose STS may be asked.
+        now: the time, in UTC.
+    """
+    if not token.startswith(PREFIX) or len(token) > MAX_TOKEN_CHARS:
+        return Refusal("malformed_identity")
+    text = token.removeprefix(PREFIX)
+    try:
+        query = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode("ascii")
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
+    except (binascii.Error, ValueError):
+        return Refusal("malformed_identity")
+    parameters = dict(pairs)
+    # One that is given twice, in whatever case, would be seen as one here and as the other there (CVE-2022-2385).
+    if len({name.lower() for name, _ in pairs}) != len(pairs) or not _REQUIRED <= set(parameters) <= _PARAMETERS:
+        return Refusal("identity_parameters")
+    if (parameters["Action"], parameters["Version"]) != ("GetCallerIdentity", "2011-06-15"):
+        return Refusal("identity_action")
+    if parameters["X-Amz-Algorithm"] != "AWS4-HMAC-SHA256" or not _SIGNATURE.fullmatch(parameters["X-Amz-Signature"]):
+        return Refusal("identity_signature")
+    if sorted(parameters["X-Amz-SignedHeaders"].split(";")) != ["host", AUDIENCE_HEADER]:
+        return Refusal("identity_audience")
+    credential = _CREDENTIAL.fullmatch(parameters["X-Amz-Credential"])
+    if credential is None or credential[2] not in regions:
+        return Refusal("identity_region")
+    try:
+        signed = datetime.strptime(parameters["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return Refusal("identity_date")
+    if credential[1] != f"{signed:%Y%m%d}" or not -SKEW <= now - signed <= LIFE:
+        return Refusal("identity_date")
+    if not parameters["X-Amz-Expires"].isdigit() or not 0 < int(parameters["X-Amz-Expires"]) <= LIFE.seconds:
+        return Refusal("identity_date")
+    return SignedRequest(sts_host(credential[2]), "/?" + urlencode(parameters))
+
+
+def caller(request: SignedRequest, audience: str, ask: Ask) -> str | Refusal:
+    """The role or user that signed, as STS says: `arn:aws:iam::<account>:role/<name>`."""
+    try:
+        status, body = ask(request.host, request.path, {AUDIENCE_HEADER: audience, "Accept": "application/json"})
+        if status != 200:
+            return Refusal("identity_refused")
+        answer: Any = json.loads(body)
+        arn = str(answer["GetCallerIdentityResponse"]["GetCallerIdentityResult"]["Arn"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return Refusal("identity_unavailable")
+    return canonical(arn) or Refusal("identity_unknown")
+
+
+def canonical(arn: str) -> str | None:
+    """An assumed role's ARN as its role's. The session's name is its bearer's to choose, so it says nothing."""
+    found = _ARN.fullmatch(arn)
+    if found is None:
+        return None
+    partition, account, resource = found.groups()
+    kind, _, name = resource.partition("/")
+    if kind == "assumed-role":
+        return f"arn:{partition}:iam::{account}:role/{name.partition('/')[0]}"
+    return f"arn:{partition}:iam::{account}:{resource}" if kind in {"user", "role"} else None
+
+
+def ask_sts(host: str, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """One GET over TLS, redirects not followed."""
+    connection = http.client.HTTPSConnection(host, timeout=4)
+    try:
+        connection.request("GET", path, headers=dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read(MAX_ANSWER_BYTES)
+    finally:
+        connection.close()

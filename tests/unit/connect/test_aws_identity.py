@@ -1,0 +1,159 @@
+"""Agents that prove their AWS role with a signed request."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from tests.support.cloud import AGENTS, Cloud
+
+from connect import aws_identity
+from connect.aws_identity import SignedRequest, caller, canonical, parse
+from connect.core import Refusal
+
+REGION = "eu-west-1"
+AUDIENCE = "agentsapi"
+
+
+def presigned(region: str = REGION, audience: str = AUDIENCE) -> list[tuple[str, str]]:
+    """What an agent signs, by botocore itself."""
+    url = f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
+    request = AWSRequest("GET", url, headers={aws_identity.AUDIENCE_HEADER: audience})
+    SigV4QueryAuth(Credentials("AKIA" + "X" * 16, "secret", "session/token+="), "sts", region, 600).add_auth(request)
+    return parse_qsl(urlsplit(request.url).query)
+
+
+def token(pairs: list[tuple[str, str]]) -> str:
+    return aws_identity.PREFIX + base64.urlsafe_b64encode(urlencode(pairs).encode()).decode().rstrip("=")
+
+
+def changed(**changes: str | None) -> str:
+    pairs = {name.replace("-", "_"): (name, value) for name, value in presigned()}
+    given = [(name, changes.get(plain, value)) for plain, (name, value) in pairs.items()]
+    return token([(name, value) for name, value in given if value is not None])
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def test_a_request_is_made_anew_from_what_was_signed() -> None:
+    """The host from the region's name; the parameters as they were, and no other."""
+    request = parse(token(presigned()), (REGION,), now())
+    assert isinstance(request, SignedRequest)
+    assert request.host == "sts.eu-west-1.amazonaws.com"
+    assert dict(parse_qsl(request.path.removeprefix("/?"))) == dict(presigned_like(request))
+
+
+def presigned_like(request: SignedRequest) -> list[tuple[str, str]]:
+    found = parse_qsl(request.path.removeprefix("/?"))
+    assert {name for name, _ in found} == {name for name, _ in presigned()}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (lambda: "lfaws_", "identity_parameters"),
+        (lambda: "lfaws_!!!", "malformed_identity"),
+        (lambda: "lfaws_" + "A" * 5_000, "malformed_identity"),
+        (lambda: "k8s-aws-v1." + token(presigned())[6:], "malformed_identity"),
+        (lambda: token([*presigned(), ("Action", "AssumeRole")]), "identity_parameters"),
+        (lambda: token([*presigned(), ("action", "AssumeRole")]), "identity_parameters"),
+        (lambda: token([*presigned(), ("x-amz-credential", "x")]), "identity_parameters"),
+        (lambda: token([*presigned(), ("Host", "evil.example")]), "identity_parameters"),
+        (lambda: changed(X_Amz_Signature=None), "identity_parameters"),
+        (lambda: changed(Action="GetSessionToken"), "identity_action"),
+        (lambda: changed(Version="2010-01-01"), "identity_action"),
+        (lambda: changed(X_Amz_Algorithm="none"), "identity_signature"),
+        (lambda: changed(X_Amz_Signature="x"), "identity_signature"),
+        (lambda: changed(X_Amz_SignedHeaders="host"), "identity_audience"),
+        (lambda: changed(X_Amz_SignedHeaders="host;x-k8s-aws-id"), "identity_audience"),
+        (lambda: changed(X_Amz_Credential="AKIA"), "identity_region"),
+        (lambda: changed(X_Amz_Credential="A" * 20 + "/20250101/evil.example#/sts/aws4_request"), "identity_region"),
+        (lambda: changed(X_Amz_Credential="A" * 20 + "/20250101/eu-west-1/s3/aws4_request"), "identity_region"),
+        (lambda: token(presigned("us-east-1")), "identity_region"),
+        (lambda: changed(X_Amz_Date="yesterday"), "identity_date"),
+        (lambda: changed(X_Amz_Date="20200101T000000Z"), "identity_date"),
+        (lambda: changed(X_Amz_Expires="86400"), "identity_date"),
+        (lambda: changed(X_Amz_Expires="-1"), "identity_date"),
+    ],
+)
+def test_what_is_not_just_that_request_is_refused(text: Any, reason: str) -> None:
+    """Before anything is asked of STS."""
+    assert parse(text(), (REGION,), now()) == Refusal(reason)
+
+
+def test_a_signature_counts_for_fifteen_minutes() -> None:
+    """And not from the future, beyond a clock's error."""
+    text = token(presigned())
+    assert isinstance(parse(text, (REGION,), now() + timedelta(minutes=14)), SignedRequest)
+    assert parse(text, (REGION,), now() + timedelta(minutes=16)) == Refusal("identity_date")
+    assert parse(text, (REGION,), now() - timedelta(minutes=6)) == Refusal("identity_date")
+
+
+def answering(arn: str, status: int = 200) -> aws_identity.Ask:
+    document = {"GetCallerIdentityResponse": {"GetCallerIdentityResult": {"Arn": arn}}}
+    return lambda _host, _path, _headers: (status, json.dumps(document).encode())
+
+
+def test_our_own_audience_is_sent_whatever_the_token_says() -> None:
+    """A token that another service was given has another audience signed, and STS refuses it here."""
+    sent: list[Any] = []
+
+    def ask(host: str, path: str, headers: Any) -> tuple[int, bytes]:
+        sent.append((host, path, headers))
+        return 403, b"{}"
+
+    assert caller(SignedRequest("sts.x", "/?a"), AUDIENCE, ask) == Refusal("identity_refused")
+    assert sent == [("sts.x", "/?a", {aws_identity.AUDIENCE_HEADER: AUDIENCE, "Accept": "application/json"})]
+
+
+@pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b"{}", b'{"GetCallerIdentityResponse": null}'])
+def test_an_answer_that_is_none_lets_nobody_in(body: bytes) -> None:
+    """An error page is not an identity."""
+    assert caller(SignedRequest("sts.x", "/"), AUDIENCE, lambda *_: (200, body)) == Refusal("identity_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("arn", "role"),
+    [
+        ("arn:aws:sts::123456789012:assumed-role/Fleet/i-0abc", "arn:aws:iam::123456789012:role/Fleet"),
+        ("arn:aws:sts::123456789012:assumed-role/Fleet/role/Other", "arn:aws:iam::123456789012:role/Fleet"),
+        ("arn:aws:iam::123456789012:user/ann", "arn:aws:iam::123456789012:user/ann"),
+        ("arn:aws:iam::123456789012:root", None),
+        ("arn:aws:sts::123456789012:federated-user/x", None),
+        ("nonsense", None),
+    ],
+)
+def test_a_session_is_its_role(arn: str, role: str | None) -> None:
+    """The session's name is its bearer's to choose."""
+    assert canonical(arn) == role
+
+
+def test_a_role_opens_what_it_is_mapped_to(cloud: Cloud) -> None:
+    """And nothing once the mapping or the principal is taken away."""
+    role = "arn:aws:iam::123456789012:role/Fleet"
+    cloud.agent_key("fleet", owner="ops")
+
+    def identify(text: str) -> str | Refusal:
+        request = parse(text, (REGION,), now())
+        if isinstance(request, Refusal):
+            return request
+        return caller(request, AGENTS, answering("arn:aws:sts::123456789012:assumed-role/Fleet/i-1"))
+
+    cloud.identify = identify
+    headers = {"Authorization": f"Bearer {token(presigned())}"}
+    assert cloud.open_socket(AGENTS, headers, {}) is None
+    cloud.put(f"ROLE#{role}", "ROLE", principal="fleet")
+    agent = cloud.open_socket(AGENTS, headers, {})
+    assert agent is not None
+    cloud.open_job(agent)
+    assert cloud.send(agent, 1)["outcome"] == "stored"
+    cloud.put(f"ROLE#{role}", "ROLE", principal="fleet", revoked=1)
+    assert cloud.open_socket(AGENTS, headers, {}) is None

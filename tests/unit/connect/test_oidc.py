@@ -1,0 +1,173 @@
+"""Viewers who sign in with OpenID Connect."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.support.batches import CONTAINER
+from tests.support.cloud import Cloud
+
+from connect import oidc
+from connect.core import Refusal
+from registry.principal import Principal
+
+ISSUER = oidc.Issuer("https://issuer.example/pool", "viewer", "access", "sub", "cognito:groups", "admins")
+NOW = 1_764_000_000
+PRIVATE = rsa.generate_private_key(65537, 2048)
+OTHER = rsa.generate_private_key(65537, 2048)
+
+
+def public(key: rsa.RSAPrivateKey, kid: str) -> dict[str, Any]:
+    document = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    return {**document, "kid": kid, "use": "sig", "alg": "RS256"}
+
+
+class FakeIssuer:
+    """Serves the two documents, and counts."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.keys = [public(PRIVATE, "one")]
+        self.now = 0.0
+
+    def fetch(self, url: str) -> Mapping[str, Any]:
+        self.asked.append(url)
+        if url.endswith("openid-configuration"):
+            return {"issuer": ISSUER.url, "jwks_uri": "https://issuer.example/keys"}
+        return {"keys": self.keys}
+
+
+@pytest.fixture
+def issuer() -> FakeIssuer:
+    return FakeIssuer()
+
+
+@pytest.fixture
+def keys(issuer: FakeIssuer) -> oidc.Keys:
+    return oidc.Keys(ISSUER.url, issuer.fetch, lambda: issuer.now)
+
+
+def token(key: Any = PRIVATE, algorithm: str = "RS256", kid: str = "one", **claims: Any) -> str:
+    given = {
+        "iss": ISSUER.url, "sub": "ann", "exp": NOW + 600, "client_id": "viewer", "token_use": "access",
+        "cognito:groups": ["team", 5], **claims,
+    }  # fmt: skip
+    present = {name: value for name, value in given.items() if value is not None}
+    return jwt.encode(present, key, algorithm=algorithm, headers={"kid": kid})
+
+
+def test_a_good_token_is_a_principal(keys: oidc.Keys) -> None:
+    """Subject and groups by the issuer's claims; it ends with the token."""
+    principal = oidc.check(ISSUER, keys, token(), NOW)
+    assert isinstance(principal, Principal)
+    assert (principal.kind, principal.subject, principal.groups) == ("viewer", "ann", ("team",))
+    assert (principal.admin, principal.expires, principal.credential) == (False, NOW + 600, "")
+
+
+def test_the_admin_group_makes_an_admin(keys: oidc.Keys) -> None:
+    """And none is made by a group that no parameter names."""
+    claims = {"cognito:groups": ["admins", ""]}
+    principal = oidc.check(ISSUER, keys, token(**claims), NOW)
+    assert isinstance(principal, Principal)
+    assert principal.admin
+    principal = oidc.check(replace(ISSUER, admin_group=""), keys, token(**claims), NOW)
+    assert isinstance(principal, Principal)
+    assert not principal.admin
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (lambda: token(OTHER), "bad_token"),
+        (lambda: token("a shared secret of thirty-two bytes!", "HS256"), "wrong_algorithm"),
+        (lambda: token(PRIVATE, "RS512"), "wrong_algorithm"),
+        (lambda: jwt.encode({"sub": "ann"}, None, algorithm="none"), "wrong_algorithm"),
+        (lambda: token(kid="two"), "unknown_key"),
+        (lambda: token(iss="https://evil.example"), "bad_token"),
+        (lambda: token(iss=None), "bad_token"),
+        (lambda: token(sub=None), "bad_token"),
+        (lambda: token(exp=None), "bad_token"),
+        (lambda: token(exp=NOW - 31), "expired"),
+        (lambda: token(exp="soon"), "expired"),
+        (lambda: token(nbf=NOW + 31), "not_yet"),
+        (lambda: token(client_id="another"), "wrong_audience"),
+        (lambda: token(client_id=None), "wrong_audience"),
+        (lambda: token(token_use="id", aud="viewer"), "wrong_token"),
+        (lambda: token(token_use=None, nonce="n", aud="viewer"), "wrong_token"),
+        (lambda: token(sub="x" * 129), "no_subject"),
+        (lambda: "a.b.c", "bad_token"),
+        (lambda: "..", "bad_token"),
+        (lambda: token()[:-4] + "AAAA", "bad_token"),
+    ],
+)
+def test_a_bad_token_is_refused(keys: oidc.Keys, made: Any, reason: str) -> None:
+    """Signature, algorithm, issuer, times, audience, kind and subject."""
+    assert oidc.check(ISSUER, keys, made(), NOW) == Refusal(reason)
+
+
+def test_id_tokens_are_taken_where_the_issuer_is_set_so(keys: oidc.Keys) -> None:
+    """For the client alone; with several audiences the client must be the one it was issued to."""
+    issuer = replace(ISSUER, token="id")
+    good = token(token_use="id", aud="viewer", client_id=None)
+    assert isinstance(oidc.check(issuer, keys, good, NOW), Principal)
+    assert oidc.check(issuer, keys, token(), NOW) == Refusal("wrong_token")
+    both = {"token_use": None, "aud": ["viewer", "other"], "client_id": None}
+    assert oidc.check(issuer, keys, token(**both), NOW) == Refusal("wrong_audience")
+    assert isinstance(oidc.check(issuer, keys, token(**both, azp="viewer"), NOW), Principal)
+
+
+def test_keys_are_fetched_once_and_again_when_they_turn(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+    """Junk with unknown keys does not hammer the issuer."""
+    for _ in range(3):
+        oidc.check(ISSUER, keys, token(), NOW)
+        oidc.check(ISSUER, keys, token(kid="junk"), NOW)
+    assert len(issuer.asked) == 2
+    issuer.keys = [public(OTHER, "two")]
+    issuer.now = oidc.REFETCH_S + 1
+    assert isinstance(oidc.check(ISSUER, keys, token(OTHER, kid="two"), NOW), Principal)
+    assert len(issuer.asked) == 4
+
+
+def test_an_issuer_that_is_away_lets_nobody_in(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+    """And is asked again later."""
+
+    def away(_url: str) -> Mapping[str, Any]:
+        raise OSError("no route")
+
+    keys.fetch = away
+    assert oidc.check(ISSUER, keys, token(), NOW) == Refusal("issuer_unavailable")
+    keys.fetch = issuer.fetch
+    issuer.now = oidc.REFETCH_S + 1
+    assert isinstance(oidc.check(ISSUER, keys, token(), NOW), Principal)
+
+
+@pytest.mark.parametrize("url", ["http://issuer.example/x", "file:///etc/passwd", "ftp://issuer.example/x"])
+def test_an_issuer_is_reached_by_https_alone(url: str) -> None:
+    """Its keys decide who is let in."""
+    with pytest.raises(ValueError, match="https"):
+        oidc.fetch(url)
+
+
+def test_one_who_signed_in_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
+    """History, a ticket, live; a principal marked as revoked is refused, and what it opened is closed."""
+    cloud.verify = lambda text: oidc.check(ISSUER, keys, text, cloud.now_ms / 1000)
+    agent = cloud.agent(cloud.agent_key())
+    cloud.open_job(agent)
+    mine = token()
+    me = cloud.http("GET", "/api/me", mine)
+    assert (me.status, me.json["subject"]) == (200, "ann")
+    viewer = cloud.viewer(mine)
+    assert viewer.say({"type": "subscribe", "id": "s", "job": f"web.{CONTAINER}"})["type"] == "subscribed"
+    cloud.stream()
+    cloud.send(agent, 1)
+    cloud.stream()
+    assert [message["type"] for message in viewer.inbox] == ["batch"]
+    name = me.json["principal"]
+    cloud.put(f"PRINCIPAL#{name}", "PRINCIPAL", name=name, kind="viewer", revoked=cloud.now_ms)
+    cloud.stream()
+    assert viewer.closed
+    assert cloud.http("GET", "/api/me", mine).status == 403

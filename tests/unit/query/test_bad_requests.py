@@ -1,0 +1,147 @@
+"""At least sixty bad requests to the HTTP API: no 5xx, no trace of an exception, nothing stored."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.support import cloud as support
+from tests.support.batches import CONTAINER
+from tests.support.cloud import Cloud
+
+JOB = f"web.{CONTAINER}"
+J = f"/api/jobs/{JOB}"
+
+BAD: list[tuple[str, str, Any, int]] = [
+    # --- addresses
+    ("GET", "/", None, 404),
+    ("GET", "/api", None, 404),
+    ("GET", "/api/", None, 404),
+    ("GET", "/api/unknown", None, 404),
+    ("GET", "/api/me/x", None, 404),
+    ("GET", "/API/ME", None, 404),
+    ("GET", "/api/../api/me", None, 404),
+    ("GET", "/api/jobs/", None, 404),
+    ("GET", "/api/jobs//batches", None, 404),
+    ("GET", "/api/jobs/x", None, 404),
+    ("GET", "/api/jobs/web", None, 404),
+    ("GET", "/api/jobs/.", None, 404),
+    ("GET", f"/api/jobs/web.{'C' * 64}", None, 404),
+    ("GET", f"/api/jobs/web.{'c' * 63}", None, 404),
+    ("GET", f"/api/jobs/web.{'c' * 65}", None, 404),
+    ("GET", f"/api/jobs/WEB.{CONTAINER}", None, 404),
+    ("GET", f"/api/jobs/-web.{CONTAINER}", None, 404),
+    ("GET", f"/api/jobs/web/{CONTAINER}", None, 404),
+    ("GET", f"/api/jobs/web%2F{CONTAINER}", None, 404),
+    ("GET", f"/api/jobs/{JOB}%00", None, 404),
+    ("GET", f"/api/jobs/{JOB}%0A", None, 404),
+    ("GET", f"/api/jobs/{'x' * 3_000}", None, 404),
+    ("GET", "/api/jobs/%F0%9F%92%A9", None, 404),
+    ("GET", "/api/jobs/';DROP TABLE--", None, 404),
+    ("GET", "/api/jobs/{{7*7}}", None, 404),
+    ("GET", f"/api/jobs/JOB#{JOB}", None, 404),
+    ("GET", f"{J}/secret", None, 404),
+    # --- methods
+    ("PUT", "/api/me", None, 404),
+    ("PATCH", J, "{}", 404),
+    ("POST", J, "{}", 404),
+    ("DELETE", "/api/jobs", None, 404),
+    ("GET", "/api/tickets", None, 404),
+    ("OPTIONS", "/api/me", None, 404),
+    ("HEAD", "/api/nothing", None, 404),
+    # --- numbers
+    ("GET", f"{J}/batches?after=-1", None, 400),
+    ("GET", f"{J}/batches?after=x", None, 400),
+    ("GET", f"{J}/batches?after=1.5", None, 400),
+    ("GET", f"{J}/batches?after=1e3", None, 400),
+    ("GET", f"{J}/batches?after=%D9%A3", None, 400),
+    ("GET", f"{J}/batches?after=", None, 400),
+    ("GET", f"{J}/batches?after=9007199254740992", None, 400),
+    ("GET", f"{J}/batches?after=99999999999999999999999999", None, 400),
+    ("GET", f"{J}/batches?after=1&after=2", None, 400),
+    ("GET", f"{J}/batches?before=0", None, 400),
+    ("GET", f"{J}/batches?before=5&after=1", None, 400),
+    ("GET", f"{J}/batches?limit=0", None, 400),
+    ("GET", f"{J}/batches?limit=501", None, 400),
+    ("GET", f"{J}/batches?limit=NaN", None, 400),
+    ("GET", "/api/jobs?limit=0", None, 400),
+    ("GET", "/api/jobs?limit=-5", None, 400),
+    ("GET", "/api/jobs?after=yesterday", None, 400),
+    ("GET", "/api/jobs?before=-1", None, 400),
+    # --- places where lists go on
+    ("GET", "/api/jobs?next=x", None, 400),
+    ("GET", "/api/jobs?next=", None, 400),
+    ("GET", "/api/jobs?next=9999999999999%23web.c", None, 400),
+    ("GET", f"{J}/audit?next=%00", None, 400),
+    ("GET", f"{J}/audit?limit=1000000", None, 400),
+    # --- forms, patterns, times
+    ("GET", f"{J}/export?format=xml", None, 400),
+    ("GET", f"{J}/export?format=", None, 400),
+    ("GET", f"{J}/export?limit=0", None, 400),
+    ("GET", f"{J}/export?after=-", None, 400),
+    ("GET", f"{J}/search", None, 400),
+    ("GET", f"{J}/search?q=", None, 400),
+    ("GET", f"{J}/search?q={'x' * 513}", None, 400),
+    ("GET", f"{J}/search?q=(&regex=1", None, 400),
+    ("GET", f"{J}/search?q=(%3F%3Dx)&regex=1", None, 400),
+    ("GET", f"{J}/search?q=x&regex=yes", None, 400),
+    ("GET", f"{J}/search?q=x&ignore_case=2", None, 400),
+    ("GET", f"{J}/search?q=x&limit=1001", None, 400),
+    ("GET", f"{J}/search?q=x&context=11", None, 400),
+    ("GET", f"{J}/at", None, 400),
+    ("GET", f"{J}/at?time=", None, 400),
+    ("GET", f"{J}/at?time=now", None, 400),
+    ("GET", f"{J}/at?time=-1", None, 400),
+    ("GET", f"{J}/at?time=2025-11-24", None, 400),
+    ("GET", f"{J}/at?time=2025-11-24T16:00:00", None, 400),
+    ("GET", f"{J}/at?time=999999999999999999", None, 400),
+    ("GET", f"{J}/at?time=0001-01-01T00:00:00Z", None, 400),
+    # --- bodies
+    ("POST", f"{J}/shares", "{", 400),
+    ("POST", f"{J}/shares", "[]", 400),
+    ("POST", f"{J}/shares", "null", 400),
+    ("POST", f"{J}/shares", '"x"', 400),
+    ("POST", f"{J}/shares", {"expires_in": 0}, 400),
+    ("POST", f"{J}/shares", {"expires_in": -1}, 400),
+    ("POST", f"{J}/shares", {"expires_in": True}, 400),
+    ("POST", f"{J}/shares", {"expires_in": "60"}, 400),
+    ("POST", f"{J}/shares", {"expires_in": 1e9}, 400),
+    ("POST", f"{J}/shares", {"expires_in": 7_776_001}, 400),
+    ("POST", f"{J}/shares", {"note": "x" * 201}, 400),
+    ("POST", f"{J}/shares", {"note": 5}, 400),
+    ("POST", f"{J}/shares", "[" * 100_000, 400),
+    ("DELETE", "/api/shares/unknown", None, 404),
+    ("DELETE", "/api/shares/" + "x" * 2_000, None, 404),
+]
+
+
+@pytest.fixture(scope="module")
+def world(dynamodb: Any) -> Iterator[tuple[Cloud, str]]:
+    with support.cloud(dynamodb) as cloud:
+        agent = cloud.agent(cloud.agent_key())
+        cloud.open_job(agent)
+        cloud.send(agent, 1)
+        key = cloud.viewer_key()
+        before = cloud.snapshot()
+        yield cloud, key
+        assert cloud.snapshot() == before, "a bad request changed what is stored"
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), BAD, ids=[f"{m} {p[:60]}" for m, p, _, _ in BAD])
+def test_a_bad_request_is_refused_and_changes_nothing(
+    world: tuple[Cloud, str], method: str, path: str, body: Any, status: int
+) -> None:
+    """As RFC 9457 says, in words for whoever sent it."""
+    cloud, key = world
+    cloud.now_ms += 1_000  # the rate is another test's
+    answer = cloud.http(method, path, key, body=body)
+    assert answer.status == status, answer.body
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["status"] == status
+    assert answer.json["detail"]
+    assert "Traceback" not in answer.body
+    assert "Error" not in answer.json["detail"]
+
+
+def test_there_are_at_least_sixty() -> None:
+    """The table is not thinned out unnoticed."""
+    assert len({(method, path, str(body)) for method, path, body, _ in BAD}) >= 60
