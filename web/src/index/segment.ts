@@ -9,6 +9,7 @@ import type { Columns } from "../log/body";
 import { describeEvent } from "../text/events";
 import { type Level, levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
+import { type TraceRole, traceRoleAfter } from "../text/trace";
 
 export interface Segment {
   readonly first: number;
@@ -23,6 +24,8 @@ export interface Segment {
   readonly levels: Uint8Array;
   /** 0 stdout, 1 stderr, 2 system. */
   readonly streams: Uint8Array;
+  /** 1 for a stack trace's frame; its head has 0. */
+  readonly frames: Uint8Array;
   readonly times: Float64Array;
 }
 
@@ -31,6 +34,9 @@ const WIDE = /[^\u0000-\u00ff]/;
 export function segmentOf(first: number, { streams, texts, times }: Columns): Segment {
   const count = texts.length;
   const [levels, kinds, starts] = [new Uint8Array(count), new Uint8Array(count), new Uint32Array(count + 1)];
+  const frames = new Uint8Array(count);
+  // Of stdout and stderr, which may be mixed line by line.
+  const before: [TraceRole | null, TraceRole | null] = [null, null];
   const lines: string[] = new Array<string>(count);
   const wide = new Map<number, string>();
   let at = 0;
@@ -46,7 +52,10 @@ export function segmentOf(first: number, { streams, texts, times }: Columns): Se
     } else {
       line = plain(line);
       if (stream === "o" || stream === "e") level = levelOf(line);
-      kinds[offset] = stream === "e" || stream === "E" ? 1 : 0;
+      const kind = stream === "e" || stream === "E" ? 1 : 0;
+      kinds[offset] = kind;
+      if (stream === "o" || stream === "e") before[kind] = traceRoleAfter(line, before[kind]);
+      frames[offset] = before[kind] === "frame" ? 1 : 0;
     }
     if (line.includes("\n")) line = line.replaceAll("\n", " ");
     levels[offset] = level;
@@ -60,7 +69,7 @@ export function segmentOf(first: number, { streams, texts, times }: Columns): Se
   }
   starts[count] = at;
   lines.push("");
-  return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, times };
+  return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, frames, times };
 }
 
 export interface Query {
@@ -68,8 +77,8 @@ export interface Query {
   readonly regex: boolean;
   readonly matchCase: boolean;
   readonly word: boolean;
-  /** Streams to leave out. */
-  readonly hide: readonly ("stdout" | "stderr" | "system")[];
+  /** Streams to leave out, and whether the frames of stack traces are. */
+  readonly hide: readonly ("stdout" | "stderr" | "system" | "frames")[];
   /** Least level; 0 takes all. */
   readonly level: number;
 }
@@ -98,6 +107,7 @@ export class Matcher {
   private readonly literal: string | null;
   private readonly lineByLine: boolean;
   private readonly hidden: readonly boolean[];
+  private readonly folded: boolean;
 
   constructor(private readonly query: Query) {
     this.expression = expressionOf(query);
@@ -106,6 +116,7 @@ export class Matcher {
     // What looks around sees the next line where lines are joined; anything else that takes a line's end with it is noticed.
     this.lineByLine = query.regex && /\(\?<?[!=]|\\n/.test(query.text);
     this.hidden = (["stdout", "stderr", "system"] as const).map((stream) => query.hide.includes(stream));
+    this.folded = query.hide.includes("frames");
   }
 
   /** Sequences of the matching lines, ascending. */
@@ -142,6 +153,7 @@ export class Matcher {
 
   private wanted(segment: Segment, offset: number): boolean {
     if ((segment.levels[offset] as number) < this.query.level) return false;
+    if (this.folded && segment.frames[offset] === 1) return false;
     return this.hidden[segment.streams[offset] as number] !== true;
   }
 

@@ -2,6 +2,7 @@
 import type { EventKind } from "../text/events";
 import type { Level } from "../text/levels";
 import type { StyledText } from "../text/terminal";
+import type { TraceRole } from "../text/trace";
 
 export type StreamName = "stdout" | "stderr" | "system";
 
@@ -24,6 +25,10 @@ export interface LineRow extends Place {
   readonly last: number;
   /** Its beginning is not here: shown for what it is. */
   readonly headless: boolean;
+  /** Its part in a stack trace. */
+  readonly trace: TraceRole | null;
+  /** Of a trace's head: how many frames follow it, 200 at most. */
+  readonly frames: number;
 }
 
 export interface EventRow extends Place {

@@ -3,9 +3,10 @@ import type { Spans } from "../live/spans";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
 import { levelOf } from "../text/levels";
-import type { Row, Window } from "./row";
+import { plain, render } from "../text/terminal";
+import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
+import { type LineRow, type Row, textOf, type Window } from "./row";
 import type { Store } from "./store";
-import { render } from "../text/terminal";
 
 /** Sequences that one "loading" row may stand for: small, so that the scroll bar stays true. */
 const LOADING_CHUNK = 1;
@@ -15,10 +16,15 @@ export function rowsOf(store: Store, gone: Spans, tip: number, from: number, cou
   const end = Math.min(from + count, tip);
   let index = Math.max(0, from);
   const begin = index;
+  const before: { [S in LineRow["stream"]]: TraceRole | null } = { stdout: null, stderr: null };
   while (index < end) {
     const sequence = index + 1;
     const row = rowAt(store, gone, sequence, end);
-    if (row !== null) rows.push(row);
+    if (row?.kind === "line") {
+      const trace = traceRoleAfter(textOf(row), before[row.stream]);
+      before[row.stream] = trace;
+      rows.push({ ...row, trace });
+    } else if (row !== null) rows.push(row);
     index += row !== null && "count" in row ? row.count : 1;
   }
   return { from: begin, to: Math.max(begin, index), total: tip, rows };
@@ -52,6 +58,7 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
   const line = store.line(sequence);
   const { spans } = render(line.text, store.styleAt(here, offset));
   const shown = spans.length === 1 ? (spans[0]?.text ?? "") : spans.map((span) => span.text).join("");
+  const trace = traceRoleAfter(shown, null);
   return {
     kind: "line",
     index,
@@ -63,5 +70,21 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
     level: levelOf(shown),
     json: looksJson(shown),
     headless: goesOn,
+    trace,
+    frames: trace === "head" ? framesAfter(store, sequence, stream) : 0,
   };
+}
+
+/** How many frames of the same stream follow a trace's head, as far as they are here. */
+function framesAfter(store: Store, head: number, stream: string): number {
+  let frames = 0;
+  for (let sequence = head + 1; frames < MOST_LINES && sequence < head + 2 * MOST_LINES; sequence++) {
+    const here = store.at(sequence);
+    if (here === null || here.broken !== null) break;
+    const offset = sequence - here.batch.first;
+    if (here.columns.streams[offset] !== stream) continue;
+    if (traceRoleAfter(plain(here.columns.texts[offset] as string), "frame") !== "frame") break;
+    frames++;
+  }
+  return frames;
 }

@@ -45,6 +45,8 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   }
   if (row.json) dataset["json"] = "";
   if (row.headless) dataset["headless"] = "";
+  if (row.trace !== null) dataset["trace"] = row.trace;
+  if (row.frames > 0) dataset["frames"] = `${row.frames} ${row.frames === 1 ? "frame" : "frames"}`;
   const mark = document.createElement("span");
   mark.className = "mark";
   if (row.level >= 4 || row.stream === "stderr") {

@@ -7,6 +7,8 @@ export type TraceRole = "head" | "frame";
 
 /** A fold takes at most this many lines; what is longer goes on as a second one. */
 export const MOST_LINES = 200;
+/** What tells a head stands this early. */
+const MARK_REACH = 160;
 /** Roles are told by how a line begins and ends; the middle of a long one does not matter. */
 const REACH = 600;
 
@@ -32,18 +34,30 @@ const FRAMES: readonly RegExp[] = [
   /^created by \S/,
   /^(?:[\w./*()-]+\.)+[\w*()]+\([\w, .{}]*\)$/,
   /^\s+\d+: +\S/,
-  /^\s{4,}\S/,
 ];
+/** A line of source below its frame, as Python prints it; of itself it is only indented. */
+const SOURCE = /^\s{4,}\S/;
 
 /** Of plain text. Frames count only after a head or another frame: `groupTraces` says what belongs together. */
 export function traceRole(line: string): TraceRole | null {
   if (line.length < 4) return null;
+  const first = line.charCodeAt(0);
+  // Nearly all lines begin with a date, a bracket or a plain word: looked at once, they are done with.
+  if ((first >= 48 && first <= 57) || first === 123 || first === 91 || first === 34 || first === 60) return null;
+  if (first !== 32 && first !== 9 && !MARKS.test(line.length > MARK_REACH ? line.slice(0, MARK_REACH) : line)) return null;
   const text = line.length > REACH ? line.slice(0, REACH) : line;
-  const first = text.charCodeAt(0);
-  // Nearly all lines begin with a digit, a bracket or a plain word: looked at once, they are done with.
-  if (first !== 32 && first !== 9 && !MARKS.test(text)) return null;
   if (HEADS.some((head) => head.test(text))) return "head";
-  return FRAMES.some((frame) => frame.test(text)) ? "frame" : null;
+  return isFrame(text) || SOURCE.test(text) ? "frame" : null;
+}
+
+/** The role of a line that stands after one of its stream with the role `before`: what is only indented counts after a head or a frame alone. */
+export function traceRoleAfter(line: string, before: TraceRole | null): TraceRole | null {
+  const role = traceRole(line);
+  return role === "frame" && before === null && !isFrame(line.slice(0, REACH)) ? null : role;
+}
+
+function isFrame(text: string): boolean {
+  return FRAMES.some((frame) => frame.test(text));
 }
 
 const MARKS = /Error|Exception|Throwable|Warning|Interrupt|Exit|Traceback|panic|goroutine|fatal error|backtrace|Unhandled|Uncaught|Caused by|Suppressed|--- |\(|\.rb:|^#|::|created by/;

@@ -7,7 +7,7 @@ export function Toolbar({ view }: { view: JobView }) {
   const errors = view.errors.value.length;
   const [note, setNote] = useState("");
   const menu = useRef<HTMLDetailsElement>(null);
-  const hide = (stream: "stdout" | "stderr"): void => {
+  const hide = (stream: "stdout" | "stderr" | "frames"): void => {
     const hidden = query.hide.includes(stream) ? query.hide.filter((one) => one !== stream) : [...query.hide, stream];
     view.search({ ...query, hide: hidden }, view.filtering.peek());
   };
@@ -35,6 +35,15 @@ export function Toolbar({ view }: { view: JobView }) {
       </button>
       <button type="button" class="button switch stream-err" aria-pressed={!query.hide.includes("stderr")} onClick={() => hide("stderr")}>
         stderr
+      </button>
+      <button
+        type="button"
+        class="button switch"
+        aria-pressed={query.hide.includes("frames")}
+        title="Leave out the frames of stack traces; their heads stay"
+        onClick={() => hide("frames")}
+      >
+        fold traces
       </button>
       <select
         class="field"
