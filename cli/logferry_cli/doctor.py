@@ -105,6 +105,7 @@ def doctor(
     deep: Annotated[
         bool, typer.Option("--deep", help="Send a real line through, end to end (needs AWS credentials).")
     ] = False,
+    patience: Annotated[float, typer.Option(min=0.1, help="Seconds that each answer may take.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="The legs as one JSON array.")] = False,
     stack: StackOption = None,
     api_url: ApiUrlOption = None,
@@ -122,7 +123,7 @@ def doctor(
         except Problem as problem:
             missing = f"{problem.sentence} {problem.advice}"
             checkup.note(Leg("stack", "failed", missing))
-    asyncio.run(_examine(checkup, target, deployment, missing, deep=deep))
+    asyncio.run(_examine(checkup, target, deployment, missing, patience=patience, deep=deep))
     if as_json:
         typer.echo(json.dumps([asdict(leg) for leg in checkup.legs], indent=2))
     elif checkup.healthy:
@@ -132,24 +133,24 @@ def doctor(
 
 
 async def _examine(
-    checkup: Checkup, target: Target, deployment: Deployment | None, missing: str, *, deep: bool
+    checkup: Checkup, target: Target, deployment: Deployment | None, missing: str, *, patience: float, deep: bool
 ) -> None:
     async with Api(target) as api:
-        await _reading(checkup, api)
+        await _reading(checkup, api, patience)
         if deployment is not None:
             await _resources(checkup, deployment)
         if deep:
-            await _through(checkup, api, deployment, missing)
+            await _through(checkup, api, deployment, missing, patience)
 
 
-async def _reading(checkup: Checkup, api: Api) -> None:
+async def _reading(checkup: Checkup, api: Api, patience: float) -> None:
     async with checkup.leg("HTTP API and viewer key", "Its log group is that of the query function.") as said:
         me = await api.me()
         said.append(f"{me.principal} reads as {me.subject}" + (", admin" if me.admin else ""))
     async with checkup.leg("history", "Has the query function the right to read the log table?") as said:
         said.append(await _newest(api))
     async with checkup.leg("viewers' WebSocket", "Its log group is that of the connect function.") as said:
-        async with probe.viewers_socket(api) as socket:
+        async with probe.viewers_socket(api, patience) as socket:
             await socket.send(messages.Subscribe(id="list", jobs=messages.Selector()))
             await socket.receive(messages.Subscribed, "the answer to `subscribe`")
             await socket.send(messages.Ping(id="ping"))
@@ -204,7 +205,7 @@ def _failures(deployment: Deployment) -> str:
     return "none"
 
 
-async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, missing: str) -> None:
+async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, missing: str, patience: float) -> None:
     """A line, from an agent of our own to a viewer of our own."""
     line = probe.Line()
     key = ""
@@ -220,7 +221,7 @@ async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, mi
             if deployment is None or not key:
                 raise _SkipError("without a key")
             url = address(deployment.output("AgentsUrl"), "ws", "output AgentsUrl")
-            agent = await open_sockets.enter_async_context(probe.agents_socket(url, key))
+            agent = await open_sockets.enter_async_context(probe.agents_socket(url, key, patience))
             said.append("handshake")
         async with checkup.leg("open a job", "Its log group is that of the ingest function.") as said:
             if agent is None:
@@ -234,7 +235,7 @@ async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, mi
         async with checkup.leg("subscribe to it", "Its log group is that of the connect function.") as said:
             if agent is None or checkup.failed("open a job"):
                 raise _SkipError("without a job")
-            viewer = await open_sockets.enter_async_context(probe.viewers_socket(api))
+            viewer = await open_sockets.enter_async_context(probe.viewers_socket(api, patience))
             await viewer.send(messages.Subscribe(id="job", job=line.job))
             await viewer.receive(messages.Subscribed, "the answer to `subscribe`")
         async with checkup.leg("agent told that it is watched", "May connect post to the agents' API?") as said:

@@ -28,8 +28,8 @@ from logferry_protocol.job import Container, LifeCycle, job_id
 
 PRINCIPAL: Final = "logferry-doctor"
 KEY_LIVES_S: Final = 600
-ANSWER_S: Final = 30.0
-"""How long each leg may take: longer than a function's cold start, shorter than patience."""
+CONNECT_S: Final = 30.0
+"""API Gateway waits for its functions for as long."""
 
 Message = TypeVar("Message", bound=BaseModel)
 
@@ -37,8 +37,9 @@ Message = TypeVar("Message", bound=BaseModel)
 class Socket:
     """A WebSocket of one side, its messages by kind."""
 
-    def __init__(self, connection: ClientConnection, family: TypeAdapter[Any]) -> None:
+    def __init__(self, connection: ClientConnection, family: TypeAdapter[Any], patience: float) -> None:
         self._connection = connection
+        self._patience = patience
         self._family = family
         self._kept: list[BaseModel] = []
 
@@ -57,7 +58,7 @@ class Socket:
                 self._kept.remove(kept)
                 return kept
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._patience):
                 while True:
                     try:
                         message = messages.decode(await self._connection.recv(), self._family)
@@ -69,14 +70,14 @@ class Socket:
                         return message
                     self._kept.append(message)
         except TimeoutError:
-            raise Problem(f"{what} did not come within {ANSWER_S:.0f} s.") from None
+            raise Problem(f"{what} did not come within {self._patience:g} s.") from None
         except WebSocketException as error:
             raise Problem(f"The connection ended before {what} came ({error}).") from None
 
 
 @asynccontextmanager
-async def viewers_socket(api: Api) -> AsyncIterator[Socket]:
-    """The viewers' WebSocket, by a fresh ticket.
+async def viewers_socket(api: Api, patience: float) -> AsyncIterator[Socket]:
+    """The viewers' WebSocket, by a fresh ticket; each answer may take `patience` seconds.
 
     Raises:
         Problem: refused or not reached.
@@ -87,26 +88,26 @@ async def viewers_socket(api: Api) -> AsyncIterator[Socket]:
     except TransientError as trouble:
         raise Problem(f"{trouble}.") from None
     async with _connected(f"{url}?{urlencode({'v': messages.VERSION, 'ticket': ticket})}", None) as connection:
-        yield Socket(connection, messages.TO_VIEWER)
+        yield Socket(connection, messages.TO_VIEWER, patience)
 
 
 @asynccontextmanager
-async def agents_socket(url: str, key: str) -> AsyncIterator[Socket]:
-    """The agents' WebSocket.
+async def agents_socket(url: str, key: str, patience: float) -> AsyncIterator[Socket]:
+    """The agents' WebSocket; each answer may take `patience` seconds.
 
     Raises:
         Problem: refused or not reached.
     """
     headers = {"Authorization": f"Bearer {key}"}
     async with _connected(f"{url}?{urlencode({'v': messages.VERSION})}", headers) as connection:
-        yield Socket(connection, messages.TO_AGENT)
+        yield Socket(connection, messages.TO_AGENT, patience)
 
 
 @asynccontextmanager
 async def _connected(url: str, headers: dict[str, str] | None) -> AsyncIterator[ClientConnection]:
     where = url.partition("?")[0]
     try:
-        connection = await connect(url, additional_headers=headers, compression=None, open_timeout=ANSWER_S)
+        connection = await connect(url, additional_headers=headers, compression=None, open_timeout=CONNECT_S)
     except InvalidStatus as error:
         raise Problem(f"{where} answered {error.response.status_code}.") from None
     except (OSError, TimeoutError, WebSocketException) as error:

@@ -7,8 +7,6 @@ from aiohttp import web
 from tests.integration.cli.conftest import Run
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
-from logferry_cli import probe
-
 
 def outcomes(run: Run, *words: str) -> tuple[int, dict[str, str]]:
     """The status, and what was found of each leg."""
@@ -46,9 +44,8 @@ def test_a_socket_that_does_not_answer_is_named(cloud: ViewerCloud, run: Run, mo
     async def silent(*_: object) -> None:
         return None
 
-    monkeypatch.setattr(probe, "ANSWER_S", 0.2)
     monkeypatch.setattr(cloud, "_answer", silent)
-    outcome = run("doctor")
+    outcome = run("doctor", "--patience", "0.2")
     assert outcome.status == 1
     assert "✗ viewers' WebSocket" in outcome.text
     assert "the answer to `subscribe` did not come" in outcome.text
