@@ -1,0 +1,299 @@
+"""The whole of it: a local cloud from the real template, real agents, real containers, real commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import docker.errors
+import httpx
+import pytest
+from docker.models.containers import Container
+
+from logferry_local.checkout import find_checkout
+from logferry_local.images import make_sample_image
+from logferry_local.state import LocalKeys, LocalState, load_keys, load_state
+from logferry_protocol.batch import decode_body
+from logferry_protocol.messages import BatchFacts
+
+PATIENCE_S = 180.0
+"""A generous limit for everything that is waited for: the machine may be busy with other things."""
+
+T = TypeVar("T")
+LOGFERRY = Path(sys.executable).parent / "logferry"
+
+
+def wait_for(find: Callable[[], T | None], what: str) -> T:
+    """What `find` returns, once that is true."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if found := find():
+            return found
+        time.sleep(0.1)
+    pytest.fail(f"{what} did not come within {PATIENCE_S:.0f} s")
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The local cloud of this session."""
+
+    folder: Path
+    state: LocalState
+    keys: LocalKeys
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment in which a command finds this cloud and no other."""
+        around = {name: value for name, value in os.environ.items() if not name.startswith(("LOGFERRY_", "AWS_"))}
+        return around | {"LOGFERRY_STATE": str(self.folder)} | more
+
+    def logferry(self, *words: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[bytes]:
+        """Runs a command to its end."""
+        done = subprocess.run(
+            [LOGFERRY, *words], capture_output=True, env=self.environment(**more), stdin=subprocess.DEVNULL, check=False
+        )
+        assert not check or done.returncode == 0, done.stderr.decode()
+        return done
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The answer of the HTTP API to the local viewer."""
+        headers = {"Authorization": f"Bearer {self.keys.viewer_key}"}
+
+        def ask() -> httpx.Response | None:
+            # On a busy machine the emulator gives up on a function now and then, as AWS does; readers ask again.
+            try:
+                answer = httpx.get(f"{self.state.http_url}{path}", params=query, headers=headers, timeout=60)
+            except httpx.TransportError:
+                return None
+            return None if answer.status_code >= 500 else answer
+
+        answer = wait_for(ask, f"an answer to {path}")
+        answer.raise_for_status()
+        return answer.json()
+
+    def job_of(self, name: str) -> str:
+        """The job of a container, once it is there."""
+
+        def find() -> str | None:
+            jobs = self.get("/api/jobs", name=name)["jobs"]
+            return jobs[0]["job"] if jobs else None
+
+        return wait_for(find, f"the job of {name}")
+
+    def tip(self, job: str) -> int:
+        """The job's last stored sequence."""
+        return int(self.get(f"/api/jobs/{job}/batches", before=2**53 - 1, limit=1)["tip"])
+
+    def ended(self, name: str) -> str:
+        """The job of a container, once the end of its run is stored."""
+        job = self.job_of(name)
+
+        def is_over() -> bool:
+            batches = self.get(f"/api/jobs/{job}/batches", before=2**53 - 1, limit=1)["batches"]
+            if not batches:
+                return False
+            columns = decode_body(BatchFacts.model_validate_json(json.dumps(batches[-1])).body)
+            return columns.streams[-1] == "s" and '"exited"' in columns.texts[-1]
+
+        wait_for(is_over, f"the end of {name}")
+        return job
+
+    def exported(self, name: str) -> list[dict[str, Any]]:
+        """The job as `logferry export --format jsonl` writes it."""
+        return [json.loads(line) for line in self.logferry("export", name, "--format", "jsonl").stdout.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """One local cloud for all tests here, as `logferry up` makes it, without an agent."""
+    folder = tmp_path_factory.mktemp("cloud")
+    around = {name: value for name, value in os.environ.items() if not name.startswith(("LOGFERRY_", "AWS_"))}
+    environment = around | {"LOGFERRY_STATE": str(folder)}
+    try:
+        up = subprocess.run(
+            [LOGFERRY, "up", "--detach", "--no-agent"], capture_output=True, text=True, env=environment, check=False
+        )
+        assert up.returncode == 0, up.stderr
+        yield Cloud(folder, load_state(folder), load_keys(folder))
+    finally:
+        subprocess.run([LOGFERRY, "down"], capture_output=True, env=environment, check=False)
+
+
+@dataclass
+class Containers:
+    """Containers of one test, removed at its end. Their names begin with the test's own prefix."""
+
+    engine: docker.DockerClient
+    image: str
+    prefix: str = field(default_factory=lambda: f"lf-e2e-{secrets.token_hex(4)}")
+    started: list[Container] = field(default_factory=list)
+
+    def run(self, what: str, script: str, **options: Any) -> str:
+        """Starts a container with a shell script; its name."""
+        name = f"{self.prefix}-{what}"
+        command = ["/bin/sh", "-c", script]
+        self.started.append(self.engine.containers.run(self.image, command, name=name, detach=True, **options))
+        return name
+
+    def remove(self) -> None:
+        """Removes them all."""
+        for container in self.started:
+            try:
+                container.remove(force=True, v=True)
+            except docker.errors.NotFound:
+                continue
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[tuple[docker.DockerClient, str]]:
+    """The Docker Engine and an image with a shell in it."""
+    client = docker.from_env()
+    image = f"lf-e2e-{secrets.token_hex(4)}"
+    make_sample_image(find_checkout(), image)
+    try:
+        yield client, image
+    finally:
+        client.images.remove(image, force=True)
+        client.close()
+
+
+@pytest.fixture
+def containers(engine: tuple[docker.DockerClient, str]) -> Iterator[Containers]:
+    """Containers of this test."""
+    made = Containers(*engine)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+class Agent:
+    """An agent as a process of its own, for the containers of one test alone. It keeps its spool when started again."""
+
+    def __init__(self, cloud: Cloud, folder: Path, names: str, **settings: str) -> None:
+        self._cloud, self._folder, self._names = cloud, folder, names
+        self._settings = {"LOGFERRY_AGENT_KEY": cloud.keys.agent_key, "LOGFERRY_AGENTS_URL": cloud.state.agents_url}
+        self._settings |= settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """What it logged so far."""
+        return (self._folder / "agent.log").read_text()
+
+    def start(self) -> None:
+        """Starts it, on the spool that it left."""
+        environment = self._cloud.environment(
+            LOGFERRY_SPOOL_DIR=str(self._folder / "spool"),
+            LOGFERRY_INCLUDE_NAMES=f"{self._names}-*",
+            LOGFERRY_LOG_FORMAT="json",
+            LOGFERRY_ANSWER_TIMEOUT="3",
+            **self._settings,
+        )
+        environment.pop("LOGFERRY_STATE")
+        with (self._folder / "agent.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "logferry_agent"], env=environment, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """SIGKILL, in whatever it is doing."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, and when that takes too long SIGKILL."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def make_agent(cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
+    """Starts agents for this test's containers."""
+    made: list[Agent] = []
+
+    def make(**settings: str) -> Agent:
+        agent = Agent(cloud, tmp_path, containers.prefix, **settings)
+        made.append(agent)
+        agent.start()
+        return agent
+
+    try:
+        yield make
+    finally:
+        for agent in made:
+            agent.stop()
+
+
+LINES = 5_000
+
+
+def line(number: int) -> str:
+    """The text of a numbered line: unicode and ANSI colours among it."""
+    return f"{number:05d} \x1b[3{number % 8}mfarbe {number}\x1b[0m äöü 日本語 🚢"
+
+
+def is_stderr(number: int) -> bool:
+    """One third goes to stderr."""
+    return number % 3 == 0
+
+
+def numbered(lines: int = LINES, *, pause_every: int = 0, pause_s: float = 0.05) -> str:
+    """A script that writes `line(1)` to `line(lines)`; the last six slowly, so that both streams are among the last."""
+    pause = f"[ $i -gt {lines - 6} ] && sleep {pause_s}; "
+    if pause_every:
+        pause += f"[ $((i % {pause_every})) -eq 0 ] && sleep {pause_s}; "
+    write = r"printf '%05d \033[3%dmfarbe %d\033[0m äöü 日本語 🚢\n' $i $((i % 8)) $i"
+    return (
+        f"i=1; while [ $i -le {lines} ]; do "
+        f"if [ $((i % 3)) -eq 0 ]; then {write} >&2; else {write}; fi; {pause}i=$((i + 1)); done"
+    )
+
+
+def assert_complete(entries: list[dict[str, Any]], lines: int = LINES) -> None:
+    """Every line is there once, in its stream's order, and sequences are 1..n."""
+    assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
+    for stream, wanted in (
+        ("stdout", [line(n) for n in range(1, lines + 1) if not is_stderr(n)]),
+        ("stderr", [line(n) for n in range(1, lines + 1) if is_stderr(n)]),
+    ):
+        found = [entry["line"] for entry in entries if entry["stream"] == stream]
+        assert len(found) == len(wanted)
+        assert found == wanted
+    events = [json.loads(entry["line"])["event"] for entry in entries if entry["stream"] == "system"]
+    assert events == ["started", "exited"]
+
+
+@contextmanager
+def following(cloud: Cloud, name: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`logferry tail --follow` as a process."""
+    process = subprocess.Popen(
+        [LOGFERRY, "tail", name, "--follow"],
+        env=cloud.environment(**more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

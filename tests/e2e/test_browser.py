@@ -1,0 +1,109 @@
+"""What a person sees: all lines live, and all of them from history, in a real browser on the deployed cloud."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.e2e.conftest import PATIENCE_S, Agent, Cloud, Containers, assert_complete, numbered
+
+pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.browser, pytest.mark.timeout(600)]
+
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = PATIENCE_S * 1000
+STREAMS = {"o": "stdout", "O": "stdout", "e": "stderr", "E": "stderr", "s": "system"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests here."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield launched
+        finally:
+            launched.close()
+
+
+def opened(browser: Browser, url: str) -> Page:
+    """A page in a context of its own: nobody is logged in there."""
+    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(url)
+    return page
+
+
+def seen(page: Page, job: str) -> list[dict[str, Any]]:
+    """The entries that the page holds, in the form of an export."""
+    entries = page.evaluate(
+        "async job => { const l = window.logferry.lines(job); return await window.logferry.entries(job, 1, l.last) }",
+        job,
+    )
+    return [
+        {"sequence": entry["sequence"], "stream": STREAMS.get(entry["stream"], entry["stream"]), "line": entry["text"]}
+        for entry in entries
+    ]
+
+
+def wait_until_whole(page: Page, job: str, last: int) -> dict[str, Any]:
+    """Waits until the page knows of the entry `last`, and has it fetch what it has not needed to show yet."""
+    page.wait_for_function(
+        "([job, last]) => { const l = window.logferry?.lines(job); return l && l.last >= last && l.caughtUp }",
+        arg=[job, last],
+    )
+    page.evaluate("job => window.logferry.whole(job)", job)
+    lines: dict[str, Any] = page.evaluate("job => window.logferry.lines(job)", job)
+    return lines
+
+
+def test_a_browser_shows_every_line_live_and_from_history(
+    cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
+) -> None:
+    """Opened before the container started, and opened after it ended."""
+    make_agent()
+    early = opened(browser, f"{cloud.state.viewer_url}/#key={cloud.keys.viewer_key}")
+    expect(early.locator("[data-connection-state=open]").first).to_be_attached(timeout=PATIENCE_MS)
+    assert "lfv_" not in early.url
+    name = containers.run("seen", f"{numbered(200)}; sleep 3; " + numbered(pause_every=250).replace("i=1;", "i=201;"))
+    job = cloud.job_of(name)
+    early.locator(f"[data-job='{job}'] a").first.click()
+    early.wait_for_selector("[data-seq]")
+    assert cloud.ended(name) == job
+    last = cloud.tip(job)
+
+    late = opened(browser, f"{cloud.state.viewer_url}/?job={job}#key={cloud.keys.viewer_key}")
+    exported = cloud.exported(name)
+    assert_complete(exported)
+    assert len(exported) == last
+    wanted = [{"sequence": entry["sequence"], "stream": entry["stream"], "line": entry["line"]} for entry in exported]
+    live, history = wait_until_whole(early, job, last), wait_until_whole(late, job, last)
+    for lines in (live, history):
+        assert (lines["first"], lines["last"], lines["received"]) == (1, last, last)
+        assert lines["holes"] == []
+    assert seen(early, job) == wanted
+    assert seen(late, job) == wanted
+    for page in (early, late):
+        shown = page.locator(f"[data-seq='{last - 1}']")
+        expect(shown).to_contain_text("05000 farbe 5000 äöü 日本語 🚢", timeout=PATIENCE_MS)
+        expect(page.locator("[data-stream=stderr]").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_wrong_key_is_told_in_the_browser(cloud: Cloud, browser: Browser) -> None:
+    """The page says that the key does not count, and shows nothing."""
+    page = opened(browser, f"{cloud.state.viewer_url}/#key=lfv_abcdefghijkl_{'A' * 43}")
+    expect(page.locator("[data-refusal]")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_another_owners_job_is_told_in_the_browser(
+    cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
+) -> None:
+    """As if it were not there."""
+    key = cloud.logferry("keys", "create", "viewer", "guest").stdout.decode().strip()
+    make_agent()
+    job = cloud.ended(containers.run("theirs", "echo secret"))
+    page = opened(browser, f"{cloud.state.viewer_url}/?job={job}#key={key}")
+    expect(page.locator("[data-problem='404']")).to_be_visible(timeout=PATIENCE_MS)
+    assert "secret" not in json.dumps(page.content())
