@@ -89,6 +89,9 @@ class Readers(Reader):
         self._born: set[str] = set()
         """Created while we looked: their whole life is seen."""
         self._oom: set[str] = set()
+        self._died: set[str] = set()
+        """Whose last event in order was the end of a run: only then is a start event a new run's. The start that
+        `inspect` tells of the same run is a little earlier than the event."""
         self.ready = False
         """Whether the engine's containers were listed once: nothing that is created from then on is missed."""
         self._root = Path(settings.docker_root or engine.root)
@@ -96,8 +99,7 @@ class Readers(Reader):
         self._files: FileLoop | None = None
         self._discovery = Discovery(connection, self, list_interval_s=settings.list_interval)
 
-    # --- the pipeline's side
-    # --------------------------------------------------------------------------------------------------
+    # --- the pipeline's side ---
 
     def start(self, sink: Sink) -> None:
         """Begin to discover and read."""
@@ -134,8 +136,7 @@ class Readers(Reader):
             loop.join(_STOP_S / 4)
         self._connection.close()
 
-    # --- discovery's side
-    # -----------------------------------------------------------------------------------------------------
+    # --- discovery's side ---
 
     def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
         """Hold the log of a new container before anything else is known of it."""
@@ -144,7 +145,7 @@ class Readers(Reader):
         if action in {"create", "start"} and self._files is not None and container not in self._refused:
             self._files.expect(container)
         reading = self._readings.get(container)
-        if action == "start" and reading is not None and not reading.facts.running:
+        if action == "start" and reading is not None and self._begins(reading):
             # A short life may be over before the engine could be asked about it.
             reading.learn(_started(reading.description, time_ns))
 
@@ -164,6 +165,8 @@ class Readers(Reader):
             self._appear(description)
             return
         before = reading.description
+        if description.facts.running:
+            self._died.discard(description.id)
         reading.learn(description)
         if action == "examine":
             reading.insist()
@@ -183,12 +186,15 @@ class Readers(Reader):
                 self._appear(description)
             return
         facts = reading.facts
-        if action in {"start", "restart"} and not facts.running:
+        if action in {"start", "restart"} and self._begins(reading):
             reading.learn(_started(reading.description, time_ns))
         elif action == "oom":
             self._oom.add(container)
             return
-        elif action == "die" and time_ns >= facts.started:
+        elif action == "die":
+            self._died.add(container)
+            if time_ns < facts.started:
+                return
             code = attributes.get("exitCode", "")
             oom = container in self._oom
             self._oom.discard(container)
@@ -228,8 +234,13 @@ class Readers(Reader):
         for container in list(self._readings):
             self._sink.job_troubled(container, problem)
 
-    # --- readings
-    # -------------------------------------------------------------------------------------------------------------
+    def _begins(self, reading: Reading) -> bool:
+        """Whether a start event begins a run that is not known yet."""
+        begins = reading.facts.started == 0 or (not reading.facts.running and reading.id in self._died)
+        self._died.discard(reading.id)
+        return begins
+
+    # --- readings ---
 
     def _selects(self, container: str, name: str, image: str, labels: Mapping[str, str]) -> bool:
         if self._selection.selects(container, name, image, labels):

@@ -108,7 +108,10 @@ class MemorySink:
     def until(self, condition: Callable[[], bool], what: str = "the condition") -> None:
         """Wait until something is so."""
         with self.changed:
-            assert self.changed.wait_for(condition, WAIT_S), f"{what} did not come true: {self._summary()}"
+            limit = time.monotonic() + WAIT_S
+            while not condition():
+                assert time.monotonic() < limit, f"{what} did not come true: {self._summary()}"
+                self.changed.wait(0.05)
 
     def _summary(self) -> str:
         return ", ".join(

@@ -2,9 +2,8 @@
 
     1|o=1764000000123456789.1.9f86d081.0|e=…|f=2049.131077.4096.9f86d081|l=s.1764000000000000000.0.0
 
-One text serves both sources: the streams' marks are found again in any copy of the log, the file's place is the
-short way
-when the file is still there. Only printable ASCII without quote and backslash, at most 1,024 characters (it needs
+One text serves both sources: the streams' marks are found again in any copy of the log, the file's place is the short
+way when the file is still there. Only printable ASCII without quote and backslash, at most 1,024 characters (it needs
 under 250).
 """
 
@@ -20,7 +19,8 @@ _VERSION: Final = "1"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in which file: its inode, the offset behind the last record read, and a digest of the file's first record.
+    """Where in which file: its inode, the offset behind the last record read, and a digest of the file's first
+    record.
 
     The digest tells a file from a later one with the same inode, and finds it again once it was compressed.
     """

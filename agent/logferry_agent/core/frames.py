@@ -2,12 +2,11 @@
 
 The outer layer is HTTP/1.1 chunked coding. The inner one is, for containers without a TTY, 8-byte headed frames
 (`[type,0,0,0,length]`, type 1 stdout, 2 stderr, 3 an error of the engine's, without timestamp), and with a TTY raw
-text in
-which every stored piece begins with its timestamp and a space.
+text in which every stored piece begins with its timestamp and a space.
 
-The engine flushes each frame by itself, so a chunk holds exactly one frame nearly always: then one regular
-expression takes
-both layers off a whole read at once, checked against both lengths; anything else goes through the layers one by one.
+The engine flushes each frame by itself, so a chunk holds exactly one frame nearly always: then one regular expression
+takes both layers off a whole read at once, checked against both lengths; anything else goes through the layers one by
+one.
 """
 
 from __future__ import annotations
@@ -78,8 +77,8 @@ class _Pieces:
 class LogStream:
     """One response's body, fed as it comes.
 
-    `chunked`: the body is still in HTTP's chunked coding. `tty`: the container has a TTY.
-    `done` is True once the chunked coding's last chunk was seen.
+    `chunked`: the body is still in HTTP's chunked coding. `tty`: the container has a TTY. `done` is True once the
+    chunked coding's last chunk was seen.
     """
 
     def __init__(self, *, tty: bool, chunked: bool) -> None:

@@ -2,8 +2,8 @@
 
     {"log":"text\\n","stream":"stdout","attrs":{…},"time":"2026-11-23T10:00:00.123456789Z"}
 
-Nothing in a file can raise: what is not a record (NULs after a crash, half a record where the disk was full) becomes a
-`Corrupt` segment between the good ones, and reading goes on behind it.
+Nothing in a file can raise: what is not a record (NULs after a crash, half a record where the disk was full) becomes
+a `Corrupt` segment between the good ones, and reading goes on behind it.
 """
 
 from __future__ import annotations

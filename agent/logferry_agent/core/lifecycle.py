@@ -1,13 +1,10 @@
 """What happened to a container becomes system entries, once each, whether it was seen live or found out later.
 
 Theory of operation. There are two tellers: the engine's events, which may be missed, and `inspect`, which knows only
-the newest
-run and the end of the one before. Both are turned into *facts* and compared with the mark of what was recorded last,
-which travels
-in the cursor. A run is known by the time it started: `inspect` gives it exactly; an event's own time is a little
-later, so a
-run that started at or before the recorded time is the recorded one, unless the clock was set back by more than a
-second.
+the newest run and the end of the one before. Both are turned into *facts* and compared with the mark of what was
+recorded last, which travels in the cursor. A run is known by the time it started: `inspect` gives it exactly; an
+event's own time is a little later, so a run that started at or before the recorded time is the recorded one, unless
+the clock was set back by more than a second.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from logferry_protocol.events import Exited, Restarted, Started, SystemEvent
 
 from .cursor import LifeMark
 
-_CLOCK_SLACK_NS = 1_000_000_000
+_CLOCK_SLACK_NS = 5_000_000_000
 _EARLY_NS = 50_000_000
 
 
@@ -77,9 +74,8 @@ def milestones(mark: LifeMark, facts: Facts) -> list[Milestone]:
 def _boundary(facts: Facts) -> int:
     """From when on a line belongs to the newest run.
 
-    A process may have written before the engine noted the time of its start; and what the run before left in the
-    pipe may
-    have been stamped after its end. So the line is drawn between the two, near the start.
+    A process may have written before the engine noted the time of its start; and what the run before left in the pipe
+    may have been stamped after its end. So the line is drawn between the two, near the start.
     """
     if not facts.ended or facts.ended >= facts.started:
         return facts.started - _EARLY_NS

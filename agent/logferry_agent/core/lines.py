@@ -1,16 +1,14 @@
 """Fragments of two interleaved streams become entries.
 
 Theory of operation. The engine's copier cuts what a container writes into *fragments*: a line with its newline, a
-piece of
-exactly 16,384 bytes of a longer line, or what was left unterminated when the stream ended. Drivers store each on its
-own,
-stdout and stderr interleaved. All pieces of one line carry the timestamp of its first piece, and nothing else marks a
-continuation. So there is one open line per stream, and a fragment continues it when its timestamp is the same; an
-open line whose
-timestamp is not repeated was cut off (the container ended there) and the fragment begins a new line.
+piece of exactly 16,384 bytes of a longer line, or what was left unterminated when the stream ended. Drivers store
+each on its own, stdout and stderr interleaved. All pieces of one line carry the timestamp of its first piece, and
+nothing else marks a continuation. So there is one open line per stream, and a fragment continues it when its
+timestamp is the same; an open line whose timestamp is not repeated was cut off (the container ended there) and the
+fragment begins a new line.
 
-A terminated line of exactly 16,384 bytes arrives as a full piece and then a bare newline with the same timestamp, which
-closes the line and is no entry.
+A terminated line of exactly 16,384 bytes arrives as a full piece and then a bare newline with the same timestamp,
+which closes the line and is no entry.
 """
 
 from __future__ import annotations
@@ -162,8 +160,7 @@ def split(text: str) -> list[str]:
     """The text in the fewest about equal pieces that fit an entry; every piece of several is 4,096 bytes or more.
 
     A fragment outgrows an entry where the engine replaced bytes that were not UTF-8 (one byte becomes three) or
-    escapes of
-    ours did. Equal pieces keep the rule that a short entry is never continued.
+    escapes of ours did. Equal pieces keep the rule that a short entry is never continued.
     """
     raw = text.encode()
     if len(raw) <= MAX_ENTRY_BYTES:

@@ -1,8 +1,8 @@
-"""Which fragments of a log read again were read before: by what they are (stream, timestamp, text), not by time alone.
+"""Which fragments of a log read again were read before: by what they are (stream, timestamp, text), not by time
+alone.
 
 Two aids. `Seeker` finds the place of a cursor in a copy of the log. `Memory` remembers what was read lately, so that
-what
-an engine sends twice is dropped, although clocks step back and lines of a burst may come late.
+what an engine sends twice is dropped, although clocks step back and lines of a burst may come late.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from .stamps import nanoseconds
 
 _GENERATION: Final = 131_072
 """Fragments after which the older half of the memory is forgotten: two of them cover a rotated file of 20 MB in
-150-byte
-records, at about 60 bytes each."""
+150-byte records, at about 60 bytes each."""
 _ORDINAL_STEP: Final = 0x9E3779B97F4A7C15
 
 

@@ -49,8 +49,8 @@ class Selection:
     """The patterns that choose containers. Names and images are shell patterns; labels are `key` or `key=pattern`.
 
     A container is read when it carries `logferry.enable=true`; else not when `logferry.enable` says anything else,
-    when `discover` is
-    `labelled`, when an exclude pattern matches, or when there are include patterns of which none matches.
+    when `discover` is `labelled`, when an exclude pattern matches, or when there are include patterns of which none
+    matches.
     """
 
     discover: Literal["all", "labelled"] = "all"

@@ -1,9 +1,8 @@
 """One job's way through its log: fragments and milestones go in, chunks of entries with their cursors come out.
 
 The same for every source. A milestone that is due (a start or an exit to be told) takes its place between the lines:
-a start
-before the first line of its run, an exit before the start that follows it, and both at the latest where the log ends
-for now.
+a start before the first line of its run, an exit before the start that follows it, and both at the latest where the
+log ends for now.
 """
 
 from __future__ import annotations
@@ -107,9 +106,12 @@ class Track:
         self.due.clear()
         return chunks
 
-    def tell(self, event: Gap | Notice, time: int) -> Chunk:
-        """A gap or notice here; `time` in microseconds."""
-        return _system(time, event, self.cursor)
+    def tell(self, event: Gap | Notice, time: int) -> list[Chunk]:
+        """A gap or notice here; `time` in microseconds. A first start comes before it."""
+        chunks = []
+        while self.due and self.due[0].boundary == 0:
+            chunks.append(self._milestone(self.due.pop(0), self.cursor))
+        return [*chunks, _system(time, event, self.cursor)]
 
     def move(self, place: Place | None) -> None:
         """Go on from another place without reading what is between."""

@@ -1,4 +1,5 @@
-"""Finding containers: the engine's events first, then its list, merged by id; again after every loss and now and then.
+"""Finding containers: the engine's events first, then its list, merged by id; again after every loss and now and
+then.
 
 Two threads: one does nothing but read events, because the engine drops those that are not taken at once; the other
 asks the engine.
@@ -88,8 +89,7 @@ class Discovery:
         """Ask the engine about a container, soon."""
         self._queue.put(("examine", container, {}, 0))
 
-    # --- events
-    # -------------------------------------------------------------------------------------------------------------
+    # --- events ---
 
     def _listen(self) -> None:
         pause, most = _RETRY_S
@@ -122,8 +122,7 @@ class Discovery:
             self._queue.put((action, container, attributes, time_ns))
         return time_ns
 
-    # --- questions
-    # ------------------------------------------------------------------------------------------------------------
+    # --- questions ---
 
     def _ask(self) -> None:
         pause, most = _RETRY_S

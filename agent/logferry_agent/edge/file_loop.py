@@ -65,12 +65,13 @@ class FileLoop:
         self._folders: dict[str, _Folder] = {}
         self._watches: dict[int, _Folder] = {}
         self._ready: set[str] = set()
+        self._to_open: dict[str, _Folder] = {}
+        """Where a new file came under the log's name."""
         self._root_watch: int | None = None
         self._stopping = False
         self._thread = Thread(target=self._run, name="logferry-files", daemon=True)
 
-    # --- from any thread
-    # --------------------------------------------------------------------------------------------------
+    # --- from any thread ---
 
     def start(self) -> None:
         """Begin."""
@@ -119,15 +120,16 @@ class FileLoop:
             self._tasks.append(task)
         self._watcher.wake()
 
-    # --- the loop's own
-    # -----------------------------------------------------------------------------------------------------
+    # --- the loop's own ---
 
     def _run(self) -> None:
         self._root_watch = self._watcher.watch(str(self._root), CREATED | MOVED_TO)
         looked = bounded = time.monotonic()
         try:
             while not self._stopping:
-                self._notice(self._watcher.wait(0 if self._ready else self._patience()))
+                self._notice(self._watcher.wait(0 if self._ready or self._to_open else self._patience()))
+                while self._to_open:
+                    self._open(self._to_open.popitem()[1])
                 self._work()
                 now = time.monotonic()
                 blind = [folder.container for folder in self._folders.values() if folder.watch is None]
@@ -229,7 +231,6 @@ class FileLoop:
                 self._watcher.unwatch(folder.watch)
 
     def _notice(self, changes: list[Change]) -> None:
-        opened: dict[str, _Folder] = {}
         for change in changes:
             if change.mask & OVERFLOW:
                 for folder in self._folders.values():
@@ -249,11 +250,9 @@ class FileLoop:
                 continue
             if change.name == known.source.path.name and change.mask & (CREATED | MOVED_TO):
                 known.files += 1
-                opened[known.container] = known
+                self._to_open[known.container] = known
             if known.container in self._readings:
                 self._ready.add(known.container)
-        for folder in opened.values():
-            self._open(folder)
 
     def _tidy(self, now: float) -> None:
         for container, folder in list(self._folders.items()):

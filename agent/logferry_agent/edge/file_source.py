@@ -1,16 +1,12 @@
 """The file source: one container's json-file log, read from the disk through every rotation, truncation and removal.
 
 Theory of operation. `files.py` holds the links of the chain. After the last known link, the next ones are found by
-looking for it
-among the files on disk and opening everything younger; that happens as soon as a rotation is noticed and again at
-every end of a
-link. Rotations are also counted, where the system tells of every new file, so that it is known for certain whether a
-link came
-and went unseen; a missing link becomes a gap entry.
+looking for it among the files on disk and opening everything younger; that happens as soon as a rotation is noticed
+and again at every end of a link. Rotations are also counted, where the system tells of every new file, so that it is
+known for certain whether a link came and went unseen; a missing link becomes a gap entry.
 
-A file may also be cut under the reader (engines before 23.0 with max-file=1, `copytruncate`). So after every read
-the head of the file is
-compared: as long as the first record is the same, what was read is what was written.
+A file may also be cut under the reader (engines before 23.0 with max-file=1, `copytruncate`). So after every read the
+head of the file is compared: as long as the first record is the same, what was read is what was written.
 """
 
 from __future__ import annotations
@@ -84,7 +80,7 @@ class FileSource:
         self._last_time: int | None = None
         self._placed = False
 
-    # --- the chain ----------------------------------------------------------------------------------------------------
+    # --- the chain ---
 
     def runs(self, running: bool) -> None:
         """Whether the container runs; a file is read the same either way."""
@@ -150,7 +146,7 @@ class FileSource:
         self._links.append(_Missing(f"{lost} came and went before they could be opened"))
         self._links.extend(chain)
 
-    # --- where to begin -----------------------------------------------------------------------------------------------
+    # --- where to begin ---
 
     def _find_place(self) -> None:
         self._placed = True
@@ -218,7 +214,7 @@ class FileSource:
         last = links[-1]
         self._begin_at(last, last.size)
 
-    # --- reading ------------------------------------------------------------------------------------------------------
+    # --- reading ---
 
     @property
     def ended(self) -> bool:
@@ -353,7 +349,7 @@ class FileSource:
         self.track.move(place)
         end = fragments.times[0]
         gap = Gap(reason=loss.reason, start=loss.start, end=end, count=loss.count, bytes=loss.size, detail=loss.detail)
-        self._chunks.append(self.track.tell(gap, end))
+        self._chunks.extend(self.track.tell(gap, end))
 
 
 def _search(link: Link, stream: str, mark: Mark) -> int | None:

@@ -1,15 +1,16 @@
 """The files of one json-file log: the chain that rotation makes, each link held open until it is read.
 
-The engine writes the last link under the log's own name; a rotation renames it to `.1`, `.1` to `.2` and so on,
-drops the oldest,
-perhaps compresses `.1` into another file, and begins a new one. A link held here stays readable whatever becomes of
-its name.
+The engine writes the last link under the log's own name; a rotation renames it to `.1`, `.1` to `.2` and so on, drops
+the oldest, perhaps compresses `.1` into another file, and begins a new one. A link held here stays readable whatever
+becomes of its name.
 """
 
 from __future__ import annotations
 
 import gzip
 import os
+import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,7 +21,10 @@ _HEAD_BYTES: Final = 131_072
 """A first record longer than this is not waited for: its first bytes are the head."""
 _TAG_BYTES: Final = 96
 """The end of a first record, which holds its timestamp."""
-_MAX_LINKS: Final = 10_000
+_ROTATED: Final = re.compile(r"\.[1-9]\d{0,5}(\.gz)?")
+_HOLE_TRIES: Final = 40
+_HOLE_WAIT_S: Final = 0.001
+"""A hole in the numbering is waited for, as it is a rotation at work; if it stays, somebody removed a file."""
 
 
 class _Readable(Protocol):
@@ -139,29 +143,52 @@ def open_chain(path: Path) -> list[Link]:
     Raises:
         PermissionError: a file may not be read.
     """
-    while True:
-        chain: list[Link] = []
-        try:
-            chain.append(open_link(path))
-            for number in range(1, _MAX_LINKS):
-                link = _open_rotated(path, number)
-                if link is None:
-                    break
-                chain.append(link)
-            if os.stat(path).st_ino == chain[0].inode:
+    for patience in range(_HOLE_TRIES, -1, -1):
+        names = _names(path)
+        if not names:
+            return []
+        # A rotation renames one file after the other, the log itself last. Half done it leaves a hole, or shows one
+        # file twice.
+        whole = names[-1][0] == len(names) - 1
+        if whole or patience == 0:
+            chain = _open_all(path, names)
+            if chain is not None:
+                return chain
+        time.sleep(_HOLE_WAIT_S)
+    return []
+
+
+def _names(path: Path) -> list[tuple[int, str, int]]:
+    """Number, name and inode of each file of the log, the log itself (0) first; none when it is not there."""
+    found: dict[int, tuple[int, str, int]] = {}
+    with suppress(FileNotFoundError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            rest = entry.name.removeprefix(path.name)
+            if rest == entry.name or (rest and not _ROTATED.fullmatch(rest)):
+                continue
+            number = int(rest.removeprefix(".").removesuffix(".gz") or 0)
+            # While the engine compresses a file both forms are there, and only the plain one is whole.
+            if number not in found or not rest.endswith(".gz"):
+                with suppress(FileNotFoundError):
+                    found[number] = (number, entry.name, entry.stat(follow_symlinks=False).st_ino)
+    return [found[number] for number in sorted(found)] if 0 in found else []
+
+
+def _open_all(path: Path, names: list[tuple[int, str, int]]) -> list[Link] | None:
+    """The files, oldest first; None when they are not what they were any more."""
+    chain: list[Link] = []
+    try:
+        for _, name, inode in names:
+            chain.append(open_link(path.with_name(name)))
+            if chain[-1].inode != inode:
+                break
+        else:
+            if _names(path) == names and len({inode for _, _, inode in names}) == len(names):
                 chain.reverse()
                 return chain
-        except FileNotFoundError:
-            close_all(chain)
-            return []
-        close_all(chain)  # a rotation came in between
-
-
-def _open_rotated(path: Path, number: int) -> Link | None:
-    """The file of that number; while the engine compresses it both forms are there, and only the plain one is whole."""
-    for suffix in ("", ".gz"):
-        with suppress(FileNotFoundError):
-            return open_link(path.with_name(f"{path.name}.{number}{suffix}"))
+    except FileNotFoundError:
+        pass
+    close_all(chain)
     return None
 
 

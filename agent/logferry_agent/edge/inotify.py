@@ -1,8 +1,8 @@
 """Linux's inotify, as much as is needed here: which watched folders changed, and what happened to names in them.
 
 With it 200 idle containers cost nothing, a file is opened the moment it exists, and no rotation passes uncounted.
-Where it is not to be
-had (not Linux, limits used up) `Watcher.usable` is False for that folder and readers fall back to looking.
+Where it is not to be had (not Linux, limits used up) `Watcher.usable` is False for that folder and readers fall back
+to looking.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -19,10 +19,17 @@ from logferry_protocol.job import SourceName, State
 from ..core.chunk import Chunk, Job, Offer, Position, Sink, Source
 from ..core.cursor import Cursor, UnknownCursorError, decode
 from ..core.description import Description, life_of
-from ..core.lifecycle import Facts
+from ..core.lifecycle import Facts, milestones
 from ..core.track import Track
 
 log = structlog.get_logger()
+
+
+_OWN_DRIVERS: Final = frozenset({"", "json-file", "local", "journald", "none"})
+_COPIED: Final = (
+    "The logging driver cannot be read. The engine keeps a copy for reading, and leaves lines out of it when the driver"
+    " fails or is slow."
+)
 
 
 class Step(Enum):
@@ -88,7 +95,9 @@ class Reading:
     def job(self) -> Job:
         """The job as it is known now."""
         source = self.source.name if self.source is not None else self.expected_source
-        life = self.description.life.model_copy(update={"source": source})
+        copied = source == "api" and self.description.container.driver not in _OWN_DRIVERS
+        problem = _COPIED if copied else None
+        life = self.description.life.model_copy(update={"source": source, "problem": problem})
         if self.gone:
             life = life.model_copy(update={"state": "removed"})
         return Job(self.id, self.description.container, life)
@@ -131,8 +140,7 @@ class Reading:
         self._doubted = False
         self.on_news()
 
-    # --- the reading thread
-    # ---------------------------------------------------------------------------------------------
+    # --- the reading thread ---
 
     def step(self, sink: Sink, limit_bytes: int) -> Step:
         """Hand over one chunk, if there is one."""
@@ -191,6 +199,8 @@ class Reading:
             self._epoch = position.epoch
             track = Track(self._cursor(position))
             self.source = self._make_source(self.description, track)
+            if milestones(track.life, self._facts):
+                self.source.runs(True)  # a run that was not read yet, be it over or not
             self.source.runs(self._facts.running)
             self._inbox.appendleft(self._facts)
         return self.source

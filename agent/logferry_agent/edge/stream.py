@@ -1,12 +1,10 @@
 """The api source: a container's log through the engine's API, where its files cannot be read.
 
 Theory of operation. The engine's follow stream loses lines when files rotate under a burst, repeats lines on engines
-before 23.0, and may
-end before the last line; a read that does not follow does none of that. So a log is followed only while that is
-safe, and every
-follow ends in a *catch-up*: a read of the last entries that must contain what was read last. When it does, nothing is
-missing; when not even the whole log does, something is, and a gap entry says so. A log that rotates is followed only
-while
+before 23.0, and may end before the last line; a read that does not follow does none of that. So a log is followed
+only while that is safe, and every follow ends in a *catch-up*: a read of the last entries that must contain what was
+read last. When it does, nothing is missing; when not even the whole log does, something is, and a gap entry says so.
+A log that rotates is followed only while
 it is calm: when much came without a pause it is read by catch-ups alone until it is calm again.
 
 What was read before is recognised by `Memory`, or after a restart of the agent by the cursor's marks (`Seeker`).
@@ -139,10 +137,9 @@ class ApiSource:
 
     _idle = False
 
-    # --- the course of it: True when there may be chunks, False when there is nothing now
-    # ---------------------------------------
+    # --- the course of it: True when there may be chunks, False when there is nothing now ---
 
-    def _run(self) -> Iterator[bool]:
+    def _run(self) -> Iterator[bool]:  # noqa: PLR0912
         pause, most = _RETRY_S
         resumed = self._resume_needed()
         while True:
@@ -173,12 +170,12 @@ class ApiSource:
                     self._lose(Gap(reason="removed", start=self._last_time, detail="removed before it could be read"))
                 elif self._unsure:
                     # Engines before 23.0 end a follow stream before an unterminated last line, more often than not.
-                    self._chunks.append(self.track.tell(Notice(code="end_unverified", detail=_UNVERIFIED), _now()))
+                    self._chunks.extend(self.track.tell(Notice(code="end_unverified", detail=_UNVERIFIED), _now()))
             except LogsUnreadableError as error:
                 self._removed = True
                 if self.track.place != UNREADABLE:
                     self.track.move(UNREADABLE)
-                    self._chunks.append(self.track.tell(Notice(code="unreadable", detail=str(error)), _now()))
+                    self._chunks.extend(self.track.tell(Notice(code="unreadable", detail=str(error)), _now()))
                 self.troubled(str(error))
             except (EngineUnavailableError, BrokenStreamError) as error:
                 self.troubled(str(error))
@@ -308,8 +305,7 @@ class ApiSource:
         if entries:
             yield from self._take_all_after_loss()
 
-    # --- pieces of it
-    # --------------------------------------------------------------------------------------------------------
+    # --- pieces of it ---
 
     _taken = 0
     _taken_last = 0
@@ -358,7 +354,7 @@ class ApiSource:
         return bool(part.errors)
 
     def _lose(self, gap: Gap) -> None:
-        self._chunks.append(self.track.tell(gap, gap.end or self._last_time or _now()))
+        self._chunks.extend(self.track.tell(gap, gap.end or self._last_time or _now()))
 
 
 def _give_up(response: LogResponse) -> None:

@@ -40,7 +40,7 @@ def test_what_happened_while_nobody_looked_is_derived() -> None:
 
 
 def test_the_clock_may_be_set_back() -> None:
-    """A run that began more than a second before the recorded one is a new one."""
+    """A run that began more than five seconds before the recorded one is a new one."""
     mark = LifeMark("x", 100 * S, 105 * S, 0)
     assert told(mark, Facts(running=True, started=50 * S, ended=105 * S)) == ["restarted"]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.copier import Copier, JsonFile, record
+
 from logferry_agent.core.cursor import Cursor, decode
 from logferry_agent.core.track import Track
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.inotify import CREATED, MOVED_TO, Watcher
 from logferry_protocol.events import Gap, decode_event
-
-from tests.support.copier import Copier, JsonFile, record
 
 NAME = "c-json.log"
 

@@ -1,0 +1,141 @@
+"""Every kind of life of a real container is read to its end, and told."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.integration.sources.conftest import Watcher
+from tests.support.engines import Engine
+from tests.support.sink import MemorySink
+
+from logferry_agent.core.chunk import Offer
+from logferry_protocol.events import Exited
+
+pytestmark = pytest.mark.engine
+
+SHORT = "for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; done; printf end"
+SHORT_LINES = [f"line {number}" for number in range(1, 11)] + ["end"]
+
+
+def short_lived(engine: Engine, watch: Watcher, prefix: str, source: str, serial: int, parallel: int) -> MemorySink:
+    """Containers that are removed as soon as they end, one after the other and at once."""
+    watched = watch(source)
+    for number in range(serial):
+        engine.run(SHORT, name=f"{prefix}s{number}", auto_remove=True)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: engine.run(SHORT, name=f"{prefix}p{number}", auto_remove=True), range(parallel)))
+    sink = watched.sink
+    sink.until(
+        lambda: len(sink.logs) == serial + parallel and all(log.ended for log in sink.logs.values()), "all have ended"
+    )
+    return sink
+
+
+def test_containers_of_a_few_milliseconds_are_read_whole(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Section 2, cases 5 and 12, by the files: each line, the unterminated one too, and the whole life."""
+    sink = short_lived(engine, watch, prefix, "file", 4, 8)
+    for log in sink.logs.values():
+        assert log.lines() == SHORT_LINES
+        assert log.names() == ["started", "exited"]
+        assert log.jobs[-1].life.state == "removed"
+        assert log.jobs[-1].life.exit_code == 0
+
+
+def test_what_the_api_could_not_give_of_a_short_life_is_said(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """By the API: nothing twice, and where a line is missing the job says that some may be."""
+    sink = short_lived(engine, watch, prefix, "api", 3, 4)
+    for log in sink.logs.values():
+        found = log.lines()
+        assert found == [line for line in SHORT_LINES if line in found]
+        assert found == SHORT_LINES or {"gap", "notice"} & set(log.names())
+        assert [name for name in log.names() if name not in {"gap", "notice"}] == ["started", "exited"]
+
+
+def test_a_restart_goes_on_in_the_same_job(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Section 2, case 13: nothing again, nothing missing, a restarted entry between the runs."""
+    watched = watch(source)
+    container = engine.run("echo up; sleep 0.1; printf cut; exit 3", name=prefix + "a")
+    log = watched.ended(container.id)
+    container.start()
+    watched.sink.until(lambda: log.names().count("exited") == 2, "the second run is over")
+    shown = [text if letter != "s" else "*" for letter, text in zip(log.streams, log.texts, strict=True)]
+    assert shown == ["*", "up", "cut", "*", "*", "up", "cut", "*"]
+    assert log.names() == ["started", "exited", "restarted", "exited"]
+    assert [event.exit_code for event in log.events() if isinstance(event, Exited)] == [3, 3]
+
+
+def test_a_restart_policy_is_followed(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Three runs by the engine's own doing."""
+    watched = watch("file")
+    policy = {"Name": "on-failure", "MaximumRetryCount": 2}
+    container = engine.run("echo run; exit 1", name=prefix + "a", restart_policy=policy)
+    log = watched.log(container.id)
+    watched.sink.until(lambda: log.names().count("exited") == 3, "three runs are over")
+    assert log.lines() == ["run"] * 3
+    assert log.names() == ["started", "exited", "restarted", "exited", "restarted", "exited"]
+
+
+def test_states_and_names_are_passed_on(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Pause, unpause, rename, kill."""
+    watched = watch("file")
+    container = engine.run("echo up; sleep 600", name=prefix + "a")
+    log = watched.log(container.id)
+    watched.sink.until(lambda: log.lines() == ["up"], "it is up")
+    container.pause()
+    watched.sink.until(lambda: log.jobs[-1].life.state == "paused", "it is paused")
+    container.unpause()
+    watched.sink.until(lambda: log.jobs[-1].life.state == "running", "it runs again")
+    container.rename(prefix + "b")
+    watched.sink.until(lambda: log.jobs[-1].container.name == prefix + "b", "it is renamed")
+    container.kill()
+    watched.ended(container.id)
+    assert log.jobs[-1].life.exit_code == 137
+    assert [event.exit_code for event in log.events() if isinstance(event, Exited)] == [137]
+
+
+def test_want_of_memory_is_said(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """The kernel ended it."""
+    watched = watch("file")
+    container = engine.run("tail /dev/zero", name=prefix + "a", mem_limit="8m", memswap_limit="8m")
+    log = watched.ended(container.id)
+    assert [(event.exit_code, event.oom) for event in log.events() if isinstance(event, Exited)] == [(137, True)]
+
+
+def test_a_container_removed_with_unread_logs_is_read_all_the_same(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """The sink took nothing while it lived."""
+    sink = MemorySink()
+    sink.answer = lambda _job, _chunk: Offer.FULL
+    watched = watch("file", sink=sink)
+    container = engine.run("seq 1 5000", name=prefix + "a")
+    container.wait()
+    container.remove()
+    log = watched.log(container.id)
+    assert log.texts == []
+    sink.answer = lambda _job, _chunk: Offer.TAKEN
+    sink.until(lambda: log.ended, "it has ended")
+    assert log.lines() == [str(number) for number in range(1, 5_001)]
+    assert log.names() == ["started", "exited"]
+
+
+def test_labels_choose(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Opt-in and opt-out; what was not chosen is not held open either."""
+    watched = watch("file", include_names=(), discover="labelled")
+    silent = engine.run("echo no", name=prefix + "a")
+    loud = engine.run("echo yes", name=prefix + "b", labels={"logferry.enable": "true", "logferry.owner": "team-a"})
+    log = watched.ended(loud.id)
+    assert log.lines() == ["yes"]
+    assert log.jobs[-1].container.owner == "team-a"
+    assert silent.id not in watched.sink.logs
+
+
+def test_a_hundred_started_at_once_are_all_read(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Section 2, case 20, in a quick form: 16 at once, some of them before the reader came."""
+    first = [engine.run(f"echo {number}", name=f"{prefix}e{number}") for number in range(3)]
+    watched = watch("file", first_seen=0, start_at="beginning")
+    with ThreadPoolExecutor(8) as pool:
+        rest = list(pool.map(lambda number: engine.run(f"echo {number}", name=f"{prefix}{number}"), range(16)))
+    for number, container in enumerate(first):
+        assert watched.ended(container.id).lines() == [str(number)]
+    for number, container in enumerate(rest):
+        assert watched.ended(container.id).lines() == [str(number)]

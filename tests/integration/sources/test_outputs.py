@@ -1,0 +1,91 @@
+"""Every kind of output of a real container comes as Docker keeps it, from both sources."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.sources.conftest import Watcher
+from tests.support.engines import Engine, limits
+from tests.support.sink import Log
+
+pytestmark = pytest.mark.engine
+
+UNUSUAL = {
+    r"\r\n": "\r",
+    r"10%%\r20%%\r100%%\n": "10%\r20%\r100%",
+    r"\033[31mred\033[0m\n": "\x1b[31mred\x1b[0m",
+    r"a\000b\001\002\n": "a\x00b\x01\x02",
+    r"\t\\ \n": "\t\\ ",
+    "שלום مرحبا 日本 🙂🙂\\n": "שלום مرحبا 日本 🙂🙂",
+    r"\377\376 not utf-8\n": "\ufffd\ufffd not utf-8",
+    r"\n": "",
+}
+
+
+def test_unusual_texts_are_kept(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """CRLF, carriage returns, ANSI, NUL, control characters, any script; what is not UTF-8 the engine has replaced."""
+    watched = watch(source)
+    script = "".join(f"printf '{text}';" for text in UNUSUAL) + "printf unterminated"
+    container = engine.run(script, name=prefix + "a")
+    log = watched.ended(container.id)
+    assert log.lines() == [*UNUSUAL.values(), "unterminated"]
+    assert log.jobs[-1].life.source == source
+
+
+def test_lines_of_every_length_come_whole(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Section 2, cases 8 and 28: around the engine's cut at 16 KiB, and 1 MiB; across rotated files."""
+    sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 1_048_576]
+    script = "".join(f"head -c {size} /dev/zero | tr '\\0' x; echo;" for size in sizes) + "echo end"
+    watched = watch(source)
+    container = engine.run(script, name=prefix + "a", **limits("200k", 9))
+    log = watched.ended(container.id)
+    assert [len(line) for line in log.lines()] == [*sizes, 3]
+    assert "gap" not in log.names()
+
+
+def test_streams_do_not_mix(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Section 2, cases 7 and 9: long lines of both streams, written at once."""
+    half = "for i in 1 2 3 4 5 6 7 8; do head -c 40000 /dev/zero | tr '\\0' {letter}; echo; done"
+    script = f"({half.format(letter='e')}) >&2 & {half.format(letter='o')}; wait"
+    watched = watch(source)
+    container = engine.run(script, name=prefix + "a")
+    log = watched.ended(container.id)
+    assert log.lines("o") == ["o" * 40_000] * 8
+    assert log.lines("e") == ["e" * 40_000] * 8
+
+
+def test_a_tty_is_read(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """One stream, not multiplexed, lines end with CRLF."""
+    watched = watch(source)
+    script = "echo one; echo two >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; printf bye"
+    container = engine.run(script, name=prefix + "a", tty=True)
+    log = watched.ended(container.id)
+    assert log.lines() == ["one\r", "two\r", "x" * 40_000 + "\r", "bye"]
+    assert log.jobs[-1].container.tty
+
+
+@pytest.mark.parametrize("driver", ["local", "json-file", "gelf"])
+def test_every_driver_that_can_be_read_is_read(engine: Engine, watch: Watcher, prefix: str, driver: str) -> None:
+    """By the API where there is no json-file: `local`, and the engine's own copy of what a remote driver sends."""
+    options = {"gelf-address": "udp://127.0.0.1:9"} if driver == "gelf" else {}
+    watched = watch("auto")
+    script = "for i in 1 2 3; do echo line $i; sleep 0.05; done"
+    container = engine.run(script, name=prefix + "a", log_config={"type": driver, "config": options})
+    log = watched.ended(container.id)
+    found = log.lines()
+    if driver == "gelf":
+        # Case 21: the engine leaves lines out of its copy when the remote end fails; the job says so.
+        assert set(found) <= {"line 1", "line 2", "line 3"}
+        assert "copy" in (log.jobs[-1].life.problem or "")
+    else:
+        assert found == ["line 1", "line 2", "line 3"]
+    assert log.jobs[-1].life.source == ("file" if driver == "json-file" else "api")
+
+
+def test_a_driver_that_cannot_be_read_is_said_so(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Section 2, case 14: once, and without asking again and again."""
+    watched = watch("auto")
+    container = engine.run("echo lost", name=prefix + "a", log_config={"type": "none", "config": {}})
+    log: Log = watched.ended(container.id)
+    assert log.lines() == []
+    assert log.names() == ["started", "notice", "exited"]
+    assert watched.sink.logs[container.id].problems
