@@ -18,6 +18,8 @@ from tests.support.gateway.limits import Limits
 from tests.support.gateway.template import read_template
 
 STACK = "logferry"
+EMULATED_TIMEOUT_S = 29
+"""The emulator counts a cold start into a function's timeout, which Lambda does not. Busy machines need all of it."""
 TABLES_ENDPOINT = "AWS_ENDPOINT_URL_DYNAMODB"
 
 
@@ -74,17 +76,22 @@ def repointed(upstream: str, functions: list[str], gateway_url: str, *, tables: 
     client = _client("lambda", upstream)
     before = {}
     for name in functions:
-        variables = client.get_function_configuration(FunctionName=name).get("Environment", {}).get("Variables", {})
+        found = client.get_function_configuration(FunctionName=name)
+        variables = found.get("Environment", {}).get("Variables", {})
         changed = {
             key: re.sub(rf"^https?://[^/]+{BASE}", f"{gateway_url}{BASE}", value) for key, value in variables.items()
         }
         if tables:
             changed[TABLES_ENDPOINT] = gateway_url
         if changed != variables:
-            before[name] = variables
-            client.update_function_configuration(FunctionName=name, Environment={"Variables": changed})
+            before[name] = (variables, found["Timeout"])
+            client.update_function_configuration(
+                FunctionName=name, Environment={"Variables": changed}, Timeout=EMULATED_TIMEOUT_S
+            )
     try:
         yield
     finally:
-        for name, variables in before.items():
-            client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        for name, (variables, timeout_s) in before.items():
+            client.update_function_configuration(
+                FunctionName=name, Environment={"Variables": variables}, Timeout=timeout_s
+            )

@@ -30,6 +30,7 @@ class Management:
         self._upstream = upstream.rstrip("/") if upstream else None
         self._permitted: set[tuple[str, str, str]] = set()
         self._session: ClientSession | None = None
+        self._turns = asyncio.Semaphore(gateway.limits.concurrency)
 
     def app(self) -> web.Application:
         """The aiohttp application."""
@@ -176,7 +177,13 @@ class Management:
             return answer
         if request.path.startswith("/_aws/execute-api/") and dice.falls("throttle http", faults.http_throttle):
             return web.json_response({"message": "Too Many Requests"}, status=429)
-        return await self._forward(request, body)
+        if not request.path.startswith("/_aws/execute-api/"):
+            return await self._forward(request, body)
+        # The emulator would start a process for each request that waits, until none of them gets anywhere.
+        async with self._turns:
+            if request.transport is None or request.transport.is_closing():
+                return web.Response(status=499)
+            return await self._forward(request, body)
 
     async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
         """Passes a request on exactly as it came, its Host too: signatures cover it."""

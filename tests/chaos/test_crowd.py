@@ -1,0 +1,242 @@
+"""A thousand viewers of one job, and a thousand jobs with a viewer each: everyone is given everything.
+
+Through the strict gateway and the local cloud. Prints what it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.chaos.conftest import GatewayProcess
+from tests.e2e.conftest import Cloud
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from logferry_cli.reader import Page, Reader, Run
+from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.job import Container, LifeCycle
+from logferry_protocol.messages import (
+    TO_VIEWER,
+    Batch,
+    BatchFacts,
+    BatchMessage,
+    Ingest,
+    Open,
+    OpenJob,
+    Ping,
+    Subscribe,
+    Subscribed,
+    ViewerPong,
+    decode,
+    encode,
+)
+
+pytestmark = [pytest.mark.cloud, pytest.mark.slow, pytest.mark.timeout(3600)]
+
+CROWD = int(os.environ.get("LOGFERRY_CROWD", "1000"))
+ROUNDS = 10
+"""Batches of each job."""
+LINES = 20
+"""Lines of each batch."""
+OPENED_AT_ONCE, ENVELOPE = 16, 40
+
+
+class PretendAgent:
+    """Sends numbered lines of many jobs, as the wire has it; sends again what is not answered in time."""
+
+    def __init__(self, socket: ClientConnection, jobs: list[str]) -> None:
+        self._socket = socket
+        self._ids = itertools.count(1)
+        self._jobs = jobs
+
+    async def open(self) -> None:
+        """Makes the jobs known."""
+        life, container = LifeCycle(state="running", created=1), Container(name="crowd", image="none", host="host")
+        for some in _some(self._jobs, OPENED_AT_ONCE):
+            jobs = [OpenJob(job=job, container=container, life=life) for job in some]
+            await self._ask(lambda number, jobs=jobs: Open(id=number, instance="crowd", jobs=jobs))
+
+    async def write(self, number: int) -> None:
+        """The next batch of every job."""
+        texts = [f"line {number * LINES + n}" for n in range(1, LINES + 1)]
+        times = [1_764_000_000_000_000 + n for n in range(LINES)]
+        body = encode_body(times, "o" * LINES, texts)
+        raw = sum(map(len, texts))
+
+        def batch(job: str) -> Batch:
+            return Batch(
+                job=job,
+                first=number * LINES + 1,
+                count=LINES,
+                start=times[0],
+                end=times[-1],
+                raw=raw,
+                digest=digest_of(body),
+                cursor="",
+                body=body,
+            )
+
+        for some in _some(self._jobs, ENVELOPE):
+            batches = [batch(job) for job in some]
+            answer = await self._ask(lambda name, batches=batches: Ingest(id=name, batches=batches))
+            assert {result["outcome"] for result in answer["results"]} <= {"stored", "duplicate"}
+
+    async def _ask(self, make: Callable[[str], Any]) -> Any:
+        while True:
+            name = f"r{next(self._ids)}"
+            await self._socket.send(encode(make(name)))
+            try:
+                async with asyncio.timeout(60):
+                    while True:
+                        answer = _json(await self._socket.recv())
+                        if answer.get("id") == name and answer["type"] != "error":
+                            return answer
+            except TimeoutError:
+                continue
+
+
+def _some(values: list[str], count: int) -> Iterable[list[str]]:
+    for at in range(0, len(values), count):
+        yield values[at : at + count]
+
+
+def _json(text: str | bytes) -> dict[str, Any]:
+    return dict(json.loads(text))
+
+
+class Watcher:
+    """One viewer of one job, on a connection of its own."""
+
+    def __init__(self, cloud: Cloud, http: httpx.AsyncClient, job: str) -> None:
+        self._cloud, self._http, self._job = cloud, http, job
+        self.reader = Reader(random.random)
+        self.texts: list[str] = []
+        self.reconnects = -1
+        self.subscribed = asyncio.Event()
+
+    async def read(self, count: int) -> None:
+        """Until it has so many entries."""
+        while len(self.texts) < count:
+            self.reconnects += 1
+            try:
+                await self._read_on(count)
+            except (WebSocketException, httpx.HTTPError, OSError, TimeoutError):
+                await asyncio.sleep(random.uniform(0.0, 3.0))
+
+    async def _read_on(self, count: int) -> None:
+        answer = await self._http.post(f"{self._cloud.state.http_url}/api/tickets")
+        answer.raise_for_status()
+        address = f"{self._cloud.state.viewers_url}?v=1&ticket={answer.json()['ticket']}"
+        async with connect(address, compression=None, open_timeout=120, ping_interval=None) as socket:
+            await socket.send(encode(Subscribe(id="s", job=self._job, after=self.reader.position)))
+            while len(self.texts) < count:
+                if (asked := self.reader.request(time.monotonic())) is not None:
+                    await self._fetch(asked)
+                due = self.reader.due
+                try:
+                    async with asyncio.timeout(30.0 if due is None else max(0.0, due - time.monotonic())):
+                        self._take(await socket.recv())
+                except TimeoutError:
+                    if due is None:
+                        await socket.send(encode(Ping(id="p")))
+                for run in self.reader.take():
+                    assert isinstance(run, Run)
+                    self.texts += run.columns.texts
+
+    async def _fetch(self, after: int) -> None:
+        answer = await self._http.get(
+            f"{self._cloud.state.http_url}/api/jobs/{self._job}/batches", params={"after": after}
+        )
+        if answer.status_code != 200:
+            self.reader.failed(time.monotonic())
+            return
+        page = answer.json()
+        batches = [BatchFacts.model_validate(batch) for batch in page["batches"]]
+        self.reader.answer(Page(page["tip"], batches, page["more"]), time.monotonic())
+
+    def _take(self, text: str | bytes) -> None:
+        now = time.monotonic()
+        message = decode(text, TO_VIEWER)
+        if isinstance(message, Subscribed):
+            self.subscribed.set()
+            self.reader.learn(message.tip or 0, now, at_once=True)
+        elif isinstance(message, BatchMessage):
+            for batch in message.batches:
+                self.reader.receive(batch, now)
+        elif isinstance(message, ViewerPong):
+            self.reader.learn(message.tips.get(self._job, 0), now)
+
+
+def memory_mib(pid: int) -> float:
+    """Resident memory of a process and of all that it started."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own / 1024 + sum(memory_mib(int(child)) for child in children)
+
+
+async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) -> None:
+    """`viewers` connect, each to one of the jobs; then every job grows, and everyone is given all of it."""
+    containers = [f"{number:064x}" for number in range(viewers * 7, viewers * 7 + jobs)]
+    key = {"Authorization": f"Bearer {cloud.keys.viewer_key}"}
+    agent_key = {"Authorization": f"Bearer {cloud.keys.agent_key}"}
+    limits = httpx.Limits(max_connections=20)
+    began = time.monotonic()
+    async with (
+        connect(cloud.state.agents_url + "?v=1", additional_headers=agent_key, ping_interval=None) as socket,
+        httpx.AsyncClient(headers=key, timeout=300, limits=limits) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        agent = PretendAgent(socket, containers)
+        await agent.open()
+        opened = time.monotonic()
+        watchers = [Watcher(cloud, http, f"local.{containers[n % jobs]}") for n in range(viewers)]
+        reading: list[Awaitable[None]] = [tasks.create_task(one.read(ROUNDS * LINES)) for one in watchers]
+        for one in watchers:
+            await one.subscribed.wait()
+        connected = time.monotonic()
+        for number in range(ROUNDS):
+            await agent.write(number)
+        written = time.monotonic()
+        for one in reading:
+            await one
+        done = time.monotonic()
+    wanted = [f"line {n}" for n in range(1, ROUNDS * LINES + 1)]
+    assert all(one.texts == wanted for one in watchers)
+    counts = gateway.state()["counts"]
+    reconnects = sum(one.reconnects for one in watchers)
+    cloud_mib, gateway_mib = memory_mib(cloud.state.pids["cloud"].pid), memory_mib(gateway.pid)
+    facts = [
+        f"{viewers} viewers of {jobs} job(s): opened in {opened - began:.1f} s",
+        f"all subscribed in {connected - opened:.1f} s",
+        f"{ROUNDS} batches a job stored in {written - connected:.1f} s",
+        f"every viewer complete {done - written:.1f} s later",
+        f"{reconnects} reconnects, {counts.get('push', 0)} pushes",
+        f"cloud {cloud_mib:.0f} MiB, gateway {gateway_mib:.0f} MiB",
+    ]
+    print("\n" + "; ".join(facts))
+    assert gateway.state()["violations"] == []
+
+
+async def test_a_thousand_viewers_of_one_job_are_all_given_all_of_it(
+    strict_cloud: Cloud, gateway: GatewayProcess
+) -> None:
+    """One job, many viewers."""
+    await crowd(strict_cloud, gateway, 1, CROWD)
+
+
+async def test_a_thousand_jobs_with_a_viewer_each_are_given_in_full(
+    strict_cloud: Cloud, gateway: GatewayProcess
+) -> None:
+    """Many jobs, many viewers."""
+    await crowd(strict_cloud, gateway, CROWD, CROWD)
