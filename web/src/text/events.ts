@@ -53,7 +53,7 @@ export function describeEvent(text: string): SystemEvent {
       const lost = count === null ? "Lines" : count === 1 ? "1 line" : `${count.toLocaleString("en")} lines`;
       const reason = REASONS[words("reason")] ?? (words("reason").replaceAll("_", " ") || "for an unknown reason");
       const [start, end] = [number("start"), number("end")];
-      const when = start !== null && end !== null ? ` Between ${clock(start)} and ${clock(end)}.` : "";
+      const when = start !== null && end !== null ? between(clock(start), clock(end)) : "";
       const detail = words("detail");
       return { kind: "gap", sentence: `${lost} missing: ${reason}.${when}${detail ? ` ${detail}` : ""}`, bad: true };
     }
@@ -62,6 +62,10 @@ export function describeEvent(text: string): SystemEvent {
     default:
       return { kind: "notice", sentence: text.slice(0, 512), bad: false };
   }
+}
+
+function between(start: string, end: string): string {
+  return start === end ? ` At ${start}.` : ` Between ${start} and ${end}.`;
 }
 
 function clock(us: number): string {

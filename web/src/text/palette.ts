@@ -6,10 +6,10 @@
 export type Theme = "light" | "dark";
 export type Rgb = number;
 
-/** What rows stand on: the pane, a row under the pointer, a row that is marked. */
+/** What rows stand on: the pane, a row under the pointer, a row that is marked, a row of stderr (7 % of its colour, as style.css has it). */
 export const SURFACES: { readonly [T in Theme]: readonly Rgb[] } = {
-  light: [0xffffff, 0xf3f5f8, 0xe8eefb],
-  dark: [0x0f1318, 0x181d24, 0x1b2a42],
+  light: [0xffffff, 0xf3f5f8, 0xe8eefb, 0xf9eeef],
+  dark: [0x0f1318, 0x181d24, 0x1b2a42, 0x201c21],
 };
 
 /** Text without a colour of its own. */

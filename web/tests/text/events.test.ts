@@ -15,6 +15,7 @@ describe("system entries as sentences", () => {
       "41,200 lines missing: the agent's spool was full. Between 2025-11-24 16:00:00 UTC and 2025-11-24 16:01:00 UTC.",
       true,
     ],
+    ['{"event":"gap","reason":"quota","count":2,"start":1764000000000000,"end":1764000000900000}', "gap", "2 lines missing: the quota was used up. At 2025-11-24 16:00:00 UTC.", true],
     ['{"event":"gap","reason":"later_reason","detail":"Ask."}', "gap", "Lines missing: later reason. Ask.", true],
     ['{"event":"notice","code":"driver_unreadable","detail":"The driver none keeps nothing."}', "notice", "The driver none keeps nothing.", false],
     ['{"event":"notice","code":"clock_stepped"}', "notice", "clock stepped", false],

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { AA, contrast } from "../../src/text/contrast";
+import { AA, contrast, mix } from "../../src/text/contrast";
 import { hex, paint } from "../../src/text/paint";
 import { ANSI, INK, SURFACES } from "../../src/text/palette";
 import { DIM, PLAIN, RGB } from "../../src/text/terminal";
@@ -21,7 +21,8 @@ const token = (name: string, theme: "light" | "dark"): number => {
 
 describe.each(THEMES)("the %s theme", (theme) => {
   it("says in CSS what the palette says", () => {
-    expect(["paper", "raised", "select"].map((name) => token(name, theme))).toEqual(SURFACES[theme]);
+    expect(["paper", "raised", "select"].map((name) => token(name, theme))).toEqual(SURFACES[theme].slice(0, 3));
+    expect(mix(token("paper", theme), token("stderr", theme), 0.07)).toBe(SURFACES[theme][3]);
     expect(token("ink", theme)).toBe(INK[theme]);
     expect(ANSI[theme].map((_, at) => token(`ansi-${at}`, theme))).toEqual(ANSI[theme]);
   });
