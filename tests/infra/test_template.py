@@ -39,7 +39,8 @@ def test_roles_have_inline_statements_only(resources: Resources) -> None:
 
 def test_no_role_names_everything(resources: Resources) -> None:
     """Neither `*` as a resource nor an action with one."""
-    for name, role in of_type(resources, "AWS::IAM::Role").items():
+    policies = {name: {"Policies": [policy]} for name, policy in of_type(resources, "AWS::IAM::Policy").items()}
+    for name, role in {**of_type(resources, "AWS::IAM::Role"), **policies}.items():
         for statement in statements(role):
             assert "*" not in listed(statement["Resource"]), name
             assert not [action for action in listed(statement["Action"]) if "*" in action], name

@@ -46,7 +46,8 @@ def security_headers(template: Path, live_url: str) -> dict[str, str]:
 def _headers(policy: dict[str, Any], live_url: str) -> dict[str, str]:
     security = policy["SecurityHeadersConfig"]
     live = urlsplit(live_url)
-    deployed = re.compile(r"wss://[^\s;]*\$\{[^\s;]*")
+    # The WebSocket, and what else is only known on AWS behind it: origins for signing in.
+    deployed = re.compile(r"wss://[^\s;]*\$\{[^\s;]*(?:\s+\$\{[^\s;]*)*")
     headers = {
         "Content-Security-Policy": deployed.sub(
             f"{live.scheme}://{live.netloc}",

@@ -1,0 +1,1 @@
+"""Puts the built viewer where CloudFront finds it, as part of the deployment."""

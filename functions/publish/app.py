@@ -1,0 +1,61 @@
+"""Serves CloudFormation's custom resource: publishes on create and update, empties the bucket on delete."""
+
+import json
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from . import core
+from .store import Store
+
+Answer = Callable[[str, bytes], None]
+"""Sends an answer to the address that CloudFormation gave."""
+
+
+def put_answer(url: str, body: bytes) -> None:
+    """CloudFormation waits for a PUT at a signed S3 address; with a content type it would not be the signed one."""
+    request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310 - CloudFormation's own
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+        pass
+
+
+def build_handler(
+    store: Store, viewer: Path, config: str, logger: Logger, answer: Answer = put_answer
+) -> Callable[[Mapping[str, Any], Any], None]:
+    """The Lambda handler. `viewer` is the folder with the built viewer, `config` what /config.json says."""
+
+    def publish(reference: str) -> None:
+        files = [path.relative_to(viewer).as_posix() for path in viewer.rglob("*") if path.is_file()]
+        if "index.html" not in files:
+            raise FileNotFoundError(
+                "the viewer was not built before `sam build`: run `npm ci && npm run build` in web/"
+            )
+        store.put(core.Upload(core.CONFIG, "application/json", core.ASK_AGAIN), config.encode())
+        for upload in core.plan(files):
+            store.put(upload, (viewer / upload.key).read_bytes())
+        store.forget_cached(reference)
+
+    def handler(event: Mapping[str, Any], context: Any) -> None:
+        status, reason = "SUCCESS", ""
+        try:
+            if event["RequestType"] == "Delete":
+                store.clear()
+            else:
+                publish(event["RequestId"])
+        except Exception as error:
+            logger.exception("the viewer was not published")
+            status, reason = "FAILED", f"{type(error).__name__}: {error}"[:500]
+        document = {
+            "Status": status,
+            "Reason": reason,
+            "PhysicalResourceId": "viewer",
+            "StackId": event["StackId"],
+            "RequestId": event["RequestId"],
+            "LogicalResourceId": event["LogicalResourceId"],
+        }
+        answer(event["ResponseURL"], json.dumps(document).encode())
+
+    return handler

@@ -1,0 +1,54 @@
+"""Decides which file goes where, and how long it may be cached."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final
+
+TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".wasm": "application/wasm",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+FOREVER: Final = "public, max-age=31536000, immutable"
+"""For files whose names carry a hash of what is in them."""
+ASK_AGAIN: Final = "no-cache"
+"""For the page itself and what it reads first: a new deployment shows at the next load."""
+
+CONFIG: Final = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of the viewer, as an object of the bucket."""
+
+    key: str
+    content_type: str
+    cache_control: str
+
+
+def plan(files: Iterable[str]) -> list[Upload]:
+    """The objects for the viewer's files (paths relative to its folder), the page last.
+
+    The page names the others, so it must not be there before them.
+    """
+    uploads = [
+        Upload(
+            name,
+            TYPES.get(PurePosixPath(name).suffix, "application/octet-stream"),
+            FOREVER if name.startswith("assets/") else ASK_AGAIN,
+        )
+        for name in files
+        if name != CONFIG
+    ]
+    return sorted(uploads, key=lambda upload: (upload.key == "index.html", upload.key))

@@ -1,0 +1,17 @@
+"""Puts the function together from the environment and the clients; nothing else happens here."""
+
+import os
+from pathlib import Path
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from registry.environment import read
+
+from .app import build_handler
+from .settings import Settings
+from .store import Store
+
+settings = read(Settings, os.environ)
+store = Store(boto3.client("s3"), boto3.client("cloudfront"), settings.viewer_bucket, settings.distribution)
+handler = build_handler(store, Path(__file__).parents[1] / "viewer", settings.viewer_config, Logger())

@@ -1,0 +1,37 @@
+"""The bucket and the distribution."""
+
+from typing import Any
+
+from .core import Upload
+
+
+class Store:
+    """The function's only way to S3 and CloudFront."""
+
+    def __init__(self, s3: Any, cloudfront: Any, bucket: str, distribution: str) -> None:
+        self._s3, self._cloudfront = s3, cloudfront
+        self._bucket, self._distribution = bucket, distribution
+
+    def put(self, upload: Upload, content: bytes) -> None:
+        """Stores one file."""
+        self._s3.put_object(
+            Bucket=self._bucket,
+            Key=upload.key,
+            Body=content,
+            ContentType=upload.content_type,
+            CacheControl=upload.cache_control,
+        )
+
+    def clear(self) -> None:
+        """Removes everything, so that the stack can remove the bucket."""
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket):
+            for found in page.get("Contents", []):
+                self._s3.delete_object(Bucket=self._bucket, Key=found["Key"])
+
+    def forget_cached(self, reference: str) -> None:
+        """Makes CloudFront ask again for what names the other files."""
+        paths = ["/", "/index.html", "/config.json"]
+        self._cloudfront.create_invalidation(
+            DistributionId=self._distribution,
+            InvalidationBatch={"CallerReference": reference, "Paths": {"Quantity": len(paths), "Items": paths}},
+        )

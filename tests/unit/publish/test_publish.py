@@ -1,0 +1,89 @@
+"""The viewer gets into its bucket by the deployment itself."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools import Logger
+from moto import mock_aws
+from tests.support.clouds import SECRETS
+
+from publish import app, core
+from publish.store import Store
+
+CONFIG = '{"api":"/api"}'
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    with mock_aws():
+        client = boto3.client("s3", **SECRETS)
+        client.create_bucket(Bucket="viewer", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        yield client
+
+
+class FakeCloudFront:
+    """Remembers what is no longer to be served from its caches."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    def create_invalidation(self, **asked: Any) -> None:
+        self.forgotten += asked["InvalidationBatch"]["Paths"]["Items"]
+
+
+@pytest.fixture
+def viewer(tmp_path: Path) -> Path:
+    (tmp_path / "assets").mkdir()
+    for name in ("index.html", "icon.svg", "assets/index-abc.js", "config.json"):
+        (tmp_path / name).write_text(f"the content of {name}")
+    return tmp_path
+
+
+def run(s3: Any, viewer: Path, request: str) -> tuple[dict[str, Any], FakeCloudFront]:
+    answers: list[dict[str, Any]] = []
+    cloudfront = FakeCloudFront()
+    store = Store(s3, cloudfront, "viewer", "E123")
+    handler = app.build_handler(
+        store, viewer, CONFIG, Logger(level="CRITICAL"), lambda _url, body: answers.append(json.loads(body))
+    )
+    event = {"RequestType": request, "RequestId": "r", "StackId": "s", "LogicalResourceId": "l", "ResponseURL": "u"}
+    handler(event, None)
+    (answer,) = answers
+    return answer, cloudfront
+
+
+def test_the_viewer_is_published_with_its_configuration(s3: Any, viewer: Path) -> None:
+    """The page asks again at each load, what is named by its hash never; the configuration is this deployment's."""
+    answer, cloudfront = run(s3, viewer, "Create")
+    assert answer["Status"] == "SUCCESS"
+    found = {item["Key"] for item in s3.list_objects_v2(Bucket="viewer")["Contents"]}
+    assert found == {"index.html", "icon.svg", "assets/index-abc.js", "config.json"}
+    assert s3.get_object(Bucket="viewer", Key="config.json")["Body"].read().decode() == CONFIG
+    page = s3.head_object(Bucket="viewer", Key="index.html")
+    assert (page["ContentType"], page["CacheControl"]) == ("text/html; charset=utf-8", "no-cache")
+    script = s3.head_object(Bucket="viewer", Key="assets/index-abc.js")
+    assert "immutable" in script["CacheControl"]
+    assert "/index.html" in cloudfront.forgotten
+
+
+def test_the_page_comes_last() -> None:
+    """It names the others, so it must not be there before them."""
+    assert [upload.key for upload in core.plan(["index.html", "z.js", "assets/a.js"])][-1] == "index.html"
+
+
+def test_an_unbuilt_viewer_fails_the_deployment_with_what_to_do(s3: Any, tmp_path: Path) -> None:
+    """An answer comes in every case: CloudFormation would wait for an hour."""
+    answer, _ = run(s3, tmp_path, "Update")
+    assert answer["Status"] == "FAILED"
+    assert "npm run build" in answer["Reason"]
+
+
+def test_the_bucket_is_emptied_when_the_stack_goes(s3: Any, viewer: Path) -> None:
+    """S3 removes no bucket that holds something."""
+    run(s3, viewer, "Create")
+    assert run(s3, viewer, "Delete")[0]["Status"] == "SUCCESS"
+    assert "Contents" not in s3.list_objects_v2(Bucket="viewer")
