@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.viewer_cloud import ViewerCloud
 
 WEB = Path(__file__).parents[2] / "web"
 CHROMIUM = "/usr/bin/chromium"
@@ -38,3 +40,20 @@ def browser() -> Iterator[Browser]:
             yield launched
         finally:
             launched.close()
+
+
+@pytest.fixture
+def cloud(viewer_dist: Path) -> Iterator[ViewerCloud]:
+    """A pretend cloud of this test's own, which serves the built viewer."""
+    with ViewerCloud(viewer_dist) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page in a context of its own, on a screen with a device pixel ratio of 2."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=2)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()

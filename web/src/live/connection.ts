@@ -156,6 +156,7 @@ export class Connection {
     this.successor = this.link(ticket, (link) => {
       this.successor = null;
       this.current = link;
+      this.report(this.state);
       for (const subscription of this.subscriptions.values()) this.ask(link, subscription);
       // Both deliver for a moment; the sequence makes that harmless, and nothing falls between them.
       this.timer(link, "handover", 5_000, () => this.drop(old));

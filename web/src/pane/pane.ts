@@ -118,6 +118,12 @@ export class LogPane {
     }, wait);
   }
 
+  /** The first word of how long the list is, before anything is drawn: a place in it may be shown next. */
+  resetTotal(total: number, revision: number): void {
+    this.total = total;
+    this.revision = revision;
+  }
+
   /** Another list altogether, or the same drawn otherwise: everything is asked for again, what is seen stays where it is. */
   refresh(): void {
     this.stale = true;
@@ -552,6 +558,6 @@ export class LogPane {
 /** Whether two rows of one place would be drawn alike. Lines never change once they are whole; only what stood for them does. */
 function sameRow(old: Row, next: Row): boolean {
   if (old.kind !== next.kind || old.sequence !== next.sequence) return false;
-  if (old.kind === "line" && next.kind === "line") return old.last === next.last && old.level === next.level && old.headless === next.headless;
+  if (old.kind === "line" && next.kind === "line") return old.last === next.last && old.frames === next.frames && old.level === next.level && old.headless === next.headless;
   return old.kind === "event" || next.kind === "loading";
 }

@@ -43,6 +43,7 @@ export class JobView {
   private stop: (() => void) | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private indexed = false;
+  private awaited: number | null = null;
 
   constructor(
     readonly job: string,
@@ -90,7 +91,8 @@ export class JobView {
     });
     if (line !== null) {
       this.picked.value = { first: line, last: until ?? line };
-      this.go(line);
+      this.pane.pause();
+      this.awaited = line;
     }
   }
 
@@ -357,6 +359,14 @@ export class JobView {
 
   private hear(facts: JobFacts): void {
     this.facts = facts;
+    // A link's line is gone to once the job is known to reach that far.
+    if (this.awaited !== null && facts.tip > 0 && (facts.tip >= this.awaited || facts.caughtUp)) {
+      const line = Math.min(this.awaited, facts.tip);
+      this.awaited = null;
+      this.pane?.resetTotal(facts.tip, facts.revision);
+      this.go(line);
+      return;
+    }
     if (this.shown === null) this.pane?.update(facts.tip, facts.revision);
     if (facts.caughtUp && !this.indexed && this.timer === undefined) this.timer = setTimeout(() => this.index(), 400);
   }
@@ -377,7 +387,10 @@ export class JobView {
       element.classList.toggle("current", is);
       element.classList.toggle("picked", range !== null && sequence >= range.first && sequence <= range.last);
     }
-    const texts = this.texts.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
+    // Only in lines that the indexer found, and so came through: an expression that never ends must not end the page.
+    const sequences = this.found.peek()?.sequences ?? NONE;
+    const found = this.texts.filter(({ sequence }) => exact(sequences, sequence) >= 0);
+    const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
     highlight(texts, this.expression, current);
   }
 }

@@ -29,7 +29,7 @@ class World {
         return socket;
       },
     },
-    (state) => this.states.push(state.kind),
+    (state) => this.states.at(-1) === state.kind || this.states.push(state.kind),
     (message) => this.messages.push(message),
   );
 

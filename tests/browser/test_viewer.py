@@ -1,0 +1,274 @@
+"""The viewer in a real browser, against a pretend cloud that speaks the real contract."""
+
+import random
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.viewer_cloud import ViewerCloud, job_id, lossy
+
+pytestmark = pytest.mark.browser
+
+WAIT = 60_000
+AT_TOP = """() => {
+  const pane = document.querySelector('.pane'), top = pane.getBoundingClientRect().top;
+  const row = [...pane.querySelectorAll('.row')].find((one) => one.getBoundingClientRect().bottom > top + 1);
+  return [Number(row.dataset.seq), Math.round(row.getBoundingClientRect().top - top)];
+}"""
+
+
+def received(page: Page, name: str, count: int) -> None:
+    """Waits until the page has `count` entries of the job and misses none."""
+    page.wait_for_function(
+        "([job, n]) => { const l = window.logferry.lines(job); return l && l.received === n && l.holes.length === 0 && l.caughtUp; }",
+        arg=[job_id(name), count],
+        timeout=WAIT,
+    )
+
+
+def entries(page: Page, name: str, count: int) -> list[str]:
+    """The texts of entries 1..count, after checking that each is there once."""
+    found = page.evaluate("([job, n]) => window.logferry.entries(job, 1, n)", [job_id(name), count])
+    assert [entry["sequence"] for entry in found] == list(range(1, count + 1))
+    return [entry["text"] for entry in found]
+
+
+def opened(page: Page, cloud: ViewerCloud, name: str, extra: str = "") -> Page:
+    """Opens a job's page and waits for its first rows."""
+    page.goto(cloud.page(name, extra=extra))
+    page.wait_for_selector(".row[data-kind=line]", timeout=WAIT)
+    subscribed(page, name)
+    return page
+
+
+def subscribed(page: Page, name: str) -> None:
+    """Waits until live lines of the job reach the page."""
+    page.wait_for_function("(job) => window.logferry.lines(job)?.subscribed", arg=job_id(name), timeout=WAIT)
+
+
+def numbered(count: int, start: int = 1) -> list[str]:
+    return [f"line {number}" for number in range(start, start + count)]
+
+
+def test_history_and_live_lines_join_without_a_seam(cloud: ViewerCloud, page: Page) -> None:
+    """What was written before, while and after the page opened is there once, in order."""
+    cloud.add_job("web")
+    cloud.append("web", numbered(3_000), "oeo" * 1_000, batch=250)
+    opened(page, cloud, "web")
+    cloud.write("web", numbered(500, 3_001), batch=50)
+    received(page, "web", 3_500)
+    assert entries(page, "web", 3_500) == numbered(3_500)
+    page.wait_for_selector('[data-seq="3500"][data-stream="stdout"]', timeout=WAIT)
+    expect(page.locator('[data-live-state="live"]')).to_be_visible(timeout=WAIT)
+
+
+def test_a_job_opened_before_its_first_line_shows_it_live(cloud: ViewerCloud, page: Page) -> None:
+    """An empty job says so, then shows its lines."""
+    cloud.add_job("new")
+    page.goto(cloud.page("new"))
+    expect(page.locator(".empty")).to_be_visible(timeout=WAIT)
+    cloud.write("new", ["first", "second"], "oe")
+    expect(page.locator('[data-seq="2"][data-stream="stderr"] .text')).to_have_text("second", timeout=WAIT)
+
+
+def test_lost_repeated_and_reordered_broadcasts_and_cuts_leave_no_trace(cloud: ViewerCloud, page: Page) -> None:
+    """Broadcasts are lost, repeated and reordered, and the connection is cut again and again: nothing is missing, nothing is there twice."""
+    cloud.add_job("bad")
+    cloud.mangle = lossy(random.Random(7))
+    page.goto(cloud.page("bad"))
+    page.wait_for_function("(job) => window.logferry.lines(job)?.subscribed", arg=job_id("bad"), timeout=WAIT)
+    written = 0
+    for _ in range(8):
+        before = page.evaluate("() => window.logferry.connection().opened")
+        cloud.write("bad", numbered(60, written + 1), batch=7)
+        cloud.cut()
+        cloud.write("bad", numbered(20, written + 61), batch=7)
+        written += 80
+        page.wait_for_function("(n) => window.logferry.connection().opened > n", arg=before, timeout=WAIT)
+    received(page, "bad", written)
+    assert entries(page, "bad", written) == numbered(written)
+
+
+def test_the_successor_connection_takes_over_without_a_gap(cloud: ViewerCloud, page: Page) -> None:
+    """A connection is replaced before the old one is closed, and never shows as lost."""
+    cloud.add_job("long")
+    page.goto(cloud.page("long"))
+    page.wait_for_function("(job) => window.logferry.lines(job)?.subscribed", arg=job_id("long"), timeout=WAIT)
+    page.evaluate("() => window.logferry.replace()")
+    cloud.write("long", numbered(40), batch=3)
+    page.wait_for_function("() => window.logferry.connection().opened === 2", timeout=WAIT)
+    received(page, "long", 40)
+    assert page.evaluate("() => window.logferry.connection().kind") == "open"
+
+
+@pytest.mark.parametrize(("name", "key", "marker", "said"), [
+    ("theirs", None, "[data-problem='404']", "no such job"),
+    ("mine", "lfv_" + "b" * 12 + "_" + "B" * 43, "[data-refusal]", "key"),
+])
+def test_refusals_say_why(cloud: ViewerCloud, page: Page, name: str, key: str | None, marker: str, said: str) -> None:
+    """Another owner's job and a wrong key are refused with a sentence, and nothing of the job shows."""
+    cloud.add_job("mine")
+    cloud.add_job("theirs", owner="somebody-else")
+    cloud.append("theirs", ["secret"])
+    page.goto(cloud.page(name, key=key))
+    expect(page.locator(marker)).to_contain_text(re.compile(said, re.IGNORECASE), timeout=WAIT)
+    assert page.locator(".row").count() == 0
+    assert "lfv_" not in page.url
+
+
+def test_a_revoked_key_is_said_and_takes_nothing_away(cloud: ViewerCloud, page: Page) -> None:
+    """A key that is revoked while its page is open is refused at the next connection; what was read stays."""
+    cloud.add_job("web")
+    cloud.append("web", numbered(10))
+    opened(page, cloud, "web")
+    cloud.key = "lfv_" + "c" * 12 + "_" + "C" * 43
+    cloud.cut()
+    expect(page.locator("[data-session=ended]")).to_be_visible(timeout=WAIT)
+    expect(page.locator('[data-seq="10"]')).to_be_visible()
+
+
+def test_what_is_read_does_not_move_when_lines_come_above_and_below(cloud: ViewerCloud, page: Page) -> None:
+    """A paused reader's row keeps its place to the pixel while live lines come and older history is loaded and wraps."""
+    cloud.add_job("web")
+    cloud.append("web", [f"{line} {'wide ' * (number % 60)}" for number, line in enumerate(numbered(4_000))], batch=50)
+    cloud.history_delay = 0.15
+    opened(page, cloud, "web")
+    page.locator(".pane").hover()
+    page.mouse.wheel(0, -1_500)
+    expect(page.locator("[data-follow=off]")).to_be_visible(timeout=WAIT)
+    page.wait_for_timeout(400)
+    before = page.evaluate(AT_TOP)
+    for turn in range(5):
+        cloud.write("web", numbered(200, 4_001 + 200 * turn), batch=40)
+    received(page, "web", 5_000)
+    expect(page.locator("[data-new-lines='1000']")).to_be_visible(timeout=WAIT)
+    assert page.evaluate(AT_TOP) == before
+
+
+def test_both_ends_of_a_million_lines_are_reached(cloud: ViewerCloud, page: Page) -> None:
+    """At a device pixel ratio of 2 the first and the last of a million lines can be seen, and places between."""
+    cloud.add_job("million")
+    cloud.append_copies("million", ["the same line"] * 8_000, 125)
+    opened(page, cloud, "million")
+    page.wait_for_selector('[data-seq="1000000"]', timeout=WAIT)
+    page.locator(".pane").focus()
+    page.keyboard.press("g")
+    expect(page.locator('[data-seq="1"] .text')).to_have_text("the same line", timeout=WAIT)
+    page.wait_for_function(f"() => {{ const at = ({AT_TOP})(); return at[0] === 1 && at[1] === 0; }}", timeout=WAIT)
+    page.evaluate("() => { const p = document.querySelector('.pane'); p.scrollTop = p.scrollHeight / 2; }")
+    page.wait_for_function(f"() => {{ const at = ({AT_TOP})(); return Math.abs(at[0] - 500000) < 20000; }}", timeout=WAIT)
+    page.keyboard.press("G")
+    page.wait_for_selector('[data-seq="1000000"]', timeout=WAIT)
+    assert page.evaluate("() => { const p = document.querySelector('.pane'); return p.scrollTop + p.clientHeight >= p.scrollHeight - 2; }")
+
+
+def test_search_steps_through_matches_and_filters(cloud: ViewerCloud, page: Page) -> None:
+    """A regular expression finds its lines, n and N step through them, and the filter shows them alone."""
+    cloud.add_job("web")
+    cloud.append("web", [f"line {n}{' needle' if n % 100 == 0 else ''}" for n in range(1, 2_001)], batch=300)
+    opened(page, cloud, "web")
+    page.keyboard.press("/")
+    page.get_by_label("Regular expression").click()
+    page.get_by_label("Search this job").fill(r"need(le|ful)$")
+    expect(page.locator(".found")).to_have_attribute("data-found", "20", timeout=WAIT)
+    page.locator(".pane").focus()
+    page.keyboard.press("N")
+    current = page.locator(".row.current")
+    expect(current).to_be_visible(timeout=WAIT)
+    first = int(current.get_attribute("data-seq") or 0)
+    assert first % 100 == 0
+    page.keyboard.press("N")
+    expect(page.locator(f'.row.current[data-seq="{first - 100}"]')).to_be_visible(timeout=WAIT)
+    page.keyboard.press("n")
+    expect(page.locator(f'.row.current[data-seq="{first}"]')).to_be_visible(timeout=WAIT)
+    page.get_by_label("Show matching lines only").click()
+    expect(page.locator(".row")).to_have_count(20, timeout=WAIT)
+    cloud.write("web", ["one more needle", "hay"])
+    expect(page.locator(".row")).to_have_count(21, timeout=WAIT)
+    page.get_by_label("Search this job").fill("(")
+    expect(page.locator(".found[data-problem]")).to_be_visible(timeout=WAIT)
+
+
+def test_an_endless_expression_is_given_up_and_the_page_goes_on(cloud: ViewerCloud, page: Page) -> None:
+    """A catastrophic regular expression ends with a sentence; live lines and the next search work."""
+    cloud.add_job("web")
+    cloud.append("web", ["a" * 60 + "!"] * 20)
+    opened(page, cloud, "web")
+    page.get_by_label("Regular expression").click()
+    page.get_by_label("Search this job").fill("^(a|a)+b$")
+    expect(page.locator(".found[data-problem]")).to_contain_text("too long", timeout=WAIT)
+    cloud.write("web", ["still here"])
+    page.wait_for_selector('[data-seq="21"]', timeout=WAIT)
+    page.get_by_label("Search this job").fill("still")
+    expect(page.locator(".found")).to_have_attribute("data-found", "1", timeout=WAIT)
+
+
+def test_a_selection_past_the_window_is_copied_whole_and_without_gutter(cloud: ViewerCloud, page: Page) -> None:
+    """Rows that left the page while one selected are in the copy; numbers and times are not."""
+    cloud.add_job("web")
+    cloud.append("web", numbered(3_000))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened(page, cloud, "web", extra="line=100")
+    page.wait_for_selector('[data-seq="100"]', timeout=WAIT)
+    page.evaluate("""() => {
+      const text = document.querySelector('[data-seq="100"] .text').firstChild;
+      document.getSelection().setBaseAndExtent(text, 5, text, text.length);
+    }""")
+    page.locator(".pane").focus()
+    for turn in range(1, 6):
+        page.evaluate("(by) => { document.querySelector('.pane').scrollTop += by; }", 3_000)
+        page.wait_for_function(
+            "(seq) => [...document.querySelectorAll('.row')].some((row) => Number(row.dataset.seq) > seq)", arg=100 + 140 * turn, timeout=WAIT
+        )
+    page.wait_for_function("() => !document.querySelector('[data-seq=\"100\"]')", timeout=WAIT)
+    last = page.evaluate("""() => {
+      const rows = [...document.querySelectorAll('.row')], row = rows[Math.floor(rows.length / 2)];
+      const text = row.querySelector('.text').firstChild, selection = document.getSelection();
+      selection.extend(text, text.length);
+      return Number(row.dataset.seq);
+    }""")
+    page.keyboard.press("Control+c")
+    page.wait_for_function("async (n) => (await navigator.clipboard.readText()).split('\\n').length === n", arg=last - 99, timeout=WAIT)
+    copied = page.evaluate("() => navigator.clipboard.readText()").split("\n")
+    assert copied == ["100", *(f"line {number}" for number in range(101, last + 1))]
+
+
+def test_a_permalink_opens_its_range_and_a_gutter_click_makes_one(cloud: ViewerCloud, page: Page) -> None:
+    """?line=a-b shows and marks the range; clicks on the numbers put a range into the address."""
+    cloud.add_job("web")
+    cloud.append("web", numbered(5_000), batch=500)
+    opened(page, cloud, "web", extra="line=700-702")
+    expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
+    assert [page.locator(".row.picked").nth(at).get_attribute("data-seq") for at in range(3)] == ["700", "701", "702"]
+    page.locator('[data-seq="705"] .gutter').click()
+    page.locator('[data-seq="708"] .gutter').click(modifiers=["Shift"])
+    expect(page.locator(".row.picked")).to_have_count(4, timeout=WAIT)
+    assert page.url.endswith("&line=705-708")
+
+
+def test_a_hidden_stream_is_left_out_and_comes_back(cloud: ViewerCloud, page: Page) -> None:
+    """Hiding stderr leaves stdout and system entries; showing it again brings all back."""
+    cloud.add_job("web")
+    cloud.append("web", [*numbered(300), '{"event":"exited","exit_code":3}'], "oee" * 100 + "s")
+    opened(page, cloud, "web")
+    page.get_by_role("button", name="stderr").click()
+    expect(page.locator('[data-stream="stderr"]')).to_have_count(0, timeout=WAIT)
+    expect(page.locator('[data-event="exited"]')).to_contain_text("code 3", timeout=WAIT)
+    page.get_by_role("button", name="stderr").click()
+    page.wait_for_selector('[data-seq="300"][data-stream="stderr"]', timeout=WAIT)
+
+
+def test_what_is_downloaded_is_what_was_written(cloud: ViewerCloud, page: Page) -> None:
+    """The JSON lines of a download are every entry, in order."""
+    cloud.add_job("web")
+    cloud.append("web", numbered(1_200), "ooe" * 400)
+    opened(page, cloud, "web")
+    page.locator(".menu summary", has_text="Lines").click()
+    with page.expect_download(timeout=WAIT) as download:
+        page.locator("[data-save=jsonl]").click()
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == 1_200
+    assert lines[2] == (
+        f'{{"jobId":"{job_id("web")}","timestamp":"2025-11-24T16:00:00.002000Z","stream":"stderr","line":"line 3","sequence":3}}'
+    )
