@@ -136,6 +136,10 @@ class Readers(Reader):
             loop.join(_STOP_S / 4)
         self._connection.close()
 
+    def api_loops(self) -> list[ApiLoop]:
+        """What is read through the API now."""
+        return [loop for loop in list(self._api.values()) if not loop.done]
+
     # --- discovery's side ---
 
     def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:

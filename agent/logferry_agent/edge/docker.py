@@ -25,12 +25,15 @@ import urllib3.exceptions
 _READ_BYTES: Final = 262_144
 _TIMEOUT_S: Final = 20.0
 _CONNECTIONS: Final = 64
+_VERSION: Final = "1.41"
+"""Of the API, until the engine has told its own. Docker 20.10 is the oldest that is tried."""
 _TROUBLE: Final = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
     OSError,
     ValueError,
+    KeyError,
 )
 
 
@@ -114,6 +117,7 @@ class Connection:
     def __init__(self, docker_host: str | None = None) -> None:
         self._host = docker_host
         self._client: docker.APIClient | None = None
+        self._version = _VERSION
         self._lock = Lock()
 
     @property
@@ -186,10 +190,10 @@ class Connection:
     def _get(self, path: str, params: dict[str, Any], *, stream: bool, endless: bool = False) -> requests.Response:
         try:
             client = self._connected()
-            url = f"{client.base_url}/v{client.api_version}{path}"
+            url = f"{client.base_url}/v{self._version}{path}"
             # A quiet stream that follows is no error: nothing may come for days.
             timeout = (_TIMEOUT_S, None if endless else _TIMEOUT_S)
-            response = client.get(url, params=params, stream=stream, timeout=timeout)
+            response = client.get(url, params=params, stream=stream, timeout=timeout, verify=client.verify)
         except _TROUBLE as error:
             raise EngineUnavailableError(error) from error
         if response.status_code >= 400:
@@ -203,9 +207,13 @@ class Connection:
                 if self._host:
                     known["base_url"] = self._host
                 ssh = str(known.get("base_url", "")).startswith("ssh://")
-                self._client = docker.APIClient(
-                    **known, version="auto", timeout=int(_TIMEOUT_S), max_pool_size=_CONNECTIONS, use_ssh_client=ssh
+                client = docker.APIClient(
+                    **known, version=_VERSION, timeout=int(_TIMEOUT_S), max_pool_size=_CONNECTIONS, use_ssh_client=ssh
                 )
+                # Asked for here, not by the package: it would trust REQUESTS_CA_BUNDLE rather than DOCKER_CERT_PATH.
+                answer = client.get(f"{client.base_url}/version", timeout=_TIMEOUT_S, verify=client.verify)
+                self._version = str(answer.json()["ApiVersion"])
+                self._client = client
             return self._client
 
 

@@ -13,6 +13,7 @@ import select
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Final
 
 MODIFIED: Final = 0x2
@@ -41,6 +42,9 @@ class Watcher:
     """One inotify instance. Not thread-safe but for `wake`."""
 
     def __init__(self) -> None:
+        self._lock = Lock()
+        self._closed = False
+        """Once closed, its descriptors' numbers may belong to others."""
         self._waker, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._waker, select.POLLIN)
@@ -75,15 +79,20 @@ class Watcher:
 
     def wake(self) -> None:
         """End a `wait` from another thread."""
-        with suppress(BlockingIOError):  # it is full of wakes already
-            os.write(self._woken, b"w")
+        with self._lock, suppress(BlockingIOError):  # it is full of wakes already
+            if not self._closed:
+                os.write(self._woken, b"w")
 
     def close(self) -> None:
         """Watch nothing any more."""
-        for fd in (self._fd, self._waker, self._woken):
-            if fd >= 0:
-                os.close(fd)
-        self._fd = -1
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for fd in (self._fd, self._waker, self._woken):
+                if fd >= 0:
+                    os.close(fd)
+            self._fd = -1
 
     def _drain(self) -> None:
         with suppress(BlockingIOError):

@@ -131,6 +131,10 @@ class ApiSource:
     def close(self) -> None:
         """End it, from any thread; a `read` that waits returns."""
         self._closed.set()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut the connection, from any thread; what follows is read over a new one."""
         response = self._response
         if response is not None:
             response.close()
@@ -402,6 +406,12 @@ class ApiLoop:
         self._stopping = True
         self._reading.close()
         self._news.set()
+
+    def cut(self) -> None:
+        """Cut the connection, as a proxy does to one that was quiet for long; it is made again."""
+        source = self._reading.source
+        if isinstance(source, ApiSource):
+            source.cut()
 
     def join(self, timeout_s: float) -> None:
         """Wait until it has ended."""
