@@ -325,7 +325,7 @@ class Cloud:
         """A page of history, as the HTTP API gives it; None when it fails."""
         try:
             document = json.loads(json.dumps(self._query.batches(VIEWER, job, {"after": str(after), "limit": "3"})))
-        except Exception:  # a throttled table, or a job that is not there yet
+        except (Exception, CrashError):  # a throttled table, a job that is not there yet, a process that is gone
             return None
         batches = [BatchFacts.model_validate(batch) for batch in document["batches"]]
         return Page(document["tip"], batches, document["more"])
