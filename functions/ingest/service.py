@@ -204,8 +204,10 @@ class Service:
 
     def ping(self, principal: Principal, connection: str, message: Ping) -> Pong:
         """Says that the instance lives."""
-        instance = self._instances.get(connection)
+        # Another process of this function may have served `open`; then the registry knows.
+        instance = self._instances.get(connection) or self._store.instance_of(connection)
         if instance is not None:
+            self._instances[connection] = instance
             self._store.instance_heard(principal.name, instance, self._now_ms())
         return Pong(id=message.id)
 

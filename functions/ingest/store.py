@@ -184,6 +184,19 @@ class Store:
         )
         self.instance_heard(principal, instance, now_ms)
 
+    def instance_of(self, connection: str) -> str | None:
+        """The instance whose connection it is; None when it never opened a job."""
+        answer = self._dynamodb.query(
+            TableName=self._registry,
+            IndexName=items.TARGET_INDEX,
+            KeyConditionExpression="gpk = :gpk AND begins_with(gsk, :gsk)",
+            ExpressionAttributeValues={":gpk": {"S": f"CONNECTION#{connection}"}, ":gsk": {"S": "INSTANCE#"}},
+            Limit=1,
+        )
+        for item in answer["Items"]:
+            return str(item["gsk"]["S"]).partition(".")[2]
+        return None
+
     def instance_heard(self, principal: str, instance: str, now_ms: int) -> None:
         """Records that an instance lives."""
         self._dynamodb.put_item(

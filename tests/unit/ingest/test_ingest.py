@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from backports import zstd
+from tests.support import cloud as support
 from tests.support.batches import CONTAINER, NOW_MS, batch, batch_document
 from tests.support.cloud import Cloud, Socket
 
@@ -211,6 +212,16 @@ def test_a_ping_says_that_the_instance_lives(cloud: Cloud, agent: Socket) -> Non
     cloud.now_ms += 2 * 60_000
     assert cloud.http("GET", f"/api/jobs/{JOB}", viewer).json["life"]["state"] == "lost"
     assert cloud.http("GET", "/api/jobs?state=lost", viewer).json["jobs"][0]["job"] == JOB
+
+
+def test_a_ping_is_understood_by_another_process(cloud: Cloud, agent: Socket) -> None:
+    """What served `open` need not be what serves the ping."""
+    other = support.Cloud(cloud.tables)
+    other.now_ms = cloud.now_ms + 5
+    elsewhere = support.Socket(other, agent.api, agent.id, agent.context)
+    assert elsewhere.say({"type": "ping", "id": "p"})["type"] == "pong"
+    other.executor.shutdown()
+    assert cloud.get("INSTANCE#web.ENGINE", "INSTANCE")["seen"] == other.now_ms  # type: ignore[index]
 
 
 def test_bytes_are_passed_on_as_they_came(cloud: Cloud, agent: Socket) -> None:
