@@ -55,6 +55,10 @@ integration: setup ## the tests that need the engine, the local cloud or a brows
 bench: setup ## every benchmark, each printing the ratio that it is about
 	$(BIN)/python -m bench $(ARGS)
 
+bench-agent: setup ## the agent's way through a backlog against the engine's own API
+	$(BIN)/python -m logferry_local.images sample logferry-sample
+	$(BIN)/python -m bench.agent.run --image logferry-sample $(ARGS)
+
 chaos: setup ## the long proofs: crashes, cuts, full disks, rotations
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)
 

@@ -45,7 +45,7 @@ def lock() -> None:
         _compile(uv, REQUIREMENTS, f"{name}.in", f"{name}.txt")
     # The versions of the image and of the layer are those that the tests ran with.
     _compile(uv, REQUIREMENTS, "agent.in", "agent.txt", "-c", "dev.txt")
-    _compile(uv, REQUIREMENTS, "layer.in", "../protocol/requirements.txt", "-c", "dev.txt")
+    _compile(uv, ROOT, "protocol/requirements.in", "protocol/requirements.txt", "-c", "requirements/dev.txt")
 
 
 def _compile(uv: Path, folder: Path, source: str, target: str, *more: str) -> None:

@@ -10,11 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from logferry_local import emulator
 from logferry_local.aws import LocalAws
+from logferry_local.checkout import find_checkout
 from logferry_local.processes import Ledger, stop
 from logferry_local.state import load_keys, load_state
 
@@ -93,38 +95,33 @@ def test_the_viewers_files_are_in_the_bucket(folder: Path) -> None:
     assert config["live"] == state.viewers_url
 
 
-def test_keys_and_data_survive_down_and_up(folder: Path) -> None:
-    """The emulator keeps its state on disk, so what was stored is there tomorrow."""
+def test_data_survive_and_an_emulator_that_runs_already_is_used_and_left_alone(folder: Path) -> None:
+    """What was stored is there after `down` and `up`; `--endpoint-url` takes what answers there, stack and all."""
     state, keys = load_state(folder), load_keys(folder)
     table = LocalAws(state.endpoint_url, state.region).resource("dynamodb").Table(state.tables.log)
     table.put_item(Item={"job": "kept", "first": 1, "body": b"\x00\xff"})
-    viewer = Ledger(folder).running("viewer")
+    ledger = Ledger(folder)
+    viewer = ledger.running("viewer")
     assert viewer is not None
     stop(viewer)
     said = logferry("status", folder=folder)
     assert (said.returncode, "logferry up" in said.stderr) == (1, True), "a part that died is said"
     assert logferry("down", folder=folder).returncode == 0
-    assert not Ledger(folder).read()
-    assert logferry("up", "--detach", "--no-agent", folder=folder).returncode == 0
-    after = load_state(folder)
-    assert load_keys(folder) == keys
-    assert after.tables == state.tables
-    table = LocalAws(after.endpoint_url, after.region).resource("dynamodb").Table(after.tables.log)
-    assert bytes(table.get_item(Key={"job": "kept", "first": 1})["Item"]["body"].value) == b"\x00\xff"
+    assert not ledger.read()
 
-
-def test_an_emulator_that_runs_already_is_used_and_left_alone(folder: Path, tmp_path: Path) -> None:
-    """`--endpoint-url`: deployed there, served from here, and still running after `down`."""
-    url = load_state(folder).endpoint_url
-    done = logferry("up", "--detach", "--no-agent", "--endpoint-url", url, folder=tmp_path)
+    theirs = emulator.start(folder, urlsplit(state.endpoint_url).port or 0, find_checkout())
+    ledger.strike(emulator.ROLE)  # from here on it is somebody else's
     try:
+        done = logferry("up", "--detach", "--no-agent", "--endpoint-url", state.endpoint_url, folder=folder)
         assert done.returncode == 0, done.stderr
-        state, keys = load_state(tmp_path), load_keys(tmp_path)
-        assert (state.endpoint_url, state.embedded) == (url, False)
-        assert ask(f"{state.viewer_url}/api/me", keys.viewer_key)[0] == 200
+        after = load_state(folder)
+        assert (after.embedded, after.tables, load_keys(folder)) == (False, state.tables, keys)
+        kept = table.get_item(Key={"job": "kept", "first": 1})["Item"]
+        assert bytes(kept["body"].value) == b"\x00\xff"
+        assert logferry("down", folder=folder).returncode == 0
+        assert emulator.answers(state.endpoint_url)
     finally:
-        logferry("down", folder=tmp_path)
-    assert emulator.answers(url)
+        stop(theirs)
 
 
 @pytest.mark.parametrize(
