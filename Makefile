@@ -52,12 +52,14 @@ unit: setup ## pytest's unit and contract tests alone: no engine, no cloud, no b
 integration: setup ## the tests that need the engine, the local cloud or a browser
 	$(BIN)/python -m pytest -q -m "(engine or cloud or browser) and not slow" $(ARGS)
 
-bench: setup ## every benchmark, each printing the ratio that it is about
-	$(BIN)/python -m bench $(ARGS)
+bench: bench-agent bench-web ## every benchmark, each printing the ratio that it is about
 
 bench-agent: setup ## the agent's way through a backlog against the engine's own API
 	$(BIN)/python -m logferry_local.images sample logferry-sample
 	$(BIN)/python -m bench.agent.run --image logferry-sample $(ARGS)
+
+bench-web: setup ## the viewer: a long job's lines, scrolling and memory
+	$(BIN)/python -m bench.web
 
 chaos: setup ## the long proofs: crashes, cuts, full disks, rotations
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)
