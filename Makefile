@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent bench-web chaos fmt lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
