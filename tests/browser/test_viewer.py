@@ -11,6 +11,12 @@ from tests.support.viewer_cloud import ViewerCloud, job_id, lossy
 pytestmark = pytest.mark.browser
 
 WAIT = 60_000
+RECONNECTED = """(n) => {
+  const {kind, opened} = window.logferry.connection();
+  // As when a person looks at the page again: no waiting for the backoff.
+  if (kind === 'waiting') document.dispatchEvent(new Event('visibilitychange'));
+  return opened > n;
+}"""
 AT_TOP = """() => {
   const pane = document.querySelector('.pane'), top = pane.getBoundingClientRect().top;
   const row = [...pane.querySelectorAll('.row')].find((one) => one.getBoundingClientRect().bottom > top + 1);
@@ -85,7 +91,7 @@ def test_lost_repeated_and_reordered_broadcasts_and_cuts_leave_no_trace(cloud: V
         cloud.cut()
         cloud.write("bad", numbered(20, written + 61), batch=7)
         written += 80
-        page.wait_for_function("(n) => window.logferry.connection().opened > n", arg=before, timeout=WAIT)
+        page.wait_for_function(RECONNECTED, arg=before, timeout=WAIT)
     received(page, "bad", written)
     assert entries(page, "bad", written) == numbered(written)
 
@@ -272,3 +278,26 @@ def test_what_is_downloaded_is_what_was_written(cloud: ViewerCloud, page: Page) 
     assert lines[2] == (
         f'{{"jobId":"{job_id("web")}","timestamp":"2025-11-24T16:00:00.002000Z","stream":"stderr","line":"line 3","sequence":3}}'
     )
+
+
+def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerCloud, page: Page) -> None:
+    """Lines of three jobs interleave by time, each with its name; late history above does not move what is read."""
+    for name in ("one", "two", "three"):
+        cloud.add_job(name)
+        cloud.append(name, [f"{name} {number}" for number in range(1, 401)], batch=100)
+    page.goto(cloud.page("one", "two", "three"))
+    page.wait_for_selector('[data-source="2"][data-seq="400"]', timeout=WAIT)
+    shown = page.evaluate("() => [...document.querySelectorAll('.row .text')].slice(-6).map((text) => text.textContent)")
+    assert shown == ["one 399", "two 399", "three 399", "one 400", "two 400", "three 400"]
+    assert page.locator('.row [data-name="two"]').count() > 10
+    page.locator(".pane").hover()
+    page.mouse.wheel(0, -2_000)
+    page.wait_for_timeout(400)
+    reading = page.evaluate(AT_TOP)
+    cloud.write("two", [f"two {number}" for number in range(401, 501)], batch=20)
+    page.wait_for_function("(job) => window.logferry.lines(job).received === 500", arg=job_id("two"), timeout=WAIT)
+    page.wait_for_timeout(400)
+    assert page.evaluate(AT_TOP) == reading
+    page.get_by_role("button", name="Side by side").click()
+    expect(page.locator("[data-job-page]")).to_have_count(3, timeout=WAIT)
+    page.wait_for_selector(f'[data-job-page="{job_id("two")}"] [data-seq="500"]', timeout=WAIT)

@@ -65,6 +65,9 @@ export type Request =
   | { do: "entries"; job: string; first: number; last: number }
   | { do: "pick"; job: string; from: number; sequences: readonly number[]; total: number }
   | { do: "save"; job: string; sequences: Float64Array | null; format: SaveFormat; time: TimeMode }
+  | { do: "merge"; jobs: readonly string[] }
+  | { do: "merged"; from: number; count: number }
+  | { do: "place"; source: number; sequence: number; time: number }
   | { do: "feed"; job: string; on: boolean }
   | { do: "indexer"; port: MessagePort }
   | { do: "whole"; job: string }
@@ -82,6 +85,9 @@ export interface Answers {
   entries: Entry[];
   pick: Window;
   save: Blob;
+  merge: null;
+  merged: Window;
+  place: number;
   feed: null;
   indexer: null;
   whole: null;
@@ -95,4 +101,6 @@ export type Tell =
   | { tell: "failed"; id: number; message: string }
   | { tell: "connection"; state: ConnectionState; opened: number }
   | { tell: "jobs"; changed: JobRecord[]; removed: string[]; loaded: boolean; problem: Problem | null }
-  | { tell: "job"; facts: JobFacts };
+  | { tell: "job"; facts: JobFacts }
+  /** `changed` is the first place of the merged list that is not what it was. */
+  | { tell: "merged"; total: number; revision: number; changed: number };

@@ -5,6 +5,7 @@ import { saved } from "../log/save";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./joblist";
+import { Merge, MOST_JOBS } from "./merge";
 import type { Answers, Request, Tell } from "./messages";
 
 const port = self as unknown as {
@@ -15,6 +16,7 @@ const port = self as unknown as {
 
 /** Facts are told at most this often, a job: a burst must not become a burst of messages. */
 const TELL_MS = 60;
+const MERGE_MS = 100;
 
 const jobs = new Map<string, OpenJob>();
 const changed = new Set<OpenJob>();
@@ -22,6 +24,8 @@ let telling = false;
 let api = new Api("", "");
 let live = "";
 let indexer: MessagePort | null = null;
+let merge: Merge | null = null;
+let merging = false;
 
 const clock = {
   now: () => Date.now(),
@@ -61,6 +65,7 @@ const list = new JobList(
 
 function tell(job: OpenJob): void {
   changed.add(job);
+  mergeSoon();
   if (telling) return;
   telling = true;
   setTimeout(() => {
@@ -68,6 +73,19 @@ function tell(job: OpenJob): void {
     for (const one of changed) if (jobs.get(one.id) === one) port.postMessage({ tell: "job", facts: one.facts });
     changed.clear();
   }, TELL_MS);
+}
+
+/** The merged list follows its jobs, a few times a second. */
+function mergeSoon(): void {
+  if (merge === null || merging) return;
+  merging = true;
+  setTimeout(() => {
+    void ready.then(() => {
+      merging = false;
+      const place = merge?.update() ?? null;
+      if (merge !== null && place !== null) port.postMessage({ tell: "merged", total: merge.total, revision: merge.revision, changed: place });
+    });
+  }, MERGE_MS);
 }
 
 function opened(id: string): OpenJob {
@@ -129,6 +147,16 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     const { id, store } = opened(job);
     return saved(id, store, sequences, format, time);
   },
+  merge: ({ jobs: ids }) => {
+    merge = ids.length === 0 ? null : new Merge(ids.slice(0, MOST_JOBS).map(opened));
+    mergeSoon();
+    return null;
+  },
+  merged: async ({ from, count }) => {
+    await prepareDecoder();
+    return merge?.rows(from, count) ?? { from, to: from, total: 0, rows: [] };
+  },
+  place: ({ source, sequence, time }) => merge?.placeOf(source, sequence, time) ?? 0,
   indexer: ({ port: end }) => {
     indexer?.close();
     indexer = end;

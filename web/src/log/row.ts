@@ -10,6 +10,8 @@ interface Place {
   /** Place in the view, from 0. */
   readonly index: number;
   readonly sequence: number;
+  /** Which of several merged jobs it is of. */
+  readonly source?: number;
 }
 
 export interface LineRow extends Place {

@@ -56,7 +56,7 @@ export class LogPane {
   private frame = 0;
   private stale = false;
   /** Set by a jump: this place goes to `align` of the viewport when its window arrives. */
-  private goal: { place: number; align: number } | null = null;
+  private goal: { place: number; align: number; offset?: number } | null = null;
   private readonly scroller: HTMLElement;
   private readonly spacer: HTMLElement;
   private readonly block: HTMLElement;
@@ -150,6 +150,23 @@ export class LogPane {
       this.ensure();
       return;
     }
+    this.request(true);
+  }
+
+  /** The row that is read first, and how far below the viewport's top it begins. */
+  get reading(): { row: Row; offset: number } | null {
+    const at = this.firstSeen();
+    if (at === null) return null;
+    const { row, element } = this.drawn[at] as Drawn;
+    return { row, offset: this.top + element.offsetTop - this.scroller.scrollTop };
+  }
+
+  /** The list changed in front of what is read, which is at `place` now: everything is drawn anew, and it stays where it is. */
+  relocate(place: number, offset: number, total: number, revision: number): void {
+    [this.total, this.revision] = [total, revision];
+    this.goal = { place, align: 0.5, offset };
+    this.generation++;
+    this.pending = null;
     this.request(true);
   }
 
@@ -410,7 +427,7 @@ export class LogPane {
     if (goal === null) return;
     const element = this.nearest(goal.place);
     if (element === null) return;
-    const wanted = Math.round((this.viewport - element.offsetHeight) * goal.align);
+    const wanted = goal.offset ?? Math.round((this.viewport - element.offsetHeight) * goal.align);
     const height = this.scrollHeight();
     const bar = positionOf(goal.place, this.total, this.rowHeight);
     const top = goal.align === 0 ? this.scroller.scrollTop : Math.max(0, Math.min(bar - wanted, height - this.viewport));
@@ -557,7 +574,7 @@ export class LogPane {
 
 /** Whether two rows of one place would be drawn alike. Lines never change once they are whole; only what stood for them does. */
 function sameRow(old: Row, next: Row): boolean {
-  if (old.kind !== next.kind || old.sequence !== next.sequence) return false;
+  if (old.kind !== next.kind || old.sequence !== next.sequence || old.source !== next.source) return false;
   if (old.kind === "line" && next.kind === "line") return old.last === next.last && old.frames === next.frames && old.level === next.level && old.headless === next.headless;
   return old.kind === "event" || next.kind === "loading";
 }

@@ -9,6 +9,8 @@ export interface Drawing {
   /** The time column; empty hides it. */
   time(us: number): string;
   title(us: number): string;
+  /** Name of the job that a merged row is of. */
+  name?(source: number): string;
 }
 
 const LEVEL_MARKS = ["", "T", "D", "I", "W", "E", "F"];
@@ -26,6 +28,13 @@ export function drawRow(row: Row, drawing: Drawing): HTMLElement {
   gutter.dataset["n"] = row.kind === "loading" || row.kind === "gone" ? "" : String(row.sequence);
   gutter.setAttribute("aria-hidden", "true");
   element.append(gutter);
+  if (row.source !== undefined && drawing.name !== undefined) {
+    const name = document.createElement("span");
+    name.className = `name hue${row.source % 8}`;
+    name.dataset["name"] = drawing.name(row.source);
+    dataset["source"] = String(row.source);
+    element.append(name);
+  }
   if (row.kind === "line") drawLine(element, row, drawing);
   else if (row.kind === "event") {
     dataset["stream"] = "system";

@@ -14,6 +14,7 @@ import { Api, ApiError } from "../wire/api";
 import type { ViewerConfig } from "../wire/messages";
 import { ConnectionBadge } from "./ConnectionBadge";
 import { JobPage } from "./JobPage";
+import { MergedPage } from "./MergedPage";
 import { LoginPage } from "./LoginPage";
 
 export function App({ engine, finder, api, config }: { engine: Engine; finder: Finder; api: string; config: ViewerConfig }) {
@@ -89,6 +90,8 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
       )}
       {job === undefined ? (
         <JobsPage open={(chosen) => navigate(urlOf(chosen))} />
+      ) : jobs.length > 1 ? (
+        <MergedPage key={jobs.join(" ")} engine={engine} finder={finder} jobs={jobs} />
       ) : (
         <JobPage key={job} engine={engine} finder={finder} job={job} />
       )}

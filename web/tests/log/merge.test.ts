@@ -1,0 +1,42 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { Merge } from "../../src/engine/merge";
+import { Spans } from "../../src/live/spans";
+import { prepareDecoder } from "../../src/log/body";
+import { textOf } from "../../src/log/row";
+import { Store } from "../../src/log/store";
+import { bodyOf, fc } from "../support/zstd";
+
+beforeAll(prepareDecoder);
+
+describe("merged jobs", () => {
+  test("are in the order of time, whatever order their batches came in, and each row is found again", () => {
+    const batch = fc.record({ job: fc.nat(2), start: fc.integer({ min: 0, max: 50 }), count: fc.integer({ min: 1, max: 4 }) });
+    fc.assert(
+      fc.property(fc.array(batch, { minLength: 1, maxLength: 12 }), fc.integer({ min: 1, max: 12 }), (batches, portion) => {
+        const jobs = [0, 1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans() }, next: 1 }));
+        const merge = new Merge(jobs);
+        const wanted: { time: number; source: number; sequence: number }[] = [];
+        for (const [at, { job, start, count }] of batches.entries()) {
+          const one = jobs[job] as (typeof jobs)[number];
+          const lines = Array.from({ length: count }, (_, offset) => ({ stream: "o", text: `${job}:${one.next + offset}` }));
+          const began = 1_000_000 + start * 1_000;
+          one.store.add({ first: one.next, count, start: began, end: began + count * 1_000, raw: 0, body: bodyOf(lines, began) });
+          for (let offset = 0; offset < count; offset++) wanted.push({ time: began + offset * 1_000, source: job, sequence: one.next + offset });
+          one.next += count;
+          if (at % portion === 0) merge.update();
+        }
+        merge.update();
+        expect(merge.update()).toBeNull();
+        wanted.sort((a, b) => a.time - b.time || a.source - b.source || a.sequence - b.sequence);
+        const { rows } = merge.rows(0, 1_000);
+        expect(rows.map((row) => textOf(row))).toEqual(wanted.map(({ source, sequence }) => `${source}:${sequence}`));
+        expect(rows.map(({ index }) => index)).toEqual(rows.map((_, at) => at));
+        for (const { source, sequence, time } of wanted) {
+          const place = merge.placeOf(source, sequence, time);
+          expect(rows[place]).toMatchObject({ source, sequence });
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
