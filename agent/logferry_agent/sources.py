@@ -153,11 +153,12 @@ class Readers(Reader):
             # A short life may be over before the engine could be asked about it.
             reading.learn(_started(reading.description, time_ns))
 
-    def wanted(self, summary: Mapping[str, Any]) -> bool:
+    def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
         """Whether a listed container is read (by what the list says of it; inspecting all would be dear)."""
         container = str(summary["Id"])
-        if container in self._readings:
-            return True
+        reading = self._readings.get(container)
+        if reading is not None:
+            return not again or summary.get("State") != reading.description.life.state
         name = next(iter(summary.get("Names") or [""])).lstrip("/")
         return self._selects(container, name, str(summary.get("Image", "")), summary.get("Labels") or {})
 

@@ -20,7 +20,6 @@ from logferry_local.checkout import find_checkout
 from logferry_local.images import make_sample_image
 
 IMAGE = "logferry-test-sources"
-TRIXIE = "deb http://deb.debian.org/debian trixie main"
 WAIT_S = 60.0
 
 
@@ -100,7 +99,7 @@ class Daemon:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = os.environ["PATH"]
+        path = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"
         proxy = []
         if self.programs is not None:
             path = f"{self.programs}/usr/sbin:{self.programs}/usr/bin:{path}"
@@ -155,36 +154,6 @@ def daemon(folder: Path, programs: Path | None = None, options: list[str] | None
         for mount in sorted(_mounts_below(folder), reverse=True):
             subprocess.run(["umount", "-l", mount], check=False)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def docker_26(folder: Path) -> Path:
-    """Docker 26.1.5, unpacked from Debian 13's packages; fetched once.
-
-    Not with Debian 13's runc, which needs a newer C library: the machine's own is found behind it in PATH.
-    """
-    programs = folder / "docker-26"
-    if (programs / "usr/sbin/dockerd").exists():
-        return programs
-    apt = folder / "apt"
-    for part in ("lists/partial", "archives/partial"):
-        (apt / part).mkdir(parents=True, exist_ok=True)
-    (apt / "sources.list").write_text(TRIXIE + "\n")
-    options = {
-        "Dir::Etc::sourcelist": apt / "sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State::lists": apt / "lists",
-        "Dir::Cache::archives": apt / "archives",
-        "Dir::Cache::pkgcache": "",
-        "Dir::Cache::srcpkgcache": "",
-    }
-    flags = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
-    subprocess.run(["apt-get", *flags, "update"], check=True, capture_output=True)
-    subprocess.run(
-        ["apt-get", *flags, "download", "docker.io", "containerd", "tini"], check=True, cwd=apt, capture_output=True
-    )
-    for package in apt.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", str(package), str(programs)], check=True)
-    return programs
 
 
 def _mounts_below(folder: Path) -> list[str]:

@@ -105,10 +105,10 @@ class MemorySink:
         time.sleep(min(timeout_s, 0.01))
         return True
 
-    def until(self, condition: Callable[[], bool], what: str = "the condition") -> None:
+    def until(self, condition: Callable[[], bool], what: str = "the condition", limit_s: float = WAIT_S) -> None:
         """Wait until something is so."""
         with self.changed:
-            limit = time.monotonic() + WAIT_S
+            limit = time.monotonic() + limit_s
             while not condition():
                 assert time.monotonic() < limit, f"{what} did not come true: {self._summary()}"
                 self.changed.wait(0.05)

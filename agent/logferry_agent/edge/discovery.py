@@ -43,8 +43,8 @@ class Observer(Protocol):
         """An event that `inspect` cannot tell better, in order with `examined`."""
         ...
 
-    def wanted(self, summary: Mapping[str, Any]) -> bool:
-        """Whether a listed container is to be examined."""
+    def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
+        """Whether a listed container is to be examined; `again` when no event was missed since the last list."""
         ...
 
     def listed(self, containers: set[str]) -> None:
@@ -132,13 +132,13 @@ class Discovery:
             try:
                 action, container, attributes, time_ns = self._queue.get(timeout=max(0.0, left))
             except Empty:
-                action, container, attributes, time_ns = "list", "", {}, 0
+                action, container, attributes, time_ns = "again", "", {}, 0
             if action == "stop":
                 return
             while not self._stopping.is_set():
                 try:
-                    if action == "list":
-                        self._list()
+                    if action in {"list", "again"}:
+                        self._list(again=action == "again")
                         listed = time.monotonic()
                     else:
                         self._answer(action, container, attributes, time_ns)
@@ -149,12 +149,12 @@ class Discovery:
                     self._stopping.wait(pause)
                     pause = min(pause * 2, most)
 
-    def _list(self) -> None:
+    def _list(self, *, again: bool) -> None:
         found = self._connection.containers()
         for summary in found:
             if self._stopping.is_set():
                 return
-            if self._observer.wanted(summary):
+            if self._observer.wanted(summary, again=again):
                 self._examine(str(summary["Id"]), "list")
         self._observer.listed({str(summary["Id"]) for summary in found})
         self._observer.troubled(None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from tests.support.sink import Log, MemorySink
 
 from logferry_agent.edge.docker import connect
 from logferry_agent.sources import Readers, SourceSettings, build_reader
-from logferry_local.checkout import find_checkout
 
 
 @pytest.fixture(scope="session", name="machine")
@@ -88,9 +86,3 @@ def _watch(prefix: str) -> Iterator[Watcher]:
 def source(request: pytest.FixtureRequest) -> str:
     """Both sources."""
     return str(request.param)
-
-
-@pytest.fixture(scope="session")
-def engines_folder() -> Path:
-    """Where other engine versions are kept."""
-    return Path(find_checkout().builds)
