@@ -71,7 +71,7 @@ class Agent:
             ),
         )
         self.shipper = Shipper(self.spool, engine.id, limits, self.metrics)
-        self.socket = Socket(settings.agents_url, self._headers, self.shipper.post, tls=_tls(settings))
+        self.socket = Socket(settings.agents_url, self._headers, self.shipper.post, tls=tls_of(settings))
         self.reader = build_reader(_source_settings(settings, self.spool, engine), connection)
         pages = {
             "/metrics": self._metrics_page,
@@ -205,7 +205,8 @@ def _wait_for_engine(connection: Connection, ending: threading.Event) -> Engine 
     return None
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """What to trust beside the system's own certificates; None: only these."""
     if settings.ca_file is None:
         return None
     context = ssl.create_default_context()

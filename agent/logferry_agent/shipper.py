@@ -6,8 +6,7 @@ of the loop takes what came in, decides, writes all of it in one transaction, an
 always on
 disk before it is on the wire, and a batch together with the cursor after it.
 
-When the disk takes no more, the writes and what waits behind them are kept, and nothing new is taken until they
-succeed.
+When the disk takes no more, nothing new is taken, and what is there is shipped (see journal.py).
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -50,10 +48,11 @@ from .core.job import JobState, Ref, wire_size
 from .core.processing import Processing, Processor
 from .core.session import Session
 from .edge.deadletter import DeadLetters
-from .edge.disk import Spool, SpoolStuckError, StoredJob
+from .edge.disk import Spool, StoredJob
 from .edge.metrics import Metrics
 from .edge.socket import Connected, Frame, LinkEvent, Lost
 from .intake import Appeared, Ended, Intake, Offered, Troubled
+from .journal import Journal
 
 log = structlog.get_logger(__name__)
 
@@ -65,8 +64,6 @@ TURN_BYTES = 1024 * 1024
 
 SAVE_EVERY_S = 0.2
 """Open batches reach the disk this long after their first unsaved entry (DESIGN.md: within 250 ms)."""
-
-STUCK_RETRY_S = 1.0
 
 RECENT_BATCHES = 64
 """Bodies kept in memory besides the spool: about 1.4 MiB."""
@@ -148,16 +145,13 @@ class Shipper:
         self._reader: Reader | None = None
         self._links: Links | None = None
         self._events: deque[LinkEvent] = deque()
-        self._writes: list[Callable[[], None]] = []
-        self._sends: list[Send | Ship] = []
+        self._journal = Journal(spool)
         self._save_at: float | None = None
-        self._stuck_until: float | None = None
         self._full = False
+        self._disk_full = False
         self._next_id = 1
         self._recent: OrderedDict[int, Batch] = OrderedDict()
         """Batches just closed, so that those sent at once need not be read back."""
-        self._cursors: dict[str, str] = {}
-        """Jobs whose last closed batch moved since the last transaction."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self.failure: BaseException | None = None
@@ -192,7 +186,7 @@ class Shipper:
     @property
     def stuck(self) -> bool:
         """Whether the spool's disk takes nothing."""
-        return self._stuck_until is not None
+        return self._journal.stuck
 
     @property
     def full(self) -> bool:
@@ -246,26 +240,25 @@ class Shipper:
 
     def turn(self, now: float) -> None:
         """Do all that can be done now."""
-        if self._stuck_until is not None and now < self._stuck_until:
-            return
         self._answers(now)
         self._commit(now)
-        if not self._writes:
-            self._arrivals(now)
+        if not self._journal.stuck:
+            if not self._disk_full:
+                self._arrivals(now)
             self._let_go(now)
             self._close_due(now)
             self._save_due(now)
-            self.session.advance(now)
-            self._carry_out(now)
-            self._commit(now)
+        self.session.advance(now)
+        self._carry_out(now)
+        self._commit(now)
         self._bound(now)
-        if self._events or (self.intake.pending and not self._writes):
+        if self._events or (self.intake.pending and not (self._journal.stuck or self._disk_full)):
             self._wake.set()
 
     def _finished(self) -> bool:
         if not self._stopping.is_set():
             return False
-        drained = not self.intake.pending and not self._open and not self._holding and not self._writes
+        drained = not self.intake.pending and not self._open and not self._holding and self._journal.empty
         drained = drained and not any(job.queue for job in self.session.jobs.values())
         if drained or time.monotonic() >= self._stop_by:
             self._save_at = 0.0
@@ -276,8 +269,9 @@ class Shipper:
 
     def _patience(self, now: float) -> float | None:
         """How long nothing will happen by itself."""
-        moments = [self._stuck_until] if self._stuck_until is not None else [self._save_at, self.session.deadline()]
-        if self._stuck_until is None:
+        moments = [self._journal.stuck_until, self.session.deadline()]
+        if not self._journal.stuck:
+            moments.append(self._save_at)
             moments += [self._due(lane, now) for lane in self._open.values()]
             moments += [lane.held_until for lane in self._holding.values()]
         if self._stopping.is_set():
@@ -403,7 +397,7 @@ class Shipper:
         if lane is None:
             lane = self.lanes[job.id] = Lane(job.id, job.container, job.life, None, processor=self._processor())
             stored = StoredJob(job.id, job.container.model_dump_json(), job.life.model_dump_json())
-            self._writes.append(lambda: self._spool.put_job(stored))
+            self._journal.grow(lambda: self._spool.put_job(stored))
             self.session.add(JobState(job.id, job.container, job.life), now)
         elif (job.container, job.life) != (lane.container, lane.life):
             lane.container, lane.life = job.container, job.life
@@ -432,7 +426,7 @@ class Shipper:
 
     def _write_job(self, lane: Lane, state: JobState) -> None:
         stored = _stored_job(lane, state)
-        self._writes.append(lambda: self._spool.put_job(stored))
+        self._journal.grow(lambda: self._spool.describe(stored))
 
     # --- batches ------------------------------------------------------------------------------------------------
 
@@ -447,9 +441,9 @@ class Shipper:
         lane.opened_at = now
         lane.cursor = batch.cursor
         if saved:
-            self._writes.append(lambda: self._spool.drop_pieces(lane.id))
+            self._journal.grow(lambda: self._spool.drop_pieces(lane.id))
         self._enqueue(lane, batch, now)
-        self._cursors[lane.id] = batch.cursor
+        self._journal.move_cursor(lane.id, batch.cursor)
         if saved > batch.count:
             self._save(lane)
 
@@ -458,7 +452,8 @@ class Shipper:
         self._next_id += 1
         if missing is not None:
             lane.gaps[batch_id] = missing
-        self._writes.append(lambda: self._spool.append(batch_id, lane.id, batch, gap=missing is not None))
+        gap = missing is not None
+        self._journal.grow(lambda: self._spool.append(batch_id, lane.id, batch, gap=gap), batch_id)
         self._recent[batch_id] = batch
         if len(self._recent) > RECENT_BATCHES:
             self._recent.popitem(last=False)
@@ -485,7 +480,7 @@ class Shipper:
     def _save(self, lane: Lane) -> None:
         if (piece := lane.batcher.unsaved()) is not None:
             lane.batcher.mark_saved()
-            self._writes.append(lambda: self._spool.save_piece(lane.id, piece))
+            self._journal.grow(lambda: self._spool.save_piece(lane.id, piece))
 
     def _save_due(self, now: float) -> None:
         if self._save_at is None or now < self._save_at:
@@ -501,14 +496,15 @@ class Shipper:
             for effect in effects:
                 self._do(effect, now)
 
-    def _do(self, effect: Effect, now: float) -> None:
+    def _do(self, effect: Effect, now: float) -> None:  # noqa: PLR0912 - one branch an effect
         match effect:
             case Ship():
-                given = [(ref.id, ref.first) for _, ref in effect.batches if ref.first is not None]
-                self._writes += [partial(self._spool.assign, *pair) for pair in given]
-                self._sends.append(effect)
+                for _, ref in effect.batches:
+                    if ref.first is not None:
+                        self._journal.settle(partial(self._spool.assign, ref.id, ref.first), ref.id)
+                self._journal.send(effect)
             case Send():
-                self._sends.append(effect)
+                self._journal.send(effect)
             case Acknowledged():
                 self._acknowledged(effect)
             case SetAside():
@@ -528,7 +524,7 @@ class Shipper:
                 self._open.pop(effect.job, None)
                 self.intake.forget(effect.job)
                 self._metrics.forget(effect.job)
-                self._writes.append(lambda: self._spool.forget(effect.job))
+                self._journal.grow(lambda: self._spool.forget(effect.job))
             case Hang():
                 if self._links is not None:
                     self._links.close(effect.link)
@@ -544,11 +540,11 @@ class Shipper:
         for ref in effect.refs:
             lane.gaps.pop(ref.id, None)
             self._recent.pop(ref.id, None)
-            self._writes.append(partial(self._spool.remove, ref.id))
+            self._journal.settle(partial(self._spool.remove, ref.id), ref.id)
             self._metrics.acknowledged(ref)
         if state is not None:
             stored = _stored_job(lane, state)
-            self._writes.append(lambda: self._spool.advance(stored))
+            self._journal.settle(lambda: self._spool.advance(stored))
 
     def _set_aside(self, effect: SetAside, now: float) -> None:
         ref, lane = effect.ref, self.lanes[effect.job]
@@ -571,7 +567,7 @@ class Shipper:
         replaced = _ref(ref.id, gap, len(gap.body), gap=True, first=ref.first)
         for name in ("count", "raw", "gaps", "start", "end", "digest", "size", "gap"):
             setattr(ref, name, getattr(replaced, name))
-        self._writes.append(lambda: self._spool.replace(ref.id, gap))
+        self._journal.grow(lambda: self._spool.replace(ref.id, gap), ref.id)
 
     def _reread(self, effect: Reread, now: float) -> None:
         """Take the cloud's word for where a job stands."""
@@ -580,8 +576,8 @@ class Shipper:
         self._metrics.resynchronised(effect.cause)
         self._empty(lane)
         lane.cursor = effect.cursor
-        self._cursors.pop(lane.id, None)
-        self._write_job(lane, state)
+        stored = _stored_job(lane, state)
+        self._journal.grow(lambda: self._spool.put_job(stored))
         if lane.ended:
             # Nothing can be read again: what the queue held beyond the cloud is unknown, and is said to be.
             at = time.time_ns() // 1000
@@ -606,28 +602,32 @@ class Shipper:
             lane.processor.clear()
         self._open.pop(lane.id, None)
         self._holding.pop(lane.id, None)
-        self._writes.append(lambda: self._spool.clear(lane.id))
+        self._journal.forget_cursor(lane.id)
+        self._journal.grow(lambda: self._spool.clear(lane.id))
 
     # --- the bounds ---------------------------------------------------------------------------------------------
 
     def _bound(self, now: float) -> None:
         """Keep the spool under its limit: stop reading, or drop the oldest that was never sent."""
         limit = self._limits.spool_bytes
+        if not self._journal.stuck:
+            capacity = self._spool.capacity()
+            self._disk_full = self._spool.bytes >= capacity
+            limit = max(1, min(limit, capacity))
         over = self._spool.bytes >= limit
-        if over and not self._writes:
-            self._drop_oldest(now, only_parked=self._limits.policy == "block")
+        if over and not self._journal.stuck:
+            self._drop_oldest(int(limit * REOPENED_SHARE), now, only_parked=self._limits.policy == "block")
             over = self._spool.bytes >= limit
         full = over or (self._full and self._spool.bytes >= limit * REOPENED_SHARE)
         if full != self._full:
             self._full = full
             if full:
                 log.warning("the spool is full: reading waits", bytes=self._spool.bytes, limit=limit)
-        self.intake.set_closed(self._full or self._stuck_until is not None)
+        self.intake.set_closed(self._full or self._journal.stuck)
         self._metrics.spool(self._spool.bytes, limit)
 
-    def _drop_oldest(self, now: float, *, only_parked: bool) -> None:
+    def _drop_oldest(self, target: int, now: float, *, only_parked: bool) -> None:
         """Fold the oldest unsent batches into gaps, until the spool is under its limit."""
-        target = int(self._limits.spool_bytes * REOPENED_SHARE)
         while self._spool.bytes > target:
             oldest: tuple[int, str] | None = None
             for job in self.session.jobs.values():
@@ -639,7 +639,8 @@ class Shipper:
             if oldest is None:
                 return
             self._drop(self.lanes[oldest[1]], oldest[0], now)
-            if not self._commit(now):
+            self._commit(now)
+            if self._journal.stuck:
                 return
 
     def _drop(self, lane: Lane, batch_id: int, now: float) -> None:
@@ -653,32 +654,16 @@ class Shipper:
         self._metrics.dropped("spool_full", missing.count)
         if before is not None and before.gap and before.first is None and before.id in lane.gaps:
             missing += lane.gaps.pop(before.id)
-            self._writes.append(lambda: self._spool.remove(before.id))
+            self._journal.grow(lambda: self._spool.remove(before.id))
             del queue[index - 1]
         gap = gap_batch("spool_full", missing, stored.batch.cursor)
         self._become_gap(lane, ref, gap, missing)
         self.session.requeue(lane.id, queue, now)
 
-    def _commit(self, now: float) -> bool:
-        """Write what is to be written, then send what waited for it; False when the disk does not take it."""
-        if self._writes:
-            try:
-                self._write()
-            except SpoolStuckError as error:
-                if self._stuck_until is None:
-                    log.error("the spool cannot be written: reading waits", error=str(error))  # noqa: TRY400 - no bug
-                self._stuck_until = now + STUCK_RETRY_S
-                return False
-            self._writes.clear()
-            self._cursors.clear()
-            if self._stuck_until is not None:
-                log.info("the spool can be written again")
-                self._spool.restore_ballast()
-        self._stuck_until = None
-        sends, self._sends = self._sends, []
-        for effect in sends:
+    def _commit(self, now: float) -> None:
+        """Write what is to be written, then send what waited for it."""
+        for effect in self._journal.commit(now):
             self._send(effect)
-        return True
 
     def _batch(self, ref: Ref) -> Batch | None:
         """A queued batch with its body."""
@@ -687,21 +672,6 @@ class Shipper:
             return recent
         stored = self._spool.load(ref.id)
         return stored.batch if stored is not None else None
-
-    def _write(self) -> None:
-        try:
-            self._write_once()
-        except SpoolStuckError:
-            if not self._spool.relieve():
-                raise
-            self._write_once()
-
-    def _write_once(self) -> None:
-        with self._spool.transaction():
-            for write in self._writes:
-                write()
-            for job_id, cursor in self._cursors.items():
-                self._spool.set_cursor(job_id, cursor)
 
     def _send(self, effect: Send | Ship) -> None:
         if self._links is None:

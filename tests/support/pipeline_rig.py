@@ -7,6 +7,7 @@ RATE lines a second and job (0: as fast as they are taken), and ends on SIGTERM.
 from __future__ import annotations
 
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -111,7 +112,14 @@ class Rig:
     """Spool, pipeline, socket and reader together."""
 
     def __init__(
-        self, url: str, folder: Path, reader: MadeUpReader, *, limits: Limits | None = None, key: str = "test"
+        self,
+        url: str,
+        folder: Path,
+        reader: MadeUpReader,
+        *,
+        limits: Limits | None = None,
+        key: str = "test",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.key = key
         self.reader = reader
@@ -121,7 +129,12 @@ class Rig:
             self.spool, "engine", limits or Limits(flush_interval_s=0.05, answer_timeout_s=1.0), self.metrics
         )
         self.socket = Socket(
-            url, lambda: {"Authorization": f"Bearer {self.key}"}, self.shipper.post, first_delay_s=0.05, rng=Random(3)
+            url,
+            lambda: {"Authorization": f"Bearer {self.key}"},
+            self.shipper.post,
+            first_delay_s=0.05,
+            rng=Random(3),
+            tls=tls,
         )
 
     def __enter__(self) -> Rig:

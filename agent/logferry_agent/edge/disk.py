@@ -21,6 +21,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,11 @@ import msgspec
 
 from ..core.batcher import Batch, Piece
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 FORMAT = "1"
 """Version of the tables below; a spool of another is set aside."""
 
@@ -40,6 +46,9 @@ ROW_BYTES = 160
 
 BALLAST_BYTES = 512 * 1024
 """Kept free for the moment when the disk is full: even deleting needs room in the write-ahead log."""
+
+PIECE_LEVEL = 1
+"""Compression of what is kept only until its batch is closed: fast rather than small."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -57,6 +66,13 @@ CREATE INDEX batch_job ON batch (job, id);
 CREATE TABLE piece (id INTEGER PRIMARY KEY, job TEXT NOT NULL, cursor TEXT NOT NULL, columns BLOB NOT NULL);
 CREATE INDEX piece_job ON piece (job);
 """
+
+LOG_PAGES = 256
+"""Pages of the write-ahead log before it is written back: 1 MiB, so that a small disk is not filled by it."""
+
+RESERVED_BYTES = 16 * 1024 * 1024
+RESERVED_SHARE = 4
+"""Left free on the disk: so much, or a quarter of a small one."""
 
 Sync = Literal["normal", "full"]
 
@@ -186,6 +202,13 @@ class Spool:
         except OSError:
             self.relieve()
 
+    def capacity(self) -> int:
+        """How many bytes the spool may come to before the disk is as good as full."""
+        disk = os.statvfs(self.folder)
+        reserved = min(RESERVED_BYTES, disk.f_blocks * disk.f_frsize // RESERVED_SHARE)
+        unused = self._read("PRAGMA freelist_count")[0][0] * 4096
+        return self.bytes + int(unused) + disk.f_bavail * disk.f_frsize - reserved
+
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     def jobs(self) -> list[StoredJob]:
@@ -217,6 +240,13 @@ class Spool:
         self._db.execute(
             "UPDATE job SET tip = ?, digest = ?, bytes = ?, gaps = ?, last = ? WHERE id = ?",
             (job.tip, job.digest, job.bytes, job.gaps, job.last, job.id),
+        )
+
+    def describe(self, job: StoredJob) -> None:
+        """Write what the engine says of a job."""
+        self._db.execute(
+            "UPDATE job SET container = ?, life = ?, ended = ? WHERE id = ?",
+            (job.container, job.life, int(job.ended), job.id),
         )
 
     def forget(self, job: str) -> None:
@@ -287,7 +317,7 @@ class Spool:
 
     def save_piece(self, job: str, piece: Piece) -> None:
         """Keep what a job's open batch has gained."""
-        columns = msgspec.msgpack.encode((piece.times, piece.streams, piece.texts))
+        columns = zstd.compress(msgspec.msgpack.encode((piece.times, piece.streams, piece.texts)), PIECE_LEVEL)
         self.bytes += len(columns) + ROW_BYTES
         self._db.execute("INSERT INTO piece (job, cursor, columns) VALUES (?, ?, ?)", (job, piece.cursor, columns))
 
@@ -299,7 +329,9 @@ class Spool:
     def pieces(self) -> Iterator[tuple[str, Piece]]:
         """The open batches' pieces, in order."""
         for job, cursor, columns in self._read("SELECT job, cursor, columns FROM piece ORDER BY id"):
-            times, streams, texts = msgspec.msgpack.decode(columns, type=tuple[list[int], str, list[str]])
+            times, streams, texts = msgspec.msgpack.decode(
+                zstd.decompress(columns), type=tuple[list[int], str, list[str]]
+            )
             yield job, Piece(times, streams, texts, cursor)
 
     # --- inside -------------------------------------------------------------------------------------------------
@@ -316,6 +348,7 @@ class Spool:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {self._sync}")
             db.execute("PRAGMA journal_size_limit = 1048576")
+            db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
             db.execute("PRAGMA cache_size = -8192")
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
                 db.execute("BEGIN IMMEDIATE")

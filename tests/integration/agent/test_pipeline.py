@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -305,14 +307,66 @@ def test_a_disk_that_takes_nothing_stops_everything_until_it_does(sink: Sink, tm
     assert_exact(sink, 0, 30_000)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def hog(folder: Path, leave: int = 0) -> Path:
+    """Somebody else's file, that takes all the room but so much."""
+    path = folder / "hog"
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while shutil.disk_usage(folder).free > leave:
+            file.write(bytes(min(16_384, shutil.disk_usage(folder).free - leave)))
+    return path
+
+
+def test_a_disk_that_others_fill_loses_nothing_and_goes_on_shipping(sink: Sink, small_disk: Path) -> None:
+    """What is on disk is sent and deleted, though not one byte is free; the rest follows when there is room again."""
+    sink.faults(keys=[])
+    with Rig(sink.url, small_disk, MadeUpReader(2, 40_000, rate=8_000), limits=FAST) as rig:
+        wait_until(lambda: rig.spool.bytes > 50_000)
+        other = hog(small_disk)
+        wait_until(lambda: rig.shipper.full or rig.shipper.stuck)
+        sink.faults()
+        wait_until(lambda: all(sink.tip(job_id(number)) > 0 for number in range(2)))
+        other.unlink()
+        wait_until(lambda: arrived(sink, 2, 40_000))
+    for number in range(2):
+        assert_exact(sink, number, 40_000)
+
+
+def test_dropping_the_oldest_on_a_small_disk_says_what_it_dropped(sink: Sink, small_disk: Path) -> None:
+    """Policy `drop-oldest`, with a limit beyond what the disk holds: gap entries add up to what is missing."""
+    sink.faults(keys=[])
+    limits = Limits(policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=0.5)
+    with Rig(sink.url, small_disk, MadeUpReader(2, 60_000), limits=limits) as rig:
+        hog(small_disk, leave=2_200_000)
+        wait_until(lambda: all(after == 60_000 for after in rig.reader._next.values()))
+        wait_until(lambda: not rig.shipper.intake.pending)
+        sink.faults()
+        wait_until(lambda: not any(waiting(rig)))
+    for number in range(2):
+        kept = lines_of(sink, number)
+        missing = sum(gap.count or 0 for gap in gaps(sink, number))
+        assert missing > 0
+        assert len(kept) + missing == 60_000
+
+
 # --- chaos -----------------------------------------------------------------------------------------------------------
 
 
-def carry_while_killing(
-    sink: Sink, folder: Path, *, jobs: int, lines: int, rate: int, kill_every_s: float, cut_every_s: float
-) -> int:
-    """Carry made-up jobs while the agent is killed and its connection cut; how often it was killed."""
-    sink.faults(drop_answer=0.05, ignore=0.03, repeat_answer=0.1, delay_s=0.05, unreadable=0.02)
+NOISE = {"drop_answer": 0.05, "ignore": 0.03, "repeat_answer": 0.1, "delay_s": 0.05, "unreadable": 0.02}
+
+
+def agent_process(sink: Sink, folder: Path, jobs: int, lines: int, rate: int) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
@@ -323,36 +377,44 @@ def carry_while_killing(
         str(lines),
         str(rate),
     ]
-    kills, cut_at = 0, time.monotonic() + cut_every_s
-    while not arrived(sink, jobs, lines):
-        agent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        die_at = time.monotonic() + kill_every_s
-        while time.monotonic() < die_at and not arrived(sink, jobs, lines):
-            time.sleep(0.05)
-            if time.monotonic() >= cut_at:
-                sink.cut()
-                cut_at = time.monotonic() + cut_every_s
-        os.kill(agent.pid, signal.SIGKILL)
-        agent.wait()
-        kills += 1
-        if kills > 20:
-            sink.faults()
-            kill_every_s *= 2
-    return kills
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def kill(agent: subprocess.Popen[bytes]) -> None:
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.wait()
 
 
 def test_an_agent_that_is_killed_and_cut_again_and_again_is_exact(sink: Sink, tmp_path: Path) -> None:
     """The short form of `make chaos`: acknowledgements lost, repeated, late and out of order besides."""
-    kills = carry_while_killing(sink, tmp_path, jobs=6, lines=2_000, rate=800, kill_every_s=1.7, cut_every_s=1.1)
-    assert kills > 1
-    for number in range(6):
-        assert_exact(sink, number, 2_000)
+    sink.faults(**NOISE)
+    for tip in (200, 500, 900, 1_200):
+        agent = agent_process(sink, tmp_path, 3, 1_200, 600)
+        try:
+            wait_until(lambda tip=tip: sink.tip(job_id(0)) >= tip // 2)
+            sink.cut()
+            wait_until(lambda tip=tip: arrived(sink, 1 if tip < 1_200 else 3, tip))
+        finally:
+            kill(agent)
+    for number in range(3):
+        assert_exact(sink, number, 1_200)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_thirty_jobs_for_two_minutes_of_kills_and_cuts_are_exact(sink: Sink, tmp_path: Path) -> None:
     """Killed every 5 s, cut every 7 s: per job exactly 1..n."""
-    carry_while_killing(sink, tmp_path, jobs=30, lines=120_000, rate=1_000, kill_every_s=5, cut_every_s=7)
-    for number in range(30):
-        assert_exact(sink, number, 120_000)
+    jobs, lines = 30, 120_000
+    sink.faults(**NOISE)
+    cut_at = time.monotonic() + 7
+    while not arrived(sink, jobs, lines):
+        agent = agent_process(sink, tmp_path, jobs, lines, 1_000)
+        die_at = time.monotonic() + 5
+        while time.monotonic() < die_at and not arrived(sink, jobs, lines):
+            time.sleep(0.1)
+            if time.monotonic() >= cut_at:
+                sink.cut()
+                cut_at = time.monotonic() + 7
+        kill(agent)
+    for number in range(jobs):
+        assert_exact(sink, number, lines)
