@@ -1,8 +1,7 @@
 """The agent put together: the one place that knows every part.
 
 Order of starting: spool (a damaged one is set aside), pipeline, health, socket, reader. Order of ending, on SIGTERM,
-within
-10 s: reader, what is open is shipped or kept, socket, spool.
+within 10 s: reader, what is open is shipped or kept, socket, spool.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """What is to be written to the spool, and what may be sent only after it was.
 
 Everything goes in one transaction, as long as the disk takes it. Disks fill up, though, and then what makes the spool
-grow has
-to wait, while what lets it shrink must not: batches that are on disk are still given their sequences and sent, and
-deleted
-when they are acknowledged, if need be in the room of the spool's ballast. So writes come in two kinds, kept in order
-each:
+grow has to wait, while what lets it shrink must not: batches that are on disk are still given their sequences and
+sent, and deleted when they are acknowledged, if need be in the room of the spool's ballast. So writes come in two
+kinds, kept in order each:
 
 - *growth*: new batches, pieces, jobs, and whatever must not overtake these;
 - *settling*: sequences, acknowledgements, and what goes with them. One that concerns a batch which itself still waits

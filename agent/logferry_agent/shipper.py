@@ -1,10 +1,8 @@
 """The pipeline's one thread: chunks in, batches to the spool, envelopes out, acknowledgements back.
 
 Everything that the batchers, the spool and the session hold belongs to this thread, so nothing here needs a lock. A
-turn
-of the loop takes what came in, decides, writes all of it in one transaction, and only then sends: a sequence is
-always on
-disk before it is on the wire, and a batch together with the cursor after it.
+turn of the loop takes what came in, decides, writes all of it in one transaction, and only then sends: a sequence is
+always on disk before it is on the wire, and a batch together with the cursor after it.
 
 When the disk takes no more, nothing new is taken, and what is there is shipped (see journal.py).
 """

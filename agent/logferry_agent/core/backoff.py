@@ -12,8 +12,7 @@ def delays(rng: Random, first_s: float = FIRST_S, longest_s: float = LONGEST_S) 
     """Yield seconds to wait before each further attempt, for ever.
 
     Full jitter (any time up to the ceiling, not around it) spreads a fleet that lost its cloud at the same moment
-    evenly.
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    evenly. https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     ceiling = first_s
     while True:

@@ -14,8 +14,7 @@ Chunks are never copied as a whole: the open batch is a list of segments (chunk,
 
 What is open must be on disk as well (within 250 ms), so the batcher keeps count of how much of it has been `saved`.
 Entries that come back from disk know their cursor only where they were saved; in between, a cursor says "from there,
-but
-skip n" (see `skip_cursor`).
+but skip n" (see `skip_cursor`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What passes between the sources that read logs and the pipeline that ships them.
 
 The pipeline is columnar from end to end: a chunk holds many entries as parallel columns, and nothing makes an object
-for
-one entry. Both sides are written against the protocols here, so either can be replaced by a fake in a test.
+for one entry. Both sides are written against the protocols here, so either can be replaced by a fake in a test.
 
 Life of a job, as the two sides see it:
 
@@ -82,8 +81,7 @@ class Sink(Protocol):
         """Jobs that are not ended yet, as they were last seen (before this start of the agent, perhaps).
 
         After a whole listing of the engine, those that it does not show are gone: the reader says so in a gap entry
-        when it
-        did not see their end, and ends them.
+        when it did not see their end, and ends them.
         """
         ...
 

@@ -1,12 +1,11 @@
 """Optional processing, off by default, before anything leaves the host: redaction, merging, rate limit.
 
 Each step takes the columns of a chunk and gives columns back. Cursors stay right because every entry that goes out
-knows
-which entry of the source it ends with (`Processed.ends`). Nothing is ever dropped without a gap entry that counts it.
+knows which entry of the source it ends with (`Processed.ends`). Nothing is ever dropped without a gap entry that
+counts it.
 
 Merging holds the last entry of a job back until the next one begins, or for a moment at most. What is held is not yet
-in
-the spool, nor is the cursor after it: a killed agent reads it again.
+in the spool, nor is the cursor after it: a killed agent reads it again.
 """
 
 from __future__ import annotations

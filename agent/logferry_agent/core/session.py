@@ -21,8 +21,7 @@ Nothing relies on the order, number or arrival of answers:
 - A second connection (opened before the 2-hour limit closes the first) takes over job by job, as their answers come in.
 
 This module knows no clock, no socket and no disk. The shell passes `now` (seconds, monotonic) and carries out the
-effects,
-in order: what they write goes to the spool *before* what they send goes out.
+effects, in order: what they write goes to the spool *before* what they send goes out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The WebSocket to the cloud: connects, reconnects, and moves frames. What they mean is the session's business.
 
 One asyncio loop in a thread of its own. A new connection is opened before the 2-hour limit closes the old one; both
-stand
-until the session lets the old one go.
+stand until the session lets the old one go.
 """
 
 from __future__ import annotations
