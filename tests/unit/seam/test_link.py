@@ -35,6 +35,7 @@ STEP = st.one_of(
     st.tuples(st.just("cut viewer"), st.integers(0, 3)),
     st.tuples(st.just("join"), st.integers(0, 1), st.integers(0, 30)),
     st.tuples(st.just("deploy")),
+    st.tuples(st.just("twin")),
 )
 
 
@@ -63,6 +64,8 @@ def take(world: World, step: tuple[Any, ...]) -> None:
         case ("join", job, after):
             # From somewhere in what there is: `tail` goes on after what it has.
             world.join(min(after, world.cloud.tips[world.source.jobs[job]]), job)
+        case ("twin",):
+            (world.twin.kill if world.twin.alive else world.twin.start)()
         case ("deploy",):
             world.cloud.revive()
 
@@ -70,6 +73,7 @@ def take(world: World, step: tuple[Any, ...]) -> None:
 def check(world: World) -> None:
     """Everything written is stored once and in order, and so has every reader seen it."""
     world.settle()
+    assert world.cloud.violations == []
     for job in world.source.jobs:
         assert world.cloud.entries(job) == world.source.written(job)
     for viewer in world.viewers:
