@@ -148,6 +148,9 @@ class Reader:
             self._doubt = (0, 0)
         elif page.tip > asked:
             self._hear_of_loss(min([batch.first for batch in fresh], default=page.tip + 1))
+        else:
+            # History does not know of them yet.
+            self._doubt = (0, 0)
         if asked < self._reached() < self.tip:
             self.due = now
         self._schedule(now)

@@ -42,7 +42,7 @@ def texts(taken: Sequence[Run | Lost]) -> list[str]:
     return [text for run in taken if isinstance(run, Run) for text in run.columns.texts]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_every_entry_comes_once_and_in_order_whatever_is_dropped_repeated_or_reordered(data: st.DataObject) -> None:
     """Invariant 1 of ARCHITECTURE.md, over a link and a history that do all that they are allowed to."""
@@ -58,7 +58,7 @@ def test_every_entry_comes_once_and_in_order_whatever_is_dropped_repeated_or_reo
     known = subscribed_at
     stale = 0
     history = History(stored)
-    for _ in range(2000):
+    for _ in range(400):
         now += data.draw(st.sampled_from([0.0, 0.1, 1.0, 11.0]))
         step = data.draw(st.sampled_from(["live", "ask", "ask", "grow"]))
         if step == "live" and arrivals:
@@ -69,14 +69,15 @@ def test_every_entry_comes_once_and_in_order_whatever_is_dropped_repeated_or_reo
             known = min(len(stored), known + 1)
         elif (after := reader.request(now)) is not None:
             outcome = data.draw(st.sampled_from(["answer", "fail", "stale"]))
-            stale = stale + 1 if outcome == "stale" else 0
             if outcome == "fail":
                 reader.failed(now)
-            elif outcome == "stale" and stale < BELIEVED_AFTER:
-                # A read that is behind may know the tip and not have the batches yet.
+            elif outcome == "stale" and stale + 1 < BELIEVED_AFTER:
+                # A read that is behind may know the tip and not have the batches yet; not for ever, though.
+                stale += 1
                 old = history.ask(after, data.draw(st.integers(0, known)))
                 reader.answer(Page(max(old.tip, reader.tip), old.batches, old.more), now)
             else:
+                stale = 0
                 reader.answer(history.ask(after, known), now)
         taken += reader.take()
         if not arrivals and known == len(stored):
@@ -164,6 +165,20 @@ def test_what_retention_took_is_told_and_not_waited_for() -> None:
     assert taken[0] == Lost(1, 10)
     assert texts(taken) == [str(n) for n in range(11, 21)]
     assert reader.complete
+
+
+def test_history_that_does_not_know_of_an_entry_casts_no_doubt_on_it() -> None:
+    """Only leaving out what it knows of, again and again, says that it is kept no more."""
+    reader = Reader(lambda: 0.0)
+    reader.learn(20, 0.0, at_once=True)
+    for _ in range(BELIEVED_AFTER - 1):
+        reader.request(0.0)
+        reader.answer(Page(20, [], False), 0.0)
+    reader.request(0.0)
+    reader.answer(Page(0, [], False), 0.0)
+    reader.request(0.0)
+    reader.answer(Page(20, [], False), 0.0)
+    assert list(reader.take()) == []
 
 
 def test_a_job_of_which_nothing_is_kept_ends() -> None:
