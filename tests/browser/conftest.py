@@ -30,7 +30,7 @@ def viewer_dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# Of a module, not of the session: while Playwright runs, its event loop is this thread's, and no test could have its own.
+# Of a module, not of the session: while Playwright runs, its event loop is this thread's; no test could have its own.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for a module's tests; each opens a context of its own."""
