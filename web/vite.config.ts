@@ -14,5 +14,6 @@ export default defineConfig({
     include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"],
     // A loaded machine is slow, not wrong.
     testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

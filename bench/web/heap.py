@@ -54,5 +54,5 @@ def _path(port: int) -> str:
 
 
 def heaps(port: int) -> dict[str, Heap]:
-    """Megabytes used by the page and each worker: JavaScript's heap, and the buffers behind it (WebAssembly's memory included)."""
+    """Megabytes of the page and each worker: JavaScript's heap and the buffers behind it, WebAssembly's memory too."""
     return asyncio.run(asyncio.wait_for(_read(port), 60))

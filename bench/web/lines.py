@@ -12,15 +12,18 @@ def service_lines(count: int) -> Iterator[str]:
         kind = number % 20
         if kind < 9:
             colour = 31 if number % 500 == 0 else 32
-            yield f"\x1b[{colour}mINFO\x1b[0m  request id={number:08x} \x1b[1mGET\x1b[0m {path}/{number % 9973} 200 in {number % 97} ms from 10.0.{number % 250}.7"
+            request = f"request id={number:08x} \x1b[1mGET\x1b[0m {path}/{number % 9973} 200"
+            yield f"\x1b[{colour}mINFO\x1b[0m  {request} in {number % 97} ms from 10.0.{number % 250}.7"
         elif kind < 15:
-            yield f'{{"level":"info","msg":"handled","path":"{path}/{number % 9973}","ms":{number % 97},"request":"{number:08x}","pod":"web-{number % 7}"}}'
+            head = f'{{"level":"info","msg":"handled","path":"{path}/{number % 9973}"'
+            yield f'{head},"ms":{number % 97},"request":"{number:08x}","pod":"web-{number % 7}"}}'
         elif kind == 15:
-            yield f"WARN slow query on shard {number % 31}: {number % 900} ms for select * from items where id = {number}"
+            yield f"WARN slow query on shard {number % 31}: {number % 900} ms, select * from items where id = {number}"
         elif kind == 16 and number % 200 == 16:
             yield f"ERROR could not reach db-{number % 13}: connection refused (attempt {number % 5}) ✗"
         else:
-            yield f"worker {number % 64} took job {number:08x} of queue default, payload {number % 4096} bytes, trace {number * 2654435761 % 2**32:08x}"
+            trace = number * 2654435761 % 2**32
+            yield f"worker {number % 64} took job {number:08x} of queue a, {number % 4096} bytes, trace {trace:08x}"
 
 
 def service_streams(count: int) -> str:

@@ -1,7 +1,8 @@
 """A pretend cloud for the viewer: the viewers' contract (PROTOCOL.md) over aiohttp, with faults on demand.
 
-It stores batches in memory, encoded by the real codec, and speaks the HTTP API and the viewers' WebSocket. Faults: broadcasts that
-are lost, repeated or reordered (`mangle`), sockets that are cut (`cut`), history that is slow, refused credentials.
+It stores batches in memory, encoded by the real codec, and speaks the HTTP API and the viewers' WebSocket. Faults:
+broadcasts that are lost, repeated or reordered (`mangle`), sockets that are cut (`cut`), history that is slow, refused
+credentials.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
+
 from logferry_protocol.batch import digest_of, encode_body
 from logferry_protocol.job import Container, JobRecord, LifeCycle
 from logferry_protocol.messages import (
@@ -40,8 +42,9 @@ KEY = "lfv_" + "a" * 12 + "_" + "A" * 43
 BEGAN_US = 1_764_000_000_000_000
 PAGE_BYTES = 1_000_000
 CSP = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "font-src 'self'; manifest-src 'self'; connect-src 'self' data: {live}; base-uri 'none'; form-action 'none'; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self' data: {live}; "
+    "base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types logferry"
 )
 
@@ -144,7 +147,9 @@ class ViewerCloud:
         """Stores lines and broadcasts them, as ingest and broadcast do."""
         self.call(self._write(name, texts, streams, batch))
 
-    def encode(self, name: str, texts: Sequence[str], streams: str | None, *, after: int, batch: int = 2000) -> list[BatchFacts]:
+    def encode(
+        self, name: str, texts: Sequence[str], streams: str | None, *, after: int, batch: int = 2000
+    ) -> list[BatchFacts]:
         """Batches that follow the sequence `after`, for `broadcast`."""
         return self._encode(name, texts, streams, 1000, batch, after)
 
@@ -165,10 +170,15 @@ class ViewerCloud:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     def _encode(
-        self, name: str, texts: Sequence[str], streams: str | None, every_us: int, batch: int
+        self,
+        name: str,
+        texts: Sequence[str],
+        streams: str | None,
+        every_us: int,
+        batch: int,
+        after: int | None = None,
     ) -> list[BatchFacts]:
-        job = self.jobs[job_id(name)]
-        tip = job.tip
+        tip = self.jobs[job_id(name)].tip if after is None else after
         made = []
         for at in range(0, len(texts), batch):
             some = list(texts[at : at + batch])

@@ -66,7 +66,7 @@ export function FindBar({ view, field }: { view: JobView; field: Ref<HTMLInputEl
       {toggle("W", "Whole word", query.word, () => change({ word: !query.word }))}
       {toggle(".*", "Regular expression", query.regex, () => change({ regex: !query.regex }))}
       {toggle("▽", "Show matching lines only", filtering, () => change({}, !filtering))}
-      <span class="found" role="status" data-found={found === null ? undefined : count} data-lines={found?.lines} data-ms={found?.ms} data-query={found === null ? undefined : query.text} data-problem={problem === null ? undefined : ""}>
+      <span class="found" role="status" data-found={found === null ? undefined : count} data-lines={found?.lines} data-ms={found?.ms} data-query={found === null ? undefined : view.foundFor.value} data-problem={problem === null ? undefined : ""}>
         {said}
       </span>
       <button type="button" class="button switch" aria-label="Previous match" disabled={count === 0} onClick={() => view.step(-1)}>

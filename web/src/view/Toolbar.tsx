@@ -60,7 +60,7 @@ export function Toolbar({ view }: { view: JobView }) {
         <button type="button" class="button switch" disabled={errors === 0} aria-label="Previous error" onClick={() => view.stepError(-1)}>
           ↑
         </button>
-        <span class="count" data-errors={errors}>
+        <span class="count" data-errors={errors} data-indexed={view.indexedLines.value}>
           {errors.toLocaleString("en")} {errors === 1 ? "error" : "errors"}
         </span>
         <button type="button" class="button switch" disabled={errors === 0} aria-label="Next error" onClick={() => view.stepError(1)}>

@@ -21,11 +21,15 @@ export class JobView {
   /** Only matching lines are shown. */
   readonly filtering = signal(false);
   readonly found = signal<Found | null>(null);
+  /** The text that `found` is of. */
+  readonly foundFor = signal("");
   readonly searching = signal(false);
   readonly problem = signal<string | null>(null);
   /** Index into the found sequences, -1 for none. */
   readonly at = signal(-1);
   readonly errors = signal<Float64Array>(NONE);
+  /** Lines that the indexer has read. */
+  readonly indexedLines = signal(0);
   /** Tip and error count when following ended. */
   readonly paused = signal({ tip: 0, errors: 0 });
   /** A marked line or range, by sequence. */
@@ -269,8 +273,9 @@ export class JobView {
     this.indexed = true;
     this.finder.index(this.job, {
       hits: (found) => this.hits(found),
-      errors: (sequences) => {
+      errors: (sequences, lines) => {
         this.errors.value = sequences;
+        this.indexedLines.value = lines;
         this.map?.mark({ errors: sequences }, this.facts?.tip ?? 0);
       },
       failed: (message) => {
@@ -293,6 +298,7 @@ export class JobView {
     const kept = this.found.peek();
     batch(() => {
       this.searching.value = false;
+      this.foundFor.value = this.query.peek().text;
       this.found.value = found.ms === 0 && kept !== null ? { ...found, ms: kept.ms } : found;
       if (this.current !== null) this.at.value = exact(found.sequences, this.current);
     });
