@@ -101,10 +101,8 @@ class Track:
         return list(self._placed(segment))
 
     def at_end(self) -> list[Chunk]:
-        """What is due where the log ends for now."""
-        chunks = [self._milestone(milestone, self.cursor) for milestone in self.due]
-        self.due.clear()
-        return chunks
+        """The first of what is due where the log ends for now; none when nothing is."""
+        return [self._milestone(self.due.pop(0), self.cursor)] if self.due else []
 
     def tell(self, event: Gap | Notice, time: int) -> list[Chunk]:
         """A gap or notice here; `time` in microseconds. A first start comes before it."""

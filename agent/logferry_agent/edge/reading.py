@@ -202,7 +202,8 @@ class Reading:
             if milestones(track.life, self._facts):
                 self.source.runs(True)  # a run that was not read yet, be it over or not
             self.source.runs(self._facts.running)
-            self._inbox.appendleft(self._facts)
+            if not self._inbox:
+                self._inbox.append(self._facts)
         return self.source
 
     def _cursor(self, position: Position) -> Cursor:
