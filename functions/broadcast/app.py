@@ -1,68 +1,60 @@
 """Takes the streams' events apart, sends what they say, and answers which records failed."""
 
+import json
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 
-from logferry_protocol.messages import JobMessage, encode
-from registry import jobs
 from registry.telemetry import flush
 
 from . import core
+from .changes import Changes, Close
 from .core import Arrival
 from .delivery import Delivery
 from .store import Store
 
 Event = Mapping[str, Any]
 Handler = Callable[[Event, Any], PartialItemFailureResponse]
-Close = Callable[[str], None]
 
 
 def build_handler(
-    store: Store, delivery: Delivery, closers: Mapping[str, Close], logger: Logger, metrics: Metrics
+    store: Store,
+    delivery: Delivery,
+    closers: Mapping[str, Close],
+    logger: Logger,
+    metrics: Metrics,
+    *,
+    hand_over: Callable[[bytes], None] = lambda _part: None,
 ) -> Handler:
-    """The Lambda handler. `closers` close a connection of an `agent` or a `viewer`.
+    """The Lambda handler. `closers` close a connection of an `agent` or a `viewer`; `hand_over` invokes it once more.
 
     The batch processor of Powertools takes one record at a time; here all batches of a job are joined into as few
     frames as they fit, so groups of records are processed, each failing or passing as one. The answer is the same.
     """
 
+    registry = Changes(store, delivery, closers, metrics)
+
     def broadcast_job(job: str, arrivals: list[Arrival]) -> None:
         batches = [arrival.item for arrival in arrivals if not arrival.item.get("deleted")]
         if not batches:
             return
-        outcomes = delivery.deliver(store.subscribers(f"JOB#{job}"), core.batch_frames(job, batches), job)
+        frames, subscribers = core.batch_frames(job, batches), store.subscribers(f"JOB#{job}")
+        here = list(islice(subscribers, core.AUDIENCE))
+        # Handed over before anything is sent here, so that thousands are served side by side.
+        while others := list(islice(subscribers, core.AUDIENCE)):
+            for part in core.hand_overs(job, frames, others):
+                hand_over(json.dumps(part).encode())
+        send(job, frames, here)
+
+    def send(job: str, frames: list[bytes], subscribers: list[core.Subscriber]) -> None:
+        outcomes = delivery.deliver(subscribers, frames, job)
         for outcome in set(outcomes):
             name = f"Viewers{outcome.title().replace('_', '')}"
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=outcomes.count(outcome))
-
-    def changed(arrival: Arrival) -> None:
-        kind = arrival.item["sk"]
-        if kind == "JOB":
-            return tell_lists(arrival.item)
-        if kind in {"CREDENTIAL", "GRANT"} and arrival.item.get("revoked"):
-            return close_connections([arrival.item["pk"]])
-        if kind == "PRINCIPAL" and arrival.item.get("revoked"):
-            return close_connections(store.openers_of(arrival.item["name"]))
-        return None
-
-    def tell_lists(item: Mapping[str, Any]) -> None:
-        record = jobs.to_record(item)
-        frame = encode(JobMessage(record=record, deleted=bool(item.get("deleted")))).encode()
-        for owner in (record.owner, "*"):
-            wanting = (one for one in store.subscribers(f"LIST#{owner}") if core.matches(one.selector, record))
-            delivery.deliver(wanting, [frame])
-
-    def close_connections(openers: list[str]) -> None:
-        for opener in openers:
-            for connection in store.connections_of(opener):
-                name = connection["pk"].removeprefix("CONNECTION#")
-                store.remove_connection(name)
-                closers[connection["kind"]](name)
-                metrics.add_metric(name="ConnectionsRevoked", unit=MetricUnit.Count, value=1)
 
     def attempt(sequence_numbers: list[str], work: Callable[[], None]) -> list[str]:
         try:
@@ -74,6 +66,11 @@ def build_handler(
         return []
 
     def handler(event: Event, context: Any) -> PartialItemFailureResponse:
+        if "subscribers" in event:
+            job, frames, subscribers = core.read_hand_over(event)
+            send(job, frames, subscribers)
+            flush(metrics)
+            return {"batchItemFailures": []}
         failed: list[str] = []
         batches: list[Arrival] = []
         changes: list[Arrival] = []
@@ -87,7 +84,7 @@ def build_handler(
         for job, arrivals in core.by_job(batches).items():
             failed += attempt([one.sequence_number for one in arrivals], lambda j=job, a=arrivals: broadcast_job(j, a))  # type: ignore[misc]
         for arrival in changes:
-            failed += attempt([arrival.sequence_number], lambda a=arrival: changed(a))  # type: ignore[misc]
+            failed += attempt([arrival.sequence_number], lambda a=arrival: registry.serve(a))  # type: ignore[misc]
         flush(metrics)
         return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}
 

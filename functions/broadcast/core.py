@@ -4,7 +4,7 @@ import base64
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from logferry_protocol.job import JobRecord
@@ -13,6 +13,13 @@ from registry.items import from_item
 
 LAGGING_MS: Final = 3_000
 """How long a viewer that took nothing is left alone; its pings tell it the tip, so it catches up by history."""
+
+
+AUDIENCE: Final = 400
+"""Subscribers that one invocation sends to. Those of a larger audience are handed over to others, all at once."""
+
+HAND_OVER_BYTES: Final = 600_000
+"""Bytes of frames in one hand-over: with the subscribers it stays below the megabyte of an asynchronous call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,23 @@ def _facts(batch: Mapping[str, Any]) -> bytes:
 def _bytes(body: bytes | str) -> bytes:
     # A stream record reaches Lambda as JSON, where a binary attribute is base64.
     return base64.b64decode(body) if isinstance(body, str) else body
+
+
+def hand_overs(job: str, frames: Sequence[bytes], subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
+    """What other invocations are to send to a part of the audience."""
+    parts: list[list[bytes]] = [[]]
+    for frame in frames:
+        if parts[-1] and sum(map(len, parts[-1])) + len(frame) > HAND_OVER_BYTES:
+            parts.append([])
+        parts[-1].append(frame)
+    audience = [asdict(subscriber) for subscriber in subscribers]
+    return [{"job": job, "frames": [one.decode() for one in part], "subscribers": audience} for part in parts]
+
+
+def read_hand_over(event: Mapping[str, Any]) -> tuple[str, list[bytes], list[Subscriber]]:
+    """What `hand_overs` made: the job, its frames, and who is to get them."""
+    subscribers = [Subscriber(**subscriber) for subscriber in event["subscribers"]]
+    return event["job"], [frame.encode() for frame in event["frames"]], subscribers
 
 
 def matches(selector: Mapping[str, str] | None, record: JobRecord) -> bool:

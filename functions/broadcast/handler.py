@@ -28,4 +28,12 @@ logger = Logger()
 store = Store(dynamodb, settings.registry_table)
 delivery = Delivery(store, post_with(viewers), ThreadPoolExecutor(WORKERS), logger, Clock())
 closers = {"viewer": close_with(viewers), "agent": close_with(agents)}
-handler = build_handler(store, delivery, closers, logger, Metrics())
+functions = boto3.client("lambda", config=config)
+
+
+def hand_over(part: bytes) -> None:
+    """Invokes this very function with a part of an audience; it answers at once and works on."""
+    functions.invoke(FunctionName=os.environ["AWS_LAMBDA_FUNCTION_NAME"], InvocationType="Event", Payload=part)
+
+
+handler = build_handler(store, delivery, closers, logger, Metrics(), hand_over=hand_over)

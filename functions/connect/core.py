@@ -60,6 +60,7 @@ def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
         credential=key.credential,
         owner=str(principal.get("owner") or ""),
         owners=tuple(principal.get("owners") or ()),
+        daily_bytes=int(principal.get("daily_bytes") or 0),
         subject=str(principal.get("subject") or ""),
         groups=tuple(principal.get("groups") or ()),
         admin=bool(principal.get("admin")),
@@ -74,7 +75,8 @@ def agent_of_role(principal: Mapping[str, Any] | None) -> Principal | Refusal:
     if principal.get("revoked"):
         return Refusal("revoked")
     owner, owners = str(principal.get("owner") or ""), tuple(principal.get("owners") or ())
-    return Principal("agent", str(principal["name"]), "", owner=owner, owners=owners)
+    quota = int(principal.get("daily_bytes") or 0)
+    return Principal("agent", str(principal["name"]), "", owner=owner, owners=owners, daily_bytes=quota)
 
 
 def check_grant(

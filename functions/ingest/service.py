@@ -1,5 +1,6 @@
 """What each of an agent's messages does, between core's decisions and the store's reads and writes."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -122,10 +123,23 @@ class Service:
 
     def ingest(self, principal: Principal, message: Ingest) -> Ingested:
         """Stores the batches, several at once, and says what became of each."""
+        if self._over_quota(principal, sum(len(batch.body) for batch in message.batches)):
+            sentence = f"the day's quota of {principal.daily_bytes} bytes is used up"
+            results = [core.rejected(batch, "quota", sentence) for batch in message.batches]
+            self._count(message.batches, results)
+            return Ingested(id=message.id, results=results)
         results = list(self._executor.map(lambda batch: self._store_batch(principal, batch), message.batches))
         self._count(message.batches, results)
         throttled = any(result.reason == "throttled" for result in results)
         return Ingested(id=message.id, results=results, slow_down=core.SLOW_DOWN_MS if throttled else None)
+
+    def _over_quota(self, principal: Principal, size: int) -> bool:
+        # Counted before it is stored, and only for principals with a quota: what is sent again counts again.
+        if not principal.daily_bytes:
+            return False
+        now_s = self._now_ms() // 1000
+        day = time.strftime("%Y-%m-%d", time.gmtime(now_s))
+        return self._store.add_usage(principal.name, day, size, now_s + 7 * 86_400) > principal.daily_bytes
 
     def _store_batch(self, principal: Principal, batch: Batch) -> Result:
         job = job_id(principal.name, batch.job)

@@ -163,6 +163,20 @@ class Store:
         """Until when somebody looks at the job."""
         return self._get(items.watch_key(job))
 
+    # --- quotas
+
+    def add_usage(self, principal: str, day: str, size: int, expires: int) -> int:
+        """Counts bytes to a principal's day; the sum."""
+        answer = self._dynamodb.update_item(
+            TableName=self._registry,
+            Key=items.usage_key(principal, day),
+            UpdateExpression="ADD #bytes :size SET expires = :expires",
+            ExpressionAttributeNames={"#bytes": "bytes"},
+            ExpressionAttributeValues=_values(size=size, expires=expires),
+            ReturnValues="UPDATED_NEW",
+        )
+        return int(answer["Attributes"]["bytes"]["N"])
+
     # --- instances
 
     def link_instance(self, principal: str, instance: str, connection: str, expires: int, now_ms: int) -> None:

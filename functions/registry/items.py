@@ -104,6 +104,11 @@ def connection_key(connection: str) -> dict[str, Any]:
     return key(f"CONNECTION#{connection}", "CONNECTION")
 
 
+def usage_key(principal: str, day: str) -> dict[str, Any]:
+    """How much an agent principal stored on a day; kept for those alone that have a quota."""
+    return key(f"USAGE#{principal}", day)
+
+
 def instance_key(principal: str, instance: str) -> dict[str, Any]:
     """When an instance was last heard of."""
     return key(f"INSTANCE#{principal}.{instance}", "INSTANCE")

@@ -22,6 +22,8 @@ class Principal:
     """An agent's default owner."""
     owners: tuple[str, ...] = ()
     """Other owners that an agent's containers may ask for by label."""
+    daily_bytes: int = 0
+    """How many bytes an agent may store a day; 0 is any number."""
     subject: str = ""
     groups: tuple[str, ...] = ()
     admin: bool = False

@@ -134,7 +134,10 @@ class Cloud:
         clock = Clock(self.now, self.slept.append, lambda: 0.5)
         delivery = Delivery(broadcast_store, self.post, self.executor, self.logger, clock)
         closers = {"agent": self.close, "viewer": self.close}
-        self.broadcast = broadcast.app.build_handler(broadcast_store, delivery, closers, self.logger, self.metrics)
+        self.handed_over: list[bytes] = []
+        self.broadcast = broadcast.app.build_handler(
+            broadcast_store, delivery, closers, self.logger, self.metrics, hand_over=self.handed_over.append
+        )
         query_store = query.store.Store(tables.dynamodb, tables.log, tables.registry)
         archive_store = archive.store.Store(tables.dynamodb, tables.log, tables.registry)
         self.archive = archive.app.build_handler(archive_store, self.to_erase.append, self.logger, self.metrics)

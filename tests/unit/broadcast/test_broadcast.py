@@ -66,6 +66,31 @@ def test_frames_fit_and_hold_every_batch_once() -> None:
     assert [(each.first, each.body) for each in found] == [(item["first"], item["body"]) for item in items]
 
 
+def test_a_large_audience_is_served_side_by_side(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of it are handed over to other invocations; everybody gets everything, once."""
+    monkeypatch.setattr(core, "AUDIENCE", 3)
+    monkeypatch.setattr(core, "HAND_OVER_BYTES", 1)
+    key = cloud.viewer_key()
+    viewers = [subscribed(cloud, key) for _ in range(8)]
+    cloud.send(agent, 1)
+    cloud.stream()
+    assert sorted(len(viewer.inbox) for viewer in viewers) == [0] * 5 + [1] * 3
+    assert len(cloud.handed_over) == 2
+    for part in cloud.handed_over:
+        assert cloud.broadcast(json.loads(part), None) == {"batchItemFailures": []}
+    assert [len(viewer.inbox) for viewer in viewers] == [1] * 8
+
+
+def test_a_hand_over_fits_an_asynchronous_invocation() -> None:
+    """A megabyte, with the longest names and the greatest frames."""
+    key = {"pk": {"S": "JOB#" + "p" * 63 + "." + CONTAINER}, "sk": {"S": "SUBSCRIPTION#" + "c" * 32}}
+    one = core.Subscriber(key, "c" * 32, "k" * 12, "p" * 63, 10**13, 10**10, 10**13, {"label": "x" * 100}, "g" * 12)
+    parts = core.hand_overs(JOB, [b"f" * MAX_FRAME_BYTES] * 100, [one] * core.AUDIENCE)
+    assert sum(len(part["frames"]) for part in parts) == 100
+    assert max(len(json.dumps(part)) for part in parts) < 1_000_000
+    assert core.read_hand_over(json.loads(json.dumps(parts[0])))[2][0] == one
+
+
 def test_a_gone_viewer_is_removed(cloud: Cloud, agent: Socket) -> None:
     """API Gateway's $disconnect is best effort; a 410 makes up for it."""
     gone, here = subscribed(cloud), subscribed(cloud)

@@ -224,6 +224,20 @@ def test_a_ping_is_understood_by_another_process(cloud: Cloud, agent: Socket) ->
     assert cloud.get("INSTANCE#web.ENGINE", "INSTANCE")["seen"] == other.now_ms  # type: ignore[index]
 
 
+def test_a_daily_quota_is_kept_and_the_next_day_is_new(cloud: Cloud) -> None:
+    """The excess is refused for good, so that the agent puts a gap in its place; another principal is not concerned."""
+    limited = cloud.agent(cloud.issue("agent", "small", owner="team", owners=(), daily_bytes=100))
+    cloud.open_job(limited)
+    assert cloud.send(limited, 1)["outcome"] == "stored"
+    result = cloud.send(limited, 4, ("x" * 50,) * 3)
+    assert (result["outcome"], result["reason"], result["retry"]) == ("rejected", "quota", False)
+    free = cloud.agent(cloud.agent_key("free"))
+    cloud.open_job(free)
+    assert cloud.send(free, 1)["outcome"] == "stored"
+    cloud.now_ms += 86_400_000
+    assert cloud.send(limited, 4)["outcome"] == "stored"
+
+
 def test_bytes_are_passed_on_as_they_came(cloud: Cloud, agent: Socket) -> None:
     """Invariant 6: compressed once, by the agent."""
     cloud.send(agent, 1)
