@@ -49,6 +49,10 @@ ROUNDS = 10
 LINES = 20
 """Lines of each batch."""
 OPENED_AT_ONCE, ENVELOPE = 16, 40
+AT_THE_DOOR = 12
+"""Viewers that connect at a time: the emulator's functions take some 20 ms each, and tickets live for 30 s."""
+PING_S = 300.0
+"""Instead of 30: the pings of a thousand viewers would be all that the emulator's two processes get to do."""
 
 
 class PretendAgent:
@@ -117,8 +121,8 @@ def _json(text: str | bytes) -> dict[str, Any]:
 class Watcher:
     """One viewer of one job, on a connection of its own."""
 
-    def __init__(self, cloud: Cloud, http: httpx.AsyncClient, job: str) -> None:
-        self._cloud, self._http, self._job = cloud, http, job
+    def __init__(self, cloud: Cloud, http: httpx.AsyncClient, door: asyncio.Semaphore, job: str) -> None:
+        self._cloud, self._http, self._door, self._job = cloud, http, door, job
         self.reader = Reader(random.random)
         self.texts: list[str] = []
         self.reconnects = -1
@@ -134,17 +138,14 @@ class Watcher:
                 await asyncio.sleep(random.uniform(0.0, 3.0))
 
     async def _read_on(self, count: int) -> None:
-        answer = await self._http.post(f"{self._cloud.state.http_url}/api/tickets")
-        answer.raise_for_status()
-        address = f"{self._cloud.state.viewers_url}?v=1&ticket={answer.json()['ticket']}"
-        async with connect(address, compression=None, open_timeout=120, ping_interval=None) as socket:
-            await socket.send(encode(Subscribe(id="s", job=self._job, after=self.reader.position)))
+        socket = await self._connect()
+        try:
             while len(self.texts) < count:
                 if (asked := self.reader.request(time.monotonic())) is not None:
                     await self._fetch(asked)
                 due = self.reader.due
                 try:
-                    async with asyncio.timeout(30.0 if due is None else max(0.0, due - time.monotonic())):
+                    async with asyncio.timeout(PING_S if due is None else max(0.0, due - time.monotonic())):
                         self._take(await socket.recv())
                 except TimeoutError:
                     if due is None:
@@ -152,6 +153,26 @@ class Watcher:
                 for run in self.reader.take():
                     assert isinstance(run, Run)
                     self.texts += run.columns.texts
+        finally:
+            await socket.close()
+
+    async def _connect(self) -> ClientConnection:
+        """A connection that is subscribed."""
+        async with self._door:
+            answer = await self._http.post(f"{self._cloud.state.http_url}/api/tickets")
+            answer.raise_for_status()
+            address = f"{self._cloud.state.viewers_url}?v=1&ticket={answer.json()['ticket']}"
+            socket = await connect(address, compression=None, open_timeout=60, ping_interval=None, close_timeout=1)
+            self.subscribed.clear()
+            try:
+                await socket.send(encode(Subscribe(id="s", job=self._job, after=self.reader.position)))
+                async with asyncio.timeout(60):
+                    while not self.subscribed.is_set():
+                        self._take(await socket.recv())
+            except BaseException:
+                await socket.close()
+                raise
+            return socket
 
     async def _fetch(self, after: int) -> None:
         answer = await self._http.get(
@@ -200,7 +221,8 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
         agent = PretendAgent(socket, containers)
         await agent.open()
         opened = time.monotonic()
-        watchers = [Watcher(cloud, http, f"local.{containers[n % jobs]}") for n in range(viewers)]
+        door = asyncio.Semaphore(AT_THE_DOOR)
+        watchers = [Watcher(cloud, http, door, f"local.{containers[n % jobs]}") for n in range(viewers)]
         reading: list[Awaitable[None]] = [tasks.create_task(one.read(ROUNDS * LINES)) for one in watchers]
         for one in watchers:
             await one.subscribed.wait()
