@@ -197,8 +197,7 @@ class Agent:
             LOGFERRY_SPOOL_DIR=str(self._folder / "spool"),
             LOGFERRY_INCLUDE_NAMES=f"{self._names}-*",
             LOGFERRY_LOG_FORMAT="json",
-            LOGFERRY_ANSWER_TIMEOUT="3",
-            **self._settings,
+            **({"LOGFERRY_ANSWER_TIMEOUT": "3", "LOGFERRY_FLUSH_INTERVAL": "1"} | self._settings),
         )
         environment.pop("LOGFERRY_STATE")
         with (self._folder / "agent.log").open("ab") as log:
@@ -226,13 +225,15 @@ class Agent:
 
 @pytest.fixture
 def make_agent(cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Starts agents for this test's containers."""
+    """Starts agents for this test's containers; they are connected, unless they are to be `refused`."""
     made: list[Agent] = []
 
-    def make(**settings: str) -> Agent:
+    def make(*, refused: bool = False, **settings: str) -> Agent:
         agent = Agent(cloud, tmp_path, containers.prefix, **settings)
         made.append(agent)
         agent.start()
+        if not refused:
+            wait_for(lambda: '"connected"' in agent.log, "the agent's connection")
         return agent
 
     try:

@@ -132,7 +132,7 @@ def test_an_agent_with_a_wrong_key_says_so_and_writes_nothing(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
     """The container's lines wait in the spool; the log says what is wrong."""
-    agent = make_agent(LOGFERRY_AGENT_KEY=f"lfa_{WRONG}")
+    agent = make_agent(refused=True, LOGFERRY_AGENT_KEY=f"lfa_{WRONG}")
     name = containers.run("kept", "echo kept")
     wait_for(lambda: "403" in agent.log or "refused" in agent.log, "the refusal in the agent's log")
     assert WRONG not in agent.log
