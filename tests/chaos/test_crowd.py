@@ -24,6 +24,7 @@ from websockets.exceptions import WebSocketException
 
 from logferry_cli.reader import Page, Reader, Run
 from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import (
     TO_VIEWER,
@@ -187,7 +188,10 @@ class Watcher:
 
     def _take(self, text: str | bytes) -> None:
         now = time.monotonic()
-        message = decode(text, TO_VIEWER)
+        try:
+            message = decode(text, TO_VIEWER)
+        except MalformedMessageError:
+            return  # API Gateway's own errors: as PROTOCOL.md says, no answer
         if isinstance(message, Subscribed):
             self.subscribed.set()
             self.reader.learn(message.tip or 0, now, at_once=True)
