@@ -302,6 +302,23 @@ def test_a_late_answer_still_counts() -> None:
     assert shell.spool[JOBS[0]] == []
 
 
+def test_a_late_answer_does_not_count_for_the_batch_that_came_after() -> None:
+    """It is matched to the very batch that its request carried."""
+    shell = opened()
+    shell.make(JOBS[0])
+    shell.make(JOBS[0])
+    shell.arrive(0)  # stored; its answer is slow
+    shell.advance(11.0)
+    shell.advance(31.0)
+    shell.arrive(0)
+    shell.receive(1)  # the answer to the second try: `duplicate`
+    assert [batch.id for batch in shell.spool[JOBS[0]]] == [2]
+    shell.receive(0)
+    assert [batch.id for batch in shell.spool[JOBS[0]]] == [2]
+    shell.settle()
+    assert [batch.id for _, batch in shell.cloud.stored[JOBS[0]]] == [1, 2]
+
+
 def test_a_lost_spool_takes_the_clouds_place_and_cursor() -> None:
     """DESIGN.md, Resync: spool lost."""
     shell = opened()
