@@ -16,7 +16,7 @@ from logferry_protocol.events import Exited, Restarted, Started, SystemEvent
 from .cursor import LifeMark
 
 _CLOCK_SLACK_NS = 5_000_000_000
-_EARLY_NS = 50_000_000
+_EARLY_NS = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

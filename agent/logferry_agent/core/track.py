@@ -58,6 +58,8 @@ class Track:
         self.pieces = cursor.pieces
         self.due: list[Milestone] = []
         self._planned = cursor.life
+        self._drained = False
+        """Whether an exit was told where the log ended: all that follows belongs to the next run."""
 
     def learn(self, facts: Facts, *, fresh: bool = False) -> bool:
         """Take facts into account; True when there is something new to tell.
@@ -67,7 +69,7 @@ class Track:
         found = milestones(self._planned, facts)
         if not found:
             return False
-        if fresh and self._planned.kind == "n":
+        if (fresh and self._planned.kind == "n") or (self._drained and not self.due):
             first = found[0]
             found[0] = Milestone(first.time, first.event, first.mark, 0)
         self._planned = found[-1].mark
@@ -82,6 +84,7 @@ class Track:
 
     def lines(self, fragments: Fragments, place_at: PlaceAt) -> list[Chunk]:
         """The chunks that these fragments make, with milestones where they belong. `place_at` may be called later."""
+        self._drained = False
         before, skipped = self.marks, self.pieces
         columns = assemble(fragments, before)
         if skipped and columns.texts:
@@ -102,7 +105,11 @@ class Track:
 
     def at_end(self) -> list[Chunk]:
         """The first of what is due where the log ends for now; none when nothing is."""
-        return [self._milestone(self.due.pop(0), self.cursor)] if self.due else []
+        if not self.due:
+            return []
+        chunk = self._milestone(self.due.pop(0), self.cursor)
+        self._drained = self.life.kind == "x"
+        return [chunk]
 
     def tell(self, event: Gap | Notice, time: int) -> list[Chunk]:
         """A gap or notice here; `time` in microseconds. A first start comes before it."""

@@ -104,6 +104,9 @@ class LogResponse:
     def close(self) -> None:
         """End it, also while another thread waits in `read`."""
         with suppress(Exception):
+            # Over ssh it is a pipe of a program's, which ends with the program only.
+            self._reader.channel.proc.terminate()
+        with suppress(Exception):
             raw = self._reader.raw
             connection = getattr(raw, "_sock", raw)
             connection.shutdown(socket.SHUT_RDWR)

@@ -56,8 +56,8 @@ def test_runs_that_nobody_saw_are_told_between_their_lines() -> None:
     """From inspect alone, in a backlog."""
     track = Track(Cursor(life=LifeMark("s", 100 * S, 0, 0)))
     track.learn(Facts(running=True, started=200 * S, ended=150 * S))
-    chunks = track.lines(fragments(140, 151, 199.98, 210), nowhere)
-    assert shown(chunks) == ["at 140", "at 151", "exited", "restarted", "at 199.98", "at 210"]
+    chunks = track.lines(fragments(140, 151, 199.2, 210), nowhere)
+    assert shown(chunks) == ["at 140", "at 151", "exited", "restarted", "at 199.2", "at 210"]
     lives = [decode(chunk.cursor_at(len(chunk.texts))).life.kind for chunk in chunks]
     assert lives == ["s", "x", "s", "s"]
 
