@@ -18,6 +18,8 @@ const AUTO_BYTES = 8 * 1024 * 1024;
 /** The first page is kept short, so that it is there soon on a slow line. */
 const FIRST_BATCHES = 8;
 const DEMAND_BATCHES = 12;
+/** The API's most in one page; a page ends at about 1 MiB before. */
+const PAGE_BATCHES = 500;
 
 export interface Around {
   readonly api: Api;
@@ -266,7 +268,8 @@ export class OpenJob {
     if (!this.whole && bytes > AUTO_BYTES && lowest !== undefined) this.feed.settle(lowest, now);
     const due = this.feed.due(now);
     if (due !== null) {
-      void this.fetch("before", due.last + 1, null, due);
+      // A batch holds an entry at least: a hole of five lines needs five batches at most, not a page of what is here.
+      void this.fetch("before", due.last + 1, Math.min(due.last - due.first + 1, PAGE_BATCHES), due);
       return;
     }
     const next = this.feed.next();
@@ -284,7 +287,7 @@ export class OpenJob {
     return null;
   }
 
-  private async fetch(side: "before" | "after", sequence: number, limit: number | null, hole: Span | null): Promise<void> {
+  private async fetch(side: "before" | "after", sequence: number, limit: number, hole: Span | null): Promise<void> {
     this.fetching = true;
     const before = this.feed.held.count;
     try {

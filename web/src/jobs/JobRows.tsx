@@ -89,7 +89,7 @@ export function JobRows(rows: Rows) {
     <div class="jobs-table" role="table" aria-label="Jobs" aria-rowcount={items.length + 1} ref={box} onKeyDown={key} onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })} tabIndex={-1}>
       <div class="job-row jobs-head" role="row" aria-rowindex={1}>
         {["Choose", "State", "Name", "Image", "Project", "Host", "Age", "Lines", "Rate", "Last line"].map((name) => (
-          <span key={name} role="columnheader" class={`cell ${name.toLowerCase().replace(" ", "-")}`}>
+          <span key={name} role="columnheader" class={`cell at-${name.toLowerCase().replace(" ", "-")}`}>
             {name}
           </span>
         ))}
@@ -119,7 +119,7 @@ function GroupRow({ group, place, rows }: { group: Group; place: Place; rows: Ro
   const name = group.name === "" ? "without" : group.name;
   return (
     <div class="job-row group-row" role="row" aria-rowindex={place.at + 2} data-at={place.at} style={{ top: `${place.top}px` }}>
-      <span role="cell" class="cell group">
+      <span role="cell" class="cell at-group">
         <button type="button" class="group-name" aria-expanded={!group.closed} onClick={() => rows.fold(group.name)}>
           <span aria-hidden="true">{group.closed ? "▸" : "▾"}</span> {name}
         </button>
@@ -155,13 +155,13 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
       data-chosen={chosen ? "" : undefined}
       style={{ top: `${place.top}px` }}
     >
-      <span role="cell" class="cell choose">
+      <span role="cell" class="cell at-choose">
         <input type="checkbox" aria-label={`Choose ${name}`} checked={chosen} onChange={() => rows.choose(job)} tabIndex={place.tab} />
       </span>
-      <span role="cell" class="cell state" data-tone={state.tone} title={state.words}>
+      <span role="cell" class="cell at-state" data-tone={state.tone} title={state.words}>
         <span aria-hidden="true">{state.sign}</span> {state.words}
       </span>
-      <span role="cell" class="cell name">
+      <span role="cell" class="cell at-name">
         <a class="job-name" href={urlOf([job])} tabIndex={place.tab} title={container.name}>
           {name}
         </a>
@@ -171,23 +171,23 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
           </span>
         )}
       </span>
-      <span role="cell" class="cell image" title={container.image}>
+      <span role="cell" class="cell at-image" title={container.image}>
         {shortImage(container.image)}
       </span>
-      <span role="cell" class="cell project" title={container.service ?? ""}>
+      <span role="cell" class="cell at-project" title={container.service ?? ""}>
         {container.project ?? ""}
       </span>
-      <span role="cell" class="cell host" title={container.host}>
+      <span role="cell" class="cell at-host" title={container.host}>
         {shortHost(container.host)}
       </span>
-      <span role="cell" class="cell age" title={fullTime(created * 1000, "local")}>
+      <span role="cell" class="cell at-age" title={fullTime(created * 1000, "local")}>
         {span(rows.now - created)}
       </span>
-      <span role="cell" class="cell lines" title={tip.toLocaleString("en")}>
+      <span role="cell" class="cell at-lines" title={tip.toLocaleString("en")}>
         {countText(tip)}
       </span>
-      <span role="cell" class="cell rate">{rateText(rows.rates.of(record))}</span>
-      <span role="cell" class="cell last-line" title={last === null ? "" : fullTime(last * 1000, "local")}>
+      <span role="cell" class="cell at-rate">{rateText(rows.rates.of(record))}</span>
+      <span role="cell" class="cell at-last-line" title={last === null ? "" : fullTime(last * 1000, "local")}>
         {last === null ? "" : ago(rows.now - last)}
       </span>
     </div>

@@ -54,9 +54,8 @@ export class Api {
   }
 
   /** Batches that hold entries before (the last ones) or after (the first ones) a sequence, ascending either way. */
-  history(job: string, side: "before" | "after", sequence: number, limit: number | null): Promise<HistoryPage> {
-    const most = limit === null ? "" : `&limit=${limit}`;
-    return this.get(`/jobs/${encodeURIComponent(job)}/batches?${side}=${sequence}${most}`, historyPage);
+  history(job: string, side: "before" | "after", sequence: number, limit: number): Promise<HistoryPage> {
+    return this.get(`/jobs/${encodeURIComponent(job)}/batches?${side}=${sequence}&limit=${limit}`, historyPage);
   }
 
   /** A one-time ticket for a WebSocket. Raises Refusal when the credential itself is refused. */
