@@ -218,7 +218,9 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
     limits = httpx.Limits(max_connections=20)
     began = time.monotonic()
     async with (
-        connect(cloud.state.agents_url + "?v=1", additional_headers=agent_key, ping_interval=None) as socket,
+        connect(
+            cloud.state.agents_url + "?v=1", additional_headers=agent_key, ping_interval=None, open_timeout=120
+        ) as socket,
         httpx.AsyncClient(headers=key, timeout=300, limits=limits) as http,
         asyncio.TaskGroup() as tasks,
     ):
