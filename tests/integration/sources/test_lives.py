@@ -120,7 +120,7 @@ def test_a_container_removed_with_unread_logs_is_read_all_the_same(engine: Engin
 
 def test_labels_choose(engine: Engine, watch: Watcher, prefix: str) -> None:
     """Opt-in and opt-out; what was not chosen is not held open either."""
-    watched = watch("file", include_names=(), discover="labelled")
+    watched = watch("file", discover="labelled")
     silent = engine.run("echo no", name=prefix + "a")
     loud = engine.run("echo yes", name=prefix + "b", labels={"logferry.enable": "true", "logferry.owner": "team-a"})
     log = watched.ended(loud.id)

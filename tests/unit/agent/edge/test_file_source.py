@@ -117,7 +117,9 @@ def test_nothing_is_lost_or_repeated_silently(
             log.write(numbered(copier, written, written + 4))
             written += 4
         elif step == "rotate":
-            log.rotate()
+            # The engine rotates a file that is full; an empty one it never does.
+            if path.stat().st_size:
+                log.rotate()
         elif step == "read":
             reader.read()
         elif step == "small":
