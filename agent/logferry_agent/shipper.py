@@ -54,7 +54,7 @@ from .journal import Journal
 
 log = structlog.get_logger(__name__)
 
-INTAKE_BYTES = 6 * 1024 * 1024
+INTAKE_BYTES = 4 * 1024 * 1024
 """What may wait between readers and this thread."""
 
 TURN_BYTES = 1024 * 1024
