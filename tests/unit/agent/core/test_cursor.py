@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from logferry_agent.core.cursor import Cursor, LifeMark, Place, UnknownCursorError, decode, encode
 from logferry_agent.core.lines import Mark, Marks
 from logferry_protocol.limits import MAX_CURSOR_BYTES

@@ -1,14 +1,14 @@
 """core/frames.py: however a response is cut into reads, the same fragments come out, and nothing but clean errors."""
 
-from __future__ import annotations
+import contextlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.copier import START, Copier, Piece, chunked, frame
+
 from logferry_agent.core.frames import BrokenStreamError, LogStream
 from logferry_agent.core.stamps import text_of
-
-from tests.support.copier import START, Copier, Piece, chunked, frame
 
 PIECES = Copier().write("o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x" * 40_000 + b"\n") + Copier().write(
     "e", b"\n\r\n\x00\x01\x02\x03\n" + b"\xff\xfe\n"
@@ -92,7 +92,8 @@ def test_an_unterminated_last_frame_does_not_wait_for_more() -> None:
 @settings(max_examples=50, deadline=None)
 def test_a_tty_is_cut_at_newlines_and_full_pieces(sizes: list[int]) -> None:
     """No frames; a timestamp before each stored piece, also in the middle of a long line."""
-    pieces = Copier().write("o", b"one\r\n" + b"p" * 40_000 + b"\r\nprompt> \r\n") + [Piece("o", START + 10**9, b"bye")]
+    written = Copier().write("o", b"one\r\n" + b"p" * 40_000 + b"\r\nprompt> \r\n")
+    pieces = [*written, Piece("o", START + 10**9, b"bye")]
     body = chunked(text_of(piece.stamp).encode() + b" " + piece.data for piece in pieces)
     texts, streams, ends = read(body, sizes, tty=True)
     assert texts == ["one\r", "p" * 16_384, "p" * 16_384, "p" * 7_232 + "\r", "prompt> \r", "bye"]
@@ -103,10 +104,8 @@ def test_a_tty_is_cut_at_newlines_and_full_pieces(sizes: list[int]) -> None:
 @settings(max_examples=150, deadline=None)
 def test_no_bytes_give_anything_but_a_clean_error(body: bytes, tty: bool, chunks: bool, size: int) -> None:
     """Fuzz."""
-    try:
+    with contextlib.suppress(BrokenStreamError):
         read(body, [size], tty=tty, chunks=chunks)
-    except BrokenStreamError as error:
-        assert str(error).startswith("the engine's log stream is broken")
 
 
 @given(st.integers(0, 2_000), st.integers(0, 255))
@@ -115,10 +114,8 @@ def test_a_flipped_byte_gives_nothing_but_a_clean_error(where: int, value: int) 
     """Fuzz of a good stream."""
     body = bytearray(chunked(map(frame, PIECES[:4] + PIECES[-3:])))
     body[where % len(body)] = value
-    try:
+    with contextlib.suppress(BrokenStreamError):
         read(bytes(body), [1 << 20])
-    except BrokenStreamError:
-        pass
 
 
 def test_a_broken_stream_says_what_it_found() -> None:

@@ -6,11 +6,11 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.copier import Copier, record
+
 from logferry_agent.core.jsonfile import Corrupt, Segment, first_at_or_after, parse, position_of
 from logferry_agent.core.lines import Marks, marks_after
 from logferry_agent.core.stamps import nanoseconds
-
-from tests.support.copier import Copier, record
 
 GOOD = [record(piece) for piece in Copier().write("o", b"one\ntwo\nthree\n") + Copier().write("e", b"four\n")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from logferry_agent.core.cursor import LifeMark
 from logferry_agent.core.lifecycle import Facts, milestones
 

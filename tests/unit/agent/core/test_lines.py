@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.copier import Copier, Piece, chunked, frame, record
+
 from logferry_agent.core import jsonfile
 from logferry_agent.core.frames import LogStream
 from logferry_agent.core.lines import Columns, Fragments, Marks, assemble, marks_after, split
 from logferry_protocol.limits import MAX_ENTRY_BYTES, MIN_CONTINUED_BYTES
-
-from tests.support.copier import Copier, Piece, chunked, frame, record
 
 LENGTHS = [0, 1, 2, 100, 4_095, 4_096, 16_382, 16_383, 16_384, 16_385, 32_767, 32_768, 32_769, 40_000]
 

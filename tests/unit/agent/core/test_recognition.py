@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from logferry_agent.core.lines import Fragments, Marks, marks_after
 from logferry_agent.core.recognition import Memory, Seeker
 from logferry_agent.core.stamps import text_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from logferry_agent.core.selection import Selection, StartAtError, start_time
 
 
