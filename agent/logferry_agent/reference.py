@@ -1,0 +1,54 @@
+"""The agent's settings as a page for people.
+
+python -m logferry_agent.reference > docs/agent-settings.md
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from .settings import Settings
+
+_HEAD = """# The agent's settings
+
+Each may be given as a flag (`--flush-interval 5`), in the environment (`LOGFERRY_FLUSH_INTERVAL=5`) or in a TOML file
+(`flush_interval = 5`) named by `--config` or `LOGFERRY_CONFIG_FILE`; flags win over the environment, the environment over
+the file. The key is never a flag: it would show in the list of processes. `logferry agent --check-config` validates and
+prints what counts.
+
+Sizes may be written `512m`, `1g`; lists with commas.
+
+| setting | default | meaning |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    rows = [
+        f"| `{name}` | {_default(field.default)} | {_cell(field.description or '')} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "needed"
+    if value is None or value in ([], ""):
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1 << 20 and value % (1 << 20) == 0:
+        return f"`{value >> 20}m`" if value % (1 << 30) else f"`{value >> 30}g`"
+    return f"`{value.as_posix() if isinstance(value, Path) else value}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
