@@ -16,8 +16,8 @@ from .settings import Settings
 _HEAD = """# The agent's settings
 
 Each may be given as a flag (`--flush-interval 5`), in the environment (`LOGFERRY_FLUSH_INTERVAL=5`) or in a TOML file
-(`flush_interval = 5`) named by `--config` or `LOGFERRY_CONFIG_FILE`; flags win over the environment, the environment over
-the file. The key is never a flag: it would show in the list of processes. `logferry agent --check-config` validates and
+(`flush_interval = 5`) named by `--config` or `LOGFERRY_CONFIG_FILE`; flags win over the environment, and that over the
+file. The key is never a flag: it would show in the list of processes. `logferry agent --check-config` validates and
 prints what counts.
 
 Sizes may be written `512m`, `1g`; lists with commas.
