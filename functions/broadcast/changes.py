@@ -44,6 +44,7 @@ class Changes:
         for opener in openers:
             for connection in self._store.connections_of(opener):
                 name = connection["pk"].removeprefix("CONNECTION#")
-                self._store.remove_connection(name)
+                # Closed before it is forgotten: where closing fails, the record comes again and must still find it.
                 self._closers[connection["kind"]](name)
+                self._store.remove_connection(name)
                 self._metrics.add_metric(name="ConnectionsRevoked", unit=MetricUnit.Count, value=1)

@@ -55,6 +55,10 @@ def wait_until_whole(page: Page, job: str, last: int) -> dict[str, Any]:
         arg=[job, last],
     )
     page.evaluate("job => window.logferry.whole(job)", job)
+    page.wait_for_function(
+        "([job, last]) => { const l = window.logferry.lines(job); return l.problem || l.received >= last }",
+        arg=[job, last],
+    )
     lines: dict[str, Any] = page.evaluate("job => window.logferry.lines(job)", job)
     return lines
 
@@ -67,10 +71,13 @@ def test_a_browser_shows_every_line_live_and_from_history(
     early = opened(browser, f"{cloud.state.viewer_url}/#key={cloud.keys.viewer_key}")
     expect(early.locator("[data-connection-state=open]").first).to_be_attached(timeout=PATIENCE_MS)
     assert "lfv_" not in early.url
-    name = containers.run("seen", f"{numbered(200)}; sleep 3; " + numbered(pause_every=250).replace("i=1;", "i=201;"))
+    rest = numbered(pause_every=250).replace("i=1;", "i=201;")
+    name = containers.run("seen", f"{numbered(200)}; until [ -e /go ]; do sleep 0.1; done; {rest}")
     job = cloud.job_of(name)
     early.locator(f"[data-job='{job}'] a").first.click()
     early.wait_for_selector("[data-seq]")
+    early.wait_for_function("job => window.logferry.lines(job)?.caughtUp", arg=job)
+    containers.engine.containers.get(name).exec_run(["/bin/sh", "-c", ": > /go"])
     assert cloud.ended(name) == job
     last = cloud.tip(job)
 
@@ -83,6 +90,8 @@ def test_a_browser_shows_every_line_live_and_from_history(
     for lines in (live, history):
         assert (lines["first"], lines["last"], lines["received"]) == (1, last, last)
         assert lines["holes"] == []
+    assert live["live"] > 0
+    assert history["live"] == 0
     assert seen(early, job) == wanted
     assert seen(late, job) == wanted
     for page in (early, late):

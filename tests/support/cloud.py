@@ -133,6 +133,7 @@ class Cloud:
         broadcast_store = broadcast.store.Store(tables.dynamodb, tables.registry)
         clock = Clock(self.now, self.slept.append, lambda: 0.5)
         delivery = Delivery(broadcast_store, self.post, self.executor, self.logger, clock)
+        self.close_fails = False
         closers = {"agent": self.close, "viewer": self.close}
         self.handed_over: list[bytes] = []
         self.broadcast = broadcast.app.build_handler(
@@ -222,6 +223,8 @@ class Cloud:
         socket.inbox.append(json.loads(frame))
 
     def close(self, connection: str) -> None:
+        if self.close_fails:
+            raise RuntimeError("the gateway cannot be reached")
         if connection in self.sockets:
             self.sockets[connection].closed = True
 

@@ -41,6 +41,8 @@ class Demonstration:
             text=True,
             env={name: value for name, value in os.environ.items() if not name.startswith("LOGFERRY_")},
             start_new_session=True,
+            # A shell's background job has SIGINT ignored, and hands that on: what is tried here is a person's Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread yet
         )
         self.said = ""
         self._reader = threading.Thread(target=self._read)

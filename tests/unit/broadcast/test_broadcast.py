@@ -156,6 +156,21 @@ def test_a_revocation_closes_open_connections(cloud: Cloud, agent: Socket, what:
     assert not agent.closed
 
 
+def test_a_connection_that_could_not_be_closed_is_closed_when_the_record_comes_again(cloud: Cloud) -> None:
+    """What is to be closed is forgotten only when it is."""
+    key = cloud.viewer_key()
+    viewer = subscribed(cloud, key)
+    cloud.stream()
+    revoke(cloud, f"CREDENTIAL#{key.split('_')[1]}", "CREDENTIAL")
+    records = cloud.records()
+    cloud.close_fails = True
+    assert cloud.broadcast({"Records": records}, None)["batchItemFailures"] != []
+    assert not viewer.closed
+    cloud.close_fails = False
+    assert cloud.broadcast({"Records": records}, None)["batchItemFailures"] == []
+    assert viewer.closed
+
+
 def test_a_revoked_agent_is_cut_off(cloud: Cloud) -> None:
     """Its key opens nothing more, and what it opened is closed."""
     key = cloud.agent_key()
