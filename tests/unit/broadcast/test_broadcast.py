@@ -156,7 +156,9 @@ def test_a_revocation_closes_open_connections(cloud: Cloud, agent: Socket, what:
     assert not agent.closed
 
 
-def test_a_connection_that_could_not_be_closed_is_closed_when_the_record_comes_again(cloud: Cloud) -> None:
+def test_a_connection_that_could_not_be_closed_is_closed_when_the_record_comes_again(
+    cloud: Cloud, agent: Socket
+) -> None:
     """What is to be closed is forgotten only when it is."""
     key = cloud.viewer_key()
     viewer = subscribed(cloud, key)
