@@ -7,7 +7,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
 from registry.telemetry import flush
 
@@ -32,8 +34,8 @@ def build_handler(
 ) -> Handler:
     """The Lambda handler. `closers` close a connection of an `agent` or a `viewer`; `hand_over` invokes it once more.
 
-    The batch processor of Powertools takes one record at a time; here all batches of a job are joined into as few
-    frames as they fit, so groups of records are processed, each failing or passing as one. The answer is the same.
+    All batches of a job are joined into as few frames as they fit, so records are served in groups, each failing or
+    passing as one. The batch processor then asks what became of each record, and answers the stream.
     """
 
     registry = Changes(store, delivery, closers, metrics)
@@ -56,14 +58,33 @@ def build_handler(
             name = f"Viewers{outcome.title().replace('_', '')}"
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=outcomes.count(outcome))
 
-    def attempt(sequence_numbers: list[str], work: Callable[[], None]) -> list[str]:
+    def attempt(sequence_numbers: list[str], work: Callable[[], None]) -> dict[str, Exception]:
         try:
             work()
-        except Exception:
+        except Exception as error:
             logger.exception("records not broadcast", extra={"records": len(sequence_numbers)})
             metrics.add_metric(name="RecordsFailed", unit=MetricUnit.Count, value=len(sequence_numbers))
-            return sequence_numbers
-        return []
+            return dict.fromkeys(sequence_numbers, error)
+        return {}
+
+    def serve(records: list[Mapping[str, Any]]) -> dict[str, Exception]:
+        """What went wrong, by sequence number."""
+        failed: dict[str, Exception] = {}
+        batches: list[Arrival] = []
+        changes: list[Arrival] = []
+        for record in records:
+            try:
+                arrival = core.read_record(record)
+                (batches if "first" in record["dynamodb"]["Keys"] else changes).append(arrival)
+            except (KeyError, TypeError, ValueError) as error:
+                logger.exception("a record is not understood")
+                failed[record["dynamodb"]["SequenceNumber"]] = error
+        for job, arrivals in core.by_job(batches).items():
+            numbers = [one.sequence_number for one in arrivals]
+            failed |= attempt(numbers, lambda j=job, a=arrivals: broadcast_job(j, a))  # type: ignore[misc]
+        for arrival in changes:
+            failed |= attempt([arrival.sequence_number], lambda a=arrival: registry.serve(a))  # type: ignore[misc]
+        return failed
 
     def handler(event: Event, context: Any) -> PartialItemFailureResponse:
         if "subscribers" in event:
@@ -71,21 +92,15 @@ def build_handler(
             send(job, frames, subscribers)
             flush(metrics)
             return {"batchItemFailures": []}
-        failed: list[str] = []
-        batches: list[Arrival] = []
-        changes: list[Arrival] = []
-        for record in event["Records"]:
-            try:
-                arrival = core.read_record(record)
-                (batches if "first" in record["dynamodb"]["Keys"] else changes).append(arrival)
-            except (KeyError, TypeError, ValueError):
-                logger.exception("a record is not understood")
-                failed.append(record["dynamodb"]["SequenceNumber"])
-        for job, arrivals in core.by_job(batches).items():
-            failed += attempt([one.sequence_number for one in arrivals], lambda j=job, a=arrivals: broadcast_job(j, a))  # type: ignore[misc]
-        for arrival in changes:
-            failed += attempt([arrival.sequence_number], lambda a=arrival: registry.serve(a))  # type: ignore[misc]
+        failed = serve(event["Records"])
         flush(metrics)
-        return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}
+
+        def verdict(record: DynamoDBRecord) -> None:
+            if (error := failed.get(record.raw_event["dynamodb"]["SequenceNumber"])) is not None:
+                raise error
+
+        # One failing record must not send those that passed again, not even where no other passed.
+        processor = BatchProcessor(EventType.DynamoDBStreams, raise_on_entire_batch_failure=False)
+        return process_partial_response(dict(event), verdict, processor, context)
 
     return handler
