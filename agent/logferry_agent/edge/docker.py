@@ -22,6 +22,9 @@ import requests
 import requests.exceptions
 import urllib3.exceptions
 
+_CLOSE_S: Final = 1.0
+"""How long a closing waits for a thread that reads."""
+
 _READ_BYTES: Final = 262_144
 _TIMEOUT_S: Final = 20.0
 _CONNECTIONS: Final = 64
@@ -89,6 +92,7 @@ class LogResponse:
         # each.
         raw: Any = response.raw
         self._reader: Any = raw._fp.fp
+        self._reading = Lock()
 
     def read(self) -> bytes:
         """What has come, at least one byte; empty at the end. Waits.
@@ -97,7 +101,8 @@ class LogResponse:
             EngineUnavailableError: the connection broke.
         """
         try:
-            return bytes(self._reader.read1(_READ_BYTES)) if self._reader is not None else b""
+            with self._reading:
+                return bytes(self._reader.read1(_READ_BYTES)) if self._reader is not None else b""
         except (OSError, ValueError) as error:
             raise EngineUnavailableError(error) from error
 
@@ -110,8 +115,14 @@ class LogResponse:
             raw = self._reader.raw
             connection = getattr(raw, "_sock", raw)
             connection.shutdown(socket.SHUT_RDWR)
-        with suppress(Exception):
-            self._response.close()
+        # Closing waits for the lock of a buffer that another thread reads from, and cannot be interrupted: a stream that
+        # its shutdown did not wake (seen with TLS) is left to that thread, or nothing could end any more.
+        if self._reading.acquire(timeout=_CLOSE_S):
+            try:
+                with suppress(Exception):
+                    self._response.close()
+            finally:
+                self._reading.release()
 
 
 class Connection:
