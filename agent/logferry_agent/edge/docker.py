@@ -115,7 +115,7 @@ class LogResponse:
             raw = self._reader.raw
             connection = getattr(raw, "_sock", raw)
             connection.shutdown(socket.SHUT_RDWR)
-        # Closing waits for the lock of a buffer that another thread reads from, and cannot be interrupted: a stream that
+        # Closing waits for the lock of a buffer that another thread reads from, uninterruptibly: a stream that
         # its shutdown did not wake (seen with TLS) is left to that thread, or nothing could end any more.
         if self._reading.acquire(timeout=_CLOSE_S):
             try:
