@@ -1,0 +1,269 @@
+/**
+ * The drawn rows and where they lie: a block in normal flow, so that a wrapped row can never overlap the next, placed in a spacer as high as
+ * the whole list (capped). It knows pixels and places, not why they change: that is the pane's.
+ */
+import type { Row } from "../log/row";
+import { MAX_HEIGHT, placeAt, positionOf, spacerHeight } from "./scroll";
+
+export interface Drawn {
+  readonly row: Row;
+  readonly element: HTMLElement;
+}
+
+/** A drawn place, and how far below the viewport's top it begins. */
+export interface Reference {
+  readonly place: number;
+  readonly offset: number;
+}
+
+export class Sheet {
+  /** Places in the list. */
+  total = 0;
+  drawn: Drawn[] = [];
+  /** The places that are drawn: from..to, exclusive. */
+  range = { from: 0, to: 0 };
+  viewport = 0;
+  rowHeight = 20;
+  /** Top of the block in the spacer, px. */
+  private top = 0;
+  private lastTop = 0;
+  private readonly spacer: HTMLElement;
+  private readonly block: HTMLElement;
+
+  constructor(private readonly scroller: HTMLElement) {
+    this.spacer = document.createElement("div");
+    this.spacer.className = "spacer";
+    this.block = document.createElement("div");
+    this.block.className = "block";
+    this.block.setAttribute("role", "list");
+    this.spacer.append(this.block);
+    scroller.append(this.spacer);
+    this.measure();
+  }
+
+  destroy(): void {
+    this.spacer.remove();
+  }
+
+  // --- rows --------------------------------------------------------------------------------------------------------
+
+  /** Makes the block's children those of `next`, touching only what differs. */
+  replace(next: Drawn[], range: { from: number; to: number }): void {
+    const keep = new Set(next.map(({ element }) => element));
+    for (const { element } of this.drawn) if (!keep.has(element)) element.remove();
+    let before: ChildNode | null = this.block.firstChild;
+    for (const { element } of next) {
+      if (element === before) before = before.nextSibling;
+      else this.block.insertBefore(element, before);
+    }
+    this.drawn = next;
+    this.range = { from: range.from, to: range.to };
+    this.resize();
+  }
+
+  /** Nothing is drawn, and the scroll bar is at its beginning. */
+  clear(total: number): void {
+    for (const { element } of this.drawn) element.remove();
+    this.drawn = [];
+    this.range = { from: 0, to: 0 };
+    this.total = total;
+    this.place(0);
+    this.resize();
+    this.setTop(0);
+  }
+
+  elementOf(place: number): HTMLElement | null {
+    return this.drawn.find(({ row }) => row.index === place)?.element ?? null;
+  }
+
+  // --- looking -----------------------------------------------------------------------------------------------------
+
+  measure(): void {
+    this.viewport = this.scroller.clientHeight;
+    const height = Number.parseFloat(getComputedStyle(this.scroller).lineHeight);
+    if (height > 0) this.rowHeight = height;
+  }
+
+  /** Rows that fill the viewport. */
+  get screen(): number {
+    return Math.max(1, Math.ceil(this.viewport / this.rowHeight));
+  }
+
+  get atEnd(): boolean {
+    return this.range.to >= this.total && this.scroller.scrollTop + this.viewport >= this.scroller.scrollHeight - 2;
+  }
+
+  /** How far the reader scrolled since the last look; our own moves do not count. */
+  moved(): number {
+    const by = this.scroller.scrollTop - this.lastTop;
+    if (Math.abs(by) < 1) return 0;
+    this.lastTop = this.scroller.scrollTop;
+    return by;
+  }
+
+  /** The place that the scroll bar means, when nothing of the block is seen; null when some of it is. */
+  get jumpedTo(): number | null {
+    const { scrollTop } = this.scroller;
+    if (scrollTop + this.viewport > this.top && scrollTop < this.top + this.block.offsetHeight) return null;
+    return placeAt(scrollTop, this.total, this.rowHeight, this.viewport);
+  }
+
+  /** The first row that is seen, by halving. */
+  get firstSeen(): Drawn | null {
+    const at = this.firstIndex();
+    return at === null ? null : (this.drawn[at] as Drawn);
+  }
+
+  /** Places of the first and the last row that are seen; the list's end when nothing is drawn. */
+  get visible(): [first: number, last: number] {
+    const at = this.firstIndex();
+    if (at === null) return [Math.max(0, this.total - this.screen), Math.max(0, this.total - 1)];
+    const first = (this.drawn[at] as Drawn).row.index;
+    const end = this.scroller.scrollTop - this.top + this.viewport;
+    let last = at;
+    while (last + 1 < this.drawn.length && (this.drawn[last + 1] as Drawn).element.offsetTop < end) last++;
+    return [first, (this.drawn[last] as Drawn).row.index];
+  }
+
+  offsetOf({ element }: Drawn): number {
+    return this.top + element.offsetTop - this.scroller.scrollTop;
+  }
+
+  /** A drawn row that is drawn again, as near below the viewport's top as there is; the first seen when none is. */
+  reference(coming: readonly Row[]): Reference | null {
+    const first = this.firstIndex();
+    if (first === null) return null;
+    const places = new Set(coming.map((row) => row.index));
+    const stays = this.drawn.slice(first).find(({ row }) => places.has(row.index)) ?? (this.drawn[first] as Drawn);
+    return { place: stays.row.index, offset: this.offsetOf(stays) };
+  }
+
+  // --- moving ------------------------------------------------------------------------------------------------------
+
+  /** Moves the block so that the reference is where it was; says whether there was one. */
+  hold(reference: Reference | null): boolean {
+    if (reference === null) {
+      this.place(positionOf(this.range.from, this.total, this.rowHeight));
+      return false;
+    }
+    const element = this.nearest(reference.place);
+    if (element !== null) this.place(this.scroller.scrollTop + reference.offset - element.offsetTop);
+    this.edges();
+    return true;
+  }
+
+  /**
+   * Brings a place to `align` of the viewport, or `offset` px below its top, and the scroll bar to the place. With an `align` of 0 the scroll
+   * bar is where it should be already. Says whether anything is drawn.
+   */
+  reach({ place, align, offset }: { place: number; align: number; offset?: number }): boolean {
+    const element = this.nearest(place);
+    if (element === null) return false;
+    const wanted = offset ?? Math.round((this.viewport - element.offsetHeight) * align);
+    const bar = positionOf(place, this.total, this.rowHeight);
+    const top = align === 0 ? this.scroller.scrollTop : Math.max(0, Math.min(bar - wanted, this.scrollHeight - this.viewport));
+    this.place(top + wanted - element.offsetTop);
+    this.setTop(top);
+    this.edges();
+    return true;
+  }
+
+  /** The last row's end goes to the viewport's end. */
+  stick(): void {
+    const height = this.block.offsetHeight;
+    const whole = this.range.from === 0 && this.range.to >= this.total;
+    const end = whole ? height : Math.max(spacerHeight(this.total, this.rowHeight), height);
+    this.spacer.style.height = `${end}px`;
+    this.place(end - height);
+    this.setTop(Math.max(0, end - this.viewport));
+  }
+
+  /** The ends must be reachable: the first row begins at 0, the last one ends at the spacer's end. */
+  edges(): void {
+    const height = this.block.offsetHeight;
+    if (this.range.from === 0 && this.top !== 0) {
+      // A shift cannot be seen, unless it would leave nothing above the first row to scroll to: then there was nothing to see either.
+      const top = Math.max(0, this.scroller.scrollTop - this.top);
+      if (top + this.viewport > this.scrollHeight) this.spacer.style.height = `${Math.max(this.scrollHeight, height)}px`;
+      this.place(0);
+      this.setTop(top);
+    } else if (this.top < 0) this.shift(positionOf(this.range.from, this.total, this.rowHeight) - this.top);
+    if (this.range.to >= this.total) this.spacer.style.height = `${Math.max(this.top + height, 1)}px`;
+    else if (this.top + height > this.scrollHeight - this.rowHeight) {
+      this.spacer.style.height = `${this.top + height + (this.total - this.range.to) * Math.min(this.rowHeight, 4)}px`;
+    }
+  }
+
+  /** Brings block and scroll bar to agree, while nothing moves. */
+  settle(): void {
+    this.resize();
+    const ideal = positionOf(this.range.from, this.total, this.rowHeight);
+    if (this.range.from > 0 && Math.abs(ideal - this.top) > this.rowHeight) this.shift(ideal - this.top);
+    this.edges();
+  }
+
+  /** Scrolls no more than it takes to see a drawn place whole; how far that is. */
+  distanceTo(element: HTMLElement): number {
+    const [top, bottom] = [this.top + element.offsetTop, this.top + element.offsetTop + element.offsetHeight];
+    const { scrollTop } = this.scroller;
+    if (top < scrollTop) return top - scrollTop;
+    return Math.max(0, bottom - scrollTop - this.viewport);
+  }
+
+  /** The spacer is as high as the list, or as what is drawn. */
+  resize(): void {
+    const height = spacerHeight(this.total, this.rowHeight);
+    const least = this.top + this.block.offsetHeight;
+    if (this.range.from === 0 && this.range.to >= this.total && this.drawn.length > 0) this.spacer.style.height = `${Math.max(least, 1)}px`;
+    else this.spacer.style.height = `${Math.min(Math.max(height, least), MAX_HEIGHT + this.block.offsetHeight)}px`;
+  }
+
+  /** Moves block and scroll position by the same amount: cannot be seen. */
+  private shift(by: number): void {
+    const top = this.scroller.scrollTop + by;
+    const end = this.top + by + this.block.offsetHeight;
+    if (end > this.scrollHeight) this.spacer.style.height = `${end}px`;
+    this.place(this.top + by);
+    this.setTop(top);
+    // A position that the browser clamped would show as a jump: the block follows what it made of it.
+    const clamped = this.scroller.scrollTop - top;
+    if (Math.abs(clamped) > 0.5) this.place(this.top + clamped);
+  }
+
+  private place(top: number): void {
+    this.top = top;
+    this.block.style.transform = `translateY(${top}px)`;
+  }
+
+  private setTop(top: number): void {
+    if (Math.abs(this.scroller.scrollTop - top) >= 0.5) this.scroller.scrollTop = top;
+    this.lastTop = this.scroller.scrollTop;
+  }
+
+  private get scrollHeight(): number {
+    return Number.parseFloat(this.spacer.style.height) || 0;
+  }
+
+  private firstIndex(): number | null {
+    if (this.drawn.length === 0) return null;
+    const at = this.scroller.scrollTop - this.top;
+    let [low, high] = [0, this.drawn.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const { element } = this.drawn[middle] as Drawn;
+      if (element.offsetTop + element.offsetHeight <= at) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The last drawn row at or before a place; the first when all come after. */
+  private nearest(place: number): HTMLElement | null {
+    let found: HTMLElement | null = null;
+    for (const { row, element } of this.drawn) {
+      if (row.index > place && found !== null) break;
+      found = element;
+    }
+    return found;
+  }
+}
