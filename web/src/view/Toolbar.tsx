@@ -3,13 +3,13 @@ import { useRef, useState } from "preact/hooks";
 import type { JobView } from "./jobview";
 
 export function Toolbar({ view }: { view: JobView }) {
-  const query = view.query.value;
-  const errors = view.errors.value.length;
+  const query = view.find.query.value;
+  const errors = view.find.errors.value.length;
   const [note, setNote] = useState("");
   const menu = useRef<HTMLDetailsElement>(null);
   const hide = (stream: "stdout" | "stderr" | "frames"): void => {
     const hidden = query.hide.includes(stream) ? query.hide.filter((one) => one !== stream) : [...query.hide, stream];
-    view.search({ ...query, hide: hidden }, view.filtering.peek());
+    view.search({ ...query, hide: hidden }, view.find.filtering.peek());
   };
   const act = (step: () => Promise<unknown>, done: string): void => {
     if (menu.current) menu.current.open = false;
@@ -49,7 +49,7 @@ export function Toolbar({ view }: { view: JobView }) {
         class="field"
         aria-label="Least level shown"
         value={query.level}
-        onChange={(event) => view.search({ ...query, level: Number(event.currentTarget.value) }, view.filtering.peek())}
+        onChange={(event) => view.search({ ...query, level: Number(event.currentTarget.value) }, view.find.filtering.peek())}
       >
         <option value={0}>every level</option>
         <option value={3}>info and above</option>
@@ -60,7 +60,7 @@ export function Toolbar({ view }: { view: JobView }) {
         <button type="button" class="button switch" disabled={errors === 0} aria-label="Previous error" onClick={() => view.stepError(-1)}>
           ↑
         </button>
-        <span class="count" data-errors={errors} data-indexed={view.indexedLines.value}>
+        <span class="count" data-errors={errors} data-indexed={view.find.indexedLines.value}>
           {errors.toLocaleString("en")} {errors === 1 ? "error" : "errors"}
         </span>
         <button type="button" class="button switch" disabled={errors === 0} aria-label="Next error" onClick={() => view.stepError(1)}>
@@ -93,7 +93,7 @@ export function Toolbar({ view }: { view: JobView }) {
           <button type="button" class="item" data-save="jsonl" onClick={() => act(() => view.save("jsonl", false), "Saved")}>
             Download all as JSON lines
           </button>
-          <button type="button" class="item" data-save="filtered" disabled={view.found.value === null} onClick={() => act(() => view.save("text", true), "Saved")}>
+          <button type="button" class="item" data-save="filtered" disabled={view.find.found.value === null} onClick={() => act(() => view.save("text", true), "Saved")}>
             Download what was found
           </button>
         </div>

@@ -19,7 +19,7 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
       group: "Find",
       title: "Show matching lines only, or all again",
       keys: ["m"],
-      run: () => view.search(view.query.peek(), !view.filtering.peek()),
+      run: () => view.search(view.find.query.peek(), !view.find.filtering.peek()),
     },
     { id: "follow", group: "Move", title: "Go to the end and follow", keys: ["f", "G", "End"], run: () => view.pane?.follow() },
     {
