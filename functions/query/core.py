@@ -19,6 +19,12 @@ JOBS_DEFAULT: Final = 100
 JOBS_MOST: Final = 500
 """Jobs in one page of the list."""
 
+FILTER_CHARS: Final = {"owner": 128, "host": 255, "name": 255, "image": 512, "state": 16, "container": 64}
+"""Characters of what a list may be filtered by: no job has longer ones."""
+
+LABEL_CHARS: Final = 512
+"""Characters of a label, `key` or `key=value`, that a list may be filtered by."""
+
 TICKET_MS: Final = 30_000
 """How long a ticket opens a WebSocket, once."""
 
@@ -84,12 +90,21 @@ class Filter:
 
     @classmethod
     def of(cls, query: Mapping[str, str], labels: Sequence[str] = ()) -> "Filter":
-        """From a query string; `labels` are the values of all its `label` parameters, `key` or `key=value`."""
+        """From a query string; `labels` are the values of all its `label` parameters, `key` or `key=value`.
+
+        Raises:
+            ParameterError: one is too long, or a time is none.
+        """
         wanted = []
         for label in labels:
+            if len(label) > LABEL_CHARS:
+                raise ParameterError(f"label must have at most {LABEL_CHARS} characters")
             key, equals, value = label.partition("=")
             wanted.append((key, value if equals else None))
-        plain = {key: query[key] for key in ("owner", "host", "name", "image", "state", "container") if query.get(key)}
+        plain = {key: query[key] for key in FILTER_CHARS if query.get(key)}
+        for key, value in plain.items():
+            if len(value) > FILTER_CHARS[key]:
+                raise ParameterError(f"{key} must have at most {FILTER_CHARS[key]} characters")
         times = {
             key: whole_number(query, key, 0, 0, MAX_TIME_US // 1000) for key in ("after", "before") if key in query
         }

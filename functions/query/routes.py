@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from logferry_protocol.job import JobRecord
 from registry.principal import Principal
 
+from .core import FILTER_CHARS, LABEL_CHARS
 from .export import CONTENT_TYPES, Page
 from .service import Service
 
@@ -114,13 +115,15 @@ ROUTES: Final[tuple[Route, ...]] = (
         lambda service, request: service.jobs(request.principal, request.query, request.labels),
         _object(jobs=_list(_RECORD), next=_or_null(_STRING)),
         parameters=(
-            Parameter("owner", "Of this owner.", _text(128)),
-            Parameter("host", "On this host.", _text(255)),
-            Parameter("name", "Of containers of this name.", _text(255)),
-            Parameter("image", "Of containers of this image.", _text()),
-            Parameter("label", "With this label: key, or key=value. May be given several times.", _text(), many=True),
-            Parameter("container", "Whose container's id begins so.", _text(64)),
-            Parameter("state", "In this state.", _text(16)),
+            Parameter("owner", "Of this owner.", _text(FILTER_CHARS["owner"])),
+            Parameter("host", "On this host.", _text(FILTER_CHARS["host"])),
+            Parameter("name", "Of containers of this name.", _text(FILTER_CHARS["name"])),
+            Parameter("image", "Of containers of this image.", _text(FILTER_CHARS["image"])),
+            Parameter(
+                "label", "With this label: key, or key=value. May be given again.", _text(LABEL_CHARS), many=True
+            ),
+            Parameter("container", "Whose container's id begins so.", _text(FILTER_CHARS["container"])),
+            Parameter("state", "In this state.", _text(FILTER_CHARS["state"])),
             Parameter("after", "Heard of at this time (milliseconds) or later.", _number(0, 253_402_300_799_999)),
             Parameter("before", "Created before this time (milliseconds).", _number(0, 253_402_300_799_999)),
             Parameter("limit", "Jobs in a page.", _number(1, 500)),

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from aws_lambda_powertools import Logger, Metrics
 from tests.support import clouds
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
+from tests.support.tables import logferry_tables
 
 import archive.app
 import archive.store
@@ -333,6 +334,11 @@ def _as_event(value: dict[str, Any]) -> dict[str, Any]:
     if kind == "L":
         return {"L": [_as_event(each) for each in inner]}
     return value
+
+
+def cloud_in_memory() -> Cloud:
+    """A cloud over the tables in memory: for properties, which ask thousands of times."""
+    return Cloud(clouds.Tables(logferry_tables(), "log", "registry"))
 
 
 @contextlib.contextmanager

@@ -122,6 +122,10 @@ class MemoryTables:
         self.after("Query", TableName)
         return answer
 
+    def scan(self, *, TableName: str) -> Item:  # noqa: N803
+        partitions = self.tables[TableName].partitions.values()
+        return {"Items": [copy.deepcopy(item) for partition in partitions for item in partition.values()]}
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _at(self, name: str, key: Item) -> Item | None:

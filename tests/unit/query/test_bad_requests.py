@@ -67,6 +67,14 @@ BAD: list[tuple[str, str, Any, int]] = [
     ("GET", "/api/jobs?limit=-5", None, 400),
     ("GET", "/api/jobs?after=yesterday", None, 400),
     ("GET", "/api/jobs?before=-1", None, 400),
+    # --- texts
+    ("GET", f"/api/jobs?owner={'x' * 129}", None, 400),
+    ("GET", f"/api/jobs?host={'x' * 256}", None, 400),
+    ("GET", f"/api/jobs?name={'x' * 256}", None, 400),
+    ("GET", f"/api/jobs?image={'x' * 513}", None, 400),
+    ("GET", f"/api/jobs?state={'x' * 17}", None, 400),
+    ("GET", f"/api/jobs?container={'c' * 65}", None, 400),
+    ("GET", f"/api/jobs?label=a&label={'x' * 513}", None, 400),
     # --- places where lists go on
     ("GET", "/api/jobs?next=x", None, 400),
     ("GET", "/api/jobs?next=", None, 400),

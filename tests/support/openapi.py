@@ -1,0 +1,71 @@
+"""schemathesis over the HTTP API's own document: which checks, and the way to the functions in this process."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, Response
+from schemathesis.checks import CHECKS as BUILT_IN
+from schemathesis.checks import load_all_checks
+from tests.support.cloud import Cloud
+
+from query.routes import openapi
+
+load_all_checks()
+
+# Without its security: every request has a good key, as who may do what is the matrix's to ask.
+SCHEMA = schemathesis.openapi.from_dict({**openapi(), "security": []})
+CHECKS = [
+    BUILT_IN.get_one(name)
+    for name in (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+        "negative_data_rejection",
+    )
+]
+
+
+def at_a_job_that_is_there(case: Case, job: str) -> None:
+    """Leads every second case to a job that exists, except to delete it: else nearly all would end at 404."""
+    if (
+        "job" in case.path_parameters
+        and case.method != "DELETE"
+        and zlib.crc32(repr((case.query, case.body)).encode("utf-8", "replace")) % 2
+    ):
+        case.path_parameters["job"] = job
+
+
+def assert_refused_without_a_trace(answer: Response) -> None:
+    """No exception's text in what a client gets."""
+    assert "Traceback" not in answer.text
+    if answer.status_code >= 400 and answer.headers.get("content-type") == ["application/problem+json"]:
+        assert answer.json()["status"] == answer.status_code
+        assert "Error" not in answer.json()["detail"]
+
+
+def wsgi(cloud: Cloud, key: str) -> Callable[..., Iterable[bytes]]:
+    """The HTTP API of a cloud in this process as a WSGI application, for whoever holds a key."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(size).decode("utf-8", errors="replace") if size else None
+        headers = {
+            name.removeprefix("HTTP_").replace("_", "-").lower(): value
+            for name, value in environ.items()
+            if name.startswith("HTTP_")
+        }
+        headers.pop("authorization", None)
+        query = environ.get("QUERY_STRING", "")
+        path = environ.get("REQUEST_URI") or environ["RAW_URI"]
+        path = path.partition("?")[0] + (f"?{query}" if query else "")
+        answer = cloud.http(environ["REQUEST_METHOD"], path, key, body=body, headers=headers)
+        start_response(f"{answer.status} .", list(answer.headers.items()))
+        return [answer.body.encode()]
+
+    return application

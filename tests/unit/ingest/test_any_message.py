@@ -1,0 +1,169 @@
+"""Any JSON, and golden messages of every family with something changed in them, at both WebSocket APIs.
+
+Each is answered as PROTOCOL.md says: what the wire's own models refuse is `malformed`, under its id where it has one,
+and stores nothing; what they take is answered by its kind of answer, or by an error that is not ours, and stores
+nothing but what belongs to whoever sent it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support import cloud as support
+from tests.support.cloud import Cloud, Socket
+
+from connect import conversation
+from logferry_protocol.errors import MalformedMessageError
+from logferry_protocol.messages import FAMILIES, decode
+
+GOLDEN: Final = json.loads((Path(__file__).parents[2] / "contract" / "messages.json").read_text())["good"]
+THEIRS: Final = next(str(one["job"]) for one in GOLDEN["from_viewer"] if "job" in one)
+MESSAGES: Final = [message for family in GOLDEN.values() for message in family]
+
+ANSWERS: Final = {
+    "open": "opened", "ingest": "ingested", "status": "noted", "ping": "pong",
+    "subscribe": "subscribed", "unsubscribe": "unsubscribed",
+}  # fmt: skip
+
+MAY_STORE: Final = {
+    "open": ("JOB#web.", "INSTANCE#web."),
+    "ingest": ("web.",),
+    "status": ("JOB#web.",),
+    "ping": ("INSTANCE#web.", "JOB#web."),
+    "subscribe": ("JOB#web.", "LIST#"),
+    "unsubscribe": ("JOB#web.", "LIST#"),
+}
+"""Beginnings of the keys that each kind of message may write: an agent's own principal in front of every one."""
+
+TEXTS: Final = (
+    "", "web", "c" * 64, THEIRS, THEIRS.replace("fleet-1", "web"), "*", "\x00", "ping", "JOB#x", "ENGINE",
+)  # fmt: skip
+JSON: Final = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(TEXTS)
+    | st.sampled_from((2**53, -1)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of everything inside of a document."""
+    if path:
+        yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in inside:
+        yield from places(inner, (*path, name))
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> str:
+    """A golden message with something taken out, put in, put elsewhere, or its text cut."""
+    document = copy.deepcopy(draw(st.sampled_from(MESSAGES)))
+    for _ in range(draw(st.integers(0, 3))):
+        found = list(places(document))
+        if not found:
+            break
+        *way, name = draw(st.sampled_from(found))
+        holder = document
+        for step in way:
+            holder = holder[step]
+        match draw(st.sampled_from(["take out", "replace", "add", "twice", "elsewhere"])):
+            case "take out":
+                del holder[name]
+            case "replace":
+                holder[name] = draw(JSON)
+            case "add" if isinstance(holder, dict):
+                holder[draw(st.text(max_size=8))] = draw(JSON)
+            case "twice" if isinstance(holder, list):
+                holder.append(copy.deepcopy(holder[name]))
+            case _:
+                holder[name] = copy.deepcopy(draw(st.sampled_from(MESSAGES)))
+    text = json.dumps(document)
+    if draw(st.integers(0, 9)) == 0:
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(st.text(max_size=3)) + text[at + draw(st.integers(0, 3)) :]
+    return text
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[tuple[Cloud, dict[str, Socket]]]:
+    """A cloud with two agents and a viewer."""
+    conversation._watched_until.clear()
+    cloud = support.cloud_in_memory()
+    # The job that golden messages subscribe to is somebody else's; the one that they write goes on with theirs.
+    principal, container = THEIRS.split(".")
+    theirs = cloud.agent(cloud.agent_key(principal, owner="elsewhere"))
+    agent = cloud.agent(cloud.agent_key())
+    for socket in (theirs, agent):
+        cloud.open_job(socket, container)
+        cloud.send(socket, 1, ("line",) * 40, job=container)
+    try:
+        yield cloud, {"from_agent": agent, "from_viewer": cloud.viewer(cloud.viewer_key())}
+    finally:
+        cloud.executor.shutdown()
+
+
+def read(text: str, family: str) -> Any:
+    """What the wire's own models make of it."""
+    try:
+        return decode(text, FAMILIES[family])
+    except MalformedMessageError as error:
+        return error
+
+
+def assert_answered(cloud: Cloud, socket: Socket, family: str, text: str) -> None:
+    """As PROTOCOL.md says, and stored is only what may be."""
+    before = cloud.snapshot()
+    answer = socket.say(text)
+    after = cloud.snapshot()
+    touched = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert len(json.dumps(answer).encode()) <= 32_768
+    assert "Traceback" not in json.dumps(answer)
+    message = read(text, family)
+    if isinstance(message, MalformedMessageError):
+        assert (answer["type"], answer["code"], answer["retry"]) == ("error", "malformed", False)
+        assert answer.get("id") == message.request_id
+        assert touched == set()
+        return
+    assert answer["id"] == message.id
+    if answer["type"] == "error":
+        assert answer["code"] in {"not_found", "too_many"}
+        assert touched == set()
+        return
+    assert answer["type"] == ANSWERS[message.type]
+    assert "internal" not in json.dumps([answer.get("results"), answer.get("jobs")])
+    allowed = MAY_STORE[message.type]
+    assert all(key.startswith(allowed) for key in touched), touched
+
+
+PROPERTY = settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@PROPERTY
+@given(text=changed())
+def test_a_golden_message_with_something_changed_is_answered(world: tuple[Cloud, dict[str, Socket]], text: str) -> None:
+    """At both APIs, whichever it was meant for."""
+    cloud, sockets = world
+    for family, socket in sockets.items():
+        assert_answered(cloud, socket, family, text)
+
+
+@PROPERTY
+@given(document=JSON)
+def test_any_json_is_answered(world: tuple[Cloud, dict[str, Socket]], document: Any) -> None:
+    """NaN and Infinity, which Python writes and JSON does not know, among it."""
+    cloud, sockets = world
+    for family, socket in sockets.items():
+        assert_answered(cloud, socket, family, json.dumps(document))

@@ -1,0 +1,70 @@
+"""Whatever schemathesis makes of the OpenAPI document: no 5xx, answers as the document says, nothing stored by a 4xx.
+
+The real query function and its authorizer, over tables in memory. tests/e2e asks a few of the same of the deployed API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from tests.support import cloud as support
+from tests.support.batches import CONTAINER
+from tests.support.cloud import Cloud
+from tests.support.openapi import CHECKS, SCHEMA, assert_refused_without_a_trace, at_a_job_that_is_there, wsgi
+
+JOB = f"web.{CONTAINER}"
+
+
+class Asked:
+    """A cloud with a job in it, and how often it was asked, and refused."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        agent = cloud.agent(cloud.agent_key())
+        cloud.open_job(agent)
+        cloud.send(agent, 1)
+        self.cloud = cloud
+        self.app = wsgi(cloud, cloud.viewer_key())
+        self.asked = self.refused = 0
+
+    def stored(self) -> dict[str, Any]:
+        return self.cloud.snapshot()
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Asked]:
+    cloud = support.cloud_in_memory()
+    try:
+        yield Asked(cloud)
+    finally:
+        cloud.executor.shutdown()
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+def test_every_operation_answers_as_the_document_says(world: Asked, case: Case) -> None:
+    """Good and bad parameters and bodies, at a job that is there and at none."""
+    at_a_job_that_is_there(case, JOB)
+    before = world.stored()
+    world.cloud.now_ms += 1_000  # the rate is another test's
+    answer = case.call(app=world.app)
+    world.asked += 1
+    case.validate_response(answer, checks=CHECKS)
+    assert_refused_without_a_trace(answer)
+    after = world.stored()
+    if answer.status_code >= 400:
+        world.refused += 1
+        assert after == before, "a refused request changed what is stored"
+    else:
+        # A link is all that anything here may make; the one job is never deleted, as it is never named to be.
+        assert {key.partition("#")[0] for key in after.keys() - before.keys()} <= {"GRANT"}
+        assert before.items() <= after.items()
+
+
+def test_enough_was_asked_and_refused(world: Asked) -> None:
+    """Run after the others: a generator that makes nothing proves nothing."""
+    assert world.asked >= 60 * 4
+    assert world.refused >= 60
