@@ -24,8 +24,8 @@ from .edge.docker import Connection, Engine, EngineUnavailableError, connect
 from .edge.health import Health, as_json
 from .edge.metrics import Metrics
 from .edge.socket import Socket
+from .pipeline import Limits, Shipper
 from .settings import Settings
-from .shipper import Limits, Shipper
 from .sources import SourceSettings, build_reader
 
 log = structlog.get_logger(__name__)

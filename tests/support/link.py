@@ -44,7 +44,7 @@ from logferry_agent.core.chunk import Chunk, Job, Offer, Position
 from logferry_agent.edge.disk import Spool
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.socket import Connected, Frame, Lost
-from logferry_agent.shipper import Limits, Shipper
+from logferry_agent.pipeline import Limits, Shipper
 from logferry_cli.reader import Page, Reader, Run
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container, LifeCycle
@@ -438,7 +438,7 @@ class Agent:
         limits = Limits(flush_interval_s=5.0, answer_timeout_s=10.0)
         self._shipper = Shipper(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
         # As `start` does, without its thread: this world turns it.
-        self._shipper._links, self._shipper._reader = self, self.reading
+        self._shipper.attach(self, self.reading)
         self.reading.appear(self._shipper)
         self._connect(self._generation)
         self._tick(self._generation)

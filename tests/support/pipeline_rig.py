@@ -19,7 +19,7 @@ from logferry_agent.core.chunk import Chunk, Job, Offer, Position, Sink
 from logferry_agent.edge.disk import Spool
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.socket import Socket
-from logferry_agent.shipper import Limits, Shipper
+from logferry_agent.pipeline import Limits, Shipper
 from logferry_protocol.job import Container, LifeCycle
 
 START_US = 1_764_000_000_000_000

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from logferry_protocol.job import Container, LifeCycle
+from logferry_protocol.messages import Watch, Watched
 
 from .phase import Phase
 
@@ -68,3 +69,8 @@ class JobState:
     """Life and tip of the status that is on its way."""
     report_due: bool = False
     """Whether a timer runs that will report growth."""
+
+    def watch(self, said: Watch | Watched, now: float) -> None:
+        """Somebody looks at it for so long."""
+        self.watched_until = now + said.ttl / 1000.0
+        self.interval_s = said.interval / 1000.0

@@ -1,4 +1,4 @@
-"""Where a job stands with the cloud, and what moves it: the table that `core/session.py` runs on.
+"""Where a job stands with the cloud, and what moves it: the table that `core/agenda.py` moves it by.
 
 Everything that moves a job is here; an illegal move is a KeyError, which is a bug of ours.
 

@@ -1,4 +1,4 @@
-"""How many envelopes may be unanswered at once."""
+"""How many envelopes may be unanswered at once, and whether the cloud wants any at all just now."""
 
 SMALLEST, FIRST, LARGEST = 1.0, 4.0, 32.0
 """32 envelopes of 32 KiB are 1 MiB on the way: more would only fill queues."""
@@ -9,11 +9,21 @@ class Window:
 
     def __init__(self) -> None:
         self._size = FIRST
+        self._closed_until = 0.0
 
     @property
     def size(self) -> int:
         """Envelopes that may be unanswered."""
         return int(self._size)
+
+    def is_open(self, now: float) -> bool:
+        """Whether the cloud takes envelopes now."""
+        return now >= self._closed_until
+
+    def close(self, until: float) -> None:
+        """The cloud asks for a pause."""
+        self._closed_until = until
+        self.congested()
 
     def answered(self) -> None:
         """An envelope was answered in time."""

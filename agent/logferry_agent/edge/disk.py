@@ -7,7 +7,7 @@ What a crash can leave behind, and what becomes of it:
    from the cursor that was written in the same transaction as the last entries.
 2. Power lost: SQLite's WAL is whole again, but with `sync = normal` the last transactions may be missing. The spool
 is then
-   behind the cloud, which `open` tells (see core/session.py), or what was read and not sent is read again.
+   behind the cloud, which `open` tells (see core/resync.py), or what was read and not sent is read again.
 3. The file is damaged, or of another format: it is set aside beside the new one, and every job is taken up again from
    where the cloud is.
 

@@ -18,7 +18,7 @@ from tests.support.fake_ingest import ROOT, Sink, wait_until
 from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
 
 from logferry_agent.edge.disk import Spool
-from logferry_agent.shipper import Limits
+from logferry_agent.pipeline import Limits
 from logferry_protocol.events import Gap, decode_event
 
 FAST = Limits(flush_interval_s=0.05, answer_timeout_s=0.5)

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logferry_agent.core.agenda import PARKED_S
+from logferry_agent.core.answers import STATUS_EVERY_S
+from logferry_agent.core.connections import SILENT_TIMEOUTS
 from logferry_agent.core.effects import (
     Acknowledged,
     Discard,
@@ -23,7 +26,7 @@ from logferry_agent.core.effects import (
 )
 from logferry_agent.core.job import JobState, Ref
 from logferry_agent.core.phase import TRANSITIONS, Event, Phase
-from logferry_agent.core.session import PARKED_S, PING_EVERY_S, SILENT_TIMEOUTS, STATUS_EVERY_S, Session
+from logferry_agent.core.session import PING_EVERY_S, Session
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import (
     Error,

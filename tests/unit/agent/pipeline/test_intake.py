@@ -1,9 +1,9 @@
-"""Tests of `intake.py`."""
+"""Tests of `pipeline/intake.py`."""
 
 from __future__ import annotations
 
 from logferry_agent.core.chunk import Chunk, Job, Offer
-from logferry_agent.intake import Appeared, Intake, Offered
+from logferry_agent.pipeline.intake import Appeared, Intake, Offered
 from logferry_protocol.job import Container, LifeCycle
 
 JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running"))

@@ -1,4 +1,4 @@
-"""Tests of `journal.py`."""
+"""Tests of `pipeline/journal.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from logferry_agent.core.effects import Send, Ship
 from logferry_agent.core.job import Ref
 from logferry_agent.edge.disk import SpoolStuckError
-from logferry_agent.journal import RETRY_S, Journal
+from logferry_agent.pipeline.journal import RETRY_S, Journal
 from logferry_protocol.messages import Ping
 
 

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .core.batcher import split_cursor
-from .core.chunk import Chunk, Job, Offer, Position
+from ..core.batcher import split_cursor
+from ..core.chunk import Chunk, Job, Offer, Position
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""What goes into the next frame: as many jobs as are due and fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from logferry_protocol.limits import (
+    MAX_ENVELOPE_BATCHES,
+    MAX_FRAME_BYTES,
+    MAX_OPEN_JOBS,
+    MAX_STATUS_JOBS,
+)
+from logferry_protocol.messages import OpenJob, StatusJob
+
+from .job import JobState, Ref
+
+FRAME_ROOM = MAX_FRAME_BYTES - 128
+"""What an envelope's batches may come to; the rest is its own fields."""
+
+STATUS_JOBS = MAX_STATUS_JOBS // 2
+"""Half of what a status may carry: that many of the longest fit a frame."""
+
+
+def jobs_to_open(jobs: Iterable[JobState], now: float) -> list[OpenJob]:
+    """The jobs of the next `open`; none when none is due."""
+    chosen: list[OpenJob] = []
+    room = FRAME_ROOM
+    for job in jobs:
+        if job.not_before > now:
+            continue
+        entry = OpenJob(job=job.id, container=job.container, life=job.life)
+        room -= len(entry.model_dump_json(exclude_none=True).encode()) + 1
+        if chosen and (room < 0 or len(chosen) == MAX_OPEN_JOBS):
+            break
+        chosen.append(entry)
+    return chosen
+
+
+def batches_to_send(jobs: Iterable[JobState], now: float) -> list[tuple[JobState, Ref]]:
+    """The batches of the next envelope, the head of each job's queue; none when none is due."""
+    chosen: list[tuple[JobState, Ref]] = []
+    room = FRAME_ROOM
+    for job in jobs:
+        if job.not_before > now:
+            continue
+        ref = job.queue[0]
+        if chosen and (ref.size > room or len(chosen) == MAX_ENVELOPE_BATCHES):
+            continue
+        room -= ref.size
+        chosen.append((job, ref))
+    return chosen
+
+
+def status_of(job: JobState) -> StatusJob:
+    """What a status says of a job."""
+    return StatusJob(job=job.id, life=job.life, tip=job.tip, bytes=job.bytes, gaps=job.gaps, last=job.last)

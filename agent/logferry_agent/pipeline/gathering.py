@@ -1,0 +1,155 @@
+"""From chunks to batches: what is open of each job, when it is closed, and how it reaches the disk before that."""
+
+from __future__ import annotations
+
+from ..core.chunk import Chunk
+from ..core.session import Session
+from ..edge.disk import Spool
+from ..edge.metrics import Metrics
+from .journal import Journal
+from .lanes import Lane
+from .shelf import Shelf
+
+SAVE_EVERY_S = 0.2
+"""Open batches reach the disk this long after their first unsaved entry (DESIGN.md: within 250 ms)."""
+
+
+class Gathering:
+    """The open batches of all jobs."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        journal: Journal,
+        *,
+        shelf: Shelf,
+        session: Session,
+        metrics: Metrics,
+        flush_interval_s: float,
+        merge_wait_s: float,
+    ) -> None:
+        self._spool, self._journal, self._shelf = spool, journal, shelf
+        self._session, self._metrics = session, metrics
+        self._flush_interval_s, self._merge_wait_s = flush_interval_s, merge_wait_s
+        self.hurried = False
+        """Set when the agent stops: nothing waits any more."""
+        self._open: dict[str, Lane] = {}
+        """Lanes with entries in their open batch."""
+        self._holding: dict[str, Lane] = {}
+        """Lanes whose processor holds an entry back."""
+        self._save_at: float | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is open."""
+        return not self._open and not self._holding
+
+    def moments(self, now: float) -> list[float | None]:
+        """When something will be due here."""
+        due = [self._due(lane, now) for lane in self._open.values()]
+        return [self._save_at, *due, *(lane.held_until for lane in self._holding.values())]
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    def take(self, lane: Lane, chunk: Chunk, begin: int, now: float) -> None:
+        """A chunk was read; its entries count from `begin` on."""
+        if lane.processor is None:
+            self.gain(lane, chunk, begin, now)
+            return
+        if (processed := lane.processor.take(chunk, begin)) is not None:
+            self.gain(lane, processed, 0, now)
+        if lane.processor.limited:
+            self._metrics.dropped("rate_limit", lane.processor.limited)
+            lane.processor.limited = 0
+        if lane.processor.holding:
+            lane.held_until = now + self._merge_wait_s
+            self._holding[lane.id] = lane
+
+    def gain(self, lane: Lane, chunk: Chunk, begin: int, now: float) -> None:
+        """Entries that were processed, if they are to be, join the open batch."""
+        if not lane.batcher.count:
+            lane.opened_at = now
+        lane.batcher.add(chunk, begin)
+        while lane.batcher.full:
+            self._close(lane, now)
+        if lane.batcher.count:
+            self._open[lane.id] = lane
+            if self._save_at is None:
+                self._save_at = now + SAVE_EVERY_S
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    def pass_time(self, now: float) -> None:
+        """Let go, close and save what is due."""
+        for lane in list(self._holding.values()):
+            if now >= lane.held_until or self.hurried:
+                self._let_go(lane, now)
+        for lane in list(self._open.values()):
+            due = self._due(lane, now)
+            if due is not None and due <= now:
+                self._close(lane, now)
+        if self._save_at is not None and now >= self._save_at:
+            self.save_all()
+
+    def finish(self, lane: Lane, now: float) -> None:
+        """Nothing more comes of a job: close all that is open of it."""
+        self._let_go(lane, now)
+        while lane.batcher.count:
+            self._close(lane, now)
+
+    def save_all(self) -> None:
+        """Let all that is open reach the disk."""
+        self._save_at = None
+        for lane in self._open.values():
+            self._save(lane)
+
+    def clear(self, lane: Lane) -> None:
+        """Give up what is open of a job."""
+        lane.batcher.clear()
+        if lane.processor is not None:
+            lane.processor.clear()
+        self.forget(lane.id)
+
+    def forget(self, job_id: str) -> None:
+        """A job is done with."""
+        self._open.pop(job_id, None)
+        self._holding.pop(job_id, None)
+
+    def _let_go(self, lane: Lane, now: float) -> None:
+        """Let entries that waited for lines to join them go on as they are."""
+        self._holding.pop(lane.id, None)
+        if lane.processor is not None and (processed := lane.processor.flush()) is not None:
+            self.gain(lane, processed, 0, now)
+
+    def _close(self, lane: Lane, now: float) -> None:
+        """Close a batch: it goes to the spool with the cursor after it, in the place of its pieces."""
+        saved = lane.batcher.saved
+        batch = lane.batcher.close()
+        if batch is None:
+            return
+        if not lane.batcher.count:
+            self._open.pop(lane.id, None)
+        lane.opened_at = now
+        lane.cursor = batch.cursor
+        if saved:
+            self._journal.grow(lambda: self._spool.drop_pieces(lane.id))
+        self._shelf.put(lane, batch, now)
+        self._journal.move_cursor(lane.id, batch.cursor)
+        if saved > batch.count:
+            self._save(lane)
+
+    def _due(self, lane: Lane, now: float) -> float | None:
+        """When the open batch of a lane should be closed; None while it could not be sent anyway."""
+        if not self._session.idle(lane.id, now):
+            return None
+        if self.hurried or lane.life.state in {"exited", "removed"}:
+            return now
+        if self._session.watched(lane.id, now):
+            state = self._session.jobs[lane.id]
+            return max(now, state.sent_at + state.interval_s)
+        return lane.opened_at + self._flush_interval_s
+
+    def _save(self, lane: Lane) -> None:
+        if (piece := lane.batcher.unsaved()) is not None:
+            lane.batcher.mark_saved()
+            self._journal.grow(lambda: self._spool.save_piece(lane.id, piece))

@@ -1,0 +1,119 @@
+"""The jobs in the pipeline: what is known of each one here, and its row in the spool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from logferry_protocol.job import Container, LifeCycle
+
+from ..core.batcher import Batcher
+from ..core.chunk import Job
+from ..core.gap import Missing
+from ..core.job import JobState
+from ..core.processing import Processing, Processor
+from ..core.session import Session
+from ..edge.disk import Spool, StoredJob
+from .journal import Journal
+
+
+@dataclass(slots=True)
+class Lane:
+    """One job in the pipeline."""
+
+    id: str
+    container: Container
+    life: LifeCycle
+    cursor: str | None
+    """After its last closed batch."""
+    batcher: Batcher = field(default_factory=Batcher)
+    opened_at: float = 0.0
+    """When the open batch got its first entry."""
+    ended: bool = False
+    parked: bool = False
+    discarded: bool = False
+    problem: str | None = None
+    """What is wrong with reading or shipping it, for a person."""
+    processor: Processor | None = None
+    held_until: float = 0.0
+    """When what the processor holds back goes on as it is."""
+    gaps: dict[int, Missing] = field(default_factory=dict)
+    """What the queued gaps made here stand for."""
+
+    @property
+    def shown(self) -> LifeCycle:
+        """Its life as the cloud is told."""
+        return self.life if self.problem is None else self.life.model_copy(update={"problem": self.problem[:512]})
+
+
+class Lanes:
+    """All jobs of the pipeline; each change of one reaches the session and the spool."""
+
+    def __init__(self, spool: Spool, journal: Journal, session: Session, processing: Processing) -> None:
+        self._spool, self._journal, self._session, self._processing = spool, journal, session, processing
+        self.by_id: dict[str, Lane] = {}
+
+    def restore(self, stored: StoredJob) -> Lane:
+        """Take up a job of the last run; the session learns of it when its queue is known."""
+        container = Container.model_validate_json(stored.container)
+        life = LifeCycle.model_validate_json(stored.life)
+        lane = Lane(stored.id, container, life, stored.cursor, ended=stored.ended, processor=self._processor())
+        self.by_id[lane.id] = lane
+        return lane
+
+    def appear(self, job: Job, now: float) -> None:
+        """A reader sees a job, perhaps one that is known."""
+        lane = self.by_id.get(job.id)
+        if lane is None:
+            self.by_id[job.id] = Lane(job.id, job.container, job.life, None, processor=self._processor())
+            stored = StoredJob(job.id, job.container.model_dump_json(), job.life.model_dump_json())
+            self._journal.grow(lambda: self._spool.put_job(stored))
+            self._session.add(JobState(job.id, job.container, job.life), now)
+        elif (job.container, job.life) != (lane.container, lane.life):
+            lane.container, lane.life = job.container, job.life
+            self.changed(lane, now)
+
+    def changed(self, lane: Lane, now: float) -> None:
+        """Something of it that the cloud is told is not what it was."""
+        if self.describe(lane) is not None:
+            self._session.change(lane.id, lane.container, lane.shown, now)
+
+    def describe(self, lane: Lane) -> JobState | None:
+        """Write what the engine says of it; None when the session has forgotten it."""
+        if (state := self._session.jobs.get(lane.id)) is not None:
+            stored = _stored(lane, state)
+            self._journal.grow(lambda: self._spool.describe(stored))
+        return state
+
+    def advance(self, lane: Lane) -> None:
+        """Write what an acknowledgement changed."""
+        if (state := self._session.jobs.get(lane.id)) is not None:
+            stored = _stored(lane, state)
+            self._journal.settle(lambda: self._spool.advance(stored))
+
+    def replace(self, lane: Lane) -> None:
+        """Write it whole."""
+        stored = _stored(lane, self._session.jobs[lane.id])
+        self._journal.grow(lambda: self._spool.put_job(stored))
+
+    def forget(self, job_id: str) -> None:
+        """It is done with."""
+        self.by_id.pop(job_id, None)
+        self._journal.grow(lambda: self._spool.forget(job_id))
+
+    def _processor(self) -> Processor | None:
+        return Processor(self._processing) if self._processing.wanted else None
+
+
+def _stored(lane: Lane, state: JobState) -> StoredJob:
+    return StoredJob(
+        lane.id,
+        lane.container.model_dump_json(),
+        lane.life.model_dump_json(),
+        lane.ended,
+        state.tip,
+        state.digest,
+        lane.cursor,
+        state.bytes,
+        state.gaps,
+        state.last,
+    )

@@ -1,0 +1,76 @@
+"""What goes to the cloud, as soon as what had to be written before it is on the disk."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from logferry_protocol.messages import Batch as WireBatch
+from logferry_protocol.messages import Ingest, encode
+
+from ..core.batcher import Batch
+from ..core.effects import Send, Ship
+from ..edge.metrics import Metrics
+from .journal import Journal
+from .shelf import Shelf
+
+
+class Links(Protocol):
+    """The connections to the cloud, as the pipeline sees them; never blocks."""
+
+    def send(self, link: int, text: str) -> None:
+        """Send a frame, if the connection still stands."""
+        ...
+
+    def close(self, link: int) -> None:
+        """End a connection."""
+        ...
+
+
+class Outbox:
+    """Makes the frames, and hands them to the connections."""
+
+    def __init__(self, journal: Journal, shelf: Shelf, metrics: Metrics) -> None:
+        self._journal, self._shelf, self._metrics = journal, shelf, metrics
+        self.links: Links | None = None
+        """Set when the pipeline starts; nothing is sent before."""
+
+    def commit(self, now: float) -> None:
+        """Write what is to be written, then send what waited for it."""
+        for effect in self._journal.commit(now):
+            self._send(effect)
+
+    def hang_up(self, link: int) -> None:
+        """End a connection."""
+        if self.links is not None:
+            self.links.close(link)
+
+    def _send(self, effect: Send | Ship) -> None:
+        message = effect.message if isinstance(effect, Send) else self._envelope(effect)
+        if self.links is not None and message is not None:
+            self.links.send(effect.link, encode(message))
+
+    def _envelope(self, ship: Ship) -> BaseModel | None:
+        batches = []
+        for job_id, ref in ship.batches:
+            batch = self._shelf.body(ref)
+            if batch is None or ref.first is None:
+                continue
+            self._metrics.sent(batch)
+            batches.append(_wire(job_id, ref.first, batch))
+        return Ingest(id=ship.id, batches=batches) if batches else None
+
+
+def _wire(job_id: str, first: int, batch: Batch) -> WireBatch:
+    return WireBatch(
+        job=job_id,
+        first=first,
+        count=batch.count,
+        start=batch.start,
+        end=batch.end,
+        raw=batch.raw,
+        digest=batch.digest,
+        cursor=batch.cursor,
+        body=batch.body,
+    )

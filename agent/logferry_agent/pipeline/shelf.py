@@ -1,0 +1,102 @@
+"""Closed batches between their making and their acknowledgement: in the spool, the newest in memory as well."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+
+from ..core.batcher import Batch
+from ..core.gap import Missing
+from ..core.job import Ref, wire_size
+from ..core.session import Session
+from ..edge.disk import Spool, Stored
+from .journal import Journal
+from .lanes import Lane
+
+RECENT_BATCHES = 64
+"""Bodies kept in memory besides the spool: about 1.4 MiB."""
+
+
+class Shelf:
+    """Puts batches into the queue of their job, and finds them again."""
+
+    def __init__(self, spool: Spool, journal: Journal, session: Session) -> None:
+        self._spool, self._journal, self._session = spool, journal, session
+        self._next_id = 1
+        self._recent: OrderedDict[int, Batch] = OrderedDict()
+        """Batches just closed, so that those sent at once need not be read back."""
+
+    def restored(self, stored: Stored) -> Ref:
+        """A batch that the last run left in the spool."""
+        self._next_id = stored.id + 1
+        return _ref(stored.id, stored.batch, stored.size, gap=stored.gap, first=stored.first)
+
+    def put(self, lane: Lane, batch: Batch, now: float, missing: Missing | None = None) -> None:
+        """Queue a batch; `missing` is what a gap stands for."""
+        batch_id = self._next_id
+        self._next_id += 1
+        if missing is not None:
+            lane.gaps[batch_id] = missing
+        gap = missing is not None
+        self._journal.grow(lambda: self._spool.append(batch_id, lane.id, batch, gap=gap), batch_id)
+        self._recent[batch_id] = batch
+        if len(self._recent) > RECENT_BATCHES:
+            self._recent.popitem(last=False)
+        self._session.queue(lane.id, _ref(batch_id, batch, len(batch.body), gap=gap), now)
+
+    def body(self, ref: Ref) -> Batch | None:
+        """A queued batch with its body."""
+        recent = self._recent.get(ref.id)
+        if recent is not None and recent.digest == ref.digest:
+            return recent
+        stored = self._spool.load(ref.id)
+        return stored.batch if stored is not None else None
+
+    def load(self, batch_id: int) -> Stored | None:
+        """A queued batch as it is in the spool."""
+        return self._spool.load(batch_id)
+
+    def assign(self, ref: Ref) -> None:
+        """Write the sequence that a batch was given."""
+        if ref.first is not None:
+            self._journal.settle(partial(self._spool.assign, ref.id, ref.first), ref.id)
+
+    def remove(self, lane: Lane, ref: Ref) -> None:
+        """An acknowledged batch is not needed any more."""
+        lane.gaps.pop(ref.id, None)
+        self._recent.pop(ref.id, None)
+        self._journal.settle(partial(self._spool.remove, ref.id), ref.id)
+
+    def fold(self, lane: Lane, ref: Ref) -> Missing:
+        """Take a queued gap away whose place another one takes; what it stood for."""
+        self._journal.grow(lambda: self._spool.remove(ref.id))
+        return lane.gaps.pop(ref.id)
+
+    def become_gap(self, lane: Lane, ref: Ref, gap: Batch, missing: Missing) -> None:
+        """Let a gap take a queued batch's place, and its sequence if it had one."""
+        lane.gaps[ref.id] = missing
+        replaced = _ref(ref.id, gap, len(gap.body), gap=True, first=ref.first)
+        for name in ("count", "raw", "gaps", "start", "end", "digest", "size", "gap"):
+            setattr(ref, name, getattr(replaced, name))
+        self._journal.grow(lambda: self._spool.replace(ref.id, gap), ref.id)
+
+    def clear(self, lane: Lane) -> None:
+        """Give up all that is queued of a job, and its open batch."""
+        lane.gaps.clear()
+        self._journal.forget_cursor(lane.id)
+        self._journal.grow(lambda: self._spool.clear(lane.id))
+
+
+def _ref(batch_id: int, batch: Batch, size: int, *, gap: bool = False, first: int | None = None) -> Ref:
+    return Ref(
+        id=batch_id,
+        count=batch.count,
+        raw=batch.raw,
+        gaps=batch.gaps,
+        start=batch.start,
+        end=batch.end,
+        digest=batch.digest,
+        size=wire_size(size, batch.cursor),
+        gap=gap,
+        first=first,
+    )
