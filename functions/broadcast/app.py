@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from registry.telemetry import flush
 
 from . import core
-from .changes import Changes, Close
+from .changes import Changes, Close, Lists
 from .core import Arrival
 from .delivery import Delivery
 from .store import Store
@@ -38,7 +38,8 @@ def build_handler(
     passing as one. The batch processor then asks what became of each record, and answers the stream.
     """
 
-    registry = Changes(store, delivery, closers, metrics)
+    lists = Lists(store, delivery, delivery.clock.now_ms)
+    registry = Changes(store, lists, closers, metrics)
 
     def broadcast_job(job: str, arrivals: list[Arrival]) -> None:
         batches = [arrival.item for arrival in arrivals if not arrival.item.get("deleted")]
@@ -51,6 +52,7 @@ def build_handler(
             for part in core.hand_overs(job, frames, others):
                 hand_over(json.dumps(part).encode())
         send(job, frames, here)
+        lists.grew(job, batches)
 
     def send(job: str, frames: list[bytes], subscribers: list[core.Subscriber]) -> None:
         outcomes = delivery.deliver(subscribers, frames, job)

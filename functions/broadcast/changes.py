@@ -1,6 +1,7 @@
-"""What a change in the registry sets going: lists are told of jobs, and what was revoked is closed."""
+"""What lists are told of jobs, and what else a change in the registry sets going: what was revoked is closed."""
 
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Metrics
@@ -17,28 +18,55 @@ from .store import Store
 Close = Callable[[str], None]
 
 
-class Changes:
-    """Serves the registry's stream. `closers` close a connection of an `agent` or a `viewer`."""
+class Lists:
+    """Tells those who watch a list of a job in it: when its record changes, and as its log grows.
 
-    def __init__(self, store: Store, delivery: Delivery, closers: Mapping[str, Close], metrics: Metrics) -> None:
-        self._store, self._delivery, self._closers, self._metrics = store, delivery, closers, metrics
+    The record itself is written on a change of state and every few minutes, not per batch, so that a batch costs one
+    write; how far a running job got is told from the batches instead.
+    """
 
-    def serve(self, arrival: Arrival) -> None:
-        """One changed item."""
-        item = arrival.item
-        if item["sk"] == "JOB":
-            self._tell_lists(item)
-        elif item.get("revoked") and item["sk"] in {"CREDENTIAL", "GRANT"}:
-            self._close_connections([item["pk"]])
-        elif item.get("revoked") and item["sk"] == "PRINCIPAL":
-            self._close_connections(self._store.openers_of(item["name"]))
+    def __init__(self, store: Store, delivery: Delivery, now_ms: Callable[[], int]) -> None:
+        self._store, self._delivery, self._now_ms = store, delivery, now_ms
+        self._told: OrderedDict[str, int] = OrderedDict()
+        """When growth of a job was last told from here; the newest last."""
 
-    def _tell_lists(self, item: Mapping[str, Any]) -> None:
+    def changed(self, item: Mapping[str, Any]) -> None:
+        """A job's record appeared or changed; `item` is it."""
         record = jobs.to_record(item)
         frame = encode(JobMessage(record=record, deleted=bool(item.get("deleted")))).encode()
         for owner in (record.owner, "*"):
             wanting = (one for one in self._store.subscribers(f"LIST#{owner}") if core.matches(one.selector, record))
             self._delivery.deliver(wanting, [frame])
+
+    def grew(self, job: str, batches: Sequence[Mapping[str, Any]]) -> None:
+        """New batches of a job, of each job once in `core.GROWTH_MS`: a watched one brings several a second."""
+        now = self._now_ms()
+        if now - self._told.get(job, 0) < core.GROWTH_MS:
+            return
+        self._told[job] = now
+        self._told.move_to_end(job)
+        while now - next(iter(self._told.values())) >= core.GROWTH_MS:
+            self._told.popitem(last=False)
+        item = self._store.job(job)
+        if item is not None and not item.get("deleted"):
+            self.changed(core.grown(item, batches))
+
+
+class Changes:
+    """Serves the registry's stream. `closers` close a connection of an `agent` or a `viewer`."""
+
+    def __init__(self, store: Store, lists: Lists, closers: Mapping[str, Close], metrics: Metrics) -> None:
+        self._store, self._lists, self._closers, self._metrics = store, lists, closers, metrics
+
+    def serve(self, arrival: Arrival) -> None:
+        """One changed item."""
+        item = arrival.item
+        if item["sk"] == "JOB":
+            self._lists.changed(item)
+        elif item.get("revoked") and item["sk"] in {"CREDENTIAL", "GRANT"}:
+            self._close_connections([item["pk"]])
+        elif item.get("revoked") and item["sk"] == "PRINCIPAL":
+            self._close_connections(self._store.openers_of(item["name"]))
 
     def _close_connections(self, openers: list[str]) -> None:
         for opener in openers:

@@ -18,6 +18,9 @@ LAGGING_MS: Final = 3_000
 AUDIENCE: Final = 400
 """Subscribers that one invocation sends to. Those of a larger audience are handed over to others, all at once."""
 
+GROWTH_MS: Final = 2_000
+"""How often lists are told that a running job grew. A list reads a rate from two of these."""
+
 HAND_OVER_BYTES: Final = 600_000
 """Bytes of frames in one hand-over: with the subscribers it stays below the megabyte of an asynchronous call."""
 
@@ -61,6 +64,16 @@ def by_job(arrivals: Iterable[Arrival]) -> dict[str, list[Arrival]]:
     for arrival in arrivals:
         grouped[arrival.item["job"]].append(arrival)
     return {job: sorted(found, key=lambda arrival: int(arrival.item["first"])) for job, found in grouped.items()}
+
+
+def grown(item: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A job's record as new batches of it make it: how far it got, when it last wrote, when it was last heard of."""
+    return {
+        **item,
+        "tip": max(int(item.get("tip") or 0), *(int(one["first"]) + int(one["count"]) - 1 for one in batches)),
+        "last": max(int(item.get("last") or 0), *(int(one["end"]) // 1000 for one in batches)),
+        "seen": max(int(item.get("seen") or 0), *(int(one.get("received") or 0) for one in batches)),
+    }
 
 
 def batch_frames(job: str, batches: Sequence[Mapping[str, Any]]) -> list[bytes]:

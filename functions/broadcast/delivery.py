@@ -40,7 +40,7 @@ class Delivery:
 
     def __init__(self, store: Store, viewers: Post, executor: Executor, logger: Logger, clock: Clock) -> None:
         self._store, self._post, self._executor = store, viewers, executor
-        self._logger, self._clock = logger, clock
+        self._logger, self.clock = logger, clock
         self._ended: dict[str, tuple[int, bool]] = {}
 
     def deliver(
@@ -50,7 +50,7 @@ class Delivery:
         return list(self._executor.map(lambda subscriber: self._deliver(subscriber, frames, job), subscribers))
 
     def _deliver(self, subscriber: Subscriber, frames: Sequence[bytes], job: str | None) -> Outcome:
-        now = self._clock.now_ms()
+        now = self.clock.now_ms()
         if (subscriber.expires and subscriber.expires * 1000 <= now) or self._right_ended(subscriber, now):
             return self._expire(subscriber, job)
         if subscriber.lagging > now:
@@ -62,7 +62,7 @@ class Delivery:
             self._store.remove_subscriber(subscriber)
             return "gone"
         except ConnectionBusyError:
-            self._store.mark_lagging(subscriber, self._clock.now_ms() + core.LAGGING_MS)
+            self._store.mark_lagging(subscriber, self.clock.now_ms() + core.LAGGING_MS)
             return "lagging"
         return "sent"
 
@@ -71,7 +71,7 @@ class Delivery:
             try:
                 return self._post(connection, frame)
             except ConnectionBusyError:
-                self._clock.sleep(pause * (0.5 + self._clock.jitter() / 2))
+                self.clock.sleep(pause * (0.5 + self.clock.jitter() / 2))
         return self._post(connection, frame)
 
     def _expire(self, subscriber: Subscriber, job: str | None) -> Outcome:

@@ -35,6 +35,10 @@ class Store:
                 grant=item.get("grant"),
             )
 
+    def job(self, job: str) -> dict[str, Any] | None:
+        """A job's record."""
+        return self._get(items.job_key(job))
+
     def remove_subscriber(self, subscriber: Subscriber) -> None:
         """Removes a subscription that is gone, only if it is still that one.
 

@@ -216,6 +216,56 @@ def test_lists_are_live_for_whom_they_concern(cloud: Cloud) -> None:
     assert (message["type"], message["record"]["job"]) == ("job", JOB)
 
 
+def listed(cloud: Cloud) -> Socket:
+    viewer = cloud.viewer(cloud.viewer_key("lists"))
+    viewer.say({"type": "subscribe", "id": "l", "jobs": {}})
+    return viewer
+
+
+def test_lists_see_a_running_job_grow(cloud: Cloud, agent: Socket) -> None:
+    """From its batches: the record itself is written every few minutes at most."""
+    viewer = listed(cloud)
+    cloud.stream()
+    viewer.inbox.clear()
+    cloud.send(agent, 1)
+    cloud.send(agent, 4)
+    cloud.stream()
+    (message,) = viewer.inbox
+    record = message["record"]
+    assert (message["type"], record["job"], record["tip"]) == ("job", JOB, 6)
+    assert record["last"] == batch(4, ("one", "two", "three")).end // 1000
+    assert (cloud.get(f"JOB#{JOB}", "JOB") or {}).get("tip") is None
+
+
+def test_a_busy_job_does_not_flood_lists(cloud: Cloud, agent: Socket) -> None:
+    """However many batches come, a list hears of one job once in a while."""
+    viewer = listed(cloud)
+    cloud.stream()
+    viewer.inbox.clear()
+    for first in range(1, 31, 3):
+        cloud.send(agent, first)
+        cloud.stream()
+    assert len(viewer.inbox) == 1
+    cloud.now_ms += core.GROWTH_MS
+    cloud.send(agent, 31)
+    cloud.stream()
+    assert [message["record"]["tip"] for message in viewer.inbox] == [3, 33]
+
+
+def test_a_deleted_job_grows_in_no_list(cloud: Cloud, agent: Socket) -> None:
+    """Batches that were on their way when it was deleted bring it back nowhere."""
+    viewer = listed(cloud)
+    cloud.send(agent, 1)
+    item = cloud.get(f"JOB#{JOB}", "JOB")
+    assert item is not None
+    cloud.put(**{**item, "deleted": cloud.now_ms})
+    batches = [record for record in cloud.records() if "first" in record["dynamodb"]["Keys"]]
+    assert batches
+    viewer.inbox.clear()
+    cloud.broadcast({"Records": batches}, None)
+    assert viewer.inbox == []
+
+
 def test_a_poison_record_fails_alone(cloud: Cloud, agent: Socket) -> None:
     """The others of its batch are sent, and it ends in the failure bucket whole."""
     viewer = subscribed(cloud)

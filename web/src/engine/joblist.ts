@@ -20,6 +20,8 @@ export class JobList {
   private readonly removed = new Set<string>();
   /** When each record was last heard live; a page that was read earlier must not undo it. */
   private readonly heard = new Map<string, number>();
+  /** What is known of each job: its growth is told apart from its changes, and either may come late. */
+  private readonly known = new Map<string, JobRecord>();
   private telling = false;
   private loaded = false;
   private loading = false;
@@ -73,10 +75,13 @@ export class JobList {
   private note(record: JobRecord, deleted: boolean): void {
     if (deleted) {
       this.changed.delete(record.job);
+      this.known.delete(record.job);
       this.removed.add(record.job);
     } else {
       this.removed.delete(record.job);
-      this.changed.set(record.job, record);
+      const merged = mergeRecords(this.known.get(record.job), record);
+      this.known.set(record.job, merged);
+      this.changed.set(record.job, merged);
     }
     this.soon();
   }
@@ -91,4 +96,11 @@ export class JobList {
       this.removed.clear();
     });
   }
+}
+
+/** The later word of a job's state, and the further one of its log. */
+export function mergeRecords(before: JobRecord | undefined, now: JobRecord): JobRecord {
+  if (before === undefined) return now;
+  const { tip, last } = before.tip > now.tip ? before : now;
+  return { ...(before.seen > now.seen ? before : now), tip, last };
 }

@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { mergeRecords } from "../../src/engine/joblist";
+import { record } from "../jobs/records";
+
+test("a late word of growth does not bring an ended job back to life", () => {
+  const ended = record({ seen: 2_000, tip: 9, last: 1_900, life: { state: "exited" } });
+  const late = record({ seen: 1_000, tip: 9, last: 1_900, life: { state: "running" } });
+  expect(mergeRecords(ended, late)).toEqual(ended);
+});
+
+test("a change of state does not take back how far a job got", () => {
+  const grown = record({ seen: 1_000, tip: 500, last: 990 });
+  const paused = record({ seen: 1_500, tip: 100, last: 200, life: { state: "paused" } });
+  expect(mergeRecords(grown, paused)).toEqual({ ...paused, tip: 500, last: 990 });
+});
+
+test("a job that nobody knew is what is said of it", () => {
+  const first = record({ tip: 3 });
+  expect(mergeRecords(undefined, first)).toBe(first);
+});
