@@ -82,6 +82,11 @@ class Track:
         known."""
         return not self.due and self.life.kind != "s"
 
+    @property
+    def ending(self) -> bool:
+        """Whether a run began of which all was told but its end."""
+        return bool(self.due) and self.due[0].mark.kind == "x"
+
     def lines(self, fragments: Fragments, place_at: PlaceAt) -> list[Chunk]:
         """The chunks that these fragments make, with milestones where they belong. `place_at` may be called later."""
         self._drained = False

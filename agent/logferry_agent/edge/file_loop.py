@@ -23,7 +23,7 @@ from ..core.cursor import Cursor
 from ..core.track import Track
 from .file_source import FileSource
 from .inotify import CREATED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
-from .reading import Reading, Step
+from .reading import FAILED, Reading, Step
 
 log = structlog.get_logger()
 
@@ -67,6 +67,7 @@ class FileLoop:
         self._ready: set[str] = set()
         self._to_open: dict[str, _Folder] = {}
         """Where a new file came under the log's name."""
+        self._troubled: set[str] = set()
         self._root_watch: int | None = None
         self._stopping = False
         self._thread = Thread(target=self._run, name="logferry-files", daemon=True)
@@ -128,8 +129,7 @@ class FileLoop:
         try:
             while not self._stopping:
                 self._notice(self._watcher.wait(0 if self._ready or self._to_open else self._patience()))
-                while self._to_open:
-                    self._open(self._to_open.popitem()[1])
+                self._open_new()
                 self._work()
                 now = time.monotonic()
                 blind = [folder.container for folder in self._folders.values() if folder.watch is None]
@@ -169,6 +169,9 @@ class FileLoop:
         ready = list(self._ready)
         for container in ready:
             full += self._step(container) is Step.FULL
+            # However many logs there are to read, a new file is held at once: it may be gone within milliseconds.
+            self._notice(self._watcher.wait(0))
+            self._open_new()
         return full == len(ready)
 
     def _step(self, container: str) -> Step:
@@ -178,15 +181,32 @@ class FileLoop:
             return Step.IDLE
         try:
             step = reading.step(self._sink, _SLICE_BYTES)
-        except PermissionError as error:
-            self._sink.job_troubled(container, f"the log cannot be read: {error}"[:300])
+        except OSError as error:
+            self._trouble(container, f"the log cannot be read: {error}"[:300])
             step = Step.IDLE
+        except Exception:
+            # One log must not stop the others. It is read again from where it was, when all are looked at again.
+            log.exception("reading_failed", container=container)
+            self._trouble(container, FAILED)
+            reading.begin_again(self._sink)
+            step = Step.IDLE
+        else:
+            self._trouble(container, None)
         if step in {Step.IDLE, Step.DONE}:
             self._ready.discard(container)
         if step is Step.DONE:
             del self._readings[container]
             self._drop(container)
         return step
+
+    def _trouble(self, container: str, problem: str | None) -> None:
+        if problem is not None or container in self._troubled:
+            self._sink.job_troubled(container, problem)
+            (self._troubled.discard if problem is None else self._troubled.add)(container)
+
+    def _open_new(self) -> None:
+        while self._to_open:
+            self._open(self._to_open.popitem()[1])
 
     def _nurse(self, container: str) -> None:
         if container not in self._folders:
@@ -199,6 +219,7 @@ class FileLoop:
         self._folders[container] = folder
         if watch is not None:
             self._watches[watch] = folder
+        source.counted_from_birth = watch is not None and not source.path.exists()
         self._count(folder)
         return folder
 

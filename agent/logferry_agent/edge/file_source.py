@@ -12,6 +12,7 @@ head of the file is compared: as long as the first record is the same, what was 
 from __future__ import annotations
 
 import os
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable
@@ -25,13 +26,17 @@ from logferry_protocol.job import SourceName
 from ..core.chunk import Chunk
 from ..core.cursor import Place
 from ..core.jsonfile import Corrupt, Segment, first_at_or_after, parse, position_of
-from ..core.lines import Fragments, Mark
+from ..core.lines import Fragments, Mark, digest
+from ..core.stamps import nanoseconds
 from ..core.track import Track
 from .files import Link, close_all, open_chain, same
 
 _RECORD_BYTES: Final = 4 * 1024 * 1024
 """Without a newline for so long it is no json-file (a 16 KiB piece of control characters takes 98,000 bytes)."""
 _SEARCH_BYTES: Final = 1024 * 1024
+_BEHIND_BYTES: Final = 131_072
+"""A record is not longer than this."""
+_UNSEEN: Final = "log file(s) came and went before they could be opened"
 _UNREADABLE: Final = (OSError, EOFError, zlib.error)
 
 
@@ -79,6 +84,11 @@ class FileSource:
         self._loss: _Loss | None = None
         self._last_time: int | None = None
         self._placed = False
+        self._held = False
+        """Whether there was ever a file of it."""
+        self.counted_from_birth = False
+        """Whether `count_files` counts every file that ever was: then one that came and went before the first could be
+        opened is known to be missing."""
 
     # --- the chain ---
 
@@ -97,6 +107,7 @@ class FileSource:
     def uncounted(self) -> None:
         """The count of new files is not to be trusted up to now."""
         self._counted_at_newest = None
+        self.counted_from_birth = False
 
     def open(self) -> bool:
         """Find and hold what there is of the log, again after each rotation; True when there is something.
@@ -113,9 +124,12 @@ class FileSource:
         chain, counted = self._snapshot()
         if chain and isinstance(newest, Link):
             self._extend(chain, newest, counted)
-        else:
+        elif chain:
+            if not self._held and self.counted_from_birth and counted is not None and counted > len(chain):
+                self._links.append(_Missing(f"{counted - len(chain)} {_UNSEEN}"))
             self._links.extend(chain)
         if chain:
+            self._held = True
             self._counted_at_newest = counted
         return bool(self._links)
 
@@ -142,8 +156,8 @@ class FileSource:
             close_all(chain[: len(chain) - came])
             self._links.extend(chain[len(chain) - came :])
             return
-        lost = "perhaps log files" if came is None else f"{came - len(chain)} log file(s)"
-        self._links.append(_Missing(f"{lost} came and went before they could be opened"))
+        missing = came - len(chain) if came is not None and came > len(chain) else None
+        self._links.append(_Missing(f"perhaps {_UNSEEN}" if missing is None else f"{missing} {_UNSEEN}"))
         self._links.extend(chain)
 
     # --- where to begin ---
@@ -158,7 +172,7 @@ class FileSource:
         if place is not None and place.head:
             for link in links:
                 if link.head == place.head:
-                    self._begin_at(link, place.offset)
+                    self._begin_at_place(link, place.offset)
                     return
         if marks.out.stamp or marks.err.stamp:
             found = self._find_marks(links)
@@ -182,10 +196,34 @@ class FileSource:
                 if not skipped:
                     break
                 link.advance(len(skipped))
-        elif link.size < offset:
-            self._lose("truncated")
         else:
             link.offset = offset
+
+    def _begin_at_place(self, link: Link, offset: int) -> None:
+        """Where the cursor says, if what was read last is still there; the host may have lost the end of its files."""
+        if link.packed is not None or self._is_behind_marks(link, offset):
+            self._begin_at(link, offset)
+            return
+        self._last_time = max(self.track.marks.out.stamp, self.track.marks.err.stamp) // 1_000
+        scan = link.reopened()
+        found = _search_time(scan, max(self.track.marks.out.stamp, self.track.marks.err.stamp) + 1_000, bisect=False)
+        scan.close()
+        self._begin_at(link, link.size if found is None else found)
+        self._lose("truncated", detail="the file was cut behind where reading had come to")
+
+    def _is_behind_marks(self, link: Link, offset: int) -> bool:
+        """Whether the record that ends here is the last one read (or is none: reading went on behind damage)."""
+        if link.size < offset:
+            return False
+        data = os.pread(link.fd, min(offset, _BEHIND_BYTES), max(0, offset - _BEHIND_BYTES))
+        if not data:
+            return True
+        last = data[data.rfind(b"\n", 0, len(data) - 1) + 1 :]
+        (part, *_) = reversed(parse(last)) if last.endswith(b"\n") else [Corrupt(len(last))]
+        if isinstance(part, Corrupt):
+            return last.endswith(b"\n") or len(last) >= _BEHIND_BYTES
+        mark = self.track.marks.of(part.fragments.streams)
+        return nanoseconds(part.fragments.stamps[0]) == mark.stamp and digest(part.fragments.texts[0]) == mark.digest
 
     def _find_marks(self, links: list[Link]) -> tuple[Link, int] | None:
         """Behind the later one of the two streams' marks; all before it was read."""
@@ -244,9 +282,21 @@ class FileSource:
 
     def at_end(self) -> Chunk | None:
         """What is due where the log ends for now, one chunk after the other."""
+        if not self._chunks and (self.gone or self.track.ending):
+            self._tell_last_loss()
         if not self._chunks:
             self._chunks.extend(self.track.at_end())
         return self._chunks.popleft() if self._chunks else None
+
+    def _tell_last_loss(self) -> None:
+        """Nothing follows any more: what is missing at the end is told now, before the end of the run itself."""
+        if self.gone and not self._held and self.track.ending:
+            self._held = True  # once
+            self._lose("removed", detail="removed before its log could be opened")
+        if self._loss is not None:
+            loss, self._loss = self._loss, None
+            gap = Gap(reason=loss.reason, start=loss.start, count=loss.count, bytes=loss.size, detail=loss.detail)
+            self._chunks.extend(self.track.tell(gap, loss.start or time.time_ns() // 1_000))
 
     def drop_oldest(self) -> int:
         """Give up the oldest file that was deleted; how many unread bytes that frees."""
@@ -329,7 +379,10 @@ class FileSource:
         # nothing.
         if not (self._max_size and link.offset >= self._max_size):
             self._lose("truncated")
-        link.restart()
+        if link.head and link.size and link.head_holds():
+            link.offset = link.size  # only its end was cut off, and what is left was read
+        else:
+            link.restart()
         return True
 
     def _spoil(self, link: Link, size: int) -> None:
@@ -361,9 +414,9 @@ def _search(link: Link, stream: str, mark: Mark) -> int | None:
     return None
 
 
-def _search_time(link: Link, since: int) -> int | None:
+def _search_time(link: Link, since: int, *, bisect: bool = True) -> int | None:
     """Where the first record of that time or later begins."""
-    if link.packed is None:
+    if bisect and link.packed is None:
         link.offset = _bisected(link, since)
     while data := _whole_records(link):
         offset = first_at_or_after(data, since)

@@ -32,6 +32,10 @@ _COPIED: Final = (
 )
 
 
+FAILED: Final = "reading failed inside of the agent, whose own log says how; it is tried again"
+"""What is wrong with a job that met an error of ours."""
+
+
 class Step(Enum):
     """What a step came to."""
 
@@ -125,6 +129,11 @@ class Reading:
         """Read on from another position."""
         self._position.append(position)
         self.on_news()
+
+    def begin_again(self, sink: Sink) -> None:
+        """After an error of ours, from the reading thread: read again, at the next step, from where the sink is."""
+        if not self._position:
+            self._position.append(sink.job_appeared(self.job))
 
     @property
     def facts(self) -> Facts:

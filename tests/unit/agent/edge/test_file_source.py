@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import Copier, JsonFile, record
+from tests.support.copier import START, Copier, JsonFile, record
 
 from logferry_agent.core.cursor import Cursor, decode
+from logferry_agent.core.lifecycle import Facts
 from logferry_agent.core.track import Track
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.inotify import CREATED, MOVED_TO, Watcher
@@ -332,3 +333,127 @@ def test_a_place_that_is_gone_is_a_gap(path: Path) -> None:
     reader = Reader(path, cursor).read()
     assert reader.lines() == names(8, 12)
     assert [gap.reason for gap in reader.gaps()] == ["rotated"]
+
+
+def told(reader: Reader) -> list[str]:
+    """The kinds of system entries of a log that was read to its end, with what is due there."""
+    reader.read()
+    while chunk := reader.source.at_end():
+        reader.streams += chunk.streams
+        reader.texts += chunk.texts
+    return [
+        decode_event(text).event for letter, text in zip(reader.streams, reader.texts, strict=True) if letter == "s"
+    ]
+
+
+def live(reader: Reader) -> None:
+    """A run of a second."""
+    reader.source.track.learn(Facts(running=True, started=START), fresh=True)
+    reader.source.track.learn(Facts(started=START, ended=START + 10**9, exit_code=0))
+
+
+def test_a_log_that_was_gone_before_it_could_be_opened_is_a_gap(path: Path) -> None:
+    """The engine makes the file when the container starts; that none was ever seen says nothing of what it held."""
+    reader = Reader(path)
+    live(reader)
+    assert reader.read().lines() == []
+    reader.source.gone = True
+    assert told(reader) == ["started", "gap", "exited"]
+    assert [(gap.reason, gap.detail) for gap in reader.gaps()] == [
+        ("removed", "removed before its log could be opened")
+    ]
+    assert reader.source.ended
+
+
+def test_a_log_without_lines_is_no_gap(path: Path) -> None:
+    """It was held."""
+    JsonFile(path)
+    reader = Reader(path)
+    live(reader)
+    reader.read()
+    reader.source.gone = True
+    assert told(reader) == ["started", "exited"]
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 700, b"\0" * 700 + b"\n"], ids=["half a record", "a whole line"])
+def test_damage_at_the_very_end_is_told_before_the_end(path: Path, damage: bytes) -> None:
+    """Nothing follows that could say until when."""
+    copier = Copier()
+    log = JsonFile(path)
+    log.write(numbered(copier, 0, 2))
+    with path.open("ab") as file:
+        file.write(damage)
+    reader = Reader(path)
+    live(reader)
+    reader.source.open()
+    log.remove()
+    reader.source.gone = True
+    assert told(reader) == ["started", "gap", "exited"]
+    assert reader.lines() == names(0, 2)
+    assert [(gap.reason, gap.bytes) for gap in reader.gaps()] == [("corrupt", len(damage))]
+
+
+@pytest.mark.parametrize("later", [0, 1, 40])
+def test_what_was_read_is_not_read_again_when_the_host_lost_the_end_of_the_file(path: Path, later: int) -> None:
+    """A power cut: the file is shorter than what was read of it, and may have grown past that again."""
+    copier = Copier()
+    log = JsonFile(path)
+    pieces = numbered(copier, 0, 10)
+    log.write(pieces)
+    cursor = Reader(path).read().cursors[7]
+    log.close()
+    with path.open("r+b") as file:
+        file.truncate(len(b"".join(map(record, pieces[:5]))))
+    after = JsonFile(path)
+    after.write(numbered(copier, 10, 10 + later))
+    reader = Reader(path, cursor).read()
+    assert reader.lines() == names(10, 10 + later)
+    assert [gap.reason for gap in reader.gaps()] == (["truncated"] if later else [])
+    after.write(numbered(copier, 50, 51))
+    assert reader.read().lines()[-1] == "line 50"
+    assert [gap.reason for gap in reader.gaps()] == ["truncated"]
+
+
+def test_a_file_whose_end_is_cut_off_under_the_reader_is_not_read_again(path: Path) -> None:
+    """What is left of it was read."""
+    copier = Copier()
+    log = JsonFile(path)
+    pieces = numbered(copier, 0, 10)
+    log.write(pieces)
+    reader = Reader(path).read()
+    with path.open("r+b") as file:
+        file.truncate(len(b"".join(map(record, pieces[:5]))))
+    assert reader.read().lines() == names(0, 10)
+    log.write(numbered(copier, 10, 12))
+    assert reader.read().lines() == names(0, 12)
+    assert [gap.reason for gap in reader.gaps()] == ["truncated"]
+
+
+def test_damage_behind_a_place_does_not_unsettle_it(path: Path) -> None:
+    """The place behind bytes that are no record is a good one: they are told once."""
+    copier = Copier()
+    log = JsonFile(path)
+    log.write(numbered(copier, 0, 2))
+    with path.open("ab") as file:
+        file.write(b"\0" * 70 + b"\n")
+    log.write(numbered(copier, 2, 4))
+    whole = Reader(path).read()
+    at_gap = next(number for number, letter in enumerate(whole.streams) if letter == "s")
+    rest = Reader(path, whole.cursors[at_gap]).read()
+    assert (rest.lines(), rest.gaps()) == (names(2, 4), [])
+
+
+def test_files_that_came_and_went_before_the_first_could_be_opened_are_known(path: Path, watcher: Watcher) -> None:
+    """The folder was watched before there was a log in it."""
+    reader = Reader(path)
+    reader.source = counting(watcher, path)
+    reader.source.counted_from_birth = True
+    copier = Copier()
+    log = JsonFile(path, max_file=2)
+    for start in (0, 2, 4, 6, 8):
+        log.write(numbered(copier, start, start + 2))
+        log.rotate()
+    log.write(numbered(copier, 10, 12))
+    assert reader.read().lines() == names(8, 12)
+    (gap,) = reader.gaps()
+    assert gap.detail == "4 log file(s) came and went before they could be opened"

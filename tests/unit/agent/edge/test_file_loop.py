@@ -1,0 +1,106 @@
+"""edge/file_loop.py: one log never stops the others, and a new file is held before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.copier import START, Copier, JsonFile
+from tests.support.sink import MemorySink
+
+from logferry_agent.core.chunk import Chunk
+from logferry_agent.core.description import Description, from_event
+from logferry_agent.core.lifecycle import Facts
+from logferry_agent.core.track import Track
+from logferry_agent.edge import file_loop
+from logferry_agent.edge.file_loop import FileLoop
+from logferry_agent.edge.file_source import FileSource
+from logferry_agent.edge.reading import Reading
+
+GOOD, BAD, NEW = "a" * 64, "b" * 64, "c" * 64
+
+
+@pytest.fixture(name="sink")
+def _sink() -> MemorySink:
+    return MemorySink()
+
+
+@pytest.fixture(name="loop")
+def _loop(tmp_path: Path, sink: MemorySink) -> Iterator[FileLoop]:
+    loop = FileLoop(tmp_path, sink, max_deleted_bytes=1 << 30)
+    loop.start()
+    yield loop
+    loop.stop(5)
+
+
+def log_of(folder: Path, container: str) -> JsonFile:
+    return JsonFile(folder / container / f"{container}-json.log")
+
+
+def add(loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read: Callable[..., None]) -> Reading:
+    """A running container's reading; `read` is called before each of its reads."""
+
+    def source(_: Description, track: Track) -> FileSource:
+        made = loop.source_for(container, folder / container / f"{container}-json.log", track, since=0, max_size=0)
+        honest = made.read
+
+        def reads(limit_bytes: int) -> Chunk | None:
+            read()
+            return honest(limit_bytes)
+
+        made.read = reads  # type: ignore[method-assign]
+        return made
+
+    running = replace(from_event(container, {}, "h", START), facts=Facts(running=True, started=START))
+    reading = Reading(running, source, fresh=True)
+    reading.move(sink.job_appeared(reading.job))
+    loop.add(reading)
+    return reading
+
+
+@pytest.mark.parametrize("error", [OSError(24, "too many open files"), RuntimeError("a bug")], ids=["system", "ours"])
+def test_a_log_that_fails_does_not_stop_the_others_and_is_tried_again(
+    loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """It is said what is wrong with it; when that is over it is read whole, and nothing twice."""
+    monkeypatch.setattr(file_loop, "_SAFETY_S", 0.05)
+    copier = Copier()
+    for container in (GOOD, BAD):
+        log_of(tmp_path, container).write(copier.write("o", b"one\ntwo\n"))
+    failing = [error] * 3
+
+    def fail() -> None:
+        if failing:
+            raise failing.pop()
+
+    add(loop, sink, tmp_path, BAD, read=fail)
+    add(loop, sink, tmp_path, GOOD, read=lambda: None)
+    sink.until(lambda: sink.logs[GOOD].lines() == ["one", "two"], "the good one is read")
+    sink.until(lambda: sink.logs[BAD].lines() == ["one", "two"], "the other is read at last")
+    assert sink.logs[BAD].problems
+    assert sink.logs[BAD].names() == ["started"]
+
+
+def test_a_new_log_is_held_between_two_steps_of_others(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:
+    """It comes while one log is read, and is gone when the next one has been."""
+    loop.expect(NEW)
+    turns: list[str] = []
+
+    def come_and_go() -> None:
+        if not turns:
+            log = log_of(tmp_path, NEW)
+            log.write(Copier().write("o", b"short\n"))
+            turns.append("came")
+        elif turns == ["came"]:
+            (tmp_path / NEW / f"{NEW}-json.log").unlink()
+            turns.append("went")
+
+    (tmp_path / NEW).mkdir()
+    for container in (GOOD, BAD):
+        log_of(tmp_path, container)
+        add(loop, sink, tmp_path, container, read=come_and_go)
+    sink.until(lambda: turns == ["came", "went"], "both were read")
+    add(loop, sink, tmp_path, NEW, read=lambda: None)
+    sink.until(lambda: sink.logs[NEW].lines() == ["short"], "the new one was held")
