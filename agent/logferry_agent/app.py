@@ -6,6 +6,7 @@ within 10 s: reader, what is open is shipped or kept, socket, spool.
 
 from __future__ import annotations
 
+import os
 import signal
 import ssl
 import sys
@@ -145,6 +146,7 @@ class Agent:
         document: dict[str, Any] = {
             "version": __version__,
             "engine": {"id": self.engine.id, "name": self.engine.name, "version": self.engine.version},
+            "task": str(self.reader.task) if self.reader.task is not None else None,
             "cloud": self.settings.agents_url,
             "connected": standing.connected,
             "connected_since": standing.since if standing.connected else None,
@@ -230,4 +232,5 @@ def _source_settings(settings: Settings, spool: Spool, engine: Engine) -> Source
         max_deleted_bytes=settings.max_deleted_bytes,
         list_interval=settings.list_interval,
         host=settings.host or engine.name,
+        metadata_uri=os.environ.get("ECS_CONTAINER_METADATA_URI_V4"),
     )

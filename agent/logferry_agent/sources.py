@@ -17,11 +17,13 @@ from logferry_protocol.job import LifeCycle
 from .core.chunk import Job, Offer, Position, Reader, Sink
 from .core.cursor import Cursor, UnknownCursorError, decode
 from .core.description import Description, from_event, from_inspect, path_below
+from .core.ecs import Task
 from .core.lifecycle import Facts
 from .core.selection import Selection, start_time
 from .core.track import Track
 from .edge.discovery import Discovery
 from .edge.docker import Connection, Engine
+from .edge.ecs import TaskLookup
 from .edge.file_loop import FileLoop
 from .edge.file_source import FileSource
 from .edge.reading import Reading, TrackedSource, lost_job_gap
@@ -52,6 +54,8 @@ class SourceSettings:
     max_deleted_bytes: int = 1 << 30
     list_interval: float = 60.0
     host: str = ""
+    metadata_uri: str | None = None
+    """ECS' task metadata endpoint, which it names in the environment of every container."""
 
 
 def build_reader(settings: SourceSettings, connection: Connection) -> Readers:
@@ -94,6 +98,9 @@ class Readers(Reader):
         `inspect` tells of the same run is a little earlier than the event."""
         self.ready = False
         """Whether the engine's containers were listed once: nothing that is created from then on is missed."""
+        self.task: Task | None = None
+        """The ECS task that the agent runs in, once the endpoint has told it."""
+        self._lookup = TaskLookup(settings.metadata_uri, self._beside) if settings.metadata_uri else None
         self._root = Path(settings.docker_root or engine.root)
         self._sink: Sink
         self._files: FileLoop | None = None
@@ -104,6 +111,8 @@ class Readers(Reader):
     def start(self, sink: Sink) -> None:
         """Begin to discover and read."""
         self._sink = sink
+        if self._lookup is not None:
+            self._lookup.start()
         containers = self._root / "containers"
         if self._settings.source != "api" and (self._settings.docker_root or self._connection.local):
             try:
@@ -126,6 +135,8 @@ class Readers(Reader):
 
     def stop(self) -> None:
         """Read no more."""
+        if self._lookup is not None:
+            self._lookup.stop()
         self._discovery.stop(_STOP_S / 2)
         loops = list(self._api.values())
         for loop in loops:
@@ -164,7 +175,7 @@ class Readers(Reader):
 
     def examined(self, found: Mapping[str, Any], *, action: str) -> None:
         """Begin to read it, or tell the reading how it is now."""
-        description = from_inspect(found, self._host)
+        description = from_inspect(found, self._host, self.task)
         reading = self._readings.get(description.id)
         if reading is None:
             self._appear(description)
@@ -183,7 +194,7 @@ class Readers(Reader):
         reading = self._readings.get(container)
         if reading is None:
             if action in {"create", "start", "restart"}:
-                description = from_event(container, attributes, self._host, time_ns)
+                description = from_event(container, attributes, self._host, time_ns, self.task)
                 if action == "create":
                     facts = Facts()
                     life = LifeCycle(state="created", created=time_ns // 1_000_000)
@@ -238,6 +249,14 @@ class Readers(Reader):
             log.warning("engine_unavailable", problem=problem)
         for container in list(self._readings):
             self._sink.job_troubled(container, problem)
+
+    def _beside(self, task: Task) -> None:
+        """The agent's ECS task is known: from now on, and for what is read already."""
+        self.task = task
+        log.info("ecs_task", task=task.arn, cluster=task.cluster, definition=f"{task.family}:{task.revision}")
+        for reading in list(self._readings.values()):
+            reading.description = reading.description.beside(task)
+            self._sink.job_changed(reading.job)
 
     def _begins(self, reading: Reading) -> bool:
         """Whether a start event begins a run that is not known yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from logferry_protocol.limits import (
     MAX_NAME_CHARS,
 )
 
+from .ecs import Task, name_of
 from .lifecycle import Facts
 from .selection import OWNER_LABEL
 from .stamps import nanoseconds
@@ -69,9 +70,23 @@ class Description:
     created: int = 0
     """Nanoseconds since 1970."""
 
+    def beside(self, task: Task) -> Description:
+        """The same, now that the agent's own ECS task is known."""
+        known = self.container
+        container = container_of(
+            name=known.name,
+            image=known.image,
+            host=known.host,
+            labels=self.labels,
+            driver=known.driver,
+            tty=known.tty,
+            task=task,
+        )
+        return replace(self, container=container)
 
-def from_inspect(found: Mapping[str, Any], host: str) -> Description:
-    """The container that `inspect` describes."""
+
+def from_inspect(found: Mapping[str, Any], host: str, task: Task | None = None) -> Description:
+    """The container that `inspect` describes. `task`: the ECS task that the agent runs in, if it is known."""
     config: Mapping[str, Any] = found.get("Config") or {}
     state: Mapping[str, Any] = found.get("State") or {}
     log_config: Mapping[str, Any] = (found.get("HostConfig") or {}).get("LogConfig") or {}
@@ -98,6 +113,7 @@ def from_inspect(found: Mapping[str, Any], host: str) -> Description:
             labels=labels,
             driver=driver,
             tty=bool(config.get("Tty")),
+            task=task,
         ),
         life=life_of(status, facts, created),
         facts=facts,
@@ -109,14 +125,16 @@ def from_inspect(found: Mapping[str, Any], host: str) -> Description:
     )
 
 
-def from_event(container: str, attributes: Mapping[str, str], host: str, time: int) -> Description:
+def from_event(
+    container: str, attributes: Mapping[str, str], host: str, time: int, task: Task | None = None
+) -> Description:
     """A container of which nothing but an event is left: its attributes hold name, image and all labels."""
     labels = {key: value for key, value in attributes.items() if key not in _EVENT_ATTRIBUTES}
     facts = Facts(running=True, started=time)
     return Description(
         id=container,
         container=container_of(
-            name=attributes.get("name", ""), image=attributes.get("image", ""), host=host, labels=labels
+            name=attributes.get("name", ""), image=attributes.get("image", ""), host=host, labels=labels, task=task
         ),
         life=life_of("running", facts, time),
         facts=facts,
@@ -126,18 +144,26 @@ def from_event(container: str, attributes: Mapping[str, str], host: str, time: i
 
 
 def container_of(
-    *, name: str, image: str, host: str, labels: Mapping[str, str], driver: str = "", tty: bool = False
+    *,
+    name: str,
+    image: str,
+    host: str,
+    labels: Mapping[str, str],
+    driver: str = "",
+    tty: bool = False,
+    task: Task | None = None,
 ) -> Container:
     """The protocol's description of a container, within its limits."""
     owner = labels.get(OWNER_LABEL, "")
+    project = name_of(_first(labels, _PROJECT) or (task.cluster if task is not None else ""))
     return Container(
         name=name[:MAX_NAME_CHARS],
         image=image[:MAX_IMAGE_CHARS],
         host=host[:MAX_NAME_CHARS],
-        labels=_capped(labels),
+        labels=_capped({**labels, **(task.labels if task is not None else {})}),
         driver=driver[:64],
         tty=tty,
-        project=_first(labels, _PROJECT),
+        project=project[:MAX_NAME_CHARS] or None,
         service=_first(labels, _SERVICE),
         task=_first(labels, _TASK),
         owner=owner if _OWNER.match(owner) else None,
