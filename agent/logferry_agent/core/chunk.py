@@ -113,7 +113,10 @@ class Sink(Protocol):
 class Source(Protocol):
     """One container's log, read forward."""
 
-    name: SourceName
+    @property
+    def name(self) -> SourceName:
+        """What it reads from; `none` where the log turned out not to be readable."""
+        ...
 
     @property
     def ended(self) -> bool:

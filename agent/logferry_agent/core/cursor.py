@@ -1,6 +1,6 @@
 """The cursor: where a container's log was read to, written by the agent for itself and kept by the cloud.
 
-    1|o=1764000000123456789.1.9f86d081.0|e=…|f=2049.131077.4096.9f86d081|l=s.1764000000000000000.0.0
+    1|o=1764000000123456789.1.9f86d081.0|e=…|a=o|f=131077.4096.9f86d081|l=s.1764000000000000000.0.0
 
 One text serves both sources: the streams' marks are found again in any copy of the log, the file's place is the short
 way when the file is still there. Only printable ASCII without quote and backslash, at most 1,024 characters (it needs
@@ -80,6 +80,8 @@ def encode(cursor: Cursor) -> str:
     for letter, mark in (("o", cursor.marks.out), ("e", cursor.marks.err)):
         if mark.stamp:
             parts.append(f"{letter}={mark.stamp}.{mark.ordinal}.{mark.digest}.{int(mark.open)}")
+    if cursor.marks.last:
+        parts.append(f"a={cursor.marks.last}")
     if cursor.place is not None:
         parts.append(f"f={cursor.place.inode}.{cursor.place.offset}.{cursor.place.head}")
     if cursor.life.kind != "n":
@@ -98,7 +100,7 @@ def decode(text: str) -> Cursor:
     version, *parts = text.split("|")
     if version != _VERSION:
         raise UnknownCursorError(text)
-    out, err, place, life, pieces = Mark(), Mark(), None, LifeMark(), 0
+    out, err, last, place, life, pieces = Mark(), Mark(), "", None, LifeMark(), 0
     try:
         for part in parts:
             name, _, value = part.partition("=")
@@ -107,6 +109,8 @@ def decode(text: str) -> Cursor:
                 out = _mark(fields)
             elif name == "e":
                 err = _mark(fields)
+            elif name == "a":
+                last = value if value in {"o", "e"} else ""
             elif name == "f":
                 place = Place(int(fields[0]), int(fields[1]), fields[2])
             elif name == "l":
@@ -116,7 +120,7 @@ def decode(text: str) -> Cursor:
                 pieces = int(value)
     except (ValueError, IndexError):
         raise UnknownCursorError(text) from None
-    return Cursor(Marks(out, err), place, life, pieces)
+    return Cursor(Marks(out, err, last), place, life, pieces)
 
 
 def _mark(fields: list[str]) -> Mark:

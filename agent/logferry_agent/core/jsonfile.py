@@ -173,6 +173,20 @@ def position_of(data: bytes, stream: str, mark: Mark) -> int | None:
     return None
 
 
+def pieces_with(data: bytes, stream: str, mark: Mark) -> int:
+    """How many records of the stream carry a mark's timestamp: a long line's pieces may reach over several reads."""
+    stamp = text_of(mark.stamp)
+    short = stamp[:-1].rstrip("0").rstrip(".") + "Z"
+    if all(data.find(f'"time":"{form}"'.encode()) < 0 for form in (stamp, short)):
+        return 0
+    return sum(
+        nanoseconds(time) == mark.stamp and letter == stream
+        for part in parse(data)
+        if isinstance(part, Segment)
+        for time, letter in zip(part.fragments.stamps, part.fragments.streams, strict=True)
+    )
+
+
 def first_at_or_after(data: bytes, time: int) -> int | None:
     """Where in whole records the first one of this time (nanoseconds) or later begins; None when all are earlier."""
     position = 0

@@ -99,6 +99,8 @@ class Marks:
 
     out: Mark = Mark()
     err: Mark = Mark()
+    last: str = ""
+    """The stream of the last fragment, `o` or `e`: timestamps do not tell, as clocks step back. Empty: not known."""
 
     def of(self, stream: str) -> Mark:
         """The mark of `o` or `e`."""
@@ -184,7 +186,8 @@ def digest(text: str) -> str:
 
 def marks_after(fragments: Fragments, before: Marks, index: int) -> Marks:
     """How far both streams were read after fragment `index` (-1: none of these)."""
-    return Marks(_mark_after(fragments, before.out, "o", index), _mark_after(fragments, before.err, "e", index))
+    last = fragments.streams[index] if index >= 0 else before.last
+    return Marks(_mark_after(fragments, before.out, "o", index), _mark_after(fragments, before.err, "e", index), last)
 
 
 def _mark_after(fragments: Fragments, before: Mark, stream: str, index: int) -> Mark:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from .lines import Fragments, Mark, Marks, digest
-from .stamps import nanoseconds
+from .lines import CUT, LINE, Fragments, Marks, digest
+from .stamps import text_of
 
 _GENERATION: Final = 131_072
 """Fragments after which the older half of the memory is forgotten: two of them cover a rotated file of 20 MB in
@@ -24,8 +24,8 @@ class Memory:
     def __init__(self) -> None:
         self._old: set[int] = set()
         self._new: set[int] = set()
-        self._last: dict[str, tuple[str, int]] = {}
-        """Of each stream the last timestamp and how many fragments carried it: pieces of one line may all be alike."""
+        self._open: dict[str, tuple[str, int]] = {}
+        """Of each stream whose line goes on its timestamp and how many pieces carried it: they may all be alike."""
 
     def __bool__(self) -> bool:
         return bool(self._new or self._old)
@@ -33,26 +33,20 @@ class Memory:
     def keys(self, fragments: Fragments) -> list[int]:
         """What each fragment is known by. Call once for each, in the order of the log."""
         keys = list(map(hash, zip(fragments.stamps, fragments.streams, fragments.texts, strict=True)))
-        if (
-            not fragments.ends
-            and len(set(fragments.stamps)) == len(fragments.stamps)
-            and not self._continues(fragments)
-        ):
-            for stream in "oe":
-                last = fragments.streams.rfind(stream)
-                if last >= 0:
-                    self._last[stream] = (fragments.stamps[last], 1)
+        if not fragments.ends and not self._open:
             return keys
-        for index, (stamp, stream) in enumerate(zip(fragments.stamps, fragments.streams, strict=True)):
-            before, ordinal = self._last.get(stream, ("", 0))
+        ends = fragments.ends or LINE * len(fragments)
+        for index, (stamp, stream, end) in enumerate(zip(fragments.stamps, fragments.streams, ends, strict=True)):
+            before, ordinal = self._open.pop(stream, ("", 0))
             ordinal = ordinal + 1 if before == stamp else 1
-            self._last[stream] = (stamp, ordinal)
+            if end == CUT:
+                self._open[stream] = (stamp, ordinal)
             keys[index] += (ordinal - 1) * _ORDINAL_STEP
         return keys
 
     def rewind(self) -> None:
         """The log is read again from elsewhere: its first fragments do not follow what was read last."""
-        self._last.clear()
+        self._open.clear()
 
     def unknown(self, keys: list[int]) -> list[int]:
         """The indices of those that were not read lately."""
@@ -66,44 +60,31 @@ class Memory:
         if len(self._new) > _GENERATION:
             self._old, self._new = self._new, set()
 
-    def _continues(self, fragments: Fragments) -> bool:
-        for stream in "oe":
-            first = fragments.streams.find(stream)
-            if first >= 0 and self._last.get(stream, ("",))[0] == fragments.stamps[first]:
-                return True
-        return False
-
 
 class Seeker:
-    """Finds the place behind a cursor's marks in a copy of the log that is read from somewhere before it."""
+    """Finds the place behind a cursor's marks in a copy of the log that is read from somewhere before it.
+
+    The place is behind the fragment that was read last, wherever its timestamp stands among the others: clocks step
+    back.
+    """
 
     def __init__(self, marks: Marks) -> None:
-        self._marks = marks
-        self._seen = {"o": 0, "e": 0}
-        self._passed = {"o": not marks.out.stamp, "e": not marks.err.stamp}
-        self.found = False
-        """Whether at least one of the marks was met: all before it was read, nothing behind it was lost."""
+        self._stream = marks.last or ("o" if marks.out.stamp >= marks.err.stamp else "e")
+        self._mark = marks.of(self._stream)
+        self._seen = 0
+        self.found = not self._mark.stamp
+        """Whether the place was met: all before it was read, nothing behind it was lost."""
 
-    def unread(self, fragments: Fragments) -> list[int]:
-        """The indices of the fragments that come after the marks."""
-        if all(self._passed.values()):
+    def unread(self, fragments: Fragments, keys: list[int] | None = None) -> list[int]:
+        """The indices of the fragments that come after the place; none before it was met."""
+        if self.found:
             return list(range(len(fragments)))
-        fresh = []
+        wanted = text_of(self._mark.stamp)
         for index, (stamp, stream) in enumerate(zip(fragments.stamps, fragments.streams, strict=True)):
-            if self._passed[stream] or self._passes(
-                self._marks.of(stream), stream, nanoseconds(stamp), fragments, index
-            ):
-                fresh.append(index)
-        return fresh
-
-    def _passes(self, mark: Mark, stream: str, time: int, fragments: Fragments, index: int) -> bool:
-        if time < mark.stamp:
-            return False
-        if time > mark.stamp:
-            self._passed[stream] = True
-            return True
-        self._seen[stream] += 1
-        if self._seen[stream] >= mark.ordinal:
-            self._passed[stream] = True
-            self.found = self.found or digest(fragments.texts[index]) == mark.digest
-        return False
+            if stamp != wanted or stream != self._stream:
+                continue
+            self._seen += 1
+            if self._seen == self._mark.ordinal and digest(fragments.texts[index]) == self._mark.digest:
+                self.found = True
+                return list(range(index + 1, len(fragments)))
+        return []

@@ -8,10 +8,10 @@ asks the engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import Any, Final, Protocol
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import structlog
 
@@ -20,6 +20,8 @@ from .docker import Connection, ContainerGoneError, EngineError, EngineUnavailab
 
 log = structlog.get_logger()
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _RETRY_S: Final = (0.1, 5.0)
 """Between two tries to reach the engine: at first, at most."""
 _OVERLAP_NS: Final = 2_000_000_000
@@ -89,6 +91,17 @@ class Discovery:
         """Ask the engine about a container, soon."""
         self._queue.put(("examine", container, {}, 0))
 
+    @staticmethod
+    def _safely(does: Callable[_P, _T], *args: _P.args, **more: _P.kwargs) -> _T | None:
+        """One container of which the engine says something that nobody expected must not hide the others."""
+        try:
+            return does(*args, **more)
+        except EngineUnavailableError:
+            raise
+        except Exception:
+            log.exception("discovery_failed", about=str(args)[:300])
+            return None
+
     # --- events ---
 
     def _listen(self) -> None:
@@ -102,7 +115,7 @@ class Discovery:
                 self._queue.put(("list", "", {}, 0))
                 pause = _RETRY_S[0]
                 for event in events:
-                    since = max(since, self._take(event))
+                    since = max(since, self._safely(self._take, event) or 0)
             except (EngineUnavailableError, ValueError) as error:
                 log.debug("events_ended", reason=str(error))
             if not self._stopping.is_set():
@@ -141,7 +154,7 @@ class Discovery:
                         self._list(again=action == "again")
                         listed = time.monotonic()
                     else:
-                        self._answer(action, container, attributes, time_ns)
+                        self._safely(self._answer, action, container, attributes, time_ns)
                     pause = _RETRY_S[0]
                     break
                 except EngineUnavailableError as error:
@@ -154,8 +167,8 @@ class Discovery:
         for summary in found:
             if self._stopping.is_set():
                 return
-            if self._observer.wanted(summary, again=again):
-                self._examine(str(summary["Id"]), "list")
+            if self._safely(self._observer.wanted, summary, again=again):
+                self._safely(self._examine, str(summary["Id"]), "list")
         self._observer.listed({str(summary["Id"]) for summary in found})
         self._observer.troubled(None)
 

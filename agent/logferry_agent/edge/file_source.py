@@ -16,7 +16,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ from logferry_protocol.job import SourceName
 
 from ..core.chunk import Chunk
 from ..core.cursor import Place
-from ..core.jsonfile import Corrupt, Segment, first_at_or_after, parse, position_of
+from ..core.jsonfile import Corrupt, Segment, first_at_or_after, parse, pieces_with, position_of
 from ..core.lines import Fragments, Mark, digest
 from ..core.stamps import nanoseconds
 from ..core.track import Track
@@ -226,10 +226,12 @@ class FileSource:
         return nanoseconds(part.fragments.stamps[0]) == mark.stamp and digest(part.fragments.texts[0]) == mark.digest
 
     def _find_marks(self, links: list[Link]) -> tuple[Link, int] | None:
-        """Behind the later one of the two streams' marks; all before it was read."""
+        """Behind the fragment that was read last; where a cursor of before does not say which that is, behind the later
+        one of the two streams' marks in the log."""
+        marks = self.track.marks
         found: tuple[Link, int] | None = None
-        for stream, mark in (("o", self.track.marks.out), ("e", self.track.marks.err)):
-            if not mark.stamp:
+        for stream, mark in (("o", marks.out), ("e", marks.err)):
+            if not mark.stamp or marks.last not in {"", stream}:
                 continue
             for number in range(len(links) - 1, -1, -1):
                 scan = links[number].reopened()
@@ -406,10 +408,12 @@ class FileSource:
 
 
 def _search(link: Link, stream: str, mark: Mark) -> int | None:
+    seen = 0
     while data := _whole_records(link):
-        offset = position_of(data, stream, mark)
+        offset = position_of(data, stream, replace(mark, ordinal=mark.ordinal - seen))
         if offset is not None:
             return link.offset + offset
+        seen += pieces_with(data, stream, mark)
         link.advance(len(data))
     return None
 

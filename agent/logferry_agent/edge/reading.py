@@ -34,6 +34,7 @@ _COPIED: Final = (
 
 FAILED: Final = "reading failed inside of the agent, whose own log says how; it is tried again"
 """What is wrong with a job that met an error of ours."""
+_UNREADABLE: Final = "The log cannot be read; a notice in it says why."
 
 
 class Step(Enum):
@@ -94,13 +95,15 @@ class Reading:
         self._held: Chunk | None = None
         self._insisting = False
         self._doubted = False
+        self._announced: SourceName | None = None
+        """The source that the sink was told of."""
 
     @property
     def job(self) -> Job:
         """The job as it is known now."""
         source = self.source.name if self.source is not None else self.expected_source
         copied = source == "api" and self.description.container.driver not in _OWN_DRIVERS
-        problem = _COPIED if copied else None
+        problem = _COPIED if copied else _UNREADABLE if source == "none" else None
         life = self.description.life.model_copy(update={"source": source, "problem": problem})
         if self.gone:
             life = life.model_copy(update={"state": "removed"})
@@ -174,6 +177,9 @@ class Reading:
         if answer is Offer.FULL:
             return Step.FULL
         self._held = None
+        if source.name != self._announced:
+            self._announced = source.name
+            sink.job_changed(self.job)
         if answer is Offer.STALE:
             source.close()
             self.source = None

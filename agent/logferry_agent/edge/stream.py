@@ -4,10 +4,15 @@ Theory of operation. The engine's follow stream loses lines when files rotate un
 before 23.0, and may end before the last line; a read that does not follow does none of that. So a log is followed
 only while that is safe, and every follow ends in a *catch-up*: a read of the last entries that must contain what was
 read last. When it does, nothing is missing; when not even the whole log does, something is, and a gap entry says so.
-A log that rotates is followed only while
-it is calm: when much came without a pause it is read by catch-ups alone until it is calm again.
+A log that rotates is followed only while it is calm: when much came, it is read by catch-ups alone until it is calm
+again; and what came by following is never believed to be all before a catch-up has said so, at the latest a while
+after it came.
 
 What was read before is recognised by `Memory`, or after a restart of the agent by the cursor's marks (`Seeker`).
+
+A damaged record ends a reading of the log: with an error in the stream, or (before 23.0) without a word. So every
+catch-up first asks for the last entry, which a whole reading must come to; behind the damage the log is read on by the
+longest tail that can be read.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from threading import Event, Thread, Timer
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -30,14 +35,23 @@ from ..core.lines import Fragments
 from ..core.recognition import Memory, Seeker
 from ..core.track import Track
 from .docker import Connection, ContainerGoneError, EngineUnavailableError, LogResponse, LogsUnreadableError
-from .reading import Reading, Step
+from .reading import FAILED, Reading, Step
+from .unreadable import UNREADABLE, say_unreadable
 
 log = structlog.get_logger()
 
 _TAILS: Final = (1_000, 30_000, None)
 """Entries that a catch-up asks for, until they reach back far enough."""
+_OVERLAP: Final = 50
+"""Entries before what is new, by which a reading is seen to go on from the one before."""
+_REMEMBERED: Final = 1_000
+"""Entries before a cursor's place that are known again: more than any overlap."""
 _CALM_S: Final = 0.05
-"""When nothing comes for so long, all that was written has been read."""
+"""When nothing comes for so long, the log is calm."""
+_DOUBT_S: Final = (1.0, 15.0)
+"""What a rotating log gave by being followed is made sure of after so long: after a burst, otherwise."""
+_SURE_ENTRIES: Final = 50_000
+"""A log that never rotates loses nothing by being followed; the memory need not reach back further than this."""
 _POLL_S: Final = 0.05
 _CALM_POLLS: Final = 10
 _BUSY_LINES: Final = 200
@@ -45,6 +59,8 @@ _BUSY_LINES: Final = 200
 _RETRY_S: Final = (0.1, 5.0)
 _LINGER_S: Final = 2.0
 """How long a follow stream may go on after its container has ended; everything is read again then."""
+_FAILED_S: Final = 5.0
+"""After an error of ours."""
 _UNVERIFIED: Final = "removed before its end could be read again: an unterminated last line may be missing"
 _JSON_OVERHEAD: Final = 72
 """Bytes that a json-file record is longer than its text."""
@@ -53,7 +69,10 @@ _JSON_OVERHEAD: Final = 72
 class ApiSource:
     """One container's log through the engine's API. `read` waits for lines while the container runs."""
 
-    name: SourceName = "api"
+    @property
+    def name(self) -> SourceName:
+        """`none` once the engine said that this log cannot be read."""
+        return "none" if self.track.place == UNREADABLE else "api"
 
     def __init__(
         self,
@@ -143,7 +162,7 @@ class ApiSource:
 
     # --- the course of it: True when there may be chunks, False when there is nothing now ---
 
-    def _run(self) -> Iterator[bool]:  # noqa: PLR0912
+    def _run(self) -> Iterator[bool]:
         pause, most = _RETRY_S
         resumed = self._resume_needed()
         while True:
@@ -159,7 +178,7 @@ class ApiSource:
                     yield from self._follow(None, running=running)
                 else:
                     if running:
-                        yield from self._follow(_TAILS[0], running=True)
+                        yield from self._follow(_OVERLAP, running=True)
                     yield from self._catch_up()
                 self.troubled(None)
                 if not running:
@@ -177,9 +196,7 @@ class ApiSource:
                     self._chunks.extend(self.track.tell(Notice(code="end_unverified", detail=_UNVERIFIED), _now()))
             except LogsUnreadableError as error:
                 self._removed = True
-                if self.track.place != UNREADABLE:
-                    self.track.move(UNREADABLE)
-                    self._chunks.extend(self.track.tell(Notice(code="unreadable", detail=str(error)), _now()))
+                self._chunks.extend(say_unreadable(self.track, str(error)))
                 self.troubled(str(error))
             except (EngineUnavailableError, BrokenStreamError) as error:
                 self.troubled(str(error))
@@ -191,31 +208,40 @@ class ApiSource:
         return self.track.cursor.begun
 
     def _follow(self, tail: int | None, *, running: bool) -> Iterator[bool]:
-        """Read as lines come, until the stream ends or the log is too busy to be followed."""
+        """Read as lines come, until the stream ends, the log is too busy to be followed, or it is time to make sure."""
         if tail is not None:
             tail += max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
         overlaps = tail is None or not self._memory
         received = 0
+        doubt = _Doubt()
         self._memory.rewind()
-        for part, waited in self._responses(follow=running, tail=tail, since=0 if tail is not None else self._since):
-            keys = self._memory.keys(part.fragments)
-            fresh = self._memory.unknown(keys)
-            if waited:
-                # Before this came nothing for a while: all that was written until then has been read.
-                received = 0
-                self._verify()
-            if not overlaps and keys:
-                if len(fresh) == len(keys):
-                    return  # more came in between than was asked for: the catch-up finds it
-                overlaps = True
-            self._take(part.fragments, keys, fresh)
-            received += part_size(part.fragments)
-            yield True
-            if self._errors(part):
-                return
-            if self._max_size and received > self._max_size // 4:
-                yield from self._poll()
-                return
+        try:
+            for part, waited in self._responses(
+                follow=running, tail=tail, since=0 if tail is not None else self._since
+            ):
+                keys = self._memory.keys(part.fragments)
+                fresh = self._memory.unknown(keys)
+                if not overlaps and keys:
+                    if len(fresh) == len(keys):
+                        return  # more came in between than was asked for: the catch-up finds it
+                    overlaps = True
+                if not self._max_size and (waited or self._unsure_entries > _SURE_ENTRIES):
+                    self._verify()
+                self._take(part.fragments, keys, fresh)
+                received += part_size(part.fragments) if fresh else 0
+                yield True
+                if part.errors:
+                    return
+                if self._max_size and received > self._max_size // 4:
+                    yield from self._poll()
+                    return
+                if self._max_size and received and self._response is not None:
+                    doubt.arm(self._response, _DOUBT_S[received <= self._max_size // 16])
+        except EngineUnavailableError:
+            if not doubt.came:
+                raise
+        finally:
+            doubt.disarm()
         self._run_unread = False
         self._unsure = self._replays
 
@@ -230,33 +256,57 @@ class ApiSource:
 
     def _catch_up(self) -> Iterator[bool]:
         """Read what there is behind the last verified fragment, and find out whether anything is missing."""
-        wanted = self._verified
-        more = max(self.track.marks.out.ordinal, self.track.marks.err.ordinal, 2 * self._taken_last)
-        for tail in _TAILS:
-            entries = 0
-            found = wanted is None
+        more = max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
+        first = max(self._unsure_entries, self._taken_last) + _OVERLAP + more
+        tails = [first, *(tail for tail in _TAILS if tail is None or tail > first)]
+        yield from self._read_behind(lambda: _Wanted(self._verified), tails)
+
+    def _resume(self) -> Iterator[bool]:
+        """Find the cursor's place in the log and read on from there."""
+        marks = self.track.marks
+        self._last_time = max(marks.out.stamp, marks.err.stamp) // 1_000
+        more = max(marks.out.ordinal, marks.err.ordinal)
+        # Before 23.0 a tail of a rotating log may leave out whole files.
+        tails: list[int | None] = [tail and tail + more for tail in _TAILS]
+        if self._replays and self._max_size:
+            tails = [None]
+        yield from self._read_behind(lambda: Seeker(marks), tails)
+
+    def _read_behind(
+        self, seek: Callable[[], Sought], tails: list[int | None], *, again: bool = False
+    ) -> Iterator[bool]:
+        """Read what comes after a place in the log; when that is not there any more, all that is."""
+        end = self._end_of_log()
+        entries = 0
+        for tail in tails:
+            place, reading = seek(), _Pass(end)
+            before: deque[int] = deque(maxlen=_REMEMBERED)
+            taken = self._taken
             self._memory.rewind()
-            self._taken_last = 0
-            for part, _ in self._responses(follow=False, tail=None if tail is None else tail + more, since=0):
+            for part, _ in self._responses(follow=False, tail=tail, since=0):
                 keys = self._memory.keys(part.fragments)
-                entries += len(keys)
-                start = 0
-                if not found and wanted in keys:
-                    found = True
-                    start = keys.index(wanted) + 1
-                if not found:
-                    continue
-                fresh = [index for index in self._memory.unknown(keys) if index >= start]
-                self._take(part.fragments, keys, fresh)
+                reading.saw(part)
+                behind = place.unread(part.fragments, keys)
+                unknown = self._memory.unknown(keys)
+                before.extend(keys[: len(keys) - len(behind)])
+                if place.found and before:
+                    self._memory.add(list(before))
+                    before.clear()
+                self._take(part.fragments, keys, sorted(set(behind).intersection(unknown)))
                 yield True
-                if self._errors(part):
-                    break
-            if found:
+            self._taken_last = self._taken - taken
+            if reading.broken:
+                # Or all that was asked about was rotated away in between: that does not happen twice.
+                yield from self._read_behind_damage(seek()) if again else self._read_behind(seek, tails, again=True)
+                return
+            if place.found:
                 self._verify()
                 return
+            entries = reading.entries
             if tail is None or entries < tail:
                 break
-        yield from self._take_all_after_loss()
+        if entries:
+            yield from self._take_all_after_loss()
 
     def _take_all_after_loss(self) -> Iterator[bool]:
         """What was read last is no longer in the log: all of it is new, and something before it is missing."""
@@ -274,40 +324,48 @@ class ApiSource:
             yield True
         self._verify()
 
-    def _resume(self) -> Iterator[bool]:
-        """Find the cursor's place in the log and read on from there."""
-        marks = self.track.marks
-        self._last_time = max(marks.out.stamp, marks.err.stamp) // 1_000
-        more = max(marks.out.ordinal, marks.err.ordinal)
-        for tail in (None,) if self._replays and self._max_size else _TAILS:
-            seeker = Seeker(marks)
-            entries = 0
-            early: list[tuple[Fragments, list[int], list[int]]] = []
-            self._memory.rewind()
-            for part, _ in self._responses(follow=False, tail=None if tail is None else tail + more, since=0):
-                keys = self._memory.keys(part.fragments)
-                entries += len(keys)
-                fresh = seeker.unread(part.fragments)
-                if seeker.found:
-                    for taken in early:
-                        self._take(*taken)
-                    early.clear()
-                    self._memory.add([key for index, key in enumerate(keys) if index not in set(fresh)])
-                    self._take(part.fragments, keys, fresh)
-                    yield True
-                elif fresh:
-                    early.append((part.fragments, keys, fresh))
-                    if tail is not None:
-                        break
-                else:
-                    self._memory.add(keys)
-            if seeker.found:
-                self._verify()
-                return
-            if tail is None or entries < tail:
-                break
-        if entries:
-            yield from self._take_all_after_loss()
+    def _read_behind_damage(self, place: Sought) -> Iterator[bool]:
+        """Something in the log cannot be read, nor past it: read the longest tail that begins behind it."""
+        good, bad = 0, 1
+        while (reading := self._try(bad)) is not None and not reading.broken:
+            if reading.entries < bad:
+                break  # the whole log: it was rotated away meanwhile
+            good, bad = bad, bad * 2
+        while reading is not None and reading.broken and bad - good > 1:
+            middle = (good + bad) // 2
+            good, bad = (good, middle) if self._try(middle).broken else (middle, bad)
+        told = False
+        self._memory.rewind()
+        for part, _ in self._responses(follow=False, tail=good, since=0):
+            keys = self._memory.keys(part.fragments)
+            behind = place.unread(part.fragments, keys)
+            if not place.found and self._memory.unknown(keys):
+                behind = list(range(len(keys)))
+            fresh = sorted(set(behind).intersection(self._memory.unknown(keys)))
+            if fresh and not place.found and not told:
+                told = True
+                detail = "the engine cannot read its log past a damaged record"
+                self._lose(
+                    Gap(reason="corrupt", start=self._last_time, end=part.fragments.times[fresh[0]], detail=detail)
+                )
+            self._take(part.fragments, keys, fresh)
+            yield True
+        self._verify()
+
+    def _try(self, tail: int) -> _Pass:
+        """Whether so many last entries can be read."""
+        reading = _Pass(self._end_of_log())
+        for part, _ in self._responses(follow=False, tail=tail, since=0):
+            reading.saw(part)
+        return reading
+
+    def _end_of_log(self) -> tuple[str, str] | None:
+        """By what the last entry of the log is known: its timestamp and stream."""
+        end = None
+        for part, _ in self._responses(follow=False, tail=1, since=0):
+            if len(part.fragments):
+                end = (part.fragments.stamps[-1], part.fragments.streams[-1])
+        return end
 
     # --- pieces of it ---
 
@@ -317,6 +375,8 @@ class ApiSource:
     """Whether a run was begun whose log was not read to an end."""
     _unsure = False
     """Whether the end that was read may not have been all."""
+    _unsure_entries = 0
+    """What was taken since the last verified fragment."""
 
     def _responses(self, *, follow: bool, tail: int | None, since: int) -> Iterator[tuple[Received, bool]]:
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
@@ -343,22 +403,101 @@ class ApiSource:
             fragments = fragments.keep(fresh)
             keys = [keys[index] for index in fresh]
         self._memory.add(keys)
+        if self._verified is None:  # whatever comes first, nothing before it was read
+            self._verified, self._verified_time = keys[0], fragments.times[0]
         self._last_key = keys[-1]
         self._last_time = fragments.times[-1]
         self._taken += len(keys)
-        self._taken_last += len(keys)
+        self._unsure_entries += len(keys)
         self._chunks.extend(self.track.lines(fragments, _nowhere))
 
     def _verify(self) -> None:
         self._verified, self._verified_time = self._last_key, self._last_time
-
-    def _errors(self, part: Received) -> bool:
-        for error in part.errors:
-            self._lose(Gap(reason="engine", start=self._last_time, detail=error[:300]))
-        return bool(part.errors)
+        self._unsure_entries = 0
 
     def _lose(self, gap: Gap) -> None:
         self._chunks.extend(self.track.tell(gap, gap.end or self._last_time or _now()))
+
+
+class Sought(Protocol):
+    """A place in the log that is looked for."""
+
+    found: bool
+
+    def unread(self, fragments: Fragments, keys: list[int]) -> list[int]:
+        """The indices of the fragments that come after it."""
+        ...
+
+
+class _Wanted:
+    """The place behind a fragment by its key; None: the beginning."""
+
+    def __init__(self, key: int | None) -> None:
+        self._key = key
+        self.found = key is None
+
+    def unread(self, fragments: Fragments, keys: list[int]) -> list[int]:
+        if self.found:
+            return list(range(len(fragments)))
+        if self._key not in keys:
+            return []
+        self.found = True
+        return list(range(keys.index(self._key) + 1, len(keys)))
+
+
+class _Pass:
+    """One reading of the log that does not follow, and whether it came to the end that is known to be there."""
+
+    def __init__(self, end: tuple[str, str] | None) -> None:
+        self.entries = 0
+        self._end = end
+        self._last = ""
+        self._complete = end is None
+        self._failed = False
+
+    def saw(self, part: Received) -> None:
+        """It gave this."""
+        stamps, streams = part.fragments.stamps, part.fragments.streams
+        self.entries += len(stamps)
+        self._failed = self._failed or bool(part.errors)
+        if stamps:
+            self._last = stamps[-1]
+        if not self._complete and self._end is not None and self._end[0] in stamps:
+            self._complete = self._end in zip(stamps, streams, strict=True)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it ended before its end. What was last may have been rotated away since; then newer is there."""
+        return self._failed or (not self._complete and self._end is not None and self._last < self._end[0])
+
+
+class _Doubt:
+    """Ends a follow stream when it is time to make sure of what it gave."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self._timer: Timer | None = None
+        self._after = float("inf")
+
+    def arm(self, response: LogResponse, after_s: float) -> None:
+        """In so long, unless it is armed already to come sooner."""
+        if after_s >= self._after:
+            return
+        self.disarm()
+        self._after = after_s
+
+        def come() -> None:
+            self.came = True
+            response.close()
+
+        self._timer = Timer(after_s, come)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def disarm(self) -> None:
+        """No more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _give_up(response: LogResponse) -> None:
@@ -371,10 +510,6 @@ def _give_up(response: LogResponse) -> None:
 def part_size(fragments: Fragments) -> int:
     """About how many bytes these take in a json-file."""
     return sum(map(len, fragments.texts)) + _JSON_OVERHEAD * len(fragments)
-
-
-UNREADABLE: Final = Place(0, 0, "none")
-"""Where a job is whose log cannot be read, so that this is said once."""
 
 
 def _nowhere(_: int) -> Place | None:
@@ -420,7 +555,15 @@ class ApiLoop:
     def _run(self) -> None:
         while not self._stopping:
             self._news.clear()
-            step = self._reading.step(self._sink, 1 << 20)
+            try:
+                step = self._reading.step(self._sink, 1 << 20)
+            except Exception:
+                # An error of ours must not end the job: it is read again from where it was.
+                log.exception("reading_failed", container=self._reading.id)
+                self._sink.job_troubled(self._reading.id, FAILED)
+                self._reading.begin_again(self._sink)
+                self._news.wait(_FAILED_S)
+                continue
             if step is Step.DONE:
                 self.done = True
                 return

@@ -20,7 +20,7 @@ marks = st.one_of(
 lives = st.one_of(st.just(LifeMark()), st.builds(LifeMark, st.sampled_from("sx"), numbers, numbers, numbers))
 cursors = st.builds(
     Cursor,
-    st.builds(Marks, marks, marks),
+    st.builds(Marks, marks, marks, st.sampled_from(["", "o", "e"])),
     st.one_of(st.none(), st.builds(Place, numbers, numbers, digests)),
     lives,
     st.integers(0, 2**31),

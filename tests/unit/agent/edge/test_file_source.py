@@ -457,3 +457,14 @@ def test_files_that_came_and_went_before_the_first_could_be_opened_are_known(pat
     assert reader.read().lines() == names(8, 12)
     (gap,) = reader.gaps()
     assert gap.detail == "4 log file(s) came and went before they could be opened"
+
+
+def test_a_place_in_the_middle_of_a_very_long_line_is_found_by_its_marks(path: Path) -> None:
+    """Its pieces carry one timestamp, and reach over several reads of the file."""
+    copier = Copier()
+    JsonFile(path).write(copier.write("o", b"x" * (3 << 20) + b"\n") + numbered(copier, 0, 1))
+    whole = Reader(path).read()
+    for count in (1, 100, 191, 192):
+        without_place = "|".join(part for part in whole.cursors[count - 1].split("|") if not part.startswith("f="))
+        rest = Reader(path, without_place).read()
+        assert (rest.streams, len(rest.texts)) == (whole.streams[count:], len(whole.texts) - count)

@@ -1,0 +1,129 @@
+"""An engine's logs API for one container, as lossy and repetitive as docker.md says that real ones are, on a script.
+
+A test gives *acts*; each is carried out when the reader next waits for something: in a follow stream's read, or by
+asking for the log again. What is kept of the log, a reading that does not follow gives whole; a follow stream may leave
+out, repeat, break off or fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from unittest.mock import patch
+
+from tests.support.copier import Copier, Piece, frame
+
+from logferry_agent.edge import stream
+from logferry_agent.edge.docker import EngineUnavailableError
+
+Act = tuple[str, int]
+"""
+- `write` n: n lines, which a follow stream gives
+- `lose` n: n lines, which a follow stream passes over
+- `rotate` n: the n oldest lines kept are no more, but never the last one
+- `repeat` n: a follow stream gives the last n lines again
+- `calm` _: nothing comes for a while
+- `end` _: a follow stream ends
+- `fail` _: a follow stream ends with the engine's error
+- `break` _: the connection breaks
+- `damage` _: whoever reads the log from before here gets no further than here
+"""
+
+
+class FakeLog:
+    """The log and its engine. `source` must be set before anything is read."""
+
+    def __init__(self, acts: list[Act]) -> None:
+        self.acts = list(acts)
+        self.copier = Copier()
+        self.entries: list[Piece] = []
+        self.first = 0
+        """How many entries are no longer kept."""
+        self.damaged = -1
+        """Readings that begin before this entry end in front of it."""
+        self.clock = 0.0
+        self.written = 0
+        self.asked: list[tuple[bool, int | None]] = []
+        self.served = 0
+        """Entries given by all responses."""
+        self.stops: Callable[[], None] = lambda: None
+
+    def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> FakeResponse:
+        self.asked.append((follow, tail))
+        if not follow:
+            self.act()
+        start = self.first if tail is None else max(self.first, len(self.entries) - tail)
+        return FakeResponse(self, start, follow=follow)
+
+    def act(self) -> tuple[str, list[Piece]]:
+        """Carry out the next act: its name, and what a follow stream gives of it."""
+        if not self.acts:
+            self.stops()
+            return "end", []
+        name, count = self.acts.pop(0)
+        given: list[Piece] = []
+        if name in {"write", "lose"}:
+            made = [piece for _ in range(count) for piece in self.copier.write("o", b"line %d\n" % self._next())]
+            self.entries += made
+            given = made if name == "write" else []
+        elif name == "rotate":
+            self.first = max(self.first, min(len(self.entries) - 1, self.first + count))
+        elif name == "repeat":
+            given = self.entries[max(self.first, len(self.entries) - count) :]
+        elif name == "calm":
+            self.clock += 100.0
+        elif name == "damage":
+            self.damaged = len(self.entries)
+        return name, given
+
+    def _next(self) -> int:
+        self.written += 1
+        return self.written - 1
+
+
+class FakeResponse:
+    """One response's body, a chunk for each entry."""
+
+    chunked = True
+
+    def __init__(self, log: FakeLog, start: int, *, follow: bool) -> None:
+        self._log, self._follow = log, follow
+        self._closed = False
+        stop = len(log.entries)
+        cut = start <= log.damaged < stop
+        self._waiting = log.entries[start : log.damaged if cut else stop]
+        self._last = not follow or cut
+
+    def read(self) -> bytes:
+        while not self._closed:
+            if self._waiting:
+                given, self._waiting = self._waiting, []
+                self._log.served += len(given)
+                return b"".join(_chunk(frame(piece)) for piece in given)
+            if self._last:
+                return b""
+            name, self._waiting = self._log.act()
+            if name == "break":
+                raise EngineUnavailableError("cut")
+            if name == "fail":
+                self._last = True
+                message = b"Error grabbing logs: no such file or directory\n"
+                return _chunk(bytes([3, 0, 0, 0]) + len(message).to_bytes(4, "big") + message)
+            self._last = name == "end"
+        return b""
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@contextmanager
+def quick(log: FakeLog) -> Iterator[None]:
+    """No waiting: the source sees the log's own clock."""
+    clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
+    with patch.multiple(stream, time=clock, _RETRY_S=(0.0, 0.0), _POLL_S=0.0, _LINGER_S=60.0):
+        yield

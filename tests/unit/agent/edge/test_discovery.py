@@ -1,0 +1,190 @@
+"""edge/discovery.py: no container is missed, whatever the engine's events leave out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.support.engines import until
+
+from logferry_agent.edge import discovery
+from logferry_agent.edge.discovery import Discovery
+from logferry_agent.edge.docker import Connection, ContainerGoneError, EngineUnavailableError
+
+
+class Stream:
+    """An events stream that a test feeds."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._events: list[dict[str, Any]] = []
+        self._ended = False
+
+    def send(self, action: str, container: str, time: int = 1) -> None:
+        with self._changed:
+            self._events.append({"Action": action, "Actor": {"ID": container, "Attributes": {}}, "timeNano": time})
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._events or self._ended)
+                if not self._events:
+                    return
+                event = self._events.pop(0)
+            yield event
+
+
+class Engine:
+    """An engine's list, inspections and events."""
+
+    def __init__(self) -> None:
+        self.exist: list[str] = []
+        self.streams: list[Stream] = []
+        self.asked: list[str] = []
+        self.held = threading.Event()
+        """While it is cleared, no inspection is answered."""
+        self.held.set()
+        self.down = False
+        self.listing: Callable[[], None] = lambda: None
+
+    def identity(self) -> SimpleNamespace:
+        return SimpleNamespace(time="2026-11-25T10:00:00Z")
+
+    def events(self, since: str) -> tuple[Stream, Iterator[dict[str, Any]]]:
+        if self.down:
+            raise EngineUnavailableError("down")
+        self.asked.append(f"events {since}")
+        self.streams.append(Stream())
+        return self.streams[-1], iter(self.streams[-1])
+
+    def containers(self) -> list[dict[str, Any]]:
+        if self.down:
+            raise EngineUnavailableError("down")
+        self.asked.append("list")
+        found = [{"Id": container} for container in self.exist]
+        self.listing()
+        return found
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        self.held.wait()
+        if container not in self.exist:
+            raise ContainerGoneError("gone")
+        return {"Id": container}
+
+
+@dataclass
+class Seen:
+    """An observer that writes down what it is told."""
+
+    noticed_: list[str] = field(default_factory=list)
+    examined_: list[str] = field(default_factory=list)
+    happened_: list[str] = field(default_factory=list)
+    lists: list[set[str]] = field(default_factory=list)
+    problems: list[str | None] = field(default_factory=list)
+    fail_on: str = ""
+
+    def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+        self.noticed_.append(f"{action} {container}")
+
+    def examined(self, found: Mapping[str, Any], *, action: str) -> None:
+        if found["Id"] == self.fail_on:
+            raise RuntimeError("nobody expected that")
+        self.examined_.append(found["Id"])
+
+    def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
+        self.happened_.append(f"{action} {container}")
+
+    def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
+        return summary["Id"] not in self.examined_
+
+    def listed(self, containers: set[str]) -> None:
+        self.lists.append(containers)
+
+    def troubled(self, problem: str | None) -> None:
+        self.problems.append(problem)
+
+
+@dataclass
+class Rig:
+    engine: Engine
+    seen: Seen
+
+
+@pytest.fixture(name="rig")
+def _rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
+    rig = Rig(Engine(), Seen())
+    found = Discovery(cast(Connection, rig.engine), rig.seen, list_interval_s=0.05)
+    found.start()
+    yield rig
+    rig.engine.held.set()
+    found.stop(5)
+
+
+def listening(rig: Rig) -> None:
+    until(lambda: bool(rig.engine.streams and rig.seen.lists), "it listens and has listed")
+
+
+def test_it_subscribes_before_it_lists(rig: Rig) -> None:
+    """Section 2, case 20: what is created while the list is made comes as an event."""
+    listening(rig)
+    assert rig.engine.asked[0].startswith("events ")
+    assert rig.engine.asked[1] == "list"
+
+
+def test_events_are_read_however_long_a_question_takes(rig: Rig) -> None:
+    """Section 2, case 19: the engine drops events for whoever does not take them at once."""
+    listening(rig)
+    rig.engine.held.clear()
+    rig.engine.exist.append("a")
+    for _ in range(2_000):
+        rig.engine.streams[-1].send("start", "a")
+    until(lambda: len(rig.seen.noticed_) == 2_000, "all were taken while the first one's question waits")
+    assert rig.seen.examined_ == []
+
+
+def test_a_container_whose_events_were_dropped_is_found_by_the_next_list(rig: Rig) -> None:
+    """Section 2, case 19: no event of it ever comes, and the stream goes on."""
+    listening(rig)
+    rig.engine.exist.append("silent")
+    until(lambda: "silent" in rig.seen.examined_, "the list showed it")
+    rig.engine.exist.remove("silent")
+    until(lambda: rig.seen.lists[-1] == set(), "and that it is gone")
+    assert len(rig.engine.streams) == 1
+
+
+def test_after_every_loss_of_the_stream_it_subscribes_and_lists_again(rig: Rig) -> None:
+    """Section 2, cases 15 and 19: from the last event on, for as long as it takes."""
+    listening(rig)
+    rig.engine.streams[-1].send("start", "a", time=1_796_000_000_123_456_789)
+    until(lambda: rig.seen.noticed_ == ["start a"], "it is heard")
+    rig.engine.down = True
+    rig.engine.streams[-1].close()
+    until(lambda: any(rig.seen.problems), "the trouble is told")
+    rig.engine.exist.append("b")
+    rig.engine.down = False
+    until(lambda: "b" in rig.seen.examined_ and rig.seen.problems[-1] is None, "it is found, and the trouble is over")
+    until(lambda: len(rig.engine.streams) == 2, "it listens again")
+    again = next(asked for asked in reversed(rig.engine.asked) if asked.startswith("events"))
+    assert again == "events 1796000000.123456789", "exact to the nanosecond: case 26"
+
+
+def test_a_container_that_nobody_understands_does_not_hide_the_others(rig: Rig) -> None:
+    """The observer fails on one."""
+    listening(rig)
+    rig.seen.fail_on = "odd"
+    rig.engine.exist += ["odd", "even"]
+    rig.engine.streams[-1].send("start", "odd")
+    until(lambda: "even" in rig.seen.examined_, "the other one is examined")
+    rig.engine.streams[-1].send("die", "even")
+    until(lambda: "die even" in rig.seen.happened_, "and what happens is told")

@@ -1,0 +1,135 @@
+"""edge/stream.py: whatever an engine leaves out, repeats or breaks off, nothing comes twice and nothing is missing
+silently."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.support.fake_log import Act, FakeLog, quick
+
+from logferry_agent.core.cursor import Cursor, decode
+from logferry_agent.core.track import Track
+from logferry_agent.edge import stream
+from logferry_agent.edge.docker import Connection
+from logferry_agent.edge.stream import ApiSource
+from logferry_protocol.events import Gap, decode_event
+
+
+class Reader:
+    """A source on a fake log, and what it gave."""
+
+    def __init__(self, log: FakeLog, *, rotates: bool, replays: bool = False, cursor: str | None = None) -> None:
+        self.log = log
+        self.source = ApiSource(
+            cast(Connection, log),
+            "c",
+            Track(decode(cursor) if cursor else Cursor()),
+            tty=False,
+            since=0,
+            max_size=4_000 if rotates else 0,
+            replays=replays,
+        )
+        self.entries: list[tuple[str, str]] = []
+        self.cursors: list[str] = []
+        log.stops = lambda: self.source.runs(False)
+
+    def read(self) -> Reader:
+        """To the end of the script, and to the end of the log."""
+        with quick(self.log):
+            self.source.runs(True)
+            for _ in range(2):
+                while (chunk := self.source.read(1 << 20)) is not None:
+                    self.entries += zip(chunk.streams, chunk.texts, strict=True)
+                    self.cursors += [chunk.cursor_at(number) for number in range(1, len(chunk.texts) + 1)]
+        return self
+
+    @property
+    def numbers(self) -> list[int]:
+        """The lines."""
+        return [int(text.split()[1]) for letter, text in self.entries if letter != "s"]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The gap entries."""
+        found = [decode_event(text) for letter, text in self.entries if letter == "s"]
+        return [event for event in found if isinstance(event, Gap)]
+
+
+acts = st.one_of(
+    st.tuples(st.just("write"), st.integers(1, 12)),
+    st.tuples(st.just("lose"), st.integers(1, 12)),
+    st.tuples(st.just("rotate"), st.integers(1, 30)),
+    st.tuples(st.just("repeat"), st.integers(1, 12)),
+    st.tuples(st.sampled_from(["calm", "end", "fail", "break"]), st.just(0)),
+)
+
+
+@given(script=st.lists(acts, min_size=1, max_size=25), replays=st.booleans())
+@example(script=[("write", 3), ("lose", 5), ("calm", 0), ("write", 1), ("rotate", 8), ("write", 1)], replays=False)
+@settings(max_examples=300, deadline=None)
+def test_nothing_comes_twice_and_nothing_is_missing_silently(script: list[Act], replays: bool) -> None:
+    """Any order of writing, losing, rotating, repeating, and streams that end, fail or break."""
+    log = FakeLog([("write", 1), *script])
+    reader = Reader(log, rotates=True, replays=replays).read()
+    assert len(reader.numbers) == len(set(reader.numbers)), "none twice"
+    missing = set(range(log.written)) - set(reader.numbers)
+    assert not missing & set(range(log.first, log.written)), "what the engine still has is read"
+    assert not missing or reader.gaps
+    for gap in reader.gaps:
+        assert gap.start is None or gap.end is None or gap.start <= gap.end
+
+
+@given(script=st.lists(acts.filter(lambda act: act[0] != "rotate"), min_size=1, max_size=25))
+@settings(max_examples=100, deadline=None)
+def test_no_gap_is_told_where_nothing_is_missing(script: list[Act]) -> None:
+    """Streams that leave lines out, end, fail and break are made good from the log itself."""
+    log = FakeLog([("write", 1), *script])
+    reader = Reader(log, rotates=True).read()
+    assert sorted(reader.numbers) == list(range(log.written))
+    assert reader.gaps == []
+
+
+def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 2, case 23: far more lines without a pause than are remembered; the catch-up asks for the last ones."""
+    monkeypatch.setattr(stream, "_SURE_ENTRIES", 500)
+    monkeypatch.setattr("logferry_agent.core.recognition._GENERATION", 1_000)
+    log = FakeLog([("write", 1), ("calm", 0), *[("write", 400)] * 50])
+    reader = Reader(log, rotates=False).read()
+    assert reader.numbers == list(range(20_001))
+    assert log.served < 20_001 + 3_000
+
+
+def test_reading_goes_on_from_the_end_of_a_large_log_without_reading_it_again() -> None:
+    """Section 2, case 23: an agent that comes back asks for a tail."""
+    log = FakeLog([("write", 20_000)])
+    before = Reader(log, rotates=False).read()
+    log.served = 0
+    log.acts = [("write", 5)]
+    after = Reader(log, rotates=False, cursor=before.cursors[-1]).read()
+    assert after.numbers == list(range(20_000, 20_005))
+    assert log.served < 3_000
+
+
+@pytest.mark.parametrize("behind", [0, 1, 7, 300, 3_000])
+def test_a_damaged_log_is_read_on_behind_the_damage(behind: int) -> None:
+    """Section 2, case 16: a reading that would pass it ends in front of it; the longest tail behind it does not."""
+    log = FakeLog([("write", 40), ("end", 0), ("damage", 0), ("write", behind)])
+    reader = Reader(log, rotates=False).read()
+    assert reader.numbers == list(range(40 + behind))
+
+
+@pytest.mark.parametrize("behind", [1, 7, 300])
+def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind: int) -> None:
+    """The damaged record is lost; one gap says so."""
+    log = FakeLog([("write", 40)])
+    before = Reader(log, rotates=False).read()
+    log.acts = [("write", 2), ("damage", 0), ("write", behind)]
+    while log.acts:
+        log.act()
+    log.acts = [("end", 0), ("write", 3), ("end", 0), ("write", 3)]
+    after = Reader(log, rotates=False, cursor=before.cursors[-1]).read()
+    assert after.numbers == [40, 41, *range(43, 42 + behind + 6)]
+    assert [gap.reason for gap in after.gaps] == ["corrupt"]
