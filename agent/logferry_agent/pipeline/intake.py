@@ -131,7 +131,7 @@ class Intake:
     def wait_for_room(self, timeout_s: float) -> bool:
         """See `core.chunk.Sink`."""
         with self._room:
-            return self._room.wait_for(lambda: not self._closed and self._bytes < self._limit, timeout_s)
+            return self._room.wait_for(self._has_room, timeout_s)
 
     # --- for the pipeline ---------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class Intake:
                 if isinstance(arrival, Offered):
                     size += arrival.chunk.size
             self._bytes -= size
-            if size and self._bytes * 2 < self._limit:
+            if size and self._has_room():
                 self._room.notify_all()
         return taken
 
@@ -190,3 +190,7 @@ class Intake:
             self._closed = closed
             if not closed:
                 self._room.notify_all()
+
+    def _has_room(self) -> bool:
+        """Whether who was refused should offer again: not before half of it is free, or it would be refused again."""
+        return not self._closed and self._bytes * 2 <= self._limit

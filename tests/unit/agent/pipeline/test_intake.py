@@ -37,6 +37,18 @@ def test_offers_are_bounded_and_room_comes_with_taking() -> None:
     assert box.offer(JOB.id, 1, chunk(2, 3)) is Offer.TAKEN
 
 
+def test_who_was_refused_waits_until_half_is_free() -> None:
+    """Or it would offer and be refused again and again."""
+    box = intake(limit=40)
+    box.job_appeared(JOB)
+    answers = [box.offer(JOB.id, 1, chunk(index, index + 1)) for index in range(5)]
+    assert answers.count(Offer.TAKEN) == 4
+    box.take(1)
+    assert not box.wait_for_room(0)
+    box.take(1)
+    assert box.wait_for_room(0)
+
+
 def test_one_chunk_larger_than_the_bound_is_taken_when_nothing_else_waits() -> None:
     """Or it could never go on."""
     box = intake(limit=5)
