@@ -8,8 +8,13 @@ a `Corrupt` segment between the good ones, and reading goes on behind it.
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from io import BytesIO
+from itertools import accumulate
+from operator import itemgetter
+from typing import Final, Literal
 
 import msgspec
 
@@ -20,38 +25,32 @@ from .stamps import microseconds, nanoseconds, text_of
 class _Record(msgspec.Struct, gc=False):
     time: str
     log: str = ""
-    stream: str = "stdout"
+    stream: Literal["stdout", "stderr"] = "stdout"
 
 
 _DECODER: Final = msgspec.json.Decoder(_Record)
-_LETTER: Final = {"stdout": "o", "stderr": "e"}
-_TERMINATED: Final = b'\\n","stream":"std'
-_BACKSLASH_N: Final = b'\\\\n","stream":"std'
-"""A text that ends with a backslash and the letter n, unterminated: it only looks terminated."""
+LINE_FEED: Final = "\n"
 _BEGIN: Final = b'{"log":"'
+_last: Final = itemgetter(-1)
+_without_last: Final = itemgetter(slice(None, -1))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """Good records in a row. `raw` holds one line for each fragment."""
+    """Good records in a row."""
 
     fragments: Fragments
-    raw: bytes
-    _known: tuple[int, int] = (-1, 0)
-    """A fragment, and the bytes through it: batches ask in rising order, so the next is found from there."""
+    ends: Sequence[int]
+    """Behind which byte each record ends, its newline included."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its records."""
+        return self.ends[-1]
 
     def bytes_through(self, index: int) -> int:
-        """Bytes of `raw` up to the end of fragment `index`; -1: none."""
-        if index + 1 >= len(self.fragments):
-            return len(self.raw)
-        if index < 0:
-            return 0
-        known, position = self._known if self._known[0] <= index else (-1, 0)
-        find = self.raw.find
-        for _ in range(index - known):
-            position = find(b"\n", position) + 1
-        self._known = (index, position)
-        return position
+        """Bytes up to the end of fragment `index`; -1: none."""
+        return self.ends[index] if index >= 0 else 0
 
 
 @dataclass(slots=True)
@@ -65,25 +64,30 @@ def parse(data: bytes) -> list[Segment | Corrupt]:
     """Whole lines of a json-file, in order. `data` ends with a newline (or is empty); no byte of it is left out."""
     if not data:
         return []
-    fragments = _parse_well(data)
-    return [Segment(fragments, data)] if fragments is not None else _parse_damaged(data)
+    segment = _parse_well(data)
+    return [segment] if segment is not None else _parse_damaged(data)
 
 
-def _parse_well(data: bytes) -> Fragments | None:
+def _parse_well(data: bytes) -> Segment | None:
+    """The records, where each is one line; None where anything else is among them.
+
+    Passes over whole columns at the speed of C: nothing here is a Python statement a record.
+    """
     try:
         records = _DECODER.decode_lines(data)
-        count = len(records)
         stamps = [record.time for record in records]
         times = microseconds(stamps)
         streams = "".join([record.stream for record in records]).replace("stdout", "o").replace("stderr", "e")
-        if len(streams) != count or data.count(b"\n") != count:
-            return None
         texts = [record.log for record in records]
     except (msgspec.MsgspecError, ValueError, UnicodeError):
         return None
-    if data.count(_TERMINATED) == count and data.find(_BACKSLASH_N) < 0:
-        return Fragments(stamps, times, streams, [text[:-1] for text in texts])
-    return with_ends(stamps, times, streams, texts)
+    # Iterating over a BytesIO is the fastest way to the newlines (2026-11: 0.1 us a line; count or split: 0.13).
+    ends = array("I", accumulate(map(len, BytesIO(data))))
+    if len(ends) != len(texts):
+        return None
+    if all(texts) and "".join(map(_last, texts)) == LINE_FEED * len(texts):
+        return Segment(Fragments(stamps, times, streams, list(map(_without_last, texts))), ends)
+    return Segment(with_ends(stamps, times, streams, texts), ends)
 
 
 def with_ends(stamps: list[str], times: list[int], streams: str, texts: list[str]) -> Fragments:
@@ -112,8 +116,7 @@ def _parse_damaged(data: bytes) -> list[Segment | Corrupt]:
     def close() -> None:
         if good:
             raw = b"".join(good)
-            fragments = _parse_well(raw)
-            found.append(Segment(fragments, raw) if fragments is not None else Corrupt(len(raw)))
+            found.append(_parse_well(raw) or Corrupt(len(raw)))
             good.clear()
 
     def spoil(size: int) -> None:
@@ -145,7 +148,7 @@ def _is_record(line: bytes) -> bool:
         record.log.encode()
     except (msgspec.MsgspecError, ValueError, UnicodeError):
         return False
-    return record.stream in _LETTER
+    return True
 
 
 def position_of(data: bytes, stream: str, mark: Mark) -> int | None:
@@ -197,5 +200,5 @@ def first_at_or_after(data: bytes, time: int) -> int | None:
         for index, value in enumerate(part.fragments.times):
             if value >= time // 1_000:
                 return position + part.bytes_through(index - 1)
-        position += len(part.raw)
+        position += part.size
     return None

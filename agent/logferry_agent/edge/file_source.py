@@ -373,7 +373,7 @@ class FileSource:
 
             self._chunks.extend(self.track.lines(part.fragments, place_at))
             self._last_time = part.fragments.times[-1]
-            base += len(part.raw)
+            base += part.size
         link.advance(len(data))
 
     def _cut(self, link: Link) -> bool:
