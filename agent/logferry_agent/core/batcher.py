@@ -23,7 +23,11 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
+from typing import Final
+
+import msgspec
 
 from logferry_protocol.batch import digest_of, encode_body
 from logferry_protocol.errors import BodyTooLargeError
@@ -44,6 +48,8 @@ LARGEST_TARGET = 900_000
 """Stays under the limit of the decoded document (1 MiB), as far as escapes do not blow the text up."""
 
 Encode = Callable[[Sequence[int], str, Sequence[str]], bytes]
+
+_encode: Final[Encode] = partial(encode_body, to_json=msgspec.json.encode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ class _Segment:
 class Batcher:
     """Gathers one job's entries into batches."""
 
-    def __init__(self, encode: Encode = encode_body) -> None:
+    def __init__(self, encode: Encode = _encode) -> None:
         self._encode = encode
         self._segments: deque[_Segment] = deque()
         self._weight = 0
