@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..core.chunk import Chunk
 from ..core.session import Session
 from ..edge.disk import Spool
@@ -70,6 +72,20 @@ class Gathering:
         if not lane.batcher.count:
             lane.opened_at = now
         lane.batcher.add(chunk, begin)
+        self._keep_open(lane, now)
+
+    def restore(self, lane: Lane, chunks: Iterable[Chunk], now: float) -> None:
+        """The open batch of the last run, all of which is on the disk. The session knows the job already.
+
+        It may be more than one batch now: how well the job's lines compress has to be learnt again.
+        """
+        for chunk in chunks:
+            lane.batcher.add(chunk)
+        lane.batcher.mark_saved()
+        lane.opened_at = now
+        self._keep_open(lane, now)
+
+    def _keep_open(self, lane: Lane, now: float) -> None:
         while lane.batcher.full:
             self._close(lane, now)
         if lane.batcher.count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.chunk import Job
+from ..core.chunk import Chunk, Job
 from ..core.job import JobState
 from ..core.session import Session
 from ..edge.disk import Spool
@@ -34,15 +34,18 @@ def restore(
         ref = shelf.restored(queued)
         if (state := states.get(queued.job)) is not None:
             state.queue.append(ref)
+    # Before their open batches come back: what is closed of these is queued.
+    for state in states.values():
+        session.add(state, now)
     known = lanes.by_id
     places = {lane.id: lane.cursor for lane in known.values()}
+    opened: dict[str, list[Chunk]] = {}
     for job_id, piece in spool.pieces():
-        if (owner := known.get(job_id)) is not None:
-            gathering.gain(owner, piece.chunk(places[job_id]), 0, now)
-            owner.batcher.mark_saved()
+        if job_id in known:
+            opened.setdefault(job_id, []).append(piece.chunk(places[job_id]))
             places[job_id] = piece.cursor
+    for job_id, chunks in opened.items():
+        gathering.restore(known[job_id], chunks, now)
     intake.restore(
         (Job(lane.id, lane.container, lane.life), places[lane.id]) for lane in known.values() if not lane.ended
     )
-    for state in states.values():
-        session.add(state, now)
