@@ -4,33 +4,22 @@ Each step takes the columns of a chunk and gives columns back. Cursors stay righ
 knows which entry of the source it ends with (`Processed.ends`). Nothing is ever dropped without a gap entry that
 counts it.
 
-Merging holds the last entry of a job back until the next one begins, or for a moment at most. What is held is not yet
-in the spool, nor is the cursor after it: a killed agent reads it again.
+Merging holds the last entry of a job back until the next one begins, or for a moment at most; so does redaction where
+a line may go on in a further piece. What is held is not yet in the spool, nor is the cursor after it: a killed agent
+reads it again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from logferry_protocol.events import Gap, encode_event
 from logferry_protocol.limits import MAX_ENTRY_BYTES
 
 from .chunk import Chunk
-
-REDACTED = "[redacted]"
-
-BUILT_IN = {
-    "aws": r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}\b"
-    r"|(?<=aws_secret_access_key)(?:\"?\s*[=:]\s*\"?)[A-Za-z0-9/+=]{40}"
-    r"|(?<=AWS_SECRET_ACCESS_KEY)(?:\"?\s*[=:]\s*\"?)[A-Za-z0-9/+=]{40}"
-    r"|(?<=secretAccessKey)(?:\"?\s*[=:]\s*\"?)[A-Za-z0-9/+=]{40}",
-    "bearer": r"(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{8,}",
-    "jwt": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-    "private_key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-}
-"""Well-known secrets. A private key printed over several lines is hidden line by line (see `Redactor`)."""
+from .redaction import Redactor, may_continue
 
 LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
 """An entry's limit: a longer stack trace goes on in the next entry."""
@@ -51,49 +40,6 @@ class Processed:
 def whole(chunk: Chunk) -> Processed:
     """A chunk's entries, unchanged."""
     return Processed(chunk.times, chunk.streams, chunk.texts, range(1, len(chunk.texts) + 1))
-
-
-class Redactor:
-    """Replaces secrets in texts; one for each job, as a private key may go over several lines."""
-
-    def __init__(self, names: Sequence[str], patterns: Sequence[str]) -> None:
-        chosen = list(BUILT_IN) if "all" in names else list(names)
-        parts = [BUILT_IN[name] for name in chosen]
-        self._pattern = re.compile("|".join(f"(?:{part})" for part in (*parts, *patterns)), re.DOTALL)
-        self._keys = "private_key" in chosen
-        self._inside: set[str] = set()
-        """Streams that are inside a private key."""
-
-    def __call__(self, given: Processed) -> Processed:
-        """The same entries without secrets."""
-        texts = given.texts
-        if self._keys and (self._inside or any("PRIVATE KEY-----" in text for text in texts)):
-            texts = [self._key_line(letter, text) for letter, text in zip(given.streams, texts, strict=True)]
-        # One search over all of a chunk first: most hold no secret at all.
-        if self._pattern.search("\n".join(texts)) is not None:
-            letters = given.streams
-            texts = [
-                text if letter == "s" else self._pattern.sub(REDACTED, text)
-                for letter, text in zip(letters, texts, strict=True)
-            ]
-        return Processed(given.times, given.streams, texts, given.ends)
-
-    def _key_line(self, letter: str, text: str) -> str:
-        stream = letter.lower()
-        if letter == "s":
-            return text
-        if stream in self._inside:
-            end = text.find("-----END ")
-            if end < 0:
-                return REDACTED
-            self._inside.discard(stream)
-            closing = text.find("-----", end + 9)
-            return REDACTED + (text[closing + 5 :] if closing >= 0 else "")
-        begin = re.search(r"-----BEGIN [A-Z ]*PRIVATE KEY-----", text)
-        if begin and "-----END " not in text[begin.end() :]:
-            self._inside.add(stream)
-            return text[: begin.start()] + REDACTED
-        return text
 
 
 class RateLimit:
@@ -239,7 +185,7 @@ class Processor:
 
     @property
     def holding(self) -> bool:
-        """Whether an entry waits for lines to join it."""
+        """Whether an entry waits for lines to join it, or for its line's next piece."""
         return self._held is not None
 
     def take(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
@@ -249,33 +195,40 @@ class Processor:
         given = _rest(chunk, begin)
         if self._held is not None:
             given, self._held = _joined(self._held, given), None
-        processed = whole(given)
-        if self._merger is not None:
-            processed = self._merger(processed)
-            if processed.streams[-1] in "oe":
-                used = processed.ends[-2] if len(processed.ends) > 1 else 0
-                self._held = _rest(given, used)
-                processed = Processed(
-                    processed.times[:-1], processed.streams[:-1], processed.texts[:-1], processed.ends[:-1]
-                )
+        if self._redactor is not None:
+            given = replace(given, texts=self._redactor.mend(given.streams, given.texts))
+        processed = self._merger(whole(given)) if self._merger is not None else whole(given)
+        if self._waits(processed):
+            used = processed.ends[-2] if len(processed.ends) > 1 else 0
+            self._held = _rest(given, used)
+            processed = Processed(
+                processed.times[:-1], processed.streams[:-1], processed.texts[:-1], processed.ends[:-1]
+            )
         return self._rest_of_steps(processed, given)
 
     def flush(self) -> Chunk | None:
         """What was held, as it is: it waited long enough, or nothing more comes."""
         held, self._held = self._held, None
-        if held is None or self._merger is None:
+        if held is None:
             return None
-        return self._rest_of_steps(self._merger(whole(held)), held)
+        return self._rest_of_steps(self._merger(whole(held)) if self._merger is not None else whole(held), held)
 
     def clear(self) -> None:
         """Forget what was held: it will be read again."""
         self._held = None
 
+    def _waits(self, processed: Processed) -> bool:
+        letter, text = processed.streams[-1], processed.texts[-1]
+        if self._merger is not None and letter in "oe":
+            return True
+        return self._redactor is not None and may_continue(letter, text)
+
     def _rest_of_steps(self, processed: Processed, given: Chunk) -> Chunk | None:
         if not processed.texts:
             return None
         if self._redactor is not None:
-            processed = self._redactor(processed)
+            texts = self._redactor.redact(processed.streams, processed.texts)
+            processed = Processed(processed.times, processed.streams, texts, processed.ends)
         if self._limit is not None:
             processed, limited = self._limit(processed)
             self.limited += limited

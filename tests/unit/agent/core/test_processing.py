@@ -10,11 +10,12 @@ from logferry_agent.core.chunk import Chunk
 from logferry_agent.core.processing import (
     LARGEST_MERGED_BYTES,
     MERGED_LINES,
-    REDACTED,
     Processing,
     Processor,
 )
+from logferry_agent.core.redaction import REDACTED
 from logferry_protocol.events import Gap, decode_event
+from logferry_protocol.limits import MAX_ENTRY_BYTES
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 
@@ -41,8 +42,20 @@ def redacted(text: str, *names: str, patterns: tuple[str, ...] = ()) -> str:
             "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         ),
         ("aws", '"secretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"', "wJalrXUtnFEMI"),
+        ("aws", 'aws configure: {"SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}', "wJalrXUtnFEMI"),
+        ("aws", r'{"log":"{\"secretAccessKey\":\"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\"}"}', "wJalrXUtnFEMI"),
+        ("aws", "export AWS_SECRET_ACCESS_KEY='wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'", "wJalrXUtnFEMI"),
+        ("aws", '"SessionToken": "' + "IQoJb3JpZ2luX2VjE" * 20 + '"', "IQoJb3JpZ2luX2VjE"),
+        ("aws", "GET /?X-Amz-Security-Token=" + "FwoGZXIvYXdzE%2F" * 20 + "&x=1", "FwoGZXIvYXdzE"),
         ("bearer", "Authorization: Bearer abcdef.123456-XYZ", "abcdef.123456-XYZ"),
+        ("bearer", '{"authorization":"bearer  abcdef123456"}', "abcdef123456"),
+        ("bearer", "AUTHORIZATION: BEARER ABCDEF123456", "ABCDEF123456"),
         ("jwt", f"token={JWT}", JWT),
+        (
+            "jwt",
+            "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..48V1_ALb6US04U3b.5eym8TW_c8SuK0lt.XFBoMYUZodetZdvT",
+            "48V1_ALb6US04U3b",
+        ),
         ("private_key", "-----BEGIN RSA PRIVATE KEY----- MIIE -----END RSA PRIVATE KEY----- after", "MIIE"),
         ("all", f"AKIAIOSFODNN7EXAMPLE {JWT}", JWT),
     ],
@@ -64,6 +77,85 @@ def test_ordinary_text_is_left_alone() -> None:
 def test_the_users_own_patterns_are_replaced_too() -> None:
     """Beside the built-in ones, or alone."""
     assert redacted("card 4111-1111-1111-1111 of Ann", patterns=(r"\d{4}(-\d{4}){3}",)) == f"card {REDACTED} of Ann"
+
+
+def test_a_name_stays_and_what_it_names_goes() -> None:
+    """A reader sees that there was a secret, and which."""
+    secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    assert redacted(f"AWS_SECRET_ACCESS_KEY={secret} next", "aws") == f"AWS_SECRET_ACCESS_KEY={REDACTED} next"
+    assert redacted("Bearer abcdef123456, sir", "bearer") == f"Bearer {REDACTED}, sir"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "text", "expected"),
+    [
+        ((r"^pin: \d+$",), "pin: 1234", REDACTED),
+        ((r"\Apin: \d+",), "pin: 1234", REDACTED),
+        ((r"(?i)secret=\w+", r"(?i)token=\w+"), "SECRET=a Token=b", f"{REDACTED} {REDACTED}"),
+        ((r"(x)\d\1", r"(y)\d\1"), "x1x y2y", f"{REDACTED} {REDACTED}"),
+        ((r"(?P<n>a)\d", r"(?P<n>b)\d"), "a1 b2", f"{REDACTED} {REDACTED}"),
+        ((r"1|2",), "c12", f"c{REDACTED}{REDACTED}"),
+    ],
+)
+def test_each_of_the_users_patterns_means_what_it_means_alone(
+    patterns: tuple[str, ...], text: str, expected: str
+) -> None:
+    """Anchors, flags, groups and alternatives: whatever else is in the same chunk, or in the other patterns."""
+    given = chunk(["before", text, "after"])
+    out = Processor(Processing(redact=("aws", "bearer"), redact_patterns=patterns)).take(given)
+    assert out is not None
+    assert out.texts == ["before", expected, "after"]
+
+
+def test_an_anchor_holds_for_every_line_of_a_merged_entry() -> None:
+    """Merging comes before redaction."""
+    processor = Processor(Processing(merge_start=r"^\S", redact_patterns=(r"^ pin: \d+$",)))
+    assert processor.take(chunk(["start", " pin: 1234", " end"])) is None
+    out = processor.flush()
+    assert out is not None
+    assert out.texts == [f"start\n{REDACTED}\n end"]
+
+
+def pieces_of(line: str, size: int = 16_384) -> list[str]:
+    return [line[at : at + size] for at in range(0, len(line), size)]
+
+
+@given(st.integers(0, 60), st.integers(1, 4), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_secret_that_was_cut_in_two_with_its_line_is_replaced(before: int, chunks: int, stderr: bool) -> None:
+    """Docker cuts at 16 KiB wherever that is, and the pieces may come in one chunk or in several."""
+    secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    line = "x" * (16_384 - before) + f" aws_secret_access_key={secret} " + "y" * 20_000
+    texts = [*pieces_of(line), "next"]
+    streams = ("eEEo" if stderr else "oOOo") if len(texts) == 4 else ("eEo" if stderr else "oOo")
+    processor = Processor(Processing(redact=("aws",)))
+    found: list[str] = []
+    cursors: list[str] = []
+    step = -(-len(texts) // chunks)
+    for first in range(0, len(texts), step):
+        part = chunk(texts[first : first + step], streams[first : first + step], first)
+        if (out := processor.take(part)) is not None:
+            found += out.texts
+            cursors += [out.cursor_at(count) for count in range(1, len(out.texts) + 1)]
+    if (out := processor.flush()) is not None:
+        found += out.texts
+        cursors += [out.cursor_at(count) for count in range(1, len(out.texts) + 1)]
+    shown = "".join(found)
+    assert all(secret[at : at + 8] not in shown for at in range(len(secret) - 7))
+    assert REDACTED in shown
+    assert (len(found), found[-1]) == (len(texts), "next")
+    assert cursors == [str(count) for count in range(1, len(texts) + 1)]
+    assert max(len(text.encode()) for text in found) <= MAX_ENTRY_BYTES
+
+
+def test_redaction_never_makes_an_entry_too_long_for_the_wire() -> None:
+    """Or the cloud would refuse the batch that it is in."""
+    text = "bearer 12345678 " * 1_024
+    assert len(text) == MAX_ENTRY_BYTES
+    out = Processor(Processing(redact=("bearer",))).take(chunk([text, "x"]))
+    assert out is not None
+    assert len(out.texts[0]) <= MAX_ENTRY_BYTES
+    assert "12345678" not in out.texts[0]
 
 
 def test_a_private_key_over_several_lines_is_hidden_line_by_line() -> None:
