@@ -71,7 +71,13 @@ class Agent:
             ),
         )
         self.shipper = Shipper(self.spool, engine.id, limits, self.metrics)
-        self.socket = Socket(settings.agents_url, self._headers, self.shipper.post, tls=tls_of(settings))
+        self.socket = Socket(
+            settings.agents_url,
+            settings.credential(),
+            self.shipper.post,
+            user_agent=f"logferry-agent/{__version__}",
+            tls=tls_of(settings),
+        )
         self.reader = build_reader(_source_settings(settings, self.spool, engine), connection)
         pages = {
             "/metrics": self._metrics_page,
@@ -98,10 +104,6 @@ class Agent:
         self.health.stop()
         self.spool.close()
         log.info("the agent ends", shipped="all" if done else "the rest is in the spool")
-
-    def _headers(self) -> dict[str, str]:
-        key = self.settings.key() or ""
-        return {"Authorization": f"Bearer {key}", "User-Agent": f"logferry-agent/{__version__}"}
 
     # --- pages --------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,9 @@ def _default(value: Any) -> str:
         return "needed"
     if value is None or value in ([], ""):
         return ""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1 << 20 and value % (1 << 20) == 0:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int) and value >= 1 << 20 and value % (1 << 20) == 0:
         return f"`{value >> 20}m`" if value % (1 << 30) else f"`{value >> 30}g`"
     return f"`{value.as_posix() if isinstance(value, Path) else value}`"
 

@@ -6,11 +6,13 @@ docs/agent-settings.md is generated from it.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -20,6 +22,14 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from .edge.credential import AwsRole, Credential, CredentialError, Key
+
+KEY = re.compile(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}")
+KEY_LOOKS = "an agent's key looks like lfa_<12 characters>_<43 characters>"
+
+EXECUTE_API = re.compile(r"([a-z0-9]+)\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+"""Host of API Gateway's own addresses: the API's id, and its region."""
 
 SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -41,6 +51,21 @@ class Settings(BaseSettings):
     agent_key: SecretStr | None = Field(None, description="The agent's key, `lfa_…`.")
     agent_key_file: Path | None = Field(
         None, description="A file that holds the key; read again at every connect, so a key can be rotated in place."
+    )
+    aws_identity: bool = Field(
+        False,
+        description="Sign in as the host's AWS role (ECS task, EC2 instance, or whatever else the AWS SDK finds)"
+        " instead of with a key; the role must be mapped to an agent.",
+    )
+    aws_audience: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="Id of the agents' API, which such a sign-in is for; unset: the one in `agents_url`.",
+    )
+    aws_region: str | None = Field(
+        None,
+        pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$",
+        description="Region whose STS vouches for the role; unset: the one in `agents_url`.",
     )
     ca_file: Path | None = Field(None, description="Certificates (PEM) to trust beside the system's own.")
 
@@ -100,7 +125,9 @@ class Settings(BaseSettings):
         description="Replace secrets before anything leaves the host: `aws`, `bearer`, `jwt`, `private_key`, or `all`.",
     )
     redact_patterns: list[str] = Field(
-        [], description="Further regular expressions (RE2 or Python) to replace (a JSON list)."
+        [],
+        description="Further regular expressions (Python's): a match is replaced, or the group `secret` of it"
+        " (a JSON list).",
     )
     merge_start: str | None = Field(
         None,
@@ -154,8 +181,8 @@ class Settings(BaseSettings):
     @field_validator("agent_key")
     @classmethod
     def _key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not re.fullmatch(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}", value.get_secret_value()):
-            raise ValueError("an agent's key looks like lfa_<12 characters>_<43 characters>")
+        if value is not None and not KEY.fullmatch(value.get_secret_value()):
+            raise ValueError(KEY_LOOKS)
         return value
 
     @field_validator("redact")
@@ -170,9 +197,11 @@ class Settings(BaseSettings):
     def _expressions(cls, value: list[str] | str | None) -> list[str] | str | None:
         for pattern in [value] if isinstance(value, str) else value or []:
             try:
-                re.compile(pattern)
+                matches_nothing = re.compile(pattern).match("") is not None
             except re.error as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+            if matches_nothing and isinstance(value, list):
+                raise ValueError(f"{pattern!r} matches the empty text, and so everywhere")
         return value
 
     @classmethod
@@ -189,15 +218,47 @@ class Settings(BaseSettings):
         file = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
         return (init_settings, env_settings, *file)
 
-    def key(self) -> str | None:
+    def key(self) -> str:
         """The key as it is now.
 
         Raises:
-            OSError: the key's file cannot be read.
+            CredentialError: its file cannot be read, or holds no key.
         """
-        if self.agent_key_file is not None:
-            return self.agent_key_file.read_text().strip()
-        return self.agent_key.get_secret_value() if self.agent_key is not None else None
+        if self.agent_key_file is None:
+            return self.agent_key.get_secret_value() if self.agent_key is not None else ""
+        try:
+            key = self.agent_key_file.read_text().strip()
+        except (OSError, ValueError) as error:
+            raise CredentialError(f"the key's file {self.agent_key_file} cannot be read: {error}") from error
+        if not KEY.fullmatch(key):
+            raise CredentialError(f"the file {self.agent_key_file} holds no agent's key: {KEY_LOOKS}")
+        return key
+
+    def credential(self) -> Credential:
+        """How the agent signs in.
+
+        Raises:
+            SettingsError: not at all, or in two ways, or what the way needs is missing.
+        """
+        has_key = self.agent_key is not None or self.agent_key_file is not None
+        if not self.aws_identity:
+            if not has_key:
+                raise SettingsError(
+                    "agent_key: is needed (LOGFERRY_AGENT_KEY, LOGFERRY_AGENT_KEY_FILE, or in the file), or on AWS"
+                    " aws_identity (LOGFERRY_AWS_IDENTITY=true) instead of a key"
+                )
+            return Key(self.key)
+        if has_key:
+            raise SettingsError("aws_identity: is instead of a key: leave agent_key and agent_key_file out, or this")
+        if importlib.util.find_spec("botocore") is None:
+            raise SettingsError("aws_identity: needs botocore: pip install 'logferry-agent[aws]'")
+        found = EXECUTE_API.fullmatch(urlsplit(self.agents_url).hostname or "")
+        audience = self.aws_audience or (found and found[1])
+        region = self.aws_region or (found and found[2])
+        if not audience or not region:
+            missing = "aws_audience" if not audience else "aws_region"
+            raise SettingsError(f"{missing}: is needed, because agents_url is not an address of API Gateway's own")
+        return AwsRole(audience, region)
 
 
 def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
@@ -217,8 +278,7 @@ def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
         raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
     except ValueError as error:
         raise SettingsError(f"the configuration file {path}: {error}") from None
-    if settings.agent_key is None and settings.agent_key_file is None:
-        raise SettingsError("agent_key: is needed (LOGFERRY_AGENT_KEY, LOGFERRY_AGENT_KEY_FILE, or in the file)")
+    settings.credential()
     return settings
 
 

@@ -17,13 +17,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
+from logferry_protocol.aws_identity import (
+    ACTION,
+    ACTION_VERSION,
+    AUDIENCE_HEADER,
+    MAX_AGE_S,
+    MAX_TOKEN_CHARS,
+    PREFIX,
+    sts_host,
+)
+
 from .core import Refusal
 
-PREFIX: Final = "lfaws_"
-AUDIENCE_HEADER: Final = "x-logferry-audience"
-MAX_TOKEN_CHARS: Final = 4_096
-LIFE: Final = timedelta(minutes=15)
-"""STS ignores X-Amz-Expires and takes a signature for fifteen minutes."""
+LIFE: Final = timedelta(seconds=MAX_AGE_S)
 SKEW: Final = timedelta(minutes=5)
 MAX_ANSWER_BYTES: Final = 65_536
 
@@ -48,12 +54,6 @@ class SignedRequest:
     path: str
 
 
-def sts_host(region: str) -> str:
-    """STS of a region: made here from a region's name, and never taken from a token."""
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"sts.{region}.{suffix}"
-
-
 def parse(token: str, regions: tuple[str, ...], now: datetime) -> SignedRequest | Refusal:  # noqa: PLR0911
     """The request of a token, or why it does not count.
 
@@ -74,7 +74,7 @@ def parse(token: str, regions: tuple[str, ...], now: datetime) -> SignedRequest 
     # One that is given twice, in whatever case, would be seen as one here and as the other there (CVE-2022-2385).
     if len({name.lower() for name, _ in pairs}) != len(pairs) or not _REQUIRED <= set(parameters) <= _PARAMETERS:
         return Refusal("identity_parameters")
-    if (parameters["Action"], parameters["Version"]) != ("GetCallerIdentity", "2011-06-15"):
+    if (parameters["Action"], parameters["Version"]) != (ACTION, ACTION_VERSION):
         return Refusal("identity_action")
     if parameters["X-Amz-Algorithm"] != "AWS4-HMAC-SHA256" or not _SIGNATURE.fullmatch(parameters["X-Amz-Signature"]):
         return Refusal("identity_signature")

@@ -1,10 +1,15 @@
 #!/bin/sh
-# User data of an EC2 instance (Amazon Linux 2023): Docker Engine and the agent. Fill in the three values; the instance's role
-# needs ssm:GetParameter on the parameter (a SecureString with the agent's key) and, for ECR, the right to pull the image.
+# User data of an EC2 instance (Amazon Linux 2023): Docker Engine and the agent. Fill in the values.
+#
+# The agent signs in as the instance's role, which `logferry roles map ARN --agent NAME` maps to an agent; the role needs no
+# permission for that (for ECR, the right to pull the image). Launch the instance with a metadata hop limit of 2, or its containers
+# cannot ask for the role's credentials: --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2
+#
+# With a key instead: name an SSM parameter (a SecureString with the key); the role then needs ssm:GetParameter on it.
 set -eu
 
 agents_url='wss://API.execute-api.REGION.amazonaws.com/live'
-key_parameter='/logferry/agent-key'
+key_parameter=''
 image='ACCOUNT.dkr.ecr.REGION.amazonaws.com/logferry-agent:VERSION'
 
 dnf install -y -q docker
@@ -16,8 +21,13 @@ JSON
 systemctl enable --now docker
 
 install -d -m 0700 /etc/logferry /var/lib/logferry
-(umask 077 && aws ssm get-parameter --name "$key_parameter" --with-decryption --query Parameter.Value --output text \
-    >/etc/logferry/agent-key)
+if [ -n "$key_parameter" ]; then
+    (umask 077 && aws ssm get-parameter --name "$key_parameter" --with-decryption --query Parameter.Value --output text \
+        >/etc/logferry/agent-key)
+    sign_in=LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key
+else
+    sign_in=LOGFERRY_AWS_IDENTITY=true
+fi
 
 case $image in
 *.dkr.ecr.*)
@@ -29,7 +39,7 @@ esac
 
 docker run --detach --name logferry-agent --restart unless-stopped --stop-timeout 15 --memory 256m \
     --user 0 --read-only --cap-drop ALL --security-opt no-new-privileges \
-    --env LOGFERRY_AGENTS_URL="$agents_url" --env LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key \
+    --env LOGFERRY_AGENTS_URL="$agents_url" --env "$sign_in" \
     --volume /etc/logferry:/etc/logferry:ro \
     --volume /var/run/docker.sock:/var/run/docker.sock:ro \
     --volume /var/lib/docker/containers:/var/lib/docker/containers:ro \

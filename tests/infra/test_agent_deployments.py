@@ -23,7 +23,13 @@ class _Loader(yaml.SafeLoader):
     """Reads CloudFormation's short forms as what they stand before."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, _suffix, node: loader.construct_scalar(node))
+def _short_form(loader: Any, suffix: str, node: Any) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    return {suffix: loader.construct_sequence(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _short_form)
 
 
 def docker_run_of(path: Path) -> list[str]:
@@ -47,7 +53,38 @@ def test_the_run_line_drops_every_right_that_the_agent_does_not_need(name: str) 
     assert {("--cap-drop", "ALL"), ("--security-opt", "no-new-privileges"), ("--user", "0")} <= set(pairs)
     mounted = volumes([value for option, value in pairs if option == "--volume"])
     assert mounted == {**MOUNTS, "/etc/logferry": True}
-    assert ("--env", "LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key") in pairs
+    sign_in = "$sign_in" if name.endswith(".sh") else "LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key"
+    assert ("--env", sign_in) in pairs
+
+
+@pytest.mark.parametrize(
+    ("parameter", "sign_in", "stored"),
+    [
+        ("", "LOGFERRY_AWS_IDENTITY=true", None),
+        ("/logferry/key", "LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key", "lfa_x\n"),
+    ],
+)
+def test_the_user_data_signs_in_by_role_or_by_a_key_of_the_parameter_store(
+    parameter: str, sign_in: str, stored: str | None, tmp_path: Path
+) -> None:
+    """The script itself is run, with stand-ins for what it calls, in a folder that stands for the root."""
+    script = (FOLDER / "ec2-user-data.sh").read_text().replace("key_parameter=''", f"key_parameter='{parameter}'")
+    (tmp_path / "etc").mkdir()
+    for place in ("/etc/logferry", "/var/lib/logferry", "/etc/docker"):
+        script = script.replace(f" {place}", f" {tmp_path}{place}").replace(f">{place}", f">{tmp_path}{place}")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    calls = {"dnf": "", "systemctl": "", "aws": "echo lfa_x", "docker": f'printf "%s\\n" "$@" >>{tmp_path}/docker'}
+    for program, does in calls.items():
+        (programs / program).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / program).chmod(0o755)
+    path = f"{programs}:/usr/bin:/bin"
+    subprocess.run(["sh", "-c", script], check=True, env={"PATH": path}, stdout=subprocess.PIPE)
+    words = (tmp_path / "docker").read_text().splitlines()
+    assert ("--env", sign_in) in list(pairwise(words))
+    key = tmp_path / "etc/logferry/agent-key"
+    assert (key.read_text() if key.exists() else None) == stored
+    assert stored is None or key.stat().st_mode & 0o077 == 0
 
 
 def test_the_compose_file_says_the_same() -> None:
@@ -66,6 +103,12 @@ def test_the_daemon_service_says_the_same() -> None:
     assert agent["DockerSecurityOptions"] == ["no-new-privileges"]
     assert agent["LinuxParameters"] == {"Capabilities": {"Drop": ["ALL"]}}
     assert {mount["ContainerPath"]: mount.get("ReadOnly", False) for mount in agent["MountPoints"]} == MOUNTS
+    assert agent["Secrets"]["If"][0] == "HasKey"
+    assert {"If": ["HasKey", "AWS::NoValue", {"Name": "LOGFERRY_AWS_IDENTITY", "Value": "true"}]} in agent[
+        "Environment"
+    ]
+    assert resources["Task"]["Properties"]["TaskRoleArn"] == "AgentRole.Arn"
+    assert "Policies" not in resources["AgentRole"]["Properties"], "it may do nothing"
     service = resources["Service"]["Properties"]
     assert service["SchedulingStrategy"] == "DAEMON"
     assert service["DeploymentConfiguration"] == {"MinimumHealthyPercent": 0, "MaximumPercent": 100}

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 from logferry_agent.core.chunk import Chunk, Job, Offer, Position, Sink
+from logferry_agent.edge.credential import Credential, Key
 from logferry_agent.edge.disk import Spool
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.socket import Socket
@@ -119,6 +120,7 @@ class Rig:
         *,
         limits: Limits | None = None,
         key: str = "test",
+        credential: Credential | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.key = key
@@ -130,7 +132,7 @@ class Rig:
         )
         self.socket = Socket(
             url,
-            lambda: {"Authorization": f"Bearer {self.key}"},
+            credential or Key(lambda: self.key),
             self.shipper.post,
             first_delay_s=0.05,
             rng=Random(3),

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from logferry_protocol.messages import VERSION
 
 from ..core.backoff import delays
+from .credential import Credential, CredentialError
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +80,7 @@ class Standing:
     error: str | None = None
     """Why the last attempt failed, for a person."""
     refused: bool = False
-    """The cloud does not accept the key."""
+    """The cloud does not accept the agent's credential, or there is none: somebody has to do something."""
 
 
 class Socket:
@@ -88,9 +89,10 @@ class Socket:
     def __init__(
         self,
         url: str,
-        headers: Callable[[], dict[str, str]],
+        credential: Credential,
         post: Callable[[LinkEvent], None],
         *,
+        user_agent: str = "logferry-agent",
         rng: Random | None = None,
         tls: ssl.SSLContext | None = None,
         renew_s: float = RENEW_S,
@@ -100,7 +102,7 @@ class Socket:
         query = f"{parts.query}&v={VERSION}" if parts.query else f"v={VERSION}"
         self._url = urlunsplit(parts._replace(query=query))
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "wss" else None
-        self._headers, self._post = headers, post
+        self._credential, self._user_agent, self._post = credential, user_agent, post
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
         self._renew_s, self._first_delay_s = renew_s, first_delay_s
         self._loop = asyncio.new_event_loop()
@@ -184,9 +186,11 @@ class Socket:
 
     async def _connect(self) -> ClientConnection | None:
         try:
+            # In a thread of its own, because it may ask the network, and another connection may be at work here.
+            token = await asyncio.to_thread(self._credential.token)
             connection = await connect(
                 self._url,
-                additional_headers=self._headers(),
+                additional_headers={"Authorization": f"Bearer {token}", "User-Agent": self._user_agent},
                 ssl=self._tls,
                 compression=None,  # bodies are compressed already
                 ping_interval=PING_FRAME_S,
@@ -196,7 +200,7 @@ class Socket:
                 max_size=MAX_MESSAGE_BYTES,
                 user_agent_header=None,
             )
-        except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
+        except (CredentialError, OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
             self._failed(error)
             return None
         self.connects += 1
@@ -205,11 +209,9 @@ class Socket:
         return connection
 
     def _failed(self, error: Exception) -> None:
-        refused = isinstance(error, InvalidStatus) and error.response.status_code in {401, 403}
-        if refused:
-            sentence = "the cloud does not accept the agent's key: make a new one with `logferry keys` and set it"
-        else:
-            sentence = f"cannot connect: {error or type(error).__name__}"
+        denied = isinstance(error, InvalidStatus) and error.response.status_code in {401, 403}
+        refused = denied or isinstance(error, CredentialError)
+        sentence = self._credential.advice if denied else f"cannot connect: {error or type(error).__name__}"
         before = self.standing
         self.standing = Standing(False, before.since, before.attempts + 1, sentence, refused)
         level = log.error if refused else log.warning

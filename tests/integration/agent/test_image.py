@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.support.fake_ingest import ROOT, Sink, wait_until
+from tests.support.sts import SignatureCheckingSts, made_up, metadata_server
+
+from connect.aws_identity import SignedRequest, caller, parse
 
 TAG = "logferry-agent-test"
 KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
@@ -66,6 +70,20 @@ def test_the_hardened_image_carries_a_container_exactly(image: str, tmp_path: Pa
         finally:
             for container in filter(None, (agent, job)):
                 subprocess.run(["docker", "rm", "-fv", container], check=False, capture_output=True)
+
+
+@pytest.mark.timeout(600)
+def test_the_image_signs_as_an_aws_role(image: str) -> None:
+    """With what is left of botocore in it, from an ECS task's credentials; STS, computing the signature, agrees."""
+    credentials = made_up()
+    with metadata_server(credentials) as server:
+        script = "from logferry_agent.edge.credential import AwsRole; print(AwsRole('api1', 'eu-west-1').token())"
+        variables = [part for pair in server.environment("ecs").items() for part in ("-e", "=".join(pair))]
+        words = ["run", "--rm", *HARDENED, *variables, "--entrypoint=python", image, "-c", script]
+        request = parse(docker(*words), ("eu-west-1",), datetime.now(UTC))
+    assert isinstance(request, SignedRequest)
+    role = caller(request, "api1", SignatureCheckingSts([credentials]))
+    assert role == "arn:aws:iam::123456789012:role/Fleet"
 
 
 def running(container: str) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from logferry_agent.__main__ import main
+from logferry_agent.edge.credential import CredentialError
 from logferry_agent.settings import Settings, SettingsError, load
 
 KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
@@ -51,15 +55,22 @@ def test_sizes_and_lists_are_written_as_people_write_them(monkeypatch: pytest.Mo
         ({"agents_url": "https://x"}, "begins with wss://"),
         ({"agents_url": "ws://x", "agent_key": "lfv_wrong"}, "lfa_"),
         ({"agents_url": "ws://x"}, "agent_key: is needed"),
+        ({"agents_url": "ws://x"}, "aws_identity (LOGFERRY_AWS_IDENTITY=true)"),
+        ({"agents_url": "ws://x", "aws_identity": "true"}, "aws_audience: is needed"),
+        ({"agents_url": "ws://x", "aws_identity": "true", "aws_audience": "a"}, "aws_region: is needed"),
+        ({"agents_url": "ws://x", "aws_identity": "true", "aws_region": "x/y"}, "aws_region"),
+        ({"agents_url": "ws://x", "aws_identity": "true", "agent_key": KEY}, "instead of a key"),
         ({"agents_url": "ws://x", "agent_key": KEY, "start_at": "yesterday"}, "start_at"),
         ({"agents_url": "ws://x", "agent_key": KEY, "merge_start": "("}, "not a regular expression"),
+        ({"agents_url": "ws://x", "agent_key": KEY, "redact_patterns": ["a", "b*"]}, "matches the empty text"),
+        ({"agents_url": "ws://x", "agent_key": KEY, "redact_patterns": ["("]}, "not a regular expression"),
         ({"agents_url": "ws://x", "agent_key": KEY, "redact": "everything"}, "no such redaction"),
         ({"agents_url": "ws://x", "agent_key": KEY, "spool_policy": "lose"}, "spool_policy"),
     ],
 )
 def test_what_is_wrong_is_said(flags: dict[str, str], sentence: str) -> None:
     """Which setting, and how it should be."""
-    with pytest.raises(SettingsError, match=sentence.replace("(", r"\(")):
+    with pytest.raises(SettingsError, match=re.escape(sentence)):
         load(flags)
 
 
@@ -74,9 +85,80 @@ def test_a_key_file_is_read_again_each_time(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(KEY + "\n")
     settings = load({"agents_url": "ws://x", "agent_key_file": str(file)})
-    assert settings.key() == KEY
-    file.write_text("lfa_new")
-    assert settings.key() == "lfa_new"
+    assert settings.credential().token() == KEY
+    rotated = "lfa_" + "c" * 12 + "_" + "d" * 43
+    file.write_text(rotated)
+    assert settings.credential().token() == rotated
+
+
+@pytest.mark.parametrize("content", [b"", b"lfv_not_an_agents", b"\xff\xfe", None])
+def test_a_key_file_without_a_key_is_said_each_time(tmp_path: Path, content: bytes | None) -> None:
+    """It may come later, or be half written: the agent asks again at its next connect."""
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    credential = load({"agents_url": "ws://x", "agent_key_file": str(file)}).credential()
+    with pytest.raises(CredentialError, match=f"file {file} "):
+        credential.token()
+    file.write_text(KEY)
+    assert credential.token() == KEY
+
+
+AWS_URL = "wss://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/live"
+
+
+@pytest.mark.parametrize(
+    ("flags", "audience", "region"),
+    [
+        ({"agents_url": AWS_URL}, "a1b2c3d4e5", "eu-west-1"),
+        ({"agents_url": AWS_URL.replace(".com/", ".com.cn/")}, "a1b2c3d4e5", "eu-west-1"),
+        ({"agents_url": AWS_URL, "aws_region": "us-east-1"}, "a1b2c3d4e5", "us-east-1"),
+        ({"agents_url": "wss://logs.example.com/", "aws_audience": "x1", "aws_region": "eu-west-3"}, "x1", "eu-west-3"),
+    ],
+)
+def test_an_aws_identity_is_for_the_api_of_the_address(flags: dict[str, str], audience: str, region: str) -> None:
+    """Or for the one that is named, behind a domain of one's own."""
+    advice = load({**flags, "aws_identity": "true"}).credential().advice
+    assert f"deployment {audience})" in advice
+    assert f"STS of {region};" in advice
+
+
+ALONE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"botocore", "boto3"}:
+            raise ModuleNotFoundError(name)
+
+hide = sys.argv[1] == "hide"
+if hide:
+    sys.meta_path.insert(0, Missing())
+    sys.modules["botocore"] = None
+import logferry_agent.app
+from logferry_agent.settings import SettingsError, load
+assert load({"agents_url": sys.argv[2], "agent_key": sys.argv[3]}).credential().token() == sys.argv[3]
+if hide:
+    try:
+        load({"agents_url": sys.argv[2], "aws_identity": "true"})
+    except SettingsError as error:
+        print(error)
+print("loaded" if sys.modules.get("botocore") else "not loaded")
+"""
+
+
+@pytest.mark.parametrize(
+    ("hide", "said"),
+    [
+        ("hide", "aws_identity: needs botocore: pip install 'logferry-agent[aws]'\nnot loaded\n"),
+        ("show", "not loaded\n"),
+    ],
+)
+def test_an_agent_with_a_key_needs_no_botocore(hide: str, said: str) -> None:
+    """It is neither imported where it is there, nor missed where it is not."""
+    ran = subprocess.run([sys.executable, "-c", ALONE, hide, AWS_URL, KEY], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.stderr) == (said, "")
 
 
 def test_check_config_prints_the_effective_values_and_no_secret(

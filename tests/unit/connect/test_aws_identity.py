@@ -15,6 +15,7 @@ from tests.support.cloud import AGENTS, Cloud
 from connect import aws_identity
 from connect.aws_identity import SignedRequest, caller, canonical, parse
 from connect.core import Refusal
+from logferry_protocol.aws_identity import AUDIENCE_HEADER, PREFIX
 
 REGION = "eu-west-1"
 AUDIENCE = "agentsapi"
@@ -23,13 +24,13 @@ AUDIENCE = "agentsapi"
 def presigned(region: str = REGION, audience: str = AUDIENCE) -> list[tuple[str, str]]:
     """What an agent signs, by botocore itself."""
     url = f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
-    request = AWSRequest("GET", url, headers={aws_identity.AUDIENCE_HEADER: audience})
+    request = AWSRequest("GET", url, headers={AUDIENCE_HEADER: audience})
     SigV4QueryAuth(Credentials("AKIA" + "X" * 16, "secret", "session/token+="), "sts", region, 600).add_auth(request)
     return parse_qsl(urlsplit(request.url).query)
 
 
 def token(pairs: list[tuple[str, str]]) -> str:
-    return aws_identity.PREFIX + base64.urlsafe_b64encode(urlencode(pairs).encode()).decode().rstrip("=")
+    return PREFIX + base64.urlsafe_b64encode(urlencode(pairs).encode()).decode().rstrip("=")
 
 
 def changed(**changes: str | None) -> str:
@@ -111,7 +112,7 @@ def test_our_own_audience_is_sent_whatever_the_token_says() -> None:
         return 403, b"{}"
 
     assert caller(SignedRequest("sts.x", "/?a"), AUDIENCE, ask) == Refusal("identity_refused")
-    assert sent == [("sts.x", "/?a", {aws_identity.AUDIENCE_HEADER: AUDIENCE, "Accept": "application/json"})]
+    assert sent == [("sts.x", "/?a", {AUDIENCE_HEADER: AUDIENCE, "Accept": "application/json"})]
 
 
 @pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b"{}", b'{"GetCallerIdentityResponse": null}'])

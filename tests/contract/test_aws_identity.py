@@ -1,0 +1,148 @@
+"""What the agent signs is what the cloud takes: PROTOCOL.md, AWS identity. Signed by botocore, checked by connect."""
+
+from __future__ import annotations
+
+import base64
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.support.sts import BARE, RoleCredentials, SignatureCheckingSts, made_up, metadata_server
+
+from connect.aws_identity import SignedRequest, caller, parse
+from connect.core import Refusal
+from logferry_agent.edge.credential import AwsRole, CredentialError
+from logferry_protocol.aws_identity import MAX_TOKEN_CHARS, PREFIX
+
+AUDIENCE = "a1b2c3d4e5"
+FLEET = "arn:aws:iam::123456789012:role/Fleet"
+
+
+@pytest.fixture(autouse=True)
+def bare_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials but those that a test gives."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in BARE.items():
+        monkeypatch.setenv(name, value)
+
+
+def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def who(token: str, sts: SignatureCheckingSts, audience: str = AUDIENCE, region: str = "eu-west-1") -> str | Refusal:
+    """What the cloud makes of a token."""
+    request = parse(token, (region,), datetime.now(UTC))
+    return request if isinstance(request, Refusal) else caller(request, audience, sts)
+
+
+@pytest.mark.parametrize("kind", ["environment", "ecs", "ec2"])
+def test_the_role_of_a_host_is_known_wherever_its_credentials_come_from(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables, an ECS task's endpoint, an EC2 instance's metadata; STS itself checks the signature."""
+    credentials = made_up()
+    with metadata_server(credentials) as server:
+        give(monkeypatch, credentials.environment() if kind == "environment" else server.environment(kind))
+        role = AwsRole(AUDIENCE, "eu-west-1")
+        sts = SignatureCheckingSts([credentials])
+        assert who(role.token(), sts) == FLEET
+        assert sts.asked == ["sts.eu-west-1.amazonaws.com"]
+        assert {"environment": "env", "ecs": "container-role", "ec2": "iam-role"}[kind] in role.advice
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-gov-west-1", "sts.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
+        ("ap-southeast-2", "sts.ap-southeast-2.amazonaws.com"),
+    ],
+)
+def test_every_partition_has_an_sts(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides make the same host of a region, which is signed."""
+    credentials = made_up()
+    give(monkeypatch, credentials.environment())
+    sts = SignatureCheckingSts([credentials])
+    assert who(AwsRole(AUDIENCE, region).token(), sts, region=region) == FLEET
+    assert sts.asked == [host]
+
+
+def test_a_token_for_another_deployment_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its audience is signed, and the cloud sends its own."""
+    credentials = made_up()
+    give(monkeypatch, credentials.environment())
+    token = AwsRole("another", "eu-west-1").token()
+    assert who(token, SignatureCheckingSts([credentials])) == Refusal("identity_refused")
+    assert who(token, SignatureCheckingSts([credentials]), "another") == FLEET
+
+
+def test_a_token_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by a character that is signed."""
+    credentials = made_up()
+    give(monkeypatch, credentials.environment())
+    query = base64.urlsafe_b64decode(AwsRole(AUDIENCE, "eu-west-1").token().removeprefix(PREFIX) + "==").decode()
+    later = f"{datetime.now(UTC) + timedelta(minutes=1):%Y%m%dT%H%M%SZ}"
+    before = query.partition("X-Amz-Date=")[2][:16]
+    changed = base64.urlsafe_b64encode(query.replace(f"X-Amz-Date={before}", f"X-Amz-Date={later}").encode()).decode()
+    assert who(PREFIX + changed.rstrip("="), SignatureCheckingSts([credentials])) == Refusal("identity_refused")
+
+
+def test_credentials_that_aws_does_not_know_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever made them up."""
+    give(monkeypatch, made_up().environment())
+    assert who(AwsRole(AUDIENCE, "eu-west-1").token(), SignatureCheckingSts([])) == Refusal("identity_refused")
+
+
+def test_every_token_is_made_of_the_credentials_of_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those about to end are fetched anew: an agent runs for months, and they live for hours."""
+    first, second = made_up(life=timedelta(minutes=5)), made_up()
+    with metadata_server(first) as server:
+        give(monkeypatch, server.environment("ecs"))
+        role = AwsRole(AUDIENCE, "eu-west-1")
+        assert who(role.token(), SignatureCheckingSts([first])) == FLEET
+        server.credentials = second
+        assert who(role.token(), SignatureCheckingSts([second])) == FLEET
+
+
+def test_a_host_without_a_role_is_told_so_and_may_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At boot, an instance's role may come later than the agent."""
+    role = AwsRole(AUDIENCE, "eu-west-1")
+    with pytest.raises(CredentialError, match="no AWS credentials were found"):
+        role.token()
+    credentials = made_up()
+    give(monkeypatch, credentials.environment())
+    assert who(role.token(), SignatureCheckingSts([credentials])) == FLEET
+
+
+def test_an_endpoint_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again at the next handshake."""
+    with metadata_server(made_up()) as server:
+        server.credentials = None
+        give(monkeypatch, server.environment("ecs"))
+        monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+        with pytest.raises(CredentialError, match="cannot be fetched"):
+            AwsRole(AUDIENCE, "eu-west-1").token()
+
+
+def test_a_token_that_would_not_be_taken_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Session tags make session tokens long."""
+    tagged = RoleCredentials("ASIA" + "X" * 16, "secret", "t" * MAX_TOKEN_CHARS, FLEET)
+    give(monkeypatch, tagged.environment())
+    with pytest.raises(CredentialError, match="session token of these credentials is too long"):
+        AwsRole(AUDIENCE, "eu-west-1").token()
+
+
+def test_the_request_itself_is_not_in_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its host nor the secret: the cloud makes the one, and never needs the other."""
+    credentials = made_up()
+    give(monkeypatch, credentials.environment())
+    token = AwsRole(AUDIENCE, "eu-west-1").token()
+    query = base64.urlsafe_b64decode(token.removeprefix(PREFIX) + "==").decode()
+    assert "amazonaws" not in query
+    assert credentials.secret_key not in query
+    assert isinstance(parse(token, ("eu-west-1",), datetime.now(UTC)), SignedRequest)
