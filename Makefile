@@ -58,8 +58,8 @@ bench-agent: setup ## the agent's way through a backlog against the engine's own
 	$(BIN)/python -m logferry_local.images sample logferry-sample
 	$(BIN)/python -m bench.agent.run --image logferry-sample $(ARGS)
 
-bench-web: setup ## the viewer: a long job's lines, scrolling and memory
-	$(BIN)/python -m bench.web
+bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, reconnects, beside what is promised
+	$(BIN)/python -m bench.web $(ARGS)
 
 chaos: setup ## the long proofs: crashes, cuts, full disks, rotations
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import random
 import secrets
 import threading
@@ -40,7 +41,8 @@ from logferry_protocol.messages import (
 DIST = Path(__file__).parents[2] / "web" / "dist"
 KEY = "lfv_" + "a" * 12 + "_" + "A" * 43
 BEGAN_US = 1_764_000_000_000_000
-PAGE_BYTES = 1_000_000
+PAGE_BYTES, PAGE_BATCHES = 1_048_576, 500
+"""The real API's page: so many bytes of bodies before base64, so many batches; always one."""
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
     "img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self' data: {live}; "
@@ -320,23 +322,21 @@ class ViewerCloud:
             return _problem(404, "There is no such job, or it is another owner's.")
         if self.history_delay:
             await asyncio.sleep(self.history_delay)
-        limit = int(request.query.get("limit", 1000))
+        limit = min(int(request.query.get("limit", 100)), PAGE_BATCHES)
         if "before" in request.query:
             before = int(request.query["before"])
             end = len(job.batches) if before > job.tip else _index(job.batches, before - 1) + 1
-            begin, size = end, 0
-            while begin > 0 and end - begin < limit and size < PAGE_BYTES:
-                begin -= 1
-                size += len(job.facts[begin]["body"])
+            begin = end - _fit(reversed(job.batches[:end]), limit)
             more = begin > 0
         else:
             begin = _index(job.batches, int(request.query.get("after", 0)) + 1)
-            end, size = begin, 0
-            while end < len(job.batches) and end - begin < limit and size < PAGE_BYTES:
-                size += len(job.facts[end]["body"])
-                end += 1
+            end = begin + _fit(job.batches[begin:], limit)
             more = end < len(job.batches)
-        return web.json_response({"tip": job.tip, "batches": job.facts[begin:end], "more": more})
+        return web.Response(text=self.page_of(job, begin, end, more), content_type="application/json")
+
+    def page_of(self, job: Job, begin: int, end: int, more: bool) -> str:
+        """The document of a page of history."""
+        return json.dumps({"tip": job.tip, "batches": job.facts[begin:end], "more": more})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
@@ -389,6 +389,17 @@ def lossy(rng: random.Random) -> Callable[[list[BatchFacts]], list[BatchFacts]]:
         return kept
 
     return mangle
+
+
+def _fit(batches: Iterable[BatchFacts], limit: int) -> int:
+    """How many of these batches go into one page of history."""
+    left, count = PAGE_BYTES, 0
+    for facts in batches:
+        left -= len(facts.body)
+        if count >= limit or (count > 0 and left < 0):
+            break
+        count += 1
+    return count
 
 
 def _index(batches: Sequence[BatchFacts], sequence: int) -> int:

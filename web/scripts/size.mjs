@@ -1,12 +1,14 @@
-// Fails when what a first visit to a job loads is over the budget: the entry, its static imports, and the worker.
+// Fails when what a first visit to a job loads is over the budget: the entry, its static imports, and the worker. Of web/dist, or of a folder given.
 import { readdirSync, readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const BUDGET = 60_000;
-const folder = new URL("../dist/assets/", import.meta.url);
+const dist = process.argv[2] === undefined ? new URL("../dist/", import.meta.url) : pathToFileURL(`${process.argv[2]}/`);
+const folder = new URL("assets/", dist);
 const files = readdirSync(folder).filter((name) => name.endsWith(".js"));
 const source = new Map(files.map((name) => [name, readFileSync(new URL(name, folder))]));
-const html = readFileSync(new URL("../dist/index.html", import.meta.url), "utf8");
+const html = readFileSync(new URL("index.html", dist), "utf8");
 
 const initial = new Set();
 const visit = (name) => {

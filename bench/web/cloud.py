@@ -1,0 +1,156 @@
+"""The pretend cloud in a process of its own, and between it and the browser, if wanted, a line as people have them at home."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.managers import BaseManager
+from pathlib import Path
+from typing import Any
+
+from bench.web.lines import service_lines, service_streams
+from tests.support.viewer_cloud import Job, ViewerCloud, job_id, lossy
+
+from logferry_protocol.limits import MAX_BODY_BYTES
+from logferry_protocol.messages import BatchFacts
+
+LINE_BYTES_S = 10_000_000 / 8
+LINE_DELAY_S = 0.02
+ANSWER_S = 0.04
+"""What a warm function and DynamoDB take to answer a page of history."""
+
+
+class BenchCloud(ViewerCloud):
+    """All that a benchmark asks of the cloud, done beside the cloud: little goes between the processes."""
+
+    def __init__(self, dist: Path) -> None:
+        super().__init__(dist)
+        self._written: dict[tuple[str, int], str] = {}
+        self._relay: asyncio.Server | None = None
+        self.relay_port = 0
+
+    def begin(self) -> None:
+        self.__enter__()
+        self.call(self._begin_relay())
+
+    def end(self) -> None:
+        self.call(self._end_relay())
+        self.__exit__()
+
+    def new_job(self, name: str) -> None:
+        self.add_job(name)
+
+    def address(self, name: str | None = None, *, line: bool = False) -> str:
+        """A page's address; with `line` by way of the slow line, the WebSocket excepted."""
+        address = self.page(*([name] if name else []))
+        return address.replace(str(self.port), str(self.relay_port), 1) if line else address
+
+    def fill(self, name: str, lines: int) -> int:
+        """A job with this many lines, in batches as large as one frame carries; how many bytes the bodies have."""
+        self.add_job(name)
+        self.append(name, list(service_lines(lines)), service_streams(lines), batch=2_000)
+        bodies = [len(facts.body) for facts in self.jobs[job_id(name)].batches]
+        if max(bodies) > MAX_BODY_BYTES:
+            raise AssertionError(f"a body of {max(bodies)} bytes is more than a frame carries")
+        return sum(bodies)
+
+    def flood(self, name: str, *, rate: int, seconds: float, turn: float) -> float:
+        """Writes `rate` lines a second, a batch every `turn` seconds as an agent does whose way there and back that is; how long it took."""
+        each = round(rate * turn)
+        rounds = round(seconds / turn)
+        after = self.jobs[job_id(name)].tip
+        texts = list(service_lines(rounds * each))
+        made = self.encode(name, texts, None, after=after, batch=each)
+        return float(self.call(self._flood(name, made, turn)))
+
+    def worst_day(self, seed: int) -> None:
+        """Broadcasts are lost, repeated and reordered from now on."""
+        self.mangle = lossy(random.Random(seed))
+
+    def fair_day(self) -> None:
+        self.mangle = lambda batches: batches
+
+    def answer_after(self, seconds: float) -> None:
+        self.history_delay = seconds
+
+    def page_of(self, job: Job, begin: int, end: int, more: bool) -> str:
+        """As it is, but written once: what serves must not work as long as what it serves."""
+        batches = ",".join(self._document(facts) for facts in job.batches[begin:end])
+        return f'{{"tip": {job.tip}, "batches": [{batches}], "more": {str(more).lower()}}}'
+
+    def _document(self, facts: BatchFacts) -> str:
+        key = (facts.digest, facts.first)
+        if key not in self._written:
+            self._written[key] = facts.model_dump_json()
+        return self._written[key]
+
+    async def _flood(self, name: str, made: list[BatchFacts], turn: float) -> float:
+        began = time.monotonic()
+        for at, facts in enumerate(made):
+            await self._publish(name, [facts])
+            await asyncio.sleep(max(0.0, began + (at + 1) * turn - time.monotonic()))
+        return time.monotonic() - began
+
+    async def _begin_relay(self) -> None:
+        down = Line()
+        self._relay = await asyncio.start_server(lambda *ends: self._relayed(down, *ends), "127.0.0.1", 0)
+        self.relay_port = self._relay.sockets[0].getsockname()[1]
+
+    async def _end_relay(self) -> None:
+        if self._relay is not None:
+            self._relay.close()
+
+    async def _relayed(self, down: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        here, there = await asyncio.open_connection("127.0.0.1", self.port)
+        ways = [asyncio.create_task(way) for way in (down.carry(here, writer), Line().carry(reader, there))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        writer.close()
+        there.close()
+
+
+class Line:
+    """One direction of a line: bytes leave one after the other at its rate, and arrive a moment later."""
+
+    def __init__(self) -> None:
+        self._free = 0.0
+
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+
+        def arrive(data: bytes) -> None:
+            if not writer.is_closing():
+                writer.write(data)
+
+        with suppress(ConnectionError):
+            while data := await reader.read(8_192):
+                self._free = max(self._free, loop.time()) + len(data) / LINE_BYTES_S
+                loop.call_at(self._free + LINE_DELAY_S, arrive, data)
+                # No more underway than the line holds: a sender that does not wait would keep others off it.
+                await asyncio.sleep(self._free - LINE_DELAY_S - loop.time())
+        await asyncio.sleep(self._free + LINE_DELAY_S - loop.time())
+
+
+class _Processes(BaseManager):
+    pass
+
+
+_Processes.register("cloud", BenchCloud)
+
+
+@contextmanager
+def cloud(dist: Path) -> Iterator[Any]:
+    """A BenchCloud that serves a built viewer, and whose methods are called in its own process."""
+    with _Processes(ctx=get_context("spawn")) as processes:
+        made = processes.cloud(dist)  # type: ignore[attr-defined]
+        made.begin()
+        try:
+            yield made
+        finally:
+            made.end()
