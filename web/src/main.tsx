@@ -18,12 +18,13 @@ async function start(): Promise<void> {
   apply();
   listen();
   restoreKey();
+  // Loads its code while the configuration is on its way.
+  const engine = new Engine();
   const response = await fetch("./config.json", { cache: "no-cache" });
   if (!response.ok) throw new Error(`config.json was answered with status ${response.status}`);
   const config = viewerConfig(await response.json());
   await beginSession(config);
   route.value = parseRoute(location.search);
-  const engine = new Engine();
   attach(engine);
   const api = new URL(config.api, location.href).href.replace(/\/$/, "");
   void engine.ask({ do: "start", api, live: config.live, token: token.value ?? "" });

@@ -15,14 +15,17 @@ import type { Entry, JobFacts, Problem } from "./messages";
 /** Loaded without being asked for, from the end: what most jobs have, and a few seconds of a slow line at most. */
 const AUTO_LINES = 100_000;
 const AUTO_BYTES = 8 * 1024 * 1024;
-/** The first page is kept short, so that it is there soon on a slow line. */
-const FIRST_BATCHES = 8;
+/** The first page is kept short, so that it is there soon on a slow line; where batches are small, the next ones soon make up for it. */
+const FIRST_BATCHES = 4;
+const GROWTH = 8;
 const DEMAND_BATCHES = 12;
 /** The API's most in one page; a page ends at about 1 MiB before. */
 const PAGE_BATCHES = 500;
 
 export interface Around {
   readonly api: Api;
+  /** Bodies can be read. */
+  readonly ready: Promise<void>;
   now(): number;
   random(): number;
   later(ms: number, step: () => void): () => void;
@@ -49,6 +52,7 @@ export class OpenJob {
   private send: ((batches: readonly IndexedBatch[]) => void) | null = null;
   private timer: (() => void) | null = null;
   private failures = 0;
+  private pages = 0;
 
   constructor(
     readonly id: string,
@@ -254,7 +258,7 @@ export class OpenJob {
     this.timer = null;
     const now = this.around.now();
     if (this.opening) {
-      void this.fetch("before", MAX_SEQUENCE, FIRST_BATCHES, null);
+      void this.fetch("before", MAX_SEQUENCE, this.page(), null);
       return;
     }
     const wanted = this.demanded();
@@ -269,11 +273,16 @@ export class OpenJob {
     const due = this.feed.due(now);
     if (due !== null) {
       // A batch holds an entry at least: a hole of five lines needs five batches at most, not a page of what is here.
-      void this.fetch("before", due.last + 1, Math.min(due.last - due.first + 1, PAGE_BATCHES), due);
+      void this.fetch("before", due.last + 1, Math.min(due.last - due.first + 1, this.page(), PAGE_BATCHES), due);
       return;
     }
     const next = this.feed.next();
     if (next !== null) this.timer = this.around.later(Math.max(1, next - now), () => this.pump());
+  }
+
+  /** Batches in the next page. */
+  private page(): number {
+    return FIRST_BATCHES * GROWTH ** Math.min(8, this.pages++);
   }
 
   private demanded(): Span | null {
@@ -292,6 +301,7 @@ export class OpenJob {
     const before = this.feed.held.count;
     try {
       const page = await this.around.api.history(this.id, side, sequence, limit);
+      await this.around.ready;
       if (this.closed) return;
       this.failures = 0;
       const now = this.around.now();

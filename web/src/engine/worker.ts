@@ -18,6 +18,7 @@ const port = self as unknown as {
 const TELL_MS = 60;
 const MERGE_MS = 100;
 
+const ready = prepareDecoder();
 const jobs = new Map<string, OpenJob>();
 const changed = new Set<OpenJob>();
 let telling = false;
@@ -116,12 +117,15 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     if (jobs.has(id)) return null;
     const job = new OpenJob(
       id,
-      { ...clock, api, changed: tell, again: (name) => connection.renew(`job ${name}`) },
+      { ...clock, api, ready, changed: tell, again: (name) => connection.renew(`job ${name}`) },
       at,
     );
     jobs.set(id, job);
-    connection.subscribe(`job ${id}`, job.subscription);
+    // History is fetched at once. Live lines are counted as they come, so they are asked for when they can be read.
     job.open();
+    void ready.then(() => {
+      if (jobs.get(id) === job) connection.subscribe(`job ${id}`, job.subscription);
+    });
     return null;
   },
   close: ({ job: id }) => {
@@ -184,13 +188,9 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
   },
 };
 
-// Live lines may come before the decoder is there: they are counted only when they can be read, so it is waited for first.
-const ready = prepareDecoder();
-
 port.onmessage = ({ data: { id, request } }) => {
   const handle = serve[request.do] as (request: Request) => unknown;
   Promise.resolve()
-    .then(() => (request.do === "open" ? ready : undefined))
     .then(() => handle(request))
     .then(
       (value) => port.postMessage({ tell: "answer", id, value }),
