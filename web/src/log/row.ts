@@ -2,7 +2,10 @@
 import type { EventKind } from "../text/events";
 import type { Level } from "../text/levels";
 import type { StyledText } from "../text/terminal";
-import type { TraceRole } from "../text/trace";
+import { MOST_LINES, type TraceRole } from "../text/trace";
+
+/** How many entries after a row's own may change how it reads: the frames of a trace are counted at its head. */
+export const AHEAD = 2 * MOST_LINES;
 
 export type StreamName = "stdout" | "stderr" | "system";
 

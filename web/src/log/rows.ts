@@ -5,7 +5,7 @@ import { looksJson } from "../text/json";
 import { levelOf } from "../text/levels";
 import { plain, render } from "../text/terminal";
 import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
-import { type LineRow, type Row, textOf, type Window } from "./row";
+import { AHEAD, type Row, textOf, type Window } from "./row";
 import type { Store } from "./store";
 
 /** Sequences that one "loading" row may stand for: small, so that the scroll bar stays true. */
@@ -16,7 +16,8 @@ export function rowsOf(store: Store, gone: Spans, tip: number, from: number, cou
   const end = Math.min(from + count, tip);
   let index = Math.max(0, from);
   const begin = index;
-  const before: { [S in LineRow["stream"]]: TraceRole | null } = { stdout: null, stderr: null };
+  // A pane asks for parts: where one begins, what stands before it counts.
+  const before = { stdout: roleBefore(store, begin + 1, "o"), stderr: roleBefore(store, begin + 1, "e") };
   while (index < end) {
     const sequence = index + 1;
     const row = rowAt(store, gone, sequence, end);
@@ -28,6 +29,24 @@ export function rowsOf(store: Store, gone: Spans, tip: number, from: number, cou
     index += row !== null && "count" in row ? row.count : 1;
   }
   return { from: begin, to: Math.max(begin, index), total: tip, rows };
+}
+
+/** How far back a line is looked for by which the one after it is told: further than traces have source lines in a row. */
+const REACH = 64;
+
+/** The role of a stream's last line before a sequence. */
+function roleBefore(store: Store, sequence: number, stream: "o" | "e"): TraceRole | null {
+  for (let at = sequence - 1; at > 0 && at > sequence - REACH; at--) {
+    const here = store.at(at);
+    if (here === null || here.broken !== null) break;
+    const offset = at - here.batch.first;
+    if (here.columns.streams[offset] !== stream) continue;
+    const text = plain(here.columns.texts[offset] as string);
+    const role = traceRoleAfter(text, null);
+    // A line that is a frame only after another says nothing by itself: the one before it decides for both.
+    if (role !== null || traceRoleAfter(text, "frame") === null) return role;
+  }
+  return null;
 }
 
 /** The row of one sequence; null when it belongs to a row before. */
@@ -78,7 +97,7 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
 /** How many frames of the same stream follow a trace's head, as far as they are here. */
 function framesAfter(store: Store, head: number, stream: string): number {
   let frames = 0;
-  for (let sequence = head + 1; frames < MOST_LINES && sequence < head + 2 * MOST_LINES; sequence++) {
+  for (let sequence = head + 1; frames < MOST_LINES && sequence < head + AHEAD; sequence++) {
     const here = store.at(sequence);
     if (here === null || here.broken !== null) break;
     const offset = sequence - here.batch.first;

@@ -11,8 +11,11 @@ const Highlight = (globalThis as { Highlight?: new (...ranges: Range[]) => unkno
 /** More matches than this in what is drawn are noise, not a find. */
 const MOST = 2_000;
 
+/** Something was marked: until then there is nothing to take away. */
+let lit = false;
+
 export function highlight(texts: Iterable<HTMLElement>, expression: RegExp | null, current: HTMLElement | null): void {
-  if (registry === undefined || Highlight === undefined) return;
+  if (registry === undefined || Highlight === undefined || (expression === null && !lit)) return;
   const [all, now]: [Range[], Range[]] = [[], []];
   if (expression !== null) {
     for (const text of texts) {
@@ -25,6 +28,7 @@ export function highlight(texts: Iterable<HTMLElement>, expression: RegExp | nul
   }
   registry.set("find", new Highlight(...all));
   registry.set("find-current", new Highlight(...now));
+  lit = expression !== null;
 }
 
 function rangesOf(element: HTMLElement, expression: RegExp): Range[] {

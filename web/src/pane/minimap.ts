@@ -9,6 +9,7 @@ const NONE = new Float64Array(0);
 
 export class Minimap {
   private marks: Marks = { errors: NONE, hits: NONE };
+  private ticks: { total: number; errors: readonly number[]; hits: readonly number[] } | null = null;
   private total = 0;
   private seen: [number, number] = [0, 0];
   private frame = 0;
@@ -38,11 +39,13 @@ export class Minimap {
   /** Places are sequences of 1..total. */
   mark(marks: Partial<Marks>, total: number): void {
     this.marks = { ...this.marks, ...marks };
+    this.ticks = null;
     this.total = total;
     this.soon();
   }
 
   look(first: number, last: number, total: number): void {
+    if (this.seen[0] === first && this.seen[1] === last && this.total === total) return;
     this.seen = [first, last];
     this.total = total;
     this.soon();
@@ -54,31 +57,40 @@ export class Minimap {
   }
 
   private draw(): void {
-    const { clientWidth, clientHeight } = this.canvas;
     const scale = devicePixelRatio;
-    this.canvas.width = Math.round(clientWidth * scale);
-    this.canvas.height = Math.round(clientHeight * scale);
+    const [width, height] = [Math.round(this.canvas.clientWidth * scale), Math.round(this.canvas.clientHeight * scale)];
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      [this.canvas.width, this.canvas.height] = [width, height];
+      this.ticks = null;
+    }
     const pen = this.canvas.getContext("2d");
     if (pen === null || this.total === 0) return;
+    pen.clearRect(0, 0, width, height);
     const style = getComputedStyle(this.canvas);
-    const { width, height } = this.canvas;
     const at = (place: number): number => (place / this.total) * height;
     pen.fillStyle = style.getPropertyValue("--map-seen") || "gray";
     pen.fillRect(0, at(this.seen[0]), width, Math.max(3 * scale, at(this.seen[1] - this.seen[0] + 1)));
-    this.ticks(pen, this.marks.errors, style.getPropertyValue("--map-error") || "red", 0, width / 2, scale);
-    this.ticks(pen, this.marks.hits, style.getPropertyValue("--map-hit") || "orange", width / 2, width / 2, scale);
-  }
-
-  /** One tick a pixel at most, however many marks fall on it. */
-  private ticks(pen: CanvasRenderingContext2D, marks: Float64Array, colour: string, x: number, width: number, scale: number): void {
-    pen.fillStyle = colour;
-    const { height } = this.canvas;
-    let last = -1;
-    for (const sequence of marks) {
-      const y = Math.floor(((sequence - 1) / this.total) * height);
-      if (y === last) continue;
-      last = y;
-      pen.fillRect(x, y, width, Math.max(1, scale * 1.5));
+    // There may be a million marks, and there are a thousand pixels: they are gone through when they change, not when somebody scrolls.
+    if (this.ticks === null || Math.abs(1 - this.ticks.total / this.total) * height > 1) {
+      this.ticks = { total: this.total, errors: ticksOf(this.marks.errors, this.total, height), hits: ticksOf(this.marks.hits, this.total, height) };
     }
+    const tick = Math.max(1, scale * 1.5);
+    pen.fillStyle = style.getPropertyValue("--map-error") || "red";
+    for (const y of this.ticks.errors) pen.fillRect(0, y, width / 2, tick);
+    pen.fillStyle = style.getPropertyValue("--map-hit") || "orange";
+    for (const y of this.ticks.hits) pen.fillRect(width / 2, y, width / 2, tick);
   }
+}
+
+/** Where on a strip marks stand, each pixel once. */
+export function ticksOf(marks: Float64Array, total: number, height: number): number[] {
+  const ticks: number[] = [];
+  let last = -1;
+  for (const sequence of marks) {
+    const y = Math.floor(((sequence - 1) / total) * height);
+    if (y === last) continue;
+    last = y;
+    ticks.push(y);
+  }
+  return ticks;
 }

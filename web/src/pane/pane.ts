@@ -12,7 +12,7 @@
 import type { Row, Window } from "../log/row";
 import { foldElement } from "./fold";
 import { type Drawing, drawRow } from "./rowview";
-import { covers, windowAround } from "./scroll";
+import { covers, FOLLOWING_SCREENS, lacking, type Range, windowAround } from "./scroll";
 import { type Drawn, type Reference, Sheet } from "./sheet";
 
 export interface Source {
@@ -24,8 +24,16 @@ export interface PaneEvents {
   follow(following: boolean): void;
   /** What is seen: places of the first and last visible row. */
   seen(first: number, last: number, total: number): void;
+  /** Rows are about to be drawn anew: what is selected in them can still be told. */
+  drawing?(): void;
   /** Rows were drawn anew. */
   drawn(rows: readonly Drawn[]): void;
+}
+
+interface Goal {
+  readonly place: number;
+  readonly align: number;
+  readonly offset?: number;
 }
 
 /** Nothing has moved for this long: scroll bar and rows are brought to agree. */
@@ -35,16 +43,19 @@ const GROW_MS = 90;
 
 export class LogPane {
   following = true;
-  private pending: { from: number; to: number } | null = null;
+  /** What is asked for, and for which jump; the answer may hold only what was lacking. */
+  private pending: (Range & { readonly goal: Goal | null }) | null = null;
   private generation = 0;
   private revision = -1;
   private idle: ReturnType<typeof setTimeout> | undefined;
+  /** The first place that may read differently since rows were asked for. */
+  private changed = Number.POSITIVE_INFINITY;
   private growing: ReturnType<typeof setTimeout> | undefined;
   private grownAt = 0;
   private frame = 0;
   private stale = false;
   /** Set by a jump: this place goes to `align` of the viewport when its window arrives. */
-  private goal: { place: number; align: number; offset?: number } | null = null;
+  private goal: Goal | null = null;
   private readonly sheet: Sheet;
   private readonly resizes: ResizeObserver;
   private touchY = 0;
@@ -82,17 +93,17 @@ export class LogPane {
     return this.sheet.drawn.map(({ row }) => row);
   }
 
-  /** The list has `total` places now; `revision` differs whenever drawn rows may read differently. */
-  update(total: number, revision: number): void {
+  /** The list has `total` places now; `revision` differs whenever drawn rows may read differently, those of places before `changed` excepted. */
+  update(total: number, revision: number, changed = 0): void {
     if (total === this.sheet.total && revision === this.revision) return;
     this.resetTotal(total, revision);
+    this.changed = Math.min(this.changed, changed);
     if (this.growing !== undefined) return;
     const wait = Math.max(0, GROW_MS - (performance.now() - this.grownAt));
     this.growing = setTimeout(() => {
       this.growing = undefined;
       this.grownAt = performance.now();
-      this.sheet.resize();
-      this.refresh();
+      this.grow();
     }, wait);
   }
 
@@ -126,7 +137,7 @@ export class LogPane {
     this.goal = goal;
     const here = drawn.some(({ row }) => row.index >= goal.place);
     if (here && range.from <= goal.place && goal.place < range.to && !this.stale) {
-      this.reach();
+      this.reach(goal);
       this.ensure();
       return;
     }
@@ -137,6 +148,14 @@ export class LogPane {
   get reading(): { row: Row; offset: number } | null {
     const first = this.sheet.firstSeen;
     return first === null ? null : { row: first.row, offset: this.sheet.offsetOf(first) };
+  }
+
+  /** The same of the first row that is read and that is wanted. */
+  readingOf(wanted: (sequence: number) => boolean): { row: Row; offset: number } | null {
+    const { sheet } = this;
+    const [first, last] = sheet.visible;
+    const found = sheet.drawn.find(({ row }) => row.index >= first && row.index <= last && wanted(row.sequence));
+    return found === undefined ? null : { row: found.row, offset: sheet.offsetOf(found) };
   }
 
   /** The list changed in front of what is read, which is at `place` now: everything is drawn anew, and it stays where it is. */
@@ -227,36 +246,55 @@ export class LogPane {
 
   // --- asking for rows ---------------------------------------------------------------------------------------------
 
+  private grow(): void {
+    this.sheet.resize();
+    const { drawn, range } = this.sheet;
+    // Who reads back is not disturbed: what grows below is the scroll bar's business alone.
+    if (!this.following && this.changed >= range.to && drawn.every(({ row }) => isWhole(row))) this.ensure();
+    else this.refresh();
+    this.changed = Number.POSITIVE_INFINITY;
+  }
+
   private ensure(): void {
     const { sheet } = this;
     const [first, last] = sheet.visible;
     this.events.seen(first, last, sheet.total);
+    // What is on its way is waited for while it will show what is seen: asking anew each frame would never be answered in time.
+    if (this.pending !== null && this.pending.from <= first && this.pending.to > last) return;
     if (!covers(sheet.range, first, last, sheet.total, sheet.screen)) this.request(false);
   }
 
-  /** Asks for the window around what is to be seen. With `anew` also when it is the window that is drawn. */
+  /** Asks for the window around what is to be seen. With `anew` also when it is the window that is drawn, and for all of it. */
   private request(anew: boolean): void {
     const { total, screen, range } = this.sheet;
     const around = this.following ? Math.max(0, total - screen) : (this.goal?.place ?? this.sheet.visible[0]);
-    const wanted = windowAround(around, screen, total);
+    const wanted = windowAround(around, screen, total, this.following ? FOLLOWING_SCREENS : undefined);
     if (wanted.to <= wanted.from) {
-      if (total === 0) this.apply({ from: 0, to: 0, total: 0, rows: [] });
+      if (total === 0) this.apply({ from: 0, to: 0, total: 0, rows: [] }, wanted, this.goal);
       return;
     }
-    const same = (other: { from: number; to: number } | null): boolean => other?.from === wanted.from && other.to === wanted.to;
+    const same = (other: Range | null): boolean => other?.from === wanted.from && other.to === wanted.to;
     if (!anew && (same(this.pending) || same(range))) return;
-    if (this.pending !== null && same(this.pending) && anew) {
+    // A thumb that is dragged jumps every frame: each answer is shown, and then the newest place asked for.
+    const dragged = this.pending?.goal?.align === 0 && this.goal?.align === 0;
+    if (this.pending !== null && anew && (dragged || same(this.pending))) {
       this.stale = true;
       return;
     }
+    const { goal } = this;
+    const part = anew || this.stale ? wanted : lacking(wanted, range);
     this.stale = false;
-    this.pending = wanted;
+    this.pending = { ...wanted, goal };
     const generation = ++this.generation;
-    this.source.rows(wanted.from, wanted.to - wanted.from).then(
+    this.source.rows(part.from, part.to - part.from).then(
       (window) => {
         if (generation !== this.generation) return;
         this.pending = null;
-        this.apply(window);
+        const [seen] = this.sheet.visible;
+        // An answer about where nobody is any more (following ended meanwhile) would move what is read.
+        const elsewhere = !this.following && this.goal === null && this.sheet.drawn.length > 0 && (seen < wanted.from || seen >= wanted.to);
+        if (elsewhere) this.stale = true;
+        else this.apply(window, wanted, goal?.align === 0 && this.goal?.align === 0 ? goal : this.goal);
         if (this.stale) this.request(true);
         else this.ensure();
       },
@@ -268,21 +306,30 @@ export class LogPane {
 
   // --- drawing -----------------------------------------------------------------------------------------------------
 
-  private apply(window: Window): void {
+  /** Draws the places `wanted`: rows of the window that came, and beside it those that are drawn. */
+  private apply(window: Window, wanted: Range, goal: Goal | null): void {
     const { sheet } = this;
+    this.events.drawing?.();
     sheet.total = Math.max(sheet.total, window.total);
-    const kept = new Map<number, Drawn>();
-    for (const one of sheet.drawn) kept.set(one.row.index, one);
-    const reference = this.goal === null && !this.following ? sheet.reference(window.rows) : null;
-    const next: Drawn[] = [];
-    for (const row of window.rows) {
-      const old = kept.get(row.index);
-      next.push(old !== undefined && sameRow(old.row, row) ? old : { row, element: drawRow(row, this.drawing) });
+    const known = new Map<number, Drawn>();
+    const [before, after]: [Drawn[], Drawn[]] = [[], []];
+    for (const one of sheet.drawn) {
+      const { index } = one.row;
+      known.set(index, one);
+      if (index >= wanted.from && index < window.from) before.push(one);
+      else if (index >= window.to && index < wanted.to) after.push(one);
     }
-    sheet.replace(next, window);
+    const come: Drawn[] = [];
+    for (const row of window.rows) {
+      const old = known.get(row.index);
+      come.push(old !== undefined && sameRow(old.row, row) ? old : { row, element: drawRow(row, this.drawing) });
+    }
+    const next = [...before, ...come, ...after];
+    const reference = goal === null && !this.following ? sheet.reference(new Set(next.map(({ row }) => row.index))) : null;
+    sheet.replace(next, { from: before.length > 0 ? wanted.from : window.from, to: after.length > 0 ? wanted.to : window.to });
     this.events.drawn(next);
     if (this.following) this.stick();
-    else if (this.goal !== null) this.reach();
+    else if (goal !== null) this.reach(goal);
     else this.hold(reference);
   }
 
@@ -308,20 +355,23 @@ export class LogPane {
     this.refresh();
   }
 
-  /** Another list in this pane: begins at its end, or at a place. */
-  restart(total: number, place: number | null): void {
+  /** Another list in this pane: begins at its end, or at a place, which is `offset` px below the viewport's top if that is given. */
+  restart(total: number, place: number | null, offset?: number): void {
+    this.events.drawing?.();
     this.generation++;
     this.pending = null;
     this.sheet.clear(total);
     if (place === null) {
       if (this.following) this.request(true);
       else this.follow();
-    } else this.show(place);
+    } else if (offset === undefined) this.show(place);
+    else this.relocate(place, offset, total, this.revision);
   }
 
   /** Draws every row anew: times, folds. */
   redraw(): void {
     const { sheet } = this;
+    this.events.drawing?.();
     const first = this.reading;
     sheet.drawn = sheet.drawn.map(({ row, element }) => {
       const made = drawRow(row, this.drawing);
@@ -340,9 +390,8 @@ export class LogPane {
   }
 
   /** Brings the goal to its place in the viewport, and the scroll bar to the goal. */
-  private reach(): void {
-    const goal = this.goal;
-    if (goal === null || !this.sheet.reach(goal)) return;
+  private reach(goal: Goal): void {
+    if (!this.sheet.reach(goal)) return;
     if (goal.align !== 0) this.goal = null;
     this.whenIdle();
     this.events.seen(...this.sheet.visible, this.sheet.total);
@@ -371,6 +420,11 @@ export class LogPane {
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(step);
   }
+}
+
+/** Whether a row says all that it ever will, but for what may follow it. */
+function isWhole(row: Row): boolean {
+  return row.kind === "event" || (row.kind === "line" && !row.headless);
 }
 
 /** Whether two rows of one place would be drawn alike. Lines never change once they are whole; only what stood for them does. */

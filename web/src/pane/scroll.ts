@@ -31,19 +31,40 @@ export function placeAt(scrollTop: number, total: number, rowHeight: number, vie
   return Math.floor(share * lastTop);
 }
 
-/** Places are drawn in clusters, so that scrolling adds and removes many rows at once and rarely. */
-export const CLUSTER = 50;
+/**
+ * Rows are added and removed this many at a time: few enough that the frame which does it is as short as any other, many enough that it is not
+ * every frame.
+ */
+export const CLUSTER = 16;
+/** Screens that are drawn on either side of what is seen. */
+const SCREENS = 1.5;
+/** Above what is seen while following: most of it is gone before anyone could scroll there. */
+export const FOLLOWING_SCREENS = 0.5;
 
-/** The places [from, to) to draw around a row: whole clusters with `screens` screens on either side. */
-export function windowAround(place: number, visible: number, total: number, screens = 1.5): { from: number; to: number } {
+/** Places of a list, from..to, exclusive. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The places to draw around a row: whole clusters with `screens` screens on either side. */
+export function windowAround(place: number, visible: number, total: number, screens = SCREENS): Range {
   const margin = Math.ceil(visible * screens);
   const from = Math.max(0, Math.floor((place - margin) / CLUSTER) * CLUSTER);
   const to = Math.min(total, Math.ceil((place + visible + margin) / CLUSTER) * CLUSTER);
   return { from: Math.min(from, Math.max(0, to)), to };
 }
 
-/** Whether [from, to) still has room on both sides of what is seen, or reaches the ends. */
-export function covers(drawn: { from: number; to: number }, first: number, last: number, total: number, visible: number): boolean {
-  const margin = Math.ceil(visible / 2);
+/** Whether a range lacks less than a cluster of its screens on either side of what is seen, or reaches the ends. */
+export function covers(drawn: Range, first: number, last: number, total: number, visible: number): boolean {
+  const margin = Math.max(Math.ceil(visible / 2), Math.ceil(visible * SCREENS) - CLUSTER);
   return (drawn.from === 0 || drawn.from <= first - margin) && (drawn.to >= total || drawn.to >= last + margin);
+}
+
+/** What of `wanted` must be asked for when `drawn` is there: all of it, unless it goes on from `drawn` at one end. */
+export function lacking(wanted: Range, drawn: Range): Range {
+  if (drawn.from >= drawn.to) return wanted;
+  if (wanted.from >= drawn.from && wanted.from < drawn.to && wanted.to > drawn.to) return { from: drawn.to, to: wanted.to };
+  if (wanted.to <= drawn.to && wanted.to > drawn.from && wanted.from < drawn.from) return { from: wanted.from, to: drawn.from };
+  return wanted;
 }

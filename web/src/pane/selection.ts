@@ -51,6 +51,11 @@ export class SelectionKeeper {
     return forward ? { first: from, last: to } : { first: to, last: from };
   }
 
+  /** Rows are about to be drawn anew. The browser tells of a change a moment later: by then they would be gone. */
+  drawing(): void {
+    this.note();
+  }
+
   /** Rows were drawn: the selection goes back to where it belongs. */
   redrawn(rows: readonly DrawnRow[]): void {
     this.rows = rows;

@@ -129,12 +129,11 @@ export class Sheet {
     return this.top + element.offsetTop - this.scroller.scrollTop;
   }
 
-  /** A drawn row that is drawn again, as near below the viewport's top as there is; the first seen when none is. */
-  reference(coming: readonly Row[]): Reference | null {
+  /** Of the drawn rows one that is also to be drawn next, as near below the viewport's top as there is; the first seen when none is. */
+  reference(next: ReadonlySet<number>): Reference | null {
     const first = this.firstIndex();
     if (first === null) return null;
-    const places = new Set(coming.map((row) => row.index));
-    const stays = this.drawn.slice(first).find(({ row }) => places.has(row.index)) ?? (this.drawn[first] as Drawn);
+    const stays = this.drawn.slice(first).find(({ row }) => next.has(row.index)) ?? (this.drawn[first] as Drawn);
     return { place: stays.row.index, offset: this.offsetOf(stays) };
   }
 

@@ -5,7 +5,7 @@ import type { JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder } from "../index/finder";
 import type { Query } from "../index/segment";
 import { exact, exactOrBefore, neighbour } from "../index/sorted";
-import { textOf } from "../log/row";
+import { AHEAD, textOf } from "../log/row";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane, type Source } from "../pane/pane";
@@ -69,6 +69,7 @@ export class JobView {
           });
         },
         seen: (first, last, total) => this.look(first, last, total),
+        drawing: () => this.keeper?.drawing(),
         drawn: (rows) => {
           this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
           this.texts = rows.map(({ row, element }) => ({ sequence: row.sequence, element }));
@@ -246,16 +247,15 @@ export class JobView {
     const { pane } = this;
     if (pane === null) return;
     const before = this.shown;
-    const seen = this.sequenceSeen();
+    if (sequences === null || before === null) {
+      // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is.
+      const stays = sequences === null ? pane.reading : pane.readingOf((sequence) => exact(sequences, sequence) >= 0);
+      const sequence = stays?.row.sequence ?? this.sequenceSeen();
+      this.shown = sequences;
+      pane.restart(this.length, this.following.peek() ? null : this.placeOf(sequence), stays?.offset);
+      return;
+    }
     this.shown = sequences;
-    if (sequences === null) {
-      pane.restart(this.facts?.tip ?? 0, this.following.peek() ? null : seen - 1);
-      return;
-    }
-    if (before === null) {
-      pane.restart(sequences.length, this.following.peek() ? null : Math.max(0, exactOrBefore(sequences, seen)));
-      return;
-    }
     const grown = before.length <= sequences.length && before[0] === sequences[0] && before.at(-1) === sequences[before.length - 1];
     if (grown) pane.update(sequences.length, this.facts?.revision ?? 0);
     else {
@@ -288,6 +288,7 @@ export class JobView {
   }
 
   private hear(facts: JobFacts): void {
+    const before = this.facts;
     this.facts = facts;
     // A link's line is gone to once the job is known to reach that far.
     if (this.awaited !== null && facts.tip > 0 && (facts.tip >= this.awaited || facts.caughtUp)) {
@@ -297,7 +298,9 @@ export class JobView {
       this.go(line);
       return;
     }
-    if (this.shown === null) this.pane?.update(facts.tip, facts.revision);
+    // Where nothing is missing, lines come at the end alone.
+    const ends = before !== null && before.holes.length === 0 && facts.holes.length === 0;
+    if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - AHEAD : 0);
     if (facts.caughtUp) this.find.indexSoon();
   }
 
@@ -319,6 +322,10 @@ export class JobView {
     }
     // Only in lines that the indexer found, and so came through: an expression that never ends must not end the page.
     const { sequences, expression } = this.find;
+    if (expression === null) {
+      highlight([], null, null);
+      return;
+    }
     const found = this.texts.filter(({ sequence }) => exact(sequences, sequence) >= 0);
     const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
     highlight(texts, expression, current);

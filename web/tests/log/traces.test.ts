@@ -40,6 +40,16 @@ describe("stack traces in a job", () => {
     expect(new Matcher({ ...EVERYTHING, hide: ["frames"] }).find(segmentOf(1, columns))).toEqual([1, 2, 3, 4, 6, 8]);
   });
 
+  test("read the same where a pane asks for a part of them", () => {
+    const store = new Store();
+    store.add(factsOf(1, LINES.slice(0, 4)));
+    store.add(factsOf(5, LINES.slice(4)));
+    const whole = rowsOf(store, new Spans(), LINES.length, 0, LINES.length).rows;
+    for (let from = 1; from < LINES.length; from++) {
+      expect(rowsOf(store, new Spans(), LINES.length, from, LINES.length).rows).toEqual(whole.slice(from));
+    }
+  });
+
   test("say two hundred frames at most", () => {
     const store = new Store();
     const lines = [TRACE[0] as string, ...Array<string>(900).fill("    at deep (/app/a.js:1:1)")].map((text) => ({ stream: "e", text }));
