@@ -24,6 +24,27 @@ AT_TOP = """() => {
 }"""
 
 
+SCROLLED = """async ([by, steps]) => {
+  const pane = document.querySelector('.pane');
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const rows = () => [...pane.querySelectorAll('.row')];
+  let worst = 0;
+  const first = new Set();
+  for (let step = 0; step < steps; step++) {
+    const box = pane.getBoundingClientRect();
+    const middle = rows().find((row) => row.getBoundingClientRect().bottom > box.top + box.height / 2);
+    const before = middle.getBoundingClientRect().top;
+    const from = pane.scrollTop;
+    pane.scrollTop += by;
+    // Rows that were asked for may come and be drawn meanwhile; the one in the middle stays.
+    for (let waited = 0; waited < 4; waited++) await frame();
+    worst = Math.max(worst, Math.abs(before - by - middle.getBoundingClientRect().top));
+    first.add(rows()[0].dataset.seq);
+  }
+  return [worst, first.size];
+}"""
+
+
 def received(page: Page, name: str, count: int) -> None:
     """Waits until the page has `count` entries of the job and misses none."""
     page.wait_for_function(
@@ -158,6 +179,43 @@ def test_what_is_read_does_not_move_when_lines_come_above_and_below(cloud: Viewe
     assert page.evaluate(AT_TOP) == before
 
 
+@pytest.mark.parametrize("by", [-140, 140])
+def test_rows_that_come_and_go_at_both_ends_move_nothing(cloud: ViewerCloud, page: Page, by: int) -> None:
+    """While one scrolls through lines of many heights, each moves by what was scrolled and no pixel more."""
+    cloud.add_job("web")
+    cloud.append("web", [f"{line} {'wide ' * (number * 7 % 90)}" for number, line in enumerate(numbered(3_000))])
+    opened(page, cloud, "web", extra="line=1500")
+    received(page, "web", 3_000)
+    page.wait_for_selector('[data-seq="1500"]', timeout=WAIT)
+    worst, windows = page.evaluate(SCROLLED, [by, 90])
+    assert windows > 3
+    assert worst <= 1
+
+
+def test_what_is_read_stays_when_a_stream_is_hidden_and_shown(cloud: ViewerCloud, page: Page) -> None:
+    """Lines that are taken out above and below, and put back, leave the row that is read where it is."""
+    cloud.add_job("web")
+    lines = [f"{line} {'wide ' * (number % 40)}" for number, line in enumerate(numbered(3_000))]
+    cloud.append("web", lines, "oee" * 1_000)
+    opened(page, cloud, "web", extra="line=1501")
+    received(page, "web", 3_000)
+    page.wait_for_selector('[data-seq="1501"]', timeout=WAIT)
+    # A row of stdout at the top, partly out of view.
+    page.evaluate("""() => {
+      const pane = document.querySelector('.pane'), row = pane.querySelector('[data-seq="1501"]');
+      pane.scrollTop += row.getBoundingClientRect().top - pane.getBoundingClientRect().top + 7;
+    }""")
+    page.wait_for_timeout(400)
+    before = page.evaluate(AT_TOP)
+    assert before == [1501, -7]
+    page.get_by_role("button", name="stderr").click()
+    expect(page.locator('[data-stream="stderr"]')).to_have_count(0, timeout=WAIT)
+    page.wait_for_function(f"(before) => String(({AT_TOP})()) === String(before)", arg=before, timeout=WAIT)
+    page.get_by_role("button", name="stderr").click()
+    page.wait_for_selector('[data-seq="1502"][data-stream="stderr"]', timeout=WAIT)
+    page.wait_for_function(f"(before) => String(({AT_TOP})()) === String(before)", arg=before, timeout=WAIT)
+
+
 def test_both_ends_of_a_million_lines_are_reached(cloud: ViewerCloud, page: Page) -> None:
     """At a device pixel ratio of 2 the first and the last of a million lines can be seen, and places between."""
     cloud.add_job("million")
@@ -254,6 +312,46 @@ def test_a_selection_past_the_window_is_copied_whole_and_without_gutter(cloud: V
     )
     copied = page.evaluate("() => navigator.clipboard.readText()").split("\n")
     assert copied == ["100", *(f"line {number}" for number in range(101, last + 1))]
+
+
+def test_a_selection_upwards_outlives_the_lines_that_come_meanwhile(cloud: ViewerCloud, page: Page) -> None:
+    """Selecting ends following; what is selected from the end upwards, past the window's edge, is copied as it was."""
+    cloud.add_job("web")
+    cloud.append("web", numbered(3_000))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened(page, cloud, "web")
+    received(page, "web", 3_000)
+    page.wait_for_selector('[data-seq="3000"]', timeout=WAIT)
+    page.evaluate("""() => {
+      const at = (seq) => document.querySelector(`[data-seq="${seq}"] .text`).firstChild;
+      document.getSelection().setBaseAndExtent(at(2999), 4, at(2990), 5);
+    }""")
+    page.locator(".pane").focus()
+    expect(page.locator("[data-follow=off]")).to_be_visible(timeout=WAIT)
+    cloud.write("web", numbered(1_000, 3_001), batch=50)
+    received(page, "web", 4_000)
+    expect(page.locator("[data-new-lines='1000']")).to_be_visible(timeout=WAIT)
+    selected = page.evaluate("() => document.getSelection().toString().split('\\n').length")
+    assert selected >= 10
+    for turn in range(1, 6):
+        page.evaluate("(by) => { document.querySelector('.pane').scrollTop -= by; }", 3_000)
+        page.wait_for_function(
+            "(seq) => [...document.querySelectorAll('.row')].some((row) => Number(row.dataset.seq) < seq)",
+            arg=2_990 - 140 * turn,
+            timeout=WAIT,
+        )
+    page.wait_for_function("() => !document.querySelector('[data-seq=\"2999\"]')", timeout=WAIT)
+    first = page.evaluate("""() => {
+      const rows = [...document.querySelectorAll('.row')], row = rows[Math.floor(rows.length / 2)];
+      document.getSelection().extend(row.querySelector('.text').firstChild, 5);
+      return Number(row.dataset.seq);
+    }""")
+    page.keyboard.press("Control+c")
+    page.wait_for_function(
+        "async (n) => (await navigator.clipboard.readText()).split('\\n').length === n", arg=3_000 - first, timeout=WAIT
+    )
+    copied = page.evaluate("() => navigator.clipboard.readText()").split("\n")
+    assert copied == [str(first), *(f"line {number}" for number in range(first + 1, 2_999)), "line"]
 
 
 def test_a_permalink_opens_its_range_and_a_gutter_click_makes_one(cloud: ViewerCloud, page: Page) -> None:
