@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_protocol.messages import Expired, encode
+from registry.failures import passes
 from registry.posting import ConnectionBusyError, ConnectionGoneError, Post
 
 from . import core
@@ -35,23 +37,42 @@ class Clock:
     jitter: Callable[[], float] = random.random
 
 
-class Delivery:
-    """Sends to subscribers, and sees to those who are gone, expired or slow."""
+Right = tuple[str, str]
+"""What a subscription stands on: a share link, a credential, or a principal that has none; and its name."""
 
-    def __init__(self, store: Store, viewers: Post, executor: Executor, logger: Logger, clock: Clock) -> None:
-        self._store, self._post, self._executor = store, viewers, executor
+
+class Delivery:
+    """Sends to subscribers, and sees to those who are gone, expired or slow. `close` closes a viewer's connection."""
+
+    def __init__(
+        self,
+        store: Store,
+        viewers: Post,
+        executor: Executor,
+        logger: Logger,
+        *,
+        close: Callable[[str], None],
+        clock: Clock,
+    ) -> None:
+        self._store, self._post, self._close, self._executor = store, viewers, close, executor
         self._logger, self.clock = logger, clock
-        self._ended: dict[str, tuple[int, bool]] = {}
+        self._ended: dict[Right, tuple[int, bool]] = {}
 
     def deliver(
         self, subscribers: Iterable[Subscriber], frames: Sequence[bytes], job: str | None = None
     ) -> list[Outcome]:
-        """Sends every frame to every subscriber; what became of each."""
-        return list(self._executor.map(lambda subscriber: self._deliver(subscriber, frames, job), subscribers))
+        """Sends every frame to every subscriber; what became of each.
 
-    def _deliver(self, subscriber: Subscriber, frames: Sequence[bytes], job: str | None) -> Outcome:
+        Raises:
+            ClientError, BotoCoreError: what stands behind a subscription could not be read; nothing was sent.
+        """
+        audience = list(subscribers)
+        ended = self._ended_rights({_right(subscriber) for subscriber in audience})
+        return list(self._executor.map(lambda one: self._deliver(one, frames, job, ended=ended[_right(one)]), audience))
+
+    def _deliver(self, subscriber: Subscriber, frames: Sequence[bytes], job: str | None, *, ended: bool) -> Outcome:
         now = self.clock.now_ms()
-        if (subscriber.expires and subscriber.expires * 1000 <= now) or self._right_ended(subscriber, now):
+        if (subscriber.expires and subscriber.expires * 1000 <= now) or ended:
             return self._expire(subscriber, job)
         if subscriber.lagging > now:
             return "left_alone"
@@ -59,12 +80,21 @@ class Delivery:
             for frame in frames:
                 self._send(subscriber.connection, frame)
         except ConnectionGoneError:
-            self._store.remove_subscriber(subscriber)
+            self._note(self._store.remove_subscriber, subscriber)
             return "gone"
         except ConnectionBusyError:
-            self._store.mark_lagging(subscriber, self.clock.now_ms() + core.LAGGING_MS)
+            self._note(self._store.mark_lagging, subscriber, self.clock.now_ms() + core.LAGGING_MS)
             return "lagging"
         return "sent"
+
+    def _note(self, write: Callable[..., None], *given: Any) -> None:
+        # The next batch meets the same viewer. Failing here would have the record come again, to everybody.
+        try:
+            write(*given)
+        except (BotoCoreError, ClientError) as error:
+            if not passes(error):
+                raise
+            self._logger.warning("a subscription could not be changed", exc_info=True)
 
     def _send(self, connection: str, frame: bytes) -> None:
         for pause in RETRIES_S:
@@ -75,24 +105,40 @@ class Delivery:
         return self._post(connection, frame)
 
     def _expire(self, subscriber: Subscriber, job: str | None) -> Outcome:
-        self._store.remove_subscriber(subscriber)
+        self._note(self._store.remove_subscriber, subscriber)
         frame = encode(Expired(job=job, message="Your sign-in or share link has ended.")).encode()
         with suppress(ConnectionGoneError, ConnectionBusyError):
             self._post(subscriber.connection, frame)
+        # A connection stands on what its subscriptions stand on, so it ends with them.
+        self._note(self._close, subscriber.connection)
         return "expired"
 
-    def _right_ended(self, subscriber: Subscriber, now: int) -> bool:
-        """Whether the credential or the share link behind a subscription is no more."""
-        right = subscriber.grant or subscriber.credential or subscriber.principal
-        known = self._ended.get(right)
-        if known is None or known[0] + CREDENTIAL_MEMORY_MS <= now:
-            if len(self._ended) > 10_000:
-                self._ended.clear()
-            if subscriber.grant:
-                ended = self._store.grant_ended(right)
-            elif subscriber.credential:
-                ended = self._store.credential_ended(right)
-            else:
-                ended = self._store.principal_ended(right)
-            known = self._ended[right] = (now, ended)
-        return known[1]
+    def _ended_rights(self, rights: set[Right]) -> dict[Right, bool]:
+        """Which of them are no more. Each is read once, before anything is sent: hundreds may stand on the same one."""
+        now = self.clock.now_ms()
+        known = {right: self._ended[right][1] for right in rights if self._is_fresh(right, now)}
+        unknown = [right for right in rights if right not in known]
+        if len(self._ended) > 10_000:
+            self._ended.clear()
+        for right, ended in zip(unknown, self._executor.map(self._read, unknown), strict=True):
+            self._ended[right] = (now, ended)
+            known[right] = ended
+        return known
+
+    def _is_fresh(self, right: Right, now: int) -> bool:
+        return right in self._ended and self._ended[right][0] + CREDENTIAL_MEMORY_MS > now
+
+    def _read(self, right: Right) -> bool:
+        kind, name = right
+        match kind:
+            case "grant":
+                return self._store.grant_ended(name)
+            case "credential":
+                return self._store.credential_ended(name)
+        return self._store.principal_ended(name)
+
+
+def _right(subscriber: Subscriber) -> Right:
+    if subscriber.grant:
+        return "grant", subscriber.grant
+    return ("credential", subscriber.credential) if subscriber.credential else ("principal", subscriber.principal)

@@ -26,8 +26,10 @@ dynamodb = boto3.client("dynamodb", config=config.merge(Config(retries={"mode": 
 
 logger = Logger()
 store = Store(dynamodb, settings.registry_table)
-delivery = Delivery(store, post_with(viewers), ThreadPoolExecutor(WORKERS), logger, Clock())
 closers = {"viewer": close_with(viewers), "agent": close_with(agents)}
+delivery = Delivery(
+    store, post_with(viewers), ThreadPoolExecutor(WORKERS), logger, close=closers["viewer"], clock=Clock()
+)
 functions = boto3.client("lambda", config=config)
 
 

@@ -7,18 +7,9 @@ from botocore.exceptions import ClientError
 
 from logferry_protocol.messages import Batch
 from registry import items, jobs
+from registry.failures import THROTTLED
 
 DAY_S = 86_400
-
-THROTTLED = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "InternalServerError",
-        "ServiceUnavailable",
-    }
-)
 
 
 class ThrottledError(Exception):

@@ -1,21 +1,17 @@
-"""A local cloud with a strict gateway in front, and what goes wrong in it."""
+"""What goes wrong in a local cloud behind a strict gateway, and who reads on all the same."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from tests.e2e.conftest import PATIENCE_S, Agent, Cloud, Containers, cloud, containers, engine
+from tests.support.gateway.process import GatewayProcess
 
 from logferry_cli.api import Api
 from logferry_cli.live import Following, Timing
@@ -30,82 +26,22 @@ QUICK = Timing(ping=3.0, silence=12.0, answer=4.0, first_backoff=0.2, max_backof
 """A viewer that notices within seconds what it may take half a minute to notice elsewhere."""
 
 
-class GatewayProcess:
-    """A strict gateway in a process of its own."""
-
-    def __init__(self, upstream: str, *words: str) -> None:
-        command = [sys.executable, "-m", "tests.support.gateway", "--upstream", upstream, "--template", "template.yaml"]
-        self._process = subprocess.Popen([*command, *words], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        assert self._process.stdout is not None
-        ready = self._process.stdout.readline()
-        assert ready, "the gateway did not start"
-        self.addresses: dict[str, str] = json.loads(ready)
-        self.url = self.addresses["url"]
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    def faults(self, **shares: float) -> None:
-        """What goes wrong from now on; nothing without arguments."""
-        httpx.put(f"{self.url}/_gateway/faults", json=shares, timeout=60).raise_for_status()
-
-    def state(self) -> dict[str, Any]:
-        """What happened so far."""
-        return dict(httpx.get(f"{self.url}/_gateway", timeout=60).json())
-
-    def cut(self) -> None:
-        """Cuts every connection, without a close frame."""
-        httpx.post(f"{self.url}/_gateway/cut", timeout=60).raise_for_status()
-
-    def stop(self) -> None:
-        """Ends it; the functions then lead to the emulator again."""
-        self._process.terminate()
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def gateway(cloud: Cloud) -> Iterator[GatewayProcess]:
-    """A strict gateway that the functions' DynamoDB calls go through as well."""
-    process = GatewayProcess(cloud.state.endpoint_url, "--tables", "--concurrency", "2")
+    """The strict gateway that everything here goes through. At the end nothing goes wrong any more."""
     try:
-        yield process
+        yield cloud.gateway
     finally:
-        process.stop()
+        cloud.gateway.faults()
 
 
 @pytest.fixture
-def strict_cloud(cloud: Cloud, gateway: GatewayProcess) -> Iterator[Cloud]:
-    """The cloud, with the addresses of the gateway in front of it. At the end nothing goes wrong any more."""
-    direct = cloud.state
-    http_url = direct.http_url.replace(direct.endpoint_url, gateway.url)
-    state = direct.model_copy(
-        update={
-            "agents_url": gateway.addresses["Agents"],
-            "viewers_url": gateway.addresses["Viewers"],
-            "http_url": http_url,
-        }
-    )
-    try:
-        yield replace(cloud, state=state)
-    finally:
-        gateway.faults()
-
-
-@pytest.fixture
-def make_agent(strict_cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Starts agents for this test's containers, through the gateway."""
+def make_agent(cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
+    """Starts agents for this test's containers, whether or not they get through."""
     made: list[Agent] = []
 
     def make(**settings: str) -> Agent:
-        agent = Agent(strict_cloud, tmp_path, containers.prefix, **settings)
+        agent = Agent(cloud, tmp_path, containers.prefix, **settings)
         made.append(agent)
         agent.start()
         return agent

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.chaos.conftest import GatewayProcess, read_to_the_end, visit
+from tests.chaos.conftest import read_to_the_end, visit
 from tests.e2e.conftest import Agent, Cloud, Containers, assert_complete, numbered
+from tests.support.gateway.process import GatewayProcess
 
 pytestmark = [pytest.mark.engine, pytest.mark.cloud]
 
@@ -111,12 +112,12 @@ async def every(seconds: float, over: asyncio.Event, gateway: GatewayProcess, *d
 
 @pytest.mark.timeout(1200)
 async def test_in_a_storm_nothing_is_lost_or_repeated_for_any_reader(
-    strict_cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
+    cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
     """The short form."""
     agent = make_agent(LOGFERRY_FLUSH_INTERVAL="0.2")
     kills = await storm(
-        strict_cloud,
+        cloud,
         gateway,
         containers,
         agent,
@@ -133,13 +134,13 @@ async def test_in_a_storm_nothing_is_lost_or_repeated_for_any_reader(
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 async def test_in_a_long_storm_nothing_is_lost_or_repeated_for_any_reader(
-    strict_cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
+    cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
     """Minutes, more containers, and more viewers who come and go."""
     agent = make_agent(LOGFERRY_FLUSH_INTERVAL="0.2")
     began = time.monotonic()
     kills = await storm(
-        strict_cloud,
+        cloud,
         gateway,
         containers,
         agent,

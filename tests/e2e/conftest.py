@@ -1,4 +1,8 @@
-"""The whole of it: a local cloud from the real template, real agents, real containers, real commands."""
+"""The whole of it: a local cloud from the real template, real agents, real containers, real commands.
+
+Between the cloud and everybody stands the strict gateway: frames, idle times, concurrency and route responses are as
+AWS documents them, and not as the emulator has them.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +18,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import docker
 import docker.errors
 import httpx
 import pytest
 from docker.models.containers import Container
+from tests.support.gateway.process import GatewayProcess
 
+from logferry_local import pages
 from logferry_local.checkout import find_checkout
 from logferry_local.images import make_sample_image
-from logferry_local.state import LocalKeys, LocalState, load_keys, load_state
+from logferry_local.processes import Ledger, stop
+from logferry_local.state import LocalKeys, LocalState, load_keys, load_state, save_state
 from logferry_protocol.batch import decode_body
 from logferry_protocol.messages import BatchFacts
 
@@ -46,11 +54,12 @@ def wait_for(find: Callable[[], T | None], what: str) -> T:
 
 @dataclass(frozen=True)
 class Cloud:
-    """The local cloud of this session."""
+    """The local cloud of this session. The addresses of its state are the gateway's."""
 
     folder: Path
     state: LocalState
     keys: LocalKeys
+    gateway: GatewayProcess
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment in which a command finds this cloud and no other."""
@@ -115,7 +124,7 @@ class Cloud:
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """One local cloud for all tests here, as `logferry up` makes it, without an agent."""
+    """One local cloud for all tests here, as `logferry up` makes it, without an agent; and the gateway before it."""
     folder = tmp_path_factory.mktemp("cloud")
     around = {name: value for name, value in os.environ.items() if not name.startswith(("LOGFERRY_", "AWS_"))}
     environment = around | {"LOGFERRY_STATE": str(folder)}
@@ -124,9 +133,36 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             [LOGFERRY, "up", "--detach", "--no-agent"], capture_output=True, text=True, env=environment, check=False
         )
         assert up.returncode == 0, up.stderr
-        yield Cloud(folder, load_state(folder), load_keys(folder))
+        with gateway_before(folder, load_state(folder)) as gateway:
+            yield Cloud(folder, load_state(folder), load_keys(folder), gateway)
     finally:
         subprocess.run([LOGFERRY, "down"], capture_output=True, env=environment, check=False)
+
+
+@contextmanager
+def gateway_before(folder: Path, direct: LocalState) -> Iterator[GatewayProcess]:
+    """A strict gateway, whose addresses every command and the viewer's page are given instead of the emulator's.
+
+    The functions' DynamoDB calls go through it as well.
+    """
+    gateway = GatewayProcess(direct.endpoint_url, "--tables", "--concurrency", "2")
+    try:
+        state = direct.model_copy(
+            update={
+                "agents_url": gateway.addresses["Agents"],
+                "viewers_url": gateway.addresses["Viewers"],
+                "http_url": direct.http_url.replace(direct.endpoint_url, gateway.url),
+            }
+        )
+        save_state(folder, state)
+        viewer, port = Ledger(folder).running(pages.ROLE), urlsplit(direct.viewer_url).port
+        assert viewer is not None
+        assert port is not None
+        stop(viewer)
+        pages.start(pages.command(find_checkout(), port, state.http_url, state.viewers_url), folder, port)
+        yield gateway
+    finally:
+        gateway.stop()
 
 
 @dataclass

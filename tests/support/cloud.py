@@ -131,14 +131,14 @@ class Cloud:
         self.ingest_store = ingest.store.Store(tables.dynamodb, tables.log, tables.registry, 30)
         service = IngestService(self.ingest_store, self.executor, self.logger, self.metrics, self.now)
         self.ingest = ingest.app.build_handler(service, self.logger, self.metrics, self.now)
-        broadcast_store = broadcast.store.Store(tables.dynamodb, tables.registry)
+        self.broadcast_store = broadcast.store.Store(tables.dynamodb, tables.registry)
         clock = Clock(self.now, self.slept.append, lambda: 0.5)
-        delivery = Delivery(broadcast_store, self.post, self.executor, self.logger, clock)
+        delivery = Delivery(self.broadcast_store, self.post, self.executor, self.logger, close=self.close, clock=clock)
         self.close_fails = False
         closers = {"agent": self.close, "viewer": self.close}
         self.handed_over: list[bytes] = []
         self.broadcast = broadcast.app.build_handler(
-            broadcast_store, delivery, closers, self.logger, self.metrics, hand_over=self.handed_over.append
+            self.broadcast_store, delivery, closers, self.logger, self.metrics, hand_over=self.handed_over.append
         )
         query_store = query.store.Store(tables.dynamodb, tables.log, tables.registry)
         archive_store = archive.store.Store(tables.dynamodb, tables.log, tables.registry)

@@ -238,7 +238,9 @@ class Cloud:
         quiet: Any = _Quiet()
         store = broadcast.store.Store(self.tables, "registry")
         clock = broadcast.delivery.Clock(self.world.now_ms, lambda _seconds: None, self.world.rng.random)
-        delivery = broadcast.delivery.Delivery(store, self._post, _Inline(), quiet, clock)
+        delivery = broadcast.delivery.Delivery(
+            store, self._post, _Inline(), quiet, close=lambda _connection: None, clock=clock
+        )
         return broadcast.app.build_handler(store, delivery, {}, quiet, quiet)
 
     def revive(self) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import random
+import time
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.support.batches import CONTAINER, batch
 from tests.support.cloud import Cloud, Socket
 
@@ -120,14 +122,59 @@ def test_a_slow_viewer_is_left_to_catch_up(cloud: Cloud, agent: Socket) -> None:
     assert len(slow.inbox) == 1
 
 
+def failing(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "ProvisionedThroughputExceededException", "Message": ""}}, operation)
+
+
+@pytest.mark.parametrize("what", ["gone", "slow"])
+def test_what_cannot_be_noted_of_one_viewer_fails_nothing(
+    cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The record would come again, and everyone be sent it again; the next batch meets the same viewer anyway."""
+    viewers = [subscribed(cloud) for _ in range(3)]
+    viewers[0].closed = what == "gone"
+    if what == "slow":
+        cloud.busy.add(viewers[0].id)
+
+    def fail(*_given: Any, **_more: Any) -> None:
+        raise failing("DeleteItem")
+
+    for call in ("remove_subscriber", "mark_lagging"):
+        monkeypatch.setattr(cloud.broadcast_store, call, fail)
+    cloud.send(agent, 1)
+    assert cloud.stream() == []
+    assert [len(viewer.inbox) for viewer in viewers] == [0, 1, 1]
+
+
+def test_a_credential_is_read_once_for_a_whole_audience(
+    cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hundreds of viewers of one key must not all ask for it at the same moment."""
+    key = cloud.viewer_key()
+    viewers = [subscribed(cloud, key) for _ in range(8)]
+    read, reads = cloud.broadcast_store.credential_ended, []
+
+    def slow(credential: str) -> bool:
+        reads.append(credential)
+        time.sleep(0.05)  # so that whoever else would read has the time to
+        return read(credential)
+
+    monkeypatch.setattr(cloud.broadcast_store, "credential_ended", slow)
+    cloud.send(agent, 1)
+    cloud.stream()
+    assert [len(viewer.inbox) for viewer in viewers] == [1] * 8
+    assert len(reads) == 1
+
+
 def test_an_expired_subscription_ends_and_says_so(cloud: Cloud, agent: Socket) -> None:
-    """Checked at every send, so an open connection does not outlive its key."""
+    """Checked at every send, so an open connection does not outlive its key. What follows is a close."""
     key = cloud.issue("viewer", "me", subject="me", groups=("team",), admin=False, expires=cloud.now_ms // 1000 + 60)
     viewer = subscribed(cloud, key)
     cloud.now_ms += 60_000
     cloud.send(agent, 1)
     cloud.stream()
     assert [message["type"] for message in viewer.inbox] == ["expired"]
+    assert viewer.closed
     cloud.send(agent, 4)
     cloud.stream()
     assert len(viewer.inbox) == 1

@@ -1,0 +1,54 @@
+"""A strict gateway in a process of its own, as tests use it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class GatewayProcess:
+    """A strict gateway in a process of its own."""
+
+    def __init__(self, upstream: str, *words: str) -> None:
+        command = [sys.executable, "-m", "tests.support.gateway", "--upstream", upstream, "--template", "template.yaml"]
+        self._process = subprocess.Popen([*command, *words], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        assert self._process.stdout is not None
+        ready = self._process.stdout.readline()
+        assert ready, "the gateway did not start"
+        self.addresses: dict[str, str] = json.loads(ready)
+        self.url = self.addresses["url"]
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def faults(self, **shares: float) -> None:
+        """What goes wrong from now on; nothing without arguments."""
+        httpx.put(f"{self.url}/_gateway/faults", json=shares, timeout=60).raise_for_status()
+
+    def state(self) -> dict[str, Any]:
+        """What happened so far."""
+        return dict(httpx.get(f"{self.url}/_gateway", timeout=60).json())
+
+    def cut(self) -> None:
+        """Cuts every connection, without a close frame."""
+        httpx.post(f"{self.url}/_gateway/cut", timeout=60).raise_for_status()
+
+    def stop(self) -> None:
+        """Ends it; the functions then lead to the emulator again."""
+        self._process.terminate()
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
