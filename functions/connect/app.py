@@ -57,6 +57,8 @@ def build_handler(
             metrics.add_metric(name="AuthenticationRefused", unit=MetricUnit.Count, value=1)
             metrics.add_metadata(key="reason", value=outcome.reason)
             logger.info("refused", extra={"api": api, "reason": outcome.reason})
+            if outcome.reason in core.UNAVAILABLE:
+                raise core.UnavailableError(outcome.reason)
         return outcome
 
     def connected(event: Event) -> dict[str, Any]:
@@ -97,6 +99,10 @@ def build_handler(
         except Exception:  # whatever it says is for the log: no exception's text reaches a client
             logger.exception("connect failed")
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
+            if event.get("type") == "REQUEST":
+                # A denial would read as a wrong key, and sign people out because a table throttles. For an authorizer
+                # that fails API Gateway answers 500, with no word of why.
+                raise
             return _failed(event, "internal")
         finally:
             flush(metrics)

@@ -27,6 +27,14 @@ class Refusal:
     reason: str
 
 
+UNAVAILABLE: Final = frozenset({"issuer_unavailable", "identity_unavailable"})
+"""Refusals that say nothing of who asks: whoever could tell does not answer."""
+
+
+class UnavailableError(Exception):
+    """Who somebody is could not be found out. The request fails, and may be sent again."""
+
+
 def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
     key: Key, kind: str, credential: Mapping[str, Any] | None, principal: Mapping[str, Any] | None, now_ms: int
 ) -> Principal | Refusal:

@@ -34,6 +34,8 @@ WEATHER = {
     "lose_disconnect": 0.3,
     "throttle_table": 0.01,
     "fail_table_after": 0.01,
+    "slow_table": 0.003,
+    "slow_table_s": 6.0,
     "http_throttle": 0.05,
 }
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from aws_lambda_powertools import Logger, Metrics
 from tests.support import clouds
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
-from tests.support.tables import logferry_tables
+from tests.support.tables import failure, logferry_tables
 
 import archive.app
 import archive.store
@@ -98,6 +98,24 @@ class Socket:
         }
 
 
+class FailingStore(connect.store.Store):
+    """Connect's, whose table can be made to throttle."""
+
+    fail = False
+
+    def _get(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        self._refuse()
+        return super()._get(key)
+
+    def take_ticket(self, digest: str) -> dict[str, Any] | None:
+        self._refuse()
+        return super().take_ticket(digest)
+
+    def _refuse(self) -> None:
+        if self.fail:
+            raise failure("GetItem", "ProvisionedThroughputExceededException")
+
+
 class Cloud:
     """The functions, their tables, their clients."""
 
@@ -117,9 +135,9 @@ class Cloud:
         settings = connect.settings.Settings(
             tables.registry, tables.log, AGENTS, VIEWERS, "http://unused", (ORIGIN,), (), *[""] * 6
         )
-        connect_store = connect.store.Store(tables.dynamodb, tables.registry, tables.log)
+        self.connect_store = FailingStore(tables.dynamodb, tables.registry, tables.log)
         self.connect = connect.app.build_handler(
-            connect_store,
+            self.connect_store,
             settings,
             lambda: self.post,
             logger=self.logger,

@@ -1,8 +1,10 @@
 """Who is let in (PROTOCOL.md, connecting)."""
 
 import json
+from collections.abc import Callable
 
 import pytest
+from botocore.exceptions import ClientError
 from tests.support.cloud import AGENTS, ORIGIN, VIEWERS, Cloud
 
 from connect import core
@@ -165,3 +167,27 @@ def test_more_viewers_make_batches_rarer() -> None:
     intervals = [core.watch_interval(viewers) for viewers in (1, 21, 101, 501, 5_000)]
     assert intervals[0] == 0
     assert intervals == sorted(intervals)
+
+
+@pytest.mark.parametrize("api", ["http", "agents", "viewers"])
+def test_an_authorizer_that_cannot_look_refuses_nobody(cloud: Cloud, api: str) -> None:
+    """A throttled table is no wrong key: API Gateway answers 500 for a failed authorizer, and clients try again."""
+    agent, viewer = cloud.agent_key(), cloud.viewer_key()
+    asked: dict[str, Callable[[], object]] = {
+        "http": lambda: cloud.http("GET", "/api/me", viewer),
+        "agents": lambda: cloud.open_socket(AGENTS, {"Authorization": f"Bearer {agent}"}, {}),
+        "viewers": lambda: cloud.open_socket(VIEWERS, {}, {"ticket": "x" * 43}),
+    }
+    cloud.connect_store.fail = True
+    with pytest.raises(ClientError):
+        asked[api]()
+
+
+@pytest.mark.parametrize("reason", ["issuer_unavailable", "identity_unavailable"])
+def test_whoever_cannot_be_asked_has_refused_nobody(cloud: Cloud, reason: str) -> None:
+    """The issuer's outage, or STS's, signs nobody out."""
+    cloud.verify = cloud.identify = lambda _token: core.Refusal(reason)
+    with pytest.raises(core.UnavailableError, match=reason):
+        cloud.http("GET", "/api/me", "a.b.c")
+    with pytest.raises(core.UnavailableError, match=reason):
+        cloud.open_socket(AGENTS, {"Authorization": "Bearer lfaws_x"}, {})

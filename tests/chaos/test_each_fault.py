@@ -1,0 +1,102 @@
+"""One thing after the other goes wrong with every call, while a container writes and people read; nothing is lost.
+
+Tables that throttle, puts that are done and whose answer never comes, functions that crash between the put and the
+acknowledgement, functions that Lambda ends because they take too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import boto3
+import pytest
+from tests.chaos.conftest import read_to_the_end, visit
+from tests.e2e.conftest import Agent, Cloud, Containers, assert_complete, numbered, wait_for
+from tests.support.gateway.process import GatewayProcess
+
+pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(900)]
+
+LINES: Final = 120
+"""Lines that are written while each of the faults lasts."""
+
+TIMEOUT_S: Final = 5
+SLOW_S: Final = 9.0
+"""What a DynamoDB call takes: longer than Lambda gives the function, which is ended in the middle of it."""
+
+FAULTS: Final[tuple[tuple[dict[str, float], str, int], ...]] = (
+    ({"throttle_table": 1.0}, "throttle table", 12),
+    ({"fail_table_after": 1.0}, "fail table after", 12),
+    ({"fail_after": 1.0}, "fail after", 4),
+    ({"slow_table": 1.0, "slow_table_s": SLOW_S}, "Internal server error", 2),
+)
+"""What goes wrong with every call, what the gateway counts it as, and how often it is to happen."""
+
+
+@contextmanager
+def ended_after(cloud: Cloud, function: str, seconds: int) -> Iterator[None]:
+    """Lambda ends the function after so long, as the template says of AWS; tests elsewhere give it more."""
+    functions: Any = boto3.client(
+        "lambda",
+        endpoint_url=cloud.state.endpoint_url,
+        region_name=cloud.state.region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    [name] = [one["FunctionName"] for one in functions.list_functions()["Functions"] if function in one["FunctionName"]]
+    before = functions.get_function_configuration(FunctionName=name)["Timeout"]
+    functions.update_function_configuration(FunctionName=name, Timeout=seconds)
+    try:
+        yield
+    finally:
+        functions.update_function_configuration(FunctionName=name, Timeout=before)
+
+
+def script() -> str:
+    """Writes a part of the lines whenever it is told to; the first at once."""
+    parts = []
+    for part in range(len(FAULTS) + 1):
+        lines = numbered(LINES * (part + 1), pause_every=4).replace("i=1;", f"i={LINES * part + 1};")
+        parts.append(f"until [ -e /go{part} ] || [ {part} = 0 ]; do sleep 0.1; done; {lines}")
+    return "; ".join(parts)
+
+
+def suffer(cloud: Cloud, gateway: GatewayProcess, containers: Containers, name: str, job: str) -> None:
+    """Every fault in turn, from before a part is written until it happened often enough, and then until it is over."""
+    for part, (fault, counted, times) in enumerate(FAULTS, 1):
+        wait_for(lambda part=part: cloud.tip(job) > LINES * part, f"part {part - 1} before {fault}")
+        before = gateway.state()["counts"].get(counted, 0)
+        gateway.faults(**fault)
+        containers.engine.containers.get(name).exec_run(["/bin/sh", "-c", f": > /go{part}"])
+        wait_for(lambda: gateway.state()["counts"].get(counted, 0) >= before + times, f"{times} times {fault}")  # noqa: B023
+        gateway.faults()
+
+
+async def test_whatever_fails_all_the_time_for_a_while_loses_and_repeats_nothing(
+    cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
+) -> None:
+    """For those who read through all of it, for those who come and go, and for those who come afterwards."""
+    make_agent(LOGFERRY_FLUSH_INTERVAL="0.2")
+    name = containers.run("suffers", script())
+    job = await asyncio.to_thread(cloud.job_of, name)
+    over = asyncio.Event()
+    with ended_after(cloud, "Ingest", TIMEOUT_S):
+        async with asyncio.timeout(800), asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(read_to_the_end(cloud, job))
+            coming = tasks.create_task(visit(cloud, [job], over, random.Random(3)))
+            await asyncio.to_thread(suffer, cloud, gateway, containers, name, job)
+            seen = await reading
+            over.set()
+            visits = await coming
+    stored = await asyncio.to_thread(cloud.exported, name)
+    assert_complete(stored, LINES * (len(FAULTS) + 1))
+    streams = {"o": "stdout", "e": "stderr", "s": "system"}
+    whole = [(entry["sequence"], entry["stream"], entry["line"]) for entry in stored]
+    for one in (seen, *visits):
+        given = [(sequence, streams[stream], text) for sequence, stream, text in one.entries]
+        assert given == whole[one.after : one.after + len(given)]
+    assert len(seen.entries) == len(whole)
+    assert gateway.state()["violations"] == []
