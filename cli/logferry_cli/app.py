@@ -29,6 +29,8 @@ COMMANDS: Final = {
     "share": "shares",
     "delete": "shares",
     "keys": "keys",
+    "roles": "roles",
+    "quota": "roles",
     "doctor": "doctor",
     "replay": "replay",
 }

@@ -17,6 +17,7 @@ import typer
 from logferry_cli.operator import StackOption, find_deployment
 from logferry_cli.options import StateOption
 from logferry_cli.registry import Agent, Registry, Viewer, credential_of
+from logferry_cli.sizes import written
 from logferry_cli.spans import span
 
 ExpiresOption = Annotated[
@@ -95,7 +96,10 @@ def list_keys(
 ) -> None:
     """List principals and their keys (never the secrets)."""
     registry = _registry(state, stack)
-    listed = [_public(item) | {"keys": _keys(registry, item["name"])} for item in registry.principals()]
+    listed = [
+        _public(item) | {"keys": _keys(registry, item["name"]), "roles": _roles(registry, item["name"])}
+        for item in registry.principals()
+    ]
     if as_json:
         sys.stdout.write(json.dumps(listed, indent=2) + "\n")
         return
@@ -137,10 +141,14 @@ def _keys(registry: Registry, principal: str) -> list[dict[str, Any]]:
     ]
 
 
+def _roles(registry: Registry, principal: str) -> list[str]:
+    return [item["arn"] for item in registry.roles(principal) if "revoked" not in item]
+
+
 def _public(item: dict[str, Any]) -> dict[str, Any]:
     names = ("name", "kind", "owner", "owners", "subject", "groups", "admin")
     found = {name: item[name] for name in names if name in item}
-    return found | {name: int(item[name]) for name in ("created", "revoked") if name in item}
+    return found | {name: int(item[name]) for name in ("created", "revoked", "daily_bytes") if item.get(name)}
 
 
 def _described(principal: dict[str, Any]) -> str:
@@ -148,6 +156,8 @@ def _described(principal: dict[str, Any]) -> str:
         about = f"owner {principal['owner']}"
         if principal["owners"]:
             about += f", may ask for {', '.join(principal['owners'])}"
+        if "daily_bytes" in principal:
+            about += f", {written(principal['daily_bytes'])} a day"
     else:
         about = f"subject {principal['subject']}"
         if principal["groups"]:
@@ -163,6 +173,7 @@ def _described(principal: dict[str, Any]) -> str:
         if "revoked" in key:
             line += f"  revoked {_day(key['revoked'])}"
         lines.append(line)
+    lines += [f"  {arn}" for arn in principal["roles"]]
     return "\n".join(lines) + "\n"
 
 

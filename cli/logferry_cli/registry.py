@@ -127,6 +127,33 @@ def credential_of(text: str) -> str:
     return credential
 
 
+_ARN: Final = re.compile(
+    r"(arn:(?:aws|aws-cn|aws-us-gov)):(?:"
+    r"iam::(?P<account>[0-9]{12}):(?P<kind>role|user)/(?P<path>(?:[!-~]{1,512}/)?)(?P<name>[\w+=,.@-]{1,64})|"
+    r"sts::(?P<assumer>[0-9]{12}):assumed-role/(?P<role>[\w+=,.@-]{1,64})/[\w+=,.@-]{2,64})",
+    re.ASCII,
+)
+
+
+def canonical_arn(text: str) -> str:
+    """The ARN by which STS will name whoever has this role or is this user.
+
+    A role's path is left out, as STS leaves it out; of an assumed role the session is, as its bearer chooses that.
+
+    Raises:
+        Problem: it is the ARN of neither.
+    """
+    found = _ARN.fullmatch(text)
+    if found is None:
+        raise Problem(
+            f"{text[:160]!r} is not the ARN of an AWS role or user.",
+            "It looks like arn:aws:iam::123456789012:role/NAME; `aws sts get-caller-identity` on the host shows it.",
+        )
+    if found["kind"] == "user":
+        return text
+    return f"{found[1]}:iam::{found['account'] or found['assumer']}:role/{found['name'] or found['role']}"
+
+
 class Registry:
     """The principals and credentials of one deployment's registry table."""
 
@@ -167,11 +194,7 @@ class Registry:
         Raises:
             Problem: there is no such principal of this kind, it is revoked, or the table refused.
         """
-        found = self.principal(principal)
-        if found is None or found["kind"] != kind:
-            raise Problem(f"There is no {kind} principal {principal!r}.", "`logferry keys list` shows those there are.")
-        if "revoked" in found:
-            raise Problem(f"The principal {principal} is revoked.", "Choose another name.")
+        self._living(principal, kind)
         while True:
             issued = new_key(kind)
             if self._put_new(credential_item(principal, kind, issued, now, expires)):
@@ -194,6 +217,85 @@ class Registry:
         """
         if not self._revoke({"pk": f"PRINCIPAL#{name}", "sk": "PRINCIPAL"}, now):
             raise Problem(f"There is no principal {name}.", "`logferry keys list` shows those there are.")
+
+    # --- AWS roles
+
+    def roles(self, principal: str) -> Iterator[Item]:
+        """The AWS roles and users that stand for a principal."""
+        return self._query(Key("gpk").eq(f"PRINCIPAL#{principal}") & Key("gsk").begins_with("ROLE#"))
+
+    def map_role(self, arn: str, principal: str, now: int) -> None:
+        """Let whoever has an AWS role, by its canonical ARN, be an agent principal. A revoked one may be mapped anew.
+
+        Raises:
+            Problem: there is no such agent, it is revoked, the role is another's, or the table refused.
+        """
+        self._living(principal, "agent")
+        key = {"pk": f"ROLE#{arn}", "sk": "ROLE"}
+        item = key | {"gpk": f"PRINCIPAL#{principal}", "gsk": f"ROLE#{arn}", "arn": arn, "principal": principal}
+        with _table_errors():
+            try:
+                self._table.put_item(
+                    Item=item | {"created": now}, ConditionExpression=Attr("pk").not_exists() | Attr("revoked").exists()
+                )
+            except ClientError as error:
+                if not _failed_condition(error):
+                    raise
+                there: Any = self._table.get_item(Key=key, ConsistentRead=True).get("Item", {})
+                if there.get("principal", principal) != principal:
+                    raise Problem(
+                        f"The role {arn} stands for {there['principal']} already.",
+                        "Revoke it first: `logferry roles revoke ARN`.",
+                    ) from None
+
+    def revoke_role(self, arn: str, now: int) -> None:
+        """End what a role stands for.
+
+        Raises:
+            Problem: there is no such role, or the table refused.
+        """
+        if not self._revoke({"pk": f"ROLE#{arn}", "sk": "ROLE"}, now):
+            raise Problem(f"No role {arn} is mapped.", "`logferry roles list` shows those that are.")
+
+    # --- quotas
+
+    def quota(self, principal: str, day: str) -> tuple[int | None, int]:
+        """The bytes that an agent may store a day (None: any number), and those of a day (`2026-11-25`, UTC) so far.
+
+        They are counted only while there is a quota.
+
+        Raises:
+            Problem: there is no such agent, or the table refused.
+        """
+        found = self._living(principal, "agent")
+        with _table_errors():
+            usage = self._table.get_item(Key={"pk": f"USAGE#{principal}", "sk": day}, ConsistentRead=True).get(
+                "Item", {}
+            )
+        return int(found["daily_bytes"]) if found.get("daily_bytes") else None, int(usage.get("bytes", 0))
+
+    def set_quota(self, principal: str, daily_bytes: int | None) -> None:
+        """Limit what an agent may store a day; None lifts the limit.
+
+        Raises:
+            Problem: there is no such agent, or the table refused.
+        """
+        self._living(principal, "agent")
+        with _table_errors():
+            self._table.update_item(
+                Key={"pk": f"PRINCIPAL#{principal}", "sk": "PRINCIPAL"},
+                UpdateExpression="SET daily_bytes = :bytes",
+                ExpressionAttributeValues={":bytes": daily_bytes or 0},
+                ConditionExpression=Attr("pk").exists(),
+            )
+
+    def _living(self, principal: str, kind: Kind) -> Item:
+        found = self.principal(principal)
+        if found is None or found["kind"] != kind:
+            raise Problem(f"There is no {kind} principal {principal!r}.", "`logferry keys list` shows those there are.")
+        if "revoked" in found:
+            raise Problem(f"The principal {principal} is revoked.", "Choose another name.")
+        return found
 
     def _put_new(self, item: Mapping[str, Any]) -> bool:
         with _table_errors():

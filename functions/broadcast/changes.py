@@ -65,6 +65,9 @@ class Changes:
             self._lists.changed(item)
         elif item.get("revoked") and item["sk"] in {"CREDENTIAL", "GRANT"}:
             self._close_connections([item["pk"]])
+        elif item.get("revoked") and item["sk"] == "ROLE":
+            # The principal finds the connections of all its roles, and none that a key opened; the others return.
+            self._close_connections([f"PRINCIPAL#{item['principal']}"])
         elif item.get("revoked") and item["sk"] == "PRINCIPAL":
             self._close_connections(self._store.openers_of(item["name"]))
 

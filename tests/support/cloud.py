@@ -309,7 +309,7 @@ class Cloud:
                 if self._seen.get(place) == image or (is_log and not new):
                     continue
                 self._seen[place] = image
-                if not is_log and item["sk"]["S"] not in {"JOB", "CREDENTIAL", "PRINCIPAL", "GRANT"}:
+                if not is_log and item["sk"]["S"] not in {"JOB", "CREDENTIAL", "PRINCIPAL", "GRANT", "ROLE"}:
                     continue
                 change = {
                     "Keys": {key: item[key] for key in keys},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.support.batches import CONTAINER, batch
-from tests.support.cloud import Cloud, Socket
+from tests.support.cloud import AGENTS, Cloud, Socket
 
 from broadcast import core
 from logferry_protocol.limits import MAX_BODY_BYTES, MAX_FRAME_BYTES
@@ -228,6 +228,19 @@ def test_a_revoked_agent_is_cut_off(cloud: Cloud) -> None:
     revoke(cloud, f"CREDENTIAL#{key.split('_')[1]}", "CREDENTIAL")
     cloud.stream()
     assert socket.closed
+
+
+def test_a_revoked_role_ends_what_agents_opened_with_it(cloud: Cloud) -> None:
+    """Whoever has a key of the same principal is not touched."""
+    with_key = cloud.agent(cloud.agent_key("fleet"))
+    cloud.put("ROLE#arn:aws:iam::123456789012:role/Fleet", "ROLE", principal="fleet")
+    cloud.identify = lambda _token: "arn:aws:iam::123456789012:role/Fleet"
+    with_role = cloud.agent("lfaws_x")
+    cloud.stream()
+    revoke(cloud, "ROLE#arn:aws:iam::123456789012:role/Fleet", "ROLE")
+    assert cloud.stream() == []
+    assert (with_role.closed, with_key.closed) == (True, False)
+    assert cloud.open_socket(AGENTS, {"Authorization": "Bearer lfaws_x"}, {}) is None
 
 
 def test_a_revocation_is_found_even_where_no_connection_was_closed(cloud: Cloud, agent: Socket) -> None:

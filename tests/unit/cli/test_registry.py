@@ -8,8 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from connect.aws_identity import canonical
 from logferry_cli.problems import Problem
-from logferry_cli.registry import Agent, Registry, Viewer, credential_of, new_key, principal_item
+from logferry_cli.registry import Agent, Registry, Viewer, canonical_arn, credential_of, new_key, principal_item
+from logferry_cli.sizes import size_of
 
 
 @pytest.fixture
@@ -142,3 +144,104 @@ def test_what_is_no_credential_is_refused(text: str) -> None:
     """`revoke` takes a credential or a whole key."""
     with pytest.raises(Problem, match="not a credential"):
         credential_of(text)
+
+
+ROLE = "arn:aws:iam::123456789012:role/Fleet"
+
+
+@pytest.mark.parametrize(
+    ("given", "stands_for"),
+    [
+        (ROLE, ROLE),
+        ("arn:aws:iam::123456789012:role/service-role/deep/Fleet", ROLE),
+        ("arn:aws:sts::123456789012:assumed-role/Fleet/i-0abc", ROLE),
+        ("arn:aws-cn:iam::123456789012:role/Fleet", "arn:aws-cn:iam::123456789012:role/Fleet"),
+        ("arn:aws:iam::123456789012:user/machines/ci", "arn:aws:iam::123456789012:user/machines/ci"),
+    ],
+)
+def test_a_role_is_named_as_sts_will_name_it(given: str, stands_for: str) -> None:
+    """With the path that IAM shows, or as `aws sts get-caller-identity` says it."""
+    assert canonical_arn(given) == stands_for
+    said = stands_for.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/session"
+    assert canonical(said if ":role/" in stands_for else stands_for) == stands_for
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "Fleet", "role/Fleet", "arn:aws:iam::12345:role/Fleet", "arn:aws:iam::123456789012:root",
+        "arn:aws:iam::123456789012:role/", "arn:aws:iam::123456789012:role/a b", "arn:aws:iam::123456789012:role/*",
+        "arn:aws:iam::123456789012:instance-profile/x", "arn:aws:s3:::bucket", f"{ROLE}\n", f" {ROLE}",
+        "arn:aws:sts::123456789012:assumed-role/Fleet", "arn:aws:sts::123456789012:federated-user/x",
+        "arn:aws:iam::123456789012:role/" + "x" * 65, "arn:gcp:iam::123456789012:role/Fleet",
+    ],
+)  # fmt: skip
+def test_what_names_no_role_is_refused(text: str) -> None:
+    """A role that is spelt wrongly would never let anybody in, and nobody would know why."""
+    with pytest.raises(Problem, match=r"is not the ARN of an AWS role or user"):
+        canonical_arn(text)
+
+
+def test_a_role_is_mapped_listed_and_revoked(registry: Registry) -> None:
+    """And may be mapped again, to another agent too."""
+    registry.ensure(AGENT, 1)
+    registry.ensure(Agent("other", "x"), 1)
+    registry.map_role(ROLE, "fleet", 5)
+    registry.map_role(ROLE, "fleet", 6)  # said twice is said once
+    assert [(item["arn"], item["created"]) for item in registry.roles("fleet")] == [(ROLE, 5)]
+    with pytest.raises(Problem, match="stands for fleet already"):
+        registry.map_role(ROLE, "other", 7)
+    registry.revoke_role(ROLE, 8)
+    assert [item["revoked"] for item in registry.roles("fleet")] == [8]
+    registry.map_role(ROLE, "other", 9)
+    assert [item["arn"] for item in registry.roles("other")] == [ROLE]
+    assert list(registry.roles("fleet")) == []
+
+
+def test_a_role_stands_for_an_agent_that_is_there(registry: Registry) -> None:
+    """Never for a viewer, nor for a revoked one."""
+    registry.ensure(VIEWER, 1)
+    registry.ensure(AGENT, 1)
+    with pytest.raises(Problem, match="no agent principal 'ann'"):
+        registry.map_role(ROLE, "ann", 2)
+    with pytest.raises(Problem, match="no agent principal 'nobody'"):
+        registry.map_role(ROLE, "nobody", 2)
+    registry.revoke_principal("fleet", 3)
+    with pytest.raises(Problem, match="is revoked"):
+        registry.map_role(ROLE, "fleet", 4)
+    with pytest.raises(Problem, match="No role"):
+        registry.revoke_role(ROLE, 4)
+
+
+def test_a_quota_is_set_shown_and_lifted(registry: Registry, table: object) -> None:
+    """As the authorizer reads it, and what was stored today as ingest counts it."""
+    registry.ensure(AGENT, 1)
+    registry.ensure(VIEWER, 1)
+    assert registry.quota("fleet", "2026-11-25") == (None, 0)
+    registry.set_quota("fleet", 10_000_000)
+    table.put_item(Item={"pk": "USAGE#fleet", "sk": "2026-11-25", "bytes": 1234})  # type: ignore[attr-defined]
+    assert registry.quota("fleet", "2026-11-25") == (10_000_000, 1234)
+    registry.set_quota("fleet", None)
+    assert registry.quota("fleet", "2026-11-24") == (None, 0)
+    for nobody in ("ann", "nobody"):
+        with pytest.raises(Problem, match="no agent principal"):
+            registry.set_quota(nobody, 5)
+        with pytest.raises(Problem, match="no agent principal"):
+            registry.quota(nobody, "2026-11-25")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1", 1), ("500MB", 500_000_000), ("10 GB", 10**10), ("2TB", 2 * 10**12), ("64KiB", 65_536), ("7kB", 7_000),
+     ("1GiB", 2**30)],
+)  # fmt: skip
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "1.5GB", "GB", "10 gigs", "1e9", "10GB\n", "99999999999999999999", "٣"]
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(Problem, match="not a size"):
+        size_of(text)

@@ -1,0 +1,89 @@
+"""`logferry roles` and `logferry quota`, as an operator types them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+from tests.support import clouds
+
+from logferry_cli import app, keys, roles
+from logferry_cli.registry import Registry
+
+ROLE = "arn:aws:iam::123456789012:role/Fleet"
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs a command against a registry of its own; its exit status."""
+    with mock_aws(), clouds.tables(boto3.client("dynamodb", **clouds.SECRETS), "t") as tables:
+        registry = Registry(boto3.resource("dynamodb", **clouds.SECRETS).Table(tables.registry))
+        for module in (roles, keys):
+            monkeypatch.setattr(module, "_registry", lambda _state, _stack: registry)
+
+        def command(*words: str) -> int:
+            monkeypatch.setattr(sys, "argv", ["logferry", *words])
+            with pytest.raises(SystemExit) as done:
+                app.main()
+            return int(done.value.code or 0)
+
+        yield command
+
+
+def test_a_role_is_mapped_and_makes_its_agent(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one command; the lists show it, and say when it is revoked."""
+    assert run("roles", "map", f"{ROLE.replace('role/', 'role/deep/')}", "--agent", "fleet", "--owner", "shop") == 0
+    assert capsys.readouterr().err == f"Whoever has {ROLE} is the agent fleet now.\n"
+    assert run("roles", "list", "--json") == 0
+    [role] = json.loads(capsys.readouterr().out)
+    assert (role["arn"], role["agent"]) == (ROLE, "fleet")
+    assert run("keys", "list") == 0
+    assert capsys.readouterr().out == f"agent fleet: owner shop\n  {ROLE}\n"
+    assert run("roles", "revoke", "arn:aws:sts::123456789012:assumed-role/Fleet/i-0abc") == 0
+    capsys.readouterr()
+    assert run("roles", "list") == 0
+    assert capsys.readouterr().out == f"{ROLE}  fleet  revoked\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("map", "Fleet", "--agent", "fleet"), "'Fleet' is not the ARN of an AWS role or user"),
+        (("map", ROLE, "--agent", "Fleet!"), "'Fleet!' is not a principal name"),
+        (("map", ROLE, "--agent", "fleet", "--owner", "a b"), "'a b' is not a owner"),
+        (("revoke", ROLE), f"No role {ROLE} is mapped"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_line(
+    run: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
+) -> None:
+    """And nothing is made."""
+    assert run("roles", *words) == 1
+    told = capsys.readouterr()
+    assert (told.out, len(told.err.splitlines())) == ("", 1)
+    assert says in told.err
+    assert run("keys", "list") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_quota_is_set_shown_and_lifted(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """For an agent that is there."""
+    assert run("quota", "fleet", "10GB") == 1
+    assert "no agent principal 'fleet'" in capsys.readouterr().err
+    assert run("keys", "create", "agent", "fleet") == 0
+    capsys.readouterr()
+    assert run("quota", "fleet") == 0
+    assert capsys.readouterr().out == "fleet: no limit\n"
+    assert run("quota", "fleet", "10GB") == 0
+    assert capsys.readouterr().out == "fleet: 10 GB a day, 0 B of it used today\n"
+    assert run("keys", "list") == 0
+    assert "owner fleet, 10 GB a day\n" in capsys.readouterr().out
+    assert run("quota", "fleet", "much") == 1
+    assert "'much' is not a size" in capsys.readouterr().err
+    assert run("quota", "fleet", "none") == 0
+    assert capsys.readouterr().out == "fleet: no limit\n"
