@@ -269,10 +269,9 @@ class Registry:
         """
         found = self._living(principal, "agent")
         with _table_errors():
-            usage = self._table.get_item(Key={"pk": f"USAGE#{principal}", "sk": day}, ConsistentRead=True).get(
-                "Item", {}
-            )
-        return int(found["daily_bytes"]) if found.get("daily_bytes") else None, int(usage.get("bytes", 0))
+            answer = self._table.get_item(Key={"pk": f"USAGE#{principal}", "sk": day}, ConsistentRead=True)
+        stored: Any = answer.get("Item", {})
+        return int(found["daily_bytes"]) if found.get("daily_bytes") else None, int(stored.get("bytes", 0))
 
     def set_quota(self, principal: str, daily_bytes: int | None) -> None:
         """Limit what an agent may store a day; None lifts the limit.
