@@ -42,6 +42,7 @@ layers:
 validate:
 	.venv-sam/bin/sam validate --lint --template template.yaml --region eu-west-1
 	.venv-sam/bin/sam validate --lint --template infra/agent/ecs.yaml --region eu-west-1
+	.venv-sam/bin/sam validate --lint --template infra/nested/watch.yaml --region eu-west-1
 
 web: setup ## the viewer's own tests (vitest)
 	cd web && npm run --silent test

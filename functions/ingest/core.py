@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from logferry_protocol.batch import decode_body, digest_of
+from logferry_protocol.batch import STREAM_OF, decode_body, digest_of
 from logferry_protocol.errors import RETRYABLE, BatchError, RejectReason
+from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.limits import MAX_MESSAGE_CHARS
 from logferry_protocol.messages import Batch, Result
 
@@ -20,8 +21,8 @@ SLOW_DOWN_MS: Final = 1_000
 """What an agent is asked to wait when a table throttles."""
 
 
-def check(batch: Batch, now_ms: int) -> None:
-    """Whether a batch holds what it says, its body unpacked within bounds.
+def check(batch: Batch, now_ms: int) -> int:
+    """Whether a batch holds what it says, its body unpacked within bounds; how many gaps it tells of.
 
     Raises:
         BatchError: it does not; the reason says how.
@@ -37,6 +38,8 @@ def check(batch: Batch, now_ms: int) -> None:
         raise BatchError("time_out_of_range", "start or end is not the entries'")
     if batch.end > now_ms * 1000 + CLOCK_SKEW_US:
         raise BatchError("time_out_of_range", "an entry is more than a day in the future")
+    entries = zip(columns.texts, columns.streams, strict=True)
+    return sum(STREAM_OF[stream] == "system" and isinstance(decode_event(text), Gap) for text, stream in entries)
 
 
 def _utf8_length(text: str) -> int:

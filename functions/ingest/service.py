@@ -128,8 +128,11 @@ class Service:
             results = [core.rejected(batch, "quota", sentence) for batch in message.batches]
             self._count(message.batches, results)
             return Ingested(id=message.id, results=results)
-        results = list(self._executor.map(lambda batch: self._store_batch(principal, batch), message.batches))
+        outcomes = list(self._executor.map(lambda batch: self._store_batch(principal, batch), message.batches))
+        results = [result for result, _ in outcomes]
         self._count(message.batches, results)
+        if gaps := sum(gaps for result, gaps in outcomes if result.outcome == "stored"):
+            self._metrics.add_metric(name="GapsStored", unit=MetricUnit.Count, value=gaps)
         throttled = any(result.reason == "throttled" for result in results)
         return Ingested(id=message.id, results=results, slow_down=core.SLOW_DOWN_MS if throttled else None)
 
@@ -141,18 +144,19 @@ class Service:
         day = time.strftime("%Y-%m-%d", time.gmtime(now_s))
         return self._store.add_usage(principal.name, day, size, now_s + 7 * 86_400) > principal.daily_bytes
 
-    def _store_batch(self, principal: Principal, batch: Batch) -> Result:
+    def _store_batch(self, principal: Principal, batch: Batch) -> tuple[Result, int]:
+        """What became of a batch, and how many gaps it tells of."""
         job = job_id(principal.name, batch.job)
         try:
-            core.check(batch, self._now_ms())
-            return self._place(job, batch)
+            gaps = core.check(batch, self._now_ms())
+            return self._place(job, batch), gaps
         except BatchError as error:
-            return core.rejected(batch, error.code, error.detail)  # type: ignore[arg-type]
+            return core.rejected(batch, error.code, error.detail), 0  # type: ignore[arg-type]
         except ThrottledError:
-            return core.rejected(batch, "throttled", "the table takes no more now")
+            return core.rejected(batch, "throttled", "the table takes no more now"), 0
         except Exception:
             self._logger.exception("a batch could not be stored", extra={"job": job})
-            return core.rejected(batch, "internal", "the request failed here")
+            return core.rejected(batch, "internal", "the request failed here"), 0
 
     def _place(self, job: str, batch: Batch) -> Result:
         position = self._tips.get(job)

@@ -52,8 +52,8 @@ LINES = 20
 OPENED_AT_ONCE, ENVELOPE = 16, 40
 AT_THE_DOOR = 12
 """Viewers that connect at a time: the emulator's functions take some 20 ms each, and tickets live for 30 s."""
-PING_S = 120.0
-"""Instead of 30: the pings of a thousand viewers would be all that the emulator's two processes get to do."""
+PINGS_A_SECOND = 8.0
+"""Of all viewers: with the usual one in 30 s each, pings would be all that the emulator's processes get to do."""
 
 
 class PretendAgent:
@@ -122,8 +122,10 @@ def _json(text: str | bytes) -> dict[str, Any]:
 class Watcher:
     """One viewer of one job, on a connection of its own."""
 
-    def __init__(self, cloud: Cloud, http: aiohttp.ClientSession, door: asyncio.Semaphore, job: str) -> None:
-        self._cloud, self._http, self._door, self._job = cloud, http, door, job
+    def __init__(
+        self, cloud: Cloud, http: aiohttp.ClientSession, door: asyncio.Semaphore, job: str, ping_s: float
+    ) -> None:
+        self._cloud, self._http, self._door, self._job, self._ping_s = cloud, http, door, job, ping_s
         self.reader = Reader(random.random)
         self.texts: list[str] = []
         self.reconnects = -1
@@ -147,7 +149,7 @@ class Watcher:
                     await self._fetch(asked)
                 due = self.reader.due
                 try:
-                    async with asyncio.timeout(PING_S if due is None else max(0.0, due - time.monotonic())):
+                    async with asyncio.timeout(self._ping_s if due is None else max(0.0, due - time.monotonic())):
                         self._take(await socket.recv())
                 except TimeoutError:
                     if due is None:
@@ -230,7 +232,8 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
         await agent.open()
         opened = time.monotonic()
         door = asyncio.Semaphore(AT_THE_DOOR)
-        watchers = [Watcher(cloud, http, door, f"local.{containers[n % jobs]}") for n in range(viewers)]
+        ping_s = max(10.0, viewers / PINGS_A_SECOND)
+        watchers = [Watcher(cloud, http, door, f"local.{containers[n % jobs]}", ping_s) for n in range(viewers)]
         reading: list[Awaitable[None]] = [tasks.create_task(one.read(ROUNDS * LINES)) for one in watchers]
         for one in watchers:
             await one.subscribed.wait()

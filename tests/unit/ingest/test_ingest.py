@@ -1,6 +1,7 @@
 """What becomes of an agent's batches (PROTOCOL.md, agents)."""
 
 import base64
+import json
 import time
 from typing import Any
 
@@ -243,3 +244,25 @@ def test_bytes_are_passed_on_as_they_came(cloud: Cloud, agent: Socket) -> None:
     cloud.send(agent, 1)
     page = cloud.http("GET", f"/api/jobs/{JOB}/batches", cloud.viewer_key()).json
     assert base64.b64decode(page["batches"][0]["body"]) == batch(1).body
+
+
+def counted(text: str) -> dict[str, float]:
+    """What was written of metrics in CloudWatch's embedded format, summed up."""
+    sums: dict[str, float] = {}
+    for line in text.splitlines():
+        document = json.loads(line)
+        for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
+            sums[metric["Name"]] = sums.get(metric["Name"], 0) + sum(document[metric["Name"]])
+    return sums
+
+
+def test_gaps_and_conflicts_are_counted(cloud: Cloud, agent: Socket, capsys: pytest.CaptureFixture[str]) -> None:
+    """For alarms. A container that writes what looks like a gap has made none."""
+    gap = '{"event":"gap","reason":"rotated","count":5}'
+    capsys.readouterr()
+    cloud.send(agent, 1, ("one", gap, gap, '{"event":"exited","exit_code":0}', gap), streams="ossso")
+    cloud.send(agent, 1, ("another",))
+    cloud.send(agent, 1, ("one", gap, gap, '{"event":"exited","exit_code":0}', gap), streams="ossso")
+    found = counted(capsys.readouterr().out)
+    assert found["GapsStored"] == 2
+    assert (found["BatchesStored"], found["BatchesConflict"], found["BatchesDuplicate"]) == (1, 1, 1)
