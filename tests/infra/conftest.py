@@ -37,3 +37,9 @@ def template() -> dict[str, Any]:
 def resources(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The template's resources by logical id."""
     return template["Resources"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def watch() -> dict[str, Any]:
+    """infra/nested/watch.yaml: alarms and the dashboard."""
+    return yaml.load((ROOT / "infra" / "nested" / "watch.yaml").read_text(), _Loader)  # type: ignore[no-any-return]

@@ -10,6 +10,9 @@ from typing import Any
 from logferry_local import deployment
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import find_checkout
+from logferry_local.deployment import STACK
+
+__all__ = ["STACK", "Stack", "stack"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class Stack:
 
 
 @contextlib.contextmanager
-def stack(address: str, folder: Path) -> Iterator[Stack]:
-    """`sam build` and `sam deploy`, as `logferry up` does them."""
+def stack(address: str, folder: Path, **more: str) -> Iterator[Stack]:
+    """`sam build` and `sam deploy`, as `logferry up` does them; `more` are parameters of the template."""
     before = os.environ.get("AWS_ENDPOINT_URL")
     checkout = find_checkout()
     target = deployment.this_machine(checkout)
@@ -38,6 +41,7 @@ def stack(address: str, folder: Path) -> Iterator[Stack]:
             **deployment.parameters_of(target),
             "GatewayBase": f"{address}/_aws/execute-api",
             "ViewerOrigins": "http://127.0.0.1:1",
+            **more,
         }
         deployment.deploy(checkout, built, aws, parameters, folder)
         resources = aws.client("cloudformation").get_paginator("list_stack_resources")

@@ -1,0 +1,131 @@
+"""Alarms and the dashboard: complete, off by default, on metrics that exist, and deployable."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.support import clouds, stacks
+
+ROOT: Final = Path(__file__).parents[2]
+Document = dict[str, Any]
+
+TOPIC: Final = "arn:aws:sns:us-east-1:000000000000:pager"
+
+
+def alarms(watch: Document) -> dict[str, Document]:
+    return {
+        name: resource["Properties"]
+        for name, resource in watch["Resources"].items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+
+def dimensions(alarm: Document) -> dict[str, Any]:
+    return {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+
+
+def own_metrics() -> set[str]:
+    """Every name that a function counts by; those made of an outcome are spelt out."""
+    sources = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
+    names = set(re.findall(r'add_metric\(\s*name="(\w+)"', sources))
+    assert 'f"Batches{' in sources
+    assert 'f"Viewers{' in sources
+    outcomes = {"Batches": ("Stored", "Duplicate", "Conflict", "Rejected")}
+    outcomes["Viewers"] = ("Sent", "Gone", "Expired", "Lagging", "LeftAlone")
+    return names | {f"{what}{outcome}" for what, ends in outcomes.items() for outcome in ends}
+
+
+def test_they_are_left_out_unless_asked_for(template: Document) -> None:
+    """An idle deployment costs nothing, and CloudWatch charges for alarms by the month."""
+    assert template["Parameters"]["Monitoring"]["Default"] == "off"
+    assert template["Resources"]["Watch"]["Condition"] == "Monitored"
+
+
+def test_every_parameter_is_given_by_the_template(template: Document, watch: Document) -> None:
+    """And nothing else is."""
+    assert set(template["Resources"]["Watch"]["Properties"]["Parameters"]) == set(watch["Parameters"])
+
+
+def test_every_function_is_watched(resources: dict[str, Document], watch: Document) -> None:
+    """A new function without alarms fails here; the one that a deployment itself runs needs none."""
+    functions = {name for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"} - {"Publish"}
+    for metric in ("Errors", "Throttles"):
+        watched = {
+            dimensions(alarm)["FunctionName"]["Ref"]
+            for alarm in alarms(watch).values()
+            if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
+        }
+        assert watched == functions
+
+
+def test_every_table_api_and_stream_is_watched(resources: dict[str, Document], watch: Document) -> None:
+    """Throttles and failures of each table, errors of each API, age and leavings of the streams."""
+    found = {
+        (alarm["Namespace"], alarm["MetricName"], next(iter(dimensions(alarm).values())).get("Ref"))
+        for alarm in alarms(watch).values()
+        if isinstance(alarm["Namespace"], str)
+    }
+    for name, resource in resources.items():
+        match resource["Type"]:
+            case "AWS::DynamoDB::Table":
+                for metric in ("WriteThrottleEvents", "ReadThrottleEvents", "SystemErrors"):
+                    assert ("AWS/DynamoDB", metric, name) in found
+            case "AWS::Serverless::WebSocketApi":
+                for metric in ("IntegrationError", "ClientError"):
+                    assert ("AWS/ApiGateway", metric, name) in found
+            case "AWS::ApiGatewayV2::Api":
+                assert ("AWS/ApiGateway", "5xx", name) in found
+            case "AWS::Lambda::EventSourceMapping":
+                function = resource["Properties"]["FunctionName"]["Fn::GetAtt"].removesuffix(".Arn")
+                assert ("AWS/Lambda", "IteratorAge", function) in found
+    assert ("AWS/S3", "NumberOfObjects", "FailureBucket") in found
+
+
+def test_every_metric_of_our_own_is_one_that_a_function_counts(template: Document, watch: Document) -> None:
+    """A metric that was renamed would leave an alarm that never rings, and an empty graph."""
+    namespace = template["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
+    assert template["Resources"]["Watch"]["Properties"]["Parameters"]["Namespace"] == namespace
+    ours = [alarm for alarm in alarms(watch).values() if alarm["Namespace"] == {"Ref": "Namespace"}]
+    assert {alarm["MetricName"] for alarm in ours} >= {"GapsStored", "BatchesConflict", "AuthenticationRefused"}
+    body = json.loads(watch["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    shown = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
+    names = {alarm["MetricName"] for alarm in ours} | {one[1] for one in shown if one[0] == "${Namespace}"}
+    assert names <= own_metrics()
+
+
+def test_silence_is_no_alarm_and_whoever_is_to_hear_does(watch: Document) -> None:
+    """Where nothing is written nothing is measured."""
+    for name, alarm in alarms(watch).items():
+        assert alarm["TreatMissingData"] == "notBreaching", name
+        assert alarm["AlarmDescription"].endswith("."), name
+        for actions in (alarm["AlarmActions"], alarm["OKActions"]):
+            assert actions == [{"Fn::If": ["Told", {"Ref": "Topic"}, {"Ref": "AWS::NoValue"}]}]
+
+
+def test_the_readme_says_what_they_cost(watch: Document) -> None:
+    """Ten cents a month and alarm."""
+    said = f"{len(alarms(watch))} alarms (${len(alarms(watch)) * 0.1:.2f} a month)"
+    assert said in " ".join((ROOT / "README.md").read_text().split())
+
+
+@pytest.mark.cloud
+def test_they_deploy_and_are_about_the_stacks_own_resources(tmp_path: Path, watch: Document) -> None:
+    """With a topic, onto the emulator."""
+    with clouds.ministack() as address, stacks.stack(address, tmp_path, Monitoring="on", AlarmTopic=TOPIC) as stack:
+        cloudwatch = stack.client("cloudwatch")
+        made = {one["AlarmName"]: one for page in cloudwatch.get_paginator("describe_alarms").paginate()
+                for one in page["MetricAlarms"]}  # fmt: skip
+        assert len(made) == len(alarms(watch))
+        physical = set(stack.physical.values())
+        for alarm in made.values():
+            assert alarm["AlarmActions"] == [TOPIC]
+            named = {one["Value"] for one in alarm["Dimensions"]}
+            assert named & physical or alarm["Namespace"] == f"Logferry/{stacks.STACK}"
+        [dashboard] = cloudwatch.list_dashboards()["DashboardEntries"]
+        body = json.loads(cloudwatch.get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"])
+        assert len(body["widgets"]) == 12
+        assert "${" not in json.dumps(body)
