@@ -99,7 +99,7 @@ class Service:
                 now_ms=now,
             )
             if record.get("deleted"):
-                return OpenedJob(job=asked.job, error="forbidden", message="the job was deleted")
+                return OpenedJob(job=asked.job, error="not_found", message="the job was deleted")
             last = self._store.last_batch(job)
             watch = self._store.watch(job)
         except Exception:
