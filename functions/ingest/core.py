@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from logferry_protocol.batch import STREAM_OF, decode_body, digest_of
 from logferry_protocol.errors import RETRYABLE, BatchError, RejectReason
 from logferry_protocol.events import Gap, decode_event
+from logferry_protocol.job import LifeCycle
 from logferry_protocol.limits import MAX_MESSAGE_CHARS
 from logferry_protocol.messages import Batch, Result
 
@@ -102,6 +103,11 @@ def rejected(batch: Batch, reason: RejectReason, message: str, tip: int | None =
         message=message[:MAX_MESSAGE_CHARS],
         retry=RETRYABLE[reason],
     )
+
+
+def how_far(life: LifeCycle) -> int:
+    """The latest moment (ms) of a container's life. Of two lives told with one tip the later has the greater."""
+    return max(life.created or 0, life.started or 0, life.ended or 0)
 
 
 def tip_of(record: Mapping[str, Any] | None, last: Mapping[str, Any] | None) -> int:

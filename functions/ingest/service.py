@@ -216,6 +216,8 @@ class Service:
                 "bytes": status.bytes,
                 "gaps": status.gaps,
                 "last": status.last // 1000 if status.last is not None else None,
+                "noted_tip": status.tip,
+                "noted_at": core.how_far(status.life),
             },
             self._now_ms(),
         )

@@ -133,14 +133,24 @@ class Store:
         return items.from_item(answer["Attributes"])
 
     def note_status(self, job: str, attributes: Mapping[str, Any], now_ms: int) -> bool:
-        """Sets attributes of a record that exists; False when there is none."""
+        """Sets attributes of a record that exists and knows of nothing later; False when there is none such.
+
+        What is later is told by `noted_tip` and `noted_at`, where they are given: more is stored, or as much, and the
+        container's life is as far.
+        """
         given = {name: value for name, value in {**attributes, "seen": now_ms}.items() if value is not None}
+        condition = "attribute_exists(pk) AND attribute_not_exists(deleted)"
+        if "noted_tip" in given:
+            condition += (
+                " AND (attribute_not_exists(#noted_tip) OR #noted_tip < :noted_tip"
+                " OR (#noted_tip = :noted_tip AND #noted_at <= :noted_at))"
+            )
         try:
             self._dynamodb.update_item(
                 TableName=self._registry,
                 Key=items.job_key(job),
                 UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in given),
-                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(deleted)",
+                ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in given},
                 ExpressionAttributeValues=_values(**given),
             )

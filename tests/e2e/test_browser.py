@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -98,6 +98,72 @@ def test_a_browser_shows_every_line_live_and_from_history(
         shown = page.locator(f"[data-seq='{last - 1}']")
         expect(shown).to_contain_text("05000 farbe 5000 äöü 日本語 🚢", timeout=PATIENCE_MS)
         expect(page.locator("[data-stream=stderr]").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+RECONNECTED = "n => window.logferry.connection().opened > n && window.logferry.connection().kind === 'open'"
+DISTURBED: Final = {"lose_push": 0.2, "repeat_push": 0.2, "delay_push_s": 0.3, "repeat_answer": 0.1, "delay_s": 0.1}
+"""Broadcasts are lost, come twice and overtake each other while connections are cut."""
+
+
+def cut_off(
+    cloud: Cloud, containers: Containers, agent: Agent, browser: Browser, *, times: int, lines: int
+) -> dict[str, Any]:
+    """A page whose WebSocket is cut `times` times while the container writes; what the page then says that it has.
+
+    The gateway cuts it as a network does, without a close frame, in the middle of what is on its way.
+    """
+    script = numbered(lines, pause_every=4, pause_s=0.1)
+    name = containers.run("cut-off", f"echo first; until [ -e /go ]; do sleep 0.1; done; {script}")
+    job = cloud.job_of(name)
+    page = opened(browser, f"{cloud.state.viewer_url}/?job={job}#key={cloud.keys.viewer_key}")
+    page.wait_for_function("job => window.logferry?.lines(job)?.subscribed", arg=job)
+    cloud.gateway.faults(**DISTURBED)
+    try:
+        containers.engine.containers.get(name).exec_run(["/bin/sh", "-c", ": > /go"])
+        for _ in range(times):
+            before = page.evaluate("() => window.logferry.connection().opened")
+            cloud.gateway.cut("Viewers")
+            # The network is back: no need to wait for the longest pauses of the backoff.
+            page.wait_for_function("() => window.logferry.connection().kind !== 'open'")
+            page.context.set_offline(True)
+            page.context.set_offline(False)
+            page.wait_for_function(RECONNECTED, arg=before)
+    finally:
+        cloud.gateway.faults()
+    assert cloud.ended(name) == job
+    last = cloud.tip(job)
+    found = wait_until_whole(page, job, last)
+    exported = [
+        {"sequence": one["sequence"], "stream": one["stream"], "line": one["line"]} for one in cloud.exported(name)
+    ]
+    assert [one["sequence"] for one in exported] == list(range(1, last + 1))
+    assert len(exported) == lines + 3  # the first, and the start and the end of the container
+    assert (found["first"], found["received"], found["holes"]) == (1, last, [])
+    assert seen(page, job) == exported
+    return {**found, "opened": page.evaluate("() => window.logferry.connection().opened")}
+
+
+def test_a_browser_that_is_cut_off_again_and_again_misses_nothing_and_shows_nothing_twice(
+    cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
+) -> None:
+    """The short form."""
+    found = cut_off(cloud, containers, make_agent(), browser, times=10, lines=400)
+    assert found["opened"] > 10
+    assert cloud.gateway.state()["violations"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_browser_that_is_cut_off_a_hundred_times_misses_nothing_and_shows_nothing_twice(
+    cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
+) -> None:
+    """While 6,000 lines are written."""
+    found = cut_off(cloud, containers, make_agent(), browser, times=100, lines=6_000)
+    print(
+        f"{found['opened'] - 1} reconnects, {found['live']} entries live, {found['repeats']} repeated batches left out"
+    )
+    assert found["opened"] > 100
+    assert cloud.gateway.state()["violations"] == []
 
 
 def test_a_wrong_key_is_told_in_the_browser(cloud: Cloud, browser: Browser) -> None:

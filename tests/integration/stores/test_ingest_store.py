@@ -68,6 +68,13 @@ def test_a_status_changes_a_known_job_only(store: Store) -> None:
     assert "last" not in record
 
 
+def test_a_status_of_before_is_left_out(store: Store) -> None:
+    """What is later is decided by the table, as two functions may write at once."""
+    opened(store)
+    for tip, at, taken in ((3, 5, True), (3, 5, True), (3, 4, False), (2, 9, False), (4, 1, True), (3, 9, False)):
+        assert store.note_status(JOB, {"noted_tip": tip, "noted_at": at}, NOW_MS) is taken
+
+
 def test_a_batch_expires_after_its_retention(store: Store, tables: Tables) -> None:
     """The table's time to live deletes it."""
     store.put_batch(JOB, batch(1), NOW_MS)

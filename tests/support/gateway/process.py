@@ -38,9 +38,9 @@ class GatewayProcess:
         """What happened so far."""
         return dict(httpx.get(f"{self.url}/_gateway", timeout=60).json())
 
-    def cut(self) -> None:
-        """Cuts every connection, without a close frame."""
-        httpx.post(f"{self.url}/_gateway/cut", timeout=60).raise_for_status()
+    def cut(self, api: str | None = None) -> None:
+        """Cuts every connection, or those of one API (`Viewers`), without a close frame."""
+        httpx.post(f"{self.url}/_gateway/cut", params={"api": api} if api else None, timeout=60).raise_for_status()
 
     def stop(self) -> None:
         """Ends it; the functions then lead to the emulator again."""

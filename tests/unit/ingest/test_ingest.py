@@ -266,3 +266,34 @@ def test_gaps_and_conflicts_are_counted(cloud: Cloud, agent: Socket, capsys: pyt
     found = counted(capsys.readouterr().out)
     assert found["GapsStored"] == 2
     assert (found["BatchesStored"], found["BatchesConflict"], found["BatchesDuplicate"]) == (1, 1, 1)
+
+
+def noted(agent: Socket, tip: int, **life: Any) -> None:
+    job = {"job": CONTAINER, "tip": tip, "life": life}
+    assert agent.say({"type": "status", "id": "s", "instance": "ENGINE", "jobs": [job]}) == {"type": "noted", "id": "s"}
+
+
+def test_a_late_or_repeated_status_never_takes_a_job_back(cloud: Cloud, agent: Socket) -> None:
+    """API Gateway may run two messages in any order, and an agent sends again what was not answered."""
+
+    def state() -> str:
+        record = cloud.get(f"JOB#{JOB}", "JOB")
+        assert record is not None
+        return str(record["life"]["state"])
+
+    running = {"state": "running", "created": 1_000, "started": 2_000}
+    exited = {**running, "state": "exited", "ended": 5_000}
+    noted(agent, 3, **running)
+    noted(agent, 3, **exited)
+    noted(agent, 3, **running)  # late
+    assert state() == "exited"
+    # Runs again, though the host's clock was set back meanwhile: more is stored than when it ended.
+    again = {**exited, "state": "running", "started": 4_000}
+    noted(agent, 4, **again)
+    assert state() == "running"
+    noted(agent, 3, **exited)  # repeated
+    assert state() == "running"
+    noted(agent, 4, **{**again, "state": "paused"})
+    assert state() == "paused"
+    noted(agent, 4, **again)
+    assert state() == "running"
