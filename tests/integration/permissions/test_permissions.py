@@ -157,8 +157,11 @@ class Probes:
         return self._effect({**event, "type": "REQUEST", "methodArn": "arn:x"}) == "Allow"
 
     def _effect(self, event: dict[str, Any]) -> str:
-        answer = self._call("Connect", event)
-        return str(answer["policyDocument"]["Statement"][0]["Effect"])
+        # An authorizer that cannot look fails, and refuses nobody: API Gateway answers 500.
+        answer = self._invoke("Connect", event)
+        if "FunctionError" in answer:
+            return "Failed"
+        return str(json.loads(answer["Payload"].read())["policyDocument"]["Statement"][0]["Effect"])
 
     def disconnect(self) -> bool:
         connection = self._id()
