@@ -1,0 +1,265 @@
+"""The agent itself on a real engine, with real containers, against a cloud that comes, goes and lies; on both engines.
+
+The cloud is `tests/support/fake_ingest.py`, which keeps the wire's contract as the functions do and is fast enough for
+what the containers write. The same with the functions themselves, and with readers, is test_chaos.py.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.support.fake_ingest import Sink, wait_until
+from tests.support.newer_engine import give_image, newer_engine, why_not
+
+from logferry_local.checkout import find_checkout
+from logferry_local.images import make_sample_image
+from logferry_protocol.events import Gap, decode_event
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+
+KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
+IMAGE = "logferry-test-storm"
+NOISE = {"drop_answer": 0.05, "ignore": 0.03, "repeat_answer": 0.1, "delay_s": 0.3, "unreadable": 0.02}
+"""Acknowledgements lost, repeated, late (and so out of order); envelopes lost."""
+
+
+@dataclass
+class Machine:
+    """An engine, and this test's containers on it."""
+
+    host: str
+    prefix: str
+
+    def docker(self, *words: str) -> str:
+        """Run docker on it."""
+        command = ["docker", "-H", self.host, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def run(self, number: int, script: str) -> str:
+        """Start a container; its id."""
+        words = ("run", "-d", "--net=none", "--name", f"{self.prefix}-{number}", IMAGE, "sh", "-c", script)
+        return self.docker(*words)
+
+
+@pytest.fixture(scope="module", params=["machine", "newer"])
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The machine's own engine, and a newer one beside it."""
+    make_sample_image(find_checkout(), IMAGE)
+    try:
+        if request.param == "machine":
+            yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+            return
+        if reason := why_not():
+            pytest.skip(reason)
+        with newer_engine() as host:
+            give_image(host, IMAGE)
+            yield host
+    finally:
+        subprocess.run(["docker", "rmi", "-f", IMAGE], check=False, capture_output=True)
+
+
+@pytest.fixture
+def machine(engine: str) -> Iterator[Machine]:
+    made = Machine(engine, f"lf-storm-{secrets.token_hex(4)}")
+    try:
+        yield made
+    finally:
+        for container in made.docker("ps", "-aq", "--filter", f"name={made.prefix}-").split():
+            made.docker("rm", "-fv", container)
+
+
+class Agent:
+    """A real agent in a process of its own."""
+
+    def __init__(self, machine: Machine, sink: Sink, folder: Path, **settings: str) -> None:
+        self._command = [sys.executable, "-m", "logferry_agent"]
+        self.folder = folder
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LOGFERRY_")},
+            "DOCKER_HOST": machine.host,
+            "LOGFERRY_AGENTS_URL": sink.url,
+            "LOGFERRY_AGENT_KEY": KEY,
+            "LOGFERRY_SPOOL_DIR": str(folder),
+            "LOGFERRY_INCLUDE_NAMES": f"{machine.prefix}-*",
+            "LOGFERRY_START_AT": "beginning",
+            "LOGFERRY_FLUSH_INTERVAL": "0.5",
+            "LOGFERRY_ANSWER_TIMEOUT": "2",
+            "LOGFERRY_LOG_FORMAT": "json",
+            **{f"LOGFERRY_{name.upper()}": value for name, value in settings.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it on the spool that it left."""
+        with self.folder.with_suffix(".log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+
+    def end(self, how: signal.Signals) -> None:
+        """Kill it, or ask it to end."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(60)
+
+    def require_alive(self) -> None:
+        """It has not ended by itself."""
+        assert self._process is not None
+        assert self._process.poll() is None, self.folder.with_suffix(".log").read_text()[-2_000:]
+
+
+@contextmanager
+def running(*agents: Agent) -> Iterator[None]:
+    """Agents for the length of a block."""
+    try:
+        for agent in agents:
+            agent.start()
+        yield
+    finally:
+        for agent in agents:
+            agent.end(signal.SIGKILL)
+
+
+def gaps_of(entries: list[tuple[int, int, str, str]]) -> list[Gap]:
+    events = [decode_event(text) for _, _, stream, text in entries if stream == "s"]
+    return [event for event in events if isinstance(event, Gap)]
+
+
+def assert_whole(sink: Sink, job: str, lines: int, streams: str = "oe") -> None:
+    """Sequences 1..n; every line of each stream once and in order; a start, an end, and no gap."""
+    entries = sink.entries(job)
+    assert [sequence for sequence, *_ in entries] == list(range(1, lines + 3))
+    assert gaps_of(entries) == []
+    for number, stream in enumerate(streams):
+        found = [text for _, _, letter, text in entries if letter == stream]
+        assert found == [f"line {index}" for index in range(1, lines + 1) if index % len(streams) == number]
+
+
+@pytest.mark.timeout(1800)
+def test_thirty_containers_are_exact_while_the_agent_is_killed_and_cut(machine: Machine, tmp_path: Path) -> None:
+    """1,000 lines a second together for two minutes; SIGKILL every 5 s, the WebSocket cut every 7 s."""
+    jobs, lines = 30, 4_000
+    write = "if [ $((i % 2)) -eq 1 ]; then echo line $i >&2; else echo line $i; fi"
+    script = f"i=1; while [ $i -le {lines} ]; do {write}; i=$((i + 1)); [ $((i % 33)) -eq 0 ] && sleep 1; done"
+    with Sink() as sink:
+        sink.faults(**NOISE)
+        began = time.monotonic()
+        containers = [machine.run(number, script) for number in range(jobs)]
+        agent = Agent(machine, sink, tmp_path / "spool")
+        kills = cuts = 0
+        cut_at = time.monotonic() + 7
+
+        def done() -> bool:
+            tips = sink.counts()["jobs"]
+            return all(tips.get(container, 0) >= lines + 2 for container in containers)
+
+        with running(agent):
+            while not done():
+                stored, die_at = sink.counts().get("entries", 0), time.monotonic() + 5
+                # A start that takes longer than five seconds, on a busy machine, is let get somewhere.
+                while not done() and (time.monotonic() < die_at or sink.counts().get("entries", 0) == stored):
+                    time.sleep(0.2)
+                    agent.require_alive()
+                    if time.monotonic() >= cut_at:
+                        sink.cut()
+                        cuts, cut_at = cuts + 1, time.monotonic() + 7
+                agent.end(signal.SIGKILL)
+                kills += 1
+                agent.start()
+        counts = sink.counts()
+        took = time.monotonic() - began
+        told = {name: count for name, count in counts.items() if name not in {"jobs", "last_stored"}}
+        print(f"{took:.0f} s, killed {kills} times, cut {cuts} times, {told}")
+        assert kills >= 15
+        for container in containers:
+            assert_whole(sink, container, lines)
+
+
+@pytest.fixture
+def small_disks(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """Two file systems of 4 MiB."""
+    folders = tmp_path / "block", tmp_path / "drop"
+    mounted = []
+    try:
+        for folder in folders:
+            folder.mkdir()
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=False)
+            if done.returncode:
+                pytest.skip("mounting a file system needs root")
+            mounted.append(folder)
+        yield folders
+    finally:
+        for folder in mounted:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+AWAY_S = 300.0
+
+
+@pytest.mark.timeout(1800)
+def test_five_minutes_without_a_cloud_on_a_disk_of_four_megabytes(
+    machine: Machine, small_disks: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """`block` loses nothing, and what `drop-oldest` loses its gap entries count; killed once in between."""
+    noise = 'for (k = 0; k < 12; k++) s = s sprintf("%08x", rand() * 4294967295)'
+    pause = 'if (i % 100 == 0) { fflush(); system("sleep 0.25") }'
+    loop = f'for (i = 1; i <= 120000; i++) {{ s = ""; {noise}; print i, s; {pause} }}'
+    with Sink() as block_sink, Sink() as drop_sink:
+        containers = [machine.run(number, f"awk 'BEGIN {{ srand({number}); {loop} }}'") for number in range(2)]
+        block = Agent(machine, block_sink, small_disks[0], spool_policy="block")
+        drop = Agent(machine, drop_sink, small_disks[1], spool_policy="drop-oldest")
+        sinks = (block_sink, drop_sink)
+        with running(block, drop):
+            wait_until(lambda: all(sink.tip(job) > 100 for sink in sinks for job in containers), 120)
+            for sink in sinks:
+                sink.faults(keys=[])
+                sink.cut()
+            for half in range(2):
+                until = time.monotonic() + AWAY_S / 2
+                while time.monotonic() < until:
+                    time.sleep(1.0)
+                    block.require_alive()
+                    drop.require_alive()
+                if half == 0:
+                    for agent in (block, drop):
+                        agent.end(signal.SIGKILL)
+                        agent.start()
+            for container in containers:
+                machine.docker("stop", "-t", "1", container)
+            for sink in sinks:
+                sink.faults()
+            for sink in sinks:
+                wait_until(lambda sink=sink: all(ended(sink, job) for job in containers), 600, 1.0)
+        for job in containers:
+            # What the engine has written down, by the engine's own account.
+            written = machine.docker("logs", job).splitlines()
+            kept = {sink: [text for _, _, letter, text in sink.entries(job) if letter == "o"] for sink in sinks}
+            assert kept[block_sink] == written
+            assert gaps_of(block_sink.entries(job)) == []
+            gaps = gaps_of(drop_sink.entries(job))
+            missing = sum(gap.count or 0 for gap in gaps)
+            print(f"{len(written)} lines, {len(kept[drop_sink])} kept by drop-oldest, {len(gaps)} gaps of {missing}")
+            assert missing > 0
+            assert {gap.reason for gap in gaps} == {"spool_full"}
+            assert len(kept[drop_sink]) + missing == len(written)
+            assert is_in_order(kept[drop_sink], written)
+
+
+def ended(sink: Sink, job: str) -> bool:
+    """Whether the end of the run is stored."""
+    entries = sink.entries(job)
+    return bool(entries) and entries[-1][2] == "s" and '"exited"' in entries[-1][3]
+
+
+def is_in_order(some: list[str], everything: list[str]) -> bool:
+    """Whether these are some of all, in their order, none twice."""
+    left = iter(everything)
+    return all(any(text == other for other in left) for text in some)
