@@ -31,17 +31,21 @@ from .sources import SourceSettings, build_reader
 
 log = structlog.get_logger(__name__)
 
-STOP_S = 10.0
-"""What SIGTERM leaves: Docker's own grace period."""
+STOP_S = 9.0
+"""What SIGTERM leaves is ten seconds, Docker's own grace period; one is for the interpreter."""
 
-FLUSH_S = 6.0
-"""What of it shipping may take; the rest is for readers, socket and disk."""
+CLOSE_S = 2.0
+"""What of it is kept for closing the connection."""
 
 SWITCH_S = 0.0005
 """Readers, pipeline and socket share the interpreter: at its default of 5 ms an answer would wait longest for that."""
 
 STALE_S = 300.0
 """So long without a connection, and the agent is not healthy."""
+
+
+class StartError(Exception):
+    """The agent cannot run as it is set up; the sentence says why."""
 
 
 class Agent:
@@ -85,7 +89,12 @@ class Agent:
             "/readyz": self._ready_page,
             "/status": self._status_page,
         }
-        self.health = Health(settings.spool_dir, settings.metrics_address, pages)
+        try:
+            self.health = Health(settings.spool_dir, settings.metrics_address, pages)
+        except OSError as error:
+            raise StartError(
+                f"metrics_address: {settings.metrics_address} cannot be served: {error.strerror}"
+            ) from error
         self.started = time.time()
 
     def start(self) -> None:
@@ -97,10 +106,12 @@ class Agent:
         log.info("the agent runs", version=__version__, engine=self.engine.name, engine_version=self.engine.version)
 
     def stop(self) -> None:
-        """End, within `STOP_S`."""
+        """End, within `STOP_S`: what readers and the connection do not take of it, shipping may."""
+        until = time.monotonic() + STOP_S
         self.reader.stop()
-        done = self.shipper.stop(FLUSH_S if self.shipper.session.online else 0.5)
-        self.socket.stop()
+        flush_s = until - CLOSE_S - time.monotonic() if self.shipper.session.online else 0.5
+        done = self.shipper.stop(max(0.0, flush_s))
+        self.socket.stop(max(0.5, until - time.monotonic()))
         self.health.stop()
         self.spool.close()
         log.info("the agent ends", shipped="all" if done else "the rest is in the spool")
@@ -132,7 +143,7 @@ class Agent:
     def _metrics_page(self) -> tuple[int, str, bytes]:
         metrics, session = self.metrics, self.shipper.session
         metrics.connected.set(self.socket.standing.connected)
-        metrics.connects.set(self.socket.connects)
+        metrics.connections(self.socket.connects, self.socket.failures)
         metrics.in_flight.set(session.in_flight)
         oldest = MAX_TIME_US
         jobs = self.shipper.lag()
@@ -177,7 +188,7 @@ def run(settings: Settings) -> int:
     while engine is not None and not ending.is_set():
         try:
             agent = Agent(settings, connection, engine)
-        except SpoolError as error:
+        except (SpoolError, StartError) as error:
             log.error(str(error))  # noqa: TRY400 - the sentence says it all
             return 1
         agent.start()

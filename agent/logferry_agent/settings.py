@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import os
 import re
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -183,6 +184,23 @@ class Settings(BaseSettings):
     def _key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not KEY.fullmatch(value.get_secret_value()):
             raise ValueError(KEY_LOOKS)
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
+            except OSError as error:
+                raise ValueError(f"{value} cannot be read as certificates in PEM: {error}") from error
+        return value
+
+    @field_validator("metrics_address")
+    @classmethod
+    def _port(cls, value: str | None) -> str | None:
+        if value is not None and int(value.rpartition(":")[2]) > 65_535:
+            raise ValueError("a port is at most 65535")
         return value
 
     @field_validator("redact")

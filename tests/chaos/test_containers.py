@@ -10,14 +10,13 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support.agents import AgentProcess
 from tests.support.fake_ingest import Sink, wait_until
 from tests.support.newer_engine import give_image, newer_engine, why_not
 
@@ -27,7 +26,6 @@ from logferry_protocol.events import Gap, decode_event
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
-KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
 IMAGE = "logferry-test-storm"
 NOISE = {"drop_answer": 0.05, "ignore": 0.03, "repeat_answer": 0.1, "delay_s": 0.3, "unreadable": 0.02}
 """Acknowledgements lost, repeated, late (and so out of order); envelopes lost."""
@@ -44,6 +42,12 @@ class Machine:
         """Run docker on it."""
         command = ["docker", "-H", self.host, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def agent(self, sink: Sink, folder: Path, **settings: str) -> AgentProcess:
+        """An agent for them."""
+        made = AgentProcess(sink, folder, f"{self.prefix}-*", **settings)
+        made.environment["DOCKER_HOST"] = self.host
+        return made
 
     def run(self, number: int, script: str) -> str:
         """Start a container; its id."""
@@ -78,56 +82,6 @@ def machine(engine: str) -> Iterator[Machine]:
             made.docker("rm", "-fv", container)
 
 
-class Agent:
-    """A real agent in a process of its own."""
-
-    def __init__(self, machine: Machine, sink: Sink, folder: Path, **settings: str) -> None:
-        self._command = [sys.executable, "-m", "logferry_agent"]
-        self.folder = folder
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("LOGFERRY_")},
-            "DOCKER_HOST": machine.host,
-            "LOGFERRY_AGENTS_URL": sink.url,
-            "LOGFERRY_AGENT_KEY": KEY,
-            "LOGFERRY_SPOOL_DIR": str(folder),
-            "LOGFERRY_INCLUDE_NAMES": f"{machine.prefix}-*",
-            "LOGFERRY_START_AT": "beginning",
-            "LOGFERRY_FLUSH_INTERVAL": "0.5",
-            "LOGFERRY_ANSWER_TIMEOUT": "2",
-            "LOGFERRY_LOG_FORMAT": "json",
-            **{f"LOGFERRY_{name.upper()}": value for name, value in settings.items()},
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it on the spool that it left."""
-        with self.folder.with_suffix(".log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
-
-    def end(self, how: signal.Signals) -> None:
-        """Kill it, or ask it to end."""
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(60)
-
-    def require_alive(self) -> None:
-        """It has not ended by itself."""
-        assert self._process is not None
-        assert self._process.poll() is None, self.folder.with_suffix(".log").read_text()[-2_000:]
-
-
-@contextmanager
-def running(*agents: Agent) -> Iterator[None]:
-    """Agents for the length of a block."""
-    try:
-        for agent in agents:
-            agent.start()
-        yield
-    finally:
-        for agent in agents:
-            agent.end(signal.SIGKILL)
-
-
 def gaps_of(entries: list[tuple[int, int, str, str]]) -> list[Gap]:
     events = [decode_event(text) for _, _, stream, text in entries if stream == "s"]
     return [event for event in events if isinstance(event, Gap)]
@@ -153,7 +107,7 @@ def test_thirty_containers_are_exact_while_the_agent_is_killed_and_cut(machine: 
         sink.faults(**NOISE)
         began = time.monotonic()
         containers = [machine.run(number, script) for number in range(jobs)]
-        agent = Agent(machine, sink, tmp_path / "spool")
+        agent = machine.agent(sink, tmp_path / "spool")
         kills = cuts = 0
         cut_at = time.monotonic() + 7
 
@@ -161,7 +115,7 @@ def test_thirty_containers_are_exact_while_the_agent_is_killed_and_cut(machine: 
             tips = sink.counts()["jobs"]
             return all(tips.get(container, 0) >= lines + 2 for container in containers)
 
-        with running(agent):
+        with agent:
             while not done():
                 stored, die_at = sink.counts().get("entries", 0), time.monotonic() + 5
                 # A start that takes longer than five seconds, on a busy machine, is let get somewhere.
@@ -206,7 +160,7 @@ AWAY_S = 300.0
 
 @pytest.mark.timeout(1800)
 def test_five_minutes_without_a_cloud_on_a_disk_of_four_megabytes(
-    machine: Machine, small_disks: tuple[Path, Path], tmp_path: Path
+    machine: Machine, small_disks: tuple[Path, Path]
 ) -> None:
     """`block` loses nothing, and what `drop-oldest` loses its gap entries count; killed once in between."""
     noise = 'for (k = 0; k < 12; k++) s = s sprintf("%08x", rand() * 4294967295)'
@@ -214,10 +168,10 @@ def test_five_minutes_without_a_cloud_on_a_disk_of_four_megabytes(
     loop = f'for (i = 1; i <= 120000; i++) {{ s = ""; {noise}; print i, s; {pause} }}'
     with Sink() as block_sink, Sink() as drop_sink:
         containers = [machine.run(number, f"awk 'BEGIN {{ srand({number}); {loop} }}'") for number in range(2)]
-        block = Agent(machine, block_sink, small_disks[0], spool_policy="block")
-        drop = Agent(machine, drop_sink, small_disks[1], spool_policy="drop-oldest")
+        block = machine.agent(block_sink, small_disks[0], spool_policy="block")
+        drop = machine.agent(drop_sink, small_disks[1], spool_policy="drop-oldest")
         sinks = (block_sink, drop_sink)
-        with running(block, drop):
+        with block, drop:
             wait_until(lambda: all(sink.tip(job) > 100 for sink in sinks for job in containers), 120)
             for sink in sinks:
                 sink.faults(keys=[])

@@ -56,18 +56,20 @@ class RateLimit:
         self._at: int | None = None
         self._dropping: dict[str, bool] = {}
 
-    def __call__(self, given: Processed) -> tuple[Processed, int]:
-        """What may pass, with a gap entry in the place of each run that may not; and how many entries did not."""
+    def __call__(self, given: Processed) -> tuple[Processed, int, int]:
+        """What may pass, with a gap entry in the place of each run that may not; how many entries did not, and gaps."""
         times: list[int] = []
         letters: list[str] = []
         texts: list[str] = []
         ends: list[int] = []
         run: list[int] = []
-        total = 0
+        total = gaps = 0
 
         def close_run() -> None:
+            nonlocal gaps
             if not run:
                 return
+            gaps += 1
             lost = [given.texts[index] for index in run]
             gap = Gap(
                 reason="rate_limit",
@@ -94,7 +96,7 @@ class RateLimit:
                 run.append(index)
                 total += 1
         close_run()
-        return Processed(times, "".join(letters), texts, ends), total
+        return Processed(times, "".join(letters), texts, ends), total, gaps
 
     def _passes(self, time: int, letter: str) -> bool:
         if letter.isupper():
@@ -181,7 +183,8 @@ class Processor:
         self._limit = RateLimit(processing.rate_limit) if processing.rate_limit else None
         self._held: Chunk | None = None
         self.limited = 0
-        """Entries that the rate limit took since the caller last set this to zero."""
+        """Entries that the rate limit took since the caller last set this to zero; `gaps`: what tells of them."""
+        self.gaps = 0
 
     @property
     def holding(self) -> bool:
@@ -230,8 +233,9 @@ class Processor:
             texts = self._redactor.redact(processed.streams, processed.texts)
             processed = Processed(processed.times, processed.streams, texts, processed.ends)
         if self._limit is not None:
-            processed, limited = self._limit(processed)
+            processed, limited, gaps = self._limit(processed)
             self.limited += limited
+            self.gaps += gaps
         return _as_chunk(processed, given)
 
 

@@ -17,6 +17,9 @@ from typing import Any
 
 SOCKET_NAME = "agent.sock"
 
+POLL_S = 0.5
+"""How long a listener may take to notice that it is to end."""
+
 Page = Callable[[], tuple[int, str, bytes]]
 """Answers with status, content type and body."""
 
@@ -74,6 +77,7 @@ class Health:
             self._servers.append(ThreadingHTTPServer((host or "0.0.0.0", int(port)), handler))  # noqa: S104 - asked for
         for server in self._servers:
             server.daemon_threads = True
+        self._serving = False
 
     @property
     def port(self) -> int | None:
@@ -83,11 +87,14 @@ class Health:
     def start(self) -> None:
         """Serve in threads of their own."""
         for server in self._servers:
-            threading.Thread(target=server.serve_forever, args=(1.0,), name="health", daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(POLL_S,), name="health", daemon=True).start()
+        self._serving = True
 
     def stop(self) -> None:
         """Close the listeners."""
         for server in self._servers:
+            if self._serving:
+                server.shutdown()
             server.server_close()
         self._path.unlink(missing_ok=True)
 

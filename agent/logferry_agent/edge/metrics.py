@@ -40,7 +40,10 @@ class Metrics:
         self._answers = _counter("answers", "Answers other than `stored`, and missing ones.", registry, "outcome")
         self._resyncs = _counter("resyncs", "Jobs taken up from the cloud's place, by cause.", registry, "cause")
         self._refused = _counter("refused_jobs", "Times that the cloud refused a job, by reason.", registry, "reason")
-        self.connects = _gauge("connections_made", "Connections made since the start.", registry)
+        self._established = _counter("connection_established", "Connections to the cloud made.", registry)
+        self._failed = _counter("connection_failed", "Attempts to connect that failed.", registry)
+        self._seen = (0, 0)
+        """As far as connections were counted."""
         self.connected = _gauge("connected", "1 while a connection stands.", registry)
         self.spool_bytes = _gauge("spool_bytes", "Bytes in the spool.", registry)
         self.spool_limit = _gauge("spool_limit_bytes", "The spool's limit.", registry)
@@ -73,11 +76,11 @@ class Metrics:
         self._acked_entries.inc(ref.count)
         self._acked_bytes.inc(ref.raw)
 
-    def dropped(self, reason: str, count: int) -> None:
-        """Entries were given up, and a gap entry says so (unless the whole job was deleted)."""
+    def dropped(self, reason: str, count: int, gaps: int = 1) -> None:
+        """Entries were given up, and gap entries say so (unless the whole job was deleted)."""
         self._dropped.labels(reason, str(reason in INTENTIONAL).lower()).inc(count)
         if reason != "deleted":
-            self._gaps.labels(reason).inc()
+            self._gaps.labels(reason).inc(gaps)
 
     def counted(self, effect: Counted) -> None:
         """An answer was not the usual one."""
@@ -90,6 +93,12 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """The cloud refuses a job for now."""
         self._refused.labels(reason).inc()
+
+    def connections(self, established: int, failed: int) -> None:
+        """How many connections were made, and how many attempts failed, since the start."""
+        self._established.inc(established - self._seen[0])
+        self._failed.inc(failed - self._seen[1])
+        self._seen = (established, failed)
 
     def spool(self, size: int, limit: int) -> None:
         """How full the spool is."""

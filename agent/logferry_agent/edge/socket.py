@@ -113,6 +113,8 @@ class Socket:
         self.standing = Standing()
         self.connects = 0
         """Connections made so far."""
+        self.failures = 0
+        """Attempts that failed so far."""
 
     # --- from other threads -------------------------------------------------------------------------------------
 
@@ -120,10 +122,10 @@ class Socket:
         """Begin to connect."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Close everything; returns when it is done, after 5 s at most."""
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Close everything; returns when it is done, or after so long."""
         self._loop.call_soon_threadsafe(self._cancel)
-        self._thread.join(5)
+        self._thread.join(timeout_s)
 
     def send(self, link: int, text: str) -> None:
         """Send a frame on a connection, if it still stands."""
@@ -212,6 +214,7 @@ class Socket:
         denied = isinstance(error, InvalidStatus) and error.response.status_code in {401, 403}
         refused = denied or isinstance(error, CredentialError)
         sentence = self._credential.advice if denied else f"cannot connect: {error or type(error).__name__}"
+        self.failures += 1
         before = self.standing
         self.standing = Standing(False, before.since, before.attempts + 1, sentence, refused)
         level = log.error if refused else log.warning

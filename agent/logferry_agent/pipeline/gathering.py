@@ -61,8 +61,8 @@ class Gathering:
         if (processed := lane.processor.take(chunk, begin)) is not None:
             self.gain(lane, processed, 0, now)
         if lane.processor.limited:
-            self._metrics.dropped("rate_limit", lane.processor.limited)
-            lane.processor.limited = 0
+            self._metrics.dropped("rate_limit", lane.processor.limited, lane.processor.gaps)
+            lane.processor.limited = lane.processor.gaps = 0
         if lane.processor.holding:
             lane.held_until = now + self._merge_wait_s
             self._holding[lane.id] = lane

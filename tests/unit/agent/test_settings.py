@@ -66,6 +66,9 @@ def test_sizes_and_lists_are_written_as_people_write_them(monkeypatch: pytest.Mo
         ({"agents_url": "ws://x", "agent_key": KEY, "redact_patterns": ["("]}, "not a regular expression"),
         ({"agents_url": "ws://x", "agent_key": KEY, "redact": "everything"}, "no such redaction"),
         ({"agents_url": "ws://x", "agent_key": KEY, "spool_policy": "lose"}, "spool_policy"),
+        ({"agents_url": "ws://x", "agent_key": KEY, "ca_file": "/nowhere/ca.pem"}, "cannot be read as certificates"),
+        ({"agents_url": "ws://x", "agent_key": KEY, "ca_file": __file__}, "cannot be read as certificates"),
+        ({"agents_url": "ws://x", "agent_key": KEY, "metrics_address": "localhost:70000"}, "at most 65535"),
     ],
 )
 def test_what_is_wrong_is_said(flags: dict[str, str], sentence: str) -> None:

@@ -228,7 +228,7 @@ def test_a_rate_limit_turns_the_excess_into_gaps_that_count_it() -> None:
     assert 100 <= kept <= 110
     assert kept + sum(gap.count or 0 for gap in gaps) == 500
     assert {gap.reason for gap in gaps} == {"rate_limit"}
-    assert processor.limited == 500 - kept
+    assert (processor.limited, processor.gaps) == (500 - kept, len(gaps))
     assert out.cursor_at(len(out.texts)) == "500"
 
 
