@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from pathlib import Path
 from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from logferry_agent.core.batcher import FIRST_TARGET
 from logferry_agent.core.chunk import Chunk, Job, Offer
+from logferry_agent.core.processing import Processing
 from logferry_agent.edge.disk import Spool
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.pipeline import Limits, Shipper
@@ -29,19 +36,27 @@ def chunk(texts: list[str], begin: int) -> Chunk:
 class Pipeline:
     """The pipeline without a cloud, turned by hand."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, processing: Processing | None = None) -> None:
         self.spool = Spool(folder, "engine")
-        self.shipper = Shipper(self.spool, "engine", Limits(), Metrics())
-        self.now = 1e9
+        self.now = time.monotonic()  # as the pipeline itself takes it when it begins
+        limits = Limits(processing=processing or Processing())
+        self.shipper = Shipper(self.spool, "engine", limits, Metrics())
         self.place = int(self.shipper.intake.job_appeared(JOB).cursor or 0)
 
     def read(self, texts: list[str], begin: int) -> None:
-        assert self.shipper.intake.offer(JOB.id, 1, chunk(texts, begin)) is Offer.TAKEN
+        """Read lines, which are the log's from `begin` on."""
+        while self.shipper.intake.offer(JOB.id, 1, chunk(texts, begin)) is not Offer.TAKEN:
+            self.shipper.turn(self.now)
 
     def turn(self, seconds: float = 0.25) -> None:
         self.shipper.turn(self.now)
         self.now += seconds
         self.shipper.turn(self.now)
+
+    def finish(self) -> None:
+        """The container is gone: all that is open is closed."""
+        self.shipper.intake.job_ended(JOB.id)
+        self.turn()
 
     @property
     def open_weight(self) -> int:
@@ -69,8 +84,8 @@ def test_an_open_batch_larger_than_a_new_agent_would_let_it_grow_comes_back_whol
 
     again = Pipeline(tmp_path)
     assert again.place == len(texts), "readers go on behind all of it"
-    again.turn()
-    assert again.on_disk() == texts
+    again.shipper.turn(again.now)
+    assert again.on_disk() == texts, "at no moment is less there than before"
     again.read(["one more"], again.place)
     again.turn()
     assert again.on_disk() == [*texts, "one more"]
@@ -79,3 +94,59 @@ def test_an_open_batch_larger_than_a_new_agent_would_let_it_grow_comes_back_whol
     third.turn()
     assert third.on_disk() == [*texts, "one more"]
     third.spool.close()
+
+
+KINDS = ["like logs", "hardly compressed", "all the same", "long"]
+
+
+def some(kind: str, begin: int, count: int) -> list[str]:
+    """Lines that compress well or badly, every fifth of which begins an entry when lines are merged."""
+    rng = Random(f"{kind} {begin}")
+    filling = {
+        "like logs": lambda: f"GET /items/{rng.getrandbits(32):08x} 200",
+        "hardly compressed": lambda: rng.randbytes(200).hex(),
+        "all the same": lambda: "the same over and over again",
+        "long": lambda: "x" * 5_000 + str(rng.random()),
+    }[kind]
+    return [("" if index % 5 == 0 else " ") + f"{index} {filling()}" for index in range(begin, begin + count)]
+
+
+STEP = st.one_of(
+    st.tuples(st.just("read"), st.sampled_from(KINDS), st.sampled_from([1, 7, 150, 700])),
+    st.tuples(st.just("turn"), st.sampled_from([0.01, 0.25, 1.5]), st.just(0)),
+    st.tuples(st.just("kill"), st.just(0), st.just(0)),
+)
+
+
+@given(st.lists(STEP, min_size=1, max_size=14), st.sampled_from(["nothing", "merge", "redact"]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_killed(
+    steps: list[tuple[str, Any, int]], processing: str
+) -> None:
+    """Read again from where the spool says; without a cloud, so that nothing but the spool knows anything."""
+    done = {"merge": Processing(merge_start=r"^\S"), "redact": Processing(redact=("all",))}.get(processing)
+    with tempfile.TemporaryDirectory(
+        prefix="lf-restore-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
+    ) as made:
+        written: list[str] = []
+        pipeline = Pipeline(Path(made), done)
+        read = 0
+        for what, value, count in steps:
+            if what == "read":
+                written += some(value, len(written), count)
+                pipeline.read(written[read:], read)
+                read = len(written)
+            elif what == "turn":
+                pipeline.turn(value)
+            else:
+                pipeline.spool.close()
+                pipeline = Pipeline(Path(made), done)
+                read = pipeline.place
+                if read < len(written):
+                    pipeline.read(written[read:], read)
+                read = len(written)
+        pipeline.turn()
+        pipeline.finish()
+        on_disk = pipeline.on_disk()
+        pipeline.spool.close()
+    assert "\n".join(on_disk).split("\n") == (written or [""])
