@@ -17,7 +17,7 @@ import pytest
 from tests.support.fake_ingest import ROOT, Sink, wait_until
 from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
 
-from logferry_agent.edge.disk import Spool
+from logferry_agent.edge.disk import Spool, SpoolError
 from logferry_agent.pipeline import Limits
 from logferry_protocol.events import Gap, decode_event
 
@@ -341,6 +341,66 @@ def test_a_disk_that_others_fill_loses_nothing_and_goes_on_shipping(sink: Sink, 
         wait_until(lambda: arrived(sink, 2, 40_000))
     for number in range(2):
         assert_exact(sink, number, 40_000)
+
+
+@pytest.fixture
+def failing_disk(tmp_path: Path) -> Iterator[FailingDisk]:
+    disk = FailingDisk(tmp_path)
+    if not disk.made:
+        pytest.skip("a file system of one's own needs root, a loop device and mkfs.ext4")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk.folder)], check=True)
+
+
+class FailingDisk:
+    """An ext4 that its kernel makes read-only when it meets an error, as most hosts' do."""
+
+    def __init__(self, place: Path) -> None:
+        self.folder, self._image = place / "disk", place / "image"
+        self.folder.mkdir()
+        with self._image.open("wb") as image:
+            image.truncate(32 << 20)
+        with suppress(OSError, subprocess.CalledProcessError):
+            subprocess.run(["mkfs.ext4", "-q", "-F", str(self._image)], check=True)
+            self._mount()
+        self.made = self.folder.is_mount()
+
+    def _mount(self, *options: str) -> None:
+        words = ["mount", "-o", ",".join(("loop", "errors=remount-ro", *options)), str(self._image), str(self.folder)]
+        subprocess.run(words, check=True)
+
+    def fail(self) -> None:
+        """The kernel meets an error: from now on nothing is written."""
+        device = next(
+            line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if str(self.folder) in line
+        )
+        (Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error").write_text("1")
+
+    def repair(self, *options: str) -> None:
+        """As an administrator does, with the agent ended."""
+        subprocess.run(["umount", str(self.folder)], check=True)
+        assert subprocess.run(["fsck.ext4", "-y", str(self._image)], check=False, capture_output=True).returncode <= 1
+        self._mount(*options)
+
+
+def test_a_disk_that_turns_read_only_stops_reading_and_loses_nothing(sink: Sink, failing_disk: FailingDisk) -> None:
+    """It is said, also at a start. Repaired, with what was never synced gone, the agent goes on from the cloud's."""
+    folder = failing_disk.folder / "spool"
+    rig = Rig(sink.url, folder, MadeUpReader(1, 30_000, rate=10_000), limits=FAST)
+    rig.__enter__()
+    try:
+        wait_until(lambda: sink.tip(job_id(0)) > 0)
+        failing_disk.fail()
+        wait_until(lambda: rig.shipper.stuck)
+    finally:
+        rig.stop(0.1)
+    failing_disk.repair("ro")
+    with pytest.raises(SpoolError, match="cannot be written: Read-only file system"):
+        Spool(folder, "engine")
+    failing_disk.repair("rw")
+    with Rig(sink.url, folder, MadeUpReader(1, 30_000), limits=FAST):
+        wait_until(lambda: arrived(sink, 1, 30_000))
+    assert_exact(sink, 0, 30_000)
 
 
 def test_dropping_the_oldest_on_a_small_disk_says_what_it_dropped(sink: Sink, small_disk: Path) -> None:
