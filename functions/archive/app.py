@@ -1,8 +1,12 @@
-"""Takes archive's events apart and works until its time is nearly up; then it asks itself to go on."""
+"""Takes archive's events apart and works until its time is nearly up; then it asks itself to go on.
+
+Three events: `{"sweep": why}`, from the schedules, hands every job of the list on in small groups; `{"archive": [job],
+"why": why}`, from there and from ingest when a job has ended; `{"erase": job}`, from query.
+"""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, get_args
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -10,43 +14,85 @@ from aws_lambda_powertools.metrics import MetricUnit
 from logferry_protocol.job import split_job_id
 from registry.telemetry import flush
 
-from .store import Store
+from .core import Why
+from .service import Service, deadline
 
-BUDGET_S: Final = 40.0
-"""How long one invocation works; the template gives it a minute."""
+BUDGET_S: Final = 60.0
+"""How long one invocation begins new steps; the template gives it two minutes."""
 
-Again = Callable[[str], None]
+GROUP: Final = 25
+"""Jobs of one invocation."""
+
+Again = Callable[[Mapping[str, Any]], None]
+
+
+class UnknownEventError(Exception):
+    """An event that nobody of this stack sends."""
+
+
+class NotArchivedError(Exception):
+    """Some jobs failed. What was asked can be asked again: Lambda does, and keeps it when that fails too."""
+
+    def __init__(self, jobs: list[str]) -> None:
+        super().__init__(jobs)
+        self.jobs = jobs
+
+    def __str__(self) -> str:
+        return f"{len(self.jobs)} jobs failed: {', '.join(self.jobs)}"
 
 
 def build_handler(
-    store: Store,
+    service: Service,
     again: Again,
     logger: Logger,
     metrics: Metrics,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[Mapping[str, Any], Any], None]:
-    """The Lambda handler for `{"erase": job}`. `again` asks for one more invocation."""
+    """The Lambda handler. `again` asks for one more invocation, with another event."""
+
+    def sweep(why: Why) -> None:
+        jobs = list(service.unarchived())
+        metrics.add_metric(name="JobsUnarchived", unit=MetricUnit.Count, value=len(jobs))
+        for at in range(0, len(jobs), GROUP):
+            again({"archive": jobs[at : at + GROUP], "why": why})
+
+    def archive(jobs: list[str], why: Why) -> None:
+        out_of_time = deadline(BUDGET_S, clock)
+        failed: list[str] = []
+        for at, job in enumerate(jobs):
+            try:
+                done = service.archive(job, why, out_of_time)
+            except Exception:
+                logger.exception("a job could not be archived", extra={"job": job})
+                failed.append(job)
+                continue
+            if not done:
+                again({"archive": jobs[at:], "why": why})
+                break
+        if failed:
+            metrics.add_metric(name="ArchiveFailed", unit=MetricUnit.Count, value=len(failed))
+            raise NotArchivedError(failed)
 
     def erase(job: str) -> None:
-        split_job_id(job)
-        if not store.is_deleted(job):
-            logger.error("asked to erase a job that is not deleted", extra={"job": job})
-            return None
-        deadline = clock() + BUDGET_S
-        while batches := store.batches(job):
-            store.delete_batches(job, [batch["first"] for batch in batches])
-            gone = {"batches": len(batches), "entries": sum(batch["count"] for batch in batches)}
-            store.note_erased(job, {**gone, "bytes": sum(batch["raw"] for batch in batches)}, None)
-            metrics.add_metric(name="BatchesErased", unit=MetricUnit.Count, value=len(batches))
-            if clock() >= deadline:
-                return again(job)
-        store.note_erased(job, {"batches": 0}, time.time_ns() // 1_000_000)
-        return None
+        if not service.erase(job, deadline(BUDGET_S, clock)):
+            again({"erase": job})
 
     def handler(event: Mapping[str, Any], context: Any) -> None:
         try:
-            erase(event["erase"])
+            match event:
+                case {"sweep": why} if why in get_args(Why):
+                    sweep(why)
+                case {"archive": list() as jobs, "why": why} if why in get_args(Why):
+                    archive(_checked(jobs), why)
+                case {"erase": str() as job}:
+                    erase(*_checked([job]))
+                case _:
+                    raise UnknownEventError(str(event)[:200])
         finally:
             flush(metrics)
 
     return handler
+
+
+def _checked(jobs: Iterable[Any]) -> list[str]:
+    return [job for job in jobs if split_job_id(job)]

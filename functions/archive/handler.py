@@ -2,6 +2,9 @@
 
 import json
 import os
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -10,19 +13,28 @@ from botocore.config import Config
 from registry.environment import read
 
 from .app import build_handler
+from .service import Service
 from .settings import Settings
 from .store import Store
 
 settings = read(Settings, os.environ)
 config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "max_attempts": 5})
-store = Store(boto3.client("dynamodb", config=config), settings.log_table, settings.registry_table)
+logger, metrics = Logger(), Metrics()
+store = Store(
+    boto3.client("dynamodb", config=config),
+    boto3.client("s3", config=config),
+    settings.log_table,
+    settings.registry_table,
+    settings.archive_bucket,
+)
 
 
-def again(job: str) -> None:
+def again(event: Mapping[str, Any]) -> None:
     """Asks for one more invocation of this very function."""
-    payload = json.dumps({"erase": job}).encode()
     client = boto3.client("lambda", config=config)
-    client.invoke(FunctionName=os.environ["AWS_LAMBDA_FUNCTION_NAME"], InvocationType="Event", Payload=payload)
+    name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+    client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event).encode())
 
 
-handler = build_handler(store, again, Logger(), Metrics())
+service = Service(store, settings.archive_retention_days, logger, metrics, lambda: time.time_ns() // 1_000_000)
+handler = build_handler(service, again, logger, metrics)

@@ -8,6 +8,10 @@ class Settings:
     """Every field is an environment variable of the same name in capitals."""
 
     log_table: str
-    """Where batches are deleted."""
+    """Where batches are read from, and deleted."""
     registry_table: str
-    """Where it is noted what is gone."""
+    """Job records, how far each job is archived, and the index of the archive."""
+    archive_bucket: str
+    """Where segments and rows are put."""
+    archive_retention_days: int
+    """Days until what is archived expires; 0 is never."""

@@ -74,8 +74,8 @@ class Conversation:
         # Written first, then read: whatever is stored from here on is broadcast to this connection, so the tip
         # that is read afterwards leaves no hole between history and live.
         self._store.put_subscription(message.job, connection, principal, core.connection_expiry(principal, now), now)
-        tip = self._store.tip(message.job)
-        tip = max(tip or 0, int(record.get("tip") or 0))
+        kept, archived = self._store.tip(message.job), self._store.archived_tip(message.job)
+        tip = max(kept or 0, archived, int(record.get("tip") or 0))
         self._watch(message.job, record)
         return Subscribed(id=message.id, job=message.job, tip=tip, record=jobs.to_record(record, tip=tip))
 

@@ -84,6 +84,10 @@ class Store:
             return int(item["first"]["N"]) + int(item.get("count", {"N": "0"})["N"]) - 1
         return None
 
+    def archived_tip(self, job: str) -> int:
+        """The last archived sequence; 0 when nothing is."""
+        return int((self._get(items.archive_key(job)) or {}).get("tip") or 0)
+
     def put_subscription(self, job: str, connection: str, principal: Principal, expires: int, now_ms: int) -> None:
         """Subscribes a connection to a job."""
         self._put(

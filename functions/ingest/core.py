@@ -110,7 +110,18 @@ def how_far(life: LifeCycle) -> int:
     return max(life.created or 0, life.started or 0, life.ended or 0)
 
 
-def tip_of(record: Mapping[str, Any] | None, last: Mapping[str, Any] | None) -> int:
-    """A job's tip: the greater of the record's and the last stored batch's, as the log table forgets with time."""
+def tip_of(
+    record: Mapping[str, Any] | None, last: Mapping[str, Any] | None, archive: Mapping[str, Any] | None = None
+) -> int:
+    """A job's tip: the greatest of the record's, the last stored batch's and the archive's, as the log table forgets
+    with time."""
     from_log = int(last["first"]) + int(last["count"]) - 1 if last and not last.get("deleted") else 0
-    return max(from_log, int((record or {}).get("tip") or 0))
+    return max(from_log, int((record or {}).get("tip") or 0), int((archive or {}).get("tip") or 0))
+
+
+def end_of(record: Mapping[str, Any], last: Mapping[str, Any] | None, archive: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Who knows the batch at the tip: its `first`, `digest` and `cursor` stand there."""
+    tip = tip_of(record, last, archive)
+    if last is not None and tip_of(None, last) == tip:
+        return last
+    return archive if tip_of(None, None, archive) == tip else record

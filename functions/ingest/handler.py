@@ -1,5 +1,6 @@
 """Puts the function together from the environment and the clients; nothing else happens here."""
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,5 +30,15 @@ store = Store(
     settings.registry_table,
     settings.batch_retention_days,
 )
-service = Service(store, ThreadPoolExecutor(WORKERS), logger, metrics, lambda: time.time_ns() // 1_000_000)
+
+
+def ended(jobs: list[str]) -> None:
+    """Asks the function archive to take ended jobs; it answers at once and works on."""
+    # The client is made for the first of them: a cold start that stores a batch need not wait for it.
+    payload = json.dumps({"archive": jobs, "why": "ended"}).encode()
+    client = boto3.client("lambda", config=config)
+    client.invoke(FunctionName=settings.archive_function, InvocationType="Event", Payload=payload)
+
+
+service = Service(store, ThreadPoolExecutor(WORKERS), logger, metrics, lambda: time.time_ns() // 1_000_000, ended=ended)
 handler = build_handler(service, logger, metrics)

@@ -27,6 +27,7 @@ from logferry_protocol.messages import (
     StatusJob,
     Watched,
 )
+from registry.jobs import ENDED
 from registry.principal import Principal
 
 from . import core
@@ -65,9 +66,17 @@ class Service:
     """Serves one process's requests."""
 
     def __init__(
-        self, store: Store, executor: Executor, logger: Logger, metrics: Metrics, now_ms: Callable[[], int]
+        self,
+        store: Store,
+        executor: Executor,
+        logger: Logger,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        *,
+        ended: Callable[[list[str]], None],
     ) -> None:
-        self._store, self._executor = store, executor
+        """`ended` is told of jobs whose containers have ended; it may fail."""
+        self._store, self._executor, self._ended = store, executor, ended
         self._logger, self._metrics, self._now_ms = logger, metrics, now_ms
         self._tips = Tips()
         self._instances: OrderedDict[str, str] = OrderedDict()
@@ -100,22 +109,24 @@ class Service:
             )
             if record.get("deleted"):
                 return OpenedJob(job=asked.job, error="not_found", message="the job was deleted")
+            # Before the first batch can be stored: whoever archives takes no job off its list that was opened lately.
+            archive = self._store.list_unarchived(job, now)
             last = self._store.last_batch(job)
             watch = self._store.watch(job)
         except Exception:
             self._logger.exception("a job could not be opened", extra={"job": job})
             return OpenedJob(job=asked.job, error="internal", message="the request failed here", retry=True)
-        tip = core.tip_of(record, last)
+        tip = core.tip_of(record, last, archive)
         self._tips.forget(job)
         self._tips.put(job, tip)
-        kept = last if last and not last.get("deleted") else None
+        end = core.end_of(record, last, archive)
         left = int(watch["until"]) - now if watch else 0
         return OpenedJob(
             job=asked.job,
             tip=tip,
-            digest=kept["digest"] if kept else record.get("digest"),
-            first=kept["first"] if kept else record.get("first"),
-            cursor=kept["cursor"] if kept else record.get("cursor"),
+            digest=end.get("digest"),
+            first=end.get("first"),
+            cursor=end.get("cursor"),
             watched=Watched(ttl=left, interval=int(watch.get("interval") or 0)) if watch and left > 0 else None,
         )
 
@@ -167,7 +178,7 @@ class Service:
                 return core.rejected(batch, "out_of_sequence", "the job was never opened", 0)
             if record.get("deleted"):
                 return core.rejected(batch, "deleted", "the job was deleted")
-            position = core.Position(core.tip_of(record, last), fresh=True)
+            position = core.Position(core.tip_of(record, last, self._store.archive(job)), fresh=True)
             self._tips.put(job, position.tip)
             step = core.next_step(batch.first, position)
         tip = position.tip if position else 0
@@ -198,6 +209,13 @@ class Service:
     def status(self, principal: Principal, message: Status) -> Noted:
         """Keeps the records of changed jobs."""
         list(self._executor.map(lambda job: self._note(principal, job), message.jobs))
+        ended = [job_id(principal.name, job.job) for job in message.jobs if job.life.state in ENDED]
+        if ended:
+            try:
+                self._ended(ended)
+            except Exception:
+                # The archive's own sweeps find them too, later.
+                self._logger.exception("the archive could not be told of ended jobs")
         return Noted(id=message.id)
 
     def _note(self, principal: Principal, status: StatusJob) -> None:

@@ -13,3 +13,5 @@ class Settings:
     """Job records and instances."""
     batch_retention_days: int
     """Days until a stored batch expires."""
+    archive_function: str
+    """The function that archives jobs; it is told of those that have ended."""

@@ -160,6 +160,23 @@ class Store:
             raise
         return True
 
+    def list_unarchived(self, job: str, now_ms: int) -> dict[str, Any]:
+        """Records that a job may be written from now on, so that the archive looks at it. What is archived of it."""
+        given = {"job": job, "opened": now_ms, **items.unarchived(job)}
+        answer = self._dynamodb.update_item(
+            TableName=self._registry,
+            Key=items.archive_key(job),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in given),
+            ExpressionAttributeNames={f"#{name}": name for name in given},
+            ExpressionAttributeValues=_values(**given),
+            ReturnValues="ALL_NEW",
+        )
+        return items.from_item(answer["Attributes"])
+
+    def archive(self, job: str) -> dict[str, Any] | None:
+        """How far a job is archived."""
+        return self._get(items.archive_key(job))
+
     def watch(self, job: str) -> dict[str, Any] | None:
         """Until when somebody looks at the job."""
         return self._get(items.watch_key(job))

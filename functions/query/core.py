@@ -132,6 +132,28 @@ def batch_document(item: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "body": base64.b64encode(item["body"]).decode()}
 
 
+def last_of(batch: Mapping[str, Any]) -> int:
+    """The sequence of a batch's last entry."""
+    return int(batch["first"]) + int(batch["count"]) - 1
+
+
+def kept_from(wanted: Range, batches: Sequence[Mapping[str, Any]], tip: int, *, more: bool) -> int | None:
+    """Where what is kept begins, if some of what was asked for is not kept any more: retention took it.
+
+    Args:
+        wanted: what was asked for.
+        batches: the page's, ascending.
+        tip: the job's last sequence.
+        more: whether the page ends before what is kept does.
+    """
+    if wanted.before is not None:
+        lowest = batches[0]["first"] if batches else min(wanted.before, tip + 1)
+        return lowest if not more and lowest > 1 else None
+    after = wanted.after or 0
+    first = batches[0]["first"] if batches else tip + 1
+    return first if first > after + 1 else None
+
+
 @dataclass(slots=True)
 class Page:
     """Batches collected for one answer, up to its size."""

@@ -8,16 +8,20 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
+from registry.archived import Index
 from registry.environment import read
 
 from .app import build_handler
+from .archive import Archive
+from .history import History
 from .service import Service
 from .settings import Settings
 from .store import Store
 
 settings = read(Settings, os.environ)
 config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
-store = Store(boto3.client("dynamodb", config=config), settings.log_table, settings.registry_table)
+dynamodb = boto3.client("dynamodb", config=config)
+store = Store(dynamodb, settings.log_table, settings.registry_table)
 functions = boto3.client("lambda", config=config)
 
 
@@ -27,5 +31,16 @@ def erase(job: str) -> None:
     functions.invoke(FunctionName=settings.archive_function, InvocationType="Event", Payload=payload)
 
 
-service = Service(store, settings.viewer_origins, erase, lambda: time.time_ns() // 1_000_000)
+def now_ms() -> int:
+    """The time of day."""
+    return time.time_ns() // 1_000_000
+
+
+archive = Archive(
+    Index(dynamodb, settings.registry_table),
+    lambda: boto3.client("s3", config=config),
+    settings.archive_bucket,
+    now_ms,
+)
+service = Service(store, History(store, archive, now_ms), settings.viewer_origins, erase, now_ms)
 handler = build_handler(service, Logger(), Metrics())

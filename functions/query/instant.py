@@ -1,13 +1,12 @@
 """From a time to a sequence."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-from logferry_protocol.batch import decode_body
 from logferry_protocol.limits import MAX_TIME_US
 
 from .core import ParameterError
+from .history import Span
 
 
 def parse_time(text: str | None) -> int:
@@ -34,27 +33,22 @@ def parse_time(text: str | None) -> int:
     return us
 
 
-def sequence_at(us: int, tip: int, batch_at: Callable[[int], Mapping[str, Any] | None]) -> int:
+def sequence_at(us: int, tip: int, span_at: Callable[[int], Span | None]) -> int:
     """The first sequence whose time is `us` or later; tip + 1 when all are earlier.
 
-    Halves the range of sequences: `batch_at` gives the batch that holds one, or the next that is kept. Where a clock
-    stepped back the times do not rise, and any of the places that fit may be found.
+    Halves the range of sequences: `span_at` gives what holds one, or the next that is kept. Where a clock stepped back
+    the times do not rise, and any of the places that fit may be found.
     """
     low, high = 1, tip + 1
-    candidate: Mapping[str, Any] | None = None
+    candidate: Span | None = None
     while low < high:
-        batch = batch_at((low + high) // 2)
-        if batch is None:
+        span = span_at((low + high) // 2)
+        if span is None:
             high = (low + high) // 2
             continue
-        if batch["end"] < us:
-            low = batch["first"] + batch["count"]
+        if span.end < us:
+            low = span.last + 1
         else:
-            candidate = batch
-            high = min(batch["first"], (low + high) // 2)
-    if candidate is None:
-        return tip + 1
-    for sequence, time, _character, _text in decode_body(candidate["body"]).rows(candidate["first"]):
-        if time >= us:
-            return sequence
-    return int(candidate["first"]) + int(candidate["count"])
+            candidate = span
+            high = min(span.first, (low + high) // 2)
+    return tip + 1 if candidate is None else candidate.first_at(us)

@@ -145,7 +145,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET", "/api/jobs/<job>/batches", "getBatches",
         "Batches after a sequence, or the last ones before one; in both cases ascending.", "reader",
         lambda service, request: service.batches(request.principal, request.path["job"], request.query),
-        _object(tip=_INTEGER, batches=_list(_BATCH), more={"type": "boolean"}),
+        _object(
+            tip=_INTEGER, batches=_list(_BATCH), more={"type": "boolean"},
+            kept={
+                **_or_null(_INTEGER),
+                "description": "Where what is kept begins, if what was asked for before it is kept no more.",
+            },
+        ),
         parameters=(
             _AFTER,
             Parameter("before", "Entries before this sequence.", _number(1, 2**53 - 1)),

@@ -13,6 +13,7 @@ from registry.principal import Principal
 from registry.secrets import digest
 
 from . import core, export, instant, search, shares
+from .history import History
 from .problems import BadRequestError, ForbiddenError, NotFoundError
 from .store import YEAR_S, Store
 
@@ -26,9 +27,15 @@ class Service:
     """Serves one process's requests."""
 
     def __init__(
-        self, store: Store, origins: Sequence[str], erase: Callable[[str], None], now_ms: Callable[[], int]
+        self,
+        store: Store,
+        history: History,
+        origins: Sequence[str],
+        erase: Callable[[str], None],
+        now_ms: Callable[[], int],
     ) -> None:
-        self._store, self._origins, self._erase, self._now_ms = store, tuple(origins), erase, now_ms
+        self._store, self._history = store, history
+        self._origins, self._erase, self._now_ms = tuple(origins), erase, now_ms
         self._read: set[tuple[str, str]] = set()
 
     def me(self, principal: Principal) -> dict[str, Any]:
@@ -74,8 +81,7 @@ class Service:
         """A job's record, its tip up to date."""
         item = self.readable(principal, job)
         heard = self._store.heard([(item["principal"], item["instance"])])
-        tip = self._store.tip(job)
-        return _document(self._record(item, heard, tip))
+        return _document(self._record(item, heard, self._tip(item)))
 
     def jobs(self, principal: Principal, query: Mapping[str, str], labels: Sequence[str]) -> dict[str, Any]:
         """A page of the jobs that the principal may read, the newest first."""
@@ -120,48 +126,60 @@ class Service:
 
     def batches(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
         """A page of batches: ascending after a sequence, or the last ones before it (ascending in the answer too)."""
-        self.readable(principal, job)
+        item = self.readable(principal, job)
         wanted = core.Range.of(query)
         self._audit_read(principal, job)
+        tip = self._tip(item)
         if wanted.before is not None:
-            found, backwards = self._store.batches_before(job, wanted.before), True
+            found = self._history.before(job, wanted.before, tip)
         else:
-            found, backwards = self._store.batches_after(job, wanted.after or 0), False
+            found = self._history.after(job, wanted.after or 0, tip)
         page, more = core.Page(wanted.limit), False
-        for item in found:
-            if not page.take(item):
+        for batch in found:
+            if not page.take(batch):
                 more = True
                 break
-        batches = page.items[::-1] if backwards else page.items
-        # Read last, so that it is never behind what the page holds.
-        return {"tip": self._store.tip(job), "batches": [core.batch_document(item) for item in batches], "more": more}
+        batches = page.items if wanted.before is None else page.items[::-1]
+        # What was stored while this read is in the page and not in the tip that was read before.
+        tip = max([tip, *(core.last_of(batch) for batch in batches[-1:])])
+        return {
+            "tip": tip,
+            "kept": core.kept_from(wanted, batches, tip, more=more),
+            "batches": [core.batch_document(batch) for batch in batches],
+            "more": more,
+        }
 
     def export(self, principal: Principal, job: str, query: Mapping[str, str]) -> export.Page:
         """A page of the log as text or as JSON lines."""
-        self.readable(principal, job)
+        item = self.readable(principal, job)
         form = query.get("format", "jsonl")
         if form not in export.CONTENT_TYPES:
             raise BadRequestError("format must be text or jsonl")
         after = core.whole_number(query, "after", 0, 0, MAX_SEQUENCE)
         most = core.whole_number(query, "limit", export.PAGE_RAW_BYTES, 1, export.PAGE_RAW_BYTES)
         self._audit_read(principal, job)
-        return export.page(job, form, self._bodies(job, after), after=after, most=most)
+        return export.page(job, form, self._bodies(job, after, self._tip(item)), after=after, most=most)
 
     def search(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The entries that match, resumable."""
-        self.readable(principal, job)
+        item = self.readable(principal, job)
         wanted = search.Wanted.of(query)
         self._audit_read(principal, job)
-        return {"tip": self._store.tip(job), **search.search(wanted, self._bodies(job, wanted.after))}
+        tip = self._tip(item)
+        return {"tip": tip, **search.search(wanted, self._bodies(job, wanted.after, tip))}
 
     def instant(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
         """Which sequence stands at a time."""
-        self.readable(principal, job)
-        us, tip = instant.parse_time(query.get("time")), self._store.tip(job)
-        return {"sequence": instant.sequence_at(us, tip, lambda place: self._store.batch_at(job, place)), "tip": tip}
+        item = self.readable(principal, job)
+        us, tip = instant.parse_time(query.get("time")), self._tip(item)
+        return {"sequence": instant.sequence_at(us, tip, lambda place: self._history.span_at(job, place)), "tip": tip}
 
-    def _bodies(self, job: str, after: int) -> Iterator[tuple[int, int, bytes]]:
-        return ((item["first"], item["raw"], item["body"]) for item in self._store.batches_after(job, after))
+    def _tip(self, item: Mapping[str, Any]) -> int:
+        """A job's last sequence: the table forgets with time, the record is written now and then, the archive later."""
+        return max(self._store.tip(item["job"]), int(item.get("tip") or 0), self._store.archived_tip(item["job"]))
+
+    def _bodies(self, job: str, after: int, tip: int) -> Iterator[tuple[int, int, bytes]]:
+        return ((batch["first"], batch["raw"], batch["body"]) for batch in self._history.after(job, after, tip))
 
     # --- share links
 
@@ -193,10 +211,10 @@ class Service:
 
     def delete(self, principal: Principal, job: str) -> dict[str, Any]:
         """Deletes a job: tombstones first, so that nothing is written or read; then the stores, in the background."""
-        self.manageable(principal, job)
+        item = self.manageable(principal, job)
         now = self._now_ms()
         self._store.mark_deleted(job, principal.name, now)
-        self._store.put_tombstone(job, now)
+        self._store.put_tombstone(job, self._tip(item), now)
         self._audit(principal, job, "delete")
         self._erase(job)
         return {"job": job, "deleted": now}

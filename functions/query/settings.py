@@ -13,5 +13,7 @@ class Settings:
     """Job records and tickets."""
     archive_function: str
     """The function that erases deleted jobs."""
+    archive_bucket: str
+    """Where archived batches are read."""
     viewer_origins: tuple[str, ...]
     """Origins whose pages may ask for a ticket."""

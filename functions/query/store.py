@@ -71,8 +71,13 @@ class Store:
 
     # --- batches
 
+    def archived_tip(self, job: str) -> int:
+        """The last archived sequence; 0 when nothing is."""
+        answer = self._dynamodb.get_item(TableName=self._registry, Key=items.archive_key(job), ConsistentRead=True)
+        return int(items.from_item(answer.get("Item") or {}).get("tip") or 0)
+
     def tip(self, job: str) -> int:
-        """The last stored sequence; 0 when nothing is kept."""
+        """The last sequence that the log table holds; 0 when it holds nothing."""
         # Two, because a tombstone may lie behind the last batch.
         for item in self._batches(job, "job = :job", {}, forward=False, limit=2):
             return int(item["first"]) + int(item["count"]) - 1
@@ -115,14 +120,20 @@ class Store:
                 return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def batch_at(self, job: str, sequence: int) -> dict[str, Any] | None:
-        """The batch that holds a sequence, or the next one that is kept; None when there is neither."""
-        return next(self.batches_after(job, sequence - 1), None)
-
     # --- deletion
 
     def mark_deleted(self, job: str, by: str, now_ms: int) -> None:
         """Sets the record's tombstone: from here on nothing is read."""
+        # Listed first: should nobody be told to erase the job, the archive's next sweep finds it.
+        self._dynamodb.update_item(
+            TableName=self._registry,
+            Key=items.archive_key(job),
+            UpdateExpression="SET opened = :now, spk = :spk, ssk = :ssk",
+            ExpressionAttributeValues={
+                ":now": {"N": str(now_ms)},
+                **{f":{name}": {"S": value} for name, value in items.unarchived(job).items()},
+            },
+        )
         self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.job_key(job),
@@ -131,14 +142,14 @@ class Store:
             ExpressionAttributeValues={":now": {"N": str(now_ms)}, ":by": {"S": by}},
         )
 
-    def put_tombstone(self, job: str, now_ms: int) -> None:
-        """Takes the place behind the tip, as a batch would.
+    def put_tombstone(self, job: str, known: int, now_ms: int) -> None:
+        """Takes the place behind the tip, as a batch would; the tip is `known` at least, whatever the table holds.
 
         Whoever writes this job puts at the same place on the same condition, also a function that does not look at the
         record; so after this nothing can be stored any more, and what came before is there to be deleted.
         """
         while True:
-            first = self.tip(job) + 1
+            first = max(self.tip(job), known) + 1
             try:
                 self._dynamodb.put_item(
                     TableName=self._log,

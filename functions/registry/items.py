@@ -3,6 +3,7 @@
 The registry's keys are made here and nowhere else.
 """
 
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -72,6 +73,31 @@ def job_key(job: str) -> dict[str, Any]:
 def watch_key(job: str) -> dict[str, Any]:
     """Until when the job's agent believes it watched. An item of its own, so that a watch is no change of the job."""
     return key(f"JOB#{job}", "WATCH")
+
+
+def archive_key(job: str) -> dict[str, Any]:
+    """How far the job is archived, and what is being archived of it. Of its own, as is the watch."""
+    return key(f"JOB#{job}", "ARCHIVE")
+
+
+def segment_key(job: str, last: int) -> dict[str, Any]:
+    """A segment of the job's archive, by its last sequence."""
+    return key(f"ARCHIVE#{job}", f"{last:016d}")
+
+
+def unarchived(job: str) -> dict[str, str]:
+    """Where a job stands in the list of those that may have something to archive."""
+    return {"spk": unarchived_partition(shard_of(job)), "ssk": job}
+
+
+def unarchived_partition(shard: int) -> str:
+    """One partition of that list."""
+    return f"UNARCHIVED#{shard}"
+
+
+def shard_of(job: str) -> int:
+    """The partition of a list over all jobs in which a job stands."""
+    return zlib.crc32(job.encode()) % SHARDS
 
 
 def principal_key(name: str) -> dict[str, Any]:

@@ -1,24 +1,23 @@
 """A job's record in the registry, and as viewers are told of it."""
 
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from logferry_protocol.job import Container, JobRecord, LifeCycle
 
-from .items import SHARDS
+from .items import shard_of
 
 LOST_AFTER_MS = 15 * 60_000
 """An instance pings every four minutes; one that was not heard of for three pings and some is lost."""
 
 RUNNING = frozenset({"created", "running", "paused", "restarting"})
+ENDED = frozenset({"exited", "removed"})
 
 
 def index_attributes(job: str, owner: str, created: int) -> dict[str, str]:
     """Where the job stands in the two indexes: by owner, and among all; the newest can be read first."""
     order = f"{created:013d}#{job}"
-    shard = zlib.crc32(job.encode()) % SHARDS
-    return {"gpk": f"OWNER#{owner}", "gsk": order, "spk": f"JOBS#{shard}", "ssk": order}
+    return {"gpk": f"OWNER#{owner}", "gsk": order, "spk": f"JOBS#{shard_of(job)}", "ssk": order}
 
 
 def to_record(

@@ -53,7 +53,8 @@ def test_every_statement_names_a_resource_of_this_stack(resources: Resources) ->
             assert isinstance(resource, dict), (name, statement)
             text = resource.get("Fn::Sub")
             if text is not None and "*" in text:
-                assert text.endswith(("/@connections/*", "/aws/lambda/*", ".Arn}/*")), (name, text)
+                inside = ("/@connections/*", "/aws/lambda/*", ".Arn}/*", ".Arn}/segments/*", ".Arn}/logs/*")
+                assert text.endswith(inside), (name, text)
 
 
 def test_every_function_logs_to_a_group_with_retention(resources: Resources) -> None:

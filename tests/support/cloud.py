@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +17,11 @@ from urllib.parse import parse_qsl, urlsplit
 from aws_lambda_powertools import Logger, Metrics
 from tests.support import clouds
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
+from tests.support.bucket import MemoryBucket
 from tests.support.tables import failure, logferry_tables
 
 import archive.app
+import archive.service
 import archive.store
 import broadcast.app
 import broadcast.store
@@ -29,6 +31,8 @@ import connect.store
 import ingest.app
 import ingest.store
 import query.app
+import query.archive
+import query.history
 import query.store
 from broadcast.delivery import Clock, Delivery
 from connect.authorize import Identify, Verify
@@ -36,6 +40,7 @@ from connect.core import Refusal
 from ingest.service import Service as IngestService
 from query.service import Service as QueryService
 from registry import items
+from registry.archived import Index
 from registry.posting import ConnectionBusyError, ConnectionGoneError
 
 ORIGIN = "https://logs.example"
@@ -128,6 +133,12 @@ class Cloud:
         self.busy: set[str] = set()
         self.slept: list[float] = []
         self.to_erase: list[str] = []
+        self.ended: list[str] = []
+        """Jobs whose end the archive was told of."""
+        self.tell: Callable[[list[str]], None] = self.ended.extend
+        self.again: list[Mapping[str, Any]] = []
+        """What the archive asked itself to go on with."""
+        self.bucket = MemoryBucket()
         self._seen: dict[str, Any] = {}
         self.logger = Logger(service="tests", level="CRITICAL")
         self.metrics = Metrics(namespace="Tests", service="tests")
@@ -147,7 +158,10 @@ class Cloud:
             now_ms=self.now,
         )
         self.ingest_store = ingest.store.Store(tables.dynamodb, tables.log, tables.registry, 30)
-        service = IngestService(self.ingest_store, self.executor, self.logger, self.metrics, self.now)
+        service = IngestService(
+            self.ingest_store, self.executor, self.logger, self.metrics, self.now,
+            ended=lambda jobs: self.tell(jobs),  # noqa: PLW0108 - a test may put another in its place
+        )  # fmt: skip
         self.ingest = ingest.app.build_handler(service, self.logger, self.metrics, self.now)
         self.broadcast_store = broadcast.store.Store(tables.dynamodb, tables.registry)
         clock = Clock(self.now, self.slept.append, lambda: 0.5)
@@ -159,9 +173,18 @@ class Cloud:
             self.broadcast_store, delivery, closers, self.logger, self.metrics, hand_over=self.handed_over.append
         )
         query_store = query.store.Store(tables.dynamodb, tables.log, tables.registry)
-        archive_store = archive.store.Store(tables.dynamodb, tables.log, tables.registry)
-        self.archive = archive.app.build_handler(archive_store, self.to_erase.append, self.logger, self.metrics)
-        query_service = QueryService(query_store, (ORIGIN,), self.to_erase.append, self.now)
+        self.archive_store = archive.store.Store(tables.dynamodb, self.bucket, tables.log, tables.registry, "archive")
+        self.archive_service = archive.service.Service(self.archive_store, 0, self.logger, self.metrics, self.now)
+        self.clock_s: Callable[[], float] = lambda: 0.0
+        self.archive = archive.app.build_handler(
+            self.archive_service, self.again.append, self.logger, self.metrics,
+            lambda: self.clock_s(),  # noqa: PLW0108
+        )  # fmt: skip
+        archived = query.archive.Archive(
+            Index(tables.dynamodb, tables.registry), lambda: self.bucket, "archive", self.now
+        )
+        history = query.history.History(query_store, archived, self.now)
+        query_service = QueryService(query_store, history, (ORIGIN,), self.to_erase.append, self.now)
         self.query = query.app.build_handler(query_service, self.logger, self.metrics, self.now)
 
     def now(self) -> int:
@@ -327,6 +350,12 @@ class Cloud:
         return [
             failure["itemIdentifier"] for failure in self.broadcast({"Records": records}, None)["batchItemFailures"]
         ]
+
+    def expire(self, *firsts: int, job: str = f"web.{CONTAINER}") -> None:
+        """Deletes batches as the log table's time to live does."""
+        for first in firsts:
+            key = {"job": {"S": job}, "first": {"N": str(first)}}
+            self.tables.dynamodb.delete_item(TableName=self.tables.log, Key=key)
 
     # --- a job with lines
 

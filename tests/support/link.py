@@ -27,6 +27,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.support.bucket import MemoryBucket
 from tests.support.tables import failure, logferry_tables, stream_record
 
 import broadcast.app
@@ -38,6 +39,8 @@ import connect.store
 import ingest.app
 import ingest.service
 import ingest.store
+import query.archive
+import query.history
 import query.service
 import query.store
 from logferry_agent.core.chunk import Chunk, Job, Offer, Position
@@ -60,6 +63,7 @@ from logferry_protocol.messages import (
     encode,
 )
 from registry import items
+from registry.archived import Index
 from registry.posting import ConnectionBusyError, ConnectionGoneError
 from registry.principal import Principal
 
@@ -204,9 +208,10 @@ class Cloud:
         connect.conversation._watched_until.clear()  # one process's memory, and each world has processes of its own
         self._processes = [self._new_process() for _ in range(2)]
         self._broadcast = self._new_broadcast()
-        self._query = query.service.Service(
-            query.store.Store(self.tables, "log", "registry"), origins=[], erase=lambda _job: None, now_ms=world.now_ms
-        )
+        store = query.store.Store(self.tables, "log", "registry")
+        archive = query.archive.Archive(Index(self.tables, "registry"), MemoryBucket, "archive", world.now_ms)
+        history = query.history.History(store, archive, world.now_ms)
+        self._query = query.service.Service(store, history, origins=[], erase=lambda _job: None, now_ms=world.now_ms)
 
     def _register(self, principal: Principal) -> None:
         key = items.credential_key(principal.credential)
@@ -219,7 +224,12 @@ class Cloud:
         quiet: Any = _Quiet()
         now_ms = self.world.now_ms
         service = ingest.service.Service(
-            ingest.store.Store(self.tables, "log", "registry", 30), _Inline(), quiet, quiet, now_ms
+            ingest.store.Store(self.tables, "log", "registry", 30),
+            _Inline(),
+            quiet,
+            quiet,
+            now_ms,
+            ended=lambda _jobs: None,
         )
         nothing: Any = None
         return {

@@ -85,6 +85,36 @@ class MemoryTables:
         self.after("DeleteItem", TableName)
         return {"Attributes": old} if old and given.get("ReturnValues") == "ALL_OLD" else {}
 
+    def batch_write_item(self, *, RequestItems: Item) -> Item:  # noqa: N803
+        """Deletes alone: nobody puts this way."""
+        for name, requests in RequestItems.items():
+            for request in requests:
+                self.delete_item(TableName=name, Key=request["DeleteRequest"]["Key"])
+        return {"UnprocessedItems": {}}
+
+    def transact_write_items(self, *, TransactItems: list[Item]) -> Item:  # noqa: N803
+        """Puts, and updates with conditions: all or nothing."""
+        self.before("TransactWriteItems", "")
+        reasons, writes = [], []
+        for action in TransactItems:
+            ((kind, given),) = action.items()
+            old = self._at(given["TableName"], given["Key"] if kind == "Update" else given["Item"])
+            try:
+                self._require(old, kind, given)
+                reasons.append({"Code": "None"})
+            except ClientError:
+                reasons.append({"Code": "ConditionalCheckFailed"})
+            new = given.get("Item")
+            if kind == "Update":
+                new = _updated(dict(copy.deepcopy(old or given["Key"])), given["UpdateExpression"], given)
+            writes.append((given["TableName"], copy.deepcopy(new), old))
+        if any(reason["Code"] != "None" for reason in reasons):
+            raise failure("TransactWriteItems", "TransactionCanceledException", CancellationReasons=reasons)
+        for name, new, old in writes:
+            self._write(name, new, old)
+        self.after("TransactWriteItems", "")
+        return {}
+
     def query(self, *, TableName: str, KeyConditionExpression: str, **given: Any) -> Item:  # noqa: N803
         self.before("Query", TableName)
         table = self.tables[TableName]
@@ -117,6 +147,8 @@ class MemoryTables:
         if more:
             names = {hash_name, range_name, table.hash_name, table.range_name}
             answer["LastEvaluatedKey"] = {name: rows[-1][name] for name in names}
+        if "FilterExpression" in given:
+            rows = [item for item in rows if _Condition(given["FilterExpression"], given).holds(item)]
         if given.get("Select") != "COUNT":
             answer["Items"] = [_projected(item, given) for item in rows]
         self.after("Query", TableName)
@@ -191,10 +223,15 @@ def _named(name: str, given: Mapping[str, Any]) -> str:
 
 
 def _updated(item: Item, expression: str, given: Mapping[str, Any]) -> Item:
-    """Carries out SET (values, if_not_exists, sums) and REMOVE. All right sides see the item as it was."""
+    """Carries out SET (values, if_not_exists, sums), REMOVE and ADD. All right sides see the item as it was."""
     before = copy.deepcopy(item)
-    for verb, body in re.findall(r"(SET|REMOVE)\s+(.*?)(?=\s+(?:SET|REMOVE)\s|$)", expression, re.DOTALL):
+    for verb, body in re.findall(r"(SET|REMOVE|ADD)\s+(.*?)(?=\s+(?:SET|REMOVE|ADD)\s|$)", expression, re.DOTALL):
         for part in re.split(r",(?![^(]*\))", body):
+            if verb == "ADD":
+                name, value = part.split()
+                known = int(before.get(_named(name, given), {"N": "0"})["N"])
+                item[_named(name, given)] = {"N": str(known + int(given["ExpressionAttributeValues"][value]["N"]))}
+                continue
             name, _, value = part.strip().partition("=")
             if verb == "REMOVE":
                 item.pop(_named(name.strip(), given), None)

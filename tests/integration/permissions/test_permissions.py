@@ -18,7 +18,9 @@ from tests.support import clouds, stacks
 from tests.support.batches import batch_document
 from tests.support.stacks import Stack
 
-from registry.items import from_item, key, to_item
+from registry.archived import Segment, encode_segment
+from registry.archived import to_item as to_index
+from registry.items import from_item, key, to_item, unarchived
 from registry.principal import Principal
 
 pytestmark = pytest.mark.cloud
@@ -54,20 +56,30 @@ NEEDED_BY: Final[dict[tuple[str, str, str], set[str]]] = {
     ("Broadcast", "execute-api:ManageConnections", "Viewers/POST"): {"new batch"},
     ("Broadcast", "execute-api:ManageConnections", "Viewers/DELETE"): {"revocation"},
     ("Query", "dynamodb:GetItem", "RegistryTable"): {
-        "job", "jobs", "all jobs", "batches", "audit", "share", "shares", "delete",
+        "job", "jobs", "all jobs", "batches", "archived batches", "audit", "share", "shares", "delete",
     },
-    ("Query", "dynamodb:PutItem", "RegistryTable"): {"batches", "ticket", "delete", "share"},
+    ("Query", "dynamodb:PutItem", "RegistryTable"): {"batches", "archived batches", "ticket", "delete", "share"},
     ("Query", "dynamodb:UpdateItem", "RegistryTable"): {"delete"},
-    ("Query", "dynamodb:Query", "RegistryTable"): {"audit"},
+    ("Query", "dynamodb:Query", "RegistryTable"): {"audit", "archived batches"},
     ("Query", "dynamodb:Query", "RegistryTable/index/by_target"): {"jobs"},
     ("Query", "dynamodb:Query", "RegistryTable/index/by_shard"): {"all jobs", "shares"},
-    ("Query", "dynamodb:Query", "LogTable"): {"job", "batches", "delete"},
+    ("Query", "dynamodb:Query", "LogTable"): {"job", "batches", "archived batches", "delete"},
     ("Query", "dynamodb:PutItem", "LogTable"): {"delete"},
     ("Query", "lambda:InvokeFunction", "Archive"): {"delete"},
-    ("Archive", "dynamodb:GetItem", "RegistryTable"): {"erase"},
-    ("Archive", "dynamodb:UpdateItem", "RegistryTable"): {"erase"},
-    ("Archive", "dynamodb:Query", "LogTable"): {"erase"},
+    ("Query", "s3:GetObject", "ArchiveBucket/segments"): {"archived batches"},
+    ("Archive", "dynamodb:GetItem", "RegistryTable"): {"archive", "erase"},
+    ("Archive", "dynamodb:PutItem", "RegistryTable"): {"archive"},
+    ("Archive", "dynamodb:UpdateItem", "RegistryTable"): {"archive", "erase"},
+    ("Archive", "dynamodb:DeleteItem", "RegistryTable"): {"erase"},
+    ("Archive", "dynamodb:Query", "RegistryTable"): {"erase"},
+    ("Archive", "dynamodb:Query", "RegistryTable/index/by_shard"): {"sweep"},
+    ("Archive", "dynamodb:Query", "LogTable"): {"archive", "erase"},
     ("Archive", "dynamodb:BatchWriteItem", "LogTable"): {"erase"},
+    ("Archive", "s3:PutObject", "ArchiveBucket/segments"): {"archive"},
+    ("Archive", "s3:PutObject", "ArchiveBucket/logs"): {"archive"},
+    ("Archive", "s3:DeleteObject", "ArchiveBucket/segments"): {"erase"},
+    ("Archive", "s3:DeleteObject", "ArchiveBucket/logs"): {"erase"},
+    ("Archive", "lambda:InvokeFunction", "Archive"): {"sweep"},
 }  # fmt: skip
 """What fails without each permission."""
 
@@ -76,7 +88,11 @@ NOT_TRIED: Final = {
     ("Broadcast", "execute-api:ManageConnections", "Agents/DELETE"): "the same code as for viewers",
     ("Broadcast", "lambda:InvokeFunction", "Broadcast"): "asked for only by audiences of hundreds",
     ("Query", "dynamodb:GetItem", "LogTable"): "read only when a batch is stored in the moment of a deletion",
-    ("Archive", "lambda:InvokeFunction", "Archive"): "asked for only by jobs of many minutes of deleting",
+    (
+        "Ingest",
+        "lambda:InvokeFunction",
+        "Archive",
+    ): "a status is noted all the same; the archive's own test asks for it",
 }
 
 
@@ -91,7 +107,9 @@ class Probes:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._lambda, self._dynamodb = stack.client("lambda"), stack.client("dynamodb")
+        self._lambda, self._dynamodb, self._s3 = (stack.client(name) for name in ("lambda", "dynamodb", "s3"))
+        self._bucket = stack.outputs["ArchiveBucket"]
+        self._segment = Segment(1, 3, 1, 1, 1, 1, 1, 3, ("2025-11-24",))
         now = int(time.time() * 1000)
         for name, kind, facts in (("web", "agent", {"owner": "team"}), ("me", "viewer", {"subject": "me"})):
             self._put(f"PRINCIPAL#{name}", "PRINCIPAL", kind=kind, name=name, created=now, **facts)
@@ -130,13 +148,14 @@ class Probes:
                 "jobs": lambda: self._http("GET", "/api/jobs") == 200,
                 "all jobs": lambda: self._http("GET", "/api/jobs", admin=True) == 200,
                 "batches": lambda: self._http("GET", f"/api/jobs/{self._job()}/batches") == 200,
+                "archived batches": lambda: self._http("GET", f"/api/jobs/{self._archived()}/batches") == 200,
                 "audit": lambda: self._http("GET", f"/api/jobs/{self._job()}/audit") == 200,
                 "ticket": lambda: self._http("POST", "/api/tickets") == 201,
                 "share": lambda: self._http("POST", f"/api/jobs/{self._job()}/shares") == 201,
                 "shares": lambda: self._http("GET", f"/api/jobs/{self._job()}/shares") == 200,
                 "delete": lambda: self._http("DELETE", f"/api/jobs/{self._job()}") == 202,
             },
-            "Archive": {"erase": self.erase},
+            "Archive": {"archive": self.archive, "erase": self.erase, "sweep": self.sweep},
         }[function]
 
     # --- connect
@@ -261,20 +280,45 @@ class Probes:
         }  # fmt: skip
         return int(self._call("Query", event)["statusCode"])
 
-    def erase(self) -> bool:
+    def archive(self) -> bool:
         container = self._container()
-        self._job_item(container, deleted=1)
+        self._job_item(container)
+        self._put_batch(container)
+        answer = self._invoke("Archive", {"archive": [f"web.{container}"], "why": "daily"})
+        return "FunctionError" not in answer and self._of(f"JOB#web.{container}", "ARCHIVE").get("tip") == 3
+
+    def erase(self) -> bool:
+        job = self._archived(deleted=1)
+        self._put_batch(job.partition(".")[2])
+        answer = self._invoke("Archive", {"erase": job})
+        if "FunctionError" in answer or not self._of(f"JOB#{job}", "JOB").get("erased_batches"):
+            return False
+        return not self._s3.list_objects_v2(Bucket=self._bucket, Prefix=f"segments/{job}/")["KeyCount"]
+
+    def sweep(self) -> bool:
+        job = f"web.{self._container()}"
+        self._put(f"JOB#{job}", "ARCHIVE", opened=1, **unarchived(job))
+        return "FunctionError" not in self._invoke("Archive", {"sweep": "hourly"})
+
+    def _archived(self, **more: Any) -> str:
+        """A job of which one segment is archived, and nothing is in the log table."""
+        job = str(self._job_item(self._container(), **more)["job"])
+        batch = {**batch_document(1), "body": b"body"}
+        for name in (self._segment.key(job), *self._segment.rows(job, "team")):
+            self._s3.put_object(Bucket=self._bucket, Key=name, Body=encode_segment([batch]))
+        self._dynamodb.put_item(TableName=self._stack.outputs["RegistryTable"], Item=to_index(job, self._segment))
+        self._put(f"JOB#{job}", "ARCHIVE", tip=3)
+        return job
+
+    def _put_batch(self, container: str) -> None:
         batch = batch_document(1)
         batch["body"] = base64.b64decode(batch["body"])
         item = to_item({**batch, "job": f"web.{container}"})
         self._dynamodb.put_item(TableName=self._stack.outputs["LogTable"], Item=item)
-        answer = self._invoke("Archive", {"erase": f"web.{container}"})
-        if "FunctionError" in answer:
-            return False
-        found = self._dynamodb.get_item(
-            TableName=self._stack.outputs["RegistryTable"], Key=key(f"JOB#web.{container}", "JOB")
-        )
-        return bool(from_item(found["Item"]).get("erased_batches"))
+
+    def _of(self, pk: str, sk: str) -> dict[str, Any]:
+        found = self._dynamodb.get_item(TableName=self._stack.outputs["RegistryTable"], Key=key(pk, sk))
+        return from_item(found.get("Item", {}))
 
     # --- what they need
 
@@ -329,7 +373,7 @@ class Roles:
                     for action in _listed(statement["Action"]):
                         for resource in _listed(statement["Resource"]):
                             place = self._place(resource)
-                            if action.startswith(("logs:", "s3:")) or "/stream/" in resource:
+                            if action.startswith("logs:") or "/stream/" in resource or place == "FailureBucket":
                                 continue  # the service's own doing, before and behind the function
                             without = copy.deepcopy(document)
                             without["Statement"][index : index + 1] = _all_but(statement, action, resource)
@@ -339,6 +383,9 @@ class Roles:
 
     def put(self, function: str, policy: str, document: dict[str, Any]) -> None:
         role = self._stack.physical[f"{function}Role"]
+        if not document["Statement"]:  # a policy that allows one thing: without it, it is none
+            self._iam.delete_role_policy(RoleName=role, PolicyName=policy)
+            return
         self._iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
 
     def _place(self, resource: str) -> str:
@@ -349,6 +396,10 @@ class Roles:
         for logical in ("Agents", "Viewers"):
             if f":{self._stack.physical[logical]}/" in resource:
                 return f"{logical}/{resource.split('/')[2]}"
+        for logical in ("ArchiveBucket", "FailureBucket"):
+            bucket, _, inside = resource.removeprefix("arn:aws:s3:::").partition("/")
+            if bucket == self._stack.physical[logical]:
+                return logical + (f"/{inside.removesuffix('/*')}" if logical == "ArchiveBucket" and inside else "")
         return next((name for name in ("Archive", "Broadcast") if self._stack.physical[name] in resource), resource)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -28,3 +29,27 @@ def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
             config = Config(connect_timeout=10, read_timeout=60)
             dynamodb = boto3.client("dynamodb", endpoint_url=address, config=config, **clouds.SECRETS)
         yield stack.enter_context(clouds.tables(dynamodb, f"t{uuid.uuid4().hex[:8]}"))
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A cloud's S3 with one bucket, empty."""
+
+    s3: Any
+    name: str
+
+
+@pytest.fixture
+def bucket(tables: Tables) -> Iterator[Bucket]:
+    """In the same cloud as the tables; removed with all that is in it."""
+    endpoint = tables.dynamodb.meta.endpoint_url
+    address = None if "amazonaws" in endpoint else endpoint
+    s3: Any = boto3.client("s3", endpoint_url=address, **clouds.SECRETS)
+    name = f"lf-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": clouds.REGION})
+    try:
+        yield Bucket(s3, name)
+    finally:
+        for item in s3.list_objects_v2(Bucket=name).get("Contents", []):
+            s3.delete_object(Bucket=name, Key=item["Key"])
+        s3.delete_bucket(Bucket=name)

@@ -1,0 +1,241 @@
+"""Decides what is archived, when, and in which pieces. No clock, no network: what is known comes in as arguments.
+
+Theory of operation. A job's state says up to which sequence it is archived (`tip`) and what is being archived now (the
+`plan`). One step: take batches behind the tip, write down the plan, on condition that the state is still that one; put
+the objects under keys that the plan alone decides; index them; advance the tip over the plan, on condition that it is
+still there. A crash anywhere leaves a plan, and whoever comes next carries it out again: the same batches, the same
+keys, the same bytes. So each entry is in one segment, and in one object of rows, however often a step is begun.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
+from json.encoder import encode_basestring
+from typing import Any, Final, Literal
+
+from logferry_protocol.batch import STREAM_OF, Columns, decode_body
+from logferry_protocol.errors import BatchError
+from registry.archived import Segment, rows_key, segment_key
+
+Batch = Mapping[str, Any]
+"""A batch as the log table holds it."""
+
+SEGMENT_BYTES: Final = 1_048_576
+SEGMENT_BATCHES: Final = 1_000
+"""Where a segment ends: a page of history needs about one."""
+
+RUN_BYTES: Final = 8 * 1_048_576
+RUN_RAW_BYTES: Final = 64 * 1_048_576
+RUN_ENTRIES: Final = 500_000
+RUN_BATCHES: Final = 4_000
+"""Where a run ends: some seconds of work, and tens of megabytes of memory."""
+
+RUN_DAYS: Final = 16
+"""Also there: each day has a compressor of some megabytes, an object, and its name in the index."""
+
+MOST_DAYS: Final = 8
+"""A batch with entries of more days stands whole under its first: nobody's clock may cost us an object a line."""
+
+LONG_ENTRIES: Final = 10_000
+"""From so many unarchived entries on a job is archived every hour; with fewer, once a day."""
+
+OLD_MS: Final = 24 * 3_600_000
+"""From this age of a job's first unarchived batch on every hour tries, whatever its size: the table's time to live,
+two days at least, must not come first."""
+
+PAUSE_MS: Final = 10 * 60_000
+"""After a run, an ended job waits so long for the next: a container that restarts every second makes no object each
+time."""
+
+QUIET_MS: Final = 3 * 3_600_000
+"""A job not opened for this long cannot be written now: an agent opens its jobs after every connect, and no connection
+lives longer than two hours."""
+
+Why = Literal["ended", "hourly", "daily"]
+
+_EPOCH: Final = datetime(1970, 1, 1)
+_DAY_US: Final = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one step archives. It decides every key."""
+
+    first: int
+    last: int
+    segments: tuple[tuple[int, int], ...]
+    """First and last sequence of each."""
+    days: tuple[str, ...]
+
+    def keys(self, job: str, owner: str) -> list[str]:
+        """The objects that it makes."""
+        segments = [segment_key(job, (self.first, self.last), part) for part in self.segments]
+        return segments + self.rows_keys(job, owner)
+
+    def rows_keys(self, job: str, owner: str) -> list[str]:
+        """Those of them with rows, in the order of `days`."""
+        return [rows_key(owner, day, job, self.first, self.last) for day in self.days]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a job is archived."""
+
+    tip: int = 0
+    plan: Plan | None = None
+    opened: int = 0
+    """When an agent last opened the job, and when a step last ended, in milliseconds."""
+    archived: int = 0
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What of a job is not archived yet."""
+
+    first: int
+    received: int
+    """When the first of its batches was stored, in milliseconds."""
+    tip: int
+
+
+def due(why: Why, state: State, left: Left, now_ms: int) -> bool:
+    """Whether what is left of a job is archived now, or waits and makes a larger object later."""
+    if state.plan is not None or why == "daily":
+        return True
+    if now_ms - left.received >= OLD_MS or now_ms - state.opened >= QUIET_MS:
+        return True
+    if why == "ended":
+        return now_ms - state.archived >= PAUSE_MS
+    return left.tip - left.first + 1 >= LONG_ENTRIES
+
+
+def finished(state: State, left: Left | None, now_ms: int) -> bool:
+    """Whether the job leaves the list of those with something to archive. The next `open` puts it there again."""
+    return left is None and state.plan is None and now_ms - state.opened >= QUIET_MS
+
+
+def last_of(batch: Batch) -> int:
+    """The sequence of a batch's last entry."""
+    return int(batch["first"]) + int(batch["count"]) - 1
+
+
+def take(batches: Iterable[Batch]) -> list[Batch]:
+    """The batches of one run: consecutive ones, up to its size; one at least, where there is any."""
+    taken: list[Batch] = []
+    size = raw = entries = 0
+    for batch in batches:
+        size, raw, entries = size + len(batch["body"]), raw + batch["raw"], entries + batch["count"]
+        full = size > RUN_BYTES or raw > RUN_RAW_BYTES or entries > RUN_ENTRIES or len(taken) >= RUN_BATCHES
+        if taken and (full or batch["first"] != last_of(taken[-1]) + 1):
+            break
+        taken.append(batch)
+    return taken
+
+
+def plan_of(batches: Sequence[Batch]) -> Plan:
+    """What to do with a run's batches, or with as many of them as do not lie on too many days."""
+    segments: list[tuple[int, int]] = []
+    days: set[str] = set()
+    size = count = 0
+    for batch in batches:
+        these = {day for day, _times in _days_of(columns_of(batch).times)}
+        if segments and len(days | these) > RUN_DAYS:
+            break
+        days |= these
+        size, count = size + len(batch["body"]), count + 1
+        if segments and size <= SEGMENT_BYTES and count <= SEGMENT_BATCHES:
+            segments[-1] = (segments[-1][0], last_of(batch))
+        else:
+            segments.append((batch["first"], last_of(batch)))
+            size, count = len(batch["body"]), 1
+    return Plan(segments[0][0], segments[-1][1], tuple(segments), tuple(sorted(days)))
+
+
+def between(batches: Iterable[Batch], last: int) -> list[Batch]:
+    """The batches up to a sequence."""
+    return list(takewhile(lambda batch: batch["first"] <= last, batches))
+
+
+def carries_out(plan: Plan, batches: Sequence[Batch]) -> bool:
+    """Whether these batches are all that the plan spoke of. They are not where the time to live has taken some."""
+    if not batches or (batches[0]["first"], last_of(batches[-1])) != (plan.first, plan.last):
+        return False
+    return all(last_of(one) + 1 == other["first"] for one, other in pairwise(batches))
+
+
+def segments_of(plan: Plan, batches: Sequence[Batch], expires: int) -> list[tuple[Segment, list[Batch]]]:
+    """The plan's segments, each with its batches; sizes are known when they are encoded."""
+    made = []
+    for first, last in plan.segments:
+        inside = [batch for batch in batches if first <= batch["first"] <= last]
+        segment = Segment(
+            first,
+            last,
+            min(batch["start"] for batch in inside),
+            max(batch["end"] for batch in inside),
+            sum(batch["raw"] for batch in inside),
+            sum(len(batch["body"]) for batch in inside),
+            plan.first,
+            plan.last,
+            plan.days,
+            expires,
+        )
+        made.append((segment, inside))
+    return made
+
+
+def columns_of(batch: Batch) -> Columns:
+    """A batch's entries; none where its body cannot be read. Its bytes are archived all the same: they are what we
+    have."""
+    try:
+        return decode_body(batch["body"])
+    except BatchError:
+        return Columns((), "", ())
+
+
+def rows(job: str, container: Mapping[str, Any], batch: Batch) -> Iterator[tuple[str, str]]:
+    """A batch's entries as JSON lines: each day that occurs, with its lines.
+
+    The columns are those of `export --format jsonl`, and the container's name, host and image.
+    """
+    columns = columns_of(batch)
+    facts = "".join(
+        f',"{name}":{encode_basestring(str(container.get(name, "")))}' for name in ("name", "host", "image")
+    )
+    tail = f',"job":"{job}"{facts}}}\n'
+    at = 0
+    for day, times in _days_of(columns.times):
+        until = at + len(times)
+        yield (
+            day,
+            "".join(
+                f'{{"sequence":{sequence},"time":"{timestamp(time)}","stream":"{STREAM_OF[character]}",'
+                f'"line":{encode_basestring(text)}{tail}'
+                for sequence, time, character, text in zip(
+                    range(batch["first"] + at, batch["first"] + until),
+                    times,
+                    columns.streams[at:until],
+                    columns.texts[at:until],
+                    strict=True,
+                )
+            ),
+        )
+        at = until
+
+
+def _days_of(times: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
+    """The days of a batch's entries, in their order; a day may come again where a clock stepped back."""
+    if not times:
+        return []
+    cuts = [0, *(at for at in range(1, len(times)) if times[at] // _DAY_US != times[at - 1] // _DAY_US), len(times)]
+    parts = [times[begin:end] for begin, end in pairwise(cuts)]
+    if len({part[0] // _DAY_US for part in parts}) > MOST_DAYS:
+        return [(timestamp(min(times))[:10], times)]
+    return [(timestamp(part[0])[:10], part) for part in parts]
+
+
+def timestamp(us: int) -> str:
+    """RFC 3339 in UTC with microseconds: Athena's from_iso8601_timestamp takes it."""
+    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds") + "Z"
