@@ -59,6 +59,7 @@ class HistoryPage(_Answer):
     tip: int
     batches: list[BatchFacts]
     more: bool = False
+    kept: int | None = None
 
 
 class Ticket(_Answer):
@@ -190,7 +191,7 @@ class Api:
 
     async def _batches(self, job: str, parameters: Mapping[str, str]) -> Page:
         page = _read(HistoryPage, await self._call("GET", f"/api/jobs/{job}/batches", parameters))
-        return Page(page.tip, page.batches, page.more)
+        return Page(page.tip, page.batches, page.more, page.kept)
 
     async def _call(self, method: str, path: str, parameters: Mapping[str, str] | None = None) -> httpx.Response:
         for attempt in range(ATTEMPTS):

@@ -12,9 +12,9 @@ says when to ask history for it: at once for the past that a new reader has to f
 a hole in the live batches, because a whole audience has that same hole. An answer without anything new means "not yet",
 and the next request waits longer.
 
-What is stored of a job is a gap-free prefix, except that retention takes entries from its beginning. So history that
-knows of the entries asked for and goes on later than them (or has none at all), and says so each time that it is asked
-again, means that they are kept no more: `Lost`.
+What is stored of a job is a gap-free prefix, except that retention takes entries from its beginning. History says where
+what it keeps begins: what was asked for before that is `Lost`. Where it does not say so, yet knows of the entries asked
+for and goes on later than them (or has none at all) each time that it is asked again, it means the same.
 
 No clock, randomness or I/O in here: `now` is any monotonic time in seconds, and `jitter` draws from [0, 1).
 """
@@ -71,6 +71,8 @@ class Page:
     tip: int
     batches: Sequence[BatchFacts]
     more: bool
+    kept: int | None = None
+    """Where what is kept begins, if what was asked for before it is kept no more."""
 
 
 class CorruptBatchError(Exception):
@@ -145,6 +147,9 @@ class Reader:
             self._keep(batch)
         if self._reached() > asked:
             self._attempts = 0
+            self._doubt = (0, 0)
+        elif page.kept is not None and page.kept > asked + 1:
+            self._lost = Lost(asked + 1, page.kept - 1)
             self._doubt = (0, 0)
         elif page.tip > asked:
             self._hear_of_loss(min([batch.first for batch in fresh], default=page.tip + 1))

@@ -24,7 +24,7 @@ WITH_GAPS: Final = 3
 """Exit status with --strict when the job is sound and says of itself that lines are missing."""
 
 ASKED_AGAIN: Final = 4
-"""How often a page that goes on later than asked for is asked for again: a read may not be consistent yet."""
+"""How often a page that goes on later than asked for, and does not say why, is asked for again."""
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +65,7 @@ async def _verified(target: Target, name: str) -> tuple[JobRecord, Report]:
             page = await api.history(record.job, after=after)
             batches = [batch for batch in page.batches if batch.last > after]
             skips = bool(batches) and batches[0].first > after + 1
-            if (skips or (not batches and page.tip > after)) and asked < ASKED_AGAIN:
+            if page.kept is None and (skips or (not batches and page.tip > after)) and asked < ASKED_AGAIN:
                 asked += 1
                 await asyncio.sleep(0.1 * 2**asked)
                 continue

@@ -167,6 +167,34 @@ def test_what_retention_took_is_told_and_not_waited_for() -> None:
     assert reader.complete
 
 
+@pytest.mark.parametrize(("kept", "expected"), [(11, Lost(1, 10)), (21, Lost(1, 20))])
+def test_where_history_says_what_is_kept_nobody_asks_twice(kept: int, expected: Lost) -> None:
+    """One answer, at a job's beginning or of a job of which nothing is left."""
+    reader = Reader(lambda: 0.0)
+    reader.learn(20, 0.0, at_once=True)
+    assert reader.request(0.0) == 0
+    reader.answer(Page(20, [batch(11, 10)] if kept == 11 else [], False, kept), 0.0)
+    taken = list(reader.take())
+    assert taken[0] == expected
+    assert texts(taken) == ([str(n) for n in range(11, 21)] if kept == 11 else [])
+    assert reader.complete
+
+
+def test_a_loss_in_the_middle_is_told_where_it_is() -> None:
+    """What is before it and behind it comes."""
+    reader = Reader(lambda: 0.0)
+    reader.learn(9, 0.0, at_once=True)
+    stored = [batch(1, 3), batch(7, 3)]
+    taken: list[Run | Lost] = []
+    for asked, kept in ((0, None), (3, 7)):
+        assert reader.request(0.0) == asked
+        reader.answer(Page(9, [one for one in stored if one.last > asked], False, kept), 0.0)
+        taken += reader.take()
+    assert [one for one in taken if isinstance(one, Lost)] == [Lost(4, 6)]
+    assert texts(taken) == ["1", "2", "3", "7", "8", "9"]
+    assert reader.complete
+
+
 def test_history_that_does_not_know_of_an_entry_casts_no_doubt_on_it() -> None:
     """Only leaving out what it knows of, again and again, says that it is kept no more."""
     reader = Reader(lambda: 0.0)
