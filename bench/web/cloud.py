@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -77,10 +78,11 @@ class BenchCloud(ViewerCloud):
     def answer_after(self, seconds: float) -> None:
         self.history_delay = seconds
 
-    def page_of(self, job: Job, begin: int, end: int, more: bool) -> str:
+    def page_of(self, job: Job, begin: int, end: int, more: bool, kept: int | None) -> str:
         """As it is, but written once: what serves must not work as long as what it serves."""
         batches = ",".join(self._document(facts) for facts in job.batches[begin:end])
-        return f'{{"tip": {job.tip}, "batches": [{batches}], "more": {str(more).lower()}}}'
+        more_and_kept = f'"more": {json.dumps(more)}, "kept": {json.dumps(kept)}'
+        return f'{{"tip": {job.tip}, "batches": [{batches}], {more_and_kept}}}'
 
     def _document(self, facts: BatchFacts) -> str:
         key = (facts.digest, facts.first)

@@ -418,3 +418,23 @@ def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerClo
     page.get_by_role("button", name="Side by side").click()
     expect(page.locator("[data-job-page]")).to_have_count(3, timeout=WAIT)
     page.wait_for_selector(f'[data-job-page="{job_id("two")}"] [data-seq="500"]', timeout=WAIT)
+
+
+@pytest.mark.parametrize("left", [2, 0])
+def test_lines_that_are_kept_no_more_are_told_and_not_waited_for(page: Page, cloud: ViewerCloud, left: int) -> None:
+    """Retention took a job's beginning, or all of it; its tip stays."""
+    cloud.add_job("old", state="exited")
+    cloud.append("old", numbered(5), batch=1)
+    job = cloud.jobs[job_id("old")]
+    job.forget(5 - left)
+    page.goto(cloud.page("old"))
+    expect(page.locator(".row").first).to_contain_text("Older lines are no longer kept.", timeout=WAIT)
+    page.wait_for_function(
+        """([job, gone]) => {
+          const lines = window.logferry.lines(job);
+          return lines.gone === gone && lines.received === 5 - gone && lines.tip === 5 && lines.holes.length === 0;
+        }""",
+        arg=[job_id("old"), 5 - left],
+        timeout=WAIT,
+    )
+    assert page.locator(".row[data-kind=line]").count() == left

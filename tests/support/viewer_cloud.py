@@ -37,6 +37,7 @@ from logferry_protocol.messages import (
     decode,
     encode,
 )
+from query.core import Range, kept_from
 
 DIST = Path(__file__).parents[2] / "web" / "dist"
 KEY = "lfv_" + "a" * 12 + "_" + "A" * 43
@@ -64,10 +65,17 @@ class Job:
     batches: list[BatchFacts] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
     """The batches as HTTP answers carry them."""
+    forgotten: int = 0
+    """The last sequence that retention took."""
 
     @property
     def tip(self) -> int:
-        return self.batches[-1].last if self.batches else 0
+        return self.batches[-1].last if self.batches else self.forgotten
+
+    def forget(self, count: int) -> None:
+        """Retention takes the first so many batches."""
+        self.forgotten = self.batches[count - 1].last
+        del self.batches[:count], self.facts[:count]
 
 
 class ViewerCloud:
@@ -332,11 +340,12 @@ class ViewerCloud:
             begin = _index(job.batches, int(request.query.get("after", 0)) + 1)
             end = begin + _fit(job.batches[begin:], limit)
             more = end < len(job.batches)
-        return web.Response(text=self.page_of(job, begin, end, more), content_type="application/json")
+        kept = kept_from(Range.of(dict(request.query)), job.facts[begin:end], job.tip, more=more)
+        return web.Response(text=self.page_of(job, begin, end, more, kept), content_type="application/json")
 
-    def page_of(self, job: Job, begin: int, end: int, more: bool) -> str:
+    def page_of(self, job: Job, begin: int, end: int, more: bool, kept: int | None) -> str:
         """The document of a page of history."""
-        return json.dumps({"tip": job.tip, "batches": job.facts[begin:end], "more": more})
+        return json.dumps({"tip": job.tip, "kept": kept, "batches": job.facts[begin:end], "more": more})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")

@@ -216,8 +216,7 @@ def test_entries_that_are_kept_no_more_are_told(cloud: ViewerCloud, run: Run) ->
     """Retention took the beginning: the reader says so instead of waiting for it."""
     cloud.add_job("old")
     cloud.append("old", ["a", "b", "c"], batch=1)
-    job = cloud.jobs[job_id("old")]
-    del job.batches[:2], job.facts[:2]
+    cloud.jobs[job_id("old")].forget(2)
     outcome = run("tail", "old")
     assert outcome.text == "c\n"
     assert outcome.err == "logferry: 2 entries (1 to 2) are not kept any more\n"

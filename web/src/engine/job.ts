@@ -311,11 +311,8 @@ export class OpenJob {
         this.opening = false;
         this.feed.want(Math.max(1, this.feed.tip - AUTO_LINES + 1), now);
       }
-      if (!page.more && side === "before") {
-        // Nothing is kept below what came: what is older was deleted by age.
-        const oldest = page.batches[0]?.first ?? (hole === null ? 1 : sequence);
-        if (oldest > 1 && (page.batches.length > 0 || this.feed.held.list[0]?.first === sequence)) this.feed.begins(oldest - 1, now);
-      }
+      // What lies between what was asked for and what is kept was deleted by age.
+      if (page.kept !== null) this.feed.forgotten(side === "after" ? sequence + 1 : 1, page.kept - 1, now);
       const progress = this.feed.held.count > before;
       if (hole !== null) {
         this.feed.asked(hole, progress, now);

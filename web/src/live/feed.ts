@@ -93,9 +93,9 @@ export class Feed {
     });
   }
 
-  /** History begins after `last`: what is older was deleted by age. */
-  begins(last: number, now: number): void {
-    this.gone.add(1, last);
+  /** History keeps these no more: they were deleted by age. */
+  forgotten(first: number, last: number, now: number): void {
+    this.gone.add(first, last);
     this.refresh(now, now);
   }
 

@@ -125,7 +125,8 @@ export function decodeMessage(raw: string): ToViewer {
   return read(document);
 }
 
-export const historyPage = object({ tip: whole(), batches: list(batchFacts), more: otherwise(flag, false) });
+/** `kept`: where what is kept begins, if what was asked for before it is kept no more. */
+export const historyPage = object({ tip: whole(), batches: list(batchFacts), more: otherwise(flag, false), kept: maybe(whole()) });
 export type HistoryPage = Of<typeof historyPage>;
 
 export const jobsPage = object({ jobs: list(jobRecord), next: maybe(text) });

@@ -68,7 +68,7 @@ describe("Feed", () => {
     feed.announced(20, 0, true);
     feed.want(1, 0);
     feed.received(11, 10, 0);
-    feed.begins(10, 0);
+    feed.forgotten(1, 10, 0);
     expect(feed.whole).toBe(true);
   });
 
