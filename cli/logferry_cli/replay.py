@@ -1,8 +1,10 @@
-"""`logferry replay`: sends again what a table's stream could not deliver.
+"""`logferry replay`: sends again what a table's stream, or a call that nobody waits for, could not deliver.
 
-Lambda writes one object per failed batch into the stack's failure bucket, under `aws/lambda/<event source mapping>/…`,
-with the whole event in `payload`. Replaying invokes the same function with the same event; what it delivers is deleted
-from the bucket. Readers order and deduplicate by sequence, so a record that is replayed twice does no harm.
+Lambda writes one object per failed batch of a stream into the stack's failure bucket, under
+`aws/lambda/<event source mapping>/…`, with the whole event in `payload`; and one per failed asynchronous call
+(archive's), under `aws/lambda/async/<function>/…`, with the event in `requestPayload`. Replaying invokes the same
+function with the same event; what it delivers is deleted from the bucket. Readers order and deduplicate by sequence,
+and the archive goes on where it stopped, so what is replayed twice does no harm.
 """
 
 from __future__ import annotations
@@ -33,8 +35,10 @@ class Failure:
     """One object of the failure bucket."""
 
     key: str
-    mapping: str
-    """The event source mapping whose batch it was."""
+    mapping: str | None
+    """The event source mapping whose batch it was; None for a call of its own."""
+    function: str | None
+    """The function that was called, where it is known."""
     event: dict[str, Any]
     """What the function was invoked with."""
     condition: str
@@ -71,14 +75,14 @@ def _replayed(deployment: Deployment, limit: int, *, list_only: bool, keep: bool
     for key in _keys(s3, bucket, limit):
         found += 1
         failure = parse_failure(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        records = len(failure.event["Records"])
-        typer.echo(f"{harmless_word(key)}: {records} records, {harmless_word(failure.condition)}", nl=list_only)
+        typer.echo(f"{harmless_word(key)}: {_size(failure.event)}, {harmless_word(failure.condition)}", nl=list_only)
         if list_only:
             continue
-        if failure.mapping not in functions:
+        if failure.mapping is not None and failure.mapping not in functions:
             mapping = deployment.client("lambda").get_event_source_mapping(UUID=failure.mapping)
             functions[failure.mapping] = mapping["FunctionArn"]
-        complaint = _invoke(deployment.client("lambda"), functions[failure.mapping], failure.event)
+        function = failure.function or functions[failure.mapping or ""]
+        complaint = _invoke(deployment.client("lambda"), function, failure.event)
         typer.echo(f": {complaint or 'delivered'}")
         if complaint:
             left += 1
@@ -97,17 +101,26 @@ def parse_failure(key: str, content: bytes) -> Failure:
     """
     try:
         document = json.loads(content)
-        payload = document["payload"]
-        event = json.loads(payload) if isinstance(payload, str) else payload
-        condition = str(document.get("requestContext", {}).get("condition", "unknown condition"))
-        len(event["Records"])
-        mapping = key.removeprefix(PREFIX).split("/", 1)[0]
+        context = document.get("requestContext", {})
+        condition = str(context.get("condition", "unknown condition"))
+        if "requestPayload" in document:
+            event, mapping, function = document["requestPayload"], None, str(context["functionArn"])
+            event.keys()
+        else:
+            payload = document["payload"]
+            event = json.loads(payload) if isinstance(payload, str) else payload
+            len(event["Records"])
+            mapping, function = key.removeprefix(PREFIX).split("/", 1)[0], None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
             f"{harmless_word(key[:200])} is not what Lambda writes ({type(error).__name__}: {error}).",
             "Take it out of the bucket if it does not belong there.",
         ) from None
-    return Failure(key, mapping, event, condition)
+    return Failure(key, mapping, function, event, condition)
+
+
+def _size(event: dict[str, Any]) -> str:
+    return f"{len(event['Records'])} records" if "Records" in event else "a call"
 
 
 def _keys(s3: Any, bucket: str, limit: int) -> Iterator[str]:

@@ -87,6 +87,26 @@ def test_the_same_event_goes_to_the_same_function_and_its_object_is_deleted(depl
     assert left(deployment) == 0
 
 
+def test_a_call_that_nobody_waited_for_is_made_again(
+    deployment: PretendDeployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Archive's events: Lambda names the function, and archive answers nothing when it is done."""
+    event = {"archive": ["web.c"], "why": "daily"}
+    content = {
+        "version": "1.0",
+        "requestContext": {"functionArn": "arn:archive:$LATEST", "condition": "RetriesExhausted"},
+        "requestPayload": event,
+        "responsePayload": {"errorType": "NotArchivedError"},
+    }
+    key = "aws/lambda/async/archive/2026/11/23/2026-11-23T10.00.00-1"
+    deployment.client("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(content))
+    PretendDeployment.functions = Functions((None, b"null"))
+    replayed()
+    assert deployment.functions.invoked == [("arn:archive:$LATEST", event)]
+    assert left(deployment) == 0
+    assert "a call, RetriesExhausted: delivered" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -127,7 +147,18 @@ def test_an_empty_bucket_is_good_news(deployment: PretendDeployment, capsys: pyt
     assert "Nothing was left undelivered" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"payload": "{}"}', b'{"payload": "{\\"Records\\": 1}"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"payload": "{}"}',
+        b'{"payload": "{\\"Records\\": 1}"}',
+        b'{"requestPayload": 1}',
+        b'{"requestPayload": {}}',
+    ],
+)
 def test_what_lambda_did_not_write_is_told(content: bytes) -> None:
     """A foreign object stops the replay with its name."""
     with pytest.raises(Problem, match="is not what Lambda writes"):
