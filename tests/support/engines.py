@@ -45,6 +45,8 @@ class Engine:
 
     def run_command(self, command: list[str], *, image: str = IMAGE, **options: Any) -> Container:
         """Start a container, detached."""
+        if self.host is not None:
+            options.setdefault("network_mode", "none")  # engines of ours have no bridge
         container = self.client.containers.run(image, command, detach=True, **options)
         self.made.append(container)
         return container

@@ -1,24 +1,48 @@
-"""A real engine, and readers on it that offer to a sink in memory."""
+"""Real engines of two generations, and readers on them that offer to a sink in memory.
+
+Every test here runs on the machine's own engine; `make chaos` runs it on 26.1 too, where this machine can have one.
+"""
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.engines import Engine, machine_engine
+from tests.support.engines import Engine, daemon, machine_engine
+from tests.support.newer_engine import unpacked, why_not
 from tests.support.sink import Log, MemorySink
 
+from logferry_agent.app import SWITCH_S
 from logferry_agent.edge.docker import connect
 from logferry_agent.sources import Readers, SourceSettings, build_reader
 
 
-@pytest.fixture(scope="session", name="machine")
-def _machine() -> Iterator[Engine]:
-    with machine_engine() as engine:
-        yield engine
+@pytest.fixture(scope="session", autouse=True)
+def _threads_take_turns_as_in_the_agent() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture(scope="session", params=["machine", pytest.param("26.1", marks=pytest.mark.slow)], name="generation")
+def _generation(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine of either generation, for all tests."""
+    if request.param == "machine":
+        with machine_engine() as engine:
+            yield engine
+        return
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    with daemon(Path(tempfile.mkdtemp(prefix="lfd-", dir="/tmp")), unpacked()) as newer:
+        yield newer.engine()
 
 
 @pytest.fixture(name="prefix")
@@ -28,10 +52,10 @@ def _prefix() -> str:
 
 
 @pytest.fixture(name="engine")
-def _engine(machine: Engine) -> Iterator[Engine]:
-    yield machine
-    machine.remove_all()
-    machine.made.clear()
+def _engine(generation: Engine) -> Iterator[Engine]:
+    yield generation
+    generation.remove_all()
+    generation.made.clear()
 
 
 class Watch:
@@ -61,12 +85,14 @@ Watcher = Callable[..., Watch]
 
 
 @pytest.fixture(name="watch")
-def _watch(prefix: str) -> Iterator[Watcher]:
-    """Begin to read this test's containers."""
+def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
+    """Begin to read this test's containers, on its engine if it names no other."""
     watches: list[Watch] = []
+    host = request.getfixturevalue("engine").host if "engine" in request.fixturenames else None
 
     def begin(source: str, *, sink: MemorySink | None = None, first_seen: int | None = None, **more: Any) -> Watch:
         settings: dict[str, Any] = {
+            "docker_host": host,
             "source": source,
             "first_seen": time.time_ns() if first_seen is None else first_seen,
             "start_at": "now",

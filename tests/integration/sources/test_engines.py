@@ -1,15 +1,19 @@
-"""The long proofs on two engine generations, side by side: 20.10 (the machine's) and 26.1."""
+"""The long proofs, on both engine generations side by side: 20.10 (the machine's) and 26.1."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.integration.sources.conftest import Watch, Watcher
+from tests.integration.sources.conftest import Watcher
+from tests.support.burst import (
+    assert_in_order_and_every_hole_is_a_gap,
+    assert_none_twice_and_every_hole_is_in_a_gap,
+    numbers,
+    program,
+)
+from tests.support.crowd_of_containers import start
 from tests.support.engines import Daemon, Engine, daemon, limits
 from tests.support.newer_engine import unpacked, why_not
 
@@ -21,74 +25,66 @@ ROUNDS = 10
 ROUND = 40
 
 
-@pytest.fixture(scope="session", params=["machine", "26.1"], name="side")
-def _side(request: pytest.FixtureRequest, machine: Engine) -> Iterator[Engine]:
-    """An engine of either generation."""
-    if request.param == "machine":
-        yield machine
-        return
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    with daemon(Path(tempfile.mkdtemp(prefix="lfd-", dir="/tmp")), unpacked()) as newer:
-        yield newer.engine()
-
-
-Beginner = Callable[..., Watch]
-
-
-@pytest.fixture(name="begin")
-def _begin(watch: Watcher, side: Engine) -> Beginner:
-    def begin(source: str) -> Watch:
-        return watch(source, docker_host=side.host)
-
-    return begin
-
-
-def test_short_lives_ten_times_over(side: Engine, begin: Beginner, prefix: str) -> None:
-    """440 of 440 lines, back to back and 8 at a time in turns, by the files."""
-    watched = begin("file")
+@pytest.mark.parametrize("at_once", [1, 8], ids=["back to back", "8 at a time"])
+def test_short_lives_ten_times_over(engine: Engine, watch: Watcher, prefix: str, at_once: int) -> None:
+    """440 of 440 lines, by the files, in each of ten rounds."""
+    watched = watch("file")
     sink = watched.sink
     lines = 0
-
-    def ours() -> set[str]:
-        return {job for job, log in list(sink.logs.items()) if log.jobs[-1].container.name.startswith(prefix)}
-
     for turn in range(ROUNDS):
-        before = ours()
-
-        def one(number: int, turn: int = turn) -> None:
-            side.run_command(
-                ["sh", "-c", SHORT], name=f"{prefix}{turn}-{number}", auto_remove=True, network_mode="none"
-            )
-
-        with ThreadPoolExecutor(8 if turn % 2 else 1) as pool:
-            list(pool.map(one, range(ROUND)))
-        sink.until(lambda before=before: len(ours() - before) == ROUND, "all have appeared")  # type: ignore[misc]
-        sink.until(lambda: all(sink.logs[job].ended for job in ours()), "all have ended")
-        for container in ours() - before:
+        before = set(sink.logs)
+        start(engine.host, f"{prefix}{turn}-", ROUND, at_once, SHORT)
+        sink.until(lambda before=before: len(set(sink.logs) - before) == ROUND, "all have appeared")  # type: ignore[misc]
+        sink.until(lambda: all(log.ended for log in sink.logs.values()), "all have ended")
+        for container in set(sink.logs) - before:
             log = sink.logs[container]
-            assert log.lines() == SHORT_LINES
-            assert log.names() == ["started", "exited"]
+            assert (log.lines(), log.names()) == (SHORT_LINES, ["started", "exited"])
             lines += len(log.lines())
-    print(f"\n{lines:,} of {ROUNDS * ROUND * 11:,} lines")
-    assert lines == ROUNDS * ROUND * 11
+    print(f"\n{at_once} at once: {lines:,} of {ROUNDS * ROUND * len(SHORT_LINES):,} lines")
+
+
+def test_a_hundred_at_once(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Each of them whole."""
+    watched = watch("file")
+    sink = watched.sink
+    start(engine.host, prefix, 100, 100, SHORT)
+    sink.until(lambda: len(sink.logs) == 100 and all(log.ended for log in sink.logs.values()), "all have ended", 300)
+    told = {(tuple(log.lines()), tuple(log.names())) for log in sink.logs.values()}
+    assert told == {(tuple(SHORT_LINES), ("started", "exited"))}
 
 
 @pytest.mark.parametrize("lines", [100_000, 1_000_000])
-def test_bursts(side: Engine, begin: Beginner, prefix: str, source: str, lines: int) -> None:
-    """Flat out into 1m x 3: no repeats; all of it, or gap entries."""
-    watched = begin(source)
-    program = f'BEGIN {{ for (i = 1; i <= {lines}; i++) print i, "{"x" * 80}" }}'
-    container = side.run_command(["awk", program], name=prefix + "a", network_mode="none", **limits("1m", 3))
+def test_bursts_by_the_files(engine: Engine, watch: Watcher, prefix: str, lines: int) -> None:
+    """Flat out into 1m x 3: in order, none twice, and a gap entry with its times in every hole."""
+    watched = watch("file")
+    container = engine.run_command(program(lines), name=prefix + "a", **limits("1m", 3))
     log = watched.log(container.id)
     watched.sink.until(lambda: "exited" in log.names(), "the burst is over", limit_s=600)
-    found = [int(line.split(" ")[0]) for line in log.lines()]
-    print(f"\n{source}: {len(found):,} of {lines:,} lines, {log.names().count('gap')} gaps")
-    assert len(found) == len(set(found)), "none twice"
-    if source == "file":
-        assert found == sorted(found)
-    assert len(found) == lines or "gap" in log.names()
+    gaps = assert_in_order_and_every_hole_is_a_gap(log, lines)
+    print(f"\nfile: {len(numbers(log)):,} of {lines:,} lines, {gaps} gaps, one in each hole")
+
+
+@pytest.mark.parametrize("lines", [100_000, 1_000_000])
+def test_bursts_by_the_api(engine: Engine, watch: Watcher, prefix: str, lines: int) -> None:
+    """The same: none twice, and every hole within a gap entry's times, but for what was gone before the first read."""
+    watched = watch("api")
+    container = engine.run_command(program(lines), name=prefix + "a", **limits("1m", 3))
+    log = watched.log(container.id)
+    watched.sink.until(lambda: "exited" in log.names(), "the burst is over", limit_s=600)
+    early = assert_none_twice_and_every_hole_is_in_a_gap(log, lines)
+    gaps = log.names().count("gap")
+    print(f"\napi: {len(numbers(log)):,} of {lines:,} lines, {gaps} gaps, {early:,} gone before the first read")
+
+
+def test_a_line_of_20_mib_comes_whole(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """1,280 pieces, over several rotated files."""
+    watched = watch(source)
+    script = "head -c 20971520 /dev/zero | tr '\\0' x; echo; echo end"
+    container = engine.run(script, name=prefix + "a", **limits("9m", 9))
+    log = watched.log(container.id)
+    watched.sink.until(lambda: "exited" in log.names(), "it is over", limit_s=300)
+    assert [len(line) for line in log.lines()] == [20 << 20, 3]
+    assert log.names() == ["started", "exited"]
 
 
 @pytest.fixture(params=["machine", "26.1"], name="programs")
@@ -110,7 +106,7 @@ def test_an_engine_is_restarted_under_its_containers(
         watched = watch(source, docker_host=made.host)
         script = "i=0; while [ $i -lt 400 ]; do i=$((i+1)); echo $i; sleep 0.02; done"
         policy = {"Name": "unless-stopped" if not live else "no"}
-        container = engine.run(script, name=prefix + "a", network_mode="none", restart_policy=policy)
+        container = engine.run(script, name=prefix + "a", restart_policy=policy)
         log = watched.log(container.id)
         watched.sink.until(lambda: "50" in log.lines(), "it writes")
         restart(made)
@@ -125,7 +121,6 @@ def test_an_engine_is_restarted_under_its_containers(
             assert log.names() == ["started", "exited"]
         watched.stop()
         engine.remove_all()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def restart(made: Daemon) -> None:

@@ -65,10 +65,11 @@ def test_what_the_engine_rotated_away_meanwhile_is_a_gap(
 
 
 class TlsFront:
-    """Makes the machine's engine one that is reached by TCP with TLS and client certificates."""
+    """Makes an engine one that is reached by TCP with TLS and client certificates."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str | None) -> None:
         self.folder = folder
+        self._socket = (host or "unix:///var/run/docker.sock").removeprefix("unix://")
         run = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
         run += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
         subprocess.run(run, cwd=folder, check=True, capture_output=True)
@@ -90,7 +91,7 @@ class TlsFront:
             except OSError:
                 return
             engine = socket.socket(socket.AF_UNIX)
-            engine.connect("/var/run/docker.sock")
+            engine.connect(self._socket)
             for one, other in ((client, engine), (engine, client)):
                 threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
 
@@ -105,8 +106,8 @@ class TlsFront:
 
 
 @pytest.fixture(name="tls")
-def _tls(tmp_path: Path) -> Iterator[TlsFront]:
-    front = TlsFront(tmp_path)
+def _tls(tmp_path: Path, engine: Engine) -> Iterator[TlsFront]:
+    front = TlsFront(tmp_path, engine.host)
     yield front
     front.close()
 
@@ -118,7 +119,7 @@ def test_an_engine_behind_tls_is_read(
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{tls.port}")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tls.folder))
-    watched = watch("auto")
+    watched = watch("auto", docker_host=None)
     container = engine.run(COUNT.format(lines=200), name=prefix + "a")
     log = watched.ended(container.id)
     assert log.lines("o") == [f"out {number}" for number in range(1, 201)] + ["done"]
@@ -131,7 +132,8 @@ def test_an_engine_behind_ssh_is_read(
     """By `docker system dial-stdio` at the other end; the ssh program is one that stays on this machine."""
     pytest.importorskip("paramiko", reason="the docker package wants it for ssh, although the ssh program is used")
     program = tmp_path / "ssh"
-    program.write_text("#!/bin/sh\nexec docker system dial-stdio\n")
+    host = f"-H {engine.host} " if engine.host else ""
+    program.write_text(f"#!/bin/sh\nexec docker {host}system dial-stdio\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     watched = watch("auto", docker_host="ssh://somebody@elsewhere")
@@ -148,7 +150,7 @@ def test_an_engine_that_does_not_answer_is_waited_for(
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{tls.port}")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tls.folder))
-    watched = watch("api")
+    watched = watch("api", docker_host=None)
     container = engine.run("i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo $i; sleep 0.05; done", name=prefix + "a")
     log = watched.log(container.id)
     for line in ("10", "25", "40"):
