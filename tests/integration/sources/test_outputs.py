@@ -89,3 +89,29 @@ def test_a_driver_that_cannot_be_read_is_said_so(engine: Engine, watch: Watcher,
     assert log.lines() == []
     assert log.names() == ["started", "notice", "exited"]
     assert watched.sink.logs[container.id].problems
+    assert log.jobs[-1].life.source == "none"
+    assert "cannot be read" in (log.jobs[-1].life.problem or "")
+
+
+@pytest.mark.parametrize(("source", "driver", "used"), [("file", "local", "none"), ("api", "json-file", "api")])
+def test_the_source_may_be_forced(
+    engine: Engine, watch: Watcher, prefix: str, source: str, driver: str, used: str
+) -> None:
+    """`file` never falls back on the API, and says so in the job; `api` leaves the files alone."""
+    watched = watch(source)
+    container = engine.run("echo one", name=prefix + "a", log_config={"type": driver, "config": {}})
+    log = watched.ended(container.id)
+    assert log.jobs[-1].life.source == used
+    assert log.lines() == ([] if used == "none" else ["one"])
+    assert log.names() == (["started", "notice", "exited"] if used == "none" else ["started", "exited"])
+
+
+def test_lines_of_every_length_come_whole_from_the_local_driver(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Before 23.0 it does not mark the end of a long line: the next timestamp does."""
+    sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 40_000, 1_048_576]
+    script = "".join(f"head -c {size} /dev/zero | tr '\\0' x; echo;" for size in sizes) + "echo end"
+    watched = watch("auto")
+    container = engine.run(script, name=prefix + "a", log_config={"type": "local", "config": {}})
+    log = watched.ended(container.id)
+    assert [len(line) for line in log.lines()] == [*sizes, 3]
+    assert log.names() == ["started", "exited"]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import socket
 import ssl
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.integration.sources.conftest import Watcher
+from tests.support.ecs_endpoint import TASK_ARN, endpoint
 from tests.support.engines import Engine, limits, until
 from tests.support.sink import MemorySink
+
+from logferry_agent.core.chunk import Position
+from logferry_agent.core.stamps import nanoseconds, text_of
+from logferry_agent.edge import docker as edge_docker
 
 pytestmark = pytest.mark.engine
 
@@ -160,3 +168,165 @@ def test_an_engine_that_does_not_answer_is_waited_for(
     watched.ended(container.id)
     assert log.lines() == [str(number) for number in range(1, 61)]
     until(lambda: log.names() == ["started", "exited"], "its life is told")
+
+
+@pytest.mark.parametrize(("first", "second"), [("file", "file"), ("file", "api"), ("api", "file"), ("api", "api")])
+def test_a_clock_that_was_set_back_does_not_matter(
+    engine: Engine, watch: Watcher, prefix: str, first: str, second: str
+) -> None:
+    """Section 2, case 25: the engine serves a log whose times run forth, back by two hours, and forth again; the agent
+    is away once in each part."""
+    container = engine.run("seq 1 60", name=prefix + "a")
+    container.wait()
+    container.reload()
+    path = Path(container.attrs["LogPath"])
+    records = path.read_bytes().splitlines(keepends=True)
+    now = nanoseconds(json.loads(records[0])["time"])
+    shifts = [0] * 20 + [-7_200] * 20 + [-3_600] * 20
+    moved = [
+        re.sub(rb'"time":"[^"]*"', b'"time":"%b"' % text_of(now + shift * 10**9 + number * 1_000).encode(), record)
+        for number, (shift, record) in enumerate(zip(shifts, records, strict=True))
+    ]
+    for stop in (10, 30, 50):
+        path.write_bytes(b"".join(moved[:stop]))
+        begun = watch(first, first_seen=1, start_at="beginning")
+        log = begun.log(container.id)
+        begun.sink.until(lambda log=log, stop=stop: len(log.lines()) == stop, "the first part is read")  # type: ignore[misc]
+        begun.sink.until(lambda log=log: "exited" in log.names(), "and its end told")  # type: ignore[misc]
+        begun.stop()
+        path.write_bytes(b"".join(moved))
+        sink = MemorySink({container.id: log.cursor or ""})
+        rest = watch(second, sink=sink, first_seen=1, start_at="beginning")
+        again = rest.log(container.id)
+        # It ended before: what was written since shows only when it is asked about.
+        rest.readers.reread(container.id, Position(1, without_end(log.cursor or "")))
+        rest.sink.until(lambda again=again, stop=stop: len(again.lines()) >= 60 - stop, "the rest is read")  # type: ignore[misc]
+        assert log.lines() + again.lines() == [str(number) for number in range(1, 61)]
+        assert "gap" not in again.names()
+        rest.stop()
+
+
+def without_end(cursor: str) -> str:
+    """A cursor of before the end was told."""
+    return "|".join(part for part in cursor.split("|") if not part.startswith("l="))
+
+
+class SlowFront:
+    """A proxy before an engine, as they stand before sockets and in clouds: it cuts log streams that were quiet, and
+    passes nothing of an answer on before its first byte of content came, the headers not even."""
+
+    def __init__(self, folder: Path, host: str | None) -> None:
+        self._engine = (host or "unix:///var/run/docker.sock").removeprefix("unix://")
+        self.path = str(folder / "front.sock")
+        self.follows: Counter[str] = Counter()
+        """Log streams that were asked for, by container."""
+        self._open: list[socket.socket] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_quiet_streams(self) -> int:
+        """Cut them now, as after a time-out; how many."""
+        cut, self._open = self._open, []
+        for end in cut:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        return len(cut)
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut_quiet_streams()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError):
+            request = client.recv(65_536)
+            engine = socket.socket(socket.AF_UNIX)
+            engine.connect(self._engine)
+            follows = b"/logs?" in request and b"follow=1" in request
+            if follows:
+                self.follows[request.split(b"/")[3].decode()] += 1
+                self._open += [client, engine]
+            engine.sendall(request)
+            threading.Thread(target=self._pass_on, args=(client, engine), daemon=True).start()
+            held = b""
+            while data := engine.recv(65_536):
+                held += data
+                if follows and held.endswith(b"\r\n\r\n") and held.count(b"\r\n\r\n") == 1:
+                    continue
+                client.sendall(held)
+                held = b""
+            client.shutdown(socket.SHUT_RDWR)
+
+    @staticmethod
+    def _pass_on(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+
+
+@pytest.fixture(name="front")
+def _front(tmp_path: Path, engine: Engine) -> Iterator[SlowFront]:
+    front = SlowFront(tmp_path, engine.host)
+    yield front
+    front.close()
+
+
+def test_a_quiet_container_is_no_error_and_a_cut_stream_is_taken_up_silently(
+    engine: Engine, watch: Watcher, prefix: str, front: SlowFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Section 2, case 18: no headers before the first byte, and proxies that cut what was quiet for long."""
+    monkeypatch.setattr(edge_docker, "_TIMEOUT_S", 1.0)
+    watched = watch("api", docker_host=f"unix://{front.path}")
+    container = engine.run("trap 'echo said' USR1; while :; do sleep 0.05; done", name=prefix + "a")
+    log = watched.log(container.id)
+    until(lambda: front.follows[container.id] == 1, "it is followed, and quiet")
+    loud = engine.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; echo $i; done", name=prefix + "b")
+    watched.ended(loud.id)
+    assert front.follows[container.id] == 1, "quiet for twice what an answer may take, and still the same stream"
+    for said in (1, 2, 3):
+        asked = front.follows[container.id]
+        front.cut_quiet_streams()
+        until(lambda asked=asked: front.follows[container.id] > asked, "it is followed again")  # type: ignore[misc]
+        container.kill(signal="USR1")
+        watched.sink.until(lambda said=said: log.lines() == ["said"] * said, "what comes afterwards is read")  # type: ignore[misc]
+    container.kill()
+    watched.ended(container.id)
+    assert log.names() == ["started", "exited"]
+
+
+def test_a_container_on_ecs_is_recorded_with_its_task_and_an_endpoint_that_is_missing_delays_nothing(
+    engine: Engine, watch: Watcher, prefix: str
+) -> None:
+    """The endpoint answers only when the containers have been read; then their jobs are told again."""
+    with endpoint() as server:
+        server.held.clear()
+        watched = watch("auto", metadata_uri=server.uri)
+        labels = {
+            "com.amazonaws.ecs.cluster": "prod",
+            "com.amazonaws.ecs.container-name": "web",
+            "com.amazonaws.ecs.task-arn": TASK_ARN,
+            "com.amazonaws.ecs.task-definition-family": "shop",
+            "com.amazonaws.ecs.task-definition-version": "7",
+        }
+        web = engine.run("echo web", name=prefix + "a", labels=labels)
+        plain = engine.run("echo plain", name=prefix + "b")
+        assert watched.ended(web.id).lines() == ["web"]
+        assert watched.ended(plain.id).lines() == ["plain"]
+        assert watched.readers.task is None
+        server.held.set()
+        for container in (web, plain):
+            jobs = watched.log(container.id).jobs
+            watched.sink.until(lambda jobs=jobs: "logferry.ecs.zone" in jobs[-1].container.labels, "it is told")  # type: ignore[misc]
+        job = watched.log(web.id).jobs[-1].container
+        assert (job.project, job.service, job.task) == ("prod", "shop", TASK_ARN)
+        assert labels.items() <= job.labels.items()
+        assert watched.log(plain.id).jobs[-1].container.project == "prod"
