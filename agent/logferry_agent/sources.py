@@ -314,7 +314,8 @@ class Readers(Reader):
         return Path(path) if path is not None else None
 
     def _make_source(self, description: Description, track: Track) -> TrackedSource:
-        since = 0 if description.created >= self._settings.first_seen else self._since
+        born = description.created >= self._settings.first_seen
+        since = 0 if born else self._since
         path = self._path(description)
         if self._files is not None and path is not None and self._by_file(description):
             source: FileSource = self._files.source_for(
@@ -334,6 +335,8 @@ class Readers(Reader):
             since=since,
             max_size=description.max_size,
             replays=int(self._engine.version.partition(".")[0] or 0) < 23,
+            # A little less, as what records take in the file is reckoned.
+            born_below=description.max_size * (description.max_file - 1) * 9 // 10 if born else 0,
         )
         api.troubled = lambda problem: self._sink.job_troubled(description.id, problem)
         return api

@@ -34,8 +34,8 @@ def main() -> None:
             network_mode="none",
         )
 
-    with ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(one, range(count)))
+    with ThreadPoolExecutor(int(at_once)) as pool:
+        list(pool.map(one, range(int(count))))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -24,6 +25,7 @@ Act = tuple[str, int]
 - `rotate` n: the n oldest lines kept are no more, but never the last one
 - `repeat` n: a follow stream gives the last n lines again
 - `calm` _: nothing comes for a while
+- `stall` _: a follow stream gives nothing any more, and does not end
 - `end` _: a follow stream ends
 - `fail` _: a follow stream ends with the engine's error
 - `break` _: the connection breaks
@@ -90,6 +92,7 @@ class FakeResponse:
     def __init__(self, log: FakeLog, start: int, *, follow: bool) -> None:
         self._log, self._follow = log, follow
         self._closed = False
+        self._ended = Event()
         stop = len(log.entries)
         cut = start <= log.damaged < stop
         self._waiting = log.entries[start : log.damaged if cut else stop]
@@ -104,6 +107,9 @@ class FakeResponse:
             if self._last:
                 return b""
             name, self._waiting = self._log.act()
+            if name == "stall":
+                assert self._ended.wait(10), "nobody asks whether the stream is still alive"
+                raise EngineUnavailableError("closed")
             if name == "break":
                 raise EngineUnavailableError("cut")
             if name == "fail":
@@ -115,6 +121,7 @@ class FakeResponse:
 
     def close(self) -> None:
         self._closed = True
+        self._ended.set()
 
 
 def _chunk(data: bytes) -> bytes:

@@ -50,6 +50,8 @@ _CALM_S: Final = 0.05
 """When nothing comes for so long, the log is calm."""
 _DOUBT_S: Final = (1.0, 15.0)
 """What a rotating log gave by being followed is made sure of after so long: after a burst, otherwise."""
+_LIVENESS_S: Final = 300.0
+"""So often it is made sure that a stream which gives nothing is not one that the engine forgot."""
 _SURE_ENTRIES: Final = 50_000
 """A log that never rotates loses nothing by being followed; the memory need not reach back further than this."""
 _POLL_S: Final = 0.05
@@ -84,12 +86,15 @@ class ApiSource:
         since: int,
         max_size: int,
         replays: bool,
+        born_below: int = 0,
     ) -> None:
         """Read on from where `track` is.
 
         since: without a cursor, begin with the first entry of this time (nanoseconds since 1970).
         max_size: the size at which the driver begins a new file, 0 where it never does.
         replays: the engine repeats what it sent after a rotation (before 23.0).
+        born_below: when the container's whole life is to be read, the bytes below which its log has dropped nothing
+            yet.
         """
         self.track = track
         self.gone = False
@@ -102,6 +107,9 @@ class ApiSource:
         self._since = since
         self._max_size = max_size
         self._replays = replays
+        self._born_below = born_below
+        self._early_bytes = 0
+        self._early_until: int | None = None
         self._memory = Memory()
         self._chunks: deque[Chunk] = deque()
         self._response: LogResponse | None = None
@@ -217,7 +225,7 @@ class ApiSource:
         self._memory.rewind()
         try:
             for part, waited in self._responses(
-                follow=running, tail=tail, since=0 if tail is not None else self._since
+                follow=running, tail=tail, since=0 if tail is not None else self._since, doubt=doubt
             ):
                 keys = self._memory.keys(part.fragments)
                 fresh = self._memory.unknown(keys)
@@ -375,12 +383,17 @@ class ApiSource:
     """Whether a run was begun whose log was not read to an end."""
     _unsure = False
     """Whether the end that was read may not have been all."""
+    _first_time = 0
     _unsure_entries = 0
     """What was taken since the last verified fragment."""
 
-    def _responses(self, *, follow: bool, tail: int | None, since: int) -> Iterator[tuple[Received, bool]]:
+    def _responses(
+        self, *, follow: bool, tail: int | None, since: int, doubt: _Doubt | None = None
+    ) -> Iterator[tuple[Received, bool]]:
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
         self._response = response
+        if follow and doubt is not None:
+            doubt.arm(response, _LIVENESS_S)
         if follow and not self.running:
             _give_up(response)
         try:
@@ -403,6 +416,8 @@ class ApiSource:
             fragments = fragments.keep(fresh)
             keys = [keys[index] for index in fresh]
         self._memory.add(keys)
+        if self._born_below:
+            self._watch_beginning(fragments)
         if self._verified is None:  # whatever comes first, nothing before it was read
             self._verified, self._verified_time = keys[0], fragments.times[0]
         self._last_key = keys[-1]
@@ -410,6 +425,19 @@ class ApiSource:
         self._taken += len(keys)
         self._unsure_entries += len(keys)
         self._chunks.extend(self.track.lines(fragments, _nowhere))
+
+    def _watch_beginning(self, fragments: Fragments) -> None:
+        """A log that was full when it was first read has dropped its beginning, most likely."""
+        if self._early_until is None:
+            self._early_until = _now()
+            self._first_time = fragments.times[0]
+        self._early_bytes += part_size(fragments)
+        if self._early_bytes >= self._born_below:
+            detail = "the log was full before it could be read: its beginning may be missing"
+            self._lose(Gap(reason="rotated", end=self._first_time, detail=detail))
+            self._born_below = 0
+        elif fragments.times[-1] > self._early_until:
+            self._born_below = 0
 
     def _verify(self) -> None:
         self._verified, self._verified_time = self._last_key, self._last_time

@@ -61,9 +61,11 @@ def _engine(generation: Engine) -> Iterator[Engine]:
 class Watch:
     """Readers at work, and what they gave."""
 
-    def __init__(self, settings: SourceSettings, sink: MemorySink) -> None:
+    def __init__(self, settings: SourceSettings, sink: MemorySink, since: int | None) -> None:
         self.sink = sink
         self.readers: Readers = build_reader(settings, connect(settings.docker_host))
+        if since is not None:
+            self.readers._since = since  # `start_at` gives a span before now
         self.readers.start(sink)
 
     def log(self, container: str) -> Log:
@@ -90,7 +92,14 @@ def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
     watches: list[Watch] = []
     host = request.getfixturevalue("engine").host if "engine" in request.fixturenames else None
 
-    def begin(source: str, *, sink: MemorySink | None = None, first_seen: int | None = None, **more: Any) -> Watch:
+    def begin(
+        source: str,
+        *,
+        sink: MemorySink | None = None,
+        first_seen: int | None = None,
+        since: int | None = None,
+        **more: Any,
+    ) -> Watch:
         settings: dict[str, Any] = {
             "docker_host": host,
             "source": source,
@@ -98,7 +107,7 @@ def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
             "start_at": "now",
             "include_names": [prefix + "*"],
         }
-        made = Watch(SourceSettings(**{**settings, **more}), sink or MemorySink())
+        made = Watch(SourceSettings(**{**settings, **more}), sink or MemorySink(), since)
         watches.append(made)
         made.sink.until(lambda: made.readers.ready, "the first list is taken")
         return made

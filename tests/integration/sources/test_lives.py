@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.integration.sources.conftest import Watcher
+from tests.support.burst import numbers, program
 from tests.support.engines import Engine
 from tests.support.sink import MemorySink
 
 from logferry_agent.core.chunk import Offer
+from logferry_agent.core.stamps import nanoseconds
 from logferry_protocol.events import Exited
 
 pytestmark = pytest.mark.engine
@@ -145,3 +148,30 @@ def test_many_started_at_once_are_all_read(engine: Engine, watch: Watcher, prefi
         assert watched.ended(container.id).lines() == [str(number)]
     for number, container in enumerate(rest):
         assert watched.ended(container.id).lines() == [str(number)]
+
+
+def test_a_reader_that_stands_still_never_holds_up_the_container(
+    engine: Engine, watch: Watcher, prefix: str, source: str
+) -> None:
+    """Section 2, case 31: the agent does not attach. It takes nothing while the container writes megabytes and ends;
+    afterwards every line is there."""
+    sink = MemorySink()
+    sink.answer = lambda _job, _chunk: Offer.FULL
+    watched = watch(source, sink=sink)
+    container = engine.run_command(program(60_000), name=prefix + "a")
+    assert container.wait(timeout=60)["StatusCode"] == 0
+    log = watched.log(container.id)
+    assert log.lines() == []
+    sink.answer = lambda _job, _chunk: Offer.TAKEN
+    watched.ended(container.id)
+    assert numbers(log) == list(range(1, 60_001))
+
+
+def test_from_a_time_on_is_exact_to_the_nanosecond(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Section 2, case 26: a container that ran before the agent first came is read from `start_at` on, to the line."""
+    container = engine.run("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.05; done", name=prefix + "a")
+    container.wait()
+    stamped = [line.split(" ") for line in container.logs(timestamps=True).decode().splitlines()]
+    since = nanoseconds(stamped[20][0])
+    watched = watch(source, first_seen=time.time_ns(), start_at="beginning", since=since)
+    assert watched.ended(container.id).lines() == [number for _, number in stamped[20:]]

@@ -122,3 +122,13 @@ def test_a_broken_stream_says_what_it_found() -> None:
     """In one sentence."""
     with pytest.raises(BrokenStreamError, match="a chunk begins with b'HTTP"):
         LogStream(tty=False, chunked=True).feed(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_line_that_begins_like_a_timestamp_is_kept_as_it_is() -> None:
+    """Section 2, case 6: the engine's own stands before each frame, in the middle of a long line too; no other is
+    taken off."""
+    stamp = text_of(START).encode()
+    written = stamp + b" said the program\n" + b"x" * 20_000 + stamp + b" in the middle\n"
+    pieces = Copier().write("o", written)
+    texts, _, _ = read(chunked(map(frame, pieces)), [700])
+    assert [texts[0], "".join(texts[1:])] == written.decode().splitlines()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.support.sink import MemorySink
 
-from logferry_agent.core.chunk import Chunk, Position
+from logferry_agent.core.chunk import Chunk, Offer, Position
 from logferry_agent.core.description import Description, from_event
 from logferry_agent.core.lifecycle import Facts
 from logferry_agent.core.track import Track
@@ -82,3 +82,25 @@ def test_a_reading_moved_elsewhere_tells_its_life_again_from_there() -> None:
     assert steps(reading, sink) == ["started"]
     reading.move(Position(2, None))
     assert steps(reading, sink) == ["started", "started"]
+
+
+def test_what_cannot_be_handed_over_is_not_followed_by_more() -> None:
+    """Section 2, case 24: while the pipeline is full a reading holds one chunk and leaves the rest where it is."""
+    reads: list[int] = []
+
+    class Log(QuietSource):
+        def read(self, limit_bytes: int) -> Chunk | None:
+            reads.append(limit_bytes)
+            return Chunk([1], "o", [f"line {len(reads)}"], 6, lambda _: "1")
+
+    reading = Reading(described(Facts(running=True, started=S)), lambda _, track: Log(track), fresh=True)
+    sink = MemorySink()
+    sink.answer = lambda _job, _chunk: Offer.FULL
+    reading.move(sink.job_appeared(reading.job))
+    for _ in range(100):
+        assert reading.step(sink, 1_000) is Step.FULL
+    assert reads == [1_000]
+    sink.answer = lambda _job, _chunk: Offer.TAKEN
+    reading.step(sink, 1_000)
+    reading.step(sink, 1_000)
+    assert sink.logs[CONTAINER].lines() == ["line 1", "line 2"]

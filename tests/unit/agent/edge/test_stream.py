@@ -8,12 +8,13 @@ from typing import cast
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.support.copier import START, Piece
 from tests.support.fake_log import Act, FakeLog, quick
 
 from logferry_agent.core.cursor import Cursor, decode
 from logferry_agent.core.track import Track
 from logferry_agent.edge import stream
-from logferry_agent.edge.docker import Connection
+from logferry_agent.edge.docker import Connection, LogsUnreadableError
 from logferry_agent.edge.stream import ApiSource
 from logferry_protocol.events import Gap, decode_event
 
@@ -21,7 +22,9 @@ from logferry_protocol.events import Gap, decode_event
 class Reader:
     """A source on a fake log, and what it gave."""
 
-    def __init__(self, log: FakeLog, *, rotates: bool, replays: bool = False, cursor: str | None = None) -> None:
+    def __init__(
+        self, log: FakeLog, *, rotates: bool, replays: bool = False, cursor: str | None = None, born_below: int = 0
+    ) -> None:
         self.log = log
         self.source = ApiSource(
             cast(Connection, log),
@@ -31,6 +34,7 @@ class Reader:
             since=0,
             max_size=4_000 if rotates else 0,
             replays=replays,
+            born_below=born_below,
         )
         self.entries: list[tuple[str, str]] = []
         self.cursors: list[str] = []
@@ -133,3 +137,52 @@ def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind
     after = Reader(log, rotates=False, cursor=before.cursors[-1]).read()
     assert after.numbers == [40, 41, *range(43, 42 + behind + 6)]
     assert [gap.reason for gap in after.gaps] == ["corrupt"]
+
+
+def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 2, case 3: after a rotation it gives nothing any more, and does not end; the log goes on."""
+    monkeypatch.setattr(stream, "_LIVENESS_S", 0.01)
+    log = FakeLog([("write", 3), ("lose", 5), ("stall", 0), ("write", 2)])
+    reader = Reader(log, rotates=False).read()
+    assert reader.numbers == list(range(10))
+    assert reader.gaps == []
+
+
+def test_a_log_that_cannot_be_read_is_asked_for_once() -> None:
+    """Section 2, case 14: the notice is told, and nothing is asked again however often there is news."""
+    log = FakeLog([])
+    asked: list[bool] = []
+
+    def refuse(container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> None:
+        asked.append(follow)
+        raise LogsUnreadableError("configured logging driver does not support reading")
+
+    log.logs = refuse  # type: ignore[assignment, method-assign]
+    reader = Reader(log, rotates=False).read().read().read()
+    assert [decode_event(text).event for _, text in reader.entries] == ["notice"]
+    assert asked == [True]
+    assert reader.source.name == "none"
+
+
+def test_a_line_older_than_the_other_streams_last_is_no_repeat() -> None:
+    """Section 2, case 9: under contention stderr's lines may come ten lines late."""
+    log = FakeLog([])
+    late = Piece("e", START + 5_000, b"late\n")
+    log.entries = [*log.copier.write("o", b"line 0\n"), Piece("o", START + 9_000, b"line 1\n"), late]
+    reader = Reader(log, rotates=False).read()
+    assert reader.entries == [("o", "line 0"), ("o", "line 1"), ("e", "late")]
+    after = Reader(log, rotates=False, cursor=reader.cursors[1]).read()
+    assert after.entries == [("e", "late")]
+
+
+def test_a_log_that_was_full_before_it_could_be_read_says_that_its_beginning_may_be_missing() -> None:
+    """Whoever comes late to a burst cannot know what was rotated away; that something may have been is known."""
+    log = FakeLog([("write", 100), ("rotate", 40)])
+    while log.acts:
+        log.act()
+    whole = FakeLog([("write", 3), ("write", 100)])
+    for fake, told in ((log, 1), (whole, 0)):
+        reader = Reader(fake, rotates=True, born_below=4_000).read()
+        assert len(reader.gaps) == told
+    (gap,) = Reader(log, rotates=True, born_below=4_000).read().gaps
+    assert (gap.start, gap.end) == (None, log.entries[40].stamp // 1_000)

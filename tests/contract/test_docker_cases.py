@@ -1,0 +1,35 @@
+"""docs/docker-cases.md names tests that are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (ROOT / "docs" / "docker-cases.md").read_text().splitlines()
+    if re.match(r"\| \d+ \|", line)
+]
+NOT_OURS = {"22"}
+
+
+def test_every_case_has_its_row() -> None:
+    """All 31, in order, none twice."""
+    assert [row[0] for row in ROWS] == [str(number) for number in range(1, 32)]
+    assert all(len(row) == 4 and row[1] and row[2] for row in ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_the_tests_of_a_case_exist(row: list[str]) -> None:
+    """By file and name; only what does not concern us has none."""
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", row[3])
+    assert bool(named) != (row[0] in NOT_OURS)
+    assert len(named) == row[3].count("::")
+    for file, name in named:
+        tree = ast.parse((ROOT / "tests" / file).read_text())
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in functions, f"{file} has no {name}"

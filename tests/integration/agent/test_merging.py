@@ -1,0 +1,21 @@
+"""Lines that wait to be joined: never for long, and never lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.fake_ingest import Sink, wait_until
+from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
+
+from logferry_agent.core.processing import Processing
+from logferry_agent.pipeline import Limits
+
+
+def test_a_line_that_nothing_joins_is_shipped_when_it_has_waited(tmp_path: Path) -> None:
+    """Section 2, case 30: the container goes on living, and no further line ever says that the entry is whole."""
+    limits = Limits(
+        flush_interval_s=0.02, answer_timeout_s=5, processing=Processing(merge_start="^job", merge_wait_s=0.2)
+    )
+    with Sink() as sink, Rig(sink.url, tmp_path, MadeUpReader(1, 5), limits=limits):
+        wait_until(lambda: sink.tip(job_id(0)) == 5)
+        assert [text for *_, text in sink.entries(job_id(0))] == [line(0, index) for index in range(5)]
