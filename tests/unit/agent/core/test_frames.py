@@ -132,3 +132,53 @@ def test_a_line_that_begins_like_a_timestamp_is_kept_as_it_is() -> None:
     pieces = Copier().write("o", written)
     texts, _, _ = read(chunked(map(frame, pieces)), [700])
     assert [texts[0], "".join(texts[1:])] == written.decode().splitlines()
+
+
+BODY = chunked(map(frame, PIECES))
+TTY = b"".join(text_of(piece.stamp).encode() + b" " + piece.data for piece in PIECES)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> tuple[bytes, int]:
+    """A good stream with one slice left out, doubled, or overwritten; and where that is."""
+    at = draw(st.integers(0, len(whole) - 1))
+    stop = min(len(whole), at + draw(st.sampled_from([1, 2, 4, 8, 30, 500, 20_000])))
+    middle = draw(st.sampled_from([b"", whole[at:stop] * 2, b"\0" * (stop - at), b"\xff" * 5, b"0\r\n\r\n", b"\n"]))
+    return whole[:at] + middle + whole[stop:], at
+
+
+@given(damage=damaged(BODY), sizes=st.lists(st.integers(300, 50_000), min_size=1, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_what_came_before_the_damage_is_good(damage: tuple[bytes, int], sizes: list[int]) -> None:
+    """Fuzz: nothing but a clean error, and every frame in front of the damage is what it was."""
+    body, at = damage
+    stream = LogStream(tty=False, chunked=True)
+    texts: list[str] = []
+    whole = _whole_frames_before(at)
+    start = turn = 0
+    with contextlib.suppress(BrokenStreamError):
+        while start < len(body):
+            size = sizes[turn % len(sizes)] if start >= at else min(at - start, sizes[turn % len(sizes)])
+            texts += stream.feed(body[start : start + size]).fragments.texts
+            start, turn = start + size, turn + 1
+        stream.end()
+    assert texts[:whole] == WHOLE[0][:whole]
+
+
+def _whole_frames_before(at: int) -> int:
+    """Frames whose chunks end before a place in the body."""
+    position = number = 0
+    for piece in PIECES:
+        position += len(chunked([frame(piece)])) - 5
+        if position > at:
+            break
+        number += 1
+    return number
+
+
+@given(damage=damaged(TTY), sizes=st.lists(st.integers(300, 50_000), min_size=1, max_size=3))
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_terminal_gives_nothing_but_a_clean_error(damage: tuple[bytes, int], sizes: list[int]) -> None:
+    """Fuzz of a stream without frames."""
+    with contextlib.suppress(BrokenStreamError):
+        read(damage[0], sizes, tty=True, chunks=False)

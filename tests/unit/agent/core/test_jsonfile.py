@@ -104,3 +104,28 @@ def test_the_first_record_of_a_time_is_found() -> None:
     data = b"".join(map(record, pieces))
     assert first_at_or_after(data, pieces[1].stamp) == len(record(pieces[0]))
     assert first_at_or_after(data, pieces[2].stamp + 10**9) is None
+
+
+@given(
+    at=st.integers(0, 10**6),
+    length=st.sampled_from([1, 2, 8, 60, 200]),
+    middle=st.sampled_from(
+        [b"", b"\0" * 300, b"\n", b'"', b"\\", b"\xff", b"{", b'{"log":"', b'"}\n', b"\\u0000", b"e99"]
+    ),
+)
+@settings(max_examples=300, deadline=None)
+def test_damage_anywhere_costs_only_the_records_that_it_touches(at: int, length: int, middle: bytes) -> None:
+    """Fuzz: a slice left out or overwritten; nothing raises, every byte is counted, what is around it is read."""
+    whole = [record(piece) for piece in Copier().write("o", b"".join(b"line %d\n" % n for n in range(12)))]
+    data = b"".join(whole)
+    at %= len(data)
+    stop = min(len(data), at + length)
+    broken = data[:at] + middle + data[stop:]
+    broken = broken[: broken.rfind(b"\n") + 1]
+    assert size(broken) == len(broken)
+    ends = [sum(map(len, whole[: number + 1])) for number in range(12)]
+    before = [f"line {number}" for number, end in enumerate(ends) if end <= at]
+    after = [f"line {number}" for number, end in enumerate(ends) if end - len(whole[number]) >= stop + 1]
+    found = texts(broken)
+    assert found[: len(before)] == before
+    assert not after or found[-len(after) :] == after

@@ -170,3 +170,65 @@ def test_characters_that_grew_are_split_in_about_equal_pieces() -> None:
     pieces = split(text)
     assert "".join(pieces) == text
     assert [len(piece.encode()) for piece in pieces] == [12_288] * 4
+
+
+UNUSUAL = [b"\n", b"\r\n", b"\r", b"\0", b"\xff", b"\xf0\x9f", "🙂".encode(), "é".encode(), b"\x1b[31m", b'"\\n', b"\\"]
+writes_of_any_bytes = st.lists(
+    st.tuples(
+        st.sampled_from("oe"),
+        st.one_of(st.binary(max_size=30), st.lists(st.sampled_from(UNUSUAL), max_size=6).map(b"".join)),
+        st.sampled_from([1, 1, 1, 2, 700, 5_461, 16_384]),
+    ),
+    min_size=1,
+    max_size=7,
+)
+"""What a container writes, in the pieces in which it writes it; long ones by repetition."""
+
+
+def written_by(writes: list[tuple[str, bytes, int]]) -> tuple[list[Piece], dict[str, bytes]]:
+    """What the engine stores of it, and what each stream was given in all."""
+    copier = Copier()
+    pieces: list[Piece] = []
+    given = {"o": b"", "e": b""}
+    for stream, text, times in writes:
+        data = (text * times)[:70_000]
+        given[stream] += data
+        pieces += copier.write(stream, data)
+    return pieces + copier.end(), given
+
+
+@given(writes=writes_of_any_bytes)
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_in_any_fragments_come_from_a_json_file_as_the_engine_stored_them(writes) -> None:  # type: ignore[no-untyped-def]
+    """The engine replaces what is not UTF-8 piece by piece; beyond that every line is what was written."""
+    pieces, given = written_by(writes)
+    if not pieces:
+        return
+    columns = assemble(fragments_of(pieces), Marks())
+    for stream in "oe":
+        lines = reference(given[stream])
+        assert joined(columns, stream) == [
+            "".join(line[at : at + 16_384].decode("utf-8", "replace") for at in range(0, len(line), 16_384))
+            for line in lines
+        ]
+
+
+@given(writes=writes_of_any_bytes, reads=st.lists(st.integers(300, 40_000), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_in_any_fragments_come_from_the_api_as_they_were_written(writes, reads) -> None:  # type: ignore[no-untyped-def]
+    """However the stream is cut into reads; what is not UTF-8 is kept readable, also across pieces."""
+    pieces, given = written_by(writes)
+    body = chunked(frame(piece) for piece in pieces)
+    stream = LogStream(tty=False, chunked=True)
+    marks, texts, streams, start, turn = Marks(), [], "", 0, 0
+    while start < len(body):
+        size = reads[turn % len(reads)]
+        fragments = stream.feed(body[start : start + size]).fragments
+        start, turn = start + size, turn + 1
+        columns = assemble(fragments, marks)
+        marks = marks_after(fragments, marks, len(fragments) - 1)
+        texts += columns.texts
+        streams += columns.streams
+    for letter in "oe":
+        found = joined(Columns([0] * len(texts), streams, texts), letter)
+        assert found == [line.decode("utf-8", "backslashreplace") for line in reference(given[letter])]
