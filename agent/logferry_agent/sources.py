@@ -88,6 +88,8 @@ class Readers(Reader):
             own_container=own_container(),
         )
         self._lock = Lock()
+        self._learning = Lock()
+        """What is learnt of one life by two threads is learnt in one order."""
         self._readings: dict[str, Reading] = {}
         self._api: dict[str, ApiLoop] = {}
         self._refused: set[str] = set()
@@ -160,10 +162,11 @@ class Readers(Reader):
             self._born.add(container)
         if action in {"create", "start"} and self._files is not None and container not in self._refused:
             self._files.expect(container)
-        reading = self._readings.get(container)
-        if action == "start" and reading is not None and self._begins(reading):
-            # A short life may be over before the engine could be asked about it.
-            reading.learn(_started(reading.description, time_ns))
+        with self._learning:
+            reading = self._readings.get(container)
+            if action == "start" and reading is not None and self._begins(reading):
+                # A short life may be over before the engine could be asked about it.
+                reading.learn(_started(reading.description, time_ns))
 
     def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
         """Whether a listed container is read (by what the list says of it; inspecting all would be dear)."""
@@ -183,10 +186,11 @@ class Readers(Reader):
         if reading is None:
             self._appear(description)
             return
-        before = reading.description
-        if description.facts.running:
-            self._died.discard(description.id)
-        reading.learn(description)
+        with self._learning:
+            before = reading.description
+            if description.facts.running:
+                self._died.discard(description.id)
+            reading.learn(description)
         if action == "examine":
             reading.insist()
         if before.life != description.life or before.container != description.container:
@@ -204,19 +208,26 @@ class Readers(Reader):
                     description = replace(description, facts=facts, life=life)
                 self._appear(description)
             return
+        with self._learning:
+            learnt = self._learn_event(reading, action, attributes, time_ns)
+        if learnt:
+            self._sink.job_changed(reading.job)
+
+    def _learn_event(self, reading: Reading, action: str, attributes: Mapping[str, str], time_ns: int) -> bool:
+        """Tell a reading what an event says; False when that is nothing."""
         facts = reading.facts
         if action in {"start", "restart"} and self._begins(reading):
             reading.learn(_started(reading.description, time_ns))
         elif action == "oom":
-            self._oom.add(container)
-            return
+            self._oom.add(reading.id)
+            return False
         elif action == "die":
-            self._died.add(container)
+            self._died.add(reading.id)
             if time_ns < facts.started:
-                return
+                return False
             code = attributes.get("exitCode", "")
-            oom = container in self._oom
-            self._oom.discard(container)
+            oom = reading.id in self._oom
+            self._oom.discard(reading.id)
             ended = Facts(
                 running=False,
                 started=facts.started or time_ns,
@@ -229,8 +240,8 @@ class Readers(Reader):
         elif action == "destroy":
             reading.learn_end(replace(facts, running=False, gone=True))
         else:
-            return
-        self._sink.job_changed(reading.job)
+            return False
+        return True
 
     def listed(self, containers: set[str]) -> None:
         """End what is no longer there."""

@@ -13,7 +13,7 @@ from threading import Event
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from tests.support.copier import Copier, Piece, frame
+from tests.support.copier import PIECE, Copier, Piece, frame
 
 from logferry_agent.edge import stream
 from logferry_agent.edge.docker import EngineUnavailableError
@@ -22,6 +22,8 @@ Act = tuple[str, int]
 """
 - `write` n: n lines, which a follow stream gives
 - `lose` n: n lines, which a follow stream passes over
+- `long` n: n full pieces of a line that is still open, which a follow stream gives
+- `lose_long` n: the same, which it passes over
 - `rotate` n: the n oldest lines kept are no more, but never the last one
 - `repeat` n: a follow stream gives the last n lines again
 - `calm` _: nothing comes for a while
@@ -69,6 +71,10 @@ class FakeLog:
             made = [piece for _ in range(count) for piece in self.copier.write("o", b"line %d\n" % self._next())]
             self.entries += made
             given = made if name == "write" else []
+        elif name in {"long", "lose_long"}:
+            made = self.copier.write("o", b"x" * PIECE * count)
+            self.entries += made
+            given = made if name == "long" else []
         elif name == "rotate":
             self.first = max(self.first, min(len(self.entries) - 1, self.first + count))
         elif name == "repeat":

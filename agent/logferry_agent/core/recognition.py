@@ -75,13 +75,18 @@ class Seeker:
         self.found = not self._mark.stamp
         """Whether the place was met: all before it was read, nothing behind it was lost."""
 
-    def unread(self, fragments: Fragments, keys: list[int] | None = None) -> list[int]:
-        """The indices of the fragments that come after the place; none before it was met."""
+    def unread(
+        self, fragments: Fragments, keys: list[int] | None = None, unsure: frozenset[int] = frozenset()
+    ) -> list[int]:
+        """The indices of the fragments that come after the place; none before it was met.
+
+        unsure: of these it cannot be told which piece of their line they are.
+        """
         if self.found:
             return list(range(len(fragments)))
         wanted = text_of(self._mark.stamp)
         for index, (stamp, stream) in enumerate(zip(fragments.stamps, fragments.streams, strict=True)):
-            if stamp != wanted or stream != self._stream:
+            if stamp != wanted or stream != self._stream or index in unsure:
                 continue
             self._seen += 1
             if self._seen == self._mark.ordinal and digest(fragments.texts[index]) == self._mark.digest:

@@ -33,6 +33,7 @@ from ..core.cursor import Place
 from ..core.frames import BrokenStreamError, LogStream, Received
 from ..core.lines import Fragments
 from ..core.recognition import Memory, Seeker
+from ..core.stamps import nanoseconds
 from ..core.track import Track
 from .docker import Connection, ContainerGoneError, EngineUnavailableError, LogResponse, LogsUnreadableError
 from .reading import FAILED, Reading, Step
@@ -107,7 +108,7 @@ class ApiSource:
         self._since = since
         self._max_size = max_size
         self._replays = replays
-        self._born_below = born_below
+        self._born_below = 0 if track.cursor.begun else born_below
         self._early_bytes = 0
         self._early_until: int | None = None
         self._memory = Memory()
@@ -221,16 +222,17 @@ class ApiSource:
             tail += max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
         overlaps = tail is None or not self._memory
         received = 0
-        doubt = _Doubt()
+        doubt, beginning = _Doubt(), _Beginning(whole=overlaps)
         self._memory.rewind()
         try:
             for part, waited in self._responses(
                 follow=running, tail=tail, since=0 if tail is not None else self._since, doubt=doubt
             ):
                 keys = self._memory.keys(part.fragments)
-                fresh = self._memory.unknown(keys)
-                if not overlaps and keys:
-                    if len(fresh) == len(keys):
+                unsure = beginning.of(part.fragments)
+                fresh = [index for index in self._memory.unknown(keys) if index not in unsure]
+                if not overlaps and len(keys) > len(unsure):
+                    if len(fresh) == len(keys) - len(unsure):
                         return  # more came in between than was asked for: the catch-up finds it
                     overlaps = True
                 if not self._max_size and (waited or self._unsure_entries > _SURE_ENTRIES):
@@ -285,16 +287,18 @@ class ApiSource:
     ) -> Iterator[bool]:
         """Read what comes after a place in the log; when that is not there any more, all that is."""
         end = self._end_of_log()
-        entries = 0
+        entries, whole = 0, False
         for tail in tails:
+            if whole and tail is not None:
+                continue
             place, reading = seek(), _Pass(end)
+            beginning = _Beginning(whole=tail is None)
             before: deque[int] = deque(maxlen=_REMEMBERED)
             taken = self._taken
             self._memory.rewind()
-            for part, _ in self._responses(follow=False, tail=tail, since=0):
+            for part, _ in self._responses(follow=False, tail=tail, since=0, reading=reading):
                 keys = self._memory.keys(part.fragments)
-                reading.saw(part)
-                behind = place.unread(part.fragments, keys)
+                behind = place.unread(part.fragments, keys, beginning.of(part.fragments))
                 unknown = self._memory.unknown(keys)
                 before.extend(keys[: len(keys) - len(behind)])
                 if place.found and before:
@@ -302,6 +306,8 @@ class ApiSource:
                     before.clear()
                 self._take(part.fragments, keys, sorted(set(behind).intersection(unknown)))
                 yield True
+            if self._within:
+                continue
             self._taken_last = self._taken - taken
             if reading.broken:
                 # Or all that was asked about was rotated away in between: that does not happen twice.
@@ -311,8 +317,7 @@ class ApiSource:
                 self._verify()
                 return
             entries = reading.entries
-            if tail is None or entries < tail:
-                break
+            whole = tail is not None and entries < tail
         if entries:
             yield from self._take_all_after_loss()
 
@@ -346,7 +351,7 @@ class ApiSource:
         self._memory.rewind()
         for part, _ in self._responses(follow=False, tail=good, since=0):
             keys = self._memory.keys(part.fragments)
-            behind = place.unread(part.fragments, keys)
+            behind = place.unread(part.fragments, keys, frozenset())
             if not place.found and self._memory.unknown(keys):
                 behind = list(range(len(keys)))
             fresh = sorted(set(behind).intersection(self._memory.unknown(keys)))
@@ -360,20 +365,27 @@ class ApiSource:
             yield True
         self._verify()
 
+    def _begins_within_line(self, fragments: Fragments) -> bool:
+        """Whether a tail begins with a piece of the line that is open: which one of its pieces, cannot be told."""
+        for stream in "oe":
+            mark, first = self.track.marks.of(stream), fragments.streams.find(stream)
+            if mark.open and first >= 0 and nanoseconds(fragments.stamps[first]) == mark.stamp:
+                return True
+        return False
+
     def _try(self, tail: int) -> _Pass:
         """Whether so many last entries can be read."""
         reading = _Pass(self._end_of_log())
-        for part, _ in self._responses(follow=False, tail=tail, since=0):
-            reading.saw(part)
+        for _ in self._responses(follow=False, tail=tail, since=0, reading=reading):
+            pass
         return reading
 
     def _end_of_log(self) -> tuple[str, str] | None:
         """By what the last entry of the log is known: its timestamp and stream."""
-        end = None
-        for part, _ in self._responses(follow=False, tail=1, since=0):
-            if len(part.fragments):
-                end = (part.fragments.stamps[-1], part.fragments.streams[-1])
-        return end
+        reading = _Pass(None)
+        for _ in self._responses(follow=False, tail=1, since=0, reading=reading):
+            pass
+        return reading.last
 
     # --- pieces of it ---
 
@@ -384,12 +396,24 @@ class ApiSource:
     _unsure = False
     """Whether the end that was read may not have been all."""
     _first_time = 0
+    _within = False
+    """Whether the last tail began inside of the line that is open."""
     _unsure_entries = 0
     """What was taken since the last verified fragment."""
 
     def _responses(
-        self, *, follow: bool, tail: int | None, since: int, doubt: _Doubt | None = None
+        self,
+        *,
+        follow: bool,
+        tail: int | None,
+        since: int,
+        doubt: _Doubt | None = None,
+        reading: _Pass | None = None,
     ) -> Iterator[tuple[Received, bool]]:
+        """What a request brings, and whether it was waited for. Nothing when it is a tail that begins inside of a line
+        which is still open (`_within`): which of its pieces are which, cannot be told."""
+        first = True
+        self._within = False
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
         self._response = response
         if follow and doubt is not None:
@@ -403,7 +427,15 @@ class ApiSource:
                 data = response.read()
                 if not data:
                     break
-                yield stream.feed(data), time.monotonic() - begun > _CALM_S
+                part = stream.feed(data)
+                if reading is not None:
+                    reading.saw(part)
+                if first and len(part.fragments):
+                    first = False
+                    self._within = tail is not None and self._begins_within_line(part.fragments)
+                if self._within:
+                    return
+                yield part, time.monotonic() - begun > _CALM_S
             yield stream.end(), False
         finally:
             self._response = None
@@ -452,8 +484,9 @@ class Sought(Protocol):
 
     found: bool
 
-    def unread(self, fragments: Fragments, keys: list[int]) -> list[int]:
-        """The indices of the fragments that come after it."""
+    def unread(self, fragments: Fragments, keys: list[int], unsure: frozenset[int]) -> list[int]:
+        """The indices of the fragments that come after it. `unsure`: of these it cannot be told which piece of their
+        line they are."""
         ...
 
 
@@ -464,13 +497,42 @@ class _Wanted:
         self._key = key
         self.found = key is None
 
-    def unread(self, fragments: Fragments, keys: list[int]) -> list[int]:
+    def unread(self, fragments: Fragments, keys: list[int], unsure: frozenset[int]) -> list[int]:
         if self.found:
             return list(range(len(fragments)))
         if self._key not in keys:
             return []
+        index = keys.index(self._key)
+        if index in unsure:
+            return []
         self.found = True
-        return list(range(keys.index(self._key) + 1, len(keys)))
+        return list(range(index + 1, len(keys)))
+
+
+class _Beginning:
+    """The beginning of a tail: its first line may be one that began before, and so may each that is older."""
+
+    def __init__(self, *, whole: bool) -> None:
+        """whole: it is the whole log."""
+        self._oldest = ""
+        self._streams = set() if whole else {"o", "e"}
+        """Those of which no line was seen that certainly begins here."""
+        self._first: dict[str, str] = {}
+
+    def of(self, fragments: Fragments) -> frozenset[int]:
+        """The indices of what may be a later piece of a line."""
+        found = set()
+        if self._streams:
+            for index, (stamp, stream) in enumerate(zip(fragments.stamps, fragments.streams, strict=True)):
+                self._oldest = self._oldest or stamp
+                if stream not in self._streams:
+                    continue
+                first = self._first.setdefault(stream, stamp)
+                if first == stamp and stamp <= self._oldest:
+                    found.add(index)
+                else:
+                    self._streams.discard(stream)
+        return frozenset(found)
 
 
 class _Pass:
@@ -478,8 +540,9 @@ class _Pass:
 
     def __init__(self, end: tuple[str, str] | None) -> None:
         self.entries = 0
+        self.last: tuple[str, str] | None = None
+        """Of the last entry so far, timestamp and stream."""
         self._end = end
-        self._last = ""
         self._complete = end is None
         self._failed = False
 
@@ -489,14 +552,15 @@ class _Pass:
         self.entries += len(stamps)
         self._failed = self._failed or bool(part.errors)
         if stamps:
-            self._last = stamps[-1]
+            self.last = (stamps[-1], streams[-1])
         if not self._complete and self._end is not None and self._end[0] in stamps:
             self._complete = self._end in zip(stamps, streams, strict=True)
 
     @property
     def broken(self) -> bool:
         """Whether it ended before its end. What was last may have been rotated away since; then newer is there."""
-        return self._failed or (not self._complete and self._end is not None and self._last < self._end[0])
+        last = self.last[0] if self.last is not None else ""
+        return self._failed or (not self._complete and self._end is not None and last < self._end[0])
 
 
 class _Doubt:

@@ -186,3 +186,16 @@ def test_a_log_that_was_full_before_it_could_be_read_says_that_its_beginning_may
         assert len(reader.gaps) == told
     (gap,) = Reader(log, rotates=True, born_below=4_000).read().gaps
     assert (gap.start, gap.end) == (None, log.entries[40].stamp // 1_000)
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+@pytest.mark.parametrize("between", ["end", "calm", "fail"])
+def test_the_pieces_of_a_very_long_line_are_told_from_each_other(between: str, rotates: bool) -> None:
+    """They are all alike, with one timestamp; a tail may begin at any of them."""
+    log = FakeLog(
+        [("write", 3), ("long", 200), (between, 0), ("lose_long", 90), ("end", 0), ("long", 60), ("write", 2)]
+    )
+    reader = Reader(log, rotates=rotates).read()
+    texts = [text for _, text in reader.entries]
+    assert texts[3:-1] == ["x" * 16_384] * 350 + ["line 3"]
+    assert texts[:3] + texts[-1:] == ["line 0", "line 1", "line 2", "line 4"]
