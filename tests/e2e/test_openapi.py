@@ -1,0 +1,69 @@
+"""schemathesis at the deployed API, with authorizer and roles; tests/unit/query/test_openapi.py is the long form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from tests.e2e.conftest import Cloud
+from tests.support.batches import CONTAINER, batch_document
+from tests.support.openapi import CHECKS, SCHEMA, assert_refused_without_a_trace, at_a_job_that_is_there
+from websockets.sync.client import connect
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
+
+JOB = f"local.{CONTAINER}"
+BESIDE = ("TICKET#", "AUDIT#", "GRANT#", "CONNECTION#", "INSTANCE#", "USAGE#")
+"""What requests that are served may leave, and what other tests' agents and viewers do meanwhile."""
+
+
+def stored(cloud: Cloud) -> dict[str, Any]:
+    """The job's batches, and everything of the registry that no good request here may change."""
+    dynamodb = boto3.client(
+        "dynamodb",
+        endpoint_url=cloud.state.endpoint_url,
+        region_name=cloud.state.region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    found = {}
+    for page in dynamodb.get_paginator("scan").paginate(TableName=cloud.state.tables.registry):
+        found |= {item["pk"]["S"] + item["sk"]["S"]: item for item in page["Items"]}
+    kept = {key: item for key, item in found.items() if not key.startswith(BESIDE)}
+    query = {"KeyConditionExpression": "job = :job", "ExpressionAttributeValues": {":job": {"S": JOB}}}
+    return {**kept, JOB: dynamodb.query(TableName=cloud.state.tables.log, **query)["Items"]}
+
+
+@pytest.fixture(scope="module")
+def job(cloud: Cloud) -> Iterator[str]:
+    """A job with a batch, which is as it was at the end."""
+    life, container = {"state": "exited", "created": 1, "ended": 2}, {"name": "asked"}
+    opening = [{"job": CONTAINER, "container": container, "life": life}]
+    headers = {"Authorization": f"Bearer {cloud.keys.agent_key}"}
+    with connect(f"{cloud.state.agents_url}?v=1", additional_headers=headers, open_timeout=60) as socket:
+        for message in (
+            {"type": "open", "id": "o", "instance": "ASKED", "jobs": opening},
+            {"type": "ingest", "id": "i", "batches": [batch_document(1)]},
+        ):
+            socket.send(json.dumps(message))
+            assert json.loads(socket.recv(60))["id"] == message["id"]
+    before = stored(cloud)
+    yield JOB
+    assert stored(cloud) == before
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=4, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+def test_every_operation_answers_as_the_document_says(cloud: Cloud, job: str, case: Case) -> None:
+    """Through the authorizer, API Gateway's own parsing, and a function with its own role."""
+    at_a_job_that_is_there(case, job)
+    answer = case.call(
+        base_url=cloud.state.http_url, headers={"Authorization": f"Bearer {cloud.keys.viewer_key}"}, timeout=60
+    )
+    case.validate_response(answer, checks=CHECKS)
+    assert_refused_without_a_trace(answer)
