@@ -10,11 +10,10 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from tests.support import clouds, stacks
 from tests.support.batches import batch_document
 from tests.support.stacks import Stack
 
@@ -94,12 +93,6 @@ NOT_TRIED: Final = {
         "Archive",
     ): "a status is noted all the same; the archive's own test asks for it",
 }
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with clouds.ministack() as address, stacks.stack(address, tmp_path_factory.mktemp("stack")) as deployed:
-        yield deployed
 
 
 class Probes:
