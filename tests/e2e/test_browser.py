@@ -128,9 +128,8 @@ def cut_off(cloud: Cloud, containers: Containers, browser: Browser, *, times: in
             before = page.evaluate("job => [window.logferry.connection().opened, window.logferry.lines(job).last]", job)
             cloud.gateway.cut("Viewers")
             page.wait_for_function("() => window.logferry.connection().kind !== 'open'")
-            # The network is back: no need to wait for the longest pauses of the backoff.
-            page.context.set_offline(True)
-            page.context.set_offline(False)
+            # Somebody looks at the page again: no need to wait for the longest pauses of the backoff.
+            page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
             page.wait_for_function(FURTHER, arg=[job, *before])
     finally:
         cloud.gateway.faults()

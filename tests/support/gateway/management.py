@@ -39,7 +39,7 @@ class Management:
         app.router.add_put("/_gateway/faults", self._set_faults)
         app.router.add_post("/_gateway/cut", self._cut)
         app.router.add_route("*", "/_aws/execute-api/{api}/{stage}/@connections/{id}", self._connections)
-        app.router.add_route("*", "/{rest:.*}", self._pass_on)
+        app.router.add_route("*", "/{rest:(?s:.*)}", self._pass_on)
         return app
 
     async def open(self) -> None:

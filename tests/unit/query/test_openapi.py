@@ -14,7 +14,7 @@ from schemathesis import Case
 from tests.support import cloud as support
 from tests.support.batches import CONTAINER
 from tests.support.cloud import Cloud
-from tests.support.openapi import CHECKS, SCHEMA, assert_refused_without_a_trace, at_a_job_that_is_there, wsgi
+from tests.support.openapi import assert_refused_without_a_trace, at_a_job_that_is_there, checks_for, schema, wsgi
 
 JOB = f"web.{CONTAINER}"
 
@@ -43,7 +43,7 @@ def world() -> Iterator[Asked]:
         cloud.executor.shutdown()
 
 
-@SCHEMA.parametrize()
+@schema().parametrize()
 @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_as_the_document_says(world: Asked, case: Case) -> None:
     """Good and bad parameters and bodies, at a job that is there and at none."""
@@ -52,7 +52,7 @@ def test_every_operation_answers_as_the_document_says(world: Asked, case: Case) 
     world.cloud.now_ms += 1_000  # the rate is another test's
     answer = case.call(app=world.app)
     world.asked += 1
-    case.validate_response(answer, checks=CHECKS)
+    case.validate_response(answer, checks=checks_for(case))
     assert_refused_without_a_trace(answer)
     after = world.stored()
     if answer.status_code >= 400:
