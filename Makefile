@@ -12,10 +12,10 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent bench-web chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent bench-agent-idle bench-web chaos fmt lock clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
 
 setup: ## install everything that is needed, into this folder (and with apt, as root on Debian: Docker Engine, Chromium)
 	@$(PYTHON) infra/setup
@@ -56,8 +56,12 @@ integration: setup ## the tests that need the engine, the local cloud or a brows
 bench: bench-agent bench-web ## every benchmark, each printing the ratio that it is about
 
 bench-agent: setup ## the agent's way through a backlog against the engine's own API
-	$(BIN)/python -m logferry_local.images sample logferry-sample
-	$(BIN)/python -m bench.agent.run --image logferry-sample $(ARGS)
+	$(BIN)/python -m logferry_local.images sample logferry-bench
+	$(BIN)/python -m bench.agent.run --image logferry-bench $(ARGS)
+
+bench-agent-idle: setup ## the agent's memory and CPU beside 200 quiet containers, then 50 that write (30 minutes)
+	$(BIN)/python -m logferry_local.images sample logferry-bench
+	$(BIN)/python -m bench.agent.idle --image logferry-bench $(ARGS)
 
 bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, reconnects, beside what is promised
 	$(BIN)/python -m bench.web $(ARGS)

@@ -6,7 +6,8 @@ A container writes LINES lines of 60 to 300 bytes. Then, in alternation, so that
   source;
 - curl:  `curl --unix-socket` reads the same log from the engine's API into /dev/null.
 
-Prints lines a second (medians), the ratios, and the agent's peak memory.
+Prints lines a second (medians), the ratios, and the agent's peak memory. The agent has the packages of its image
+(bench/agent/shipped.py), and its start is part of the time: interpreter, imports, engine, listing, connection.
 """
 
 from __future__ import annotations
@@ -15,17 +16,15 @@ import argparse
 import json
 import os
 import random
-import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+from bench.agent.shipped import KEY, agent, make_python, memory_kib
 from tests.support.fake_ingest import Sink, wait_until
 
-KEY = "lfa_" + "0" * 12 + "_" + "0" * 43
 NAME = "logferry-bench-agent"
 SOCKET = "/var/run/docker.sock"
 
@@ -69,37 +68,22 @@ def remove() -> None:
     subprocess.run(["docker", "rm", "-f", NAME], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
-def peak_kib(pid: int) -> int:
-    """The process's largest resident set so far."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1])
-    return 0
-
-
-def carry(container: str, count: int, source: str) -> tuple[float, int]:
+def carry(python: Path, container: str, count: int, source: str) -> tuple[float, int]:
     """Seconds from the agent's start to the last acknowledgement, and its peak memory in KiB."""
-    folder = tempfile.mkdtemp(prefix="logferry-bench-")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LOGFERRY_")}
-    with Sink(check=False) as sink:
-        environment |= {
-            "LOGFERRY_AGENTS_URL": sink.url,
-            "LOGFERRY_AGENT_KEY": KEY,
-            "LOGFERRY_SPOOL_DIR": folder,
-            "LOGFERRY_INCLUDE_NAMES": NAME,
-            "LOGFERRY_START_AT": "beginning",
-            "LOGFERRY_SOURCE": source,
-            "LOGFERRY_LOG_LEVEL": "error",
+    with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, Sink(check=False) as sink:
+        settings = {
+            "AGENTS_URL": sink.url,
+            "AGENT_KEY": KEY,
+            "SPOOL_DIR": folder,
+            "INCLUDE_NAMES": NAME,
+            "START_AT": "beginning",
+            "SOURCE": source,
+            "LOG_LEVEL": "error",
         }
         began = time.time()
-        agent = subprocess.Popen([sys.executable, "-m", "logferry_agent"], env=environment)
-        try:
+        with agent(python, settings) as process:
             wait_until(lambda: sink.tip(container) >= count, 300, 0.1)
-            return sink.counts()["last_stored"] - began, peak_kib(agent.pid)
-        finally:
-            agent.terminate()
-            agent.wait()
-            shutil.rmtree(folder)
+            return sink.counts()["last_stored"] - began, memory_kib(process.pid, "VmHWM")
 
 
 def raw(container: str) -> float:
@@ -114,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--image", default="logferry-sample")
+    parser.add_argument("--image", default="logferry-bench")
     parser.add_argument("--sources", default="file,api")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -123,7 +107,9 @@ def main() -> None:
         lines = Path(folder) / "lines"
         make_lines(lines, count)
         container = write_log(arguments.image, lines, count)
+    environment = tempfile.TemporaryDirectory(prefix="logferry-bench-")
     try:
+        python = make_python(Path(environment.name))
         seconds: dict[str, list[float]] = {name: [] for name in ("curl", *arguments.sources.split(","))}
         memory: dict[str, int] = {}
         for turn in range(arguments.rounds):
@@ -131,7 +117,7 @@ def main() -> None:
                 if name == "curl":
                     took = raw(container)
                 else:
-                    took, peak = carry(container, count, name)
+                    took, peak = carry(python, container, count, name)
                     memory[name] = max(memory.get(name, 0), peak)
                 times.append(took)
                 print(f"round {turn + 1}: {name:<5}{took:7.2f} s {count / took:12,.0f} lines/s", flush=True)
@@ -142,6 +128,7 @@ def main() -> None:
             results[name] = {"lines_per_s": round(speed), "ratio": round(ratio, 2), "peak_kib": memory.get(name)}
             print(f"{name:<5} {speed:12,.0f} lines/s   {ratio:5.2f} x curl{peak}")
     finally:
+        environment.cleanup()
         remove()
     if arguments.json:
         print(json.dumps(results))

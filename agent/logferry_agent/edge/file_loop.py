@@ -27,8 +27,9 @@ from .reading import FAILED, Reading, Step
 
 log = structlog.get_logger()
 
-_SLICE_BYTES: Final = 1024 * 1024
-"""Read at once from one log; a few milliseconds of work, so that the others and new files do not wait long."""
+_SLICE_BYTES: Final = 256 * 1024
+"""Read at once from one log: about a batch. A millisecond of work, so that answers, other logs and new files do not
+wait long."""
 _BLIND_WAIT_S: Final = 0.05
 """How often logs are looked at that cannot be watched."""
 _SAFETY_S: Final = 5.0

@@ -8,7 +8,7 @@ from .gathering import Gathering
 from .intake import Appeared, Ended, Intake, Offered, Troubled
 from .lanes import Lanes
 
-TURN_BYTES = 1024 * 1024
+TURN_BYTES = 128 * 1024
 """What one turn takes, so that acknowledgements never wait long behind parsing."""
 
 

@@ -15,6 +15,10 @@ from .shelf import Shelf
 SAVE_EVERY_S = 0.2
 """Open batches reach the disk this long after their first unsaved entry (DESIGN.md: within 250 ms)."""
 
+ENDED_WAIT_S = 0.05
+"""At least so long between two batches that are not full of a container that runs no more: what is left of its log
+would else go in as many as there are round trips while it is read."""
+
 
 class Gathering:
     """The open batches of all jobs."""
@@ -158,8 +162,10 @@ class Gathering:
         """When the open batch of a lane should be closed; None while it could not be sent anyway."""
         if not self._session.idle(lane.id, now):
             return None
-        if self.hurried or lane.life.state in {"exited", "removed"}:
+        if self.hurried:
             return now
+        if lane.life.state in {"exited", "removed"}:
+            return max(now, self._session.jobs[lane.id].sent_at + ENDED_WAIT_S)
         if self._session.watched(lane.id, now):
             state = self._session.jobs[lane.id]
             return max(now, state.sent_at + state.interval_s)

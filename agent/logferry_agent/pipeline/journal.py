@@ -51,6 +51,11 @@ class Journal:
         """Whether everything is written and sent."""
         return not (self._growth or self._settling or self._cursors or self._sends)
 
+    @property
+    def sending(self) -> bool:
+        """Whether something waits to be sent until what comes before it is written."""
+        return bool(self._sends)
+
     def grow(self, write: Write, batch_id: int | None = None) -> None:
         """Write something that takes room; a new batch names itself."""
         self._growth.append(write)

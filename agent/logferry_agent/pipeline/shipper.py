@@ -42,8 +42,12 @@ from .shelf import Shelf
 
 log = structlog.get_logger(__name__)
 
-INTAKE_BYTES = 4 * 1024 * 1024
+INTAKE_BYTES = 2 * 1024 * 1024
 """What may wait between readers and this thread."""
+
+WRITE_EVERY_S = 0.02
+"""While there is more to do, what was read is written together with what is sent next, at the latest after so long: a
+transaction of its own for each batch would cost more than the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class Shipper:
             limit_bytes=limits.spool_bytes,
             policy=limits.policy,
         )
+        self._write_by = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self.failure: BaseException | None = None
@@ -186,17 +191,25 @@ class Shipper:
         """Do all that can be done now."""
         self._gathering.hurried = self._stopping.is_set()
         self._answers(now)
-        self._outbox.commit(now)
+        if self._journal.sending:
+            self._outbox.commit(now)
         if not self._journal.stuck:
             if not self._bounds.disk_full:
                 self._arriving.take(now)
             self._gathering.pass_time(now)
         self.session.advance(now)
         self._carrying.carry_out(now)
-        self._outbox.commit(now)
-        self._bounds.keep(now)
-        if self._events or (self.intake.pending and not (self._journal.stuck or self._bounds.disk_full)):
+        if self._journal.sending or now >= self._write_by or not self._busy:
+            self._outbox.commit(now)
+            self._bounds.keep(now)
+            self._write_by = now + WRITE_EVERY_S
+        if self._busy:
             self._wake.set()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether there is more to do at once."""
+        return bool(self._events) or (self.intake.pending and not (self._journal.stuck or self._bounds.disk_full))
 
     def _answers(self, now: float) -> None:
         while self._events:

@@ -1,0 +1,53 @@
+"""The agent as it is shipped: with the packages of its image alone, without a developer's, which would be imported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+KEY = "lfa_" + "0" * 12 + "_" + "0" * 43
+
+
+def make_python(folder: Path) -> Path:
+    """An environment of requirements/agent.txt, with the agent and the protocol of this checkout; its interpreter."""
+    uv, python = ROOT / ".venv-tools/bin/uv", folder / "bin/python"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    sync = [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", ROOT / "requirements/agent.txt"]
+    subprocess.run(sync, check=True)
+    packages = next((folder / "lib").glob("python3*/site-packages"))
+    (packages / "logferry.pth").write_text(f"{ROOT / 'agent'}\n{ROOT / 'protocol'}\n")
+    return python
+
+
+@contextmanager
+def agent(python: Path, settings: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A running agent with these settings (without their prefix); ended at the end."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LOGFERRY_")}
+    # As in its image (agent/Dockerfile).
+    environment["MALLOC_ARENA_MAX"] = "2"
+    environment |= {f"LOGFERRY_{key}": value for key, value in settings.items()}
+    process = subprocess.Popen([python, "-m", "logferry_agent"], env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def memory_kib(pid: int, field: str) -> int:
+    """VmRSS (now) or VmHWM (the most so far) of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1])
+    return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of the CPUs so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
