@@ -35,7 +35,7 @@ def health() -> int:
 def _main(given: list[str]) -> int:
     import argparse  # noqa: PLC0415 - see main
 
-    from .settings import SettingsError, add_flags, flags_of, load, shown  # noqa: PLC0415
+    from .settings import SettingsError, add_flags, flags_of, load, misspelt, shown  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="logferry agent", description="Carries every line of every container to Logferry, exactly once."
@@ -59,6 +59,7 @@ def _main(given: list[str]) -> int:
     except SettingsError as error:
         sys.stderr.write(f"The agent's settings are not valid:\n{error}\n")
         return 2
+    sys.stderr.writelines(f"{sentence}\n" for sentence in misspelt(os.environ))
     if arguments.check_config:
         sys.stdout.write("\n".join(shown(settings)) + "\n")
         return 0

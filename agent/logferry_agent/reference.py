@@ -1,6 +1,7 @@
-"""The agent's settings as a page for people.
+"""The agent's settings and metrics as pages for people.
 
 python -m logferry_agent.reference > docs/agent-settings.md
+python -m logferry_agent.reference metrics > docs/agent-metrics.md
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from .edge.metrics import Metrics
 from .settings import Settings
 
 _HEAD = """# The agent's settings
@@ -36,6 +38,26 @@ def page() -> str:
     return _HEAD + "\n".join(rows) + "\n"
 
 
+_METRICS_HEAD = """# The agent's metrics
+
+Served in Prometheus' text format at `/metrics`, where the setting `metrics_address` says; beside it `/healthz` (503
+with the reasons while something keeps the agent from its work) and `/readyz` (200 while it is connected and well).
+Names follow vector's instrumentation specification.
+
+| metric | kind | meaning |
+|---|---|---|
+"""
+
+
+def metrics_page() -> str:
+    """The page of metrics, in Markdown."""
+    rows = []
+    for family in Metrics().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append(f"| `{name}` | {family.type} | {_cell(family.documentation)} |")
+    return _METRICS_HEAD + "\n".join(rows) + "\n"
+
+
 def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return "needed"
@@ -53,4 +75,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    sys.stdout.write(metrics_page() if sys.argv[1:] == ["metrics"] else page())

@@ -10,7 +10,8 @@ import importlib.util
 import os
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -134,7 +135,13 @@ class Settings(BaseSettings):
         None,
         description="Regular expression of a line that starts an entry: lines that do not match join the one before.",
     )
-    merge_wait: float = Field(1.0, gt=0, le=60, description="Seconds that an entry waits for lines to join it.")
+    merge_wait: float = Field(
+        1.0,
+        gt=0,
+        le=60,
+        description="Seconds that an entry waits for lines to join it. Until it goes on it is in memory alone: a killed"
+        " agent reads it again, as far as the container is still there.",
+    )
     rate_limit: int = Field(
         0,
         ge=0,
@@ -298,6 +305,16 @@ def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
         raise SettingsError(f"the configuration file {path}: {error}") from None
     settings.credential()
     return settings
+
+
+def misspelt(names: Iterable[str]) -> list[str]:
+    """Sentences about variables that are no setting, but look as if they were meant for one."""
+    known = [f"LOGFERRY_{name.upper()}" for name in Settings.model_fields] + ["LOGFERRY_CONFIG_FILE"]
+    return [
+        f"{name} is no setting, and is ignored: is {near[0]} meant?"
+        for name in sorted(names)
+        if name.startswith("LOGFERRY_") and name not in known and (near := get_close_matches(name, known, 1, 0.9))
+    ]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

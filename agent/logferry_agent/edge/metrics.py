@@ -27,17 +27,25 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         registry = self.registry
-        self._read_entries = _counter("received_events", "Entries read from the engine.", registry, "source")
-        self._read_bytes = _counter("received_bytes", "Bytes of the entries read.", registry, "source")
+        self._read_entries = _counter("received_events", "Entries read from the engine, by source.", registry, "source")
+        self._read_bytes = _counter(
+            "received_bytes", "Bytes of these, about: a character counts as one.", registry, "source"
+        )
         self._sent_entries = _counter("sent_events", "Entries sent, each time that they are sent.", registry)
         self._sent_bytes = _counter("sent_bytes", "Compressed bytes sent, each time.", registry)
         self._acked_entries = _counter("acknowledged_events", "Entries that are durable in the cloud.", registry)
         self._acked_bytes = _counter("acknowledged_bytes", "Raw bytes of these.", registry)
         self._gaps = _counter("gaps", "Gap entries, by reason.", registry, "reason")
         self._dropped = _counter(
-            "discarded_events", "Entries that will never arrive.", registry, "reason", "intentional"
+            "discarded_events",
+            "Entries that will never arrive, by reason, and whether somebody asked for it.",
+            registry,
+            "reason",
+            "intentional",
         )
-        self._answers = _counter("answers", "Answers other than `stored`, and missing ones.", registry, "outcome")
+        self._answers = _counter(
+            "answers", "Answers other than `stored`, and missing ones, by outcome.", registry, "outcome"
+        )
         self._resyncs = _counter("resyncs", "Jobs taken up from the cloud's place, by cause.", registry, "cause")
         self._refused = _counter("refused_jobs", "Times that the cloud refused a job, by reason.", registry, "reason")
         self._established = _counter("connection_established", "Connections to the cloud made.", registry)
@@ -52,7 +60,7 @@ class Metrics:
         self.in_flight = _gauge("envelopes_in_flight", "Envelopes not yet answered.", registry)
         self.lag = Gauge(
             "logferry_agent_lag_seconds",
-            "Age of the oldest entry of a job that is not acknowledged.",
+            "Age of the oldest entry of a job that is not acknowledged, by job and name.",
             ["job", "name"],
             registry=registry,
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,44 +35,86 @@ def image() -> Iterator[str]:
     subprocess.run(["docker", "rmi", "-f", TAG, f"{TAG}-base"], check=False, capture_output=True)
 
 
+def documented(name: str, image: str, folder: Path, sink: Sink) -> list[str]:
+    """The README's own `docker run`, but for its names, its host paths, and the way to a cloud on this machine."""
+    text = (ROOT / "infra" / "agent" / "README.md").read_text().replace("\\\n", " ")
+    line = next(line for line in text.splitlines() if line.strip().startswith("docker run --detach"))
+    words = shlex.split(line)[1:]
+    words[words.index("--name") + 1] = name
+    words[-1:] = ["--network=host", "--env", f"LOGFERRY_INCLUDE_NAMES={name}-*", image]
+    for index, word in enumerate(words):
+        if word.startswith("LOGFERRY_AGENTS_URL="):
+            words[index] = f"LOGFERRY_AGENTS_URL={sink.url}"
+        for place in ("/etc/logferry", "/var/lib/logferry"):
+            if word.startswith(f"{place}:"):
+                words[index] = f"{folder}{word}"
+    for place in ("etc/logferry", "var/lib/logferry"):
+        (folder / place).mkdir(parents=True)
+    (folder / "etc/logferry/agent-key").write_text(KEY)
+    return words
+
+
+@contextmanager
+def removed(*names: str) -> Iterator[None]:
+    """Containers that are gone after the block."""
+    try:
+        yield
+    finally:
+        for name in names:
+            subprocess.run(["docker", "rm", "-fv", name], check=False, capture_output=True)
+
+
+LINES = 3_000
+WRITE = f"import sys; [print('line', i, file=(sys.stdout, sys.stderr)[i % 3 == 0]) for i in range({LINES})]"
+
+
+def carried(sink: Sink, image: str, agent: str, name: str) -> str:
+    """A container's lines, all of which an agent carries; the container's id."""
+    # The image asks not to be shipped, so this container of it asks for the opposite.
+    label = "--label=logferry.enable=true"
+    job = docker("run", "-d", "--name", name, label, "--entrypoint=python", image, "-uc", WRITE)
+    # started, the lines, exited
+    wait_until(lambda: sink.tip(job) >= LINES + 2 or not running(agent), 120)
+    assert running(agent), docker("logs", agent)
+    texts = [text for _, _, stream, text in sink.entries(job) if stream != "s"]
+    assert sorted(texts, key=lambda text: int(text.split()[1])) == [f"line {index}" for index in range(LINES)]
+    return job
+
+
 @pytest.mark.timeout(600)
-def test_the_hardened_image_carries_a_container_exactly(image: str, tmp_path: Path) -> None:
-    """Every capability dropped, root file system read-only: and itself it does not ship."""
+def test_the_documented_command_carries_a_container_exactly(image: str, tmp_path: Path) -> None:
+    """Every capability dropped, root file system read-only, the key in a file: and itself it does not ship."""
     name = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-")
-    with Sink() as sink:
-        settings = {
-            "AGENTS_URL": sink.url,
-            "AGENT_KEY": KEY,
-            "START_AT": "beginning",
-            "INCLUDE_NAMES": f"{name}-*",
-        }
-        agent = docker(
-            *("run", "-d", "--name", f"{name}-agent", *HARDENED),
-            *("-v", "/var/run/docker.sock:/var/run/docker.sock"),
-            *("-v", "/var/lib/docker/containers:/var/lib/docker/containers:ro"),
+    with Sink() as sink, removed(name, f"{name}-job"):
+        docker(*documented(name, image, tmp_path, sink))
+        job = carried(sink, image, name, f"{name}-job")
+        assert sink.lives()["lives"][job]["life"]["source"] == "file"
+        assert list(sink.counts()["jobs"]) == [job]
+        assert docker("exec", name, "python", "-m", "logferry_agent", "health") == "ok"
+        assert job[:12] in docker("exec", name, "python", "-m", "logferry_agent", "status")
+        docker("stop", name)
+        assert docker("inspect", "-f", "{{.State.ExitCode}}", name) == "0"
+        assert docker("diff", name) == "", "nothing was written but to the spool's folder"
+
+
+@pytest.mark.timeout(600)
+def test_another_user_reads_through_the_api(image: str, tmp_path: Path) -> None:
+    """The documented alternative to uid 0: the socket's group, a spool of its own, no log folder."""
+    name = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-")
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    os.chown(spool, 65534, 65534)
+    group = Path("/var/run/docker.sock").stat().st_gid
+    with Sink() as sink, removed(name, f"{name}-job"):
+        settings = {"AGENTS_URL": sink.url, "AGENT_KEY": KEY, "INCLUDE_NAMES": f"{name}-*"}
+        docker(
+            *("run", "-d", "--name", name, *HARDENED, "--user=65534:65534", f"--group-add={group}"),
+            *("-v", "/var/run/docker.sock:/var/run/docker.sock:ro", "-v", f"{spool}:/var/lib/logferry"),
             *(part for key, value in settings.items() for part in ("-e", f"LOGFERRY_{key}={value}")),
             image,
         )
-        job = None
-        try:
-            script = "import sys; [print('line', i, file=(sys.stdout, sys.stderr)[i % 3 == 0]) for i in range(3000)]"
-            # The image asks not to be shipped, so this container of it asks for the opposite.
-            label = "--label=logferry.enable=true"
-            job = docker("run", "-d", "--name", f"{name}-job", label, "--entrypoint=python", image, "-uc", script)
-            # started, the lines, exited
-            wait_until(lambda: sink.tip(job) >= 3_002 or not running(agent), 120)
-            assert running(agent), docker("logs", agent)
-            texts = [text for _, _, stream, text in sink.entries(job) if stream != "s"]
-            assert sorted(texts, key=lambda text: int(text.split()[1])) == [f"line {index}" for index in range(3_000)]
-            assert sink.lives()["lives"][job]["life"]["source"] == "file"
-            assert list(sink.counts()["jobs"]) == [job]
-            assert docker("exec", agent, "python", "-m", "logferry_agent", "health") == "ok"
-            assert job[:12] in docker("exec", agent, "python", "-m", "logferry_agent", "status")
-            docker("stop", agent)
-            assert docker("inspect", "-f", "{{.State.ExitCode}}", agent) == "0"
-        finally:
-            for container in filter(None, (agent, job)):
-                subprocess.run(["docker", "rm", "-fv", container], check=False, capture_output=True)
+        job = carried(sink, image, name, f"{name}-job")
+        assert sink.lives()["lives"][job]["life"]["source"] == "api"
 
 
 @pytest.mark.timeout(600)

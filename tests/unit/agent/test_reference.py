@@ -1,11 +1,17 @@
-"""docs/agent-settings.md tells of every setting, as it is."""
+"""docs/agent-settings.md and docs/agent-metrics.md tell of every setting and metric, as it is."""
 
 from pathlib import Path
 
-from logferry_agent.reference import page
+from logferry_agent.reference import metrics_page, page
 
-PAGE = Path(__file__).parents[3] / "docs" / "agent-settings.md"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_committed_page_is_the_settings_own() -> None:
-    assert PAGE.read_text() == page(), "run: python -m logferry_agent.reference > docs/agent-settings.md"
+    committed = (DOCS / "agent-settings.md").read_text()
+    assert committed == page(), "run: python -m logferry_agent.reference > docs/agent-settings.md"
+
+
+def test_the_committed_page_of_metrics_is_their_own() -> None:
+    committed = (DOCS / "agent-metrics.md").read_text()
+    assert committed == metrics_page(), "run: python -m logferry_agent.reference metrics > docs/agent-metrics.md"

@@ -177,6 +177,27 @@ def test_check_config_prints_the_effective_values_and_no_secret(
     assert KEY not in shown
 
 
+def test_a_misspelt_variable_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be ignored in silence otherwise; the command's own variables are none of the agent's business."""
+    monkeypatch.setenv("LOGFERRY_AGENT_KEY", KEY)
+    for name in (
+        "FLUSH_INTERVALL",
+        "SPOOL_LIMITS",
+        "VIEWERS_URL",
+        "VIEWER_URL",
+        "API_URL",
+        "VIEWER_KEY",
+        "STATE",
+        "STACK",
+    ):
+        monkeypatch.setenv(f"LOGFERRY_{name}", "x")
+    assert main(["--check-config", "--agents-url", "wss://x/live"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "LOGFERRY_FLUSH_INTERVALL is no setting, and is ignored: is LOGFERRY_FLUSH_INTERVAL meant?",
+        "LOGFERRY_SPOOL_LIMITS is no setting, and is ignored: is LOGFERRY_SPOOL_LIMIT meant?",
+    ]
+
+
 def test_settings_that_are_not_valid_end_with_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     """And say why on stderr."""
     assert main(["--check-config"]) == 2
