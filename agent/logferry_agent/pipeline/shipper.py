@@ -145,7 +145,7 @@ class Shipper:
         self._stopping.set()
         self._wake.set()
         self._thread.join(timeout_s + 5)
-        return not self._queued
+        return self._drained
 
     @property
     def alive(self) -> bool:
@@ -228,14 +228,15 @@ class Shipper:
         self._carrying.carry_out(now)
 
     @property
-    def _queued(self) -> bool:
-        return any(job.queue for job in self.session.jobs.values())
+    def _drained(self) -> bool:
+        """Whether all that was read is acknowledged."""
+        queued = any(job.queue for job in self.session.jobs.values())
+        return not (queued or self.intake.pending) and self._gathering.empty and self._journal.empty
 
     def _finished(self) -> bool:
         if not self._stopping.is_set():
             return False
-        drained = not self.intake.pending and self._gathering.empty and self._journal.empty and not self._queued
-        if drained or time.monotonic() >= self._stop_by:
+        if self._drained or time.monotonic() >= self._stop_by:
             self._gathering.save_all()
             self._outbox.commit(time.monotonic())
             return True

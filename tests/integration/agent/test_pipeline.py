@@ -143,6 +143,22 @@ def test_what_is_open_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path
         assert_exact(sink, number, 40)
 
 
+def test_what_an_ending_agent_could_not_ship_is_said_to_be_left(sink: Sink, tmp_path: Path) -> None:
+    """An open batch as well, though nothing of it was ever queued."""
+    sink.faults(keys=[])
+    rig = Rig(sink.url, tmp_path / "refused", MadeUpReader(1, 40))
+    with rig:
+        wait_until(lambda: waiting(rig) == [40])
+        rig.reader.stop()
+        assert not rig.shipper.stop(0.1)
+    sink.faults()
+    rig = Rig(sink.url, tmp_path / "well", MadeUpReader(1, 40))
+    with rig:
+        wait_until(lambda: waiting(rig) == [0])
+        rig.reader.stop()
+        assert rig.shipper.stop(5)
+
+
 def test_what_is_open_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Path) -> None:
     """An open batch included: the container may be gone by the next start."""
     sink.faults(keys=[])
