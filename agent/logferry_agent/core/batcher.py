@@ -77,13 +77,17 @@ class Piece:
     streams: str
     texts: list[str]
     cursor: str
+    cursors: list[str] | None = None
+    """After each entry, where skipping entries would not do: several lines may have become one, or none."""
 
     def chunk(self, before: str | None) -> Chunk:
         """The piece as a chunk again; `before` is the cursor that it was read after."""
         count = len(self.texts)
 
         def cursor_at(index: int) -> str:
-            return self.cursor if index == count else skip_cursor(before, index)
+            if index == count:
+                return self.cursor
+            return self.cursors[index - 1] if self.cursors is not None else skip_cursor(before, index)
 
         return Chunk(self.times, self.streams, self.texts, sum(map(len, self.texts)), cursor_at)
 
@@ -202,12 +206,13 @@ class Batcher:
             body=body,
         )
 
-    def unsaved(self) -> Piece | None:
-        """What of the open batch is not on disk yet; call `mark_saved` when it is."""
+    def unsaved(self, *, each: bool = False) -> Piece | None:
+        """What of the open batch is not on disk yet (`each`: with every entry's cursor); then call `mark_saved`."""
         if self.saved >= self.count:
             return None
         times, streams, texts = self._gather(self.count, self.saved)
-        return Piece(times, streams, texts, self._cursor_at(self.count))
+        cursors = [self._cursor_at(index) for index in range(self.saved + 1, self.count + 1)] if each else None
+        return Piece(times, streams, texts, self._cursor_at(self.count), cursors)
 
     def mark_saved(self) -> None:
         """All that is open now is on disk."""

@@ -187,6 +187,11 @@ class Processor:
         self.gaps = 0
 
     @property
+    def recounts(self) -> bool:
+        """Whether what goes out are not as many entries as came in."""
+        return self._merger is not None or self._limit is not None
+
+    @property
     def holding(self) -> bool:
         """Whether an entry waits for lines to join it, or for its line's next piece."""
         return self._held is not None

@@ -320,7 +320,8 @@ class Spool:
 
     def save_piece(self, job: str, piece: Piece) -> None:
         """Keep what a job's open batch has gained."""
-        columns = zstd.compress(msgspec.msgpack.encode((piece.times, piece.streams, piece.texts)), PIECE_LEVEL)
+        parts = (piece.times, piece.streams, piece.texts, *([piece.cursors] if piece.cursors is not None else []))
+        columns = zstd.compress(msgspec.msgpack.encode(parts), PIECE_LEVEL)
         self.bytes += len(columns) + ROW_BYTES
         self._db.execute("INSERT INTO piece (job, cursor, columns) VALUES (?, ?, ?)", (job, piece.cursor, columns))
 
@@ -332,10 +333,8 @@ class Spool:
     def pieces(self) -> Iterator[tuple[str, Piece]]:
         """The open batches' pieces, in order."""
         for job, cursor, columns in self._read("SELECT job, cursor, columns FROM piece ORDER BY id"):
-            times, streams, texts = msgspec.msgpack.decode(
-                zstd.decompress(columns), type=tuple[list[int], str, list[str]]
-            )
-            yield job, Piece(times, streams, texts, cursor)
+            times, streams, texts, *more = msgspec.msgpack.decode(zstd.decompress(columns))
+            yield job, Piece(times, streams, texts, cursor, *more)
 
     # --- inside -------------------------------------------------------------------------------------------------
 

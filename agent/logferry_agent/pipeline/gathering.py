@@ -172,6 +172,7 @@ class Gathering:
         return lane.opened_at + self._flush_interval_s
 
     def _save(self, lane: Lane) -> None:
-        if (piece := lane.batcher.unsaved()) is not None:
+        each = lane.processor is not None and lane.processor.recounts
+        if (piece := lane.batcher.unsaved(each=each)) is not None:
             lane.batcher.mark_saved()
             self._journal.grow(lambda: self._spool.save_piece(lane.id, piece))

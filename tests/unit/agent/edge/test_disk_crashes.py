@@ -103,7 +103,8 @@ def take(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
             spool.replace(entry[0], gap)
             model.queue[head] = (*entry[:3], True, gap)
         case "save":
-            piece = Piece(list(range(value)), "o" * value, [f"text {n}" for n in range(value)], f"p{value}")
+            each = [f"c{n}" for n in range(value)] if value % 2 else None
+            piece = Piece(list(range(value)), "o" * value, [f"text {n}" for n in range(value)], f"p{value}", each)
             spool.save_piece(job, piece)
             model.pieces.append((job, piece))
         case "clear" | "forget":

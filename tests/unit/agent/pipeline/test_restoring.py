@@ -111,6 +111,33 @@ def some(kind: str, begin: int, count: int) -> list[str]:
     return [("" if index % 5 == 0 else " ") + f"{index} {filling()}" for index in range(begin, begin + count)]
 
 
+def test_a_batch_cut_from_a_restored_open_batch_of_merged_lines_knows_how_many_lines_it_ends_after(
+    tmp_path: Path,
+) -> None:
+    """Or reading from its cursor, when the spool is lost, would repeat some: an entry is several lines there."""
+    merging = Processing(merge_start=r"^\S")
+    before, count = Pipeline(tmp_path, merging), 0
+    while before.open_weight < FIRST_TARGET + 10_000:
+        assert count < 50_000
+        more = [text if text[5] in "05" else f" {text}" for text in lines(count, 400)]
+        before.read(more, count)
+        count += 400
+        before.turn()
+    closed = len(list(before.spool.queue()))
+    before.spool.close()
+    again = Pipeline(tmp_path, merging)
+    again.shipper.turn(again.now)
+    queue = [again.spool.load(stored.id) for stored in again.spool.queue()]
+    again.spool.close()
+    assert len(queue) > closed
+    ends, total = [], 0
+    for stored in queue:
+        assert stored is not None
+        total += len("\n".join(decode_body(stored.batch.body).texts).split("\n"))
+        ends.append(str(total))
+    assert [stored.batch.cursor for stored in queue if stored] == ends
+
+
 STEP = st.one_of(
     st.tuples(st.just("read"), st.sampled_from(KINDS), st.sampled_from([1, 7, 150, 700])),
     st.tuples(st.just("turn"), st.sampled_from([0.01, 0.25, 1.5]), st.just(0)),
