@@ -48,6 +48,9 @@ export class OpenJob {
   private closed = false;
   private whole = false;
   private opening = true;
+  private settleOpened: () => void = () => undefined;
+  /** The first page was answered, with whatever. Never rejects. */
+  readonly opened = new Promise<void>((resolve) => (this.settleOpened = resolve));
   private demand: Span | null = null;
   private send: ((batches: readonly IndexedBatch[]) => void) | null = null;
   private timer: (() => void) | null = null;
@@ -79,6 +82,7 @@ export class OpenJob {
 
   close(): void {
     this.closed = true;
+    this.settleOpened();
     this.timer?.();
   }
 
@@ -327,6 +331,7 @@ export class OpenJob {
       if (passing) this.timer = this.around.later(wait * (0.5 + this.around.random() / 2), () => this.pump());
     } finally {
       this.fetching = false;
+      this.settleOpened();
     }
     this.around.changed(this);
     if (this.failures === 0) this.pump();

@@ -31,6 +31,8 @@ export class JobList {
     private readonly api: () => Api,
     private readonly clock: { now(): number; later(ms: number, step: () => void): () => void },
     private readonly tell: (changes: Changes) => void,
+    /** Settles when nobody waits for a job's first rows any more: thousands of jobs would keep them off a slow line. */
+    private readonly quiet: () => Promise<unknown>,
   ) {}
 
   get subscription(): Subscription {
@@ -51,6 +53,7 @@ export class JobList {
   async load(): Promise<void> {
     if (this.loading) return;
     this.loading = true;
+    await this.quiet();
     const began = this.clock.now();
     try {
       let next: string | null = null;

@@ -62,6 +62,7 @@ const list = new JobList(
   () => api,
   clock,
   (changes) => port.postMessage({ tell: "jobs", ...changes }),
+  () => Promise.all([...jobs.values()].map((job) => job.opened)),
 );
 
 function tell(job: OpenJob): void {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { mergeRecords } from "../../src/engine/joblist";
+import { JobList, mergeRecords } from "../../src/engine/joblist";
+import type { Api } from "../../src/wire/api";
 import { record } from "../jobs/records";
 
 test("a late word of growth does not bring an ended job back to life", () => {
@@ -17,4 +18,24 @@ test("a change of state does not take back how far a job got", () => {
 test("a job that nobody knew is what is said of it", () => {
   const first = record({ tip: 3 });
   expect(mergeRecords(undefined, first)).toBe(first);
+});
+
+test("the list is not asked for before the rows that somebody waits to read are there", async () => {
+  const asked: string[] = [];
+  let rowsAreThere = (): void => undefined;
+  const rows = new Promise<void>((resolve) => (rowsAreThere = resolve));
+  const api = {
+    jobs: (next: string | null) => {
+      asked.push(`jobs from ${next ?? "the first"}`);
+      return Promise.resolve({ jobs: [record()], next: null });
+    },
+  } as unknown as Api;
+  const clock = { now: () => 0, later: () => () => undefined };
+  const list = new JobList(() => api, clock, () => undefined, () => rows.then(() => asked.push("rows")));
+  const loading = list.load();
+  await Promise.resolve();
+  expect(asked).toEqual([]);
+  rowsAreThere();
+  await loading;
+  expect(asked).toEqual(["rows", "jobs from the first"]);
 });
