@@ -52,14 +52,14 @@ JUMP = """(share) => new Promise((resolve) => {
     const box = pane.getBoundingClientRect();
     const at = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
     const row = at && at.closest('.row[data-kind=line]');
-    if (!row) return requestAnimationFrame(look);
+    if (!row && performance.now() - began < 20_000) return requestAnimationFrame(look);
     const after = new MessageChannel();
     after.port1.onmessage = () => resolve(performance.now() - began);
     after.port2.postMessage(null);
   };
   requestAnimationFrame(look);
 })"""
-"""The scroll bar's thumb put elsewhere: until lines of that place are drawn."""
+"""The scroll bar's thumb put elsewhere: until lines of that place are drawn, or for 20 seconds."""
 
 AT_TOP = """() => {
   const pane = document.querySelector('.pane'), top = pane.getBoundingClientRect().top;

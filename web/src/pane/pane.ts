@@ -12,7 +12,7 @@
 import type { Row, Window } from "../log/row";
 import { foldElement } from "./fold";
 import { type Drawing, drawRow } from "./rowview";
-import { covers, FOLLOWING_SCREENS, lacking, type Range, windowAround } from "./scroll";
+import { covers, FLOODED_SCREENS, lacking, type Range, windowAround } from "./scroll";
 import { type Drawn, type Reference, Sheet } from "./sheet";
 
 export interface Source {
@@ -50,6 +50,8 @@ export class LogPane {
   private idle: ReturnType<typeof setTimeout> | undefined;
   /** The first place that may read differently since rows were asked for. */
   private changed = Number.POSITIVE_INFINITY;
+  /** More came since rows were drawn than fill the viewport. */
+  private flooded = false;
   private growing: ReturnType<typeof setTimeout> | undefined;
   private grownAt = 0;
   private frame = 0;
@@ -248,7 +250,8 @@ export class LogPane {
 
   private grow(): void {
     this.sheet.resize();
-    const { drawn, range } = this.sheet;
+    const { drawn, range, total, screen } = this.sheet;
+    this.flooded = total - range.to > screen;
     // Who reads back is not disturbed: what grows below is the scroll bar's business alone.
     if (!this.following && this.changed >= range.to && drawn.every(({ row }) => isWhole(row))) this.ensure();
     else this.refresh();
@@ -259,6 +262,8 @@ export class LogPane {
     const { sheet } = this;
     const [first, last] = sheet.visible;
     this.events.seen(first, last, sheet.total);
+    // A list that grows is followed at its own pace, not after each answer.
+    if (this.following && this.growing !== undefined) return;
     // What is on its way is waited for while it will show what is seen: asking anew each frame would never be answered in time.
     if (this.pending !== null && this.pending.from <= first && this.pending.to > last) return;
     if (!covers(sheet.range, first, last, sheet.total, sheet.screen)) this.request(false);
@@ -268,7 +273,7 @@ export class LogPane {
   private request(anew: boolean): void {
     const { total, screen, range } = this.sheet;
     const around = this.following ? Math.max(0, total - screen) : (this.goal?.place ?? this.sheet.visible[0]);
-    const wanted = windowAround(around, screen, total, this.following ? FOLLOWING_SCREENS : undefined);
+    const wanted = windowAround(around, screen, total, this.following && this.flooded ? FLOODED_SCREENS : undefined);
     if (wanted.to <= wanted.from) {
       if (total === 0) this.apply({ from: 0, to: 0, total: 0, rows: [] }, wanted, this.goal);
       return;

@@ -38,8 +38,8 @@ export function placeAt(scrollTop: number, total: number, rowHeight: number, vie
 export const CLUSTER = 16;
 /** Screens that are drawn on either side of what is seen. */
 const SCREENS = 1.5;
-/** Above what is seen while following: most of it is gone before anyone could scroll there. */
-export const FOLLOWING_SCREENS = 0.5;
+/** The same in a flood that is followed: most of it is gone before anyone could scroll there. */
+export const FLOODED_SCREENS = 0.5;
 
 /** Places of a list, from..to, exclusive. */
 export interface Range {

@@ -27,6 +27,8 @@ export class Sheet {
   /** Top of the block in the spacer, px. */
   private top = 0;
   private lastTop = 0;
+  /** Of the spacer. Kept here: a style reads back with six digits, and these are up to eight million. */
+  private scrollHeight = 0;
   private readonly spacer: HTMLElement;
   private readonly block: HTMLElement;
 
@@ -172,7 +174,7 @@ export class Sheet {
     const height = this.block.offsetHeight;
     const whole = this.range.from === 0 && this.range.to >= this.total;
     const end = whole ? height : Math.max(spacerHeight(this.total, this.rowHeight), height);
-    this.spacer.style.height = `${end}px`;
+    this.stretch(end);
     this.place(end - height);
     this.setTop(Math.max(0, end - this.viewport));
   }
@@ -183,13 +185,13 @@ export class Sheet {
     if (this.range.from === 0 && this.top !== 0) {
       // A shift cannot be seen, unless it would leave nothing above the first row to scroll to: then there was nothing to see either.
       const top = Math.max(0, this.scroller.scrollTop - this.top);
-      if (top + this.viewport > this.scrollHeight) this.spacer.style.height = `${Math.max(this.scrollHeight, height)}px`;
+      if (top + this.viewport > this.scrollHeight) this.stretch(Math.max(this.scrollHeight, height));
       this.place(0);
       this.setTop(top);
     } else if (this.top < 0) this.shift(positionOf(this.range.from, this.total, this.rowHeight) - this.top);
-    if (this.range.to >= this.total) this.spacer.style.height = `${Math.max(this.top + height, 1)}px`;
+    if (this.range.to >= this.total) this.stretch(Math.max(this.top + height, 1));
     else if (this.top + height > this.scrollHeight - this.rowHeight) {
-      this.spacer.style.height = `${this.top + height + (this.total - this.range.to) * Math.min(this.rowHeight, 4)}px`;
+      this.stretch(this.top + height + (this.total - this.range.to) * Math.min(this.rowHeight, 4));
     }
   }
 
@@ -213,15 +215,15 @@ export class Sheet {
   resize(): void {
     const height = spacerHeight(this.total, this.rowHeight);
     const least = this.top + this.block.offsetHeight;
-    if (this.range.from === 0 && this.range.to >= this.total && this.drawn.length > 0) this.spacer.style.height = `${Math.max(least, 1)}px`;
-    else this.spacer.style.height = `${Math.min(Math.max(height, least), MAX_HEIGHT + this.block.offsetHeight)}px`;
+    if (this.range.from === 0 && this.range.to >= this.total && this.drawn.length > 0) this.stretch(Math.max(least, 1));
+    else this.stretch(Math.min(Math.max(height, least), MAX_HEIGHT + this.block.offsetHeight));
   }
 
   /** Moves block and scroll position by the same amount: cannot be seen. */
   private shift(by: number): void {
     const top = this.scroller.scrollTop + by;
     const end = this.top + by + this.block.offsetHeight;
-    if (end > this.scrollHeight) this.spacer.style.height = `${end}px`;
+    if (end > this.scrollHeight) this.stretch(end);
     this.place(this.top + by);
     this.setTop(top);
     // A position that the browser clamped would show as a jump: the block follows what it made of it.
@@ -239,8 +241,10 @@ export class Sheet {
     this.lastTop = this.scroller.scrollTop;
   }
 
-  private get scrollHeight(): number {
-    return Number.parseFloat(this.spacer.style.height) || 0;
+  private stretch(height: number): void {
+    if (height === this.scrollHeight) return;
+    this.scrollHeight = height;
+    this.spacer.style.height = `${height}px`;
   }
 
   private firstIndex(): number | null {
