@@ -193,13 +193,14 @@ def test_rows_that_come_and_go_at_both_ends_move_nothing(cloud: ViewerCloud, pag
 
 
 def test_what_is_read_stays_when_a_stream_is_hidden_and_shown(cloud: ViewerCloud, page: Page) -> None:
-    """Lines that are taken out above and below, and put back, leave the row that is read where it is."""
+    """Lines of an indexed job that are taken out and put back around the row that is read leave it where it is."""
     cloud.add_job("web")
     lines = [f"{line} {'wide ' * (number % 40)}" for number, line in enumerate(numbered(3_000))]
     cloud.append("web", lines, "oee" * 1_000)
     opened(page, cloud, "web", extra="line=1501")
     received(page, "web", 3_000)
     page.wait_for_selector('[data-seq="1501"]', timeout=WAIT)
+    expect(page.locator("[data-indexed='3000']")).to_be_attached(timeout=WAIT)
     # A row of stdout at the top, partly out of view.
     page.evaluate("""() => {
       const pane = document.querySelector('.pane'), row = pane.querySelector('[data-seq="1501"]');
