@@ -64,7 +64,7 @@ bench-agent-idle: setup ## the agent's memory and CPU beside 200 quiet container
 	$(BIN)/python -m bench.agent.idle --image logferry-bench $(ARGS)
 
 bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, reconnects, beside what is promised
-	$(BIN)/python -m bench.web $(ARGS)
+	PYTHONPATH=functions $(BIN)/python -m bench.web $(ARGS)
 
 chaos: setup ## the long proofs: crashes, cuts, full disks, rotations
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)

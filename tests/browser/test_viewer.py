@@ -81,6 +81,22 @@ def numbered(count: int, start: int = 1) -> list[str]:
     return [f"line {number}" for number in range(start, start + count)]
 
 
+def clipboard(page: Page, count: int) -> list[str]:
+    """Lines of the clipboard, once they are as many: what is not drawn is fetched first."""
+    text: str = page.evaluate(
+        """async ([count, patience]) => {
+          const began = performance.now();
+          for (;;) {
+            const text = await navigator.clipboard.readText();
+            if (text.split('\\n').length === count || performance.now() - began > patience) return text;
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
+        }""",
+        [count, WAIT],
+    )
+    return text.split("\n")
+
+
 def test_history_and_live_lines_join_without_a_seam(cloud: ViewerCloud, page: Page) -> None:
     """What was written before, while and after the page opened is there once, in order."""
     cloud.add_job("web")
@@ -308,10 +324,7 @@ def test_a_selection_past_the_window_is_copied_whole_and_without_gutter(cloud: V
       return Number(row.dataset.seq);
     }""")
     page.keyboard.press("Control+c")
-    page.wait_for_function(
-        "async (n) => (await navigator.clipboard.readText()).split('\\n').length === n", arg=last - 99, timeout=WAIT
-    )
-    copied = page.evaluate("() => navigator.clipboard.readText()").split("\n")
+    copied = clipboard(page, last - 99)
     assert copied == ["100", *(f"line {number}" for number in range(101, last + 1))]
 
 
@@ -348,10 +361,7 @@ def test_a_selection_upwards_outlives_the_lines_that_come_meanwhile(cloud: Viewe
       return Number(row.dataset.seq);
     }""")
     page.keyboard.press("Control+c")
-    page.wait_for_function(
-        "async (n) => (await navigator.clipboard.readText()).split('\\n').length === n", arg=3_000 - first, timeout=WAIT
-    )
-    copied = page.evaluate("() => navigator.clipboard.readText()").split("\n")
+    copied = clipboard(page, 3_000 - first)
     assert copied == [str(first), *(f"line {number}" for number in range(first + 1, 2_999)), "line"]
 
 
