@@ -80,11 +80,9 @@ class Account:
 
 def commands(cloud: Cloud, job: str) -> list[bytes]:
     """What the commands say of the job."""
-    tail = cloud.logferry("tail", job)
-    verified = cloud.logferry("verify", job, "--json").stdout
+    tail, verified = cloud.logferry("tail", job), cloud.logferry("verify", job, "--json").stdout
     assert json.loads(verified)["sound"] is True
-    text = cloud.logferry("export", job, "--format", "text").stdout
-    return [tail.stdout, tail.stderr, verified, text, cloud.logferry("tail", job, "-n", "20").stdout]
+    return [tail.stdout, tail.stderr, verified, cloud.logferry("export", job, "--format", "text").stdout]
 
 
 def answers(cloud: Cloud, job: str) -> list[Any]:

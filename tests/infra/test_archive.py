@@ -6,12 +6,14 @@ Athena itself runs in AWS alone; so its table is held to its documented rules he
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_args
 
 from archive import core
 from logferry_protocol.batch import encode_body
 from registry.archived import rows_key
 
+ROOT = Path(__file__).parents[2]
 Resources = dict[str, dict[str, Any]]
 JOB = "web." + "c" * 64
 
@@ -67,6 +69,27 @@ def test_athena_can_read_the_rows(resources: Resources) -> None:
     assert storage["InputFormat"] == "org.apache.hadoop.mapred.TextInputFormat"
     assert rows_key("_o", "2025-11-24", JOB, 1, 2).endswith(".zst")
     assert not re.search(r"/[._]", rows_key("_o", "2025-11-24", JOB, 1, 2))
+
+
+def test_the_statement_in_the_docs_makes_the_same_table(resources: Resources) -> None:
+    """Columns, partitions, SerDe and projection of docs/archive.md are the template's."""
+    (statement,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "archive.md").read_text(), re.DOTALL)
+    made, storage = table(resources), table(resources)["StorageDescriptor"]
+    columns = re.search(r"logs \((.*?)\n\)", statement, re.DOTALL)
+    assert columns is not None
+    assert [tuple(line.strip(" `,").replace("`", "").split()) for line in columns[1].strip().splitlines()] == [
+        (column["Name"], column["Type"]) for column in storage["Columns"]
+    ]
+    partitions = ", ".join(f"{key['Name']} {key['Type']}" for key in made["PartitionKeys"])
+    assert f"PARTITIONED BY ({partitions})" in statement
+    assert f"SERDE '{storage['SerdeInfo']['SerializationLibrary']}'" in statement
+    properties = dict(re.findall(r"'([a-z.]+)' = '(.*?)'", statement))
+    wanted = {name: value for name, value in made["Parameters"].items() if "." in name}
+    template = wanted.pop("storage.location.template")["Fn::Sub"]
+    assert properties.pop("storage.location.template") == template.replace("${ArchiveBucket}", "BUCKET").replace(
+        "!", ""
+    )
+    assert properties == wanted
 
 
 def test_times_are_what_athena_parses() -> None:

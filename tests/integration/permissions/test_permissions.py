@@ -83,6 +83,7 @@ NEEDED_BY: Final[dict[tuple[str, str, str], set[str]]] = {
 """What fails without each permission."""
 
 NOT_TRIED: Final = {
+    ("Query", "s3:ListBucket", "ArchiveBucket"): "without it too, the emulator says that a missing object is missing",
     ("Broadcast", "dynamodb:UpdateItem", "RegistryTable"): "the emulator never answers 429, so no viewer is slow",
     ("Broadcast", "execute-api:ManageConnections", "Agents/DELETE"): "the same code as for viewers",
     ("Broadcast", "lambda:InvokeFunction", "Broadcast"): "asked for only by audiences of hundreds",
@@ -91,7 +92,7 @@ NOT_TRIED: Final = {
         "Ingest",
         "lambda:InvokeFunction",
         "Archive",
-    ): "a status is noted all the same; the archive's own test asks for it",
+    ): "a status is noted all the same; tests/e2e/test_archive.py asks for it",
 }
 
 
