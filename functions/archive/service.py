@@ -49,7 +49,7 @@ class Service:
             return True
         while True:
             state = self._store.state(job)
-            if record.get("deleted"):
+            if record.get("deleted") or state.deleted:
                 return self.erase(job, out_of_time)
             left = self._store.left(job, state.tip)
             if left is None and state.plan is None:

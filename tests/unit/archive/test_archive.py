@@ -379,6 +379,23 @@ def test_a_step_that_comes_after_the_deletion_takes_its_objects_away_again(
     assert cloud.bucket.objects == {}
 
 
+def test_a_run_that_meets_a_deletion_erases_the_rest(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Whoever was asked to erase it began, and has not come to an end: no run waits for that."""
+    cloud.clock_s = iter(range(1_000)).__next__  # a run that only waited would be out of time
+
+    def meanwhile(_operation: str, name: str) -> None:
+        if name.startswith("logs/"):
+            cloud.bucket.after = lambda _operation, _name: None
+            cloud.http("DELETE", f"/api/jobs/{JOB}", key)
+            cloud.archive_store.block(JOB, NOW_MS)
+
+    cloud.bucket.after = meanwhile
+    archive(cloud)
+    assert (cloud.ingest_store.job(JOB) or {})["erased"]
+    assert cloud.bucket.objects == {}
+    assert cloud.again == []
+
+
 def test_bodies_keep_their_bytes(cloud: Cloud, agent: Socket, key: str) -> None:
     """Invariant 6, from the agent to the reader of an archived job."""
     sent = cloud.http("GET", f"/api/jobs/{JOB}/batches", key).json["batches"]
