@@ -52,7 +52,7 @@ LINES = 20
 OPENED_AT_ONCE, ENVELOPE = 16, 40
 AT_THE_DOOR = 12
 """Viewers that connect at a time: the emulator's functions take some 20 ms each, and tickets live for 30 s."""
-PINGS_A_SECOND = 8.0
+PINGS_A_SECOND = 3.0
 """Of all viewers: with the usual one in 30 s each, pings would be all that the emulator's processes get to do."""
 
 

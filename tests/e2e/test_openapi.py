@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from schemathesis import Case
 from tests.e2e.conftest import Cloud
 from tests.support.batches import CONTAINER, batch_document
@@ -61,6 +61,8 @@ def job(cloud: Cloud) -> Iterator[str]:
 @settings(max_examples=4, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_as_the_document_says(cloud: Cloud, job: str, case: Case) -> None:
     """Through the authorizer, API Gateway's own parsing, and a function with its own role."""
+    # The emulator's own routes match no line feed in a path.
+    assume("\n" not in "".join(map(str, case.path_parameters.values())))
     at_a_job_that_is_there(case, job)
     answer = case.call(
         base_url=cloud.state.http_url, headers={"Authorization": f"Bearer {cloud.keys.viewer_key}"}, timeout=60
