@@ -261,18 +261,9 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
     assert gateway.state()["violations"] == []
 
 
-SOME = 30
-"""How many are a crowd in the short form."""
-
-
-async def test_some_viewers_of_one_job_are_all_given_all_of_it(cloud: Cloud, gateway: GatewayProcess) -> None:
-    """The short form."""
-    await crowd(cloud, gateway, 1, SOME)
-
-
-async def test_some_jobs_with_a_viewer_each_are_given_in_full(cloud: Cloud, gateway: GatewayProcess) -> None:
-    """The short form."""
-    await crowd(cloud, gateway, SOME, SOME)
+async def test_viewers_of_several_jobs_are_all_given_all_of_them(cloud: Cloud, gateway: GatewayProcess) -> None:
+    """The short form: three viewers of each of eight jobs."""
+    await crowd(cloud, gateway, 8, 24)
 
 
 @pytest.mark.slow
