@@ -56,6 +56,10 @@ PINGS_A_SECOND = 3.0
 """Of all viewers: with the usual one in 30 s each, pings would be all that the emulator's processes get to do."""
 
 
+STAY_S = 120.0
+"""How long the agent may say nothing: API Gateway ends what idles for ten minutes."""
+
+
 class PretendAgent:
     """Sends numbered lines of many jobs, as the wire has it; sends again what is not answered in time."""
 
@@ -63,6 +67,7 @@ class PretendAgent:
         self._socket = socket
         self._ids = itertools.count(1)
         self._jobs = jobs
+        self._asked = 0.0
 
     async def open(self) -> None:
         """Makes the jobs known."""
@@ -70,6 +75,11 @@ class PretendAgent:
         for some in _some(self._jobs, OPENED_AT_ONCE):
             jobs = [OpenJob(job=job, container=container, life=life) for job in some]
             await self._ask(lambda number, jobs=jobs: Open(id=number, instance="crowd", jobs=jobs))
+
+    async def stay(self) -> None:
+        """Keeps the connection from idling while the crowd gathers."""
+        if time.monotonic() - self._asked > STAY_S:
+            await self._ask(lambda number: Ping(id=number))
 
     async def write(self, number: int) -> None:
         """The next batch of every job."""
@@ -98,7 +108,7 @@ class PretendAgent:
 
     async def _ask(self, make: Callable[[str], Any]) -> Any:
         while True:
-            name = f"r{next(self._ids)}"
+            name, self._asked = f"r{next(self._ids)}", time.monotonic()
             await self._socket.send(encode(make(name)))
             try:
                 async with asyncio.timeout(60):
@@ -237,6 +247,7 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
         reading: list[Awaitable[None]] = [tasks.create_task(one.read(ROUNDS * LINES)) for one in watchers]
         for one in watchers:
             await one.subscribed.wait()
+            await agent.stay()
         connected = time.monotonic()
         for number in range(ROUNDS):
             await agent.write(number)
