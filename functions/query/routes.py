@@ -173,6 +173,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             Parameter("regex", "1: q is an expression of RE2.", _FLAG),
             Parameter("ignore_case", "1: upper and lower case are one.", _FLAG),
             _AFTER,
+            Parameter("before", "Entries before this sequence.", _number(1, 2**53)),
             Parameter("limit", "Matches in a page.", _number(1, 1_000)),
             Parameter("context", "Entries around each match.", _number(0, 10)),
         ),

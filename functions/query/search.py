@@ -10,6 +10,7 @@ from typing import Any, Final
 import re2
 
 from logferry_protocol.batch import STREAM_OF, decode_body
+from logferry_protocol.limits import MAX_SEQUENCE
 
 from .core import ParameterError, whole_number
 
@@ -34,6 +35,7 @@ class Wanted:
 
     matches: Callable[[str], bool]
     after: int
+    before: int
     limit: int
     context: int
 
@@ -53,7 +55,8 @@ class Wanted:
         ignore_case = query.get("ignore_case") == "1"
         return cls(
             _compiled(pattern if query.get("regex") == "1" else re2.escape(pattern), ignore_case=ignore_case),
-            whole_number(query, "after", 0, 0, 2**53 - 1),
+            whole_number(query, "after", 0, 0, MAX_SEQUENCE),
+            whole_number(query, "before", MAX_SEQUENCE + 1, 1, MAX_SEQUENCE + 1),
             whole_number(query, "limit", MATCHES_DEFAULT, 1, MATCHES_MOST),
             whole_number(query, "context", 0, 0, CONTEXT_MOST),
         )
@@ -68,7 +71,28 @@ def _compiled(pattern: str, *, ignore_case: bool) -> Callable[[str], bool]:
         compiled = re2.compile(pattern, options=options)
     except (re2.error, re.error, OverflowError, UnicodeError) as error:
         raise ParameterError(f"q is no regular expression of RE2: {str(error)[:200]}") from None
-    return lambda text: compiled.search(text) is not None
+    return lambda text: any(compiled.search(reading) is not None for reading in readings(text))
+
+
+_ESCAPE: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b]*\x1b\\|\x1b[ -/]+[0-~]|\x1b[0-~]?"
+)
+_SHOWN: Final = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], ""),
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
+    **dict.fromkeys([0x0A, 0x2028, 0x2029], "\u2424"),
+    0x09: "\t",
+}
+
+
+def readings(text: str) -> list[str]:
+    """An entry as a terminal and the viewer show it: colours and other escape sequences are not searched.
+
+    What comes after a carriage return is written over what was before it: each is a reading of its own.
+    """
+    if text.isprintable():
+        return [text]
+    return [_ESCAPE.sub("", part).translate(_SHOWN) for part in text.removesuffix("\r").split("\r")]
 
 
 @dataclass(slots=True)
@@ -90,7 +114,7 @@ def search(
 
     Returns:
         `matches` (each an entry with `before` and `after`), `next`: the sequence after which to go on, None at the end
-        of what is stored; `searched`: text bytes looked at. Context does not reach over the end of an answer.
+        of what is stored or asked for; `searched`: text bytes looked at. Context does not reach over an answer's end.
     """
     deadline, raw, size, last = clock() + SEARCH_S, 0, 0, wanted.after
     found: list[_Match] = []
@@ -103,6 +127,8 @@ def search(
         for sequence, us, character, text in decode_body(body).rows(first):
             if sequence <= wanted.after:
                 continue
+            if sequence >= wanted.before:
+                return _answer(found, None, raw)
             stream = STREAM_OF[character]
             hit = stream != "system" and wanted.matches(text)
             if hit and len(found) == wanted.limit:

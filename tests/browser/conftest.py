@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
-from tests.support.viewer_cloud import ViewerCloud
+from tests.support.viewer_service import ViewerService
 
 WEB = Path(__file__).parents[2] / "web"
 CHROMIUM = "/usr/bin/chromium"
@@ -43,9 +43,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def cloud(viewer_dist: Path) -> Iterator[ViewerCloud]:
+def cloud(viewer_dist: Path) -> Iterator[ViewerService]:
     """A pretend cloud of this test's own, which serves the built viewer."""
-    with ViewerCloud(viewer_dist) as running:
+    with ViewerService(viewer_dist) as running:
         yield running
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.support.viewer_cloud import BEGAN_US, ViewerCloud
+from tests.support.viewer_cloud import BEGAN_US
+from tests.support.viewer_service import ViewerService
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -33,8 +34,8 @@ GAP = f'{{"event":"gap","reason":"rotated","count":412,"start":{BEGAN_US},"end":
 
 
 @pytest.fixture(scope="module")
-def cloud(viewer_dist: Path) -> Iterator[ViewerCloud]:
-    with ViewerCloud(viewer_dist) as cloud:
+def cloud(viewer_dist: Path) -> Iterator[ViewerService]:
+    with ViewerService(viewer_dist) as cloud:
         cloud.add_job("web-1", project="shop", labels={"tier": "front"})
         cloud.add_job("batch-1", state="exited")
         cloud.add_job("lost-1", state="lost")
@@ -42,53 +43,84 @@ def cloud(viewer_dist: Path) -> Iterator[ViewerCloud]:
         yield cloud
 
 
-def login(page: Page, cloud: ViewerCloud) -> None:
+def login(page: Page, cloud: ViewerService) -> None:
     page.goto(cloud.url)
     expect(page.get_by_label("Viewer key")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def jobs(page: Page, cloud: ViewerCloud) -> None:
+def jobs(page: Page, cloud: ViewerService) -> None:
     page.goto(cloud.page())
     expect(page.locator("[data-job]")).to_have_count(3, timeout=PATIENCE_MS)
 
 
-def grouped_jobs(page: Page, cloud: ViewerCloud) -> None:
+def grouped_jobs(page: Page, cloud: ViewerService) -> None:
     jobs(page, cloud)
     page.get_by_label("Group by").select_option("project")
     page.locator("[data-job] input").first.check()
     expect(page.locator(".jobs-chosen")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def no_job_matches(page: Page, cloud: ViewerCloud) -> None:
+def no_job_matches(page: Page, cloud: ViewerService) -> None:
     jobs(page, cloud)
     page.get_by_label("Filter jobs").fill("nothing is called that")
     expect(page.locator("[data-notice=nothing]")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def job(page: Page, cloud: ViewerCloud) -> None:
+def job(page: Page, cloud: ViewerService) -> None:
     page.goto(cloud.page("web-1"))
     expect(page.get_by_text("ValueError: bad").first).to_be_visible(timeout=PATIENCE_MS)
 
 
-def palette(page: Page, cloud: ViewerCloud) -> None:
+def palette(page: Page, cloud: ViewerService) -> None:
     job(page, cloud)
     page.keyboard.press("Control+k")
     expect(page.locator("dialog.palette")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def help_map(page: Page, cloud: ViewerCloud) -> None:
+def help_map(page: Page, cloud: ViewerService) -> None:
     job(page, cloud)
     page.keyboard.press("?")
     expect(page.locator("dialog.help")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def settings(page: Page, cloud: ViewerCloud) -> None:
+def settings(page: Page, cloud: ViewerService) -> None:
     job(page, cloud)
     page.get_by_label("Settings").first.click()
     expect(page.get_by_label("Theme")).to_be_visible(timeout=PATIENCE_MS)
 
 
-PAGES: tuple[Callable[[Page, ViewerCloud], None], ...] = (
+def share(page: Page, cloud: ViewerService) -> None:
+    job(page, cloud)
+    page.keyboard.press("S")
+    page.get_by_role("button", name="Create a link").click()
+    expect(page.locator("[data-standing=works]").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def download(page: Page, cloud: ViewerService) -> None:
+    job(page, cloud)
+    page.keyboard.press("D")
+    expect(page.locator("dialog.take")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def go_to(page: Page, cloud: ViewerService) -> None:
+    job(page, cloud)
+    page.locator('[data-seq="3"] .gutter').click()
+    page.keyboard.press(":")
+    expect(page.get_by_label("Go to a line or a time")).to_be_focused(timeout=PATIENCE_MS)
+
+
+def merged(page: Page, cloud: ViewerService) -> None:
+    page.goto(cloud.page("web-1", "batch-1"))
+    expect(page.get_by_text("ValueError: bad").first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def side_by_side(page: Page, cloud: ViewerService) -> None:
+    merged(page, cloud)
+    page.get_by_role("button", name="Side by side").click()
+    expect(page.locator("[data-job-page]")).to_have_count(2, timeout=PATIENCE_MS)
+
+
+PAGES: tuple[Callable[[Page, ViewerService], None], ...] = (
     login,
     jobs,
     grouped_jobs,
@@ -97,9 +129,14 @@ PAGES: tuple[Callable[[Page, ViewerCloud], None], ...] = (
     palette,
     help_map,
     settings,
+    share,
+    download,
+    go_to,
+    merged,
+    side_by_side,
 )
 # What is laid out otherwise there; the rest differs in width alone.
-ON_A_PHONE = (jobs, job, settings)
+ON_A_PHONE = (jobs, job, settings, share, merged)
 
 
 def findings(page: Page, rules: list[str] | None = None) -> list[str]:
@@ -118,7 +155,7 @@ def findings(page: Page, rules: list[str] | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_axe_finds_nothing_serious(browser: Browser, cloud: ViewerCloud, size: str) -> None:
+def test_axe_finds_nothing_serious(browser: Browser, cloud: ViewerService, size: str) -> None:
     """On every page and in every dialog, in the light theme and (colours being all that differs) in the dark one."""
     width, height = SIZES[size]
     found: dict[str, list[str]] = {}
@@ -137,7 +174,7 @@ def test_axe_finds_nothing_serious(browser: Browser, cloud: ViewerCloud, size: s
     assert {name: here for name, here in found.items() if here} == {}
 
 
-def test_axe_would_find_it(browser: Browser, cloud: ViewerCloud) -> None:
+def test_axe_would_find_it(browser: Browser, cloud: ViewerService) -> None:
     """A colour that does not read is a finding here: the tests above can fail."""
     context = browser.new_context()
     try:

@@ -27,7 +27,7 @@ class OidcCloud(ViewerCloud):
         self.taken: set[str] = set()
         """The different tokens that requests came with."""
 
-    def _refused(self, request: web.Request) -> web.Response | None:
+    def refused(self, request: web.Request) -> web.Response | None:
         self.requests.append(f"{request.method} {request.path_qs}")
         header = request.headers.get("Authorization", "")
         if self.issuer.accepts(header):

@@ -4,8 +4,9 @@ import random
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
-from tests.support.viewer_cloud import ViewerCloud, job_id, lossy
+from playwright.sync_api import Browser, Page, expect
+from tests.support.viewer_cloud import BEGAN_US, ViewerCloud, job_id, lossy
+from tests.support.viewer_service import ViewerService
 
 pytestmark = pytest.mark.browser
 
@@ -21,6 +22,12 @@ AT_TOP = """() => {
   const row = [...pane.querySelectorAll('.row')].find((one) => one.getBoundingClientRect().bottom > top + 1);
   // Between a jump and the frame that draws it there may be no row in view.
   return row ? [Number(row.dataset.seq), Math.round(row.getBoundingClientRect().top - top)] : [0, 0];
+}"""
+
+TIME_AT_TOP = """(at) => {
+  const pane = document.querySelectorAll('.pane')[at], top = pane.getBoundingClientRect().top;
+  const row = [...pane.querySelectorAll('.row')].find((one) => one.getBoundingClientRect().bottom > top + 1);
+  return row ? Number(row.querySelector('.time').dataset.us) : 0;
 }"""
 
 
@@ -283,6 +290,34 @@ def test_search_steps_through_matches_and_filters(cloud: ViewerCloud, page: Page
     expect(page.locator(".found[data-problem]")).to_be_visible(timeout=WAIT)
 
 
+def test_a_search_finds_on_the_service_what_the_tab_has_not(cloud: ViewerService, page: Page) -> None:
+    """A long job that is not loaded is searched at once, jumped in and filtered; only what RE2 cannot is loaded."""
+    cloud.add_job("long")
+    noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
+    for number in range(1, 5):
+        cloud.append_copies("long", noise, 40)
+        cloud.append("long", [f"\x1b[31mneedle\x1b[0m number {number}"])
+    cloud.append_copies("long", noise, 150)
+    opened(page, cloud, "long")
+    page.wait_for_function("(job) => window.logferry.lines(job).caughtUp", arg=job_id("long"), timeout=WAIT)
+    found = page.locator(".found")
+    page.get_by_label("Search this job").fill("needle number")
+    expect(found).to_have_attribute("data-found", "4", timeout=WAIT)
+    expect(page.locator(".row.current .text")).to_have_text("needle number 4", timeout=WAIT)
+    page.locator(".pane").focus()
+    page.keyboard.press("N")
+    expect(page.locator(".row.current .text")).to_have_text("needle number 3", timeout=WAIT)
+    page.get_by_label("Show matching lines only").click()
+    expect(page.locator(".row[data-kind=line] .text")).to_have_text(
+        [f"needle number {number}" for number in range(1, 5)], timeout=WAIT
+    )
+    assert page.evaluate("(job) => window.logferry.lines(job).received", job_id("long")) < 140_000
+    page.get_by_label("Regular expression").click()
+    page.get_by_label("Search this job").fill("needle (?=number [23])")
+    expect(found).to_have_attribute("data-found", "2", timeout=WAIT)
+    page.wait_for_function("(job) => window.logferry.lines(job).received > 200_000", arg=job_id("long"), timeout=WAIT)
+
+
 def test_an_endless_expression_is_given_up_and_the_page_goes_on(cloud: ViewerCloud, page: Page) -> None:
     """A catastrophic regular expression ends with a sentence; live lines and the next search work."""
     cloud.add_job("web")
@@ -395,7 +430,8 @@ def test_what_is_downloaded_is_what_was_written(cloud: ViewerCloud, page: Page) 
     cloud.add_job("web")
     cloud.append("web", numbered(1_200), "ooe" * 400)
     opened(page, cloud, "web")
-    page.locator(".menu summary", has_text="Lines").click()
+    page.get_by_role("button", name="Download").click()
+    page.locator("[data-form=jsonl]").check()
     with page.expect_download(timeout=WAIT) as download:
         page.locator("[data-save=jsonl]").click()
     lines = download.value.path().read_text().splitlines()
@@ -404,6 +440,60 @@ def test_what_is_downloaded_is_what_was_written(cloud: ViewerCloud, page: Page) 
         f'{{"jobId":"{job_id("web")}","timestamp":"2025-11-24T16:00:00.002000Z",'
         '"stream":"stderr","line":"line 3","sequence":3}'
     )
+
+
+def test_a_filtered_download_is_of_the_whole_job_though_little_of_it_is_loaded(cloud: ViewerCloud, page: Page) -> None:
+    """Lines that the tab never had are in it, with times in the form that the pane shows, and the tab stays small."""
+    cloud.add_job("long")
+    noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
+    cloud.append("long", ["WARN the first"], "e")
+    cloud.append_copies("long", noise, 250)
+    cloud.append("long", ["WARN the last"], "e")
+    opened(page, cloud, "long")
+    page.get_by_label("Least level shown").select_option("Warnings and above")
+    expect(page.locator(".row[data-kind=line] .text")).to_have_text(["WARN the first", "WARN the last"], timeout=WAIT)
+    page.keyboard.press("t")
+    page.keyboard.press("t")
+    page.keyboard.press("D")
+    with page.expect_download(timeout=WAIT) as download:
+        page.locator("[data-save=text]").click()
+    assert download.value.path().read_text() == "+0:00:00.000 WARN the first\n+0:02:55.001 WARN the last\n"
+    assert page.evaluate("(job) => window.logferry.lines(job).received", job_id("long")) < 160_000
+
+
+def test_a_share_link_opens_its_job_for_anyone_until_it_is_revoked(
+    cloud: ViewerService, page: Page, browser: Browser
+) -> None:
+    """It is made, copied and opened without an account; nothing else is to be had by it; revoked, it says so."""
+    cloud.add_job("web", project="shop")
+    cloud.add_job("secret", project="shop")
+    cloud.append("web", numbered(20))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened(page, cloud, "web")
+    page.get_by_role("button", name="Share").click()
+    page.get_by_label("Works for").select_option("1 hour")
+    page.get_by_label("Note").fill("for <b>you</b>")
+    page.get_by_role("button", name="Create a link").click()
+    page.get_by_role("button", name="Copy", exact=True).click()
+    expect(page.locator(".share [role=status]")).to_contain_text("clipboard", timeout=WAIT)
+    link = page.evaluate("() => navigator.clipboard.readText()")
+    assert re.fullmatch(rf"{cloud.url}\?job={job_id('web')}#key=lfs_\S+", link)
+    guest = browser.new_context()
+    try:
+        theirs = guest.new_page()
+        theirs.goto(link)
+        expect(theirs.locator('[data-seq="20"] .text')).to_have_text("line 20", timeout=WAIT)
+        assert "lfs_" not in theirs.url
+        expect(theirs.get_by_role("button", name="Share")).to_have_count(0)
+        theirs.goto(cloud.url)
+        expect(theirs.locator("[data-job]")).to_have_count(1, timeout=WAIT)
+        page.get_by_role("button", name="Revoke").click()
+        page.get_by_role("button", name="Revoke for good").click()
+        expect(page.locator("[data-standing=revoked]")).to_contain_text("for <b>you</b>", timeout=WAIT)
+        theirs.reload()
+        expect(theirs.locator("[data-refusal]")).to_contain_text("ended or was revoked", timeout=WAIT)
+    finally:
+        guest.close()
 
 
 def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerCloud, page: Page) -> None:
@@ -426,9 +516,59 @@ def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerClo
     page.wait_for_function("(job) => window.logferry.lines(job).received === 500", arg=job_id("two"), timeout=WAIT)
     page.wait_for_timeout(400)
     assert page.evaluate(AT_TOP) == reading
+
+
+def test_merged_jobs_are_searched_as_one(cloud: ViewerCloud, page: Page) -> None:
+    """From job to job by time; the filter leaves all that was found, and what comes is found too."""
+    for name in ("one", "two"):
+        cloud.add_job(name)
+        cloud.append(name, [f"{name} {n}{' needle' if n % 100 == 0 else ''}" for n in range(1, 401)], batch=100)
+    page.goto(cloud.page("one", "two"))
+    page.wait_for_selector('[data-source="1"][data-seq="400"]', timeout=WAIT)
+    page.get_by_label("Search this job").fill("needle")
+    expect(page.locator(".found")).to_have_attribute("data-found", "8", timeout=WAIT)
+    page.locator(".pane").focus()
+    current = page.locator(".row.current .text")
+    page.keyboard.press("N")
+    page.keyboard.press("N")
+    expect(current).to_have_text("one 400 needle", timeout=WAIT)
+    page.keyboard.press("N")
+    expect(current).to_have_text("two 300 needle", timeout=WAIT)
+    page.get_by_label("Show matching lines only").click()
+    expect(page.locator(".row")).to_have_count(8, timeout=WAIT)
+    cloud.write("one", ["one more needle", "hay"])
+    expect(page.locator(".row")).to_have_count(9, timeout=WAIT)
+
+
+def test_side_by_side_one_pane_moves_the_others_to_the_same_moment(cloud: ViewerCloud, page: Page) -> None:
+    """Scrolling one brings the other to its time, though it is half as dense; switched off it does not."""
+    cloud.add_job("one")
+    cloud.append("one", numbered(2_000), batch=500)
+    cloud.add_job("two")
+    cloud.append("two", numbered(1_000), batch=500, every_us=2_000)
+    page.goto(cloud.page("one", "two"))
     page.get_by_role("button", name="Side by side").click()
-    expect(page.locator("[data-job-page]")).to_have_count(3, timeout=WAIT)
-    page.wait_for_selector(f'[data-job-page="{job_id("two")}"] [data-seq="500"]', timeout=WAIT)
+    panes = page.locator("[data-job-page] .pane")
+    expect(panes).to_have_count(2, timeout=WAIT)
+    for name, last in (("one", 2_000), ("two", 1_000)):
+        page.wait_for_selector(f'[data-job-page="{job_id(name)}"] [data-seq="{last}"]', timeout=WAIT)
+    panes.first.hover()
+    page.mouse.wheel(0, -20_000)
+    page.wait_for_function(
+        f"""(until) => {{
+          const [one, two] = [({TIME_AT_TOP})(0), ({TIME_AT_TOP})(1)];
+          return one > 0 && one < until && Math.abs(one - two) <= 4_000;
+        }}""",
+        arg=BEGAN_US + 1_500_000,
+        timeout=WAIT,
+    )
+    page.get_by_label("Same moment in all").uncheck()
+    before = page.evaluate(f"() => ({TIME_AT_TOP})(1)")
+    panes.first.hover()
+    page.mouse.wheel(0, 8_000)
+    page.wait_for_function(f"(before) => ({TIME_AT_TOP})(0) > before + 100000", arg=before, timeout=WAIT)
+    page.wait_for_timeout(400)
+    assert page.evaluate(f"() => ({TIME_AT_TOP})(1)") == before
 
 
 @pytest.mark.parametrize("left", [2, 0])

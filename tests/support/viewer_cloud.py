@@ -1,7 +1,8 @@
 """A pretend cloud for the viewer: the viewers' contract (PROTOCOL.md) over aiohttp, with faults on demand.
 
-It stores batches in memory, encoded by the real codec, and speaks the HTTP API and the viewers' WebSocket. Faults:
-broadcasts that are lost, repeated or reordered (`mangle`), sockets that are cut (`cut`), history that is slow, refused
+It stores batches in memory, encoded by the real codec, and speaks the HTTP API and the viewers' WebSocket;
+tests/support/viewer_service.py adds search and share links to it. Faults: broadcasts that are lost, repeated or
+reordered (`mangle`), sockets that are cut (`cut`), history that is slow, refused
 credentials.
 """
 
@@ -13,6 +14,7 @@ import json
 import random
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,6 +256,7 @@ class ViewerCloud:
         app.router.add_get("/api/jobs", self._jobs)
         app.router.add_get("/api/jobs/{job}", self._job)
         app.router.add_get("/api/jobs/{job}/batches", self._batches)
+        self.add_routes(app)
         app.router.add_get("/config.json", self._config)
         app.router.add_get("/{path:.*}", self._file)
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
@@ -267,11 +270,22 @@ class ViewerCloud:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _refused(self, request: web.Request) -> web.Response | None:
+    def refused(self, request: web.Request) -> web.Response | None:
         self.requests.append(f"{request.method} {request.path_qs}")
         if request.headers.get("Authorization") == f"Bearer {self.key}":
             return None
-        return _problem(401, "The key is not valid, or no longer.")
+        grant = self.grant(request)
+        if grant is not None and not grant.get("revoked") and grant["expires"] * 1000 > _now_ms():
+            return None
+        # As API Gateway says it, whatever the reason.
+        return web.json_response({"message": "Forbidden"}, status=403)
+
+    def add_routes(self, app: web.Application) -> None:
+        """More of the HTTP API."""
+
+    def grant(self, _request: web.Request) -> dict[str, Any] | None:
+        """The share link behind a request, as the registry keeps it."""
+        return None
 
     async def _config(self, _: web.Request) -> web.Response:
         return web.json_response({"api": "/api", "live": f"ws://127.0.0.1:{self.port}/live", "auth": {"kind": "key"}})
@@ -285,7 +299,7 @@ class ViewerCloud:
         return web.FileResponse(path, headers=headers)
 
     async def _ticket(self, request: web.Request) -> web.Response:
-        if refused := self._refused(request):
+        if refused := self.refused(request):
             return refused
         ticket = secrets.token_urlsafe(24)
         self.tickets.add(ticket)
@@ -293,18 +307,24 @@ class ViewerCloud:
         return web.json_response({"ticket": ticket, "expires": BEGAN_US // 1000})
 
     async def _me(self, request: web.Request) -> web.Response:
-        return self._refused(request) or web.json_response(
-            {"principal": "me", "subject": "me", "groups": ["local"], "admin": False}
-        )
+        grant = self.grant(request)
+        who = {"principal": "me", "subject": "me", "groups": ["local"], "admin": False}
+        if grant is not None:
+            name = f"share-{grant['pk'].removeprefix('GRANT#')}"
+            who = {"principal": name, "subject": "", "groups": [], "admin": False, "job": grant["job"]}
+        return self.refused(request) or web.json_response(who)
 
-    def _readable(self, job: str) -> Job | None:
+    def readable(self, job: str, request: web.Request | None = None) -> Job | None:
         found = self.jobs.get(job)
-        return found if found is not None and found.record.owner == "local" else None
+        grant = None if request is None else self.grant(request)
+        if found is None or found.record.owner != "local" or (grant is not None and grant["job"] != job):
+            return None
+        return found
 
     async def _jobs(self, request: web.Request) -> web.Response:
-        if refused := self._refused(request):
+        if refused := self.refused(request):
             return refused
-        mine = [job for job in self.jobs.values() if job.record.owner == "local"]
+        mine = [job for job in self.jobs.values() if self.readable(job.record.job, request)]
         at, limit = int(request.query.get("next", 0)), int(request.query.get("limit", 100))
         records = [
             job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True)
@@ -313,31 +333,31 @@ class ViewerCloud:
         return web.json_response({"jobs": records, "next": str(at + limit) if at + limit < len(mine) else None})
 
     async def _job(self, request: web.Request) -> web.Response:
-        if refused := self._refused(request):
+        if refused := self.refused(request):
             return refused
-        job = self._readable(request.match_info["job"])
+        job = self.readable(request.match_info["job"], request)
         if job is None:
-            return _problem(404, "There is no such job, or it is another owner's.")
+            return problem(404, "There is no such job, or it is another owner's.")
         return web.json_response(
             job.record.model_copy(update={"tip": job.tip}).model_dump(mode="json", exclude_none=True)
         )
 
     async def _batches(self, request: web.Request) -> web.Response:
-        if refused := self._refused(request):
+        if refused := self.refused(request):
             return refused
-        job = self._readable(request.match_info["job"])
+        job = self.readable(request.match_info["job"], request)
         if job is None:
-            return _problem(404, "There is no such job, or it is another owner's.")
+            return problem(404, "There is no such job, or it is another owner's.")
         if self.history_delay:
             await asyncio.sleep(self.history_delay)
         limit = min(int(request.query.get("limit", 100)), PAGE_BATCHES)
         if "before" in request.query:
             before = int(request.query["before"])
-            end = len(job.batches) if before > job.tip else _index(job.batches, before - 1) + 1
+            end = len(job.batches) if before > job.tip else index_of(job.batches, before - 1) + 1
             begin = end - _fit(reversed(job.batches[:end]), limit)
             more = begin > 0
         else:
-            begin = _index(job.batches, int(request.query.get("after", 0)) + 1)
+            begin = index_of(job.batches, int(request.query.get("after", 0)) + 1)
             end = begin + _fit(job.batches[begin:], limit)
             more = end < len(job.batches)
         kept = kept_from(Range.of(dict(request.query)), job.facts[begin:end], job.tip, more=more)
@@ -368,7 +388,7 @@ class ViewerCloud:
     async def _answer(self, socket: web.WebSocketResponse, watched: set[str], message: Any) -> None:
         match message:
             case Subscribe(id=request, job=str() as job):
-                found = self._readable(job)
+                found = self.readable(job)
                 if found is None:
                     await self._send(
                         socket,
@@ -386,6 +406,10 @@ class ViewerCloud:
                 await self._send(socket, Unsubscribed(id=request))
             case Ping(id=request):
                 await self._send(socket, ViewerPong(id=request, tips={job: self.jobs[job].tip for job in watched}))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def lossy(rng: random.Random) -> Callable[[list[BatchFacts]], list[BatchFacts]]:
@@ -411,7 +435,7 @@ def _fit(batches: Iterable[BatchFacts], limit: int) -> int:
     return count
 
 
-def _index(batches: Sequence[BatchFacts], sequence: int) -> int:
+def index_of(batches: Sequence[BatchFacts], sequence: int) -> int:
     """Index of the first batch that ends at or after a sequence."""
     low, high = 0, len(batches)
     while low < high:
@@ -423,6 +447,6 @@ def _index(batches: Sequence[BatchFacts], sequence: int) -> int:
     return low
 
 
-def _problem(status: int, detail: str) -> web.Response:
+def problem(status: int, detail: str) -> web.Response:
     body = {"type": "about:blank", "title": detail, "status": status, "detail": detail}
     return web.json_response(body, status=status, content_type="application/problem+json")

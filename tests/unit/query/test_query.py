@@ -143,6 +143,8 @@ def test_a_filter_finds_jobs(cloud: Cloud, agent: Socket, key: str) -> None:
         ("q=e.*r&regex=1", [2, 5]),
         ("q=^ok$&regex=1", [1, 4]),
         ("q=error&after=2", [5]),
+        ("q=error&before=5", [2]),
+        ("q=o&after=1&before=4", [2]),
         ("q=event", []),  # system entries are ours, not the container's
     ],
 )

@@ -1,5 +1,5 @@
 /** The page's side of the worker: requests that are answered, and what it tells unasked. */
-import type { Answers, JobFacts, Request, Tell } from "./messages";
+import type { Answers, JobFacts, Request, Taking, Tell } from "./messages";
 import { scriptUrl } from "./trusted";
 import workerUrl from "./worker?worker&url";
 
@@ -26,6 +26,16 @@ export class Engine {
   listen(listener: (tell: Unasked) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Writes lines out. Rejects when it is cancelled. */
+  take(job: string, what: Taking, progress: (done: number) => void = () => undefined, signal?: AbortSignal): Promise<Blob> {
+    const id = this.next++;
+    const stop = this.listen((tell) => {
+      if (tell.tell === "taking" && tell.id === id) progress(tell.done);
+    });
+    signal?.addEventListener("abort", () => void this.ask({ do: "untake", id }));
+    return this.ask({ do: "take", job, id, what }).finally(stop);
   }
 
   /** Gives the store its end of the channel to the indexer. */

@@ -52,6 +52,8 @@ export class OpenJob {
   /** The first page was answered, with whatever. Never rejects. */
   readonly opened = new Promise<void>((resolve) => (this.settleOpened = resolve));
   private demand: Span | null = null;
+  /** Sequences that a filtered list shows and that are not here, the first wanted most. */
+  private picks: readonly number[] = [];
   private send: ((batches: readonly IndexedBatch[]) => void) | null = null;
   private timer: (() => void) | null = null;
   private failures = 0;
@@ -128,6 +130,8 @@ export class OpenJob {
       const row = rowAt(this.store, this.feed.gone, sequence);
       if (row !== null) rows.push({ ...row, index: from + at });
     }
+    this.picks = rows.filter(({ kind }) => kind === "loading").map(({ sequence }) => sequence);
+    if (this.picks.length > 0) this.pump();
     return { from, to: from + sequences.length, total, rows };
   }
 
@@ -170,6 +174,7 @@ export class OpenJob {
       received: held.count,
       first: held.list[0]?.first ?? null,
       last: held.list.at(-1)?.last ?? null,
+      tail: held.list.at(-1)?.first ?? null,
       holes: missing.map(({ first, last }) => ({ first, last })),
       gone: this.feed.gone.count,
       repeats,
@@ -268,6 +273,12 @@ export class OpenJob {
     const wanted = this.demanded();
     if (wanted !== null) {
       void this.fetch("after", wanted.first - 1, DEMAND_BATCHES, wanted);
+      return;
+    }
+    const pick = this.picks.find((sequence) => !this.feed.held.has(sequence) && !this.feed.gone.has(sequence));
+    if (pick !== undefined) {
+      this.picks = this.picks.filter((sequence) => sequence !== pick);
+      void this.fetch("after", pick - 1, 1, { first: pick, last: pick });
       return;
     }
     const { bytes } = this.store;

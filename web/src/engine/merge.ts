@@ -104,6 +104,27 @@ export class Merge {
     return { from: Math.max(0, from), to: Math.max(from, end), total: this.total, rows };
   }
 
+  /** Rows at chosen places, as the places from..: a filtered list. */
+  pick(from: number, places: readonly number[], total: number): Window {
+    const rows: Row[] = [];
+    for (const [at, place] of places.entries()) {
+      const row = this.rows(place, 1).rows[0];
+      if (row !== undefined) rows.push({ ...row, index: from + at });
+    }
+    return { from, to: from + places.length, total, rows };
+  }
+
+  /** The places of each job's sequences, all ascending. */
+  locate(wanted: readonly Float64Array[]): Float64Array {
+    const sets = wanted.map((sequences) => new Set(sequences));
+    const found = new Float64Array(wanted.reduce((sum, sequences) => sum + sequences.length, 0));
+    let length = 0;
+    for (let place = 0; place < this.total && length < found.length; place++) {
+      if (sets[this.who[place] as number]?.has(this.sequences[place] as number) === true) found[length++] = place;
+    }
+    return found.slice(0, length);
+  }
+
   /** Where an entry is now; the place after it, when it is not here. */
   placeOf(source: number, sequence: number, time: number): number {
     let [low, high] = [0, this.total];

@@ -1,6 +1,7 @@
 /** What the page and its worker say to each other. Both are ours, built together: types are enough here. */
 import type { ConnectionState } from "../live/connection";
 import type { Span } from "../live/spans";
+import type { Query } from "../index/segment";
 import type { Window } from "../log/row";
 import type { TimeMode } from "../text/time";
 import type { JobRecord } from "../wire/messages";
@@ -21,6 +22,8 @@ export interface JobFacts {
   readonly received: number;
   readonly first: number | null;
   readonly last: number | null;
+  /** Everything from here to `last` is here. */
+  readonly tail: number | null;
   /** Wanted and not here. */
   readonly holes: readonly Span[];
   readonly gone: number;
@@ -46,6 +49,18 @@ export interface JobFacts {
 /** Plain lines, or one JSON object a line as `logferry export` writes it. */
 export type SaveFormat = "text" | "jsonl";
 
+/** What is to be written out: the lines of first..last that a query leaves. */
+export interface Taking {
+  readonly first: number;
+  readonly last: number;
+  /** Null takes all. */
+  readonly query: Query | null;
+  readonly format: SaveFormat;
+  readonly time: TimeMode;
+  /** What relative times count from, µs. */
+  readonly base: number;
+}
+
 export interface Entry {
   readonly sequence: number;
   /** Microseconds since 1970. */
@@ -64,9 +79,13 @@ export type Request =
   | { do: "rows"; job: string; from: number; count: number }
   | { do: "entries"; job: string; first: number; last: number }
   | { do: "pick"; job: string; from: number; sequences: readonly number[]; total: number }
-  | { do: "save"; job: string; sequences: Float64Array | null; format: SaveFormat; time: TimeMode }
+  | { do: "take"; job: string; id: number; what: Taking }
+  | { do: "untake"; id: number }
   | { do: "merge"; jobs: readonly string[] }
   | { do: "merged"; from: number; count: number }
+  | { do: "mergedPick"; from: number; places: readonly number[]; total: number }
+  /** Of each merged job, sequences: where they are in the merged list. */
+  | { do: "locate"; sequences: readonly Float64Array[] }
   | { do: "place"; source: number; sequence: number; time: number }
   | { do: "feed"; job: string; on: boolean }
   | { do: "indexer"; port: MessagePort }
@@ -84,9 +103,12 @@ export interface Answers {
   rows: Window;
   entries: Entry[];
   pick: Window;
-  save: Blob;
+  take: Blob;
+  untake: null;
   merge: null;
   merged: Window;
+  mergedPick: Window;
+  locate: Float64Array;
   place: number;
   feed: null;
   indexer: null;
@@ -102,5 +124,7 @@ export type Tell =
   | { tell: "connection"; state: ConnectionState; opened: number }
   | { tell: "jobs"; changed: JobRecord[]; removed: string[]; loaded: boolean; problem: Problem | null }
   | { tell: "job"; facts: JobFacts }
+  /** How many entries a `take` has looked at. */
+  | { tell: "taking"; id: number; done: number }
   /** `changed` is the first place of the merged list that is not what it was. */
   | { tell: "merged"; total: number; revision: number; changed: number };

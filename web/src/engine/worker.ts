@@ -1,7 +1,6 @@
 /** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
-import { saved } from "../log/save";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./joblist";
@@ -26,6 +25,8 @@ let api = new Api("", "");
 let live = "";
 let indexer: MessagePort | null = null;
 let merge: Merge | null = null;
+/** What is being written out. */
+const takes = new Set<number>();
 let merging = false;
 
 const clock = {
@@ -147,10 +148,17 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     await prepareDecoder();
     return opened(job).pick(from, sequences, total);
   },
-  save: async ({ job, sequences, format, time }) => {
-    await prepareDecoder();
-    const { id, store } = opened(job);
-    return saved(id, store, sequences, format, time);
+  take: async ({ job, id, what }) => {
+    const [{ take }] = await Promise.all([import("../take/take"), prepareDecoder()]);
+    takes.add(id);
+    return take(opened(job), api, what, {
+      cancelled: () => !takes.has(id),
+      progress: (done) => port.postMessage({ tell: "taking", id, done }),
+    }).finally(() => takes.delete(id));
+  },
+  untake: ({ id }) => {
+    takes.delete(id);
+    return null;
   },
   merge: ({ jobs: ids }) => {
     merge = ids.length === 0 ? null : new Merge(ids.slice(0, MOST_JOBS).map(opened));
@@ -161,6 +169,11 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     await prepareDecoder();
     return merge?.rows(from, count) ?? { from, to: from, total: 0, rows: [] };
   },
+  mergedPick: async ({ from, places, total }) => {
+    await prepareDecoder();
+    return merge?.pick(from, places, total) ?? { from, to: from, total: 0, rows: [] };
+  },
+  locate: ({ sequences }) => merge?.locate(sequences) ?? new Float64Array(0),
   place: ({ source, sequence, time }) => merge?.placeOf(source, sequence, time) ?? 0,
   indexer: ({ port: end }) => {
     indexer?.close();

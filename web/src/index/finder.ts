@@ -8,6 +8,8 @@ import type { Query } from "./segment";
 /** Silence for this long while a search runs means an expression that backtracks without end. */
 const PATIENCE_MS = 4_000;
 
+export const TOO_LONG = "This expression takes too long on these lines. A simpler one may do.";
+
 export interface Found {
   readonly sequences: Float64Array;
   /** Lines looked at. */
@@ -25,7 +27,8 @@ export interface Listener {
 export class Finder {
   private worker: Worker | null = null;
   private id = 0;
-  private pending: { id: number; job: string; at: number; began: number } | null = null;
+  /** The last query of each job. `at` is when anything was heard while it runs, null when it was answered. */
+  private readonly asked = new Map<string, { id: number; query: Query; at: number | null; began: number }>();
   private watch: ReturnType<typeof setInterval> | undefined;
   private readonly listeners = new Map<string, Listener>();
   private readonly times = new Map<number, (sequence: number | null) => void>();
@@ -41,6 +44,7 @@ export class Finder {
 
   forget(job: string): void {
     this.listeners.delete(job);
+    this.asked.delete(job);
     void this.engine.ask({ do: "feed", job, on: false });
     this.say({ do: "forget", job });
   }
@@ -48,7 +52,9 @@ export class Finder {
   search(job: string, query: Query | null): void {
     this.start();
     const id = ++this.id;
-    this.pending = query === null ? null : { id, job, at: performance.now(), began: performance.now() };
+    const began = performance.now();
+    if (query === null) this.asked.delete(job);
+    else this.asked.set(job, { id, query, at: began, began });
     this.say({ do: "search", job, id, query });
   }
 
@@ -75,18 +81,19 @@ export class Finder {
   }
 
   private hear(data: FromIndexer): void {
-    if (this.pending !== null) this.pending.at = performance.now();
+    for (const asked of this.asked.values()) if (asked.at !== null) asked.at = performance.now();
     if (data.tell === "hits") {
+      const asked = this.asked.get(data.job);
       // An answer to a query that was replaced meanwhile is of no use.
-      if (data.id !== this.id) return;
+      if (data.id !== asked?.id) return;
       // As the page felt it: there, through the lines, and back.
-      const ms = this.pending === null ? 0 : performance.now() - this.pending.began;
-      this.pending = null;
+      const ms = asked.at === null ? 0 : performance.now() - asked.began;
+      asked.at = null;
       this.listeners.get(data.job)?.hits({ ...data, ms });
     } else if (data.tell === "errors") this.listeners.get(data.job)?.errors(data.sequences, data.lines);
     else if (data.tell === "wrong") {
-      if (data.id !== this.id) return;
-      this.pending = null;
+      if (data.id !== this.asked.get(data.job)?.id) return;
+      this.asked.delete(data.job);
       this.listeners.get(data.job)?.failed(data.message);
     } else if (data.tell === "time") {
       this.times.get(data.id)?.(data.sequence);
@@ -95,13 +102,21 @@ export class Finder {
   }
 
   private impatient(): void {
-    const { pending } = this;
-    if (pending === null || performance.now() - pending.at < PATIENCE_MS) return;
-    this.pending = null;
+    const now = performance.now();
+    const stuck = [...this.asked].filter(([, { at }]) => at !== null && now - at >= PATIENCE_MS);
+    if (stuck.length === 0) return;
     this.worker?.terminate();
     this.worker = null;
-    this.listeners.get(pending.job)?.failed("This expression takes too long on these lines. A simpler one may do.");
+    for (const [job] of stuck) {
+      this.asked.delete(job);
+      this.listeners.get(job)?.failed(TOO_LONG);
+    }
     this.start();
+    // What the others had asked goes on with the new worker.
+    for (const [job, asked] of this.asked) {
+      asked.at = performance.now();
+      this.say({ do: "search", job, id: asked.id, query: asked.query });
+    }
   }
 
   private say(message: ToIndexer): void {

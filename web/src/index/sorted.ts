@@ -23,3 +23,18 @@ export function neighbour(sorted: Float64Array, value: number, by: 1 | -1): numb
   const at = exactOrBefore(sorted, value - 1);
   return at >= 0 ? at : sorted.length - 1;
 }
+
+/** All of two ascending lists, once each. */
+export function united(one: Float64Array, other: Float64Array): Float64Array {
+  if (one.length === 0) return other;
+  if (other.length === 0) return one;
+  const all = new Float64Array(one.length + other.length);
+  let [a, b, length] = [0, 0, 0];
+  while (a < one.length || b < other.length) {
+    const [x, y] = [one[a] ?? Number.POSITIVE_INFINITY, other[b] ?? Number.POSITIVE_INFINITY];
+    all[length++] = Math.min(x, y);
+    if (x <= y) a++;
+    if (y <= x) b++;
+  }
+  return all.slice(0, length);
+}

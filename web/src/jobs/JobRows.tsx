@@ -1,10 +1,12 @@
 /** The rows: only those near the window are in the page, whatever the number of jobs. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { urlOf } from "../route";
+import { navigate, urlOf } from "../route";
+import { records } from "../state";
 import { ago, fullTime, span } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 import { lifeText } from "./lifetext";
 import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
+import { together } from "./together";
 import { countText, type Rates, rateText } from "./rates";
 
 interface Rows {
@@ -16,7 +18,6 @@ interface Rows {
   choose(job: string): void;
   fold(group: string): void;
   open(jobs: readonly string[]): void;
-  seek(): void;
 }
 
 /** The same widths as in jobs.css. */
@@ -127,13 +128,23 @@ function GroupRow({ group, place, rows }: { group: Group; place: Place; rows: Ro
           {group.jobs.length} {group.jobs.length === 1 ? "job" : "jobs"}
           {group.running > 0 && `, ${group.running} running`}
         </span>
-        {group.jobs.length > 1 && group.jobs.length <= rows.most && (
-          <button type="button" class="button quiet small" onClick={() => rows.open(group.jobs)}>
-            Open merged
+        {group.jobs.length > 1 && (
+          <button type="button" class="button small" onClick={() => rows.open(group.jobs.slice(0, rows.most))}>
+            Open {group.jobs.length > rows.most ? `the newest ${rows.most} ` : ""}merged
           </button>
         )}
       </span>
     </div>
+  );
+}
+
+/** All of a Compose project, or one service on all its hosts, in one click: what they are is looked up when it comes. */
+function Together({ project, service, words, tab }: { project: string; service?: string; words: string; tab: number }) {
+  const title = service === undefined ? `All jobs of ${project}, merged by time` : `${service} of ${project} on all hosts, merged by time`;
+  return (
+    <button type="button" class="job-together" tabIndex={tab} title={title} onClick={() => navigate(urlOf(together(records.peek().values(), project, service)))}>
+      {words}
+    </button>
   );
 }
 
@@ -154,6 +165,11 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
       data-state={life.state}
       data-chosen={chosen ? "" : undefined}
       style={{ top: `${place.top}px` }}
+      onClick={(event) => {
+        // The whole row is a way in, but not while text in it is being selected.
+        const taken = event.target instanceof Element && event.target.closest("a, button, input, label") !== null;
+        if (!taken && event.button === 0 && document.getSelection()?.isCollapsed !== false) navigate(urlOf([job]));
+      }}
     >
       <span role="cell" class="cell at-choose">
         <input type="checkbox" aria-label={`Choose ${name}`} checked={chosen} onChange={() => rows.choose(job)} tabIndex={place.tab} />
@@ -174,8 +190,18 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
       <span role="cell" class="cell at-image" title={container.image}>
         {shortImage(container.image)}
       </span>
-      <span role="cell" class="cell at-project" title={container.service ?? ""}>
-        {container.project ?? ""}
+      <span role="cell" class="cell at-project">
+        {container.project !== null && (
+          <>
+            <Together project={container.project} words={container.project} tab={place.tab} />
+            {container.service !== null && container.service !== "" && (
+              <>
+                <span class="soft"> / </span>
+                <Together project={container.project} service={container.service} words={container.service} tab={place.tab} />
+              </>
+            )}
+          </>
+        )}
       </span>
       <span role="cell" class="cell at-host" title={container.host}>
         {shortHost(container.host)}

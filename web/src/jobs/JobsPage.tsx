@@ -1,16 +1,17 @@
 /** All jobs that you may see: live, newest first, filtered as you type. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { register } from "../actions";
+import { navigate, urlOf } from "../route";
 import { jobsLoaded, jobsProblem, now, records } from "../state";
 import { parseFilter } from "./filter";
 import { JobRows } from "./JobRows";
 import "./jobs.css";
-import { type Grouping, labelKeys, listingOf } from "./listing";
+import { type Grouping, labelKeys, listingOf, tallies } from "./listing";
 import { Notice, standing } from "./Notice";
 import { Rates } from "./rates";
+import { MOST_TOGETHER } from "./together";
 
-/** More than this many jobs side by side or merged help nobody. */
-const MOST_TOGETHER = 32;
 const KEPT = "logferry.jobs.grouping";
 
 export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
@@ -23,7 +24,10 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
   useSignalEffect(() => rates.note(records.value));
   const match = useComputed(() => parseFilter(typed.value));
   const listing = useComputed(() => listingOf(records.value.values(), match.value, grouping.value, closed.value));
+  const counts = useComputed(() => tallies(records.value.values()));
   const labels = useComputed(() => labelKeys(records.value.values()));
+
+  useEffect(() => register([{ id: "filter", group: "Find", title: "Filter the jobs", keys: ["/", "Ctrl+F"], run: () => field.current?.select() }]), []);
 
   const { items, matching } = listing.value;
   const here = [...chosen.value].filter((job) => records.value.has(job));
@@ -78,6 +82,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
             <option value="">nothing</option>
             <option value="host">host</option>
             <option value="project">project</option>
+            <option value="service">service</option>
             <option value="image">image</option>
             {[...new Set([...labels.value.map((key) => `label:${key}`), ...(grouping.value.startsWith("label:") ? [grouping.value] : [])])].map((value) => (
               <option key={value} value={value}>
@@ -90,12 +95,40 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
           {jobsLoaded.value ? `${matching === records.value.size ? "" : `${matching.toLocaleString("en")} of `}${records.value.size.toLocaleString("en")} jobs` : ""}
         </span>
       </form>
+      {counts.value.length > 0 && (
+        <div class="jobs-tallies" role="group" aria-label="States">
+          {counts.value.map(({ name, filter, count }) => {
+            const on = typed.value.split(/\s+/).includes(filter);
+            return (
+              <button
+                key={name}
+                type="button"
+                class="tally"
+                data-tally={name}
+                aria-pressed={on}
+                onClick={() => {
+                  const others = typed.value.split(/\s+/).filter((word) => word !== "" && !word.startsWith("state:"));
+                  typed.value = (on ? others : [...others, filter]).join(" ");
+                }}
+              >
+                <strong>{count.toLocaleString("en")}</strong> {name}
+              </button>
+            );
+          })}
+        </div>
+      )}
       {here.length > 0 && (
         <div class="jobs-chosen" role="region" aria-label="Chosen jobs">
           <span>{here.length} chosen</span>
-          <button type="button" class="button" disabled={here.length > MOST_TOGETHER} onClick={() => open(here)}>
+          <button type="button" class="button primary" disabled={here.length > MOST_TOGETHER} onClick={() => open(here)}>
             {here.length === 1 ? "Open" : "Open merged"}
           </button>
+          {here.length > 1 && (
+            <button type="button" class="button" disabled={here.length > MOST_TOGETHER} onClick={() => navigate(urlOf(here, null, null, true))}>
+              Side by side
+            </button>
+          )}
+          {here.length > MOST_TOGETHER && <span>At most {MOST_TOGETHER} at once: choose fewer.</span>}
           <button
             type="button"
             class="button quiet"
@@ -118,7 +151,6 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
           choose={choose}
           fold={fold}
           open={open}
-          seek={() => field.current?.focus()}
         />
       )}
     </main>
@@ -128,7 +160,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
 function remembered(): Grouping {
   try {
     const kept = localStorage.getItem(KEPT) ?? "";
-    return kept === "host" || kept === "project" || kept === "image" || kept.startsWith("label:") ? (kept as Grouping) : "";
+    return kept === "host" || kept === "project" || kept === "service" || kept === "image" || kept.startsWith("label:") ? (kept as Grouping) : "";
   } catch {
     return "";
   }

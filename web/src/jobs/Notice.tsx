@@ -51,6 +51,7 @@ export function standing(at: { loaded: boolean; problem: Problem | null; count: 
 
 export function Notice({ notice, clear }: { notice: Standing; clear(): void }) {
   const grave = notice.kind === "expired" || notice.kind === "forbidden" || notice.kind === "failed" || notice.kind === "offline";
+  if (notice.kind === "loading") return <Skeleton title={notice.title} />;
   return (
     <section class={notice.stale && grave ? "jobs-notice stale" : "jobs-notice"} data-notice={notice.kind} role={grave ? "alert" : "status"}>
       <h2>{notice.title}</h2>
@@ -71,6 +72,22 @@ export function Notice({ notice, clear }: { notice: Standing; clear(): void }) {
           Reload the page
         </button>
       )}
+    </section>
+  );
+}
+
+/** The list's shape while it comes. */
+function Skeleton({ title }: { title: string }) {
+  return (
+    <section class="jobs-skeleton" data-notice="loading" role="status" aria-label={title}>
+      <span class="away">{title}</span>
+      {Array.from({ length: 8 }, (_, at) => (
+        <div key={at} aria-hidden="true">
+          <span />
+          <span />
+          <span />
+        </div>
+      ))}
     </section>
   );
 }

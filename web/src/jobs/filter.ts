@@ -1,7 +1,8 @@
 /**
- * The filter as typed. Words apart by spaces must all be found; `-word` must not be. `field:value` looks in one field: state, host, image,
+ * The filter as typed. Words apart by spaces must all be found; `-word` must not be. `field:value` looks in one field: state (`state:failed` too), host, image,
  * project, service, name, owner, label (`label:tier=web`, or the key alone). Quotes keep spaces together.
  */
+import { failed } from "./listing";
 import type { JobRecord } from "../wire/messages";
 
 export const FIELDS = ["state", "host", "image", "project", "service", "name", "owner", "label"] as const;
@@ -45,6 +46,6 @@ function within({ container: c, life, owner }: JobRecord, field: Field, text: st
   if (field === "label") {
     return Object.entries(c.labels).some(([key, value]) => key.toLowerCase() === text || `${key}=${value}`.toLowerCase().includes(text));
   }
-  const value = field === "state" ? `${life.state} ${life.exit_code ?? ""}${life.oom ? " oom" : ""}` : field === "owner" ? owner : c[field];
+  const value = field === "state" ? `${life.state} ${life.exit_code ?? ""}${life.oom ? " oom" : ""}${failed(life) ? " failed" : ""}` : field === "owner" ? owner : c[field];
   return (value ?? "").toLowerCase().includes(text);
 }

@@ -3,7 +3,7 @@ import type { JobRecord } from "../wire/messages";
 import type { Match } from "./filter";
 
 /** "" is no grouping; a label's is `label:KEY`. */
-export type Grouping = "" | "host" | "project" | "image" | `label:${string}`;
+export type Grouping = "" | "host" | "project" | "service" | "image" | `label:${string}`;
 
 export interface Group {
   readonly kind: "group";
@@ -60,8 +60,32 @@ export function listingOf(records: Iterable<JobRecord>, match: Match, grouping: 
 
 export function groupOf({ container }: JobRecord, grouping: Grouping): string {
   if (grouping.startsWith("label:")) return container.labels[grouping.slice(6)] ?? "";
-  if (grouping === "host" || grouping === "project" || grouping === "image") return container[grouping] ?? "";
+  if (grouping === "host" || grouping === "project" || grouping === "service" || grouping === "image") return container[grouping] ?? "";
   return "";
+}
+
+/** What one asks of a list at a glance. `filter` is what is typed for it. */
+export interface Tally {
+  readonly name: "running" | "failed" | "restarting" | "lost" | "paused";
+  readonly filter: string;
+  readonly count: number;
+}
+
+/** How many are in each state that is worth a look; a state without jobs is left out. */
+export function tallies(records: Iterable<JobRecord>): Tally[] {
+  const counts = { running: 0, failed: 0, restarting: 0, lost: 0, paused: 0 };
+  for (const { life } of records) {
+    if (life.state === "running" || life.state === "restarting" || life.state === "lost" || life.state === "paused") counts[life.state]++;
+    else if (failed(life)) counts.failed++;
+  }
+  return (["running", "failed", "restarting", "lost", "paused"] as const)
+    .map((name) => ({ name, filter: `state:${name}`, count: counts[name] }))
+    .filter(({ count }) => count > 0);
+}
+
+/** Its run ended, and not well. */
+export function failed({ state, exit_code: code, oom }: JobRecord["life"]): boolean {
+  return (state === "exited" || state === "removed") && (oom || (code !== null && code !== 0));
 }
 
 /** The label keys worth grouping by: on at least two jobs, the most used first. */

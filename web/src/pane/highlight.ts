@@ -11,11 +11,12 @@ const Highlight = (globalThis as { Highlight?: new (...ranges: Range[]) => unkno
 /** More matches than this in what is drawn are noise, not a find. */
 const MOST = 2_000;
 
-/** Something was marked: until then there is nothing to take away. */
-let lit = false;
+/** Of each pane that is shown: several may be. */
+const marked = new Map<object, readonly [all: readonly Range[], now: readonly Range[]]>();
 
-export function highlight(texts: Iterable<HTMLElement>, expression: RegExp | null, current: HTMLElement | null): void {
-  if (registry === undefined || Highlight === undefined || (expression === null && !lit)) return;
+/** Marks what the expression finds in a pane's texts, in place of what was marked there. */
+export function highlight(pane: object, texts: Iterable<HTMLElement>, expression: RegExp | null, current: HTMLElement | null): void {
+  if (registry === undefined || Highlight === undefined || (expression === null && !marked.has(pane))) return;
   const [all, now]: [Range[], Range[]] = [[], []];
   if (expression !== null) {
     for (const text of texts) {
@@ -26,9 +27,13 @@ export function highlight(texts: Iterable<HTMLElement>, expression: RegExp | nul
       }
     }
   }
-  registry.set("find", new Highlight(...all));
-  registry.set("find-current", new Highlight(...now));
-  lit = expression !== null;
+  const before = marked.get(pane);
+  if (all.length + now.length > 0) marked.set(pane, [all, now]);
+  else marked.delete(pane);
+  if (before === undefined && !marked.has(pane)) return;
+  const panes = [...marked.values()];
+  registry.set("find", new Highlight(...panes.flatMap((one) => one[0])));
+  registry.set("find-current", new Highlight(...panes.flatMap((one) => one[1])));
 }
 
 function rangesOf(element: HTMLElement, expression: RegExp): Range[] {

@@ -3,9 +3,10 @@ import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { DENSITIES, FONT_SIZES, resize, settings, THEMES } from "../settings";
 import { TIME_MODES } from "../text/time";
+import { Icon } from "../ui/Icon";
 import "./settings.css";
 
-const TIME_NAMES: { readonly [mode in (typeof TIME_MODES)[number]]: string } = {
+export const TIME_NAMES: { readonly [mode in (typeof TIME_MODES)[number]]: string } = {
   local: "Local",
   utc: "UTC",
   relative: "Since the start",
@@ -34,8 +35,8 @@ export function SettingsMenu() {
   const size = settings.fontSize.value;
   return (
     <details class="settings" ref={menu}>
-      <summary class="button" aria-label="Settings">
-        <span aria-hidden="true">Aa</span>
+      <summary class="button square" aria-label="Settings" title="Settings">
+        <Icon name="settings" />
       </summary>
       <div class="settings-menu" role="group" aria-label="Settings">
         <Choice name="Time" setting={settings.timeMode} values={TIME_MODES} titles={TIME_NAMES} />

@@ -33,6 +33,11 @@ export function fullTime(us: number, mode: TimeMode): string {
   return `${shifted.toISOString().slice(0, -1)}${micros}${zone}`;
 }
 
+/** A line's time in a copy or a file, in the form that is chosen for the pane; empty for `hidden`. */
+export function stampText(us: number, mode: TimeMode, base: number): string {
+  return mode === "local" || mode === "utc" ? fullTime(us, mode) : formatTime(us, mode, base);
+}
+
 /** The day that a time falls on, "2026-11-24"; empty where `formatTime` is. */
 export function dayText(us: number, mode: TimeMode): string {
   return mode === "local" || mode === "utc" ? fullTime(us, mode).split("T")[0] ?? "" : "";

@@ -5,8 +5,6 @@ import type { Finder } from "../index/finder";
 import { JobsPage } from "../jobs/JobsPage";
 import { token } from "../login/key";
 import { ending, login, logout, renewSession } from "../login/session";
-import { Help } from "../palette/Help";
-import { Palette } from "../palette/Palette";
 import { navigate, route, urlOf } from "../route";
 import { SettingsMenu } from "../settings/SettingsMenu";
 import { connection, me } from "../state";
@@ -14,8 +12,12 @@ import { Api, ApiError } from "../wire/api";
 import type { ViewerConfig } from "../wire/messages";
 import { ConnectionBadge } from "./ConnectionBadge";
 import { JobPage } from "./JobPage";
-import { MergedPage } from "./MergedPage";
-import { LoginPage } from "./LoginPage";
+import { lazy } from "../ui/lazy";
+
+const MergedPage = lazy(async () => (await import("./MergedPage")).MergedPage);
+const LoginPage = lazy(async () => (await import("./LoginPage")).LoginPage);
+const Palette = lazy(async () => (await import("../palette/Palette")).Palette);
+const Help = lazy(async () => (await import("../palette/Help")).Help);
 
 export function App({ engine, finder, api, config }: { engine: Engine; finder: Finder; api: string; config: ViewerConfig }) {
   const key = token.value;
@@ -75,9 +77,13 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
         <span class="grow" />
         <ConnectionBadge />
         <SettingsMenu />
-        {me.value !== null && <span class="who" title={me.value.groups.join(", ")}>{me.value.subject}</span>}
+        {me.value !== null && (
+          <span class="who" title={me.value.groups.join(", ")}>
+            {me.value.job === null ? me.value.subject : "Shared link"}
+          </span>
+        )}
         <button type="button" class="button quiet" onClick={() => void logout()}>
-          Log out
+          {me.value?.job == null ? "Log out" : "Leave"}
         </button>
       </header>
       {end !== null && (
@@ -91,9 +97,9 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
       {job === undefined ? (
         <JobsPage open={(chosen) => navigate(urlOf(chosen))} />
       ) : jobs.length > 1 ? (
-        <MergedPage key={jobs.join(" ")} engine={engine} finder={finder} jobs={jobs} />
+        <MergedPage key={jobs.join(" ")} engine={engine} finder={finder} jobs={jobs} api={api} />
       ) : (
-        <JobPage key={job} engine={engine} finder={finder} job={job} />
+        <JobPage key={job} engine={engine} finder={finder} job={job} api={api} />
       )}
       <Palette />
       <Help />

@@ -1,12 +1,18 @@
 /** Search and filter: the field, its switches, the count, and the way from match to match. */
-import type { Ref } from "preact";
+import type { ComponentChildren, Ref } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Query } from "../index/segment";
-import type { JobView } from "./jobview";
+import { Icon } from "../ui/Icon";
+import type { Searchable } from "./finding";
 
 const TYPING_MS = 140;
 
-export function FindBar({ view, field }: { view: JobView; field: Ref<HTMLInputElement> }) {
+/** "45 %", and never 100 before it is all. */
+function share(part: number, whole: number): string {
+  return `${Math.floor((part / Math.max(1, whole)) * 100)} %`;
+}
+
+export function FindBar({ view, field }: { view: Searchable; field: Ref<HTMLInputElement> }) {
   const query = view.find.query.value;
   const filtering = view.find.filtering.value;
   const [text, setText] = useState(query.text);
@@ -26,55 +32,80 @@ export function FindBar({ view, field }: { view: JobView; field: Ref<HTMLInputEl
   const problem = view.find.problem.value;
   const count = view.find.count.value;
   const at = view.find.at.value;
-  const tip = view.facts?.tip ?? 0;
+  const tip = view.length;
+  const remote = view.find.remote.progress.value;
   let said = "";
   if (problem !== null) said = problem;
   else if (view.find.searching.value) said = "Searching";
   else if (found !== null) {
     said = count === 0 ? "No match" : at >= 0 ? `${(at + 1).toLocaleString("en")} of ${count.toLocaleString("en")}` : count.toLocaleString("en");
-    if (found.lines < tip) said += ` in ${Math.floor((found.lines / tip) * 100)} % read`;
+    const covered = Math.min(tip, found.lines + (remote?.covered ?? 0));
+    if (remote?.state === "full") said += ", and more in older lines";
+    else if (remote?.state === "failed") said += " in what is loaded";
+    else if (remote?.state === "searching") said += ` · searching, ${share(covered, tip)}`;
+    else if (remote === null && found.lines < tip) said += ` · ${view.find.loading.value ? "loading" : "reading"}, ${share(found.lines, tip)}`;
   }
-  const toggle = (label: string, title: string, on: boolean, act: () => void) => (
+  const beyond = remote?.state === "failed" || remote?.state === "full" ? remote : null;
+  const toggle = (label: ComponentChildren, title: string, on: boolean, act: () => void) => (
     <button type="button" class="button switch" aria-pressed={on} title={title} aria-label={title} onClick={act}>
       {label}
     </button>
   );
   return (
     <search class="find">
-      <input
-        ref={field}
-        class="field"
-        type="search"
-        placeholder="Search  /"
-        aria-label="Search this job"
-        aria-invalid={problem !== null}
-        spellcheck={false}
-        value={text}
-        onInput={(event) => type(event.currentTarget.value)}
-        onKeyDown={(event) => {
-          if (event.key === "Enter") {
-            event.preventDefault();
-            if (text !== view.find.query.peek().text) change({ text });
-            else view.step(event.shiftKey ? 1 : -1);
-          } else if (event.key === "Escape") {
-            if (text === "") view.pane?.focus();
-            else type("");
-          }
-        }}
-      />
-      {toggle("Aa", "Match case", query.matchCase, () => change({ matchCase: !query.matchCase }))}
-      {toggle("W", "Whole word", query.word, () => change({ word: !query.word }))}
-      {toggle(".*", "Regular expression", query.regex, () => change({ regex: !query.regex }))}
-      {toggle("▽", "Show matching lines only", filtering, () => change({}, !filtering))}
-      <span class="found" role="status" data-found={found === null ? undefined : count} data-lines={found?.lines} data-ms={found?.ms} data-query={found === null ? undefined : view.find.foundFor.value} data-problem={problem === null ? undefined : ""}>
+      <span class="find-box">
+        <input
+          ref={field}
+          class="field"
+          type="search"
+          placeholder="Search the whole job   /"
+          aria-label="Search this job"
+          aria-invalid={problem !== null}
+          autocomplete="off"
+          spellcheck={false}
+          value={text}
+          onInput={(event) => type(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") {
+              event.preventDefault();
+              if (text !== view.find.query.peek().text) change({ text });
+              else view.step(event.shiftKey ? 1 : -1);
+            } else if (event.key === "Escape") {
+              if (text === "") view.focus();
+              else type("");
+            }
+          }}
+        />
+        {toggle("Aa", "Match case", query.matchCase, () => change({ matchCase: !query.matchCase }))}
+        {toggle(<span class="whole-word" aria-hidden="true" />, "Whole word", query.word, () => change({ word: !query.word }))}
+        {toggle(".*", "Regular expression", query.regex, () => change({ regex: !query.regex }))}
+      </span>
+      {toggle(<Icon name="filter" />, "Show matching lines only", filtering, () => change({}, !filtering))}
+      <span class="group" role="group" aria-label="Matches">
+        <button type="button" class="button switch" title="Previous match (N)" aria-label="Previous match" disabled={count === 0} onClick={() => view.step(-1)}>
+          <Icon name="up" />
+        </button>
+        <button type="button" class="button switch" title="Next match (n)" aria-label="Next match" disabled={count === 0} onClick={() => view.step(1)}>
+          <Icon name="down" />
+        </button>
+      </span>
+      <span
+        class="found"
+        role="status"
+        title={remote?.message || undefined}
+        data-found={found === null ? undefined : count}
+        data-lines={found?.lines}
+        data-ms={found?.ms}
+        data-query={found === null ? undefined : view.find.foundFor.value}
+        data-problem={problem === null ? undefined : ""}
+      >
         {said}
       </span>
-      <button type="button" class="button switch" aria-label="Previous match" disabled={count === 0} onClick={() => view.step(-1)}>
-        ↑
-      </button>
-      <button type="button" class="button switch" aria-label="Next match" disabled={count === 0} onClick={() => view.step(1)}>
-        ↓
-      </button>
+      {beyond !== null && (
+        <button type="button" class="button small" title={beyond.message || "Only the newest are found on the service; loaded, all are"} onClick={() => view.loadAll()}>
+          {beyond.state === "failed" ? "Load the rest" : "Load all"}
+        </button>
+      )}
     </search>
   );
 }

@@ -5,35 +5,58 @@ import { register } from "../actions";
 import type { Engine } from "../engine/client";
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { route } from "../route";
+import type { ConnectionState } from "../live/connection";
+import { route, urlOf } from "../route";
 import { settings } from "../settings";
-import { connection, facts, now } from "../state";
+import { connection, facts, me, now, records } from "../state";
 import { ago, formatTime, fullTime } from "../text/time";
+import type { JobRecord } from "../wire/messages";
+import { Icon } from "../ui/Icon";
+import { lazy } from "../ui/lazy";
+import { lifeText } from "../jobs/lifetext";
+import { shortHost, shortImage } from "../jobs/listing";
+import { together } from "../jobs/together";
+import { countText } from "../jobs/rates";
 import { FindBar } from "./FindBar";
 import { jobActions } from "./jobactions";
 import { JobView } from "./jobview";
+import type { LinkedTime } from "./linked";
 import { Toolbar } from "./Toolbar";
 
-export function JobPage({ engine, finder, job }: { engine: Engine; finder: Finder; job: string }) {
+const ShareDialog = lazy(async () => (await import("../share/ShareDialog")).ShareDialog);
+const TakeDialog = lazy(async () => (await import("../take/TakeDialog")).TakeDialog);
+
+export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; finder: Finder; job: string; api: string; linked?: LinkedTime }) {
+  const beside = linked !== undefined;
+  const page = useRef<HTMLElement>(null);
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const field = useRef<HTMLInputElement>(null);
-  const view = useMemo(() => new JobView(job, engine, finder, () => settings.timeMode.peek()), [engine, finder, job]);
+  const view = useMemo(() => new JobView(job, engine, finder, () => settings.timeMode.peek(), api, beside), [engine, finder, job, api, beside]);
   const known = facts.value.get(job) ?? null;
 
   useEffect(() => {
     if (host.current === null || canvas.current === null) return;
     const { line, until } = route.peek();
-    const base = (): number => (view.facts?.record?.life.started ?? view.facts?.record?.life.created ?? 0) * 1000;
     view.attach(
       host.current,
       canvas.current,
-      { time: (us) => formatTime(us, settings.timeMode.peek(), base()), title: (us) => fullTime(us, settings.timeMode.peek()) },
+      { time: (us) => formatTime(us, settings.timeMode.peek(), view.base), title: (us) => fullTime(us, settings.timeMode.peek()) },
       line,
       until,
     );
-    const actions = register(jobActions(view, () => field.current));
+    let actions = register(jobActions(view, () => field.current));
+    const element = page.current;
+    // Of several side by side, keys are those of the one that a person is in.
+    const enter = (): void => {
+      actions();
+      actions = register(jobActions(view, () => field.current));
+    };
+    const leave = element === null ? undefined : linked?.join(view, element);
+    if (beside) for (const touch of ["focusin", "pointerdown"]) element?.addEventListener(touch, enter);
     return () => {
+      for (const touch of ["focusin", "pointerdown"]) element?.removeEventListener(touch, enter);
+      leave?.();
       actions();
       view.destroy();
       const rest = new Map(facts.peek());
@@ -53,50 +76,72 @@ export function JobPage({ engine, finder, job }: { engine: Engine; finder: Finde
   const record = known?.record ?? null;
   const name = record?.container.name || job.slice(job.indexOf(".") + 1, job.indexOf(".") + 13);
   useEffect(() => {
+    if (beside) return undefined;
     document.title = `${name} · Logferry`;
     return () => {
       document.title = "Logferry";
     };
-  }, [name]);
+  }, [name, beside]);
 
+  const problem = known?.problem ?? null;
+  const close = (): void => {
+    view.dialog.value = null;
+  };
+  // Side by side they are parts of one page.
+  const Page = beside ? "section" : "main";
   const following = view.following.value;
   const news = known === null || following ? 0 : Math.max(0, known.tip - view.paused.value.tip);
   const bad = known === null || following ? 0 : Math.max(0, known.liveErrors - view.paused.value.errors);
   return (
-    <main class="job" data-job-page={job} data-tip={known?.tip ?? 0} data-received={known?.received ?? 0}>
+    <Page class="job" aria-label={beside ? name : undefined} ref={page} data-job-page={job} data-barred={problem !== null && (known?.received ?? 0) === 0 ? "" : undefined} data-tip={known?.tip ?? 0} data-received={known?.received ?? 0}>
       <div class="head">
         <a href="./" class="back" aria-label="Back to all jobs">
           ‹
         </a>
-        <h1 title={job}>{name}</h1>
-        {record !== null && (
-          <span class="facts">
-            <span>{record.container.image}</span>
-            <span>{record.container.host}</span>
-            <span data-lines={known?.tip}>{(known?.tip ?? 0).toLocaleString("en")} lines</span>
-          </span>
+        {beside ? (
+          <h2 title={job}>
+            <a href={urlOf([job])}>{name}</a>
+          </h2>
+        ) : (
+          <h1 title={job}>{name}</h1>
         )}
+        {record !== null && <Facts record={record} facts={known} />}
         <span class="grow" />
         {known?.problem == null && <LiveState facts={known} following={following} />}
         <button
           type="button"
-          class="button"
+          class="button switch"
           data-follow={following ? "on" : "off"}
           aria-pressed={following}
+          title={following ? "Stop following (Space)" : "Go to the end and follow (f)"}
           onClick={() => (following ? view.pane?.pause() : view.pane?.follow())}
         >
           Follow
         </button>
+        <button type="button" class="button switch" title="Download or copy (D)" onClick={() => (view.dialog.value = "take")}>
+          <Icon name="download" /> <span class="wide">Download</span>
+          <span class="narrow away">Download</span>
+        </button>
+        {me.value?.job == null && (
+          <button type="button" class="button switch" title="Share by a link (S)" onClick={() => (view.dialog.value = "share")}>
+            <Icon name="share" /> <span class="wide">Share</span>
+            <span class="narrow away">Share</span>
+          </button>
+        )}
       </div>
       <div class="tools">
         <FindBar view={view} field={field} />
         <Toolbar view={view} />
       </div>
-      {known?.problem != null && (
-        <div class="notice bad" role="alert" data-problem={known.problem.status}>
-          <strong>{known.problem.status === 404 ? "No such job" : "This job cannot be read"}</strong>
-          <span>{known.problem.message}</span>
-          <a href="./">All jobs</a>
+      {problem !== null && (
+        <div class={(known?.received ?? 0) === 0 ? "standing" : "notice bad"} role="alert" data-problem={problem.status}>
+          <strong>{PROBLEMS[problem.status]?.title ?? "This job cannot be read"}</strong>
+          <span>
+            {problem.message} {PROBLEMS[problem.status]?.advice ?? ""}
+          </span>
+          <a href="./" class="button">
+            All jobs
+          </a>
         </div>
       )}
       {record?.life.problem != null && (
@@ -110,7 +155,19 @@ export function JobPage({ engine, finder, job }: { engine: Engine; finder: Finde
           <canvas ref={canvas} class="minimap" aria-hidden="true" />
         </div>
         {known?.caughtUp === true && known.tip === 0 && (
-          <p class="empty">No lines yet. They appear here as soon as the container writes one.</p>
+          <p class="empty">
+            {record !== null && !RUNNING.has(record.life.state) ? (
+              <>
+                <strong>This job wrote nothing</strong>
+                <span>Its container ended ({lifeText(record, now.value).words}) without a line on stdout or stderr.</span>
+              </>
+            ) : (
+              <>
+                <strong>No lines yet</strong>
+                <span>They appear here as soon as the container writes one.</span>
+              </>
+            )}
+          </p>
         )}
         {!following && (
           <button type="button" class="pill" data-new-lines={news} onClick={() => view.pane?.follow()}>
@@ -120,9 +177,62 @@ export function JobPage({ engine, finder, job }: { engine: Engine; finder: Finde
         )}
         <Announcer facts={known} following={following} />
       </div>
-    </main>
+      {view.dialog.value === "share" && <ShareDialog job={job} name={name} api={api} picked={view.picked.peek()} close={close} />}
+      {view.dialog.value === "take" && <TakeDialog view={view} name={name} close={close} />}
+    </Page>
   );
 }
+
+/** What the container is: its state, image and host, and the way to those that belong to it. */
+function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | null }) {
+  const { container, job } = record;
+  const state = lifeText(record, now.value);
+  const { project, service } = container;
+  const all = records.value;
+  const whole = useMemo(() => (project === null ? [] : together(all.values(), project)), [all, project]);
+  const siblings = useMemo(() => (project === null || service === null ? [] : together(all.values(), project, service)), [all, project, service]);
+  const link = (jobs: readonly string[], words: string, title: string) =>
+    jobs.length > 1 && jobs.includes(job) ? (
+      <a href={urlOf(jobs)} title={title}>
+        {words}
+      </a>
+    ) : (
+      words
+    );
+  return (
+    <>
+      <span class="state" data-tone={state.tone} title={state.words}>
+        <span aria-hidden="true">{state.sign}</span> {state.words}
+      </span>
+      <span class="facts">
+        <span title={container.image}>{shortImage(container.image)}</span>
+        <span title={container.host}>{shortHost(container.host)}</span>
+        {project !== null && (
+          <span>
+            {link(whole, project, `All ${whole.length} jobs of ${project}, merged by time`)}
+            {service !== null && (
+              <>
+                {" / "}
+                {link(siblings, service, `${service} on all hosts, ${siblings.length} jobs, merged by time`)}
+              </>
+            )}
+          </span>
+        )}
+        <span data-lines={known?.tip} title={`${countText(record.bytes)}B`}>
+          {(known?.tip ?? 0).toLocaleString("en")} lines
+        </span>
+      </span>
+    </>
+  );
+}
+
+/** What each refusal means to who meets it, and what to do. */
+const PROBLEMS: { readonly [status: number]: { readonly title: string; readonly advice: string } } = {
+  401: { title: "The permission to read this job has ended", advice: "Log in again, or ask for a new link." },
+  403: { title: "This job is not yours to read", advice: "Ask its owner for a share link, or log in with another key." },
+  404: { title: "No such job", advice: "Look whether the address was copied whole, or ask its owner for a share link." },
+  410: { title: "This job was deleted", advice: "What was read stays here until you leave." },
+};
 
 const RUNNING = new Set(["created", "running", "paused", "restarting"]);
 
@@ -131,7 +241,8 @@ function LiveState({ facts: known, following }: { facts: JobFacts | null; follow
   const life = known?.record?.life;
   const ended = life !== undefined && !RUNNING.has(life.state);
   let [state, words] = ["catching-up", "Catching up"];
-  if (socket.kind === "waiting" || (socket.kind === "connecting" && socket.attempt > 1)) [state, words] = ["reconnecting", "Reconnecting"];
+  if (socket.kind === "waiting" || (socket.kind === "connecting" && socket.attempt > 1)) [state, words] = ["reconnecting", reconnecting(socket, now.value)];
+  else if (socket.kind === "refused") [state, words] = ["refused", "Not live"];
   else if (known?.caughtUp === true) {
     if (ended) [state, words] = ["ended", endedWords(life)];
     else if (!following) [state, words] = ["paused", "Paused"];
@@ -150,6 +261,11 @@ function LiveState({ facts: known, following }: { facts: JobFacts | null; follow
       )}
     </span>
   );
+}
+
+function reconnecting(socket: ConnectionState, at: number): string {
+  const seconds = socket.kind === "waiting" ? Math.max(0, Math.ceil((socket.until - at) / 1000)) : 0;
+  return seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting";
 }
 
 /** Lines a second, from one second to the next. */

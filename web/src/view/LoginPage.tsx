@@ -3,7 +3,7 @@ import { keep, token } from "../login/key";
 import { login, refusal as loginRefusal } from "../login/session";
 import type { ViewerConfig } from "../wire/messages";
 
-const KEY = /^lfv_[a-z0-9]{12}_[A-Za-z0-9_-]{43}$/;
+const KEY = /^lf[vs]_[a-z0-9]{12}_[A-Za-z0-9_-]{43}$/;
 
 export function LoginPage({ refusal, config }: { refusal: string | null; config: ViewerConfig }) {
   const [typed, setTyped] = useState("");
@@ -25,7 +25,9 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
     // A key that was refused before may be given again, after it was mended on the other side.
     if (refusal !== null || same) location.reload();
   };
-  const said = wrong ?? refusal ?? loginRefusal.value;
+  // What came by a link knows nothing of keys.
+  const shared = refusal !== null && token.value?.startsWith("lfs_") === true;
+  const said = wrong ?? (shared ? "This share link has ended or was revoked. Ask whoever sent it for a new one, or log in below." : refusal) ?? loginRefusal.value;
   const { kind, issuer } = config.auth;
   return (
     <main class="message login">

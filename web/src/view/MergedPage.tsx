@@ -1,136 +1,210 @@
-/** Several jobs at once: merged by time with a coloured name each, or side by side. */
-import { signal, useSignalEffect } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+/** Several jobs at once: merged by time with a coloured name each, or side by side at the same moment. */
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { register } from "../actions";
 import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
-import { LogPane } from "../pane/pane";
-import { urlOf } from "../route";
-import { settings } from "../settings";
-import { facts } from "../state";
-import { formatTime, fullTime } from "../text/time";
+import { navigate, route, urlOf } from "../route";
+import { next, settings } from "../settings";
+import { facts, records } from "../state";
+import { formatTime, fullTime, TIME_MODES } from "../text/time";
+import { Icon } from "../ui/Icon";
+import { FindBar } from "./FindBar";
 import { JobPage } from "./JobPage";
+import { toggle } from "./finding";
+import { LinkedTime } from "./linked";
+import { MergedView } from "./mergedview";
+import { LineFilters } from "./Toolbar";
+import "./merged.css";
 
-const beside = signal(false);
-
-export function nameOf(job: string): string {
-  return facts.value.get(job)?.record?.container.name || job.slice(job.indexOf(".") + 1, job.indexOf(".") + 13);
+interface Several {
+  readonly engine: Engine;
+  readonly finder: Finder;
+  readonly jobs: readonly string[];
+  readonly api: string;
 }
 
-export function MergedPage({ engine, finder, jobs }: { engine: Engine; finder: Finder; jobs: readonly string[] }) {
-  const side = beside.value;
-  const total = jobs.reduce((sum, job) => sum + (facts.value.get(job)?.tip ?? 0), 0);
+function recordOf(job: string) {
+  return facts.value.get(job)?.record ?? records.value.get(job) ?? null;
+}
+
+/** The names of jobs; with their hosts where two are called the same. */
+export function namesOf(jobs: readonly string[]): string[] {
+  const names = jobs.map((job) => recordOf(job)?.container.name || job.slice(job.indexOf(".") + 1, job.indexOf(".") + 13));
+  return names.map((name, at) => (names.indexOf(name) === names.lastIndexOf(name) ? name : `${name}@${recordOf(jobs[at] ?? "")?.container.host.split(".")[0] ?? ""}`));
+}
+
+/** Names without what they all begin with, for a narrow column: "api-1" of "shop-api-1" and "shop-web-1". */
+export function shortNames(names: readonly string[]): string[] {
+  const [first = ""] = names;
+  let length = 0;
+  while (length < first.length && names.every((name) => name[length] === first[length])) length++;
+  const cut = Math.max(...["-", "_", ".", "/"].map((sign) => first.slice(0, length).lastIndexOf(sign))) + 1;
+  return names.length < 2 || names.some((name) => name.length <= cut) ? [...names] : names.map((name) => name.slice(cut));
+}
+
+export function MergedPage({ engine, finder, jobs, api }: Several) {
+  const { side } = route.value;
+  const linked = useMemo(() => new LinkedTime(), []);
+  const names = namesOf(jobs);
+  const title = titleOf(jobs);
+  const all = jobs.map((job) => facts.value.get(job));
+  const total = all.reduce((sum, one) => sum + (one?.tip ?? 0), 0);
+  const away = all.reduce((sum, one) => sum + (one === undefined ? 0 : Math.max(0, one.tip - one.received - one.gone)), 0);
+  const broken = jobs.flatMap((job, at) => {
+    const problem = facts.value.get(job)?.problem;
+    return problem == null ? [] : [`${names[at]}: ${problem.message}`];
+  });
+  const show = (beside: boolean) => () => navigate(urlOf(jobs, null, null, beside), true);
+  useEffect(() => {
+    document.title = `${title} · Logferry`;
+    return () => {
+      document.title = "Logferry";
+    };
+  }, [title]);
   return (
-    <>
+    <main class="several">
       <div class="head" data-merged={jobs.length}>
         <a href="./" class="back" aria-label="Back to all jobs">
           ‹
         </a>
-        <h1>{jobs.length} jobs</h1>
-        <span class="chips">
-          {jobs.map((job, at) => (
-            <a key={job} class={`hue${at % 8}`} href={urlOf([job])}>
-              {nameOf(job)}
-            </a>
-          ))}
-        </span>
+        <h1>{title}</h1>
         <span class="facts">
-          <span>{total.toLocaleString("en")} lines</span>
+          <span>
+            {jobs.length} jobs, {total.toLocaleString("en")} lines
+          </span>
         </span>
         <span class="grow" />
-        <button type="button" class="button" aria-pressed={!side} onClick={() => (beside.value = false)}>
-          Merged
-        </button>
-        <button type="button" class="button" aria-pressed={side} onClick={() => (beside.value = true)}>
-          Side by side
-        </button>
+        {side && (
+          <label class="linked">
+            <input type="checkbox" checked={linked.on.value} onChange={(event) => (linked.on.value = event.currentTarget.checked)} /> Same moment in all
+          </label>
+        )}
+        <span class="group" role="group" aria-label="Arrangement">
+          <button type="button" class="button switch" aria-pressed={!side} onClick={show(false)}>
+            <Icon name="merge" /> Merged
+          </button>
+          <button type="button" class="button switch" aria-pressed={side} onClick={show(true)}>
+            <Icon name="columns" /> Side by side
+          </button>
+        </span>
       </div>
+      {!side && (
+        <div class="chips" role="group" aria-label="Jobs">
+          {jobs.map((job, at) => (
+            <span key={job} class={`chip hue${at % 8}`}>
+              <a href={urlOf([job])} title={`${names[at]} alone`}>
+                {names[at]}
+              </a>
+              {jobs.length > 2 && (
+                <button type="button" aria-label={`Leave ${names[at]} out`} title="Leave out" onClick={() => navigate(urlOf(jobs.filter((other) => other !== job)))}>
+                  ×
+                </button>
+              )}
+            </span>
+          ))}
+        </div>
+      )}
+      {broken.length > 0 && (
+        <div class="notice bad" role="alert">
+          {broken.join(" ")}
+        </div>
+      )}
       {side ? (
         <div class="side">
           {jobs.map((job) => (
-            <JobPage key={job} engine={engine} finder={finder} job={job} />
+            <JobPage key={job} engine={engine} finder={finder} job={job} api={api} linked={linked} />
           ))}
         </div>
       ) : (
-        <MergedPane engine={engine} jobs={jobs} />
+        <MergedPane engine={engine} finder={finder} jobs={jobs} away={away} />
       )}
-    </>
+    </main>
   );
 }
 
-function MergedPane({ engine, jobs }: { engine: Engine; jobs: readonly string[] }) {
+/** What the jobs have in common: a service of a project, the project, or nothing but their number. */
+function titleOf(jobs: readonly string[]): string {
+  const containers = jobs.map((job) => recordOf(job)?.container);
+  const [first] = containers;
+  if (first?.project == null || containers.some((one) => one?.project !== first.project)) return `${jobs.length} jobs`;
+  if (first.service === null || containers.some((one) => one?.service !== first.service)) return first.project;
+  return `${first.project} / ${first.service}`;
+}
+
+function MergedPane({ engine, finder, jobs, away }: Omit<Several, "api"> & { away: number }) {
   const host = useRef<HTMLDivElement>(null);
-  const pane = useRef<LogPane | null>(null);
-  const [following, setFollowing] = useState(true);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const field = useRef<HTMLInputElement>(null);
+  const view = useMemo(() => new MergedView(jobs, engine, finder), [jobs.join(" "), engine, finder]);
 
   useEffect(() => {
-    if (host.current === null) return;
-    const names = (source: number): string => nameOf(jobs[source] ?? "");
-    const made = new LogPane(
-      host.current,
-      { rows: (from, count) => engine.ask({ do: "merged", from, count }) },
-      { follow: setFollowing, seen: () => undefined, drawn: () => undefined },
-      {
-        // Jobs began at times of their own: "since the start" would mean nothing here.
-        time: (us) => formatTime(us, settings.timeMode.peek() === "relative" ? "local" : settings.timeMode.peek()),
-        title: (us) => fullTime(us, settings.timeMode.peek()),
-        name: names,
-      },
-    );
-    pane.current = made;
-    const stop = engine.listen((tell) => {
-      if (tell.tell !== "merged") return;
-      const reading = made.reading;
-      if (made.following || reading === null || tell.changed > reading.row.index || !("time" in reading.row)) {
-        made.update(tell.total, tell.revision);
-        return;
-      }
-      const { row, offset } = reading;
-      void engine.ask({ do: "place", source: row.source ?? 0, sequence: row.sequence, time: row.time }).then((place) => {
-        if (!made.following) made.relocate(place, offset, tell.total, tell.revision);
-      });
+    if (host.current === null || canvas.current === null) return;
+    view.attach(host.current, canvas.current, {
+      // Jobs began at times of their own: "since the start" would mean nothing here.
+      time: (us) => formatTime(us, settings.timeMode.peek() === "relative" ? "local" : settings.timeMode.peek()),
+      title: (us) => fullTime(us, settings.timeMode.peek()),
+      name: (source) => shortNames(namesOf(jobs))[source] ?? "",
     });
-    void Promise.all(jobs.map((job) => engine.ask({ do: "open", job, at: null }))).then(() => engine.ask({ do: "merge", jobs }));
     const actions = register([
-      { id: "follow", group: "Move", title: "Go to the end and follow", keys: ["f", "G", "End"], run: () => made.follow() },
-      { id: "pause", group: "Move", title: "Pause or follow", keys: ["Space"], run: () => (made.following ? made.pause() : made.follow()) },
-      { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => made.show(0) },
+      { id: "find", group: "Find", title: "Search these jobs", keys: ["/", "Ctrl+F"], run: () => field.current?.select() },
+      { id: "next-match", group: "Find", title: "Next match", keys: ["n"], run: () => view.step(1) },
+      { id: "previous-match", group: "Find", title: "Previous match", keys: ["N"], run: () => view.step(-1) },
+      { id: "next-error", group: "Find", title: "Next error", keys: ["e"], run: () => view.stepError(1) },
+      { id: "previous-error", group: "Find", title: "Previous error", keys: ["E"], run: () => view.stepError(-1) },
+      { id: "only-matches", group: "Find", title: "Show matching lines only, or all again", keys: ["m"], run: () => view.search(view.find.query.peek(), !view.find.filtering.peek()) },
+      { id: "follow", group: "Move", title: "Go to the end and follow", keys: ["f", "G", "End"], run: () => view.pane?.follow() },
+      { id: "pause", group: "Move", title: "Pause or follow", keys: ["Space"], run: () => (view.following.peek() ? view.pane?.pause() : view.pane?.follow()) },
+      { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => view.pane?.show(0) },
+      { id: "stdout", group: "Show", title: "Show or hide stdout", keys: ["1"], run: () => toggle(view, "stdout") },
+      { id: "stderr", group: "Show", title: "Show or hide stderr", keys: ["2"], run: () => toggle(view, "stderr") },
+      { id: "frames", group: "Show", title: "Fold or unfold stack traces", keys: ["3"], run: () => toggle(view, "frames") },
+      { id: "time", group: "Show", title: "Times: local, UTC, hidden", keys: ["t"], run: () => next(settings.timeMode, TIME_MODES) },
+      { id: "wrap", group: "Show", title: "Wrap long lines, or not", keys: ["w"], run: () => next(settings.wrap, [true, false]) },
     ]);
     return () => {
       actions();
-      stop();
-      made.destroy();
-      pane.current = null;
-      void engine.ask({ do: "merge", jobs: [] });
+      view.destroy();
       const rest = new Map(facts.peek());
-      for (const job of jobs) {
-        void engine.ask({ do: "close", job });
-        rest.delete(job);
-      }
+      for (const job of jobs) rest.delete(job);
       facts.value = rest;
     };
-  }, [engine, jobs]);
+  }, [view]);
 
   useSignalEffect(() => {
     const [mode, wrapped] = [settings.timeMode.value, settings.wrap.value];
-    void [settings.density.value, settings.fontSize.value];
+    void [settings.density.value, settings.fontSize.value, records.value];
     host.current?.classList.toggle("nowrap", !wrapped);
     host.current?.classList.toggle("timeless", mode === "hidden");
-    pane.current?.redraw();
+    view.pane?.redraw();
   });
 
+  const following = view.following.value;
+  const news = following ? 0 : Math.max(0, view.total.value - view.pausedAt.value);
   return (
-    <main class="job">
+    <section class="job" aria-label="Merged lines">
+      <div class="tools">
+        <FindBar view={view} field={field} />
+        <div class="actions" role="toolbar" aria-label="Lines">
+          <LineFilters view={view} />
+          {away > 0 && (
+            <button type="button" class="button switch" title="Older lines than these are not loaded, and not searched" onClick={() => view.loadAll()}>
+              {view.find.loading.value ? `Loading ${away.toLocaleString("en")} older lines…` : `Load ${away.toLocaleString("en")} older lines`}
+            </button>
+          )}
+        </div>
+      </div>
       <div class="stage">
         <div class="panes">
           <div ref={host} />
+          <canvas ref={canvas} class="minimap" aria-hidden="true" />
         </div>
         {!following && (
-          <button type="button" class="pill" onClick={() => pane.current?.follow()}>
-            ▼ To the end
+          <button type="button" class="pill" data-new-lines={news} onClick={() => view.pane?.follow()}>
+            ▼ {news > 0 ? `${news.toLocaleString("en")} new ${news === 1 ? "line" : "lines"}` : "To the end"}
           </button>
         )}
       </div>
-    </main>
+    </section>
   );
 }

@@ -1,107 +1,165 @@
-/** What else can be done with a job's lines: leave streams out, go to errors and times, take lines away. */
-import { useRef, useState } from "preact/hooks";
+/** What else can be done with a job's lines: leave some out, go to errors and times, take lines away. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Icon } from "../ui/Icon";
+import { type Searchable, toggle } from "./finding";
 import type { JobView } from "./jobview";
 
 export function Toolbar({ view }: { view: JobView }) {
-  const query = view.find.query.value;
-  const errors = view.find.errors.value.length;
+  const picked = view.picked.value;
   const [note, setNote] = useState("");
-  const menu = useRef<HTMLDetailsElement>(null);
-  const hide = (stream: "stdout" | "stderr" | "frames"): void => {
-    const hidden = query.hide.includes(stream) ? query.hide.filter((one) => one !== stream) : [...query.hide, stream];
-    view.search({ ...query, hide: hidden }, view.find.filtering.peek());
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const say = (words: string): void => {
+    setNote(words);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setNote(""), 4_000);
   };
   const act = (step: () => Promise<unknown>, done: string): void => {
-    if (menu.current) menu.current.open = false;
     step().then(
-      () => setNote(done),
-      (error: unknown) => setNote(error instanceof Error ? error.message : String(error)),
+      () => say(done),
+      (error: unknown) => say(error instanceof Error ? error.message : String(error)),
     );
-    setTimeout(() => setNote(""), 4_000);
-  };
-  const jump = (event: Event & { currentTarget: HTMLFormElement }): void => {
-    event.preventDefault();
-    const given = new FormData(event.currentTarget).get("to");
-    const place = placeOf(typeof given === "string" ? given.trim() : "");
-    if (place === null) setNote("A line's number, or a time like 14:05:10 or 2026-11-23 14:05.");
-    else if (place.sequence !== null) view.go(Math.min(place.sequence, view.facts?.tip ?? 1));
-    else void view.goTime(place.time * 1000);
-    if (place !== null && menu.current) menu.current.open = false;
   };
   return (
     <div class="actions" role="toolbar" aria-label="Lines">
-      <button type="button" class="button switch stream-out" aria-pressed={!query.hide.includes("stdout")} onClick={() => hide("stdout")}>
-        stdout
-      </button>
-      <button type="button" class="button switch stream-err" aria-pressed={!query.hide.includes("stderr")} onClick={() => hide("stderr")}>
-        stderr
-      </button>
-      <button
-        type="button"
-        class="button switch"
-        aria-pressed={query.hide.includes("frames")}
-        title="Leave out the frames of stack traces; their heads stay"
-        onClick={() => hide("frames")}
-      >
-        fold traces
-      </button>
+      <LineFilters view={view} />
+      <GoTo view={view} say={say} />
+      {picked !== null && (
+        <span class="group picked-actions" role="group" aria-label="Marked lines">
+          <span class="count">{picked.first === picked.last ? `Line ${picked.first.toLocaleString("en")}` : `${(picked.last - picked.first + 1).toLocaleString("en")} lines`}</span>
+          <button type="button" class="button switch" title="Copy the marked lines (y; with times: Y)" onClick={() => act(() => view.copy(false), "Copied")}>
+            <Icon name="copy" /> Copy
+          </button>
+          <button type="button" class="button switch" title="Copy a link to the marked lines (l)" onClick={() => act(() => navigator.clipboard.writeText(view.link), "Link copied")}>
+            <Icon name="link" /> Link
+          </button>
+          <button type="button" class="button switch square" aria-label="Unmark the lines" title="Unmark the lines" onClick={() => view.unpick()}>
+            <Icon name="close" />
+          </button>
+        </span>
+      )}
+      <span class="note" role="status">
+        {note}
+      </span>
+    </div>
+  );
+}
+
+/** Which lines are shown, and the way from error to error. */
+export function LineFilters({ view }: { view: Searchable }) {
+  const query = view.find.query.value;
+  const errors = view.find.errors.value.length;
+  const asking = view.find.remoteErrors.progress.value?.state === "searching";
+  return (
+    <>
+      <span class="group" role="group" aria-label="Shown">
+        <button type="button" class="button switch stream-out" aria-pressed={!query.hide.includes("stdout")} title="Show stdout (1)" onClick={() => toggle(view, "stdout")}>
+          stdout
+        </button>
+        <button type="button" class="button switch stream-err" aria-pressed={!query.hide.includes("stderr")} title="Show stderr (2)" onClick={() => toggle(view, "stderr")}>
+          stderr
+        </button>
+        <button
+          type="button"
+          class="button switch"
+          aria-pressed={query.hide.includes("frames")}
+          title="Leave out the frames of stack traces; their heads stay (3)"
+          onClick={() => toggle(view, "frames")}
+        >
+          <Icon name="fold" /> Fold traces
+        </button>
+      </span>
       <select
         class="field"
         aria-label="Least level shown"
         value={query.level}
         onChange={(event) => view.search({ ...query, level: Number(event.currentTarget.value) }, view.find.filtering.peek())}
       >
-        <option value={0}>every level</option>
-        <option value={3}>info and above</option>
-        <option value={4}>warnings and above</option>
-        <option value={5}>errors</option>
+        <option value={0}>Every level</option>
+        <option value={3}>Info and above</option>
+        <option value={4}>Warnings and above</option>
+        <option value={5}>Errors</option>
       </select>
-      <span class="pair" role="group" aria-label="Errors">
-        <button type="button" class="button switch" disabled={errors === 0} aria-label="Previous error" onClick={() => view.stepError(-1)}>
-          ↑
+      <span class="group" role="group" aria-label="Errors">
+        <button type="button" class="button switch" disabled={errors === 0} title="Previous error (E)" aria-label="Previous error" onClick={() => view.stepError(-1)}>
+          <Icon name="up" />
         </button>
-        <span class="count" data-errors={errors} data-indexed={view.find.indexedLines.value}>
-          {errors.toLocaleString("en")} {errors === 1 ? "error" : "errors"}
+        <span class="count" data-errors={errors} data-indexed={view.find.indexedLines.value} data-some={errors > 0 ? "" : undefined}>
+          {view.find.indexedLines.value === 0 ? "Errors" : `${errors.toLocaleString("en")} ${errors === 1 ? "error" : "errors"}`}
+          {asking && "…"}
         </span>
-        <button type="button" class="button switch" disabled={errors === 0} aria-label="Next error" onClick={() => view.stepError(1)}>
-          ↓
+        <button type="button" class="button switch" disabled={errors === 0} title="Next error (e)" aria-label="Next error" onClick={() => view.stepError(1)}>
+          <Icon name="down" />
         </button>
       </span>
-      <details class="menu" ref={menu}>
-        <summary class="button">Lines</summary>
-        <div class="sheet">
-          <form onSubmit={jump} class="jump">
-            <input class="field" name="to" aria-label="Go to a line or a time" placeholder="Go to line or time" />
-            <button class="button">Go</button>
-          </form>
-          <button type="button" class="item" onClick={() => view.go(1)}>
-            To the first line
-          </button>
-          <button type="button" class="item" onClick={() => act(() => navigator.clipboard.writeText(view.link), "Link copied")}>
-            Copy link to this place
-          </button>
-          <button type="button" class="item" onClick={() => act(() => view.copy(false), "Copied")}>
-            Copy marked lines
-          </button>
-          <button type="button" class="item" onClick={() => act(() => view.copy(true), "Copied")}>
-            Copy marked lines with times
-          </button>
-          <hr />
-          <button type="button" class="item" data-save="text" onClick={() => act(() => view.save("text", false), "Saved")}>
-            Download all as text
-          </button>
-          <button type="button" class="item" data-save="jsonl" onClick={() => act(() => view.save("jsonl", false), "Saved")}>
-            Download all as JSON lines
-          </button>
-          <button type="button" class="item" data-save="filtered" disabled={view.find.found.value === null} onClick={() => act(() => view.save("text", true), "Saved")}>
-            Download what was found
-          </button>
-        </div>
-      </details>
-      <span class="note" role="status">
-        {note}
-      </span>
-    </div>
+    </>
+  );
+}
+
+function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
+  const menu = useRef<HTMLDetailsElement>(null);
+  const field = useRef<HTMLInputElement>(null);
+  const [wrong, setWrong] = useState(false);
+  const close = (): void => {
+    if (menu.current) menu.current.open = false;
+  };
+  useEffect(() => {
+    const leave = (event: Event): void => {
+      if (menu.current?.open !== true) return;
+      if (event instanceof KeyboardEvent ? event.key === "Escape" : !(event.target instanceof Node && menu.current.contains(event.target))) menu.current.open = false;
+    };
+    addEventListener("pointerdown", leave);
+    addEventListener("keydown", leave);
+    return () => {
+      removeEventListener("pointerdown", leave);
+      removeEventListener("keydown", leave);
+    };
+  }, []);
+  const jump = (event: Event & { currentTarget: HTMLFormElement }): void => {
+    event.preventDefault();
+    const place = placeOf(field.current?.value.trim() ?? "");
+    setWrong(place === null);
+    if (place === null) return;
+    close();
+    if (place.sequence !== null) view.go(Math.min(place.sequence, view.facts?.tip ?? 1));
+    else view.goTime(place.time * 1000).catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
+  };
+  const go = (step: () => void) => () => {
+    close();
+    step();
+  };
+  return (
+    <details
+      class="menu"
+      ref={menu}
+      data-goto
+      onToggle={(event) => {
+        if (event.currentTarget.open) field.current?.select();
+      }}
+    >
+      <summary class="button switch" title="Go to a line or a time (:)">
+        <Icon name="goto" /> Go to
+      </summary>
+      <div class="sheet">
+        <form onSubmit={jump} class="jump">
+          <input ref={field} class="field" name="to" aria-label="Go to a line or a time" aria-invalid={wrong} placeholder="Line or time" autocomplete="off" onKeyDown={(event) => event.key !== "Escape" && event.stopPropagation()} />
+          <button class="button">Go</button>
+        </form>
+        <p class={wrong ? "sheet-hint wrong" : "sheet-hint"}>
+          1200 · 14:05:10 · 2026-11-23 14:05 · 2026-11-23T14:05Z
+        </p>
+        <hr />
+        <button type="button" class="item" onClick={go(() => view.go(1))}>
+          First line <kbd>g</kbd>
+        </button>
+        <button type="button" class="item" onClick={go(() => view.pane?.follow())}>
+          Last line, and follow <kbd>G</kbd>
+        </button>
+        <button type="button" class="item" disabled={view.find.errors.value.length === 0} onClick={go(() => view.firstError())}>
+          First error
+        </button>
+      </div>
+    </details>
   );
 }
 

@@ -1,23 +1,65 @@
 /** What is looked for in one job and what was found: queries, matches, errors, and the indexing that they need. No rows, no scrolling. */
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Finder, Found } from "../index/finder";
 import { EVERYTHING, expressionOf, type Query } from "../index/segment";
-import { exact } from "../index/sorted";
+import { exact, united } from "../index/sorted";
+import { type Progress, RemoteSearch } from "../search/remote";
+import { ERROR } from "../text/levels";
 
 export const NONE = new Float64Array(0);
 
+/** What a search bar shows of a search, in one job or in several merged. `found` holds sequences or places, ascending. */
+export interface Findings {
+  readonly query: Signal<Query>;
+  readonly filtering: Signal<boolean>;
+  readonly found: Signal<Found | null>;
+  readonly foundFor: Signal<string>;
+  readonly searching: Signal<boolean>;
+  readonly loading: Signal<boolean>;
+  readonly problem: Signal<string | null>;
+  readonly at: Signal<number>;
+  readonly count: ReadonlySignal<number>;
+  readonly errors: Signal<Float64Array>;
+  readonly indexedLines: Signal<number>;
+  readonly remote: { readonly progress: ReadonlySignal<Progress | null> };
+  readonly remoteErrors: { readonly progress: ReadonlySignal<Progress | null> };
+}
+
+/** What a search bar asks for. */
+export interface Searchable {
+  readonly find: Findings;
+  /** Entries that there are. */
+  readonly length: number;
+  search(query: Query, filtering: boolean): void;
+  step(by: 1 | -1): void;
+  stepError(by: 1 | -1): void;
+  loadAll(): void;
+  focus(): void;
+}
+
+/** Leaves a stream out, or the frames of stack traces; or shows them again. */
+export function toggle(view: Pick<Searchable, "find" | "search">, what: "stdout" | "stderr" | "frames"): void {
+  const query = view.find.query.peek();
+  const hide = query.hide.includes(what) ? query.hide.filter((one) => one !== what) : [...query.hide, what];
+  view.search({ ...query, hide }, view.find.filtering.peek());
+}
+
 export interface FindingEvents {
-  /** A search began that wants all of the job. */
+  /** The part of the job that is not here, if it is long: it is searched on the service. */
+  away(): { first: number; last: number } | null;
+  /** All of the job is to be loaded. */
+  whole(): void;
+  /** A search began. */
   began(): void;
-  /** Matches came; `first` when they are the first of their query. */
-  found(sequences: Float64Array, first: boolean): void;
+  /** Matches came; `fresh` while nothing was gone to since the query was typed. */
+  found(sequences: Float64Array, fresh: boolean): void;
   /** Nothing is looked for any more. */
   over(): void;
   /** Sequences of all errors so far. */
   errors(sequences: Float64Array): void;
 }
 
-export class Finding {
+export class Finding implements Findings {
   readonly query = signal<Query>(EVERYTHING);
   /** Only matching lines are shown. */
   readonly filtering = signal(false);
@@ -34,17 +76,32 @@ export class Finding {
   readonly count = computed(() => this.found.value?.sequences.length ?? 0);
   /** What the query means, for marking matches in what is drawn. */
   expression: RegExp | null = null;
+  readonly remote: RemoteSearch;
+  /** Errors in what is not here, once they were asked for. */
+  readonly remoteErrors: RemoteSearch;
+  /** Only the tab can search for this, so everything is loaded for it. */
+  readonly loading = signal(false);
+  /** What the indexer found. */
+  private local: Found | null = null;
+  private localErrors: Float64Array = NONE;
+  private fresh = false;
   private indexed = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly job: string,
     private readonly finder: Finder,
+    api: string,
     private readonly events: FindingEvents,
-  ) {}
+  ) {
+    this.remote = new RemoteSearch(job, api, () => this.combine());
+    this.remoteErrors = new RemoteSearch(job, api, () => this.combineErrors());
+  }
 
   destroy(): void {
     clearTimeout(this.timer);
+    this.remote.destroy();
+    this.remoteErrors.destroy();
     if (this.indexed) this.finder.forget(this.job);
   }
 
@@ -59,6 +116,12 @@ export class Finding {
   }
 
   search(query: Query, filtering: boolean): void {
+    if (sameQuery(query, this.query.peek()) && (this.local !== null || this.searching.peek())) {
+      // All lines, or only those that match: nothing new is to be found.
+      this.filtering.value = filtering;
+      this.combine();
+      return;
+    }
     let wrong: string | null = null;
     try {
       this.expression = expressionOf(query);
@@ -73,17 +136,47 @@ export class Finding {
       this.problem.value = wrong;
       this.at.value = -1;
       this.searching.value = !idle && wrong === null;
+      this.loading.value = false;
       if (idle || wrong !== null) this.found.value = null;
     });
     this.index();
     clearTimeout(this.timer);
+    this.local = null;
+    this.remote.stop();
     if (idle || wrong !== null) {
       this.finder.search(this.job, null);
       this.events.over();
       return;
     }
-    this.events.began();
+    this.fresh = query.text !== "";
     this.finder.search(this.job, query);
+    const away = this.events.away();
+    if (away === null) this.events.whole();
+    else if (!this.remote.begin(query, away.first, away.last)) {
+      this.loading.value = true;
+      this.events.whole();
+    }
+    this.events.began();
+  }
+
+  /** Loads all there is, for a search that found too much elsewhere, or failed there. */
+  loadAll(): void {
+    this.loading.value = true;
+    this.remote.stop();
+    this.events.whole();
+    this.combine();
+  }
+
+  /** Something was gone to. */
+  settled(): void {
+    this.fresh = false;
+  }
+
+  /** The first question about errors is about all of them: those of what is not here are asked for as well. */
+  askErrors(): void {
+    this.index();
+    const away = this.events.away();
+    if (away !== null && this.remoteErrors.progress.peek() === null) this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, away.first, away.last);
   }
 
   /** The first entry at or after a time, µs. */
@@ -99,9 +192,9 @@ export class Finding {
     this.finder.index(this.job, {
       hits: (found) => this.hits(found),
       errors: (sequences, lines) => {
-        this.errors.value = sequences;
+        this.localErrors = sequences;
         this.indexedLines.value = lines;
-        this.events.errors(sequences);
+        this.combineErrors();
       },
       failed: (message) => {
         batch(() => {
@@ -123,13 +216,33 @@ export class Finding {
   }
 
   private hits(found: Found): void {
-    const kept = this.found.peek();
-    const first = kept === null || this.searching.peek();
+    const kept = this.local;
+    this.local = found.ms === 0 && kept !== null ? { ...found, ms: kept.ms } : found;
+    this.combine();
+  }
+
+  /** What the tab found, and what the service did. */
+  private combine(): void {
+    const { local } = this;
+    if (local === null) return;
+    const sequences = united(local.sequences, this.remote.sequences);
     batch(() => {
       this.searching.value = false;
       this.foundFor.value = this.query.peek().text;
-      this.found.value = found.ms === 0 && kept !== null ? { ...found, ms: kept.ms } : found;
+      this.found.value = { ...local, sequences };
     });
-    this.events.found(found.sequences, first);
+    this.events.found(sequences, this.fresh);
   }
+
+  private combineErrors(): void {
+    this.errors.value = united(this.localErrors, this.remoteErrors.sequences);
+    this.events.errors(this.errors.peek());
+  }
+}
+
+function sameQuery(one: Query, other: Query): boolean {
+  const { text, regex, matchCase, word, level, hide } = one;
+  return (
+    text === other.text && regex === other.regex && matchCase === other.matchCase && word === other.word && level === other.level && hide.join() === other.hide.join()
+  );
 }

@@ -1,11 +1,12 @@
 /** Everything that one job's page does, without a framework: the pane, what is found, and what a person asks of them. */
 import { batch, signal } from "@preact/signals";
 import type { Engine } from "../engine/client";
-import type { JobFacts, SaveFormat } from "../engine/messages";
+import type { JobFacts, Taking } from "../engine/messages";
 import type { Finder } from "../index/finder";
 import type { Query } from "../index/segment";
 import { exact, exactOrBefore, neighbour } from "../index/sorted";
 import { AHEAD, textOf } from "../log/row";
+import { token } from "../login/key";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane, type Source } from "../pane/pane";
@@ -13,15 +14,22 @@ import type { Drawing } from "../pane/rowview";
 import { SelectionKeeper } from "../pane/selection";
 import { navigate, urlOf } from "../route";
 import type { TimeMode } from "../text/time";
-import { Finding, NONE } from "./finding";
-import { copyLines, download, textsOf } from "./takeaway";
+import { sequenceAt } from "../search/calls";
+import { Api } from "../wire/api";
+import { Finding, NONE, type Searchable } from "./finding";
+import { copyText, textsOf } from "./takeaway";
 
-export class JobView {
+/** More lines than these that are not here are searched on the service, at once, instead of being loaded first. */
+const LOADED_SOON = 20_000;
+
+export class JobView implements Searchable {
   readonly following = signal(true);
   /** Tip and error count when following ended. */
   readonly paused = signal({ tip: 0, errors: 0 });
   /** A marked line or range, by sequence. */
   readonly picked = signal<{ first: number; last: number } | null>(null);
+  /** What stands over the page. */
+  readonly dialog = signal<"share" | "take" | null>(null);
   readonly find: Finding;
   facts: JobFacts | null = null;
   pane: LogPane | null = null;
@@ -34,19 +42,24 @@ export class JobView {
   private keeper: SelectionKeeper | null = null;
   private stop: (() => void) | null = null;
   private awaited: number | null = null;
+  private turns = 0;
+  /** Told the time of the row that is read first, µs, whenever that changes; null while the end is followed. */
+  onLook: ((time: number | null) => void) | null = null;
 
   constructor(
     readonly job: string,
     private readonly engine: Engine,
     finder: Finder,
     private readonly timeMode: () => TimeMode,
+    private readonly api: string,
+    /** Of several side by side: the address is all of theirs. */
+    private readonly beside = false,
   ) {
-    this.find = new Finding(job, finder, {
-      began: () => {
-        this.wantWhole();
-        this.light();
-      },
-      found: (sequences, first) => this.foundSome(sequences, first),
+    this.find = new Finding(job, finder, api, {
+      away: () => this.away,
+      whole: () => this.wantWhole(),
+      began: () => this.light(),
+      found: (sequences, fresh) => this.foundSome(sequences, fresh),
       over: () => {
         this.map?.mark({ hits: NONE }, this.facts?.tip ?? 0);
         if (this.shown !== null) this.filterBy(null);
@@ -78,7 +91,7 @@ export class JobView {
       },
       drawing,
     );
-    this.map = new Minimap(canvas, (share) => this.pane?.show(Math.floor(share * this.length), 0.4));
+    this.map = new Minimap(canvas, (share) => this.pane?.show(Math.floor(share * this.places), 0.4));
     this.keeper = new SelectionKeeper(
       host,
       {
@@ -107,8 +120,27 @@ export class JobView {
     this.keeper?.destroy();
     this.pane?.destroy();
     this.map?.destroy();
-    highlight([], null, null);
+    highlight(this, [], null, null);
     void this.engine.ask({ do: "close", job: this.job });
+  }
+
+  get length(): number {
+    return this.facts?.tip ?? 0;
+  }
+
+  focus(): void {
+    this.pane?.focus();
+  }
+
+  follow(): void {
+    this.pane?.follow();
+  }
+
+  /** Brings what was written at a time, or after it, to the top. */
+  async showTime(time: number): Promise<void> {
+    const turn = ++this.turns;
+    const sequence = await this.sequenceAt(time);
+    if (turn === this.turns) this.pane?.show(this.placeOf(sequence), 0.001);
   }
 
   /** Shows a sequence and marks it. */
@@ -145,7 +177,13 @@ export class JobView {
   pick(first: number, last = first): void {
     const range = first <= last ? { first, last } : { first: last, last: first };
     this.picked.value = range;
-    navigate(urlOf([this.job], range.first, range.last), true);
+    if (!this.beside) navigate(urlOf([this.job], range.first, range.last), true);
+    this.light();
+  }
+
+  unpick(): void {
+    this.picked.value = null;
+    if (!this.beside) navigate(urlOf([this.job]), true);
     this.light();
   }
 
@@ -155,23 +193,25 @@ export class JobView {
     return new URL(urlOf([this.job], range?.first ?? sequence, range?.last ?? null), location.href).href;
   }
 
-  /** The marked lines, or the one that is current, as text; how many lines were copied. */
-  copy(withTime: boolean): Promise<number> {
-    const only = this.current ?? this.sequenceSeen(1);
-    const { first, last } = this.picked.peek() ?? { first: only, last: only };
-    const all: Source["rows"] = (from, count) => this.engine.ask({ do: "rows", job: this.job, from, count });
-    return copyLines(all, first - 1, last - 1, withTime ? this.timeMode() : null);
+  /** The marked lines, or the one that is current, into the clipboard as text; how many entries they are. */
+  async copy(withTime: boolean): Promise<number> {
+    const one = this.current ?? this.sequenceSeen(1);
+    const range = this.picked.peek() ?? { first: one, last: one };
+    // Asked for with times, they have some, also where the pane shows none.
+    const mode = this.timeMode();
+    await copyText(this.take({ ...range, query: null, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
+    return range.last - range.first + 1;
   }
 
-  /** Downloads the job, or with `filtered` what the filter or search left of it. */
-  async save(format: SaveFormat, filtered: boolean): Promise<void> {
-    this.wantWhole();
-    while (this.facts !== null && this.facts.problem === null && this.facts.received + this.facts.gone < this.facts.tip) {
-      await new Promise((resolve) => setTimeout(resolve, 150));
-    }
-    const name = `${this.facts?.record?.container.name || this.job.slice(0, 24)}${filtered ? "-filtered" : ""}`;
-    const sequences = filtered ? (this.find.found.peek()?.sequences ?? null) : null;
-    await download(this.engine, this.job, { name, sequences, format, time: this.timeMode() });
+  /** Lines written out, whether they are here or not. */
+  take(what: Omit<Taking, "base">, progress?: (done: number) => void, signal?: AbortSignal): Promise<Blob> {
+    return this.engine.take(this.job, { ...what, base: this.base }, progress, signal);
+  }
+
+  /** What relative times count from, µs. */
+  get base(): number {
+    const life = this.facts?.record?.life;
+    return (life?.started ?? life?.created ?? 0) * 1000;
   }
 
   private clicked(event: MouseEvent): void {
@@ -198,26 +238,54 @@ export class JobView {
     this.find.search(query, filtering);
   }
 
+  loadAll(): void {
+    this.find.loadAll();
+  }
+
+  /** The older part of a long job that was not loaded; null when there is little of it. */
+  private get away(): { first: number; last: number } | null {
+    const { facts } = this;
+    if (facts === null || facts.tail === null || facts.tip - facts.received - facts.gone < LOADED_SOON) return null;
+    return { first: facts.gone + 1, last: facts.tail - 1 };
+  }
+
   /** The next or previous match from what is seen or was found last. */
   step(by: 1 | -1): void {
     const { sequences } = this.find;
     const next = neighbour(sequences, this.current ?? this.sequenceSeen(), by);
     if (next < 0) return;
+    this.find.settled();
     this.find.at.value = next;
     this.go(sequences[next] as number);
   }
 
   stepError(by: 1 | -1): void {
-    this.find.index();
+    this.find.askErrors();
     const errors = this.find.errors.peek();
     const next = neighbour(errors, this.current ?? this.sequenceSeen(), by);
     if (next >= 0) this.go(errors[next] as number);
   }
 
+  firstError(): void {
+    const first = this.find.errors.peek()[0];
+    if (first !== undefined) this.go(first);
+  }
+
   /** Jumps to the first entry at or after a time, µs. */
   async goTime(time: number): Promise<void> {
-    const sequence = await this.find.sequenceAt(time);
-    this.go(sequence ?? this.facts?.tip ?? 1);
+    this.go(await this.sequenceAt(time));
+  }
+
+  /** The first entry at or after a time; the last one when all are earlier. What is not here is asked of the service. */
+  async sequenceAt(time: number): Promise<number> {
+    const here = await this.find.sequenceAt(time);
+    const { tip, tail, received, last } = this.facts ?? { tip: 1, tail: null, received: 0, last: null };
+    // The index answers when it has read all that is here; the first of that may have earlier ones before it that are not here.
+    if (this.find.indexedLines.peek() >= received) {
+      if (here === null && last === tip) return tip;
+      if (here !== null && (here > (tail ?? 1) || this.away === null)) return here;
+    }
+    return Math.max(1, Math.min(tip, await sequenceAt(new Api(this.api, token.peek() ?? ""), this.job, time)));
   }
 
   private wantWhole(): void {
@@ -225,14 +293,15 @@ export class JobView {
     if (facts !== null && facts.received + facts.gone < facts.tip) void this.engine.ask({ do: "whole", job: this.job });
   }
 
-  private foundSome(sequences: Float64Array, first: boolean): void {
+  private foundSome(sequences: Float64Array, fresh: boolean): void {
     this.find.reached(this.current);
     this.map?.mark({ hits: sequences }, this.facts?.tip ?? 0);
     if (this.find.narrows) this.filterBy(sequences);
     else if (this.shown !== null) this.filterBy(null);
-    if (first && this.shown === null && this.find.query.peek().text !== "") {
+    if (fresh && this.shown === null && sequences.length > 0) {
       // The nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones.
-      if (exactOrBefore(sequences, this.sequenceSeen(1)) >= 0 && !this.isHitSeen(sequences)) this.step(-1);
+      if (this.isHitSeen(sequences)) this.find.settled();
+      else if (exactOrBefore(sequences, this.sequenceSeen(1)) >= 0) this.step(-1);
     }
     this.light();
   }
@@ -268,7 +337,7 @@ export class JobView {
 
   // --- the pane's source -------------------------------------------------------------------------------------------
 
-  private get length(): number {
+  private get places(): number {
     return this.shown?.length ?? this.facts?.tip ?? 0;
   }
 
@@ -289,6 +358,8 @@ export class JobView {
 
   private hear(facts: JobFacts): void {
     const before = this.facts;
+    // Paused before anything was known (a link to a line): what there is now is not new.
+    if (!this.following.peek() && this.length === 0) this.paused.value = { tip: facts.tip, errors: facts.liveErrors };
     this.facts = facts;
     // A link's line is gone to once the job is known to reach that far.
     if (this.awaited !== null && facts.tip > 0 && (facts.tip >= this.awaited || facts.caughtUp)) {
@@ -301,11 +372,17 @@ export class JobView {
     // Where nothing is missing, lines come at the end alone.
     const ends = before !== null && before.holes.length === 0 && facts.holes.length === 0;
     if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - AHEAD : 0);
+    else if (this.pane?.rows.some(({ kind }) => kind === "loading") === true) this.pane.update(this.shown.length, facts.revision);
     if (facts.caughtUp) this.find.indexSoon();
   }
 
   private look(first: number, last: number, total: number): void {
     this.seen = [first, last];
+    if (this.onLook !== null) {
+      const row = this.pane?.rows.find(({ index }) => index >= first);
+      if (this.following.peek()) this.onLook(null);
+      else if (row !== undefined && "time" in row) this.onLook(row.time);
+    }
     const tip = this.facts?.tip ?? total;
     if (this.shown === null) this.map?.look(first, last, tip);
     else this.map?.look((this.shown[first] ?? 1) - 1, (this.shown[last] ?? 1) - 1, tip);
@@ -323,11 +400,11 @@ export class JobView {
     // Only in lines that the indexer found, and so came through: an expression that never ends must not end the page.
     const { sequences, expression } = this.find;
     if (expression === null) {
-      highlight([], null, null);
+      highlight(this, [], null, null);
       return;
     }
     const found = this.texts.filter(({ sequence }) => exact(sequences, sequence) >= 0);
     const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
-    highlight(texts, expression, current);
+    highlight(this, texts, expression, current);
   }
 }

@@ -74,12 +74,13 @@ export class Api {
     return this.request("GET", path, shape);
   }
 
-  private async request<T>(method: string, path: string, shape: Shape<T>): Promise<T> {
+  async request<T>(method: string, path: string, shape: Shape<T>, body?: unknown): Promise<T> {
     let response: Response;
     try {
       response = await this.fetcher(this.base + path, {
         method,
-        headers: { Authorization: `Bearer ${this.token}` },
+        headers: { Authorization: `Bearer ${this.token}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         cache: "no-store",
         redirect: "error",
         credentials: "omit",

@@ -21,7 +21,7 @@ export const MAX_DECODED_BYTES = 1_048_576;
 export const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
 
 export const JOB = /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/;
-const jobId = matching(JOB, "a job id");
+export const jobId = matching(JOB, "a job id");
 
 const container = object({
   name: otherwise(text, ""),
@@ -136,6 +136,8 @@ export const me = object({
   subject: otherwise(text, ""),
   groups: otherwise(list(text), []),
   admin: otherwise(flag, false),
+  /** Of a share link: the one job that it may read. */
+  job: maybe(jobId),
 });
 export type Me = Of<typeof me>;
 

@@ -35,6 +35,11 @@ describe("merged jobs", () => {
           const place = merge.placeOf(source, sequence, time);
           expect(rows[place]).toMatchObject({ source, sequence });
         }
+        // Every other entry, told by job and sequence, is where it stands; as a filtered list it reads the same.
+        const chosen = wanted.flatMap((one, place) => (place % 2 === 0 ? [{ ...one, place }] : []));
+        const places = merge.locate([0, 1, 2].map((job) => Float64Array.from(chosen.flatMap(({ source, sequence }) => (source === job ? [sequence] : [])).sort((a, b) => a - b))));
+        expect([...places]).toEqual(chosen.map(({ place }) => place));
+        expect(merge.pick(7, [...places], 99).rows.map((row) => [row.index, textOf(row)])).toEqual(chosen.map(({ source, sequence }, at) => [7 + at, `${source}:${sequence}`]));
       }),
       { numRuns: 150 },
     );

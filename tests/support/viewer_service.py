@@ -1,0 +1,111 @@
+"""The pretend cloud with search, times and share links: the query function's own code over its memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from tests.support.viewer_cloud import DIST, Job, ViewerCloud, index_of, problem
+
+from query import instant, search, shares
+from query.core import ParameterError
+from registry.principal import Principal
+from registry.secrets import digest
+
+
+class ViewerService(ViewerCloud):
+    """All that the viewer asks of the HTTP API."""
+
+    def __init__(self, dist: Path = DIST) -> None:
+        super().__init__(dist)
+        self.search_delay = 0.0
+        self.grants: dict[str, dict[str, Any]] = {}
+        """Share links by id, as the registry keeps them."""
+
+    def add_routes(self, app: web.Application) -> None:
+        """Search, times, share links."""
+        app.router.add_get("/api/jobs/{job}/search", self._search)
+        app.router.add_get("/api/jobs/{job}/at", self._at)
+        app.router.add_get("/api/jobs/{job}/shares", self._shares)
+        app.router.add_post("/api/jobs/{job}/shares", self._share)
+        app.router.add_delete("/api/shares/{share}", self._unshare)
+
+    def grant(self, request: web.Request) -> dict[str, Any] | None:
+        """The share link behind a request, as the registry keeps it."""
+        secret = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return next((grant for grant in self.grants.values() if grant["sha256"] == digest(secret)), None)
+
+    async def _search(self, request: web.Request) -> web.Response:
+        if refused := self.refused(request):
+            return refused
+        job = self.readable(request.match_info["job"], request)
+        if job is None:
+            return problem(404, "There is no such job, or it is another owner's.")
+        if self.search_delay:
+            await asyncio.sleep(self.search_delay)
+        try:
+            wanted = search.Wanted.of(request.query)
+        except ParameterError as error:
+            return problem(400, str(error))
+        found = await asyncio.to_thread(search.search, wanted, _bodies(job, wanted.after))
+        return web.json_response({"tip": job.tip, **found})
+
+    async def _at(self, request: web.Request) -> web.Response:
+        if refused := self.refused(request):
+            return refused
+        job = self.readable(request.match_info["job"], request)
+        if job is None:
+            return problem(404, "There is no such job, or it is another owner's.")
+
+        def batch_at(sequence: int) -> dict[str, Any] | None:
+            index = index_of(job.batches, sequence)
+            if index == len(job.batches):
+                return None
+            facts = job.batches[index]
+            return {**job.facts[index], "body": facts.body}
+
+        us = instant.parse_time(request.query.get("time"))
+        return web.json_response({"sequence": instant.sequence_at(us, job.tip, batch_at), "tip": job.tip})
+
+    async def _shares(self, request: web.Request) -> web.Response:
+        if refused := self.refused(request) or self._no_member(request):
+            return refused
+        listed = [grant for grant in self.grants.values() if grant["job"] == request.match_info["job"]]
+        newest = sorted(listed, key=lambda grant: str(grant["ssk"]), reverse=True)
+        return web.json_response({"shares": [shares.share_document(grant) for grant in newest]})
+
+    async def _share(self, request: web.Request) -> web.Response:
+        if refused := self.refused(request) or self._no_member(request):
+            return refused
+        try:
+            life, note = shares.parse_share(await request.json())
+        except ParameterError as error:
+            return problem(400, str(error))
+        who = Principal(kind="viewer", name="me", credential="")
+        now = time.time_ns() // 1_000_000
+        secret, grant = shares.new_share(request.match_info["job"], "local", who, life_s=life, note=note, now_ms=now)
+        self.grants[grant["pk"].removeprefix("GRANT#")] = grant
+        return web.json_response({**shares.share_document(grant), "secret": secret}, status=201)
+
+    async def _unshare(self, request: web.Request) -> web.Response:
+        if refused := self.refused(request) or self._no_member(request):
+            return refused
+        grant = self.grants.get(request.match_info["share"])
+        if grant is None:
+            return problem(404, "No such share link, or none of yours.")
+        grant.setdefault("revoked", time.time_ns() // 1_000_000)
+        return web.json_response(shares.share_document(grant))
+
+    def _no_member(self, request: web.Request) -> web.Response | None:
+        if self.grant(request) is None:
+            return None
+        return problem(403, "A share link may read, and nothing else.")
+
+
+def _bodies(job: Job, after: int) -> Iterator[tuple[int, int, bytes]]:
+    for facts in job.batches[index_of(job.batches, after + 1) :]:
+        yield facts.first, facts.raw, facts.body

@@ -1,0 +1,80 @@
+/**
+ * A query as the service's RE2 understands it, meaning what it means in the tab. Pure.
+ *
+ * What has no counterpart there (looking around, references back, classes that only one of the two knows) is not sent: then the job is
+ * loaded and searched in the tab. What is sent may find a little more than the tab would; every match is looked at again
+ * here before it counts. tests/contract/search.json holds both sides to one meaning.
+ */
+import type { Query } from "../index/segment";
+
+export interface ServerQuery {
+  readonly q: string;
+  readonly ignoreCase: boolean;
+}
+
+/** The API's limit. */
+const MOST_CHARS = 512;
+/** What counts as a word's character, as in `expressionOf`. */
+const OUTSIDE = "[^\\pL\\pN_]";
+/** JavaScript's white space; RE2's own \s is ASCII's, without the vertical tab. */
+const SPACE = "\\t-\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}";
+
+/** Null when the service cannot be asked this. The query must be one that `expressionOf` takes. */
+export function forServer({ text, regex, matchCase, word, level }: Query): ServerQuery | null {
+  if (text === "") return level >= 4 ? { q: levelled(level), ignoreCase: true } : null;
+  let source = regex ? translated(text) : text.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&");
+  if (source === null) return null;
+  if (word) source = `(?:^|${OUTSIDE})(?:${source})(?:$|${OUTSIDE})`;
+  return [...source].length > MOST_CHARS ? null : { q: source, ignoreCase: !matchCase };
+}
+
+/** Every line that `levelOf` says is of a level from warnings up holds one of these. Most others do not. */
+function levelled(level: number): string {
+  const words = "err|sever|crit|fatal|ftl|panic|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";
+  const [letters, digits] = level === 4 ? ["wef", "4-9"] : ["ef", "5-9"];
+  return `${words}${level === 4 ? "|warn|wrn" : ""}|^[${letters}]\\d{4} |(?:level|lvl|severity|levelname)"?\\s*[:=]\\s*"?[${digits}]\\d`;
+}
+
+function translated(text: string): string | null {
+  let made = "";
+  let inClass = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at] as string;
+    const rest = text.slice(at);
+    if (character === "\\") {
+      const escape = escaped(rest, inClass);
+      if (escape === null) return null;
+      made += escape.made;
+      at += escape.length - 1;
+    } else if (inClass) {
+      // "[" in a class may begin a POSIX class there, and is only itself here.
+      made += character === "[" ? "\\[" : character;
+      if (character === "]") inClass = false;
+    } else if (character === "[") {
+      // A class that begins with "]" is empty here, and holds it there.
+      if (/^\[\^?\]/.test(rest)) return null;
+      inClass = true;
+      made += rest.startsWith("[^") ? "[^" : "[";
+      if (rest.startsWith("[^")) at++;
+    } else if (character === "(" && text[at + 1] === "?") {
+      const group = /^\(\?(?::|[ims]*(?:-[ims]+)?:|<([A-Za-z_]\w*)>)/.exec(rest);
+      if (group === null) return null;
+      made += group[1] === undefined ? group[0] : `(?P<${group[1]}>`;
+      at += group[0].length - 1;
+    } else if (character === "{" && !/^\{\d+(?:,\d*)?\}/.test(rest)) made += "\\{";
+    else made += character;
+  }
+  return inClass ? null : made;
+}
+
+/** The escape at the beginning of `rest`. */
+function escaped(rest: string, inClass: boolean): { made: string; length: number } | null {
+  const code = /^\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))/.exec(rest);
+  if (code !== null) return { made: `\\x{${(code[1] ?? code[2] ?? "").toLowerCase()}}`, length: code[0].length };
+  const next = rest[1];
+  if (next === undefined) return null;
+  if (next === "s") return { made: inClass ? SPACE : `[${SPACE}]`, length: 2 };
+  if (next === "S") return inClass ? null : { made: `[^${SPACE}]`, length: 2 };
+  if ("dDwWtnrfv".includes(next) || (!inClass && "bB".includes(next))) return { made: `\\${next}`, length: 2 };
+  return /[!-/:-@[-`{-~ ]/.test(next) ? { made: /[\s_]/.test(next) ? next : `\\${next}`, length: 2 } : null;
+}

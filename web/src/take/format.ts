@@ -1,0 +1,53 @@
+/** Lines as a file or a clipboard holds them, and which of them a filter leaves. Pure. */
+import type { SaveFormat } from "../engine/messages";
+import { expressionOf, type Query } from "../index/segment";
+import { describeEvent } from "../text/events";
+import { levelOf } from "../text/levels";
+import { plain } from "../text/terminal";
+import { stampText, type TimeMode } from "../text/time";
+import { type TraceRole, traceRoleAfter } from "../text/trace";
+import type { Line } from "./lines";
+
+export interface Form {
+  readonly format: SaveFormat;
+  readonly time: TimeMode;
+  /** What relative times count from, µs. */
+  readonly base: number;
+}
+
+/** As the pane shows it: without escape sequences; a system entry is a sentence. */
+export function shownText(line: Line): string {
+  const text = line.entries.length === 1 ? (line.entries[0]?.text ?? "") : line.entries.map((entry) => entry.text).join("");
+  return line.stream === "system" ? describeEvent(text).sentence : plain(text);
+}
+
+/** Text has a line a line, times as chosen. JSON lines have an object an entry, as `logferry export` writes them, times always in UTC. */
+export function written(job: string, line: Line, { format, time, base }: Form): string {
+  if (format === "jsonl") return line.entries.map((entry) => jsonOf(job, line.stream, entry)).join("");
+  const stamp = stampText(line.entries[0]?.time ?? 0, time, base);
+  const shown = shownText(line);
+  return `${stamp === "" ? "" : `${stamp} `}${line.stream === "system" ? `-- ${shown} --` : shown}\n`;
+}
+
+function jsonOf(job: string, stream: Line["stream"], { sequence, time, text }: Line["entries"][number]): string {
+  return `${JSON.stringify({ jobId: job, timestamp: stampText(time, "utc", 0), stream, line: text, sequence })}\n`;
+}
+
+/** What a query leaves; lines must come in their order, all of them. */
+export function filterOf(query: Query): (line: Line) => boolean {
+  const expression = expressionOf(query);
+  const before: { [stream in Line["stream"]]: TraceRole | null } = { stdout: null, stderr: null, system: null };
+  return (line) => {
+    const shown = shownText(line);
+    const role = line.stream === "system" ? null : traceRoleAfter(shown, before[line.stream]);
+    if (line.stream !== "system") before[line.stream] = role;
+    if (query.hide.includes(line.stream) || (query.hide.includes("frames") && role === "frame")) return false;
+    if (query.level > 0) {
+      const level = line.stream === "system" ? (describeEvent(line.entries[0]?.text ?? "").bad ? 5 : 0) : levelOf(shown);
+      if (level < query.level) return false;
+    }
+    if (expression === null) return true;
+    expression.lastIndex = 0;
+    return expression.test(shown);
+  };
+}

@@ -1,0 +1,76 @@
+/**
+ * Entries joined to lines, batch after batch, however long the job: what is written out or copied is never held whole. Pure.
+ *
+ * A line is given once nothing can continue it, and lines keep the order of their first entries: one that is still open holds back what
+ * comes after it.
+ */
+import type { Columns } from "../log/body";
+import { utf8Length } from "../log/body";
+
+export interface Entry {
+  readonly sequence: number;
+  /** Microseconds since 1970. */
+  readonly time: number;
+  /** o e O E s, as on the wire. */
+  readonly stream: string;
+  readonly text: string;
+}
+
+export interface Line {
+  readonly stream: "stdout" | "stderr" | "system";
+  /** The first, and what continues it. */
+  readonly entries: Entry[];
+  open: boolean;
+}
+
+/** Shorter entries are never continued (PROTOCOL.md). */
+const MIN_CONTINUED_BYTES = 4_096;
+/** A line that stays open this long is given as it is. */
+const MOST_HELD = 20_000;
+
+export class Lines {
+  private held: Line[] = [];
+
+  /** `singly`: entries are given as they are, in their own order; nothing is joined. */
+  constructor(private readonly singly = false) {}
+
+  private readonly last: { stdout: Line | null; stderr: Line | null } = { stdout: null, stderr: null };
+
+  add(first: number, { times, streams, texts }: Columns, from = first, to = Number.POSITIVE_INFINITY): void {
+    for (let at = Math.max(0, from - first); at < texts.length && first + at <= to; at++) {
+      this.take({ sequence: first + at, time: times[at] as number, stream: streams[at] as string, text: texts[at] as string });
+    }
+  }
+
+  /** Lines that are whole; with `end` those that may go on, too. */
+  ready(end: boolean): Line[] {
+    const open = end || this.held.length > MOST_HELD ? -1 : this.held.findIndex((line) => line.open);
+    const given = open < 0 ? this.held : this.held.slice(0, open);
+    this.held = open < 0 ? [] : this.held.slice(open);
+    if (open < 0) [this.last.stdout, this.last.stderr] = [null, null];
+    return given;
+  }
+
+  private take(entry: Entry): void {
+    if (entry.stream === "s") {
+      this.held.push({ stream: "system", entries: [entry], open: false });
+      return;
+    }
+    const stream = entry.stream.toLowerCase() === "e" ? "stderr" : "stdout";
+    if (this.singly) {
+      this.held.push({ stream, entries: [entry], open: false });
+      return;
+    }
+    const before = this.last[stream];
+    const open = entry.text.length >= MIN_CONTINUED_BYTES || (entry.text.length * 3 >= MIN_CONTINUED_BYTES && utf8Length(entry.text) >= MIN_CONTINUED_BYTES);
+    if (entry.stream !== entry.stream.toLowerCase() && before !== null) {
+      before.entries.push(entry);
+      before.open = open;
+      return;
+    }
+    if (before !== null) before.open = false;
+    const line = { stream, entries: [entry], open } as const satisfies Line;
+    this.held.push(line);
+    this.last[stream] = line;
+  }
+}

@@ -1,0 +1,96 @@
+/** Writes a job out, or a part of it: what the tab has from the tab, the rest from history, a page at a time. Loaded when it is wanted. */
+import type { OpenJob } from "../engine/job";
+import type { Taking } from "../engine/messages";
+import { type Columns, decodeBody, fromBase64 } from "../log/body";
+import { type Api, ApiError } from "../wire/api";
+import { filterOf, written } from "./format";
+import { Lines } from "./lines";
+
+/** Parts go into a blob at this size: browsers keep those outside of the tab's own memory. */
+const PART_CHARS = 4_000_000;
+const PAGE_BATCHES = 500;
+const SLICE_MS = 20;
+const TRIES = 6;
+
+export interface Around {
+  cancelled(): boolean;
+  /** Entries looked at. */
+  progress(done: number): void;
+}
+
+export async function take(job: OpenJob, api: Api, { first, last, query, ...form }: Taking, around: Around): Promise<Blob> {
+  const wanted = query === null ? () => true : filterOf(query);
+  // All entries are wanted as they are stored: in their order. What a filter leaves is whole lines.
+  const lines = new Lines(form.format === "jsonl" && query === null);
+  const [blobs, parts]: [Blob[], string[]] = [[], []];
+  let [size, until] = [0, performance.now() + SLICE_MS];
+  const write = (end: boolean): void => {
+    for (const line of lines.ready(end)) {
+      if (!wanted(line)) continue;
+      const text = written(job.id, line, form);
+      parts.push(text);
+      size += text.length;
+    }
+    if (size < PART_CHARS && !end) return;
+    blobs.push(new Blob(parts.splice(0)));
+    size = 0;
+  };
+  for await (const { start, columns, count } of batches(job, api, first, last)) {
+    if (around.cancelled()) throw new Error("Cancelled.");
+    lines.add(start, columns, first, last);
+    write(false);
+    if (performance.now() < until) continue;
+    around.progress(Math.min(last, start + count - 1) - first + 1);
+    await new Promise((resolve) => setTimeout(resolve));
+    until = performance.now() + SLICE_MS;
+  }
+  write(true);
+  return new Blob(blobs, { type: form.format === "jsonl" ? "application/x-ndjson" : "text/plain;charset=utf-8" });
+}
+
+interface Piece {
+  readonly start: number;
+  readonly count: number;
+  readonly columns: Columns;
+}
+
+async function* batches({ id, store }: OpenJob, api: Api, first: number, last: number): AsyncGenerator<Piece> {
+  for (let next = first; next <= last; ) {
+    const here = store.holding(next);
+    if (here !== null) {
+      yield { start: here.first, count: here.count, columns: readable(here.first, here.body, here.count) };
+      next = here.first + here.count;
+      continue;
+    }
+    const page = await patiently(() => api.history(id, "after", next - 1, PAGE_BATCHES));
+    const before = next;
+    for (const batch of page.batches) {
+      // Older lines may not be kept any more: then it begins later.
+      if (batch.first > last || batch.first + batch.count <= next) continue;
+      yield { start: batch.first, count: batch.count, columns: readable(batch.first, fromBase64(batch.body), batch.count) };
+      next = batch.first + batch.count;
+    }
+    if (next === before) break;
+  }
+}
+
+/** A body that cannot be read is said in its place: nothing is left out silently. */
+function readable(first: number, body: Uint8Array, count: number): Columns {
+  try {
+    return decodeBody(body, count);
+  } catch {
+    const detail = `Entries ${first} to ${first + count - 1} cannot be read.`;
+    return { times: Float64Array.of(0), streams: "s", texts: [JSON.stringify({ event: "notice", code: "unreadable", detail })] };
+  }
+}
+
+async function patiently<T>(step: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!(error instanceof ApiError) || !error.passing || tries >= TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? Math.min(8_000, 400 * 2 ** tries)));
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/** Panes side by side that show the same moment: the one that a person moves leads, the others follow it. */
+import { signal } from "@preact/signals";
+
+export interface Linkable {
+  onLook: ((time: number | null) => void) | null;
+  /** Brings a time (µs) to the top. */
+  showTime(time: number): Promise<void>;
+  follow(): void;
+}
+
+/** The others are moved at most this often while one is scrolled. */
+const PAUSE_MS = 120;
+const TOUCHES = ["pointerdown", "wheel", "touchstart", "keydown", "focusin"] as const;
+
+export class LinkedTime {
+  readonly on = signal(true);
+  private readonly views = new Set<Linkable>();
+  private leader: Linkable | null = null;
+  private wanted: number | null | undefined = undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Returns how to leave. `element` is where a person's touch makes this one lead. */
+  join(view: Linkable, element: Pick<HTMLElement, "addEventListener" | "removeEventListener">): () => void {
+    this.views.add(view);
+    const lead = (): void => {
+      this.leader = view;
+    };
+    for (const touch of TOUCHES) element.addEventListener(touch, lead, { passive: true });
+    view.onLook = (time) => this.moved(view, time);
+    return () => {
+      for (const touch of TOUCHES) element.removeEventListener(touch, lead);
+      view.onLook = null;
+      this.views.delete(view);
+      if (this.leader === view) this.leader = null;
+      if (this.views.size === 0) clearTimeout(this.timer);
+    };
+  }
+
+  private moved(view: Linkable, time: number | null): void {
+    // What moves because another leads must not lead that one back.
+    if (!this.on.peek() || view !== this.leader) return;
+    this.wanted = time;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      const moment = this.wanted;
+      if (moment === undefined || !this.on.peek()) return;
+      for (const other of this.views) {
+        if (other === this.leader) continue;
+        if (moment === null) other.follow();
+        else other.showTime(moment).catch(() => undefined);
+      }
+    }, PAUSE_MS);
+  }
+}

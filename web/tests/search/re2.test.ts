@@ -1,0 +1,46 @@
+/** What is asked of the service means what it means in the tab. tests/contract/test_search.py asks the service's side the same. */
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { EVERYTHING, expressionOf, type Query } from "../../src/index/segment";
+import { forServer, type ServerQuery } from "../../src/search/re2";
+import { plain } from "../../src/text/terminal";
+import { fc } from "../support/check";
+
+interface Case {
+  what: string;
+  query: Pick<Query, "text" | "regex" | "matchCase" | "word">;
+  server: ServerQuery | null;
+  matches: string[];
+  others: string[];
+}
+const cases = JSON.parse(readFileSync(new URL("../../../tests/contract/search.json", import.meta.url), "utf8")) as Case[];
+
+describe("a query for the service", () => {
+  test.each(cases.map((one) => [one.what, one] as const))("%s", (_, { query, server, matches, others }) => {
+    const whole = { ...EVERYTHING, ...query };
+    expect(forServer(whole)).toEqual(server);
+    const found = (line: string): boolean => {
+      const expression = expressionOf(whole) as RegExp;
+      expression.lastIndex = 0;
+      return expression.test(plain(line));
+    };
+    expect(matches.filter((line) => !found(line))).toEqual([]);
+    expect(others.filter(found)).toEqual([]);
+  });
+
+  test("is never one of nothing, nor longer than the service takes", () => {
+    expect(forServer(EVERYTHING)).toBeNull();
+    expect(forServer({ ...EVERYTHING, text: "x".repeat(513) })).toBeNull();
+    expect(forServer({ ...EVERYTHING, text: ".".repeat(300) })).toBeNull();
+  });
+
+  test("of a plain text is an expression that finds this text and the like", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary-ascii", minLength: 1, maxLength: 20 }), (text) => {
+        const asked = forServer({ ...EVERYTHING, text, matchCase: true });
+        expect(asked).not.toBeNull();
+        expect(new RegExp(asked?.q ?? "").test(text)).toBe(true);
+      }),
+    );
+  });
+});
