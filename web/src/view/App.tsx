@@ -2,7 +2,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
-import { JobsPage } from "../jobs/JobsPage";
 import { token } from "../login/key";
 import { ending, login, logout, renewSession } from "../login/session";
 import { navigate, route, urlOf } from "../route";
@@ -14,6 +13,8 @@ import { ConnectionBadge } from "./ConnectionBadge";
 import { JobPage } from "./JobPage";
 import { lazy } from "../ui/lazy";
 
+// A link leads to a job: its page is in the first load, the list is fetched beside it.
+const JobsPage = lazy(async () => (await import("../jobs/JobsPage")).JobsPage);
 const MergedPage = lazy(async () => (await import("./MergedPage")).MergedPage);
 const LoginPage = lazy(async () => (await import("./LoginPage")).LoginPage);
 const Palette = lazy(async () => (await import("../palette/Palette")).Palette);

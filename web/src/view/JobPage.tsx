@@ -17,11 +17,12 @@ import { lifeText } from "../jobs/lifetext";
 import { shortHost, shortImage } from "../jobs/listing";
 import { together } from "../jobs/together";
 import { countText } from "../jobs/rates";
+import { dayUnlessToday } from "./days";
 import { FindBar } from "./FindBar";
 import { jobActions } from "./jobactions";
 import { JobView } from "./jobview";
 import type { LinkedTime } from "./linked";
-import { Toolbar } from "./Toolbar";
+import { Marked, Toolbar } from "./Toolbar";
 
 const ShareDialog = lazy(async () => (await import("../share/ShareDialog")).ShareDialog);
 const TakeDialog = lazy(async () => (await import("../take/TakeDialog")).TakeDialog);
@@ -169,6 +170,8 @@ export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; 
             )}
           </p>
         )}
+        <Day view={view} />
+        <Marked view={view} />
         {!following && (
           <button type="button" class="pill" data-new-lines={news} onClick={() => view.pane?.follow()}>
             ▼ {news > 0 ? `${news.toLocaleString("en")} new ${news === 1 ? "line" : "lines"}` : "To the end"}
@@ -223,6 +226,17 @@ function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | 
         </span>
       </span>
     </>
+  );
+}
+
+/** Which day one is reading, when it is not today. */
+function Day({ view }: { view: JobView }) {
+  const { value } = view.reading;
+  const words = value === 0 ? "" : dayUnlessToday(value, now.value);
+  return words === "" ? null : (
+    <span class="day" aria-hidden="true">
+      {words}
+    </span>
   );
 }
 

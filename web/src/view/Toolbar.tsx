@@ -1,11 +1,57 @@
 /** What else can be done with a job's lines: leave some out, go to errors and times, take lines away. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { settings } from "../settings";
+import { formatTime } from "../text/time";
 import { Icon } from "../ui/Icon";
 import { type Searchable, toggle } from "./finding";
 import type { JobView } from "./jobview";
 
 export function Toolbar({ view }: { view: JobView }) {
+  const [note, say] = useNote();
+  return (
+    <div class="actions" role="toolbar" aria-label="Lines">
+      <LineFilters view={view} />
+      <GoTo view={view} say={say} />
+      <span class="note" role="status">
+        {note}
+      </span>
+    </div>
+  );
+}
+
+/** What can be done with the marked lines: over the pane, so that marking one moves nothing. */
+export function Marked({ view }: { view: JobView }) {
   const picked = view.picked.value;
+  const [note, say] = useNote();
+  if (picked === null) return null;
+  const time = view.pickedTime;
+  const act = (step: () => Promise<unknown>, done: string): void => {
+    step().then(
+      () => say(done),
+      (error: unknown) => say(error instanceof Error ? error.message : String(error)),
+    );
+  };
+  return (
+    <div class="marked group" role="toolbar" aria-label="Marked lines">
+      <span class="count" role="status">
+        {note !== "" ? note : picked.first === picked.last ? `Line ${picked.first.toLocaleString("en")}` : `${(picked.last - picked.first + 1).toLocaleString("en")} lines`}
+        {note === "" && time !== null && ` · ${formatTime(time, settings.timeMode.value === "utc" ? "utc" : "local")}`}
+      </span>
+      <button type="button" class="button switch" title="Copy the marked lines (y; with times: Y)" onClick={() => act(() => view.copy(false), "Copied")}>
+        <Icon name="copy" /> Copy
+      </button>
+      <button type="button" class="button switch" title="Copy a link to the marked lines (l)" onClick={() => act(() => navigator.clipboard.writeText(view.link), "Link copied")}>
+        <Icon name="link" /> Link
+      </button>
+      <button type="button" class="button switch square" aria-label="Unmark the lines" title="Unmark the lines (Escape)" onClick={() => view.unpick()}>
+        <Icon name="close" />
+      </button>
+    </div>
+  );
+}
+
+/** A few words that go away by themselves. */
+function useNote(): [note: string, say: (words: string) => void] {
   const [note, setNote] = useState("");
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -14,35 +60,7 @@ export function Toolbar({ view }: { view: JobView }) {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setNote(""), 4_000);
   };
-  const act = (step: () => Promise<unknown>, done: string): void => {
-    step().then(
-      () => say(done),
-      (error: unknown) => say(error instanceof Error ? error.message : String(error)),
-    );
-  };
-  return (
-    <div class="actions" role="toolbar" aria-label="Lines">
-      <LineFilters view={view} />
-      <GoTo view={view} say={say} />
-      {picked !== null && (
-        <span class="group picked-actions" role="group" aria-label="Marked lines">
-          <span class="count">{picked.first === picked.last ? `Line ${picked.first.toLocaleString("en")}` : `${(picked.last - picked.first + 1).toLocaleString("en")} lines`}</span>
-          <button type="button" class="button switch" title="Copy the marked lines (y; with times: Y)" onClick={() => act(() => view.copy(false), "Copied")}>
-            <Icon name="copy" /> Copy
-          </button>
-          <button type="button" class="button switch" title="Copy a link to the marked lines (l)" onClick={() => act(() => navigator.clipboard.writeText(view.link), "Link copied")}>
-            <Icon name="link" /> Link
-          </button>
-          <button type="button" class="button switch square" aria-label="Unmark the lines" title="Unmark the lines" onClick={() => view.unpick()}>
-            <Icon name="close" />
-          </button>
-        </span>
-      )}
-      <span class="note" role="status">
-        {note}
-      </span>
-    </div>
-  );
+  return [note, say];
 }
 
 /** Which lines are shown, and the way from error to error. */

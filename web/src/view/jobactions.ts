@@ -50,6 +50,7 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
     { id: "wrap", group: "Show", title: "Wrap long lines, or not", keys: ["w"], run: () => next(settings.wrap, [true, false]) },
     { id: "copy", group: "Take", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
     { id: "copy-times", group: "Take", title: "Copy the marked lines with times", keys: ["Y"], run: () => void view.copy(true) },
+    { id: "unmark", group: "Take", title: "Unmark the lines", keys: ["Escape"], run: () => view.picked.peek() !== null && view.unpick() },
     { id: "link", group: "Take", title: "Copy a link to this place", keys: ["l"], run: () => say(view.link) },
     { id: "take", group: "Take", title: "Download or copy lines", keys: ["D"], run: () => (view.dialog.value = "take") },
     ...(me.peek()?.job == null ? [{ id: "share", group: "Take", title: "Share this job by a link", keys: ["S"], run: () => void (view.dialog.value = "share") }] : []),

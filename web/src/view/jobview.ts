@@ -16,6 +16,7 @@ import { navigate, urlOf } from "../route";
 import type { TimeMode } from "../text/time";
 import { sequenceAt } from "../search/calls";
 import { Api } from "../wire/api";
+import { markDays, tellTimes } from "./days";
 import { Finding, NONE, type Searchable } from "./finding";
 import { copyText, textsOf } from "./takeaway";
 
@@ -28,6 +29,8 @@ export class JobView implements Searchable {
   readonly paused = signal({ tip: 0, errors: 0 });
   /** A marked line or range, by sequence. */
   readonly picked = signal<{ first: number; last: number } | null>(null);
+  /** Time of the row that is read first, µs; 0 before there is one. */
+  readonly reading = signal(0);
   /** What stands over the page. */
   readonly dialog = signal<"share" | "take" | null>(null);
   readonly find: Finding;
@@ -85,6 +88,7 @@ export class JobView implements Searchable {
         drawing: () => this.keeper?.drawing(),
         drawn: (rows) => {
           this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
+          markDays(rows);
           this.texts = rows.map(({ row, element }) => ({ sequence: row.sequence, element }));
           this.light();
         },
@@ -104,6 +108,7 @@ export class JobView implements Searchable {
       () => this.pane?.pause(),
     );
     host.addEventListener("click", (event) => this.clicked(event));
+    tellTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell === "job" && tell.facts.job === this.job) this.hear(tell.facts);
     });
@@ -179,6 +184,13 @@ export class JobView implements Searchable {
     this.picked.value = range;
     if (!this.beside) navigate(urlOf([this.job], range.first, range.last), true);
     this.light();
+  }
+
+  /** Time of the first marked line, µs, where it is drawn. */
+  get pickedTime(): number | null {
+    const first = this.picked.peek()?.first;
+    const row = this.pane?.rows.find(({ sequence }) => sequence === first);
+    return row !== undefined && "time" in row ? row.time : null;
   }
 
   unpick(): void {
@@ -378,11 +390,11 @@ export class JobView implements Searchable {
 
   private look(first: number, last: number, total: number): void {
     this.seen = [first, last];
-    if (this.onLook !== null) {
-      const row = this.pane?.rows.find(({ index }) => index >= first);
-      if (this.following.peek()) this.onLook(null);
-      else if (row !== undefined && "time" in row) this.onLook(row.time);
-    }
+    const row = this.pane?.rows.find(({ index }) => index >= first);
+    const time = row !== undefined && "time" in row ? row.time : null;
+    if (time !== null) this.reading.value = time;
+    if (this.following.peek()) this.onLook?.(null);
+    else if (time !== null) this.onLook?.(time);
     const tip = this.facts?.tip ?? total;
     if (this.shown === null) this.map?.look(first, last, tip);
     else this.map?.look((this.shown[first] ?? 1) - 1, (this.shown[last] ?? 1) - 1, tip);

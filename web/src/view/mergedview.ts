@@ -10,6 +10,7 @@ import { Minimap } from "../pane/minimap";
 import { LogPane } from "../pane/pane";
 import type { Drawing } from "../pane/rowview";
 import { SelectionKeeper } from "../pane/selection";
+import { markDays, tellTimes } from "./days";
 import { type Findings, NONE, type Searchable } from "./finding";
 
 const LOCATE_MS = 250;
@@ -93,7 +94,9 @@ export class MergedView implements Searchable {
           const [from, to] = this.shown === null ? this.seen : [this.shown[first] ?? 0, this.shown[last] ?? 0];
           this.map?.look(from, to, this.total.peek());
         },
+        drawing: () => this.keeper?.drawing(),
         drawn: (rows) => {
+          markDays(rows);
           this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
           this.elements = [...rows];
           this.light();
@@ -115,6 +118,7 @@ export class MergedView implements Searchable {
       () => pane.pause(),
     );
     host.addEventListener("click", (event) => this.clicked(event));
+    tellTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell === "merged") this.grown(tell.total, tell.revision, tell.changed);
     });
