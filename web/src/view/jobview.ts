@@ -333,7 +333,7 @@ export class JobView implements Searchable {
       const stays = sequences === null ? pane.reading : pane.readingOf((sequence) => exact(sequences, sequence) >= 0);
       const sequence = stays?.row.sequence ?? this.sequenceSeen();
       this.shown = sequences;
-      pane.restart(this.length, this.following.peek() ? null : this.placeOf(sequence), stays?.offset);
+      pane.restart(this.places, this.following.peek() ? null : this.placeOf(sequence), stays?.offset);
       return;
     }
     this.shown = sequences;
