@@ -45,6 +45,9 @@ def whole(chunk: Chunk) -> Processed:
 class RateLimit:
     """At most so many lines a second of one job on average, in bursts of ten seconds' worth; the rest becomes a gap.
 
+    Once it is too much, nothing passes until a second's worth may: there is a gap a second, and not one after every
+    line that passes.
+
     Time is that of the entries, not of the reader's clock: a backlog read fast is not a container that writes fast.
     """
 
@@ -54,6 +57,7 @@ class RateLimit:
         self._rate = lines_per_s
         self._room = float(lines_per_s * self.BURST_S)
         self._at: int | None = None
+        self._over = False
         self._dropping: dict[str, bool] = {}
 
     def __call__(self, given: Processed) -> tuple[Processed, int, int]:
@@ -105,7 +109,8 @@ class RateLimit:
         if self._at is not None and time > self._at:
             self._room = min(self._rate * self.BURST_S, self._room + (time - self._at) / 1e6 * self._rate)
         self._at = time if self._at is None else max(self._at, time)
-        passes = self._room >= 1.0
+        passes = self._room >= (self._rate if self._over else 1)
+        self._over = not passes
         self._room -= passes
         self._dropping[letter] = not passes
         return passes

@@ -232,6 +232,14 @@ def test_a_rate_limit_turns_the_excess_into_gaps_that_count_it() -> None:
     assert out.cursor_at(len(out.texts)) == "500"
 
 
+def test_a_container_that_never_stops_writing_too_much_has_a_gap_a_second_and_its_share_of_lines() -> None:
+    """Not a gap after every line that passes, which would double what it sends."""
+    out = Processor(Processing(rate_limit=10)).take(chunk(["x"] * 6_000, step_us=10_000))
+    assert out is not None
+    assert 600 <= out.streams.count("o") <= 700
+    assert out.streams.count("s") <= 60
+
+
 def test_a_slow_container_is_never_limited() -> None:
     """Ten lines a second for a minute, read at once."""
     processor = Processor(Processing(rate_limit=10))
