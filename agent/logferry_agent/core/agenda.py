@@ -62,6 +62,7 @@ class Agenda:
         del self.to_open[job.id]
         self.move(job, Event.OPEN)
         job.link, job.request = link, request_id
+        job.opened_as = job.container
 
     def sending(self, job: JobState, ref: Ref, request_id: str, now: float) -> None:
         """An envelope with the head of the job's queue goes out."""
@@ -119,8 +120,8 @@ class Agenda:
         """See whether a batch of the job can go."""
         if job.phase is not Phase.READY or self._connections.current is None:
             return
-        if job.link != self._connections.current:
-            # Its answer came over a connection that has a successor.
+        if job.link != self._connections.current or job.opened_as != job.container:
+            # Its answer came over a connection that has a successor; or the container was renamed meanwhile.
             self.move(job, Event.REOPEN)
         elif job.queue:
             self.to_send[job.id] = None

@@ -67,6 +67,8 @@ class JobState:
     """Life and tip as the cloud was last told, and answered."""
     reporting: tuple[LifeCycle, int | None] | None = None
     """Life and tip of the status that is on its way."""
+    opened_as: Container | None = None
+    """What the cloud was last told of the container itself: only an `open` tells it."""
     report_due: bool = False
     """Whether a timer runs that will report growth."""
 

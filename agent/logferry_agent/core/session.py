@@ -116,6 +116,7 @@ class Session:
         """The engine says something new of a job."""
         job = self.jobs[job_id]
         job.container, job.life = container, life
+        self._agenda.want_send(job)
         self._agenda.report(job)
         self._pump(now)
 

@@ -60,6 +60,7 @@ class Cloud:
 
     def __init__(self) -> None:
         self.stored: dict[str, list[tuple[int, Ref]]] = {}
+        self.names: dict[str, str] = {}
 
     def tip(self, job: str) -> int:
         stored = self.stored.get(job)
@@ -68,6 +69,7 @@ class Cloud:
     def open(self, message: Open) -> Opened:
         jobs = []
         for entry in message.jobs:
+            self.names[entry.job] = entry.container.name
             stored = self.stored.get(entry.job)
             last = stored[-1] if stored else None
             jobs.append(
@@ -115,6 +117,7 @@ class Shell:
         self.up: list[tuple[int, Effect, dict[str, Ref]]] = []
         self.down: list[tuple[int, object]] = []
         self.link = 0
+        self.names = dict.fromkeys(JOBS, "")
         self.others: list[Effect] = []
         self.start()
 
@@ -124,7 +127,7 @@ class Shell:
         self.up, self.down = [], []
         for job in JOBS:
             tip, tip_digest = self.tips[job]
-            state = JobState(job, Container(), RUNNING, tip=tip, digest=tip_digest)
+            state = JobState(job, Container(name=self.names[job]), RUNNING, tip=tip, digest=tip_digest)
             state.queue.extend(replace(stored) for stored in self.spool[job])
             self.session.add(state, self.now)
         self.carry_out()
@@ -145,6 +148,11 @@ class Shell:
         made = ref(job, self.read[job], count)
         self.spool[job].append(replace(made))
         self.session.queue(job, made, self.now)
+        self.carry_out()
+
+    def rename(self, job: str, name: str) -> None:
+        self.names[job] = name
+        self.session.change(job, Container(name=name), RUNNING, self.now)
         self.carry_out()
 
     def carry_out(self) -> None:
@@ -207,7 +215,7 @@ class Shell:
                 self.arrive(0)
             elif self.down:
                 self.receive(0)
-            elif any(self.spool.values()):
+            elif any(self.spool.values()) or self.cloud.names != self.names:
                 self.advance(5.0)
             else:
                 return
@@ -223,7 +231,10 @@ def opened() -> Shell:
 actions = st.lists(
     st.tuples(
         st.sampled_from(
-            ["make", "arrive", "arrive", "lose", "receive", "receive", "again", "cut", "connect", "crash", "advance"]
+            [
+                *("make", "arrive", "arrive", "lose", "receive", "receive", "again"),
+                *("cut", "connect", "crash", "advance", "rename"),
+            ]
         ),
         st.integers(0, 5),
         st.integers(1, 3),
@@ -246,6 +257,8 @@ def test_what_is_stored_is_what_was_read_whatever_happens_on_the_way(
             shell.arrive(index, answered=action == "arrive")
         elif action in {"receive", "again"} and shell.down:
             shell.receive(index, again=action == "again")
+        elif action == "rename":
+            shell.rename(JOBS[index % len(JOBS)], f"name {size}")
         elif action == "cut":
             shell.cut()
         elif action == "connect":
@@ -255,6 +268,7 @@ def test_what_is_stored_is_what_was_read_whatever_happens_on_the_way(
         elif action == "advance":
             shell.advance(size * 4.0)
     shell.settle()
+    assert shell.cloud.names == shell.names
     for job in JOBS:
         stored = shell.cloud.stored.get(job, [])
         assert [batch.id for _, batch in stored] == list(range(1, shell.read[job] + 1))
@@ -527,6 +541,27 @@ def test_a_change_of_state_is_reported_at_once_and_growth_every_five_minutes() -
     shell.session.change(JOBS[0], Container(), LifeCycle(state="exited", exit_code=1), shell.now)
     shell.carry_out()
     assert [job.life.exit_code for status in statuses(shell) for job in status.jobs] == [1]
+
+
+def test_a_renamed_container_is_told_at_once_and_once() -> None:
+    """Only an `open` says what a job's container is; what is on its way is not disturbed."""
+    shell = opened()
+    shell.make(JOBS[0])
+    shell.rename(JOBS[0], "other")
+    shell.rename(JOBS[1], "another")
+    opens = [
+        effect.message for _, effect, _ in shell.up if isinstance(effect, Send) and isinstance(effect.message, Open)
+    ]
+    assert [entry.container.name for message in opens for entry in message.jobs] == ["another"]
+    while shell.up or shell.down:
+        if shell.up:
+            shell.arrive(0)
+        else:
+            shell.receive(0)
+    assert shell.cloud.names == {JOBS[0]: "other", JOBS[1]: "another", JOBS[2]: ""}
+    assert shell.cloud.tip(JOBS[0]) == 1
+    shell.rename(JOBS[1], "another")
+    assert shell.up == []
 
 
 def test_an_ended_job_is_forgotten_when_all_is_stored_and_told() -> None:
