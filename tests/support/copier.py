@@ -1,4 +1,4 @@
-"""What the engine does between a container's output and its log, re-made from docker.md section 3 for tests."""
+"""What the engine does between a container's output and its log, re-made for tests."""
 
 from __future__ import annotations
 

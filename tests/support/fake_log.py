@@ -1,4 +1,4 @@
-"""An engine's logs API for one container, as lossy and repetitive as docker.md says that real ones are, on a script.
+"""An engine's logs API for one container, as lossy and repetitive as real ones are, on a script.
 
 A test gives *acts*; each is carried out when the reader next waits for something: in a follow stream's read, or by
 asking for the log again. What is kept of the log, a reading that does not follow gives whole; a follow stream may leave

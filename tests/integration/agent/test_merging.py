@@ -12,7 +12,7 @@ from logferry_agent.pipeline import Limits
 
 
 def test_a_line_that_nothing_joins_is_shipped_when_it_has_waited(tmp_path: Path) -> None:
-    """Section 2, case 30: the container goes on living, and no further line ever says that the entry is whole."""
+    """Docker case 30: the container goes on living, and no further line ever says that the entry is whole."""
     limits = Limits(
         flush_interval_s=0.02, answer_timeout_s=5, processing=Processing(merge_start="^job", merge_wait_s=0.2)
     )

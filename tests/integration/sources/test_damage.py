@@ -40,7 +40,7 @@ def numbered(first: int, last: int) -> list[str]:
 
 
 def test_a_corrupt_log_is_read_on_behind_the_damage(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Section 2, case 16: NULs, as a crash or a full disk leaves them; one gap, and the rest of the lines."""
+    """Docker case 16: NULs, as a crash or a full disk leaves them; one gap, and the rest of the lines."""
 
     def spoil(path: Path) -> None:
         with path.open("ab") as file:
@@ -58,7 +58,7 @@ def test_a_corrupt_log_is_read_on_behind_the_damage(engine: Engine, watch: Watch
 
 
 def test_a_log_that_another_program_cuts_is_read_on(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Section 2, case 17: copytruncate; nothing twice, and what comes afterwards. All before it had been read, which
+    """Docker case 17: copytruncate; nothing twice, and what comes afterwards. All before it had been read, which
     only the API can know: what a file held beyond what was read of it is gone with it."""
 
     def cut(path: Path) -> None:

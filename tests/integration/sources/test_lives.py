@@ -36,7 +36,7 @@ def short_lived(engine: Engine, watch: Watcher, prefix: str, source: str, serial
 
 
 def test_containers_of_a_few_milliseconds_are_read_whole(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Section 2, cases 5 and 12, by the files: each line, the unterminated one too, and the whole life."""
+    """Docker cases 5 and 12, by the files: each line, the unterminated one too, and the whole life."""
     sink = short_lived(engine, watch, prefix, "file", 3, 5)
     for log in sink.logs.values():
         assert log.lines() == SHORT_LINES
@@ -56,7 +56,7 @@ def test_what_the_api_could_not_give_of_a_short_life_is_said(engine: Engine, wat
 
 
 def test_a_restart_goes_on_in_the_same_job(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Section 2, case 13: nothing again, nothing missing, a restarted entry between the runs."""
+    """Docker case 13: nothing again, nothing missing, a restarted entry between the runs."""
     watched = watch(source)
     container = engine.run("echo up; sleep 0.1; printf cut; exit 3", name=prefix + "a")
     log = watched.ended(container.id)
@@ -139,7 +139,7 @@ def test_labels_choose(engine: Engine, watch: Watcher, prefix: str) -> None:
 
 
 def test_many_started_at_once_are_all_read(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Section 2, case 20, in a quick form: 8 at once, some of them before the reader came."""
+    """Docker case 20, in a quick form: 8 at once, some of them before the reader came."""
     first = [engine.run(f"echo {number}", name=f"{prefix}e{number}") for number in range(2)]
     watched = watch("file", first_seen=0, start_at="beginning")
     with ThreadPoolExecutor(8) as pool:
@@ -153,7 +153,7 @@ def test_many_started_at_once_are_all_read(engine: Engine, watch: Watcher, prefi
 def test_a_reader_that_stands_still_never_holds_up_the_container(
     engine: Engine, watch: Watcher, prefix: str, source: str
 ) -> None:
-    """Section 2, case 31: the agent does not attach. It takes nothing while the container writes megabytes and ends;
+    """Docker case 31: the agent does not attach. It takes nothing while the container writes megabytes and ends;
     afterwards every line is there."""
     sink = MemorySink()
     sink.answer = lambda _job, _chunk: Offer.FULL
@@ -168,7 +168,7 @@ def test_a_reader_that_stands_still_never_holds_up_the_container(
 
 
 def test_from_a_time_on_is_exact_to_the_nanosecond(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Section 2, case 26: a container that ran before the agent first came is read from `start_at` on, to the line."""
+    """Docker case 26: a container that ran before the agent first came is read from `start_at` on, to the line."""
     container = engine.run("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.05; done", name=prefix + "a")
     container.wait()
     stamped = [line.split(" ") for line in container.logs(timestamps=True).decode().splitlines()]

@@ -32,7 +32,7 @@ def test_unusual_texts_are_kept(engine: Engine, watch: Watcher, prefix: str, sou
 
 
 def test_lines_of_every_length_come_whole(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Section 2, cases 8 and 28: around the engine's cut at 16 KiB, and 1 MiB; across rotated files."""
+    """Docker cases 8 and 28: around the engine's cut at 16 KiB, and 1 MiB; across rotated files."""
     sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 1_048_576]
     script = "".join(f"head -c {size} /dev/zero | tr '\\0' x; echo;" for size in sizes) + "echo end"
     watched = watch(source)
@@ -43,7 +43,7 @@ def test_lines_of_every_length_come_whole(engine: Engine, watch: Watcher, prefix
 
 
 def test_streams_do_not_mix(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Section 2, cases 7 and 9: long lines of both streams, written at once."""
+    """Docker cases 7 and 9: long lines of both streams, written at once."""
     half = "for i in 1 2 3 4 5 6 7 8; do head -c 40000 /dev/zero | tr '\\0' {letter}; echo; done"
     script = f"({half.format(letter='e')}) >&2 & {half.format(letter='o')}; wait"
     watched = watch(source)
@@ -82,7 +82,7 @@ def test_every_driver_that_can_be_read_is_read(engine: Engine, watch: Watcher, p
 
 
 def test_a_driver_that_cannot_be_read_is_said_so(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Section 2, case 14: once, and without asking again and again."""
+    """Docker case 14: once, and without asking again and again."""
     watched = watch("auto")
     container = engine.run("echo lost", name=prefix + "a", log_config={"type": "none", "config": {}})
     log: Log = watched.ended(container.id)

@@ -34,7 +34,7 @@ COUNT = (
 
 @pytest.mark.parametrize(("first", "second"), [("file", "file"), ("file", "api"), ("api", "file"), ("api", "api")])
 def test_reading_goes_on_where_it_was(engine: Engine, watch: Watcher, prefix: str, first: str, second: str) -> None:
-    """Section 2, cases 10, 11 and 26: the agent is gone while lines are written, and comes back with its cursor."""
+    """Docker cases 10, 11 and 26: the agent is gone while lines are written, and comes back with its cursor."""
     begun = watch(first, first_seen=1)
     container = engine.run(f"{COUNT.format(lines=300)}; sleep 2; {COUNT.format(lines=300)}", name=prefix + "a")
     log = begun.log(container.id)
@@ -154,7 +154,7 @@ def test_an_engine_behind_ssh_is_read(
 def test_an_engine_that_does_not_answer_is_waited_for(
     engine: Engine, watch: Watcher, prefix: str, tls: TlsFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Section 2, case 15: the connection is cut and made again; nothing twice, nothing missing."""
+    """Docker case 15: the connection is cut and made again; nothing twice, nothing missing."""
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{tls.port}")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tls.folder))
@@ -174,7 +174,7 @@ def test_an_engine_that_does_not_answer_is_waited_for(
 def test_a_clock_that_was_set_back_does_not_matter(
     engine: Engine, watch: Watcher, prefix: str, first: str, second: str
 ) -> None:
-    """Section 2, case 25: the engine serves a log whose times run forth, back by two hours, and forth again; the agent
+    """Docker case 25: the engine serves a log whose times run forth, back by two hours, and forth again; the agent
     is away once in each part."""
     container = engine.run("seq 1 60", name=prefix + "a")
     container.wait()
@@ -283,7 +283,7 @@ def _front(tmp_path: Path, engine: Engine) -> Iterator[SlowFront]:
 def test_a_quiet_container_is_no_error_and_a_cut_stream_is_taken_up_silently(
     engine: Engine, watch: Watcher, prefix: str, front: SlowFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Section 2, case 18: no headers before the first byte, and proxies that cut what was quiet for long."""
+    """Docker case 18: no headers before the first byte, and proxies that cut what was quiet for long."""
     monkeypatch.setattr(edge_docker, "_TIMEOUT_S", 1.0)
     watched = watch("api", docker_host=f"unix://{front.path}")
     container = engine.run("trap 'echo said' USR1; while :; do sleep 0.05; done", name=prefix + "a")

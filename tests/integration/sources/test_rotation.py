@@ -28,7 +28,7 @@ def burst(engine: Engine, watch: Watcher, prefix: str, source: str, lines: int, 
 def test_the_file_source_misses_nothing_silently(
     engine: Engine, watch: Watcher, prefix: str, size: str, files: int, compress: str
 ) -> None:
-    """Section 2, cases 1, 2 and 3: 100,000 lines flat out."""
+    """Docker cases 1, 2 and 3: 100,000 lines flat out."""
     more = {"compress": compress} if compress == "true" else {}
     log = burst(engine, watch, prefix, "file", 100_000, **limits(size, files, **more))
     assert_in_order_and_every_hole_is_a_gap(log, 100_000)

@@ -70,7 +70,7 @@ def test_a_character_cut_between_pieces_is_whole_again() -> None:
 
 
 def test_an_error_in_the_stream_is_told_and_not_taken_for_a_line() -> None:
-    """Section 2, case 4: type 3, without a timestamp."""
+    """Docker case 4: type 3, without a timestamp."""
     message = b"Error grabbing logs: no such file or directory\n"
     error = bytes([3, 0, 0, 0]) + len(message).to_bytes(4, "big") + message
     stream = LogStream(tty=False, chunked=True)
@@ -125,7 +125,7 @@ def test_a_broken_stream_says_what_it_found() -> None:
 
 
 def test_a_line_that_begins_like_a_timestamp_is_kept_as_it_is() -> None:
-    """Section 2, case 6: the engine's own stands before each frame, in the middle of a long line too; no other is
+    """Docker case 6: the engine's own stands before each frame, in the middle of a long line too; no other is
     taken off."""
     stamp = text_of(START).encode()
     written = stamp + b" said the program\n" + b"x" * 20_000 + stamp + b" in the middle\n"

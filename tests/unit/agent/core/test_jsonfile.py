@@ -52,7 +52,7 @@ def test_a_damaged_byte_costs_at_most_its_own_record(noise: bytes, where: int) -
 
 
 def test_reading_goes_on_after_nuls() -> None:
-    """Section 2, case 16: a crash leaves NULs in front of the next record."""
+    """Docker case 16: a crash leaves NULs in front of the next record."""
     parts = parse(GOOD[0] + b"\0" * 500 + GOOD[1] + GOOD[2])
     assert [type(part) for part in parts] == [Segment, Corrupt, Segment]
     assert parts[1] == Corrupt(500)

@@ -128,7 +128,7 @@ def test_every_entry_fits_and_a_short_one_is_never_continued(output, cut) -> Non
 
 
 def test_a_line_of_exactly_one_piece_is_one_entry_and_its_newline_none() -> None:
-    """Section 2, case 8: a frame of 16,384 bytes without a newline, then a bare newline with the same timestamp."""
+    """Docker case 8: a frame of 16,384 bytes without a newline, then a bare newline with the same timestamp."""
     copier = Copier()
     pieces = copier.write("o", b"x" * 16_384 + b"\n") + copier.write("o", b"next\n")
     assert [len(piece.data) for piece in pieces] == [16_384, 1, 5]
@@ -137,7 +137,7 @@ def test_a_line_of_exactly_one_piece_is_one_entry_and_its_newline_none() -> None
 
 
 def test_pieces_of_both_streams_interleave_without_mixing() -> None:
-    """Section 2, case 7: one buffer per stream."""
+    """Docker case 7: one buffer per stream."""
     copier = Copier()
     pieces = copier.write("o", b"o" * 20_000) + copier.write("e", b"e" * 20_000)
     pieces += copier.write("o", b"\n") + copier.write("e", b"!\n")

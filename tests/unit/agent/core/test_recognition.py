@@ -24,7 +24,7 @@ def log(*entries: tuple[float, str, str]) -> Fragments:
 
 
 def test_repeats_are_dropped_and_a_clock_set_back_is_not_taken_for_one() -> None:
-    """Section 2, cases 2 and 25."""
+    """Docker cases 2 and 25."""
     memory = Memory()
     memory.add(memory.keys(log((10, "o", "a"), (11, "o", "b"), (12, "e", "a"))))
     memory.rewind()

@@ -136,14 +136,14 @@ def listening(rig: Rig) -> None:
 
 
 def test_it_subscribes_before_it_lists(rig: Rig) -> None:
-    """Section 2, case 20: what is created while the list is made comes as an event."""
+    """Docker case 20: what is created while the list is made comes as an event."""
     listening(rig)
     assert rig.engine.asked[0].startswith("events ")
     assert rig.engine.asked[1] == "list"
 
 
 def test_events_are_read_however_long_a_question_takes(rig: Rig) -> None:
-    """Section 2, case 19: the engine drops events for whoever does not take them at once."""
+    """Docker case 19: the engine drops events for whoever does not take them at once."""
     listening(rig)
     rig.engine.held.clear()
     rig.engine.exist.append("a")
@@ -154,7 +154,7 @@ def test_events_are_read_however_long_a_question_takes(rig: Rig) -> None:
 
 
 def test_a_container_whose_events_were_dropped_is_found_by_the_next_list(rig: Rig) -> None:
-    """Section 2, case 19: no event of it ever comes, and the stream goes on."""
+    """Docker case 19: no event of it ever comes, and the stream goes on."""
     listening(rig)
     rig.engine.exist.append("silent")
     until(lambda: "silent" in rig.seen.examined_, "the list showed it")
@@ -164,7 +164,7 @@ def test_a_container_whose_events_were_dropped_is_found_by_the_next_list(rig: Ri
 
 
 def test_after_every_loss_of_the_stream_it_subscribes_and_lists_again(rig: Rig) -> None:
-    """Section 2, cases 15 and 19: from the last event on, for as long as it takes."""
+    """Docker cases 15 and 19: from the last event on, for as long as it takes."""
     listening(rig)
     rig.engine.streams[-1].send("start", "a", time=1_796_000_000_123_456_789)
     until(lambda: rig.seen.noticed_ == ["start a"], "it is heard")

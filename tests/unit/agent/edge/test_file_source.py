@@ -225,7 +225,7 @@ def test_a_missing_link_is_known_for_certain(path: Path, watcher: Watcher) -> No
 
 
 def test_a_file_cut_by_another_program_is_a_gap_and_is_read_on(path: Path) -> None:
-    """Section 2, case 17: copytruncate."""
+    """Docker case 17: copytruncate."""
     copier = Copier()
     log = JsonFile(path)
     reader = Reader(path)

@@ -85,7 +85,7 @@ def test_a_reading_moved_elsewhere_tells_its_life_again_from_there() -> None:
 
 
 def test_what_cannot_be_handed_over_is_not_followed_by_more() -> None:
-    """Section 2, case 24: while the pipeline is full a reading holds one chunk and leaves the rest where it is."""
+    """Docker case 24: while the pipeline is full a reading holds one chunk and leaves the rest where it is."""
     reads: list[int] = []
 
     class Log(QuietSource):

@@ -97,7 +97,7 @@ def test_no_gap_is_told_where_nothing_is_missing(script: list[Act]) -> None:
 
 
 def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 2, case 23: far more lines without a pause than are remembered; the catch-up asks for the last ones."""
+    """Docker case 23: far more lines without a pause than are remembered; the catch-up asks for the last ones."""
     monkeypatch.setattr(stream, "_SURE_ENTRIES", 500)
     monkeypatch.setattr("logferry_agent.core.recognition._GENERATION", 1_000)
     log = FakeLog([("write", 1), ("calm", 0), *[("write", 400)] * 50])
@@ -107,7 +107,7 @@ def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypat
 
 
 def test_reading_goes_on_from_the_end_of_a_large_log_without_reading_it_again() -> None:
-    """Section 2, case 23: an agent that comes back asks for a tail."""
+    """Docker case 23: an agent that comes back asks for a tail."""
     log = FakeLog([("write", 20_000)])
     before = Reader(log, rotates=False).read()
     log.served = 0
@@ -119,7 +119,7 @@ def test_reading_goes_on_from_the_end_of_a_large_log_without_reading_it_again() 
 
 @pytest.mark.parametrize("behind", [0, 1, 7, 300, 3_000])
 def test_a_damaged_log_is_read_on_behind_the_damage(behind: int) -> None:
-    """Section 2, case 16: a reading that would pass it ends in front of it; the longest tail behind it does not."""
+    """Docker case 16: a reading that would pass it ends in front of it; the longest tail behind it does not."""
     log = FakeLog([("write", 40), ("end", 0), ("damage", 0), ("write", behind)])
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(40 + behind))
@@ -140,7 +140,7 @@ def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind
 
 
 def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Section 2, case 3: after a rotation it gives nothing any more, and does not end; the log goes on."""
+    """Docker case 3: after a rotation it gives nothing any more, and does not end; the log goes on."""
     monkeypatch.setattr(stream, "_LIVENESS_S", 0.01)
     log = FakeLog([("write", 3), ("lose", 5), ("stall", 0), ("write", 2)])
     reader = Reader(log, rotates=False).read()
@@ -149,7 +149,7 @@ def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_log_that_cannot_be_read_is_asked_for_once() -> None:
-    """Section 2, case 14: the notice is told, and nothing is asked again however often there is news."""
+    """Docker case 14: the notice is told, and nothing is asked again however often there is news."""
     log = FakeLog([])
     asked: list[bool] = []
 
@@ -165,7 +165,7 @@ def test_a_log_that_cannot_be_read_is_asked_for_once() -> None:
 
 
 def test_a_line_older_than_the_other_streams_last_is_no_repeat() -> None:
-    """Section 2, case 9: under contention stderr's lines may come ten lines late."""
+    """Docker case 9: under contention stderr's lines may come ten lines late."""
     log = FakeLog([])
     late = Piece("e", START + 5_000, b"late\n")
     log.entries = [*log.copier.write("o", b"line 0\n"), Piece("o", START + 9_000, b"line 1\n"), late]
