@@ -65,7 +65,8 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
   // A session that ends while one reads takes nothing away: the page stays, and says it.
   const reading = me.value !== null;
   if (key === null || asked || (refusal !== null && !reading)) return <LoginPage refusal={refusal} config={config} />;
-  const end = refusal ?? ending.value;
+  // Who came by a link has no key that could be wrong, and nothing to log in with.
+  const end = refusal !== null && key.startsWith("lfs_") ? "This share link has ended or was revoked." : (refusal ?? ending.value);
   const { jobs } = route.value;
   const [job] = jobs;
   return (

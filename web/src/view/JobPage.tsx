@@ -252,16 +252,7 @@ const RUNNING = new Set(["created", "running", "paused", "restarting"]);
 
 function LiveState({ facts: known, following }: { facts: JobFacts | null; following: boolean }) {
   const socket = connection.value;
-  const life = known?.record?.life;
-  const ended = life !== undefined && !RUNNING.has(life.state);
-  let [state, words] = ["catching-up", "Catching up"];
-  if (socket.kind === "waiting" || (socket.kind === "connecting" && socket.attempt > 1)) [state, words] = ["reconnecting", reconnecting(socket, now.value)];
-  else if (socket.kind === "refused") [state, words] = ["refused", "Not live"];
-  else if (known?.caughtUp === true) {
-    if (ended) [state, words] = ["ended", endedWords(life)];
-    else if (!following) [state, words] = ["paused", "Paused"];
-    else [state, words] = ["live", "Live"];
-  }
+  const [state, words] = liveState(known === null ? [] : [known], following, socket, now.value);
   const last = known?.arrived ?? null;
   const rate = useRate(known);
   return (
@@ -275,6 +266,18 @@ function LiveState({ facts: known, following }: { facts: JobFacts | null; follow
       )}
     </span>
   );
+}
+
+/** Of one job, or of several that are read as one. */
+export function liveState(jobs: readonly JobFacts[], following: boolean, socket: ConnectionState, at: number): [state: string, words: string] {
+  if (socket.kind === "waiting" || (socket.kind === "connecting" && socket.attempt > 1)) return ["reconnecting", reconnecting(socket, at)];
+  if (socket.kind === "refused") return ["refused", "Not live"];
+  const readable = jobs.filter(({ problem }) => problem === null);
+  if (readable.length === 0 || !readable.every(({ caughtUp }) => caughtUp)) return ["catching-up", "Catching up"];
+  const lives = readable.flatMap(({ record }) => (record === null ? [] : [record.life]));
+  const [first] = lives;
+  if (first !== undefined && lives.every(({ state }) => !RUNNING.has(state))) return ["ended", lives.length === 1 ? endedWords(first) : "All ended"];
+  return following ? ["live", "Live"] : ["paused", "Paused"];
 }
 
 function reconnecting(socket: ConnectionState, at: number): string {

@@ -6,11 +6,11 @@ import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
 import { navigate, route, urlOf } from "../route";
 import { next, settings } from "../settings";
-import { facts, records } from "../state";
+import { connection, facts, now, records } from "../state";
 import { formatTime, fullTime, TIME_MODES } from "../text/time";
 import { Icon } from "../ui/Icon";
 import { FindBar } from "./FindBar";
-import { JobPage } from "./JobPage";
+import { JobPage, liveState } from "./JobPage";
 import { toggle } from "./finding";
 import { LinkedTime } from "./linked";
 import { MergedView } from "./mergedview";
@@ -75,6 +75,7 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
           </span>
         </span>
         <span class="grow" />
+        {!side && <MergedState jobs={jobs} />}
         {side && (
           <label class="linked">
             <input type="checkbox" checked={linked.on.value} onChange={(event) => (linked.on.value = event.currentTarget.checked)} /> Same moment in all
@@ -120,6 +121,18 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
         <MergedPane engine={engine} finder={finder} jobs={jobs} away={away} />
       )}
     </main>
+  );
+}
+
+/** Whether all of them are heard; who follows is not said here, the pill says it. */
+function MergedState({ jobs }: { jobs: readonly string[] }) {
+  const known = jobs.flatMap((job) => facts.value.get(job) ?? []);
+  const [state, words] = liveState(known.length < jobs.length ? [] : known, true, connection.value, now.value);
+  return (
+    <span class={`badge ${state}`} data-live-state={state}>
+      <span class="dot" aria-hidden="true" />
+      {words}
+    </span>
   );
 }
 
