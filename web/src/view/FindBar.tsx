@@ -12,7 +12,7 @@ function share(part: number, whole: number): string {
   return `${Math.floor((part / Math.max(1, whole)) * 100)} %`;
 }
 
-export function FindBar({ view, field }: { view: Searchable; field: Ref<HTMLInputElement> }) {
+export function FindBar({ view, field, hint = "Search the whole job   /" }: { view: Searchable; field: Ref<HTMLInputElement>; hint?: string }) {
   const query = view.find.query.value;
   const filtering = view.find.filtering.value;
   const [text, setText] = useState(query.text);
@@ -58,7 +58,7 @@ export function FindBar({ view, field }: { view: Searchable; field: Ref<HTMLInpu
           ref={field}
           class="field"
           type="search"
-          placeholder="Search the whole job   /"
+          placeholder={hint}
           aria-label="Search this job"
           aria-invalid={problem !== null}
           autocomplete="off"

@@ -197,7 +197,7 @@ function MergedPane({ engine, finder, jobs, away }: Omit<Several, "api"> & { awa
   return (
     <section class="job" aria-label="Merged lines">
       <div class="tools">
-        <FindBar view={view} field={field} />
+        <FindBar view={view} field={field} hint="Search these jobs   /" />
         <div class="actions" role="toolbar" aria-label="Lines">
           <LineFilters view={view} />
           {away > 0 && (
