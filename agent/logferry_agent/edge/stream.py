@@ -43,6 +43,7 @@ log = structlog.get_logger()
 
 _TAILS: Final = (1_000, 30_000, None)
 """Entries that a catch-up asks for, until they reach back far enough."""
+_SMALL_BYTES: Final = 4 << 20
 _OVERLAP: Final = 50
 """Entries before what is new, by which a reading is seen to go on from the one before."""
 _REMEMBERED: Final = 1_000
@@ -268,7 +269,9 @@ class ApiSource:
         """Read what there is behind the last verified fragment, and find out whether anything is missing."""
         more = max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
         first = max(self._unsure_entries, self._taken_last) + _OVERLAP + more
-        tails = [first, *(tail for tail in _TAILS if tail is None or tail > first)]
+        # A small log is rotated away while it is asked for piece by piece.
+        further = (None,) if 0 < self._max_size <= _SMALL_BYTES else _TAILS
+        tails = [first, *(tail for tail in further if tail is None or tail > first)]
         yield from self._read_behind(lambda: _Wanted(self._verified), tails)
 
     def _resume(self) -> Iterator[bool]:
