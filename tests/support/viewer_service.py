@@ -13,6 +13,7 @@ from tests.support.viewer_cloud import DIST, Job, ViewerCloud, index_of, problem
 
 from query import instant, search, shares
 from query.core import ParameterError
+from query.history import Span
 from registry.principal import Principal
 from registry.secrets import digest
 
@@ -61,15 +62,15 @@ class ViewerService(ViewerCloud):
         if job is None:
             return problem(404, "There is no such job, or it is another owner's.")
 
-        def batch_at(sequence: int) -> dict[str, Any] | None:
+        def span_at(sequence: int) -> Span | None:
             index = index_of(job.batches, sequence)
             if index == len(job.batches):
                 return None
             facts = job.batches[index]
-            return {**job.facts[index], "body": facts.body}
+            return Span(facts.first, facts.last, facts.end, lambda: [{**job.facts[index], "body": facts.body}])
 
         us = instant.parse_time(request.query.get("time"))
-        return web.json_response({"sequence": instant.sequence_at(us, job.tip, batch_at), "tip": job.tip})
+        return web.json_response({"sequence": instant.sequence_at(us, job.tip, span_at), "tip": job.tip})
 
     async def _shares(self, request: web.Request) -> web.Response:
         if refused := self.refused(request) or self._no_member(request):
