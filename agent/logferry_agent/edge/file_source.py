@@ -292,7 +292,7 @@ class FileSource:
 
     def _tell_last_loss(self) -> None:
         """Nothing follows any more: what is missing at the end is told now, before the end of the run itself."""
-        if self.gone and not self._held and self.track.ending:
+        if not self._held and self.track.ending:
             self._held = True  # once
             self._lose("removed", detail="removed before its log could be opened")
         if self._loss is not None:

@@ -352,11 +352,14 @@ def live(reader: Reader) -> None:
     reader.source.track.learn(Facts(started=START, ended=START + 10**9, exit_code=0))
 
 
-def test_a_log_that_was_gone_before_it_could_be_opened_is_a_gap(path: Path) -> None:
+@pytest.mark.parametrize("removal", ["heard of with the end", "heard of later"])
+def test_a_log_that_was_gone_before_it_could_be_opened_is_a_gap(path: Path, removal: str) -> None:
     """The engine makes the file when the container starts; that none was ever seen says nothing of what it held."""
     reader = Reader(path)
     live(reader)
     assert reader.read().lines() == []
+    if removal == "heard of later":
+        assert told(reader) == ["started", "gap", "exited"]
     reader.source.gone = True
     assert told(reader) == ["started", "gap", "exited"]
     assert [(gap.reason, gap.detail) for gap in reader.gaps()] == [
