@@ -21,13 +21,14 @@ from .core.ecs import Task
 from .core.lifecycle import Facts
 from .core.selection import Selection, start_time
 from .core.track import Track
+from .edge.api_loop import ApiLoop
+from .edge.api_source import ApiSource
 from .edge.discovery import Discovery
 from .edge.docker import Connection, Engine
 from .edge.ecs import TaskLookup
 from .edge.file_loop import FileLoop
 from .edge.file_source import FileSource
 from .edge.reading import Reading, TrackedSource, lost_job_gap
-from .edge.stream import ApiLoop, ApiSource
 from .edge.unreadable import UnreadableSource
 
 log = structlog.get_logger()

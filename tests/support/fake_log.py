@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from tests.support.copier import PIECE, Copier, Piece, frame
 
-from logferry_agent.edge import stream
+from logferry_agent.edge import api_source
 from logferry_agent.edge.docker import EngineUnavailableError
 
 Act = tuple[str, int]
@@ -138,5 +138,5 @@ def _chunk(data: bytes) -> bytes:
 def quick(log: FakeLog) -> Iterator[None]:
     """No waiting: the source sees the log's own clock."""
     clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
-    with patch.multiple(stream, time=clock, _RETRY_S=(0.0, 0.0), _POLL_S=0.0, _LINGER_S=60.0):
+    with patch.multiple(api_source, time=clock, _RETRY_S=(0.0, 0.0), _POLL_S=0.0, _LINGER_S=60.0):
         yield

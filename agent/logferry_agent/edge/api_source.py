@@ -20,15 +20,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from threading import Event, Thread, Timer
-from typing import Final, Protocol
+from threading import Event, Timer
+from typing import Final
 
 import structlog
 
 from logferry_protocol.events import Gap, Notice
 from logferry_protocol.job import SourceName
 
-from ..core.chunk import Chunk, Sink
+from ..core.catch_up import Beginning, Pass, Sought, Wanted
+from ..core.chunk import Chunk
 from ..core.cursor import Place
 from ..core.frames import BrokenStreamError, LogStream, Received
 from ..core.lines import Fragments
@@ -36,7 +37,6 @@ from ..core.recognition import Memory, Seeker
 from ..core.stamps import nanoseconds
 from ..core.track import Track
 from .docker import Connection, ContainerGoneError, EngineUnavailableError, LogResponse, LogsUnreadableError
-from .reading import FAILED, Reading, Step
 from .unreadable import UNREADABLE, say_unreadable
 
 log = structlog.get_logger()
@@ -63,8 +63,6 @@ _BUSY_LINES: Final = 200
 _RETRY_S: Final = (0.1, 5.0)
 _LINGER_S: Final = 2.0
 """How long a follow stream may go on after its container has ended; everything is read again then."""
-_FAILED_S: Final = 5.0
-"""After an error of ours."""
 _UNVERIFIED: Final = "removed before its end could be read again: an unterminated last line may be missing"
 _JSON_OVERHEAD: Final = 72
 """Bytes that a json-file record is longer than its text."""
@@ -223,7 +221,7 @@ class ApiSource:
             tail += max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
         overlaps = tail is None or not self._memory
         received = 0
-        doubt, beginning = _Doubt(), _Beginning(whole=overlaps)
+        doubt, beginning = _Doubt(), Beginning(whole=overlaps)
         self._memory.rewind()
         try:
             for part, waited in self._responses(
@@ -272,7 +270,7 @@ class ApiSource:
         # A small log is rotated away while it is asked for piece by piece.
         further = (None,) if 0 < self._max_size <= _SMALL_BYTES else _TAILS
         tails = [first, *(tail for tail in further if tail is None or tail > first)]
-        yield from self._read_behind(lambda: _Wanted(self._verified), tails)
+        yield from self._read_behind(lambda: Wanted(self._verified), tails)
 
     def _resume(self) -> Iterator[bool]:
         """Find the cursor's place in the log and read on from there."""
@@ -294,8 +292,8 @@ class ApiSource:
         for tail in tails:
             if whole and tail is not None:
                 continue
-            place, reading = seek(), _Pass(end)
-            beginning = _Beginning(whole=tail is None)
+            place, reading = seek(), Pass(end)
+            beginning = Beginning(whole=tail is None)
             before: deque[int] = deque(maxlen=_REMEMBERED)
             taken = self._taken
             self._memory.rewind()
@@ -376,16 +374,16 @@ class ApiSource:
                 return True
         return False
 
-    def _try(self, tail: int) -> _Pass:
+    def _try(self, tail: int) -> Pass:
         """Whether so many last entries can be read."""
-        reading = _Pass(self._end_of_log())
+        reading = Pass(self._end_of_log())
         for _ in self._responses(follow=False, tail=tail, since=0, reading=reading):
             pass
         return reading
 
     def _end_of_log(self) -> tuple[str, str] | None:
         """By what the last entry of the log is known: its timestamp and stream."""
-        reading = _Pass(None)
+        reading = Pass(None)
         for _ in self._responses(follow=False, tail=1, since=0, reading=reading):
             pass
         return reading.last
@@ -411,7 +409,7 @@ class ApiSource:
         tail: int | None,
         since: int,
         doubt: _Doubt | None = None,
-        reading: _Pass | None = None,
+        reading: Pass | None = None,
     ) -> Iterator[tuple[Received, bool]]:
         """What a request brings, and whether it was waited for. Nothing when it is a tail that begins inside of a line
         which is still open (`_within`): which of its pieces are which, cannot be told."""
@@ -482,90 +480,6 @@ class ApiSource:
         self._chunks.extend(self.track.tell(gap, gap.end or self._last_time or _now()))
 
 
-class Sought(Protocol):
-    """A place in the log that is looked for."""
-
-    found: bool
-
-    def unread(self, fragments: Fragments, keys: list[int], unsure: frozenset[int]) -> list[int]:
-        """The indices of the fragments that come after it. `unsure`: of these it cannot be told which piece of their
-        line they are."""
-        ...
-
-
-class _Wanted:
-    """The place behind a fragment by its key; None: the beginning."""
-
-    def __init__(self, key: int | None) -> None:
-        self._key = key
-        self.found = key is None
-
-    def unread(self, fragments: Fragments, keys: list[int], unsure: frozenset[int]) -> list[int]:
-        if self.found:
-            return list(range(len(fragments)))
-        if self._key not in keys:
-            return []
-        index = keys.index(self._key)
-        if index in unsure:
-            return []
-        self.found = True
-        return list(range(index + 1, len(keys)))
-
-
-class _Beginning:
-    """The beginning of a tail: its first line may be one that began before, and so may each that is older."""
-
-    def __init__(self, *, whole: bool) -> None:
-        """whole: it is the whole log."""
-        self._oldest = ""
-        self._streams = set() if whole else {"o", "e"}
-        """Those of which no line was seen that certainly begins here."""
-        self._first: dict[str, str] = {}
-
-    def of(self, fragments: Fragments) -> frozenset[int]:
-        """The indices of what may be a later piece of a line."""
-        found = set()
-        if self._streams:
-            for index, (stamp, stream) in enumerate(zip(fragments.stamps, fragments.streams, strict=True)):
-                self._oldest = self._oldest or stamp
-                if stream not in self._streams:
-                    continue
-                first = self._first.setdefault(stream, stamp)
-                if first == stamp and stamp <= self._oldest:
-                    found.add(index)
-                else:
-                    self._streams.discard(stream)
-        return frozenset(found)
-
-
-class _Pass:
-    """One reading of the log that does not follow, and whether it came to the end that is known to be there."""
-
-    def __init__(self, end: tuple[str, str] | None) -> None:
-        self.entries = 0
-        self.last: tuple[str, str] | None = None
-        """Of the last entry so far, timestamp and stream."""
-        self._end = end
-        self._complete = end is None
-        self._failed = False
-
-    def saw(self, part: Received) -> None:
-        """It gave this."""
-        stamps, streams = part.fragments.stamps, part.fragments.streams
-        self.entries += len(stamps)
-        self._failed = self._failed or bool(part.errors)
-        if stamps:
-            self.last = (stamps[-1], streams[-1])
-        if not self._complete and self._end is not None and self._end[0] in stamps:
-            self._complete = self._end in zip(stamps, streams, strict=True)
-
-    @property
-    def broken(self) -> bool:
-        """Whether it ended before its end. What was last may have been rotated away since; then newer is there."""
-        last = self.last[0] if self.last is not None else ""
-        return self._failed or (not self._complete and self._end is not None and last < self._end[0])
-
-
 class _Doubt:
     """Ends a follow stream when it is time to make sure of what it gave."""
 
@@ -613,56 +527,3 @@ def _nowhere(_: int) -> Place | None:
 
 def _now() -> int:
     return time.time_ns() // 1_000
-
-
-class ApiLoop:
-    """A thread that reads one container through the API."""
-
-    def __init__(self, reading: Reading, sink: Sink) -> None:
-        self._reading = reading
-        self._sink = sink
-        self._news = Event()
-        self._stopping = False
-        self.done = False
-        reading.on_news = self._news.set
-        self._thread = Thread(target=self._run, name=f"logferry-api-{reading.id[:12]}", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask it to end."""
-        self._stopping = True
-        self._reading.close()
-        self._news.set()
-
-    def cut(self) -> None:
-        """Cut the connection, as a proxy does to one that was quiet for long; it is made again."""
-        source = self._reading.source
-        if isinstance(source, ApiSource):
-            source.cut()
-
-    def join(self, timeout_s: float) -> None:
-        """Wait until it has ended."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._stopping:
-            self._news.clear()
-            try:
-                step = self._reading.step(self._sink, 1 << 20)
-            except Exception:
-                # An error of ours must not end the job: it is read again from where it was.
-                log.exception("reading_failed", container=self._reading.id)
-                self._sink.job_troubled(self._reading.id, FAILED)
-                self._reading.begin_again(self._sink)
-                self._news.wait(_FAILED_S)
-                continue
-            if step is Step.DONE:
-                self.done = True
-                return
-            if step is Step.FULL:
-                self._sink.wait_for_room(0.5)
-            elif step is Step.IDLE:
-                self._news.wait(5)

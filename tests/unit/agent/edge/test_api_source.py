@@ -1,4 +1,4 @@
-"""edge/stream.py: whatever an engine leaves out, repeats or breaks off, nothing comes twice and nothing is missing
+"""edge/api_source.py: whatever an engine leaves out, repeats or breaks off, nothing comes twice and nothing is missing
 silently."""
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from tests.support.fake_log import Act, FakeLog, quick
 
 from logferry_agent.core.cursor import Cursor, decode
 from logferry_agent.core.track import Track
-from logferry_agent.edge import stream
+from logferry_agent.edge import api_source
+from logferry_agent.edge.api_source import ApiSource
 from logferry_agent.edge.docker import Connection, LogsUnreadableError
-from logferry_agent.edge.stream import ApiSource
 from logferry_protocol.events import Gap, decode_event
 
 
@@ -98,7 +98,7 @@ def test_no_gap_is_told_where_nothing_is_missing(script: list[Act]) -> None:
 
 def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker case 23: far more lines without a pause than are remembered; the catch-up asks for the last ones."""
-    monkeypatch.setattr(stream, "_SURE_ENTRIES", 500)
+    monkeypatch.setattr(api_source, "_SURE_ENTRIES", 500)
     monkeypatch.setattr("logferry_agent.core.recognition._GENERATION", 1_000)
     log = FakeLog([("write", 1), ("calm", 0), *[("write", 400)] * 50])
     reader = Reader(log, rotates=False).read()
@@ -141,7 +141,7 @@ def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind
 
 def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker case 3: after a rotation it gives nothing any more, and does not end; the log goes on."""
-    monkeypatch.setattr(stream, "_LIVENESS_S", 0.01)
+    monkeypatch.setattr(api_source, "_LIVENESS_S", 0.01)
     log = FakeLog([("write", 3), ("lose", 5), ("stall", 0), ("write", 2)])
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(10))
