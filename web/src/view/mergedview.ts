@@ -192,10 +192,12 @@ export class MergedView implements Searchable {
 
   /** Shows a place of the whole list, and marks it. */
   async go(place: number): Promise<void> {
-    const row = (await this.engine.ask({ do: "merged", from: place, count: 1 })).rows[0];
-    if (row === undefined || !("time" in row)) return;
-    this.current = { source: row.source ?? 0, sequence: row.sequence, time: row.time };
+    // At once, so that a key pressed again before the row is here goes on from there.
+    this.current = null;
     this.currentPlace = place;
+    const row = (await this.engine.ask({ do: "merged", from: place, count: 1 })).rows[0];
+    if (row === undefined || !("time" in row) || this.currentPlace !== place) return;
+    this.current = { source: row.source ?? 0, sequence: row.sequence, time: row.time };
     this.pane?.show(this.shown === null ? place : Math.max(0, exactOrBefore(this.shown, place)), 0.35);
     this.light();
   }
@@ -273,7 +275,7 @@ export class MergedView implements Searchable {
         known ? this.engine.ask({ do: "locate", sequences: hits as Float64Array[] }) : null,
         this.current === null ? null : this.engine.ask({ do: "place", ...this.current }),
       ]);
-      if (current !== null) this.currentPlace = current;
+      if (current !== null && this.current !== null) this.currentPlace = current;
       batch(() => {
         this.find.errors.value = errors;
         this.find.indexedLines.value = this.of.reduce((sum, { lines }) => sum + lines, 0);
