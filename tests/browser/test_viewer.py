@@ -56,7 +56,7 @@ def received(page: Page, name: str, count: int) -> None:
     """Waits until the page has `count` entries of the job and misses none."""
     page.wait_for_function(
         """([job, n]) => {
-          const lines = window.logferry.lines(job);
+          const lines = window.logferry?.lines(job);
           return lines && lines.received === n && lines.holes.length === 0 && lines.caughtUp;
         }""",
         arg=[job_id(name), count],
@@ -81,7 +81,7 @@ def opened(page: Page, cloud: ViewerCloud, name: str, extra: str = "") -> Page:
 
 def subscribed(page: Page, name: str) -> None:
     """Waits until live lines of the job reach the page."""
-    page.wait_for_function("(job) => window.logferry.lines(job)?.subscribed", arg=job_id(name), timeout=WAIT)
+    page.wait_for_function("(job) => window.logferry?.lines(job)?.subscribed", arg=job_id(name), timeout=WAIT)
 
 
 def numbered(count: int, start: int = 1) -> list[str]:
@@ -130,7 +130,7 @@ def test_lost_repeated_and_reordered_broadcasts_and_cuts_leave_no_trace(cloud: V
     cloud.add_job("bad")
     cloud.mangle = lossy(random.Random(7))
     page.goto(cloud.page("bad"))
-    page.wait_for_function("(job) => window.logferry.lines(job)?.subscribed", arg=job_id("bad"), timeout=WAIT)
+    page.wait_for_function("(job) => window.logferry?.lines(job)?.subscribed", arg=job_id("bad"), timeout=WAIT)
     written = 0
     for _ in range(8):
         before = page.evaluate("() => window.logferry.connection().opened")
@@ -147,7 +147,7 @@ def test_the_successor_connection_takes_over_without_a_gap(cloud: ViewerCloud, p
     """A connection is replaced before the old one is closed, and never shows as lost."""
     cloud.add_job("long")
     page.goto(cloud.page("long"))
-    page.wait_for_function("(job) => window.logferry.lines(job)?.subscribed", arg=job_id("long"), timeout=WAIT)
+    page.wait_for_function("(job) => window.logferry?.lines(job)?.subscribed", arg=job_id("long"), timeout=WAIT)
     page.evaluate("() => window.logferry.replace()")
     cloud.write("long", numbered(40), batch=3)
     page.wait_for_function("() => window.logferry.connection().opened === 2", timeout=WAIT)
@@ -299,7 +299,7 @@ def test_a_search_finds_on_the_service_what_the_tab_has_not(cloud: ViewerService
         cloud.append("long", [f"\x1b[31mneedle\x1b[0m number {number}"])
     cloud.append_copies("long", noise, 150)
     opened(page, cloud, "long")
-    page.wait_for_function("(job) => window.logferry.lines(job).caughtUp", arg=job_id("long"), timeout=WAIT)
+    page.wait_for_function("(job) => window.logferry?.lines(job).caughtUp", arg=job_id("long"), timeout=WAIT)
     found = page.locator(".found")
     page.get_by_label("Search this job").fill("needle number")
     expect(found).to_have_attribute("data-found", "4", timeout=WAIT)
@@ -311,11 +311,11 @@ def test_a_search_finds_on_the_service_what_the_tab_has_not(cloud: ViewerService
     expect(page.locator(".row[data-kind=line] .text")).to_have_text(
         [f"needle number {number}" for number in range(1, 5)], timeout=WAIT
     )
-    assert page.evaluate("(job) => window.logferry.lines(job).received", job_id("long")) < 140_000
+    assert page.evaluate("(job) => window.logferry?.lines(job).received", job_id("long")) < 140_000
     page.get_by_label("Regular expression").click()
     page.get_by_label("Search this job").fill("needle (?=number [23])")
     expect(found).to_have_attribute("data-found", "2", timeout=WAIT)
-    page.wait_for_function("(job) => window.logferry.lines(job).received > 200_000", arg=job_id("long"), timeout=WAIT)
+    page.wait_for_function("(job) => window.logferry?.lines(job).received > 200_000", arg=job_id("long"), timeout=WAIT)
 
 
 def test_an_endless_expression_is_given_up_and_the_page_goes_on(cloud: ViewerCloud, page: Page) -> None:
@@ -458,7 +458,7 @@ def test_a_filtered_download_is_of_the_whole_job_though_little_of_it_is_loaded(c
     with page.expect_download(timeout=WAIT) as download:
         page.locator("[data-save=text]").click()
     assert download.value.path().read_text() == "+0:00:00.000 WARN the first\n+0:02:55.001 WARN the last\n"
-    assert page.evaluate("(job) => window.logferry.lines(job).received", job_id("long")) < 160_000
+    assert page.evaluate("(job) => window.logferry?.lines(job).received", job_id("long")) < 160_000
 
 
 def test_a_share_link_opens_its_job_for_anyone_until_it_is_revoked(
@@ -513,7 +513,7 @@ def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerClo
     page.wait_for_timeout(400)
     reading = page.evaluate(AT_TOP)
     cloud.write("two", [f"two {number}" for number in range(401, 501)], batch=20)
-    page.wait_for_function("(job) => window.logferry.lines(job).received === 500", arg=job_id("two"), timeout=WAIT)
+    page.wait_for_function("(job) => window.logferry?.lines(job).received === 500", arg=job_id("two"), timeout=WAIT)
     page.wait_for_timeout(400)
     assert page.evaluate(AT_TOP) == reading
 
@@ -582,8 +582,9 @@ def test_lines_that_are_kept_no_more_are_told_and_not_waited_for(page: Page, clo
     expect(page.locator(".row").first).to_contain_text("Older lines are no longer kept.", timeout=WAIT)
     page.wait_for_function(
         """([job, gone]) => {
-          const lines = window.logferry.lines(job);
-          return lines.gone === gone && lines.received === 5 - gone && lines.tip === 5 && lines.holes.length === 0;
+          const lines = window.logferry?.lines(job);
+          if (!lines || lines.gone !== gone) return false;
+          return lines.received === 5 - gone && lines.tip === 5 && lines.holes.length === 0;
         }""",
         arg=[job_id("old"), 5 - left],
         timeout=WAIT,

@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -159,12 +160,20 @@ def test_what_an_ending_agent_could_not_ship_is_said_to_be_left(sink: Sink, tmp_
         assert rig.shipper.stop(5)
 
 
+def pieces_on_disk(folder: Path) -> int:
+    """Saved parts of open batches, as another process finds them."""
+    (path,) = folder.glob("spool-*.db")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT count(*) FROM piece").fetchone()[0])
+
+
 def test_what_is_open_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Path) -> None:
     """An open batch included: the container may be gone by the next start."""
     sink.faults(keys=[])
     rig = Rig(sink.url, tmp_path, MadeUpReader(1, 40))
     with rig:
         wait_until(lambda: rig.shipper.lanes and rig.shipper.lanes[job_id(0)].batcher.saved == 40)
+        wait_until(lambda: pieces_on_disk(tmp_path) > 0)
         copy = tmp_path / "copy"
         copy.mkdir()
         for part in tmp_path.glob("spool-*.db*"):

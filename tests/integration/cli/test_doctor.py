@@ -62,7 +62,7 @@ def test_damaged_history_is_named(cloud: ViewerCloud, run: Run) -> None:
 
 def test_a_wrong_key_is_told_by_each_leg(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """And no stack trace."""
-    monkeypatch.setattr(cloud, "_refused", lambda _: web.json_response({"message": "Forbidden"}, status=403))
+    monkeypatch.setattr(cloud, "refused", lambda _: web.json_response({"message": "Forbidden"}, status=403))
     status, found = outcomes(run)
     assert status == 1
     assert set(found.values()) == {"failed"}

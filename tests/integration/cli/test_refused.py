@@ -35,7 +35,7 @@ def test_a_wrong_key(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPat
 
 def test_a_key_that_the_gateway_itself_refuses(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """API Gateway answers an authorizer's no with 403 and a message of its own."""
-    monkeypatch.setattr(cloud, "_refused", lambda _: web.json_response({"message": "Forbidden"}, status=403))
+    monkeypatch.setattr(cloud, "refused", lambda _: web.json_response({"message": "Forbidden"}, status=403))
     refused(run("jobs"), "viewer key was refused")
 
 
@@ -106,7 +106,7 @@ def test_nobody_there(cloud: ViewerCloud, run: Run) -> None:
 
 def test_something_else_there(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is not Logferry's gives no stack trace."""
-    monkeypatch.setattr(cloud, "_refused", lambda _: web.Response(text="<html>hello</html>"))
+    monkeypatch.setattr(cloud, "refused", lambda _: web.Response(text="<html>hello</html>"))
     refused(run("jobs"), "not Logferry's")
 
 
