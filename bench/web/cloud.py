@@ -66,7 +66,7 @@ class BenchCloud(ViewerCloud):
         after = self.jobs[job_id(name)].tip
         texts = list(service_lines(rounds * each))
         made = self.encode(name, texts, None, after=after, batch=each)
-        return float(self.call(self._flood(name, made, turn)))
+        return float(self.call(self._flood(name, made, turn), within_s=60.0 + seconds))
 
     def worst_day(self, seed: int) -> None:
         """Broadcasts are lost, repeated and reordered from now on."""

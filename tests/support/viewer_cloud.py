@@ -113,8 +113,8 @@ class ViewerCloud:
         self._thread.join(10)
         self.loop.close()
 
-    def call(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+    def call(self, work: Any, within_s: float = 60.0) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(within_s)
 
     @property
     def url(self) -> str:
