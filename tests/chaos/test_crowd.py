@@ -20,7 +20,7 @@ import pytest
 from tests.e2e.conftest import Cloud
 from tests.support.gateway.process import GatewayProcess
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from logferry_cli.reader import Page, Reader, Run
 from logferry_protocol.batch import digest_of, encode_body
@@ -224,6 +224,18 @@ def memory_mib(pid: int) -> float:
     return own / 1024 + sum(memory_mib(int(child)) for child in children)
 
 
+async def admitted(address: str, headers: dict[str, str]) -> ClientConnection:
+    """An agent's connection; asked for again where the emulator is still busy with the crowd that left."""
+    until = time.monotonic() + 120
+    while True:
+        try:
+            return await connect(address, additional_headers=headers, ping_interval=None, open_timeout=120)
+        except InvalidStatus as error:
+            if error.response.status_code < 500 or time.monotonic() > until:
+                raise
+            await asyncio.sleep(1)
+
+
 async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) -> None:
     """`viewers` connect, each to one of the jobs; then every job grows, and everyone is given all of it."""
     containers = [f"{number:064x}" for number in range(viewers * 7, viewers * 7 + jobs)]
@@ -232,9 +244,7 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
     limits, patience = aiohttp.TCPConnector(limit=8), aiohttp.ClientTimeout(total=None, sock_read=120)
     began = time.monotonic()
     async with (
-        connect(
-            cloud.state.agents_url + "?v=1", additional_headers=agent_key, ping_interval=None, open_timeout=120
-        ) as socket,
+        await admitted(cloud.state.agents_url + "?v=1", agent_key) as socket,
         aiohttp.ClientSession(headers=key, timeout=patience, connector=limits) as http,
         asyncio.TaskGroup() as tasks,
     ):
