@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from logferry_local.aws import LocalAws
@@ -169,13 +170,14 @@ def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str,
 
 def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[str, str], cwd: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    # SAM leaves a temporary folder behind for every function that it packs.
+    with log.open("wb") as output, TemporaryDirectory(prefix="logferry-sam-") as scratch:
         done = subprocess.run(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=dict(environment),
+            env={**environment, "TMPDIR": scratch},
             cwd=cwd,
             check=False,
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from logferry_local.checkout import Checkout
 from logferry_local.cloud import websocket_address
-from logferry_local.deployment import Target, digest_of_sources, last_words, parameters_of
+from logferry_local.deployment import Target, build, digest_of_sources, last_words, parameters_of
 
 
 @pytest.fixture
@@ -63,3 +65,18 @@ def test_a_websocket_is_reached_where_its_http_address_is() -> None:
     assert websocket_address("http://127.0.0.1:1/a/live/") == "ws://127.0.0.1:1/a/live"
     assert websocket_address("https://h/a") == "wss://h/a"
     assert websocket_address("wss://h/live") == "wss://h/live"
+
+
+def test_nothing_temporary_stays_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAM leaves a temporary folder for every function; they go with the command."""
+    temporary, checkout = root / "temporary", Checkout(root)
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    checkout.sam.parent.mkdir(parents=True)
+    checkout.sam.write_text("#!/bin/sh\nmktemp -d\n")
+    checkout.sam.chmod(0o755)
+    log = root / "build.log"
+    build(checkout, Target("3.11", "x86_64"), log)
+    assert log.read_text().startswith(f"{temporary}/")
+    assert list(temporary.iterdir()) == []
