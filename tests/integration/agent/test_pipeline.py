@@ -288,17 +288,17 @@ def test_a_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, t
 
 
 def test_a_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Path) -> None:
-    """Policy `block`, with the cloud away."""
+    """Policy `block`, with the cloud away: far more is to be read than the spool and what is on its way to it hold."""
     sink.faults(keys=[])
     limits = Limits(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
-    with Rig(sink.url, tmp_path, MadeUpReader(2, 60_000), limits=limits) as rig:
+    with Rig(sink.url, tmp_path, MadeUpReader(2, 200_000), limits=limits) as rig:
         wait_until(lambda: rig.shipper.full)
-        assert sum(waiting(rig)) < 120_000
+        assert sum(waiting(rig)) < 400_000
         sink.faults()
-        wait_until(lambda: arrived(sink, 2, 60_000))
+        wait_until(lambda: arrived(sink, 2, 200_000))
         wait_until(lambda: not rig.shipper.full)
     for number in range(2):
-        assert_exact(sink, number, 60_000)
+        assert_exact(sink, number, 200_000)
 
 
 def test_dropping_the_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None:
