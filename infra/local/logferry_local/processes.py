@@ -73,7 +73,7 @@ def is_running(process: ProcessIdentity) -> bool:
 
 
 def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
-    """Asks the process to end and waits; kills its whole session when it has not ended after `grace_s`.
+    """Asks the process to end and waits, `grace_s` at most; then kills what is left of it and of what it started.
 
     False when it ran no more.
     """
@@ -81,10 +81,12 @@ def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, signal.SIGTERM)
-    if not wait_for_end(process, grace_s):
-        with contextlib.suppress(ProcessLookupError):
-            # Ours lead a session of their own (see spawn), so the group is exactly them and their children.
-            os.killpg(process.pid, signal.SIGKILL)
+    ended = wait_for_end(process, grace_s)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        # Ours lead a session of their own (see spawn), so the group is exactly them and their children; the emulator
+        # may start a function's worker while it ends.
+        os.killpg(process.pid, signal.SIGKILL)
+    if not ended:
         wait_for_end(process, 5.0)
     return True
 

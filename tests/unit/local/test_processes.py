@@ -21,6 +21,11 @@ IGNORES_SIGTERM = (
     "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
     "print('ready', child.pid, flush=True); time.sleep(600)"
 )
+LEAVES_A_CHILD = (
+    "import subprocess, sys, time;"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    "print('ready', child.pid, flush=True); time.sleep(600)"
+)
 
 
 @pytest.fixture
@@ -65,6 +70,15 @@ def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
     child = int((tmp_path / "log").read_text().split()[1])
     assert stop(process, grace_s=0.2)
     assert not is_running(process)
+    assert wait_until(lambda: began(child) is None, timeout_s=60)
+
+
+def test_what_a_process_started_and_left_behind_goes_too(tmp_path: Path, started: list[ProcessIdentity]) -> None:
+    """The emulator ends when asked, but may leave a function's worker that it started meanwhile."""
+    process = start(LEAVES_A_CHILD, tmp_path / "log", started)
+    child = int((tmp_path / "log").read_text().split()[1])
+    assert began(child) is not None
+    assert stop(process, grace_s=30)
     assert wait_until(lambda: began(child) is None, timeout_s=60)
 
 
