@@ -52,7 +52,11 @@ def build_handler(
             for part in core.hand_overs(job, frames, others):
                 hand_over(json.dumps(part).encode())
         send(job, frames, here)
-        lists.grew(job, batches)
+        try:
+            lists.grew(job, batches)
+        except Exception:
+            # The next batch tells it. Failing here would have these records come again, to everybody.
+            logger.exception("lists could not be told that a job grew", extra={"job": job})
 
     def send(job: str, frames: list[bytes], subscribers: list[core.Subscriber]) -> None:
         outcomes = delivery.deliver(subscribers, frames, job)

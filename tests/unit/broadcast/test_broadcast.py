@@ -312,6 +312,22 @@ def test_a_busy_job_does_not_flood_lists(cloud: Cloud, agent: Socket) -> None:
     assert [message["record"]["tip"] for message in viewer.inbox] == [3, 33]
 
 
+def test_lists_that_cannot_be_told_of_growth_have_no_batch_sent_again(
+    cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its subscribers have it already."""
+    viewer = subscribed(cloud)
+    cloud.stream()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the registry cannot be read")
+
+    monkeypatch.setattr("broadcast.store.Store.job", fail)
+    cloud.send(agent, 1)
+    assert cloud.stream() == []
+    assert [message["type"] for message in viewer.inbox] == ["batch"]
+
+
 def test_a_deleted_job_grows_in_no_list(cloud: Cloud, agent: Socket) -> None:
     """Batches that were on their way when it was deleted bring it back nowhere."""
     viewer = listed(cloud)
