@@ -24,6 +24,8 @@ export class RemoteSearch {
   readonly progress = signal<Progress | null>(null);
   /** Ascending. */
   sequences = new Float64Array(0);
+  /** All matches at or after this are known, as far as the service is concerned: it answers in stretches, and ascending within one. */
+  sureFrom = 0;
   private worker: Worker | null = null;
   private id = 0;
   private watch: ReturnType<typeof setTimeout> | undefined;
@@ -40,6 +42,7 @@ export class RemoteSearch {
     const asked = forServer(query);
     if (asked === null) return false;
     this.start();
+    this.sureFrom = last + 1;
     this.progress.value = { state: "searching", covered: 0, lines: last - first + 1, message: "" };
     const id = ++this.id;
     this.say({ do: "search", task: { id, api: this.api, token: token.peek() ?? "", job: this.job, query, asked, first, last } });
@@ -51,6 +54,7 @@ export class RemoteSearch {
     clearTimeout(this.watch);
     if (this.progress.peek()?.state === "searching") this.say({ do: "stop" });
     this.sequences = new Float64Array(0);
+    this.sureFrom = 0;
     this.progress.value = null;
   }
 
@@ -82,9 +86,10 @@ export class RemoteSearch {
         all.set(data.sequences, this.sequences.length);
         this.sequences = all.sort();
       }
+      this.sureFrom -= data.covered - before.covered;
       this.progress.value = { ...before, covered: data.covered };
-    } else if (data.tell === "done") this.progress.value = { ...before, state: data.full ? "full" : "done" };
-    else this.progress.value = { ...before, state: "failed", message: data.message };
+    } else if (data.tell === "done") this.over({ ...before, state: data.full ? "full" : "done" });
+    else this.over({ ...before, state: "failed", message: data.message });
     this.changed();
   }
 
@@ -92,8 +97,13 @@ export class RemoteSearch {
     this.worker?.terminate();
     this.worker = null;
     const before = this.progress.peek();
-    if (before !== null) this.progress.value = { ...before, state: "failed", message: "This expression takes too long on these lines." };
+    if (before !== null) this.over({ ...before, state: "failed", message: "This expression takes too long on these lines." });
     this.changed();
+  }
+
+  private over(progress: Progress): void {
+    this.sureFrom = 0;
+    this.progress.value = progress;
   }
 
   private say(message: ToSearcher): void {

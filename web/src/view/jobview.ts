@@ -313,7 +313,11 @@ export class JobView implements Searchable {
     if (fresh && this.shown === null && sequences.length > 0) {
       // The nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones.
       if (this.isHitSeen(sequences)) this.find.settled();
-      else if (exactOrBefore(sequences, this.sequenceSeen(1)) >= 0) this.step(-1);
+      else {
+        // Answers ascend within a stretch: the first that comes need not be the nearest.
+        const nearest = sequences[exactOrBefore(sequences, this.sequenceSeen(1))];
+        if (nearest !== undefined && nearest >= this.find.remote.sureFrom) this.step(-1);
+      }
     }
     this.light();
   }
