@@ -46,6 +46,8 @@ export class JobView implements Searchable {
   private stop: (() => void) | null = null;
   private awaited: number | null = null;
   private turns = 0;
+  /** Entries that were here when the search began. */
+  private askedOf = 0;
   /** Told the time of the row that is read first, µs, whenever that changes; null while the end is followed. */
   onLook: ((time: number | null) => void) | null = null;
 
@@ -61,7 +63,10 @@ export class JobView implements Searchable {
     this.find = new Finding(job, finder, api, {
       away: () => this.away,
       whole: () => this.wantWhole(),
-      began: () => this.light(),
+      began: () => {
+        this.askedOf = this.facts?.received ?? 0;
+        this.light();
+      },
       found: (sequences, fresh) => this.foundSome(sequences, fresh),
       over: () => {
         this.map?.mark({ hits: NONE }, this.facts?.tip ?? 0);
@@ -314,9 +319,10 @@ export class JobView implements Searchable {
       // The nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones.
       if (this.isHitSeen(sequences)) this.find.settled();
       else {
-        // Answers ascend within a stretch: the first that comes need not be the nearest.
+        // The first that comes need not be the nearest: the tab may not have looked at all that is here, and answers ascend within a stretch.
         const nearest = sequences[exactOrBefore(sequences, this.sequenceSeen(1))];
-        if (nearest !== undefined && nearest >= this.find.remote.sureFrom) this.step(-1);
+        const sure = (this.find.found.peek()?.lines ?? 0) >= this.askedOf && nearest !== undefined && nearest >= this.find.remote.sureFrom;
+        if (sure) this.step(-1);
       }
     }
     this.light();
