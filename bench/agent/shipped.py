@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,13 +15,18 @@ KEY = "lfa_" + "0" * 12 + "_" + "0" * 43
 
 
 def make_python(folder: Path) -> Path:
-    """An environment of requirements/agent.txt, with the agent and the protocol of this checkout; its interpreter."""
+    """An environment of requirements/agent.txt, with the agent and the protocol of this checkout; its interpreter.
+
+    Compiled beforehand, as in the image (agent/Dockerfile): its root is read-only, so no start could keep bytecode.
+    """
     uv, python = ROOT / ".venv-tools/bin/uv", folder / "bin/python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
     sync = [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", ROOT / "requirements/agent.txt"]
     subprocess.run(sync, check=True)
     packages = next((folder / "lib").glob("python3*/site-packages"))
-    (packages / "logferry.pth").write_text(f"{ROOT / 'agent'}\n{ROOT / 'protocol'}\n")
+    for package in ("agent/logferry_agent", "protocol/logferry_protocol"):
+        shutil.copytree(ROOT / package, packages / Path(package).name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([python, "-m", "compileall", "-q", folder / "lib"], check=True)
     return python
 
 
