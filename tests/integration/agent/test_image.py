@@ -33,6 +33,9 @@ def image() -> Iterator[str]:
     assert built.returncode == 0, built.stderr
     yield TAG
     subprocess.run(["docker", "rmi", "-f", TAG, f"{TAG}-base"], check=False, capture_output=True)
+    subprocess.run(
+        ["docker", "image", "prune", "-f", "--filter", "label=logferry.stage=build"], check=False, capture_output=True
+    )
 
 
 def documented(name: str, image: str, folder: Path, sink: Sink) -> list[str]:
