@@ -49,7 +49,7 @@ class Lists:
             self._told.popitem(last=False)
         item = self._store.job(job)
         if item is not None and not item.get("deleted"):
-            self.changed(core.grown(item, batches))
+            self.changed(jobs.grown(item, batches))
 
 
 class Changes:

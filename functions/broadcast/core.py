@@ -66,16 +66,6 @@ def by_job(arrivals: Iterable[Arrival]) -> dict[str, list[Arrival]]:
     return {job: sorted(found, key=lambda arrival: int(arrival.item["first"])) for job, found in grouped.items()}
 
 
-def grown(item: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A job's record as new batches of it make it: how far it got, when it last wrote, when it was last heard of."""
-    return {
-        **item,
-        "tip": max(int(item.get("tip") or 0), *(int(one["first"]) + int(one["count"]) - 1 for one in batches)),
-        "last": max(int(item.get("last") or 0), *(int(one["end"]) // 1000 for one in batches)),
-        "seen": max(int(item.get("seen") or 0), *(int(one.get("received") or 0) for one in batches)),
-    }
-
-
 def batch_frames(job: str, batches: Sequence[Mapping[str, Any]]) -> list[bytes]:
     """`batch` messages with as many batches as fit each frame. What was compressed once is passed on as it is."""
     head = f'{{"type":"batch","job":"{job}","batches":['.encode()

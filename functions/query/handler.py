@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
@@ -13,13 +14,20 @@ from registry.environment import read
 
 from .app import build_handler
 from .archive import Archive
+from .growth import Growth
 from .history import History
 from .service import Service
 from .settings import Settings
 from .store import Store
 
+WORKERS = 16
+"""Tips read at once; the client's pool must be as large, or connections are thrown away after each use."""
+
 settings = read(Settings, os.environ)
-config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+config = Config(
+    connect_timeout=2, read_timeout=5, max_pool_connections=WORKERS, retries={"mode": "standard", "max_attempts": 3}
+)
+logger = Logger()
 dynamodb = boto3.client("dynamodb", config=config)
 store = Store(dynamodb, settings.log_table, settings.registry_table)
 functions = boto3.client("lambda", config=config)
@@ -42,5 +50,8 @@ archive = Archive(
     settings.archive_bucket,
     now_ms,
 )
-service = Service(store, History(store, archive, now_ms), settings.viewer_origins, erase, now_ms)
-handler = build_handler(service, Logger(), Metrics())
+growth = Growth(store, ThreadPoolExecutor(WORKERS), logger)
+service = Service(
+    store, History(store, archive, now_ms), growth, origins=settings.viewer_origins, erase=erase, now_ms=now_ms
+)
+handler = build_handler(service, logger, Metrics())

@@ -111,7 +111,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         ),
     ),
     Route(
-        "GET", "/api/jobs", "listJobs", "Jobs that one may read, the newest first.", "signed_in",
+        "GET", "/api/jobs", "listJobs", "Jobs that one may read, the newest first, their tips up to date.",
+        "signed_in",
         lambda service, request: service.jobs(request.principal, request.query, request.labels),
         _object(jobs=_list(_RECORD), next=_or_null(_STRING)),
         parameters=(

@@ -13,6 +13,7 @@ from registry.principal import Principal
 from registry.secrets import digest
 
 from . import core, export, instant, search, shares
+from .growth import Growth
 from .history import History
 from .problems import BadRequestError, ForbiddenError, NotFoundError
 from .store import YEAR_S, Store
@@ -30,11 +31,13 @@ class Service:
         self,
         store: Store,
         history: History,
+        growth: Growth,
+        *,
         origins: Sequence[str],
         erase: Callable[[str], None],
         now_ms: Callable[[], int],
     ) -> None:
-        self._store, self._history = store, history
+        self._store, self._history, self._growth = store, history, growth
         self._origins, self._erase, self._now_ms = tuple(origins), erase, now_ms
         self._read: set[tuple[str, str]] = set()
 
@@ -80,11 +83,16 @@ class Service:
     def job(self, principal: Principal, job: str) -> dict[str, Any]:
         """A job's record, its tip up to date."""
         item = self.readable(principal, job)
+        newest = self._store.newest(job)
+        now = item if newest is None else jobs.grown(item, [newest])
         heard = self._store.heard([(item["principal"], item["instance"])])
-        return _document(self._record(item, heard, self._tip(item)))
+        return _document(self._record(now, heard, self._store.archived_tip(job)))
 
     def jobs(self, principal: Principal, query: Mapping[str, str], labels: Sequence[str]) -> dict[str, Any]:
-        """A page of the jobs that the principal may read, the newest first."""
+        """A page of the jobs that the principal may read, the newest first; running ones as far as they are now.
+
+        Filters look at what is recorded, and only what they leave is asked how far it is.
+        """
         if principal.grant:
             return {"jobs": [self.job(principal, principal.job)], "next": None}
         limit = core.whole_number(query, "limit", core.JOBS_DEFAULT, 1, core.JOBS_MOST)
@@ -93,6 +101,8 @@ class Service:
         if wanted.owner is not None:
             owners = (wanted.owner,) if owners is None or wanted.owner in owners else ()
         found: list[JobRecord] = []
+        running: list[Mapping[str, Any]] = []
+        heard: dict[tuple[str, str], int] = {}
         place = core.list_place(query.get("next"))
         rows = self._store.jobs(owners, place, min(limit, 100))
         more = False
@@ -101,7 +111,7 @@ class Service:
             items = list(islice(rows, limit))
             if not items:
                 break
-            heard = self._store.heard((item["principal"], item["instance"]) for item in items)
+            heard |= self._store.heard((item["principal"], item["instance"]) for item in items)
             for item in items:
                 if len(found) == limit:
                     more = True
@@ -110,11 +120,15 @@ class Service:
                 record = self._record(item, heard)
                 if not item.get("deleted") and wanted.matches(record):
                     found.append(record)
+                    if record.life.state not in jobs.ENDED:  # a lost one is recorded as running
+                        running.append(item)
             scanned += len(items)
             if more or scanned >= SCANNED_MOST or len(found) == limit:
                 more = True
                 break
-        return {"jobs": [_document(record) for record in found], "next": place if more else None}
+        grown = self._growth.of(running)
+        records = [self._record(grown[one.job], heard) if one.job in grown else one for one in found]
+        return {"jobs": [_document(record) for record in records], "next": place if more else None}
 
     def _record(
         self, item: Mapping[str, Any], heard: Mapping[tuple[str, str], int], tip: int | None = None

@@ -10,6 +10,9 @@ from registry import items
 
 YEAR_S: Final = 366 * 86_400
 
+FACTS: Final = ("first", "count", "end", "received", "deleted")
+"""What tells how far a job got; bodies stay where they are."""
+
 
 class Store:
     """The function's only way to DynamoDB."""
@@ -82,6 +85,21 @@ class Store:
         for item in self._batches(job, "job = :job", {}, forward=False, limit=2):
             return int(item["first"]) + int(item["count"]) - 1
         return 0
+
+    def newest(self, job: str, *, consistent: bool = True) -> dict[str, Any] | None:
+        """The facts of the last batch that the log table holds; None when it holds nothing, or the job is deleted."""
+        answer = self._dynamodb.query(
+            TableName=self._log,
+            KeyConditionExpression="job = :job",
+            ExpressionAttributeValues={":job": {"S": job}},
+            ExpressionAttributeNames={f"#{name}": name for name in FACTS},
+            ProjectionExpression=", ".join(f"#{name}" for name in FACTS),
+            ScanIndexForward=False,
+            Limit=1,
+            ConsistentRead=consistent,
+        )
+        found = [item for item in map(items.from_item, answer["Items"]) if not item.get("deleted")]
+        return found[0] if found else None
 
     def batches_after(self, job: str, sequence: int) -> Iterator[dict[str, Any]]:
         """Batches with entries after a sequence, ascending."""

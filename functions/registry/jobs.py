@@ -1,6 +1,6 @@
 """A job's record in the registry, and as viewers are told of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from logferry_protocol.job import Container, JobRecord, LifeCycle
@@ -18,6 +18,16 @@ def index_attributes(job: str, owner: str, created: int) -> dict[str, str]:
     """Where the job stands in the two indexes: by owner, and among all; the newest can be read first."""
     order = f"{created:013d}#{job}"
     return {"gpk": f"OWNER#{owner}", "gsk": order, "spk": f"JOBS#{shard_of(job)}", "ssk": order}
+
+
+def grown(item: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A job's record as new batches of it make it: how far it got, when it last wrote, when it was last heard of."""
+    return {
+        **item,
+        "tip": max(int(item.get("tip") or 0), *(int(one["first"]) + int(one["count"]) - 1 for one in batches)),
+        "last": max(int(item.get("last") or 0), *(int(one["end"]) // 1000 for one in batches)),
+        "seen": max(int(item.get("seen") or 0), *(int(one.get("received") or 0) for one in batches)),
+    }
 
 
 def to_record(

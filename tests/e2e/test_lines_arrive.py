@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 
@@ -45,6 +46,22 @@ def test_5000_lines_arrive_exactly(cloud: Cloud, containers: Containers, make_ag
     assert {entry["jobId"] for entry in entries} == {job}
     text = cloud.logferry("export", job, "--format", "text").stdout.decode()
     assert text == "".join(entry["line"] + "\n" for entry in entries if entry["stream"] != "system")
+
+
+def test_the_list_of_jobs_counts_the_lines_of_a_container_that_writes(
+    cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
+) -> None:
+    """As of now, while its record, written every few minutes, knows of its first lines at most."""
+    make_agent()
+    name = containers.run("chatty", "while :; do echo a line; sleep 0.1; done")
+    job = cloud.job_of(name)
+    begun = wait_for(lambda: cloud.tip(job), "a first line")
+    wait_for(lambda: cloud.tip(job) >= begun + 20, "twenty more")
+    newest = cloud.get(f"/api/jobs/{job}/batches", before=2**53 - 1, limit=1)["batches"][-1]
+    [listed] = json.loads(cloud.logferry("jobs", "--json", "--name", name).stdout)
+    assert listed["life"]["state"] == "running"
+    assert newest["first"] + newest["count"] - 1 <= listed["tip"] <= cloud.tip(job)
+    assert listed["last"] >= newest["end"] // 1000
 
 
 def test_nothing_is_lost_or_repeated_when_the_websocket_is_cut(

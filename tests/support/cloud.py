@@ -32,6 +32,7 @@ import ingest.app
 import ingest.store
 import query.app
 import query.archive
+import query.growth
 import query.history
 import query.store
 from broadcast.delivery import Clock, Delivery
@@ -184,7 +185,10 @@ class Cloud:
             Index(tables.dynamodb, tables.registry), lambda: self.bucket, "archive", self.now
         )
         history = query.history.History(query_store, archived, self.now)
-        query_service = QueryService(query_store, history, (ORIGIN,), self.to_erase.append, self.now)
+        growth = query.growth.Growth(query_store, self.executor, self.logger)
+        query_service = QueryService(
+            query_store, history, growth, origins=(ORIGIN,), erase=self.to_erase.append, now_ms=self.now
+        )
         self.query = query.app.build_handler(query_service, self.logger, self.metrics, self.now)
 
     def now(self) -> int:

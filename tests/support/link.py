@@ -40,6 +40,7 @@ import ingest.app
 import ingest.service
 import ingest.store
 import query.archive
+import query.growth
 import query.history
 import query.service
 import query.store
@@ -211,7 +212,11 @@ class Cloud:
         store = query.store.Store(self.tables, "log", "registry")
         archive = query.archive.Archive(Index(self.tables, "registry"), MemoryBucket, "archive", world.now_ms)
         history = query.history.History(store, archive, world.now_ms)
-        self._query = query.service.Service(store, history, origins=[], erase=lambda _job: None, now_ms=world.now_ms)
+        quiet: Any = _Quiet()
+        growth = query.growth.Growth(store, _Inline(), quiet)
+        self._query = query.service.Service(
+            store, history, growth, origins=[], erase=lambda _job: None, now_ms=world.now_ms
+        )
 
     def _register(self, principal: Principal) -> None:
         key = items.credential_key(principal.credential)

@@ -62,7 +62,7 @@ NEEDED_BY: Final[dict[tuple[str, str, str], set[str]]] = {
     ("Query", "dynamodb:Query", "RegistryTable"): {"audit", "archived batches"},
     ("Query", "dynamodb:Query", "RegistryTable/index/by_target"): {"jobs"},
     ("Query", "dynamodb:Query", "RegistryTable/index/by_shard"): {"all jobs", "shares"},
-    ("Query", "dynamodb:Query", "LogTable"): {"job", "batches", "archived batches", "delete"},
+    ("Query", "dynamodb:Query", "LogTable"): {"job", "jobs", "all jobs", "batches", "archived batches", "delete"},
     ("Query", "dynamodb:PutItem", "LogTable"): {"delete"},
     ("Query", "lambda:InvokeFunction", "Archive"): {"delete"},
     ("Query", "s3:GetObject", "ArchiveBucket/segments"): {"archived batches"},

@@ -90,6 +90,19 @@ def test_history_is_read_over_several_pages(store: Store, ingest: IngestStore) -
     assert store.tip(JOB) == 120
 
 
+def test_the_newest_batch_comes_without_its_body(store: Store, ingest: IngestStore) -> None:
+    """How far a job got and when; by number, of this job alone, and nothing of a tombstone."""
+    assert store.newest(JOB) is None
+    for first in (1, 9, 10):
+        ingest.put_batch(JOB, batch(first, ("x", "y")), NOW_MS + first)
+    ingest.put_batch("web." + "d" * 64, batch(99), NOW_MS)
+    for consistent in (True, False):
+        found = store.newest(JOB, consistent=consistent)
+        assert found == {"first": 10, "count": 2, "end": NOW_MS * 1000 + 1, "received": NOW_MS + 10}
+    store.put_tombstone(JOB, 11, NOW_MS)
+    assert store.newest(JOB) is None
+
+
 def test_instances_are_known_by_when_they_were_heard(store: Store, ingest: IngestStore) -> None:
     """Those never heard of are left out."""
     ingest.instance_heard("web", "ENGINE", NOW_MS)
