@@ -93,8 +93,10 @@ class LogStream:
         """Bytes that the present chunk still has, its line end not counted."""
         self._line_end = False
         """A chunk's data were all taken, its line end was not."""
-        self._carry = {"o": b"", "e": b""}
-        """The first bytes of a character whose rest is in the next piece of the line."""
+        self._carry: dict[str, tuple[bytes, str]] = {}
+        """Of each stream the first bytes of a character whose rest is in the next piece of the line, and the line's
+        timestamp."""
+        self._over = False
         self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
 
     def feed(self, data: bytes) -> Received:
@@ -115,7 +117,7 @@ class LogStream:
             and not self._plain
             and not self._left
             and not self._line_end
-            and not any(self._carry.values())
+            and not self._carry
         ):
             data = self._coded + data if self._coded else data
             self._coded = b""
@@ -136,10 +138,14 @@ class LogStream:
         self._take(pieces)
         return self._received(pieces)
 
-    def end(self) -> Received:
+    def end(self, *, over: bool = False) -> Received:
         """The stream ended: what is complete of the rest. A frame that was cut off is left to the next read of the
-        log."""
+        log.
+
+        over: the container ran no more, so that no line can go on: what was kept of a character is all of it.
+        """
         pieces = _Pieces()
+        self._over = over
         if self._tty and _STAMP.match(self._plain):
             pieces.add("o", self._plain)
         self._plain = b""
@@ -265,27 +271,38 @@ class LogStream:
         self._plain = data[position:]
 
     def _received(self, pieces: _Pieces) -> Received:
-        stamps = [stamp.decode() for stamp in pieces.stamps]
+        stamps: list[str] = []
+        streams: list[str] = []
         texts: list[str] = []
         ends: list[str] = []
-        for stream, payload in zip(pieces.streams, pieces.payloads, strict=True):
-            if payload.endswith(b"\n"):
-                end = LINE
-                payload = payload[:-1]  # noqa: PLW2901
-            else:
-                end = CUT if len(payload) >= FRAGMENT_BYTES else TAIL
-            carried = self._carry[stream] + payload
-            keep = _unfinished(carried) if end == CUT else 0
-            self._carry[stream] = carried[len(carried) - keep :]
-            texts.append(carried[: len(carried) - keep].decode("utf-8", "backslashreplace"))
+
+        def add(stamp: str, stream: str, data: bytes, end: str) -> None:
+            stamps.append(stamp)
+            streams.append(stream)
+            texts.append(data.decode("utf-8", "backslashreplace"))
             ends.append(end)
+
+        for stamp, stream, payload in zip(pieces.stamps, pieces.streams, pieces.payloads, strict=True):
+            written = stamp.decode()
+            carried, of = self._carry.pop(stream, (b"", ""))
+            if carried and of != written:
+                # Its line was cut off there, and this is another one.
+                add(of, stream, carried, TAIL)
+                carried = b""
+            end, data = LINE, carried + payload.removesuffix(b"\n")
+            if not payload.endswith(b"\n"):
+                end = CUT if len(payload) >= FRAGMENT_BYTES else TAIL
+            if keep := _unfinished(data) if end == CUT else 0:
+                self._carry[stream] = (data[-keep:], written)
+                data = data[:-keep]
+            add(written, stream, data, end)
+        if self._over:
+            for stream, (carried, of) in self._carry.items():
+                add(of, stream, carried, TAIL)
+            self._carry.clear()
         marks = "".join(ends)
         fragments = Fragments(
-            stamps,
-            microseconds(stamps),
-            "".join(pieces.streams),
-            texts,
-            "" if marks.count(LINE) == len(marks) else marks,
+            stamps, microseconds(stamps), "".join(streams), texts, "" if marks.count(LINE) == len(marks) else marks
         )
         return Received(fragments, pieces.errors)
 
@@ -308,6 +325,8 @@ def _unfinished(data: bytes) -> int:
     """How many bytes at the end are the beginning of a character that is not all there."""
     for back in range(1, min(3, len(data)) + 1):
         byte = data[-back]
+        if byte > 0xF4 or 0xC0 <= byte < 0xC2:
+            return 0  # no character begins so
         if byte >= 0xC0:
             wanted = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2
             return back if wanted > back else 0

@@ -413,7 +413,7 @@ class ApiSource:
     ) -> Iterator[tuple[Received, bool]]:
         """What a request brings, and whether it was waited for. Nothing when it is a tail that begins inside of a line
         which is still open (`_within`): which of its pieces are which, cannot be told."""
-        first = True
+        first, running = True, self.running
         self._within = False
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
         self._response = response
@@ -437,7 +437,7 @@ class ApiSource:
                 if self._within:
                     return
                 yield part, time.monotonic() - begun > _CALM_S
-            yield stream.end(), False
+            yield stream.end(over=not running and not self.running), False
         finally:
             self._response = None
             response.close()

@@ -182,3 +182,18 @@ def test_a_damaged_terminal_gives_nothing_but_a_clean_error(damage: tuple[bytes,
     """Fuzz of a stream without frames."""
     with contextlib.suppress(BrokenStreamError):
         read(damage[0], sizes, tty=True, chunks=False)
+
+
+def test_half_a_character_at_the_end_of_a_line_that_was_cut_off_is_not_the_next_lines() -> None:
+    """It is said as a piece of its own, with its line's timestamp: whatever comes next, or when nothing can."""
+    first = Copier()
+    half = first.write("o", b"a" * 16_383 + b"\xc3") + first.end()
+    cut_off = ["a" * 16_383, "\\xc3"]
+    second = Copier(start=Copier().now + 10**9).write("o", b"b\n")
+    assert read(chunked(map(frame, half + second)), [50_000])[0] == [*cut_off, "b"]
+    stream = LogStream(tty=False, chunked=True)
+    begun = stream.feed(chunked(map(frame, half))).fragments
+    ended = stream.end(over=True).fragments
+    assert (begun.texts + ended.texts, begun.stamps) == (cut_off, ended.stamps)
+    goes_on = first.write("o", b"a" * 16_383 + "é\n".encode())
+    assert "".join(read(chunked(map(frame, goes_on)), [50_000])[0]) == "a" * 16_383 + "é"

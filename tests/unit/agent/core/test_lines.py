@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from collections.abc import Iterator
+from itertools import cycle
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.copier import Copier, Piece, chunked, frame, record
 
@@ -213,18 +216,28 @@ def test_any_bytes_in_any_fragments_come_from_a_json_file_as_the_engine_stored_t
         ]
 
 
+def cut(body: bytes, sizes: list[int]) -> Iterator[bytes]:
+    """The body in reads of these sizes, over and over."""
+    start = 0
+    for size in cycle(sizes):
+        if start >= len(body):
+            return
+        yield body[start : start + size]
+        start += size
+
+
 @given(writes=writes_of_any_bytes, reads=st.lists(st.integers(300, 40_000), min_size=1, max_size=5))
+@example(writes=[("o", b"\xc0", 16_384)], reads=[300])
+@example(writes=[("o", b"\xf0\x9f", 16_384), ("e", b"\xc3", 16_384)], reads=[40_000])
 @settings(max_examples=60, deadline=None)
 def test_any_bytes_in_any_fragments_come_from_the_api_as_they_were_written(writes, reads) -> None:  # type: ignore[no-untyped-def]
     """However the stream is cut into reads; what is not UTF-8 is kept readable, also across pieces."""
     pieces, given = written_by(writes)
     body = chunked(frame(piece) for piece in pieces)
     stream = LogStream(tty=False, chunked=True)
-    marks, texts, streams, start, turn = Marks(), [], "", 0, 0
-    while start < len(body):
-        size = reads[turn % len(reads)]
-        fragments = stream.feed(body[start : start + size]).fragments
-        start, turn = start + size, turn + 1
+    marks, texts, streams = Marks(), [], ""
+    for data in (*cut(body, reads), None):
+        fragments = (stream.feed(data) if data is not None else stream.end(over=True)).fragments
         columns = assemble(fragments, marks)
         marks = marks_after(fragments, marks, len(fragments) - 1)
         texts += columns.texts
