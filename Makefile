@@ -66,7 +66,8 @@ bench-agent-idle: setup ## the agent's memory and CPU beside 200 quiet container
 bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, reconnects, beside what is promised
 	PYTHONPATH=functions $(BIN)/python -m bench.web $(ARGS)
 
-chaos: setup ## the long proofs: crashes, cuts, full disks, rotations
+chaos: setup ## the long proofs: crashes, cuts, full disks, rotations; and new examples for the property tests
+	$(BIN)/python -m pytest -q --hypothesis-profile explore tests/unit tests/contract
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)
 
 fmt: setup ## format and sort what can be formatted

@@ -1,12 +1,23 @@
-"""What the whole suite needs: a Docker Engine, when a test that was chosen asks for one."""
+"""What the whole suite needs: a Docker Engine, when a test that was chosen asks for one.
+
+Property tests try the same examples in every run, so that a run says something about the change that it is of;
+`make chaos` looks for new ones (`--hypothesis-profile=explore`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from logferry_local.engine import running_engine
+
+# Properties say what comes out, never how long a busy machine takes for it.
+_UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", _UNHURRIED, derandomize=True)
+settings.register_profile("explore", _UNHURRIED, derandomize=False)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)
