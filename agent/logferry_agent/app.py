@@ -22,7 +22,7 @@ from . import __version__
 from .core.processing import Processing
 from .edge.disk import Spool, SpoolCorruptError, SpoolError
 from .edge.docker import Connection, Engine, EngineUnavailableError, connect
-from .edge.health import Health, as_json
+from .edge.health import FolderTakenError, Health, as_json
 from .edge.metrics import Metrics
 from .edge.socket import Socket
 from .pipeline import Limits, Shipper
@@ -91,6 +91,8 @@ class Agent:
         }
         try:
             self.health = Health(settings.spool_dir, settings.metrics_address, pages)
+        except FolderTakenError as error:
+            raise StartError(str(error)) from error
         except OSError as error:
             raise StartError(
                 f"metrics_address: {settings.metrics_address} cannot be served: {error.strerror}"

@@ -55,6 +55,17 @@ class _UnixServer(ThreadingHTTPServer):
         return connection, ("local", 0)
 
 
+class FolderTakenError(Exception):
+    """Another agent, of another engine, answers in this folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(folder)
+
+    def __str__(self) -> str:
+        return f"spool_dir: another agent uses {self.folder}: give each agent a folder of its own"
+
+
 class Health:
     """Serves the pages until stopped."""
 
@@ -62,10 +73,14 @@ class Health:
         """Bind.
 
         Raises:
+            FolderTakenError: another agent serves there.
             OSError: the address is taken.
         """
         handler = type("Handler", (_Handler,), {"pages": pages})
         self._path = folder / SOCKET_NAME
+        # Agents of one engine are kept apart by its spool's lock; these would take each other's socket.
+        if _answers(folder):
+            raise FolderTakenError(folder)
         self._path.unlink(missing_ok=True)
         self._servers: list[ThreadingHTTPServer] = []
         # A unix socket's path is at most 107 bytes: from a deeper folder only TCP is served.
@@ -123,6 +138,14 @@ def ask(folder: Path, path: str) -> tuple[int, bytes]:
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def _answers(folder: Path) -> bool:
+    try:
+        ask(folder, "/readyz")
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
 
 
 def as_json(status: int, document: object) -> tuple[int, str, bytes]:

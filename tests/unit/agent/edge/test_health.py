@@ -1,0 +1,40 @@
+"""edge/health.py: one agent's pages in one folder."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from logferry_agent.edge.health import SOCKET_NAME, FolderTakenError, Health, ask
+
+
+@contextmanager
+def serving(folder: Path, word: bytes) -> Iterator[None]:
+    health = Health(folder, None, {"/readyz": lambda: (503, "text/plain", word)})
+    health.start()
+    try:
+        yield
+    finally:
+        health.stop()
+
+
+def test_a_second_agent_does_not_take_the_first_ones_socket(tmp_path: Path) -> None:
+    """It is refused with what to do, also while the first one is not ready; the first one still answers."""
+    with serving(tmp_path, b"first"):
+        with pytest.raises(FolderTakenError, match="a folder of its own"):
+            Health(tmp_path, None, {})
+        assert ask(tmp_path, "/readyz") == (503, b"first")
+
+
+def test_the_socket_of_a_killed_agent_is_replaced(tmp_path: Path) -> None:
+    """Nobody answers there any more."""
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    left.bind(str(tmp_path / SOCKET_NAME))
+    left.listen()
+    left.close()
+    with serving(tmp_path, b"next"):
+        assert ask(tmp_path, "/readyz") == (503, b"next")
