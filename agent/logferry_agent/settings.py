@@ -139,8 +139,8 @@ class Settings(BaseSettings):
         1.0,
         gt=0,
         le=60,
-        description="Seconds that an entry waits for lines to join it. Until it goes on it is in memory alone: a killed"
-        " agent reads it again, as far as the container is still there.",
+        description="Seconds that an entry waits for lines to join it. Until it goes on it is in the spool as it was"
+        " read, not redacted yet: after a restart, lines still join it.",
     )
     rate_limit: int = Field(
         0,

@@ -148,6 +148,11 @@ class Batcher:
         return self._weight
 
     @property
+    def cursor(self) -> str | None:
+        """The cursor after what is open; None when nothing is."""
+        return self._cursor_at(self.count) if self.count else None
+
+    @property
     def first_time(self) -> int | None:
         """Time of the oldest open entry."""
         segment = next(iter(self._segments), None)

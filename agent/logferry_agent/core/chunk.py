@@ -58,10 +58,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where to read a job from: after `cursor`, or as `start_at` says when it is None (never read before)."""
+    """Where to read a job from: after `cursor`, or as `start_at` says when it is None (never read before).
+
+    skip: entries behind the cursor that the pipeline leaves out, as it has them.
+    last: the latest time (microseconds) that is known to be before this place; for a cursor that cannot be understood.
+    """
 
     epoch: int
     cursor: str | None
+    skip: int = 0
+    last: int | None = None
 
 
 class Offer(Enum):
@@ -103,6 +109,10 @@ class Sink(Protocol):
 
     def offer(self, job_id: str, epoch: int, chunk: Chunk) -> Offer:
         """Hand over a chunk; once TAKEN it is the pipeline's and must not be changed."""
+        ...
+
+    def misplaced(self, job_id: str, epoch: int) -> None:
+        """Say that a position could not be understood: what is offered begins elsewhere, so nothing is left out."""
         ...
 
     def wait_for_room(self, timeout_s: float) -> bool:

@@ -5,16 +5,25 @@
 One text serves both sources: the streams' marks are found again in any copy of the log, the file's place is the short
 way when the file is still there. Only printable ASCII without quote and backslash, at most 1,024 characters (it needs
 under 250).
+
+What a later version writes may be unknown to an earlier one that takes its place again. So whatever changes, `o=`, `e=`
+and `t=` begin with a time in nanoseconds, and `l=` stays as it is: `salvage` goes by these, and by nothing else.
+
+`r=` is not the reader's: it says inside of which streams' private keys an entry ends (see core/redaction.py).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from .lines import Mark, Marks
 
 _VERSION: Final = "1"
+_TIME: Final = re.compile(r"[|][oet]=(\d{19})(?!\d)", re.ASCII)
+_LIFE: Final = re.compile(r"[|]l=([sx])\.(\d{1,19})\.(\d{1,19})\.(\d{1,9})(?![^|])", re.ASCII)
+_INSIDE: Final = "|r="
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +59,17 @@ _UNREAD: Final = Marks()
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """All of it. `pieces`: entries that were already made of the fragment behind this place."""
+    """All of it.
+
+    pieces: entries that were already made of the fragment behind this place.
+    after: while nothing of the log was read, only what is later than this is to be (nanoseconds since 1970); 0: all.
+    """
 
     marks: Marks = _UNREAD
     place: Place | None = None
     life: LifeMark = LifeMark()
     pieces: int = 0
+    after: int = 0
 
     @property
     def begun(self) -> bool:
@@ -88,6 +102,8 @@ def encode(cursor: Cursor) -> str:
         parts.append(f"l={cursor.life.kind}.{cursor.life.started}.{cursor.life.ended}.{cursor.life.restarts}")
     if cursor.pieces:
         parts.append(f"k={cursor.pieces}")
+    if cursor.after and not cursor.begun:
+        parts.append(f"t={cursor.after}")
     return "|".join(parts)
 
 
@@ -100,7 +116,7 @@ def decode(text: str) -> Cursor:
     version, *parts = text.split("|")
     if version != _VERSION:
         raise UnknownCursorError(text)
-    out, err, last, place, life, pieces = Mark(), Mark(), "", None, LifeMark(), 0
+    out, err, last, place, life, pieces, after = Mark(), Mark(), "", None, LifeMark(), 0, 0
     try:
         for part in parts:
             name, _, value = part.partition("=")
@@ -118,9 +134,32 @@ def decode(text: str) -> Cursor:
                 life = LifeMark(kind, int(fields[1]), int(fields[2]), int(fields[3]))
             elif name == "k":
                 pieces = int(value)
+            elif name == "t":
+                after = int(value)
     except (ValueError, IndexError):
         raise UnknownCursorError(text) from None
-    return Cursor(Marks(out, err, last), place, life, pieces)
+    return Cursor(Marks(out, err, last), place, life, pieces, after)
+
+
+def salvage(text: str) -> Cursor:
+    """What can be said of a cursor that `decode` refuses: after which time it is, and what was told of the life."""
+    after = max(map(int, _TIME.findall(text)), default=0)
+    found = _LIFE.search(text)
+    if found is None:
+        return Cursor(after=after)
+    kind: Literal["s", "x"] = "x" if found[1] == "x" else "s"
+    return Cursor(life=LifeMark(kind, int(found[2]), int(found[3]), int(found[4])), after=after)
+
+
+def with_inside(text: str, streams: str) -> str:
+    """The same cursor, at a place inside of private keys that these streams print; readers of a log ignore it."""
+    return f"{text}{_INSIDE}{streams}" if streams else text
+
+
+def inside_of(text: str) -> str:
+    """The streams that are inside of a private key at a cursor's place."""
+    _, mark, streams = text.rpartition(_INSIDE)
+    return streams if mark and set(streams) <= {"o", "e"} else ""
 
 
 def _mark(fields: list[str]) -> Mark:

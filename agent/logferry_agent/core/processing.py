@@ -5,20 +5,27 @@ knows which entry of the source it ends with (`Processed.ends`). Nothing is ever
 counts it.
 
 Merging holds the last entry of a job back until the next one begins, or for a moment at most; so does redaction where
-a line may go on in a further piece. What is held is not yet in the spool, nor is the cursor after it: a killed agent
-reads it again.
+a line may go on in a further piece. What is held goes to the spool beside the open batch, as it was read, and comes
+back as if it was read again at that moment: lines that follow still join it, and when none comes it goes on as it is.
+It is not shipped as it is at once, because an agent that is restarted in the middle of a stack trace would else cut it
+in two.
+
+Redaction knows whether a stream is inside a private key. That is part of every cursor that goes on (`with_inside`), so
+it fits the place that reading goes on from, wherever that cursor was kept: in the spool, or in the cloud.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from logferry_protocol.events import Gap, encode_event
 from logferry_protocol.limits import MAX_ENTRY_BYTES
 
+from .batcher import split_cursor
 from .chunk import Chunk
+from .cursor import inside_of, with_inside
 from .redaction import Redactor, may_continue
 
 LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
@@ -201,8 +208,22 @@ class Processor:
         """Whether an entry waits for lines to join it, or for its line's next piece."""
         return self._held is not None
 
+    @property
+    def held(self) -> Chunk | None:
+        """The entry that waits, in the lines that it was read in; another one whenever it changes."""
+        return self._held
+
+    def begin(self, cursor: str | None) -> None:
+        """What comes next is read after a cursor that was given here, once: forget all that was before."""
+        self._held = None
+        if self._redactor is not None:
+            # Where entries behind it are to be left out, these are passed over when they come.
+            self._redactor.begin(inside_of(split_cursor(cursor)[0] or ""))
+
     def take(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
         """What may go on of a chunk's entries from `begin` on, together with what was held."""
+        if begin and self._redactor is not None:
+            self._redactor.pass_over(chunk.streams[:begin], chunk.texts[:begin])
         if begin >= len(chunk.texts):
             return None
         given = _rest(chunk, begin)
@@ -226,10 +247,6 @@ class Processor:
             return None
         return self._rest_of_steps(self._merger(whole(held)) if self._merger is not None else whole(held), held)
 
-    def clear(self) -> None:
-        """Forget what was held: it will be read again."""
-        self._held = None
-
     def _waits(self, processed: Processed) -> bool:
         letter, text = processed.streams[-1], processed.texts[-1]
         if self._merger is not None and letter in "oe":
@@ -239,14 +256,16 @@ class Processor:
     def _rest_of_steps(self, processed: Processed, given: Chunk) -> Chunk | None:
         if not processed.texts:
             return None
+        inside: dict[int, str] = {}
         if self._redactor is not None:
-            texts = self._redactor.redact(processed.streams, processed.texts)
+            texts, states = self._redactor.redact(processed.streams, processed.texts)
             processed = Processed(processed.times, processed.streams, texts, processed.ends)
+            inside = dict(zip(processed.ends, states, strict=False))
         if self._limit is not None:
             processed, limited, gaps = self._limit(processed)
             self.limited += limited
             self.gaps += gaps
-        return _as_chunk(processed, given)
+        return _as_chunk(processed, given, inside)
 
 
 def _rest(chunk: Chunk, begin: int) -> Chunk:
@@ -277,12 +296,13 @@ def _joined(first: Chunk, second: Chunk) -> Chunk:
     )
 
 
-def _as_chunk(processed: Processed, chunk: Chunk) -> Chunk:
+def _as_chunk(processed: Processed, chunk: Chunk, inside: Mapping[int, str]) -> Chunk:
+    """inside: by the number of the chunk's entries that are used up, which streams are inside a private key then."""
     ends = processed.ends
-    return Chunk(
-        processed.times,
-        processed.streams,
-        processed.texts,
-        sum(map(len, processed.texts)),
-        lambda count: chunk.cursor_at(ends[count - 1]),
-    )
+
+    def cursor_at(count: int) -> str:
+        cursor = chunk.cursor_at(ends[count - 1])
+        # Where entries are to be left out behind a cursor, it says what was before these.
+        return cursor if split_cursor(cursor)[1] else with_inside(cursor, inside.get(ends[count - 1], ""))
+
+    return Chunk(processed.times, processed.streams, processed.texts, sum(map(len, processed.texts)), cursor_at)

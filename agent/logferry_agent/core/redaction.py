@@ -67,6 +67,16 @@ class Redactor:
         self._inside: set[str] = set()
         """Streams that are inside a private key."""
 
+    def begin(self, inside: str) -> None:
+        """What comes next follows a place where these streams were inside a private key."""
+        self._inside = set(inside)
+
+    def pass_over(self, streams: str, texts: Sequence[str]) -> None:
+        """These come before what is to be redacted next, and are not wanted."""
+        if self._keys:
+            for letter, text in zip(streams, texts, strict=True):
+                self._key_line(letter, text)
+
     def mend(self, streams: str, texts: Sequence[str]) -> list[str]:
         """The same pieces, without secrets that a cut between two of them goes through. The number stays the same."""
         if "O" not in streams and "E" not in streams:
@@ -81,11 +91,14 @@ class Redactor:
                 latest[letter.lower()] = index
         return mended
 
-    def redact(self, streams: str, texts: Sequence[str]) -> list[str]:
-        """The same texts without the secrets that lie in one; system events stay as they are."""
-        found = list(texts)
+    def redact(self, streams: str, texts: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The same texts without the secrets that lie in one; system events stay as they are. And after each text
+        which streams are inside a private key: an empty list when none ever is."""
+        found, inside = list(texts), list[str]()
         if self._keys and (self._inside or any("PRIVATE KEY-----" in text for text in found)):
-            found = [self._key_line(letter, text) for letter, text in zip(streams, found, strict=True)]
+            for index, (letter, text) in enumerate(zip(streams, texts, strict=True)):
+                found[index] = self._key_line(letter, text)
+                inside.append("".join(sorted(self._inside)))
         # One search over all of them first: most hold no secret at all.
         joined = "\n".join(found).lower()
         for secret in self._secrets:
@@ -94,7 +107,7 @@ class Redactor:
                     text if letter == "s" else _without(secret.pattern, text)
                     for letter, text in zip(streams, found, strict=True)
                 ]
-        return found
+        return found, inside
 
     def _mend(self, first: str, second: str) -> tuple[str, str]:
         for secret in self._secrets:

@@ -3,11 +3,11 @@
 What a crash can leave behind, and what becomes of it:
 
 1. Killed between two transactions: the file says exactly what was read and sent. Open batches come back from their
-   pieces, the batch in flight is sent again under the sequence written before it was first sent, and reading goes on
-   from the cursor that was written in the same transaction as the last entries.
-2. Power lost: SQLite's WAL is whole again, but with `sync = normal` the last transactions may be missing. The spool
-is then
-   behind the cloud, which `open` tells (see core/resync.py), or what was read and not sent is read again.
+   pieces, an entry that is held back with the place that it follows, the batch in flight is sent again under the
+   sequence written before it was first sent, and reading goes on from the cursor that was written in the same
+   transaction as the last entries.
+2. Power lost: SQLite's WAL is whole again, but with `sync = normal` the last transactions may be missing. The spool is
+   then behind the cloud, which `open` tells (see core/resync.py), or what was read and not sent is read again.
 3. The file is damaged, or of another format: it is set aside beside the new one, and every job is taken up again from
    where the cloud is.
 
@@ -66,6 +66,13 @@ CREATE INDEX batch_job ON batch (job, id);
 CREATE TABLE piece (id INTEGER PRIMARY KEY, job TEXT NOT NULL, cursor TEXT NOT NULL, columns BLOB NOT NULL);
 CREATE INDEX piece_job ON piece (job);
 """
+
+ADDED = """
+CREATE TABLE IF NOT EXISTS held (job TEXT PRIMARY KEY, place TEXT, cursor TEXT NOT NULL, columns BLOB NOT NULL)
+WITHOUT ROWID
+"""
+"""A spool that was made without it stays usable by either version. An earlier one leaves the table as it is: so a row
+says what place it follows, and is void at any other."""
 
 PAGE_BYTES = 4096
 
@@ -258,11 +265,12 @@ class Spool:
         self._db.execute("DELETE FROM job WHERE id = ?", (job,))
 
     def clear(self, job: str) -> None:
-        """Remove all that is queued of a job."""
+        """Remove all that was read of a job."""
         for (size,) in self._db.execute("SELECT length(body) FROM batch WHERE job = ?", (job,)):
             self.bytes -= size + ROW_BYTES
         self._db.execute("DELETE FROM batch WHERE job = ?", (job,))
         self.drop_pieces(job)
+        self.drop_held(job)
 
     def set_cursor(self, job: str, cursor: str | None) -> None:
         """Where reading of the job goes on."""
@@ -320,8 +328,7 @@ class Spool:
 
     def save_piece(self, job: str, piece: Piece) -> None:
         """Keep what a job's open batch has gained."""
-        parts = (piece.times, piece.streams, piece.texts, *([piece.cursors] if piece.cursors is not None else []))
-        columns = zstd.compress(msgspec.msgpack.encode(parts), PIECE_LEVEL)
+        columns = _packed(piece)
         self.bytes += len(columns) + ROW_BYTES
         self._db.execute("INSERT INTO piece (job, cursor, columns) VALUES (?, ?, ?)", (job, piece.cursor, columns))
 
@@ -333,8 +340,27 @@ class Spool:
     def pieces(self) -> Iterator[tuple[str, Piece]]:
         """The open batches' pieces, in order."""
         for job, cursor, columns in self._read("SELECT job, cursor, columns FROM piece ORDER BY id"):
-            times, streams, texts, *more = msgspec.msgpack.decode(zstd.decompress(columns))
-            yield job, Piece(times, streams, texts, cursor, *more)
+            yield job, _unpacked(columns, cursor)
+
+    # --- entries held back --------------------------------------------------------------------------------------
+
+    def save_held(self, job: str, place: str | None, piece: Piece) -> None:
+        """Keep the entry that a job's processor holds back, in the place of the one before; it follows `place`."""
+        self.drop_held(job)
+        columns = _packed(piece)
+        self.bytes += len(columns) + ROW_BYTES
+        self._db.execute("INSERT INTO held VALUES (?, ?, ?, ?)", (job, place, piece.cursor, columns))
+
+    def drop_held(self, job: str) -> None:
+        """Nothing is held back of a job."""
+        for (size,) in self._db.execute("DELETE FROM held WHERE job = ? RETURNING length(columns)", (job,)).fetchall():
+            self.bytes -= size + ROW_BYTES
+
+    def held(self) -> Iterator[tuple[str, str | None, Piece]]:
+        """Of each job that has one: the entry held back, and the place that it follows. Void where the job is at
+        another place: then the entry went on."""
+        for job, place, cursor, columns in self._read("SELECT job, place, cursor, columns FROM held"):
+            yield job, place, _unpacked(columns, cursor)
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -368,6 +394,9 @@ class Spool:
             if (fault := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 db.close()
                 raise SpoolCorruptError(f"the spool is damaged: {fault}")
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'held'").fetchall():
+                self.relieve()  # it may be full
+                db.execute(ADDED)
         except sqlite3.Error as error:
             raise self._explained(error) from error
         self.restore_ballast()
@@ -394,7 +423,8 @@ class Spool:
     def _measure(self) -> int:
         batches = self._read("SELECT count(*), coalesce(sum(length(body)), 0) FROM batch")[0]
         pieces = self._read("SELECT count(*), coalesce(sum(length(columns)), 0) FROM piece")[0]
-        return int((batches[0] + pieces[0]) * ROW_BYTES + batches[1] + pieces[1])
+        held = self._read("SELECT count(*), coalesce(sum(length(columns)), 0) FROM held")[0]
+        return int((batches[0] + pieces[0] + held[0]) * ROW_BYTES + batches[1] + pieces[1] + held[1])
 
     def _fill_ballast(self) -> None:
         with self._ballast.open("wb") as file:
@@ -420,6 +450,16 @@ class Spool:
 def _stored(row: Any, size: int, body: bytes) -> Stored:
     count, start, end, raw, gaps, cursor, digest = row[4:11]
     return Stored(row[0], row[1], row[2], bool(row[3]), size, Batch(count, start, end, raw, gaps, cursor, digest, body))
+
+
+def _packed(piece: Piece) -> bytes:
+    parts = (piece.times, piece.streams, piece.texts, *([piece.cursors] if piece.cursors is not None else []))
+    return zstd.compress(msgspec.msgpack.encode(parts), PIECE_LEVEL)
+
+
+def _unpacked(columns: bytes, cursor: str) -> Piece:
+    times, streams, texts, *more = msgspec.msgpack.decode(zstd.decompress(columns))
+    return Piece(times, streams, texts, cursor, *more)
 
 
 def _columns(batch: Batch) -> tuple[object, ...]:

@@ -123,7 +123,7 @@ class Carrying:
         lane = self._lanes.by_id[effect.job]
         log.warning("the cloud's place is taken", job=effect.job, tip=effect.tip, cause=effect.cause)
         self._metrics.resynchronised(effect.cause)
-        self._empty(lane)
+        self._empty(lane, effect.cursor)
         lane.cursor = effect.cursor
         self._lanes.replace(lane)
         if lane.ended:
@@ -149,7 +149,7 @@ class Carrying:
         lane = self._lanes.by_id[effect.job]
         log.warning("a job was deleted in the cloud: its lines are dropped from now on", job=lane.id)
         lane.discarded = True
-        self._empty(lane)
+        self._empty(lane, lane.cursor)
 
     def _forget(self, effect: Forget) -> None:
         self._gathering.forget(effect.job)
@@ -157,7 +157,7 @@ class Carrying:
         self._metrics.forget(effect.job)
         self._lanes.forget(effect.job)
 
-    def _empty(self, lane: Lane) -> None:
-        """Give up all that is read and not acknowledged of a job."""
-        self._gathering.clear(lane)
+    def _empty(self, lane: Lane, cursor: str | None) -> None:
+        """Give up all that is read and not acknowledged of a job; it goes on after a cursor."""
+        self._gathering.clear(lane, cursor)
         self._shelf.clear(lane)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..core.batcher import Piece
 from ..core.chunk import Chunk
 from ..core.session import Session
 from ..edge.disk import Spool
@@ -13,7 +14,8 @@ from .lanes import Lane
 from .shelf import Shelf
 
 SAVE_EVERY_S = 0.2
-"""Open batches reach the disk this long after their first unsaved entry (DESIGN.md: within 250 ms)."""
+"""Open batches, and what is held back of them, reach the disk this long after their first unsaved entry (DESIGN.md:
+within 250 ms)."""
 
 ENDED_WAIT_S = 0.05
 """At least so long between two batches that are not full of a container that runs no more: what is left of its log
@@ -43,6 +45,8 @@ class Gathering:
         """Lanes with entries in their open batch."""
         self._holding: dict[str, Lane] = {}
         """Lanes whose processor holds an entry back."""
+        self._kept: dict[str, Lane] = {}
+        """Lanes with such an entry on the disk, be it held back still or not."""
         self._save_at: float | None = None
 
     @property
@@ -70,6 +74,8 @@ class Gathering:
         if lane.processor.holding:
             lane.held_until = now + self._merge_wait_s
             self._holding[lane.id] = lane
+        if lane.processor.held is not lane.held_saved:
+            self._save_by(now + SAVE_EVERY_S)
 
     def gain(self, lane: Lane, chunk: Chunk, begin: int, now: float) -> None:
         """Entries that were processed, if they are to be, join the open batch."""
@@ -88,6 +94,17 @@ class Gathering:
         lane.batcher.mark_saved()
         lane.opened_at = now
         self._keep_open(lane, now)
+
+    def restore_held(self, lane: Lane, chunk: Chunk, now: float) -> None:
+        """What the last run held back behind that: as if it was read now."""
+        lane.held_saved = chunk
+        self._kept[lane.id] = lane
+        self.take(lane, chunk, 0, now)
+        self._save_by(now + SAVE_EVERY_S)
+
+    def drop_held(self, job_id: str) -> None:
+        """What was held back of a job went on since."""
+        self._journal.grow(lambda: self._spool.drop_held(job_id))
 
     def _keep_open(self, lane: Lane, now: float) -> None:
         while lane.batcher.full:
@@ -120,26 +137,34 @@ class Gathering:
     def save_all(self) -> None:
         """Let all that is open reach the disk."""
         self._save_at = None
-        for lane in self._open.values():
+        for lane in list((self._open | self._holding | self._kept).values()):
             self._save(lane)
 
-    def clear(self, lane: Lane) -> None:
-        """Give up what is open of a job."""
+    def clear(self, lane: Lane, cursor: str | None) -> None:
+        """Give up what is open of a job; it goes on after a cursor."""
         lane.batcher.clear()
+        lane.held_saved = None
         if lane.processor is not None:
-            lane.processor.clear()
+            lane.processor.begin(cursor)
         self.forget(lane.id)
 
     def forget(self, job_id: str) -> None:
         """A job is done with."""
         self._open.pop(job_id, None)
         self._holding.pop(job_id, None)
+        self._kept.pop(job_id, None)
 
     def _let_go(self, lane: Lane, now: float) -> None:
         """Let entries that waited for lines to join them go on as they are."""
         self._holding.pop(lane.id, None)
         if lane.processor is not None and (processed := lane.processor.flush()) is not None:
             self.gain(lane, processed, 0, now)
+        if lane.held_saved is not None:
+            self._save_by(now + SAVE_EVERY_S)
+
+    def _save_by(self, moment: float) -> None:
+        if self._save_at is None:
+            self._save_at = moment
 
     def _close(self, lane: Lane, now: float) -> None:
         """Close a batch: it goes to the spool with the cursor after it, in the place of its pieces."""
@@ -176,3 +201,22 @@ class Gathering:
         if (piece := lane.batcher.unsaved(each=each)) is not None:
             lane.batcher.mark_saved()
             self._journal.grow(lambda: self._spool.save_piece(lane.id, piece))
+        self._save_held(lane)
+
+    def _save_held(self, lane: Lane) -> None:
+        """Let what is held back reach the disk, in the transaction of what comes before it; or take it away there.
+
+        While that is not done, what is on the disk follows a place which is no longer the job's, and is void.
+        """
+        held = lane.processor.held if lane.processor is not None else None
+        if held is lane.held_saved:
+            return
+        lane.held_saved = held
+        if held is None:
+            self._kept.pop(lane.id, None)
+            self.drop_held(lane.id)
+            return
+        self._kept[lane.id] = lane
+        place = lane.batcher.cursor or lane.cursor
+        piece = Piece(held.times, held.streams, held.texts, held.cursor_at(len(held.texts)))
+        self._journal.grow(lambda: self._spool.save_held(lane.id, place, piece))

@@ -56,6 +56,8 @@ class _Place:
     """The last chunk offered; its end is the place, worked out only when somebody asks."""
     skip: int = 0
     """Entries still to be left out."""
+    latest: int | None = None
+    """The latest time known before the place; None where there is none."""
 
 
 class Intake:
@@ -87,7 +89,7 @@ class Intake:
             if place.last is not None:
                 place.cursor = place.last.cursor_at(len(place.last.texts))
                 place.last = None
-            position = Position(place.epoch, place.cursor)
+            position = Position(place.epoch, place.cursor, place.skip, place.latest)
         self._wake()
         return position
 
@@ -128,6 +130,13 @@ class Intake:
         self._wake()
         return Offer.TAKEN
 
+    def misplaced(self, job_id: str, epoch: int) -> None:
+        """See `core.chunk.Sink`."""
+        with self._lock:
+            place = self._places.get(job_id)
+            if place is not None and place.epoch == epoch:
+                place.skip = 0
+
     def wait_for_room(self, timeout_s: float) -> bool:
         """See `core.chunk.Sink`."""
         with self._room:
@@ -135,12 +144,12 @@ class Intake:
 
     # --- for the pipeline ---------------------------------------------------------------------------------------
 
-    def restore(self, jobs: Iterable[tuple[Job, str | None]]) -> None:
-        """Jobs that the spool knows, with the cursor after the last entry in it."""
+    def restore(self, jobs: Iterable[tuple[Job, str | None, int | None]]) -> None:
+        """Jobs that the spool knows, with the cursor after the last entry in it, and the latest time before that."""
         with self._lock:
-            for job, cursor in jobs:
+            for job, cursor, latest in jobs:
                 base, skip = split_cursor(cursor)
-                self._places[job.id] = _Place(1, base, skip=skip)
+                self._places[job.id] = _Place(1, base, skip=skip, latest=latest)
                 self._jobs[job.id] = job
 
     def reposition(self, job_id: str, cursor: str | None) -> Position:
@@ -149,8 +158,8 @@ class Intake:
         with self._lock:
             place = self._places.setdefault(job_id, _Place(0, None))
             place.epoch += 1
-            place.cursor, place.last, place.skip = base, None, skip
-            return Position(place.epoch, base)
+            place.cursor, place.last, place.skip, place.latest = base, None, skip, None
+            return Position(place.epoch, base, skip)
 
     def current(self, arrival: Offered) -> bool:
         """Whether a chunk still belongs to its job's epoch."""

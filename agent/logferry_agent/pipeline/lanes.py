@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from logferry_protocol.job import Container, LifeCycle
 
 from ..core.batcher import Batcher
-from ..core.chunk import Job
+from ..core.chunk import Chunk, Job
 from ..core.gap import Missing
 from ..core.job import JobState
 from ..core.processing import Processing, Processor
@@ -36,6 +36,8 @@ class Lane:
     processor: Processor | None = None
     held_until: float = 0.0
     """When what the processor holds back goes on as it is."""
+    held_saved: Chunk | None = None
+    """What of it is on the disk, or was and was not taken away there yet."""
     gaps: dict[int, Missing] = field(default_factory=dict)
     """What the queued gaps made here stand for."""
 

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logferry_agent.core.cursor import Cursor, LifeMark, Place, UnknownCursorError, decode, encode
+from logferry_agent.core.cursor import (
+    Cursor,
+    LifeMark,
+    Place,
+    UnknownCursorError,
+    decode,
+    encode,
+    inside_of,
+    salvage,
+    with_inside,
+)
 from logferry_agent.core.lines import Mark, Marks
 from logferry_protocol.limits import MAX_CURSOR_BYTES
 
@@ -18,13 +28,55 @@ marks = st.one_of(
     st.just(Mark()), st.builds(Mark, st.integers(1, 2**63), st.integers(1, 2**31), digests, st.booleans())
 )
 lives = st.one_of(st.just(LifeMark()), st.builds(LifeMark, st.sampled_from("sx"), numbers, numbers, numbers))
-cursors = st.builds(
+times = st.integers(10**18, 10**19 - 1)
+unread = st.builds(
+    Cursor,
+    place=st.one_of(st.none(), st.builds(Place, numbers, numbers, digests)),
+    life=lives,
+    after=st.one_of(st.just(0), times),
+)
+cursors = unread | st.builds(
     Cursor,
     st.builds(Marks, marks, marks, st.sampled_from(["", "o", "e"])),
     st.one_of(st.none(), st.builds(Place, numbers, numbers, digests)),
     lives,
     st.integers(0, 2**31),
 )
+
+
+@given(unread)
+def test_what_is_read_at_last_needs_no_time_to_begin_after(cursor: Cursor) -> None:
+    """The place of a line says it all."""
+    assert "t=" not in encode(Cursor(Marks(Mark(10**18, 1, "00000000")), cursor.place, cursor.life, 0, cursor.after))
+
+
+@given(st.lists(times, min_size=2, max_size=2), lives, st.sampled_from(["2", "17", "x", ""]), st.booleans())
+def test_of_another_versions_cursor_the_latest_time_and_the_life_are_known(
+    stamps: list[int], life: LifeMark, version: str, unread: bool
+) -> None:
+    """Whatever else is in it: the parts that every version writes in the same way."""
+    life = LifeMark(life.kind, life.started % 10**19, life.ended % 10**19, life.restarts % 10**9)
+    marks = Marks(Mark(stamps[0], 1, "0123abcd"), Mark(stamps[1], 12, "4567ef01"))
+    written = encode(Cursor(life=life, after=max(stamps)) if unread else Cursor(marks, Place(1, 2, "89abcdef"), life))
+    other = f"{version}|new=1.2.3{written[1:]}|z=9999999999999999999|q"
+    with pytest.raises(UnknownCursorError):
+        decode(other)
+    assert salvage(other) == Cursor(life=life, after=max(stamps))
+
+
+@given(st.text())
+def test_nothing_is_known_of_what_is_no_cursor_and_it_never_fails(text: str) -> None:
+    """Rubbish."""
+    assert salvage(text) == Cursor()
+
+
+@given(cursors, st.sampled_from(["", "o", "e", "eo"]))
+def test_what_the_pipeline_adds_is_nothing_to_who_reads_the_log(cursor: Cursor, streams: str) -> None:
+    """And comes back."""
+    text = with_inside(encode(cursor), streams)
+    assert decode(text) == cursor
+    assert inside_of(text) == streams
+    assert len(text) <= MAX_CURSOR_BYTES
 
 
 @given(cursors)

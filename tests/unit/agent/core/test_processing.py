@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logferry_agent.core.batcher import Piece
 from logferry_agent.core.chunk import Chunk
 from logferry_agent.core.processing import (
     LARGEST_MERGED_BYTES,
@@ -262,3 +263,67 @@ def test_entries_that_were_skipped_are_not_processed() -> None:
     assert out is not None
     assert (out.texts, out.cursor_at(1)) == (["c"], "3")
     assert Processor(Processing(redact=("all",))).take(chunk(["a"]), 1) is None
+
+
+KEY = ["-----BEGIN EC PRIVATE KEY-----", "MHcCAQ", "AwEHoU", "-----END EC PRIVATE KEY-----"]
+
+
+def test_a_cursor_says_whether_it_is_inside_of_a_private_key_and_another_processor_goes_on_from_it() -> None:
+    """Of each stream; also behind a gap in the place of lines that came too fast."""
+    texts = ["x", KEY[0], "stderr", KEY[0], *KEY[1:3], KEY[2], KEY[3], "y", KEY[3], "z"]
+    streams = "ooeeoeoeooo"
+    for rate in (0, 1):
+        out = Processor(Processing(redact=("private_key",), rate_limit=rate)).take(chunk(texts, streams))
+        assert out is not None
+        ends = [out.cursor_at(count) for count in range(1, len(out.texts) + 1)]
+        if not rate:
+            assert [end.partition("|")[2] for end in ends] == ["", "r=o", "r=o"] + ["r=eo"] * 4 + ["r=o", "r=o", "", ""]
+        for end in ends:
+            processor = Processor(Processing(redact=("private_key",)))
+            processor.begin(end)
+            rest = processor.take(chunk(texts, streams), int(end.partition("|")[0]))
+            assert rest is None or not {"MHcCAQ", "AwEHoU"} & set(rest.texts)
+
+
+def test_a_processor_that_begins_elsewhere_is_not_inside_of_a_private_key_any_more() -> None:
+    """What is read from another place follows something else; and what was held back is read again."""
+    processor = Processor(Processing(redact=("private_key",), merge_start="^"))
+    processor.take(chunk(["a", KEY[0], "held"]))
+    assert processor.holding
+    processor.begin("1")
+    out = processor.take(chunk(["b", "c"]))
+    assert out is not None
+    assert out.texts == ["b"]
+
+
+def test_entries_that_are_left_out_are_looked_at_for_a_private_key_that_begins_in_them() -> None:
+    """Also where they are a chunk of their own."""
+    for first, second, begins in ((KEY[:2], KEY[2:], (2, 0)), ([], KEY, (0, 2))):
+        processor = Processor(Processing(redact=("private_key",)))
+        processor.begin("0~2")
+        assert not first or processor.take(chunk(first), begins[0]) is None
+        out = processor.take(chunk(second), begins[1])
+        assert out is not None
+        assert out.texts == [REDACTED, REDACTED]
+
+
+def test_a_cursor_behind_which_entries_are_left_out_says_what_was_before_these() -> None:
+    """As a restored entry's does: what it says is not said a second time."""
+    restored = Piece([0, 0], "oo", KEY[:2], "2").chunk("9|r=e")
+    out = Processor(Processing(redact=("private_key",))).take(restored)
+    assert out is not None
+    assert [out.cursor_at(1), out.cursor_at(2)] == ["9|r=e~1", "2|r=o"]
+
+
+def test_what_is_held_back_is_the_lines_of_one_entry_as_they_were_read() -> None:
+    """With the cursor behind them: fed to another processor, they are held back in the same way."""
+    processor = Processor(Processing(merge_start=r"^\S", redact=("bearer",)))
+    processor.take(chunk(["a", "b", " bearer 12345678"]))
+    held = processor.held
+    assert held is not None
+    assert (held.texts, held.cursor_at(2)) == (["b", " bearer 12345678"], "3")
+    again = Processor(Processing(merge_start=r"^\S", redact=("bearer",)))
+    assert again.take(held) is None
+    out = again.take(chunk([" c", "d"], first=3))
+    assert out is not None
+    assert (out.texts, out.cursor_at(1)) == ([f"b\n bearer {REDACTED}\n c"], "4")

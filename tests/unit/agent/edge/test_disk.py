@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from logferry_agent.core.batcher import Batch, Piece
-from logferry_agent.edge.disk import Spool, SpoolError, SpoolLockedError, SpoolStuckError, StoredJob
+from logferry_agent.edge.disk import FORMAT, Spool, SpoolError, SpoolLockedError, SpoolStuckError, StoredJob
 
 JOB = "a" * 64
 
@@ -54,6 +55,25 @@ def test_batches_jobs_and_pieces_come_back_as_they_were_written(spool: Spool) ->
     assert loaded.batch == batch(5)
     assert (again.made, again.bytes) == (made, size)
     again.close()
+
+
+def test_a_spool_of_before_entries_held_back_were_kept_is_taken_up_and_may_be_given_back(tmp_path: Path) -> None:
+    """An agent is put in the place of an earlier version, and that one in its place again."""
+    spool = Spool(tmp_path, "engine")
+    with spool.transaction():
+        spool.append(5, JOB, batch(5))
+    spool.close()
+    with sqlite3.connect(spool.path) as earlier:
+        earlier.execute("DROP TABLE held")
+    earlier.close()
+    spool = Spool(tmp_path, "engine")
+    assert spool.set_aside is None
+    assert [stored.id for stored in spool.queue()] == [5]
+    assert list(spool.held()) == []
+    with spool.transaction():
+        spool.save_held(JOB, None, Piece([1], "o", ["a"], "p1"))
+    assert list(reopened(spool).held()) == [(JOB, None, Piece([1], "o", ["a"], "p1"))]
+    assert FORMAT == "1", "an earlier version reads it"
 
 
 def test_bytes_go_up_and_down_with_what_is_queued(spool: Spool) -> None:

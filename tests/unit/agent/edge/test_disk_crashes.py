@@ -28,6 +28,8 @@ STEP = st.one_of(
     st.tuples(st.just("acknowledge"), st.integers(0, 1), st.integers(1, 99)),
     st.tuples(st.just("become gap"), st.integers(0, 1), st.integers(0, 5)),
     st.tuples(st.just("save"), st.integers(0, 1), st.integers(1, 5)),
+    st.tuples(st.just("hold"), st.integers(0, 1), st.integers(1, 5)),
+    st.tuples(st.just("let go"), st.integers(0, 1), st.just(0)),
     st.tuples(st.just("close"), st.integers(0, 1), st.sampled_from([1, 100])),
     st.tuples(st.just("clear"), st.integers(0, 1), st.just(0)),
     st.tuples(st.just("forget"), st.integers(0, 1), st.just(0)),
@@ -44,6 +46,7 @@ class Model:
     jobs: dict[str, StoredJob] = field(default_factory=dict)
     queue: list[tuple[int, str, int | None, bool, Batch]] = field(default_factory=list)
     pieces: list[tuple[str, Piece]] = field(default_factory=list)
+    held: dict[str, tuple[str, str | None, Piece]] = field(default_factory=dict)
     next_id: int = 1
 
     def head(self, job: str) -> int | None:
@@ -55,18 +58,18 @@ def batch(serial: int, size: int) -> Batch:
     return Batch(2, serial, serial + 1, 9, 0, f"cursor {serial}", f"{serial:064x}", body)
 
 
-def held(spool: Spool) -> tuple[Any, Any, Any]:
+def held(spool: Spool) -> tuple[Any, Any, Any, Any]:
     """All that is in it."""
     queue = []
     for entry in spool.queue():
         loaded = spool.load(entry.id)
         assert loaded is not None
         queue.append((entry.id, entry.job, entry.first, entry.gap, loaded.batch))
-    return {job.id: job for job in spool.jobs()}, queue, list(spool.pieces())
+    return {job.id: job for job in spool.jobs()}, queue, list(spool.pieces()), {row[0]: row for row in spool.held()}
 
 
-def content(model: Model) -> tuple[Any, Any, Any]:
-    return model.jobs, model.queue, model.pieces
+def content(model: Model) -> tuple[Any, Any, Any, Any]:
+    return model.jobs, model.queue, model.pieces, model.held
 
 
 def take(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
@@ -107,8 +110,16 @@ def take(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
             piece = Piece(list(range(value)), "o" * value, [f"text {n}" for n in range(value)], f"p{value}", each)
             spool.save_piece(job, piece)
             model.pieces.append((job, piece))
+        case "hold":
+            piece = Piece(list(range(value)), "o" * value, [f"held {n}" * 99 for n in range(value)], f"h{value}")
+            model.held[job] = (job, f"p{value}" if value % 2 else None, piece)
+            spool.save_held(*model.held[job])
+        case "let go":
+            spool.drop_held(job)
+            model.held.pop(job, None)
         case "clear" | "forget":
             spool.clear(job)
+            model.held.pop(job, None)
             model.queue = [entry for entry in model.queue if entry[1] != job]
             model.pieces = [(other, piece) for other, piece in model.pieces if other != job]
             if what == "forget":

@@ -82,12 +82,34 @@ def test_a_new_epoch_voids_what_was_offered_in_the_one_before() -> None:
 def test_a_cursor_that_skips_leaves_out_the_first_entries_over_several_chunks() -> None:
     """From inside a restored piece."""
     box = intake()
-    box.restore([(JOB, "5~4")])
+    box.restore([(JOB, "5~4", None)])
     assert box.job_appeared(JOB).cursor == "5"
     box.offer(JOB.id, 1, chunk(5, 8))
     box.offer(JOB.id, 1, chunk(8, 11))
     begins = [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)]
     assert begins == [3, 1]
+
+
+def test_where_a_reader_begins_elsewhere_nothing_is_left_out() -> None:
+    """It could not understand the position; only in the epoch that it says it of."""
+    box = intake()
+    box.restore([(JOB, "5~4", 77)])
+    position = box.job_appeared(JOB)
+    assert (position.skip, position.last) == (4, 77)
+    box.misplaced(JOB.id, 2)
+    box.offer(JOB.id, 1, chunk(5, 6))
+    box.misplaced(JOB.id, 1)
+    box.offer(JOB.id, 1, chunk(8, 10))
+    assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)] == [1, 0]
+
+
+def test_of_a_place_that_the_cloud_names_no_time_is_known() -> None:
+    """Another agent may have written there; what is to be left out behind it is said."""
+    box = intake()
+    box.restore([(JOB, "5", 77)])
+    position = box.reposition(JOB.id, "9~2")
+    assert (position.cursor, position.skip, position.last) == ("9", 2, None)
+    assert box.job_appeared(JOB).last is None
 
 
 def test_an_unknown_job_is_stale_and_an_ended_one_is_not_known_any_more() -> None:
