@@ -15,7 +15,7 @@ import structlog
 from logferry_protocol.job import LifeCycle
 
 from .core.chunk import Job, Offer, Position, Reader, Sink
-from .core.cursor import Cursor, UnknownCursorError, decode
+from .core.cursor import Cursor, UnknownCursorError, decode, salvage
 from .core.description import Description, from_event, from_inspect, path_below
 from .core.ecs import Task
 from .core.lifecycle import Facts
@@ -369,7 +369,8 @@ class Readers(Reader):
             try:
                 cursor = decode(position.cursor) if position.cursor else Cursor()
             except UnknownCursorError:
-                cursor = Cursor()
+                cursor = salvage(position.cursor or "")
+            self._sink.misplaced(job.id, position.epoch)
             track = Track(cursor)
             now = time.time_ns()
             chunks = [] if cursor.life.kind == "x" else track.tell(lost_job_gap(), now // 1_000)

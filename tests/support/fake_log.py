@@ -58,6 +58,8 @@ class FakeLog:
         if not follow:
             self.act()
         start = self.first if tail is None else max(self.first, len(self.entries) - tail)
+        while start < len(self.entries) and self.entries[start].stamp < since:
+            start += 1
         return FakeResponse(self, start, follow=follow)
 
     def act(self) -> tuple[str, list[Piece]]:

@@ -25,6 +25,8 @@ class Log:
     texts: list[str] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     ended: bool = False
+    misplaced: int = 0
+    """How often its reader said that the position was not understood."""
     problems: list[str] = field(default_factory=list)
 
     def lines(self, stream: str = "oe") -> list[str]:
@@ -100,6 +102,10 @@ class MemorySink:
             log.cursor = chunk.cursor_at(len(chunk.texts))
             self.changed.notify_all()
             return answer
+
+    def misplaced(self, job_id: str, epoch: int) -> None:
+        with self.changed:
+            self.logs[job_id].misplaced += epoch == self.logs[job_id].epoch
 
     def wait_for_room(self, timeout_s: float) -> bool:
         time.sleep(min(timeout_s, 0.01))

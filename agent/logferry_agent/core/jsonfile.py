@@ -190,6 +190,17 @@ def pieces_with(data: bytes, stream: str, mark: Mark) -> int:
     )
 
 
+def end_of_last_until(data: bytes, time: int) -> int | None:
+    """Where in whole records the last one of this time (nanoseconds) or earlier ends; None when all are later."""
+    position, found = 0, None
+    for part in parse(data):
+        if isinstance(part, Segment):
+            earlier = [index for index, value in enumerate(part.fragments.times) if value <= time // 1_000]
+            found = position + part.bytes_through(earlier[-1]) if earlier else found
+        position += part.size
+    return found
+
+
 def first_at_or_after(data: bytes, time: int) -> int | None:
     """Where in whole records the first one of this time (nanoseconds) or later begins; None when all are earlier."""
     position = 0

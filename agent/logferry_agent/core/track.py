@@ -8,7 +8,7 @@ log ends for now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from logferry_protocol.events import Gap, Notice, SystemEvent, encode_event
 
@@ -31,6 +31,7 @@ class _Segment:
     place_at: PlaceAt
     skipped: int
     """Entries of the first fragment that were made earlier and left out of the columns."""
+    after: int
 
     def cursor(self, life: LifeMark, count: int) -> Cursor:
         """The cursor after `count` entries of the columns (0: before the first)."""
@@ -45,7 +46,9 @@ class _Segment:
         if pieces == count and following == columns.origin(0):
             pieces += self.skipped
         previous = following - 1 if pieces or not count else columns.origin(count - 1)
-        return Cursor(marks_after(self.fragments, self.before, previous), self.place_at(previous), life, pieces)
+        return Cursor(
+            marks_after(self.fragments, self.before, previous), self.place_at(previous), life, pieces, self.after
+        )
 
 
 class Track:
@@ -56,6 +59,7 @@ class Track:
         self.place = cursor.place
         self.life = cursor.life
         self.pieces = cursor.pieces
+        self.after = cursor.after
         self.due: list[Milestone] = []
         self._planned = cursor.life
         self._drained = False
@@ -102,7 +106,7 @@ class Track:
                 columns.texts[made:],
                 [columns.origin(index) for index in range(made, len(columns.texts))],
             )
-        segment = _Segment(fragments, columns, before, place_at, skipped)
+        segment = _Segment(fragments, columns, before, place_at, skipped, self.after)
         self.marks = marks_after(fragments, before, len(fragments) - 1)
         self.pieces = 0
         self.place = place_at(len(fragments) - 1)
@@ -130,13 +134,11 @@ class Track:
     @property
     def cursor(self) -> Cursor:
         """The cursor here."""
-        return Cursor(self.marks, self.place, self.life, self.pieces)
+        return Cursor(self.marks, self.place, self.life, self.pieces, self.after)
 
     def _milestone(self, milestone: Milestone, cursor: Cursor) -> Chunk:
         self.life = milestone.mark
-        return _system(
-            milestone.time // 1_000, milestone.event, Cursor(cursor.marks, cursor.place, milestone.mark, cursor.pieces)
-        )
+        return _system(milestone.time // 1_000, milestone.event, replace(cursor, life=milestone.mark))
 
     def _placed(self, segment: _Segment) -> Iterable[Chunk]:
         total = len(segment.columns.texts)

@@ -104,10 +104,11 @@ class ApiSource:
         self._connection = connection
         self._container = container
         self._tty = tty
-        self._since = since
+        # The engine compares each line's time: where its clock was set back, an earlier line may be a later time's.
+        self._since = track.after + 1 if track.after else since
         self._max_size = max_size
         self._replays = replays
-        self._born_below = 0 if track.cursor.begun else born_below
+        self._born_below = 0 if track.cursor.begun or track.after else born_below
         self._early_bytes = 0
         self._early_until: int | None = None
         self._memory = Memory()
@@ -222,6 +223,7 @@ class ApiSource:
         overlaps = tail is None or not self._memory
         received = 0
         doubt, beginning = _Doubt(), Beginning(whole=overlaps)
+        early = tail is not None and self._since > 0
         self._memory.rewind()
         try:
             for part, waited in self._responses(
@@ -236,6 +238,8 @@ class ApiSource:
                     overlaps = True
                 if not self._max_size and (waited or self._unsure_entries > _SURE_ENTRIES):
                     self._verify()
+                if early:
+                    early, fresh = self._without_early(part.fragments, keys, fresh)
                 self._take(part.fragments, keys, fresh)
                 received += part_size(part.fragments) if fresh else 0
                 yield True
@@ -253,6 +257,15 @@ class ApiSource:
             doubt.disarm()
         self._run_unread = False
         self._unsure = self._replays
+
+    def _without_early(self, fragments: Fragments, keys: list[int], fresh: list[int]) -> tuple[bool, list[int]]:
+        """Of a tail up to what was read of it, whether that is still to come, and what is fresh without what is older
+        than all that was to be read."""
+        unknown = set(self._memory.unknown(keys))
+        begin = next((index for index in range(len(keys)) if index not in unknown), len(keys))
+        stamps = fragments.stamps
+        wanted = [index for index in fresh if index > begin or nanoseconds(stamps[index]) >= self._since]
+        return begin == len(keys), wanted
 
     def _poll(self) -> Iterator[bool]:
         """Read a busy log by catch-ups alone, until it is calm."""

@@ -25,7 +25,7 @@ from logferry_protocol.job import SourceName
 
 from ..core.chunk import Chunk
 from ..core.cursor import Place
-from ..core.jsonfile import Corrupt, Segment, first_at_or_after, parse, pieces_with, position_of
+from ..core.jsonfile import Corrupt, Segment, end_of_last_until, first_at_or_after, parse, pieces_with, position_of
 from ..core.lines import Fragments, Mark, digest
 from ..core.stamps import nanoseconds
 from ..core.track import Track
@@ -182,7 +182,9 @@ class FileSource:
             last = max(marks.out.stamp, marks.err.stamp) // 1_000
             self._last_time = last
             self._lose("rotated", detail="where reading had come to is no longer in the log")
-        elif self._since and place is None:
+        elif place is None and self.track.after:
+            self._begin_behind_time(links, self.track.after)
+        elif place is None and self._since:
             self._begin_at_time(links)
 
     def _begin_at(self, link: Link, offset: int) -> None:
@@ -242,6 +244,16 @@ class FileSource:
                         found = (links[number], offset)
                     break
         return found
+
+    def _begin_behind_time(self, links: list[Link], time_ns: int) -> None:
+        """Behind the last record of this time or earlier, wherever clocks stepped: what was read is before that."""
+        for link in reversed(links):
+            scan = link.reopened()
+            offset = _search_end(scan, time_ns)
+            scan.close()
+            if offset is not None:
+                self._begin_at(link, offset)
+                return
 
     def _begin_at_time(self, links: list[Link]) -> None:
         for link in links:
@@ -428,6 +440,16 @@ def _search_time(link: Link, since: int, *, bisect: bool = True) -> int | None:
             return link.offset + offset
         link.advance(len(data))
     return None
+
+
+def _search_end(link: Link, time_ns: int) -> int | None:
+    """Where the last record of that time or earlier ends."""
+    found = None
+    while data := _whole_records(link):
+        offset = end_of_last_until(data, time_ns)
+        found = link.offset + offset if offset is not None else found
+        link.advance(len(data))
+    return found
 
 
 def _bisected(link: Link, since: int) -> int:

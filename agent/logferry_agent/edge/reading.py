@@ -5,6 +5,7 @@ A reading belongs to the thread that calls `step`; the other public methods may 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName, State
 
 from ..core.chunk import Chunk, Job, Offer, Position, Sink, Source
-from ..core.cursor import Cursor, UnknownCursorError, decode
+from ..core.cursor import Cursor, UnknownCursorError, decode, salvage
 from ..core.description import Description, life_of
 from ..core.lifecycle import Facts, milestones
 from ..core.track import Track
@@ -93,6 +94,8 @@ class Reading:
         self._position: deque[Position] = deque(maxlen=1)
         self._epoch = -1
         self._held: Chunk | None = None
+        self._misplaced = False
+        """Whether the sink is still to be told that the position was not understood."""
         self._insisting = False
         self._doubted = False
         self._announced: SourceName | None = None
@@ -173,6 +176,9 @@ class Reading:
                 return Step.DONE
             return Step.IDLE
         self._held = chunk
+        if self._misplaced:
+            self._misplaced = False
+            sink.misplaced(self.id, self._epoch)
         answer = sink.offer(self.id, self._epoch, chunk)
         if answer is Offer.FULL:
             return Step.FULL
@@ -212,7 +218,7 @@ class Reading:
                 self.source.close()
             self._held = None
             self._epoch = position.epoch
-            track = Track(self._cursor(position))
+            track = self._track(position)
             self.source = self._make_source(self.description, track)
             if milestones(track.life, self._facts):
                 self.source.runs(True)  # a run that was not read yet, be it over or not
@@ -221,14 +227,41 @@ class Reading:
                 self._inbox.append(self._facts)
         return self.source
 
-    def _cursor(self, position: Position) -> Cursor:
-        if position.cursor is None:
-            return Cursor()
+    def _track(self, position: Position) -> Track:
+        """A way through the log from a position; from one that cannot be understood, it begins with a gap."""
         try:
-            return decode(position.cursor)
+            return Track(decode(position.cursor) if position.cursor is not None else Cursor())
         except UnknownCursorError as error:
             log.warning("cursor_unknown", job=self.id, problem=str(error))
-            return Cursor()
+            track, gap = lost_place(position, self._facts, time.time_ns())
+            (self._held,) = track.tell(gap, gap.start or gap.end or 0)
+            self._misplaced = True
+            return track
+
+
+def lost_place(position: Position, facts: Facts, now: int) -> tuple[Track, Gap]:
+    """Where to read on when the cursor cannot be understood, and what to say. `now`: nanoseconds since 1970.
+
+    Nothing that the cloud or the spool has may come again, and nothing may be missing in silence. So it goes on behind
+    the latest time that is known to have been read: the spool's, or what the cursor itself still tells (see
+    `salvage`). Lines of that very moment may be missing, and what a clock that was set back gave later times than they
+    had. Where no time is known at all, it goes on with what comes from now on. As for the container's life, what
+    happened of it so far counts as told, where the cursor does not say: the job's state shows it anyway.
+    """
+    found = salvage(position.cursor or "")
+    # What is left out behind a cursor is later than the cursor.
+    known = max(0 if position.skip else found.after, (position.last or 0) * 1_000 + 999 if position.last else 0)
+    life = found.life
+    if life.kind == "n" and (told := milestones(life, facts)):
+        life = told[-1].mark
+    where = "the latest line known" if known else "what is there now"
+    gap = Gap(
+        reason="corrupt",
+        start=known // 1_000 or None,
+        end=None if known else now // 1_000,
+        detail=f"the place of reading is damaged, or another version's: it goes on after {where}",
+    )
+    return Track(Cursor(life=life, after=known or now)), gap
 
 
 def lost_job_gap() -> Gap:

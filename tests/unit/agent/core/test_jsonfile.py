@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.copier import Copier, record
 
-from logferry_agent.core.jsonfile import Corrupt, Segment, first_at_or_after, parse, position_of
+from logferry_agent.core.jsonfile import Corrupt, Segment, end_of_last_until, first_at_or_after, parse, position_of
 from logferry_agent.core.lines import Marks, marks_after
 from logferry_agent.core.stamps import nanoseconds
 
@@ -104,6 +104,15 @@ def test_the_first_record_of_a_time_is_found() -> None:
     data = b"".join(map(record, pieces))
     assert first_at_or_after(data, pieces[1].stamp) == len(record(pieces[0]))
     assert first_at_or_after(data, pieces[2].stamp + 10**9) is None
+
+
+def test_a_time_is_found_from_behind() -> None:
+    """Wherever it stands among damage and among times that went back."""
+    pieces = Copier().write("o", b"a\nb\nc\n")
+    first, second, third = map(record, pieces)
+    assert end_of_last_until(first + second + third, pieces[1].stamp) == len(first + second)
+    assert end_of_last_until(third + b"\0\n" + first + second, pieces[0].stamp) == len(third + b"\0\n" + first)
+    assert end_of_last_until(second + third + b"{\n", pieces[0].stamp) is None
 
 
 @given(

@@ -199,3 +199,23 @@ def test_the_pieces_of_a_very_long_line_are_told_from_each_other(between: str, r
     texts = [text for _, text in reader.entries]
     assert texts[3:-1] == ["x" * 16_384] * 350 + ["line 3"]
     assert texts[:3] + texts[-1:] == ["line 0", "line 1", "line 2", "line 4"]
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.lists(acts.filter(lambda act: act[0] != "repeat"), max_size=10))
+@settings(max_examples=60, deadline=None)
+def test_nothing_that_was_read_is_read_again_when_only_its_latest_time_is_known(
+    read: int, unread: int, script: list[Act]
+) -> None:
+    """Not when nothing is new either, and the log is asked for again and again.
+
+    An engine that repeats lines compares each with the time as well, which the fake one does not.
+    """
+    log = FakeLog([("write", read + unread)] if read + unread else [])
+    log.act()
+    after = log.entries[read - 1].stamp if read else START
+    log.acts = [("write", 1), *script] if script else []
+    reader = Reader(log, rotates=True, cursor=f"1|t={after}").read()
+    assert len(reader.numbers) == len(set(reader.numbers)), "none twice"
+    assert min(reader.numbers, default=read) >= read
+    missing = set(range(read, log.written)) - set(reader.numbers)
+    assert not missing & set(range(log.first, log.written))

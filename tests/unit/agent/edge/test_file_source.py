@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Copier, JsonFile, record
+from tests.support.copier import START, Copier, JsonFile, Piece, record
 
 from logferry_agent.core.cursor import Cursor, decode
 from logferry_agent.core.lifecycle import Facts
@@ -471,3 +471,27 @@ def test_a_place_in_the_middle_of_a_very_long_line_is_found_by_its_marks(path: P
         without_place = "|".join(part for part in whole.cursors[count - 1].split("|") if not part.startswith("f="))
         rest = Reader(path, without_place).read()
         assert (rest.streams, len(rest.texts)) == (whole.streams[count:], len(whole.texts) - count)
+
+
+@given(
+    times=st.lists(st.integers(1, 40), min_size=1, max_size=40),
+    read=st.integers(0, 40),
+    max_file=st.integers(2, 5),
+    compress=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_nothing_that_was_read_is_read_again_when_only_its_latest_time_is_known(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], read: int, max_file: int, compress: bool
+) -> None:
+    """Wherever clocks stepped, in any file of the chain; and where they did not, all that is later is read."""
+    read = min(read, len(times))
+    path = tmp_path_factory.mktemp("log") / NAME
+    log = JsonFile(path, max_size=400, max_file=max_file, compress=compress)
+    log.write([Piece("o", START + time * 1_000, b"line %d\n" % number) for number, time in enumerate(times)])
+    after = START + max(times[:read], default=0) * 1_000
+    found = Reader(path, f"1|t={after}").read().lines()
+    assert found == names(len(times) - len(found), len(times)), "what is read goes to the end"
+    assert len(found) <= len(times) - read, "and holds nothing that was read"
+    if times == sorted(times):
+        there = Reader(path).read().lines()
+        assert found == [line for line in there if times[int(line.split()[1])] * 1_000 + START > after]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
+import pytest
 from tests.support.sink import MemorySink
 
 from logferry_agent.core.chunk import Chunk, Offer, Position
+from logferry_agent.core.cursor import LifeMark, decode
 from logferry_agent.core.description import Description, from_event
 from logferry_agent.core.lifecycle import Facts
 from logferry_agent.core.track import Track
 from logferry_agent.edge.reading import Reading, Step
+from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName
 
 S = 10**9
@@ -82,6 +86,74 @@ def test_a_reading_moved_elsewhere_tells_its_life_again_from_there() -> None:
     assert steps(reading, sink) == ["started"]
     reading.move(Position(2, None))
     assert steps(reading, sink) == ["started", "started"]
+
+
+T0 = 1_764_000_000 * S
+UNKNOWN = f"2|o={T0 + 100 * S}.1.0123abcd.0|e={T0 + 103 * S}.7|l=s.{T0 + 90 * S}.0.0|new"
+
+
+def moved_to(position: Position, facts: Facts) -> tuple[Reading, MemorySink]:
+    """A reading of a job that was read before, and all that it gives."""
+    reading = Reading(described(facts), lambda _, track: QuietSource(track), fresh=False)
+    sink = MemorySink()
+    sink.job_appeared(reading.job)
+    reading.move(position)
+    while reading.step(sink, 1) is Step.MORE:
+        pass
+    return reading, sink
+
+
+@pytest.mark.parametrize(
+    ("cursor", "skip", "last", "after", "start"),
+    [
+        (UNKNOWN, 0, None, T0 + 103 * S, T0 // 1_000 + 103_000_000),
+        (UNKNOWN, 0, T0 // 1_000 + 102_000_000, T0 + 103 * S, T0 // 1_000 + 103_000_000),
+        (UNKNOWN, 0, T0 // 1_000 + 104_000_000, T0 + 104 * S + 999, T0 // 1_000 + 104_000_000),
+        (UNKNOWN, 3, T0 // 1_000 + 102_000_000, T0 + 102 * S + 999, T0 // 1_000 + 102_000_000),
+        ("rubbish", 0, T0 // 1_000 + 102_000_000, T0 + 102 * S + 999, T0 // 1_000 + 102_000_000),
+        (f"1|o={T0 + 100 * S}.1", 0, None, T0 + 100 * S, T0 // 1_000 + 100_000_000),
+    ],
+)
+def test_what_was_read_before_a_cursor_that_is_not_understood_is_not_read_again(
+    cursor: str, skip: int, last: int | None, after: int, start: int
+) -> None:
+    """Reading goes on after the latest time that is known, be it the cursor's own or the spool's; a gap says so."""
+    running = Facts(running=True, started=T0 + 90 * S)
+    reading, sink = moved_to(Position(1, cursor, skip, last), running)
+    log = sink.logs[CONTAINER]
+    assert reading.source is not None
+    assert reading.source.track.after == after
+    (gap,) = log.events()
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.start, gap.end) == ("corrupt", start, None)
+    assert log.times == [start]
+    assert log.misplaced == 1, "no entry of what is read now is one of those to leave out behind the cursor"
+    assert decode(log.cursor or "").after == after, "and it is so after a restart, before there is a line"
+    assert decode(log.cursor or "").life == LifeMark("s", T0 + 90 * S), "the start was told before"
+
+
+def test_where_nothing_at_all_is_known_reading_goes_on_with_what_comes() -> None:
+    """Of a job whose spool was lost: the cloud has it up to a place which this agent cannot tell."""
+    before = time.time_ns()
+    for cursor, skip in (("rubbish", 0), (UNKNOWN, 3)):
+        reading, sink = moved_to(Position(1, cursor, skip), Facts(running=True, started=T0 + 90 * S))
+        assert reading.source is not None
+        assert before <= reading.source.track.after <= time.time_ns()
+        (gap,) = sink.logs[CONTAINER].events()
+        assert isinstance(gap, Gap)
+        assert gap.start is None
+        assert before // 1_000 <= (gap.end or 0) <= time.time_ns() // 1_000
+
+
+def test_of_a_life_that_a_cursor_does_not_tell_only_what_comes_is_told() -> None:
+    """What happened before may be told already; the job's state shows it."""
+    ended = Facts(started=T0 + 90 * S, ended=T0 + 95 * S, exit_code=0)
+    reading, sink = moved_to(Position(1, "rubbish", 0, T0 // 1_000 + 99_000_000), ended)
+    assert sink.logs[CONTAINER].names() == ["gap"]
+    reading.learn(described(Facts(running=True, started=T0 + 200 * S, ended=T0 + 95 * S)))
+    assert steps(reading, sink) == ["gap", "restarted"]
+    _, told = moved_to(Position(1, UNKNOWN), ended)
+    assert told.logs[CONTAINER].names() == ["gap", "exited"], "the cursor says that only the start was told"
 
 
 def test_what_cannot_be_handed_over_is_not_followed_by_more() -> None:
