@@ -1,0 +1,121 @@
+"""An agent killed where something hangs on what it read before: an entry held back, a private key, its own cursor."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from docker.errors import NotFound
+from tests.support.agents import AgentProcess
+from tests.support.engines import Engine, machine_engine
+from tests.support.fake_ingest import Sink, wait_until
+
+from logferry_protocol.events import Gap, decode_event
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module", name="machine")
+def _machine() -> Iterator[Engine]:
+    with machine_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def name() -> str:
+    return f"lf-within-{secrets.token_hex(4)}"
+
+
+def in_spool(folder: Path, sql: str) -> list[tuple[object, ...]]:
+    """What a running agent's spool says."""
+    (path,) = folder.glob("spool-*.db")
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as spool:
+        return spool.execute(sql).fetchall()
+
+
+def lines(sink: Sink, job: str) -> list[str]:
+    return [text for *_, letter, text in sink.entries(job) if letter != "s"]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (("first", "Traceback:", "  File a"), ["first", "Traceback:\n  File a"]),
+        (("-----BEGIN EC PRIVATE KEY-----", "MHcCAQ"), ["[redacted]", "[redacted]"]),
+    ],
+)
+def test_an_entry_held_back_outlives_the_agent_and_its_container(
+    machine: Engine, sink: Sink, name: str, tmp_path: Path, written: tuple[str, ...], expected: list[str]
+) -> None:
+    """`docker run --rm`: after the kill the container is gone, and its log with it; what is on the disk is all."""
+    folder = tmp_path / "spool"
+    script = "; ".join(f"echo '{line}'" for line in written) + "; exec sleep 1000"
+    agent = AgentProcess(
+        sink, folder, name, merge_start=r"^\S", merge_wait="60", redact="private_key", spool_sync="full"
+    )
+    with agent:
+        container = machine.run(script, name=name, network_mode="none", auto_remove=True)
+        job = str(container.id)
+        try:
+            wait_until(lambda: sink.tip(job) == len(expected))  # its start, and all but what is held back
+            wait_until(lambda: in_spool(folder, "SELECT job FROM held") == [(job,)])
+            assert lines(sink, job) == expected[:-1]
+            agent.end(signal.SIGKILL)
+        finally:
+            container.kill()
+            wait_until(lambda: gone(machine, job))
+        agent.start()
+        wait_until(lambda: lines(sink, job) == expected)
+        assert agent.end(signal.SIGTERM) == 0
+    assert in_spool(folder, "SELECT job FROM held") == []
+
+
+def test_the_cursor_of_another_version_makes_nothing_come_twice(
+    machine: Engine, sink: Sink, name: str, tmp_path: Path
+) -> None:
+    """A later agent was here, and this one took its place again; the container writes on meanwhile."""
+    folder = tmp_path / "spool"
+    script = "for i in $(seq 50); do echo line $i; done; read go; echo line 51; exec sleep 1000"
+    with AgentProcess(sink, folder, name) as agent:
+        container = machine.run(script, name=name, network_mode="none", stdin_open=True)
+        try:
+            job = str(container.id)
+            wait_until(lambda: sink.tip(job) == 51)
+            wait_until(lambda: in_spool(folder, "SELECT tip FROM job") == [(51,)])
+            agent.end(signal.SIGKILL)
+            (path,) = folder.glob("spool-*.db")
+            with closing(sqlite3.connect(path)) as spool, spool:
+                changed = spool.execute("UPDATE job SET cursor = '2|what=ever' WHERE cursor LIKE '1|%'").rowcount
+            assert changed == 1
+            socket = container.attach_socket(params={"stdin": 1, "stream": 1})
+            socket._sock.sendall(b"go\n")
+            wait_until(lambda: b"line 51" in container.logs())
+            socket.close()
+            agent.start()
+            wait_until(lambda: f"line {51}" in lines(sink, job))
+            assert lines(sink, job) == [f"line {number}" for number in range(1, 52)]
+            events = [decode_event(text) for *_, letter, text in sink.entries(job) if letter == "s"]
+            assert [event.event for event in events] == ["started", "gap"]
+            assert isinstance(events[1], Gap)
+            assert events[1].reason == "corrupt"
+        finally:
+            container.remove(force=True)
+
+
+def gone(machine: Engine, container: str) -> bool:
+    try:
+        machine.client.containers.get(container)
+    except NotFound:
+        return True
+    return False
