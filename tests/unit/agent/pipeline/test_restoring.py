@@ -21,7 +21,21 @@ from logferry_agent.edge.socket import Connected, Frame
 from logferry_agent.pipeline import Limits, Shipper
 from logferry_protocol.batch import decode_body
 from logferry_protocol.job import Container, LifeCycle
-from logferry_protocol.messages import FROM_AGENT, Open, Opened, OpenedJob, decode, encode
+from logferry_protocol.messages import (
+    FROM_AGENT,
+    Ingest,
+    Ingested,
+    Noted,
+    Open,
+    Opened,
+    OpenedJob,
+    Result,
+    Status,
+    Watched,
+    decode,
+    encode,
+)
+from logferry_protocol.messages import Batch as WireBatch
 
 JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running"))
 
@@ -497,3 +511,111 @@ def test_the_latest_time_on_the_disk_is_known_wherever_it_stands(tmp_path: Path)
     again = Pipeline(tmp_path / "acknowledged", MERGING)
     assert again.shipper.intake.job_appeared(JOB).last == 77
     again.kill()
+
+
+class Storing:
+    """A cloud that outlives the agents, and somebody who looks: each batch is closed as soon as it can be sent."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.ends: list[WireBatch] = []
+        self.moved: list[Position] = []
+        self._answers: list[str] = []
+        self._link = 0
+
+    def connect(self, pipeline: Pipeline) -> None:
+        """A new agent, on a new connection; answers on the one before never come."""
+        self._answers.clear()
+        self._link += 1
+        pipeline.shipper.attach(self, self)  # type: ignore[arg-type]
+        pipeline.shipper.post(Connected(self._link))
+
+    def answer(self, pipeline: Pipeline) -> None:
+        answers, self._answers = self._answers, []
+        for text in answers:
+            pipeline.shipper.post(Frame(self._link, text))
+
+    def send(self, link: int, text: str) -> None:
+        match message := decode(text, FROM_AGENT):
+            case Open():
+                end = self.ends[-1] if self.ends else None
+                known = OpenedJob(
+                    job=JOB.id,
+                    tip=len(self.texts),
+                    digest=end and end.digest,
+                    first=end and end.first,
+                    cursor=end and end.cursor,
+                    watched=Watched(ttl=10**9, interval=0),
+                )
+                self._answers.append(encode(Opened(id=message.id, jobs=[known])))
+            case Ingest():
+                (batch,) = message.batches
+                stored = bool(self.ends) and batch.first == self.ends[-1].first
+                assert not stored or batch.digest == self.ends[-1].digest
+                if not stored:
+                    assert batch.first == len(self.texts) + 1
+                    self.texts += decode_body(batch.body).texts
+                    self.ends.append(batch)
+                outcome = Result(job=JOB.id, first=batch.first, outcome="duplicate" if stored else "stored")
+                self._answers.append(encode(Ingested(id=message.id, results=[outcome])))
+            case Status():
+                self._answers.append(encode(Noted(id=message.id)))
+
+    def close(self, link: int) -> None: ...
+
+    def reread(self, job_id: str, position: Position) -> None:
+        self.moved.append(position)
+
+
+SHIPPED_STEP = st.one_of(
+    st.tuples(st.just("read"), st.sampled_from([1, 2, 7, 40])),
+    st.tuples(st.just("turn"), st.sampled_from([0.01, 0.1, 0.25, 1.5])),
+    st.tuples(st.just("answer"), st.just(0)),
+    st.tuples(st.sampled_from(["kill", "kill", "lose"]), st.just(0)),
+)
+
+
+@given(st.lists(SHIPPED_STEP, min_size=3, max_size=25), st.integers(0, 2**32), st.booleans())
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_closed_and_agents_killed(
+    steps: list[tuple[str, Any]], seed: int, merge: bool
+) -> None:
+    """Between what is closed, open, held back, on its way and answered; and where the spool is lost as a whole."""
+    done = Processing(redact=("private_key",), merge_start=r"^(?!SECRET 2)" if merge else None)
+    source, read, epoch = with_keys(seed, 1_500), 0, 1
+
+    def reads(begin: int, end: int) -> int:
+        """Lines are offered, if there are any; how far it was read."""
+        end = min(end, len(source))
+        offered = chunk(source[begin:end], begin)
+        taken = end > begin and pipeline.shipper.intake.offer(JOB.id, epoch, offered) is Offer.TAKEN
+        return end if taken else begin
+
+    with tempfile.TemporaryDirectory(prefix="lf-ship-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
+        place, cloud = Path(made), Storing()
+        pipeline = Pipeline(place, done)
+        cloud.connect(pipeline)
+        for what, value in [*steps, *[("answer", 0), ("turn", 1.5)] * 30]:
+            if what == "read":
+                read = reads(read, read + value)
+            elif what == "turn":
+                pipeline.turn(value)
+            elif what == "answer":
+                cloud.answer(pipeline)
+                pipeline.turn(0.0)
+            else:
+                pipeline.kill()
+                place = place / "again" if what == "lose" else place
+                pipeline, epoch = Pipeline(place, done), 1
+                cloud.connect(pipeline)
+                read = reads(pipeline.place, read)
+            if cloud.moved:
+                position = cloud.moved.pop()
+                epoch = position.epoch
+                read = reads(place_of(position.cursor), read)
+        pipeline.kill()
+    shown = [line for text in cloud.texts for line in text.split("\n")]
+    expected = hidden(source[:read])
+    if merge:
+        shown, expected = ([line for line in found if line != REDACTED] for found in (shown, expected))
+    assert shown == expected
