@@ -9,7 +9,7 @@ under 250).
 What a later version writes may be unknown to an earlier one that takes its place again. So whatever changes, `o=`, `e=`
 and `t=` begin with a time in nanoseconds, and `l=` stays as it is: `salvage` goes by these, and by nothing else.
 
-`r=` is not the reader's: it says inside of which streams' private keys an entry ends (see core/redaction.py).
+`r=` is not the reader's: it is what processing has to know of the entries before (see core/processing.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .lines import Mark, Marks
 _VERSION: Final = "1"
 _TIME: Final = re.compile(r"[|][oet]=(\d{19})(?!\d)", re.ASCII)
 _LIFE: Final = re.compile(r"[|]l=([sx])\.(\d{1,19})\.(\d{1,19})\.(\d{1,9})(?![^|])", re.ASCII)
-_INSIDE: Final = "|r="
+_STATE: Final = "|r="
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +151,15 @@ def salvage(text: str) -> Cursor:
     return Cursor(life=LifeMark(kind, int(found[2]), int(found[3]), int(found[4])), after=after)
 
 
-def with_inside(text: str, streams: str) -> str:
-    """The same cursor, at a place inside of private keys that these streams print; readers of a log ignore it."""
-    return f"{text}{_INSIDE}{streams}" if streams else text
+def with_state(text: str, letters: str) -> str:
+    """The same cursor with what processing has to know there; readers of a log ignore it."""
+    return f"{text}{_STATE}{letters}" if letters else text
 
 
-def inside_of(text: str) -> str:
-    """The streams that are inside of a private key at a cursor's place."""
-    _, mark, streams = text.rpartition(_INSIDE)
-    return streams if mark and set(streams) <= {"o", "e"} else ""
+def state_of(text: str) -> str:
+    """What `with_state` said."""
+    _, mark, letters = text.rpartition(_STATE)
+    return letters if mark and letters.isalpha() else ""
 
 
 def _mark(fields: list[str]) -> Mark:

@@ -10,8 +10,10 @@ back as if it was read again at that moment: lines that follow still join it, an
 It is not shipped as it is at once, because an agent that is restarted in the middle of a stack trace would else cut it
 in two.
 
-Redaction knows whether a stream is inside a private key. That is part of every cursor that goes on (`with_inside`), so
-it fits the place that reading goes on from, wherever that cursor was kept: in the spool, or in the cloud.
+Redaction knows whether a stream is inside a private key (`o`, `e`), and the rate limit whether a stream's line was
+dropped whose further pieces have to share its fate (`O`, `E`). These letters are part of every cursor that goes on
+(`with_state`), so they fit the place that reading goes on from, wherever that cursor was kept: in the spool, or in the
+cloud.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from logferry_protocol.limits import MAX_ENTRY_BYTES
 
 from .batcher import split_cursor
 from .chunk import Chunk
-from .cursor import inside_of, with_inside
+from .cursor import state_of, with_state
 from .redaction import Redactor, may_continue
 
 LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
@@ -66,9 +68,19 @@ class RateLimit:
         self._at: int | None = None
         self._over = False
         self._dropping: dict[str, bool] = {}
+        self._cut: set[str] = set()
+        """Streams whose newest line was dropped and may go on."""
 
-    def __call__(self, given: Processed) -> tuple[Processed, int, int]:
-        """What may pass, with a gap entry in the place of each run that may not; how many entries did not, and gaps."""
+    def begin(self, cut: str) -> None:
+        """What comes next follows a place where lines of these streams (`O`, `E`) were dropped and may go on."""
+        self._cut = set(cut)
+        self._dropping = dict.fromkeys(cut.lower(), True)
+
+    def __call__(self, given: Processed, states: dict[int, str]) -> tuple[Processed, int, int]:
+        """What may pass, with a gap entry in the place of each run that may not; how many entries did not, and gaps.
+
+        states: by `ends`, to which it adds what it has to know there.
+        """
         times: list[int] = []
         letters: list[str] = []
         texts: list[str] = []
@@ -93,8 +105,13 @@ class RateLimit:
             times.append(gap.end or 0)
             letters.append("s")
             texts.append(encode_event(gap))
-            ends.append(given.ends[run[-1]])
+            keep(given.ends[run[-1]])
             run.clear()
+
+        def keep(end: int) -> None:
+            ends.append(end)
+            if self._cut:
+                states[end] = states.get(end, "") + "".join(sorted(self._cut))
 
         for index, (time, letter) in enumerate(zip(given.times, given.streams, strict=True)):
             if letter == "s" or self._passes(time, letter):
@@ -102,10 +119,15 @@ class RateLimit:
                 times.append(time)
                 letters.append(letter)
                 texts.append(given.texts[index])
-                ends.append(given.ends[index])
+                self._cut.discard(letter.upper())
+                keep(given.ends[index])
             else:
                 run.append(index)
                 total += 1
+                if may_continue(letter, given.texts[index]):
+                    self._cut.add(letter.upper())
+                else:
+                    self._cut.discard(letter.upper())
         close_run()
         return Processed(times, "".join(letters), texts, ends), total, gaps
 
@@ -216,9 +238,12 @@ class Processor:
     def begin(self, cursor: str | None) -> None:
         """What comes next is read after a cursor that was given here, once: forget all that was before."""
         self._held = None
+        # Where entries behind it are to be left out, these are passed over when they come.
+        state = state_of(split_cursor(cursor)[0] or "")
         if self._redactor is not None:
-            # Where entries behind it are to be left out, these are passed over when they come.
-            self._redactor.begin(inside_of(split_cursor(cursor)[0] or ""))
+            self._redactor.begin("".join(filter(str.islower, state)))
+        if self._limit is not None:
+            self._limit.begin("".join(filter(str.isupper, state)))
 
     def take(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
         """What may go on of a chunk's entries from `begin` on, together with what was held."""
@@ -256,16 +281,16 @@ class Processor:
     def _rest_of_steps(self, processed: Processed, given: Chunk) -> Chunk | None:
         if not processed.texts:
             return None
-        inside: dict[int, str] = {}
+        states: dict[int, str] = {}
         if self._redactor is not None:
-            texts, states = self._redactor.redact(processed.streams, processed.texts)
+            texts, inside = self._redactor.redact(processed.streams, processed.texts)
             processed = Processed(processed.times, processed.streams, texts, processed.ends)
-            inside = dict(zip(processed.ends, states, strict=False))
+            states = dict(zip(processed.ends, inside, strict=False))
         if self._limit is not None:
-            processed, limited, gaps = self._limit(processed)
+            processed, limited, gaps = self._limit(processed, states)
             self.limited += limited
             self.gaps += gaps
-        return _as_chunk(processed, given, inside)
+        return _as_chunk(processed, given, states)
 
 
 def _rest(chunk: Chunk, begin: int) -> Chunk:
@@ -296,13 +321,13 @@ def _joined(first: Chunk, second: Chunk) -> Chunk:
     )
 
 
-def _as_chunk(processed: Processed, chunk: Chunk, inside: Mapping[int, str]) -> Chunk:
-    """inside: by the number of the chunk's entries that are used up, which streams are inside a private key then."""
+def _as_chunk(processed: Processed, chunk: Chunk, states: Mapping[int, str]) -> Chunk:
+    """states: by the number of the chunk's entries that are used up, what is to be known then."""
     ends = processed.ends
 
     def cursor_at(count: int) -> str:
         cursor = chunk.cursor_at(ends[count - 1])
         # Where entries are to be left out behind a cursor, it says what was before these.
-        return cursor if split_cursor(cursor)[1] else with_inside(cursor, inside.get(ends[count - 1], ""))
+        return cursor if split_cursor(cursor)[1] else with_state(cursor, states.get(ends[count - 1], ""))
 
     return Chunk(processed.times, processed.streams, processed.texts, sum(map(len, processed.texts)), cursor_at)

@@ -15,9 +15,9 @@ from logferry_agent.core.cursor import (
     UnknownCursorError,
     decode,
     encode,
-    inside_of,
     salvage,
-    with_inside,
+    state_of,
+    with_state,
 )
 from logferry_agent.core.lines import Mark, Marks
 from logferry_protocol.limits import MAX_CURSOR_BYTES
@@ -70,12 +70,12 @@ def test_nothing_is_known_of_what_is_no_cursor_and_it_never_fails(text: str) -> 
     assert salvage(text) == Cursor()
 
 
-@given(cursors, st.sampled_from(["", "o", "e", "eo"]))
-def test_what_the_pipeline_adds_is_nothing_to_who_reads_the_log(cursor: Cursor, streams: str) -> None:
+@given(cursors, st.sampled_from(["", "o", "e", "eo", "O", "eoEO"]))
+def test_what_the_pipeline_adds_is_nothing_to_who_reads_the_log(cursor: Cursor, letters: str) -> None:
     """And comes back."""
-    text = with_inside(encode(cursor), streams)
+    text = with_state(encode(cursor), letters)
     assert decode(text) == cursor
-    assert inside_of(text) == streams
+    assert state_of(text) == letters
     assert len(text) <= MAX_CURSOR_BYTES
 
 

@@ -327,3 +327,26 @@ def test_what_is_held_back_is_the_lines_of_one_entry_as_they_were_read() -> None
     out = again.take(chunk([" c", "d"], first=3))
     assert out is not None
     assert (out.texts, out.cursor_at(1)) == ([f"b\n bearer {REDACTED}\n c"], "4")
+
+
+@given(st.lists(st.tuples(st.sampled_from("oe"), st.integers(0, 3)), min_size=1, max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_the_pieces_of_a_long_line_share_its_fate_wherever_another_processor_goes_on(
+    lines: list[tuple[str, int]],
+) -> None:
+    """Killed within a line that was dropped: its next piece would else be joined to a line that passed."""
+    streams = "".join(letter + letter.upper() * more for letter, more in [("o", 0)] * 9 + lines)
+    texts = [f"{index} {'x' * 5_000}" for index in range(len(streams))]
+    given = chunk(texts, streams)
+    for cut in range(1, len(streams)):
+        out = Processor(Processing(rate_limit=1)).take(chunk(texts[:cut], streams[:cut]))
+        assert out is not None
+        again = Processor(Processing(rate_limit=1))
+        again.begin(out.cursor_at(len(out.texts)))
+        rest = again.take(given, cut)
+        assert rest is not None
+        passed = {*out.texts, *rest.texts}
+        for index, letter in enumerate(streams):
+            if letter.isupper():
+                head = streams.rindex(letter.lower(), 0, index)
+                assert (texts[index] in passed) == (texts[head] in passed)
