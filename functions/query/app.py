@@ -16,7 +16,7 @@ from registry.telemetry import flush
 
 from .core import ParameterError
 from .export import CONTENT_TYPES, Page
-from .problems import BadRequestError, ForbiddenError, NotFoundError, ProblemError, response
+from .problems import BadRequestError, ForbiddenError, NotAllowedError, NotFoundError, ProblemError, response
 from .rates import Rates
 from .routes import ROUTES, Request, Route
 from .service import Service
@@ -97,6 +97,9 @@ def build_routes(service: Service, rates: Rates, now_ms: Callable[[], int]) -> A
 
     @app.not_found
     def no_route(_error: Exception) -> Response[str]:
+        methods = sorted(route.method for route in ROUTES if route.at(app.current_event.path))
+        if methods:
+            return response(NotAllowedError(methods))
         return response(NotFoundError("There is nothing at this address."))
 
     return app

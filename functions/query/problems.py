@@ -1,7 +1,7 @@
 """What goes wrong, as RFC 9457 problem documents (https://www.rfc-editor.org/rfc/rfc9457)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aws_lambda_powertools.event_handler import Response
 
@@ -29,6 +29,14 @@ class NotFoundError(ProblemError):
 
     def __init__(self, detail: str = "No such job, or none that you may read.") -> None:
         super().__init__(404, "not_found", detail)
+
+
+class NotAllowedError(ProblemError):
+    """There is something at this address, but not by this method."""
+
+    def __init__(self, methods: Sequence[str]) -> None:
+        super().__init__(405, "method_not_allowed", f"This address takes {' and '.join(methods)}.")
+        self.methods = methods
 
 
 class ForbiddenError(ProblemError):
@@ -66,4 +74,6 @@ def response(problem: ProblemError) -> Response[str]:
     headers: dict[str, str | list[str]] = {"Cache-Control": "no-store"}
     if "retry_after" in problem.more:
         headers["Retry-After"] = str(problem.more["retry_after"])
+    if isinstance(problem, NotAllowedError):
+        headers["Allow"] = ", ".join(problem.methods)
     return Response(problem.status, "application/problem+json", json.dumps(document), headers=headers)

@@ -3,6 +3,7 @@
 Every path begins with /api, because CloudFront and the local viewer server pass paths on unchanged.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -59,6 +60,10 @@ class Route:
     body: Schema | None = None
     text: Sequence[str] = field(default=())
     """Content types, where the answer is no JSON."""
+
+    def at(self, path: str) -> bool:
+        """Whether a path is this route's, whatever the method."""
+        return re.fullmatch(re.sub("<[a-z]+>", "[^/]+", self.path), path) is not None
 
 
 def _text(most: int = 512) -> Schema:
@@ -288,6 +293,7 @@ def _operation(route: Route) -> Schema:
             "401": {"description": "Not signed in.", "content": refused},
             "403": {"description": "Not allowed.", "content": {**problem, **refused}},
             "404": {"description": "No such thing, or none that one may know of.", "content": problem},
+            "405": {"description": "This address takes other methods; Allow says which.", "content": problem},
             "429": {"description": "Too many requests; Retry-After says when.", "content": problem},
         },
     }

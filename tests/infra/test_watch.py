@@ -85,10 +85,12 @@ def test_every_metric_of_our_own_is_one_that_a_function_counts(template: Documen
     namespace = template["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     assert template["Resources"]["Watch"]["Properties"]["Parameters"]["Namespace"] == namespace
     ours = [alarm for alarm in alarms(watch).values() if alarm["Namespace"] == {"Ref": "Namespace"}]
-    assert {alarm["MetricName"] for alarm in ours} >= {"GapsStored", "BatchesConflict", "AuthenticationRefused"}
+    rung = {alarm["MetricName"] for alarm in ours}
+    assert rung >= {"GapsStored", "BatchesConflict", "EntriesLost", "AuthenticationRefused"}
     body = json.loads(watch["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     shown = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
-    names = {alarm["MetricName"] for alarm in ours} | {one[1] for one in shown if one[0] == "${Namespace}"}
+    assert {one[1] for one in shown if one[0] == "${Namespace}"} >= {"JobsUnarchived", "EntriesLost"}
+    names = rung | {one[1] for one in shown if one[0] == "${Namespace}"}
     assert names <= own_metrics()
 
 

@@ -41,12 +41,12 @@ BAD: list[tuple[str, str, Any, int]] = [
     ("GET", f"/api/jobs/JOB#{JOB}", None, 404),
     ("GET", f"{J}/secret", None, 404),
     # --- methods
-    ("PUT", "/api/me", None, 404),
-    ("PATCH", J, "{}", 404),
-    ("POST", J, "{}", 404),
-    ("DELETE", "/api/jobs", None, 404),
-    ("GET", "/api/tickets", None, 404),
-    ("OPTIONS", "/api/me", None, 404),
+    ("PUT", "/api/me", None, 405),
+    ("PATCH", J, "{}", 405),
+    ("POST", J, "{}", 405),
+    ("DELETE", "/api/jobs", None, 405),
+    ("GET", "/api/tickets", None, 405),
+    ("OPTIONS", "/api/me", None, 405),
     ("HEAD", "/api/nothing", None, 404),
     # --- numbers
     ("GET", f"{J}/batches?after=-1", None, 400),
@@ -148,6 +148,16 @@ def test_a_bad_request_is_refused_and_changes_nothing(
     assert answer.json["detail"]
     assert "Traceback" not in answer.body
     assert "Error" not in answer.json["detail"]
+
+
+def test_what_an_address_takes_is_said(world: tuple[Cloud, str]) -> None:
+    """RFC 9110, 15.5.6: a 405 names the methods; a page of nothing has none."""
+    cloud, key = world
+    cloud.now_ms += 1_000
+    answer = cloud.http("PATCH", J, key)
+    assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET")
+    assert answer.json["detail"] == "This address takes DELETE and GET."
+    assert "allow" not in cloud.http("PATCH", f"{J}/secret", key).headers
 
 
 def test_there_are_at_least_sixty() -> None:
