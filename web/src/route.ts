@@ -1,11 +1,22 @@
-/** Where the page is: the query, so that one static file serves every address. `?job=ID[&job=ID…][&line=SEQ][&side=1]`. */
+/**
+ * Where the page is: the query, so that one static file serves every address. `?job=ID[&job=ID…][&line=…][&side=1]`. Of one job a line is
+ * its sequence, `7` or `7-9`; of several the beginning of its container's id stands before it, `3f2a9c1b04de.7-9c1b04de3f2a.9`.
+ */
 import { signal } from "@preact/signals";
+
+/** A line of one of several jobs. */
+export interface LineOf {
+  readonly job: string;
+  readonly sequence: number;
+}
 
 export interface Route {
   readonly jobs: readonly string[];
   /** First and last sequence of a permalink. */
   readonly line: number | null;
   readonly until: number | null;
+  /** The same where there are several jobs, merged. */
+  readonly mark: { readonly first: LineOf; readonly last: LineOf } | null;
   /** Several jobs are side by side instead of merged. */
   readonly side: boolean;
 }
@@ -14,7 +25,8 @@ export function parseRoute(search: string): Route {
   const query = new URLSearchParams(search);
   const jobs = [...new Set(query.getAll("job").filter((job) => /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/.test(job)))];
   const [, first, last] = /^([1-9]\d{0,15})(?:-([1-9]\d{0,15}))?$/.exec(query.get("line") ?? "") ?? [];
-  return { jobs, line: first === undefined ? null : Number(first), until: last === undefined ? null : Number(last), side: query.get("side") === "1" };
+  const mark = jobs.length > 1 ? markOf(jobs, query.get("line") ?? "") : null;
+  return { jobs, mark, line: first === undefined ? null : Number(first), until: last === undefined ? null : Number(last), side: query.get("side") === "1" };
 }
 
 export function urlOf(jobs: readonly string[], line: number | null = null, until: number | null = null, side = false): string {
@@ -24,6 +36,30 @@ export function urlOf(jobs: readonly string[], line: number | null = null, until
   if (side) query.set("side", "1");
   const text = query.toString();
   return text === "" ? "./" : `?${text}`;
+}
+
+const CONTAINER_CHARS = 12;
+
+function markOf(jobs: readonly string[], text: string): Route["mark"] {
+  const lines = text.split("-").map((part): LineOf | null => {
+    const [, container = "", sequence] = /^([0-9a-f]{12,64})\.([1-9]\d{0,15})$/.exec(part) ?? [];
+    const found = container === "" ? [] : jobs.filter((job) => job.slice(job.indexOf(".") + 1).startsWith(container));
+    return found.length === 1 ? { job: found[0] as string, sequence: Number(sequence) } : null;
+  });
+  const [first, last = first] = lines;
+  return lines.length > 2 || first == null || last == null ? null : { first, last };
+}
+
+/** The address of several jobs with a marked line or range, which is of the order by time. */
+export function urlOfMark(jobs: readonly string[], first: LineOf, last: LineOf): string {
+  const containers = jobs.map((job) => job.slice(job.indexOf(".") + 1));
+  const short = ({ job, sequence }: LineOf): string => {
+    const container = job.slice(job.indexOf(".") + 1);
+    const begin = container.slice(0, CONTAINER_CHARS);
+    return `${containers.filter((one) => one.startsWith(begin)).length === 1 ? begin : container}.${sequence}`;
+  };
+  const [one, other] = [short(first), short(last)];
+  return `${urlOf(jobs)}&line=${one === other ? one : `${one}-${other}`}`;
 }
 
 export const route = signal<Route>(parseRoute(location.search));

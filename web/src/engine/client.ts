@@ -1,7 +1,10 @@
 /** The page's side of the worker: requests that are answered, and what it tells unasked. */
-import type { Answers, JobFacts, Request, Taking, Tell } from "./messages";
+import type { Answers, JobFacts, Request, Taking, TakingMerged, Tell } from "./messages";
 import { scriptUrl } from "./trusted";
 import workerUrl from "./worker?worker&url";
+
+/** How many entries were looked at, of how many. */
+export type Progress = (done: number, of: number) => void;
 
 type Unasked = Exclude<Tell, { tell: "answer" | "failed" }>;
 
@@ -29,13 +32,22 @@ export class Engine {
   }
 
   /** Writes lines out. Rejects when it is cancelled. */
-  take(job: string, what: Taking, progress: (done: number) => void = () => undefined, signal?: AbortSignal): Promise<Blob> {
+  take(job: string, what: Taking, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
+    return this.taking((id) => this.ask({ do: "take", job, id, what }), progress, signal);
+  }
+
+  /** Writes lines of the merged jobs out. Rejects when it is cancelled. */
+  takeMerged(what: TakingMerged, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
+    return this.taking((id) => this.ask({ do: "takeMerged", id, what }), progress, signal);
+  }
+
+  private taking(begin: (id: number) => Promise<Blob>, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
     const id = this.next++;
     const stop = this.listen((tell) => {
-      if (tell.tell === "taking" && tell.id === id) progress(tell.done);
+      if (tell.tell === "taking" && tell.id === id) progress?.(tell.done, tell.of);
     });
     signal?.addEventListener("abort", () => void this.ask({ do: "untake", id }));
-    return this.ask({ do: "take", job, id, what }).finally(stop);
+    return begin(id).finally(stop);
   }
 
   /** Gives the store its end of the channel to the indexer. */

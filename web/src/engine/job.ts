@@ -52,10 +52,14 @@ export class OpenJob {
   /** The first page was answered, with whatever. Never rejects. */
   readonly opened = new Promise<void>((resolve) => (this.settleOpened = resolve));
   private demand: Span | null = null;
+  /** Spans that are waited for. */
+  private errands: { readonly span: Span; done(): void }[] = [];
   /** Sequences that a filtered list shows and that are not here, the first wanted most. */
   private picks: readonly number[] = [];
   private send: ((batches: readonly IndexedBatch[]) => void) | null = null;
   private timer: (() => void) | null = null;
+  /** The job's tip when its end was first here. */
+  private openedAt = 0;
   private failures = 0;
   private pages = 0;
 
@@ -66,7 +70,7 @@ export class OpenJob {
     at: number | null,
   ) {
     this.feed = new Feed(() => around.random());
-    if (at !== null) this.demand = { first: Math.max(1, at - 200), last: at + 400 };
+    if (at !== null) this.demand = spanAround(at);
   }
 
   get subscription(): Subscription {
@@ -84,6 +88,7 @@ export class OpenJob {
 
   close(): void {
     this.closed = true;
+    this.forsake();
     this.settleOpened();
     this.timer?.();
   }
@@ -121,6 +126,20 @@ export class OpenJob {
       this.pump();
     }
     return rowsOf(this.store, this.feed.gone, tip, from, count);
+  }
+
+  /** A span is looked at: what is not here of it is fetched first. */
+  look(first: number, last: number): void {
+    this.demand = { first: Math.max(1, first), last };
+    this.pump();
+  }
+
+  /** Fetches what lies around a sequence. Resolves when it is here, or will not come; never rejects. */
+  bring(sequence: number): Promise<void> {
+    return new Promise((done) => {
+      this.errands.push({ span: spanAround(sequence), done });
+      this.pump();
+    });
   }
 
   /** Rows of chosen sequences, as the places from..: a filtered list. */
@@ -197,6 +216,7 @@ export class OpenJob {
       else {
         const status = message.code === "not_found" ? 404 : message.code === "forbidden" ? 403 : 400;
         this.problem = { status, message: message.message || message.code };
+        this.pump();
       }
     } else {
       this.subscribed = true;
@@ -256,12 +276,14 @@ export class OpenJob {
       this.pump();
     } catch (error) {
       if (error instanceof ApiError && !error.passing) this.problem = { status: error.status, message: error.message };
+      this.pump();
     }
     this.around.changed(this);
   }
 
   /** Fetches the one thing that is wanted most, then looks again. */
   private pump(): void {
+    if (this.problem) this.forsake();
     if (this.fetching || this.closed || this.problem) return;
     this.timer?.();
     this.timer = null;
@@ -282,8 +304,8 @@ export class OpenJob {
       return;
     }
     const { bytes } = this.store;
-    const lowest = this.feed.held.list[0]?.first;
-    // Old history only as far as the budget goes; holes above what is held are always mended.
+    const lowest = this.feed.held.list.find(({ first, last }) => first <= this.openedAt && this.openedAt <= last)?.first;
+    // Old history only as far as the budget goes, down from the end; holes above it are always mended, parts that were gone to lie apart.
     if (!this.whole && bytes > AUTO_BYTES && lowest !== undefined) this.feed.settle(lowest, now);
     const due = this.feed.due(now);
     if (due !== null) {
@@ -301,14 +323,29 @@ export class OpenJob {
   }
 
   private demanded(): Span | null {
-    if (this.demand === null) return null;
-    const { first, last } = this.demand;
+    const part = this.demand === null ? null : this.lacking(this.demand);
+    if (part !== null) return part;
+    this.demand = null;
+    for (let errand = this.errands[0]; errand !== undefined; errand = this.errands[0]) {
+      const wanted = this.lacking(errand.span);
+      if (wanted !== null) return wanted;
+      this.errands.shift();
+      errand.done();
+    }
+    return null;
+  }
+
+  /** The first part of a span that is not here and may come. */
+  private lacking({ first, last }: Span): Span | null {
     for (const span of this.feed.held.missing(first, Math.min(last, this.feed.tip))) {
       const part = this.feed.gone.missing(span.first, span.last)[0];
       if (part !== undefined) return part;
     }
-    this.demand = null;
     return null;
+  }
+
+  private forsake(): void {
+    for (const { done } of this.errands.splice(0)) done();
   }
 
   private async fetch(side: "before" | "after", sequence: number, limit: number, hole: Span | null): Promise<void> {
@@ -324,6 +361,7 @@ export class OpenJob {
       this.feed.announced(page.tip, now, true);
       if (this.opening) {
         this.opening = false;
+        this.openedAt = this.feed.tip;
         this.feed.want(Math.max(1, this.feed.tip - AUTO_LINES + 1), now);
       }
       // What lies between what was asked for and what is kept was deleted by age.
@@ -331,7 +369,10 @@ export class OpenJob {
       const progress = this.feed.held.count > before;
       if (hole !== null) {
         this.feed.asked(hole, progress, now);
-        if (!progress && side === "after") this.demand = null;
+        if (!progress && side === "after") {
+          if (this.demand !== null) this.demand = null;
+          else this.errands.shift()?.done();
+        }
       }
     } catch (error) {
       if (this.closed) return;
@@ -345,8 +386,13 @@ export class OpenJob {
       this.settleOpened();
     }
     this.around.changed(this);
-    if (this.failures === 0) this.pump();
+    if (this.failures === 0 || this.problem) this.pump();
   }
+}
+
+/** What is fetched around a place that is gone to. */
+function spanAround(sequence: number): Span {
+  return { first: Math.max(1, sequence - 200), last: sequence + 400 };
 }
 
 function indexed({ first, count, body }: Batch): IndexedBatch {

@@ -1,12 +1,24 @@
 /** Several jobs as one list, by time. Within a job the sequence rules, even where its host's clock stepped back. */
-import type { Row, Window } from "../log/row";
+import type { Columns } from "../log/body";
+import type { Hole, Row, Window } from "../log/row";
 import { rowAt } from "../log/rows";
 import type { Store } from "../log/store";
 import type { Spans } from "../live/spans";
 
 export interface Merged {
   readonly store: Store;
-  readonly feed: { readonly gone: Spans };
+  readonly feed: {
+    readonly gone: Spans;
+    /** From here on everything comes by itself. */
+    readonly floor: number;
+  };
+}
+
+/** The time by which an entry of a batch stands among several jobs, µs; batches are told apart by their own times. */
+export function standing({ times }: Pick<Columns, "times">, offset: number): number {
+  let latest = 0;
+  for (let at = 0; at <= offset; at++) latest = Math.max(latest, times[at] ?? 0);
+  return latest;
 }
 
 /** A row's identity among several jobs, exact for any sequence that is. */
@@ -99,7 +111,9 @@ export class Merge {
       const index = this.who[place] as number;
       const { store, feed } = this.jobs[index] as Merged;
       const row = rowAt(store, feed.gone, this.sequences[place] as number);
-      if (row !== null) rows.push({ ...row, index: place, source: index });
+      if (row === null) continue;
+      const hole = holeAt(this.jobs[index] as Merged, row);
+      rows.push({ ...row, index: place, source: index, at: this.times[place] as number, ...(hole !== null && { hole }) });
     }
     return { from: Math.max(0, from), to: Math.max(from, end), total: this.total, rows };
   }
@@ -141,4 +155,18 @@ export class Merge {
     const found = this.sequences.findIndex((one, place) => one === sequence && this.who[place] === source);
     return found >= 0 ? found : low;
   }
+}
+
+/**
+ * What is missing of a job next to one of its rows: the older part, at the first row that is here; or what lies between two parts that
+ * are here, at the end of the first. What comes by itself is not told.
+ */
+function holeAt({ store, feed }: Merged, row: Row): Hole | null {
+  const absent = (sequence: number): boolean => sequence > 0 && sequence < feed.floor && store.holding(sequence) === null && !feed.gone.has(sequence);
+  const next = (row.kind === "line" ? row.last : row.sequence) + 1;
+  const following = absent(next) ? store.following(next) : null;
+  if (following !== null) return { side: "after", count: following - next };
+  const before = row.sequence - 1;
+  if (store.all[0]?.first !== row.sequence || !absent(before)) return null;
+  return { side: "before", count: before - feed.gone.list.reduce((sum, { first, last }) => sum + (first <= before ? Math.min(last, before) - first + 1 : 0), 0) };
 }

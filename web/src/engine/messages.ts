@@ -4,6 +4,7 @@ import type { Span } from "../live/spans";
 import type { Query } from "../index/segment";
 import type { Window } from "../log/row";
 import type { TimeMode } from "../text/time";
+import type { Marks } from "../view/marks";
 import type { JobRecord } from "../wire/messages";
 
 export interface Problem {
@@ -61,6 +62,17 @@ export interface Taking {
   readonly base: number;
 }
 
+/** What is to be written out of several jobs as one. */
+export interface TakingMerged {
+  /** Null takes all. */
+  readonly marks: Marks | null;
+  readonly query: Query | null;
+  /** Null leaves them out. */
+  readonly names: readonly string[] | null;
+  readonly format: SaveFormat;
+  readonly time: TimeMode;
+}
+
 export interface Entry {
   readonly sequence: number;
   /** Microseconds since 1970. */
@@ -80,13 +92,16 @@ export type Request =
   | { do: "entries"; job: string; first: number; last: number }
   | { do: "pick"; job: string; from: number; sequences: readonly number[]; total: number }
   | { do: "take"; job: string; id: number; what: Taking }
+  | { do: "takeMerged"; id: number; what: TakingMerged }
   | { do: "untake"; id: number }
   | { do: "merge"; jobs: readonly string[] }
   | { do: "merged"; from: number; count: number }
   | { do: "mergedPick"; from: number; places: readonly number[]; total: number }
   /** Of each merged job, sequences: where they are in the merged list. */
   | { do: "locate"; sequences: readonly Float64Array[] }
-  | { do: "place"; source: number; sequence: number; time: number }
+  /** Fetches what is around a sequence; the time by which it stands among merged jobs, µs, null when it is not to be had. */
+  | { do: "near"; job: string; sequence: number }
+  | { do: "place"; source: number; sequence: number; at: number }
   | { do: "feed"; job: string; on: boolean }
   | { do: "indexer"; port: MessagePort }
   | { do: "whole"; job: string }
@@ -104,11 +119,13 @@ export interface Answers {
   entries: Entry[];
   pick: Window;
   take: Blob;
+  takeMerged: Blob;
   untake: null;
   merge: null;
   merged: Window;
   mergedPick: Window;
   locate: Float64Array;
+  near: number | null;
   place: number;
   feed: null;
   indexer: null;
@@ -124,7 +141,7 @@ export type Tell =
   | { tell: "connection"; state: ConnectionState; opened: number }
   | { tell: "jobs"; changed: JobRecord[]; removed: string[]; loaded: boolean; problem: Problem | null }
   | { tell: "job"; facts: JobFacts }
-  /** How many entries a `take` has looked at. */
-  | { tell: "taking"; id: number; done: number }
+  /** How many entries a `take` has looked at, of how many. */
+  | { tell: "taking"; id: number; done: number; of: number }
   /** `changed` is the first place of the merged list that is not what it was. */
   | { tell: "merged"; total: number; revision: number; changed: number };

@@ -1,10 +1,12 @@
 /** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
+import type { Window } from "../log/row";
+import type { Around as TakeAround } from "../take/take";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./joblist";
-import { Merge, MOST_JOBS } from "./merge";
+import { Merge, MOST_JOBS, standing } from "./merge";
 import type { Answers, Request, Tell } from "./messages";
 
 const port = self as unknown as {
@@ -25,6 +27,8 @@ let api = new Api("", "");
 let live = "";
 let indexer: MessagePort | null = null;
 let merge: Merge | null = null;
+/** The jobs of `merge`. */
+let merged: readonly string[] = [];
 /** What is being written out. */
 const takes = new Set<number>();
 let merging = false;
@@ -85,16 +89,44 @@ function mergeSoon(): void {
   setTimeout(() => {
     void ready.then(() => {
       merging = false;
-      const place = merge?.update() ?? null;
-      if (merge !== null && place !== null) port.postMessage({ tell: "merged", total: merge.total, revision: merge.revision, changed: place });
+      mergeNow();
     });
   }, MERGE_MS);
+}
+
+function mergeNow(): void {
+  const place = merge?.update() ?? null;
+  if (merge !== null && place !== null) port.postMessage({ tell: "merged", total: merge.total, revision: merge.revision, changed: place });
+}
+
+/** Lines of a merged job that are told to be missing where one looks. */
+const LOOK_LINES = 400;
+
+/** What is missing next to rows that are looked at comes, so that reading on has no end before the job has. */
+function fill({ rows }: Window): void {
+  for (const { sequence, source, hole, ...row } of rows) {
+    const job = hole === undefined || source === undefined ? undefined : jobs.get(merged[source] ?? "");
+    if (hole === undefined || job === undefined) continue;
+    if (hole.side === "before") job.look(sequence - LOOK_LINES, sequence - 1);
+    else {
+      const last = "last" in row ? row.last : sequence;
+      job.look(last + 1, last + LOOK_LINES);
+    }
+  }
 }
 
 function opened(id: string): OpenJob {
   const job = jobs.get(id);
   if (job === undefined) throw new Error(`${id} is not open`);
   return job;
+}
+
+function taking(id: number, step: (around: TakeAround) => Promise<Blob>): Promise<Blob> {
+  takes.add(id);
+  return step({
+    cancelled: () => !takes.has(id),
+    progress: (done, of) => port.postMessage({ tell: "taking", id, done, of }),
+  }).finally(() => takes.delete(id));
 }
 
 const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D] | Promise<Answers[D]> } = {
@@ -150,31 +182,42 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
   },
   take: async ({ job, id, what }) => {
     const [{ take }] = await Promise.all([import("../take/take"), prepareDecoder()]);
-    takes.add(id);
-    return take(opened(job), api, what, {
-      cancelled: () => !takes.has(id),
-      progress: (done) => port.postMessage({ tell: "taking", id, done }),
-    }).finally(() => takes.delete(id));
+    return taking(id, (around) => take(opened(job), api, what, around));
+  },
+  takeMerged: async ({ id, what }) => {
+    const [{ takeMerged }] = await Promise.all([import("../take/merged"), prepareDecoder()]);
+    return taking(id, (around) => takeMerged(merged.map(opened), api, what, around));
   },
   untake: ({ id }) => {
     takes.delete(id);
     return null;
   },
-  merge: ({ jobs: ids }) => {
-    merge = ids.length === 0 ? null : new Merge(ids.slice(0, MOST_JOBS).map(opened));
-    mergeSoon();
+  merge: async ({ jobs: ids }) => {
+    merged = ids.slice(0, MOST_JOBS);
+    merge = ids.length === 0 ? null : new Merge(merged.map(opened));
+    await prepareDecoder();
+    // What is here is there when this is answered.
+    mergeNow();
     return null;
   },
   merged: async ({ from, count }) => {
     await prepareDecoder();
-    return merge?.rows(from, count) ?? { from, to: from, total: 0, rows: [] };
+    const window = merge?.rows(from, count) ?? { from, to: from, total: 0, rows: [] };
+    fill(window);
+    return window;
   },
   mergedPick: async ({ from, places, total }) => {
     await prepareDecoder();
     return merge?.pick(from, places, total) ?? { from, to: from, total: 0, rows: [] };
   },
   locate: ({ sequences }) => merge?.locate(sequences) ?? new Float64Array(0),
-  place: ({ source, sequence, time }) => merge?.placeOf(source, sequence, time) ?? 0,
+  near: async ({ job: id, sequence }) => {
+    const job = opened(id);
+    await Promise.all([job.bring(sequence), prepareDecoder()]);
+    const here = job.store.at(sequence);
+    return here === null || here.broken !== null ? null : standing(here.columns, sequence - here.batch.first);
+  },
+  place: ({ source, sequence, at }) => merge?.placeOf(source, sequence, at) ?? 0,
   indexer: ({ port: end }) => {
     indexer?.close();
     indexer = end;

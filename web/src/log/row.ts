@@ -9,12 +9,21 @@ export const AHEAD = 2 * MOST_LINES;
 
 export type StreamName = "stdout" | "stderr" | "system";
 
+export interface Hole {
+  readonly side: "before" | "after";
+  readonly count: number;
+}
+
 interface Place {
   /** Place in the view, from 0. */
   readonly index: number;
   readonly sequence: number;
   /** Which of several merged jobs it is of. */
   readonly source?: number;
+  /** The time by which it stands among several jobs, µs: its own, or a later one of its batch where the clock stepped back. */
+  readonly at?: number;
+  /** Lines of the same job next to it that are not here: they come when it is looked at. */
+  readonly hole?: Hole;
 }
 
 export interface LineRow extends Place {

@@ -435,6 +435,7 @@ function isWhole(row: Row): boolean {
 /** Whether two rows of one place would be drawn alike. Lines never change once they are whole; only what stood for them does. */
 function sameRow(old: Row, next: Row): boolean {
   if (old.kind !== next.kind || old.sequence !== next.sequence || old.source !== next.source) return false;
+  if (old.hole?.side !== next.hole?.side || old.hole?.count !== next.hole?.count) return false;
   if (old.kind === "line" && next.kind === "line") return old.last === next.last && old.frames === next.frames && old.level === next.level && old.headless === next.headless;
   return old.kind === "event" || next.kind === "loading";
 }

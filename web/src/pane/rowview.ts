@@ -1,5 +1,5 @@
 /** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
-import type { Row } from "../log/row";
+import type { Hole, Row } from "../log/row";
 import { LEVELS } from "../text/levels";
 import { linkSpans } from "../text/links";
 import { paint } from "../text/paint";
@@ -42,6 +42,7 @@ export function drawRow(row: Row, drawing: Drawing): HTMLElement {
     if (row.bad) dataset["bad"] = "";
     element.append(timeOf(row.time, drawing), sentence(row.sentence));
   } else element.append(sentence(row.kind === "loading" ? "" : absence(row)));
+  if (row.hole !== undefined) element.append(holeOf(row.hole, drawing.name?.(row.source ?? 0) ?? ""));
   return element;
 }
 
@@ -89,6 +90,14 @@ function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
   if (color !== undefined) element.style.color = color;
   if (background !== undefined) element.style.backgroundColor = background;
   if (classes.length > 0) element.className = classes.join(" ");
+  return element;
+}
+
+/** Said by an attribute, as all that is no line: it is not copied. */
+function holeOf({ side, count }: Hole, name: string): HTMLElement {
+  const element = document.createElement("span");
+  element.className = `hole ${side}`;
+  element.dataset["hole"] = `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"} of ${name} ${side === "before" ? "before this" : "after this"}, loading as you read on`;
   return element;
 }
 

@@ -3,37 +3,33 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { SaveFormat } from "../engine/messages";
 import type { Query } from "../index/segment";
 import { settings } from "../settings";
-import { TIME_MODES } from "../text/time";
+import { TIME_MODES, type TimeMode } from "../text/time";
 import { Icon } from "../ui/Icon";
 import { Sheet } from "../ui/Sheet";
-import type { JobView } from "../view/jobview";
-import { copyText, saveAs } from "../view/takeaway";
+import { copyText, saveAs, type Takeable, type What } from "../view/takeaway";
 import { countText } from "../jobs/rates";
 import { TIME_NAMES } from "../settings/SettingsMenu";
 
-type What = "all" | "filtered" | "picked";
-
-export function TakeDialog({ view, name, close }: { view: JobView; name: string; close(): void }) {
+/** `whole` says what all the lines are of; `modes` are the times that can be told there. */
+export function TakeDialog({ view, name, close, whole = "The whole job", modes = TIME_MODES }: { view: Takeable; name: string; close(): void; whole?: string; modes?: readonly TimeMode[] }) {
   const query = view.find.query.peek();
   const filtered = words(query);
-  const picked = view.picked.peek();
+  const picked = view.marked;
   const [what, setWhat] = useState<What>(filtered !== "" ? "filtered" : picked !== null ? "picked" : "all");
   const [format, setFormat] = useState<SaveFormat>("text");
-  const [done, setDone] = useState<number | null>(null);
+  const [done, setDone] = useState<{ done: number; of: number } | null>(null);
   const [said, setSaid] = useState<{ words: string; bad: boolean }>({ words: "", bad: false });
   const ending = useRef<AbortController | null>(null);
   useEffect(() => () => ending.current?.abort(), []);
-  const time = settings.timeMode.value;
-  const tip = view.facts?.tip ?? 0;
-  const range = what === "picked" && picked !== null ? picked : { first: 1, last: tip };
-  const total = range.last - range.first + 1;
+  const time = modes.includes(settings.timeMode.value) ? settings.timeMode.value : "local";
+  const total = view.entries;
 
   const run = (use: (blob: Promise<Blob>) => Promise<string>): void => {
     const controller = new AbortController();
     ending.current = controller;
-    setDone(0);
+    setDone({ done: 0, of: 0 });
     setSaid({ words: "", bad: false });
-    const blob = view.take({ ...range, query: what === "filtered" ? query : null, format, time }, setDone, controller.signal);
+    const blob = view.takeOut(what, format, time, (done, of) => setDone({ done, of }), controller.signal);
     use(blob)
       .then((words) => setSaid({ words, bad: false }))
       .catch((error: unknown) => setSaid(controller.signal.aborted ? { words: "Cancelled.", bad: false } : { words: error instanceof Error ? error.message : String(error), bad: true }))
@@ -42,7 +38,7 @@ export function TakeDialog({ view, name, close }: { view: JobView; name: string;
   const download = (): void =>
     run(async (coming) => {
       const blob = await coming;
-      const file = fileName(name, what, range, format);
+      const file = fileName(name, what, picked?.file ?? "", format);
       saveAs(blob, file);
       return `${file}, ${countText(blob.size)}B, is in your downloads.`;
     });
@@ -72,9 +68,9 @@ export function TakeDialog({ view, name, close }: { view: JobView; name: string;
     <Sheet title={`Download ${name}`} close={close} class="take">
       <fieldset class="choices">
         <legend>Lines</legend>
-        {option("all", "The whole job", `${tip.toLocaleString("en")} lines`)}
+        {option("all", whole, `${total.toLocaleString("en")} lines`)}
         {option("filtered", "What the filter leaves of it", filtered === "" ? "nothing is filtered now" : filtered, filtered === "")}
-        {option("picked", "The marked lines", picked === null ? "click a line's number to mark it" : picked.first === picked.last ? `line ${picked.first.toLocaleString("en")}` : `${picked.first.toLocaleString("en")} to ${picked.last.toLocaleString("en")}`, picked === null)}
+        {option("picked", "The marked lines", picked === null ? "click a line's number to mark it" : picked.words, picked === null)}
       </fieldset>
       <fieldset class="choices">
         <legend>Form</legend>
@@ -85,7 +81,7 @@ export function TakeDialog({ view, name, close }: { view: JobView; name: string;
         <label>
           Times, here and in the pane
           <select class="field" value={time} disabled={format === "jsonl"} onChange={(event) => (settings.timeMode.value = event.currentTarget.value as typeof time)}>
-            {TIME_MODES.map((mode) => (
+            {modes.map((mode) => (
               <option key={mode} value={mode}>
                 {TIME_NAMES[mode]}
               </option>
@@ -96,17 +92,17 @@ export function TakeDialog({ view, name, close }: { view: JobView; name: string;
       <div class="dialog-end">
         {done === null ? (
           <>
-            <button type="button" class="button primary" onClick={download} data-save={format} disabled={tip === 0}>
+            <button type="button" class="button primary" onClick={download} data-save={format} disabled={total === 0}>
               <Icon name="download" /> Download
             </button>
-            <button type="button" class="button" onClick={copy} disabled={tip === 0}>
+            <button type="button" class="button" onClick={copy} disabled={total === 0}>
               <Icon name="copy" /> Copy
             </button>
           </>
         ) : (
           <>
-            <progress max={total} value={done} aria-label="Lines written" />
-            <span class="soft">{Math.floor((done / Math.max(1, total)) * 100)} %</span>
+            <progress max={Math.max(1, done.of)} value={done.done} aria-label="Lines written" />
+            <span class="soft">{Math.floor((done.done / Math.max(1, done.of)) * 100)} %</span>
             <button type="button" class="button" onClick={() => ending.current?.abort()}>
               Cancel
             </button>
@@ -130,7 +126,7 @@ export function words({ text, regex, matchCase, word, hide, level }: Query): str
   return parts.filter(Boolean).join("; ");
 }
 
-function fileName(name: string, what: What, { first, last }: { first: number; last: number }, format: SaveFormat): string {
-  const part = what === "filtered" ? "-filtered" : what === "picked" ? `-${first}-${last}` : "";
+function fileName(name: string, what: What, marked: string, format: SaveFormat): string {
+  const part = what === "filtered" ? "-filtered" : what === "picked" ? `-${marked}` : "";
   return `${name.replace(/[^\w.-]+/g, "_")}${part}.${format === "jsonl" ? "jsonl" : "log"}`;
 }

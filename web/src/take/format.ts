@@ -13,6 +13,8 @@ export interface Form {
   readonly time: TimeMode;
   /** What relative times count from, µs. */
   readonly base: number;
+  /** The job's name, where several jobs are written as one. */
+  readonly name?: string;
 }
 
 /** As the pane shows it: without escape sequences; a system entry is a sentence. */
@@ -22,15 +24,15 @@ export function shownText(line: Line): string {
 }
 
 /** Text has a line a line, times as chosen. JSON lines have an object an entry, as `logferry export` writes them, times always in UTC. */
-export function written(job: string, line: Line, { format, time, base }: Form): string {
-  if (format === "jsonl") return line.entries.map((entry) => jsonOf(job, line.stream, entry)).join("");
+export function written(job: string, line: Line, { format, time, base, name }: Form): string {
+  if (format === "jsonl") return line.entries.map((entry) => jsonOf({ jobId: job, ...(name !== undefined && { name }) }, line.stream, entry)).join("");
   const stamp = stampText(line.entries[0]?.time ?? 0, time, base);
   const shown = shownText(line);
-  return `${stamp === "" ? "" : `${stamp} `}${line.stream === "system" ? `-- ${shown} --` : shown}\n`;
+  return `${stamp === "" ? "" : `${stamp} `}${name === undefined ? "" : `${name} | `}${line.stream === "system" ? `-- ${shown} --` : shown}\n`;
 }
 
-function jsonOf(job: string, stream: Line["stream"], { sequence, time, text }: Line["entries"][number]): string {
-  return `${JSON.stringify({ jobId: job, timestamp: stampText(time, "utc", 0), stream, line: text, sequence })}\n`;
+function jsonOf(of: { readonly jobId: string; readonly name?: string }, stream: Line["stream"], { sequence, time, text }: Line["entries"][number]): string {
+  return `${JSON.stringify({ ...of, timestamp: stampText(time, "utc", 0), stream, line: text, sequence })}\n`;
 }
 
 /** What a query leaves; lines must come in their order, all of them. */

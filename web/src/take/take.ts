@@ -1,6 +1,6 @@
 /** Writes a job out, or a part of it: what the tab has from the tab, the rest from history, a page at a time. Loaded when it is wanted. */
 import type { OpenJob } from "../engine/job";
-import type { Taking } from "../engine/messages";
+import type { SaveFormat, Taking } from "../engine/messages";
 import { type Columns, decodeBody, fromBase64 } from "../log/body";
 import { type Api, ApiError } from "../wire/api";
 import { filterOf, written } from "./format";
@@ -14,47 +14,73 @@ const TRIES = 6;
 
 export interface Around {
   cancelled(): boolean;
-  /** Entries looked at. */
-  progress(done: number): void;
+  /** Entries looked at, and how many there are to look at. */
+  progress(done: number, of: number): void;
+}
+
+/** Text on its way into a blob. */
+export class Parts {
+  private readonly blobs: Blob[] = [];
+  private parts: string[] = [];
+  private size = 0;
+
+  add(text: string): void {
+    this.parts.push(text);
+    this.size += text.length;
+    if (this.size >= PART_CHARS) this.flush();
+  }
+
+  blob(format: SaveFormat): Blob {
+    this.flush();
+    return new Blob(this.blobs, { type: format === "jsonl" ? "application/x-ndjson" : "text/plain;charset=utf-8" });
+  }
+
+  private flush(): void {
+    this.blobs.push(new Blob(this.parts));
+    this.parts = [];
+    this.size = 0;
+  }
+}
+
+/** Lets the worker's other work through now and then, and ends what was cancelled. */
+export class Breath {
+  private until = performance.now() + SLICE_MS;
+
+  constructor(private readonly around: Around) {}
+
+  async take(done: number, of: number): Promise<void> {
+    if (this.around.cancelled()) throw new Error("Cancelled.");
+    if (performance.now() < this.until) return;
+    this.around.progress(done, of);
+    await new Promise((resolve) => setTimeout(resolve));
+    this.until = performance.now() + SLICE_MS;
+  }
 }
 
 export async function take(job: OpenJob, api: Api, { first, last, query, ...form }: Taking, around: Around): Promise<Blob> {
   const wanted = query === null ? () => true : filterOf(query);
   // All entries are wanted as they are stored: in their order. What a filter leaves is whole lines.
   const lines = new Lines(form.format === "jsonl" && query === null);
-  const [blobs, parts]: [Blob[], string[]] = [[], []];
-  let [size, until] = [0, performance.now() + SLICE_MS];
+  const [parts, breath] = [new Parts(), new Breath(around)];
   const write = (end: boolean): void => {
-    for (const line of lines.ready(end)) {
-      if (!wanted(line)) continue;
-      const text = written(job.id, line, form);
-      parts.push(text);
-      size += text.length;
-    }
-    if (size < PART_CHARS && !end) return;
-    blobs.push(new Blob(parts.splice(0)));
-    size = 0;
+    for (const line of lines.ready(end)) if (wanted(line)) parts.add(written(job.id, line, form));
   };
   for await (const { start, columns, count } of batches(job, api, first, last)) {
-    if (around.cancelled()) throw new Error("Cancelled.");
     lines.add(start, columns, first, last);
     write(false);
-    if (performance.now() < until) continue;
-    around.progress(Math.min(last, start + count - 1) - first + 1);
-    await new Promise((resolve) => setTimeout(resolve));
-    until = performance.now() + SLICE_MS;
+    await breath.take(Math.min(last, start + count - 1) - first + 1, last - first + 1);
   }
   write(true);
-  return new Blob(blobs, { type: form.format === "jsonl" ? "application/x-ndjson" : "text/plain;charset=utf-8" });
+  return parts.blob(form.format);
 }
 
-interface Piece {
+export interface Piece {
   readonly start: number;
   readonly count: number;
   readonly columns: Columns;
 }
 
-async function* batches({ id, store }: OpenJob, api: Api, first: number, last: number): AsyncGenerator<Piece> {
+export async function* batches({ id, store }: Pick<OpenJob, "id" | "store">, api: Api, first: number, last: number): AsyncGenerator<Piece> {
   for (let next = first; next <= last; ) {
     const here = store.holding(next);
     if (here !== null) {

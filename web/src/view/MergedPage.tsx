@@ -7,15 +7,18 @@ import type { Finder } from "../index/finder";
 import { navigate, route, urlOf } from "../route";
 import { next, settings } from "../settings";
 import { connection, facts, now, records } from "../state";
-import { formatTime, fullTime, TIME_MODES } from "../text/time";
+import { formatTime, fullTime, TIME_MODES, type TimeMode } from "../text/time";
 import { Icon } from "../ui/Icon";
+import { lazy } from "../ui/lazy";
 import { FindBar } from "./FindBar";
 import { JobPage, liveState } from "./JobPage";
 import { toggle } from "./finding";
 import { LinkedTime } from "./linked";
 import { MergedView } from "./mergedview";
-import { LineFilters } from "./Toolbar";
+import { LineFilters, Marked } from "./Toolbar";
 import "./merged.css";
+
+const TakeDialog = lazy(async () => (await import("../take/TakeDialog")).TakeDialog);
 
 interface Several {
   readonly engine: Engine;
@@ -118,7 +121,7 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
           ))}
         </div>
       ) : (
-        <MergedPane engine={engine} finder={finder} jobs={jobs} away={away} />
+        <MergedPane engine={engine} finder={finder} jobs={jobs} api={api} title={title} away={away} />
       )}
     </main>
   );
@@ -145,20 +148,28 @@ function titleOf(jobs: readonly string[]): string {
   return `${first.project} / ${first.service}`;
 }
 
-function MergedPane({ engine, finder, jobs, away }: Omit<Several, "api"> & { away: number }) {
+/** Jobs began at times of their own: "since the start" would mean nothing here. */
+const MODES: readonly TimeMode[] = TIME_MODES.filter((mode) => mode !== "relative");
+
+function timeMode(): TimeMode {
+  const mode = settings.timeMode.peek();
+  return MODES.includes(mode) ? mode : "local";
+}
+
+function MergedPane({ engine, finder, jobs, api, title, away }: Several & { title: string; away: number }) {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const field = useRef<HTMLInputElement>(null);
-  const view = useMemo(() => new MergedView(jobs, engine, finder), [jobs.join(" "), engine, finder]);
+  const view = useMemo(() => new MergedView(jobs, engine, finder, api, () => namesOf(jobs), timeMode), [jobs.join(" "), engine, finder, api]);
 
   useEffect(() => {
     if (host.current === null || canvas.current === null) return;
     view.attach(host.current, canvas.current, {
-      // Jobs began at times of their own: "since the start" would mean nothing here.
-      time: (us) => formatTime(us, settings.timeMode.peek() === "relative" ? "local" : settings.timeMode.peek()),
+      time: (us) => formatTime(us, timeMode()),
       title: (us) => fullTime(us, settings.timeMode.peek()),
       name: (source) => shortNames(namesOf(jobs))[source] ?? "",
-    });
+    }, route.peek().mark);
+    const page = (by: number) => () => view.pane?.scrollBy(by * (view.pane.pageHeight - 40));
     const actions = register([
       { id: "find", group: "Find", title: "Search these jobs", keys: ["/", "Ctrl+F"], run: () => field.current?.select() },
       { id: "next-match", group: "Find", title: "Next match", keys: ["n"], run: () => view.step(1) },
@@ -169,11 +180,21 @@ function MergedPane({ engine, finder, jobs, away }: Omit<Several, "api"> & { awa
       { id: "follow", group: "Move", title: "Go to the end and follow", keys: ["f", "G", "End"], run: () => view.pane?.follow() },
       { id: "pause", group: "Move", title: "Pause or follow", keys: ["Space"], run: () => (view.following.peek() ? view.pane?.pause() : view.pane?.follow()) },
       { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => view.pane?.show(0) },
+      { id: "down", group: "Move", title: "Next line", keys: ["j"], run: () => view.move(1) },
+      { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: () => view.move(-1) },
+      { id: "page-down", group: "Move", title: "A page down", keys: ["PageDown", "d"], run: page(1) },
+      { id: "page-up", group: "Move", title: "A page up", keys: ["PageUp", "u"], run: page(-1) },
       { id: "stdout", group: "Show", title: "Show or hide stdout", keys: ["1"], run: () => toggle(view, "stdout") },
       { id: "stderr", group: "Show", title: "Show or hide stderr", keys: ["2"], run: () => toggle(view, "stderr") },
       { id: "frames", group: "Show", title: "Fold or unfold stack traces", keys: ["3"], run: () => toggle(view, "frames") },
-      { id: "time", group: "Show", title: "Times: local, UTC, hidden", keys: ["t"], run: () => next(settings.timeMode, TIME_MODES) },
+      { id: "time", group: "Show", title: "Times: local, UTC, hidden", keys: ["t"], run: () => next(settings.timeMode, MODES) },
       { id: "wrap", group: "Show", title: "Wrap long lines, or not", keys: ["w"], run: () => next(settings.wrap, [true, false]) },
+      { id: "fold", group: "Show", title: "Unfold or fold the line (JSON)", keys: ["o"], run: () => view.fold() },
+      { id: "copy", group: "Take", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
+      { id: "copy-times", group: "Take", title: "Copy the marked lines with times and names", keys: ["Y"], run: () => void view.copy(true) },
+      { id: "unmark", group: "Take", title: "Unmark the lines", keys: ["Escape"], run: () => view.picked.peek() !== null && view.unpick() },
+      { id: "link", group: "Take", title: "Copy a link to this place", keys: ["l"], run: () => void navigator.clipboard.writeText(view.link) },
+      { id: "take", group: "Take", title: "Download or copy lines", keys: ["D"], run: () => (view.dialog.value = "take") },
     ]);
     return () => {
       actions();
@@ -193,13 +214,19 @@ function MergedPane({ engine, finder, jobs, away }: Omit<Several, "api"> & { awa
   });
 
   const following = view.following.value;
-  const news = following ? 0 : Math.max(0, view.total.value - view.pausedAt.value);
+  const arrived = view.arrived(facts.value);
+  const news = following ? 0 : Math.max(0, arrived.lines - view.pausedAt.value.lines);
+  const bad = following ? 0 : Math.max(0, arrived.errors - view.pausedAt.value.errors);
+  const lost = view.lost.value;
   return (
     <section class="job" aria-label="Merged lines">
       <div class="tools">
         <FindBar view={view} field={field} hint="Search these jobs   /" />
         <div class="actions" role="toolbar" aria-label="Lines">
           <LineFilters view={view} />
+          <button type="button" class="button switch" title="Download or copy (D)" onClick={() => (view.dialog.value = "take")}>
+            <Icon name="download" /> Download
+          </button>
           {away > 0 && (
             <button type="button" class="button switch" title="Older lines than these are not loaded, and not searched" onClick={() => view.loadAll()}>
               {view.find.loading.value ? `Loading ${away.toLocaleString("en")} older lines…` : `Load ${away.toLocaleString("en")} older lines`}
@@ -207,17 +234,25 @@ function MergedPane({ engine, finder, jobs, away }: Omit<Several, "api"> & { awa
           )}
         </div>
       </div>
+      {lost !== null && (
+        <div class="notice" role="alert">
+          {lost}
+        </div>
+      )}
       <div class="stage">
         <div class="panes">
           <div ref={host} />
           <canvas ref={canvas} class="minimap" aria-hidden="true" />
         </div>
+        <Marked view={view} />
         {!following && (
           <button type="button" class="pill" data-new-lines={news} onClick={() => view.pane?.follow()}>
             ▼ {news > 0 ? `${news.toLocaleString("en")} new ${news === 1 ? "line" : "lines"}` : "To the end"}
+            {bad > 0 && ` · ${bad.toLocaleString("en")} ${bad === 1 ? "error" : "errors"}`}
           </button>
         )}
       </div>
+      {view.dialog.value === "take" && <TakeDialog view={view} name={title} whole="The whole of these jobs" modes={MODES} close={() => (view.dialog.value = null)} />}
     </section>
   );
 }

@@ -19,11 +19,22 @@ export function Toolbar({ view }: { view: JobView }) {
   );
 }
 
+/** A view in which lines can be marked. */
+export interface Markable {
+  /** Which lines are marked; null when none are. */
+  readonly markedWords: string | null;
+  /** Time of the first of them, µs, where it is known. */
+  readonly pickedTime: number | null;
+  readonly link: string;
+  copy(withTime: boolean): Promise<unknown>;
+  unpick(): void;
+}
+
 /** What can be done with the marked lines: over the pane, so that marking one moves nothing. */
-export function Marked({ view }: { view: JobView }) {
-  const picked = view.picked.value;
+export function Marked({ view }: { view: Markable }) {
+  const words = view.markedWords;
   const [note, say] = useNote();
-  if (picked === null) return null;
+  if (words === null) return null;
   const time = view.pickedTime;
   const act = (step: () => Promise<unknown>, done: string): void => {
     step().then(
@@ -34,7 +45,7 @@ export function Marked({ view }: { view: JobView }) {
   return (
     <div class="marked group" role="toolbar" aria-label="Marked lines">
       <span class="count" role="status">
-        {note !== "" ? note : picked.first === picked.last ? `Line ${picked.first.toLocaleString("en")}` : `${(picked.last - picked.first + 1).toLocaleString("en")} lines`}
+        {note !== "" ? note : words}
         {note === "" && time !== null && ` · ${formatTime(time, settings.timeMode.value === "utc" ? "utc" : "local")}`}
       </span>
       <button type="button" class="button switch" title="Copy the marked lines (y; with times: Y)" onClick={() => act(() => view.copy(false), "Copied")}>

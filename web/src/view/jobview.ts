@@ -1,7 +1,7 @@
 /** Everything that one job's page does, without a framework: the pane, what is found, and what a person asks of them. */
 import { batch, signal } from "@preact/signals";
-import type { Engine } from "../engine/client";
-import type { JobFacts, Taking } from "../engine/messages";
+import type { Engine, Progress } from "../engine/client";
+import type { JobFacts, SaveFormat, Taking } from "../engine/messages";
 import type { Finder } from "../index/finder";
 import type { Query } from "../index/segment";
 import { exact, exactOrBefore, neighbour } from "../index/sorted";
@@ -18,7 +18,7 @@ import { sequenceAt } from "../search/calls";
 import { Api } from "../wire/api";
 import { markDays, tellTimes } from "./days";
 import { Finding, NONE, type Searchable } from "./finding";
-import { copyText, textsOf } from "./takeaway";
+import { copyText, type Takeable, textsOf, type What } from "./takeaway";
 
 /** More lines than these that are not here are searched on the service, at once, instead of being loaded first. */
 const LOADED_SOON = 20_000;
@@ -138,6 +138,10 @@ export class JobView implements Searchable {
     return this.facts?.tip ?? 0;
   }
 
+  get entries(): number {
+    return this.length;
+  }
+
   focus(): void {
     this.pane?.focus();
   }
@@ -198,6 +202,12 @@ export class JobView implements Searchable {
     return row !== undefined && "time" in row ? row.time : null;
   }
 
+  get markedWords(): string | null {
+    const range = this.picked.value;
+    if (range === null) return null;
+    return range.first === range.last ? `Line ${range.first.toLocaleString("en")}` : `${(range.last - range.first + 1).toLocaleString("en")} lines`;
+  }
+
   unpick(): void {
     this.picked.value = null;
     if (!this.beside) navigate(urlOf([this.job]), true);
@@ -221,8 +231,20 @@ export class JobView implements Searchable {
   }
 
   /** Lines written out, whether they are here or not. */
-  take(what: Omit<Taking, "base">, progress?: (done: number) => void, signal?: AbortSignal): Promise<Blob> {
+  take(what: Omit<Taking, "base">, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
     return this.engine.take(this.job, { ...what, base: this.base }, progress, signal);
+  }
+
+  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
+    const range = what === "picked" ? this.picked.peek() : null;
+    return this.take({ ...(range ?? { first: 1, last: this.length }), query: what === "filtered" ? this.find.query.peek() : null, format, time }, progress, signal);
+  }
+
+  get marked(): Takeable["marked"] {
+    const range = this.picked.peek();
+    if (range === null) return null;
+    const [first, last] = [range.first.toLocaleString("en"), range.last.toLocaleString("en")];
+    return { words: first === last ? `line ${first}` : `${first} to ${last}`, file: `${range.first}-${range.last}` };
   }
 
   /** What relative times count from, µs. */

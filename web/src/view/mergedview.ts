@@ -1,6 +1,7 @@
 /** Everything that the merged pane does, without a framework: several jobs as one list by time, searched as one. */
 import { batch, computed, signal } from "@preact/signals";
-import type { Engine } from "../engine/client";
+import type { Engine, Progress } from "../engine/client";
+import type { JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder, Found } from "../index/finder";
 import { EVERYTHING, expressionOf, type Query } from "../index/segment";
 import { exact, exactOrBefore, neighbour } from "../index/sorted";
@@ -10,8 +11,16 @@ import { Minimap } from "../pane/minimap";
 import { LogPane } from "../pane/pane";
 import type { Drawing } from "../pane/rowview";
 import { SelectionKeeper } from "../pane/selection";
+import { facts } from "../state";
+import type { TimeMode } from "../text/time";
 import { markDays, tellTimes } from "./days";
+import { token } from "../login/key";
+import { navigate, type Route, urlOf, urlOfMark } from "../route";
+import { sequenceAt } from "../search/calls";
+import { Api } from "../wire/api";
 import { type Findings, NONE, type Searchable } from "./finding";
+import { copyText, type Takeable, textsOf, type What } from "./takeaway";
+import { type Marks, marksOf, type Standing, within, wordsOf } from "./marks";
 
 const LOCATE_MS = 250;
 
@@ -46,17 +55,27 @@ interface Of {
 export class MergedView implements Searchable {
   readonly following = signal(true);
   readonly find = findings();
-  /** Lines when following ended. */
-  readonly pausedAt = signal(0);
+  /** Lines and errors that had come when following ended. */
+  readonly pausedAt = signal({ lines: 0, errors: 0 });
+  /** What stands over the page. */
+  readonly dialog = signal<"take" | null>(null);
   readonly total = signal(0);
+  /** A marked line or range of the merged order. */
+  readonly picked = signal<Marks | null>(null);
+  /** Why the line of a link is not shown. */
+  readonly lost = signal<string | null>(null);
   pane: LogPane | null = null;
   private map: Minimap | null = null;
   private keeper: SelectionKeeper | null = null;
   private readonly of: Of[];
   private shown: Float64Array | null = null;
   private expression: RegExp | null = null;
-  private current: { source: number; sequence: number; time: number } | null = null;
+  private current: Standing | null = null;
   private currentPlace = -1;
+  /** The line that is gone to, until it is drawn: the list may grow in front of it meanwhile. */
+  private heading: Standing | null = null;
+  /** The line that was marked first: a range goes from it to wherever one clicks next. */
+  private anchor: Standing | null = null;
   private seen: [number, number] = [0, 0];
   private elements: { row: Row; element: HTMLElement }[] = [];
   private revision = 0;
@@ -70,23 +89,33 @@ export class MergedView implements Searchable {
     readonly jobs: readonly string[],
     private readonly engine: Engine,
     private readonly finder: Finder,
+    private readonly api: string,
+    private readonly names: () => readonly string[],
+    private readonly timeMode: () => TimeMode,
   ) {
     this.of = jobs.map(() => ({ hits: null, errors: NONE, lines: 0 }));
+  }
+
+  /** What came live, of all jobs. */
+  arrived(known: ReadonlyMap<string, JobFacts>): { lines: number; errors: number } {
+    const all = this.jobs.flatMap((job) => known.get(job) ?? []);
+    return { lines: all.reduce((sum, { live }) => sum + live, 0), errors: all.reduce((sum, { liveErrors }) => sum + liveErrors, 0) };
   }
 
   get length(): number {
     return this.total.peek();
   }
 
-  attach(host: HTMLElement, canvas: HTMLCanvasElement, drawing: Drawing): void {
+  attach(host: HTMLElement, canvas: HTMLCanvasElement, drawing: Drawing, mark: Route["mark"]): void {
     const pane = new LogPane(
       host,
       { rows: (from, count) => this.rows(from, count) },
       {
         follow: (on) => {
+          if (on) this.heading = null;
           batch(() => {
             this.following.value = on;
-            if (!on) this.pausedAt.value = this.total.peek();
+            if (!on) this.pausedAt.value = this.arrived(facts.peek());
           });
         },
         seen: (first, last) => {
@@ -99,6 +128,7 @@ export class MergedView implements Searchable {
           markDays(rows);
           this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
           this.elements = [...rows];
+          this.arrive();
           this.light();
         },
       },
@@ -113,16 +143,18 @@ export class MergedView implements Searchable {
           const row = pane.rows.find(({ index }) => index === place);
           return row === undefined ? null : textOf(row);
         },
-        fetch: async (first, last) => (await this.rows(first, last - first + 1)).rows.map(textOf),
+        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last),
       },
       () => pane.pause(),
     );
     host.addEventListener("click", (event) => this.clicked(event));
+    for (const move of ["wheel", "touchmove", "pointerdown", "keydown"]) host.addEventListener(move, () => (this.heading = null), { passive: true });
     tellTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell === "merged") this.grown(tell.total, tell.revision, tell.changed);
     });
-    void this.open();
+    if (mark !== null) pane.pause();
+    void this.open(mark);
   }
 
   destroy(): void {
@@ -190,24 +222,135 @@ export class MergedView implements Searchable {
     if (next >= 0) void this.go(places[next] as number);
   }
 
+  /** What is drawn needs not be gone to any more. */
+  private arrive(): void {
+    const { heading } = this;
+    if (this.elements.some(({ row }) => row.sequence === heading?.sequence && row.source === heading.source)) this.heading = null;
+  }
+
+  /** Shows a line that is here. */
+  private async goTo(line: Standing): Promise<void> {
+    const place = await this.engine.ask({ do: "place", ...line });
+    if (!this.over) await this.go(place);
+  }
+
   /** Shows a place of the whole list, and marks it. */
   async go(place: number): Promise<void> {
     // At once, so that a key pressed again before the row is here goes on from there.
     this.current = null;
     this.currentPlace = place;
     const row = (await this.engine.ask({ do: "merged", from: place, count: 1 })).rows[0];
-    if (row === undefined || !("time" in row) || this.currentPlace !== place) return;
-    this.current = { source: row.source ?? 0, sequence: row.sequence, time: row.time };
+    if (row === undefined || this.currentPlace !== place) return;
+    this.current = this.heading = standingOf(row);
     this.pane?.show(this.shown === null ? place : Math.max(0, exactOrBefore(this.shown, place)), 0.35);
+    this.arrive();
     this.light();
   }
 
-  private async open(): Promise<void> {
+  /** Makes the next or previous row the current one. */
+  move(by: number): void {
+    const rows = this.pane?.rows ?? [];
+    const at = rows.findIndex(({ source, sequence }) => source === this.current?.source && sequence === this.current?.sequence);
+    const row = at < 0 ? rows.find(({ index }) => index >= this.seen[by > 0 ? 0 : 1]) : rows[at + by];
+    if (row === undefined) return;
+    this.pane?.pause();
+    this.current = standingOf(row);
+    this.currentPlace = this.shown === null ? row.index : (this.shown[row.index] ?? 0);
+    this.pane?.reveal(row.index);
+    this.light();
+  }
+
+  /** Unfolds or folds the current row. */
+  fold(): void {
+    const here = this.elements.find(({ row }) => row.sequence === this.current?.sequence && row.source === this.current.source);
+    if (here !== undefined) this.pane?.fold(here.element);
+  }
+
+  // --- taking it away ----------------------------------------------------------------------------------------------
+
+  /** Marks a line or a range, and puts it into the address. */
+  pick(marks: Marks): void {
+    this.picked.value = marks;
+    navigate(this.addressOf(marks), true);
+    this.light();
+  }
+
+  unpick(): void {
+    this.picked.value = null;
+    navigate(urlOf(this.jobs), true);
+    this.light();
+  }
+
+  get markedWords(): string | null {
+    const marks = this.picked.value;
+    return marks === null ? null : wordsOf(marks, this.names());
+  }
+
+  get pickedTime(): number | null {
+    return this.picked.peek()?.first.at ?? null;
+  }
+
+  /** To the marked lines; else to the current line, or the one that is read first. */
+  get link(): string {
+    const line = this.standing;
+    const marks = this.picked.peek() ?? (line === null ? null : { first: line, last: line });
+    return new URL(marks === null ? urlOf(this.jobs) : this.addressOf(marks), location.href).href;
+  }
+
+  /** The marked lines, or the one that is current, into the clipboard; with times there are names, too. */
+  async copy(withTime: boolean): Promise<void> {
+    const line = this.standing;
+    const marks = this.picked.peek() ?? (line === null ? null : { first: line, last: line });
+    if (marks === null) return;
+    const mode = this.timeMode();
+    const names = withTime ? this.names() : null;
+    await copyText(this.engine.takeMerged({ marks, query: null, names, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
+  }
+
+  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
+    const marks = what === "picked" ? this.picked.peek() : null;
+    const query = what === "filtered" ? this.find.query.peek() : null;
+    return this.engine.takeMerged({ marks, query, names: this.names(), format, time }, progress, signal);
+  }
+
+  get marked(): Takeable["marked"] {
+    const marks = this.picked.peek();
+    return marks === null ? null : { words: wordsOf(marks, this.names()), file: "marked" };
+  }
+
+  /** Entries of all jobs, here or not. */
+  get entries(): number {
+    return this.jobs.reduce((sum, job) => sum + (facts.peek().get(job)?.tip ?? 0), 0);
+  }
+
+  /** The line that is current, or read first. */
+  private get standing(): Standing | null {
+    if (this.current !== null) return this.current;
+    const row = this.pane?.reading?.row;
+    return row === undefined ? null : standingOf(row);
+  }
+
+  private addressOf({ first, last }: Marks): string {
+    const line = ({ source, sequence }: Standing) => ({ job: this.jobs[source] as string, sequence });
+    return urlOfMark(this.jobs, line(first), line(last));
+  }
+
+  private async open(mark: Route["mark"]): Promise<void> {
     await Promise.all(this.jobs.map((job) => this.engine.ask({ do: "open", job, at: null })));
     // Left meanwhile: the jobs are another page's now.
     if (this.over) return;
+    const marks = mark === null ? null : await this.reach(mark);
+    if (this.over) return;
+    if (marks !== null) {
+      this.heading = marks.first;
+      this.pick(marks);
+    }
     await this.engine.ask({ do: "merge", jobs: this.jobs });
     if (this.over) return;
+    if (marks === null && mark !== null) {
+      this.lost.value = "The line of this link is not to be had: it is not kept any more, or its job cannot be read.";
+      this.pane?.follow();
+    }
     for (const [source, job] of this.jobs.entries()) {
       const own = this.of[source] as Of;
       this.finder.index(job, {
@@ -232,6 +375,33 @@ export class MergedView implements Searchable {
     }
   }
 
+  /** Loads what is around the lines of a link, in all jobs. Null when one of them is not to be had. */
+  private async reach({ first, last }: NonNullable<Route["mark"]>): Promise<Marks | null> {
+    const lines = await Promise.all(
+      [first, last].map(async ({ job, sequence }) => {
+        const at = await this.engine.ask({ do: "near", job, sequence });
+        return at === null ? null : { source: this.jobs.indexOf(job), sequence, at };
+      }),
+    );
+    const [one, other] = lines;
+    if (one == null || other == null || this.over) return null;
+    const marks = marksOf(one, other);
+    await this.loadAround(marks.first.at, marks.first.source);
+    return marks;
+  }
+
+  /** Loads what was written around a time, µs, in all jobs but one that has it. What cannot be read leaves the others. */
+  private async loadAround(time: number, except: number): Promise<void> {
+    const api = new Api(this.api, token.peek() ?? "");
+    await Promise.allSettled(
+      this.jobs.map(async (job, source) => {
+        if (source === except) return;
+        const sequence = await sequenceAt(api, job, time);
+        if (!this.over) await this.engine.ask({ do: "near", job, sequence });
+      }),
+    );
+  }
+
   /** The list grew, perhaps in front of what is read: that stays where it is. */
   private grown(total: number, revision: number, changed: number): void {
     const pane = this.pane;
@@ -240,13 +410,19 @@ export class MergedView implements Searchable {
     this.revision = revision;
     this.soon(LOCATE_MS);
     if (this.shown !== null) return;
+    const { heading } = this;
+    if (heading !== null && !pane.following) {
+      pane.resetTotal(total, revision);
+      void this.goTo(heading);
+      return;
+    }
     const { reading } = pane;
-    if (pane.following || reading === null || changed > reading.row.index || !("time" in reading.row)) {
+    if (pane.following || reading === null || changed > reading.row.index) {
       pane.update(total, revision);
       return;
     }
     const { row, offset } = reading;
-    void this.engine.ask({ do: "place", source: row.source ?? 0, sequence: row.sequence, time: row.time }).then((place) => {
+    void this.engine.ask({ do: "place", ...standingOf(row) }).then((place) => {
       if (!pane.following && this.shown === null) pane.relocate(place, offset, total, revision);
     });
   }
@@ -332,9 +508,27 @@ export class MergedView implements Searchable {
   }
 
   private clicked(event: MouseEvent): void {
-    const row = event.target instanceof Element ? event.target.closest<HTMLElement>(".row") : null;
-    if (row === null || !(event.target instanceof Element)) return;
-    if (event.target.closest(".mark") !== null && "json" in row.dataset) this.pane?.fold(row);
+    const target = event.target instanceof Element ? event.target : null;
+    const element = target?.closest<HTMLElement>(".row") ?? null;
+    if (element === null) return;
+    if (target?.closest(".mark") != null && "json" in element.dataset) {
+      this.pane?.fold(element);
+      return;
+    }
+    const row = target?.closest(".gutter") == null ? undefined : this.elements.find((one) => one.element === element)?.row;
+    if (row === undefined) return;
+    event.preventDefault();
+    const line = standingOf(row);
+    this.pane?.pause();
+    this.current = line;
+    this.currentPlace = this.shown === null ? row.index : (this.shown[row.index] ?? 0);
+    const kept = this.picked.peek();
+    // A range grows from the end that was chosen first.
+    if (event.shiftKey && kept !== null) this.pick(marksOf(this.anchor ?? kept.first, line));
+    else {
+      this.anchor = line;
+      this.pick({ first: line, last: line });
+    }
   }
 
   private light(): void {
@@ -344,6 +538,7 @@ export class MergedView implements Searchable {
       const is = this.current !== null && row.sequence === this.current.sequence && row.source === this.current.source;
       if (is) current = element;
       element.classList.toggle("current", is);
+      element.classList.toggle("picked", within(this.picked.peek(), standingOf(row)));
       // Only in lines that the indexer found: an expression that never ends must not end the page.
       const hits = this.of[row.source ?? 0]?.hits;
       const text = element.querySelector<HTMLElement>(":scope > .text");
@@ -351,4 +546,8 @@ export class MergedView implements Searchable {
     }
     highlight(this, texts, this.expression, current);
   }
+}
+
+function standingOf({ source = 0, sequence, at = 0 }: Row): Standing {
+  return { source, sequence, at };
 }

@@ -1,5 +1,22 @@
 /** Taking a job's lines out of the page: into the clipboard, into a file. */
+import type { Progress } from "../engine/client";
+import type { SaveFormat } from "../engine/messages";
+import type { TimeMode } from "../text/time";
+import type { Findings } from "./finding";
 import { type Row, textOf, type Window } from "../log/row";
+
+/** All, what a query leaves, or what is marked. */
+export type What = "all" | "filtered" | "picked";
+
+/** A view whose lines can be written out, whether they are here or not. */
+export interface Takeable {
+  readonly find: Pick<Findings, "query">;
+  /** Entries of the whole. */
+  readonly entries: number;
+  /** What is marked, in words and in a file's name. */
+  readonly marked: { readonly words: string; readonly file: string } | null;
+  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob>;
+}
 
 /** Rows asked for at once: many enough to be quick, few enough that the page goes on. */
 const PORTION = 5_000;

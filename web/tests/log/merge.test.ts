@@ -13,7 +13,7 @@ describe("merged jobs", () => {
     const batch = fc.record({ job: fc.nat(2), start: fc.integer({ min: 0, max: 50 }), count: fc.integer({ min: 1, max: 4 }) });
     fc.assert(
       fc.property(fc.array(batch, { minLength: 1, maxLength: 12 }), fc.integer({ min: 1, max: 12 }), (batches, portion) => {
-        const jobs = [0, 1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans() }, next: 1 }));
+        const jobs = [0, 1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 }, next: 1 }));
         const merge = new Merge(jobs);
         const wanted: { time: number; source: number; sequence: number }[] = [];
         for (const [at, { job, start, count }] of batches.entries()) {
@@ -43,5 +43,34 @@ describe("merged jobs", () => {
       }),
       { numRuns: 150 },
     );
+  });
+});
+
+describe("what is missing of merged jobs", () => {
+  function merged(floor: number, gone: [number, number] | null, ...batches: [first: number, count: number][]): [number, unknown][] {
+    const store = new Store();
+    for (const [first, count] of batches) {
+      const start = 1_000_000 + first * 1_000;
+      store.add({ first, count, start, end: start + count * 1_000, raw: 0, body: bodyOf(Array.from({ length: count }, () => ({ stream: "o", text: "x" })), start) });
+    }
+    const spans = new Spans();
+    if (gone !== null) spans.add(...gone);
+    const merge = new Merge([{ store, feed: { gone: spans, floor } }]);
+    merge.update();
+    return merge.rows(0, 100).rows.flatMap((row) => (row.hole === undefined ? [] : [[row.sequence, row.hole]]));
+  }
+
+  test("is told once: before the first line that is here, and after the last of each part", () => {
+    expect(merged(100, null, [11, 2], [21, 2], [100, 5])).toEqual([
+      [11, { side: "before", count: 10 }],
+      [12, { side: "after", count: 8 }],
+      [22, { side: "after", count: 77 }],
+    ]);
+  });
+
+  test("is nothing where it comes by itself, or is kept no more", () => {
+    expect(merged(1, null, [11, 2], [21, 2])).toEqual([]);
+    expect(merged(11, [1, 10], [11, 2])).toEqual([]);
+    expect(merged(11, [1, 4], [11, 2])).toEqual([[11, { side: "before", count: 6 }]]);
   });
 });

@@ -1,0 +1,148 @@
+"""Several jobs merged by time, in a real browser: their lines are marked, linked to and taken away as one job's are."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.support.viewer_cloud import ViewerCloud, job_id
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+WAIT = 60_000
+LONG = 70_000
+"""Lines that do not compress: more than a tab loads by itself."""
+
+
+def container(name: str) -> str:
+    """A job as a link to one of its lines names it."""
+    return job_id(name).partition(".")[2][:12]
+
+
+def long_jobs(cloud: ViewerCloud, *names: str) -> None:
+    """Jobs whose first lines are far from what is loaded, written at the same moments."""
+    for name in names:
+        cloud.add_job(name)
+        noise = random.Random(name)
+        cloud.append(
+            name, [f"{name} {number} {noise.randbytes(150).hex()}" for number in range(1, LONG + 1)], batch=100
+        )
+
+
+def texts(page: Page, rows: str) -> list[str]:
+    """What rows say, without the noise that makes them long."""
+    return [" ".join(text.split()[:2]) for text in page.locator(f"{rows} .text").all_inner_texts()]
+
+
+def received(page: Page, name: str) -> int:
+    count: int = page.evaluate("(job) => window.logferry.lines(job).received", job_id(name))
+    return count
+
+
+def clipboard(page: Page, expected: str) -> None:
+    """Waits until the clipboard holds this: it is written once all is fetched."""
+    page.wait_for_function(
+        "(expected) => navigator.clipboard.readText().then((text) => text === expected)", arg=expected, timeout=WAIT
+    )
+
+
+def test_a_link_to_merged_lines_opens_them_in_all_jobs_far_from_the_tail(cloud: ViewerCloud, page: Page) -> None:
+    """What both wrote around it is there, and reading on loads more."""
+    long_jobs(cloud, "one", "two")
+    page.goto(cloud.page("one", "two", extra=f"line={container('one')}.5000-{container('one')}.5001"))
+    expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
+    assert texts(page, ".row.picked") == ["one 5000", "two 5000", "one 5001"]
+    expect(page.locator(".row.current .text")).to_have_text(re.compile("^one 5000 "))
+    expect(page.locator(".row.current")).to_be_in_viewport()
+    expect(page.get_by_role("toolbar", name="Marked lines")).to_contain_text("one line 5,000 to one line 5,001")
+    # On past what came with the link: where lines are missing it is said, and they come.
+    page.locator(".pane").focus()
+    page.keyboard.press("w")
+    for _ in range(300):
+        if page.locator('.row[data-source="1"][data-seq="6500"]').count() > 0:
+            break
+        page.keyboard.press("PageDown")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        expect(page.locator(".hole")).to_have_count(0, timeout=WAIT)
+    expect(page.locator('.row[data-source="1"][data-seq="6500"]')).to_have_count(1)
+    shown = [text for text in texts(page, ".row") if text]
+    begin = int(shown[0].split()[1])
+    assert begin > 5_400
+    assert (
+        shown
+        == [f"{name} {at}" for at in range(begin, begin + LONG) for name in ("one", "two")][
+            shown[0].startswith("two") :
+        ][: len(shown)]
+    )
+    assert max(received(page, "one"), received(page, "two")) < LONG - 5_000
+
+
+def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Page) -> None:
+    """A click marks a line, a shift-click a range of the merged order; address, link and copies are of it."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for name in ("one", "two"):
+        cloud.add_job(name)
+        cloud.append(name, [f"{name} {number}" for number in range(1, 301)], batch=100)
+    page.goto(cloud.page("one", "two"))
+    page.locator('.row[data-source="1"][data-seq="300"]').wait_for(timeout=WAIT)
+    address = page.url
+    page.locator('.row[data-source="1"][data-seq="297"] .gutter').click()
+    expect(page.locator(".row.picked .text")).to_have_text(["two 297"])
+    page.locator('.row[data-source="0"][data-seq="296"] .gutter').click(modifiers=["Shift"])
+    expect(page.locator(".row.picked .text")).to_have_text(["one 296", "two 296", "one 297", "two 297"])
+    # From the line that was marked first, to wherever the next click is.
+    page.locator('.row[data-source="0"][data-seq="298"] .gutter').click(modifiers=["Shift"])
+    expect(page.locator(".row.picked .text")).to_have_text(["two 297", "one 298"])
+    marked = f"{address}&line={container('two')}.297-{container('one')}.298"
+    assert page.url == marked
+    page.keyboard.press("l")
+    clipboard(page, marked)
+    page.keyboard.press("y")
+    clipboard(page, "two 297\none 298")
+    page.keyboard.press("t")
+    page.keyboard.press("Y")
+    clipboard(page, "2025-11-24T16:00:00.296000Z two | two 297\n2025-11-24T16:00:00.297000Z one | one 298")
+    page.keyboard.press("Escape")
+    expect(page.locator(".row.picked")).to_have_count(0)
+    assert page.url == address
+
+
+def test_merged_jobs_are_downloaded_whole_and_in_their_order(cloud: ViewerCloud, page: Page) -> None:
+    """All lines of all jobs, loaded or not, by time, with each line's job; or what is marked."""
+    long_jobs(cloud, "one", "two")
+    page.goto(cloud.page("one", "two", extra=f"line={container('one')}.7-{container('one')}.8"))
+    expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
+    page.keyboard.press("D")
+    page.get_by_label("The whole of these jobs").check()
+    page.locator("[data-form=jsonl]").check()
+    with page.expect_download(timeout=WAIT) as download:
+        page.locator("[data-save=jsonl]").click()
+    lines = download.value.path().read_text().splitlines()
+    assert len(lines) == 2 * LONG
+    found = [json.loads(line) for line in lines]
+    assert [(one["name"], one["sequence"]) for one in found] == [
+        (name, number) for number in range(1, LONG + 1) for name in ("one", "two")
+    ]
+    text = found[3].pop("line")
+    assert text.startswith("two 2 ")
+    assert found[3] == {
+        "jobId": job_id("two"),
+        "name": "two",
+        "timestamp": "2025-11-24T16:00:00.001000Z",
+        "stream": "stdout",
+        "sequence": 2,
+    }
+    page.get_by_label("The marked lines").check()
+    page.locator("[data-form=text]").check()
+    page.get_by_label("Times, here and in the pane").select_option("hidden")
+    with page.expect_download(timeout=WAIT) as download:
+        page.locator("[data-save=text]").click()
+    marked = download.value.path().read_text().splitlines()
+    assert [line.split()[:4] for line in marked] == [
+        ["one", "|", "one", "7"],
+        ["two", "|", "two", "7"],
+        ["one", "|", "one", "8"],
+    ]

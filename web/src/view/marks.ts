@@ -1,0 +1,34 @@
+/** Lines of several jobs by the order in which they stand: time, then job, then sequence. Pure. */
+
+/** What tells where a line stands. */
+export interface Standing {
+  /** The job's place among the merged ones. */
+  readonly source: number;
+  readonly sequence: number;
+  /** Microseconds since 1970. */
+  readonly at: number;
+}
+
+export function byStanding(one: Standing, other: Standing): number {
+  return one.at - other.at || one.source - other.source || one.sequence - other.sequence;
+}
+
+export interface Marks {
+  readonly first: Standing;
+  readonly last: Standing;
+}
+
+/** The range between two lines, in whichever order they were chosen. */
+export function marksOf(one: Standing, other: Standing): Marks {
+  return byStanding(one, other) <= 0 ? { first: one, last: other } : { first: other, last: one };
+}
+
+export function within(marks: Marks | null, line: Standing): boolean {
+  return marks !== null && byStanding(marks.first, line) <= 0 && byStanding(line, marks.last) <= 0;
+}
+
+/** "web-1 line 12", or "web-1 line 12 to api-1 line 7". */
+export function wordsOf({ first, last }: Marks, names: readonly string[]): string {
+  const one = ({ source, sequence }: Standing): string => `${names[source] ?? ""} line ${sequence.toLocaleString("en")}`;
+  return byStanding(first, last) === 0 ? one(first) : `${one(first)} to ${one(last)}`;
+}
