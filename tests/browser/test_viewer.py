@@ -4,7 +4,7 @@ import random
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from tests.support.viewer_cloud import BEGAN_US, ViewerCloud, job_id, lossy
 from tests.support.viewer_service import ViewerService
 
@@ -319,7 +319,14 @@ def test_a_search_finds_on_the_service_what_the_tab_has_not(
     )
     assert page.evaluate("(job) => window.logferry?.lines(job).received", job_id("long")) < 140_000
     page.get_by_label("Regular expression").click()
+    # History is held back until the bar has said why it is asked for.
+    held: list[Route] | None = []
+    page.route("**/batches?*", lambda route: route.continue_() if held is None else held.append(route))
     page.get_by_label("Search this job").fill("needle (?=number [23])")
+    expect(found).to_contain_text("this expression is one that only the tab can search for", timeout=WAIT)
+    waiting, held = held, None
+    for route in waiting:
+        route.continue_()
     expect(found).to_have_attribute("data-found", "2", timeout=WAIT)
     page.wait_for_function("(job) => window.logferry?.lines(job).received > 200_000", arg=job_id("long"), timeout=WAIT)
 

@@ -28,6 +28,12 @@ export function forServer({ text, regex, matchCase, word, level }: Query): Serve
   return [...source].length > MOST_CHARS ? null : { q: source, ignoreCase: !matchCase };
 }
 
+/** Why the service cannot be asked this, for a person; the query must be one that it cannot be asked. */
+export function whyHere({ text, regex }: Query): string {
+  if (text === "") return "what these filters leave is told with every line here";
+  return regex && translated(text) === null ? "this expression is one that only the tab can search for" : "the service does not search for anything this long";
+}
+
 /** Every line that `levelOf` says is of a level from warnings up holds one of these. Most others do not. */
 function levelled(level: number): string {
   const words = "err|sever|crit|fatal|ftl|panic|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";

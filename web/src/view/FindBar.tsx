@@ -44,6 +44,8 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
     else if (remote?.state === "failed") said += " in what is loaded";
     else if (remote?.state === "searching") said += ` · searching, ${share(covered, tip)}`;
     else if (remote === null && found.lines < tip) said += ` · ${view.find.loading.value ? "loading" : "reading"}, ${share(found.lines, tip)}`;
+    const reason = view.find.reason.value;
+    if (reason !== null && found.lines < tip) said += `: ${reason}`;
   }
   const beyond = remote?.state === "failed" || remote?.state === "full" ? remote : null;
   const toggle = (label: ComponentChildren, title: string, on: boolean, act: () => void) => (

@@ -4,6 +4,7 @@ import type { Finder, Found } from "../index/finder";
 import { EVERYTHING, expressionOf, type Query } from "../index/segment";
 import { exact, united } from "../index/sorted";
 import { type Progress, RemoteSearch } from "../search/remote";
+import { whyHere } from "../search/re2";
 import { ERROR } from "../text/levels";
 
 export const NONE = new Float64Array(0);
@@ -17,6 +18,8 @@ export interface Findings {
   readonly searching: Signal<boolean>;
   readonly loading: Signal<boolean>;
   readonly problem: Signal<string | null>;
+  /** Why all is loaded for this, where only the tab can search. */
+  readonly reason: ReadonlySignal<string | null>;
   readonly at: Signal<number>;
   readonly count: ReadonlySignal<number>;
   readonly errors: Signal<Float64Array>;
@@ -81,6 +84,7 @@ export class Finding implements Findings {
   readonly remoteErrors: RemoteSearch;
   /** Only the tab can search for this, so everything is loaded for it. */
   readonly loading = signal(false);
+  readonly reason = signal<string | null>(null);
   /** What the indexer found. */
   private local: Found | null = null;
   private localErrors: Float64Array = NONE;
@@ -137,6 +141,7 @@ export class Finding implements Findings {
       this.at.value = -1;
       this.searching.value = !idle && wrong === null;
       this.loading.value = false;
+      this.reason.value = null;
       if (idle || wrong !== null) this.found.value = null;
     });
     this.index();
@@ -154,6 +159,7 @@ export class Finding implements Findings {
     if (away === null) this.events.whole();
     else if (!this.remote.begin(query, away.first, away.last)) {
       this.loading.value = true;
+      this.reason.value = whyHere(query);
       this.events.whole();
     }
     this.events.began();

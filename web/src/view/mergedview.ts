@@ -36,6 +36,7 @@ function findings() {
     searching: signal(false),
     loading: signal(false),
     problem: signal<string | null>(null),
+    reason: signal<string | null>(null),
     at: signal(-1),
     errors: signal<Float64Array>(NONE),
     indexedLines: signal(0),
