@@ -114,6 +114,18 @@ def merged(page: Page, cloud: ViewerService) -> None:
     expect(page.get_by_text("ValueError: bad").first).to_be_visible(timeout=PATIENCE_MS)
 
 
+def merged_marked(page: Page, cloud: ViewerService) -> None:
+    merged(page, cloud)
+    page.locator('[data-seq="3"] .gutter').first.click()
+    expect(page.get_by_role("toolbar", name="Marked lines")).to_be_visible(timeout=PATIENCE_MS)
+
+
+def merged_download(page: Page, cloud: ViewerService) -> None:
+    merged_marked(page, cloud)
+    page.keyboard.press("D")
+    expect(page.get_by_label("The whole of these jobs")).to_be_visible(timeout=PATIENCE_MS)
+
+
 def side_by_side(page: Page, cloud: ViewerService) -> None:
     merged(page, cloud)
     page.get_by_role("button", name="Side by side").click()
@@ -133,10 +145,12 @@ PAGES: tuple[Callable[[Page, ViewerService], None], ...] = (
     download,
     go_to,
     merged,
+    merged_marked,
+    merged_download,
     side_by_side,
 )
 # What is laid out otherwise there; the rest differs in width alone.
-ON_A_PHONE = (jobs, job, settings, share, merged)
+ON_A_PHONE = (jobs, job, settings, share, merged, merged_marked)
 
 
 def findings(page: Page, rules: list[str] | None = None) -> list[str]:

@@ -23,5 +23,5 @@ def test_alarms_and_the_dashboard_are_about_the_stacks_own_resources(stack: Stac
         assert named & physical or alarm["Namespace"] == f"Logferry/{STACK}"
     [dashboard] = cloudwatch.list_dashboards()["DashboardEntries"]
     body = json.loads(cloudwatch.get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"])
-    assert len(body["widgets"]) == 12
+    assert len(body["widgets"]) == 13
     assert "${" not in json.dumps(body)
