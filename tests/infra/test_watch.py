@@ -23,15 +23,16 @@ def dimensions(alarm: Document) -> dict[str, Any]:
     return {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
 
 
-def own_metrics() -> set[str]:
-    """Every name that a function counts by; those made of an outcome are spelt out."""
-    sources = "\n".join(path.read_text() for path in (ROOT / "functions").rglob("*.py"))
-    names = set(re.findall(r'add_metric\(\s*name="(\w+)"', sources))
-    assert 'f"Batches{' in sources
-    assert 'f"Viewers{' in sources
-    outcomes = {"Batches": ("Stored", "Duplicate", "Conflict", "Rejected")}
-    outcomes["Viewers"] = ("Sent", "Gone", "Expired", "Lagging", "LeftAlone")
-    return names | {f"{what}{outcome}" for what, ends in outcomes.items() for outcome in ends}
+def own_metrics() -> set[tuple[str, str]]:
+    """(function, name) of every count of our own; names that are made of an outcome are spelt out."""
+    found = {("ingest", f"Batches{end}") for end in ("Stored", "Duplicate", "Conflict", "Rejected")}
+    found |= {("broadcast", f"Viewers{end}") for end in ("Sent", "Gone", "Expired", "Lagging", "LeftAlone")}
+    for path in (ROOT / "functions").rglob("*.py"):
+        function, source = path.relative_to(ROOT / "functions").parts[0], path.read_text()
+        found |= {(function, name) for name in re.findall(r'add_metric\(\s*name="(\w+)"', source)}
+    assert 'f"Batches{' in (ROOT / "functions/ingest/service.py").read_text()
+    assert 'f"Viewers{' in (ROOT / "functions/broadcast/app.py").read_text()
+    return found
 
 
 def test_they_are_left_out_unless_asked_for(template: Document) -> None:
@@ -85,13 +86,18 @@ def test_every_metric_of_our_own_is_one_that_a_function_counts(template: Documen
     namespace = template["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     assert template["Resources"]["Watch"]["Properties"]["Parameters"]["Namespace"] == namespace
     ours = [alarm for alarm in alarms(watch).values() if alarm["Namespace"] == {"Ref": "Namespace"}]
-    rung = {alarm["MetricName"] for alarm in ours}
-    assert rung >= {"GapsStored", "BatchesConflict", "EntriesLost", "AuthenticationRefused"}
+    rung = {(dimensions(alarm)["service"], alarm["MetricName"]) for alarm in ours}
+    assert rung >= {
+        ("ingest", "GapsStored"),
+        ("ingest", "BatchesConflict"),
+        ("archive", "EntriesLost"),
+        ("connect", "AuthenticationRefused"),
+    }
     body = json.loads(watch["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    shown = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
-    assert {one[1] for one in shown if one[0] == "${Namespace}"} >= {"JobsUnarchived", "EntriesLost"}
-    names = rung | {one[1] for one in shown if one[0] == "${Namespace}"}
-    assert names <= own_metrics()
+    graphs = [metric for widget in body["widgets"] for metric in widget["properties"]["metrics"]]
+    shown = {(one[3], one[1]) for one in graphs if one[0] == "${Namespace}"}
+    assert shown >= {("archive", "JobsUnarchived"), ("archive", "EntriesLost")}
+    assert rung | shown <= own_metrics()
 
 
 def test_silence_is_no_alarm_and_whoever_is_to_hear_does(watch: Document) -> None:
