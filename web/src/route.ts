@@ -40,10 +40,14 @@ export function urlOf(jobs: readonly string[], line: number | null = null, until
 
 const CONTAINER_CHARS = 12;
 
+function containerOf(job: string): string {
+  return job.slice(job.indexOf(".") + 1);
+}
+
 function markOf(jobs: readonly string[], text: string): Route["mark"] {
   const lines = text.split("-").map((part): LineOf | null => {
     const [, container = "", sequence] = /^([0-9a-f]{12,64})\.([1-9]\d{0,15})$/.exec(part) ?? [];
-    const found = container === "" ? [] : jobs.filter((job) => job.slice(job.indexOf(".") + 1).startsWith(container));
+    const found = container === "" ? [] : jobs.filter((job) => containerOf(job).startsWith(container));
     return found.length === 1 ? { job: found[0] as string, sequence: Number(sequence) } : null;
   });
   const [first, last = first] = lines;
@@ -52,9 +56,9 @@ function markOf(jobs: readonly string[], text: string): Route["mark"] {
 
 /** The address of several jobs with a marked line or range, which is of the order by time. */
 export function urlOfMark(jobs: readonly string[], first: LineOf, last: LineOf): string {
-  const containers = jobs.map((job) => job.slice(job.indexOf(".") + 1));
+  const containers = jobs.map(containerOf);
   const short = ({ job, sequence }: LineOf): string => {
-    const container = job.slice(job.indexOf(".") + 1);
+    const container = containerOf(job);
     const begin = container.slice(0, CONTAINER_CHARS);
     return `${containers.filter((one) => one.startsWith(begin)).length === 1 ? begin : container}.${sequence}`;
   };

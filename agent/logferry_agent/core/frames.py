@@ -96,7 +96,6 @@ class LogStream:
         self._carry: dict[str, tuple[bytes, str]] = {}
         """Of each stream the first bytes of a character whose rest is in the next piece of the line, and the line's
         timestamp."""
-        self._over = False
         self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
 
     def feed(self, data: bytes) -> Received:
@@ -145,12 +144,11 @@ class LogStream:
         over: the container ran no more, so that no line can go on: what was kept of a character is all of it.
         """
         pieces = _Pieces()
-        self._over = over
         if self._tty and _STAMP.match(self._plain):
             pieces.add("o", self._plain)
         self._plain = b""
         try:
-            return self._received(pieces)
+            return self._received(pieces, over=over)
         except ValueError:
             raise BrokenStreamError("a timestamp", b"") from None
 
@@ -270,7 +268,7 @@ class LogStream:
             position = stop
         self._plain = data[position:]
 
-    def _received(self, pieces: _Pieces) -> Received:
+    def _received(self, pieces: _Pieces, *, over: bool = False) -> Received:
         stamps: list[str] = []
         streams: list[str] = []
         texts: list[str] = []
@@ -296,7 +294,7 @@ class LogStream:
                 self._carry[stream] = (data[-keep:], written)
                 data = data[:-keep]
             add(written, stream, data, end)
-        if self._over:
+        if over:
             for stream, (carried, of) in self._carry.items():
                 add(of, stream, carried, TAIL)
             self._carry.clear()

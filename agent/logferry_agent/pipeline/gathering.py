@@ -111,8 +111,7 @@ class Gathering:
             self._close(lane, now)
         if lane.batcher.count:
             self._open[lane.id] = lane
-            if self._save_at is None:
-                self._save_at = now + SAVE_EVERY_S
+            self._save_by(now + SAVE_EVERY_S)
 
     # --- out ----------------------------------------------------------------------------------------------------
 

@@ -5,31 +5,18 @@ from __future__ import annotations
 import secrets
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from docker.errors import NotFound
 from tests.support.agents import AgentProcess
-from tests.support.engines import Engine, machine_engine
+from tests.support.engines import Engine
 from tests.support.fake_ingest import Sink, wait_until
 
 from logferry_protocol.events import Gap, decode_event
 
 pytestmark = pytest.mark.engine
-
-
-@pytest.fixture(scope="module", name="machine")
-def _machine() -> Iterator[Engine]:
-    with machine_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

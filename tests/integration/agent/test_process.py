@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.agents import KEY, AgentProcess
-from tests.support.engines import Engine, machine_engine
+from tests.support.engines import Engine
 from tests.support.fake_ingest import Sink, wait_until
 
 from logferry_local.ports import free_port
@@ -23,18 +23,6 @@ pytestmark = pytest.mark.engine
 
 LINES = 200
 SCRIPT = f"for i in $(seq {LINES}); do echo line $i; done; exec sleep 1000"
-
-
-@pytest.fixture(scope="module", name="machine")
-def _machine() -> Iterator[Engine]:
-    with machine_engine() as engine:
-        yield engine
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -18,3 +18,15 @@ def dynamodb() -> Iterator[Any]:
 def cloud(dynamodb: Any) -> Iterator[support.Cloud]:
     with support.cloud(dynamodb) as made:
         yield made
+
+
+@pytest.fixture
+def agent(cloud: support.Cloud) -> support.Socket:
+    socket = cloud.agent(cloud.agent_key())
+    cloud.open_job(socket)
+    return socket
+
+
+@pytest.fixture
+def key(cloud: support.Cloud) -> str:
+    return cloud.viewer_key()

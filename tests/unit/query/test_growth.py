@@ -26,18 +26,6 @@ def cloud() -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def agent(cloud: Cloud) -> Socket:
-    socket = cloud.agent(cloud.agent_key())
-    cloud.open_job(socket)
-    return socket
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> str:
-    return cloud.viewer_key()
-
-
-@pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The jobs whose tips were read, as the reads come."""
     jobs: list[str] = []

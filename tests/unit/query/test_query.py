@@ -17,18 +17,6 @@ from query.routes import openapi
 JOB = f"web.{CONTAINER}"
 
 
-@pytest.fixture
-def agent(cloud: Cloud) -> Socket:
-    socket = cloud.agent(cloud.agent_key())
-    cloud.open_job(socket)
-    return socket
-
-
-@pytest.fixture
-def key(cloud: Cloud) -> str:
-    return cloud.viewer_key()
-
-
 def entries(page: Any) -> list[tuple[int, str]]:
     found = []
     for one in page["batches"]:

@@ -293,15 +293,13 @@ export class MergedView implements Searchable {
 
   /** To the marked lines; else to the current line, or the one that is read first. */
   get link(): string {
-    const line = this.standing;
-    const marks = this.picked.peek() ?? (line === null ? null : { first: line, last: line });
+    const marks = this.chosen;
     return new URL(marks === null ? urlOf(this.jobs) : this.addressOf(marks), location.href).href;
   }
 
   /** The marked lines, or the one that is current, into the clipboard; with times there are names, too. */
   async copy(withTime: boolean): Promise<void> {
-    const line = this.standing;
-    const marks = this.picked.peek() ?? (line === null ? null : { first: line, last: line });
+    const marks = this.chosen;
     if (marks === null) return;
     const mode = this.timeMode();
     const names = withTime ? this.names() : null;
@@ -324,7 +322,12 @@ export class MergedView implements Searchable {
     return this.jobs.reduce((sum, job) => sum + (facts.peek().get(job)?.tip ?? 0), 0);
   }
 
-  /** The line that is current, or read first. */
+  /** The marked lines, or the one that is current, or read first. */
+  private get chosen(): Marks | null {
+    const line = this.standing;
+    return this.picked.peek() ?? (line === null ? null : { first: line, last: line });
+  }
+
   private get standing(): Standing | null {
     if (this.current !== null) return this.current;
     const row = this.pane?.reading?.row;

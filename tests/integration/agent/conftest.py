@@ -1,0 +1,21 @@
+"""What the agent's tests share: this machine's engine, and a fake ingest for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.engines import Engine, machine_engine
+from tests.support.fake_ingest import Sink
+
+
+@pytest.fixture(scope="module", name="machine")
+def _machine() -> Iterator[Engine]:
+    with machine_engine() as engine:
+        yield engine
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
