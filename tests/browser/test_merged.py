@@ -44,9 +44,19 @@ def received(page: Page, name: str) -> int:
 
 def clipboard(page: Page, expected: str) -> None:
     """Waits until the clipboard holds this: it is written once all is fetched."""
-    page.wait_for_function(
-        "(expected) => navigator.clipboard.readText().then((text) => text === expected)", arg=expected, timeout=WAIT
+    # Asked for in the page: `wait_for_function` would take the promise itself for a yes.
+    found = page.evaluate(
+        """async ([expected, patience]) => {
+          const until = performance.now() + patience;
+          for (;;) {
+            const text = await navigator.clipboard.readText();
+            if (text === expected || performance.now() > until) return text;
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
+        }""",
+        [expected, WAIT / 4],
     )
+    assert found == expected
 
 
 def test_a_link_to_merged_lines_opens_them_in_all_jobs_far_from_the_tail(cloud: ViewerCloud, page: Page) -> None:
