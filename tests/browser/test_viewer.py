@@ -29,7 +29,8 @@ AT_TOP = """() => {
 TIME_AT_TOP = """(at) => {
   const pane = document.querySelectorAll('.pane')[at], top = pane.getBoundingClientRect().top;
   const row = [...pane.querySelectorAll('.row')].find((one) => one.getBoundingClientRect().bottom > top + 1);
-  return row ? Number(row.querySelector('.time').dataset.us) : 0;
+  // A row that is still on its way has no time yet.
+  return Number(row?.querySelector('.time')?.dataset.us ?? 0);
 }"""
 
 
