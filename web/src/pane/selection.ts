@@ -132,6 +132,8 @@ export class SelectionKeeper {
   }
 
   private copy(event: ClipboardEvent): void {
+    // The browser tells of a change of the selection in a task of its own: a copy may come before it.
+    this.note();
     const range = this.range;
     if (range === null) return;
     event.preventDefault();
