@@ -54,6 +54,8 @@ export type SaveFormat = "text" | "jsonl";
 export interface Taking {
   readonly first: number;
   readonly last: number;
+  /** Lines were chosen by where they begin: each is taken whole, though it goes on in entries after `last`. */
+  readonly marked: boolean;
   /** Null takes all. */
   readonly query: Query | null;
   readonly format: SaveFormat;

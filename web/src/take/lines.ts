@@ -23,6 +23,11 @@ export interface Line {
   open: boolean;
 }
 
+/** The sequence that a line begins with. */
+export function headOf({ entries: [first] }: Line): number {
+  return first?.sequence ?? 0;
+}
+
 /** Shorter entries are never continued (PROTOCOL.md). */
 const MIN_CONTINUED_BYTES = 4_096;
 /** A line that stays open this long is given as it is. */
@@ -49,6 +54,11 @@ export class Lines {
     this.held = open < 0 ? [] : this.held.slice(open);
     if (open < 0) [this.last.stdout, this.last.stderr] = [null, null];
     return given;
+  }
+
+  /** Whether a line that begins at `last` or before may go on in what comes next. */
+  goesOn(last: number): boolean {
+    return this.held.some((line) => line.open && headOf(line) <= last);
   }
 
   private take(entry: Entry): void {

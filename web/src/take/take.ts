@@ -4,7 +4,7 @@ import type { SaveFormat, Taking } from "../engine/messages";
 import { type Columns, decodeBody, fromBase64 } from "../log/body";
 import { type Api, ApiError } from "../wire/api";
 import { filterOf, written } from "./format";
-import { Lines } from "./lines";
+import { headOf, Lines } from "./lines";
 
 /** Parts go into a blob at this size: browsers keep those outside of the tab's own memory. */
 const PART_CHARS = 4_000_000;
@@ -57,17 +57,19 @@ export class Breath {
   }
 }
 
-export async function take(job: OpenJob, api: Api, { first, last, query, ...form }: Taking, around: Around): Promise<Blob> {
+export async function take(job: Pick<OpenJob, "id" | "store" | "feed">, api: Api, { first, last, marked, query, ...form }: Taking, around: Around): Promise<Blob> {
   const wanted = query === null ? () => true : filterOf(query);
-  // All entries are wanted as they are stored: in their order. What a filter leaves is whole lines.
-  const lines = new Lines(form.format === "jsonl" && query === null);
+  // All entries are wanted as they are stored: in their order. What a filter leaves, or a person marked, is whole lines.
+  const lines = new Lines(form.format === "jsonl" && query === null && !marked);
   const [parts, breath] = [new Parts(), new Breath(around)];
   const write = (end: boolean): void => {
-    for (const line of lines.ready(end)) if (wanted(line)) parts.add(written(job.id, line, form));
+    for (const line of lines.ready(end)) if (headOf(line) <= last && wanted(line)) parts.add(written(job.id, line, form));
   };
-  for await (const { start, columns, count } of batches(job, api, first, last)) {
-    lines.add(start, columns, first, last);
+  const end = marked ? Math.max(last, job.feed.tip) : last;
+  for await (const { start, columns, count } of batches(job, api, first, end)) {
+    lines.add(start, columns, first, end);
     write(false);
+    if (start + count > last && !lines.goesOn(last)) break;
     await breath.take(Math.min(last, start + count - 1) - first + 1, last - first + 1);
   }
   write(true);

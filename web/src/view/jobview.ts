@@ -226,7 +226,7 @@ export class JobView implements Searchable {
     const range = this.picked.peek() ?? { first: one, last: one };
     // Asked for with times, they have some, also where the pane shows none.
     const mode = this.timeMode();
-    await copyText(this.take({ ...range, query: null, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
+    await copyText(this.take({ ...range, marked: true, query: null, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
     return range.last - range.first + 1;
   }
 
@@ -237,7 +237,7 @@ export class JobView implements Searchable {
 
   takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
     const range = what === "picked" ? this.picked.peek() : null;
-    return this.take({ ...(range ?? { first: 1, last: this.length }), query: what === "filtered" ? this.find.query.peek() : null, format, time }, progress, signal);
+    return this.take({ ...(range ?? { first: 1, last: this.length }), marked: range !== null, query: what === "filtered" ? this.find.query.peek() : null, format, time }, progress, signal);
   }
 
   get marked(): Takeable["marked"] {

@@ -1,10 +1,14 @@
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/index/segment";
-import type { Columns } from "../../src/log/body";
+import type { OpenJob } from "../../src/engine/job";
+import { type Columns, prepareDecoder } from "../../src/log/body";
+import { Store } from "../../src/log/store";
 import { filterOf, type Form, written } from "../../src/take/format";
 import { Lines } from "../../src/take/lines";
+import { take } from "../../src/take/take";
+import type { Api } from "../../src/wire/api";
 import { fullTime } from "../../src/text/time";
-import { fc } from "../support/check";
+import { factsOf, fc, type Line } from "../support/zstd";
 
 const JOB = `local.${"a".repeat(64)}`;
 const TEXT: Form = { format: "text", time: "hidden", base: 0 };
@@ -91,5 +95,41 @@ describe("lines written out", () => {
     expect(left({ hide: ["frames", "system"] })).toEqual(["plain", "ValueError: bad", "ERROR no", "needle"]);
     expect(left({ level: 5 })).toEqual(["ValueError: bad", "ERROR no", expect.stringContaining("missing")]);
     expect(left({ text: "NEEDLE" })).toEqual(["needle"]);
+  });
+});
+
+describe("marked lines", () => {
+  const piece = "y".repeat(4_100);
+  const entries: Line[] = [
+    ["o", "before"],
+    ["o", `one ${piece}`],
+    ["e", `two ${piece}`],
+    ["O", `${piece} goes on `],
+    ["e", "three"],
+    ["O", "and ends"],
+    ["o", "after"],
+    ["o", "after that"],
+  ].map(([stream = "", text = ""]) => ({ stream, text }));
+  const store = new Store();
+  beforeAll(prepareDecoder);
+  // A batch ends within the line.
+  for (let at = 0; at < entries.length; at += 3) store.add(factsOf(at + 1, entries.slice(at, at + 3)));
+
+  const taken = async (first: number, last: number, marked: boolean, format: Form["format"] = "text"): Promise<string[]> => {
+    const job = { id: JOB, store, feed: { tip: entries.length } as OpenJob["feed"] };
+    const blob = await take(job, {} as Api, { ...TEXT, format, first, last, marked, query: null }, { cancelled: () => false, progress: () => undefined });
+    return (await blob.text()).split("\n").slice(0, -1);
+  };
+
+  test("are taken whole, however many entries they go on for, and no line after them", async () => {
+    const line = `one ${piece}${piece} goes on and ends`;
+    expect(await taken(2, 2, true)).toEqual([line]);
+    expect(await taken(1, 3, true)).toEqual(["before", line, `two ${piece}`]);
+    expect(await taken(7, 7, true)).toEqual(["after"]);
+    expect((await taken(2, 2, true, "jsonl")).map((text) => (JSON.parse(text) as { sequence: number }).sequence)).toEqual([2, 4, 6]);
+  });
+
+  test("are not what an export of entries takes: it ends where it is told to", async () => {
+    expect((await taken(1, 3, false, "jsonl")).map((text) => (JSON.parse(text) as { sequence: number }).sequence)).toEqual([1, 2, 3]);
   });
 });
