@@ -58,6 +58,7 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
     const problem = facts.value.get(job)?.problem;
     return problem == null ? [] : [`${names[at]}: ${problem.message}`];
   });
+  const view = useMemo(() => (side ? null : new MergedView(jobs, engine, finder, api, () => namesOf(jobs), timeMode)), [jobs.join(" "), engine, finder, api, side]);
   const show = (beside: boolean) => () => navigate(urlOf(jobs, null, null, beside), true);
   useEffect(() => {
     document.title = `${title} · Logferry`;
@@ -78,8 +79,8 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
           </span>
         </span>
         <span class="grow" />
-        {!side && <MergedState jobs={jobs} />}
-        {side && (
+        {view !== null && <MergedState jobs={jobs} following={view.following.value} />}
+        {view === null && (
           <label class="linked">
             <input type="checkbox" checked={linked.on.value} onChange={(event) => (linked.on.value = event.currentTarget.checked)} /> Same moment in all
           </label>
@@ -114,23 +115,23 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
           {broken.join(" ")}
         </div>
       )}
-      {side ? (
+      {view === null ? (
         <div class="side">
           {jobs.map((job) => (
             <JobPage key={job} engine={engine} finder={finder} job={job} api={api} linked={linked} />
           ))}
         </div>
       ) : (
-        <MergedPane engine={engine} finder={finder} jobs={jobs} api={api} title={title} away={away} />
+        <MergedPane view={view} title={title} away={away} />
       )}
     </main>
   );
 }
 
-/** Whether all of them are heard; who follows is not said here, the pill says it. */
-function MergedState({ jobs }: { jobs: readonly string[] }) {
+/** Whether all of them are heard, and the end is followed. */
+function MergedState({ jobs, following }: { jobs: readonly string[]; following: boolean }) {
   const known = jobs.flatMap((job) => facts.value.get(job) ?? []);
-  const [state, words] = liveState(known.length < jobs.length ? [] : known, true, connection.value, now.value);
+  const [state, words] = liveState(known.length < jobs.length ? [] : known, following, connection.value, now.value);
   return (
     <span class={`badge ${state}`} data-live-state={state}>
       <span class="dot" aria-hidden="true" />
@@ -156,11 +157,11 @@ function timeMode(): TimeMode {
   return MODES.includes(mode) ? mode : "local";
 }
 
-function MergedPane({ engine, finder, jobs, api, title, away }: Several & { title: string; away: number }) {
+function MergedPane({ view, title, away }: { view: MergedView; title: string; away: number }) {
+  const { jobs } = view;
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const field = useRef<HTMLInputElement>(null);
-  const view = useMemo(() => new MergedView(jobs, engine, finder, api, () => namesOf(jobs), timeMode), [jobs.join(" "), engine, finder, api]);
 
   useEffect(() => {
     if (host.current === null || canvas.current === null) return;
