@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -156,3 +157,104 @@ def test_merged_jobs_are_downloaded_whole_and_in_their_order(cloud: ViewerCloud,
         ["two", "|", "two", "7"],
         ["one", "|", "one", "8"],
     ]
+
+
+def at_rest(page: Page, *names: str) -> None:
+    """Waits until all that comes by itself is here."""
+    page.wait_for_function(
+        """(jobs) => jobs.every((job) => {
+          const lines = window.logferry?.lines(job);
+          return lines?.caughtUp && lines.holes.length === 0;
+        })""",
+        arg=[job_id(name) for name in names],
+        timeout=WAIT,
+    )
+
+
+def held_back(page: Page) -> tuple[list[Route], Callable[[], None]]:
+    """History is not answered from now on, until it is let go: what is held back, and how to let it go."""
+    held: list[Route] = []
+    open_again = False
+
+    def hold(route: Route) -> None:
+        if open_again:
+            route.continue_()
+        else:
+            held.append(route)
+
+    def let_go() -> None:
+        nonlocal open_again
+        open_again = True
+        for route in held:
+            route.continue_()
+
+    page.route("**/batches?*", hold)
+    return held, let_go
+
+
+def noisy_jobs(cloud: ViewerCloud, *names: str) -> None:
+    """Long jobs of which little is loaded, with a warning at either end."""
+    for name in names:
+        cloud.add_job(name)
+        noise = random.Random(name)
+        cloud.append(name, [f"WARN {name} begins"], "e")
+        cloud.append_copies(name, [f"{n} {noise.randbytes(20).hex()}" for n in range(700)], 250)
+        cloud.append(name, [f"WARN {name} ends"], "e")
+
+
+def test_a_filtered_download_is_of_all_of_the_merged_jobs(cloud: ViewerCloud, page: Page) -> None:
+    """Lines that the tab never had are in it, by time, with each line's job and time."""
+    noisy_jobs(cloud, "one", "two")
+    page.goto(cloud.page("one", "two"))
+    page.locator('.row[data-source="1"][data-seq="175002"]').wait_for(timeout=WAIT)
+    page.get_by_label("Least level shown").select_option("Warnings and above")
+    page.keyboard.press("t")
+    page.keyboard.press("D")
+    expect(page.get_by_label("What the filter leaves of it")).to_be_checked()
+    with page.expect_download(timeout=WAIT) as download:
+        page.locator("[data-save=text]").click()
+    assert download.value.path().read_text().splitlines() == [
+        "2025-11-24T16:00:00.000000Z one | WARN one begins",
+        "2025-11-24T16:00:00.000000Z two | WARN two begins",
+        "2025-11-24T16:02:55.001000Z one | WARN one ends",
+        "2025-11-24T16:02:55.001000Z two | WARN two ends",
+    ]
+    assert max(received(page, "one"), received(page, "two")) < 160_000
+
+
+def test_a_download_of_merged_jobs_can_be_cancelled_and_begun_again(cloud: ViewerCloud, page: Page) -> None:
+    """Nothing is saved of what was cancelled, and the next one is whole."""
+    noisy_jobs(cloud, "one", "two")
+    page.goto(cloud.page("one", "two"))
+    at_rest(page, "one", "two")
+    held, let_go = held_back(page)
+    page.keyboard.press("D")
+    said = page.locator(".dialog-said")
+    saved: list[str] = []
+    page.on("download", lambda download: saved.append(download.url))
+    with page.expect_request("**/batches?*"):
+        page.locator("[data-save=text]").click()
+    page.get_by_role("button", name="Cancel").click()
+    let_go()
+    expect(said).to_have_text("Cancelled.", timeout=WAIT)
+    assert held
+    assert not saved
+    with page.expect_download(timeout=WAIT) as download:
+        page.locator("[data-save=text]").click()
+    assert len(download.value.path().read_text().splitlines()) == 2 * 175_002
+    expect(said).to_contain_text("is in your downloads")
+
+
+def test_the_head_of_merged_jobs_says_whether_their_end_is_followed(cloud: ViewerCloud, page: Page) -> None:
+    """Live while it is, paused while one reads back."""
+    for name in ("one", "two"):
+        cloud.add_job(name)
+        cloud.append(name, [f"{name} {number}" for number in range(1, 301)])
+    page.goto(cloud.page("one", "two"))
+    state = page.locator("[data-live-state]")
+    expect(state).to_have_text("Live", timeout=WAIT)
+    page.locator(".pane").focus()
+    page.keyboard.press("PageUp")
+    expect(state).to_have_text("Paused", timeout=WAIT)
+    page.keyboard.press("f")
+    expect(state).to_have_text("Live", timeout=WAIT)

@@ -149,11 +149,9 @@ class ViewerCloud:
             self._store(self.jobs[job_id(name)], facts)
 
     def append_copies(self, name: str, texts: Sequence[str], copies: int) -> None:
-        """Stores the same batch again and again, which is quick: for jobs that only need to be long."""
-        job = self.jobs[job_id(name)]
-        (facts,) = self._encode(name, texts, None, 1000, len(texts))
+        """Stores the same lines again and again, a batch each: for jobs that only need to be long."""
         for _ in range(copies):
-            self._store(job, facts.model_copy(update={"first": job.tip + 1}))
+            self.append(name, texts, batch=len(texts))
 
     def write(self, name: str, texts: Sequence[str], streams: str | None = None, *, batch: int = 2000) -> None:
         """Stores lines and broadcasts them, as ingest and broadcast do."""
