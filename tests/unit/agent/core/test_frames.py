@@ -165,6 +165,67 @@ def test_what_came_before_the_damage_is_good(damage: tuple[bytes, int], sizes: l
     assert texts[:whole] == WHOLE[0][:whole]
 
 
+LINES = chunked(
+    map(
+        frame,
+        [
+            piece
+            for number in range(70)
+            for piece in Copier(START + number * 7_001).write(
+                "oe"[number % 5 == 3], b"x" * (number * number) + b"\xff\xf0 %d\n" % number
+            )
+        ],
+    )
+)
+
+
+@given(damage=st.none() | damaged(LINES), sizes=st.lists(st.integers(300, 200_000), min_size=1, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_the_shortcut_gives_what_the_layers_give(damage: tuple[bytes, int] | None, sizes: list[int]) -> None:
+    """Whatever comes: the same fragments with the same times, the same errors. Where it breaks, one of the two may
+    have come further."""
+    body = LINES if damage is None else damage[0]
+    found, errors, broke = _all_of(LogStream(tty=False, chunked=True), body, sizes)
+    wanted, wanted_errors, breaks = _all_of(_ByLayers(), body, sizes)
+    assert broke == breaks
+    if broke:
+        both, said = min(len(found), len(wanted)), min(len(errors), len(wanted_errors))
+        found, wanted, errors, wanted_errors = found[:both], wanted[:both], errors[:said], wanted_errors[:said]
+    assert found == wanted
+    assert errors == wanted_errors
+
+
+class _ByLayers(LogStream):
+    """Takes one layer off after the other, always."""
+
+    def __init__(self) -> None:
+        super().__init__(tty=False, chunked=True)
+
+    def _feed_quick(self, data: bytes) -> None:
+        return None
+
+
+Found = list[tuple[str, int, str, str]]
+
+
+def _all_of(stream: LogStream, body: bytes, sizes: list[int]) -> tuple[Found, list[str], bool]:
+    """Stamp, time, stream and text of every fragment, the errors said in the stream, and whether it broke."""
+    found: Found = []
+    errors: list[str] = []
+    start = turn = 0
+    try:
+        while start < len(body):
+            size = sizes[turn % len(sizes)]
+            received = stream.feed(body[start : start + size])
+            fragments = received.fragments
+            found += zip(fragments.stamps, fragments.times, fragments.streams, fragments.texts, strict=True)
+            errors += received.errors
+            start, turn = start + size, turn + 1
+    except BrokenStreamError:
+        return found, errors, True
+    return found, errors, False
+
+
 def _whole_frames_before(at: int) -> int:
     """Frames whose chunks end before a place in the body."""
     position = number = 0
