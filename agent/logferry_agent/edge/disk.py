@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -115,6 +115,16 @@ class Stored:
     size: int
     """Bytes of the body, also where it was not loaded."""
     batch: Batch
+
+
+class Progress(NamedTuple):
+    """How far a job is acknowledged."""
+
+    tip: int
+    digest: str | None
+    bytes: int
+    gaps: int
+    last: int | None
 
 
 @dataclass(slots=True)
@@ -245,11 +255,10 @@ class Spool:
             ),
         )
 
-    def advance(self, job: StoredJob) -> None:
+    def advance(self, job: str, progress: Progress) -> None:
         """Write what changes with an acknowledgement."""
         self._db.execute(
-            "UPDATE job SET tip = ?, digest = ?, bytes = ?, gaps = ?, last = ? WHERE id = ?",
-            (job.tip, job.digest, job.bytes, job.gaps, job.last, job.id),
+            "UPDATE job SET tip = ?, digest = ?, bytes = ?, gaps = ?, last = ? WHERE id = ?", (*progress, job)
         )
 
     def describe(self, job: StoredJob) -> None:

@@ -12,7 +12,7 @@ from ..core.gap import Missing
 from ..core.job import JobState
 from ..core.processing import Processing, Processor
 from ..core.session import Session
-from ..edge.disk import Spool, StoredJob
+from ..edge.disk import Progress, Spool, StoredJob
 from .journal import Journal
 
 
@@ -89,8 +89,8 @@ class Lanes:
     def advance(self, lane: Lane) -> None:
         """Write what an acknowledgement changed."""
         if (state := self._session.jobs.get(lane.id)) is not None:
-            stored = _stored(lane, state)
-            self._journal.settle(lambda: self._spool.advance(stored))
+            progress = Progress(state.tip, state.digest, state.bytes, state.gaps, state.last)
+            self._journal.settle(lambda: self._spool.advance(lane.id, progress))
 
     def replace(self, lane: Lane) -> None:
         """Write it whole."""

@@ -180,7 +180,8 @@ class Shipper:
     def _run(self) -> None:
         try:
             while not self._finished():
-                self._wake.wait(self._patience(time.monotonic()))
+                if not self._wake.is_set():
+                    self._wake.wait(self._patience(time.monotonic()))
                 self._wake.clear()
                 self.turn(time.monotonic())
         except BaseException as error:

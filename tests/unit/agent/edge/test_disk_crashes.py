@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logferry_agent.core.batcher import Batch, Piece
-from logferry_agent.edge.disk import Spool, StoredJob
+from logferry_agent.edge.disk import Progress, Spool, StoredJob
 
 MEMORY = Path("/dev/shm")
 JOBS = ["a" * 64, "b" * 64]
@@ -99,7 +99,8 @@ def take(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
             spool.remove(model.queue.pop(head)[0])
             if job in model.jobs:
                 model.jobs[job] = replace(model.jobs[job], tip=value)
-                spool.advance(model.jobs[job])
+                known = model.jobs[job]
+                spool.advance(job, Progress(known.tip, known.digest, known.bytes, known.gaps, known.last))
         case "become gap" if head is not None:
             entry = model.queue[head]
             gap = batch(entry[0], value)
