@@ -150,11 +150,11 @@ export class JobView implements Searchable {
     this.pane?.follow();
   }
 
-  /** Brings what was written at a time, or after it, to the top. */
-  async showTime(time: number): Promise<void> {
+  /** Brings what was written at a time, or after it, to the top, if that is `wanted` still when it is known. */
+  async showTime(time: number, wanted: () => boolean): Promise<void> {
     const turn = ++this.turns;
     const sequence = await this.sequenceAt(time);
-    if (turn === this.turns) this.pane?.show(this.placeOf(sequence), 0.001);
+    if (turn === this.turns && wanted()) this.pane?.show(this.placeOf(sequence), 0.001);
   }
 
   /** Shows a sequence and marks it. */

@@ -3,8 +3,8 @@ import { signal } from "@preact/signals";
 
 export interface Linkable {
   onLook: ((time: number | null) => void) | null;
-  /** Brings a time (µs) to the top. */
-  showTime(time: number): Promise<void>;
+  /** Brings a time (µs) to the top, if that is `wanted` still when it is known where that is. */
+  showTime(time: number, wanted: () => boolean): Promise<void>;
   follow(): void;
 }
 
@@ -16,7 +16,8 @@ export class LinkedTime {
   readonly on = signal(true);
   private readonly views = new Set<Linkable>();
   private leader: Linkable | null = null;
-  private wanted: number | null | undefined = undefined;
+  /** Where the one that led last was last. */
+  private moved: { readonly view: Linkable; readonly time: number | null } | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Returns how to leave. `element` is where a person's touch makes this one lead. */
@@ -26,7 +27,7 @@ export class LinkedTime {
       this.leader = view;
     };
     for (const touch of TOUCHES) element.addEventListener(touch, lead, { passive: true });
-    view.onLook = (time) => this.moved(view, time);
+    view.onLook = (time) => this.look(view, time);
     return () => {
       for (const touch of TOUCHES) element.removeEventListener(touch, lead);
       view.onLook = null;
@@ -36,18 +37,20 @@ export class LinkedTime {
     };
   }
 
-  private moved(view: Linkable, time: number | null): void {
+  private look(view: Linkable, time: number | null): void {
     // What moves because another leads must not lead that one back.
     if (!this.on.peek() || view !== this.leader) return;
-    this.wanted = time;
+    this.moved = { view, time };
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      const moment = this.wanted;
-      if (moment === undefined || !this.on.peek()) return;
+      if (this.moved === null) return;
+      const { view: first, time: moment } = this.moved;
       for (const other of this.views) {
-        if (other === this.leader) continue;
+        // Where a moment lies is known a while later: by then it may be switched off, or a person may have begun to read there.
+        const wanted = (): boolean => this.on.peek() && other !== this.leader;
+        if (other === first || !wanted()) continue;
         if (moment === null) other.follow();
-        else other.showTime(moment).catch(() => undefined);
+        else other.showTime(moment, wanted).catch(() => undefined);
       }
     }, PAUSE_MS);
   }
