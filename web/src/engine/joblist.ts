@@ -25,6 +25,8 @@ export class JobList {
   private telling = false;
   private loaded = false;
   private loading = false;
+  /** Asked for while it is being read: what was read before may have changed since. */
+  private again = false;
   private problem: Problem | null = null;
 
   constructor(
@@ -51,9 +53,13 @@ export class JobList {
   }
 
   async load(): Promise<void> {
-    if (this.loading) return;
+    if (this.loading) {
+      this.again = true;
+      return;
+    }
     this.loading = true;
     await this.quiet();
+    this.again = false;
     const began = this.clock.now();
     try {
       let next: string | null = null;
@@ -73,6 +79,7 @@ export class JobList {
       this.loading = false;
     }
     this.soon();
+    if (this.again) await this.load();
   }
 
   private note(record: JobRecord, deleted: boolean): void {

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { JobList, mergeRecords } from "../../src/engine/joblist";
 import type { Api } from "../../src/wire/api";
 import { record } from "../jobs/records";
@@ -38,4 +38,27 @@ test("the list is not asked for before the rows that somebody waits to read are 
   rowsAreThere();
   await loading;
   expect(asked).toEqual(["rows", "jobs from the first"]);
+});
+
+test("what began while the list was read and was not subscribed to yet is read again", async () => {
+  const jobs = [record()];
+  const answers: (() => void)[] = [];
+  const api = {
+    jobs: () => {
+      const read = [...jobs];
+      return new Promise((resolve) => answers.push(() => resolve({ jobs: read, next: null })));
+    },
+  } as unknown as Api;
+  const clock = { now: () => 0, later: () => () => undefined };
+  const list = new JobList(() => api, clock, () => undefined, () => Promise.resolve());
+  const loading = list.load();
+  await vi.waitFor(() => expect(answers).toHaveLength(1));
+  jobs.push(record());
+  list.subscription.answer({ type: "subscribed", id: "v1", job: null, tip: null, record: null });
+  answers[0]?.();
+  await vi.waitFor(() => expect(answers).toHaveLength(2));
+  answers[1]?.();
+  await loading;
+  // Once: nothing asked for it a third time.
+  expect(answers).toHaveLength(2);
 });
