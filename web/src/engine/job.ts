@@ -42,6 +42,8 @@ export class OpenJob {
   subscribed = false;
   revision = 0;
   arrived: number | null = null;
+  /** The tip when this was subscribed to first. What is up to there was written before, though a broadcast may bring it late. */
+  private subscribedAt: number | null = null;
   private live = 0;
   private liveErrors = 0;
   private fetching = false;
@@ -220,6 +222,7 @@ export class OpenJob {
       }
     } else {
       this.subscribed = true;
+      this.subscribedAt ??= message.tip ?? 0;
       if (message.record) this.record = message.record;
       // Answers this viewer alone, so it may ask at once for what it missed; reconnects are spread by their own jitter.
       this.feed.announced(message.tip ?? 0, this.around.now(), true);
@@ -244,7 +247,7 @@ export class OpenJob {
         const batch = this.store.holding(facts.first);
         if (batch !== null) this.send([indexed(batch)]);
       }
-      if (live) this.countLive(facts);
+      if (live && this.subscribedAt !== null && facts.first > this.subscribedAt) this.countLive(facts);
     }
     if (news) this.revision++;
     return news;

@@ -1,0 +1,55 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { OpenJob } from "../../src/engine/job";
+import { prepareDecoder } from "../../src/log/body";
+import type { Api } from "../../src/wire/api";
+import type { ToViewer } from "../../src/wire/messages";
+import { record } from "../jobs/records";
+import { factsOf } from "../support/zstd";
+
+beforeAll(prepareDecoder);
+
+const JOB = `local.${"a".repeat(64)}`;
+
+/** A job of which neither history nor record is answered: only what the connection brings is here. */
+function opened(): OpenJob {
+  const never = new Promise<never>(() => undefined);
+  const api = { job: () => never, history: () => never } as unknown as Api;
+  const around = { api, ready: Promise.resolve(), now: () => 0, random: () => 0, later: () => () => undefined, changed: () => undefined, again: () => undefined };
+  const job = new OpenJob(JOB, around, null);
+  job.open();
+  return job;
+}
+
+function subscribed(job: OpenJob, tip: number): void {
+  job.subscription.answer({ type: "subscribed", id: "v1", job: JOB, tip, record: record({ job: JOB }) });
+}
+
+function broadcast(job: OpenJob, first: number, ...texts: string[]): void {
+  job.receive({ type: "batch", job: JOB, batches: [factsOf(first, texts.map((text) => ({ stream: "e", text })))] } as unknown as ToViewer);
+}
+
+describe("what came live", () => {
+  test("is what was written since the job was opened", () => {
+    const job = opened();
+    subscribed(job, 2);
+    broadcast(job, 3, "ERROR a", "b");
+    expect([job.facts.live, job.facts.liveErrors, job.facts.received]).toEqual([2, 1, 2]);
+  });
+
+  test("is not what was written before, though its broadcast comes late", () => {
+    const job = opened();
+    broadcast(job, 1, "ERROR the broadcast overtook the answer");
+    subscribed(job, 2);
+    broadcast(job, 2, "ERROR late");
+    expect([job.facts.live, job.facts.liveErrors, job.facts.received]).toEqual([0, 0, 2]);
+  });
+
+  test("is what was written since then, also when it was subscribed to again", () => {
+    const job = opened();
+    subscribed(job, 2);
+    job.interrupted();
+    subscribed(job, 4);
+    broadcast(job, 3, "a", "b");
+    expect(job.facts.live).toBe(2);
+  });
+});
