@@ -5,8 +5,10 @@ import indexerUrl from "./indexer?worker&url";
 import type { FromIndexer, ToIndexer } from "./messages";
 import type { Query } from "./segment";
 
-/** Silence for this long while a search runs means an expression that backtracks without end. */
-const PATIENCE_MS = 4_000;
+/** The worker is asked whether it still hears as often as this while there is a query. */
+const ASK_MS = 1_000;
+/** So many questions without an answer mean an expression that backtracks without end. Counted, not timed: a page that was held up itself asks late. */
+const PATIENCE = 4;
 
 export const TOO_LONG = "This expression takes too long on these lines. A simpler one may do.";
 
@@ -27,11 +29,15 @@ export interface Listener {
 export class Finder {
   private worker: Worker | null = null;
   private id = 0;
-  /** The last query of each job. `at` is when anything was heard while it runs, null when it was answered. */
-  private readonly asked = new Map<string, { id: number; query: Query; at: number | null; began: number }>();
+  /** The last query of each job. Lines that come later are searched too, so it is watched until it is taken back. */
+  private readonly asked = new Map<string, { id: number; query: Query; began: number; answered: boolean }>();
+  /** Questions since anything was heard; null until the worker, which takes its time to load, was heard at all. */
+  private silent: number | null = null;
+  /** The job that the worker was at when it was heard last. */
+  private busy: string | null = null;
   private watch: ReturnType<typeof setInterval> | undefined;
   private readonly listeners = new Map<string, Listener>();
-  private readonly times = new Map<number, (sequence: number | null) => void>();
+  private readonly times = new Map<number, { job: string; time: number; tell(sequence: number | null): void }>();
 
   constructor(private readonly engine: Engine) {}
 
@@ -52,9 +58,8 @@ export class Finder {
   search(job: string, query: Query | null): void {
     this.start();
     const id = ++this.id;
-    const began = performance.now();
     if (query === null) this.asked.delete(job);
-    else this.asked.set(job, { id, query, at: began, began });
+    else this.asked.set(job, { id, query, began: performance.now(), answered: false });
     this.say({ do: "search", job, id, query });
   }
 
@@ -62,7 +67,7 @@ export class Finder {
     this.start();
     const id = ++this.id;
     return new Promise((resolve) => {
-      this.times.set(id, resolve);
+      this.times.set(id, { job, time, tell: resolve });
       this.say({ do: "time", job, id, time });
     });
   }
@@ -71,52 +76,58 @@ export class Finder {
     if (this.worker !== null) return;
     const worker = new Worker(scriptUrl(indexerUrl), { type: "module", name: "logferry-index" });
     this.worker = worker;
+    this.silent = this.busy = null;
     worker.onmessage = ({ data }: MessageEvent<FromIndexer>) => this.hear(data);
     const { port1, port2 } = new MessageChannel();
     worker.postMessage({ do: "feed", port: port2 } satisfies ToIndexer, [port2]);
     this.engine.connectIndexer(port1);
     for (const job of this.listeners.keys()) void this.engine.ask({ do: "feed", job, on: true });
     clearInterval(this.watch);
-    this.watch = setInterval(() => this.impatient(), 1_000);
+    this.watch = setInterval(() => this.impatient(), ASK_MS);
   }
 
   private hear(data: FromIndexer): void {
-    for (const asked of this.asked.values()) if (asked.at !== null) asked.at = performance.now();
-    if (data.tell === "hits") {
+    this.silent = 0;
+    if (data.tell === "alive") this.busy = data.job;
+    else if (data.tell === "hits") {
       const asked = this.asked.get(data.job);
       // An answer to a query that was replaced meanwhile is of no use.
       if (data.id !== asked?.id) return;
       // As the page felt it: there, through the lines, and back.
-      const ms = asked.at === null ? 0 : performance.now() - asked.began;
-      asked.at = null;
+      const ms = asked.answered ? 0 : performance.now() - asked.began;
+      asked.answered = true;
       this.listeners.get(data.job)?.hits({ ...data, ms });
     } else if (data.tell === "errors") this.listeners.get(data.job)?.errors(data.sequences, data.lines);
     else if (data.tell === "wrong") {
       if (data.id !== this.asked.get(data.job)?.id) return;
       this.asked.delete(data.job);
       this.listeners.get(data.job)?.failed(data.message);
-    } else if (data.tell === "time") {
-      this.times.get(data.id)?.(data.sequence);
+    } else {
+      this.times.get(data.id)?.tell(data.sequence);
       this.times.delete(data.id);
     }
   }
 
   private impatient(): void {
-    const now = performance.now();
-    const stuck = [...this.asked].filter(([, { at }]) => at !== null && now - at >= PATIENCE_MS);
-    if (stuck.length === 0) return;
+    if (this.asked.size === 0 || this.silent === null) return;
+    if (this.silent < PATIENCE) {
+      this.silent++;
+      this.say({ do: "hear" });
+      return;
+    }
     this.worker?.terminate();
     this.worker = null;
+    // Whoever has the same query would be next.
+    const endless = this.busy === null ? undefined : this.asked.get(this.busy)?.query;
+    const stuck = [...this.asked].filter(([, { query }]) => endless === undefined || JSON.stringify(query) === JSON.stringify(endless));
     for (const [job] of stuck) {
       this.asked.delete(job);
       this.listeners.get(job)?.failed(TOO_LONG);
     }
     this.start();
     // What the others had asked goes on with the new worker.
-    for (const [job, asked] of this.asked) {
-      asked.at = performance.now();
-      this.say({ do: "search", job, id: asked.id, query: asked.query });
-    }
+    for (const [job, { id, query }] of this.asked) this.say({ do: "search", job, id, query });
+    for (const [id, { job, time }] of this.times) this.say({ do: "time", job, id, time });
   }
 
   private say(message: ToIndexer): void {

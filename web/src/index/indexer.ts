@@ -65,6 +65,7 @@ class JobIndex {
     if (this.working) return;
     this.working = true;
     let until = performance.now() + SLICE_MS;
+    page.postMessage({ tell: "alive", job: this.job });
     for (;;) {
       // A query over what is here comes first; then what is here is made more.
       if (this.matcher !== null && this.next < this.segments.length) this.match(this.segments[this.next++] as Segment);
@@ -72,9 +73,9 @@ class JobIndex {
       else if (this.waiting.length > 0) this.read(this.waiting.pop() as IndexedBatch);
       else break;
       if (performance.now() < until) continue;
-      page.postMessage({ tell: "alive" });
       await breath();
       until = performance.now() + SLICE_MS;
+      page.postMessage({ tell: "alive", job: this.job });
     }
     this.working = false;
     this.tell();
@@ -200,5 +201,10 @@ page.onmessage = ({ data }) => {
     case "forget":
       jobs.delete(data.job);
       break;
+    case "hear":
+      page.postMessage({ tell: "alive", job: null });
+      break;
   }
 };
+
+page.postMessage({ tell: "alive", job: null });

@@ -12,10 +12,13 @@ export type ToIndexer =
   /** A query of null ends the search. */
   | { do: "search"; job: string; id: number; query: Query | null }
   | { do: "time"; job: string; id: number; time: number }
-  | { do: "forget"; job: string };
+  | { do: "forget"; job: string }
+  /** Is answered with `alive`. */
+  | { do: "hear" };
 
 export type FromIndexer =
-  | { tell: "alive" }
+  /** With the job that it goes on with, if it does. */
+  | { tell: "alive"; job: string | null }
   | { tell: "hits"; job: string; id: number; sequences: Float64Array; lines: number; ms: number }
   | { tell: "errors"; job: string; sequences: Float64Array; lines: number }
   | { tell: "time"; id: number; sequence: number | null }

@@ -203,6 +203,7 @@ export class Finding implements Findings {
         this.combineErrors();
       },
       failed: (message) => {
+        this.local = null;
         batch(() => {
           this.problem.value = message;
           this.searching.value = false;
