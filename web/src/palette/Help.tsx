@@ -1,16 +1,9 @@
 /** The map of keys, by group: what `?` shows. */
-import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { type Action, actions, register } from "../actions";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { type Action, actions } from "../actions";
 import "./palette.css";
 
-export function Help() {
-  const open = useSignal(false);
-  useEffect(() => register([{ id: "help", title: "Show the keys", keys: ["?"], group: "Everywhere", run: () => (open.value = !open.value) }]), []);
-  return open.value ? <KeyMap close={() => (open.value = false)} /> : null;
-}
-
-function KeyMap({ close }: { close(): void }) {
+export function Help({ close }: { close(): void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const element = dialog.current;

@@ -1,7 +1,7 @@
 /** The command palette: type a few letters of what you want, Enter. Jobs can be found in it as well as commands. */
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { type Action, actions, register } from "../actions";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { type Action, actions } from "../actions";
 import { newestFirst } from "../jobs/listing";
 import { navigate, urlOf } from "../route";
 import { records } from "../state";
@@ -11,14 +11,7 @@ import "./palette.css";
 
 const MOST_SHOWN = 50;
 
-/** Opens on Ctrl-K wherever it is mounted. */
-export function Palette() {
-  const open = useSignal(false);
-  useEffect(() => register([{ id: "palette", title: "Show all commands", keys: ["Ctrl+K"], group: "Everywhere", run: () => (open.value = !open.value) }]), []);
-  return open.value ? <Opened close={() => (open.value = false)} /> : null;
-}
-
-function Opened({ close }: { close(): void }) {
+export function Palette({ close }: { close(): void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const typed = useSignal("");
   const at = useSignal(0);

@@ -4,6 +4,7 @@ import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
 import { token } from "../login/key";
 import { ending, login, logout, renewSession } from "../login/session";
+import { Over } from "../palette/Over";
 import { navigate, route, urlOf } from "../route";
 import { SettingsMenu } from "../settings/SettingsMenu";
 import { connection, me } from "../state";
@@ -17,8 +18,6 @@ import { lazy } from "../ui/lazy";
 const JobsPage = lazy(async () => (await import("../jobs/JobsPage")).JobsPage);
 const MergedPage = lazy(async () => (await import("./MergedPage")).MergedPage);
 const LoginPage = lazy(async () => (await import("./LoginPage")).LoginPage);
-const Palette = lazy(async () => (await import("../palette/Palette")).Palette);
-const Help = lazy(async () => (await import("../palette/Help")).Help);
 
 export function App({ engine, finder, api, config }: { engine: Engine; finder: Finder; api: string; config: ViewerConfig }) {
   const key = token.value;
@@ -103,8 +102,7 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
       ) : (
         <JobPage key={job} engine={engine} finder={finder} job={job} api={api} />
       )}
-      <Palette />
-      <Help />
+      <Over />
     </div>
   );
 }

@@ -3,8 +3,7 @@ import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Action, actions, keyName, listen, register } from "../../src/actions";
-import { Help } from "../../src/palette/Help";
-import { Palette } from "../../src/palette/Palette";
+import { Over } from "../../src/palette/Over";
 import { rank } from "../../src/palette/rank";
 import { records } from "../../src/state";
 import { record } from "../jobs/records";
@@ -86,8 +85,11 @@ describe("keys", () => {
 });
 
 describe("the palette", () => {
-  const show = (): void => {
-    act(() => render(<Palette />, document.body.firstElementChild as Element));
+  /** Pressed at once, before what it opens was fetched. */
+  const show = async (): Promise<void> => {
+    act(() => render(<Over />, document.body.firstElementChild as Element));
+    press("k", { ctrlKey: true });
+    await vi.waitFor(() => expect(document.querySelector(".palette")).not.toBeNull(), { timeout: 60_000 });
   };
   const type = (text: string): void => {
     const field = document.querySelector<HTMLInputElement>(".palette input") as HTMLInputElement;
@@ -100,9 +102,8 @@ describe("the palette", () => {
 
   it("opens on Ctrl-K, finds by letters, runs on Enter and closes", async () => {
     ends.push(register([action("end", ["G"], "Jump to the end"), action("wrap", ["w"], "Wrap long lines")]));
-    show();
-    press("k", { ctrlKey: true });
-    expect([...document.querySelectorAll("[role=option] .palette-title")].map((title) => title.textContent)).toEqual(["Jump to the end", "Wrap long lines"]);
+    await show();
+    expect([...document.querySelectorAll("[role=option] .palette-title")].map((title) => title.textContent)).toEqual(["Jump to the end", "Wrap long lines", "Show the keys"]);
     type("wll");
     expect(document.querySelectorAll("[role=option]")).toHaveLength(1);
     press("Enter", {}, field());
@@ -110,25 +111,23 @@ describe("the palette", () => {
     await vi.waitFor(() => expect(ran).toEqual(["wrap"]), { timeout: 60_000 });
   });
 
-  it("is walked through by arrows, round at the ends, and closed by Escape", () => {
+  it("is walked through by arrows, round at the ends, and closed by Escape", async () => {
     ends.push(register([action("a", []), action("b", [])]));
-    show();
-    press("k", { ctrlKey: true });
+    await show();
     const chosen = (): string | null | undefined => document.querySelector("[aria-selected=true] .palette-title")?.textContent;
     expect(chosen()).toBe("a");
     press("ArrowUp", {}, field());
-    expect(chosen()).toBe("b");
+    expect(chosen()).toBe("Show the keys");
     press("ArrowDown", {}, field());
     expect(chosen()).toBe("a");
     press("Escape", {}, field());
     expect(document.querySelector(".palette")).toBeNull();
   });
 
-  it("finds jobs by name, as text", () => {
+  it("finds jobs by name, as text", async () => {
     const job = record({ container: { name: "<img src=x>" } });
     records.value = new Map([[job.job, job]]);
-    show();
-    press("k", { ctrlKey: true });
+    await show();
     type("img");
     expect(document.querySelector("[role=option] .palette-title")?.textContent).toBe("<img src=x>");
     expect(document.querySelector("img")).toBeNull();
@@ -153,11 +152,12 @@ describe("the palette", () => {
 });
 
 describe("help", () => {
-  it("opens on ? and shows every key by group", () => {
+  it("opens on ? and shows every key by group", async () => {
     ends.push(register([action("end", ["End", "G"], "Jump to the end"), action("keyless", [])]));
-    act(() => render(<Help />, document.body.firstElementChild as Element));
+    act(() => render(<Over />, document.body.firstElementChild as Element));
     press("?", { shiftKey: true });
-    expect([...document.querySelectorAll(".help kbd")].map((key) => key.textContent)).toEqual(["End", "G", "?"]);
+    await vi.waitFor(() => expect(document.querySelector(".help")).not.toBeNull(), { timeout: 60_000 });
+    expect([...document.querySelectorAll(".help kbd")].map((key) => key.textContent)).toEqual(["End", "G", "Ctrl+K", "?"]);
     expect(document.querySelector(".help")?.textContent).not.toContain("keyless");
     act(() => document.querySelector<HTMLElement>(".help .button")?.click());
     expect(document.querySelector(".help")).toBeNull();

@@ -1,0 +1,27 @@
+/** What stands over every page when its key is pressed. The keys count from the first moment on; what they open is fetched beside the page. */
+import { useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect } from "preact/hooks";
+import { register } from "../actions";
+import { lazy } from "../ui/lazy";
+
+const palette = async () => (await import("./Palette")).Palette;
+const help = async () => (await import("./Help")).Help;
+const OPENED = { palette: lazy(palette), help: lazy(help) };
+
+export function Over() {
+  const open = useSignal<keyof typeof OPENED | null>(null);
+  useLayoutEffect(() => {
+    const toggle = (what: keyof typeof OPENED) => () => (open.value = open.value === what ? null : what);
+    return register([
+      { id: "palette", title: "Show all commands", keys: ["Ctrl+K"], group: "Everywhere", run: toggle("palette") },
+      { id: "help", title: "Show the keys", keys: ["?"], group: "Everywhere", run: toggle("help") },
+    ]);
+  }, []);
+  useEffect(() => {
+    // Beforehand, so that they are there at once; one that fails is asked for again when it is wanted.
+    for (const load of [palette, help]) load().catch(() => undefined);
+  }, []);
+  if (open.value === null) return null;
+  const Opened = OPENED[open.value];
+  return <Opened close={() => (open.value = null)} />;
+}
