@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Route, expect
+from tests.support.browsing import still
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -243,6 +244,65 @@ def test_a_download_of_merged_jobs_can_be_cancelled_and_begun_again(cloud: Viewe
         page.locator("[data-save=text]").click()
     assert len(download.value.path().read_text().splitlines()) == 2 * 175_002
     expect(said).to_contain_text("is in your downloads")
+
+
+# What the worker tells comes late, as on a machine that is busy: meanwhile one goes on scrolling.
+LATE = """() => {
+  window.Worker = class extends Worker {
+    set onmessage(hear) { super.onmessage = (event) => setTimeout(() => hear(event), window.late ?? 0); }
+  };
+}"""
+
+SCROLLED_ON = """([by, job, count, patience]) => {
+  const pane = document.querySelector('.pane');
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  const rows = () => [...pane.querySelectorAll('.row')];
+  const until = performance.now() + patience;
+  window.late = 60;
+  window.scrolled = (async () => {
+    const moved = [];
+    for (let left = 30; left > 0 && performance.now() < until; ) {
+      if (window.logferry.lines(job).received === count) left--;
+      const top = pane.getBoundingClientRect().top;
+      const read = rows().find((row) => row.getBoundingClientRect().bottom > top + 1);
+      const { seq, source } = read.dataset, before = read.getBoundingClientRect().top;
+      pane.scrollTop += by;
+      await frame();
+      await frame();
+      const now = rows().find((row) => row.dataset.seq === seq && row.dataset.source === source);
+      const by_itself = now === undefined ? 'away' : now.getBoundingClientRect().top - before + by;
+      if (now === undefined || Math.abs(by_itself) > 1) moved.push([source, seq, by_itself]);
+    }
+    return moved;
+  })();
+}"""
+
+
+@pytest.mark.parametrize("by", [-5, 5])
+def test_what_one_scrolls_through_does_not_jump_when_lines_come_in_front(
+    cloud: ViewerCloud, page: Page, by: int
+) -> None:
+    """The history of another job comes, all of it older: each row moves by what is scrolled and no pixel more."""
+    for name, count in (("one", 800), ("two", 800), ("early", 300)):
+        cloud.add_job(name)
+        cloud.append(name, [f"{name} {number}" for number in range(1, count + 1)], batch=20)
+    page.add_init_script(f"({LATE})()")
+    held: list[Route] = []
+    open_again = False
+    page.route(f"**/{job_id('early')}/batches?*", lambda route: route.continue_() if open_again else held.append(route))
+    page.goto(cloud.page("one", "two", "early"))
+    for source in (0, 1):
+        page.locator(f'.row[data-source="{source}"][data-seq="800"]').wait_for()
+    page.evaluate("() => { document.querySelector('.pane').scrollTop -= 8_000; }")
+    page.locator('.row[data-source="0"][data-seq="600"]').wait_for()
+    still(page, "() => document.querySelector('.row').dataset.seq")
+    assert received(page, "early") == 0
+    page.evaluate(SCROLLED_ON, [by, job_id("early"), 300, WAIT])
+    open_again = True
+    for route in held:
+        route.continue_()
+    assert page.evaluate("() => window.scrolled") == []
+    assert received(page, "early") == 300
 
 
 def test_the_head_of_merged_jobs_says_whether_their_end_is_followed(cloud: ViewerCloud, page: Page) -> None:

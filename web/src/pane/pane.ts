@@ -46,6 +46,9 @@ export class LogPane {
   /** What is asked for, and for which jump; the answer may hold only what was lacking. */
   private pending: (Range & { readonly goal: Goal | null }) | null = null;
   private generation = 0;
+  /** The list grew in front of what is drawn, and it is not known yet where that is now: places are of no use until then. */
+  private unplaced = false;
+  private growths = 0;
   private revision = -1;
   private idle: ReturnType<typeof setTimeout> | undefined;
   /** The first place that may read differently since rows were asked for. */
@@ -88,6 +91,7 @@ export class LogPane {
     clearTimeout(this.growing);
     cancelAnimationFrame(this.frame);
     this.generation++;
+    this.growths++;
     this.sheet.destroy();
   }
 
@@ -160,12 +164,31 @@ export class LogPane {
     return found === undefined ? null : { row: found.row, offset: sheet.offsetOf(found) };
   }
 
-  /** The list changed in front of what is read, which is at `place` now: everything is drawn anew, and it stays where it is. */
-  relocate(place: number, offset: number, total: number, revision: number): void {
+  /** The list grew in front of what is read: that stays where it is, however one scrolls until it is known which place it has now. */
+  async grownBefore(total: number, revision: number, placeOf: (row: Row) => Promise<number>): Promise<void> {
     this.resetTotal(total, revision);
-    this.goal = { place, align: 0.5, offset };
+    // What is on its way was asked for by places that were.
     this.generation++;
     this.pending = null;
+    if (this.goal?.offset !== undefined) this.goal = null;
+    const anchor = this.sheet.firstSeen?.row;
+    const growth = ++this.growths;
+    if (anchor !== undefined && this.goal === null && !this.following) {
+      this.unplaced = true;
+      const place = await placeOf(anchor);
+      if (growth !== this.growths) return;
+      this.unplaced = false;
+      // How far one scrolled may not have been told yet.
+      this.scrolled();
+      const now = this.sheet.drawn.find(({ row }) => row === anchor);
+      if (now !== undefined && this.goal === null && !this.following) this.goal = { place, align: 0.5, offset: this.sheet.offsetOf(now) };
+    }
+    this.request(true);
+  }
+
+  /** The list changed in front of what is read, which is at `place` now: everything is drawn anew, and it stays where it is. */
+  private relocate(place: number, offset: number): void {
+    this.goal = { place, align: 0.5, offset };
     this.request(true);
   }
 
@@ -229,7 +252,9 @@ export class LogPane {
     if (moved < 0 && this.following) this.setFollowing(false);
     this.whenIdle();
     const place = this.sheet.jumpedTo;
-    this.goal = place === null ? null : { place, align: 0 };
+    // What is to stay where it is moves with the rest.
+    const kept = this.goal?.offset === undefined ? null : { ...this.goal, offset: this.goal.offset - moved };
+    this.goal = place === null ? kept : { place, align: 0 };
     this.soon(() => (place === null ? this.ensure() : this.request(true)));
   }
 
@@ -271,6 +296,7 @@ export class LogPane {
 
   /** Asks for the window around what is to be seen. With `anew` also when it is the window that is drawn, and for all of it. */
   private request(anew: boolean): void {
+    if (this.unplaced && this.goal === null && !this.following) return;
     const { total, screen, range } = this.sheet;
     const around = this.following ? Math.max(0, total - screen) : (this.goal?.place ?? this.sheet.visible[0]);
     const wanted = windowAround(around, screen, total, this.following && this.flooded ? FLOODED_SCREENS : undefined);
@@ -295,6 +321,7 @@ export class LogPane {
       (window) => {
         if (generation !== this.generation) return;
         this.pending = null;
+        if (this.goal?.offset !== undefined) this.scrolled();
         const [seen] = this.sheet.visible;
         // An answer about where nobody is any more (following ended meanwhile) would move what is read.
         const elsewhere = !this.following && this.goal === null && this.sheet.drawn.length > 0 && (seen < wanted.from || seen >= wanted.to);
@@ -344,8 +371,7 @@ export class LogPane {
    */
   renumber(placeOf: (sequence: number) => number | null, total: number): void {
     const { sheet } = this;
-    this.generation++;
-    this.pending = null;
+    this.forget();
     sheet.total = total;
     const kept: Drawn[] = [];
     for (const { row, element } of sheet.drawn) {
@@ -363,14 +389,21 @@ export class LogPane {
   /** Another list in this pane: begins at its end, or at a place, which is `offset` px below the viewport's top if that is given. */
   restart(total: number, place: number | null, offset?: number): void {
     this.events.drawing?.();
-    this.generation++;
-    this.pending = null;
+    this.forget();
     this.sheet.clear(total);
     if (place === null) {
       if (this.following) this.request(true);
       else this.follow();
     } else if (offset === undefined) this.show(place);
-    else this.relocate(place, offset, total, this.revision);
+    else this.relocate(place, offset);
+  }
+
+  /** Nothing that is on its way is waited for any more. */
+  private forget(): void {
+    this.generation++;
+    this.growths++;
+    this.pending = null;
+    this.unplaced = false;
   }
 
   /** Draws every row anew: times, folds. */

@@ -425,10 +425,7 @@ export class MergedView implements Searchable {
       pane.update(total, revision);
       return;
     }
-    const { row, offset } = reading;
-    void this.engine.ask({ do: "place", ...standingOf(row) }).then((place) => {
-      if (!pane.following && this.shown === null) pane.relocate(place, offset, total, revision);
-    });
+    void pane.grownBefore(total, revision, (row) => this.engine.ask({ do: "place", ...standingOf(row) }));
   }
 
   private soon(ms: number): void {
@@ -507,7 +504,9 @@ export class MergedView implements Searchable {
   /** The place from which the next match is looked for. */
   private reading(): number {
     if (this.currentPlace >= 0) return this.currentPlace;
-    const first = this.seen[this.following.peek() ? 1 : 0];
+    // Who follows is at the end, though the last rows may not be drawn yet.
+    if (this.following.peek()) return this.shown === null ? this.total.peek() - 1 : (this.shown.at(-1) ?? 0);
+    const [first] = this.seen;
     return this.shown === null ? first : (this.shown[first] ?? 0);
   }
 

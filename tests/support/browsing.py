@@ -1,0 +1,47 @@
+"""Looking at a page that moves: for what has come true, and for what has come to rest; never after a while.
+
+A page does everything by frames and tasks, and a machine may be slow: what is read once, right after something was
+done, may be read too early. The loops here run in the page, frame by frame, and are awaited (Playwright's
+`wait_for_function` would take a promise for a yes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Page
+
+PATIENCE_MS = 60_000
+"""For whatever is waited for: generous, as it passes only where a test fails."""
+FRAMES = 30
+"""Half a second at least. Nothing in the pane waits as long before it goes on (its scroll bar 160 ms, growth 90)."""
+
+_LOOK = """async ([arg, wanted, frames, patience]) => {
+  const measure = %s;
+  const end = performance.now() + patience;
+  for (let last, same = 0; ; ) {
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    const value = measure(arg) ?? null, now = JSON.stringify(value);
+    same = now === last ? same + 1 : 0;
+    last = now;
+    const found = frames === null ? now === wanted : same >= frames;
+    if (found || performance.now() > end) return [value, found];
+  }
+}"""
+
+
+def becomes(page: Page, measure: str, wanted: Any, arg: Any = None) -> None:
+    """Waits until a function of the page says this."""
+    text = page.evaluate("(wanted) => JSON.stringify(wanted)", wanted)
+    value, _ = page.evaluate(_LOOK % measure, [arg, text, None, PATIENCE_MS])
+    assert value == wanted
+
+
+def still(page: Page, measure: str, arg: Any = None) -> Any:
+    """What a function of the page says once it has said the same for many frames: whatever moved has come to rest.
+
+    Rest is not arrival. Wait first for what shows that the thing itself has happened.
+    """
+    value, rested = page.evaluate(_LOOK % measure, [arg, None, FRAMES, PATIENCE_MS])
+    assert rested, f"no rest within {PATIENCE_MS} ms: {value}"
+    return value
