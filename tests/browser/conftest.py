@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.support.browsing import PATIENCE_MS
 from tests.support.viewer_service import ViewerService
 
 WEB = Path(__file__).parents[2] / "web"
 CHROMIUM = "/usr/bin/chromium"
+
+# Playwright's own five seconds are too few on a busy machine.
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +57,7 @@ def cloud(viewer_dist: Path) -> Iterator[ViewerService]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page in a context of its own, on a screen with a device pixel ratio of 2."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=2)
+    context.set_default_timeout(PATIENCE_MS)
     try:
         yield context.new_page()
     finally:
