@@ -405,6 +405,7 @@ export class JobView implements Searchable {
     // Paused before anything was known (a link to a line): what there is now is not new.
     if (!this.following.peek() && this.length === 0) this.paused.value = { tip: facts.tip, errors: facts.liveErrors };
     this.facts = facts;
+    if (facts.caughtUp) this.find.indexSoon();
     // A link's line is gone to once the job is known to reach that far.
     if (this.awaited !== null && facts.tip > 0 && (facts.tip >= this.awaited || facts.caughtUp)) {
       const line = Math.min(this.awaited, facts.tip);
@@ -417,7 +418,6 @@ export class JobView implements Searchable {
     const ends = before !== null && before.holes.length === 0 && facts.holes.length === 0;
     if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - AHEAD : 0);
     else if (this.pane?.rows.some(({ kind }) => kind === "loading") === true) this.pane.update(this.shown.length, facts.revision);
-    if (facts.caughtUp) this.find.indexSoon();
   }
 
   private look(first: number, last: number, total: number): void {
