@@ -26,7 +26,7 @@ def test_an_empty_list_says_what_fills_it_and_a_job_appears_by_itself(page: Page
     expect(row).to_contain_text("exited 137 out of memory", timeout=PATIENCE_MS)
     row.get_by_role("link").click()
     expect(page.get_by_role("heading", name="web-1")).to_be_visible(timeout=PATIENCE_MS)
-    assert page.url == f"{cloud.url}?job={job_id('web-1')}"
+    expect(page).to_have_url(f"{cloud.url}?job={job_id('web-1')}")
 
 
 def test_thousands_of_jobs_are_walked_and_filtered(page: Page, cloud: ViewerCloud) -> None:

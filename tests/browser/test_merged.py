@@ -100,7 +100,7 @@ def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Pag
         cloud.append(name, [f"{name} {number}" for number in range(1, 301)], batch=100)
     page.goto(cloud.page("one", "two"))
     page.locator('.row[data-source="1"][data-seq="300"]').wait_for(timeout=WAIT)
-    address = page.url
+    address = page.evaluate("() => location.href")
     page.locator('.row[data-source="1"][data-seq="297"] .gutter').click()
     expect(page.locator(".row.picked .text")).to_have_text(["two 297"])
     page.locator('.row[data-source="0"][data-seq="296"] .gutter').click(modifiers=["Shift"])
@@ -109,7 +109,7 @@ def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Pag
     page.locator('.row[data-source="0"][data-seq="298"] .gutter').click(modifiers=["Shift"])
     expect(page.locator(".row.picked .text")).to_have_text(["two 297", "one 298"])
     marked = f"{address}&line={container('two')}.297-{container('one')}.298"
-    assert page.url == marked
+    expect(page).to_have_url(marked)
     page.keyboard.press("l")
     clipboard(page, marked)
     page.keyboard.press("y")
@@ -119,7 +119,7 @@ def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Pag
     clipboard(page, "2025-11-24T16:00:00.296000Z two | two 297\n2025-11-24T16:00:00.297000Z one | one 298")
     page.keyboard.press("Escape")
     expect(page.locator(".row.picked")).to_have_count(0)
-    assert page.url == address
+    expect(page).to_have_url(address)
 
 
 def test_merged_jobs_are_downloaded_whole_and_in_their_order(cloud: ViewerCloud, page: Page) -> None:
