@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent bench-agent-idle bench-web chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-web chaos fmt lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,10 @@ bench-agent: setup ## the agent's way through a backlog against the engine's own
 bench-agent-idle: setup ## the agent's memory and CPU beside 200 quiet containers, then 50 that write (30 minutes)
 	$(BIN)/python -m logferry_local.images sample logferry-bench
 	$(BIN)/python -m bench.agent.idle --image logferry-bench $(ARGS)
+
+bench-agent-steady: setup ## the agent's share of a CPU beside a container that writes one line at a time
+	$(BIN)/python -m logferry_local.images sample logferry-bench
+	$(BIN)/python -m bench.agent.steady --image logferry-bench $(ARGS)
 
 bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, reconnects, beside what is promised
 	PYTHONPATH=functions $(BIN)/python -m bench.web $(ARGS)

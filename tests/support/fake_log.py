@@ -137,8 +137,8 @@ def _chunk(data: bytes) -> bytes:
 
 
 @contextmanager
-def quick(log: FakeLog) -> Iterator[None]:
-    """No waiting: the source sees the log's own clock."""
+def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
+    """No waiting, but for rests: the source sees the log's own clock."""
     clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
-    with patch.multiple(api_source, time=clock, _RETRY_S=(0.0, 0.0), _POLL_S=0.0, _LINGER_S=60.0):
+    with patch.multiple(api_source, time=clock, _RETRY_S=(0.0, 0.0), _REST_S=rest_s, _POLL_S=0.0, _LINGER_S=60.0):
         yield

@@ -48,6 +48,11 @@ _OVERLAP: Final = 50
 """Entries before what is new, by which a reading is seen to go on from the one before."""
 _REMEMBERED: Final = 1_000
 """Entries before a cursor's place that are known again: more than any overlap."""
+_REST_S: Final = 0.01
+"""How long a log that is followed is not read after few lines came, so that a busy one is not read, parsed and passed
+on line by line (2026-11, 2,100 lines a second, one by one: 6 % of a CPU, and 36 % without). What the connection holds
+meanwhile is more than a few lines, so the engine need not wait."""
+_FEW_LINES: Final = 100
 _CALM_S: Final = 0.05
 """When nothing comes for so long, the log is calm."""
 _DOUBT_S: Final = (1.0, 15.0)
@@ -450,6 +455,8 @@ class ApiSource:
                 if self._within:
                     return
                 yield part, time.monotonic() - begun > _CALM_S
+                if follow and len(part.fragments) < _FEW_LINES:
+                    self._closed.wait(_REST_S)
             yield stream.end(over=not running and not self.running), False
         finally:
             self._response = None

@@ -34,6 +34,7 @@ from .files import Link, close_all, open_chain, same
 _RECORD_BYTES: Final = 4 * 1024 * 1024
 """Without a newline for so long it is no json-file (a 16 KiB piece of control characters takes 98,000 bytes)."""
 _SEARCH_BYTES: Final = 1024 * 1024
+_LITTLE_BYTES: Final = 4_096
 _BEHIND_BYTES: Final = 131_072
 """A record is not longer than this."""
 _UNSEEN: Final = "log file(s) came and went before they could be opened"
@@ -277,6 +278,11 @@ class FileSource:
     def unread(self) -> int:
         """Bytes in the files held that were not read."""
         return sum(link.unread for link in self._links if isinstance(link, Link))
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether next to nothing is left to be read, and nothing to be handed over."""
+        return not self._chunks and self.unread < _LITTLE_BYTES
 
     @property
     def kept_alive(self) -> int:

@@ -1,8 +1,11 @@
 """Linux's inotify, as much as is needed here: which watched folders changed, and what happened to names in them.
 
 With it 200 idle containers cost nothing, a file is opened the moment it exists, and no rotation passes uncounted.
-Where it is not to be had (not Linux, limits used up) `Watcher.usable` is False for that folder and readers fall back
+Where it is not to be had (not Linux, limits used up) `Watcher.watch` answers None for that folder and readers fall back
 to looking.
+
+Growth is told apart from all else, in an instance of its own: it is nearly all that happens, and who has just read need
+not be woken by every line. The kernel meanwhile keeps one event of many that are alike.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import os
 import select
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final
 
@@ -39,43 +42,66 @@ class Change:
 
 
 class Watcher:
-    """One inotify instance. Not thread-safe but for `wake`."""
+    """What happens in folders. Not thread-safe but for `wake`."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._closed = False
         """Once closed, its descriptors' numbers may belong to others."""
         self._waker, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poll = select.poll()
-        self._poll.register(self._waker, select.POLLIN)
-        self._fd = -1
+        self._names = self._growth = -1
         try:
             self._libc = ctypes.CDLL(None, use_errno=True)
-            self._fd = int(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+            self._names = int(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+            self._growth = int(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         except (OSError, AttributeError):
-            self._fd = -1
-        if self._fd >= 0:
-            self._poll.register(self._fd, select.POLLIN)
+            pass
+        self._grows: dict[int, int] = {}
+        """Of a folder's watch for names the one for growth."""
+        self._named: dict[int, int] = {}
+        """The other way round."""
+        self._poll, self._poll_all = select.poll(), select.poll()
+        for fd in (self._waker, self._names):
+            if fd >= 0:
+                self._poll.register(fd, select.POLLIN)
+                self._poll_all.register(fd, select.POLLIN)
+        if self._growth >= 0:
+            self._poll_all.register(self._growth, select.POLLIN)
 
     def watch(self, folder: str, mask: int) -> int | None:
         """Watch a folder; None when that is not possible (it is gone, or the system's limits are used up)."""
-        if self._fd < 0:
+        number = self._add(self._names, folder, mask & ~MODIFIED)
+        if number is None or not mask & MODIFIED:
+            return number
+        growth = self._add(self._growth, folder, MODIFIED)
+        if growth is None:
+            self.unwatch(number)
             return None
-        number = int(self._libc.inotify_add_watch(self._fd, os.fsencode(folder), ctypes.c_uint32(mask | _ONLY_FOLDERS)))
-        return number if number >= 0 else None
+        self._grows[number], self._named[growth] = growth, number
+        return number
 
     def unwatch(self, watch: int) -> None:
         """Stop watching; a folder that is gone is none of it already."""
-        if self._fd >= 0:
-            self._libc.inotify_rm_watch(self._fd, watch)
+        if self._names >= 0:
+            self._libc.inotify_rm_watch(self._names, watch)
+        if (growth := self._grows.pop(watch, None)) is not None:
+            self._named.pop(growth, None)
+            self._libc.inotify_rm_watch(self._growth, growth)
 
-    def wait(self, timeout_s: float) -> list[Change]:
-        """Changes, as soon as there are any, or after the timeout or `wake` none."""
-        ready = self._poll.poll(max(0, timeout_s * 1_000))
-        for fd, _ in ready:
-            if fd == self._waker:
-                self._drain()
-        return self._changes() if any(fd == self._fd for fd, _ in ready) else []
+    def wait(self, timeout_s: float, *, growth: bool = True) -> list[Change]:
+        """Changes, as soon as there are any, or after the timeout or `wake` none.
+
+        growth: whether MODIFIED is among what is waited for; if not, it is kept. OVERFLOW with MODIFIED says that
+        growth alone was missed.
+        """
+        poll = self._poll_all if growth else self._poll
+        ready = {fd for fd, _ in poll.poll(max(0, timeout_s * 1_000))}
+        if self._waker in ready:
+            self._drain()
+        found = self._changes(self._names) if self._names in ready else []
+        if self._growth in ready:
+            found += self._grown()
+        return found
 
     def wake(self) -> None:
         """End a `wait` from another thread."""
@@ -89,18 +115,35 @@ class Watcher:
             if self._closed:
                 return
             self._closed = True
-            for fd in (self._fd, self._waker, self._woken):
+            for fd in (self._names, self._growth, self._waker, self._woken):
                 if fd >= 0:
                     os.close(fd)
-            self._fd = -1
+            self._names = self._growth = -1
 
     def _drain(self) -> None:
         with suppress(BlockingIOError):
             os.read(self._waker, _READ_BYTES)
 
-    def _changes(self) -> list[Change]:
+    def _add(self, instance: int, folder: str, mask: int) -> int | None:
+        if instance < 0:
+            return None
+        number = int(self._libc.inotify_add_watch(instance, os.fsencode(folder), ctypes.c_uint32(mask | _ONLY_FOLDERS)))
+        return number if number >= 0 else None
+
+    def _grown(self) -> list[Change]:
+        found = []
+        for change in self._changes(self._growth):
+            if change.mask & OVERFLOW:
+                found.append(replace(change, mask=OVERFLOW | MODIFIED))
+            elif change.mask & IGNORED:  # the folder is gone, which the other instance tells
+                self._grows.pop(self._named.pop(change.watch, -1), None)
+            elif (number := self._named.get(change.watch)) is not None:
+                found.append(replace(change, watch=number))
+        return found
+
+    def _changes(self, instance: int) -> list[Change]:
         try:
-            data = os.read(self._fd, _READ_BYTES)
+            data = os.read(instance, _READ_BYTES)
         except BlockingIOError:
             return []
         found = []

@@ -3,6 +3,7 @@ silently."""
 
 from __future__ import annotations
 
+from threading import Event
 from typing import cast
 
 import pytest
@@ -41,14 +42,18 @@ class Reader:
         log.stops = lambda: self.source.runs(False)
 
     def read(self) -> Reader:
-        """To the end of the script, and to the end of the log."""
+        """To the end of the script, and to the end of the log, without waiting."""
         with quick(self.log):
-            self.source.runs(True)
-            for _ in range(2):
-                while (chunk := self.source.read(1 << 20)) is not None:
-                    self.entries += zip(chunk.streams, chunk.texts, strict=True)
-                    self.cursors += [chunk.cursor_at(number) for number in range(1, len(chunk.texts) + 1)]
+            self.read_on()
         return self
+
+    def read_on(self) -> None:
+        """To the end of the script, and to the end of the log."""
+        self.source.runs(True)
+        for _ in range(2):
+            while (chunk := self.source.read(1 << 20)) is not None:
+                self.entries += zip(chunk.streams, chunk.texts, strict=True)
+                self.cursors += [chunk.cursor_at(number) for number in range(1, len(chunk.texts) + 1)]
 
     @property
     def numbers(self) -> list[int]:
@@ -60,6 +65,22 @@ class Reader:
         """The gap entries."""
         found = [decode_event(text) for letter, text in self.entries if letter == "s"]
         return [event for event in found if isinstance(event, Gap)]
+
+
+class Waits(Event):
+    """Notes how long is waited, and waits not at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._asked.append(timeout)
+        return self.is_set()
+
+    def count(self, timeout: float) -> int:
+        """How often so long."""
+        return self._asked.count(timeout)
 
 
 acts = st.one_of(
@@ -104,6 +125,17 @@ def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypat
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(20_001))
     assert log.served < 20_001 + 3_000
+
+
+@pytest.mark.parametrize(("lines", "rests"), [(99, 20), (100, 0)])
+def test_a_log_that_is_followed_rests_after_few_lines(lines: int, rests: int) -> None:
+    """So that a busy log is not read line by line; one that gives much is read on at once."""
+    reader = Reader(FakeLog([("write", lines)] * 20), rotates=False)
+    reader.source._closed = waits = Waits()
+    with quick(reader.log, rest_s=0.25):
+        reader.read_on()
+    assert waits.count(0.25) == rests
+    assert reader.numbers == list(range(lines * 20))
 
 
 def test_reading_goes_on_from_the_end_of_a_large_log_without_reading_it_again() -> None:

@@ -83,6 +83,29 @@ def test_a_log_that_fails_does_not_stop_the_others_and_is_tried_again(
     assert sink.logs[BAD].names() == ["started"]
 
 
+def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
+    loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy log is not read line by line; one that comes and goes in the meantime is read whole."""
+    monkeypatch.setattr(file_loop, "_REST_S", 3_600.0)
+    log, copier = log_of(tmp_path, GOOD), Copier()
+    log.write(copier.write("o", b"one\n"))
+    add(loop, sink, tmp_path, GOOD, read=lambda: None)
+    sink.until(lambda: sink.logs[GOOD].lines() == ["one"] and GOOD in loop._resting, "it rests")
+    log.write(copier.write("o", b"two\n"))
+    short = log_of(tmp_path, NEW)
+    short.write(copier.write("o", b"short\n"))
+    sink.until(lambda: NEW in loop._folders and loop._folders[NEW].source.unread > 0, "the new one is held")
+    short.path.unlink()
+    add(loop, sink, tmp_path, NEW, read=lambda: None)
+    sink.until(lambda: NEW in sink.logs and "short" in sink.logs[NEW].lines(), "the new one is read")
+    assert sink.logs[GOOD].lines() == ["one"]
+    monkeypatch.setattr(file_loop, "_REST_S", 0.0)
+    loop._resting.clear()
+    loop._watcher.wake()
+    sink.until(lambda: sink.logs[GOOD].lines() == ["one", "two"], "it is read on")
+
+
 def test_a_new_log_is_held_between_two_steps_of_others(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:
     """It comes while one log is read, and is gone when the next one has been."""
     loop.expect(NEW)
