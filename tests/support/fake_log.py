@@ -116,7 +116,7 @@ class FakeResponse:
                 return b""
             name, self._waiting = self._log.act()
             if name == "stall":
-                assert self._ended.wait(10), "nobody asks whether the stream is still alive"
+                assert self._ended.wait(60), "nobody asks whether the stream is still alive"
                 raise EngineUnavailableError("closed")
             if name == "break":
                 raise EngineUnavailableError("cut")

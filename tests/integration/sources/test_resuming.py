@@ -30,19 +30,24 @@ COUNT = (
     'i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo "out $i"; [ $((i%3)) = 0 ] && echo "err $i" >&2; done;'
     " echo done"
 )
+# Between what is written before and after the agent is gone, however long that takes on a busy machine.
+UNTIL_TOLD = 'while [ -z "$go" ]; do sleep 0.02; done'
+TOLD = "trap 'go=1' USR1"
 
 
 @pytest.mark.parametrize(("first", "second"), [("file", "file"), ("file", "api"), ("api", "file"), ("api", "api")])
 def test_reading_goes_on_where_it_was(engine: Engine, watch: Watcher, prefix: str, first: str, second: str) -> None:
     """Docker cases 10, 11 and 26: the agent is gone while lines are written, and comes back with its cursor."""
     begun = watch(first, first_seen=1)
-    container = engine.run(f"{COUNT.format(lines=300)}; sleep 2; {COUNT.format(lines=300)}", name=prefix + "a")
+    half = COUNT.format(lines=300)
+    container = engine.run(f"{TOLD}; {half}; {UNTIL_TOLD}; {half}", name=prefix + "a")
     log = begun.log(container.id)
     begun.sink.until(lambda: "done" in log.lines("o"), "the first half is read")
     begun.stop()
     before = len(log.texts)
     cursor = log.cursor
     assert cursor is not None
+    container.kill(signal="USR1")
     container.wait()
     sink = MemorySink({container.id: cursor})
     again = watch(second, sink=sink, first_seen=1).ended(container.id)
@@ -60,10 +65,12 @@ def test_what_the_engine_rotated_away_meanwhile_is_a_gap(
 ) -> None:
     """The agent was away for too long."""
     begun = watch(source, first_seen=1)
-    container = engine.run("echo first; sleep 1.5; seq 1 20000; echo last", name=prefix + "a", **limits("50k", 2))
+    script = f"{TOLD}; echo first; {UNTIL_TOLD}; seq 1 20000; echo last"
+    container = engine.run(script, name=prefix + "a", **limits("50k", 2))
     log = begun.log(container.id)
     begun.sink.until(lambda: log.lines() == ["first"], "the first line is read")
     begun.stop()
+    container.kill(signal="USR1")
     container.wait()
     again = watch(source, sink=MemorySink({container.id: log.cursor or ""}), first_seen=1).ended(container.id)
     found = again.lines()

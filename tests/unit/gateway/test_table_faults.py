@@ -36,14 +36,21 @@ class Table:
 
 @dataclass
 class Around:
-    """A gateway before a table, and a client as the functions have it."""
+    """A gateway before a table, and clients as the functions have them."""
 
     gateway: StrictGateway
     table: Table
-    client: Any
 
-    async def put(self) -> Any:
-        return await asyncio.to_thread(self.client.put_item, TableName="log", Item={"job": {"S": "j"}})
+    async def put(self, patience_s: float = 60.0) -> Any:
+        client = boto3.client(
+            "dynamodb",
+            endpoint_url=self.gateway.url,
+            region_name="eu-west-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(read_timeout=patience_s, retries={"total_max_attempts": 1}),
+        )
+        return await asyncio.to_thread(client.put_item, TableName="log", Item={"job": {"S": "j"}})
 
 
 @pytest.fixture
@@ -59,15 +66,7 @@ async def around() -> AsyncIterator[Around]:
         apis_of(yaml.safe_load(TEMPLATE)), HandlerFunctions({}), upstream=f"http://127.0.0.1:{port}"
     )
     async with gateway:
-        client = boto3.client(
-            "dynamodb",
-            endpoint_url=gateway.url,
-            region_name="eu-west-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(read_timeout=0.5, retries={"total_max_attempts": 1}),
-        )
-        yield Around(gateway, table, client)
+        yield Around(gateway, table)
     await runner.cleanup()
 
 
@@ -99,7 +98,7 @@ async def test_a_slow_call_outlasts_the_functions_patience_and_is_carried_out_al
     """As a late put is, while the batch is sent again."""
     around.gateway.faults = Faults(slow_table=1.0, slow_table_s=1.0)
     with pytest.raises(BotoCoreError):
-        await around.put()
+        await around.put(patience_s=0.5)
     around.gateway.faults = Faults()
     await around.put()
     async with asyncio.timeout(30):

@@ -92,7 +92,7 @@ def test_the_lookup_asks_again_until_it_is_answered(server: Endpoint, monkeypatc
     while len(server.asked) < 3:
         pass
     server.status = 200
-    assert done.wait(10)
+    assert done.wait(60)
     assert found == [HERE]
 
 
