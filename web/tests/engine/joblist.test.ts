@@ -52,11 +52,11 @@ test("what began while the list was read and was not subscribed to yet is read a
   const clock = { now: () => 0, later: () => () => undefined };
   const list = new JobList(() => api, clock, () => undefined, () => Promise.resolve());
   const loading = list.load();
-  await vi.waitFor(() => expect(answers).toHaveLength(1));
+  await vi.waitFor(() => expect(answers).toHaveLength(1), { timeout: 60_000 });
   jobs.push(record());
   list.subscription.answer({ type: "subscribed", id: "v1", job: null, tip: null, record: null });
   answers[0]?.();
-  await vi.waitFor(() => expect(answers).toHaveLength(2));
+  await vi.waitFor(() => expect(answers).toHaveLength(2), { timeout: 60_000 });
   answers[1]?.();
   await loading;
   // Once: nothing asked for it a third time.
