@@ -101,7 +101,12 @@ async def _handshake(cloud: Cloud, ticket: str | None) -> int:
 
 
 def _ticket(cloud: Cloud, key: str) -> str:
-    answer = httpx.post(f"{cloud.state.http_url}/api/tickets", headers={"Authorization": f"Bearer {key}"}, timeout=60)
+    def ask() -> httpx.Response | None:
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx.post(f"{cloud.state.http_url}/api/tickets", headers=headers, timeout=60)
+        return None if answer.status_code >= 500 else answer
+
+    answer = wait_for(ask, "a ticket")
     answer.raise_for_status()
     return str(answer.json()["ticket"])
 

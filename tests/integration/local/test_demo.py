@@ -61,6 +61,13 @@ class Demonstration:
         assert found is not None, self.said
         return found[0]
 
+    def ended(self) -> str:
+        """All that it said, once it has ended by itself."""
+        self.process.wait(120)
+        # The end of the process is known before what it said last is read.
+        self._reader.join(60)
+        return self.said
+
     def end(self) -> None:
         """Whatever happened, nothing is left behind."""
         if self.process.poll() is None:
@@ -94,8 +101,7 @@ def test_the_demonstration_shows_its_containers_until_make_is_interrupted(tmp_pa
         processes = Ledger(folder).read()
         assert {"cloud", "viewer", "agent"} <= set(processes)
         demonstration.process.send_signal(signal.SIGINT)
-        demonstration.process.wait(120)
-        assert "Everything is cleaned up." in demonstration.said
+        assert "Everything is cleaned up." in demonstration.ended()
         assert not [role for role, process in processes.items() if is_running(process)]
         assert not wanted & set(containers())
         assert not folder.exists()
