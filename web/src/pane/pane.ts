@@ -164,15 +164,19 @@ export class LogPane {
     return found === undefined ? null : { row: found.row, offset: sheet.offsetOf(found) };
   }
 
+  /** Whether the places of what is drawn are those of before the list grew in front of it. */
+  get placing(): boolean {
+    return this.unplaced || this.goal?.offset !== undefined;
+  }
+
   /** The list grew in front of what is read: that stays where it is, however one scrolls until it is known which place it has now. */
   async grownBefore(total: number, revision: number, placeOf: (row: Row) => Promise<number>): Promise<void> {
     this.resetTotal(total, revision);
     // What is on its way was asked for by places that were.
-    this.generation++;
-    this.pending = null;
+    this.forget();
     if (this.goal?.offset !== undefined) this.goal = null;
     const anchor = this.sheet.firstSeen?.row;
-    const growth = ++this.growths;
+    const growth = this.growths;
     if (anchor !== undefined && this.goal === null && !this.following) {
       this.unplaced = true;
       const place = await placeOf(anchor);

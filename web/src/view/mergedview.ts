@@ -421,7 +421,7 @@ export class MergedView implements Searchable {
       return;
     }
     const { reading } = pane;
-    if (pane.following || reading === null || changed > reading.row.index) {
+    if (pane.following || reading === null || (changed > reading.row.index && !pane.placing)) {
       pane.update(total, revision);
       return;
     }
