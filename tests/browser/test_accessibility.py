@@ -177,6 +177,7 @@ def test_axe_finds_nothing_serious(browser: Browser, cloud: ViewerService, size:
         context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme="light", reduced_motion="reduce"
         )
+        context.set_default_timeout(PATIENCE_MS)
         try:
             page = context.new_page()
             show(page, cloud)

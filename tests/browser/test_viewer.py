@@ -532,6 +532,7 @@ def test_a_share_link_opens_its_job_for_anyone_until_it_is_revoked(
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert re.fullmatch(rf"{cloud.url}\?job={job_id('web')}#key=lfs_\S+", link)
     guest = browser.new_context()
+    guest.set_default_timeout(WAIT)
     try:
         theirs = guest.new_page()
         theirs.goto(link)
