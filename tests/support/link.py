@@ -27,6 +27,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.support.batches import batch_document
 from tests.support.bucket import MemoryBucket
 from tests.support.tables import failure, logferry_tables, stream_record
 
@@ -49,9 +50,9 @@ from logferry_agent.edge.disk import Spool
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.socket import Connected, Frame, Lost
 from logferry_agent.pipeline import Limits, Shipper
-from logferry_cli.reader import Page, Reader, Run
+from logferry_cli.reader import MAX_DELAY_S, Page, Reader, Run
 from logferry_protocol.errors import MalformedMessageError
-from logferry_protocol.job import Container, LifeCycle
+from logferry_protocol.job import Container, LifeCycle, job_id
 from logferry_protocol.messages import (
     TO_VIEWER,
     BatchFacts,
@@ -195,7 +196,7 @@ class Cloud:
         self.tables = logferry_tables()
         self.tips: Counter[str] = Counter()
         self.violations: list[str] = []
-        """What must never happen to what is stored."""
+        """What must never happen: to what is stored, or to what anybody is told of it."""
         self.connections: dict[str, Callable[[str], None]] = {}
         """What takes each open connection's frames."""
         self._ids = itertools.count(1)
@@ -326,9 +327,22 @@ class Cloud:
 
     def _answer(self, principal: Principal, connection: str, text: str) -> str:
         try:
-            return str(self._invoke(principal, connection, "MESSAGE", text)["body"])
+            answer = str(self._invoke(principal, connection, "MESSAGE", text)["body"])
         except CrashError:
             return INTERNAL
+        if principal is AGENT:
+            self._hold_to_word(json.loads(text), json.loads(answer))
+        return answer
+
+    def _hold_to_word(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
+        """What is acknowledged is what is stored: the agent deletes it."""
+        for result in answer.get("results", ()):
+            if result["outcome"] in ("stored", "duplicate"):
+                [sent] = (one for one in request["batches"] if one["job"] == result["job"])
+                stored = self.tables.tables["log"].partitions.get(job_id(AGENT.name, sent["job"]), {})
+                there = stored.get(sent["first"], {})
+                if there.get("digest") != {"S": sent["digest"]}:
+                    self.violations.append(f"acknowledged and not stored: {sent['first']} ({result['outcome']})")
 
     def _invoke(self, principal: Principal, connection: str, kind: str, body: str = "") -> Any:
         context = {"connectionId": connection, "eventType": kind, "authorizer": principal.to_context()}
@@ -347,6 +361,17 @@ class Cloud:
             raise ConnectionBusyError(connection)
         text = frame.decode()
         self.world.carry(lambda: self.connections.get(connection, lambda _text: None)(text))
+
+    def stray(self, job: str, ahead: int) -> None:
+        """An agent gone wrong sends a batch that leaves a hole behind the tip; or, 0 ahead, other bytes than there are.
+
+        Nothing of it may be stored, nor acknowledged.
+        """
+        if not (stored := self.tables.tables["log"].partitions.get(job)):
+            return
+        first = self.tips[job] + 1 + ahead if ahead else max(stored)
+        batch = batch_document(first, job=job.rpartition(".")[2])
+        self.message(AGENT, "stray=", json.dumps({"type": "ingest", "id": "stray", "batches": [batch]}))
 
     def history(self, job: str, after: int) -> Page | None:
         """A page of history, as the HTTP API gives it; None when it fails."""
@@ -542,9 +567,14 @@ class Viewer:
         self.reader = Reader(world.rng.random, after)
         self.seen: list[tuple[int, str]] = []
         """Every entry that was handed out."""
+        self.told = after
+        """How far the job goes, by everything that it was told."""
         self._connection: str | None = None
         self._subscribed = False
         self._requests = itertools.count(1)
+        self._stood: dict[str, int] = {}
+        """How far the job went when each subscription was asked for."""
+        self._fetching = 0
         self._connect()
         self._tick()
 
@@ -568,7 +598,9 @@ class Viewer:
             self.world.carry(lambda: self.world.cloud.message(VIEWER, connection, encode(message)))
 
     def _subscribe(self) -> None:
-        self._send(Subscribe(id=f"s{next(self._requests)}", job=self.job, after=self.reader.position))
+        request = f"s{next(self._requests)}"
+        self._stood[request] = self.world.cloud.tips[self.job]
+        self._send(Subscribe(id=request, job=self.job, after=self.reader.position))
         connection = self._connection
         self.world.after(10.0, lambda: self._again(connection))
 
@@ -590,11 +622,16 @@ class Viewer:
         match message:
             case Subscribed(job=self.job):
                 self._subscribed = True
+                if (message.tip or 0) < self._stood[message.id]:
+                    self.world.cloud.violations.append(f"subscribed at {message.tip}, of {self._stood[message.id]}")
+                self.told = max(self.told, message.tip or 0)
                 self.reader.learn(message.tip or 0, self.world.now, at_once=True)
             case BatchMessage(job=self.job):
                 for batch in message.batches:
+                    self.told = max(self.told, batch.last)
                     self.reader.receive(batch, self.world.now)
             case ViewerPong():
+                self.told = max(self.told, message.tips.get(self.job, 0))
                 self.reader.learn(message.tips.get(self.job, 0), self.world.now)
             case _:
                 pass
@@ -602,16 +639,19 @@ class Viewer:
 
     def _tick(self) -> None:
         if (asked := self.reader.request(self.world.now)) is not None:
+            self._fetching += 1
             self.world.after(self.world.rng.uniform(0.0, self.world.weather.delay_s), lambda: self._fetch(asked))
         self._hand_out()
         self.world.after(0.1, self._tick)
 
     def _fetch(self, after: int) -> None:
+        self._fetching -= 1
         lost = self.world.chance("history lost", self.world.weather.lose)
         page = None if lost else self.world.cloud.history(self.job, after)
         if page is None:
             self.reader.failed(self.world.now)
         else:
+            self.told = max(self.told, page.tip)
             self.reader.answer(page, self.world.now)
         self._hand_out()
 
@@ -619,6 +659,14 @@ class Viewer:
         for run in self.reader.take():
             assert isinstance(run, Run), f"the reader took stored entries for lost: {run}"
             self.seen += enumerate(run.columns.texts, run.first)
+        self._see_to_it()
+
+    def _see_to_it(self) -> None:
+        """What a reader was told of and lacks it waits for, or knows soon when to ask for: it needs no later news."""
+        due = self.reader.due
+        asks = self._fetching or (due is not None and due <= self.world.now + MAX_DELAY_S)
+        if self.told > self.reader.position and not asks:
+            self.world.cloud.violations.append(f"a reader at {self.reader.position} leaves it at that, of {self.told}")
 
 
 def _job(container: str) -> Job:

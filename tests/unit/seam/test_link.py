@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.link import Weather, World
+from tests.support.link import CALM, Weather, World
 
 MEMORY = Path("/dev/shm")  # thousands of spools, none of which has to outlive its run
 SHARE = st.sampled_from([0.0, 0.05, 0.2, 0.4])
@@ -36,6 +36,7 @@ STEP = st.one_of(
     st.tuples(st.just("join"), st.integers(0, 1), st.integers(0, 30)),
     st.tuples(st.just("deploy")),
     st.tuples(st.just("twin")),
+    st.tuples(st.just("stray"), st.integers(0, 1), st.sampled_from([0, 0, 1, 9])),
 )
 
 
@@ -66,12 +67,14 @@ def take(world: World, step: tuple[Any, ...]) -> None:
             world.join(min(after, world.cloud.tips[world.source.jobs[job]]), job)
         case ("twin",):
             (world.twin.kill if world.twin.alive else world.twin.start)()
+        case ("stray", job, ahead):
+            world.cloud.stray(world.source.jobs[job], ahead)
         case ("deploy",):
             world.cloud.revive()
 
 
 def check(world: World) -> None:
-    """Everything written is stored once and in order, and so has every reader seen it."""
+    """Everything written is stored once and in order, and so has every reader seen it; nobody was told otherwise."""
     world.settle()
     assert world.cloud.violations == []
     for job in world.source.jobs:
@@ -113,6 +116,16 @@ def _property(examples: int, *, derandomize: bool) -> Callable[..., None]:
 def test_every_reader_sees_every_entry_once_and_in_order() -> None:
     """Over a link that loses, repeats, reorders and cuts, with crashes at both ends and disks that are lost."""
     _property(40, derandomize=True)()
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 9])
+def test_nothing_of_an_agent_gone_wrong_is_stored_or_acknowledged(ahead: int) -> None:
+    """Other bytes at a place that is taken, or a hole behind the tip: the job goes on as if they had never come."""
+    steps: list[tuple[Any, ...]] = []
+    for job in (0, 1):
+        steps += [("write", job, 5), ("wait", 7.0), ("stray", job, ahead), ("deploy",), ("stray", job, ahead)]
+    world = play(1, CALM, [*steps, ("write", 0, 5)])
+    assert [world.cloud.tips[job] for job in world.source.jobs] == [10, 5]
 
 
 @pytest.mark.slow
