@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from logferry_cli import probe
+from logferry_cli import archiving, probe
 from logferry_cli.api import Api, TransientError
 from logferry_cli.operator import Deployment, StackOption, find_deployment
 from logferry_cli.options import StateOption
@@ -180,6 +180,8 @@ async def _resources(checkup: Checkup, deployment: Deployment) -> None:
             said.append(await asyncio.to_thread(_table_state, deployment, output))
     async with checkup.leg("undelivered records") as said:
         said.append(await asyncio.to_thread(_failures, deployment))
+    async with checkup.leg("archive") as said:
+        said.append(await asyncio.to_thread(_archive, deployment))
 
 
 def _table_state(deployment: Deployment, output: str) -> str:
@@ -203,6 +205,16 @@ def _failures(deployment: Deployment) -> str:
         many = f"{count:,}" if count < 1000 else "1,000 or more"
         raise _WarningError(f"{many} objects in {bucket}: `logferry replay` sends them again.")
     return "none"
+
+
+def _archive(deployment: Deployment) -> str:
+    now_ms = time_ns() // 1_000_000
+    found = archiving.look(deployment, now_ms)
+    if problems := found.problems(now_ms):
+        raise Problem(" ".join(problems), found.leavings)
+    if found.leavings:
+        raise _WarningError(found.leavings)
+    return found.said(now_ms)
 
 
 async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, missing: str, patience: float) -> None:

@@ -55,6 +55,7 @@ def build_handler(
         metrics.add_metric(name="JobsUnarchived", unit=MetricUnit.Count, value=len(jobs))
         for at in range(0, len(jobs), GROUP):
             again({"archive": jobs[at : at + GROUP], "why": why})
+        service.note_sweep(why, len(jobs))
 
     def archive(jobs: list[str], why: Why) -> None:
         out_of_time = deadline(BUDGET_S, clock)

@@ -39,6 +39,10 @@ class Service:
         for shard in range(items.SHARDS):
             yield from self._store.unarchived(shard)
 
+    def note_sweep(self, why: Why, jobs: int) -> None:
+        """Writes down that a sweep has handed on so many jobs: `logferry doctor` looks there."""
+        self._store.note_sweep(self._now_ms(), why, jobs)
+
     # --- archiving
 
     def archive(self, job: str, why: Why, out_of_time: Callable[[], bool]) -> bool:

@@ -66,6 +66,11 @@ class Store:
                 return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def note_sweep(self, now_ms: int, why: str, jobs: int) -> None:
+        """Notes that a sweep has handed on what was listed."""
+        facts = {"at": now_ms, "why": why, "jobs": jobs}
+        self._dynamodb.put_item(TableName=self._registry, Item={**items.sweep_key(), **items.to_item(facts)})
+
     def unlist(self, job: str, state: State) -> None:
         """Takes a job off that list, unless it was opened meanwhile."""
         values = {":opened": {"N": str(state.opened)}} if state.opened else {}

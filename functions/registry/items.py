@@ -95,6 +95,11 @@ def unarchived_partition(shard: int) -> str:
     return f"UNARCHIVED#{shard}"
 
 
+def sweep_key() -> dict[str, Any]:
+    """When the archive last swept: one item, for whoever looks whether it does."""
+    return key("SWEEP", "SWEEP")
+
+
 def shard_of(job: str) -> int:
     """The partition of a list over all jobs in which a job stands."""
     return zlib.crc32(job.encode()) % SHARDS

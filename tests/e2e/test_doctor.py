@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import boto3
 import pytest
 from tests.e2e.conftest import Cloud
+
+from registry import items
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
@@ -22,15 +28,81 @@ def test_a_line_goes_through_and_leaves_nothing_behind(cloud: Cloud) -> None:
     assert all("revoked" in key for key in doctor["keys"])
 
 
-def test_a_broadcast_that_does_not_run_is_named(cloud: Cloud) -> None:
-    """The stream's mapping is switched off: storing and history work, and the leg between is the one that fails."""
-    functions = boto3.client(
-        "lambda",
+def client(cloud: Cloud, service: str) -> Any:
+    """The local cloud as its operator sees it."""
+    return boto3.client(  # type: ignore[call-overload]
+        service,
         endpoint_url=cloud.state.endpoint_url,
         region_name=cloud.state.region,
         aws_access_key_id="test",
         aws_secret_access_key="test",
     )
+
+
+def archive_leg(cloud: Cloud) -> dict[str, Any]:
+    """What the command says of the archive."""
+    legs = json.loads(cloud.logferry("doctor", "--json", "--patience", "180", check=False).stdout)
+    [found] = [leg for leg in legs if leg["name"] == "archive"]
+    return dict(found)
+
+
+def physical(cloud: Cloud, logical: str) -> str:
+    """A resource of the stack."""
+    formation = client(cloud, "cloudformation")
+    found = formation.describe_stack_resource(StackName=cloud.state.stack, LogicalResourceId=logical)
+    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+@contextmanager
+def a_job_that_waits(cloud: Cloud) -> Iterator[str]:
+    """A job on the archive's list that was last opened long ago, and a batch of it."""
+    job, long_ago = f"nobody.{'e' * 64}", int(time.time() * 1000) - 9 * 3_600_000
+    dynamodb, tables = client(cloud, "dynamodb"), cloud.state.tables
+    listed = {**items.archive_key(job), **items.to_item({"opened": long_ago, **items.unarchived(job)})}
+    batch = items.to_item({"job": job, "first": 1, "count": 1, "received": long_ago})
+    dynamodb.put_item(TableName=tables.registry, Item=listed)
+    dynamodb.put_item(TableName=tables.log, Item=batch)
+    try:
+        yield job
+    finally:
+        dynamodb.delete_item(TableName=tables.registry, Key=items.archive_key(job))
+        dynamodb.delete_item(TableName=tables.log, Key={"job": batch["job"], "first": batch["first"]})
+
+
+def test_an_archive_that_does_not_work_is_named(cloud: Cloud) -> None:
+    """A sweep is seen; a job that waits too long, a schedule that is off and a call that was given up are told."""
+    function, rule = physical(cloud, "Archive"), physical(cloud, "ArchiveHourly")
+    answer = client(cloud, "lambda").invoke(FunctionName=function, Payload=b'{"sweep":"hourly"}')
+    assert "FunctionError" not in answer
+    found = archive_leg(cloud)
+    assert (found["outcome"], found["detail"].partition(",")[0]) == ("ok", "swept 0 minutes ago")
+
+    with a_job_that_waits(cloud) as job:
+        found = archive_leg(cloud)
+    assert found["outcome"] == "failed"
+    assert job in found["detail"]
+    assert function in found["detail"]
+
+    client(cloud, "events").disable_rule(Name=rule)
+    try:
+        found = archive_leg(cloud)
+    finally:
+        client(cloud, "events").enable_rule(Name=rule)
+    assert found["outcome"] == "failed"
+    assert rule in found["detail"]
+
+    given_up = {"Bucket": physical(cloud, "FailureBucket"), "Key": f"aws/lambda/async/{function}/2026/11/26/x"}
+    client(cloud, "s3").put_object(**given_up, Body=b"{}")
+    try:
+        found = archive_leg(cloud)
+    finally:
+        client(cloud, "s3").delete_object(**given_up)
+    assert (found["outcome"], "`logferry replay`" in found["detail"]) == ("warning", True)
+
+
+def test_a_broadcast_that_does_not_run_is_named(cloud: Cloud) -> None:
+    """The stream's mapping is switched off: storing and history work, and the leg between is the one that fails."""
+    functions = client(cloud, "lambda")
     mappings = [
         mapping["UUID"]
         for mapping in functions.list_event_source_mappings()["EventSourceMappings"]

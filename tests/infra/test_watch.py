@@ -91,6 +91,7 @@ def test_every_metric_of_our_own_is_one_that_a_function_counts(template: Documen
         ("ingest", "GapsStored"),
         ("ingest", "BatchesConflict"),
         ("archive", "EntriesLost"),
+        ("archive", "JobsUnarchived"),
         ("connect", "AuthenticationRefused"),
     }
     body = json.loads(watch["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
@@ -101,12 +102,23 @@ def test_every_metric_of_our_own_is_one_that_a_function_counts(template: Documen
 
 
 def test_silence_is_no_alarm_and_whoever_is_to_hear_does(watch: Document) -> None:
-    """Where nothing is written nothing is measured."""
+    """Where nothing is written nothing is measured; what is measured every hour is told of when it falls silent."""
+    silent = {"SweepsStopped"}
     for name, alarm in alarms(watch).items():
-        assert alarm["TreatMissingData"] == "notBreaching", name
+        assert alarm["TreatMissingData"] == ("missing" if name in silent else "notBreaching"), name
+        assert ("InsufficientDataActions" in alarm) == (name in silent), name
         assert alarm["AlarmDescription"].endswith("."), name
-        for actions in (alarm["AlarmActions"], alarm["OKActions"]):
+        for actions in (value for kind, value in alarm.items() if kind.endswith("Actions")):
             assert actions == [{"Fn::If": ["Told", {"Ref": "Topic"}, {"Ref": "AWS::NoValue"}]}]
+
+
+def test_the_alarm_on_silence_waits_for_more_than_one_sweep(resources: dict[str, Document], watch: Document) -> None:
+    """It counts the sweeps themselves, which the hourly schedule asks for whatever is written."""
+    alarm = alarms(watch)["SweepsStopped"]
+    assert resources["ArchiveHourly"]["Properties"]["ScheduleExpression"] == "rate(1 hour)"
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("JobsUnarchived", "SampleCount")
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (3600, 3, 3)
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "LessThanThreshold")
 
 
 def test_the_readme_says_what_they_cost(watch: Document) -> None:

@@ -67,7 +67,7 @@ NEEDED_BY: Final[dict[tuple[str, str, str], set[str]]] = {
     ("Query", "lambda:InvokeFunction", "Archive"): {"delete"},
     ("Query", "s3:GetObject", "ArchiveBucket/segments"): {"archived batches"},
     ("Archive", "dynamodb:GetItem", "RegistryTable"): {"archive", "erase"},
-    ("Archive", "dynamodb:PutItem", "RegistryTable"): {"archive"},
+    ("Archive", "dynamodb:PutItem", "RegistryTable"): {"archive", "sweep"},
     ("Archive", "dynamodb:UpdateItem", "RegistryTable"): {"archive", "erase"},
     ("Archive", "dynamodb:DeleteItem", "RegistryTable"): {"erase"},
     ("Archive", "dynamodb:Query", "RegistryTable"): {"erase"},

@@ -15,10 +15,11 @@ def test_alarms_and_the_dashboard_are_about_the_stacks_own_resources(stack: Stac
     """As many as the README says, each telling the topic."""
     cloudwatch = stack.client("cloudwatch")
     made = [one for page in cloudwatch.get_paginator("describe_alarms").paginate() for one in page["MetricAlarms"]]
-    assert len(made) == 28
+    assert len(made) == 29
     physical = set(stack.physical.values())
     for alarm in made:
         assert alarm["AlarmActions"] == [TOPIC]
+        assert (alarm["TreatMissingData"] == "missing") == (alarm.get("InsufficientDataActions") == [TOPIC])
         named = {one["Value"] for one in alarm["Dimensions"]}
         assert named & physical or alarm["Namespace"] == f"Logferry/{STACK}"
     [dashboard] = cloudwatch.list_dashboards()["DashboardEntries"]

@@ -8,7 +8,7 @@ import pytest
 from tests.support.batches import CONTAINER, NOW_MS
 from tests.support.cloud import Cloud, Socket
 
-from archive.app import NotArchivedError, UnknownEventError
+from archive.app import NotArchivedError, UnknownEventError, build_handler
 from archive.service import zstd
 from logferry_protocol.batch import decode_body
 from registry import items
@@ -227,6 +227,22 @@ def test_a_sweep_hands_on_what_is_listed_and_nothing_else(cloud: Cloud, agent: S
     cloud.open_job(agent)
     cloud.archive({"sweep": "hourly"}, None)
     assert cloud.again == [{"archive": [JOB], "why": "hourly"}]
+
+
+def test_a_sweep_says_when_it_was_once_it_has_handed_everything_on(cloud: Cloud, agent: Socket) -> None:
+    """One that could not has not been one."""
+
+    def refuse(_event: Any) -> None:
+        raise RuntimeError("throttled")
+
+    refused = build_handler(cloud.archive_service, refuse, cloud.logger, cloud.metrics)
+    with pytest.raises(RuntimeError, match="throttled"):
+        refused({"sweep": "hourly"}, None)
+    assert cloud.get("SWEEP", "SWEEP") is None
+    cloud.archive({"sweep": "hourly"}, None)
+    assert cloud.get("SWEEP", "SWEEP") == {
+        "pk": "SWEEP", "sk": "SWEEP", "at": cloud.now_ms, "why": "hourly", "jobs": 1,
+    }  # fmt: skip
 
 
 def test_a_job_that_is_opened_while_it_leaves_the_list_stays_on_it(cloud: Cloud, agent: Socket) -> None:

@@ -1,0 +1,166 @@
+"""Whether the archive works: when it last swept, which jobs wait longer than a sweep can explain, what was given up.
+
+A leg of `logferry doctor`. Everything is read with the operator's own AWS credentials, where the function itself keeps
+it: the list of jobs with something to archive, how far each is, and when a sweep last ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from boto3.dynamodb.conditions import Key
+
+from logferry_cli.operator import Deployment
+from logferry_cli.terminal import harmless_word
+
+SWEEP_KEY: Final = {"pk": "SWEEP", "sk": "SWEEP"}
+SHARD_INDEX: Final = "by_shard"
+SHARDS: Final = 8
+UNARCHIVED: Final = "UNARCHIVED#"
+OLD_MS: Final = 24 * 3_600_000
+QUIET_MS: Final = 3 * 3_600_000
+"""The function's own rules and names; tests/unit/cli/test_archiving.py compares them."""
+
+GRACE_MS: Final = 2 * 3_600_000
+"""From when on something waits too long: two sweeps, one an hour, should have seen it."""
+
+MOST_JOBS: Final = 1_000
+"""So many listed jobs are looked at: two reads each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was seen of the archive."""
+
+    swept: int | None
+    """When a sweep last ended, in milliseconds."""
+    enabled: bool
+    """Whether the hourly schedule is on."""
+    listed: int
+    """Jobs that may have something to archive, as far as they were looked at."""
+    unarchived: tuple[str, ...] = ()
+    """Jobs that should be archived by now and are not."""
+    unerased: tuple[str, ...] = ()
+    """Deleted jobs of which something should be gone by now and is not."""
+    given_up: int = 0
+    """Calls of the function that failed for good."""
+    function: str = ""
+    rule: str = ""
+
+    def problems(self, now_ms: int) -> list[str]:
+        """What is wrong, a sentence each; nothing when the archive works."""
+        found = []
+        if not self.enabled:
+            found.append(f"Its hourly schedule is switched off (rule {self.rule}): enable it.")
+        elif self.swept is not None and now_ms - self.swept > GRACE_MS:
+            hours = (now_ms - self.swept) // 3_600_000
+            found.append(f"The last sweep was {hours} hours ago, and one is due every hour (rule {self.rule}).")
+        for jobs, what in (
+            (self.unarchived, "should be archived by now and are not"),
+            (self.unerased, "were deleted hours ago and are not erased yet"),
+        ):
+            if jobs:
+                more = f" and {len(jobs) - 1:,} more" if len(jobs) > 1 else ""
+                found.append(f"{len(jobs):,} jobs {what}: {harmless_word(jobs[0])}{more}.")
+        if found:
+            found.append(f"The log group of {self.function} says what failed.")
+        return found
+
+    def said(self, now_ms: int) -> str:
+        """What there is to say of an archive that works."""
+        when = "no sweep yet" if self.swept is None else f"swept {max(0, now_ms - self.swept) // 60_000} minutes ago"
+        many = f"{self.listed:,}" if self.listed < MOST_JOBS else f"{MOST_JOBS:,} or more"
+        return f"{when}, {many} jobs listed, none waits too long"
+
+    @property
+    def leavings(self) -> str:
+        """What was given up, and what to do; empty for nothing."""
+        if not self.given_up:
+            return ""
+        many = f"{self.given_up:,}" if self.given_up < 1_000 else "1,000 or more"
+        return f"{many} calls of the archive were given up: `logferry replay` makes them again."
+
+
+def due_ms(opened_ms: int, received_ms: int) -> int:
+    """From when on every sweep archives what is left of a job: from a day on, or once nobody can write it any more.
+
+    `received_ms` says when the first batch that is not archived was stored.
+    """
+    return min(received_ms + OLD_MS, max(received_ms, opened_ms + QUIET_MS))
+
+
+def look(deployment: Deployment, now_ms: int) -> Findings:
+    """Looks at a deployment's archive."""
+    function, rule = (_physical(deployment, logical) for logical in ("Archive", "ArchiveHourly"))
+    state = deployment.client("events").describe_rule(Name=rule).get("State", "ENABLED")
+    swept = deployment.table("RegistryTable").get_item(Key=SWEEP_KEY).get("Item", {}).get("at")
+    listed = list(islice(_listed(deployment), MOST_JOBS))
+    unarchived, unerased = list[str](), list[str]()
+    for item in listed:
+        job = str(item["ssk"])
+        if deleted_ms := _deleted(deployment, item):
+            if now_ms - deleted_ms > GRACE_MS:
+                unerased.append(job)
+            continue
+        received_ms = _received(deployment, item)
+        if received_ms is not None and now_ms - due_ms(int(item.get("opened") or 0), received_ms) > GRACE_MS:
+            unarchived.append(job)
+    return Findings(
+        swept=int(str(swept)) if swept is not None else None,
+        enabled=state == "ENABLED",
+        listed=len(listed),
+        unarchived=tuple(unarchived),
+        unerased=tuple(unerased),
+        given_up=_given_up(deployment, function),
+        function=function,
+        rule=rule,
+    )
+
+
+def _physical(deployment: Deployment, logical: str) -> str:
+    formation = deployment.client("cloudformation")
+    found = formation.describe_stack_resource(StackName=deployment.stack, LogicalResourceId=logical)
+    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def _listed(deployment: Deployment) -> Iterator[Mapping[str, Any]]:
+    table = deployment.table("RegistryTable")
+    for shard in range(SHARDS):
+        arguments: dict[str, Any] = {
+            "IndexName": SHARD_INDEX,
+            "KeyConditionExpression": Key("spk").eq(f"{UNARCHIVED}{shard}"),
+        }
+        while True:
+            answer = table.query(**arguments)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                break
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _deleted(deployment: Deployment, item: Mapping[str, Any]) -> int:
+    """When a job was deleted, by its tombstone; 0: it was not. The list itself knows once erasing has begun."""
+    key = {"pk": item["pk"], "sk": "JOB"}
+    record = deployment.table("RegistryTable").get_item(Key=key, ConsistentRead=True).get("Item", {})
+    return int(str(record.get("deleted") or 0))
+
+
+def _received(deployment: Deployment, item: Mapping[str, Any]) -> int | None:
+    """When the first of a job's batches that are not archived was stored; what is being archived counts as not."""
+    answer = deployment.table("LogTable").query(
+        KeyConditionExpression=Key("job").eq(item["ssk"]) & Key("first").gt(item.get("tip") or 0),
+        ProjectionExpression="received, deleted",
+        Limit=2,  # a tombstone may come first
+        ConsistentRead=True,
+    )
+    batches = [batch for batch in answer["Items"] if not batch.get("deleted")]
+    return int(str(batches[0].get("received") or 0)) if batches else None
+
+
+def _given_up(deployment: Deployment, function: str) -> int:
+    prefix = f"aws/lambda/async/{function}/"
+    answer = deployment.client("s3").list_objects_v2(Bucket=deployment.output("FailureBucket"), Prefix=prefix)
+    return int(answer["KeyCount"])

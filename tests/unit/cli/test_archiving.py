@@ -1,0 +1,187 @@
+"""What `logferry doctor` says of the archive, looked at where the functions themselves left it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from tests.support import clouds
+from tests.support.batches import CONTAINER
+from tests.support.cloud import Cloud, Socket
+from tests.support.cloud import cloud as made_cloud
+
+import archive.core
+from logferry_cli import archiving
+from logferry_cli.operator import Deployment
+from registry import items
+
+JOB = f"web.{CONTAINER}"
+HOUR_MS = 3_600_000
+BUCKET, FUNCTION, RULE = "failures", "stack-Archive", "stack-hourly"
+
+
+@dataclass(frozen=True, slots=True)
+class PretendDeployment(Deployment):
+    """A deployment whose stack names two resources; all else is there."""
+
+    def client(self, service: str) -> Any:
+        return _Formation() if service == "cloudformation" else Deployment.client(self, service)
+
+
+class _Formation:
+    def describe_stack_resource(self, StackName: str, LogicalResourceId: str) -> dict[str, Any]:  # noqa: N803
+        physical = {"Archive": FUNCTION, "ArchiveHourly": RULE}[LogicalResourceId]
+        return {"StackResourceDetail": {"PhysicalResourceId": physical}}
+
+
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[Any]:
+    with clouds.moto_dynamodb() as client:
+        session = boto3.Session(**clouds.SECRETS)
+        where = {"LocationConstraint": clouds.REGION}
+        session.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
+        session.client("events").put_rule(Name=RULE, ScheduleExpression="rate(1 hour)")
+        yield client
+
+
+@pytest.fixture
+def cloud(dynamodb: Any) -> Iterator[Cloud]:
+    with made_cloud(dynamodb) as made:
+        yield made
+
+
+@pytest.fixture
+def agent(cloud: Cloud) -> Socket:
+    """An agent with a job of three entries."""
+    socket = cloud.agent(cloud.agent_key())
+    cloud.open_job(socket)
+    cloud.send(socket, 1)
+    return socket
+
+
+@pytest.fixture
+def deployment(cloud: Cloud) -> Deployment:
+    outputs = {"RegistryTable": cloud.tables.registry, "LogTable": cloud.tables.log, "FailureBucket": BUCKET}
+    return PretendDeployment(boto3.Session(**clouds.SECRETS), None, "stack", outputs)
+
+
+def sweep(cloud: Cloud, why: str = "hourly") -> None:
+    """A sweep, and everything that it asks for."""
+    cloud.again.clear()
+    cloud.archive({"sweep": why}, None)
+    for event in list(cloud.again):
+        cloud.archive(event, None)
+
+
+def test_what_is_named_here_is_what_the_functions_name() -> None:
+    """The command stands alone: what it repeats of the functions is compared."""
+    assert {name: {"S": value} for name, value in archiving.SWEEP_KEY.items()} == items.sweep_key()
+    assert (archiving.SHARD_INDEX, archiving.SHARDS) == (items.SHARD_INDEX, items.SHARDS)
+    assert items.unarchived_partition(0).removesuffix("0") == archiving.UNARCHIVED
+    assert (archiving.OLD_MS, archiving.QUIET_MS) == (archive.core.OLD_MS, archive.core.QUIET_MS)
+
+
+def test_while_sweeps_run_nothing_is_wrong_however_long_a_job_runs(
+    cloud: Cloud, agent: Socket, deployment: Deployment
+) -> None:
+    """A day and more of a job that writes on and on, looked at an hour after a sweep; then its end."""
+    began, told, first = cloud.now_ms, set(), 4
+    assert archiving.look(deployment, cloud.now_ms).said(cloud.now_ms).startswith("no sweep yet, 1 jobs listed")
+    for hour in (2, 22, 23, 24, 25, 30, 31, 32):
+        cloud.now_ms = began + hour * HOUR_MS
+        if hour < 26:
+            cloud.open_job(agent)
+            cloud.send(agent, first)
+            first += 3
+        sweep(cloud)
+        cloud.now_ms += HOUR_MS - 1
+        found = archiving.look(deployment, cloud.now_ms)
+        assert found.problems(cloud.now_ms) == []
+        told.add(found.said(cloud.now_ms))
+    assert cloud.archive_store.state(JOB).tip == first - 1
+    assert told == {f"swept 59 minutes ago, {listed} jobs listed, none waits too long" for listed in (0, 1)}
+
+
+def test_a_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
+    """The bucket takes nothing: the job is due three hours after it was last opened, and too late two hours later."""
+
+    def fail(_operation: str, _name: str) -> None:
+        raise RuntimeError("no right to it")
+
+    cloud.bucket.before = fail
+    seen = []
+    for _ in range(6):
+        cloud.now_ms += HOUR_MS
+        cloud.archive({"sweep": "hourly"}, None)
+        try:
+            cloud.archive({"archive": [JOB], "why": "hourly"}, None)
+        except archive.app.NotArchivedError:
+            seen.append(cloud.now_ms)
+        problems = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
+    assert len(seen) == 4
+    assert problems == [
+        f"1 jobs should be archived by now and are not: {JOB}.",
+        f"The log group of {FUNCTION} says what failed.",
+    ]
+    cloud.bucket.before = lambda _operation, _name: None
+    sweep(cloud)
+    assert archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms) == []
+
+
+def test_a_running_job_whose_first_lines_wait_for_more_than_a_day_is_named(
+    cloud: Cloud, agent: Socket, deployment: Deployment
+) -> None:
+    """It is opened again and again, so it is never quiet; what it wrote first is what counts."""
+    for hours, late in ((25, ()), (2, (JOB,))):
+        cloud.now_ms += hours * HOUR_MS
+        cloud.open_job(agent)
+        assert archiving.look(deployment, cloud.now_ms).unarchived == late
+
+
+def test_a_deletion_that_does_not_end_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
+    """Whoever asked for it was told that it goes on in the background."""
+    key = cloud.viewer_key()
+    assert cloud.http("DELETE", f"/api/jobs/{JOB}", key).status == 202
+    cloud.now_ms += HOUR_MS
+    assert archiving.look(deployment, cloud.now_ms).unerased == ()
+    cloud.now_ms += 2 * HOUR_MS
+    cloud.archive({"sweep": "hourly"}, None)
+    assert archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)[0] == (
+        f"1 jobs were deleted hours ago and are not erased yet: {JOB}."
+    )
+    cloud.archive({"erase": JOB}, None)
+    assert archiving.look(deployment, cloud.now_ms).unerased == ()
+
+
+def test_sweeps_that_stopped_are_told(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
+    """By their age, or by the schedule that is off."""
+    sweep(cloud)
+    cloud.now_ms += 5 * HOUR_MS
+    [first, *_] = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
+    assert first == f"The last sweep was 5 hours ago, and one is due every hour (rule {RULE})."
+    sweep(cloud)
+    events = deployment.client("events")
+    events.disable_rule(Name=RULE)
+    try:
+        [first, *_] = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
+    finally:
+        events.enable_rule(Name=RULE)
+    assert first == f"Its hourly schedule is switched off (rule {RULE}): enable it."
+
+
+def test_calls_that_were_given_up_are_counted_and_those_of_others_are_not(deployment: Deployment) -> None:
+    """Both lie in one bucket."""
+    s3 = deployment.client("s3")
+    keys = [f"aws/lambda/async/{FUNCTION}/2026/11/26/a", f"aws/lambda/async/{FUNCTION}2/b", "aws/lambda/1-2-3/c"]
+    for key in keys:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    try:
+        found = archiving.look(deployment, 0)
+    finally:
+        for key in keys:
+            s3.delete_object(Bucket=BUCKET, Key=key)
+    assert found.leavings == "1 calls of the archive were given up: `logferry replay` makes them again."
+    assert archiving.look(deployment, 0).leavings == ""
