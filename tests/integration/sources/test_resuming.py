@@ -291,12 +291,12 @@ def test_a_quiet_container_is_no_error_and_a_cut_stream_is_taken_up_silently(
     engine: Engine, watch: Watcher, prefix: str, front: SlowFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Docker case 18: no headers before the first byte, and proxies that cut what was quiet for long."""
-    monkeypatch.setattr(edge_docker, "_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(edge_docker, "_TIMEOUT_S", 3.0)
     watched = watch("api", docker_host=f"unix://{front.path}")
     container = engine.run("trap 'echo said' USR1; while :; do sleep 0.05; done", name=prefix + "a")
     log = watched.log(container.id)
     until(lambda: front.follows[container.id] == 1, "it is followed, and quiet")
-    loud = engine.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; echo $i; done", name=prefix + "b")
+    loud = engine.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.6; echo $i; done", name=prefix + "b")
     watched.ended(loud.id)
     assert front.follows[container.id] == 1, "quiet for twice what an answer may take, and still the same stream"
     for said in (1, 2, 3):
