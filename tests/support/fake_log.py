@@ -47,6 +47,7 @@ class FakeLog:
         self.damaged = -1
         """Readings that begin before this entry end in front of it."""
         self.clock = 0.0
+        self.calm_s = 100.0
         self.written = 0
         self.asked: list[tuple[bool, int | None]] = []
         self.served = 0
@@ -82,7 +83,7 @@ class FakeLog:
         elif name == "repeat":
             given = self.entries[max(self.first, len(self.entries) - count) :]
         elif name == "calm":
-            self.clock += 100.0
+            self.clock += self.calm_s
         elif name == "damage":
             self.damaged = len(self.entries)
         return name, given

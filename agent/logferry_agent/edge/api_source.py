@@ -49,10 +49,11 @@ _OVERLAP: Final = 50
 _REMEMBERED: Final = 1_000
 """Entries before a cursor's place that are known again: more than any overlap."""
 _REST_S: Final = 0.01
-"""How long a log that is followed is not read after few lines came, so that a busy one is not read, parsed and passed
-on line by line (2026-11, 2,100 lines a second, one by one: 6 % of a CPU, and 36 % without). What the connection holds
-meanwhile is more than a few lines, so the engine need not wait."""
-_FEW_LINES: Final = 100
+"""How long a log that is followed is not read after something came, so that a busy one is not read, parsed and passed
+on line by line (2026-11, 2,100 lines a second, one by one: 6 % of a CPU, and 35 % without)."""
+_REST_LINES: Final = 150
+"""When so many come at once, there is no rest for a while: of few more the connection is full, and the engine waits."""
+_RESTLESS_S: Final = 1.0
 _CALM_S: Final = 0.05
 """When nothing comes for so long, the log is calm."""
 _DOUBT_S: Final = (1.0, 15.0)
@@ -441,9 +442,11 @@ class ApiSource:
             _give_up(response)
         try:
             stream = LogStream(tty=self._tty, chunked=response.chunked)
+            restless_until = 0.0
             while not self._closed.is_set() and not stream.done:
                 begun = time.monotonic()
                 data = response.read()
+                came = time.monotonic()
                 if not data:
                     break
                 part = stream.feed(data)
@@ -454,8 +457,10 @@ class ApiSource:
                     self._within = tail is not None and self._begins_within_line(part.fragments)
                 if self._within:
                     return
-                yield part, time.monotonic() - begun > _CALM_S
-                if follow and len(part.fragments) < _FEW_LINES:
+                yield part, came - begun > _CALM_S
+                if len(part.fragments) >= _REST_LINES:
+                    restless_until = came + _RESTLESS_S
+                if follow and came >= restless_until:
                     self._closed.wait(_REST_S)
             yield stream.end(over=not running and not self.running), False
         finally:

@@ -72,15 +72,11 @@ class Waits(Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked: list[float | None] = []
+        self.asked: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
-        self._asked.append(timeout)
+        self.asked.append(timeout)
         return self.is_set()
-
-    def count(self, timeout: float) -> int:
-        """How often so long."""
-        return self._asked.count(timeout)
 
 
 acts = st.one_of(
@@ -127,15 +123,28 @@ def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypat
     assert log.served < 20_001 + 3_000
 
 
-@pytest.mark.parametrize(("lines", "rests"), [(99, 20), (100, 0)])
-def test_a_log_that_is_followed_rests_after_few_lines(lines: int, rests: int) -> None:
-    """So that a busy log is not read line by line; one that gives much is read on at once."""
-    reader = Reader(FakeLog([("write", lines)] * 20), rotates=False)
+@pytest.mark.parametrize(("lines", "every_s", "rests"), [(149, 0.1, 20), (150, 0.1, 0), (150, 1.5, 0), (10, 0.3, 20)])
+def test_a_log_that_is_followed_rests_while_little_comes(lines: int, every_s: float, rests: int) -> None:
+    """So that a busy log is not read line by line; where much comes the engine must not wait."""
+    log = FakeLog([act for _ in range(20) for act in (("calm", 0), ("write", lines))])
+    log.calm_s = every_s
+    reader = Reader(log, rotates=False)
     reader.source._closed = waits = Waits()
-    with quick(reader.log, rest_s=0.25):
+    with quick(log, rest_s=0.25):
         reader.read_on()
-    assert waits.count(0.25) == rests
-    assert reader.numbers == list(range(lines * 20))
+    assert waits.asked.count(0.25) == rests
+    assert reader.numbers == list(range(20 * lines))
+
+
+def test_a_log_that_is_followed_rests_again_a_while_after_much_came() -> None:
+    """Not at once: of a burst the next read brings little, as the one before has just been."""
+    log = FakeLog([("write", 200), *[act for _ in range(8) for act in (("calm", 0), ("write", 1))]])
+    log.calm_s = 0.25
+    reader = Reader(log, rotates=False)
+    reader.source._closed = waits = Waits()
+    with quick(log, rest_s=0.125):
+        reader.read_on()
+    assert waits.asked.count(0.125) == 5
 
 
 def test_reading_goes_on_from_the_end_of_a_large_log_without_reading_it_again() -> None:
