@@ -6,6 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry import items
+from registry.principal import maker_ended
 
 from .core import Subscriber
 
@@ -79,8 +80,7 @@ class Store:
         item = self._get(items.grant_key(grant))
         if item is None or item.get("revoked"):
             return True
-        principal = self._get(items.principal_key(item["principal"]))
-        return principal is None or bool(principal.get("revoked"))
+        return maker_ended(item, self._get(items.principal_key(item["principal"])))
 
     def connections_of(self, opener: str) -> list[dict[str, Any]]:
         """The connections that `CREDENTIAL#<credential>` or `GRANT#<grant>` opened."""

@@ -20,6 +20,8 @@ Event = Mapping[str, Any]
 Handler = Callable[[Event, Any], dict[str, Any]]
 
 OK: dict[str, Any] = {"statusCode": 200}
+REFUSED: dict[str, Any] = {"statusCode": 403}
+"""The handshake fails, as it does when an authorizer refuses."""
 
 
 def build_handler(
@@ -62,10 +64,15 @@ def build_handler(
         return outcome
 
     def connected(event: Event) -> dict[str, Any]:
-        principal = from_context(event["requestContext"].get("authorizer"))
-        now = now_ms()
-        expires = core.connection_expiry(principal, now)
-        store.put_connection(event["requestContext"]["connectionId"], principal, expires, now)
+        principal, now = from_context(event["requestContext"].get("authorizer")), now_ms()
+        connection = event["requestContext"]["connectionId"]
+        # Written first, then read: a revocation from here on finds the connection and closes it, and one from before is
+        # seen here. A ticket was given up to half a minute ago.
+        store.put_connection(connection, principal, core.connection_expiry(principal, now), now)
+        if core.has_ended(principal, *store.behind(principal)):
+            store.remove_connection(connection)
+            counted(core.Refusal("revoked"), "connect")
+            return REFUSED
         return OK
 
     def message(event: Event) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from registry.principal import Principal
+from registry.principal import Principal, maker_ended
 from registry.secrets import Key
 
 CONNECTION_LIFE_S: Final = 2 * 3600 + 600
@@ -95,13 +95,28 @@ def check_grant(
         return Refusal("unknown_grant")
     if not key.matches(grant.get("sha256")):
         return Refusal("wrong_secret")
-    if grant.get("revoked") or creator is None or creator.get("revoked"):
+    if grant.get("revoked") or maker_ended(grant, creator):
         return Refusal("revoked")
     expires = int(grant["expires"])
     if expires * 1000 <= now_ms:
         return Refusal("expired")
     name = f"share-{key.credential}"
     return Principal("viewer", name, "", subject=name, expires=expires, grant=key.credential, job=str(grant["job"]))
+
+
+def has_ended(principal: Principal, opener: Mapping[str, Any] | None, holder: Mapping[str, Any] | None) -> bool:
+    """Whether what stands behind somebody was revoked since an authorizer looked, or since a ticket was given.
+
+    Args:
+        principal: who was let in.
+        opener: the registry's item of its share link or key, where it has one.
+        holder: the item of the principal behind that, or of itself.
+    """
+    if principal.grant or principal.credential:
+        if opener is None or opener.get("revoked"):
+            return True
+        return maker_ended(opener, holder)
+    return bool((holder or {}).get("revoked"))
 
 
 def check_origin(origin: str | None, allowed: tuple[str, ...]) -> bool:

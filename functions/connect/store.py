@@ -33,6 +33,15 @@ class Store:
         """A principal."""
         return self._get(items.principal_key(name))
 
+    def behind(self, principal: Principal) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """What somebody stands on: the share link or key, where there is one, and the principal behind that."""
+        opener = None
+        if principal.grant:
+            opener = self.grant(principal.grant)
+        elif principal.credential:
+            opener = self.credential(principal.credential)
+        return opener, self.principal(str(opener["principal"]) if opener else principal.name)
+
     def take_ticket(self, digest: str) -> dict[str, Any] | None:
         """Removes a ticket and returns it: whoever deletes it has it, so it opens one connection."""
         answer = self._dynamodb.delete_item(

@@ -51,6 +51,7 @@ def new_share(
         "job": job,
         "owner": owner,
         "principal": creator.name,
+        **({} if creator.credential else {"keyless": True}),
         "note": note,
         "created": now_ms,
         "expires": now_ms // 1000 + life_s,

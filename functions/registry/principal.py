@@ -75,6 +75,16 @@ class Principal:
         return {"principal": self.name, "who": json.dumps(asdict(self), separators=(",", ":"))}
 
 
+def maker_ended(grant: Mapping[str, Any], maker: Mapping[str, Any] | None) -> bool:
+    """Whether who made a share link was shut out since. `maker` is the registry's item of that principal.
+
+    Who signed in by OpenID Connect has an item only once shut out; who had a key always has one, until taken away.
+    """
+    if maker is None:
+        return not grant.get("keyless")
+    return bool(maker.get("revoked"))
+
+
 class NotAuthenticatedError(Exception):
     """A request came without an authorizer's context: a wrong template, or a function invoked directly."""
 

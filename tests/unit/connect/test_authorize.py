@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from botocore.exceptions import ClientError
+from tests.support.batches import CONTAINER
 from tests.support.cloud import AGENTS, ORIGIN, VIEWERS, Cloud
 
 from connect import core
@@ -191,3 +192,27 @@ def test_whoever_cannot_be_asked_has_refused_nobody(cloud: Cloud, reason: str) -
         cloud.http("GET", "/api/me", "a.b.c")
     with pytest.raises(core.UnavailableError, match=reason):
         cloud.open_socket(AGENTS, {"Authorization": "Bearer lfaws_x"}, {})
+
+
+@pytest.mark.parametrize("revoked", ["key", "principal", "link", "link's maker"])
+def test_a_ticket_does_not_outlive_what_it_was_given_for(cloud: Cloud, revoked: str) -> None:
+    """It lives for half a minute, in which a revocation has long closed every connection that it knew of."""
+    key = cloud.viewer_key()
+    cloud.open_job(cloud.agent(cloud.agent_key()))
+    share = cloud.http("POST", f"/api/jobs/web.{CONTAINER}/shares", key).json
+    by_link = revoked.startswith("link")
+    ticket, good = (
+        cloud.http("POST", "/api/tickets", share["secret"] if by_link else key).json["ticket"] for _ in range(2)
+    )
+    assert cloud.open_socket(VIEWERS, {}, {"ticket": good}) is not None
+    place = {
+        "key": (f"CREDENTIAL#{key.split('_')[1]}", "CREDENTIAL"),
+        "link": (f"GRANT#{share['share']}", "GRANT"),
+    }.get(revoked, ("PRINCIPAL#me", "PRINCIPAL"))
+    item = cloud.get(*place)
+    assert item is not None
+    cloud.put(**{**item, "revoked": cloud.now_ms})
+    cloud.stream()
+    before = cloud.snapshot()
+    assert cloud.open_socket(VIEWERS, {}, {"ticket": ticket}) is None
+    assert cloud.snapshot() == before

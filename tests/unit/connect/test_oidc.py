@@ -171,3 +171,23 @@ def test_one_who_signed_in_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.Ke
     cloud.stream()
     assert viewer.closed
     assert cloud.http("GET", "/api/me", mine).status == 403
+
+
+def test_what_one_who_signed_in_shares_is_read_until_its_maker_is_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
+    """Such a maker has no item in the registry: that alone says nothing against the link."""
+    cloud.verify = lambda text: oidc.check(ISSUER, keys, text, cloud.now_ms / 1000)
+    agent = cloud.agent(cloud.agent_key())
+    cloud.open_job(agent)
+    job = f"web.{CONTAINER}"
+    share = cloud.http("POST", f"/api/jobs/{job}/shares", token()).json
+    assert cloud.http("GET", f"/api/jobs/{job}", share["secret"]).status == 200
+    viewer = cloud.viewer(share["secret"])
+    assert viewer.say({"type": "subscribe", "id": "s", "job": job})["type"] == "subscribed"
+    cloud.stream()
+    cloud.send(agent, 1)
+    cloud.stream()
+    assert [message["type"] for message in viewer.inbox] == ["batch"]
+    cloud.put(f"PRINCIPAL#{share['principal']}", "PRINCIPAL", name=share["principal"], kind="viewer", revoked=1)
+    assert cloud.http("GET", f"/api/jobs/{job}", share["secret"]).status == 403
+    cloud.stream()
+    assert viewer.closed
