@@ -173,7 +173,11 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(
         "GET", "/api/jobs/<job>/search", "search", "Entries that hold a text or match an RE2 expression.", "reader",
         lambda service, request: service.search(request.principal, request.path["job"], request.query),
-        _object(tip=_INTEGER, matches=_list(_MATCH), next=_or_null(_INTEGER), searched=_INTEGER),
+        _object(
+            tip=_INTEGER, matches=_list(_MATCH), next=_or_null(_INTEGER),
+            since={**_or_null(_INTEGER), "description": "Time of the first entry that was looked at."},
+            searched=_INTEGER,
+        ),
         parameters=(
             Parameter("q", "What to look for.", {**_text(), "minLength": 1}, required=True),
             Parameter("regex", "1: q is an expression of RE2.", _FLAG),

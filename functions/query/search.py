@@ -114,25 +114,28 @@ def search(
 
     Returns:
         `matches` (each an entry with `before` and `after`), `next`: the sequence after which to go on, None at the end
-        of what is stored or asked for; `searched`: text bytes looked at. Context does not reach over an answer's end.
+        of what is stored or asked for; `since`: time of the first entry looked at, None without one; `searched`: text
+        bytes looked at. Context does not reach over an answer's end.
     """
     deadline, raw, size, last = clock() + SEARCH_S, 0, 0, wanted.after
+    since: int | None = None
     found: list[_Match] = []
     recent: deque[dict[str, Any]] = deque(maxlen=wanted.context)
     open_matches: list[_Match] = []
     for first, batch_raw, body in batches:
         if raw >= SEARCH_RAW_BYTES or size >= ANSWER_BYTES or clock() >= deadline:
-            return _answer(found, last, raw)
+            return _answer(found, last, since, raw)
         raw += batch_raw
         for sequence, us, character, text in decode_body(body).rows(first):
             if sequence <= wanted.after:
                 continue
             if sequence >= wanted.before:
-                return _answer(found, None, raw)
+                return _answer(found, None, since, raw)
+            since = us if since is None else since
             stream = STREAM_OF[character]
             hit = stream != "system" and wanted.matches(text)
             if hit and len(found) == wanted.limit:
-                return _answer(found, sequence - 1, raw)
+                return _answer(found, sequence - 1, since, raw)
             if hit or wanted.context:
                 entry = {"sequence": sequence, "time": us, "stream": stream, "text": text}
                 for match in open_matches:
@@ -146,9 +149,9 @@ def search(
                         open_matches.append(found[-1])
                 recent.append(entry)
             last = sequence
-    return _answer(found, None, raw)
+    return _answer(found, None, since, raw)
 
 
-def _answer(found: list[_Match], resume: int | None, raw: int) -> dict[str, Any]:
+def _answer(found: list[_Match], resume: int | None, since: int | None, raw: int) -> dict[str, Any]:
     matches = [{**match.entry, "before": match.before, "after": match.after} for match in found]
-    return {"matches": matches, "next": resume, "searched": raw}
+    return {"matches": matches, "next": resume, "since": since, "searched": raw}

@@ -168,6 +168,17 @@ def test_a_search_keeps_to_its_budgets() -> None:
     assert (answer["matches"], answer["next"]) == ([], 3)
 
 
+def test_a_search_says_since_when_it_looked() -> None:
+    """The time of the first entry that was asked for, found or not; none where there is none."""
+    batches = [(b.first, b.raw, b.body) for b in (batch(first, time=1_000 * first) for first in (1, 4, 7))]
+    times = {sequence: us for first, _, body in batches for sequence, us, *_ in decode_body(body).rows(first)}
+    looked = [
+        search.search(search.Wanted.of({"q": "nothing", **asked}), batches)["since"]
+        for asked in ({}, {"after": "4"}, {"after": "4", "before": "6"}, {"after": "9"}, {"after": "4", "before": "5"})
+    ]
+    assert looked == [times[1], times[5], times[5], None, None]
+
+
 @pytest.mark.parametrize("pattern", ["(", "a{1001}", "(?=x)", r"\1", "*", "[z-a]", "(" * 500, "(?P<n>"])
 def test_what_re2_does_not_take_is_said_so(pattern: str) -> None:
     """No backreference, no lookaround, no other engine that could be made to hang."""
