@@ -12,6 +12,8 @@ from playwright.sync_api import Page, Route, expect
 from tests.support.browsing import still
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
+from query import search
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 WAIT = 60_000
@@ -175,8 +177,8 @@ def at_rest(page: Page, *names: str) -> None:
     )
 
 
-def held_back(page: Page) -> tuple[list[Route], Callable[[], None]]:
-    """History is not answered from now on, until it is let go: what is held back, and how to let it go."""
+def held_back(page: Page, addresses: str | re.Pattern[str] = "**/batches?*") -> tuple[list[Route], Callable[[], None]]:
+    """Requests (for history) are not answered from now on, until they are let go: what is held back, and how to."""
     held: list[Route] = []
     open_again = False
 
@@ -192,7 +194,7 @@ def held_back(page: Page) -> tuple[list[Route], Callable[[], None]]:
         for route in held:
             route.continue_()
 
-    page.route("**/batches?*", hold)
+    page.route(addresses, hold)
     return held, let_go
 
 
@@ -321,3 +323,119 @@ def test_the_head_of_merged_jobs_says_whether_their_end_is_followed(cloud: Viewe
     expect(state).to_have_text("Paused", timeout=WAIT)
     page.keyboard.press("f")
     expect(state).to_have_text("Live", timeout=WAIT)
+
+
+def hidden_needles(cloud: ViewerCloud) -> list[str]:
+    """Two long jobs with needles in lines that are not loaded, by turns in time; the needles in the merged order."""
+    noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
+    for name, before in (("one", 0), ("two", 20)):
+        cloud.add_job(name)
+        cloud.append_copies(name, noise, before)
+        for number in (1, 2, 3):
+            cloud.append_copies(name, noise, 40)
+            cloud.append(name, [f"\x1b[31mneedle\x1b[0m {name} {number}"])
+        cloud.append_copies(name, noise, 180)
+    return [f"needle {name} {number}" for number in (1, 2, 3) for name in ("one", "two")]
+
+
+def searches_of(name: str) -> re.Pattern[str]:
+    """Addresses that search a job on the service."""
+    return re.compile(rf"/jobs/{re.escape(job_id(name))}/search\?")
+
+
+def test_a_search_in_merged_jobs_covers_the_whole_of_them(
+    cloud: ViewerCloud, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not loaded is found on the service, gone to by time with what all wrote around it, and filtered."""
+    # An answer ends between two matches, so that the farther one of them comes first.
+    monkeypatch.setattr(search, "SEARCH_RAW_BYTES", 1_000_000)
+    needles = hidden_needles(cloud)
+    page.goto(cloud.page("one", "two"))
+    at_rest(page, "one", "two")
+    held, let_go = held_back(page, searches_of("two"))
+    found, current = page.locator(".found"), page.locator(".row.current .text")
+    page.get_by_label("Search this job").fill("needle")
+    # The one job's are all known, and none is gone to: the other's may be nearer.
+    expect(found).to_contain_text(re.compile(r"^3 · searching, \d+ %$"), timeout=WAIT)
+    expect(current).to_have_count(0)
+    assert held
+    let_go()
+    expect(current).to_have_text(needles[-1], timeout=WAIT)
+    expect(found).to_have_text("6 of 6", timeout=WAIT)
+    page.locator(".pane").focus()
+    for number in (4, 3, 2):
+        page.keyboard.press("N")
+        expect(current).to_have_text(needles[number], timeout=WAIT)
+        expect(found).to_have_text(f"{number + 1} of 6")
+        expect(page.locator(".row.current")).to_be_in_viewport()
+        # Before it stands what the other job wrote at that moment.
+        expect(page.locator(f'.row[data-source="{1 - number % 2}"] + .row.current')).to_have_count(1)
+    page.keyboard.press("n")
+    expect(current).to_have_text(needles[3], timeout=WAIT)
+    page.keyboard.press("m")
+    expect(page.locator(".row .text")).to_have_text(needles, timeout=WAIT)
+    # All lines again, around what was read.
+    page.keyboard.press("N")
+    expect(current).to_have_text(needles[2])
+    page.keyboard.press("m")
+    expect(page.locator(".row").nth(20)).to_be_attached(timeout=WAIT)
+    expect(page.locator('.row[data-source="1"] + .row.current')).to_have_count(1)
+    expect(page.locator(".row.current")).to_be_in_viewport()
+    assert max(received(page, "one"), received(page, "two")) < 160_000
+    # Live lines are found, too.
+    cloud.write("one", ["one more needle"])
+    expect(found).to_have_attribute("data-found", "7", timeout=WAIT)
+
+
+def test_a_merged_job_whose_search_fails_stops_no_other(cloud: ViewerCloud, page: Page) -> None:
+    """What the others found is shown and gone to; whose is not all there is said, with what can be done."""
+    needles = hidden_needles(cloud)
+    page.goto(cloud.page("one", "two"))
+    at_rest(page, "one", "two")
+    page.route(searches_of("two"), lambda route: route.fulfill(status=403, json={"detail": "Not for you."}))
+    found = page.locator(".found")
+    page.get_by_label("Search this job").fill("needle")
+    expect(found).to_have_text("3 of 3, not all of two", timeout=WAIT)
+    expect(found).to_have_attribute("title", "two: Not for you.")
+    expect(page.locator(".row.current .text")).to_have_text("needle one 3", timeout=WAIT)
+    page.get_by_role("button", name="Load the rest").click()
+    expect(found).to_have_attribute("data-found", "6", timeout=WAIT)
+    page.get_by_label("Show matching lines only").click()
+    expect(page.locator(".row .text")).to_have_text(needles, timeout=WAIT)
+
+
+def test_a_search_that_is_not_wanted_any_more_is_cancelled(cloud: ViewerCloud, page: Page) -> None:
+    """Other words end the requests of the last ones, and their answers come to nothing."""
+    hidden_needles(cloud)
+    page.goto(cloud.page("one", "two"))
+    at_rest(page, "one", "two")
+    ended: list[str] = []
+    page.on("requestfailed", lambda request: ended.append(request.url))
+    first = re.compile(r"/search\?q=needle&")
+    held_back(page, first)
+    asked: list[str] = []
+    page.on("request", lambda request: first.search(request.url) and asked.append(request.url))
+    with page.expect_request(lambda _: len(asked) == 2, timeout=WAIT):
+        page.get_by_label("Search this job").fill("needle")
+    with page.expect_event("requestfailed", lambda _: sorted(ended) == sorted(asked), timeout=WAIT):
+        page.get_by_label("Search this job").fill("needle two")
+    expect(page.locator(".found")).to_have_text("3 of 3", timeout=WAIT)
+    page.get_by_label("Search this job").fill("")
+    expect(page.locator(".found")).to_have_text("")
+
+
+def test_errors_of_merged_jobs_are_gone_to_wherever_they_are(cloud: ViewerCloud, page: Page) -> None:
+    """The first step to an error asks for those of what is not loaded; they are gone through by time."""
+    noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
+    for name, before in (("one", 40), ("two", 60)):
+        cloud.add_job(name)
+        cloud.append_copies(name, noise, before)
+        cloud.append(name, [f"ERROR of {name}"], "e")
+        cloud.append_copies(name, noise, 180)
+    page.goto(cloud.page("one", "two"))
+    at_rest(page, "one", "two")
+    current = page.locator(".row.current .text")
+    page.locator(".pane").focus()
+    for name in ("two", "one", "two"):
+        page.keyboard.press("E")
+        expect(current).to_have_text(f"ERROR of {name}", timeout=WAIT)

@@ -144,16 +144,12 @@ export class OpenJob {
     });
   }
 
-  /** Rows of chosen sequences, as the places from..: a filtered list. */
-  pick(from: number, sequences: readonly number[], total: number): Window {
-    const rows: Row[] = [];
-    for (const [at, sequence] of sequences.entries()) {
-      const row = rowAt(this.store, this.feed.gone, sequence);
-      if (row !== null) rows.push({ ...row, index: from + at });
-    }
-    this.picks = rows.filter(({ kind }) => kind === "loading").map(({ sequence }) => sequence);
+  /** Rows of chosen sequences, for a filtered list. What is not here of them comes, instead of what was chosen before. */
+  pick(sequences: readonly number[]): (Row | null)[] {
+    const rows = sequences.map((sequence) => rowAt(this.store, this.feed.gone, sequence));
+    this.picks = sequences.filter((_, at) => rows[at]?.kind === "loading");
     if (this.picks.length > 0) this.pump();
-    return { from, to: from + sequences.length, total, rows };
+    return rows;
   }
 
   /** Sends what is here, and then whatever comes, to the indexer; null ends it. */
@@ -186,6 +182,14 @@ export class OpenJob {
     this.pump();
   }
 
+  /** Everything that was written at this time or after it is here. */
+  private get since(): number {
+    const first = this.feed.held.list.at(-1)?.first;
+    if (first === undefined) return this.opening ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+    if (this.feed.gone.missing(1, first - 1).length === 0) return Number.NEGATIVE_INFINITY;
+    return this.store.holding(first)?.start ?? Number.POSITIVE_INFINITY;
+  }
+
   get facts(): JobFacts {
     const { held, tip, repeats, missing } = this.feed;
     return {
@@ -196,6 +200,7 @@ export class OpenJob {
       first: held.list[0]?.first ?? null,
       last: held.list.at(-1)?.last ?? null,
       tail: held.list.at(-1)?.first ?? null,
+      since: this.since,
       holes: missing.map(({ first, last }) => ({ first, last })),
       gone: this.feed.gone.count,
       repeats,

@@ -1,5 +1,5 @@
 /** Several jobs as one list, by time. Within a job the sequence rules, even where its host's clock stepped back. */
-import type { Columns } from "../log/body";
+import type { Standings } from "../index/standings";
 import type { Hole, Row, Window } from "../log/row";
 import { rowAt } from "../log/rows";
 import type { Store } from "../log/store";
@@ -12,13 +12,6 @@ export interface Merged {
     /** From here on everything comes by itself. */
     readonly floor: number;
   };
-}
-
-/** The time by which an entry of a batch stands among several jobs, µs; batches are told apart by their own times. */
-export function standing({ times }: Pick<Columns, "times">, offset: number): number {
-  let latest = 0;
-  for (let at = 0; at <= offset; at++) latest = Math.max(latest, times[at] ?? 0);
-  return latest;
 }
 
 /** A row's identity among several jobs, exact for any sequence that is. */
@@ -82,13 +75,7 @@ export class Merge {
     let [from, next, to] = [old - 1, fresh - 1, old + fresh - 1];
     for (; next >= 0; to--) {
       const news = order[next] as number;
-      const later =
-        from >= 0 &&
-        ((this.times[from] as number) > (times[news] as number) ||
-          ((this.times[from] as number) === (times[news] as number) &&
-            ((this.who[from] as number) > (who[news] as number) ||
-              ((this.who[from] as number) === (who[news] as number) && (this.sequences[from] as number) > (sequences[news] as number)))));
-      if (later) {
+      if (from >= 0 && this.compare(from, times[news] as number, who[news] as number, sequences[news] as number) > 0) {
         merged.times[to] = this.times[from] as number;
         merged.who[to] = this.who[from] as number;
         merged.sequences[to] = this.sequences[from] as number;
@@ -102,6 +89,10 @@ export class Merge {
     }
     [this.times, this.who, this.sequences] = [merged.times, merged.who, merged.sequences];
     return to + 1;
+  }
+
+  private compare(place: number, time: number, source: number, sequence: number): number {
+    return (this.times[place] as number) - time || (this.who[place] as number) - source || (this.sequences[place] as number) - sequence;
   }
 
   rows(from: number, count: number): Window {
@@ -118,25 +109,14 @@ export class Merge {
     return { from: Math.max(0, from), to: Math.max(from, end), total: this.total, rows };
   }
 
-  /** Rows at chosen places, as the places from..: a filtered list. */
-  pick(from: number, places: readonly number[], total: number): Window {
-    const rows: Row[] = [];
-    for (const [at, place] of places.entries()) {
-      const row = this.rows(place, 1).rows[0];
-      if (row !== undefined) rows.push({ ...row, index: from + at });
-    }
-    return { from, to: from + places.length, total, rows };
-  }
-
-  /** The places of each job's sequences, all ascending. */
-  locate(wanted: readonly Float64Array[]): Float64Array {
-    const sets = wanted.map((sequences) => new Set(sequences));
-    const found = new Float64Array(wanted.reduce((sum, sequences) => sum + sequences.length, 0));
-    let length = 0;
-    for (let place = 0; place < this.total && length < found.length; place++) {
-      if (sets[this.who[place] as number]?.has(this.sequences[place] as number) === true) found[length++] = place;
-    }
-    return found.slice(0, length);
+  /** The places of lines that stand in their order; of one that is not here, where it would be. */
+  locate(lines: Pick<Standings, "sequences" | "times" | "sources">): Float64Array {
+    let place = 0;
+    return lines.sequences.map((sequence, at) => {
+      const [time, source] = [lines.times?.[at] ?? 0, lines.sources?.[at] ?? 0];
+      while (place < this.total && this.compare(place, time, source, sequence) < 0) place++;
+      return place;
+    });
   }
 
   /** Where an entry is now; the place after it, when it is not here. */

@@ -2,7 +2,9 @@
 import type { ConnectionState } from "../live/connection";
 import type { Span } from "../live/spans";
 import type { Query } from "../index/segment";
+import type { Standings } from "../index/standings";
 import type { Window } from "../log/row";
+import type { Standing } from "../log/standing";
 import type { TimeMode } from "../text/time";
 import type { Marks } from "../view/marks";
 import type { JobRecord } from "../wire/messages";
@@ -25,6 +27,8 @@ export interface JobFacts {
   readonly last: number | null;
   /** Everything from here to `last` is here. */
   readonly tail: number | null;
+  /** Everything that was written at this time (µs) or after it is here, as far as clocks tell. */
+  readonly since: number;
   /** Wanted and not here. */
   readonly holes: readonly Span[];
   readonly gone: number;
@@ -98,11 +102,14 @@ export type Request =
   | { do: "untake"; id: number }
   | { do: "merge"; jobs: readonly string[] }
   | { do: "merged"; from: number; count: number }
-  | { do: "mergedPick"; from: number; places: readonly number[]; total: number }
-  /** Of each merged job, sequences: where they are in the merged list. */
-  | { do: "locate"; sequences: readonly Float64Array[] }
-  /** Fetches what is around a sequence; the time by which it stands among merged jobs, µs, null when it is not to be had. */
-  | { do: "near"; job: string; sequence: number }
+  | { do: "mergedPick"; from: number; lines: readonly Standing[]; total: number }
+  /** Where lines are in the merged list, or would be. */
+  | { do: "locate"; lines: Pick<Standings, "sequences" | "times" | "sources"> }
+  /**
+   * Fetches what is around a line, and what other jobs wrote at its time; the time by which it stands among merged jobs, µs, null when
+   * it is not to be had.
+   */
+  | { do: "reach"; job: string; sequence: number; others: readonly string[] }
   | { do: "place"; source: number; sequence: number; at: number }
   | { do: "feed"; job: string; on: boolean }
   | { do: "indexer"; port: MessagePort }
@@ -127,7 +134,7 @@ export interface Answers {
   merged: Window;
   mergedPick: Window;
   locate: Float64Array;
-  near: number | null;
+  reach: number | null;
   place: number;
   feed: null;
   indexer: null;

@@ -1,12 +1,13 @@
 /** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
-import type { Window } from "../log/row";
+import type { Row, Window } from "../log/row";
+import { standingTimes } from "../log/standing";
 import type { Around as TakeAround } from "../take/take";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./joblist";
-import { Merge, MOST_JOBS, standing } from "./merge";
+import { Merge, MOST_JOBS } from "./merge";
 import type { Answers, Request, Tell } from "./messages";
 
 const port = self as unknown as {
@@ -102,6 +103,9 @@ function mergeNow(): void {
 /** Lines of a merged job that are told to be missing where one looks. */
 const LOOK_LINES = 400;
 
+/** A line is shown without what others wrote at its time when that does not come soon; it comes later. */
+const PATIENCE_MS = 2_000;
+
 /** What is missing next to rows that are looked at comes, so that reading on has no end before the job has. */
 function fill({ rows }: Window): void {
   for (const { sequence, source, hole, ...row } of rows) {
@@ -113,6 +117,11 @@ function fill({ rows }: Window): void {
       job.look(last + 1, last + LOOK_LINES);
     }
   }
+}
+
+/** Rows of a filtered list, as the places from... */
+function picked(from: number, rows: readonly (Row | null)[], total: number): Window {
+  return { from, to: from + rows.length, total, rows: rows.flatMap((row, at) => (row === null ? [] : [{ ...row, index: from + at }])) };
 }
 
 function opened(id: string): OpenJob {
@@ -178,7 +187,7 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
   },
   pick: async ({ job, from, sequences, total }) => {
     await prepareDecoder();
-    return opened(job).pick(from, sequences, total);
+    return picked(from, opened(job).pick(sequences), total);
   },
   take: async ({ job, id, what }) => {
     const [{ take }] = await Promise.all([import("../take/take"), prepareDecoder()]);
@@ -206,16 +215,33 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     fill(window);
     return window;
   },
-  mergedPick: async ({ from, places, total }) => {
+  mergedPick: async ({ from, lines, total }) => {
     await prepareDecoder();
-    return merge?.pick(from, places, total) ?? { from, to: from, total: 0, rows: [] };
+    const rows = new Array<Row | null>(lines.length).fill(null);
+    for (const [index, id] of merged.entries()) {
+      const own = [...lines.entries()].filter(([, { source }]) => source === index);
+      const found = opened(id).pick(own.map(([, { sequence }]) => sequence));
+      for (const [nth, [place, { at }]] of own.entries()) {
+        const row = found[nth];
+        if (row != null) rows[place] = { ...row, source: index, at };
+      }
+    }
+    return picked(from, rows, total);
   },
-  locate: ({ sequences }) => merge?.locate(sequences) ?? new Float64Array(0),
-  near: async ({ job: id, sequence }) => {
+  locate: ({ lines }) => merge?.locate(lines) ?? new Float64Array(0),
+  reach: async ({ job: id, sequence, others }) => {
     const job = opened(id);
-    await Promise.all([job.bring(sequence), prepareDecoder()]);
+    await Promise.all([job.store.holding(sequence) === null && job.bring(sequence), prepareDecoder()]);
     const here = job.store.at(sequence);
-    return here === null || here.broken !== null ? null : standing(here.columns, sequence - here.batch.first);
+    const at = here === null ? undefined : standingTimes(here.columns.times)[sequence - here.batch.first];
+    if (at === undefined) return null;
+    const lacking = others.map(opened).filter((other) => other !== job && at < other.facts.since);
+    if (lacking.length > 0) {
+      const { bringAround } = await import("./around");
+      await Promise.race([bringAround(lacking, api, at), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+    }
+    mergeNow();
+    return at;
   },
   place: ({ source, sequence, at }) => merge?.placeOf(source, sequence, at) ?? 0,
   indexer: ({ port: end }) => {

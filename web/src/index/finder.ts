@@ -4,6 +4,7 @@ import { scriptUrl } from "../engine/trusted";
 import indexerUrl from "./indexer?worker&url";
 import type { FromIndexer, ToIndexer } from "./messages";
 import type { Query } from "./segment";
+import type { Timed } from "./standings";
 
 /** The worker is asked whether it still hears as often as this while there is a query. */
 const ASK_MS = 1_000;
@@ -13,7 +14,7 @@ const PATIENCE = 4;
 export const TOO_LONG = "This expression takes too long on these lines. A simpler one may do.";
 
 export interface Found {
-  readonly sequences: Float64Array;
+  readonly found: Timed;
   /** Lines looked at. */
   readonly lines: number;
   /** How long it took over what was here. */
@@ -21,8 +22,10 @@ export interface Found {
 }
 
 export interface Listener {
+  /** Lines are to be told with their times. */
+  readonly timed: boolean;
   hits(found: Found): void;
-  errors(sequences: Float64Array, lines: number): void;
+  errors(found: Timed, lines: number): void;
   failed(message: string): void;
 }
 
@@ -43,8 +46,9 @@ export class Finder {
 
   /** Begins to index a job that the engine has open. */
   index(job: string, listener: Listener): void {
-    this.listeners.set(job, listener);
     this.start();
+    this.listeners.set(job, listener);
+    if (listener.timed) this.say({ do: "timed", job });
     void this.engine.ask({ do: "feed", job, on: true });
   }
 
@@ -81,7 +85,10 @@ export class Finder {
     const { port1, port2 } = new MessageChannel();
     worker.postMessage({ do: "feed", port: port2 } satisfies ToIndexer, [port2]);
     this.engine.connectIndexer(port1);
-    for (const job of this.listeners.keys()) void this.engine.ask({ do: "feed", job, on: true });
+    for (const [job, { timed }] of this.listeners) {
+      if (timed) this.say({ do: "timed", job });
+      void this.engine.ask({ do: "feed", job, on: true });
+    }
     clearInterval(this.watch);
     this.watch = setInterval(() => this.impatient(), ASK_MS);
   }
@@ -97,7 +104,7 @@ export class Finder {
       const ms = asked.answered ? 0 : performance.now() - asked.began;
       asked.answered = true;
       this.listeners.get(data.job)?.hits({ ...data, ms });
-    } else if (data.tell === "errors") this.listeners.get(data.job)?.errors(data.sequences, data.lines);
+    } else if (data.tell === "errors") this.listeners.get(data.job)?.errors(data.found, data.lines);
     else if (data.tell === "wrong") {
       if (data.id !== this.asked.get(data.job)?.id) return;
       this.asked.delete(data.job);

@@ -6,6 +6,7 @@ import { decodeBody, prepareDecoder } from "../log/body";
 import { ERROR } from "../text/levels";
 import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
 import { Matcher, type Query, type Segment, segmentOf } from "./segment";
+import type { Timed } from "./standings";
 
 const page = self as unknown as {
   postMessage(message: FromIndexer, transfer?: Transferable[]): void;
@@ -30,7 +31,10 @@ class JobIndex {
   private working = false;
   private changed = { errors: false, hits: false };
   private telling = false;
+  /** Lines looked at. */
   lines = 0;
+  /** They are told with their times. */
+  timed = false;
 
   constructor(private readonly job: string) {}
 
@@ -93,14 +97,17 @@ class JobIndex {
   }
 
   private read(batch: IndexedBatch): void {
+    this.lines += batch.count;
     let segment: Segment;
     try {
       segment = segmentOf(batch.first, decodeBody(batch.body, batch.count));
     } catch {
+      // There is nothing to find in it, and nothing more to wait for.
+      this.changed.errors = true;
+      this.soon();
       return;
     }
     this.insert(segment);
-    this.lines += segment.count;
     const bad: number[] = [];
     for (let offset = 0; offset < segment.count; offset++) {
       if ((segment.levels[offset] as number) >= ERROR) bad.push(segment.first + offset);
@@ -133,31 +140,37 @@ class JobIndex {
   private tell(): void {
     if (this.changed.errors) {
       this.changed.errors = false;
-      const sequences = this.gather(this.errors);
-      page.postMessage({ tell: "errors", job: this.job, sequences, lines: this.lines }, [sequences.buffer]);
+      const found = this.gather(this.errors);
+      page.postMessage({ tell: "errors", job: this.job, found, lines: this.lines }, buffersOf(found));
     }
     if (this.changed.hits && this.began === 0) this.tellHits(0);
   }
 
   private tellHits(ms: number): void {
     this.changed.hits = false;
-    const sequences = this.gather(this.hits);
-    page.postMessage({ tell: "hits", job: this.job, id: this.asked, sequences, lines: this.lines, ms }, [sequences.buffer]);
+    const found = this.gather(this.hits);
+    page.postMessage({ tell: "hits", job: this.job, id: this.asked, found, lines: this.lines, ms }, buffersOf(found));
   }
 
-  private gather(parts: ReadonlyMap<number, readonly number[]>): Float64Array {
+  private gather(parts: ReadonlyMap<number, readonly number[]>): Timed {
     let total = 0;
     for (const part of parts.values()) total += part.length;
-    const all = new Float64Array(total);
+    const sequences = new Float64Array(total);
+    const times = this.timed ? new Float64Array(total) : null;
     let at = 0;
-    for (const { first } of this.segments) {
+    for (const { first, times: all } of this.segments) {
       const part = parts.get(first);
       if (part === undefined) continue;
-      all.set(part, at);
+      sequences.set(part, at);
+      if (times !== null) for (const [nth, sequence] of part.entries()) times[at + nth] = all[sequence - first] as number;
       at += part.length;
     }
-    return all;
+    return { sequences, times };
   }
+}
+
+function buffersOf({ sequences, times }: Timed): Transferable[] {
+  return times === null ? [sequences.buffer] : [sequences.buffer, times.buffer];
 }
 
 const turns = new MessageChannel();
@@ -194,6 +207,9 @@ page.onmessage = ({ data }) => {
       } catch (error) {
         page.postMessage({ tell: "wrong", job: data.job, id: data.id, message: error instanceof Error ? error.message : String(error) });
       }
+      break;
+    case "timed":
+      indexOf(data.job).timed = true;
       break;
     case "time":
       page.postMessage({ tell: "time", id: data.id, sequence: indexOf(data.job).at(data.time) });

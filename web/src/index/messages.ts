@@ -1,5 +1,6 @@
 /** Between page, store and indexer. */
 import type { Query } from "./segment";
+import type { Timed } from "./standings";
 
 export interface IndexedBatch {
   readonly first: number;
@@ -11,6 +12,8 @@ export type ToIndexer =
   | { do: "feed"; port: MessagePort }
   /** A query of null ends the search. */
   | { do: "search"; job: string; id: number; query: Query | null }
+  /** Of several jobs lines are told with their times. */
+  | { do: "timed"; job: string }
   | { do: "time"; job: string; id: number; time: number }
   | { do: "forget"; job: string }
   /** Is answered with `alive`. */
@@ -19,7 +22,7 @@ export type ToIndexer =
 export type FromIndexer =
   /** With the job that it goes on with, if it does. */
   | { tell: "alive"; job: string | null }
-  | { tell: "hits"; job: string; id: number; sequences: Float64Array; lines: number; ms: number }
-  | { tell: "errors"; job: string; sequences: Float64Array; lines: number }
+  | { tell: "hits"; job: string; id: number; found: Timed; lines: number; ms: number }
+  | { tell: "errors"; job: string; found: Timed; lines: number }
   | { tell: "time"; id: number; sequence: number | null }
   | { tell: "wrong"; job: string; id: number; message: string };

@@ -6,6 +6,7 @@
  * them must not double the memory of all.
  */
 import type { Columns } from "../log/body";
+import { standingTimes } from "../log/standing";
 import { describeEvent } from "../text/events";
 import { type Level, levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
@@ -26,6 +27,7 @@ export interface Segment {
   readonly streams: Uint8Array;
   /** 1 for a stack trace's frame; its head has 0. */
   readonly frames: Uint8Array;
+  /** By which its lines stand. */
   readonly times: Float64Array;
 }
 
@@ -69,7 +71,7 @@ export function segmentOf(first: number, { streams, texts, times }: Columns): Se
   }
   starts[count] = at;
   lines.push("");
-  return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, frames, times };
+  return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, frames, times: standingTimes(times) };
 }
 
 export interface Query {

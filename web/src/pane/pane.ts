@@ -49,6 +49,8 @@ export class LogPane {
   /** The list grew in front of what is drawn, and it is not known yet where that is now: places are of no use until then. */
   private unplaced = false;
   private growths = 0;
+  /** What is drawn has places of before the list grew in front of it. */
+  private outdated = false;
   private revision = -1;
   private idle: ReturnType<typeof setTimeout> | undefined;
   /** The first place that may read differently since rows were asked for. */
@@ -141,7 +143,7 @@ export class LogPane {
     const { total, range, drawn } = this.sheet;
     const goal = { place: Math.max(0, Math.min(place, Math.max(0, total - 1))), align };
     this.goal = goal;
-    const here = drawn.some(({ row }) => row.index >= goal.place);
+    const here = !this.outdated && drawn.some(({ row }) => row.index >= goal.place);
     if (here && range.from <= goal.place && goal.place < range.to && !this.stale) {
       this.reach(goal);
       this.ensure();
@@ -157,10 +159,10 @@ export class LogPane {
   }
 
   /** The same of the first row that is read and that is wanted. */
-  readingOf(wanted: (sequence: number) => boolean): { row: Row; offset: number } | null {
+  readingOf(wanted: (row: Row) => boolean): { row: Row; offset: number } | null {
     const { sheet } = this;
     const [first, last] = sheet.visible;
-    const found = sheet.drawn.find(({ row }) => row.index >= first && row.index <= last && wanted(row.sequence));
+    const found = sheet.drawn.find(({ row }) => row.index >= first && row.index <= last && wanted(row));
     return found === undefined ? null : { row: found.row, offset: sheet.offsetOf(found) };
   }
 
@@ -174,6 +176,7 @@ export class LogPane {
     this.resetTotal(total, revision);
     // What is on its way was asked for by places that were.
     this.forget();
+    this.outdated = true;
     if (this.goal?.offset !== undefined) this.goal = null;
     const anchor = this.sheet.firstSeen?.row;
     const growth = this.growths;
@@ -345,6 +348,7 @@ export class LogPane {
   /** Draws the places `wanted`: rows of the window that came, and beside it those that are drawn. */
   private apply(window: Window, wanted: Range, goal: Goal | null): void {
     const { sheet } = this;
+    this.outdated = false;
     this.events.drawing?.();
     sheet.total = Math.max(sheet.total, window.total);
     const known = new Map<number, Drawn>();
@@ -373,13 +377,13 @@ export class LogPane {
    * The list's places have changed (a filter found more in front): `placeOf` tells each drawn row's new one, null when it is in
    * the list no more. What is seen stays where it is.
    */
-  renumber(placeOf: (sequence: number) => number | null, total: number): void {
+  renumber(placeOf: (row: Row) => number | null, total: number): void {
     const { sheet } = this;
     this.forget();
     sheet.total = total;
     const kept: Drawn[] = [];
     for (const { row, element } of sheet.drawn) {
-      const index = placeOf(row.sequence);
+      const index = placeOf(row);
       if (index === null) element.remove();
       else kept.push({ row: { ...row, index }, element });
     }
@@ -407,7 +411,7 @@ export class LogPane {
     this.generation++;
     this.growths++;
     this.pending = null;
-    this.unplaced = false;
+    this.unplaced = this.outdated = false;
   }
 
   /** Draws every row anew: times, folds. */

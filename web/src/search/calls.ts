@@ -3,17 +3,17 @@ import type { Api } from "../wire/api";
 import { list, maybe, type Of, object, oneOf, text, whole } from "../wire/shape";
 import type { ServerQuery } from "./re2";
 
-const match = object({ sequence: whole(1), stream: oneOf("stdout", "stderr", "system"), text });
+const match = object({ sequence: whole(1), time: whole(), stream: oneOf("stdout", "stderr", "system"), text });
 export type Match = Of<typeof match>;
-/** `next` is the sequence after which to go on, null at the end. */
-const page = object({ matches: list(match), next: maybe(whole()) });
+/** `next` is the sequence after which to go on, null at the end; `since` the time of the first entry that was looked at, µs. */
+const page = object({ matches: list(match), next: maybe(whole()), since: maybe(whole()) });
 export type SearchPage = Of<typeof page>;
 const place = object({ sequence: whole() });
 
 /** Matches between two sequences, both excluded, ascending. */
-export function searchJob(api: Api, job: string, { q, ignoreCase }: ServerQuery, after: number, before: number): Promise<SearchPage> {
+export function searchJob(api: Api, job: string, { q, ignoreCase }: ServerQuery, after: number, before: number, signal: AbortSignal): Promise<SearchPage> {
   const query = new URLSearchParams({ q, regex: "1", ignore_case: ignoreCase ? "1" : "0", after: String(after), before: String(before), limit: "1000" });
-  return api.get(`/jobs/${encodeURIComponent(job)}/search?${query}`, page);
+  return api.get(`/jobs/${encodeURIComponent(job)}/search?${query}`, page, signal);
 }
 
 /** The first sequence at a time (µs) or later; one past the last when all are earlier. */

@@ -1,6 +1,6 @@
 /** Between the page and the worker that searches on the service. */
 import type { Query } from "../index/segment";
-import type { ServerQuery } from "./re2";
+import type { Timed } from "../index/standings";
 
 export interface Task {
   readonly id: number;
@@ -8,18 +8,19 @@ export interface Task {
   readonly token: string;
   readonly job: string;
   readonly query: Query;
-  readonly asked: ServerQuery;
   /** Searched from the last sequence to the first. */
   readonly first: number;
   readonly last: number;
 }
 
-export type ToSearcher = { do: "search"; task: Task } | { do: "stop" };
+export type ToSearcher = { do: "search"; task: Task } | { do: "stop"; id: number };
 
 export type FromSearcher =
+  /** The service cannot be asked this: why. */
+  | { tell: "alone"; id: number; reason: string }
   /** Matches are being looked at again, which an expression may make endless: "found" must follow soon. */
   | { tell: "checking"; id: number }
-  /** `covered` lines are searched, counted from the last. */
-  | { tell: "found"; id: number; sequences: Float64Array; covered: number }
+  /** `covered` lines are searched, counted from the last; the first of them is of the time `since`, µs, null while it is not known. */
+  | { tell: "found"; id: number; found: Timed; covered: number; since: number | null }
   | { tell: "done"; id: number; full: boolean }
   | { tell: "failed"; id: number; status: number; message: string };

@@ -1,10 +1,10 @@
-/** The page's side of a search on the service: what it found so far, and how far it is. */
+/** The page's side of searches on the service: what each found so far, and how far it is. */
 import { signal } from "@preact/signals";
 import { scriptUrl } from "../engine/trusted";
 import type { Query } from "../index/segment";
+import { NOTHING, type Timed, united } from "../index/standings";
 import { token } from "../login/key";
-import type { FromSearcher, ToSearcher } from "./messages";
-import { forServer } from "./re2";
+import type { FromSearcher, Task, ToSearcher } from "./messages";
 import searcherUrl from "./searcher?worker&url";
 
 /** Looking at matches again takes milliseconds, unless the expression backtracks without end. */
@@ -19,47 +19,31 @@ export interface Progress {
   readonly message: string;
 }
 
-export class RemoteSearch {
-  /** Null while nothing is asked of the service. */
-  readonly progress = signal<Progress | null>(null);
-  /** Ascending. */
-  sequences = new Float64Array(0);
-  /** All matches at or after this are known, as far as the service is concerned: it answers in stretches, and ascending within one. */
-  sureFrom = 0;
+type Told = FromSearcher | { tell: "lost"; id: number };
+
+/** The worker that searches, begun when it is first needed: one for whatever a page looks for, in however many jobs. */
+export class Searcher {
   private worker: Worker | null = null;
   private id = 0;
-  private watch: ReturnType<typeof setTimeout> | undefined;
+  private readonly asked = new Map<number, { hear(told: Told): void; watch: ReturnType<typeof setTimeout> | undefined }>();
 
-  constructor(
-    private readonly job: string,
-    private readonly api: string,
-    private readonly changed: () => void,
-  ) {}
+  constructor(private readonly api: string) {}
 
-  /** Searches first..last. False when the service cannot be asked this. */
-  begin(query: Query, first: number, last: number): boolean {
-    this.stop();
-    const asked = forServer(query);
-    if (asked === null) return false;
+  /** `hear` is told what was found until it is over; "lost" when it must be asked again. */
+  begin(task: Omit<Task, "id" | "api" | "token">, hear: (told: Told) => void): number {
     this.start();
-    this.sureFrom = last + 1;
-    this.progress.value = { state: "searching", covered: 0, lines: last - first + 1, message: "" };
     const id = ++this.id;
-    this.say({ do: "search", task: { id, api: this.api, token: token.peek() ?? "", job: this.job, query, asked, first, last } });
-    return true;
+    this.asked.set(id, { hear, watch: undefined });
+    this.say({ do: "search", task: { ...task, id, api: this.api, token: token.peek() ?? "" } });
+    return id;
   }
 
-  stop(): void {
-    this.id++;
-    clearTimeout(this.watch);
-    if (this.progress.peek()?.state === "searching") this.say({ do: "stop" });
-    this.sequences = new Float64Array(0);
-    this.sureFrom = 0;
-    this.progress.value = null;
+  stop(id: number): void {
+    if (this.forget(id)) this.say({ do: "stop", id });
   }
 
   destroy(): void {
-    this.stop();
+    for (const id of [...this.asked.keys()]) this.forget(id);
     this.worker?.terminate();
     this.worker = null;
   }
@@ -67,46 +51,109 @@ export class RemoteSearch {
   private start(): void {
     if (this.worker !== null) return;
     this.worker = new Worker(scriptUrl(searcherUrl), { type: "module", name: "logferry-search" });
-    this.worker.onmessage = ({ data }: MessageEvent<FromSearcher>) => this.hear(data);
+    this.worker.onmessage = ({ data }: MessageEvent<FromSearcher>) => this.told(data);
   }
 
-  private hear(data: FromSearcher): void {
-    if (data.id !== this.id) return;
-    clearTimeout(this.watch);
-    const before = this.progress.peek();
-    if (before === null) return;
-    if (data.tell === "checking") {
-      this.watch = setTimeout(() => this.giveUp(), PATIENCE_MS);
-      return;
+  private told(data: FromSearcher): void {
+    const asked = this.asked.get(data.id);
+    if (asked === undefined) return;
+    clearTimeout(asked.watch);
+    if (data.tell === "checking") asked.watch = setTimeout(() => this.giveUp(data.id), PATIENCE_MS);
+    if (data.tell === "done" || data.tell === "failed" || data.tell === "alone") this.forget(data.id);
+    asked.hear(data);
+  }
+
+  /** Ends an expression that does not end. What else was asked begins again in another worker. */
+  private giveUp(id: number): void {
+    const all = [...this.asked];
+    this.destroy();
+    for (const [one, { hear }] of all) {
+      hear(one === id ? { tell: "failed", id, status: 0, message: "This expression takes too long on these lines." } : { tell: "lost", id: one });
     }
-    if (data.tell === "found") {
-      if (data.sequences.length > 0) {
-        const all = new Float64Array(this.sequences.length + data.sequences.length);
-        all.set(this.sequences);
-        all.set(data.sequences, this.sequences.length);
-        this.sequences = all.sort();
-      }
-      this.sureFrom -= data.covered - before.covered;
-      this.progress.value = { ...before, covered: data.covered };
-    } else if (data.tell === "done") this.over({ ...before, state: data.full ? "full" : "done" });
-    else this.over({ ...before, state: "failed", message: data.message });
-    this.changed();
   }
 
-  private giveUp(): void {
-    this.worker?.terminate();
-    this.worker = null;
-    const before = this.progress.peek();
-    if (before !== null) this.over({ ...before, state: "failed", message: "This expression takes too long on these lines." });
-    this.changed();
-  }
-
-  private over(progress: Progress): void {
-    this.sureFrom = 0;
-    this.progress.value = progress;
+  private forget(id: number): boolean {
+    clearTimeout(this.asked.get(id)?.watch);
+    return this.asked.delete(id);
   }
 
   private say(message: ToSearcher): void {
     this.worker?.postMessage(message);
+  }
+}
+
+/** One job's search. */
+export class RemoteSearch {
+  /** Null while nothing is asked of the service. */
+  readonly progress = signal<Progress | null>(null);
+  found: Timed = NOTHING;
+  /** All matches at or after this are known, as far as the service is concerned: it answers in stretches, and ascending within one. */
+  sureFrom = 0;
+  /** The same as a time, µs. */
+  since = Number.NEGATIVE_INFINITY;
+  private id = 0;
+
+  constructor(
+    private readonly job: string,
+    private readonly searcher: Searcher,
+    private readonly changed: () => void,
+    /** The service cannot be asked this. */
+    private readonly alone: (reason: string) => void = () => undefined,
+  ) {}
+
+  /** Searches first..last; what was written at `since` or later is after that. */
+  begin(query: Query, first: number, last: number, since: number): void {
+    this.stop();
+    [this.sureFrom, this.since] = [last + 1, since];
+    this.progress.value = { state: "searching", covered: 0, lines: last - first + 1, message: "" };
+    this.ask({ job: this.job, query, first, last });
+  }
+
+  /** It is not asked for, because of `message`. */
+  refuse(lines: number, message: string): void {
+    this.stop();
+    this.progress.value = { state: "failed", covered: 0, lines, message };
+  }
+
+  stop(): void {
+    this.searcher.stop(this.id);
+    [this.id, this.found] = [0, NOTHING];
+    this.settle();
+    this.progress.value = null;
+  }
+
+  private ask(task: Omit<Task, "id" | "api" | "token">): void {
+    const before = this.progress.peek()?.covered ?? 0;
+    this.id = this.searcher.begin(task, (told) => this.hear(told, task, before));
+  }
+
+  private hear(told: Told, task: Omit<Task, "id" | "api" | "token">, before: number): void {
+    const progress = this.progress.peek();
+    if (told.id !== this.id || told.tell === "checking" || progress === null) return;
+    if (told.tell === "lost") {
+      // What is searched whole need not be searched again.
+      const known = this.found.sequences.findIndex((sequence) => sequence >= this.sureFrom);
+      this.found = known < 0 ? NOTHING : { sequences: this.found.sequences.slice(known), times: this.found.times?.slice(known) ?? null };
+      this.ask({ ...task, last: this.sureFrom - 1 });
+      return;
+    }
+    if (told.tell === "alone") {
+      this.stop();
+      this.alone(told.reason);
+    } else if (told.tell === "found") {
+      this.found = united(this.found, told.found);
+      this.sureFrom = task.last + 1 - told.covered;
+      this.since = told.since ?? this.since;
+      this.progress.value = { ...progress, covered: before + told.covered };
+    } else {
+      this.settle();
+      this.progress.value = told.tell === "done" ? { ...progress, state: told.full ? "full" : "done" } : { ...progress, state: "failed", message: told.message };
+    }
+    this.changed();
+  }
+
+  /** Nothing more comes. */
+  private settle(): void {
+    [this.sureFrom, this.since] = [0, Number.NEGATIVE_INFINITY];
   }
 }

@@ -2,6 +2,7 @@
 import { Api, ApiError } from "../wire/api";
 import { searchJob } from "./calls";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
+import { forServer, whyHere } from "./re2";
 import { check, Walk } from "./walk";
 
 const page = self as unknown as {
@@ -10,42 +11,77 @@ const page = self as unknown as {
 };
 
 const TRIES = 5;
-let current = 0;
+/** Of many jobs so many are searched at a time, each for a stretch: all come on, and none asks for more than its share of the service. */
+const AT_ONCE = 4;
 
-async function search({ id, api: base, token, job, query, asked, first, last }: Task): Promise<void> {
+const tasks = new Map<number, AbortController>();
+let free = AT_ONCE;
+const queue: (() => void)[] = [];
+
+async function inTurn<T>(step: () => Promise<T>): Promise<T> {
+  if (free > 0) free--;
+  else await new Promise<void>((resolve) => queue.push(resolve));
+  try {
+    return await step();
+  } finally {
+    const next = queue.shift();
+    if (next === undefined) free++;
+    else next();
+  }
+}
+
+async function search({ id, api: base, token, job, query, first, last }: Task, signal: AbortSignal): Promise<void> {
+  const asked = forServer(query);
+  if (asked === null) {
+    page.postMessage({ tell: "alone", id, reason: whyHere(query) });
+    return;
+  }
   const api = new Api(base, token);
   const matches = check(query);
   const walk = new Walk(first, last);
   let failures = 0;
-  for (let wanted = walk.next(); wanted !== null && current === id; wanted = walk.next()) {
-    const began = performance.now();
+  for (let wanted = walk.next(); wanted !== null; wanted = walk.next()) {
+    const { after, before } = wanted;
     try {
-      const answer = await searchJob(api, job, asked, wanted.after, wanted.before);
-      if (current !== id) return;
+      let ms = 0;
+      const answer = await inTurn(async () => {
+        signal.throwIfAborted();
+        const began = performance.now();
+        const found = await searchJob(api, job, asked, after, before, signal);
+        ms = performance.now() - began;
+        return found;
+      });
+      if (signal.aborted) return;
       failures = 0;
       page.postMessage({ tell: "checking", id });
-      const sequences = Float64Array.from(answer.matches.filter(matches), ({ sequence }) => sequence);
-      walk.answered(answer, sequences.length, performance.now() - began);
-      page.postMessage({ tell: "found", id, sequences, covered: walk.covered }, [sequences.buffer]);
+      const found = answer.matches.filter(matches);
+      const [sequences, times] = [Float64Array.from(found, ({ sequence }) => sequence), Float64Array.from(found, ({ time }) => time)];
+      walk.answered(answer, found.length, ms);
+      page.postMessage({ tell: "found", id, found: { sequences, times }, covered: walk.covered, since: walk.since }, [sequences.buffer, times.buffer]);
     } catch (error) {
-      if (current !== id) return;
+      if (signal.aborted) return;
       const passing = error instanceof ApiError && error.passing;
       if (!passing || ++failures >= TRIES) throw error;
       await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? 500 * 2 ** failures));
+      if (signal.aborted) return;
     }
   }
-  if (current === id) page.postMessage({ tell: "done", id, full: walk.full });
+  page.postMessage({ tell: "done", id, full: walk.full });
 }
 
 page.onmessage = ({ data }) => {
   if (data.do === "stop") {
-    current = 0;
+    tasks.get(data.id)?.abort();
+    tasks.delete(data.id);
     return;
   }
   const { task } = data;
-  current = task.id;
-  search(task).catch((error: unknown) => {
-    const status = error instanceof ApiError ? error.status : 0;
-    page.postMessage({ tell: "failed", id: task.id, status, message: error instanceof Error ? error.message : String(error) });
-  });
+  const ending = new AbortController();
+  tasks.set(task.id, ending);
+  search(task, ending.signal)
+    .catch((error: unknown) => {
+      const status = error instanceof ApiError ? error.status : 0;
+      page.postMessage({ tell: "failed", id: task.id, status, message: error instanceof Error ? error.message : String(error) });
+    })
+    .finally(() => tasks.delete(task.id));
 };

@@ -22,6 +22,10 @@ export class Walk {
   private after: number;
   private lines = FIRST_LINES;
   private found = 0;
+  /** Time of the first line of the stretch that is being searched, µs. */
+  private began: number | null = null;
+  /** Time of the first line that is searched whole, µs; null while it is not known. */
+  since: number | null = null;
   /** A bound that was reached before the beginning was. */
   full = false;
 
@@ -40,7 +44,8 @@ export class Walk {
   }
 
   /** An answer came after `ms`, and `found` of its matches were matches. */
-  answered(page: Pick<SearchPage, "next">, found: number, ms: number): void {
+  answered(page: Pick<SearchPage, "next" | "since">, found: number, ms: number): void {
+    if (this.after === this.from - 1) this.began = page.since;
     this.found += found;
     if (this.found >= MOST_FOUND) this.full = true;
     // An answer that gets no further would be asked for again and again.
@@ -49,6 +54,7 @@ export class Walk {
       return;
     }
     this.to = this.from - 1;
+    this.since = this.began ?? this.since;
     if (ms < QUICK_MS) this.lines = Math.min(MOST_LINES, this.lines * 2);
     this.from = Math.max(this.first, this.to - this.lines + 1);
     this.after = this.from - 1;
@@ -61,7 +67,7 @@ export class Walk {
 }
 
 /** Whether the tab would call a line that the service found a match, and show it. */
-export function check(query: Query): (match: Match) => boolean {
+export function check(query: Query): (match: Pick<Match, "stream" | "text">) => boolean {
   const expression = expressionOf(query);
   return ({ stream, text }) => {
     if (query.hide.includes(stream)) return false;

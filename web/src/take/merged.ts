@@ -2,7 +2,8 @@
 import type { OpenJob } from "../engine/job";
 import type { TakingMerged } from "../engine/messages";
 import { sequenceAt } from "../search/calls";
-import { byStanding, type Marks, type Standing, within } from "../view/marks";
+import { byStanding, type Standing } from "../log/standing";
+import { type Marks, within } from "../view/marks";
 import type { Api } from "../wire/api";
 import { filterOf, written } from "./format";
 import { type Line, Lines } from "./lines";

@@ -32,20 +32,21 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
   const problem = view.find.problem.value;
   const count = view.find.count.value;
   const at = view.find.at.value;
-  const tip = view.length;
-  const remote = view.find.remote.progress.value;
+  const all = view.find.length;
+  const remote = view.find.progress.value;
   let said = "";
   if (problem !== null) said = problem;
   else if (view.find.searching.value) said = "Searching";
   else if (found !== null) {
     said = count === 0 ? "No match" : at >= 0 ? `${(at + 1).toLocaleString("en")} of ${count.toLocaleString("en")}` : count.toLocaleString("en");
-    const covered = Math.min(tip, found.lines + (remote?.covered ?? 0));
+    const covered = share(Math.min(all, found.lines + (remote?.covered ?? 0)), all);
     if (remote?.state === "full") said += ", and more in older lines";
-    else if (remote?.state === "failed") said += " in what is loaded";
-    else if (remote?.state === "searching") said += ` · searching, ${share(covered, tip)}`;
-    else if (remote === null && found.lines < tip) said += ` · ${view.find.loading.value ? "loading" : "reading"}, ${share(found.lines, tip)}`;
+    else if (remote?.state === "failed" && remote.missed === "") said += " in what is loaded";
+    else if (remote?.state === "searching") said += ` · searching, ${covered}`;
+    else if (view.find.unsure.value) said += ` · ${view.find.loading.value ? "loading" : "reading"}, ${covered}`;
     const reason = view.find.reason.value;
-    if (reason !== null && found.lines < tip) said += `: ${reason}`;
+    if (reason !== null && view.find.unsure.value) said += `: ${reason}`;
+    if (remote !== null && remote.missed !== "") said += `, not all of ${remote.missed}`;
   }
   const beyond = remote?.state === "failed" || remote?.state === "full" ? remote : null;
   const toggle = (label: ComponentChildren, title: string, on: boolean, act: () => void) => (
@@ -104,7 +105,7 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
         {said}
       </span>
       {beyond !== null && (
-        <button type="button" class="button small" title={beyond.message || "Only the newest are found on the service; loaded, all are"} onClick={() => view.loadAll()}>
+        <button type="button" class="button small" title={beyond.message || "Only the newest are found on the service; loaded, all are"} onClick={() => view.find.loadAll()}>
           {beyond.state === "failed" ? "Load the rest" : "Load all"}
         </button>
       )}

@@ -229,7 +229,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
             <Icon name="download" /> Download
           </button>
           {away > 0 && (
-            <button type="button" class="button switch" title="Older lines than these are not loaded, and not searched" onClick={() => view.loadAll()}>
+            <button type="button" class="button switch" title="Older lines than these are not loaded; searches find in them, too" onClick={() => view.find.loadAll()}>
               {view.find.loading.value ? `Loading ${away.toLocaleString("en")} older lines…` : `Load ${away.toLocaleString("en")} older lines`}
             </button>
           )}

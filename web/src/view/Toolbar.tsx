@@ -78,7 +78,7 @@ function useNote(): [note: string, say: (words: string) => void] {
 export function LineFilters({ view }: { view: Searchable }) {
   const query = view.find.query.value;
   const errors = view.find.errors.value.length;
-  const asking = view.find.remoteErrors.progress.value?.state === "searching";
+  const asking = view.find.errorsProgress.value?.state === "searching";
   return (
     <>
       <span class="group" role="group" aria-label="Shown">

@@ -1,44 +1,25 @@
-/** What is looked for in one job and what was found: queries, matches, errors, and the indexing that they need. No rows, no scrolling. */
+/** What is looked for in one job, or in several as one, and what was found: queries, matches, errors. No rows, no scrolling. */
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
-import type { Finder, Found } from "../index/finder";
+import type { JobFacts } from "../engine/messages";
+import type { Finder } from "../index/finder";
 import { EVERYTHING, expressionOf, type Query } from "../index/segment";
-import { exact, united } from "../index/sorted";
-import { type Progress, RemoteSearch } from "../search/remote";
-import { whyHere } from "../search/re2";
-import { ERROR } from "../text/levels";
-
-export const NONE = new Float64Array(0);
-
-/** What a search bar shows of a search, in one job or in several merged. `found` holds sequences or places, ascending. */
-export interface Findings {
-  readonly query: Signal<Query>;
-  readonly filtering: Signal<boolean>;
-  readonly found: Signal<Found | null>;
-  readonly foundFor: Signal<string>;
-  readonly searching: Signal<boolean>;
-  readonly loading: Signal<boolean>;
-  readonly problem: Signal<string | null>;
-  /** Why all is loaded for this, where only the tab can search. */
-  readonly reason: ReadonlySignal<string | null>;
-  readonly at: Signal<number>;
-  readonly count: ReadonlySignal<number>;
-  readonly errors: Signal<Float64Array>;
-  readonly indexedLines: Signal<number>;
-  readonly remote: { readonly progress: ReadonlySignal<Progress | null> };
-  readonly remoteErrors: { readonly progress: ReadonlySignal<Progress | null> };
-}
+import { NONE, Standings } from "../index/standings";
+import type { Standing } from "../log/standing";
+import { type From, JobSearch } from "../search/jobsearch";
+import { type Progress, Searcher } from "../search/remote";
+import { type Sure, UNSURE, Way } from "./way";
 
 /** What a search bar asks for. */
 export interface Searchable {
-  readonly find: Findings;
-  /** Entries that there are. */
-  readonly length: number;
+  readonly find: Finding;
   search(query: Query, filtering: boolean): void;
   step(by: 1 | -1): void;
   stepError(by: 1 | -1): void;
-  loadAll(): void;
   focus(): void;
 }
+
+/** By these people move in a pane: what was on its way to a match is left there. */
+export const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
 
 /** Leaves a stream out, or the frames of stack traces; or shows them again. */
 export function toggle(view: Pick<Searchable, "find" | "search">, what: "stdout" | "stderr" | "frames"): void {
@@ -48,65 +29,114 @@ export function toggle(view: Pick<Searchable, "find" | "search">, what: "stdout"
 }
 
 export interface FindingEvents {
-  /** The part of the job that is not here, if it is long: it is searched on the service. */
-  away(): { first: number; last: number } | null;
+  facts(job: string): JobFacts | null;
   /** All of the job is to be loaded. */
-  whole(): void;
+  whole(job: string): void;
   /** A search began. */
   began(): void;
-  /** Matches came; `fresh` while nothing was gone to since the query was typed. */
-  found(sequences: Float64Array, fresh: boolean): void;
+  /** Matches came. */
+  found(lines: Standings): void;
   /** Nothing is looked for any more. */
   over(): void;
-  /** Sequences of all errors so far. */
-  errors(sequences: Float64Array): void;
+  /** All errors so far. */
+  errors(lines: Standings): void;
+  /** The first and last line that are seen; null where a match is not gone to by itself. */
+  seen(): readonly [Standing, Standing] | null;
+  /** To a match, or an error. */
+  go(line: Standing): void;
 }
 
-export class Finding implements Findings {
+export interface Result {
+  readonly list: Standings;
+  /** Lines that the tab looked at, and how long that took. */
+  readonly lines: number;
+  readonly ms: number;
+}
+
+/** Of several jobs what was found is put into one order at most this often. */
+const ORDER_MS = 250;
+
+export class Finding {
   readonly query = signal<Query>(EVERYTHING);
   /** Only matching lines are shown. */
   readonly filtering = signal(false);
-  readonly found = signal<Found | null>(null);
+  readonly found: Signal<Result | null> = signal(null);
   /** The text that `found` is of. */
   readonly foundFor = signal("");
   readonly searching = signal(false);
   readonly problem = signal<string | null>(null);
-  /** Index into the found sequences, -1 for none. */
+  /** Index into what was found, -1 for none. */
   readonly at = signal(-1);
-  readonly errors = signal<Float64Array>(NONE);
+  readonly errors = signal(new Standings(NONE));
   /** Lines that the indexer has read. */
   readonly indexedLines = signal(0);
-  readonly count = computed(() => this.found.value?.sequences.length ?? 0);
+  /** What the tab looks through is not all that it will. */
+  readonly unsure = signal(false);
+  /** All of a job is loaded. */
+  readonly loading = signal(false);
+  /** Why, where only the tab can search for this. */
+  readonly reason = signal<string | null>(null);
+  readonly count = computed(() => this.found.value?.list.length ?? 0);
+  readonly progress: ReadonlySignal<Progress & Missed | null>;
+  readonly errorsProgress: ReadonlySignal<Progress & Missed | null>;
   /** What the query means, for marking matches in what is drawn. */
   expression: RegExp | null = null;
-  readonly remote: RemoteSearch;
-  /** Errors in what is not here, once they were asked for. */
-  readonly remoteErrors: RemoteSearch;
-  /** Only the tab can search for this, so everything is loaded for it. */
-  readonly loading = signal(false);
-  readonly reason = signal<string | null>(null);
-  /** What the indexer found. */
-  private local: Found | null = null;
-  private localErrors: Float64Array = NONE;
+  private readonly searcher: Searcher;
+  private readonly searches: readonly JobSearch[];
+  private readonly matches = new Way(
+    () => this.list,
+    () => this.sureOf(({ sure }) => sure),
+    (index) => {
+      this.fresh = false;
+      this.at.value = index;
+      this.events.go(this.list.at(index));
+    },
+  );
+  private readonly failures = new Way(
+    () => this.errors.peek(),
+    () => this.sureOf(({ sureOfErrors }) => sureOfErrors),
+    (index) => this.events.go(this.errors.peek().at(index)),
+  );
+  /** Nothing was gone to since the query was typed. */
   private fresh = false;
-  private indexed = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly ordering: { found?: ReturnType<typeof setTimeout> | undefined; errors?: ReturnType<typeof setTimeout> | undefined } = {};
 
   constructor(
-    private readonly job: string,
-    private readonly finder: Finder,
+    private readonly jobs: readonly string[],
+    finder: Finder,
     api: string,
+    names: () => readonly string[],
     private readonly events: FindingEvents,
   ) {
-    this.remote = new RemoteSearch(job, api, () => this.combine());
-    this.remoteErrors = new RemoteSearch(job, api, () => this.combineErrors());
+    this.searcher = new Searcher(api);
+    const several = jobs.length > 1;
+    this.searches = jobs.map(
+      (job) =>
+        new JobSearch(
+          job,
+          finder,
+          this.searcher,
+          {
+            facts: () => events.facts(job),
+            whole: () => events.whole(job),
+            found: () => this.soon("found"),
+            errors: () => this.soon("errors"),
+            failed: (message) => this.fail(message),
+          },
+          several,
+        ),
+    );
+    this.progress = computed(() => gathered(this.searches.map(({ remote }) => remote.progress.value), names));
+    this.errorsProgress = computed(() => gathered(this.searches.map(({ remoteErrors }) => remoteErrors.progress.value), names));
   }
 
   destroy(): void {
     clearTimeout(this.timer);
-    this.remote.destroy();
-    this.remoteErrors.destroy();
-    if (this.indexed) this.finder.forget(this.job);
+    clearTimeout(this.ordering.found);
+    clearTimeout(this.ordering.errors);
+    this.searcher.destroy();
+    for (const search of this.searches) search.destroy();
   }
 
   /** Whether lines that do not match are left out. */
@@ -115,15 +145,24 @@ export class Finding implements Findings {
     return this.filtering.peek() || hide.length > 0 || level > 0;
   }
 
-  get sequences(): Float64Array {
-    return this.found.peek()?.sequences ?? NONE;
+  get list(): Standings {
+    return this.found.peek()?.list ?? EMPTY;
+  }
+
+  /** Entries that there are to be looked through. */
+  get length(): number {
+    return this.jobs.reduce((sum, job) => {
+      const facts = this.events.facts(job);
+      return sum + (facts === null ? 0 : facts.tip - facts.gone);
+    }, 0);
   }
 
   search(query: Query, filtering: boolean): void {
-    if (sameQuery(query, this.query.peek()) && (this.local !== null || this.searching.peek())) {
+    if (sameQuery(query, this.query.peek()) && (this.found.peek() !== null || this.searching.peek())) {
       // All lines, or only those that match: nothing new is to be found.
       this.filtering.value = filtering;
-      this.combine();
+      if (this.fresh) this.matches.stay();
+      if (this.found.peek() !== null) this.told();
       return;
     }
     let wrong: string | null = null;
@@ -133,118 +172,185 @@ export class Finding implements Findings {
       wrong = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error);
       this.expression = null;
     }
-    const idle = query.text === "" && query.level === 0 && query.hide.length === 0;
+    const idle = wrong !== null || (query.text === "" && query.level === 0 && query.hide.length === 0);
     batch(() => {
       this.query.value = query;
       this.filtering.value = filtering;
       this.problem.value = wrong;
       this.at.value = -1;
-      this.searching.value = !idle && wrong === null;
-      this.loading.value = false;
-      this.reason.value = null;
-      if (idle || wrong !== null) this.found.value = null;
+      this.searching.value = !idle;
+      if (idle) this.found.value = null;
     });
-    this.index();
-    clearTimeout(this.timer);
-    this.local = null;
-    this.remote.stop();
-    if (idle || wrong !== null) {
-      this.finder.search(this.job, null);
-      this.events.over();
-      return;
-    }
+    this.matches.stay();
     this.fresh = query.text !== "";
-    this.finder.search(this.job, query);
-    const away = this.events.away();
-    if (away === null) this.events.whole();
-    else if (!this.remote.begin(query, away.first, away.last)) {
-      this.loading.value = true;
-      this.reason.value = whyHere(query);
-      this.events.whole();
+    for (const search of this.searches) {
+      if (idle) search.end();
+      else search.begin(query);
     }
-    this.events.began();
+    this.tellLoading();
+    if (idle) this.events.over();
+    else this.events.began();
   }
 
   /** Loads all there is, for a search that found too much elsewhere, or failed there. */
   loadAll(): void {
-    this.loading.value = true;
-    this.remote.stop();
-    this.events.whole();
-    this.combine();
+    for (const search of this.searches) search.loadAll();
+    this.tellLoading();
+    this.soon("found");
   }
 
-  /** Something was gone to. */
-  settled(): void {
+  /** To the next or previous match from a line. */
+  step(from: Standing, by: 1 | -1): void {
+    this.matches.step(from, by);
+  }
+
+  /** To the next or previous error. The first question about errors is about all of them: those of what is not here are asked for as well. */
+  stepError(from: Standing, by: 1 | -1): void {
+    for (const search of this.searches) search.askErrors();
+    this.failures.step(from, by);
+  }
+
+  /** Whoever moved by themselves is not taken to a match any more. */
+  stay(): void {
     this.fresh = false;
+    this.matches.stay();
+    this.failures.stay();
   }
 
-  /** The first question about errors is about all of them: those of what is not here are asked for as well. */
-  askErrors(): void {
-    this.index();
-    const away = this.events.away();
-    if (away !== null && this.remoteErrors.progress.peek() === null) this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, away.first, away.last);
+  /** Rows were drawn: what is seen may hold a match. */
+  drawn(): void {
+    if (this.fresh && this.found.peek() !== null) this.look();
   }
 
-  /** The first entry at or after a time, µs. */
-  sequenceAt(time: number): Promise<number | null> {
-    this.index();
-    return this.finder.timeToSequence(this.job, time);
+  /** More of a job is here, or is known of. */
+  heard(job: string): void {
+    const search = this.searches[this.jobs.indexOf(job)];
+    if (search === undefined) return;
+    search.heard();
+    this.tellLoading();
+    if (this.found.peek() === null) return;
+    this.look();
+    this.failures.look();
   }
 
-  /** Indexing begins when it is first needed, or when the page has nothing else to do. */
   index(): void {
-    if (this.indexed) return;
-    this.indexed = true;
-    this.finder.index(this.job, {
-      hits: (found) => this.hits(found),
-      errors: (sequences, lines) => {
-        this.localErrors = sequences;
-        this.indexedLines.value = lines;
-        this.combineErrors();
-      },
-      failed: (message) => {
-        this.local = null;
-        batch(() => {
-          this.problem.value = message;
-          this.searching.value = false;
-          this.found.value = null;
-        });
-      },
-    });
+    for (const search of this.searches) search.index();
   }
 
   indexSoon(): void {
-    if (!this.indexed && this.timer === undefined) this.timer = setTimeout(() => this.index(), 400);
+    this.timer ??= setTimeout(() => this.index(), 400);
   }
 
-  /** The reader is at this sequence: if it is a match, it is the current one. */
-  reached(sequence: number | null): void {
-    if (sequence !== null) this.at.value = exact(this.sequences, sequence);
+  /** The reader is at this line: if it is a match, it is the current one. */
+  reached(line: Standing | null): void {
+    if (line !== null) this.at.value = this.list.indexOf(line);
   }
 
-  private hits(found: Found): void {
-    const kept = this.local;
-    this.local = found.ms === 0 && kept !== null ? { ...found, ms: kept.ms } : found;
-    this.combine();
+  /** The tab cannot look for this: the expression is at fault, in whichever job it is. */
+  private fail(message: string): void {
+    for (const search of this.searches) search.end();
+    batch(() => {
+      this.problem.value = message;
+      this.searching.value = false;
+      this.found.value = null;
+    });
+  }
+
+  private soon(what: "found" | "errors"): void {
+    const order = (): void => {
+      this.ordering[what] = undefined;
+      this[what === "found" ? "order" : "orderErrors"]();
+    };
+    if (this.jobs.length === 1) order();
+    // What was just typed is answered as soon as all jobs have.
+    else if (what === "found" && this.searching.peek()) this.order();
+    else this.ordering[what] ??= setTimeout(order, ORDER_MS);
   }
 
   /** What the tab found, and what the service did. */
-  private combine(): void {
-    const { local } = this;
-    if (local === null) return;
-    const sequences = united(local.sequences, this.remote.sequences);
+  private order(): void {
+    const parts = this.searches.flatMap(({ found }) => found ?? []);
+    if (parts.length < this.searches.length) return;
+    const [own] = parts;
     batch(() => {
       this.searching.value = false;
       this.foundFor.value = this.query.peek().text;
-      this.found.value = { ...local, sequences };
+      this.found.value = {
+        list: parts.length === 1 && own !== undefined ? new Standings(own.sequences) : Standings.of(parts),
+        lines: this.searches.reduce((sum, { lines }) => sum + lines, 0),
+        ms: Math.max(...this.searches.map(({ ms }) => ms)),
+      };
     });
-    this.events.found(sequences, this.fresh);
+    this.told();
   }
 
-  private combineErrors(): void {
-    this.errors.value = united(this.localErrors, this.remoteErrors.sequences);
-    this.events.errors(this.errors.peek());
+  private told(): void {
+    this.tellLoading();
+    this.events.found(this.list);
+    this.look();
   }
+
+  /** Goes to the nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones. */
+  private look(): void {
+    this.unsure.value = this.sureOf(({ sure }) => sure) !== null;
+    const seen = this.fresh && this.list.length > 0 ? this.events.seen() : null;
+    if (seen === null) {
+      this.matches.look();
+      return;
+    }
+    const [first, last] = seen;
+    if (this.list.upTo(last) >= this.list.before(first)) this.fresh = false;
+    else if (this.list.upTo(last) >= 0) this.matches.step({ ...last, sequence: last.sequence + 0.5 }, -1);
+  }
+
+  private orderErrors(): void {
+    const parts = this.searches.map(({ errors }) => errors);
+    const [own] = parts;
+    batch(() => {
+      this.errors.value = parts.length === 1 && own !== undefined ? new Standings(own.sequences) : Standings.of(parts);
+      this.indexedLines.value = this.searches.reduce((sum, { lines }) => sum + lines, 0);
+    });
+    this.events.errors(this.errors.peek());
+    this.failures.look();
+  }
+
+  private tellLoading(): void {
+    this.loading.value = this.searches.some(({ loading }) => loading);
+    this.reason.value = this.searches.find(({ reason }) => reason !== null)?.reason ?? null;
+  }
+
+  /** From where on all jobs are sure. */
+  private sureOf(of: (search: JobSearch) => From | null): Sure {
+    const parts = this.searches.flatMap((search) => of(search) ?? []);
+    const [own] = parts;
+    if (own === undefined) return null;
+    if (this.searches.length === 1) return { ...UNSURE, sequence: own.from };
+    return { source: 0, sequence: 0, at: Math.max(...parts.map(({ since }) => since)) };
+  }
+}
+
+const EMPTY = new Standings(NONE);
+
+interface Missed {
+  /** Jobs of which not all could be searched, in words; empty where it goes without saying. */
+  readonly missed: string;
+}
+
+/** How far a search on the service is, in all jobs. */
+export function gathered(parts: readonly (Progress | null)[], names: () => readonly string[]): (Progress & Missed) | null {
+  const known = parts.flatMap((part, at) => (part === null ? [] : [{ ...part, at }]));
+  const [first] = known;
+  if (first === undefined) return null;
+  if (parts.length === 1) return { ...first, missed: "" };
+  const failed = known.filter(({ state }) => state === "failed");
+  const called = failed.map(({ at }) => names()[at] ?? "");
+  return {
+    state: (["searching", "failed", "full"] as const).find((state) => known.some((one) => one.state === state)) ?? "done",
+    covered: known.reduce((sum, { covered }) => sum + covered, 0),
+    lines: known.reduce((sum, { lines }) => sum + lines, 0),
+    message: failed.map(({ message }, at) => `${called[at]}: ${message}`).join(" "),
+    missed: failed.length === parts.length ? "" : called.length > 2 ? `${called.length} of ${parts.length} jobs` : called.join(" and "),
+  };
 }
 
 function sameQuery(one: Query, other: Query): boolean {

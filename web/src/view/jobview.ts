@@ -4,8 +4,10 @@ import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat, Taking } from "../engine/messages";
 import type { Finder } from "../index/finder";
 import type { Query } from "../index/segment";
-import { exact, exactOrBefore, neighbour } from "../index/sorted";
+import { exact, exactOrBefore } from "../index/sorted";
+import { NONE } from "../index/standings";
 import { AHEAD, textOf } from "../log/row";
+import type { Standing } from "../log/standing";
 import { token } from "../login/key";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
@@ -15,13 +17,11 @@ import { SelectionKeeper } from "../pane/selection";
 import { navigate, urlOf } from "../route";
 import type { TimeMode } from "../text/time";
 import { sequenceAt } from "../search/calls";
+import { awayOf } from "../search/jobsearch";
 import { Api } from "../wire/api";
 import { markDays, tellTimes } from "./days";
-import { Finding, NONE, type Searchable } from "./finding";
+import { Finding, MOVES, type Searchable } from "./finding";
 import { copyText, type Takeable, textsOf, type What } from "./takeaway";
-
-/** More lines than these that are not here are searched on the service, at once, instead of being loaded first. */
-const LOADED_SOON = 20_000;
 
 export class JobView implements Searchable {
   readonly following = signal(true);
@@ -46,34 +46,31 @@ export class JobView implements Searchable {
   private stop: (() => void) | null = null;
   private awaited: number | null = null;
   private turns = 0;
-  /** Entries that were here when the search began. */
-  private askedOf = 0;
   /** Told the time of the row that is read first, µs, whenever that changes; null while the end is followed. */
   onLook: ((time: number | null) => void) | null = null;
 
   constructor(
     readonly job: string,
     private readonly engine: Engine,
-    finder: Finder,
+    private readonly finder: Finder,
     private readonly timeMode: () => TimeMode,
     private readonly api: string,
     /** Of several side by side: the address is all of theirs. */
     private readonly beside = false,
   ) {
-    this.find = new Finding(job, finder, api, {
-      away: () => this.away,
+    this.find = new Finding([job], finder, api, () => [], {
+      facts: () => this.facts,
       whole: () => this.wantWhole(),
-      began: () => {
-        this.askedOf = this.facts?.received ?? 0;
-        this.light();
-      },
-      found: (sequences, fresh) => this.foundSome(sequences, fresh),
+      began: () => this.light(),
+      found: ({ sequences }) => this.foundSome(sequences),
       over: () => {
-        this.map?.mark({ hits: NONE }, this.facts?.tip ?? 0);
+        this.map?.mark({ hits: NONE }, this.length);
         if (this.shown !== null) this.filterBy(null);
         this.light();
       },
-      errors: (sequences) => this.map?.mark({ errors: sequences }, this.facts?.tip ?? 0),
+      errors: ({ sequences }) => this.map?.mark({ errors: sequences }, this.length),
+      seen: () => (this.shown === null ? [lineOf(this.sequenceSeen()), lineOf(this.sequenceSeen(1))] : null),
+      go: ({ sequence }) => this.go(sequence),
     });
   }
 
@@ -113,9 +110,12 @@ export class JobView implements Searchable {
       () => this.pane?.pause(),
     );
     host.addEventListener("click", (event) => this.clicked(event));
+    for (const move of MOVES) host.addEventListener(move, () => this.find.stay(), { passive: true });
     tellTimes(host);
     this.stop = this.engine.listen((tell) => {
-      if (tell.tell === "job" && tell.facts.job === this.job) this.hear(tell.facts);
+      if (tell.tell !== "job" || tell.facts.job !== this.job) return;
+      this.hear(tell.facts);
+      this.find.heard(this.job);
     });
     if (line !== null) {
       this.picked.value = { first: line, last: until ?? line };
@@ -277,36 +277,17 @@ export class JobView implements Searchable {
     this.find.search(query, filtering);
   }
 
-  loadAll(): void {
-    this.find.loadAll();
-  }
-
-  /** The older part of a long job that was not loaded; null when there is little of it. */
-  private get away(): { first: number; last: number } | null {
-    const { facts } = this;
-    if (facts === null || facts.tail === null || facts.tip - facts.received - facts.gone < LOADED_SOON) return null;
-    return { first: facts.gone + 1, last: facts.tail - 1 };
-  }
-
   /** The next or previous match from what is seen or was found last. */
   step(by: 1 | -1): void {
-    const { sequences } = this.find;
-    const next = neighbour(sequences, this.current ?? this.sequenceSeen(), by);
-    if (next < 0) return;
-    this.find.settled();
-    this.find.at.value = next;
-    this.go(sequences[next] as number);
+    this.find.step(lineOf(this.current ?? this.sequenceSeen()), by);
   }
 
   stepError(by: 1 | -1): void {
-    this.find.askErrors();
-    const errors = this.find.errors.peek();
-    const next = neighbour(errors, this.current ?? this.sequenceSeen(), by);
-    if (next >= 0) this.go(errors[next] as number);
+    this.find.stepError(lineOf(this.current ?? this.sequenceSeen()), by);
   }
 
   firstError(): void {
-    const first = this.find.errors.peek()[0];
+    const first = this.find.errors.peek().sequences[0];
     if (first !== undefined) this.go(first);
   }
 
@@ -317,12 +298,13 @@ export class JobView implements Searchable {
 
   /** The first entry at or after a time; the last one when all are earlier. What is not here is asked of the service. */
   async sequenceAt(time: number): Promise<number> {
-    const here = await this.find.sequenceAt(time);
+    this.find.index();
+    const here = await this.finder.timeToSequence(this.job, time);
     const { tip, tail, received, last } = this.facts ?? { tip: 1, tail: null, received: 0, last: null };
     // The index answers when it has read all that is here; the first of that may have earlier ones before it that are not here.
     if (this.find.indexedLines.peek() >= received) {
       if (here === null && last === tip) return tip;
-      if (here !== null && (here > (tail ?? 1) || this.away === null)) return here;
+      if (here !== null && (here > (tail ?? 1) || awayOf(this.facts) === null)) return here;
     }
     return Math.max(1, Math.min(tip, await sequenceAt(new Api(this.api, token.peek() ?? ""), this.job, time)));
   }
@@ -332,28 +314,12 @@ export class JobView implements Searchable {
     if (facts !== null && facts.received + facts.gone < facts.tip) void this.engine.ask({ do: "whole", job: this.job });
   }
 
-  private foundSome(sequences: Float64Array, fresh: boolean): void {
-    this.find.reached(this.current);
-    this.map?.mark({ hits: sequences }, this.facts?.tip ?? 0);
+  private foundSome(sequences: Float64Array): void {
+    this.find.reached(this.current === null ? null : lineOf(this.current));
+    this.map?.mark({ hits: sequences }, this.length);
     if (this.find.narrows) this.filterBy(sequences);
     else if (this.shown !== null) this.filterBy(null);
-    if (fresh && this.shown === null && sequences.length > 0) {
-      // The nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones.
-      if (this.isHitSeen(sequences)) this.find.settled();
-      else {
-        // The first that comes need not be the nearest: the tab may not have looked at all that is here, and answers ascend within a stretch.
-        const nearest = sequences[exactOrBefore(sequences, this.sequenceSeen(1))];
-        const sure = (this.find.found.peek()?.lines ?? 0) >= this.askedOf && nearest !== undefined && nearest >= this.find.remote.sureFrom;
-        if (sure) this.step(-1);
-      }
-    }
     this.light();
-  }
-
-  private isHitSeen(sequences: Float64Array): boolean {
-    const [first, last] = this.seen;
-    const at = exactOrBefore(sequences, last + 1);
-    return at >= 0 && (sequences[at] as number) > first;
   }
 
   private filterBy(sequences: Float64Array | null): void {
@@ -361,8 +327,9 @@ export class JobView implements Searchable {
     if (pane === null) return;
     const before = this.shown;
     if (sequences === null || before === null) {
-      // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is.
-      const stays = sequences === null ? pane.reading : pane.readingOf((sequence) => exact(sequences, sequence) >= 0);
+      // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went
+      // to a match of a filtered list wants to see what is around that one.
+      const stays = sequences === null ? (pane.readingOf(({ sequence }) => sequence === this.current) ?? pane.reading) : pane.readingOf(({ sequence }) => exact(sequences, sequence) >= 0);
       const sequence = stays?.row.sequence ?? this.sequenceSeen();
       this.shown = sequences;
       pane.restart(this.places, this.following.peek() ? null : this.placeOf(sequence), stays?.offset);
@@ -372,7 +339,7 @@ export class JobView implements Searchable {
     const grown = before.length <= sequences.length && before[0] === sequences[0] && before.at(-1) === sequences[before.length - 1];
     if (grown) pane.update(sequences.length, this.facts?.revision ?? 0);
     else {
-      pane.renumber((sequence) => {
+      pane.renumber(({ sequence }) => {
         const at = exact(sequences, sequence);
         return at < 0 ? null : at;
       }, sequences.length);
@@ -442,13 +409,18 @@ export class JobView implements Searchable {
       element.classList.toggle("picked", range !== null && sequence >= range.first && sequence <= range.last);
     }
     // Only in lines that the indexer found, and so came through: an expression that never ends must not end the page.
-    const { sequences, expression } = this.find;
+    const { list, expression } = this.find;
     if (expression === null) {
       highlight(this, [], null, null);
       return;
     }
-    const found = this.texts.filter(({ sequence }) => exact(sequences, sequence) >= 0);
+    const found = this.texts.filter(({ sequence }) => exact(list.sequences, sequence) >= 0);
     const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
     highlight(this, texts, expression, current);
   }
+}
+
+/** A line of this job, as searches tell it. */
+function lineOf(sequence: number): Standing {
+  return { source: 0, sequence, at: 0 };
 }

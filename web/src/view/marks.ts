@@ -1,17 +1,5 @@
-/** Lines of several jobs by the order in which they stand: time, then job, then sequence. Pure. */
-
-/** What tells where a line stands. */
-export interface Standing {
-  /** The job's place among the merged ones. */
-  readonly source: number;
-  readonly sequence: number;
-  /** Microseconds since 1970. */
-  readonly at: number;
-}
-
-export function byStanding(one: Standing, other: Standing): number {
-  return one.at - other.at || one.source - other.source || one.sequence - other.sequence;
-}
+/** Marked lines of several jobs, in the order in which they stand. Pure. */
+import { byStanding, type Standing } from "../log/standing";
 
 export interface Marks {
   readonly first: Standing;

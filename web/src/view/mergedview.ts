@@ -1,11 +1,12 @@
 /** Everything that the merged pane does, without a framework: several jobs as one list by time, searched as one. */
-import { batch, computed, signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat } from "../engine/messages";
-import type { Finder, Found } from "../index/finder";
-import { EVERYTHING, expressionOf, type Query } from "../index/segment";
-import { exact, exactOrBefore, neighbour } from "../index/sorted";
+import type { Finder } from "../index/finder";
+import type { Query } from "../index/segment";
+import { NONE, Standings } from "../index/standings";
 import { type Row, textOf } from "../log/row";
+import { isSame, type Standing } from "../log/standing";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane } from "../pane/pane";
@@ -14,48 +15,18 @@ import { SelectionKeeper } from "../pane/selection";
 import { facts } from "../state";
 import type { TimeMode } from "../text/time";
 import { markDays, tellTimes } from "./days";
-import { token } from "../login/key";
 import { navigate, type Route, urlOf, urlOfMark } from "../route";
-import { sequenceAt } from "../search/calls";
-import { Api } from "../wire/api";
-import { type Findings, NONE, type Searchable } from "./finding";
+import { Finding, MOVES, type Searchable } from "./finding";
 import { copyText, type Takeable, textsOf, type What } from "./takeaway";
-import { type Marks, marksOf, type Standing, within, wordsOf } from "./marks";
+import { type Marks, marksOf, within, wordsOf } from "./marks";
 
 const LOCATE_MS = 250;
-
-/** Only what is loaded is searched here, and loading all is one click: nothing is asked of the service. */
-function findings() {
-  const found = signal<Found | null>(null);
-  const remote = { progress: signal(null) };
-  return {
-    query: signal<Query>(EVERYTHING),
-    filtering: signal(false),
-    found,
-    foundFor: signal(""),
-    searching: signal(false),
-    loading: signal(false),
-    problem: signal<string | null>(null),
-    reason: signal<string | null>(null),
-    at: signal(-1),
-    errors: signal<Float64Array>(NONE),
-    indexedLines: signal(0),
-    count: computed(() => found.value?.sequences.length ?? 0),
-    remote,
-    remoteErrors: remote,
-  } satisfies Findings;
-}
-
-/** What one of the jobs holds. */
-interface Of {
-  hits: Float64Array | null;
-  errors: Float64Array;
-  lines: number;
-}
+/** After all lines. */
+const END: Standing = { source: 0, sequence: Number.POSITIVE_INFINITY, at: Number.POSITIVE_INFINITY };
 
 export class MergedView implements Searchable {
   readonly following = signal(true);
-  readonly find = findings();
+  readonly find: Finding;
   /** Lines and errors that had come when following ended. */
   readonly pausedAt = signal({ lines: 0, errors: 0 });
   /** What stands over the page. */
@@ -68,11 +39,13 @@ export class MergedView implements Searchable {
   pane: LogPane | null = null;
   private map: Minimap | null = null;
   private keeper: SelectionKeeper | null = null;
-  private readonly of: Of[];
-  private shown: Float64Array | null = null;
-  private expression: RegExp | null = null;
+  /** The lines that a filter leaves; null shows all that are loaded. */
+  private shown: Standings | null = null;
+  /** A filter is on its way off: what is read comes first. */
+  private leaving = false;
+  /** Where what was found is in the merged list, as of lately. */
+  private places: Float64Array = NONE;
   private current: Standing | null = null;
-  private currentPlace = -1;
   /** The line that is gone to, until it is drawn: the list may grow in front of it meanwhile. */
   private heading: Standing | null = null;
   /** The line that was marked first: a range goes from it to wherever one clicks next. */
@@ -83,28 +56,39 @@ export class MergedView implements Searchable {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private locating = false;
   private stop: (() => void) | null = null;
-  private fresh = false;
   private over = false;
+  /** Grows with whatever makes a line that is still on its way one that is not gone to any more. */
+  private turns = 0;
 
   constructor(
     readonly jobs: readonly string[],
     private readonly engine: Engine,
-    private readonly finder: Finder,
-    private readonly api: string,
+    finder: Finder,
+    api: string,
     private readonly names: () => readonly string[],
     private readonly timeMode: () => TimeMode,
   ) {
-    this.of = jobs.map(() => ({ hits: null, errors: NONE, lines: 0 }));
+    this.find = new Finding(jobs, finder, api, names, {
+      facts: (job) => facts.peek().get(job) ?? null,
+      whole: (job) => void this.engine.ask({ do: "whole", job }),
+      began: () => this.light(),
+      found: (lines) => this.foundSome(lines),
+      over: () => {
+        this.places = NONE;
+        this.map?.mark({ hits: NONE }, this.total.peek());
+        this.filterBy(null);
+        this.light();
+      },
+      errors: () => this.soon(),
+      seen: () => this.bounds,
+      go: (line) => this.go(line),
+    });
   }
 
   /** What came live, of all jobs. */
   arrived(known: ReadonlyMap<string, JobFacts>): { lines: number; errors: number } {
     const all = this.jobs.flatMap((job) => known.get(job) ?? []);
     return { lines: all.reduce((sum, { live }) => sum + live, 0), errors: all.reduce((sum, { liveErrors }) => sum + liveErrors, 0) };
-  }
-
-  get length(): number {
-    return this.total.peek();
   }
 
   attach(host: HTMLElement, canvas: HTMLCanvasElement, drawing: Drawing, mark: Route["mark"]): void {
@@ -121,7 +105,7 @@ export class MergedView implements Searchable {
         },
         seen: (first, last) => {
           this.seen = [first, last];
-          const [from, to] = this.shown === null ? this.seen : [this.shown[first] ?? 0, this.shown[last] ?? 0];
+          const [from, to] = this.shown === null ? this.seen : [this.places[first] ?? 0, this.places[last] ?? 0];
           this.map?.look(from, to, this.total.peek());
         },
         drawing: () => this.keeper?.drawing(),
@@ -131,6 +115,7 @@ export class MergedView implements Searchable {
           this.elements = [...rows];
           this.arrive();
           this.light();
+          this.find.drawn();
         },
       },
       drawing,
@@ -149,10 +134,11 @@ export class MergedView implements Searchable {
       () => pane.pause(),
     );
     host.addEventListener("click", (event) => this.clicked(event));
-    for (const move of ["wheel", "touchmove", "pointerdown", "keydown"]) host.addEventListener(move, () => (this.heading = null), { passive: true });
+    for (const move of MOVES) host.addEventListener(move, () => this.stay(), { passive: true });
     tellTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell === "merged") this.grown(tell.total, tell.revision, tell.changed);
+      if (tell.tell === "job") this.find.heard(tell.facts.job);
     });
     if (mark !== null) pane.pause();
     void this.open(mark);
@@ -166,10 +152,8 @@ export class MergedView implements Searchable {
     this.keeper?.destroy();
     this.map?.destroy();
     this.pane?.destroy();
-    for (const job of this.jobs) {
-      this.finder.forget(job);
-      void this.engine.ask({ do: "close", job });
-    }
+    this.find.destroy();
+    for (const job of this.jobs) void this.engine.ask({ do: "close", job });
     void this.engine.ask({ do: "merge", jobs: [] });
   }
 
@@ -177,93 +161,83 @@ export class MergedView implements Searchable {
     this.pane?.focus();
   }
 
-  loadAll(): void {
-    this.find.loading.value = true;
-    for (const job of this.jobs) void this.engine.ask({ do: "whole", job });
-  }
-
   search(query: Query, filtering: boolean): void {
-    let wrong: string | null = null;
-    try {
-      this.expression = expressionOf(query);
-    } catch (error) {
-      wrong = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error);
-      this.expression = null;
-    }
-    const idle = wrong !== null || (query.text === "" && query.level === 0 && query.hide.length === 0);
-    batch(() => {
-      this.find.query.value = query;
-      this.find.filtering.value = filtering;
-      this.find.problem.value = wrong;
-      this.find.at.value = -1;
-      this.find.searching.value = !idle;
-      if (idle) this.find.found.value = null;
-    });
-    this.fresh = query.text !== "";
-    for (const one of this.of) one.hits = null;
-    for (const job of this.jobs) this.finder.search(job, idle ? null : query);
-    if (!idle) return;
-    this.map?.mark({ hits: NONE }, this.total.peek());
-    this.filterBy(null);
-    this.light();
+    this.find.search(query, filtering);
   }
 
   step(by: 1 | -1): void {
-    this.fresh = false;
-    const places = this.find.found.peek()?.sequences ?? NONE;
-    const next = neighbour(places, this.reading(), by);
-    if (next < 0) return;
-    this.find.at.value = next;
-    void this.go(places[next] as number);
+    this.find.step(this.reading, by);
   }
 
   stepError(by: 1 | -1): void {
-    const places = this.find.errors.peek();
-    const next = neighbour(places, this.reading(), by);
-    if (next >= 0) void this.go(places[next] as number);
+    this.find.stepError(this.reading, by);
+  }
+
+  /** A person moved: nothing that was on its way moves them elsewhere. */
+  private stay(): void {
+    this.heading = null;
+    this.turns++;
+    this.find.stay();
   }
 
   /** What is drawn needs not be gone to any more. */
   private arrive(): void {
-    const { heading } = this;
-    if (this.elements.some(({ row }) => row.sequence === heading?.sequence && row.source === heading.source)) this.heading = null;
+    if (this.elements.some(({ row }) => isSame(this.heading, standingOf(row)))) this.heading = null;
   }
 
   /** Shows a line that is here. */
-  private async goTo(line: Standing): Promise<void> {
+  private async show(line: Standing): Promise<void> {
+    const turn = this.turns;
     const place = await this.engine.ask({ do: "place", ...line });
-    if (!this.over) await this.go(place);
-  }
-
-  /** Shows a place of the whole list, and marks it. */
-  async go(place: number): Promise<void> {
-    // At once, so that a key pressed again before the row is here goes on from there.
-    this.current = null;
-    this.currentPlace = place;
-    const row = (await this.engine.ask({ do: "merged", from: place, count: 1 })).rows[0];
-    if (row === undefined || this.currentPlace !== place) return;
-    this.current = this.heading = standingOf(row);
-    this.pane?.show(this.shown === null ? place : Math.max(0, exactOrBefore(this.shown, place)), 0.35);
+    if (this.over || turn !== this.turns || this.shown !== null) return;
+    this.pane?.show(place, 0.35);
     this.arrive();
     this.light();
+  }
+
+  /** Shows a line, wherever it is, and marks it. */
+  go(line: Standing): void {
+    const turn = ++this.turns;
+    // At once, so that a key pressed again before the row is here goes on from there.
+    this.current = line;
+    this.heading = null;
+    this.lost.value = null;
+    this.pane?.pause();
+    this.light();
+    if (this.shown !== null) {
+      this.pane?.show(Math.max(0, this.shown.upTo(line)), 0.35);
+      return;
+    }
+    void this.reach(line).then((at) => {
+      if (this.over || turn !== this.turns) return;
+      if (at === null) this.lost.value = "That line is not to be had: it is not kept any more, or its job cannot be read.";
+      else {
+        this.heading = line;
+        void this.show(line);
+      }
+    });
+  }
+
+  /** Loads what was written around a line in all jobs. The time by which it stands; null when it is not to be had. */
+  private reach({ source, sequence }: Standing): Promise<number | null> {
+    return this.engine.ask({ do: "reach", job: this.jobs[source] as string, sequence, others: this.jobs }).catch(() => null);
   }
 
   /** Makes the next or previous row the current one. */
   move(by: number): void {
     const rows = this.pane?.rows ?? [];
-    const at = rows.findIndex(({ source, sequence }) => source === this.current?.source && sequence === this.current?.sequence);
+    const at = rows.findIndex((row) => isSame(this.current, standingOf(row)));
     const row = at < 0 ? rows.find(({ index }) => index >= this.seen[by > 0 ? 0 : 1]) : rows[at + by];
     if (row === undefined) return;
     this.pane?.pause();
     this.current = standingOf(row);
-    this.currentPlace = this.shown === null ? row.index : (this.shown[row.index] ?? 0);
     this.pane?.reveal(row.index);
     this.light();
   }
 
   /** Unfolds or folds the current row. */
   fold(): void {
-    const here = this.elements.find(({ row }) => row.sequence === this.current?.sequence && row.source === this.current.source);
+    const here = this.elements.find(({ row }) => isSame(this.current, standingOf(row)));
     if (here !== undefined) this.pane?.fold(here.element);
   }
 
@@ -343,10 +317,10 @@ export class MergedView implements Searchable {
     await Promise.all(this.jobs.map((job) => this.engine.ask({ do: "open", job, at: null })));
     // Left meanwhile: the jobs are another page's now.
     if (this.over) return;
-    const marks = mark === null ? null : await this.reach(mark);
+    const marks = mark === null ? null : await this.reachMarks(mark);
     if (this.over) return;
     if (marks !== null) {
-      this.heading = marks.first;
+      this.current = this.heading = marks.first;
       this.pick(marks);
     }
     await this.engine.ask({ do: "merge", jobs: this.jobs });
@@ -355,55 +329,20 @@ export class MergedView implements Searchable {
       this.lost.value = "The line of this link is not to be had: it is not kept any more, or its job cannot be read.";
       this.pane?.follow();
     }
-    for (const [source, job] of this.jobs.entries()) {
-      const own = this.of[source] as Of;
-      this.finder.index(job, {
-        hits: ({ sequences, ms, lines }) => {
-          own.hits = sequences;
-          if (ms > 0) this.find.found.value = { sequences: this.find.found.peek()?.sequences ?? NONE, lines, ms };
-          this.soon(0);
-        },
-        errors: (sequences, lines) => {
-          own.errors = sequences;
-          own.lines = lines;
-          this.soon(LOCATE_MS);
-        },
-        failed: (message) => {
-          batch(() => {
-            this.find.problem.value = message;
-            this.find.searching.value = false;
-            this.find.found.value = null;
-          });
-        },
-      });
-    }
+    this.find.index();
   }
 
   /** Loads what is around the lines of a link, in all jobs. Null when one of them is not to be had. */
-  private async reach({ first, last }: NonNullable<Route["mark"]>): Promise<Marks | null> {
+  private async reachMarks(mark: NonNullable<Route["mark"]>): Promise<Marks | null> {
     const lines = await Promise.all(
-      [first, last].map(async ({ job, sequence }) => {
-        const at = await this.engine.ask({ do: "near", job, sequence });
-        return at === null ? null : { source: this.jobs.indexOf(job), sequence, at };
+      [mark.first, mark.last].map(async ({ job, sequence }) => {
+        const line = { source: this.jobs.indexOf(job), sequence, at: 0 };
+        const at = await this.reach(line);
+        return at === null ? null : { ...line, at };
       }),
     );
     const [one, other] = lines;
-    if (one == null || other == null || this.over) return null;
-    const marks = marksOf(one, other);
-    await this.loadAround(marks.first.at, marks.first.source);
-    return marks;
-  }
-
-  /** Loads what was written around a time, µs, in all jobs but one that has it. What cannot be read leaves the others. */
-  private async loadAround(time: number, except: number): Promise<void> {
-    const api = new Api(this.api, token.peek() ?? "");
-    await Promise.allSettled(
-      this.jobs.map(async (job, source) => {
-        if (source === except) return;
-        const sequence = await sequenceAt(api, job, time);
-        if (!this.over) await this.engine.ask({ do: "near", job, sequence });
-      }),
-    );
+    return one == null || other == null ? null : marksOf(one, other);
   }
 
   /** The list grew, perhaps in front of what is read: that stays where it is. */
@@ -412,102 +351,116 @@ export class MergedView implements Searchable {
     if (pane === null) return;
     this.total.value = total;
     this.revision = revision;
-    this.soon(LOCATE_MS);
-    if (this.shown !== null) return;
-    const { heading } = this;
-    if (heading !== null && !pane.following) {
-      pane.resetTotal(total, revision);
-      void this.goTo(heading);
+    this.soon();
+    if (this.shown !== null) {
+      if (pane.rows.some(({ kind }) => kind === "loading")) pane.update(this.shown.length, revision);
       return;
     }
+    const { heading } = this;
     const { reading } = pane;
+    const placeOf = (row: Row) => this.engine.ask({ do: "place", ...standingOf(row) });
+    if (heading !== null && !pane.following) {
+      if (reading === null) pane.resetTotal(total, revision);
+      else void pane.grownBefore(total, revision, placeOf);
+      void this.show(heading);
+      return;
+    }
     if (pane.following || reading === null || (changed > reading.row.index && !pane.placing)) {
       pane.update(total, revision);
       return;
     }
-    void pane.grownBefore(total, revision, (row) => this.engine.ask({ do: "place", ...standingOf(row) }));
+    void pane.grownBefore(total, revision, placeOf);
   }
 
-  private soon(ms: number): void {
-    if (ms === 0) clearTimeout(this.timer);
-    else if (this.timer !== undefined) return;
-    this.timer = setTimeout(() => {
+  private soon(): void {
+    this.timer ??= setTimeout(() => {
       this.timer = undefined;
       void this.locate();
-    }, ms);
+    }, LOCATE_MS);
   }
 
-  /** From each job's sequences to places of the merged list. */
+  /** Where in the merged list errors and matches are, for the strip beside the scroll bar. */
   private async locate(): Promise<void> {
     if (this.locating) {
-      this.soon(LOCATE_MS);
+      this.soon();
       return;
     }
     this.locating = true;
+    const { list } = this.find;
+    const place = ({ sequences, times, sources }: Standings) => this.engine.ask({ do: "locate", lines: { sequences, times, sources } });
     try {
-      const hits = this.of.map((own) => own.hits);
-      const known = hits.every((one) => one !== null);
-      const [errors, places, current] = await Promise.all([
-        this.engine.ask({ do: "locate", sequences: this.of.map((own) => own.errors) }),
-        known ? this.engine.ask({ do: "locate", sequences: hits as Float64Array[] }) : null,
-        this.current === null ? null : this.engine.ask({ do: "place", ...this.current }),
-      ]);
-      if (current !== null && this.current !== null) this.currentPlace = current;
-      batch(() => {
-        this.find.errors.value = errors;
-        this.find.indexedLines.value = this.of.reduce((sum, { lines }) => sum + lines, 0);
-        this.map?.mark({ errors }, this.total.peek());
-        // A query that was changed meanwhile has other hits to come.
-        if (places !== null && this.of.every((own, at) => own.hits === hits[at])) this.take(places);
-      });
+      const [errors, hits] = await Promise.all([place(this.find.errors.peek()), place(list)]);
+      if (list === this.find.list) this.places = hits;
+      this.map?.mark({ errors, hits: this.places }, this.total.peek());
     } finally {
       this.locating = false;
     }
   }
 
-  private take(places: Float64Array): void {
-    const query = this.find.query.peek();
-    if (query.text === "" && query.level === 0 && query.hide.length === 0) return;
-    this.find.searching.value = false;
-    this.find.foundFor.value = query.text;
-    this.find.found.value = { sequences: places, lines: this.of.reduce((sum, { lines }) => sum + lines, 0), ms: this.find.found.peek()?.ms ?? 0 };
-    this.find.at.value = exact(places, this.currentPlace);
-    this.map?.mark({ hits: places }, this.total.peek());
-    this.filterBy(this.find.filtering.peek() || query.hide.length > 0 || query.level > 0 ? places : null);
-    if (this.fresh && this.shown === null && places.length > 0) {
-      const [first, last] = this.seen;
-      const here = exactOrBefore(places, last);
-      this.fresh = false;
-      if (here >= 0 && (places[here] as number) < first) this.step(-1);
-    }
+  private foundSome(lines: Standings): void {
+    // Once it is here, a line that a clock stepped back for stands where it is read.
+    const at = this.current === null ? -1 : lines.find(this.current);
+    if (at >= 0) this.current = lines.at(at);
+    this.find.reached(this.current);
+    this.soon();
+    this.filterBy(this.find.narrows ? lines : null);
     this.light();
   }
 
-  private filterBy(places: Float64Array | null): void {
+  private filterBy(lines: Standings | null): void {
     const { pane, shown } = this;
-    if (pane === null || (places === null && shown === null)) return;
-    this.shown = places;
-    if (places === null) {
-      pane.restart(this.total.peek(), this.following.peek() ? null : Math.max(0, shown?.[this.seen[0]] ?? 0));
+    if (pane === null || (lines === null && (shown === null || this.leaving))) return;
+    this.turns++;
+    this.leaving = false;
+    if (lines !== null && shown !== null) {
+      this.shown = lines;
+      if (lines.beginsWith(shown)) pane.update(lines.length, this.revision);
+      else {
+        pane.renumber((row) => {
+          const at = lines.indexOf(standingOf(row));
+          return at < 0 ? null : at;
+        }, lines.length);
+      }
       return;
     }
-    const grown = shown !== null && shown.length <= places.length && shown.every((place, at) => place === places[at]);
-    if (grown) pane.update(places.length, this.revision);
-    else pane.restart(places.length, this.following.peek() ? null : Math.max(0, exactOrBefore(places, shown === null ? this.seen[0] : (shown[this.seen[0]] ?? 0))));
+    // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went to
+    // a match of a filtered list wants to see what is around that one.
+    const stays = lines === null ? (pane.readingOf((row) => isSame(this.current, standingOf(row))) ?? pane.reading) : pane.readingOf((row) => lines.indexOf(standingOf(row)) >= 0);
+    const line = stays === null ? this.reading : standingOf(stays.row);
+    if (lines !== null || this.following.peek()) {
+      this.shown = lines;
+      pane.restart(lines?.length ?? this.total.peek(), this.following.peek() ? null : Math.max(0, lines?.upTo(line) ?? 0), stays?.offset);
+      return;
+    }
+    this.leaving = true;
+    void this.reach(line).then(async () => {
+      const place = await this.engine.ask({ do: "place", ...line });
+      if (this.over || !this.leaving) return;
+      this.leaving = false;
+      this.shown = null;
+      pane.restart(this.total.peek(), place, stays?.offset);
+    });
   }
 
   private rows(from: number, count: number): ReturnType<ConstructorParameters<typeof LogPane>[1]["rows"]> {
     if (this.shown === null) return this.engine.ask({ do: "merged", from, count });
-    return this.engine.ask({ do: "mergedPick", from, places: [...this.shown.subarray(from, from + count)], total: this.shown.length });
+    return this.engine.ask({ do: "mergedPick", from, lines: this.shown.slice(from, from + count), total: this.shown.length });
   }
 
-  /** The place from which the next match is looked for. */
-  private reading(): number {
-    if (this.currentPlace >= 0) return this.currentPlace;
+  /** The first and last line that are seen; null while there is none, or a filter leaves what was found. */
+  private get bounds(): readonly [Standing, Standing] | null {
+    const [first, last] = this.seen.map((place) => this.pane?.rows.find(({ index }) => index === place));
+    return this.shown !== null || first === undefined || last === undefined ? null : [standingOf(first), standingOf(last)];
+  }
+
+  /** The line from which the next match is looked for. */
+  private get reading(): Standing {
+    if (this.current !== null) return this.current;
     // Who follows is at the end, though the last rows may not be drawn yet.
-    if (this.following.peek()) return this.shown === null ? this.total.peek() - 1 : (this.shown.at(-1) ?? 0);
-    const [first] = this.seen;
-    return this.shown === null ? first : (this.shown[first] ?? 0);
+    if (this.following.peek()) return END;
+    const rows = this.pane?.rows ?? [];
+    const row = rows.find(({ index }) => index === this.seen[0]) ?? rows[0];
+    return row === undefined ? { source: 0, sequence: 0, at: 0 } : standingOf(row);
   }
 
   private clicked(event: MouseEvent): void {
@@ -524,7 +477,6 @@ export class MergedView implements Searchable {
     const line = standingOf(row);
     this.pane?.pause();
     this.current = line;
-    this.currentPlace = this.shown === null ? row.index : (this.shown[row.index] ?? 0);
     const kept = this.picked.peek();
     // A range grows from the end that was chosen first.
     if (event.shiftKey && kept !== null) this.pick(marksOf(this.anchor ?? kept.first, line));
@@ -537,17 +489,18 @@ export class MergedView implements Searchable {
   private light(): void {
     let current: HTMLElement | null = null;
     const texts: HTMLElement[] = [];
+    const { list, expression } = this.find;
     for (const { row, element } of this.elements) {
-      const is = this.current !== null && row.sequence === this.current.sequence && row.source === this.current.source;
+      const line = standingOf(row);
+      const is = isSame(this.current, line);
       if (is) current = element;
       element.classList.toggle("current", is);
-      element.classList.toggle("picked", within(this.picked.peek(), standingOf(row)));
-      // Only in lines that the indexer found: an expression that never ends must not end the page.
-      const hits = this.of[row.source ?? 0]?.hits;
+      element.classList.toggle("picked", within(this.picked.peek(), line));
+      // Only in lines that were found: an expression that never ends must not end the page.
       const text = element.querySelector<HTMLElement>(":scope > .text");
-      if (text !== null && hits != null && exact(hits, row.sequence) >= 0) texts.push(text);
+      if (expression !== null && text !== null && list.indexOf(line) >= 0) texts.push(text);
     }
-    highlight(this, texts, this.expression, current);
+    highlight(this, texts, expression, current);
   }
 }
 

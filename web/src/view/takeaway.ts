@@ -2,7 +2,7 @@
 import type { Progress } from "../engine/client";
 import type { SaveFormat } from "../engine/messages";
 import type { TimeMode } from "../text/time";
-import type { Findings } from "./finding";
+import type { Finding } from "./finding";
 import { type Row, textOf, type Window } from "../log/row";
 
 /** All, what a query leaves, or what is marked. */
@@ -10,7 +10,7 @@ export type What = "all" | "filtered" | "picked";
 
 /** A view whose lines can be written out, whether they are here or not. */
 export interface Takeable {
-  readonly find: Pick<Findings, "query">;
+  readonly find: Pick<Finding, "query">;
   /** Entries of the whole. */
   readonly entries: number;
   /** What is marked, in words and in a file's name. */

@@ -70,17 +70,18 @@ export class Api {
     }
   }
 
-  get<T>(path: string, shape: Shape<T>): Promise<T> {
-    return this.request("GET", path, shape);
+  get<T>(path: string, shape: Shape<T>, signal?: AbortSignal): Promise<T> {
+    return this.request("GET", path, shape, undefined, signal);
   }
 
-  async request<T>(method: string, path: string, shape: Shape<T>, body?: unknown): Promise<T> {
+  async request<T>(method: string, path: string, shape: Shape<T>, body?: unknown, signal?: AbortSignal): Promise<T> {
     let response: Response;
     try {
       response = await this.fetcher(this.base + path, {
         method,
         headers: { Authorization: `Bearer ${this.token}`, ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(signal && { signal }),
         cache: "no-store",
         redirect: "error",
         credentials: "omit",

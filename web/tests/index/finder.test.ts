@@ -4,6 +4,7 @@ import type { Engine } from "../../src/engine/client";
 import { type Found, Finder, TOO_LONG } from "../../src/index/finder";
 import type { FromIndexer, ToIndexer } from "../../src/index/messages";
 import { EVERYTHING } from "../../src/index/segment";
+import { NOTHING } from "../../src/index/standings";
 
 const QUERY = { ...EVERYTHING, text: "^(a|a)+b$", regex: true };
 
@@ -42,7 +43,7 @@ describe("a search in the tab", () => {
     return found?.do === "search" ? found.id : -1;
   };
   const answer = (job: string): void => {
-    indexer().tell({ tell: "hits", job, id: asked(job), sequences: new Float64Array(), lines: 1, ms: 1 });
+    indexer().tell({ tell: "hits", job, id: asked(job), found: NOTHING, lines: 1, ms: 1 });
   };
   beforeEach(() => {
     vi.useFakeTimers();
@@ -52,6 +53,7 @@ describe("a search in the tab", () => {
     finder = new Finder({ ask: () => Promise.resolve(null), connectIndexer: () => undefined } as unknown as Engine);
     for (const job of ["one", "two"]) {
       finder.index(job, {
+        timed: false,
         hits: ({ lines }: Found) => told[job]?.push(lines),
         errors: () => undefined,
         failed: (message) => told[job]?.push(message),

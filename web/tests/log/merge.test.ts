@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { Merge } from "../../src/engine/merge";
+import { Standings } from "../../src/index/standings";
 import { Spans } from "../../src/live/spans";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
@@ -35,11 +36,17 @@ describe("merged jobs", () => {
           const place = merge.placeOf(source, sequence, time);
           expect(rows[place]).toMatchObject({ source, sequence });
         }
-        // Every other entry, told by job and sequence, is where it stands; as a filtered list it reads the same.
+        // Every other entry, told by where it stands, is found at its place; one that is not here, where it would be.
         const chosen = wanted.flatMap((one, place) => (place % 2 === 0 ? [{ ...one, place }] : []));
-        const places = merge.locate([0, 1, 2].map((job) => Float64Array.from(chosen.flatMap(({ source, sequence }) => (source === job ? [sequence] : [])).sort((a, b) => a - b))));
-        expect([...places]).toEqual(chosen.map(({ place }) => place));
-        expect(merge.pick(7, [...places], 99).rows.map((row) => [row.index, textOf(row)])).toEqual(chosen.map(({ source, sequence }, at) => [7 + at, `${source}:${sequence}`]));
+        const lists = (apart: number) =>
+          Standings.of(
+            [0, 1, 2].map((job) => {
+              const own = chosen.filter(({ source }) => source === job).sort((a, b) => a.sequence - b.sequence);
+              return { sequences: Float64Array.from(own, ({ sequence }) => sequence + apart), times: Float64Array.from(own, ({ time }) => time) };
+            }),
+          );
+        expect([...merge.locate(lists(0))]).toEqual(chosen.map(({ place }) => place));
+        expect([...merge.locate(lists(0.5))]).toEqual(chosen.map(({ place }) => place + 1));
       }),
       { numRuns: 150 },
     );

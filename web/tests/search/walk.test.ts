@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/index/segment";
-import { united } from "../../src/index/sorted";
 import { forServer } from "../../src/search/re2";
 import { check, MOST_FOUND, Walk } from "../../src/search/walk";
 import { levelOf } from "../../src/text/levels";
@@ -20,9 +19,11 @@ describe("the walk over what is not here", () => {
           // An answer that ended early reaches somewhere into what was asked.
           const part = steps > 200 ? size : Math.max(1, Math.floor(size * share));
           asked += part;
-          walk.answered({ next: part < size ? wanted.after + part : null }, 0, ms);
+          walk.answered({ next: part < size ? wanted.after + part : null, since: wanted.after + 1 }, 0, ms);
           expect(walk.covered).toBeGreaterThanOrEqual(Math.max(0, before));
           before = walk.covered;
+          // Here a line's time is its sequence: what is searched whole begins with the first line of a stretch.
+          expect(walk.since).toBe(walk.covered === 0 ? null : last - walk.covered + 1);
         }
         expect(walk.next()).toBeNull();
         expect(asked).toBe(last - first + 1);
@@ -34,22 +35,22 @@ describe("the walk over what is not here", () => {
   test("begins with a stretch that is soon answered, and grows while answers are quick", () => {
     const walk = new Walk(1, 1_000_000);
     expect(walk.next()).toEqual({ after: 980_000, before: 1_000_001 });
-    walk.answered({ next: null }, 0, 100);
+    walk.answered({ next: null, since: null }, 0, 100);
     expect(walk.next()).toEqual({ after: 940_000, before: 980_001 });
-    walk.answered({ next: null }, 0, 5_000);
+    walk.answered({ next: null, since: null }, 0, 5_000);
     expect(walk.next()).toEqual({ after: 900_000, before: 940_001 });
   });
 
   test("ends where nobody would step through it all", () => {
     const walk = new Walk(1, 1_000_000);
-    walk.answered({ next: 981_000 }, MOST_FOUND, 10);
+    walk.answered({ next: 981_000, since: null }, MOST_FOUND, 10);
     expect(walk.full).toBe(true);
     expect(walk.next()).toBeNull();
   });
 
   test("takes an answer that gets no further for the stretch's end", () => {
     const walk = new Walk(1, 10);
-    walk.answered({ next: 0 }, 0, 10);
+    walk.answered({ next: 0, since: null }, 0, 10);
     expect(walk.next()).toBeNull();
   });
 });
@@ -57,7 +58,7 @@ describe("the walk over what is not here", () => {
 describe("what the service found", () => {
   test("counts when the tab would find and show it too", () => {
     const found = (query: Partial<typeof EVERYTHING>, text: string, stream: "stdout" | "stderr" = "stdout"): boolean =>
-      check({ ...EVERYTHING, ...query })({ sequence: 1, stream, text });
+      check({ ...EVERYTHING, ...query })({ stream, text });
     expect(found({ text: "30% done" }, "10% done\r30% done")).toBe(true);
     expect(found({ text: "10% done" }, "10% done\r30% done")).toBe(false);
     expect(found({ text: "x", hide: ["stderr"] }, "x", "stderr")).toBe(false);
@@ -75,15 +76,6 @@ describe("what the service found", () => {
         if (levelOf(line) >= level) expect(new RegExp(asked?.q ?? "$.", "i").test(line), line).toBe(true);
       }),
       { numRuns: 3_000 },
-    );
-  });
-
-  test("joins what the tab found, each line once", () => {
-    fc.assert(
-      fc.property(fc.uniqueArray(fc.nat(60)), fc.uniqueArray(fc.nat(60)), (one, other) => {
-        const sorted = (values: number[]): Float64Array => Float64Array.from(values.sort((a, b) => a - b));
-        expect([...united(sorted(one), sorted(other))]).toEqual([...new Set([...one, ...other])].sort((a, b) => a - b));
-      }),
     );
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { inOrder, type Joined, linesOf } from "../../src/take/merged";
 import type { Piece } from "../../src/take/take";
-import { byStanding, type Marks, marksOf, within } from "../../src/view/marks";
+import { byStanding } from "../../src/log/standing";
+import { type Marks, marksOf, within } from "../../src/view/marks";
 import { fc } from "../support/check";
 
 const pieces = fc.array(fc.array(fc.record({ step: fc.integer({ min: -2, max: 3 }), err: fc.boolean() }), { minLength: 1, maxLength: 4 }), { maxLength: 6 });
