@@ -18,20 +18,6 @@ export class Standings {
     readonly sources: Uint8Array | null = null,
   ) {}
 
-  /** Of several jobs, each job's lines in its place. */
-  static of(jobs: readonly Timed[]): Standings {
-    let lists = jobs.map(ordered);
-    while (lists.length > 1) {
-      const halved: Standings[] = [];
-      for (let at = 0; at < lists.length; at += 2) {
-        const [one, other] = [lists[at] as Standings, lists[at + 1]];
-        halved.push(other === undefined ? one : joined(one, other));
-      }
-      lists = halved;
-    }
-    return lists[0] ?? new Standings(NONE, NONE, new Uint8Array(0));
-  }
-
   get length(): number {
     return this.sequences.length;
   }
@@ -107,27 +93,4 @@ export function united(one: Timed, other: Timed): Timed {
     if (y <= x) b++;
   }
   return { sequences: sequences.slice(0, length), times: times?.slice(0, length) ?? null };
-}
-
-function ordered({ sequences, times }: Timed, source: number): Standings {
-  const own = times ?? new Float64Array(sequences.length);
-  const sources = new Uint8Array(sequences.length).fill(source);
-  if (own.every((time, at) => at === 0 || time >= (own[at - 1] as number))) return new Standings(sequences, own, sources);
-  const order = Uint32Array.from(sequences, (_, at) => at).sort((a, b) => (own[a] as number) - (own[b] as number) || a - b);
-  return new Standings(Float64Array.from(order, (at) => sequences[at] as number), Float64Array.from(order, (at) => own[at] as number), sources);
-}
-
-/** Two lists as one; jobs of the first stand before those of the other. */
-function joined(one: Standings, other: Standings): Standings {
-  const length = one.length + other.length;
-  const [sequences, times, sources] = [new Float64Array(length), new Float64Array(length), new Uint8Array(length)];
-  const [mine, theirs] = [one.times as Float64Array, other.times as Float64Array];
-  for (let [a, b, to] = [0, 0, 0]; to < length; to++) {
-    const first = b >= other.length || (a < one.length && (mine[a] as number) <= (theirs[b] as number));
-    const [from, at] = first ? [one, a++] : [other, b++];
-    sequences[to] = from.sequences[at] as number;
-    times[to] = (from.times as Float64Array)[at] as number;
-    sources[to] = (from.sources as Uint8Array)[at] as number;
-  }
-  return new Standings(sequences, times, sources);
 }

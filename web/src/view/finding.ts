@@ -3,7 +3,7 @@ import { batch, computed, type ReadonlySignal, type Signal, signal } from "@prea
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
 import { EVERYTHING, expressionOf, type Query } from "../index/segment";
-import { NONE, Standings } from "../index/standings";
+import { NONE, Standings, type Timed } from "../index/standings";
 import type { Standing } from "../log/standing";
 import { type From, JobSearch } from "../search/jobsearch";
 import { type Progress, Searcher } from "../search/remote";
@@ -46,6 +46,18 @@ export interface FindingEvents {
   go(line: Standing): void;
 }
 
+/** A search on the service, of one job or of several. */
+export interface Searched extends Progress {
+  /** Jobs of which not all could be searched, in words; empty where it goes without saying. */
+  readonly missed: string;
+}
+
+/** How what was found in several jobs is put together. Theirs alone, so that it is not loaded for one. */
+export interface Several {
+  order(parts: readonly Timed[]): Standings;
+  progress(parts: readonly (Progress | null)[]): Searched | null;
+}
+
 export interface Result {
   readonly list: Standings;
   /** Lines that the tab looked at, and how long that took. */
@@ -77,8 +89,8 @@ export class Finding {
   /** Why, where only the tab can search for this. */
   readonly reason = signal<string | null>(null);
   readonly count = computed(() => this.found.value?.list.length ?? 0);
-  readonly progress: ReadonlySignal<Progress & Missed | null>;
-  readonly errorsProgress: ReadonlySignal<Progress & Missed | null>;
+  readonly progress: ReadonlySignal<Searched | null>;
+  readonly errorsProgress: ReadonlySignal<Searched | null>;
   /** What the query means, for marking matches in what is drawn. */
   expression: RegExp | null = null;
   private readonly searcher: Searcher;
@@ -106,11 +118,11 @@ export class Finding {
     private readonly jobs: readonly string[],
     finder: Finder,
     api: string,
-    names: () => readonly string[],
+    /** Null for one job. */
+    private readonly several: Several | null,
     private readonly events: FindingEvents,
   ) {
     this.searcher = new Searcher(api);
-    const several = jobs.length > 1;
     this.searches = jobs.map(
       (job) =>
         new JobSearch(
@@ -124,11 +136,11 @@ export class Finding {
             errors: () => this.soon("errors"),
             failed: (message) => this.fail(message),
           },
-          several,
+          several !== null,
         ),
     );
-    this.progress = computed(() => gathered(this.searches.map(({ remote }) => remote.progress.value), names));
-    this.errorsProgress = computed(() => gathered(this.searches.map(({ remoteErrors }) => remoteErrors.progress.value), names));
+    this.progress = computed(() => this.searched(this.searches.map(({ remote }) => remote.progress.value)));
+    this.errorsProgress = computed(() => this.searched(this.searches.map(({ remoteErrors }) => remoteErrors.progress.value)));
   }
 
   destroy(): void {
@@ -261,7 +273,7 @@ export class Finding {
       this.ordering[what] = undefined;
       this[what === "found" ? "order" : "orderErrors"]();
     };
-    if (this.jobs.length === 1) order();
+    if (this.several === null) order();
     // What was just typed is answered as soon as all jobs have.
     else if (what === "found" && this.searching.peek()) this.order();
     else this.ordering[what] ??= setTimeout(order, ORDER_MS);
@@ -271,12 +283,11 @@ export class Finding {
   private order(): void {
     const parts = this.searches.flatMap(({ found }) => found ?? []);
     if (parts.length < this.searches.length) return;
-    const [own] = parts;
     batch(() => {
       this.searching.value = false;
       this.foundFor.value = this.query.peek().text;
       this.found.value = {
-        list: parts.length === 1 && own !== undefined ? new Standings(own.sequences) : Standings.of(parts),
+        list: this.together(parts),
         lines: this.searches.reduce((sum, { lines }) => sum + lines, 0),
         ms: Math.max(...this.searches.map(({ ms }) => ms)),
       };
@@ -305,13 +316,21 @@ export class Finding {
 
   private orderErrors(): void {
     const parts = this.searches.map(({ errors }) => errors);
-    const [own] = parts;
     batch(() => {
-      this.errors.value = parts.length === 1 && own !== undefined ? new Standings(own.sequences) : Standings.of(parts);
+      this.errors.value = this.together(parts);
       this.indexedLines.value = this.searches.reduce((sum, { lines }) => sum + lines, 0);
     });
     this.events.errors(this.errors.peek());
     this.failures.look();
+  }
+
+  private together(parts: readonly Timed[]): Standings {
+    return this.several === null ? new Standings(parts[0]?.sequences ?? NONE) : this.several.order(parts);
+  }
+
+  private searched(parts: readonly (Progress | null)[]): Searched | null {
+    if (this.several !== null) return this.several.progress(parts);
+    return parts[0] == null ? null : { ...parts[0], missed: "" };
   }
 
   private tellLoading(): void {
@@ -324,34 +343,12 @@ export class Finding {
     const parts = this.searches.flatMap((search) => of(search) ?? []);
     const [own] = parts;
     if (own === undefined) return null;
-    if (this.searches.length === 1) return { ...UNSURE, sequence: own.from };
+    if (this.several === null) return { ...UNSURE, sequence: own.from };
     return { source: 0, sequence: 0, at: Math.max(...parts.map(({ since }) => since)) };
   }
 }
 
 const EMPTY = new Standings(NONE);
-
-interface Missed {
-  /** Jobs of which not all could be searched, in words; empty where it goes without saying. */
-  readonly missed: string;
-}
-
-/** How far a search on the service is, in all jobs. */
-export function gathered(parts: readonly (Progress | null)[], names: () => readonly string[]): (Progress & Missed) | null {
-  const known = parts.flatMap((part, at) => (part === null ? [] : [{ ...part, at }]));
-  const [first] = known;
-  if (first === undefined) return null;
-  if (parts.length === 1) return { ...first, missed: "" };
-  const failed = known.filter(({ state }) => state === "failed");
-  const called = failed.map(({ at }) => names()[at] ?? "");
-  return {
-    state: (["searching", "failed", "full"] as const).find((state) => known.some((one) => one.state === state)) ?? "done",
-    covered: known.reduce((sum, { covered }) => sum + covered, 0),
-    lines: known.reduce((sum, { lines }) => sum + lines, 0),
-    message: failed.map(({ message }, at) => `${called[at]}: ${message}`).join(" "),
-    missed: failed.length === parts.length ? "" : called.length > 2 ? `${called.length} of ${parts.length} jobs` : called.join(" and "),
-  };
-}
 
 function sameQuery(one: Query, other: Query): boolean {
   const { text, regex, matchCase, word, level, hide } = one;

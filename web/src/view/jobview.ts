@@ -58,7 +58,7 @@ export class JobView implements Searchable {
     /** Of several side by side: the address is all of theirs. */
     private readonly beside = false,
   ) {
-    this.find = new Finding([job], finder, api, () => [], {
+    this.find = new Finding([job], finder, api, null, {
       facts: () => this.facts,
       whole: () => this.wantWhole(),
       began: () => this.light(),

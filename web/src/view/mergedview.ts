@@ -18,6 +18,7 @@ import { markDays, tellTimes } from "./days";
 import { navigate, type Route, urlOf, urlOfMark } from "../route";
 import { Finding, MOVES, type Searchable } from "./finding";
 import { copyText, type Takeable, textsOf, type What } from "./takeaway";
+import { several } from "./several";
 import { type Marks, marksOf, within, wordsOf } from "./marks";
 
 const LOCATE_MS = 250;
@@ -68,7 +69,7 @@ export class MergedView implements Searchable {
     private readonly names: () => readonly string[],
     private readonly timeMode: () => TimeMode,
   ) {
-    this.find = new Finding(jobs, finder, api, names, {
+    this.find = new Finding(jobs, finder, api, several(names), {
       facts: (job) => facts.peek().get(job) ?? null,
       whole: (job) => void this.engine.ask({ do: "whole", job }),
       began: () => this.light(),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Standings, type Timed, united } from "../../src/index/standings";
 import { byStanding, type Standing, standingTimes } from "../../src/log/standing";
+import { standingsOf } from "../../src/view/several";
 import { nearest, type Sure, Way } from "../../src/view/way";
 import { fc } from "../support/check";
 
@@ -24,7 +25,7 @@ describe("found lines of several jobs", () => {
   test("are in the order in which they stand, and looked up by halving as by a scan", () => {
     fc.assert(
       fc.property(jobs, line, (all, wanted) => {
-        const [list, lines] = [Standings.of(all.map(timed)), linesOf(all)];
+        const [list, lines] = [standingsOf(all.map(timed)), linesOf(all)];
         expect(list.slice(0, list.length)).toEqual(lines);
         expect(list.before(wanted)).toBe(lines.filter((one) => byStanding(one, wanted) < 0).length);
         expect(list.upTo(wanted)).toBe(lines.findLastIndex((one) => byStanding(one, wanted) <= 0));
@@ -72,12 +73,12 @@ describe("the way from match to match", () => {
         // Whatever stands before the edge may have come or not.
         const lines = linesOf(all);
         const here = lines.filter((one, at) => byStanding(one, edge) >= 0 || come[at]);
-        const known = Standings.of(all.map((_, source) => {
+        const known = standingsOf(all.map((_, source) => {
           const own = here.filter((one) => one.source === source).sort((a, b) => a.sequence - b.sequence);
           return { sequences: Float64Array.from(own, ({ sequence }) => sequence), times: Float64Array.from(own, ({ at }) => at) };
         }));
         const next = nearest(known, from, by, edge);
-        const truly = nearest(Standings.of(all.map(timed)), from, by, null) as number;
+        const truly = nearest(standingsOf(all.map(timed)), from, by, null) as number;
         if (next !== null) expect(known.at(next)).toEqual(lines[truly]);
         // And what is known is not waited for.
         const beyond = by === 1 ? from : lines[truly];

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { Merge } from "../../src/engine/merge";
-import { Standings } from "../../src/index/standings";
 import { Spans } from "../../src/live/spans";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
 import { Store } from "../../src/log/store";
+import { standingsOf } from "../../src/view/several";
 import { bodyOf, fc } from "../support/zstd";
 
 beforeAll(prepareDecoder);
@@ -39,7 +39,7 @@ describe("merged jobs", () => {
         // Every other entry, told by where it stands, is found at its place; one that is not here, where it would be.
         const chosen = wanted.flatMap((one, place) => (place % 2 === 0 ? [{ ...one, place }] : []));
         const lists = (apart: number) =>
-          Standings.of(
+          standingsOf(
             [0, 1, 2].map((job) => {
               const own = chosen.filter(({ source }) => source === job).sort((a, b) => a.sequence - b.sequence);
               return { sequences: Float64Array.from(own, ({ sequence }) => sequence + apart), times: Float64Array.from(own, ({ time }) => time) };
