@@ -298,6 +298,8 @@ def test_what_one_scrolls_through_does_not_jump_when_lines_come_in_front(
     page.goto(cloud.page("one", "two", "early"))
     for source in (0, 1):
         page.locator(f'.row[data-source="{source}"][data-seq="800"]').wait_for()
+    # All 1,600 lines: a list that is still short ends before the place that is scrolled to.
+    page.wait_for_function("() => document.querySelector('.pane').scrollHeight > 30_000", timeout=WAIT)
     page.evaluate("() => { document.querySelector('.pane').scrollTop -= 8_000; }")
     page.locator('.row[data-source="0"][data-seq="600"]').wait_for()
     still(page, "() => document.querySelector('.row').dataset.seq")

@@ -2,6 +2,7 @@
 import type { Standings } from "../index/standings";
 import type { Hole, Row, Window } from "../log/row";
 import { rowAt } from "../log/rows";
+import type { Standing } from "../log/standing";
 import type { Store } from "../log/store";
 import type { Spans } from "../live/spans";
 
@@ -89,6 +90,10 @@ export class Merge {
     }
     [this.times, this.who, this.sequences] = [merged.times, merged.who, merged.sequences];
     return to + 1;
+  }
+
+  at(place: number): Standing {
+    return { source: this.who[place] ?? 0, sequence: this.sequences[place] ?? 0, at: this.times[place] ?? 0 };
   }
 
   private compare(place: number, time: number, source: number, sequence: number): number {

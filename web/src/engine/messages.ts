@@ -152,5 +152,5 @@ export type Tell =
   | { tell: "job"; facts: JobFacts }
   /** How many entries a `take` has looked at, of how many. */
   | { tell: "taking"; id: number; done: number; of: number }
-  /** `changed` is the first place of the merged list that is not what it was. */
-  | { tell: "merged"; total: number; revision: number; changed: number };
+  /** `changed` is the first place of the merged list that is not what it was, `last` the line at its end. */
+  | { tell: "merged"; total: number; revision: number; changed: number; last: Standing };

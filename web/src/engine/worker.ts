@@ -97,7 +97,7 @@ function mergeSoon(): void {
 
 function mergeNow(): void {
   const place = merge?.update() ?? null;
-  if (merge !== null && place !== null) port.postMessage({ tell: "merged", total: merge.total, revision: merge.revision, changed: place });
+  if (merge !== null && place !== null) port.postMessage({ tell: "merged", total: merge.total, revision: merge.revision, changed: place, last: merge.at(merge.total - 1) });
 }
 
 /** Lines of a merged job that are told to be missing where one looks. */

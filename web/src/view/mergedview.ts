@@ -22,8 +22,6 @@ import { several } from "./several";
 import { type Marks, marksOf, within, wordsOf } from "./marks";
 
 const LOCATE_MS = 250;
-/** After all lines. */
-const END: Standing = { source: 0, sequence: Number.POSITIVE_INFINITY, at: Number.POSITIVE_INFINITY };
 
 export class MergedView implements Searchable {
   readonly following = signal(true);
@@ -47,6 +45,8 @@ export class MergedView implements Searchable {
   /** Where what was found is in the merged list, as of lately. */
   private places: Float64Array = NONE;
   private current: Standing | null = null;
+  /** The line at the end. */
+  private last: Standing = { source: 0, sequence: 0, at: 0 };
   /** The line that is gone to, until it is drawn: the list may grow in front of it meanwhile. */
   private heading: Standing | null = null;
   /** The line that was marked first: a range goes from it to wherever one clicks next. */
@@ -138,7 +138,10 @@ export class MergedView implements Searchable {
     for (const move of MOVES) host.addEventListener(move, () => this.stay(), { passive: true });
     tellTimes(host);
     this.stop = this.engine.listen((tell) => {
-      if (tell.tell === "merged") this.grown(tell.total, tell.revision, tell.changed);
+      if (tell.tell === "merged") {
+        this.last = tell.last;
+        this.grown(tell.total, tell.revision, tell.changed);
+      }
       if (tell.tell === "job") this.find.heard(tell.facts.job);
     });
     if (mark !== null) pane.pause();
@@ -458,10 +461,10 @@ export class MergedView implements Searchable {
   private get reading(): Standing {
     if (this.current !== null) return this.current;
     // Who follows is at the end, though the last rows may not be drawn yet.
-    if (this.following.peek()) return END;
+    if (this.following.peek()) return this.last;
     const rows = this.pane?.rows ?? [];
     const row = rows.find(({ index }) => index === this.seen[0]) ?? rows[0];
-    return row === undefined ? { source: 0, sequence: 0, at: 0 } : standingOf(row);
+    return row === undefined ? this.last : standingOf(row);
   }
 
   private clicked(event: MouseEvent): void {
