@@ -33,6 +33,7 @@ from ..core.chunk import Chunk
 from ..core.cursor import Place
 from ..core.frames import BrokenStreamError, LogStream, Received
 from ..core.lines import Fragments
+from ..core.pace import Pace
 from ..core.recognition import Memory, Seeker
 from ..core.stamps import nanoseconds
 from ..core.track import Track
@@ -48,12 +49,9 @@ _OVERLAP: Final = 50
 """Entries before what is new, by which a reading is seen to go on from the one before."""
 _REMEMBERED: Final = 1_000
 """Entries before a cursor's place that are known again: more than any overlap."""
-_REST_S: Final = 0.01
-"""How long a log that is followed is not read after something came, so that a busy one is not read, parsed and passed
-on line by line (2026-11, 2,100 lines a second, one by one: 6 % of a CPU, and 35 % without)."""
-_REST_LINES: Final = 150
-"""When so many come at once, there is no rest for a while: of few more the connection is full, and the engine waits."""
-_RESTLESS_S: Final = 1.0
+_MUCH_LINES: Final = 150
+"""When so many come at once, a log that is followed does not rest: of few more the connection is full, and the engine
+waits."""
 _CALM_S: Final = 0.05
 """When nothing comes for so long, the log is calm."""
 _DOUBT_S: Final = (1.0, 15.0)
@@ -442,7 +440,7 @@ class ApiSource:
             _give_up(response)
         try:
             stream = LogStream(tty=self._tty, chunked=response.chunked)
-            restless_until = 0.0
+            pace = Pace(_MUCH_LINES)
             while not self._closed.is_set() and not stream.done:
                 begun = time.monotonic()
                 data = response.read()
@@ -458,10 +456,8 @@ class ApiSource:
                 if self._within:
                     return
                 yield part, came - begun > _CALM_S
-                if len(part.fragments) >= _REST_LINES:
-                    restless_until = came + _RESTLESS_S
-                if follow and came >= restless_until:
-                    self._closed.wait(_REST_S)
+                if follow and (rest := pace.rest(len(part.fragments), came)):
+                    self._closed.wait(rest)
             yield stream.end(over=not running and not self.running), False
         finally:
             self._response = None

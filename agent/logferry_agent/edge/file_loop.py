@@ -22,6 +22,7 @@ import structlog
 
 from ..core.chunk import Sink
 from ..core.cursor import Cursor
+from ..core.pace import Pace
 from ..core.track import Track
 from .file_source import FileSource
 from .inotify import CREATED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
@@ -32,8 +33,8 @@ log = structlog.get_logger()
 _SLICE_BYTES: Final = 256 * 1024
 """Read at once from one log: about a batch. A millisecond of work, so that answers, other logs and new files do not
 wait long."""
-_REST_S: Final = 0.01
-"""How long a log rests. 2026-11, 2,000 lines a second, one by one: 5 % of a CPU, and 35 % without."""
+_MUCH_BYTES: Final = 64 * 1024
+"""When so many are read at once, a log does not rest."""
 _BLIND_WAIT_S: Final = 0.05
 """How often logs are looked at that cannot be watched."""
 _SAFETY_S: Final = 5.0
@@ -70,6 +71,7 @@ class FileLoop:
         self._folders: dict[str, _Folder] = {}
         self._watches: dict[int, _Folder] = {}
         self._ready: set[str] = set()
+        self._paces: dict[str, Pace] = {}
         self._resting: dict[str, float] = {}
         """Those of them that are not read before a moment."""
         self._to_open: dict[str, _Folder] = {}
@@ -218,10 +220,14 @@ class FileLoop:
             self._trouble(container, None)
         if step in {Step.IDLE, Step.DONE}:
             self._ready.discard(container)
-        elif step is Step.MORE and isinstance(reading.source, FileSource) and reading.source.caught_up:
-            self._resting[container] = time.monotonic() + _REST_S
+        elif step is Step.MORE and isinstance(source := reading.source, FileSource):
+            now = time.monotonic()
+            rest = self._paces.setdefault(container, Pace(_MUCH_BYTES)).rest(source.taken, now)
+            if rest and source.caught_up:
+                self._resting[container] = now + rest
         if step is Step.DONE:
             del self._readings[container]
+            self._paces.pop(container, None)
             self._drop(container)
         return step
 

@@ -76,6 +76,8 @@ class FileSource:
         """Set by the owner: the container was removed, no file will come any more."""
         self.count_files: Callable[[], int | None] = lambda: None
         """How many new files came under the log's name since some moment, up to now; None: nobody counts."""
+        self.taken = 0
+        """Bytes that the last read took."""
         self._counted_at_newest: int | None = None
         """What was counted when the newest link was opened."""
         self._since = since
@@ -376,6 +378,7 @@ class FileSource:
         return True
 
     def _take(self, link: Link, data: bytes) -> None:
+        self.taken = len(data)
         base = link.offset
         head, inode = link.head, link.inode
         for part in parse(data):

@@ -10,6 +10,7 @@ import pytest
 from tests.support.copier import START, Copier, JsonFile
 from tests.support.sink import MemorySink
 
+from logferry_agent.core import pace
 from logferry_agent.core.chunk import Chunk
 from logferry_agent.core.description import Description, from_event
 from logferry_agent.core.lifecycle import Facts
@@ -87,7 +88,7 @@ def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy log is not read line by line; one that comes and goes in the meantime is read whole."""
-    monkeypatch.setattr(file_loop, "_REST_S", 3_600.0)
+    monkeypatch.setattr(pace, "REST_S", 3_600.0)
     log, copier = log_of(tmp_path, GOOD), Copier()
     log.write(copier.write("o", b"one\n"))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
@@ -100,10 +101,24 @@ def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
     add(loop, sink, tmp_path, NEW, read=lambda: None)
     sink.until(lambda: NEW in sink.logs and "short" in sink.logs[NEW].lines(), "the new one is read")
     assert sink.logs[GOOD].lines() == ["one"]
-    monkeypatch.setattr(file_loop, "_REST_S", 0.0)
+    monkeypatch.setattr(pace, "REST_S", 0.0)
     loop._resting.clear()
     loop._watcher.wake()
     sink.until(lambda: sink.logs[GOOD].lines() == ["one", "two"], "it is read on")
+
+
+def test_a_log_of_which_much_was_read_does_not_rest(
+    loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a burst, nothing waits."""
+    monkeypatch.setattr(pace, "REST_S", 3_600.0)
+    monkeypatch.setattr(pace, "RESTLESS_S", 3_600.0)
+    log, copier = log_of(tmp_path, GOOD), Copier()
+    log.write(copier.write("o", b"one\n" * 2_000))
+    add(loop, sink, tmp_path, GOOD, read=lambda: None)
+    for count in range(2_001, 2_004):
+        log.write(copier.write("o", b"more\n"))
+        sink.until(lambda wanted=count: len(sink.logs[GOOD].lines()) == wanted, "it is read on")
 
 
 def test_a_new_log_is_held_between_two_steps_of_others(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:
