@@ -133,6 +133,9 @@ class Service:
             return True
         # Steps that are on their way end here: none of them can commit, and each takes its own objects away.
         self._store.block(job, self._now_ms())
+        # The deletion put it, unless it was cut short: a process that knows the tip would go on storing.
+        known = max(int(record.get("tip") or 0), self._store.state(job).tip)
+        self._store.put_tombstone(job, known, self._now_ms())
         while batches := self._store.batches(job):
             self._store.delete_batches(job, [batch["first"] for batch in batches])
             gone = {"batches": len(batches), "entries": sum(batch["count"] for batch in batches)}

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from registry import archived, items
 from registry.archived import Index, Segment
+from registry.tombstone import YEAR_S, put_tombstone
 
 from .core import Batch, Left, Plan, State
 
@@ -16,8 +17,6 @@ PAGE: Final = 25
 
 OBJECTS: Final = 1_000
 """What one DeleteObjects takes."""
-
-YEAR_S: Final = 366 * 86_400
 
 _PLANNED: Final = ("planned_first", "planned_last", "planned_segments", "planned_days")
 
@@ -224,6 +223,10 @@ class Store:
             UpdateExpression="SET deleted = if_not_exists(deleted, :now)",
             ExpressionAttributeValues={":now": {"N": str(now_ms)}},
         )
+
+    def put_tombstone(self, job: str, known: int, now_ms: int) -> None:
+        """Ends the log of a deleted job, where the deletion did not come to that."""
+        put_tombstone(self._dynamodb, self._log, job, known, now_ms)
 
     def batches(self, job: str) -> list[dict[str, Any]]:
         """Some batches that are left of a job, without their bodies; tombstones are none."""

@@ -11,12 +11,13 @@ from logferry_protocol.limits import MAX_SEQUENCE
 from registry import jobs
 from registry.principal import Principal
 from registry.secrets import digest
+from registry.tombstone import YEAR_S
 
 from . import core, export, instant, search, shares
 from .growth import Growth
 from .history import History
 from .problems import BadRequestError, ForbiddenError, NotFoundError
-from .store import YEAR_S, Store
+from .store import Store
 
 AUDITED: Final = ("at", "did", "principal", "share")
 

@@ -7,8 +7,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from registry import items
-
-YEAR_S: Final = 366 * 86_400
+from registry.tombstone import put_tombstone
 
 FACTS: Final = ("first", "count", "end", "received", "deleted")
 """What tells how far a job got; bodies stay where they are."""
@@ -161,30 +160,8 @@ class Store:
         )
 
     def put_tombstone(self, job: str, known: int, now_ms: int) -> None:
-        """Takes the place behind the tip, as a batch would; the tip is `known` at least, whatever the table holds.
-
-        Whoever writes this job puts at the same place on the same condition, also a function that does not look at the
-        record; so after this nothing can be stored any more, and what came before is there to be deleted.
-        """
-        while True:
-            first = max(self.tip(job), known) + 1
-            try:
-                self._dynamodb.put_item(
-                    TableName=self._log,
-                    Item=items.to_item(
-                        {"job": job, "first": first, "count": 0, "deleted": now_ms, "expires": now_ms // 1000 + YEAR_S}
-                    ),
-                    ConditionExpression="attribute_not_exists(job)",
-                )
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                    raise
-                at = self._dynamodb.get_item(
-                    TableName=self._log, Key={"job": {"S": job}, "first": {"N": str(first)}}, ConsistentRead=True
-                )
-                if "deleted" not in at.get("Item", {}):
-                    continue  # a batch was stored meanwhile: behind that one, then
-            return
+        """Ends a deleted job's log; its tip is `known` at least."""
+        put_tombstone(self._dynamodb, self._log, job, known, now_ms)
 
     # --- share links
 

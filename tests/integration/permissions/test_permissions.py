@@ -60,21 +60,19 @@ NEEDED_BY: Final[dict[tuple[str, str, str], set[str]]] = {
     ("Broadcast", "lambda:InvokeFunction", "Broadcast"): {"large audience"},
     ("Query", "dynamodb:GetItem", "RegistryTable"): {
         "job", "jobs", "all jobs", "batches", "archived batches", "audit", "share", "shares", "delete",
-        "delete again",
     },
     ("Query", "dynamodb:PutItem", "RegistryTable"): {
-        "batches", "archived batches", "ticket", "delete", "delete again", "share",
+        "batches", "archived batches", "ticket", "delete", "share",
     },
-    ("Query", "dynamodb:UpdateItem", "RegistryTable"): {"delete", "delete again"},
+    ("Query", "dynamodb:UpdateItem", "RegistryTable"): {"delete"},
     ("Query", "dynamodb:Query", "RegistryTable"): {"audit", "archived batches"},
     ("Query", "dynamodb:Query", "RegistryTable/index/by_target"): {"jobs"},
     ("Query", "dynamodb:Query", "RegistryTable/index/by_shard"): {"all jobs", "shares"},
     ("Query", "dynamodb:Query", "LogTable"): {
-        "job", "jobs", "all jobs", "batches", "archived batches", "delete", "delete again",
+        "job", "jobs", "all jobs", "batches", "archived batches", "delete",
     },
-    ("Query", "dynamodb:PutItem", "LogTable"): {"delete", "delete again"},
-    ("Query", "dynamodb:GetItem", "LogTable"): {"delete again"},
-    ("Query", "lambda:InvokeFunction", "Archive"): {"delete", "delete again"},
+    ("Query", "dynamodb:PutItem", "LogTable"): {"delete"},
+    ("Query", "lambda:InvokeFunction", "Archive"): {"delete"},
     ("Query", "s3:GetObject", "ArchiveBucket/segments"): {"archived batches"},
     ("Archive", "dynamodb:GetItem", "RegistryTable"): {"archive", "erase"},
     ("Archive", "dynamodb:PutItem", "RegistryTable"): {"archive", "sweep"},
@@ -83,6 +81,7 @@ NEEDED_BY: Final[dict[tuple[str, str, str], set[str]]] = {
     ("Archive", "dynamodb:Query", "RegistryTable"): {"erase"},
     ("Archive", "dynamodb:Query", "RegistryTable/index/by_shard"): {"sweep"},
     ("Archive", "dynamodb:Query", "LogTable"): {"archive", "erase"},
+    ("Archive", "dynamodb:PutItem", "LogTable"): {"erase"},
     ("Archive", "dynamodb:BatchWriteItem", "LogTable"): {"erase"},
     ("Archive", "s3:PutObject", "ArchiveBucket/segments"): {"archive"},
     ("Archive", "s3:PutObject", "ArchiveBucket/logs"): {"archive"},
@@ -156,7 +155,6 @@ class Probes:
                 "share": lambda: self._http("POST", f"/api/jobs/{self._job()}/shares") == 201,
                 "shares": lambda: self._http("GET", f"/api/jobs/{self._job()}/shares") == 200,
                 "delete": lambda: self._http("DELETE", f"/api/jobs/{self._job()}") == 202,
-                "delete again": self.delete_again,
             },
             "Archive": {"archive": self.archive, "erase": self.erase, "sweep": self.sweep},
         }[function]
@@ -299,13 +297,6 @@ class Probes:
         return self._call("Broadcast", {"Records": [record]}) == {"batchItemFailures": []}
 
     # --- query and archive
-
-    def delete_again(self) -> bool:
-        """The tombstone is there already, of a deletion that was under way at the same time."""
-        job = self._job()
-        tombstone = to_item({"job": job, "first": 1, "count": 0, "deleted": 1})
-        self._dynamodb.put_item(TableName=self._stack.outputs["LogTable"], Item=tombstone)
-        return self._http("DELETE", f"/api/jobs/{job}") == 202
 
     def _http(self, method: str, path: str, *, admin: bool = False) -> int:
         who = Principal("viewer", "root", "c", admin=True) if admin else VIEWER

@@ -8,6 +8,7 @@ import pytest
 from tests.support.batches import CONTAINER, NOW_MS
 from tests.support.cloud import Cloud, Socket
 
+import query.store
 from archive.app import NotArchivedError, UnknownEventError, build_handler
 from archive.service import zstd
 from logferry_protocol.batch import decode_body
@@ -420,3 +421,20 @@ def test_bodies_keep_their_bytes(cloud: Cloud, agent: Socket, key: str) -> None:
     found = cloud.http("GET", f"/api/jobs/{JOB}/batches", key).json["batches"]
     assert found == sent
     assert decode_body(base64.b64decode(found[0]["body"])).texts == ["one", "two", "three"]
+
+
+def test_a_deletion_that_was_cut_short_lets_nothing_be_written_once_it_is_carried_out(
+    cloud: Cloud, agent: Socket
+) -> None:
+    """The function crashed between the record's tombstone and the one behind the log: a sweep finds the job, and a
+    process that remembers its tip would go on storing what nobody reads or erases any more."""
+    query.store.Store(cloud.tables.dynamodb, cloud.tables.log, cloud.tables.registry).mark_deleted(
+        JOB, "me", cloud.now_ms
+    )
+    assert cloud.send(agent, 13)["outcome"] == "stored"
+    archive(cloud)
+    for _ in range(2):
+        assert (cloud.send(agent, 16)["outcome"], cloud.send(agent, 16)["reason"]) == ("rejected", "deleted")
+        cloud.archive({"erase": JOB}, None)
+    [left] = cloud.tables.dynamodb.scan(TableName=cloud.tables.log)["Items"]
+    assert (items.from_item(left)["first"], "deleted" in left) == (16, True)
