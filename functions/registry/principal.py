@@ -46,7 +46,7 @@ class Principal:
             return False
         if self.grant:
             return job == self.job
-        return self.admin or owner == self.subject or owner in self.groups
+        return self.admin or owner in (self.readable_owners() or ())
 
     def may_manage(self, owner: str, job: str) -> bool:
         """Whether a viewer may share or delete a job: its owner or an admin, never who came by a link."""

@@ -151,6 +151,7 @@ def test_rights_are_subject_group_or_admin() -> None:
     """A viewer reads a job when its subject or one of its groups is the owner, or as admin; an agent reads none."""
     viewer = Principal("viewer", "n", "c", subject="s", groups=("g",))
     assert [viewer.may_read(owner, "j") for owner in ("s", "g", "n", "x", "")] == [True, True, False, False, False]
+    assert not Principal("viewer", "n", "c", groups=("",)).may_read("", "j"), "who is nobody owns nothing"
     assert Principal("viewer", "n", "c", admin=True).may_read("anything", "j")
     assert not Principal("agent", "n", "c", owner="s", admin=True).may_read("s", "j")
 
