@@ -64,7 +64,7 @@ class Findings:
         ):
             if jobs:
                 more = f" and {len(jobs) - 1:,} more" if len(jobs) > 1 else ""
-                found.append(f"{len(jobs):,} jobs {what}: {harmless_word(jobs[0])}{more}.")
+                found.append(f"Jobs that {what}: {harmless_word(jobs[0])}{more}.")
         if found:
             found.append(f"The log group of {self.function} says what failed.")
         return found

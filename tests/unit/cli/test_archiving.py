@@ -123,7 +123,7 @@ def test_a_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket,
         problems = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
     assert len(seen) == 4
     assert problems == [
-        f"1 jobs should be archived by now and are not: {JOB}.",
+        f"Jobs that should be archived by now and are not: {JOB}.",
         f"The log group of {FUNCTION} says what failed.",
     ]
     cloud.bucket.before = lambda _operation, _name: None
@@ -150,7 +150,7 @@ def test_a_deletion_that_does_not_end_is_named(cloud: Cloud, agent: Socket, depl
     cloud.now_ms += 2 * HOUR_MS
     cloud.archive({"sweep": "hourly"}, None)
     assert archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)[0] == (
-        f"1 jobs were deleted hours ago and are not erased yet: {JOB}."
+        f"Jobs that were deleted hours ago and are not erased yet: {JOB}."
     )
     cloud.archive({"erase": JOB}, None)
     assert archiving.look(deployment, cloud.now_ms).unerased == ()
