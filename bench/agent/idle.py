@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.agent.shipped import KEY, agent, cpu_seconds, make_python, memory_kib
+from bench.agent.shipped import agent, cpu_seconds, docker, make_python, memory_kib
 from tests.support.fake_ingest import Sink, wait_until
 
 NAME = f"logferry-bench-idle-{os.getpid()}-"
@@ -36,24 +35,20 @@ def containers(image: str, count: int) -> Iterator[list[str]]:
         try:
             list(
                 pool.map(
-                    lambda name: _docker("run", "-d", "--network", "none", "--name", name, image, "sleep", "86400"),
+                    lambda name: docker("run", "-d", "--network", "none", "--name", name, image, "sleep", "86400"),
                     names,
                 )
             )
             yield names
         finally:
-            list(pool.map(lambda name: _docker("rm", "-f", name), names))
-
-
-def _docker(*words: str) -> None:
-    subprocess.run(["docker", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            list(pool.map(lambda name: docker("rm", "-f", name), names))
 
 
 def make_active(names: list[str], rate: int) -> None:
     """Let these write from now on, into the log of their first process."""
     loop = f'while :; do for i in $(seq {rate}); do echo "{LINE} n=$i"; done > /proc/1/fd/1; sleep 1; done'
     for name in names:
-        _docker("exec", "-d", name, "sh", "-c", loop)
+        docker("exec", "-d", name, "sh", "-c", loop)
 
 
 def engine_pid() -> int:
@@ -117,14 +112,8 @@ def main() -> None:
         containers(arguments.image, arguments.containers) as names,
         Sink(check=False) as sink,
     ):
-        settings = {
-            "AGENTS_URL": sink.url,
-            "AGENT_KEY": KEY,
-            "SPOOL_DIR": f"{folder}/spool",
-            "INCLUDE_NAMES": f"{NAME}*",
-            "LOG_LEVEL": "error",
-        }
-        with agent(make_python(Path(folder) / "python"), settings) as process:
+        python = make_python(Path(folder) / "python")
+        with agent(python, sink.url, f"{folder}/spool", {"INCLUDE_NAMES": f"{NAME}*"}) as process:
             wait_until(lambda: len(sink.lives()["lives"]) == len(names), 300, 1.0)
             watch = Watch(process.pid, sink)
             idle = watch.look(seconds / 3, "idle")

@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.agent.shipped import KEY, agent, make_python, memory_kib
+from bench.agent.shipped import agent, make_python, memory_kib
 from tests.support.fake_ingest import Sink, wait_until
 
 NAME = "logferry-bench-agent"
@@ -71,17 +71,9 @@ def remove() -> None:
 def carry(python: Path, container: str, count: int, source: str) -> tuple[float, int]:
     """Seconds from the agent's start to the last acknowledgement, and its peak memory in KiB."""
     with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, Sink(check=False) as sink:
-        settings = {
-            "AGENTS_URL": sink.url,
-            "AGENT_KEY": KEY,
-            "SPOOL_DIR": folder,
-            "INCLUDE_NAMES": NAME,
-            "START_AT": "beginning",
-            "SOURCE": source,
-            "LOG_LEVEL": "error",
-        }
+        settings = {"INCLUDE_NAMES": NAME, "START_AT": "beginning", "SOURCE": source}
         began = time.time()
-        with agent(python, settings) as process:
+        with agent(python, sink.url, folder, settings) as process:
             wait_until(lambda: sink.tip(container) >= count, 300, 0.1)
             return sink.counts()["last_stored"] - began, memory_kib(process.pid, "VmHWM")
 

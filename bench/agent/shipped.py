@@ -31,18 +31,24 @@ def make_python(folder: Path) -> Path:
 
 
 @contextmanager
-def agent(python: Path, settings: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A running agent with these settings (without their prefix); ended at the end."""
+def agent(python: Path, url: str, spool: str, settings: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A running agent that ships to `url`, with these settings (without their prefix); ended at the end."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOGFERRY_")}
     # As in its image (agent/Dockerfile).
     environment["MALLOC_ARENA_MAX"] = "2"
-    environment |= {f"LOGFERRY_{key}": value for key, value in settings.items()}
+    usual = {"AGENTS_URL": url, "AGENT_KEY": KEY, "SPOOL_DIR": spool, "LOG_LEVEL": "error"}
+    environment |= {f"LOGFERRY_{key}": value for key, value in {**usual, **settings}.items()}
     process = subprocess.Popen([python, "-m", "logferry_agent"], env=environment)
     try:
         yield process
     finally:
         process.terminate()
         process.wait()
+
+
+def docker(*words: str) -> str:
+    """What a command of Docker's prints."""
+    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout
 
 
 def memory_kib(pid: int, field: str) -> int:

@@ -10,21 +10,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 from bench.agent.idle import LINE, engine_pid
-from bench.agent.shipped import KEY, agent, cpu_seconds, make_python
+from bench.agent.shipped import agent, cpu_seconds, docker, make_python
 from tests.support.fake_ingest import Sink, wait_until
 
 NAME = f"logferry-bench-steady-{os.getpid()}"
 WRITES = f'n=0; while :; do n=$((n+1)); echo "{LINE} n=$n"; usleep 100; done'
-
-
-def docker(*words: str) -> str:
-    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout
 
 
 def written() -> int:
@@ -34,25 +29,20 @@ def written() -> int:
 
 def measure(python: Path, image: str, source: str, seconds: float) -> dict[str, float | str]:
     """One source's costs."""
-    with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, Sink(check=False) as sink:
-        settings = {
-            "AGENTS_URL": sink.url,
-            "AGENT_KEY": KEY,
-            "SPOOL_DIR": folder,
-            "INCLUDE_NAMES": NAME,
-            "SOURCE": source,
-            "LOG_LEVEL": "error",
-        }
-        with agent(python, settings) as process:
-            docker("run", "-d", "--network", "none", "--name", NAME, image, "sh", "-c", WRITES)
-            try:
-                wait_until(lambda: len(sink.lives()["lives"]) == 1, 60, 0.2)
-                time.sleep(2)
-                began = time.monotonic(), written(), cpu_seconds(process.pid), cpu_seconds(engine_pid())
-                time.sleep(seconds)
-                ended = time.monotonic(), written(), cpu_seconds(process.pid), cpu_seconds(engine_pid())
-            finally:
-                docker("rm", "-f", NAME)
+    with (
+        tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder,
+        Sink(check=False) as sink,
+        agent(python, sink.url, folder, {"INCLUDE_NAMES": NAME, "SOURCE": source}) as process,
+    ):
+        docker("run", "-d", "--network", "none", "--name", NAME, image, "sh", "-c", WRITES)
+        try:
+            wait_until(lambda: len(sink.lives()["lives"]) == 1, 60, 0.2)
+            time.sleep(2)
+            began = time.monotonic(), written(), cpu_seconds(process.pid), cpu_seconds(engine_pid())
+            time.sleep(seconds)
+            ended = time.monotonic(), written(), cpu_seconds(process.pid), cpu_seconds(engine_pid())
+        finally:
+            docker("rm", "-f", NAME)
     took, lines, own, engine = (after - before for before, after in zip(began, ended, strict=True))
     print(
         f"{source:<5}{lines / took:8,.0f} lines/s   agent {own / took:6.1%} of a CPU   engine {engine / took:6.1%}"

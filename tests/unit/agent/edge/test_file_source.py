@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -175,13 +174,6 @@ def test_a_removed_log_is_read_to_its_end(path: Path) -> None:
     reader.source.gone = True
     assert reader.read().lines() == names(0, 12)
     assert reader.source.ended
-
-
-@pytest.fixture(name="watcher")
-def _watcher() -> Iterator[Watcher]:
-    watcher = Watcher()
-    yield watcher
-    watcher.close()
 
 
 def counting(watcher: Watcher, path: Path) -> FileSource:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from logferry_agent.edge.inotify import CREATED, IGNORED, MODIFIED, MOVED_TO, Change, Watcher
-
-
-@pytest.fixture(name="watcher")
-def _watcher() -> Iterator[Watcher]:
-    watcher = Watcher()
-    yield watcher
-    watcher.close()
 
 
 def test_growth_is_kept_until_it_is_asked_for(watcher: Watcher, tmp_path: Path) -> None:
