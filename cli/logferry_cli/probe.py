@@ -22,7 +22,8 @@ from logferry_cli.api import Api, TransientError
 from logferry_cli.problems import Problem
 from logferry_cli.registry import Agent, Registry
 from logferry_protocol import messages
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.batch import encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container, LifeCycle, job_id
 

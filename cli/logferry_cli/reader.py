@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from logferry_protocol.batch import Columns, decode_body, digest_of
+from logferry_protocol.batch import Columns, decode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
 from logferry_protocol.messages import BatchFacts
 

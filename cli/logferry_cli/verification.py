@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from logferry_protocol.batch import CONTINUATIONS, STREAM_OF, Columns, decode_body, digest_of
+from logferry_protocol.batch import CONTINUATIONS, STREAM_OF, Columns, decode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
 from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.limits import MIN_CONTINUED_BYTES

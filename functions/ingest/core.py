@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from logferry_protocol.batch import STREAM_OF, decode_body, digest_of
+from logferry_protocol.batch import STREAM_OF, decode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import RETRYABLE, BatchError, RejectReason
 from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.job import LifeCycle

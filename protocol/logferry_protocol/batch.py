@@ -4,21 +4,19 @@ A body is zstd over `{"t": start, "d": deltas, "s": streams, "l": texts}`. Colum
 1,000 access-log lines came to 15.7x against 7.1x.
 """
 
-import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from operator import sub
 from typing import Annotated, Final, Literal
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from .errors import BatchError, BodyTooLargeError
+from .encoding import encode
+from .errors import BatchError
 from .limits import (
     MAX_BATCH_ENTRIES,
-    MAX_BODY_BYTES,
     MAX_DECODED_BYTES,
     MAX_ENTRY_BYTES,
     MAX_TIME_US,
@@ -37,13 +35,6 @@ STREAM_OF: Final[dict[str, Stream]] = {"o": "stdout", "O": "stdout", "e": "stder
 
 CONTINUATIONS: Final = frozenset("OE")
 _STREAM_CHARACTERS: Final = frozenset(STREAM_OF)
-
-COMPRESSION_LEVEL: Final = 1
-"""zstd's fastest: of bodies this small, level 3 (its default) makes nothing smaller and takes a quarter longer.
-
-2026-11, 1,000 lines a body, level 1 against 3: access log 8.33x and 8.04x, dpkg.log 8.31x and 8.43x, dockerd's 9.5x and
-9.3x, dmesg 4.48x and 4.51x.
-"""
 
 _WINDOW_LOG: Final = 20
 """No frame of ours needs a window over 1 MiB, so a decoder need not grant more."""
@@ -78,44 +69,14 @@ class _Body(BaseModel):
 
 _BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
 
-_COMPRESSOR: Final = zstd.ZstdCompressor(COMPRESSION_LEVEL)
-"""One for all bodies, so that its tables are not allocated for each; it has a lock of its own."""
 
-
-def encode_body(
-    times: Sequence[int],
-    streams: str,
-    texts: Sequence[str],
-    *,
-    to_json: Callable[[object], bytes] = pydantic_core.to_json,
-) -> bytes:
-    """Encode and compress one batch's entries.
-
-    Args:
-        times: microseconds since 1970, in the order of the entries (not necessarily rising).
-        streams: one character of `STREAM_OF` an entry.
-        texts: at most `MAX_ENTRY_BYTES` of UTF-8 each.
-        to_json: writes the document; for those who have a faster one.
+def encode_body(times: Sequence[int], streams: str, texts: Sequence[str]) -> bytes:
+    """Encode and compress one batch's entries (see `encoding.encode`).
 
     Raises:
         BodyTooLargeError: over an entry count, decoded or compressed limit; the caller splits the batch.
     """
-    if len(texts) > MAX_BATCH_ENTRIES:
-        raise BodyTooLargeError("entries", len(texts), MAX_BATCH_ENTRIES)
-    start = times[0]
-    deltas = [0, *map(sub, times[1:], times)]
-    document = to_json({"t": start, "d": deltas, "s": streams, "l": texts})
-    if len(document) > MAX_DECODED_BYTES:
-        raise BodyTooLargeError("decoded bytes", len(document), MAX_DECODED_BYTES)
-    body = _COMPRESSOR.compress(document, zstd.ZstdCompressor.FLUSH_FRAME)
-    if len(body) > MAX_BODY_BYTES:
-        raise BodyTooLargeError("compressed bytes", len(body), MAX_BODY_BYTES)
-    return body
-
-
-def digest_of(body: bytes) -> str:
-    """SHA-256 of the compressed body, in hexadecimal."""
-    return hashlib.sha256(body).hexdigest()
+    return encode(times, streams, texts, pydantic_core.to_json)
 
 
 def decompress(body: bytes, max_bytes: int = MAX_DECODED_BYTES) -> bytes:

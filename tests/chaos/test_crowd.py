@@ -23,7 +23,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from logferry_cli.reader import Page, Reader, Run
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.batch import encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import (

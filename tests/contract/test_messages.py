@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from logferry_protocol import batch, messages
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError, MalformedMessageError
 
 GOLDEN = json.loads((Path(__file__).parent / "messages.json").read_text())
@@ -38,7 +39,7 @@ def test_every_message_type_has_a_golden_example() -> None:
 def test_the_golden_body_decodes_to_its_entries() -> None:
     golden = GOLDEN["body"]
     body = base64.b64decode(golden["body"])
-    assert batch.digest_of(body) == golden["digest"]
+    assert digest_of(body) == golden["digest"]
     rows = [
         {"sequence": sequence, "time": time, "character": character, "text": text}
         for sequence, time, character, text in batch.decode_body(body).rows(first=41)

@@ -3,7 +3,8 @@
 import base64
 from typing import Any
 
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.batch import encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.messages import Batch
 
 CONTAINER = "c" * 64

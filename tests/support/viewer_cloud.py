@@ -22,7 +22,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.batch import encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.job import Container, JobRecord, LifeCycle
 from logferry_protocol.messages import (
     FROM_VIEWER,

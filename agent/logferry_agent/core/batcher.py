@@ -29,7 +29,7 @@ from typing import Final
 
 import msgspec
 
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.encoding import digest_of, encode
 from logferry_protocol.errors import BodyTooLargeError
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES
 
@@ -49,7 +49,7 @@ LARGEST_TARGET = 900_000
 
 Encode = Callable[[Sequence[int], str, Sequence[str]], bytes]
 
-_encode: Final[Encode] = partial(encode_body, to_json=msgspec.json.encode)
+_encode: Final[Encode] = partial(encode, to_json=msgspec.json.encode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from logferry_protocol.batch import decode_body, digest_of, encode_body
+from logferry_protocol.batch import decode_body, encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
 from logferry_protocol.events import Gap, GapReason, decode_event, encode_event
 

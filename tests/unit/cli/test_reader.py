@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logferry_cli.reader import BELIEVED_AFTER, MAX_PENDING, CorruptBatchError, Lost, Page, Reader, Run
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.batch import encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.messages import BatchFacts
 
 

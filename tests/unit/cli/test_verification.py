@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from logferry_cli.verification import MAX_PROBLEMS, Report, Verifier
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.batch import encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.events import Gap, encode_event
 from logferry_protocol.messages import BatchFacts
 

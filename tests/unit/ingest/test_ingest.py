@@ -14,7 +14,7 @@ from tests.support.cloud import Cloud, Socket
 from ingest import core
 from ingest.core import Position, next_step
 from ingest.store import Store, ThrottledError
-from logferry_protocol.batch import digest_of
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
 
 JOB = f"web.{CONTAINER}"

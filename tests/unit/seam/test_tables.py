@@ -14,7 +14,8 @@ import broadcast.store
 import connect.store
 import ingest.store
 import query.store
-from logferry_protocol.batch import digest_of, encode_body
+from logferry_protocol.batch import encode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.messages import Batch
 from registry.principal import Principal
 

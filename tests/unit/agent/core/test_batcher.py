@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from logferry_agent.core.batcher import Batch, Batcher, Piece, skip_cursor, split_cursor
 from logferry_agent.core.chunk import Chunk
-from logferry_protocol.batch import decode_body, digest_of
+from logferry_protocol.batch import decode_body
+from logferry_protocol.encoding import digest_of
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_ENTRY_BYTES
 
 
