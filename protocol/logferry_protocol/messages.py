@@ -80,7 +80,7 @@ InstanceId = Annotated[str, StringConstraints(min_length=1, max_length=128, patt
 class _Wire(BaseModel):
     """Unknown fields are ignored, so that a newer peer can say more."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", defer_build=True)
 
 
 # --- what both APIs share -------------------------------------------------------------------------------------------
@@ -376,10 +376,10 @@ ToViewer = Annotated[
     Subscribed | Unsubscribed | BatchMessage | JobMessage | ViewerPong | Expired | Error, Field(discriminator="type")
 ]
 
-FROM_AGENT: Final[TypeAdapter[FromAgent]] = TypeAdapter(FromAgent)
-TO_AGENT: Final[TypeAdapter[ToAgent]] = TypeAdapter(ToAgent)
-FROM_VIEWER: Final[TypeAdapter[FromViewer]] = TypeAdapter(FromViewer)
-TO_VIEWER: Final[TypeAdapter[ToViewer]] = TypeAdapter(ToViewer)
+FROM_AGENT: Final[TypeAdapter[FromAgent]] = TypeAdapter(FromAgent, config=ConfigDict(defer_build=True))
+TO_AGENT: Final[TypeAdapter[ToAgent]] = TypeAdapter(ToAgent, config=ConfigDict(defer_build=True))
+FROM_VIEWER: Final[TypeAdapter[FromViewer]] = TypeAdapter(FromViewer, config=ConfigDict(defer_build=True))
+TO_VIEWER: Final[TypeAdapter[ToViewer]] = TypeAdapter(ToViewer, config=ConfigDict(defer_build=True))
 
 FAMILIES: Final[dict[str, TypeAdapter[Any]]] = {
     "from_agent": FROM_AGENT,
