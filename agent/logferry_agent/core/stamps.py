@@ -19,6 +19,7 @@ _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?
 
 _SECOND_CHARS: Final = len("2006-01-02T15:04:05")
 _microsecond_digits: Final = itemgetter(slice(20, 26))
+_DECIMALS: Final = 6
 _INTEGERS: Final = msgspec.json.Decoder(list[int])
 
 _MICROSECOND_CHARS: Final = len("2006-01-02T15:04:05.000000Z")
@@ -53,27 +54,29 @@ def microseconds(stamps: list[str]) -> list[int]:
     """
     if not stamps:
         return []
-    if min(map(len, stamps)) < _MICROSECOND_CHARS or "".join(stamps).count("Z") != len(stamps):
+    digits = list(map(_microsecond_digits, stamps))
+    if not _are_decimals(digits) or "".join(stamps).count("Z") != len(stamps):
+        # One in ten thousand ends in enough zeros to be this short.
         stamps = [
             stamp if len(stamp) >= _MICROSECOND_CHARS and stamp[-1] == "Z" else text_of(nanoseconds(stamp))
             for stamp in stamps
         ]
+        digits = list(map(_microsecond_digits, stamps))
+        if not _are_decimals(digits):
+            raise ValueError("not a timestamp: its decimals are no digits")
     first, last = min(stamps)[:_SECOND_CHARS], max(stamps)[:_SECOND_CHARS]
     if first == last and (seconds := _seconds(first)) > 0:
-        return _of_one_second(stamps, seconds)
+        # Of a burst, which is when speed matters: the numbers are written side by side and read as one JSON document.
+        # Half the time of an `int()` each (2026-11: 0.08 against 0.17 us a stamp).
+        return _INTEGERS.decode(f"[{seconds}{f',{seconds}'.join(digits)}]")
     bases = {prefix: _seconds(prefix) * 1_000_000 for prefix in {stamp[:_SECOND_CHARS] for stamp in stamps}}
-    return [bases[stamp[:_SECOND_CHARS]] + int(stamp[20:26]) for stamp in stamps]
+    return [bases[stamp[:_SECOND_CHARS]] + int(number) for stamp, number in zip(stamps, digits, strict=True)]
 
 
-def _of_one_second(stamps: list[str], seconds: int) -> list[int]:
-    """Of a burst, which is when speed matters: the numbers are written side by side and read as one JSON document.
-
-    Half the time of an `int()` each (2026-11: 0.08 against 0.17 us a stamp).
-    """
-    digits = list(map(_microsecond_digits, stamps))
-    if not (written := "".join(digits)).isascii() or not written.isdecimal():
-        raise ValueError("not a timestamp: its decimals are no digits")
-    return _INTEGERS.decode(f"[{seconds}{f',{seconds}'.join(digits)}]")
+def _are_decimals(digits: list[str]) -> bool:
+    """Whether each is six digits; none is longer."""
+    written = "".join(digits)
+    return len(written) == _DECIMALS * len(digits) and written.isascii() and written.isdecimal()
 
 
 def text_of(time: int) -> str:
