@@ -287,23 +287,23 @@ class Spool:
 
     # --- batches ------------------------------------------------------------------------------------------------
 
-    def append(self, batch_id: int, job: str, batch: Batch, *, gap: bool = False) -> None:
-        """Queue a batch; ids rise in the order of the queue."""
+    def append(self, batch_id: int, job: str, batch: Batch, *, gap: bool = False, first: int | None = None) -> None:
+        """Queue a batch, with the sequence that it was given already, if it was; ids rise in the order of the queue."""
         self.bytes += len(batch.body) + ROW_BYTES
         self._db.execute(
-            'INSERT OR REPLACE INTO batch (id, job, gap, count, start, "end", raw, gaps, cursor, digest, body)'
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (batch_id, job, int(gap), *_columns(batch)),
+            'INSERT OR REPLACE INTO batch (id, job, first, gap, count, start, "end", raw, gaps, cursor, digest, body)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (batch_id, job, first, int(gap), *_columns(batch)),
         )
 
-    def replace(self, batch_id: int, batch: Batch) -> None:
-        """Put a gap in a queued batch's place; a sequence that it was given stays."""
+    def replace(self, batch_id: int, batch: Batch, first: int | None = None) -> None:
+        """Put a gap in a queued batch's place, which keeps the sequence that it was given, or takes it along now."""
         size = self._read("SELECT length(body) FROM batch WHERE id = ?", (batch_id,))
         self.bytes += len(batch.body) - (size[0][0] if size else -ROW_BYTES)
         self._db.execute(
-            'UPDATE batch SET gap = 1, count = ?, start = ?, "end" = ?, raw = ?, gaps = ?, cursor = ?, digest = ?,'
-            " body = ? WHERE id = ?",
-            (*_columns(batch), batch_id),
+            'UPDATE batch SET first = coalesce(?, first), gap = 1, count = ?, start = ?, "end" = ?, raw = ?, gaps = ?,'
+            " cursor = ?, digest = ?, body = ? WHERE id = ?",
+            (first, *_columns(batch), batch_id),
         )
 
     def assign(self, batch_id: int, first: int) -> None:

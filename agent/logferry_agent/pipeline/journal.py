@@ -56,6 +56,10 @@ class Journal:
         """Whether something waits to be sent until what comes before it is written."""
         return bool(self._sends)
 
+    def awaits(self, batch_id: int) -> bool:
+        """Whether a batch is yet to be written."""
+        return batch_id in self._unwritten
+
     def grow(self, write: Write, batch_id: int | None = None) -> None:
         """Write something that takes room; a new batch names itself."""
         self._growth.append(write)

@@ -38,11 +38,12 @@ class Shelf:
         if missing is not None:
             lane.gaps[batch_id] = missing
         gap = missing is not None
-        self._journal.grow(lambda: self._spool.append(batch_id, lane.id, batch, gap=gap), batch_id)
+        ref = _ref(batch_id, batch, len(batch.body), gap=gap)
+        self._journal.grow(lambda: self._spool.append(batch_id, lane.id, batch, gap=gap, first=ref.first), batch_id)
         self._recent[batch_id] = batch
         if len(self._recent) > RECENT_BATCHES:
             self._recent.popitem(last=False)
-        self._session.queue(lane.id, _ref(batch_id, batch, len(batch.body), gap=gap), now)
+        self._session.queue(lane.id, ref, now)
 
     def body(self, ref: Ref) -> Batch | None:
         """A queued batch with its body."""
@@ -57,8 +58,8 @@ class Shelf:
         return self._spool.load(batch_id)
 
     def assign(self, ref: Ref) -> None:
-        """Write the sequence that a batch was given."""
-        if ref.first is not None:
+        """Write the sequence that a batch was given; one that is yet to be written takes it along."""
+        if ref.first is not None and not self._journal.awaits(ref.id):
             self._journal.settle(partial(self._spool.assign, ref.id, ref.first), ref.id)
 
     def remove(self, lane: Lane, ref: Ref) -> None:
@@ -78,7 +79,7 @@ class Shelf:
         replaced = _ref(ref.id, gap, len(gap.body), gap=True, first=ref.first)
         for name in ("count", "raw", "gaps", "start", "end", "digest", "size", "gap"):
             setattr(ref, name, getattr(replaced, name))
-        self._journal.grow(lambda: self._spool.replace(ref.id, gap), ref.id)
+        self._journal.grow(lambda: self._spool.replace(ref.id, gap, ref.first), ref.id)
 
     def clear(self, lane: Lane) -> None:
         """Give up all that is queued of a job, and its open batch."""
