@@ -63,6 +63,11 @@ def _main(given: list[str]) -> int:
     if arguments.check_config:
         sys.stdout.write("\n".join(shown(settings)) + "\n")
         return 0
+    from .edge.press import Press  # noqa: PLC0415
+
+    press = Press() if settings.presses and Press.useful() else None
+    if press is not None:
+        press.start()  # beside what is loaded here: a backlog is likeliest now
     # What imports make stays: looking for garbage in it takes a tenth of the start, and of every full collection later.
     gc.disable()
     from .app import run  # noqa: PLC0415
@@ -71,7 +76,7 @@ def _main(given: list[str]) -> int:
     gc.freeze()
     gc.enable()
     set_up_logging(settings.log_level, settings.log_format)
-    return run(settings)
+    return run(settings, press)
 
 
 if __name__ == "__main__":

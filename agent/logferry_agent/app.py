@@ -24,6 +24,7 @@ from .edge.disk import Spool, SpoolCorruptError, SpoolError
 from .edge.docker import Connection, Engine, EngineUnavailableError, connect
 from .edge.health import FolderTakenError, Health, as_json
 from .edge.metrics import Metrics
+from .edge.press import Press
 from .edge.socket import Socket
 from .pipeline import Limits, Shipper
 from .settings import Settings
@@ -51,7 +52,7 @@ class StartError(Exception):
 class Agent:
     """One running agent."""
 
-    def __init__(self, settings: Settings, connection: Connection, engine: Engine) -> None:
+    def __init__(self, settings: Settings, connection: Connection, engine: Engine, press: Press | None = None) -> None:
         self.settings, self.engine = settings, engine
         self.metrics = Metrics()
         self.spool = Spool(settings.spool_dir, engine.id, sync=settings.spool_sync)
@@ -82,7 +83,7 @@ class Agent:
             user_agent=f"logferry-agent/{__version__}",
             tls=tls_of(settings),
         )
-        self.reader = build_reader(_source_settings(settings, self.spool, engine), connection)
+        self.reader = build_reader(_source_settings(settings, self.spool, engine), connection, engine, press)
         pages = {
             "/metrics": self._metrics_page,
             "/healthz": self._health_page,
@@ -179,8 +180,8 @@ class Agent:
         return as_json(200, document)
 
 
-def run(settings: Settings) -> int:
-    """Run the agent until SIGTERM or SIGINT; the process's exit status."""
+def run(settings: Settings, press: Press | None = None) -> int:
+    """Run the agent until SIGTERM or SIGINT, with a press for backlogs in files; the process's exit status."""
     sys.setswitchinterval(SWITCH_S)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -189,7 +190,7 @@ def run(settings: Settings) -> int:
     engine = _wait_for_engine(connection, ending)
     while engine is not None and not ending.is_set():
         try:
-            agent = Agent(settings, connection, engine)
+            agent = Agent(settings, connection, engine, press)
         except (SpoolError, StartError) as error:
             log.error(str(error))  # noqa: TRY400 - the sentence says it all
             return 1
@@ -203,6 +204,7 @@ def run(settings: Settings) -> int:
         if isinstance(failure, SpoolCorruptError):
             kept = agent.spool.damage()
             log.error("the spool is damaged, and set aside; jobs go on from where the cloud is", kept=str(kept))
+            engine = _wait_for_engine(connection, ending)
             continue
         return 70
     return 0

@@ -259,6 +259,12 @@ class Settings(BaseSettings):
             raise CredentialError(f"the file {self.agent_key_file} holds no agent's key: {KEY_LOOKS}")
         return key
 
+    @property
+    def presses(self) -> bool:
+        """Whether batches may be made where a log is read: from files, and nothing is to be done with their lines."""
+        processed = self.redact or self.redact_patterns or self.merge_start or self.rate_limit
+        return self.source != "api" and not processed
+
     def credential(self) -> Credential:
         """How the agent signs in.
 

@@ -28,6 +28,7 @@ from .edge.docker import Connection, Engine
 from .edge.ecs import TaskLookup
 from .edge.file_loop import FileLoop
 from .edge.file_source import FileSource
+from .edge.press import Press
 from .edge.reading import Reading, TrackedSource, lost_job_gap
 from .edge.unreadable import UnreadableSource
 
@@ -60,22 +61,30 @@ class SourceSettings:
     """ECS' task metadata endpoint, which it names in the environment of every container."""
 
 
-def build_reader(settings: SourceSettings, connection: Connection) -> Readers:
+def build_reader(
+    settings: SourceSettings, connection: Connection, engine: Engine | None = None, press: Press | None = None
+) -> Readers:
     """A reader of everything that the settings select on the engine behind the connection.
+
+    engine: who that is, where it was asked just now.
+    press: for backlogs in files, where lines are to stay as they are.
 
     Raises:
         EngineUnavailableError: the engine cannot be reached now.
     """
-    return Readers(settings, connection, connection.identity())
+    return Readers(settings, connection, engine or connection.identity(), press)
 
 
 class Readers(Reader):
     """Reads every selected container of one engine."""
 
-    def __init__(self, settings: SourceSettings, connection: Connection, engine: Engine) -> None:
+    def __init__(
+        self, settings: SourceSettings, connection: Connection, engine: Engine, press: Press | None = None
+    ) -> None:
         self._settings = settings
         self._connection = connection
         self._engine = engine
+        self._press = press
         self._host = settings.host or engine.name
         self._since = start_time(settings.start_at, time.time_ns())
         self._selection = Selection(
@@ -108,7 +117,7 @@ class Readers(Reader):
         self._root = Path(settings.docker_root or engine.root)
         self._sink: Sink
         self._files: FileLoop | None = None
-        self._discovery = Discovery(connection, self, list_interval_s=settings.list_interval)
+        self._discovery = Discovery(connection, self, list_interval_s=settings.list_interval, engine_time=engine.time)
 
     # --- the pipeline's side ---
 
@@ -125,8 +134,10 @@ class Readers(Reader):
                 log.warning("log_files_unreadable", folder=str(containers), reason=str(error))
             else:
                 limit = self._settings.max_deleted_bytes
-                self._files = FileLoop(containers, sink, max_deleted_bytes=limit)
+                self._files = FileLoop(containers, sink, max_deleted_bytes=limit, press=self._press)
                 self._files.start()
+        if self._files is None and self._press is not None:
+            self._press.stop()
         self._discovery.start()
 
     def reread(self, job_id: str, position: Position) -> None:

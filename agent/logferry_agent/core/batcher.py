@@ -158,6 +158,11 @@ class Batcher:
         segment = next(iter(self._segments), None)
         return segment.chunk.times[segment.begin] if segment is not None else None
 
+    @property
+    def told(self) -> bool:
+        """Whether the last open entry is one of the agent's own, as where a run's end is told behind its last line."""
+        return bool(self._segments) and self._segments[-1].chunk.streams[-1] == "s"
+
     def add(self, chunk: Chunk, begin: int = 0) -> None:
         """Take a chunk's entries from `begin` on. Call `full` and `close` afterwards."""
         if begin >= len(chunk.texts):

@@ -20,9 +20,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from logferry_protocol.job import Container, LifeCycle, SourceName
+
+if TYPE_CHECKING:
+    from .sealed import Sealed
 
 
 @dataclass(slots=True)
@@ -44,6 +47,16 @@ class Chunk:
     texts: list[str]
     size: int
     cursor_at: Callable[[int], str]
+
+    @property
+    def count(self) -> int:
+        """How many entries it holds."""
+        return len(self.texts)
+
+    @property
+    def end(self) -> str:
+        """The cursor after its last entry."""
+        return self.cursor_at(len(self.texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +120,7 @@ class Sink(Protocol):
         """Show what is wrong with reading a job, in one sentence for a person, or None when it is well again."""
         ...
 
-    def offer(self, job_id: str, epoch: int, chunk: Chunk) -> Offer:
+    def offer(self, job_id: str, epoch: int, chunk: Chunk | Sealed) -> Offer:
         """Hand over a chunk; once TAKEN it is the pipeline's and must not be changed."""
         ...
 
@@ -133,7 +146,7 @@ class Source(Protocol):
         """True when nothing more can come, and all that came has been read."""
         ...
 
-    def read(self, limit_bytes: int) -> Chunk | None:
+    def read(self, limit_bytes: int) -> Chunk | Sealed | None:
         """Read on, about as many bytes as the limit; None when there is nothing new now.
 
         Losses are values: a gap entry in the chunk, never an exception.

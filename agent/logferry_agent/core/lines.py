@@ -121,14 +121,19 @@ class Columns:
         return index if self.origins is None else self.origins[index]
 
 
-def assemble(fragments: Fragments, before: Marks) -> Columns:
-    """The entries that these fragments make, after a log that was read up to `before`."""
-    if (
+def is_plain(fragments: Fragments, before: Marks) -> bool:
+    """Whether each fragment is an entry, as it is."""
+    return (
         not fragments.ends
         and not before.out.open
         and not before.err.open
         and max(map(len, fragments.texts), default=0) * 3 <= MAX_ENTRY_BYTES
-    ):
+    )
+
+
+def assemble(fragments: Fragments, before: Marks) -> Columns:
+    """The entries that these fragments make, after a log that was read up to `before`."""
+    if is_plain(fragments, before):
         return Columns(fragments.times, fragments.streams, fragments.texts)
     return _assemble(fragments, before)
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 
 from logferry_protocol.events import Gap, Notice, SystemEvent, encode_event
 
+from .batcher import Batch
 from .chunk import Chunk
 from .cursor import Cursor, LifeMark, Place, encode
 from .lifecycle import Facts, Milestone, milestones
 from .lines import Columns, Fragments, Marks, assemble, marks_after
+from .press import Pressed
+from .sealed import Sealed
 
 PlaceAt = Callable[[int], Place | None]
 """The place behind fragment i of a segment; -1: the place before it."""
@@ -111,6 +114,28 @@ class Track:
         self.pieces = 0
         self.place = place_at(len(fragments) - 1)
         return list(self._placed(segment))
+
+    def seals(self, pressed: Pressed) -> bool:
+        """Whether nothing that is due belongs between, or before, the lines of a batch from the press."""
+        boundary = next((milestone.boundary for milestone in self.due if milestone.boundary is not None), None)
+        return boundary is None or pressed.end < boundary // 1_000
+
+    def seal(self, pressed: Pressed, begin: Place, end: Place) -> Sealed:
+        """What a batch from the press is offered as; it begins and ends at these places, and no line is open."""
+        before = Cursor(self.marks, begin, self.life, 0, self.after)
+        self._drained = False
+        self.marks, self.place, self.pieces = pressed.marks, end, 0
+        batch = Batch(
+            count=pressed.count,
+            start=pressed.start,
+            end=pressed.end,
+            raw=pressed.raw,
+            gaps=0,
+            cursor=encode(self.cursor),
+            digest=pressed.digest,
+            body=pressed.body,
+        )
+        return Sealed(batch, lambda: encode(before))
 
     def at_end(self) -> list[Chunk]:
         """The first of what is due where the log ends for now; none when nothing is."""

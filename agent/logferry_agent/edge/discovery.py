@@ -61,10 +61,14 @@ class Observer(Protocol):
 class Discovery:
     """Watches one engine."""
 
-    def __init__(self, connection: Connection, observer: Observer, *, list_interval_s: float) -> None:
+    def __init__(
+        self, connection: Connection, observer: Observer, *, list_interval_s: float, engine_time: str = ""
+    ) -> None:
+        """engine_time: what the engine's clock said a moment ago, where it was asked."""
         self._connection = connection
         self._observer = observer
         self._list_interval_s = list_interval_s
+        self._engine_time = engine_time
         self._queue: SimpleQueue[tuple[str, str, Mapping[str, str], int]] = SimpleQueue()
         self._stopping = Event()
         self._stream: LogResponse | None = None
@@ -106,7 +110,7 @@ class Discovery:
 
     def _listen(self) -> None:
         pause, most = _RETRY_S
-        since = 0
+        since = nanoseconds(self._engine_time) - _OVERLAP_NS if self._engine_time else 0
         while not self._stopping.is_set():
             try:
                 since = since or nanoseconds(self._connection.identity().time) - _OVERLAP_NS

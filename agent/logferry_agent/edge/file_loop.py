@@ -26,6 +26,7 @@ from ..core.pace import Pace
 from ..core.track import Track
 from .file_source import FileSource
 from .inotify import CREATED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
+from .press import Press
 from .reading import FAILED, Reading, Step
 
 log = structlog.get_logger()
@@ -59,11 +60,12 @@ class _Folder:
 class FileLoop:
     """Reads the logs of many containers from their files."""
 
-    def __init__(self, root: Path, sink: Sink, *, max_deleted_bytes: int) -> None:
-        """root: the engine's folder `containers`, as it is mounted here."""
+    def __init__(self, root: Path, sink: Sink, *, max_deleted_bytes: int, press: Press | None = None) -> None:
+        """root: the engine's folder `containers`, as it is mounted here; press: for backlogs."""
         self._root = root
         self._sink = sink
         self._max_deleted_bytes = max_deleted_bytes
+        self._press = press
         self._watcher = Watcher()
         self._lock = Lock()
         self._tasks: list[Callable[[], None]] = []
@@ -85,6 +87,8 @@ class FileLoop:
 
     def start(self) -> None:
         """Begin."""
+        if self._press is not None:
+            self._press.start()
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -118,7 +122,7 @@ class FileLoop:
             source = folder.source
             source.begin(track, since=since, max_size=max_size)
             return source
-        source = FileSource(path, track, since=since, max_size=max_size)
+        source = FileSource(path, track, since=since, max_size=max_size, press=self._press)
         if folder is None:
             folder = self._watch(container, source)
         folder.source = source
@@ -161,6 +165,8 @@ class FileLoop:
             for folder in self._folders.values():
                 folder.source.close()
             self._watcher.close()
+            if self._press is not None:
+                self._press.stop()
 
     def _wait(self) -> None:
         """Until there is something to do."""
@@ -242,7 +248,7 @@ class FileLoop:
 
     def _nurse(self, container: str) -> None:
         if container not in self._folders:
-            source = FileSource(self._root / container / f"{container}-json.log", Track(Cursor()))
+            source = FileSource(self._root / container / f"{container}-json.log", Track(Cursor()), press=self._press)
             self._open(self._watch(container, source))
 
     def _watch(self, container: str, source: FileSource) -> _Folder:
@@ -308,6 +314,8 @@ class FileLoop:
                 self._ready.add(known.container)
 
     def _tidy(self, now: float) -> None:
+        if self._press is not None:
+            self._press.tend()
         for container, folder in list(self._folders.items()):
             if container not in self._readings and now - folder.since > _UNCLAIMED_S:
                 self._drop(container)

@@ -27,14 +27,19 @@ from ..core.chunk import Chunk
 from ..core.cursor import Place
 from ..core.jsonfile import Corrupt, Segment, end_of_last_until, first_at_or_after, parse, pieces_with, position_of
 from ..core.lines import Fragments, Mark, digest
+from ..core.press import FIRST_SLICE_BYTES, Order
+from ..core.sealed import Sealed
 from ..core.stamps import nanoseconds
 from ..core.track import Track
 from .files import Link, close_all, open_chain, same
+from .press import Press
 
 _RECORD_BYTES: Final = 4 * 1024 * 1024
 """Without a newline for so long it is no json-file (a 16 KiB piece of control characters takes 98,000 bytes)."""
 _SEARCH_BYTES: Final = 1024 * 1024
 _LITTLE_BYTES: Final = 4_096
+_UNPRESSED_BYTES: Final = 512 * 1024
+"""After a stretch so much is read as usual: what was not plain in it is behind then."""
 _BEHIND_BYTES: Final = 131_072
 """A record is not longer than this."""
 _UNSEEN: Final = "log file(s) came and went before they could be opened"
@@ -64,11 +69,14 @@ class FileSource:
 
     name: SourceName = "file"
 
-    def __init__(self, path: Path, track: Track, *, since: int = 0, max_size: int = 0) -> None:
+    def __init__(
+        self, path: Path, track: Track, *, since: int = 0, max_size: int = 0, press: Press | None = None
+    ) -> None:
         """Read the log at `path` on from where `track` is.
 
         since: without a cursor, begin with the first record of this time (nanoseconds since 1970).
         max_size: the size from which on the engine rotates the file, 0 where it never does.
+        press: for what waits to be read by the megabyte.
         """
         self.track = track
         self.path = path
@@ -83,7 +91,14 @@ class FileSource:
         self._since = since
         self._max_size = max_size
         self._links: deque[Link | _Missing] = deque()
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: deque[Chunk | Sealed] = deque()
+        self._press = press
+        self._stretch: Link | None = None
+        """The link of which the press has a stretch."""
+        self._slice = FIRST_SLICE_BYTES
+        """What made a batch, the last time."""
+        self._unpressed_until = 0
+        """Up to this offset the press is not asked again."""
         self._loss: _Loss | None = None
         self._last_time: int | None = None
         self._placed = False
@@ -291,8 +306,10 @@ class FileSource:
         """Bytes not read of files that exist only because they are held here."""
         return sum(link.unread for link in self._links if isinstance(link, Link) and link.deleted)
 
-    def read(self, limit_bytes: int) -> Chunk | None:
+    def read(self, limit_bytes: int) -> Chunk | Sealed | None:
         """Read on; None when all that is there was read."""
+        if self._chunks:
+            return self._chunks.popleft()
         if not self.open():
             return None
         if not self._placed:
@@ -302,7 +319,7 @@ class FileSource:
                 return None
         return self._chunks.popleft()
 
-    def at_end(self) -> Chunk | None:
+    def at_end(self) -> Chunk | Sealed | None:
         """What is due where the log ends for now, one chunk after the other."""
         if not self._chunks and (self.gone or self.track.ending):
             self._tell_last_loss()
@@ -326,6 +343,7 @@ class FileSource:
             if isinstance(link, Link) and link.deleted and link.unread and link is not self._links[-1]:
                 size = link.unread
                 self._lose("rotated", size=size, detail="too many bytes waited in deleted log files")
+                self._give_up_stretch()
                 link.close()
                 self._links.remove(link)
                 return size
@@ -333,6 +351,7 @@ class FileSource:
 
     def close(self) -> None:
         """Let all files go."""
+        self._give_up_stretch()
         close_all([link for link in self._links if isinstance(link, Link)])
         self._links.clear()
 
@@ -347,6 +366,8 @@ class FileSource:
         try:
             if link.packed is None and link.size < link.offset:
                 return self._cut(link)
+            if self._read_pressed(link):
+                return True
             data = link.read(limit_bytes)
             if data and data.rfind(b"\n") < 0 and len(data) >= limit_bytes:
                 data = link.read(_RECORD_BYTES)
@@ -365,6 +386,51 @@ class FileSource:
             return self._next(link)
         self._take(link, data[:whole])
         return True
+
+    def _read_pressed(self, link: Link) -> bool:
+        """Read batches from the press, what is there of them; False where ordinary reading has to go on."""
+        press = self._press
+        if press is None or not (self._stretch is link or self._order(link, press)):
+            return False
+        found = press.take()
+        stop = link.offset + sum(pressed.size for pressed in found)
+        if not press.busy:
+            self._stretch = None
+            self._unpressed_until = stop + (0 if press.plain else _UNPRESSED_BYTES)
+        if not found:
+            return False
+        if link.size < stop or not link.head_holds():
+            self._give_up_stretch()
+            return self._cut(link)
+        self.taken = 0
+        for pressed in found:
+            end = link.offset + pressed.size
+            if not self.track.seals(pressed):
+                self._give_up_stretch()
+                self._unpressed_until = end
+                break
+            place = Place(link.inode, link.offset, link.head)
+            self._chunks.append(self.track.seal(pressed, place, replace(place, offset=end)))
+            self._last_time, self._slice = pressed.last, pressed.size
+            self.taken += pressed.size
+            link.advance(pressed.size)
+        return self.taken > 0
+
+    def _order(self, link: Link, press: Press) -> bool:
+        """Have a stretch pressed from here on, if what is read next can be that plain."""
+        marks = self.track.marks
+        # Before the first lines there often belongs a start.
+        plain = link.packed is None and self._last_time is not None and not (self._loss or self.track.pieces)
+        if not plain or marks.out.open or marks.err.open or link.offset < self._unpressed_until:
+            return False
+        if press.order(link.fd, Order(link.offset, link.size, marks, self._slice)):
+            self._stretch = link
+        return self._stretch is link
+
+    def _give_up_stretch(self) -> None:
+        if self._stretch is not None and self._press is not None:
+            self._press.stop()
+        self._stretch = None
 
     def _next(self, link: Link) -> bool:
         """The link has no more for now: go on to the next one, if there is one."""
@@ -402,6 +468,7 @@ class FileSource:
         # nothing.
         if not (self._max_size and link.offset >= self._max_size):
             self._lose("truncated")
+        self._unpressed_until = 0
         if link.head and link.size and link.head_holds():
             link.offset = link.size  # only its end was cut off, and what is left was read
         else:

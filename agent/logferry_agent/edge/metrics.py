@@ -16,6 +16,7 @@ from ..core.batcher import Batch
 from ..core.chunk import Chunk
 from ..core.effects import Counted
 from ..core.job import Ref
+from ..core.sealed import Sealed
 
 INTENTIONAL = frozenset({"rate_limit", "spool_full", "deleted"})
 """Reasons of drops that the configuration (or a person) asked for."""
@@ -65,11 +66,11 @@ class Metrics:
             registry=registry,
         )
 
-    def read(self, chunk: Chunk, source: str) -> None:
+    def read(self, chunk: Chunk | Sealed, source: str) -> None:
         """A chunk came from a source."""
-        self._read_entries.labels(source).inc(len(chunk.texts))
-        self._read_bytes.labels(source).inc(chunk.size)
-        if "s" in chunk.streams:
+        self._read_entries.labels(source).inc(chunk.count)
+        self._read_bytes.labels(source).inc(chunk.size if isinstance(chunk, Chunk) else chunk.batch.raw)
+        if isinstance(chunk, Chunk) and "s" in chunk.streams:
             for stream, text in zip(chunk.streams, chunk.texts, strict=True):
                 if stream == "s" and isinstance(event := decode_event(text), Gap):
                     self._gaps.labels(event.reason).inc()

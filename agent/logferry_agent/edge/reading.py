@@ -21,6 +21,7 @@ from ..core.chunk import Chunk, Job, Offer, Position, Sink, Source
 from ..core.cursor import Cursor, UnknownCursorError, decode, salvage
 from ..core.description import Description, life_of
 from ..core.lifecycle import Facts, milestones
+from ..core.sealed import Sealed
 from ..core.track import Track
 
 log = structlog.get_logger()
@@ -62,7 +63,7 @@ class TrackedSource(Source, Protocol):
         """Bytes known to be there and not read; 0 where that cannot be known."""
         ...
 
-    def at_end(self) -> Chunk | None:
+    def at_end(self) -> Chunk | Sealed | None:
         """What is due where the log ends for now, one chunk after the other."""
         ...
 
@@ -93,7 +94,7 @@ class Reading:
         self._inbox: deque[Facts] = deque([description.facts])
         self._position: deque[Position] = deque(maxlen=1)
         self._epoch = -1
-        self._held: Chunk | None = None
+        self._held: Chunk | Sealed | None = None
         self._misplaced = False
         """Whether the sink is still to be told that the position was not understood."""
         self._insisting = False
@@ -197,7 +198,7 @@ class Reading:
         if self.source is not None:
             self.source.close()
 
-    def _next(self, source: TrackedSource, limit_bytes: int) -> Chunk | None:
+    def _next(self, source: TrackedSource, limit_bytes: int) -> Chunk | Sealed | None:
         if source.track.between_runs and not self.gone and not self._insisting:
             # Lines that come now belong to a start that was not heard of yet: its entry must come first.
             if source.unread and not self._doubted:

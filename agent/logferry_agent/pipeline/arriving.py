@@ -40,7 +40,7 @@ class Arriving:
             return
         self._metrics.read(offered.chunk, lane.life.source or "none")
         if lane.discarded:
-            self._metrics.dropped("deleted", len(offered.chunk.texts))
+            self._metrics.dropped("deleted", offered.chunk.count)
             return
         self._gathering.take(lane, offered.chunk, offered.begin, now)
 

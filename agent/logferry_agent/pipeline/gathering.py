@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..core.batcher import Piece
+from ..core.batcher import Batch, Piece
 from ..core.chunk import Chunk
+from ..core.sealed import Sealed
 from ..core.session import Session
 from ..edge.disk import Spool
 from ..edge.metrics import Metrics
@@ -19,7 +20,7 @@ within 250 ms)."""
 
 ENDED_WAIT_S = 0.05
 """At least so long between two batches that are not full of a container that runs no more: what is left of its log
-would else go in as many as there are round trips while it is read."""
+would else go in as many as there are round trips while it is read. Its end, once that is told, does not wait."""
 
 
 class Gathering:
@@ -61,8 +62,13 @@ class Gathering:
 
     # --- in -----------------------------------------------------------------------------------------------------
 
-    def take(self, lane: Lane, chunk: Chunk, begin: int, now: float) -> None:
+    def take(self, lane: Lane, chunk: Chunk | Sealed, begin: int, now: float) -> None:
         """A chunk was read; its entries count from `begin` on."""
+        if isinstance(chunk, Sealed):
+            if lane.processor is None and not begin:
+                self._adopt(lane, chunk.batch, now)
+                return
+            chunk = chunk.opened()
         if lane.processor is None:
             self.gain(lane, chunk, begin, now)
             return
@@ -173,20 +179,31 @@ class Gathering:
             return
         if not lane.batcher.count:
             self._open.pop(lane.id, None)
-        lane.opened_at = now
-        lane.cursor = batch.cursor
         if saved:
             self._journal.grow(lambda: self._spool.drop_pieces(lane.id))
-        self._shelf.put(lane, batch, now)
-        self._journal.move_cursor(lane.id, batch.cursor)
+        self._put(lane, batch, now)
         if saved > batch.count:
             self._save(lane)
+
+    def _adopt(self, lane: Lane, batch: Batch, now: float) -> None:
+        """A batch was closed where it was read: what is open goes before it."""
+        while lane.batcher.count:
+            self._close(lane, now)
+        self._put(lane, batch, now)
+
+    def _put(self, lane: Lane, batch: Batch, now: float) -> None:
+        lane.opened_at = now
+        lane.cursor = batch.cursor
+        self._shelf.put(lane, batch, now)
+        self._journal.move_cursor(lane.id, batch.cursor)
 
     def _due(self, lane: Lane, now: float) -> float | None:
         """When the open batch of a lane should be closed; None while it could not be sent anyway."""
         if not self._session.idle(lane.id, now):
             return None
         if self.hurried:
+            return now
+        if lane.life.state in {"exited", "removed"} and lane.batcher.told:
             return now
         if lane.life.state in {"exited", "removed"}:
             return max(now, self._session.jobs[lane.id].sent_at + ENDED_WAIT_S)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..core.batcher import split_cursor
 from ..core.chunk import Chunk, Job, Offer, Position
+from ..core.sealed import Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Offered:
 
     job_id: str
     epoch: int
-    chunk: Chunk
+    chunk: Chunk | Sealed
     begin: int
 
 
@@ -52,7 +53,7 @@ class _Place:
 
     epoch: int
     cursor: str | None
-    last: Chunk | None = None
+    last: Chunk | Sealed | None = None
     """The last chunk offered; its end is the place, worked out only when somebody asks."""
     skip: int = 0
     """Entries still to be left out."""
@@ -87,7 +88,7 @@ class Intake:
             self._jobs[job.id] = job
             self._arrivals.append(Appeared(job))
             if place.last is not None:
-                place.cursor = place.last.cursor_at(len(place.last.texts))
+                place.cursor = place.last.end
                 place.last = None
             position = Position(place.epoch, place.cursor, place.skip, place.latest)
         self._wake()
@@ -114,7 +115,7 @@ class Intake:
             self._arrivals.append(Troubled(job_id, problem))
         self._wake()
 
-    def offer(self, job_id: str, epoch: int, chunk: Chunk) -> Offer:
+    def offer(self, job_id: str, epoch: int, chunk: Chunk | Sealed) -> Offer:
         """See `core.chunk.Sink`."""
         with self._lock:
             place = self._places.get(job_id)
@@ -122,7 +123,7 @@ class Intake:
                 return Offer.STALE
             if self._closed or (self._bytes and self._bytes + chunk.size > self._limit):
                 return Offer.FULL
-            begin = min(place.skip, len(chunk.texts))
+            begin = min(place.skip, chunk.count)
             place.skip -= begin
             place.last = chunk
             self._bytes += chunk.size

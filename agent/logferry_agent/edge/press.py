@@ -1,0 +1,145 @@
+"""The press as the thread that reads log files sees it: one stretch of one log at a time, pressed in another process.
+
+Python runs one thread at a time, so parsing and compressing a backlog beside the thread that ships it needs a second
+process. It holds nothing that matters: when it ends, for whatever reason, what it was asked for is read as if it had
+never been there.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from typing import Final
+
+import msgspec
+import structlog
+
+from ..core.press import Order, Pressed
+from .press_worker import LENGTH_BYTES
+
+log = structlog.get_logger()
+
+_WORKER: Final = "logferry_agent.edge.press_worker"
+_PATIENCE_S: Final = 1.0
+"""A batch takes a millisecond; where it takes so long the machine has better things to do than to press."""
+_READ_BYTES: Final = 128 * 1024
+_BACKLOG_BYTES: Final = 1024 * 1024
+"""Less is read faster than asked for."""
+
+
+class Press:
+    """Presses stretches, one after the other. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+        self._unread = bytearray()
+        self._there = False
+        """Whether it has said that it is."""
+        self.busy = False
+        """Whether a stretch is not taken to its end."""
+        self.plain = True
+        """Whether the last one was plain to its end."""
+        self._answers = msgspec.msgpack.Decoder(Pressed | bool)
+        self._orders = msgspec.msgpack.Encoder()
+
+    @staticmethod
+    def useful() -> bool:
+        """Whether a second process can run beside this one."""
+        return len(os.sched_getaffinity(0)) > 1
+
+    def start(self) -> None:
+        """Have it at hand in a moment; nothing where it is."""
+        if self._line is not None:
+            return
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", _WORKER]
+        try:
+            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+        except OSError as error:
+            log.warning("no_press", reason=str(error))
+            ours.close()
+            return
+        finally:
+            theirs.close()
+        self._line, self._there = ours, False
+        self._unread.clear()
+
+    def order(self, fd: int, order: Order) -> bool:
+        """Begin a stretch, if the press is free and the stretch worth it; then call `take` until it gives None."""
+        if self.busy or order.end - order.offset < _BACKLOG_BYTES:
+            return False
+        if self._line is None:
+            self.start()
+            return False
+        try:
+            if not self._there:
+                self._there = bool(self._receive(0.0))
+            socket.send_fds(self._line, [self._orders.encode(order)], [fd])
+        except BlockingIOError:
+            return False  # it is not there yet
+        except OSError:
+            self.stop()  # it had nothing to do for a while
+            return False
+        self.busy, self.plain = True, False
+        return True
+
+    def take(self) -> list[Pressed]:
+        """The next batches of the stretch, as many as are there; none only at its end."""
+        found: list[Pressed] = []
+        try:
+            while not found or self._waiting:
+                answer = self._receive(_PATIENCE_S)
+                if isinstance(answer, bool):
+                    self.busy, self.plain = False, answer
+                    break
+                found.append(answer)
+        except OSError as error:
+            log.warning("press_lost", reason=str(error) or type(error).__name__)
+            self.stop()
+        return found
+
+    def stop(self) -> None:
+        """End it, whatever it is at."""
+        self.busy = False
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def tend(self) -> None:
+        """Clear away one that ended by itself; to be called now and then."""
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
+
+    def _receive(self, patience_s: float) -> Pressed | bool:
+        """The next answer: a batch, or at a stretch's end whether it was plain.
+
+        Raises:
+            OSError: it did not come in time (BlockingIOError where that is none), or the process ended.
+        """
+        assert self._line is not None  # noqa: S101 - the callers looked
+        self._line.settimeout(patience_s)
+        while not self._waiting:
+            more = self._line.recv(_READ_BYTES)
+            if not more:
+                raise ConnectionResetError("it ended")
+            self._unread += more
+        stop = LENGTH_BYTES + self._length
+        answer: Pressed | bool = self._answers.decode(memoryview(self._unread)[LENGTH_BYTES:stop])
+        del self._unread[:stop]
+        return answer
+
+    @property
+    def _length(self) -> int:
+        return int.from_bytes(self._unread[:LENGTH_BYTES], "big")
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether an answer is here already."""
+        return len(self._unread) >= LENGTH_BYTES + self._length

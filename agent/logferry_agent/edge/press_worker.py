@@ -1,0 +1,82 @@
+"""The press's process: `python -m logferry_agent.edge.press_worker`, its standard input a socket.
+
+It says when it is there. Then it is told one stretch after the other, each with the open file that it is in, and
+answers batch after batch, and at the end whether all was plain; as far ahead as the socket takes them. It ends when the
+agent does, or when there was nothing to do for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import msgspec
+
+from ..core.press import Order, Press, Pressed
+
+IDLE_S = 10.0
+"""After so long without a stretch it ends: a backlog is seldom."""
+
+ORDER_BYTES = 4_096
+"""An order is under 1 KiB."""
+
+LENGTH_BYTES = 4
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+TOGETHER = 4
+"""Batches handed over at once: waking the agent for each would cost more than it does to pass them on."""
+
+
+def main() -> None:
+    """Serve orders."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the agent, whose end is the end of this
+    line = socket.socket(fileno=0)
+    line.settimeout(IDLE_S)
+    orders = msgspec.msgpack.Decoder(Order)
+    try:
+        line.sendall(framed(True))
+        while True:
+            raw, files, _, _ = socket.recv_fds(line, ORDER_BYTES, 1)
+            if not raw:
+                return
+            line.settimeout(None)
+            ready: list[bytes] = []
+            for answer in stretch(files[0], orders.decode(raw)):
+                ready.append(framed(answer))
+                if len(ready) == TOGETHER or isinstance(answer, bool):
+                    line.sendall(b"".join(ready))
+                    ready.clear()
+            os.close(files[0])
+            line.settimeout(IDLE_S)
+    except (TimeoutError, ConnectionError):
+        return
+
+
+def framed(answer: Pressed | bool) -> bytes:
+    """An answer behind its length."""
+    data = _ENCODER.encode(answer)
+    return len(data).to_bytes(LENGTH_BYTES, "big") + data
+
+
+def stretch(fd: int, order: Order) -> Iterator[Pressed | bool]:
+    """The batches of a stretch, then whether it was plain to its end, where too little is left for a whole one."""
+    press, offset = Press(order), order.offset
+    while offset + (wanted := press.slice) <= order.end:
+        try:
+            data = os.pread(fd, wanted, offset)
+        except OSError:
+            data = b""  # ordinary reading meets it too, and says it
+        pressed = press.take(data) if len(data) == wanted else None
+        if pressed is None:
+            yield False
+            return
+        offset += pressed.size
+        yield pressed
+    yield True
+
+
+if __name__ == "__main__":
+    main()
