@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from threading import Condition
 
 from logferry_agent.core.chunk import Chunk, Job, Offer, Position
+from logferry_agent.core.sealed import Sealed
 from logferry_protocol.events import SystemEvent, decode_event
 
 WAIT_S = 60.0
@@ -58,8 +59,10 @@ class MemorySink:
     def __init__(self, cursors: dict[str, str] | None = None) -> None:
         self.logs: dict[str, Log] = {}
         self.changed = Condition()
-        self.answer: Callable[[str, Chunk], Offer] = lambda _job, _chunk: Offer.TAKEN
+        self.answer: Callable[[str, Chunk | Sealed], Offer] = lambda _job, _chunk: Offer.TAKEN
         self.jobs_known: list[Job] = []
+        self.sealed = 0
+        """Batches that came from the press."""
         self._cursors = cursors or {}
 
     def known(self) -> list[Job]:
@@ -87,7 +90,7 @@ class MemorySink:
             if problem is not None:
                 self.logs[job_id].problems.append(problem)
 
-    def offer(self, job_id: str, epoch: int, chunk: Chunk) -> Offer:
+    def offer(self, job_id: str, epoch: int, chunk: Chunk | Sealed) -> Offer:
         with self.changed:
             log = self.logs[job_id]
             if epoch != log.epoch:
@@ -95,6 +98,9 @@ class MemorySink:
             answer = self.answer(job_id, chunk)
             if answer is not Offer.TAKEN:
                 return answer
+            if isinstance(chunk, Sealed):
+                self.sealed += 1
+                chunk = chunk.opened()
             assert len(chunk.times) == len(chunk.streams) == len(chunk.texts) > 0
             log.times += chunk.times
             log.streams += chunk.streams

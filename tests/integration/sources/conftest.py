@@ -20,6 +20,7 @@ from tests.support.sink import Log, MemorySink
 
 from logferry_agent.app import SWITCH_S
 from logferry_agent.edge.docker import connect
+from logferry_agent.edge.press import Press
 from logferry_agent.sources import Readers, SourceSettings, build_reader
 
 
@@ -63,7 +64,7 @@ class Watch:
 
     def __init__(self, settings: SourceSettings, sink: MemorySink, since: int | None) -> None:
         self.sink = sink
-        self.readers: Readers = build_reader(settings, connect(settings.docker_host))
+        self.readers: Readers = build_reader(settings, connect(settings.docker_host), press=Press())
         if since is not None:
             self.readers._since = since  # `start_at` gives a span before now
         self.readers.start(sink)
