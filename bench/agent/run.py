@@ -6,8 +6,9 @@ A container writes LINES lines of 60 to 300 bytes. Then, in alternation, so that
   source;
 - curl:  `curl --unix-socket` reads the same log from the engine's API into /dev/null.
 
-Prints lines a second (medians), the ratios, and the agent's peak memory. The agent has the packages of its image
-(bench/agent/shipped.py), and its start is part of the time: interpreter, imports, engine, listing, connection.
+Prints lines a second (medians), the ratios, and the peak memory of the agent's processes together. The agent has the
+packages of its image (bench/agent/shipped.py), and its start is part of the time: interpreter, imports, engine,
+listing, connection.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.agent.shipped import agent, make_python, memory_kib
+from bench.agent.shipped import agent, make_python, peak_kib
 from tests.support.fake_ingest import Sink, wait_until
 
 NAME = "logferry-bench-agent"
@@ -69,13 +70,13 @@ def remove() -> None:
 
 
 def carry(python: Path, container: str, count: int, source: str) -> tuple[float, int]:
-    """Seconds from the agent's start to the last acknowledgement, and its peak memory in KiB."""
+    """Seconds from the agent's start to the last acknowledgement, and the peak memory of its processes in KiB."""
     with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, Sink(check=False) as sink:
         settings = {"INCLUDE_NAMES": NAME, "START_AT": "beginning", "SOURCE": source}
         began = time.time()
         with agent(python, sink.url, folder, settings) as process:
             wait_until(lambda: sink.tip(container) >= count, 300, 0.1)
-            return sink.counts()["last_stored"] - began, memory_kib(process.pid, "VmHWM")
+            return sink.counts()["last_stored"] - began, peak_kib(process.pid)
 
 
 def raw(container: str) -> float:

@@ -59,6 +59,16 @@ def memory_kib(pid: int, field: str) -> int:
     return 0
 
 
+def peak_kib(pid: int) -> int:
+    """The most memory that a process and its children have had, each for itself; those that are there now."""
+    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
+    return sum(memory_kib(one, "VmHWM") for one in (pid, *children))
+
+
+def _children(task: Path) -> list[str]:
+    return (task / "children").read_text().split()
+
+
 def cpu_seconds(pid: int) -> float:
     """What a process has used of the CPUs so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
