@@ -1,0 +1,67 @@
+"""An agent that was away: a backlog of one container's log, read with a press, through every kind of end."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.agents import AgentProcess
+from tests.support.engines import Engine
+from tests.support.fake_ingest import Sink, wait_until
+
+pytestmark = pytest.mark.engine
+
+PROGRAM = r"""{ printf "%d GET /items/%d?page=%d \"agent\" 200\n", $1, $1 * 7919 % 10007, $1 % 13 }"""
+
+
+class Backlog:
+    """A container that wrote its lines and is over."""
+
+    def __init__(self, machine: Engine, lines: int) -> None:
+        self.lines, self.name = lines, f"lf-backlog-{secrets.token_hex(4)}"
+        self.container = machine.run(f"seq {lines} | awk '{PROGRAM}'", name=self.name, network_mode="none")
+        self.container.wait()
+
+    @property
+    def id(self) -> str:
+        return str(self.container.id)
+
+    def is_exact(self, sink: Sink) -> None:
+        """Every line once and in order, between its start and its end."""
+        entries = sink.entries(self.id)
+        assert [sequence for sequence, *_ in entries] == list(range(1, self.lines + 3))
+        texts = [text for _, _, letter, text in entries if letter == "o"]
+        assert texts == [
+            f'{number} GET /items/{number * 7919 % 10007}?page={number % 13} "agent" 200'
+            for number in range(1, self.lines + 1)
+        ]
+
+
+@pytest.fixture(params=[60_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def backlog(request: pytest.FixtureRequest, machine: Engine) -> Iterator[Backlog]:
+    made = Backlog(machine, request.param)
+    yield made
+    made.container.remove(force=True)
+
+
+def test_killed_again_and_again_while_it_catches_up(backlog: Backlog, sink: Sink, tmp_path: Path) -> None:
+    """SIGKILL whenever a little more is stored, answers lost and connections cut meanwhile: exactly 1..n."""
+    rng = random.Random(backlog.lines)
+    sink.faults(drop_answer=0.02, cut=0.02)
+    agent = AgentProcess(sink, tmp_path / "spool", backlog.name, start_at="beginning", answer_timeout="0.3")
+    kills = 0
+    while (tip := sink.tip(backlog.id)) < backlog.lines + 2:
+        with agent:
+            enough = tip + rng.randrange(1, backlog.lines // 5)
+            if kills == 12:
+                sink.faults()
+                enough = backlog.lines + 2
+            wait_until(lambda enough=enough: sink.tip(backlog.id) >= min(enough, backlog.lines + 2), 120)
+            agent.end(signal.SIGKILL)
+            kills += 1
+    assert kills > 3
+    backlog.is_exact(sink)
