@@ -27,7 +27,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Final
 
-import msgspec
+import orjson
 
 from logferry_protocol.encoding import digest_of, encode
 from logferry_protocol.errors import BodyTooLargeError
@@ -49,7 +49,7 @@ LARGEST_TARGET = 900_000
 
 Encode = Callable[[Sequence[int], str, Sequence[str]], bytes]
 
-_encode: Final[Encode] = partial(encode, to_json=msgspec.json.encode)
+_encode: Final[Encode] = partial(encode, to_json=orjson.dumps)
 
 
 @dataclass(frozen=True, slots=True)

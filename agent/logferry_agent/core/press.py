@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import orjson
 
 from logferry_protocol.encoding import digest_of, encode
 from logferry_protocol.errors import BodyTooLargeError
@@ -80,7 +81,7 @@ class Press:
             if fragments is None or not fragments.texts or not is_plain(fragments, self._marks):
                 return None
             try:
-                body = encode(fragments.times, fragments.streams, fragments.texts, msgspec.json.encode)
+                body = encode(fragments.times, fragments.streams, fragments.texts, orjson.dumps)
             except BodyTooLargeError as error:
                 self.slice = int(len(data) * 0.9 * error.max_size / error.size)
                 if len(fragments) == 1:
