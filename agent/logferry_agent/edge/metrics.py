@@ -32,6 +32,9 @@ class Metrics:
         self._read_bytes = _counter(
             "received_bytes", "Bytes of these, about: a character counts as one.", registry, "source"
         )
+        self._pressed = _counter(
+            "pressed_events", "Of the entries read, those that a second process read and encoded.", registry
+        )
         self._sent_entries = _counter("sent_events", "Entries sent, each time that they are sent.", registry)
         self._sent_bytes = _counter("sent_bytes", "Compressed bytes sent, each time.", registry)
         self._acked_entries = _counter("acknowledged_events", "Entries that are durable in the cloud.", registry)
@@ -70,7 +73,9 @@ class Metrics:
         """A chunk came from a source."""
         self._read_entries.labels(source).inc(chunk.count)
         self._read_bytes.labels(source).inc(chunk.size if isinstance(chunk, Chunk) else chunk.batch.raw)
-        if isinstance(chunk, Chunk) and "s" in chunk.streams:
+        if isinstance(chunk, Sealed):
+            self._pressed.inc(chunk.count)
+        elif "s" in chunk.streams:
             for stream, text in zip(chunk.streams, chunk.texts, strict=True):
                 if stream == "s" and isinstance(event := decode_event(text), Gap):
                     self._gaps.labels(event.reason).inc()
