@@ -18,7 +18,7 @@ import orjson
 
 from logferry_protocol.encoding import digest_of, encode
 from logferry_protocol.errors import BodyTooLargeError
-from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES
+from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES, MIN_TIME_US
 
 from .jsonfile import plain
 from .lines import Marks, is_plain, marks_after
@@ -80,6 +80,8 @@ class Press:
             fragments = plain(data)
             if fragments is None or not fragments.texts or not is_plain(fragments, self._marks):
                 return None
+            if (start := min(fragments.times)) < MIN_TIME_US:
+                return None  # no reader would take such a batch
             try:
                 body = encode(fragments.times, fragments.streams, fragments.texts, orjson.dumps)
             except BodyTooLargeError as error:
@@ -94,7 +96,7 @@ class Press:
             return Pressed(
                 size=len(data),
                 count=len(fragments),
-                start=min(fragments.times),
+                start=start,
                 end=max(fragments.times),
                 last=fragments.times[-1],
                 raw=len(joined) if joined.isascii() else len(joined.encode()),

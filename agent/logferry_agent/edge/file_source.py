@@ -93,12 +93,8 @@ class FileSource:
         self._links: deque[Link | _Missing] = deque()
         self._chunks: deque[Chunk | Sealed] = deque()
         self._press = press
-        self._stretch: Link | None = None
-        """The link of which the press has a stretch."""
         self._slice = FIRST_SLICE_BYTES
         """What made a batch, the last time."""
-        self._unpressed_until = 0
-        """Up to this offset the press is not asked again."""
         self._loss: _Loss | None = None
         self._last_time: int | None = None
         self._placed = False
@@ -381,6 +377,7 @@ class FileSource:
             if not link.head_holds():
                 return self._cut(link)
         except _UNREADABLE as error:
+            self._give_up_stretch()
             self._lose("corrupt", detail=f"a log file cannot be read: {error}"[:200])
             link.finish()
             return self._next(link)
@@ -390,24 +387,23 @@ class FileSource:
     def _read_pressed(self, link: Link) -> bool:
         """Read batches from the press, what is there of them; False where ordinary reading has to go on."""
         press = self._press
-        if press is None or not (self._stretch is link or self._order(link, press)):
+        if press is None or not (press.owner is link or self._order(link, press)):
             return False
         found = press.take()
         stop = link.offset + sum(pressed.size for pressed in found)
-        if not press.busy:
-            self._stretch = None
-            self._unpressed_until = stop + (0 if press.plain else _UNPRESSED_BYTES)
-        if not found:
-            return False
-        if link.size < stop or not link.head_holds():
-            self._give_up_stretch()
+        if press.owner is None:
+            link.unpressed_until = stop + (0 if press.plain else _UNPRESSED_BYTES)
+        if not link.head_holds():
             return self._cut(link)
+        if link.size < stop:
+            self._give_up_stretch()  # its end was cut off: what is left is read as usual
+            return False
         self.taken = 0
         for pressed in found:
             end = link.offset + pressed.size
             if not self.track.seals(pressed):
                 self._give_up_stretch()
-                self._unpressed_until = end
+                link.unpressed_until = end
                 break
             place = Place(link.inode, link.offset, link.head)
             self._chunks.append(self.track.seal(pressed, place, replace(place, offset=end)))
@@ -421,16 +417,17 @@ class FileSource:
         marks = self.track.marks
         # Before the first lines there often belongs a start.
         plain = link.packed is None and self._last_time is not None and not (self._loss or self.track.pieces)
-        if not plain or marks.out.open or marks.err.open or link.offset < self._unpressed_until:
+        if not plain or marks.out.open or marks.err.open or link.offset < link.unpressed_until:
             return False
-        if press.order(link.fd, Order(link.offset, link.size, marks, self._slice)):
-            self._stretch = link
-        return self._stretch is link
+        # By its head it is known afterwards whether it is still the file that was pressed: so it is learnt before.
+        if not (link.head_holds() and link.head):
+            return False
+        return press.order(link, link.fd, Order(link.offset, link.size, marks, self._slice))
 
     def _give_up_stretch(self) -> None:
-        if self._stretch is not None and self._press is not None:
-            self._press.stop()
-        self._stretch = None
+        press = self._press
+        if press is not None and any(link is press.owner for link in self._links):
+            press.stop()
 
     def _next(self, link: Link) -> bool:
         """The link has no more for now: go on to the next one, if there is one."""
@@ -468,7 +465,7 @@ class FileSource:
         # nothing.
         if not (self._max_size and link.offset >= self._max_size):
             self._lose("truncated")
-        self._unpressed_until = 0
+        self._give_up_stretch()
         if link.head and link.size and link.head_holds():
             link.offset = link.size  # only its end was cut off, and what is left was read
         else:

@@ -44,6 +44,8 @@ class Link:
     """Behind the last record read; of a compressed file's content likewise."""
     head: str = ""
     """Digest of the first record; empty while there is none."""
+    unpressed_until: int = 0
+    """Up to this offset the press is not asked again."""
     _tag: bytes = b""
     _tag_end: int = 0
     _rest: bytes = b""
@@ -116,7 +118,7 @@ class Link:
 
     def restart(self) -> None:
         """The file was cut: it begins anew."""
-        self.offset = 0
+        self.offset = self.unpressed_until = 0
         self.head = ""
 
     def close(self) -> None:

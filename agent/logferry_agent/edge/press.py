@@ -22,6 +22,8 @@ from .press_worker import LENGTH_BYTES
 log = structlog.get_logger()
 
 _WORKER: Final = "logferry_agent.edge.press_worker"
+_IDLE_S: Final = 10.0
+"""After so long without a stretch it ends: a backlog is seldom."""
 _PATIENCE_S: Final = 1.0
 """A batch takes a millisecond; where it takes so long the machine has better things to do than to press."""
 _READ_BYTES: Final = 128 * 1024
@@ -32,16 +34,20 @@ _BACKLOG_BYTES: Final = 1024 * 1024
 class Press:
     """Presses stretches, one after the other. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = _IDLE_S) -> None:
+        """idle_s: how long the process stays without anything to do."""
+        self._idle_s = idle_s
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._unread = bytearray()
         self._there = False
         """Whether it has said that it is."""
-        self.busy = False
-        """Whether a stretch is not taken to its end."""
+        self.owner: object | None = None
+        """For whom a stretch is being pressed, until it is taken to its end; nobody else may take of it."""
         self.plain = True
         """Whether the last one was plain to its end."""
+        self._barred = False
+        """Whether it ended before it was ever there, so that starting it again now would come to nothing."""
         self._answers = msgspec.msgpack.Decoder(Pressed | bool)
         self._orders = msgspec.msgpack.Encoder()
 
@@ -52,14 +58,20 @@ class Press:
 
     def start(self) -> None:
         """Have it at hand in a moment; nothing where it is."""
-        if self._line is not None:
+        if self._line is not None or self._barred:
             return
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", _WORKER]
+        # What this process can import, it can, and nothing else that lies in the folder it is started in.
+        command = [sys.executable, "-P", "-m", _WORKER, str(self._idle_s)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
-            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+            # In a group of its own, as a terminal's Ctrl-C is for the agent, whose end is the end of this.
+            self._process = subprocess.Popen(
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, process_group=0
+            )
         except OSError as error:
             log.warning("no_press", reason=str(error))
+            self._barred = True
             ours.close()
             return
         finally:
@@ -67,9 +79,9 @@ class Press:
         self._line, self._there = ours, False
         self._unread.clear()
 
-    def order(self, fd: int, order: Order) -> bool:
-        """Begin a stretch, if the press is free and the stretch worth it; then call `take` until it gives None."""
-        if self.busy or order.end - order.offset < _BACKLOG_BYTES:
+    def order(self, owner: object, fd: int, order: Order) -> bool:
+        """Begin a stretch, if the press is free and the stretch worth it; then `take` while one is the owner."""
+        if self.owner is not None or order.end - order.offset < _BACKLOG_BYTES:
             return False
         if self._line is None:
             self.start()
@@ -83,17 +95,17 @@ class Press:
         except OSError:
             self.stop()  # it had nothing to do for a while
             return False
-        self.busy, self.plain = True, False
+        self.owner, self.plain = owner, False
         return True
 
     def take(self) -> list[Pressed]:
-        """The next batches of the stretch, as many as are there; none only at its end."""
+        """The next batches of the owner's stretch, as many as are there; none only at its end."""
         found: list[Pressed] = []
         try:
             while not found or self._waiting:
                 answer = self._receive(_PATIENCE_S)
                 if isinstance(answer, bool):
-                    self.busy, self.plain = False, answer
+                    self.owner, self.plain = None, answer
                     break
                 found.append(answer)
         except OSError as error:
@@ -103,10 +115,11 @@ class Press:
 
     def stop(self) -> None:
         """End it, whatever it is at."""
-        self.busy = False
+        self.owner = None
         if self._line is not None:
             self._line.close()
             self._line = None
+            self._barred = not self._there
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -114,6 +127,7 @@ class Press:
 
     def tend(self) -> None:
         """Clear away one that ended by itself; to be called now and then."""
+        self._barred = False
         if self._process is not None and self._process.poll() is not None:
             self.stop()
 

@@ -1,23 +1,20 @@
-"""The press's process: `python -m logferry_agent.edge.press_worker`, its standard input a socket.
+"""The press's process: `python -m logferry_agent.edge.press_worker SECONDS`, its standard input a socket.
 
 It says when it is there. Then it is told one stretch after the other, each with the open file that it is in, and
 answers batch after batch, and at the end whether all was plain; as far ahead as the socket takes them. It ends when the
-agent does, or when there was nothing to do for a while.
+agent does, or when there was nothing to do for so many seconds.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
+import sys
 from collections.abc import Iterator
 
 import msgspec
 
 from ..core.press import Order, Press, Pressed
-
-IDLE_S = 10.0
-"""After so long without a stretch it ends: a backlog is seldom."""
 
 ORDER_BYTES = 4_096
 """An order is under 1 KiB."""
@@ -30,11 +27,10 @@ TOGETHER = 4
 """Batches handed over at once: waking the agent for each would cost more than it does to pass them on."""
 
 
-def main() -> None:
+def main(idle_s: float) -> None:
     """Serve orders."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the agent, whose end is the end of this
     line = socket.socket(fileno=0)
-    line.settimeout(IDLE_S)
+    line.settimeout(idle_s)
     orders = msgspec.msgpack.Decoder(Order)
     try:
         line.sendall(framed(True))
@@ -50,7 +46,7 @@ def main() -> None:
                     line.sendall(b"".join(ready))
                     ready.clear()
             os.close(files[0])
-            line.settimeout(IDLE_S)
+            line.settimeout(idle_s)
     except (TimeoutError, ConnectionError):
         return
 
@@ -79,4 +75,4 @@ def stretch(fd: int, order: Order) -> Iterator[Pressed | bool]:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

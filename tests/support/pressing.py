@@ -1,0 +1,63 @@
+"""What the tests of the press share: logs that are worth pressing, and the press's process as the system sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from logferry_agent.core.press import Pressed
+from logferry_agent.core.stamps import text_of
+from logferry_agent.edge.press import Press
+
+
+def plain_records(count: int, start: int, name: str = "line", first: int = 0) -> bytes:
+    """Records of numbered lines, a microsecond apart; every seventh is of stderr."""
+    return b"".join(
+        b'{"log":"%b %d is like the others, but not the same: %08x\\n","stream":"%b","time":"%b"}\n'
+        % (
+            name.encode(),
+            number,
+            number * 2_654_435_761 & 0xFFFFFFFF,
+            b"stderr" if number % 7 == 0 else b"stdout",
+            text_of(start + number * 1_000).encode(),
+        )
+        for number in range(first, first + count)
+    )
+
+
+@contextmanager
+def file_of(data: bytes) -> Iterator[int]:
+    """An open file without a name."""
+    fd = os.memfd_create("log")
+    try:
+        with os.fdopen(os.dup(fd), "wb") as file:
+            file.write(data)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def take_all(press: Press, owner: object) -> list[Pressed]:
+    """The owner's stretch to its end."""
+    found: list[Pressed] = []
+    while press.owner is owner:
+        found += press.take()
+    return found
+
+
+def worker_of(press: Press) -> int:
+    """The process's id."""
+    assert press._process is not None
+    return press._process.pid
+
+
+def has_worker(press: Press) -> bool:
+    """Whether it has a process, as far as it knows."""
+    return press._process is not None
+
+
+def assert_ended(pid: int) -> None:
+    """It is no more, and no zombie either."""
+    assert not Path(f"/proc/{pid}").exists()
