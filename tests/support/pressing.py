@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from logferry_agent.core.press import Pressed
@@ -13,13 +14,13 @@ from logferry_agent.edge.press import Press
 
 
 def plain_records(count: int, start: int, name: str = "line", first: int = 0) -> bytes:
-    """Records of numbered lines, a microsecond apart; every seventh is of stderr."""
+    """Records of numbered lines, a microsecond apart, some 500 of which fill a body; every seventh is of stderr."""
     return b"".join(
-        b'{"log":"%b %d is like the others, but not the same: %08x\\n","stream":"%b","time":"%b"}\n'
+        b'{"log":"%b %d is like the others, but for %b\\n","stream":"%b","time":"%b"}\n'
         % (
             name.encode(),
             number,
-            number * 2_654_435_761 & 0xFFFFFFFF,
+            blake2b(b"%d" % number, digest_size=32).hexdigest().encode(),
             b"stderr" if number % 7 == 0 else b"stdout",
             text_of(start + number * 1_000).encode(),
         )

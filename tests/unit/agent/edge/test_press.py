@@ -20,8 +20,8 @@ from logferry_agent.core.press import Order
 from logferry_agent.edge.press import Press
 from logferry_protocol.batch import decode_body
 
-MUCH = plain_records(40_000, START)
-"""About 5 MB: more than the line between the processes holds pressed."""
+MUCH = plain_records(20_000, START)
+"""About 4 MB: more than the line between the processes holds pressed."""
 LITTLE = MUCH[: 1024 * 1024 - 1]
 
 
@@ -69,7 +69,7 @@ def test_a_stretch_is_pressed_once_the_process_is_there(press: Press, fd: int) -
     assert not press.order(owner, fd, Order(0, len(LITTLE), Marks())), "that is read faster than asked for"
     pid = begin(press, fd, owner)
     found = texts(press, owner)
-    assert len(found) > len(EXPECTED) * 0.75, "all but what would not fill a batch"
+    assert len(found) > len(EXPECTED) * 0.9, "all but what would not fill a batch"
     assert found == EXPECTED[: len(found)]
     assert (press.owner, press.plain) == (None, True)
     assert not press.order(owner, fd, Order(0, len(LITTLE), Marks()))
@@ -93,7 +93,7 @@ def test_what_comes_after_a_stretch_that_was_given_up_is_the_next_one(press: Pre
     owner = object()
     first = begin(press, fd, owner)
     press.take()
-    with file_of(plain_records(20_000, START, "other")) as another:
+    with file_of(plain_records(10_000, START, "other")) as another:
         press.stop()
         assert press.owner is None
         assert_ended(first)
@@ -208,7 +208,7 @@ if sys.argv[1] == "interrupted":
     signal.signal(signal.SIGINT, lambda *_: None)
 press.start()
 print(worker_of(press), flush=True)
-data = plain_records(40_000, 1_764_000_000_000_000_000)
+data = plain_records(20_000, 1_764_000_000_000_000_000)
 with file_of(data) as fd:
     if sys.argv[1] != "starting":
         while not press.order(press, fd, Order(0, len(data), Marks())):

@@ -1,0 +1,456 @@
+"""edge/file_source.py with a press beside it: the same entries as without, whatever becomes of the file meanwhile."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.copier import START, Copier, JsonFile, Piece, record
+from tests.support.pressing import file_of, has_worker, plain_records, take_all, worker_of
+
+from logferry_agent.core.batcher import split_cursor
+from logferry_agent.core.chunk import Chunk
+from logferry_agent.core.cursor import Cursor, LifeMark, decode
+from logferry_agent.core.lifecycle import Facts
+from logferry_agent.core.lines import Marks
+from logferry_agent.core.press import Order
+from logferry_agent.core.sealed import Sealed
+from logferry_agent.core.track import Track
+from logferry_agent.edge.file_source import FileSource
+from logferry_agent.edge.press import Press
+from logferry_protocol.events import Gap, decode_event
+
+NAME = "c-json.log"
+SLICE = 256 * 1024
+MANY = 20_000
+"""Records: about 4 MB, some 40 batches. A stretch of it is not pressed as a whole before it is read."""
+S = 1_000_000_000
+
+Entry = tuple[int, str, str]
+
+
+class Watched(Press):
+    """Says when a stretch was ordered of which batches are there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_ready: Callable[[], None] = lambda: None
+
+    def order(self, owner: object, fd: int, order: Order) -> bool:
+        begun = super().order(owner, fd, order)
+        if begun:
+            select.select([self._line], [], [], 30)
+            on_ready, self.on_ready = self.on_ready, lambda: None
+            on_ready()
+        return begun
+
+
+def there(press: Press) -> None:
+    """Its process is there, and has nothing to do."""
+    data = plain_records(8_000, START)
+    with file_of(data) as fd:
+        limit = time.monotonic() + 30
+        while not press.order(press, fd, Order(0, len(data), Marks())):
+            assert time.monotonic() < limit, "it is never there"
+        take_all(press, press)
+
+
+@pytest.fixture(name="shared", scope="module")
+def _shared() -> Iterator[Watched]:
+    press = Watched()
+    yield press
+    press.stop()
+    assert not has_worker(press)
+
+
+@pytest.fixture(name="press")
+def _press(shared: Watched) -> Watched:
+    there(shared)
+    return shared
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    (tmp_path / "c").mkdir()
+    return tmp_path / "c" / NAME
+
+
+class Reader:
+    """A source, and what it gave."""
+
+    def __init__(
+        self, path: Path, press: Press | None = None, cursor: str | None = None, track: Track | None = None
+    ) -> None:
+        self.base, self.skip = split_cursor(cursor)
+        track = track or Track(decode(self.base) if self.base else Cursor())
+        self.source = FileSource(path, track, press=press)
+        self.entries: list[Entry] = []
+        self.sealed: list[tuple[int, Sealed]] = []
+        """With how many entries were before it."""
+        self.cursor = cursor
+
+    def step(self) -> Chunk | Sealed | None:
+        """One chunk."""
+        found = self.source.read(SLICE)
+        chunk = found
+        if isinstance(found, Sealed):
+            self.sealed.append((len(self.entries), found))
+            chunk = found.opened()
+            assert chunk.count == found.count
+        if isinstance(chunk, Chunk):
+            self.entries += zip(chunk.times, chunk.streams, chunk.texts, strict=True)
+            self.cursor = chunk.end
+        return found
+
+    def until_pressed(self, times: int = 1) -> Reader:
+        """On to the first batches from the press; most of the stretch is still to come."""
+        while len(self.sealed) < times:
+            assert self.step() is not None, "nothing was pressed"
+        return self
+
+    def read(self) -> Reader:
+        """All that is there now."""
+        while self.step() is not None:
+            pass
+        while (chunk := self.source.at_end()) is not None:
+            assert isinstance(chunk, Chunk)
+            self.entries += zip(chunk.times, chunk.streams, chunk.texts, strict=True)
+        return self
+
+    def close(self) -> Reader:
+        self.source.close()
+        return self
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the lines."""
+        return [int(text.split()[1]) for _, letter, text in self.entries if letter != "s"]
+
+    @property
+    def names(self) -> list[str]:
+        """The first words of the lines, each once."""
+        return list(dict.fromkeys(text.split()[0] for _, letter, text in self.entries if letter != "s"))
+
+    @property
+    def gaps(self) -> list[Gap]:
+        events = [decode_event(text) for _, letter, text in self.entries if letter == "s"]
+        return [event for event in events if isinstance(event, Gap)]
+
+
+def plainly(path: Path, cursor: str | None = None, track: Track | None = None) -> list[Entry]:
+    """What ordinary reading gives."""
+    reader = Reader(path, None, cursor, track).read().close()
+    assert not reader.sealed
+    return reader.entries[reader.skip :]
+
+
+# --- anything that may happen to a log ------------------------------------------------------------------------------
+
+
+def pieces(number: int) -> bytes:
+    """A line in pieces, between lines of the other stream."""
+    copier = Copier(START + number * 1_000)
+    long, short = copier.write("o", b"long %d " % number + b"x" * 40_000 + b"\n"), copier.write("e", b"short 1\n" * 3)
+    return b"".join(record(piece) for piece in [*long[:1], *short, *long[1:]])
+
+
+STEP = st.one_of(
+    st.tuples(st.just("write"), st.sampled_from([1, 2_000, 8_000])),
+    st.tuples(st.just("write"), st.sampled_from([8_000, 12_000])),
+    st.tuples(st.just("read"), st.sampled_from([1, 3, 9, 1_000])),
+    st.tuples(st.sampled_from(["rotate", "restart", "kill", "pieces", "tail", "damage", "nuls", "again"]), st.just(0)),
+)
+
+
+@given(steps=st.lists(STEP, min_size=4, max_size=12))
+@settings(max_examples=16, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_with_a_press_or_without_the_same_is_read(
+    tmp_path_factory: pytest.TempPathFactory, shared: Watched, steps: list[tuple[str, int]]
+) -> None:
+    """Written, rotated, damaged and read in any order, by readers that are replaced, with a press that is killed."""
+    there(shared)
+    path = tmp_path_factory.mktemp("log") / NAME
+    log = JsonFile(path, max_file=99)
+    reader, entries, written = Reader(path, shared), list[Entry](), 0
+
+    def write(data: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(data)
+
+    for what, count in [*steps, ("read", 9_999)]:
+        if what == "write":
+            write(plain_records(count, START, first=written))
+            written += count
+        elif what == "rotate" and path.stat().st_size:
+            log.rotate()
+        elif what == "read":
+            for _ in range(count):
+                if reader.step() is None:
+                    break
+        elif what == "restart":
+            entries += reader.close().entries[reader.skip :]
+            reader = Reader(path, shared, reader.cursor)
+        elif what == "kill" and has_worker(shared):
+            os.kill(worker_of(shared), signal.SIGKILL)
+        elif what == "again":
+            shared.tend()
+            there(shared) if shared.owner is None else None
+        elif what in {"pieces", "tail", "damage", "nuls"}:
+            written += 1
+            write(
+                {
+                    "pieces": pieces(written),
+                    "tail": record(Piece("e", START + written * 1_000, b"tail 1")),
+                    "damage": b'{"log":"half\n',
+                    "nuls": b"\0" * 700,
+                }[what]
+            )
+    entries += reader.close().entries[reader.skip :]
+    expected = plainly(path)
+    log.close()
+    assert [entry for entry in entries if entry[1] != "s"] == [entry for entry in expected if entry[1] != "s"]
+
+    def gaps(found: list[Entry]) -> list[tuple[int, str, int | None]]:
+        """Behind how many lines, why and how large."""
+        told = [(at, decode_event(text)) for at, (_, letter, text) in enumerate(found) if letter == "s"]
+        return [(at, event.reason, event.bytes) for at, event in told if isinstance(event, Gap)]
+
+    assert gaps(entries) == gaps(expected)
+
+
+def test_a_log_that_grows_and_is_rotated_under_a_stretch_is_read_to_its_end(path: Path, press: Watched) -> None:
+    """Every file of it is pressed."""
+    log = JsonFile(path, max_file=9)
+    path.write_bytes(plain_records(MANY, START))
+    reader = Reader(path, press).until_pressed()
+    with path.open("ab") as file:
+        file.write(plain_records(3, START, first=MANY))
+    log.rotate()
+    path.write_bytes(plain_records(MANY, START, first=MANY + 3))
+    reader.read().close()
+    assert reader.numbers == list(range(2 * MANY + 3))
+    assert not reader.gaps
+    pressed = [number for at, sealed in reader.sealed for number in (at, at + sealed.count)]
+    assert any(number < MANY for number in pressed)
+    assert any(number > MANY + MANY // 2 for number in pressed)
+    assert sum(sealed.count for _, sealed in reader.sealed) > MANY
+
+
+# --- a log that is cut ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rewritten", [0, 1, 7_000, 2 * MANY])
+@pytest.mark.parametrize("given_before", [1, 25])
+def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, press: Watched, rewritten: int, given_before: int) -> None:
+    """What was given before it was there; then a gap, then what was written since, all of it, whatever its size."""
+    path.write_bytes(plain_records(MANY, START, "old"))
+    reader = Reader(path, press).until_pressed(given_before)
+    assert press.owner is not None
+    os.truncate(path, 0)  # the inode stays
+    with path.open("ab") as file:
+        file.write(plain_records(rewritten, START + S, "new"))
+    reader.read()
+    with path.open("ab") as file:
+        file.write(plain_records(5, START + 2 * S, "new", first=rewritten))
+    reader.read().close()
+    old = len(reader.numbers) - rewritten - 5
+    assert reader.names == ["old", "new"]
+    assert reader.numbers == [*range(old), *range(rewritten + 5)]
+    assert 0 < old < MANY
+    assert [gap.reason for gap in reader.gaps] == ["truncated"]
+    assert plainly(path, reader.cursor) == []
+
+
+def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, press: Watched) -> None:
+    """Nothing of it was read yet by which it could be known again."""
+    log = JsonFile(path, max_file=9)
+    path.write_bytes(plain_records(3, START, "first"))
+    reader = Reader(path, press)
+    reader.step()
+    log.rotate()
+    with path.open("ab") as file:
+        file.write(plain_records(MANY, START, "old"))
+
+    def replaced() -> None:
+        os.truncate(path, 0)
+        with path.open("ab") as file:
+            file.write(plain_records(MANY, START + S, "new"))
+
+    press.on_ready = replaced
+    reader.read().close()
+    assert reader.names in (["first", "new"], ["first", "old", "new"])
+    news = [text for _, _, text in reader.entries if text.startswith("new")]
+    assert [int(text.split()[1]) for text in news] == list(range(MANY))
+    assert [gap.reason for gap in reader.gaps] == ["truncated"]
+
+
+def test_where_only_the_end_of_a_file_is_cut_off_the_rest_is_read(path: Path, press: Watched) -> None:
+    """Though more than that was pressed."""
+    data = plain_records(MANY, START)
+    path.write_bytes(data)
+    left = data[: len(data) // 3].count(b"\n")
+    press.on_ready = lambda: os.truncate(path, len(b"".join(data.splitlines(keepends=True)[:left])))
+    reader = Reader(path, press).read().close()
+    assert reader.numbers == list(range(left))
+    assert not reader.gaps
+
+
+# --- what is not plain ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", [b'{"log":"half\n', b"\0" * 900, pieces(7), record(Piece("o", START, b"tail 1"))])
+def test_pressing_goes_on_behind_what_is_not_plain(path: Path, press: Watched, what: bytes) -> None:
+    """It is read as ever, and so is a while what follows it."""
+    path.write_bytes(plain_records(MANY, START) + what + plain_records(MANY, START, first=MANY))
+    reader = Reader(path, press).read().close()
+    assert reader.entries == plainly(path)
+    where = [at for at, _ in reader.sealed]
+    assert min(where) < MANY < max(where)
+
+
+@pytest.mark.parametrize("at", [1, MANY // 3, MANY - 1])
+def test_a_run_begins_where_its_first_line_is(path: Path, press: Watched, at: int) -> None:
+    """Also where that is in the middle of what was pressed."""
+    path.write_bytes(plain_records(MANY, START))
+    began = START + at * 1_000
+    facts = Facts(running=True, started=began, ended=began - 2 * 1_000)
+
+    def track() -> Track:
+        made = Track(Cursor(life=LifeMark("s", START - 60 * S, 0, 0)))
+        made.learn(facts)
+        return made
+
+    reader = Reader(path, press, track=track()).read().close()
+    assert reader.entries == plainly(path, track=track())
+    events = [index for index, (_, letter, _) in enumerate(reader.entries) if letter == "s"]
+    assert events == [at - 1, at], "exit and start, together, before the lines from half way between them on"
+    assert reader.sealed
+
+
+def test_what_is_pressed_carries_what_is_known_of_its_run(path: Path, press: Watched) -> None:
+    """Or a start would be told again by who reads on from there."""
+    path.write_bytes(plain_records(MANY, START))
+    track = Track(Cursor())
+    track.learn(Facts(running=True, started=START - S), fresh=True)
+    reader = Reader(path, press, track=track).until_pressed().close()
+    assert reader.entries[0][1] == "s"
+    for cursor in (reader.sealed[-1][1].end, reader.sealed[-1][1].before()):
+        assert decode(cursor).life == LifeMark("s", START - S, 0, 0)
+
+
+# --- giving up ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_given_up_under_a_stretch_is_a_gap(path: Path, press: Watched) -> None:
+    """It was deleted, and too much waits in such files."""
+    path.write_bytes(plain_records(MANY, START, "old"))
+    reader = Reader(path, press).until_pressed()
+    path.unlink()
+    path.write_bytes(plain_records(MANY, START + S, "new"))
+    reader.source.open()
+    assert reader.source.drop_oldest() > 0
+    assert press.owner is None
+    there(press)
+    reader.read().close()
+    old = len(reader.numbers) - MANY
+    assert reader.numbers == [*range(old), *range(MANY)]
+    assert reader.names == ["old", "new"]
+    assert [gap.reason for gap in reader.gaps] == ["rotated"]
+
+
+def test_a_source_that_is_closed_leaves_the_press_to_others(path: Path, press: Watched) -> None:
+    """And another reads on from where it was."""
+    path.write_bytes(plain_records(MANY, START))
+    first = Reader(path, press).until_pressed()
+    assert press.owner is not None
+    first.close()
+    assert press.owner is None
+    there(press)
+    second = Reader(path, press, first.cursor).until_pressed().read().close()
+    assert first.entries + second.entries == plainly(path)
+
+
+def test_who_closes_without_a_stretch_disturbs_nobody(path: Path, press: Watched) -> None:
+    """The press is at another log."""
+    path.write_bytes(plain_records(MANY, START))
+    idle = Reader(path, press)
+    idle.step()
+    busy = Reader(path, press).until_pressed()
+    pid = worker_of(press)
+    idle.close()
+    busy.read().close()
+    assert busy.numbers == list(range(MANY))
+    assert worker_of(press) == pid
+
+
+def test_a_file_that_cannot_be_read_any_more_gives_its_stretch_up(
+    path: Path, press: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the press would wait for it for ever."""
+    path.write_bytes(plain_records(MANY, START))
+    reader = Reader(path, press).until_pressed()
+    honest = os.pread
+
+    def fails(fd: int, size: int, offset: int) -> bytes:
+        if os.fstat(fd).st_ino == path.stat().st_ino:
+            raise OSError(5, "Input/output error")
+        return honest(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", fails)
+    reader.read()
+    assert press.owner is None
+    reader.close()
+
+
+# --- several logs ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_logs_share_a_press(path: Path, press: Watched, killed: bool) -> None:
+    """Each gets its own lines. One of them may be away while the process ends, and the other has the next one."""
+    other = path.with_name("other")
+    path.write_bytes(plain_records(MANY, START, "a"))
+    other.write_bytes(plain_records(MANY, START, "b"))
+    first, second = Reader(path, press).until_pressed(), Reader(other, press)
+    if killed:
+        pid = worker_of(press)
+        with os.fdopen(os.pidfd_open(pid)) as ended:
+            os.kill(pid, signal.SIGKILL)
+            select.select([ended], [], [], 30)
+        press.tend()
+        there(press)
+        second.until_pressed()
+        assert press.owner is not None
+    while any([first.step(), second.step()]):
+        pass
+    assert (first.names, second.names) == (["a"], ["b"])
+    assert first.numbers == second.numbers == list(range(MANY))
+    first.close()
+    second.close()
+
+
+# --- reading on -----------------------------------------------------------------------------------------------------
+
+
+def test_reading_goes_on_after_each_entry_of_a_batch(path: Path, press: Watched) -> None:
+    """By the file's place, and by the marks alone; from before it with so many left out, or from its end."""
+    path.write_bytes(plain_records(12_000, START))
+    reader = Reader(path, press).read().close()
+    whole = plainly(path)
+    assert reader.entries == whole
+    assert len(reader.sealed) > 5
+    for at, sealed in (reader.sealed[0], reader.sealed[len(reader.sealed) // 2], reader.sealed[-1]):
+        opened = sealed.opened()
+        for count in (1, sealed.count // 2, sealed.count - 1, sealed.count):
+            cursor = opened.cursor_at(count)
+            assert plainly(path, cursor) == whole[at + count :]
+            assert (split_cursor(cursor)[1] == 0) == (count == sealed.count)
+            without_place = "|".join(part for part in cursor.split("~")[0].split("|") if not part.startswith("f="))
+            assert plainly(path, f"{without_place}~{split_cursor(cursor)[1]}") == whole[at + count :]
