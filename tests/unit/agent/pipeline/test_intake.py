@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from logferry_agent.core.batcher import Batch
 from logferry_agent.core.chunk import Chunk, Job, Offer
+from logferry_agent.core.sealed import Sealed
 from logferry_agent.pipeline.intake import Appeared, Intake, Offered
 from logferry_protocol.job import Container, LifeCycle
 
@@ -88,6 +90,17 @@ def test_a_cursor_that_skips_leaves_out_the_first_entries_over_several_chunks() 
     box.offer(JOB.id, 1, chunk(8, 11))
     begins = [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)]
     assert begins == [3, 1]
+
+
+def test_entries_are_left_out_of_a_sealed_batch_as_of_a_chunk() -> None:
+    """It counts as many, and its end is the place."""
+    box = intake(limit=1_000)
+    box.restore([(JOB, "5~4", None)])
+    batch = Batch(3, 0, 0, 3, 0, "8", "digest", b"body")
+    box.offer(JOB.id, 1, Sealed(batch, lambda: "5"))
+    box.offer(JOB.id, 1, Sealed(batch, lambda: "8"))
+    assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)] == [3, 1]
+    assert box.job_appeared(JOB).cursor == "8"
 
 
 def test_where_a_reader_begins_elsewhere_nothing_is_left_out() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,10 +13,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batcher import FIRST_TARGET, split_cursor
+from logferry_agent.core.batcher import FIRST_TARGET, Batcher, split_cursor
 from logferry_agent.core.chunk import Chunk, Job, Offer, Position
 from logferry_agent.core.processing import Processing, Processor
 from logferry_agent.core.redaction import REDACTED
+from logferry_agent.core.sealed import Sealed
 from logferry_agent.edge.disk import Spool, StoredJob
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.socket import Connected, Frame
@@ -50,6 +53,16 @@ def chunk(texts: list[str], begin: int) -> Chunk:
     return Chunk([0] * len(texts), "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(begin + count))
 
 
+def sealed(texts: list[str], begin: int) -> Iterator[Sealed]:
+    """The same, closed where it was read."""
+    batcher = Batcher()
+    batcher.add(chunk(texts, begin))
+    before = begin
+    while (batch := batcher.close()) is not None:
+        yield Sealed(batch, lambda before=before: str(before))  # type: ignore[misc]
+        before += batch.count
+
+
 def place_of(cursor: str | None) -> int:
     """How many lines are before a cursor; behind a bar is what the pipeline adds."""
     return int((cursor or "0").split("|")[0])
@@ -69,6 +82,12 @@ class Pipeline:
         """Read lines, which are the log's from `begin` on."""
         while self.shipper.intake.offer(JOB.id, 1, chunk(texts, begin)) is not Offer.TAKEN:
             self.shipper.turn(self.now)
+
+    def read_sealed(self, texts: list[str], begin: int) -> None:
+        """The same in batches that were closed where they were read."""
+        for each in sealed(texts, begin):
+            while self.shipper.intake.offer(JOB.id, 1, each) is not Offer.TAKEN:
+                self.shipper.turn(self.now)
 
     def turn(self, seconds: float = 0.25) -> None:
         self.shipper.turn(self.now)
@@ -177,12 +196,18 @@ STEP = st.one_of(
 )
 
 
-@given(st.lists(STEP, min_size=1, max_size=14), st.sampled_from(["nothing", "merge", "redact"]))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@given(
+    st.lists(STEP, min_size=1, max_size=14),
+    st.sampled_from(["nothing", "nothing", "merge", "redact"]),
+    st.lists(st.booleans(), min_size=1, max_size=5),
+)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_killed(
-    steps: list[tuple[str, Any, int]], processing: str
+    steps: list[tuple[str, Any, int]], processing: str, pressed: list[bool]
 ) -> None:
-    """Read again from where the spool says; without a cloud, so that nothing but the spool knows anything."""
+    """Read again from where the spool says; without a cloud, so that nothing but the spool knows anything. And
+    whichever readings come in batches that were closed where they were read."""
+    ways = itertools.cycle(pressed)
     done = {"merge": Processing(merge_start=r"^\S"), "redact": Processing(redact=("all",))}.get(processing)
     with tempfile.TemporaryDirectory(
         prefix="lf-restore-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -190,10 +215,14 @@ def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_kill
         written: list[str] = []
         pipeline = Pipeline(Path(made), done)
         read = 0
+
+        def go_on() -> None:
+            (pipeline.read_sealed if next(ways) else pipeline.read)(written[read:], read)
+
         for what, value, count in steps:
             if what == "read":
                 written += some(value, len(written), count)
-                pipeline.read(written[read:], read)
+                go_on()
                 read = len(written)
             elif what == "turn":
                 pipeline.turn(value)
@@ -202,7 +231,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_kill
                 pipeline = Pipeline(Path(made), done)
                 read = pipeline.place
                 if read < len(written):
-                    pipeline.read(written[read:], read)
+                    go_on()
                 read = len(written)
         pipeline.turn()
         pipeline.finish()
@@ -575,21 +604,34 @@ SHIPPED_STEP = st.one_of(
 )
 
 
-@given(st.lists(SHIPPED_STEP, min_size=3, max_size=25), st.integers(0, 2**32), st.booleans())
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@given(
+    st.lists(SHIPPED_STEP, min_size=3, max_size=25),
+    st.integers(0, 2**32),
+    st.sampled_from(["nothing", "merge", "redact"]),
+    st.lists(st.booleans(), min_size=1, max_size=5),
+)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_closed_and_agents_killed(
-    steps: list[tuple[str, Any]], seed: int, merge: bool
+    steps: list[tuple[str, Any]], seed: int, processing: str, pressed: list[bool]
 ) -> None:
-    """Between what is closed, open, held back, on its way and answered; and where the spool is lost as a whole."""
-    done = Processing(redact=("private_key",), merge_start=r"^(?!SECRET 2)" if merge else None)
+    """Between what is closed, open, held back, on its way and answered; and where the spool is lost as a whole. And
+    whichever readings come in a batch that was closed where it was read."""
+    merge, ways = processing == "merge", itertools.cycle(pressed)
+    hides = Processing(redact=("private_key",), merge_start=r"^(?!SECRET 2)" if merge else None)
+    done = Processing() if processing == "nothing" else hides
     source, read, epoch = with_keys(seed, 1_500), 0, 1
 
     def reads(begin: int, end: int) -> int:
         """Lines are offered, if there are any; how far it was read."""
         end = min(end, len(source))
-        offered = chunk(source[begin:end], begin)
-        taken = end > begin and pipeline.shipper.intake.offer(JOB.id, epoch, offered) is Offer.TAKEN
-        return end if taken else begin
+        if begin == end:
+            return begin
+        texts = source[begin:end]
+        for offered in sealed(texts, begin) if next(ways) else [chunk(texts, begin)]:
+            if pipeline.shipper.intake.offer(JOB.id, epoch, offered) is not Offer.TAKEN:
+                break
+            begin += offered.count
+        return begin
 
     with tempfile.TemporaryDirectory(prefix="lf-ship-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
         place, cloud = Path(made), Storing()
@@ -615,7 +657,7 @@ def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_cl
                 read = reads(place_of(position.cursor), read)
         pipeline.kill()
     shown = [line for text in cloud.texts for line in text.split("\n")]
-    expected = hidden(source[:read])
+    expected = source[:read] if processing == "nothing" else hidden(source[:read])
     if merge:
         shown, expected = ([line for line in found if line != REDACTED] for found in (shown, expected))
     assert shown == expected

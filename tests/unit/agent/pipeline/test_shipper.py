@@ -15,6 +15,7 @@ from logferry_agent.pipeline import Limits, Shipper
 from logferry_agent.pipeline.arriving import TURN_BYTES
 from logferry_agent.pipeline.gathering import ENDED_WAIT_S
 from logferry_agent.pipeline.shipper import WRITE_EVERY_S
+from logferry_protocol.events import Exited, Started, encode_event
 from logferry_protocol.job import Container, LifeCycle, State
 from logferry_protocol.messages import (
     FROM_AGENT,
@@ -142,3 +143,27 @@ def test_what_is_left_of_a_container_that_runs_no_more_goes_in_few_batches(rig: 
     assert rig.cloud.batches == [3]
     rig.turn(10.0 + ENDED_WAIT_S)
     assert rig.cloud.batches == [3, 9]
+
+
+def test_what_ends_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
+    """Nothing more is to come of it."""
+    rig.appear("exited", 10.0, online=True)
+    rig.offer(3)
+    rig.turn(10.0)
+    rig.acknowledge()
+    rig.offer(4)
+    rig.turn(10.0 + ENDED_WAIT_S / 4)
+    assert rig.cloud.batches == [3]
+    text = encode_event(Exited(exit_code=0))
+    rig.shipper.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
+    rig.turn(10.0 + ENDED_WAIT_S / 2)
+    assert rig.cloud.batches == [3, 5]
+
+
+def test_a_run_that_goes_on_ships_its_start_with_its_lines(rig: Rig) -> None:
+    """Only an end is an end."""
+    rig.appear("running", 10.0, online=True)
+    text = encode_event(Started())
+    rig.shipper.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
+    rig.turn(10.0)
+    assert rig.cloud.batches == []

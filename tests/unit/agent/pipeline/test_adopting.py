@@ -1,0 +1,175 @@
+"""Batches that were closed where they were read: each takes its place between the others, and counts as they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from logferry_agent.core.batcher import Batcher, split_cursor
+from logferry_agent.core.chunk import Chunk, Job, Offer
+from logferry_agent.core.processing import Processing
+from logferry_agent.core.redaction import REDACTED
+from logferry_agent.core.sealed import Sealed
+from logferry_agent.edge.disk import Spool
+from logferry_agent.edge.metrics import Metrics
+from logferry_agent.pipeline import Limits, Shipper
+from logferry_protocol.batch import decode_body
+from logferry_protocol.job import Container, LifeCycle
+
+JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running", source="file"))
+KEY = ["-----BEGIN EC PRIVATE KEY-----", "SECRET", "-----END EC PRIVATE KEY-----"]
+
+
+def lines(begin: int, end: int) -> list[str]:
+    return [f"line {number}" for number in range(begin, end)]
+
+
+def chunk(begin: int, texts: list[str]) -> Chunk:
+    return Chunk([5] * len(texts), "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(begin + count))
+
+
+def sealed(begin: int, texts: list[str]) -> Sealed:
+    batcher = Batcher()
+    batcher.add(chunk(begin, texts))
+    batch = batcher.close()
+    assert batch is not None
+    assert batch.count == len(texts)
+    return Sealed(batch, lambda: str(begin))
+
+
+class Pipeline:
+    """Without a cloud, turned by hand."""
+
+    def __init__(self, folder: Path, processing: Processing | None = None) -> None:
+        self.folder = folder
+        self.spool = Spool(folder, "engine")
+        self.metrics = Metrics()
+        self.shipper = Shipper(self.spool, "engine", Limits(processing=processing or Processing()), self.metrics)
+        self.place = self.shipper.intake.job_appeared(JOB).cursor
+        self.now = 0.0
+        self.turn(0)
+
+    def offer(self, *chunks: Chunk | Sealed, epoch: int = 1) -> None:
+        for each in chunks:
+            assert self.shipper.intake.offer(JOB.id, epoch, each) is Offer.TAKEN
+        self.turn(0)
+
+    def turn(self, seconds: float) -> None:
+        self.now += seconds
+        self.shipper.turn(self.now)
+
+    def again(self) -> Pipeline:
+        """After a kill."""
+        self.spool.close()
+        return Pipeline(self.folder)
+
+    @property
+    def closed(self) -> list[tuple[list[str], str]]:
+        """Each batch on the disk: its texts, and its cursor."""
+        found = [self.spool.load(stored.id) for stored in self.spool.queue()]
+        return [(list(decode_body(stored.batch.body).texts), stored.batch.cursor) for stored in found if stored]
+
+    @property
+    def open(self) -> list[str]:
+        """What is on the disk of the open batch."""
+        return [text for _, piece in self.spool.pieces() for text in piece.texts]
+
+    def counted(self) -> dict[str, float]:
+        page = generate_latest(self.metrics.registry).decode()
+        families = text_string_to_metric_families(page)
+        return {
+            sample.name.removeprefix("logferry_agent_"): sample.value for each in families for sample in each.samples
+        }
+
+
+@pytest.fixture(name="pipeline")
+def _pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    made = Pipeline(tmp_path)
+    yield made
+    made.spool.close()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_what_is_open_goes_before_it(pipeline: Pipeline, saved: bool) -> None:
+    """Be it on the disk in pieces, or not yet; and what comes after it is open again."""
+    pipeline.offer(chunk(0, lines(0, 3)))
+    if saved:
+        pipeline.turn(1)
+        assert pipeline.open == lines(0, 3)
+    pipeline.offer(chunk(3, lines(3, 5)), sealed(5, lines(5, 9)), chunk(9, lines(9, 10)))
+    pipeline.turn(1)
+    assert pipeline.closed == [(lines(0, 5), "5"), (lines(5, 9), "9")]
+    assert pipeline.open == lines(9, 10)
+    again = pipeline.again()
+    assert again.place == "10"
+    assert again.closed == [(lines(0, 5), "5"), (lines(5, 9), "9")]
+    again.offer(sealed(10, lines(10, 12)))
+    again.turn(1)
+    assert again.closed[2:] == [(lines(9, 10), "10"), (lines(10, 12), "12")]
+    assert again.open == []
+    again.spool.close()
+
+
+def test_after_a_crash_reading_goes_on_behind_the_last_that_was_written(pipeline: Pipeline) -> None:
+    """Its cursor is the job's, though nothing else was ever open."""
+    pipeline.offer(sealed(0, lines(0, 4)), sealed(4, lines(4, 6)))
+    pipeline.turn(1)
+    again = pipeline.again()
+    assert again.place == "6"
+    assert [texts for texts, _ in again.closed] == [lines(0, 4), lines(4, 6)]
+    again.spool.close()
+
+
+def test_what_is_to_be_left_out_is_left_out_of_it(pipeline: Pipeline) -> None:
+    """The rest is a part of an open batch, whose cursors count from before it."""
+    position = pipeline.shipper.intake.reposition(JOB.id, "3~2")
+    pipeline.offer(sealed(3, lines(3, 8)), sealed(8, lines(8, 9)), epoch=position.epoch)
+    pipeline.turn(1)
+    assert pipeline.closed == [(lines(5, 8), "8"), (lines(8, 9), "9")]
+
+
+def test_a_part_of_it_ends_at_its_end_or_counts_from_before_it() -> None:
+    """In columns it is what it was."""
+    whole = sealed(3, lines(3, 8))
+    opened = whole.opened()
+    assert (opened.texts, opened.streams, opened.times) == (lines(3, 8), "ooooo", [5] * 5)
+    assert [opened.cursor_at(count) for count in range(1, 6)] == ["3~1", "3~2", "3~3", "3~4", "8"]
+    assert (whole.end, whole.count, opened.count) == ("8", 5, 5)
+
+
+def test_it_is_counted_as_its_lines_would_be(tmp_path: Path) -> None:
+    """Entries and bytes; and by itself, so that it can be told how many came in such batches."""
+    counted = []
+    for name, offered in {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}.items():
+        pipeline = Pipeline(tmp_path / name)
+        pipeline.offer(offered)
+        counted.append(pipeline.counted())
+        pipeline.spool.close()
+    plain, pressed = counted
+    assert (plain.pop("pressed_events_total"), pressed.pop("pressed_events_total")) == (0, 70)
+    for what in ("received_events_total", "received_bytes_total"):
+        assert plain[what] == pressed[what] > 0
+
+
+def test_of_a_job_that_was_deleted_it_is_counted_as_discarded(pipeline: Pipeline) -> None:
+    """And not kept."""
+    pipeline.shipper.lanes[JOB.id].discarded = True
+    pipeline.offer(sealed(0, lines(0, 7)))
+    pipeline.turn(1)
+    assert pipeline.counted()["discarded_events_total"] == 7
+    assert (pipeline.closed, pipeline.open) == ([], [])
+
+
+def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
+    """Nothing goes by what is to be done with every line, even if a reader thought that there was nothing to do."""
+    pipeline = Pipeline(tmp_path, Processing(redact=("private_key",)))
+    pipeline.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
+    pipeline.turn(1)
+    assert pipeline.open == ["before", *[REDACTED] * 3, "after"]
+    (_, piece) = list(pipeline.spool.pieces())[-1]
+    assert split_cursor(piece.cursor) == ("5", 0)
+    pipeline.spool.close()
