@@ -1,0 +1,62 @@
+"""An agent that comes late: what a container wrote before it is read by the megabyte, in a second process, exactly."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.agents import AgentProcess
+from tests.support.burst import program
+from tests.support.engines import Engine
+from tests.support.fake_ingest import Sink, wait_until
+
+from logferry_agent.edge.press import Press
+from logferry_local.ports import free_port
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not Press.useful(), reason="with one processor there is no second process"),
+]
+
+LINES = 50_000
+
+
+@pytest.fixture
+def job(machine: Engine) -> Iterator[tuple[str, str]]:
+    """A container that wrote, and ended, before any agent came: its name and id."""
+    name = f"lf-backlog-{secrets.token_hex(4)}"
+    container = machine.run_command(program(LINES), name=name, network_mode="none")
+    container.wait()
+    yield name, str(container.id)
+    container.remove(force=True)
+
+
+def counted(port: int, name: str) -> float:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        page = answer.read().decode()
+    families = text_string_to_metric_families(page)
+    return sum(sample.value for family in families for sample in family.samples if sample.name == name)
+
+
+def test_a_backlog_is_carried_exactly_and_was_pressed(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+    """Every line once and in order, between start and exit; and some of it at least went through the second process."""
+    name, container = job
+    port = free_port()
+    with AgentProcess(sink, tmp_path / "spool", name, metrics_address=f"127.0.0.1:{port}") as agent:
+        wait_until(lambda: sink.tip(container) >= LINES + 2)
+        assert counted(port, "logferry_agent_received_events_total") == LINES + 2
+        assert counted(port, "logferry_agent_pressed_events_total") > 0
+        assert agent.process is not None
+        children = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children")
+        workers = [Path("/proc", pid) for pid in children.read_text().split()]
+        assert agent.end(signal.SIGTERM) == 0
+    wait_until(lambda: not any(worker.exists() for worker in workers))
+    entries = sink.entries(container)
+    assert [letter for _, _, letter, _ in entries] == ["s", *"o" * LINES, "s"]
+    assert [int(text.split(" ")[0]) for _, _, _, text in entries[1:-1]] == list(range(1, LINES + 1))
+    assert "press" not in agent.log, "nothing went wrong with it"
