@@ -47,7 +47,7 @@ class Press:
         self.plain = True
         """Whether the last one was plain to its end."""
         self._barred = False
-        """Whether it ended before it was ever there, so that starting it again now would come to nothing."""
+        """Whether it could not begin, so that starting it again now would come to nothing."""
         self._answers = msgspec.msgpack.Decoder(Pressed | bool)
         self._orders = msgspec.msgpack.Encoder()
 
@@ -93,7 +93,8 @@ class Press:
         except BlockingIOError:
             return False  # it is not there yet
         except OSError:
-            self.stop()  # it had nothing to do for a while
+            self.stop()  # it had nothing to do for a while, or could not begin
+            self._barred = not self._there
             return False
         self.owner, self.plain = owner, False
         return True
@@ -119,7 +120,6 @@ class Press:
         if self._line is not None:
             self._line.close()
             self._line = None
-            self._barred = not self._there
         if self._process is not None:
             self._process.kill()
             self._process.wait()

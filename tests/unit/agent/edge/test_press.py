@@ -147,7 +147,6 @@ def test_a_process_without_anything_to_do_ends_and_is_started_again(fd: int) -> 
             else:
                 assert not ordered(press, fd, owner), "its being there is old news"
             assert_ended(pid)
-            press.tend()
         begin(press, fd, owner)
         assert texts(press, owner)
     finally:
@@ -174,6 +173,15 @@ def test_a_process_that_cannot_begin_is_not_started_time_and_again(
     press.tend()
     monkeypatch.undo()
     begin(press, fd, owner)
+
+
+def test_one_that_was_stopped_before_it_was_asked_for_anything_can_be_started(press: Press, fd: int) -> None:
+    """As where the agent begins anew."""
+    press.start()
+    press.stop()
+    press.start()
+    assert has_worker(press)
+    begin(press, fd, press)
 
 
 def test_descriptors_do_not_become_more(press: Press, fd: int) -> None:
