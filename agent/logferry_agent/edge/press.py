@@ -48,6 +48,8 @@ class Press:
         """Whether the last one was plain to its end."""
         self._barred = False
         """Whether it could not begin, so that starting it again now would come to nothing."""
+        self._late = False
+        """Whether it once kept reading waiting: it is left alone from then on."""
         self._answers = msgspec.msgpack.Decoder(Pressed | bool)
         self._orders = msgspec.msgpack.Encoder()
 
@@ -58,7 +60,7 @@ class Press:
 
     def start(self) -> None:
         """Have it at hand in a moment; nothing where it is."""
-        if self._line is not None or self._barred:
+        if self._line is not None or self._barred or self._late:
             return
         ours, theirs = socket.socketpair()
         # What this process can import, it can, and nothing else that lies in the folder it is started in.
@@ -109,9 +111,10 @@ class Press:
                     self.owner, self.plain = None, answer
                     break
                 found.append(answer)
-        except OSError as error:
+        except (OSError, msgspec.MsgspecError) as error:
             log.warning("press_lost", reason=str(error) or type(error).__name__)
             self.stop()
+            self._late = isinstance(error, TimeoutError)
         return found
 
     def stop(self) -> None:

@@ -121,6 +121,23 @@ def test_a_process_that_is_killed_ends_the_stretch_and_is_replaced(press: Press,
     assert again == EXPECTED[: len(again)]
 
 
+def test_a_process_that_keeps_reading_waiting_is_done_without(
+    press: Press, fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it gave before that counts; asked again, it would keep reading waiting again."""
+    monkeypatch.setattr("logferry_agent.edge.press._PATIENCE_S", 0.05)
+    owner = object()
+    pid = begin(press, fd, owner)
+    os.kill(pid, signal.SIGSTOP)
+    found = texts(press, owner)
+    assert found == EXPECTED[: len(found)]
+    assert press.owner is None
+    assert_ended(pid)
+    press.tend()
+    assert not ordered(press, fd, owner)
+    assert not has_worker(press)
+
+
 def test_a_process_that_ended_unseen_takes_its_stretch_with_it(press: Press, fd: int) -> None:
     """Tending finds it first: nobody owns a stretch then, and the next one begins anew."""
     owner = object()
