@@ -33,6 +33,10 @@ FILL: Final = 0.97
 """How much of a body to aim at: what follows in a backlog is mostly alike."""
 
 
+_TAG_BYTES: Final = 96
+"""The end of a record, which holds its timestamp."""
+
+
 class Order(msgspec.Struct, array_like=True, frozen=True):
     """A stretch to press."""
 
@@ -61,6 +65,8 @@ class Pressed(msgspec.Struct, array_like=True, frozen=True):
     """UTF-8 bytes of the texts."""
     marks: Marks
     """After it."""
+    tag: bytes
+    """What is at the end of it in the file, by which it is known to be there still."""
     digest: str
     body: bytes
 
@@ -101,6 +107,7 @@ class Press:
                 last=fragments.times[-1],
                 raw=len(joined) if joined.isascii() else len(joined.encode()),
                 marks=self._marks,
+                tag=data[-_TAG_BYTES:],
                 digest=digest_of(body),
                 body=body,
             )

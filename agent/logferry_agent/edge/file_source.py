@@ -395,8 +395,8 @@ class FileSource:
             link.unpressed_until = stop + (0 if press.plain else _UNPRESSED_BYTES)
         if not link.head_holds():
             return self._cut(link)
-        if link.size < stop:
-            self._give_up_stretch()  # its end was cut off: what is left is read as usual
+        if found and not link.holds(found[-1].tag, stop):
+            self._give_up_stretch()  # its end was cut off: what is there now is read as usual
             return False
         self.taken = 0
         for pressed in found:

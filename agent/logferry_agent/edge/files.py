@@ -97,10 +97,7 @@ class Link:
     def head_holds(self) -> bool:
         """Learn the first record, or compare it: False when it is no longer what it was, so that the file was cut."""
         if self.head:
-            return (
-                self.packed is not None
-                or os.pread(self.fd, len(self._tag), self._tag_end - len(self._tag)) == self._tag
-            )
+            return self.packed is not None or self.holds(self._tag, self._tag_end)
         data = self.read(_HEAD_BYTES) if self.packed is not None else os.pread(self.fd, _HEAD_BYTES, 0)
         newline = data.find(b"\n")
         if newline >= 0 or len(data) >= _HEAD_BYTES:
@@ -108,6 +105,10 @@ class Link:
             self.head = blake2b(record, digest_size=4).hexdigest()
             self._tag, self._tag_end = record[-_TAG_BYTES:], len(record)
         return True
+
+    def holds(self, tag: bytes, stop: int) -> bool:
+        """Whether these bytes end at an offset of the file, now."""
+        return os.pread(self.fd, len(tag), stop - len(tag)) == tag
 
     def reopened(self) -> Link:
         """The same file, to be read from its beginning by itself."""

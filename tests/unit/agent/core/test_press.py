@@ -98,6 +98,8 @@ def pressed(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> 
         assert offset == told.ends[stop - 1], "behind its last record"
         assert (batch.start, batch.end, batch.last) == (min(columns.times), max(columns.times), columns.times[-1])
         assert batch.raw == sum(len(text.encode()) for text in columns.texts)
+        assert data[:offset].endswith(batch.tag)
+        assert len(batch.tag) > 60, "with the time of its last record"
         assert batch.digest == digest_of(batch.body)
         assert batch.marks == marks_after(told.fragments, Marks(), stop - 1)
         at = stop

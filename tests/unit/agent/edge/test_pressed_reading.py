@@ -7,6 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,16 @@ def _press(shared: Watched) -> Watched:
 def _path(tmp_path: Path) -> Path:
     (tmp_path / "c").mkdir()
     return tmp_path / "c" / NAME
+
+
+@contextmanager
+def unseen(press: Press) -> Iterator[None]:
+    """What is done meanwhile the press's process sees only when it is over."""
+    pid = worker_of(press)
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    yield
+    os.kill(pid, signal.SIGCONT)
 
 
 class Reader:
@@ -253,9 +264,10 @@ def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, press: Watched, rew
     path.write_bytes(plain_records(MANY, START, "old"))
     reader = Reader(path, press).until_pressed(given_before)
     assert press.owner is not None
-    os.truncate(path, 0)  # the inode stays
-    with path.open("ab") as file:
-        file.write(plain_records(rewritten, START + S, "new"))
+    with unseen(press):
+        os.truncate(path, 0)  # the inode stays
+        with path.open("ab") as file:
+            file.write(plain_records(rewritten, START + S, "new"))
     reader.read()
     with path.open("ab") as file:
         file.write(plain_records(5, START + 2 * S, "new", first=rewritten))
@@ -264,7 +276,7 @@ def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, press: Watched, rew
     assert reader.names == ["old"] * old + ["new"] * (rewritten + 5)
     assert reader.numbers == [*range(old), *range(rewritten + 5)]
     assert 0 < old < MANY
-    assert [gap.reason for gap in reader.gaps] == ["truncated"]
+    assert [(gap.reason, gap.start) for gap in reader.gaps] == [("truncated", reader.entries[old - 1][0])]
     assert plainly(path, reader.cursor) == []
 
 
@@ -279,9 +291,10 @@ def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, p
         file.write(plain_records(MANY, START, "old"))
 
     def replaced() -> None:
-        os.truncate(path, 0)
-        with path.open("ab") as file:
-            file.write(plain_records(MANY, START + S, "new"))
+        with unseen(press):
+            os.truncate(path, 0)
+            with path.open("ab") as file:
+                file.write(plain_records(MANY, START + S, "new"))
 
     press.on_ready = replaced
     reader.read().close()
@@ -291,14 +304,24 @@ def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, p
     assert [gap.reason for gap in reader.gaps] == ["truncated"]
 
 
-def test_where_only_the_end_of_a_file_is_cut_off_the_rest_is_read(path: Path, press: Watched) -> None:
-    """Though more than that was pressed."""
-    data = plain_records(MANY, START)
-    path.write_bytes(data)
-    left = data[: len(data) // 3].count(b"\n")
-    press.on_ready = lambda: os.truncate(path, len(b"".join(data.splitlines(keepends=True)[:left])))
+@pytest.mark.parametrize("written", [0, 2 * MANY])
+def test_where_only_the_end_of_a_file_is_cut_off_what_is_there_is_read(
+    path: Path, press: Watched, written: int
+) -> None:
+    """Though more than what is left was pressed; also where as much was written since."""
+    path.write_bytes(plain_records(MANY, START, "old"))
+    left = MANY // 9
+
+    def cut() -> None:
+        with unseen(press), path.open("r+b") as file:
+            file.truncate(len(plain_records(left, START, "old")))
+            file.seek(0, os.SEEK_END)
+            file.write(plain_records(written, START + S, "new", first=left))
+
+    press.on_ready = cut
     reader = Reader(path, press).read().close()
-    assert reader.numbers == list(range(left))
+    assert reader.names == ["old"] * left + ["new"] * written
+    assert reader.numbers == list(range(left + written))
     assert not reader.gaps
 
 
