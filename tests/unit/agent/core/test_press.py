@@ -133,7 +133,7 @@ NOT_PLAIN = {
     "a record without a text": b'{"stream":"stdout","time":"2026-11-23T10:00:00Z"}\n',
     "a stream that is not known": record(LINE).replace(b"stdout", b"stdlog"),
     "a time that is none": record(LINE).replace(b"Z", b"X"),
-    "a time before there were any": record(LINE).replace(b"2025", b"0001"),
+    "a time before 1970": record(Piece("o", START + 123_456_789, b"plain\n")).replace(b"2025", b"1969"),
     "half a surrogate pair": record(LINE).replace(b"plain", b"\\ud83d"),
     "not UTF-8": record(LINE).replace(b"plain", b"\xff\xfe"),
     "damage": b"\x93garbage\n",

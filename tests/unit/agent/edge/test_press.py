@@ -238,6 +238,8 @@ with file_of(data) as fd:
     if sys.argv[1] != "starting":
         while not press.order(press, fd, Order(0, len(data), Marks())):
             pass
+    if sys.argv[1] == "pressed":
+        take_all(press, press)
     print("ready", flush=True)
     sys.stdin.readline()
     print(len(take_all(press, press)), press.plain, flush=True)
@@ -270,9 +272,9 @@ def _agent() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         agent.communicate()
 
 
-@pytest.mark.parametrize("what", ["starting", "pressing"])
+@pytest.mark.parametrize("what", ["starting", "pressing", "pressed"])
 def test_the_end_of_the_agent_is_the_end_of_it(agent: Callable[[str], subprocess.Popen[str]], what: str) -> None:
-    """Killed, be it beside a process that just starts or one that waits for its batches to be taken."""
+    """Killed, be it beside a process that just starts, one whose batches wait, or one that waits for orders."""
     process = agent(what)
     assert process.stdout is not None
     with os.fdopen(os.pidfd_open(int(process.stdout.readline()))) as ended:
