@@ -181,7 +181,7 @@ STEP = st.one_of(
 
 
 @given(steps=st.lists(STEP, min_size=4, max_size=12))
-@settings(max_examples=16, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_with_a_press_or_without_the_same_is_read(
     tmp_path_factory: pytest.TempPathFactory, shared: Watched, steps: list[tuple[str, int]]
 ) -> None:
