@@ -1,12 +1,14 @@
-"""The engine's log stream over HTTP: from large reads of the socket to fragments, in two layers and one shortcut.
+"""The engine's log stream over HTTP: from large reads of the socket to fragments, in two layers and a shortcut through
+them.
 
-The outer layer is HTTP/1.1 chunked coding. The inner one is, for containers without a TTY, 8-byte headed frames
-(`[type,0,0,0,length]`, type 1 stdout, 2 stderr, 3 an error of the engine's, without timestamp), and with a TTY raw
-text in which every stored piece begins with its timestamp and a space.
+The outer layer is HTTP/1.1's chunked coding, or none at all. The inner one is, for containers without a TTY, 8-byte
+headed frames (`[type,0,0,0,length]`, type 1 stdout, 2 stderr, 3 an error of the engine's, without timestamp), and with
+a TTY raw text in which every stored piece begins with its timestamp and a space.
 
 The engine flushes each frame by itself, so a chunk holds exactly one frame nearly always: then the bytes between two
 chunks' ends are as long as both their lengths say, and what goes before the text is known from that; so both layers
-come off a whole read at once, and anything else goes through the layers one by one.
+come off a whole read at once, and anything else goes through the layers one by one. Where there is no outer layer,
+bursts.py does the same.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 from operator import getitem
 from typing import Final, cast
 
+from .bursts import burst, whole
 from .lines import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments
 from .stamps import microseconds
 
@@ -114,6 +117,8 @@ class LogStream:
             raise BrokenStreamError("a timestamp", data) from None
 
     def _feed(self, data: bytes) -> Received:
+        if not self._chunked and not self._tty and not self._carry:
+            return self._feed_bare(data)
         if (
             self._chunked
             and not self._tty
@@ -131,6 +136,18 @@ class LogStream:
                 # What the shortcut cannot take must not wait: after the last chunk nothing may come, ever.
                 return _joined(quick, self._feed_slowly(b""))
         return self._feed_slowly(data)
+
+    def _feed_bare(self, data: bytes) -> Received:
+        data = self._plain + data if self._plain else data
+        end = whole(data)
+        found = burst(data[:end] if end < len(data) else data) if end else None
+        if found is None:
+            self._plain = b""
+            return self._feed_slowly(data)
+        self._plain = data[end:]
+        quick = Received(found)
+        # What the shortcut cannot take must not wait: nothing may come after it, ever.
+        return _joined(quick, self._feed_slowly(b"")) if self._plain else quick
 
     def _feed_slowly(self, data: bytes) -> Received:
         pieces = _Pieces()

@@ -13,6 +13,7 @@ which closes the line and is no entry.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -66,7 +67,7 @@ class Fragments:
             self.ends[start:stop],
         )
 
-    def keep(self, wanted: list[int]) -> Fragments:
+    def keep(self, wanted: Sequence[int]) -> Fragments:
         """Only the fragments with these indices."""
         return Fragments(
             [self.stamps[i] for i in wanted],

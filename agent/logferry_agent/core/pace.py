@@ -18,13 +18,18 @@ RESTLESS_S: Final = 1.0
 class Pace:
     """Of one log."""
 
-    def __init__(self, much: int) -> None:
-        """much: what a read brings, in whatever it is counted, when the log is not to rest."""
+    def __init__(self, much: int, breath_s: float = 0.0) -> None:
+        """much: what a read brings, in whatever it is counted, when the log is not to rest.
+
+        breath_s: how long not to read, all the same, after a read in a burst that brought less.
+        """
         self._much = much
+        self._breath_s = breath_s
         self._restless_until = float("-inf")
 
     def rest(self, came: int, now: float) -> float:
         """For how long (seconds) not to read it, after a read that brought so much."""
         if came >= self._much:
             self._restless_until = now + RESTLESS_S
-        return 0.0 if now < self._restless_until else REST_S
+            return 0.0
+        return self._breath_s if now < self._restless_until else REST_S

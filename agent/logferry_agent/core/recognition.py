@@ -7,6 +7,7 @@ what an engine sends twice is dropped, although clocks step back and lines of a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from .lines import CUT, LINE, Fragments, Marks, digest
@@ -48,10 +49,10 @@ class Memory:
         """The log is read again from elsewhere: its first fragments do not follow what was read last."""
         self._open.clear()
 
-    def unknown(self, keys: list[int]) -> list[int]:
-        """The indices of those that were not read lately."""
-        if self._new.isdisjoint(keys) and self._old.isdisjoint(keys):
-            return list(range(len(keys)))
+    def unknown(self, keys: list[int]) -> Sequence[int]:
+        """The indices of those that were not read lately, rising."""
+        if self._new.isdisjoint(keys) and (not self._old or self._old.isdisjoint(keys)):
+            return range(len(keys))
         return [index for index, key in enumerate(keys) if key not in self._new and key not in self._old]
 
     def add(self, keys: list[int]) -> None:

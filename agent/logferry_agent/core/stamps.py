@@ -46,8 +46,10 @@ def nanoseconds(stamp: str) -> int:
     return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
 
 
-def microseconds(stamps: list[str]) -> list[int]:
+def microseconds(stamps: list[str], *, nine: bool = False) -> list[int]:
     """Microseconds since 1970 of many stamps at once.
+
+    nine: each is known to be written with nine decimals and `Z`, and digits are where digits belong.
 
     Raises:
         ValueError: one of them is not a timestamp.
@@ -55,7 +57,7 @@ def microseconds(stamps: list[str]) -> list[int]:
     if not stamps:
         return []
     digits = list(map(_microsecond_digits, stamps))
-    if not _are_decimals(digits) or "".join(stamps).count("Z") != len(stamps):
+    if not nine and (not _are_decimals(digits) or "".join(stamps).count("Z") != len(stamps)):
         # One in ten thousand ends in enough zeros to be this short.
         stamps = [
             stamp if len(stamp) >= _MICROSECOND_CHARS and stamp[-1] == "Z" else text_of(nanoseconds(stamp))

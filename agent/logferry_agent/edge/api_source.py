@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event, Timer
 from typing import Final
 
@@ -52,6 +52,10 @@ _REMEMBERED: Final = 1_000
 _MUCH_LINES: Final = 150
 """When so many come at once, a log that is followed does not rest: of few more the connection is full, and the engine
 waits."""
+_BREATH_S: Final = 0.0005
+"""In a burst, and where a log is read without being followed, the engine is left alone for so long after a read that
+brought few: where processors are scarce, each line that it writes would wake us otherwise, and each read would bring
+ten (2026-11, with a third busy process: 20 s and 11 s of processor time for 1,000,000 lines)."""
 _CALM_S: Final = 0.05
 """When nothing comes for so long, the log is calm."""
 _DOUBT_S: Final = (1.0, 15.0)
@@ -235,7 +239,7 @@ class ApiSource:
             ):
                 keys = self._memory.keys(part.fragments)
                 unsure = beginning.of(part.fragments)
-                fresh = [index for index in self._memory.unknown(keys) if index not in unsure]
+                fresh = self._fresh(keys, unsure)
                 if not overlaps and len(keys) > len(unsure):
                     if len(fresh) == len(keys) - len(unsure):
                         return  # more came in between than was asked for: the catch-up finds it
@@ -245,7 +249,7 @@ class ApiSource:
                 if early:
                     early, fresh = self._without_early(part.fragments, keys, fresh)
                 self._take(part.fragments, keys, fresh)
-                received += part_size(part.fragments) if fresh else 0
+                received += part_size(part.fragments) if fresh and self._max_size else 0
                 yield True
                 if part.errors:
                     return
@@ -262,7 +266,11 @@ class ApiSource:
         self._run_unread = False
         self._unsure = self._replays
 
-    def _without_early(self, fragments: Fragments, keys: list[int], fresh: list[int]) -> tuple[bool, list[int]]:
+    def _fresh(self, keys: list[int], unsure: frozenset[int]) -> Sequence[int]:
+        unknown = self._memory.unknown(keys)
+        return [index for index in unknown if index not in unsure] if unsure else unknown
+
+    def _without_early(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> tuple[bool, list[int]]:
         """Of a tail up to what was read of it, whether that is still to come, and what is fresh without what is older
         than all that was to be read."""
         unknown = set(self._memory.unknown(keys))
@@ -322,7 +330,7 @@ class ApiSource:
                 if place.found and before:
                     self._memory.add(list(before))
                     before.clear()
-                self._take(part.fragments, keys, sorted(set(behind).intersection(unknown)))
+                self._take(part.fragments, keys, _both(behind, unknown, len(keys)))
                 yield True
             if self._within:
                 continue
@@ -372,7 +380,7 @@ class ApiSource:
             behind = place.unread(part.fragments, keys, frozenset())
             if not place.found and self._memory.unknown(keys):
                 behind = list(range(len(keys)))
-            fresh = sorted(set(behind).intersection(self._memory.unknown(keys)))
+            fresh = _both(behind, self._memory.unknown(keys), len(keys))
             if fresh and not place.found and not told:
                 told = True
                 detail = "the engine cannot read its log past a damaged record"
@@ -440,7 +448,7 @@ class ApiSource:
             _give_up(response)
         try:
             stream = LogStream(tty=self._tty, chunked=response.chunked)
-            pace = Pace(_MUCH_LINES)
+            pace = Pace(_MUCH_LINES, _BREATH_S)
             while not self._closed.is_set() and not stream.done:
                 begun = time.monotonic()
                 data = response.read()
@@ -456,14 +464,14 @@ class ApiSource:
                 if self._within:
                     return
                 yield part, came - begun > _CALM_S
-                if follow and (rest := pace.rest(len(part.fragments), came)):
-                    self._closed.wait(rest)
+                if rest := pace.rest(len(part.fragments), came):
+                    self._closed.wait(rest if follow else min(rest, _BREATH_S))
             yield stream.end(over=not running and not self.running), False
         finally:
             self._response = None
             response.close()
 
-    def _take(self, fragments: Fragments, keys: list[int], fresh: list[int]) -> None:
+    def _take(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> None:
         if not fresh:
             return
         if len(fresh) != len(keys):
@@ -540,6 +548,13 @@ def _give_up(response: LogResponse) -> None:
 def part_size(fragments: Fragments) -> int:
     """About how many bytes these take in a json-file."""
     return sum(map(len, fragments.texts)) + _JSON_OVERHEAD * len(fragments)
+
+
+def _both(these: Sequence[int], those: Sequence[int], of: int) -> Sequence[int]:
+    """The indices that are among these and those, rising; there are so many in all."""
+    if len(these) == of or len(those) == of:
+        return those if len(these) == of else these
+    return sorted(set(these).intersection(those))
 
 
 def _nowhere(_: int) -> Place | None:

@@ -21,6 +21,7 @@ import docker.utils
 import requests
 import requests.exceptions
 import urllib3.exceptions
+from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 
 _CLOSE_S: Final = 1.0
 """How long a closing waits for a thread that reads."""
@@ -30,6 +31,8 @@ _TIMEOUT_S: Final = 20.0
 _CONNECTIONS: Final = 64
 _VERSION: Final = "1.41"
 """Of the API, until the engine has told its own. Docker 20.10 is the oldest that is tried."""
+_BARE: Final = "http+docker://bare"
+"""Begins an address of the engine's that is asked for in HTTP/1.0, over a socket of this machine."""
 _TROUBLE: Final = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
@@ -125,6 +128,29 @@ class LogResponse:
                 self._reading.release()
 
 
+class _BareConnection(UnixHTTPConnection):
+    """One that asks in HTTP/1.0, so that the answer comes in no coding.
+
+    That a stream ended so, and was not broken off, cannot be told then; nobody goes by it, as engines end streams
+    early in good order too (see api_source.py).
+    """
+
+    _http_vsn = 10
+    _http_vsn_str = "HTTP/1.0"
+
+
+class _BarePool(UnixHTTPConnectionPool):
+    def _new_conn(self) -> Any:
+        timeout: Any = self.timeout
+        return _BareConnection(self.base_url, self.socket_path, timeout)
+
+
+class _BareAdapter(UnixHTTPAdapter):
+    def get_connection(self, url: Any, proxies: Any = None) -> _BarePool:
+        # One for each request: the connection ends with the answer.
+        return _BarePool(url, self.socket_path, self.timeout, maxsize=1)
+
+
 class Connection:
     """A Docker Engine. Thread-safe."""
 
@@ -181,7 +207,7 @@ class Connection:
             params["tail"] = tail
         if since:
             params["since"] = f"{since // 1_000_000_000}.{since % 1_000_000_000:09d}"
-        return LogResponse(self._get(f"/containers/{container}/logs", params, stream=True, endless=follow))
+        return LogResponse(self._get(f"/containers/{container}/logs", params, stream=True, endless=follow, bare=True))
 
     def events(self, since: str) -> tuple[LogResponse, Iterator[dict[str, Any]]]:
         """Container events, those since a time first; ends when the connection does. Subscribed when this returns."""
@@ -201,10 +227,14 @@ class Connection:
         except _TROUBLE as error:
             raise EngineUnavailableError(error) from error
 
-    def _get(self, path: str, params: dict[str, Any], *, stream: bool, endless: bool = False) -> requests.Response:
+    def _get(
+        self, path: str, params: dict[str, Any], *, stream: bool, endless: bool = False, bare: bool = False
+    ) -> requests.Response:
+        """bare: in no coding, where the engine is reached by a socket of this machine."""
         try:
             client = self._connected()
-            url = f"{client.base_url}/v{self._version}{path}"
+            base = _BARE if bare and _BARE in client.adapters else client.base_url
+            url = f"{base}/v{self._version}{path}"
             # A quiet stream that follows is no error: nothing may come for days.
             timeout = (_TIMEOUT_S, None if endless else _TIMEOUT_S)
             response = client.get(url, params=params, stream=stream, timeout=timeout, verify=client.verify)
@@ -227,6 +257,9 @@ class Connection:
                 # Asked for here, not by the package: it would trust REQUESTS_CA_BUNDLE rather than DOCKER_CERT_PATH.
                 answer = client.get(f"{client.base_url}/version", timeout=_TIMEOUT_S, verify=client.verify)
                 self._version = str(answer.json()["ApiVersion"])
+                adapter = client.get_adapter(client.base_url)
+                if isinstance(adapter, UnixHTTPAdapter):
+                    client.mount(_BARE, _BareAdapter(f"http+unix://{adapter.socket_path}", adapter.timeout))
                 self._client = client
             return self._client
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.copier import START, Copier, Piece, chunked, frame
 
-from logferry_agent.core.frames import BrokenStreamError, LogStream
+from logferry_agent.core.frames import BrokenStreamError, LogStream, Received
 from logferry_agent.core.stamps import text_of
 
 PIECES = Copier().write("o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x" * 40_000 + b"\n") + Copier().write(
@@ -165,28 +165,46 @@ def test_what_came_before_the_damage_is_good(damage: tuple[bytes, int], sizes: l
     assert texts[:whole] == WHOLE[0][:whole]
 
 
-LINES = chunked(
-    map(
-        frame,
-        [
-            piece
-            for number in range(70)
-            for piece in Copier(START + number * 7_001).write(
-                "oe"[number % 5 == 3], b"x" * (number * number) + b"\xff\xf0 %d\n" % number
-            )
-        ],
-    )
+def lines(end: bytes) -> list[bytes]:
+    """Frames of lines of many lengths, of both streams, each with its number; now and then a piece of a longer one."""
+    pieces = [
+        piece
+        for number in range(70)
+        for piece in Copier(START + number * 7_001).write(
+            "oe"[number % 5 == 3], b"x" * (number * number) + b"%b %d\n" % (end, number)
+        )
+    ]
+    return [frame(piece) for piece in pieces]
+
+
+UNREADABLE, READABLE = lines(b"\xff\xf0"), lines("Ünï".encode())
+LIKE_HEADS = [
+    frame(Piece("o", START + 1, b"a head is in here\n\x01\0\0\0\0\0\0\x20 and there\n\x02\0\0\0\xbf\n")),
+    frame(Piece("e", START + 2, b"\x01\0\0\0\0\0\0\x20")),
+    frame(Piece("o", START + 3, b"\n\n")),
+    frame(Piece("o", START + 4, b"\n\x01\0\0\xdb\0\0\0\x01\n")),
+]
+MIXED = [*READABLE[:20], LIKE_HEADS[0], *READABLE[20:40], *LIKE_HEADS[1:], *READABLE[40:]]
+ONE_STREAM = [frame(piece) for piece in Copier().write("o", b"".join(b"line %d\n" % number for number in range(500)))]
+
+
+@given(
+    data=st.data(),
+    frames=st.sampled_from([UNREADABLE, READABLE, LIKE_HEADS, MIXED, ONE_STREAM]),
+    chunks=st.booleans(),
+    sizes=st.lists(st.integers(300, 200_000), min_size=1, max_size=3),
 )
-
-
-@given(damage=st.none() | damaged(LINES), sizes=st.lists(st.integers(300, 200_000), min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None)
-def test_the_shortcut_gives_what_the_layers_give(damage: tuple[bytes, int] | None, sizes: list[int]) -> None:
+@settings(max_examples=600, deadline=None)
+def test_the_shortcut_gives_what_the_layers_give(
+    data: st.DataObject, frames: list[bytes], chunks: bool, sizes: list[int]
+) -> None:
     """Whatever comes: the same fragments with the same times, the same errors. Where it breaks, one of the two may
     have come further."""
-    body = LINES if damage is None else damage[0]
-    found, errors, broke = _all_of(LogStream(tty=False, chunked=True), body, sizes)
-    wanted, wanted_errors, breaks = _all_of(_ByLayers(), body, sizes)
+    whole = chunked(frames) if chunks else b"".join(frames)
+    damage = data.draw(st.none() | damaged(whole))
+    body = whole if damage is None else damage[0]
+    found, errors, broke = _all_of(LogStream(tty=False, chunked=chunks), body, sizes)
+    wanted, wanted_errors, breaks = _all_of(_ByLayers(chunked=chunks), body, sizes)
     assert broke == breaks
     if broke:
         both, said = min(len(found), len(wanted)), min(len(errors), len(wanted_errors))
@@ -195,14 +213,33 @@ def test_the_shortcut_gives_what_the_layers_give(damage: tuple[bytes, int] | Non
     assert errors == wanted_errors
 
 
+@pytest.mark.parametrize("chunks", [True, False])
+@pytest.mark.parametrize("frames", [READABLE[:40], ONE_STREAM])
+def test_whole_lines_take_the_shortcut(frames: list[bytes], chunks: bool) -> None:
+    """Of one stream or of both; nothing is left to the layers."""
+    stream = _Quick(tty=False, chunked=chunks)
+    body = chunked(frames).removesuffix(b"0\r\n\r\n") if chunks else b"".join(frames)
+    assert len(stream.feed(body).fragments) == len(frames)
+
+
+class _Quick(LogStream):
+    """Has no layers."""
+
+    def _feed_slowly(self, data: bytes) -> Received:
+        raise AssertionError(data[:80])
+
+
 class _ByLayers(LogStream):
     """Takes one layer off after the other, always."""
 
-    def __init__(self) -> None:
-        super().__init__(tty=False, chunked=True)
+    def __init__(self, *, chunked: bool) -> None:
+        super().__init__(tty=False, chunked=chunked)
 
     def _feed_quick(self, data: bytes) -> None:
         return None
+
+    def _feed_bare(self, data: bytes) -> Received:
+        return self._feed_slowly(data)
 
 
 Found = list[tuple[str, int, str, str]]

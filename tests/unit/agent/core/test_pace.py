@@ -17,3 +17,10 @@ def test_where_much_came_there_is_no_rest_for_a_while() -> None:
     assert pace.rest(300, 5.0 + RESTLESS_S / 2) == 0
     assert pace.rest(1, 5.0 + RESTLESS_S * 1.4) == 0
     assert pace.rest(1, 5.0 + RESTLESS_S * 1.5) == REST_S
+
+
+def test_in_a_burst_a_log_breathes_after_little_if_it_is_to() -> None:
+    """But never after much."""
+    pace = Pace(100, 0.001)
+    assert [pace.rest(100, 5.0), pace.rest(99, 5.1), pace.rest(100, 5.2)] == [0, 0.001, 0]
+    assert pace.rest(99, 5.2 + RESTLESS_S) == REST_S

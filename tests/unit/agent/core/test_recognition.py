@@ -38,7 +38,7 @@ def test_pieces_that_are_all_alike_are_not_repeats_of_each_other() -> None:
     pieces = replace(log((10, "o", "x"), (10, "o", "x")), ends="cc")
     memory.add(memory.keys(pieces))
     more = memory.keys(log((10, "o", "x"), (11, "o", "y")))
-    assert memory.unknown(more) == [0, 1]
+    assert list(memory.unknown(more)) == [0, 1]
     memory.rewind()
     again = replace(log((10, "o", "x"), (10, "o", "x"), (10, "o", "x"), (11, "o", "y")), ends="cccn")
     assert memory.unknown(memory.keys(again)) == [2, 3]
