@@ -7,6 +7,7 @@ what an engine sends twice is dropped, although clocks step back and lines of a 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,8 @@ from .stamps import text_of
 _GENERATION: Final = 131_072
 """Fragments after which the older half of the memory is forgotten: two of them cover a rotated file of 20 MB in
 150-byte records, at about 60 bytes each."""
+_SOON: Final = 2_000
+"""The last so many fragments are remembered of those whose repeats are not to be feared."""
 _ORDINAL_STEP: Final = 0x9E3779B97F4A7C15
 
 
@@ -25,15 +28,19 @@ class Memory:
     def __init__(self) -> None:
         self._old: set[int] = set()
         self._new: set[int] = set()
+        self._newest = ""
+        """The latest timestamp of all that was read, be it remembered or not."""
+        self._unkeyed: deque[Fragments] = deque()
+        """Remembered, but what they are known by is not worked out."""
         self._open: dict[str, tuple[str, int]] = {}
         """Of each stream whose line goes on its timestamp and how many pieces carried it: they may all be alike."""
 
     def __bool__(self) -> bool:
-        return bool(self._new or self._old)
+        return bool(self._new or self._old or self._unkeyed)
 
     def keys(self, fragments: Fragments) -> list[int]:
         """What each fragment is known by. Call once for each, in the order of the log."""
-        keys = list(map(hash, zip(fragments.stamps, fragments.streams, fragments.texts, strict=True)))
+        keys = _keys(fragments)
         if not fragments.ends and not self._open:
             return keys
         ends = fragments.ends or LINE * len(fragments)
@@ -51,15 +58,42 @@ class Memory:
 
     def unknown(self, keys: list[int]) -> Sequence[int]:
         """The indices of those that were not read lately, rising."""
+        self._work_out()
         if self._new.isdisjoint(keys) and (not self._old or self._old.isdisjoint(keys)):
             return range(len(keys))
         return [index for index, key in enumerate(keys) if key not in self._new and key not in self._old]
 
     def add(self, keys: list[int]) -> None:
         """These were read."""
+        self._work_out()
         self._new.update(keys)
         if len(self._new) > _GENERATION:
             self._old, self._new = self._new, set()
+
+    def saw(self, fragments: Fragments) -> None:
+        """These were read, some or all of them, and are or will be added by their keys."""
+        self._newest = max(self._newest, max(fragments.stamps, default=""))
+
+    def passes(self, fragments: Fragments) -> bool:
+        """Whether these are whole lines, and later than all that was read: so none of them can have been read."""
+        return not fragments.ends and not self._open and min(fragments.stamps, default="") > self._newest
+
+    def add_passing(self, fragments: Fragments) -> None:
+        """These were read, and `passes` is true of them. Only the last of them are remembered, and their keys are not
+        worked out before somebody asks: most of a backlog never needs them."""
+        self.saw(fragments)
+        self._unkeyed.append(fragments)
+        kept = sum(map(len, self._unkeyed))
+        while kept - len(self._unkeyed[0]) >= _SOON:
+            kept -= len(self._unkeyed.popleft())
+
+    def _work_out(self) -> None:
+        while self._unkeyed:
+            self._new.update(_keys(self._unkeyed.popleft()))
+
+
+def _keys(fragments: Fragments) -> list[int]:
+    return list(map(hash, zip(fragments.stamps, fragments.streams, fragments.texts, strict=True)))
 
 
 class Seeker:

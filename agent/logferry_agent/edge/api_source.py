@@ -232,11 +232,16 @@ class ApiSource:
         received = 0
         doubt, beginning = _Doubt(), Beginning(whole=overlaps)
         early = tail is not None and self._since > 0
+        # What a rotation may take away, or an engine repeat after one, is remembered as far back as can be.
+        steady = not self._max_size and not (running and self._replays)
         self._memory.rewind()
         try:
             for part, waited in self._responses(
                 follow=running, tail=tail, since=0 if tail is not None else self._since, doubt=doubt
             ):
+                if steady and overlaps and not early and not part.errors and self._pass(part.fragments):
+                    yield True
+                    continue
                 keys = self._memory.keys(part.fragments)
                 unsure = beginning.of(part.fragments)
                 fresh = self._fresh(keys, unsure)
@@ -244,8 +249,7 @@ class ApiSource:
                     if len(fresh) == len(keys) - len(unsure):
                         return  # more came in between than was asked for: the catch-up finds it
                     overlaps = True
-                if not self._max_size and (waited or self._unsure_entries > _SURE_ENTRIES):
-                    self._verify()
+                self._verify_followed(waited=waited)
                 if early:
                     early, fresh = self._without_early(part.fragments, keys, fresh)
                 self._take(part.fragments, keys, fresh)
@@ -265,6 +269,16 @@ class ApiSource:
             doubt.disarm()
         self._run_unread = False
         self._unsure = self._replays
+
+    def _pass(self, fragments: Fragments) -> bool:
+        """Take much of a log that never rotates, if it is later than all before; False when it is not."""
+        if len(fragments) < _MUCH_LINES or not self._memory.passes(fragments):
+            return False
+        self._verify()
+        self._memory.add_passing(fragments)
+        first, last = (self._memory.keys(fragments.slice(at, at + 1))[0] for at in (0, len(fragments) - 1))
+        self._enter(fragments, first, last)
+        return True
 
     def _fresh(self, keys: list[int], unsure: frozenset[int]) -> Sequence[int]:
         unknown = self._memory.unknown(keys)
@@ -327,6 +341,7 @@ class ApiSource:
                 behind = place.unread(part.fragments, keys, beginning.of(part.fragments))
                 unknown = self._memory.unknown(keys)
                 before.extend(keys[: len(keys) - len(behind)])
+                self._memory.saw(part.fragments)
                 if place.found and before:
                     self._memory.add(list(before))
                     before.clear()
@@ -477,15 +492,20 @@ class ApiSource:
         if len(fresh) != len(keys):
             fragments = fragments.keep(fresh)
             keys = [keys[index] for index in fresh]
+        self._memory.saw(fragments)
         self._memory.add(keys)
+        self._enter(fragments, keys[0], keys[-1])
+
+    def _enter(self, fragments: Fragments, first: int, last: int) -> None:
+        """first, last: what the first and the last of them are known by."""
         if self._born_below:
             self._watch_beginning(fragments)
         if self._verified is None:  # whatever comes first, nothing before it was read
-            self._verified, self._verified_time = keys[0], fragments.times[0]
-        self._last_key = keys[-1]
+            self._verified, self._verified_time = first, fragments.times[0]
+        self._last_key = last
         self._last_time = fragments.times[-1]
-        self._taken += len(keys)
-        self._unsure_entries += len(keys)
+        self._taken += len(fragments)
+        self._unsure_entries += len(fragments)
         self._chunks.extend(self.track.lines(fragments, _nowhere))
 
     def _watch_beginning(self, fragments: Fragments) -> None:
@@ -500,6 +520,10 @@ class ApiSource:
             self._born_below = 0
         elif fragments.times[-1] > self._early_until:
             self._born_below = 0
+
+    def _verify_followed(self, *, waited: bool) -> None:
+        if not self._max_size and (waited or self._unsure_entries > _SURE_ENTRIES):
+            self._verify()
 
     def _verify(self) -> None:
         self._verified, self._verified_time = self._last_key, self._last_time

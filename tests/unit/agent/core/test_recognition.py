@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,3 +94,35 @@ def test_a_place_that_is_not_in_the_log_is_not_found() -> None:
     seeker = Seeker(marks_after(log((10, "o", "a")), Marks(), 0))
     assert seeker.unread(log((11, "o", "b"), (12, "o", "c"))) == []
     assert not seeker.found
+
+
+def test_what_is_later_than_all_before_passes() -> None:
+    """Else it may have been read: then its keys tell."""
+    memory = Memory()
+    assert memory.passes(log((10, "o", "a")))
+    memory.saw(log((10, "o", "a"), (12, "o", "b"), (11, "o", "c")))
+    assert not memory.passes(log((13, "o", "d"), (12, "o", "e")))
+    assert memory.passes(log((13, "o", "d"), (14, "o", "e")))
+    assert not memory.passes(replace(log((13, "o", "d"), (14, "o", "e")), ends="nc"))
+
+
+def test_while_a_line_goes_on_nothing_passes() -> None:
+    """What comes may be its next piece."""
+    memory = Memory()
+    memory.keys(replace(log((10, "o", "x")), ends="c"))
+    assert not memory.passes(log((11, "o", "y")))
+    memory.rewind()
+    assert memory.passes(log((11, "o", "y")))
+
+
+def test_the_last_of_what_passed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least so many as are asked for, however they came; of a backlog not all."""
+    monkeypatch.setattr("logferry_agent.core.recognition._SOON", 5)
+    memory = Memory()
+    parts = [log(*((number, "o", "a") for number in range(start, start + 3))) for start in range(1, 31, 3)]
+    for part in parts:
+        memory.add_passing(part)
+    assert memory
+    everything = [key for part in parts for key in memory.keys(part)]
+    assert list(memory.unknown(everything)) == list(range(24))
+    assert not memory.passes(parts[-1])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.copier import START, Piece
-from tests.support.fake_log import Act, FakeLog, quick
+from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
 
 from logferry_agent.core.cursor import Cursor, decode
 from logferry_agent.core.track import Track
@@ -121,6 +121,54 @@ def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypat
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(20_001))
     assert log.served < 20_001 + 3_000
+
+
+much = st.one_of(
+    st.tuples(st.just("write"), st.sampled_from([1, 10, 149, 150, 300])),
+    st.tuples(st.sampled_from(["calm", "end", "fail", "break"]), st.just(0)),
+)
+repeats = st.tuples(st.just("repeat"), st.sampled_from([1, 10, 150, 199]))
+long_lines = st.tuples(st.just("long"), st.integers(1, 3))
+
+
+@given(
+    script=st.lists(much | repeats, min_size=1, max_size=12) | st.lists(much | long_lines, min_size=1, max_size=12),
+    replays=st.booleans(),
+)
+@example(script=[("write", 300), ("write", 300), ("write", 150), ("repeat", 199), ("write", 1)], replays=False)
+@example(script=[("write", 149), ("write", 149), ("repeat", 199)], replays=False)
+@example(script=[("write", 300), ("long", 2), ("write", 150), ("write", 150), ("end", 0)], replays=False)
+@settings(max_examples=150, deadline=None)
+def test_of_much_from_a_log_that_never_rotates_nothing_is_missing_or_comes_twice(
+    script: list[Act], replays: bool
+) -> None:
+    """Of what passes by without being looked at one by one, so much is remembered as may come again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("logferry_agent.core.recognition._SOON", 200)
+        log = FakeLog([("write", 1), *script])
+        reader = Reader(log, rotates=False, replays=replays).read()
+    written = [text for letter, text in reader.entries if letter != "s" and text.startswith("line ")]
+    assert written == [f"line {number}" for number in range(log.written)]
+    assert sum(text.count("x") for _, text in reader.entries) == sum(piece.data.count(b"x") for piece in log.entries)
+    assert reader.gaps == []
+
+
+def test_much_that_came_while_nobody_followed_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a follow stream begins with is later than all before, and yet does not follow it."""
+    monkeypatch.setattr(api_source, "_MUCH_LINES", 10)
+    log = FakeLog([("write", 300), ("end", 0)])
+    reader = Reader(log, rotates=False)
+    asked = log.logs
+
+    def lose_before_following(container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> FakeResponse:
+        if follow and tail is not None and not log.acts:
+            log.acts = [("lose", 100), ("end", 0)]
+            log.act()
+        return asked(container, follow=follow, tail=tail, since=since)
+
+    monkeypatch.setattr(log, "logs", lose_before_following)
+    assert reader.read().numbers == list(range(log.written))
+    assert log.written > 300
 
 
 @pytest.mark.parametrize(("lines", "every_s", "rests"), [(149, 0.1, 20), (150, 0.1, 0), (150, 1.5, 0), (10, 0.3, 20)])
