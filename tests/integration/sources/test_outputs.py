@@ -7,6 +7,9 @@ from tests.integration.sources.conftest import Watcher
 from tests.support.engines import Engine, limits
 from tests.support.sink import Log
 
+from logferry_agent.core.frames import LogStream
+from logferry_agent.edge.docker import LogResponse, connect
+
 pytestmark = pytest.mark.engine
 
 UNUSUAL = {
@@ -51,6 +54,35 @@ def test_streams_do_not_mix(engine: Engine, watch: Watcher, prefix: str, source:
     log = watched.ended(container.id)
     assert log.lines("o") == ["o" * 40_000] * 8
     assert log.lines("e") == ["e" * 40_000] * 8
+
+
+def test_a_local_engine_leaves_the_coding_away_and_nothing_else(engine: Engine, prefix: str) -> None:
+    """Over its socket it is asked in HTTP/1.0, which knows no chunks; what it gives is what it gives in chunks."""
+    script = "i=0; while [ $i -lt 3000 ]; do echo line $i; echo Ünï $i >&2; i=$((i+1)); done; printf '%70000s' x"
+    container = engine.run(script, name=prefix + "a")
+    container.wait()
+    connection = connect(engine.host)
+    path, params = f"/containers/{container.id}/logs", {"stdout": 1, "stderr": 1, "timestamps": 1}
+    bare = connection.logs(str(container.id), follow=False)
+    in_chunks = LogResponse(connection._get(path, params, stream=True))
+    assert (bare.chunked, in_chunks.chunked) == (False, True)
+    found, wanted = _read(bare), _read(in_chunks)
+    assert found == wanted
+    assert len(found) == 6_000 + 5
+    connection.close()
+
+
+def _read(response: LogResponse) -> list[tuple[str, str, str]]:
+    """Stamp, stream and text of every fragment."""
+    stream = LogStream(tty=False, chunked=response.chunked)
+    found: list[tuple[str, str, str]] = []
+    while data := response.read():
+        fragments = stream.feed(data).fragments
+        found += zip(fragments.stamps, fragments.streams, fragments.texts, strict=True)
+        if stream.done:
+            break
+    response.close()
+    return found
 
 
 def test_a_tty_is_read(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
