@@ -68,6 +68,10 @@ def _main(given: list[str]) -> int:
     press = Press() if settings.presses and Press.useful() else None
     if press is not None:
         press.start()  # beside what is loaded here: a backlog is likeliest now
+    from .edge.docker import connect  # noqa: PLC0415
+
+    connection = connect(settings.docker_host)
+    connection.ask_ahead()
     # What imports make stays: looking for garbage in it takes a tenth of the start, and of every full collection later.
     gc.disable()
     from .app import run  # noqa: PLC0415
@@ -76,7 +80,7 @@ def _main(given: list[str]) -> int:
     gc.freeze()
     gc.enable()
     set_up_logging(settings.log_level, settings.log_format)
-    return run(settings, press)
+    return run(settings, connection, press)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from logferry_protocol.limits import MAX_TIME_US
 from . import __version__
 from .core.processing import Processing
 from .edge.disk import Spool, SpoolCorruptError, SpoolError
-from .edge.docker import Connection, Engine, EngineUnavailableError, connect
+from .edge.docker import Connection, Engine, EngineUnavailableError
 from .edge.health import FolderTakenError, Health, as_json
 from .edge.metrics import Metrics
 from .edge.press import Press
@@ -180,13 +180,12 @@ class Agent:
         return as_json(200, document)
 
 
-def run(settings: Settings, press: Press | None = None) -> int:
+def run(settings: Settings, connection: Connection, press: Press | None = None) -> int:
     """Run the agent until SIGTERM or SIGINT, with a press for backlogs in files; the process's exit status."""
     sys.setswitchinterval(SWITCH_S)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    connection = connect(settings.docker_host)
     engine = _wait_for_engine(connection, ending)
     while engine is not None and not ending.is_set():
         try:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, Final
 
 import docker
@@ -159,11 +159,24 @@ class Connection:
         self._client: docker.APIClient | None = None
         self._version = _VERSION
         self._lock = Lock()
+        self._ahead: Thread | None = None
+        self._identity: Engine | None = None
+        """What was asked ahead."""
 
     @property
     def local(self) -> bool:
         """Whether the engine is reached by a socket of this machine, so that its files may be here too."""
         return (self._host or os.environ.get("DOCKER_HOST") or "unix://").startswith("unix://")
+
+    def ask_ahead(self) -> None:
+        """Begin to ask who the engine is, for the first `identity`: it takes its time, in which others may work."""
+
+        def ask() -> None:
+            with suppress(EngineUnavailableError):  # who wants to know meets it again
+                self._identity = self._ask_identity()
+
+        self._ahead = Thread(target=ask, name="logferry-engine", daemon=True)
+        self._ahead.start()
 
     def identity(self) -> Engine:
         """Who the engine is.
@@ -171,6 +184,13 @@ class Connection:
         Raises:
             EngineUnavailableError: it cannot be reached now.
         """
+        if self._ahead is not None:
+            self._ahead.join()
+            self._ahead = None
+        found, self._identity = self._identity, None
+        return found or self._ask_identity()
+
+    def _ask_identity(self) -> Engine:
         info = self._json("/info")
         return Engine(
             id=str(info.get("ID", "")),
