@@ -99,6 +99,32 @@ def test_the_documented_command_carries_a_container_exactly(image: str, tmp_path
         assert docker("inspect", "-f", "{{.State.ExitCode}}", name) == "0"
 
 
+METRICS = """
+from pathlib import Path
+from logferry_agent.edge.health import ask
+print(ask(Path("/var/lib/logferry"), "/metrics")[1].decode())
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_backlog_is_pressed_by_a_second_process(image: str, tmp_path: Path) -> None:
+    """With all that is dropped and read-only; what was written before the agent came is carried exactly."""
+    name, lines = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-"), 40_000
+    with Sink() as sink, removed(name, f"{name}-job"):
+        write = f"for i in range({lines}): print('line', i)"
+        label = "--label=logferry.enable=true"
+        job = docker("run", "-d", "--name", f"{name}-job", label, "--entrypoint=python", image, "-c", write)
+        docker("wait", job)
+        docker(*documented(name, image, tmp_path, sink))
+        wait_until(lambda: sink.tip(job) >= lines + 2 or not running(name), 120)
+        assert running(name), docker("logs", name)
+        texts = [text for _, _, stream, text in sink.entries(job) if stream == "o"]
+        assert texts == [f"line {index}" for index in range(lines)]
+        page = docker("exec", name, "python", "-c", METRICS)
+        (pressed,) = [line for line in page.splitlines() if line.startswith("logferry_agent_pressed_events_total ")]
+        assert float(pressed.split()[1]) > 0
+
+
 @pytest.mark.timeout(600)
 def test_another_user_reads_through_the_api(image: str, tmp_path: Path) -> None:
     """The documented alternative to uid 0: the socket's group, a spool of its own, no log folder."""
