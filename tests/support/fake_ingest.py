@@ -74,45 +74,53 @@ class Faults:
     """Keys accepted; None: any."""
 
 
-@dataclass
-class StoredBatch:
-    """What the table would hold."""
-
-    batch: Batch
-    columns: Columns
-
-
 class _CountedBatch(msgspec.Struct):
+    """What is read of a batch where nobody asks for its entries; its body is not."""
+
     job: str
     first: int
     count: int
     digest: str
+    cursor: str
+
+    @property
+    def last(self) -> int:
+        return self.first + self.count - 1
 
 
 class _CountedEnvelope(msgspec.Struct):
+    """See `FakeIngest`."""
+
     id: str
     batches: list[_CountedBatch]
-
-
-class _Answer(msgspec.Struct, tag_field="type", tag="ingested"):
-    id: str
-    results: list[dict[str, Any]]
 
 
 _COUNTED = msgspec.json.Decoder(_CountedEnvelope)
 
 
-class FakeIngest:
-    """The cloud's side of the wire."""
+@dataclass
+class StoredBatch:
+    """What the table would hold."""
 
-    def __init__(self) -> None:
+    batch: Batch | _CountedBatch
+    columns: Columns | None
+    """None where entries are only counted."""
+
+
+class FakeIngest:
+    """The cloud's side of the wire.
+
+    check: unpack bodies, and keep their entries. Else it does as little as can be, for benchmarks, of which it must not
+    take much of the processors.
+    """
+
+    def __init__(self, *, check: bool = True) -> None:
+        self.check = check
         self.reset()
 
     def reset(self) -> None:
         self.faults = Faults()
         self.jobs: dict[str, list[StoredBatch]] = {}
-        self.tips: dict[str, tuple[int, str]] = {}
-        """Where bodies are not kept: tip and digest of each job."""
         self.lives: dict[str, dict[str, Any]] = {}
         self.statuses: dict[str, dict[str, Any]] = {}
         self.counts: dict[str, int] = {}
@@ -149,36 +157,10 @@ class FakeIngest:
         finally:
             self.connections.discard(connection)
 
-    async def count_only(self, connection: ServerConnection) -> None:
-        """Talk with as little work as can be, for benchmarks: it must not take much of the processors from the agent.
-
-        Bodies are neither unpacked nor kept, and there are no faults; sequences and digests count as ever.
-        """
-        self.count("connections")
-        async for text in connection:
-            if not str(text).startswith('{"type":"ingest",'):
-                await self.answer(connection, str(text))
-                continue
-            envelope = _COUNTED.decode(text)
-            self.count("envelopes")
-            results = [self.counted(batch) for batch in envelope.batches]
-            await connection.send(msgspec.json.encode(_Answer(envelope.id, results)).decode())
-
-    def counted(self, batch: _CountedBatch) -> dict[str, Any]:
-        self.count("batches")
-        tip, last = self.tips.get(batch.job, (0, ""))
-        if batch.first == tip + 1:
-            self.tips[batch.job] = tip, last = tip + batch.count, batch.digest
-            self.count("entries", batch.count)
-            self.last_stored = time.time()
-            return {"job": batch.job, "first": batch.first, "outcome": "stored", "tip": tip}
-        same = batch.first + batch.count - 1 == tip and batch.digest == last
-        self.count("duplicates" if same else "conflicts")
-        return {"job": batch.job, "first": batch.first, "outcome": "duplicate" if same else "conflict", "tip": tip}
-
     async def answer(self, connection: ServerConnection, text: str) -> None:
         try:
-            message = decode(text, FROM_AGENT)
+            counted = not self.check and text.startswith('{"type":"ingest",')
+            message = _COUNTED.decode(text) if counted else decode(text, FROM_AGENT)
         except MalformedMessageError as error:
             self.count("malformed")
             await self.send(connection, f'{{"type":"error","code":"malformed","message":{json.dumps(str(error))}}}')
@@ -193,7 +175,7 @@ class FakeIngest:
             case Open():
                 jobs = [self.open(job) for job in message.jobs]
                 await self.send(connection, encode(Opened(id=message.id, jobs=jobs)))
-            case Ingest():
+            case Ingest() | _CountedEnvelope():
                 await self.ingest(connection, message)
 
     def open(self, job: Any) -> OpenedJob:
@@ -209,7 +191,7 @@ class FakeIngest:
             job=job.job, tip=last.last, digest=last.digest, first=last.first, cursor=last.cursor, watched=self.watched
         )
 
-    async def ingest(self, connection: ServerConnection, message: Ingest) -> None:
+    async def ingest(self, connection: ServerConnection, message: Ingest | _CountedEnvelope) -> None:
         faults, rng = self.faults, self.rng
         self.count("envelopes")
         if rng.random() < faults.ignore:
@@ -230,10 +212,10 @@ class FakeIngest:
         if rng.random() < faults.repeat_answer:
             await self.send(connection, answer)
 
-    def store(self, batch: Batch) -> Result:
+    def store(self, batch: Batch | _CountedBatch) -> Result:
         self.count("batches")
-        stored = self.jobs.setdefault(batch.job, [])
-        tip = self.tip(batch.job)
+        if isinstance(batch, _CountedBatch):
+            return self.put(batch, None)
         try:
             columns = decode_body(batch.body)
         except BatchError as error:
@@ -247,6 +229,11 @@ class FakeIngest:
             self.count("rejected")
             retry = reject.get("retry", False)
             return Result(job=batch.job, first=batch.first, outcome="rejected", reason=reject["reason"], retry=retry)
+        return self.put(batch, columns)
+
+    def put(self, batch: Batch | _CountedBatch, columns: Columns | None) -> Result:
+        stored = self.jobs.setdefault(batch.job, [])
+        tip = self.tip(batch.job)
         if batch.first <= tip:
             same = any(old.batch.first == batch.first and old.batch.digest == batch.digest for old in stored)
             self.count("duplicates" if same else "conflicts")
@@ -292,28 +279,23 @@ class FakeIngest:
                 keep = command["keep"]
                 self.jobs = {job: stored[:keep] for job, stored in self.jobs.items()}
             case "counts":
-                jobs = {job: self.tip(job) for job in self.jobs} | {job: tip for job, (tip, _) in self.tips.items()}
+                jobs = {job: self.tip(job) for job in self.jobs}
                 return web.json_response({**self.counts, "jobs": jobs, "last_stored": self.last_stored})
             case "lives":
                 return web.json_response({"lives": self.lives, "statuses": self.statuses})
             case "entries":
                 rows = []
                 for stored in self.jobs.get(command["job"], []):
+                    assert stored.columns is not None
                     rows += [list(row) for row in stored.columns.rows(stored.batch.first)]
                 return web.json_response(rows)
         return web.json_response({})
 
 
 async def _serve(host: str, *, check: bool) -> None:
-    ingest = FakeIngest()
+    ingest = FakeIngest(check=check)
     async with serve(
-        ingest.talk if check else ingest.count_only,
-        host,
-        0,
-        process_request=ingest.handshake,
-        compression=None,
-        max_size=32_768,
-        max_queue=256,
+        ingest.talk, host, 0, process_request=ingest.handshake, compression=None, max_size=32_768, max_queue=256
     ) as server:
         application = web.Application()
         application.router.add_post("/", ingest.control)
