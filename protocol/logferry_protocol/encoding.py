@@ -58,6 +58,12 @@ def encode(
     return body
 
 
+def utf8_bytes(texts: Sequence[str]) -> int:
+    """Bytes of the texts together, which a batch tells beside its body (`raw`)."""
+    joined = "".join(texts)
+    return len(joined) if joined.isascii() else len(joined.encode())
+
+
 def digest_of(body: bytes) -> str:
     """SHA-256 of the compressed body, in hexadecimal."""
     return hashlib.sha256(body).hexdigest()

@@ -29,7 +29,7 @@ from typing import Final
 
 import orjson
 
-from logferry_protocol.encoding import digest_of, encode
+from logferry_protocol.encoding import digest_of, encode, utf8_bytes
 from logferry_protocol.errors import BodyTooLargeError
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES
 
@@ -204,12 +204,11 @@ class Batcher:
         weight = self._weight_of(count)
         self._drop(count)
         self._learn(weight, len(body))
-        joined = "".join(texts)
         return Batch(
             count=count,
             start=min(times),
             end=max(times),
-            raw=len(joined) if joined.isascii() else len(joined.encode()),
+            raw=utf8_bytes(texts),
             gaps=_gaps(streams, texts),
             cursor=cursor,
             digest=digest_of(body),

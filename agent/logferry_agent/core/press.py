@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import orjson
 
-from logferry_protocol.encoding import digest_of, encode
+from logferry_protocol.encoding import digest_of, encode, utf8_bytes
 from logferry_protocol.errors import BodyTooLargeError
 from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES, MIN_TIME_US
 
@@ -32,8 +32,7 @@ LARGEST_SLICE_BYTES: Final = MAX_DECODED_BYTES * 7 // 8
 FILL: Final = 0.97
 """How much of a body to aim at: what follows in a backlog is mostly alike."""
 
-
-_TAG_BYTES: Final = 96
+TAG_BYTES: Final = 96
 """The end of a record, which holds its timestamp."""
 
 
@@ -71,7 +70,7 @@ class Pressed(msgspec.Struct, array_like=True, frozen=True):
     body: bytes
 
 
-class Press:
+class Stretch:
     """One stretch, slice after slice."""
 
     def __init__(self, order: Order) -> None:
@@ -98,16 +97,15 @@ class Press:
                 continue
             self._marks = marks_after(fragments, self._marks, len(fragments) - 1)
             self._learn(len(data), len(body))
-            joined = "".join(fragments.texts)
             return Pressed(
                 size=len(data),
                 count=len(fragments),
                 start=start,
                 end=max(fragments.times),
                 last=fragments.times[-1],
-                raw=len(joined) if joined.isascii() else len(joined.encode()),
+                raw=utf8_bytes(fragments.texts),
                 marks=self._marks,
-                tag=data[-_TAG_BYTES:],
+                tag=data[-TAG_BYTES:],
                 digest=digest_of(body),
                 body=body,
             )

@@ -17,10 +17,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Protocol
 
+from ..core.press import TAG_BYTES
+
 _HEAD_BYTES: Final = 131_072
 """A first record longer than this is not waited for: its first bytes are the head."""
-_TAG_BYTES: Final = 96
-"""The end of a first record, which holds its timestamp."""
 _ROTATED: Final = re.compile(r"\.[1-9]\d{0,5}(\.gz)?")
 _HOLE_TRIES: Final = 40
 _HOLE_WAIT_S: Final = 0.001
@@ -103,7 +103,7 @@ class Link:
         if newline >= 0 or len(data) >= _HEAD_BYTES:
             record = data[: newline + 1] if newline >= 0 else data
             self.head = blake2b(record, digest_size=4).hexdigest()
-            self._tag, self._tag_end = record[-_TAG_BYTES:], len(record)
+            self._tag, self._tag_end = record[-TAG_BYTES:], len(record)
         return True
 
     def holds(self, tag: bytes, stop: int) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..core.press import Order, Press, Pressed
+from ..core.press import Order, Pressed, Stretch
 
 ORDER_BYTES = 4_096
 """An order is under 1 KiB."""
@@ -59,13 +59,13 @@ def framed(answer: Pressed | bool) -> bytes:
 
 def stretch(fd: int, order: Order) -> Iterator[Pressed | bool]:
     """The batches of a stretch, then whether it was plain to its end, where too little is left for a whole one."""
-    press, offset = Press(order), order.offset
-    while offset + (wanted := press.slice) <= order.end:
+    pressing, offset = Stretch(order), order.offset
+    while offset + (wanted := pressing.slice) <= order.end:
         try:
             data = os.pread(fd, wanted, offset)
         except OSError:
             data = b""  # ordinary reading meets it too, and says it
-        pressed = press.take(data) if len(data) == wanted else None
+        pressed = pressing.take(data) if len(data) == wanted else None
         if pressed is None:
             yield False
             return

@@ -16,7 +16,7 @@ from tests.support.pressing import file_of
 
 from logferry_agent.core.jsonfile import Segment, parse
 from logferry_agent.core.lines import Columns, Fragments, Marks, assemble, marks_after
-from logferry_agent.core.press import FIRST_SLICE_BYTES, LARGEST_SLICE_BYTES, Order, Press, Pressed
+from logferry_agent.core.press import FIRST_SLICE_BYTES, LARGEST_SLICE_BYTES, Order, Pressed, Stretch
 from logferry_agent.core.stamps import microseconds, nanoseconds
 from logferry_agent.edge.press_worker import stretch
 from logferry_protocol.batch import decode_body, decompress
@@ -170,10 +170,10 @@ def test_half_a_record_at_the_end_is_left_for_when_it_is_whole() -> None:
 def test_nothing_is_pressed_while_a_line_is_open() -> None:
     """What follows may belong to it."""
     made = records([("like logs", 900, 1_000, "o")], 1)
-    press = Press(Order(0, 10**6, Marks()))
+    press = Stretch(Order(0, 10**6, Marks()))
     assert press.take(b"".join(made)) is not None
     open_line = marks_after(Fragments(["2026-11-23T10:00:00Z"], [0], "e", ["x"], "c"), Marks(), 0)
-    assert Press(Order(0, 10**6, open_line)).take(b"".join(made)) is None
+    assert Stretch(Order(0, 10**6, open_line)).take(b"".join(made)) is None
 
 
 def test_a_body_that_does_not_hold_a_slice_is_cut_and_nothing_is_left_out() -> None:
