@@ -19,7 +19,6 @@ import structlog
 from logferry_protocol.limits import MAX_TIME_US
 
 from . import __version__
-from .core.processing import Processing
 from .edge.disk import Spool, SpoolCorruptError, SpoolError
 from .edge.docker import Connection, Engine, EngineUnavailableError
 from .edge.health import FolderTakenError, Health, as_json
@@ -67,13 +66,7 @@ class Agent:
             policy=settings.spool_policy,
             flush_interval_s=settings.flush_interval,
             answer_timeout_s=settings.answer_timeout,
-            processing=Processing(
-                redact=tuple(settings.redact),
-                redact_patterns=tuple(settings.redact_patterns),
-                merge_start=settings.merge_start,
-                merge_wait_s=settings.merge_wait,
-                rate_limit=settings.rate_limit,
-            ),
+            processing=settings.processing,
         )
         self.shipper = Shipper(self.spool, engine.id, limits, self.metrics)
         self.socket = Socket(

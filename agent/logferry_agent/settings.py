@@ -25,6 +25,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from .core.processing import Processing
 from .edge.credential import AwsRole, Credential, CredentialError, Key
 
 KEY = re.compile(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}")
@@ -262,8 +263,18 @@ class Settings(BaseSettings):
     @property
     def presses(self) -> bool:
         """Whether batches may be made where a log is read: from files, and nothing is to be done with their lines."""
-        processed = self.redact or self.redact_patterns or self.merge_start or self.rate_limit
-        return self.source != "api" and not processed
+        return self.source != "api" and not self.processing.wanted
+
+    @property
+    def processing(self) -> Processing:
+        """What is to be done with the lines."""
+        return Processing(
+            redact=tuple(self.redact),
+            redact_patterns=tuple(self.redact_patterns),
+            merge_start=self.merge_start,
+            merge_wait_s=self.merge_wait,
+            rate_limit=self.rate_limit,
+        )
 
     def credential(self) -> Credential:
         """How the agent signs in.

@@ -376,10 +376,12 @@ ToViewer = Annotated[
     Subscribed | Unsubscribed | BatchMessage | JobMessage | ViewerPong | Expired | Error, Field(discriminator="type")
 ]
 
-FROM_AGENT: Final[TypeAdapter[FromAgent]] = TypeAdapter(FromAgent, config=ConfigDict(defer_build=True))
-TO_AGENT: Final[TypeAdapter[ToAgent]] = TypeAdapter(ToAgent, config=ConfigDict(defer_build=True))
-FROM_VIEWER: Final[TypeAdapter[FromViewer]] = TypeAdapter(FromViewer, config=ConfigDict(defer_build=True))
-TO_VIEWER: Final[TypeAdapter[ToViewer]] = TypeAdapter(ToViewer, config=ConfigDict(defer_build=True))
+_DEFERRED: Final = ConfigDict(defer_build=True)
+
+FROM_AGENT: Final[TypeAdapter[FromAgent]] = TypeAdapter(FromAgent, config=_DEFERRED)
+TO_AGENT: Final[TypeAdapter[ToAgent]] = TypeAdapter(ToAgent, config=_DEFERRED)
+FROM_VIEWER: Final[TypeAdapter[FromViewer]] = TypeAdapter(FromViewer, config=_DEFERRED)
+TO_VIEWER: Final[TypeAdapter[ToViewer]] = TypeAdapter(ToViewer, config=_DEFERRED)
 
 FAMILIES: Final[dict[str, TypeAdapter[Any]]] = {
     "from_agent": FROM_AGENT,

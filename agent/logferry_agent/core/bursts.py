@@ -26,25 +26,27 @@ _ERR: Final = b"\n\x02\0\0\0"
 _OUT_STRING: Final = b"\n\x01\0\0\xdb"
 _ERR_STRING: Final = b"\n\x02\0\0\xdb"
 _FRAME_ELEMENTS: Final = 4
-_HEAD_BYTES: Final = 8
+FRAME_HEAD_BYTES: Final = 8
 _NEAR_BYTES: Final = 16_384 + 64
 """No frame is longer, or hardly any: so far from the end the last head is looked for."""
 _ARRAY: Final = b"\xdd"
 
 _ELEMENTS: Final = msgspec.msgpack.Decoder(list[int | str])
-_STAMP_CHARS: Final = len("2006-01-02T15:04:05.000000000Z ")
-_stamp: Final = cast(Callable[[str], str], itemgetter(slice(_STAMP_CHARS)))
-_text: Final = cast(Callable[[str], str], itemgetter(slice(_STAMP_CHARS, -1)))
+STAMP_BYTES: Final = len("2006-01-02T15:04:05.000000000Z ")
+"""A timestamp, and the space behind it: nothing in it is longer than a byte."""
+_stamp: Final = cast(Callable[[str], str], itemgetter(slice(STAMP_BYTES)))
+_text: Final = cast(Callable[[str], str], itemgetter(slice(STAMP_BYTES, -1)))
 _AS_ZEROS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
 _SHAPE: Final = b"0000-00-00T00:00:00.000000000Z "
-_LETTERS: Final = bytes.maketrans(b"\x01\x02", b"oe")
+TYPE_LETTERS: Final = bytes.maketrans(b"\x01\x02", b"oe")
+"""Of a frame's type, the stream's letter."""
 
 
 def whole(data: bytes) -> int:
     """How many bytes of these, which begin with a frame, are frames of whole lines, as far as can be told quickly."""
     last = data.rfind(_OUT, max(0, len(data) - _NEAR_BYTES))
     last = max(last, data.rfind(_ERR, max(0, last, len(data) - _NEAR_BYTES))) + 1
-    end = last + _HEAD_BYTES + int.from_bytes(data[last + 4 : last + _HEAD_BYTES], "big")
+    end = last + FRAME_HEAD_BYTES + int.from_bytes(data[last + 4 : last + FRAME_HEAD_BYTES], "big")
     return end if end == len(data) and data.endswith(b"\n") else last
 
 
@@ -70,5 +72,7 @@ def _read(array: bytes, count: int, *, one: bool) -> Fragments | None:
     except (msgspec.DecodeError, TypeError, UnicodeError):
         return None
     stamps = stamped.split(" ")[:-1]
-    streams = "o" * count if one else bytes(cast(list[int], elements[1::_FRAME_ELEMENTS])).translate(_LETTERS).decode()
+    streams = (
+        "o" * count if one else bytes(cast(list[int], elements[1::_FRAME_ELEMENTS])).translate(TYPE_LETTERS).decode()
+    )
     return Fragments(stamps, microseconds(stamps, nine=True), streams, texts)

@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from operator import getitem
 from typing import Final, cast
 
-from .bursts import burst, whole
+from .bursts import FRAME_HEAD_BYTES, STAMP_BYTES, TYPE_LETTERS, burst, whole
 from .lines import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments
 from .stamps import microseconds
 
-_STAMP_BYTES: Final = len("2006-01-02T15:04:05.000000000Z ")
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
 _slice: Final = cast(Callable[[bytes, slice], bytes], getitem)
 _byte: Final = cast(Callable[[bytes, int], int], getitem)
@@ -31,7 +30,6 @@ _DIGITS: Final = b"0123456789"
 _STAMP_WITHOUT_DIGITS: Final = b"--T::.Z "
 _CHUNK_END: Final = b"\n\r\n"
 """A line's newline, and the end of a chunk's data."""
-_FRAME_HEAD_BYTES: Final = 8
 _NO_HEAD: Final = b"\n"
 """What no chunk begins with."""
 _REMEMBERED_SHAPES: Final = 4_096
@@ -189,7 +187,7 @@ class LogStream:
             if False in usual:
                 rest = _CHUNK_END.join([*pieces[usual.index(False) :], rest])
                 del pieces[usual.index(False) :]
-            streams = bytes(map(_byte, pieces, type_at)).translate(_TYPE_LETTERS).decode()
+            streams = bytes(map(_byte, pieces, type_at)).translate(TYPE_LETTERS).decode()
         stamped = b"".join(map(_slice, pieces, stamp_at))
         if stamped.translate(None, _DIGITS) != _STAMP_WITHOUT_DIGITS * len(pieces):
             return None
@@ -275,7 +273,7 @@ class LogStream:
     def _take_raw(self, pieces: _Pieces) -> None:
         data = self._plain
         position = 0
-        while len(data) - position > _STAMP_BYTES:
+        while len(data) - position > STAMP_BYTES:
             match = _STAMP.match(data, position)
             if match is None:
                 # Text that no timestamp goes before: the rest of something that was cut elsewhere than we know of.
@@ -348,29 +346,26 @@ def _joined(first: Received, second: Received) -> Received:
     return Received(joined, first.errors + second.errors)
 
 
-_TYPE_LETTERS: Final = bytes.maketrans(b"\x01\x02", b"oe")
-
-
 class _Shapes(dict[int, tuple[bytes, tuple[bytes, bytes], int, slice, slice]]):
     """By the length of a chunk of one frame of one line, without its end: what it begins with when it is of stdout, and
     of either stream, and where its type, its timestamp (with the space) and its text are."""
 
     def __missing__(self, length: int) -> tuple[bytes, tuple[bytes, bytes], int, slice, slice]:
         digits = next((count for count in range(1, 8) if len(f"{length - count - 1:x}") == count), 0)
-        payload = length - digits - 1 - _FRAME_HEAD_BYTES
-        if payload > _STAMP_BYTES:
+        payload = length - digits - 1 - FRAME_HEAD_BYTES
+        if payload > STAMP_BYTES:
             heads = [
-                b"%x\r\n%c\0\0\0%b" % (payload + _FRAME_HEAD_BYTES, kind, payload.to_bytes(4, "big")) for kind in (1, 2)
+                b"%x\r\n%c\0\0\0%b" % (payload + FRAME_HEAD_BYTES, kind, payload.to_bytes(4, "big")) for kind in (1, 2)
             ]
         else:
             heads = [_NO_HEAD, _NO_HEAD]
-        begin = digits + 2 + _FRAME_HEAD_BYTES
+        begin = digits + 2 + FRAME_HEAD_BYTES
         shape = (
             heads[0],
             (heads[0], heads[1]),
             digits + 2,
-            slice(begin, begin + _STAMP_BYTES),
-            slice(begin + _STAMP_BYTES, None),
+            slice(begin, begin + STAMP_BYTES),
+            slice(begin + STAMP_BYTES, None),
         )
         if length < _REMEMBERED_SHAPES:
             self[length] = shape

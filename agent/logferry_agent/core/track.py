@@ -117,7 +117,7 @@ class Track:
 
     def seals(self, pressed: Pressed) -> bool:
         """Whether nothing that is due belongs between, or before, the lines of a batch from the press."""
-        boundary = next((milestone.boundary for milestone in self.due if milestone.boundary is not None), None)
+        _, boundary = self._boundary()
         return boundary is None or pressed.end < boundary // 1_000
 
     def seal(self, pressed: Pressed, begin: Place, end: Place) -> Sealed:
@@ -165,13 +165,15 @@ class Track:
         self.life = milestone.mark
         return _system(milestone.time // 1_000, milestone.event, replace(cursor, life=milestone.mark))
 
+    def _boundary(self) -> tuple[int, int | None]:
+        """Which of what is due is the first that has its place between lines, and from which time on (nanoseconds)."""
+        return next(((n, m.boundary) for n, m in enumerate(self.due) if m.boundary is not None), (0, None))
+
     def _placed(self, segment: _Segment) -> Iterable[Chunk]:
         total = len(segment.columns.texts)
         start = 0
         while self.due:
-            number, boundary = next(
-                ((n, m.boundary) for n, m in enumerate(self.due) if m.boundary is not None), (0, None)
-            )
+            number, boundary = self._boundary()
             stop = None if boundary is None else _first_from(segment.columns, start, boundary // 1_000)
             if stop is None:
                 break

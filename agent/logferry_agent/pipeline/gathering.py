@@ -203,10 +203,9 @@ class Gathering:
             return None
         if self.hurried:
             return now
-        if lane.life.state in {"exited", "removed"} and lane.batcher.told:
-            return now
         if lane.life.state in {"exited", "removed"}:
-            return max(now, self._session.jobs[lane.id].sent_at + ENDED_WAIT_S)
+            wait_s = 0.0 if lane.batcher.told else ENDED_WAIT_S
+            return max(now, self._session.jobs[lane.id].sent_at + wait_s)
         if self._session.watched(lane.id, now):
             state = self._session.jobs[lane.id]
             return max(now, state.sent_at + state.interval_s)
