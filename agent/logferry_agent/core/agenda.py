@@ -21,6 +21,13 @@ from .timers import Timers
 PARKED_S = 60.0
 """How long to leave a job alone that the cloud refuses."""
 
+STATUS_EVERY_S = 300.0
+"""How often a job that only grew is reported."""
+
+ENDED_STATUS_S = 1.0
+"""The same of one whose container does not run. Not at once: what is left of its log may go in many batches, and each
+of them would be followed by a status."""
+
 
 class Agenda:
     """The jobs, and for each what comes next."""
@@ -148,10 +155,27 @@ class Agenda:
         if final and (job.phase is Phase.GONE or job.noted == (job.life, job.tip)):
             self._forget(job)
             return
-        terminal = job.life.state in {"exited", "removed"} and not job.queue
         life, tip = job.noted or (None, None)
-        if life != job.life or ((grown or final or terminal) and tip != job.tip):
+        if life != job.life or ((grown or final) and tip != job.tip):
             self.to_report[job.id] = None
+
+    def report_growth(self, job: JobState, now: float) -> None:
+        """Let the cloud learn how far a job has come: seldom while it runs, soon when it does not."""
+        moment = now + (ENDED_STATUS_S if job.life.state in {"exited", "removed"} else STATUS_EVERY_S)
+        self.report_by(job, moment)
+
+    def report_by(self, job: JobState, moment: float) -> None:
+        """Report growth then, if it is not due earlier."""
+        if job.report_at is None or moment < job.report_at:
+            job.report_at = moment
+            self._timers.set(moment, "report", job.id)
+
+    def report_due(self, job_id: str, now: float) -> None:
+        """The time of a report has come, if it was not made earlier."""
+        job = self.jobs.get(job_id)
+        if job is not None and job.report_at is not None and now >= job.report_at:
+            job.report_at = None
+            self.report(job, grown=True)
 
     def reporting(self, job: JobState) -> None:
         """A status of the job goes out."""

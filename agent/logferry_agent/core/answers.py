@@ -22,9 +22,6 @@ from .resync import Stored, compare
 from .timers import Timers
 from .window import Window
 
-STATUS_EVERY_S = 300.0
-"""How often a job that only grew is reported."""
-
 
 class Answers:
     """Brings answers to the jobs that they concern."""
@@ -67,6 +64,8 @@ class Answers:
                 self._resync(job, answer)
                 self._agenda.want_send(job)
                 self._agenda.report(job)
+                if job.tip:
+                    self._agenda.report_growth(job, now)
 
     def _not_opened(self, job: JobState, answer: OpenedJob, now: float) -> None:
         assert answer.error is not None  # noqa: S101 - the caller looked
@@ -129,9 +128,7 @@ class Answers:
             self._agenda.move(job, Event.STORED)
         job.attempt, job.not_before = 0, 0.0
         self._agenda.acknowledge(job, [job.queue[0]])
-        if not job.report_due:
-            job.report_due = True
-            self._timers.set(now + STATUS_EVERY_S, "report", job.id)
+        self._agenda.report_growth(job, now)
         self._agenda.want_send(job)
         self._agenda.report(job)
 
@@ -158,7 +155,7 @@ class Answers:
 
     # --- the others ---------------------------------------------------------------------------------------------
 
-    def noted(self, message: Noted) -> None:
+    def noted(self, message: Noted, now: float) -> None:
         """The cloud knows the jobs of a status."""
         request = self._requests.answered(message.id)
         if request is None or request.kind != "status":
@@ -166,6 +163,8 @@ class Answers:
         for job in self._concerned(request):
             job.noted, job.reporting = job.reporting, None
             self._agenda.report(job)
+            if job.noted is None or job.noted[1] != job.tip:
+                self._agenda.report_growth(job, now)
 
     def error(self, link: int, message: Error, now: float) -> None:
         """A request could not be served."""
@@ -197,7 +196,7 @@ class Answers:
         for job in self._concerned(request):
             if request.kind == "status":
                 job.reporting, job.noted = None, None
-                self._timers.set(now + delay(self._rng, 4), "report", job.id)
+                self._agenda.report_by(job, now + delay(self._rng, 4))
             elif job.request == request_id:
                 self._agenda.retry(job, now)
         if self._connections.unanswered(request.link):

@@ -69,8 +69,8 @@ class JobState:
     """Life and tip of the status that is on its way."""
     opened_as: Container | None = None
     """What the cloud was last told of the container itself: only an `open` tells it."""
-    report_due: bool = False
-    """Whether a timer runs that will report growth."""
+    report_at: float | None = None
+    """When its growth will be reported; None when nothing is due."""
 
     def watch(self, said: Watch | Watched, now: float) -> None:
         """Somebody looks at it for so long."""

@@ -166,7 +166,7 @@ class Session:
             case Ingested():
                 self._answers.ingested(message, now)
             case Noted():
-                self._answers.noted(message)
+                self._answers.noted(message, now)
             case Watch():
                 if (job := self.jobs.get(message.job)) is not None:
                     job.watch(message, now)
@@ -190,9 +190,7 @@ class Session:
                 case "ping":
                     self._ping(int(key), now)
                 case "report":
-                    if (job := self.jobs.get(key)) is not None:
-                        job.report_due = False
-                        self._agenda.report(job, grown=True)
+                    self._agenda.report_due(key, now)
                 case "wake":
                     pass
         self._pump(now)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.agenda import PARKED_S
-from logferry_agent.core.answers import STATUS_EVERY_S
+from logferry_agent.core.agenda import ENDED_STATUS_S, PARKED_S, STATUS_EVERY_S
 from logferry_agent.core.connections import SILENT_TIMEOUTS
 from logferry_agent.core.effects import (
     Acknowledged,
@@ -118,6 +117,7 @@ class Shell:
         self.down: list[tuple[int, object]] = []
         self.link = 0
         self.names = dict.fromkeys(JOBS, "")
+        self.lives = dict.fromkeys(JOBS, RUNNING)
         self.others: list[Effect] = []
         self.start()
 
@@ -127,7 +127,7 @@ class Shell:
         self.up, self.down = [], []
         for job in JOBS:
             tip, tip_digest = self.tips[job]
-            state = JobState(job, Container(name=self.names[job]), RUNNING, tip=tip, digest=tip_digest)
+            state = JobState(job, Container(name=self.names[job]), self.lives[job], tip=tip, digest=tip_digest)
             state.queue.extend(replace(stored) for stored in self.spool[job])
             self.session.add(state, self.now)
         self.carry_out()
@@ -206,6 +206,14 @@ class Shell:
         self.now += seconds
         self.session.advance(self.now)
         self.carry_out()
+
+    def drain(self) -> None:
+        """All that is on its way arrives, over the connection that there is."""
+        while self.up or self.down:
+            if self.up:
+                self.arrive(0)
+            else:
+                self.receive(0)
 
     def settle(self) -> None:
         """From now on everything works, until nothing is left to do."""
@@ -541,6 +549,85 @@ def test_a_change_of_state_is_reported_at_once_and_growth_every_five_minutes() -
     shell.session.change(JOBS[0], Container(), LifeCycle(state="exited", exit_code=1), shell.now)
     shell.carry_out()
     assert [job.life.exit_code for status in statuses(shell) for job in status.jobs] == [1]
+
+
+def reported(shell: Shell) -> list[int]:
+    """The tips of the statuses that are on their way."""
+    return [job.tip for message in statuses(shell) for job in message.jobs]
+
+
+def end(shell: Shell) -> None:
+    """The first job's container ends, and the cloud knows it."""
+    shell.lives[JOBS[0]] = LifeCycle(state="exited", exit_code=1)
+    shell.session.change(JOBS[0], Container(), shell.lives[JOBS[0]], shell.now)
+    shell.carry_out()
+    shell.drain()
+
+
+def test_what_is_read_after_a_container_has_ended_is_reported_once_a_second() -> None:
+    """A backlog goes in many batches: a status after each would cost as much as they do."""
+    shell = opened()
+    shell.make(JOBS[0])
+    shell.drain()
+    end(shell)
+    for _ in range(4):
+        shell.make(JOBS[0])
+        shell.drain()
+    assert reported(shell) == []
+    shell.advance(ENDED_STATUS_S)
+    assert reported(shell) == [5]
+    shell.drain()
+    shell.make(JOBS[0])
+    shell.drain()
+    assert reported(shell) == []
+    shell.advance(ENDED_STATUS_S)
+    assert reported(shell) == [6]
+    shell.drain()
+    shell.advance(2 * STATUS_EVERY_S)
+    assert reported(shell) == []
+
+
+def test_growth_while_a_status_is_on_its_way_is_reported_after_it() -> None:
+    """Also where the time for it came meanwhile."""
+    shell = opened()
+    end(shell)
+    shell.make(JOBS[0])
+    shell.drain()
+    shell.advance(ENDED_STATUS_S)
+    shell.make(JOBS[0])
+    shell.arrive(1)
+    shell.receive(0)
+    shell.advance(ENDED_STATUS_S)
+    assert reported(shell) == [1]
+    shell.drain()
+    shell.advance(ENDED_STATUS_S)
+    assert reported(shell) == [2]
+
+
+def test_a_status_that_is_not_answered_is_sent_again() -> None:
+    """Within the time that any other request takes for it."""
+    shell = opened()
+    end(shell)
+    shell.make(JOBS[0])
+    shell.drain()
+    shell.advance(ENDED_STATUS_S)
+    shell.arrive(0, answered=False)
+    for _ in range(30):
+        shell.advance(1.0)
+    assert reported(shell) == [1]
+
+
+def test_an_ended_job_is_reported_by_the_next_agent_if_it_was_not() -> None:
+    """The one before ended before it did."""
+    shell = opened()
+    end(shell)
+    shell.make(JOBS[0])
+    shell.drain()
+    shell.start()
+    shell.connect()
+    shell.drain()
+    shell.advance(ENDED_STATUS_S)
+    assert reported(shell) == [1]
 
 
 def test_a_renamed_container_is_told_at_once_and_once() -> None:
