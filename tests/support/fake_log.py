@@ -51,6 +51,8 @@ class FakeLog:
         self.calm_s = 100.0
         self.written = 0
         self.asked: list[tuple[bool, int | None]] = []
+        self.together: list[int] = []
+        """What each read was to take along."""
         self.served = 0
         """Entries given by all responses."""
         self.stops: Callable[[], None] = lambda: None
@@ -108,7 +110,8 @@ class FakeResponse:
         self._waiting = log.entries[start : log.damaged if cut else stop]
         self._last = not follow or cut
 
-    def read(self) -> bytes:
+    def read(self, *, together: int = 0) -> bytes:
+        self._log.together.append(together)
         while not self._closed:
             if self._waiting:
                 given, self._waiting = self._waiting, []

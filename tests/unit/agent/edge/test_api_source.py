@@ -123,6 +123,13 @@ def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypat
     assert log.served < 20_001 + 3_000
 
 
+def test_what_comes_after_much_is_read_together_and_what_comes_after_little_is_not() -> None:
+    """A burst comes in pieces of a socket's size, each of which would be worked on and passed on by itself."""
+    log = FakeLog([("write", 149), ("write", 150), ("write", 2)])
+    assert Reader(log, rotates=False).read().numbers == list(range(301))
+    assert [bool(size) for size in log.together[:4]] == [False, False, True, False]
+
+
 much = st.one_of(
     st.tuples(st.just("write"), st.sampled_from([1, 10, 149, 150, 300])),
     st.tuples(st.sampled_from(["calm", "end", "fail", "break"]), st.just(0)),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
-from logferry_agent.edge.docker import EngineUnavailableError, connect
+from logferry_agent.edge import docker
+from logferry_agent.edge.docker import EngineUnavailableError, LogResponse, connect
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -70,3 +74,52 @@ def test_an_engine_that_was_not_there_when_it_was_asked_ahead_is_asked_again(tmp
     with engine(tmp_path / "docker.sock"):
         assert connection.identity().id == "engine 1"
     connection.close()
+
+
+class Stream:
+    """A log stream over a real socket, on which each nap of the reader brings the next of these pieces."""
+
+    def __init__(self, *pieces: bytes, timeout_s: float | None) -> None:
+        self._pieces = list(pieces)
+        self.naps = 0
+        self._engine, here = socket.socketpair()
+        here.settimeout(timeout_s)
+        body = SimpleNamespace(_fp=SimpleNamespace(fp=here.makefile("rb")))
+        self.response = LogResponse(SimpleNamespace(headers={}, raw=body, close=here.close))  # type: ignore[arg-type]
+        self.come()
+
+    def come(self, _: float = 0.0) -> None:
+        """The next piece; after the last one the end."""
+        if not self._pieces:
+            self._engine.close()
+        elif piece := self._pieces.pop(0):
+            self._engine.sendall(piece)
+
+    def nap(self, _: float) -> None:
+        self.naps += 1
+        self.come()
+
+    def read(self, together: int) -> bytes:
+        with patch.object(docker, "time", SimpleNamespace(sleep=self.nap)):
+            return self.response.read(together=together)
+
+
+@pytest.mark.parametrize("timeout_s", [None, 20.0])
+def test_of_a_burst_what_comes_meanwhile_is_taken_along(timeout_s: float | None) -> None:
+    """Up to so many bytes; a socket holds little."""
+    stream = Stream(b"one", b"two", b"three", b"four", timeout_s=timeout_s)
+    assert stream.read(8) == b"onetwothree"
+    assert stream.naps == 2
+    stream.come()
+    assert stream.read(0) == b"four"
+    assert stream.naps == 2
+
+
+@pytest.mark.parametrize("timeout_s", [None, 20.0])
+def test_nothing_that_does_not_come_is_waited_for(timeout_s: float | None) -> None:
+    """What is there is given out at once."""
+    stream = Stream(b"one", b"two", b"", b"three", timeout_s=timeout_s)
+    assert stream.read(1_000) == b"onetwo"
+    stream.come()
+    assert stream.read(1_000) == b"three"
+    assert stream.read(1_000) == b""
