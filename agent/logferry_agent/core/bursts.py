@@ -53,7 +53,9 @@ def whole(data: bytes) -> int:
 def burst(data: bytes) -> Fragments | None:
     """The lines of these frames, the last of which ends with a newline; None where there is anything else."""
     count = data.count(b"\n")
-    outs = (b"\n" + data).replace(_OUT, _OUT_STRING)
+    # What goes before the first frame: the array's head, and a newline for the first number. No head is found in it.
+    begin = _ARRAY + (1 + _FRAME_ELEMENTS * count).to_bytes(4, "big") + b"\n"
+    outs = (begin + data).replace(_OUT, _OUT_STRING)
     if (found := _read(outs, count, one=True)) is not None:
         return found
     # Looked for only now: most containers write to one of both, and what is not there costs as much to look for.
@@ -63,7 +65,7 @@ def burst(data: bytes) -> Fragments | None:
 def _read(array: bytes, count: int, *, one: bool) -> Fragments | None:
     """one: all are of stdout."""
     try:
-        elements = _ELEMENTS.decode(_ARRAY + (1 + _FRAME_ELEMENTS * count).to_bytes(4, "big") + array)
+        elements = _ELEMENTS.decode(array)
         sent = cast(list[str], elements[_FRAME_ELEMENTS::_FRAME_ELEMENTS])
         stamped = "".join(map(_stamp, sent))
         if stamped.encode("ascii").translate(_AS_ZEROS) != _SHAPE * count:
@@ -75,4 +77,4 @@ def _read(array: bytes, count: int, *, one: bool) -> Fragments | None:
     streams = (
         "o" * count if one else bytes(cast(list[int], elements[1::_FRAME_ELEMENTS])).translate(TYPE_LETTERS).decode()
     )
-    return Fragments(stamps, microseconds(stamps, nine=True), streams, texts)
+    return Fragments(stamps, microseconds(stamps, nine=stamped), streams, texts)

@@ -46,10 +46,11 @@ def nanoseconds(stamp: str) -> int:
     return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
 
 
-def microseconds(stamps: list[str], *, nine: bool = False) -> list[int]:
+def microseconds(stamps: list[str], *, nine: str = "") -> list[int]:
     """Microseconds since 1970 of many stamps at once.
 
-    nine: each is known to be written with nine decimals and `Z`, and digits are where digits belong.
+    nine: all of them, each followed by a space, where each is known to be written with nine decimals and `Z`, and
+        digits to be where digits belong.
 
     Raises:
         ValueError: one of them is not a timestamp.
@@ -66,8 +67,9 @@ def microseconds(stamps: list[str], *, nine: bool = False) -> list[int]:
         digits = list(map(_microsecond_digits, stamps))
         if not _are_decimals(digits):
             raise ValueError("not a timestamp: its decimals are no digits")
-    first, last = min(stamps)[:_SECOND_CHARS], max(stamps)[:_SECOND_CHARS]
-    if first == last and (seconds := _seconds(first)) > 0:
+    first = stamps[0][:_SECOND_CHARS]
+    one = nine.count(first) == len(stamps) if nine else min(stamps)[:_SECOND_CHARS] == max(stamps)[:_SECOND_CHARS]
+    if one and (seconds := _seconds(first)) > 0:
         # Of a burst, which is when speed matters: the numbers are written side by side and read as one JSON document.
         # Half the time of an `int()` each (2026-11: 0.08 against 0.17 us a stamp).
         return _INTEGERS.decode(f"[{seconds}{f',{seconds}'.join(digits)}]")

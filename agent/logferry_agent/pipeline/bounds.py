@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 REOPENED_SHARE = 0.95
 """After the spool was full, reading goes on when it is down to this share of its limit."""
 
+LOOK_EVERY_S = 0.02
+"""How much room the disk has is looked at so often; what the spool itself takes of it does not change its capacity."""
+
 Policy = Literal["block", "drop-oldest"]
 
 
@@ -46,6 +49,8 @@ class Bounds:
         self._limit_bytes, self._policy = limit_bytes, policy
         self.full = False
         """Whether the spool's limit is reached."""
+        self._capacity = 0
+        self._look_at = float("-inf")
         self.disk_full = False
         """Whether the disk is as good as full: nothing new is taken at all."""
 
@@ -53,9 +58,10 @@ class Bounds:
         """Look how full the spool is, and do what its policy says."""
         limit = self._limit_bytes
         if not self._journal.stuck:
-            capacity = self._spool.capacity()
-            self.disk_full = self._spool.bytes >= capacity
-            limit = max(1, min(limit, capacity))
+            if now >= self._look_at:
+                self._capacity, self._look_at = self._spool.capacity(), now + LOOK_EVERY_S
+            self.disk_full = self._spool.bytes >= self._capacity
+            limit = max(1, min(limit, self._capacity))
         over = self._spool.bytes >= limit
         if over and not self._journal.stuck:
             self._drop_oldest(int(limit * REOPENED_SHARE), now, only_parked=self._policy == "block")
