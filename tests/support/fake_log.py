@@ -16,7 +16,7 @@ from unittest.mock import patch
 from tests.support.copier import PIECE, Copier, Piece, frame
 
 from logferry_agent.core import pace
-from logferry_agent.edge import api_source
+from logferry_agent.edge import api_source, log_requests
 from logferry_agent.edge.docker import EngineUnavailableError
 
 Act = tuple[str, int]
@@ -145,6 +145,10 @@ def _chunk(data: bytes) -> bytes:
 def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
     """No waiting, but for rests: the source sees the log's own clock."""
     clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
-    waits = {"_RETRY_S": (0.0, 0.0), "_POLL_S": 0.0, "_LINGER_S": 60.0}
-    with patch.multiple(api_source, time=clock, **waits), patch.object(pace, "REST_S", rest_s):
+    waits = {"_RETRY_S": (0.0, 0.0), "_POLL_S": 0.0}
+    with (
+        patch.multiple(api_source, time=clock, **waits),
+        patch.multiple(log_requests, time=clock, _LINGER_S=60.0),
+        patch.object(pace, "REST_S", rest_s),
+    ):
         yield

@@ -20,7 +20,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from threading import Event, Timer
 from typing import Final
 
 import structlog
@@ -31,13 +30,13 @@ from logferry_protocol.job import SourceName
 from ..core.catch_up import Beginning, Pass, Sought, Wanted
 from ..core.chunk import Chunk
 from ..core.cursor import Place
-from ..core.frames import BrokenStreamError, LogStream, Received
+from ..core.frames import BrokenStreamError, Received
 from ..core.lines import Fragments
-from ..core.pace import Pace
 from ..core.recognition import Memory, Seeker
 from ..core.stamps import nanoseconds
 from ..core.track import Track
-from .docker import Connection, ContainerGoneError, EngineUnavailableError, LogResponse, LogsUnreadableError
+from .docker import Connection, ContainerGoneError, EngineUnavailableError, LogsUnreadableError
+from .log_requests import MUCH_LINES, Doubt, LogRequests
 from .unreadable import UNREADABLE, say_unreadable
 
 log = structlog.get_logger()
@@ -49,21 +48,8 @@ _OVERLAP: Final = 50
 """Entries before what is new, by which a reading is seen to go on from the one before."""
 _REMEMBERED: Final = 1_000
 """Entries before a cursor's place that are known again: more than any overlap."""
-_MUCH_LINES: Final = 150
-"""When so many come at once, a log that is followed does not rest: of few more the connection is full, and the engine
-waits."""
-_TOGETHER_BYTES: Final = 500_000
-"""In a burst so much is worked on at once: each time costs what a hundred lines do (2026-11)."""
-_BREATH_S: Final = 0.0005
-"""In a burst, and where a log is read without being followed, the engine is left alone for so long after a read that
-brought few: where processors are scarce, each line that it writes would wake us otherwise, and each read would bring
-ten (2026-11, with a third busy process: 20 s and 11 s of processor time for 1,000,000 lines)."""
-_CALM_S: Final = 0.05
-"""When nothing comes for so long, the log is calm."""
 _DOUBT_S: Final = (1.0, 15.0)
 """What a rotating log gave by being followed is made sure of after so long: after a burst, otherwise."""
-_LIVENESS_S: Final = 300.0
-"""So often it is made sure that a stream which gives nothing is not one that the engine forgot."""
 _SURE_ENTRIES: Final = 50_000
 """A log that never rotates loses nothing by being followed; the memory need not reach back further than this."""
 _POLL_S: Final = 0.05
@@ -71,8 +57,6 @@ _CALM_POLLS: Final = 10
 _BUSY_LINES: Final = 200
 """A catch-up with fewer new lines counts as calm."""
 _RETRY_S: Final = (0.1, 5.0)
-_LINGER_S: Final = 2.0
-"""How long a follow stream may go on after its container has ended; everything is read again then."""
 _UNVERIFIED: Final = "removed before its end could be read again: an unterminated last line may be missing"
 _JSON_OVERHEAD: Final = 72
 """Bytes that a json-file record is longer than its text."""
@@ -108,12 +92,8 @@ class ApiSource:
         """
         self.track = track
         self.gone = False
-        self.running = False
-        """Whether the container runs; set from any thread by `runs`."""
         self.troubled: Callable[[str | None], None] = lambda _: None
-        self._connection = connection
-        self._container = container
-        self._tty = tty
+        self._requests = LogRequests(connection, container, tty=tty)
         # The engine compares each line's time: where its clock was set back, an earlier line may be a later time's.
         self._since = track.after + 1 if track.after else since
         self._max_size = max_size
@@ -123,8 +103,6 @@ class ApiSource:
         self._early_until: int | None = None
         self._memory = Memory()
         self._chunks: deque[Chunk] = deque()
-        self._response: LogResponse | None = None
-        self._closed = Event()
         self._last_time: int | None = None
         self._verified: int | None = None
         """What the last fragment is known by that nothing before is missing of."""
@@ -135,11 +113,8 @@ class ApiSource:
 
     def runs(self, running: bool) -> None:
         """Whether the container runs: a follow stream of one that does not is soon given up."""
-        self._run_unread = self._run_unread or (running and not self.running)
-        self.running = running
-        response = self._response
-        if not running and response is not None:
-            _give_up(response)
+        self._run_unread = self._run_unread or (running and not self._requests.running)
+        self._requests.runs(running)
 
     @property
     def unread(self) -> int:
@@ -155,7 +130,7 @@ class ApiSource:
         """Read on; None when the container does not run and all was read, or the source was closed."""
         self._idle = False
         while not self._chunks:
-            if self._closed.is_set() or not next(self._steps):
+            if self._requests.closed or not next(self._steps):
                 self._idle = True
                 return None
         return self._chunks.popleft()
@@ -168,14 +143,11 @@ class ApiSource:
 
     def close(self) -> None:
         """End it, from any thread; a `read` that waits returns."""
-        self._closed.set()
-        self.cut()
+        self._requests.close()
 
     def cut(self) -> None:
         """Cut the connection, from any thread; what follows is read over a new one."""
-        response = self._response
-        if response is not None:
-            response.close()
+        self._requests.cut()
 
     _idle = False
 
@@ -188,7 +160,7 @@ class ApiSource:
             if self._removed:
                 yield False
                 continue
-            running = self.running
+            running = self._requests.running
             try:
                 if resumed:
                     yield from self._resume()
@@ -204,8 +176,8 @@ class ApiSource:
                     self._run_unread = self._unsure = False
                     yield False
                     continue
-                self._closed.wait(pause)
-                pause = min(pause * 2, 1.0) if self.running else _RETRY_S[0]
+                self._requests.pause(pause)
+                pause = min(pause * 2, 1.0) if self._requests.running else _RETRY_S[0]
             except ContainerGoneError:
                 self._removed = True
                 if self._run_unread:
@@ -219,7 +191,7 @@ class ApiSource:
                 self.troubled(str(error))
             except (EngineUnavailableError, BrokenStreamError) as error:
                 self.troubled(str(error))
-                self._closed.wait(pause)
+                self._requests.pause(pause)
                 pause = min(pause * 2, most)
             yield True
 
@@ -232,13 +204,13 @@ class ApiSource:
             tail += max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
         overlaps = tail is None or not self._memory
         received = 0
-        doubt, beginning = _Doubt(), Beginning(whole=overlaps)
+        doubt, beginning = Doubt(), Beginning(whole=overlaps)
         early = tail is not None and self._since > 0
         # What a rotation may take away, or an engine repeat after one, is remembered as far back as can be.
         steady = not self._max_size and not (running and self._replays)
         self._memory.rewind()
         try:
-            for part, waited in self._responses(
+            for part, waited in self._parts(
                 follow=running, tail=tail, since=0 if tail is not None else self._since, doubt=doubt
             ):
                 if steady and overlaps and not early and not part.errors and self._pass(part.fragments):
@@ -262,8 +234,8 @@ class ApiSource:
                 if self._max_size and received > self._max_size // 4:
                     yield from self._poll()
                     return
-                if self._max_size and received and self._response is not None:
-                    doubt.arm(self._response, _DOUBT_S[received <= self._max_size // 16])
+                if self._max_size and received:
+                    doubt.arm(_DOUBT_S[received <= self._max_size // 16])
         except EngineUnavailableError:
             if not doubt.came:
                 raise
@@ -274,7 +246,7 @@ class ApiSource:
 
     def _pass(self, fragments: Fragments) -> bool:
         """Take much of a log that never rotates, if it is later than all before; False when it is not."""
-        if len(fragments) < _MUCH_LINES or not self._memory.passes(fragments):
+        if len(fragments) < MUCH_LINES or not self._memory.passes(fragments):
             return False
         self._verify()
         self._memory.add_passing(fragments)
@@ -298,11 +270,11 @@ class ApiSource:
     def _poll(self) -> Iterator[bool]:
         """Read a busy log by catch-ups alone, until it is calm."""
         calm = 0
-        while calm < _CALM_POLLS and self.running and not self._closed.is_set():
+        while calm < _CALM_POLLS and self._requests.running and not self._requests.closed:
             before = self._taken
             yield from self._catch_up()
             calm = calm + 1 if self._taken - before < _BUSY_LINES else 0
-            self._closed.wait(_POLL_S if calm else 0.0)
+            self._requests.pause(_POLL_S if calm else 0.0)
 
     def _catch_up(self) -> Iterator[bool]:
         """Read what there is behind the last verified fragment, and find out whether anything is missing."""
@@ -338,7 +310,7 @@ class ApiSource:
             before: deque[int] = deque(maxlen=_REMEMBERED)
             taken = self._taken
             self._memory.rewind()
-            for part, _ in self._responses(follow=False, tail=tail, since=0, reading=reading):
+            for part, _ in self._parts(follow=False, tail=tail, since=0, reading=reading):
                 keys = self._memory.keys(part.fragments)
                 behind = place.unread(part.fragments, keys, beginning.of(part.fragments))
                 unknown = self._memory.unknown(keys)
@@ -368,7 +340,7 @@ class ApiSource:
         """What was read last is no longer in the log: all of it is new, and something before it is missing."""
         first = True
         self._memory.rewind()
-        for part, _ in self._responses(follow=False, tail=None, since=0):
+        for part, _ in self._parts(follow=False, tail=None, since=0):
             keys = self._memory.keys(part.fragments)
             fresh = self._memory.unknown(keys)
             if first and keys:
@@ -392,7 +364,7 @@ class ApiSource:
             good, bad = (good, middle) if self._try(middle).broken else (middle, bad)
         told = False
         self._memory.rewind()
-        for part, _ in self._responses(follow=False, tail=good, since=0):
+        for part, _ in self._parts(follow=False, tail=good, since=0):
             keys = self._memory.keys(part.fragments)
             behind = place.unread(part.fragments, keys, frozenset())
             if not place.found and self._memory.unknown(keys):
@@ -419,14 +391,14 @@ class ApiSource:
     def _try(self, tail: int) -> Pass:
         """Whether so many last entries can be read."""
         reading = Pass(self._end_of_log())
-        for _ in self._responses(follow=False, tail=tail, since=0, reading=reading):
+        for _ in self._parts(follow=False, tail=tail, since=0, reading=reading):
             pass
         return reading
 
     def _end_of_log(self) -> tuple[str, str] | None:
         """By what the last entry of the log is known: its timestamp and stream."""
         reading = Pass(None)
-        for _ in self._responses(follow=False, tail=1, since=0, reading=reading):
+        for _ in self._parts(follow=False, tail=1, since=0, reading=reading):
             pass
         return reading.last
 
@@ -444,51 +416,26 @@ class ApiSource:
     _unsure_entries = 0
     """What was taken since the last verified fragment."""
 
-    def _responses(
+    def _parts(
         self,
         *,
         follow: bool,
         tail: int | None,
         since: int,
-        doubt: _Doubt | None = None,
+        doubt: Doubt | None = None,
         reading: Pass | None = None,
     ) -> Iterator[tuple[Received, bool]]:
         """What a request brings, and whether it was waited for. Nothing when it is a tail that begins inside of a line
         which is still open (`_within`): which of its pieces are which, cannot be told."""
-        first, running = True, self.running
         self._within = False
-        response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
-        self._response = response
-        if follow and doubt is not None:
-            doubt.arm(response, _LIVENESS_S)
-        if follow and not self.running:
-            _give_up(response)
-        try:
-            stream = LogStream(tty=self._tty, chunked=response.chunked)
-            pace = Pace(_MUCH_LINES, _BREATH_S)
-            together = 0
-            while not self._closed.is_set() and not stream.done:
-                begun = time.monotonic()
-                data = response.read(together=together)
-                came = time.monotonic()
-                if not data:
-                    break
-                part = stream.feed(data)
-                together = _TOGETHER_BYTES if len(part.fragments) >= _MUCH_LINES else 0
-                if reading is not None:
-                    reading.saw(part)
-                if first and len(part.fragments):
-                    first = False
-                    self._within = tail is not None and self._begins_within_line(part.fragments)
-                if self._within:
-                    return
-                yield part, came - begun > _CALM_S
-                if rest := pace.rest(len(part.fragments), came):
-                    self._closed.wait(rest if follow else min(rest, _BREATH_S))
-            yield stream.end(over=not running and not self.running), False
-        finally:
-            self._response = None
-            response.close()
+
+        def begins_within(fragments: Fragments) -> bool:
+            self._within = tail is not None and self._begins_within_line(fragments)
+            return self._within
+
+        return self._requests.ask(
+            follow=follow, tail=tail, since=since, doubt=doubt, reading=reading, unwanted=begins_within
+        )
 
     def _take(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> None:
         if not fresh:
@@ -535,42 +482,6 @@ class ApiSource:
 
     def _lose(self, gap: Gap) -> None:
         self._chunks.extend(self.track.tell(gap, gap.end or self._last_time or _now()))
-
-
-class _Doubt:
-    """Ends a follow stream when it is time to make sure of what it gave."""
-
-    def __init__(self) -> None:
-        self.came = False
-        self._timer: Timer | None = None
-        self._after = float("inf")
-
-    def arm(self, response: LogResponse, after_s: float) -> None:
-        """In so long, unless it is armed already to come sooner."""
-        if after_s >= self._after:
-            return
-        self.disarm()
-        self._after = after_s
-
-        def come() -> None:
-            self.came = True
-            response.close()
-
-        self._timer = Timer(after_s, come)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def disarm(self) -> None:
-        """No more."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-
-def _give_up(response: LogResponse) -> None:
-    """End a follow stream that outlives its container: 20.10 sometimes never ends it when the two cross."""
-    timer = Timer(_LINGER_S, response.close)
-    timer.daemon = True
-    timer.start()
 
 
 def part_size(fragments: Fragments) -> int:

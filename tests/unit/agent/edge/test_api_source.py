@@ -14,7 +14,7 @@ from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
 
 from logferry_agent.core.cursor import Cursor, decode
 from logferry_agent.core.track import Track
-from logferry_agent.edge import api_source
+from logferry_agent.edge import api_source, log_requests
 from logferry_agent.edge.api_source import ApiSource
 from logferry_agent.edge.docker import Connection, LogsUnreadableError
 from logferry_protocol.events import Gap, decode_event
@@ -162,7 +162,7 @@ def test_of_much_from_a_log_that_never_rotates_nothing_is_missing_or_comes_twice
 
 def test_much_that_came_while_nobody_followed_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a follow stream begins with is later than all before, and yet does not follow it."""
-    monkeypatch.setattr(api_source, "_MUCH_LINES", 10)
+    monkeypatch.setattr(api_source, "MUCH_LINES", 10)
     log = FakeLog([("write", 300), ("end", 0)])
     reader = Reader(log, rotates=False)
     asked = log.logs
@@ -184,7 +184,7 @@ def test_a_log_that_is_followed_rests_while_little_comes(lines: int, every_s: fl
     log = FakeLog([act for _ in range(20) for act in (("calm", 0), ("write", lines))])
     log.calm_s = every_s
     reader = Reader(log, rotates=False)
-    reader.source._closed = waits = Waits()
+    reader.source._requests._closed = waits = Waits()
     with quick(log, rest_s=0.25):
         reader.read_on()
     assert waits.asked.count(0.25) == rests
@@ -196,7 +196,7 @@ def test_a_log_that_is_followed_rests_again_a_while_after_much_came() -> None:
     log = FakeLog([("write", 200), *[act for _ in range(8) for act in (("calm", 0), ("write", 1))]])
     log.calm_s = 0.25
     reader = Reader(log, rotates=False)
-    reader.source._closed = waits = Waits()
+    reader.source._requests._closed = waits = Waits()
     with quick(log, rest_s=0.125):
         reader.read_on()
     assert waits.asked.count(0.125) == 5
@@ -237,7 +237,7 @@ def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind
 
 def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker case 3: after a rotation it gives nothing any more, and does not end; the log goes on."""
-    monkeypatch.setattr(api_source, "_LIVENESS_S", 0.01)
+    monkeypatch.setattr(log_requests, "_LIVENESS_S", 0.01)
     log = FakeLog([("write", 3), ("lose", 5), ("stall", 0), ("write", 2)])
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(10))
