@@ -378,6 +378,10 @@ class Sink:
         """(sequence, time, stream, text) of all that is stored of a job."""
         return [tuple(row) for row in self._do("entries", job=job)]
 
+    def told(self, job: str) -> int | None:
+        """The job's last sequence as the last `status` told it."""
+        return self.lives()["statuses"].get(job, {}).get("tip")
+
     def tip(self, job: str) -> int:
         """The job's last stored sequence."""
         return self.counts()["jobs"].get(job, 0)

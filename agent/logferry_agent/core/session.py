@@ -195,6 +195,14 @@ class Session:
                     pass
         self._pump(now)
 
+    def leave(self, now: float) -> None:
+        """The agent ends: it tells what it has not yet of its jobs' growth, if there is a connection."""
+        for job in list(self.jobs.values()):
+            if job.reporting is not None:
+                job.noted, job.reporting = job.reporting, None  # nobody will hear the answer
+            self._agenda.report(job, grown=job.tip > 0)
+        self._pump(now)
+
     # --- sending ------------------------------------------------------------------------------------------------
 
     def _pump(self, now: float) -> None:

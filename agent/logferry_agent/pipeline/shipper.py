@@ -237,9 +237,12 @@ class Shipper:
     def _finished(self) -> bool:
         if not self._stopping.is_set():
             return False
-        if self._drained or time.monotonic() >= self._stop_by:
+        now = time.monotonic()
+        if self._drained or now >= self._stop_by:
             self._gathering.save_all()
-            self._outbox.commit(time.monotonic())
+            self.session.leave(now)
+            self._carrying.carry_out(now)
+            self._outbox.commit(now)
             return True
         return False
 

@@ -143,6 +143,7 @@ def test_what_is_open_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path
         wait_until(lambda: sink.counts().get("opens", 0) == 2)
     for number in range(2):
         assert_exact(sink, number, 40)
+    wait_until(lambda: [sink.told(job_id(number)) for number in range(2)] == [40, 40])
 
 
 def test_what_an_ending_agent_could_not_ship_is_said_to_be_left(sink: Sink, tmp_path: Path) -> None:

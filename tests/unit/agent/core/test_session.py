@@ -630,6 +630,29 @@ def test_an_ended_job_is_reported_by_the_next_agent_if_it_was_not() -> None:
     assert reported(shell) == [1]
 
 
+def test_an_agent_that_ends_reports_what_it_has_not() -> None:
+    """Its host may be gone for good then; a status that is on its way need not be sent again."""
+    shell = opened()
+    for job in JOBS[:2]:
+        shell.make(job)
+    shell.drain()
+    end(shell)
+    shell.session.leave(shell.now)
+    shell.carry_out()
+    assert [(job.job, job.tip) for message in statuses(shell) for job in message.jobs] == [(JOBS[1], 1)]
+    shell.make(JOBS[1])
+    shell.arrive(1)
+    shell.receive(0)
+    shell.up.clear()
+    shell.session.leave(shell.now)
+    shell.carry_out()
+    assert [(job.job, job.tip) for message in statuses(shell) for job in message.jobs] == [(JOBS[1], 2)]
+    shell.up.clear()
+    shell.session.leave(shell.now)
+    shell.carry_out()
+    assert statuses(shell) == []
+
+
 def test_a_renamed_container_is_told_at_once_and_once() -> None:
     """Only an `open` says what a job's container is; what is on its way is not disturbed."""
     shell = opened()
