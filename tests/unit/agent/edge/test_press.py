@@ -229,8 +229,8 @@ from logferry_agent.core.press import Order
 from logferry_agent.edge.press import Press
 
 press = Press()
-if sys.argv[1] == "interrupted":
-    signal.signal(signal.SIGINT, lambda *_: None)
+# Whoever runs the tests in the background of a shell has it ignored, and so have all its children.
+signal.signal(signal.SIGINT, (lambda *_: None) if sys.argv[1] == "interrupted" else signal.default_int_handler)
 press.start()
 print(worker_of(press), flush=True)
 data = plain_records(20_000, 1_764_000_000_000_000_000)
