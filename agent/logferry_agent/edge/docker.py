@@ -30,6 +30,8 @@ _CLOSE_S: Final = 1.0
 _READ_BYTES: Final = 262_144
 _NAP_S: Final = 0.00015
 """Between two reads of a burst: what an engine needs to write a hundred lines."""
+_BURST_S: Final = 0.02
+"""For so long at most what comes is gathered: of a log that only trickles on after a burst nothing must wait."""
 _TIMEOUT_S: Final = 20.0
 _CONNECTIONS: Final = 64
 _VERSION: Final = "1.41"
@@ -147,9 +149,9 @@ def _plain_socket(reader: Any) -> socket.socket | None:
 
 def _with_more(data: bytes, connection: socket.socket, together: int) -> bytes:
     """What was read, and what comes at once after it."""
-    pieces, size = [data], len(data)
+    pieces, size, until = [data], len(data), time.monotonic() + _BURST_S
     with suppress(BlockingIOError):
-        while size < together:
+        while size < together and time.monotonic() < until:
             time.sleep(_NAP_S)
             more = _there(connection)
             if not more:

@@ -82,6 +82,7 @@ class Stream:
     def __init__(self, *pieces: bytes, timeout_s: float | None) -> None:
         self._pieces = list(pieces)
         self.naps = 0
+        self.clock = 0.0
         self._engine, here = socket.socketpair()
         here.settimeout(timeout_s)
         body = SimpleNamespace(_fp=SimpleNamespace(fp=here.makefile("rb")))
@@ -95,12 +96,13 @@ class Stream:
         elif piece := self._pieces.pop(0):
             self._engine.sendall(piece)
 
-    def nap(self, _: float) -> None:
+    def nap(self, seconds: float) -> None:
         self.naps += 1
+        self.clock += seconds
         self.come()
 
     def read(self, together: int) -> bytes:
-        with patch.object(docker, "time", SimpleNamespace(sleep=self.nap)):
+        with patch.object(docker, "time", SimpleNamespace(sleep=self.nap, monotonic=lambda: self.clock)):
             return self.response.read(together=together)
 
 
@@ -123,3 +125,11 @@ def test_nothing_that_does_not_come_is_waited_for(timeout_s: float | None) -> No
     stream.come()
     assert stream.read(1_000) == b"three"
     assert stream.read(1_000) == b""
+
+
+def test_what_only_trickles_on_after_a_burst_does_not_wait_for_more() -> None:
+    """A line with every nap would be gathered for half a second."""
+    stream = Stream(*[b"a line\n"] * 1_000, timeout_s=None)
+    given = stream.read(1_000_000)
+    assert 10 < given.count(b"\n") < 1_000
+    assert stream.clock < 0.025
