@@ -30,7 +30,7 @@ from logferry_protocol.job import SourceName
 from ..core.catch_up import Beginning, Pass, Sought, Wanted
 from ..core.chunk import Chunk
 from ..core.cursor import Place
-from ..core.frames import BrokenStreamError, Received
+from ..core.frames import BrokenStreamError
 from ..core.lines import Fragments
 from ..core.recognition import Memory, Seeker
 from ..core.stamps import nanoseconds
@@ -93,7 +93,7 @@ class ApiSource:
         self.track = track
         self.gone = False
         self.troubled: Callable[[str | None], None] = lambda _: None
-        self._requests = LogRequests(connection, container, tty=tty)
+        self._requests = LogRequests(connection, container, tty=tty, useless=self._begins_within_line)
         # The engine compares each line's time: where its clock was set back, an earlier line may be a later time's.
         self._since = track.after + 1 if track.after else since
         self._max_size = max_size
@@ -210,7 +210,7 @@ class ApiSource:
         steady = not self._max_size and not (running and self._replays)
         self._memory.rewind()
         try:
-            for part, waited in self._parts(
+            for part, waited in self._requests.ask(
                 follow=running, tail=tail, since=0 if tail is not None else self._since, doubt=doubt
             ):
                 if steady and overlaps and not early and not part.errors and self._pass(part.fragments):
@@ -309,8 +309,9 @@ class ApiSource:
             beginning = Beginning(whole=tail is None)
             before: deque[int] = deque(maxlen=_REMEMBERED)
             taken = self._taken
+            self._within = False
             self._memory.rewind()
-            for part, _ in self._parts(follow=False, tail=tail, since=0, reading=reading):
+            for part, _ in self._requests.ask(follow=False, tail=tail, since=0, reading=reading):
                 keys = self._memory.keys(part.fragments)
                 behind = place.unread(part.fragments, keys, beginning.of(part.fragments))
                 unknown = self._memory.unknown(keys)
@@ -340,7 +341,7 @@ class ApiSource:
         """What was read last is no longer in the log: all of it is new, and something before it is missing."""
         first = True
         self._memory.rewind()
-        for part, _ in self._parts(follow=False, tail=None, since=0):
+        for part, _ in self._requests.ask(follow=False, tail=None, since=0):
             keys = self._memory.keys(part.fragments)
             fresh = self._memory.unknown(keys)
             if first and keys:
@@ -364,7 +365,7 @@ class ApiSource:
             good, bad = (good, middle) if self._try(middle).broken else (middle, bad)
         told = False
         self._memory.rewind()
-        for part, _ in self._parts(follow=False, tail=good, since=0):
+        for part, _ in self._requests.ask(follow=False, tail=good, since=0):
             keys = self._memory.keys(part.fragments)
             behind = place.unread(part.fragments, keys, frozenset())
             if not place.found and self._memory.unknown(keys):
@@ -382,23 +383,24 @@ class ApiSource:
 
     def _begins_within_line(self, fragments: Fragments) -> bool:
         """Whether a tail begins with a piece of the line that is open: which one of its pieces, cannot be told."""
+        self._within = False
         for stream in "oe":
             mark, first = self.track.marks.of(stream), fragments.streams.find(stream)
             if mark.open and first >= 0 and nanoseconds(fragments.stamps[first]) == mark.stamp:
-                return True
-        return False
+                self._within = True
+        return self._within
 
     def _try(self, tail: int) -> Pass:
         """Whether so many last entries can be read."""
         reading = Pass(self._end_of_log())
-        for _ in self._parts(follow=False, tail=tail, since=0, reading=reading):
+        for _ in self._requests.ask(follow=False, tail=tail, since=0, reading=reading):
             pass
         return reading
 
     def _end_of_log(self) -> tuple[str, str] | None:
         """By what the last entry of the log is known: its timestamp and stream."""
         reading = Pass(None)
-        for _ in self._parts(follow=False, tail=1, since=0, reading=reading):
+        for _ in self._requests.ask(follow=False, tail=1, since=0, reading=reading):
             pass
         return reading.last
 
@@ -415,27 +417,6 @@ class ApiSource:
     """Whether the last tail began inside of the line that is open."""
     _unsure_entries = 0
     """What was taken since the last verified fragment."""
-
-    def _parts(
-        self,
-        *,
-        follow: bool,
-        tail: int | None,
-        since: int,
-        doubt: Doubt | None = None,
-        reading: Pass | None = None,
-    ) -> Iterator[tuple[Received, bool]]:
-        """What a request brings, and whether it was waited for. Nothing when it is a tail that begins inside of a line
-        which is still open (`_within`): which of its pieces are which, cannot be told."""
-        self._within = False
-
-        def begins_within(fragments: Fragments) -> bool:
-            self._within = tail is not None and self._begins_within_line(fragments)
-            return self._within
-
-        return self._requests.ask(
-            follow=follow, tail=tail, since=since, doubt=doubt, reading=reading, unwanted=begins_within
-        )
 
     def _take(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> None:
         if not fresh:

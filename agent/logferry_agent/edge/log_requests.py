@@ -36,7 +36,11 @@ _LINGER_S: Final = 2.0
 class LogRequests:
     """Asks for one container's log."""
 
-    def __init__(self, connection: Connection, container: str, *, tty: bool) -> None:
+    def __init__(
+        self, connection: Connection, container: str, *, tty: bool, useless: Callable[[Fragments], bool]
+    ) -> None:
+        """useless: asked about the first fragments of every tail; when it says so, nothing is given of the answer."""
+        self._useless = useless
         self._connection = connection
         self._container = container
         self._tty = tty
@@ -84,13 +88,11 @@ class LogRequests:
         since: int,
         doubt: Doubt | None = None,
         reading: Pass | None = None,
-        unwanted: Callable[[Fragments], bool] = lambda _: False,
     ) -> Iterator[tuple[Received, bool]]:
         """What a request brings, and whether it was waited for.
 
         tail: only so many last entries. since: from this time on (nanoseconds since 1970).
         doubt: may end the stream. reading: is told of all that comes.
-        unwanted: asked about the first fragments; when it says so, nothing is given of the answer.
 
         Raises:
             EngineError: the engine cannot answer, or the connection broke.
@@ -119,7 +121,7 @@ class LogRequests:
                     reading.saw(part)
                 if first and len(part.fragments):
                     first = False
-                    if unwanted(part.fragments):
+                    if tail is not None and self._useless(part.fragments):
                         return
                 yield part, came - begun > _CALM_S
                 if rest := pace.rest(len(part.fragments), came):
