@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Route, expect
-from tests.support.browsing import still
+from tests.support.browsing import LATE, still
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
 from query import search
@@ -251,13 +251,6 @@ def test_a_download_of_merged_jobs_can_be_cancelled_and_begun_again(cloud: Viewe
     expect(said).to_contain_text("is in your downloads")
 
 
-# What the worker tells comes late, as on a machine that is busy: meanwhile one goes on scrolling.
-LATE = """() => {
-  window.Worker = class extends Worker {
-    set onmessage(hear) { super.onmessage = (event) => setTimeout(() => hear(event), window.late ?? 0); }
-  };
-}"""
-
 SCROLLED_ON = """([by, job, count, patience]) => {
   const pane = document.querySelector('.pane');
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
@@ -291,7 +284,7 @@ def test_what_one_scrolls_through_does_not_jump_when_lines_come_in_front(
     for name, count in (("one", 800), ("two", 800), ("early", 300)):
         cloud.add_job(name)
         cloud.append(name, [f"{name} {number}" for number in range(1, count + 1)], batch=20)
-    page.add_init_script(f"({LATE})()")
+    page.add_init_script(LATE)
     held: list[Route] = []
     open_again = False
     page.route(f"**/{job_id('early')}/batches?*", lambda route: route.continue_() if open_again else held.append(route))

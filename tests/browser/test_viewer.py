@@ -5,7 +5,7 @@ import re
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from tests.support.browsing import becomes, still
+from tests.support.browsing import LATE, becomes, still
 from tests.support.viewer_cloud import BEGAN_US, ViewerCloud, job_id, lossy
 from tests.support.viewer_service import ViewerService
 
@@ -293,6 +293,31 @@ def test_both_ends_of_a_million_lines_are_reached(cloud: ViewerCloud, page: Page
         " return p.scrollTop + p.clientHeight > p.scrollHeight - 2; }",
         timeout=WAIT,
     )
+
+
+PRESSED = """(keys) => {
+  const pane = document.querySelector('.pane');
+  for (const key of keys) pane.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
+}"""
+
+
+@pytest.mark.parametrize(("jump", "top", "follows"), [("f", None, "on"), ("g", [1, 0], "off")])
+def test_of_two_keys_within_one_frame_the_second_counts(
+    cloud: ViewerCloud, page: Page, jump: str, top: list[int] | None, follows: str
+) -> None:
+    """The browser tells of a page's scroll only with the next frame: by then one may have asked for either end."""
+    cloud.add_job("web")
+    cloud.append("web", numbered(3_000), batch=250)
+    page.add_init_script(LATE)
+    opened(page, cloud, "web")
+    page.locator('.row[data-seq="3000"]').wait_for()
+    end = still(page, AT_TOP)
+    page.evaluate("() => { window.late = 60; }")
+    page.evaluate(PRESSED, ["PageUp", jump])
+    if top is not None:
+        becomes(page, AT_TOP, top)
+    assert still(page, AT_TOP) == (top or end)
+    expect(page.locator("[data-follow]")).to_have_attribute("data-follow", follows)
 
 
 def test_search_steps_through_matches_and_filters(cloud: ViewerCloud, page: Page) -> None:

@@ -16,6 +16,13 @@ PATIENCE_MS = 60_000
 FRAMES = 30
 """Half a second at least. Nothing in the pane waits as long before it goes on (its scroll bar 160 ms, growth 90)."""
 
+LATE = """
+window.Worker = class extends Worker {
+  set onmessage(hear) { super.onmessage = (event) => setTimeout(() => hear(event), window.late ?? 0); }
+};
+"""
+"""For `add_init_script`: what the worker tells comes `window.late` ms late, as on a machine that is busy."""
+
 _LOOK = """async ([arg, wanted, frames, patience]) => {
   const measure = %s;
   const end = performance.now() + patience;

@@ -203,6 +203,8 @@ export class LogPane {
   scrollBy(pixels: number): void {
     if (pixels < 0) this.setFollowing(false);
     this.host.scrollTop += pixels;
+    // The browser tells of it with the next frame only: by then a jump may have been asked for, which it would undo.
+    this.scrolled();
   }
 
   focus(): void {
