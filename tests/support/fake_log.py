@@ -25,6 +25,7 @@ Act = tuple[str, int]
 - `lose` n: n lines, which a follow stream passes over
 - `long` n: n full pieces of a line that is still open, which a follow stream gives
 - `lose_long` n: the same, which it passes over
+- `step` n: the clock is set back by a minute; then n lines of stderr, and n pieces as of `lose_long`
 - `rotate` n: the n oldest lines kept are no more, but never the last one
 - `repeat` n: a follow stream gives the last n lines again
 - `calm` _: nothing comes for a while
@@ -81,6 +82,10 @@ class FakeLog:
             made = self.copier.write("o", b"x" * PIECE * count)
             self.entries += made
             given = made if name == "long" else []
+        elif name == "step":
+            self.copier.now -= 60_000_000_000
+            self.entries += [piece for _ in range(count) for piece in self.copier.write("e", b"late\n")]
+            self.entries += self.copier.write("o", b"x" * PIECE * count)
         elif name == "rotate":
             self.first = max(self.first, min(len(self.entries) - 1, self.first + count))
         elif name == "repeat":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .frames import Received
-from .lines import Fragments
+from .lines import CUT, Fragments
 
 
 class Sought(Protocol):
@@ -42,8 +42,11 @@ class Wanted:
 class Beginning:
     """The beginning of a tail: its first line may be one that began before, and so may each that is older."""
 
-    def __init__(self, *, whole: bool) -> None:
-        """whole: it is the whole log."""
+    def __init__(self, *, whole: bool, steps: bool = False) -> None:
+        """whole: it is the whole log.
+        steps: a piece may be a later one though its time is after the tail's first: the clock may have been set back.
+        """
+        self._steps = steps
         self._oldest = ""
         self._streams = set() if whole else {"o", "e"}
         """Those of which no line was seen that certainly begins here."""
@@ -58,7 +61,8 @@ class Beginning:
                 if stream not in self._streams:
                     continue
                 first = self._first.setdefault(stream, stamp)
-                if first == stamp and stamp <= self._oldest:
+                later = stamp <= self._oldest or (self._steps and fragments.ending(index) == CUT)
+                if first == stamp and later:
                     found.add(index)
                 else:
                     self._streams.discard(stream)
@@ -68,7 +72,9 @@ class Beginning:
 class Pass:
     """One reading of the log that does not follow, and whether it came to the end that is known to be there."""
 
-    def __init__(self, end: tuple[str, str] | None) -> None:
+    def __init__(self, end: tuple[str, str] | None, asked: int | None = None) -> None:
+        """end: the end that is known; None: any will do. asked: for so many entries, None for all."""
+        self._asked = asked
         self.entries = 0
         self.last: tuple[str, str] | None = None
         """Of the last entry so far, timestamp and stream."""
@@ -88,6 +94,9 @@ class Pass:
 
     @property
     def broken(self) -> bool:
-        """Whether it ended before its end. What was last may have been rotated away since; then newer is there."""
+        """Whether it ended before its end. What was last may be further back by now, or rotated away; then as much as
+        was asked for is there, or newer."""
+        if self._failed or self._complete or self._end is None:
+            return self._failed
         last = self.last[0] if self.last is not None else ""
-        return self._failed or (not self._complete and self._end is not None and last < self._end[0])
+        return last < self._end[0] and (self._asked is None or self.entries < self._asked)

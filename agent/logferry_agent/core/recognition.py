@@ -46,10 +46,11 @@ class Memory:
         ends = fragments.ends or LINE * len(fragments)
         for index, (stamp, stream, end) in enumerate(zip(fragments.stamps, fragments.streams, ends, strict=True)):
             before, ordinal = self._open.pop(stream, ("", 0))
-            ordinal = ordinal + 1 if before == stamp else 1
+            # A line has one last piece only, which its timestamp tells from all others.
             if end == CUT:
+                ordinal = ordinal + 1 if before == stamp else 1
                 self._open[stream] = (stamp, ordinal)
-            keys[index] += (ordinal - 1) * _ORDINAL_STEP
+                keys[index] += ordinal * _ORDINAL_STEP
         return keys
 
     def rewind(self) -> None:

@@ -4,9 +4,10 @@ Theory of operation. The engine's follow stream loses lines when files rotate un
 before 23.0, and may end before the last line; a read that does not follow does none of that. So a log is followed
 only while that is safe, and every follow ends in a *catch-up*: a read of the last entries that must contain what was
 read last. When it does, nothing is missing; when not even the whole log does, something is, and a gap entry says so.
-A log that rotates is followed only while it is calm: when much came, it is read by catch-ups alone until it is calm
-again; and what came by following is never believed to be all before a catch-up has said so, at the latest a while
-after it came.
+A log that rotates is followed only while it is calm and its lines come whole: when much came, or a piece of a line that
+goes on (it may be like the one before: one that was left out or sent again would not be noticed), it is read by
+catch-ups alone until it is calm again; and what came by following is never believed to be all before a catch-up has
+said so, at the latest a while after it came.
 
 What was read before is recognised by `Memory`, or after a restart of the agent by the cursor's marks (`Seeker`).
 
@@ -31,7 +32,7 @@ from ..core.catch_up import Beginning, Pass, Sought, Wanted
 from ..core.chunk import Chunk
 from ..core.cursor import Place
 from ..core.frames import BrokenStreamError
-from ..core.lines import Fragments
+from ..core.lines import CUT, Fragments
 from ..core.recognition import Memory, Seeker
 from ..core.stamps import nanoseconds
 from ..core.track import Track
@@ -223,6 +224,8 @@ class ApiSource:
                     if len(fresh) == len(keys) - len(unsure):
                         return  # more came in between than was asked for: the catch-up finds it
                     overlaps = True
+                busy = bool(self._max_size) and self._verified is not None and _has_pieces(part.fragments, fresh)
+                fresh = () if busy else fresh
                 self._verify_followed(waited=waited)
                 if early:
                     early, fresh = self._without_early(part.fragments, keys, fresh)
@@ -231,7 +234,7 @@ class ApiSource:
                 yield True
                 if part.errors:
                     return
-                if self._max_size and received > self._max_size // 4:
+                if busy or (self._max_size and received > self._max_size // 4):
                     yield from self._poll()
                     return
                 if self._max_size and received:
@@ -305,8 +308,8 @@ class ApiSource:
         for tail in tails:
             if whole and tail is not None:
                 continue
-            place, reading = seek(), Pass(end)
-            beginning = Beginning(whole=tail is None)
+            place, reading = seek(), Pass(end, tail)
+            beginning = Beginning(whole=tail is None, steps=True)
             before: deque[int] = deque(maxlen=_REMEMBERED)
             taken = self._taken
             self._within = False
@@ -392,7 +395,7 @@ class ApiSource:
 
     def _try(self, tail: int) -> Pass:
         """Whether so many last entries can be read."""
-        reading = Pass(self._end_of_log())
+        reading = Pass(self._end_of_log(), tail)
         for _ in self._requests.ask(follow=False, tail=tail, since=0, reading=reading):
             pass
         return reading
@@ -468,6 +471,12 @@ class ApiSource:
 def part_size(fragments: Fragments) -> int:
     """About how many bytes these take in a json-file."""
     return sum(map(len, fragments.texts)) + _JSON_OVERHEAD * len(fragments)
+
+
+def _has_pieces(fragments: Fragments, fresh: Sequence[int]) -> bool:
+    """Whether one of those that are fresh is a piece of a line that goes on: alike as they may be, it cannot be told
+    whether any was left out or sent again."""
+    return CUT in fragments.ends and any(fragments.ends[index] == CUT for index in fresh)
 
 
 def _both(these: Sequence[int], those: Sequence[int], of: int) -> Sequence[int]:

@@ -44,3 +44,18 @@ def test_a_single_file_that_the_engine_cuts_is_read(engine: Engine, watch: Watch
     """Engines before 23.0 with max-file=1 cut the file under the reader."""
     log = burst(engine, watch, prefix, "file", 20_000, **limits("200k", 1))
     assert_in_order_and_every_hole_is_a_gap(log, 20_000)
+
+
+def test_long_lines_that_go_on_in_the_next_file_come_whole_and_once(
+    engine: Engine, watch: Watcher, prefix: str, source: str
+) -> None:
+    """All their pieces are alike; engines before 23.0 send what is in the new file again."""
+    watched = watch(source)
+    part = "head -c 40000 /dev/zero | tr '\\0' x; sleep 0.05"
+    script = f"for i in $(seq 20); do for j in 1 2 3; do {part}; done; echo $i; done"
+    container = engine.run(script, name=prefix + "a", **limits("150k", 40))
+    log = watched.ended(container.id)
+    assert [(len(line.rstrip("0123456789")), line.lstrip("x")) for line in log.lines()] == [
+        (120_000, str(number)) for number in range(1, 21)
+    ]
+    assert log.names() == ["started", "exited"]
