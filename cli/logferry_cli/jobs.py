@@ -112,7 +112,7 @@ def _plain(records: list[JobRecord]) -> list[str]:
 def state_of(record: JobRecord) -> str:
     """The state with what matters about it: `exited (1)`, `exited (137, out of memory)`."""
     life = record.life
-    if life.state not in {"exited", "removed"} or life.exit_code is None:
+    if not life.over or life.exit_code is None:
         return life.state
     return f"{life.state} ({life.exit_code}{', out of memory' if life.oom else ''})"
 

@@ -31,8 +31,6 @@ TAIL_CHARS: Final = 1024 * 1024
 HOLD_S: Final = 1.0
 """How long a live line that may go on is held back before it is shown as it is."""
 
-ENDED: Final = frozenset({"exited", "removed"})
-
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it."""
 
@@ -248,7 +246,7 @@ class End:
 
     def ended(self, now: float) -> bool:
         """Whether nothing more is to come."""
-        if self._record.life.state not in ENDED:
+        if not self._record.life.over:
             return False
         return self._confirmed >= 2 or now - self._quiet_since >= self._timing.quiet
 
@@ -271,7 +269,7 @@ class End:
         self._looks += 1
         if record is not None:
             self._record = record
-            self._confirmed = self._confirmed + 1 if record.life.state in ENDED else 0
+            self._confirmed = self._confirmed + 1 if record.life.over else 0
 
     def due(self, now: float) -> bool:
         """Whether to read the record now."""
@@ -280,7 +278,7 @@ class End:
     def wait(self, now: float) -> float | None:
         """After how many seconds without an event something is to be done."""
         waits = [] if self._next is None else [self._next - now]
-        if self._record.life.state in ENDED:
+        if self._record.life.over:
             waits.append(self._quiet_since + self._timing.quiet - now)
         return max(0.0, min(waits)) if waits else None
 

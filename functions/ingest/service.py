@@ -27,7 +27,6 @@ from logferry_protocol.messages import (
     StatusJob,
     Watched,
 )
-from registry.jobs import ENDED
 from registry.principal import Principal
 
 from . import core
@@ -209,7 +208,7 @@ class Service:
     def status(self, principal: Principal, message: Status) -> Noted:
         """Keeps the records of changed jobs."""
         list(self._executor.map(lambda job: self._note(principal, job), message.jobs))
-        ended = [job_id(principal.name, job.job) for job in message.jobs if job.life.state in ENDED]
+        ended = [job_id(principal.name, job.job) for job in message.jobs if job.life.over]
         if ended:
             try:
                 self._ended(ended)

@@ -121,7 +121,7 @@ class Service:
                 record = self._record(item, heard)
                 if not item.get("deleted") and wanted.matches(record):
                     found.append(record)
-                    if record.life.state not in jobs.ENDED:  # a lost one is recorded as running
+                    if not record.life.over:  # a lost one is recorded as running
                         running.append(item)
             scanned += len(items)
             if more or scanned >= SCANNED_MOST or len(found) == limit:

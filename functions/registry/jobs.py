@@ -10,9 +10,6 @@ from .items import shard_of
 LOST_AFTER_MS = 15 * 60_000
 """An instance pings every four minutes; one that was not heard of for three pings and some is lost."""
 
-RUNNING = frozenset({"created", "running", "paused", "restarting"})
-ENDED = frozenset({"exited", "removed"})
-
 
 def index_attributes(job: str, owner: str, created: int) -> dict[str, str]:
     """Where the job stands in the two indexes: by owner, and among all; the newest can be read first."""
@@ -36,7 +33,7 @@ def to_record(
     """The record of an item. With `heard` and `now` (ms), a running job of a silent instance is shown as lost."""
     life = LifeCycle.model_validate(item.get("life") or {})
     seen = max(int(item.get("seen") or 0), heard or 0)
-    if now is not None and life.state in RUNNING and now - seen > LOST_AFTER_MS:
+    if now is not None and not life.over and now - seen > LOST_AFTER_MS:
         life = life.model_copy(update={"state": "lost"})
     return JobRecord(
         job=item["job"],

@@ -108,6 +108,11 @@ class LifeCycle(_Frozen):
     problem: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)] | None = None
     """A sentence for a person: why lines of it cannot be read, or may be missing."""
 
+    @property
+    def over(self) -> bool:
+        """Whether its newest run has ended. False for a lost job: nobody knows."""
+        return self.state in {"exited", "removed"}
+
 
 class JobRecord(_Frozen):
     """All that a viewer is told of a job. Times in milliseconds since 1970."""

@@ -161,7 +161,7 @@ class Agenda:
 
     def report_growth(self, job: JobState, now: float) -> None:
         """Let the cloud learn how far a job has come: seldom while it runs, soon when it does not."""
-        moment = now + (ENDED_STATUS_S if job.life.state in {"exited", "removed"} else STATUS_EVERY_S)
+        moment = now + (ENDED_STATUS_S if job.life.over else STATUS_EVERY_S)
         self.report_by(job, moment)
 
     def report_by(self, job: JobState, moment: float) -> None:

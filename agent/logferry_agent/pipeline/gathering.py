@@ -203,7 +203,7 @@ class Gathering:
             return None
         if self.hurried:
             return now
-        if lane.life.state in {"exited", "removed"}:
+        if lane.life.over:
             wait_s = 0.0 if lane.batcher.told else ENDED_WAIT_S
             return max(now, self._session.jobs[lane.id].sent_at + wait_s)
         if self._session.watched(lane.id, now):
