@@ -75,9 +75,11 @@ class Watch:
         return self.sink.logs[container]
 
     def ended(self, container: str) -> Log:
-        """The job once a run of it is over and told."""
+        """The job once a run of it is over and told, in its log and as its life: either may come first."""
         log = self.log(container)
-        self.sink.until(lambda: "exited" in log.names(), f"{container[:12]} exits")
+        self.sink.until(
+            lambda: "exited" in log.names() and any(job.life.over for job in log.jobs), f"{container[:12]} exits"
+        )
         return log
 
     def stop(self) -> None:
