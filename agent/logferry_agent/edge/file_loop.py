@@ -25,7 +25,7 @@ from ..core.cursor import Cursor
 from ..core.pace import Pace
 from ..core.track import Track
 from .file_source import FileSource
-from .inotify import CREATED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
+from .inotify import CREATED, DELETED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
 from .press import Press
 from .reading import FAILED, Reading, Step
 
@@ -41,6 +41,9 @@ _BLIND_WAIT_S: Final = 0.05
 _SAFETY_S: Final = 5.0
 """How often watched ones are looked at all the same."""
 _ID_CHARS: Final = 64
+_LOOKED_FOR: Final = MODIFIED | CREATED | MOVED_TO | DELETED
+"""What is told of a log's folder. Between two new files of one name the first is removed (max-file=1 from 23.0 on):
+were that not told, the kernel would make one event of the two, and a file that came and went be missed unseen."""
 _UNCLAIMED_S: Final = 60.0
 """A log that nobody asked for is held open so long."""
 
@@ -252,7 +255,7 @@ class FileLoop:
             self._open(self._watch(container, source))
 
     def _watch(self, container: str, source: FileSource) -> _Folder:
-        watch = self._watcher.watch(str(source.path.parent), MODIFIED | CREATED | MOVED_TO)
+        watch = self._watcher.watch(str(source.path.parent), _LOOKED_FOR)
         folder = _Folder(container, source, watch, time.monotonic())
         self._folders[container] = folder
         if watch is not None:
@@ -275,7 +278,7 @@ class FileLoop:
             folder.source.open()
 
     def _rewatch(self, folder: _Folder) -> None:
-        watch = self._watcher.watch(str(folder.source.path.parent), MODIFIED | CREATED | MOVED_TO)
+        watch = self._watcher.watch(str(folder.source.path.parent), _LOOKED_FOR)
         if watch is not None:
             folder.watch = watch
             self._watches[watch] = folder
