@@ -4,10 +4,9 @@ Theory of operation. The engine's follow stream loses lines when files rotate un
 before 23.0, and may end before the last line; a read that does not follow does none of that. So a log is followed
 only while that is safe, and every follow ends in a *catch-up*: a read of the last entries that must contain what was
 read last. When it does, nothing is missing; when not even the whole log does, something is, and a gap entry says so.
-A log that rotates is followed only while it is calm and its lines come whole: when much came, or a piece of a line that
-goes on (it may be like the one before: one that was left out or sent again would not be noticed), it is read by
-catch-ups alone until it is calm again; and what came by following is never believed to be all before a catch-up has
-said so, at the latest a while after it came.
+A log that rotates is followed only while it is calm: when much came, it is read by catch-ups alone until it is calm
+again; and what came by following is never believed to be all before a catch-up has said so, at the latest a while
+after it came. The pieces of a long line may all be alike: where an engine may send them again, a catch-up reads them.
 
 What was read before is recognised by `Memory`, or after a restart of the agent by the cursor's marks (`Seeker`).
 
@@ -161,7 +160,7 @@ class ApiSource:
             if self._removed:
                 yield False
                 continue
-            running = self._requests.running
+            running, before = self._requests.running, self._taken
             try:
                 if resumed:
                     yield from self._resume()
@@ -177,8 +176,9 @@ class ApiSource:
                     self._run_unread = self._unsure = False
                     yield False
                     continue
+                pause = _RETRY_S[0] if self._taken > before or not self._requests.running else pause
                 self._requests.pause(pause)
-                pause = min(pause * 2, 1.0) if self._requests.running else _RETRY_S[0]
+                pause = min(pause * 2, 1.0)
             except ContainerGoneError:
                 self._removed = True
                 if self._run_unread:
@@ -224,17 +224,17 @@ class ApiSource:
                     if len(fresh) == len(keys) - len(unsure):
                         return  # more came in between than was asked for: the catch-up finds it
                     overlaps = True
-                busy = bool(self._max_size) and self._verified is not None and _has_pieces(part.fragments, fresh)
-                fresh = () if busy else fresh
+                doubtful = self._may_be_repeated(part.fragments, fresh)
+                fresh = () if doubtful else fresh
                 self._verify_followed(waited=waited)
                 if early:
                     early, fresh = self._without_early(part.fragments, keys, fresh)
                 self._take(part.fragments, keys, fresh)
                 received += part_size(part.fragments) if fresh and self._max_size else 0
                 yield True
-                if part.errors:
+                if part.errors or doubtful:
                     return
-                if busy or (self._max_size and received > self._max_size // 4):
+                if self._max_size and received > self._max_size // 4:
                     yield from self._poll()
                     return
                 if self._max_size and received:
@@ -260,6 +260,13 @@ class ApiSource:
     def _fresh(self, keys: list[int], unsure: frozenset[int]) -> Sequence[int]:
         unknown = self._memory.unknown(keys)
         return [index for index in unknown if index not in unsure] if unsure else unknown
+
+    def _may_be_repeated(self, fragments: Fragments, fresh: Sequence[int]) -> bool:
+        """Whether one of those that are fresh is a piece of a line that goes on, and the engine may have sent it
+        before: pieces may be alike, so it cannot be known again in a stream that follows."""
+        if not (self._replays and self._max_size and fragments.ends) or self._verified is None:
+            return False
+        return any(fragments.ends[index] == CUT for index in fresh)
 
     def _without_early(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> tuple[bool, list[int]]:
         """Of a tail up to what was read of it, whether that is still to come, and what is fresh without what is older
@@ -471,12 +478,6 @@ class ApiSource:
 def part_size(fragments: Fragments) -> int:
     """About how many bytes these take in a json-file."""
     return sum(map(len, fragments.texts)) + _JSON_OVERHEAD * len(fragments)
-
-
-def _has_pieces(fragments: Fragments, fresh: Sequence[int]) -> bool:
-    """Whether one of those that are fresh is a piece of a line that goes on: alike as they may be, it cannot be told
-    whether any was left out or sent again."""
-    return CUT in fragments.ends and any(fragments.ends[index] == CUT for index in fresh)
 
 
 def _both(these: Sequence[int], those: Sequence[int], of: int) -> Sequence[int]:
