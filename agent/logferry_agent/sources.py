@@ -14,11 +14,13 @@ import structlog
 
 from logferry_protocol.job import LifeCycle
 
+from .core import oom
 from .core.chunk import Job, Offer, Position, Reader, Sink
 from .core.cursor import Cursor, UnknownCursorError, decode, salvage
 from .core.description import Description, from_event, from_inspect, path_below
 from .core.ecs import Task
 from .core.lifecycle import Facts
+from .core.oom import OomWatch
 from .core.selection import Selection, start_time
 from .core.track import Track
 from .edge.api_loop import ApiLoop
@@ -105,7 +107,7 @@ class Readers(Reader):
         self._refused: set[str] = set()
         self._born: set[str] = set()
         """Created while we looked: their whole life is seen."""
-        self._oom: set[str] = set()
+        self._oom = OomWatch()
         self._died: set[str] = set()
         """Whose last event in order was the end of a run: only then is a start event a new run's. The start that
         `inspect` tells of the same run is a little earlier than the event."""
@@ -176,9 +178,11 @@ class Readers(Reader):
             self._files.expect(container)
         with self._learning:
             reading = self._readings.get(container)
-            if action == "start" and reading is not None and self._begins(reading):
-                # A short life may be over before the engine could be asked about it.
-                reading.learn(_started(reading.description, time_ns))
+            if action == "start" and reading is not None:
+                self._believe(reading)
+                if self._begins(reading):
+                    # A short life may be over before the engine could be asked about it.
+                    reading.learn(_started(reading.description, time_ns))
 
     def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
         """Whether a listed container is read (by what the list says of it; inspecting all would be dear)."""
@@ -195,6 +199,13 @@ class Readers(Reader):
         """Begin to read it, or tell the reading how it is now."""
         description = from_inspect(found, self._host, self.task)
         reading = self._readings.get(description.id)
+        with self._learning:
+            if reading is not None and description.facts.started > reading.facts.started:
+                self._believe(reading)
+            if action == "start":
+                self._oom.forget(description.id)
+            news = action == "start" if reading is None else reading.facts.running
+            description = self._judged(description, news=news)
         if reading is None:
             self._appear(description)
             return
@@ -227,38 +238,62 @@ class Readers(Reader):
 
     def _learn_event(self, reading: Reading, action: str, attributes: Mapping[str, str], time_ns: int) -> bool:
         """Tell a reading what an event says; False when that is nothing."""
-        facts = reading.facts
-        if action in {"start", "restart"} and self._begins(reading):
-            reading.learn(_started(reading.description, time_ns))
-        elif action == "oom":
-            self._oom.add(reading.id)
-            return False
-        elif action == "die":
+        if action == "die":
             self._died.add(reading.id)
+            facts = reading.facts
             if time_ns < facts.started:
                 return False
             code = attributes.get("exitCode", "")
-            oom = reading.id in self._oom
-            self._oom.discard(reading.id)
             ended = Facts(
                 running=False,
                 started=facts.started or time_ns,
                 ended=time_ns,
                 exit_code=int(code) if code.lstrip("-").isdigit() else None,
-                oom=oom or facts.oom,
+                oom=facts.oom,
                 restarts=facts.restarts,
             )
-            reading.learn_end(ended)
+            judged = self._oom.judge(reading.id, ended, time.monotonic(), news=facts.running)
+            if judged is None:
+                self._discovery.examine(reading.id, after_s=oom.WAIT_S)
+                return False
+            reading.learn_end(judged)
+            return True
+        if action == "kill":
+            self._oom.killed(reading.id)
+        elif action == "oom":
+            self._oom.said(reading.id)
+        believed = self._believe(reading)
+        if action == "start":
+            self._oom.forget(reading.id)
+        if action in {"start", "restart"} and self._begins(reading):
+            reading.learn(_started(reading.description, time_ns))
         elif action == "destroy":
-            reading.learn_end(replace(facts, running=False, gone=True))
+            reading.learn_end(replace(reading.facts, running=False, gone=True))
         else:
-            return False
+            return believed
         return True
+
+    def _judged(self, description: Description, *, news: bool) -> Description:
+        """As described, or as still running while its end may yet turn out to be the kernel's doing."""
+        facts = self._oom.judge(description.id, description.facts, time.monotonic(), news=news)
+        if facts is None:
+            self._discovery.examine(description.id, after_s=oom.WAIT_S)
+            return _started(description, description.facts.started)
+        return replace(description, facts=facts, life=description.life.model_copy(update={"oom": facts.oom}))
+
+    def _believe(self, reading: Reading) -> bool:
+        """Learn the end that was waited with, as it is known now; False when there is none."""
+        facts = self._oom.give_up(reading.id)
+        if facts is not None:
+            reading.learn_end(facts)
+        return facts is not None
 
     def listed(self, containers: set[str]) -> None:
         """End what is no longer there."""
         for container, reading in list(self._readings.items()):
             if container not in containers and not reading.gone:
+                with self._learning:
+                    self._believe(reading)
                 reading.learn_end(replace(reading.facts, running=False, gone=True))
                 self._sink.job_changed(reading.job)
         self._refused &= containers
@@ -372,6 +407,7 @@ class Readers(Reader):
             if reading.done:
                 with self._lock:
                     del self._readings[container]
+                self._oom.forget(container)
 
     def _end_lost(self, jobs: list[Job]) -> None:
         """Containers that were removed while no agent looked: say so, and end them."""

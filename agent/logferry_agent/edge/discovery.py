@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
@@ -91,9 +92,12 @@ class Discovery:
         for thread in self._threads:
             thread.join(timeout_s)
 
-    def examine(self, container: str) -> None:
-        """Ask the engine about a container, soon."""
-        self._queue.put(("examine", container, {}, 0))
+    def examine(self, container: str, *, after_s: float = 0.0) -> None:
+        """Ask the engine about a container, soon, or so much later."""
+        if after_s:
+            self._queue.put(("later", container, {}, time.monotonic_ns() + int(after_s * 1e9)))
+        else:
+            self._queue.put(("examine", container, {}, 0))
 
     @staticmethod
     def _safely(does: Callable[_P, _T], *args: _P.args, **more: _P.kwargs) -> _T | None:
@@ -135,7 +139,7 @@ class Discovery:
         attributes = actor.get("Attributes") or {}
         time_ns = int(event.get("timeNano") or 0)
         self._observer.noticed(action, container, attributes, time_ns)
-        if action in _EXAMINED or action in {"die", "oom", "destroy"}:
+        if action in _EXAMINED or action in {"die", "kill", "oom", "destroy"}:
             self._queue.put((action, container, attributes, time_ns))
         return time_ns
 
@@ -144,14 +148,22 @@ class Discovery:
     def _ask(self) -> None:
         pause, most = _RETRY_S
         listed = time.monotonic()
+        later: list[tuple[int, str]] = []
         while not self._stopping.is_set():
             left = self._list_interval_s - (time.monotonic() - listed)
+            if later:
+                left = min(left, (later[0][0] - time.monotonic_ns()) / 1e9)
             try:
                 action, container, attributes, time_ns = self._queue.get(timeout=max(0.0, left))
             except Empty:
                 action, container, attributes, time_ns = "again", "", {}, 0
+                if later and later[0][0] <= time.monotonic_ns():
+                    action, container = "examine", heappop(later)[1]
             if action == "stop":
                 return
+            if action == "later":
+                heappush(later, (time_ns, container))
+                continue
             while not self._stopping.is_set():
                 try:
                     if action in {"list", "again"}:

@@ -118,17 +118,18 @@ class Seen:
 class Rig:
     engine: Engine
     seen: Seen
+    found: Discovery
 
 
 @pytest.fixture(name="rig")
 def _rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
-    rig = Rig(Engine(), Seen())
-    found = Discovery(cast(Connection, rig.engine), rig.seen, list_interval_s=0.05)
-    found.start()
+    engine, seen = Engine(), Seen()
+    rig = Rig(engine, seen, Discovery(cast(Connection, engine), seen, list_interval_s=0.05))
+    rig.found.start()
     yield rig
-    rig.engine.held.set()
-    found.stop(5)
+    engine.held.set()
+    rig.found.stop(5)
 
 
 def listening(rig: Rig) -> None:
@@ -188,3 +189,14 @@ def test_a_container_that_nobody_understands_does_not_hide_the_others(rig: Rig) 
     until(lambda: "even" in rig.seen.examined_, "the other one is examined")
     rig.engine.streams[-1].send("die", "even")
     until(lambda: "die even" in rig.seen.happened_, "and what happens is told")
+
+
+def test_a_container_is_asked_about_again_after_a_while(rig: Rig) -> None:
+    """In the order of the times, whatever else is asked in between."""
+    listening(rig)
+    rig.engine.exist += ["a", "b", "c"]
+    until(lambda: rig.seen.examined_ == ["a", "b", "c"], "they are listed")
+    rig.found.examine("a", after_s=0.2)
+    rig.found.examine("b", after_s=0.1)
+    rig.found.examine("c")
+    until(lambda: rig.seen.examined_ == ["a", "b", "c", "c", "b", "a"], "they are asked about")
