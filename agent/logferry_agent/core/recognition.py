@@ -32,6 +32,7 @@ class Memory:
         """The latest timestamp of all that was read, be it remembered or not."""
         self._unkeyed: deque[Fragments] = deque()
         """Remembered, but what they are known by is not worked out."""
+        self._unkeyed_lines = 0
         self._open: dict[str, tuple[str, int]] = {}
         """Of each stream whose line goes on its timestamp and how many pieces carried it: they may all be alike."""
 
@@ -75,6 +76,11 @@ class Memory:
         """These were read, some or all of them, and are or will be added by their keys."""
         self._newest = max(self._newest, max(fragments.stamps, default=""))
 
+    @property
+    def passing(self) -> bool:
+        """Whether keys wait to be worked out: whoever asks for any pays for them all."""
+        return bool(self._unkeyed)
+
     def passes(self, fragments: Fragments) -> bool:
         """Whether these are whole lines, and later than all that was read: so none of them can have been read."""
         return not fragments.ends and not self._open and min(fragments.stamps, default="") > self._newest
@@ -84,13 +90,14 @@ class Memory:
         worked out before somebody asks: most of a backlog never needs them."""
         self.saw(fragments)
         self._unkeyed.append(fragments)
-        kept = sum(map(len, self._unkeyed))
-        while kept - len(self._unkeyed[0]) >= _SOON:
-            kept -= len(self._unkeyed.popleft())
+        self._unkeyed_lines += len(fragments)
+        while self._unkeyed_lines - len(self._unkeyed[0]) >= _SOON:
+            self._unkeyed_lines -= len(self._unkeyed.popleft())
 
     def _work_out(self) -> None:
         while self._unkeyed:
             self._new.update(_keys(self._unkeyed.popleft()))
+        self._unkeyed_lines = 0
 
 
 def _keys(fragments: Fragments) -> list[int]:

@@ -248,8 +248,9 @@ class ApiSource:
         self._unsure = self._replays
 
     def _pass(self, fragments: Fragments) -> bool:
-        """Take much of a log that never rotates, if it is later than all before; False when it is not."""
-        if len(fragments) < MUCH_LINES or not self._memory.passes(fragments):
+        """Take much of a log that never rotates, or what comes soon after, if it is later than all before; False when
+        it is not."""
+        if len(fragments) < (1 if self._memory.passing else MUCH_LINES) or not self._memory.passes(fragments):
             return False
         self._verify()
         self._memory.add_passing(fragments)

@@ -126,3 +126,17 @@ def test_the_last_of_what_passed_is_known(monkeypatch: pytest.MonkeyPatch) -> No
     everything = [key for part in parts for key in memory.keys(part)]
     assert list(memory.unknown(everything)) == list(range(24))
     assert not memory.passes(parts[-1])
+
+
+def test_what_passed_after_keys_were_worked_out_is_known_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many of the last as ever, not so many fewer as were worked out before."""
+    monkeypatch.setattr("logferry_agent.core.recognition._SOON", 5)
+    memory = Memory()
+    memory.add_passing(log(*((number, "o", "a") for number in range(1, 5))))
+    assert memory.passing
+    memory.unknown([])
+    assert not memory.passing
+    parts = [log((number, "o", "a")) for number in range(5, 10)]
+    for part in parts:
+        memory.add_passing(part)
+    assert not memory.unknown([key for part in parts for key in memory.keys(part)])

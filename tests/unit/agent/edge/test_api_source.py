@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Piece
 from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
 
+from logferry_agent.core import recognition
 from logferry_agent.core.cursor import Cursor, decode
 from logferry_agent.core.track import Track
 from logferry_agent.edge import api_source, log_requests
@@ -128,6 +129,19 @@ def test_what_comes_after_much_is_read_together_and_what_comes_after_little_is_n
     log = FakeLog([("write", 149), ("write", 150), ("write", 2)])
     assert Reader(log, rotates=False).read().numbers == list(range(301))
     assert [bool(size) for size in log.together[:4]] == [False, False, True, False]
+
+
+def test_little_that_comes_after_much_passes_as_much_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would be paid for as if all that is remembered had been little: the reads of a backlog vary in size."""
+    worked_out = []
+    monkeypatch.setattr(recognition, "_keys", lambda part: [worked_out.append(len(part))] * len(part))
+    log = FakeLog([("write", 300), *[("write", 1)] * 20, ("write", 300), ("write", 1)])
+    reader = Reader(log, rotates=False)
+    reader.source.runs(True)
+    with quick(log):
+        while log.acts:
+            assert reader.source.read(1) is not None
+    assert set(worked_out) == {1}, "the first and the last of each"
 
 
 much = st.one_of(
