@@ -5,6 +5,7 @@ Every test here runs on the machine's own engine; `make chaos` runs it on 26.1 t
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 import time
@@ -30,6 +31,15 @@ def _threads_take_turns_as_in_the_agent() -> Iterator[None]:
     sys.setswitchinterval(SWITCH_S)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture(autouse=True)
+def _what_is_there_is_not_searched_for_garbage_as_in_the_agent() -> Iterator[None]:
+    """A collection among all that a long session of tests has made halts every thread for up to a second; a container
+    lives for less."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", params=["machine", pytest.param("26.1", marks=pytest.mark.slow)], name="generation")
