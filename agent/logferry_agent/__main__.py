@@ -18,7 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the process's exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
     # The image's health check runs every 30 s: it must not load all of the agent.
-    return health() if given == ["health"] else _main(given)
+    if given == ["health"]:
+        return health()
+    # What imports make stays: looking for garbage in it takes a tenth of the start, and of every full collection later.
+    gc.disable()
+    try:
+        return _main(given)
+    finally:
+        gc.enable()
 
 
 def health() -> int:
@@ -33,8 +40,6 @@ def health() -> int:
 
 
 def _main(given: list[str]) -> int:
-    # What imports make stays: looking for garbage in it takes a tenth of the start, and of every full collection later.
-    gc.disable()
     import argparse  # noqa: PLC0415 - see main
 
     from .settings import SettingsError, add_flags, flags_of, load, misspelt, shown  # noqa: PLC0415

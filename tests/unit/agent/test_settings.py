@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
@@ -202,6 +203,13 @@ def test_settings_that_are_not_valid_end_with_status_two(capsys: pytest.CaptureF
     """And say why on stderr."""
     assert main(["--check-config"]) == 2
     assert "agents_url: is needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [["--check-config"], ["--check-config", "--agents-url", "wss://x/live"], ["status"]])
+def test_who_calls_the_command_keeps_the_garbage_collector(given: list[str], tmp_path: Path) -> None:
+    """It rests only while the command loads what it needs."""
+    main([*given, "--spool-dir", str(tmp_path)])
+    assert gc.isenabled()
 
 
 def test_every_setting_is_described() -> None:
