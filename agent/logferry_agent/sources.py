@@ -20,7 +20,6 @@ from .core.cursor import Cursor, UnknownCursorError, decode, salvage
 from .core.description import Description, from_event, from_inspect, path_below
 from .core.ecs import Task
 from .core.lifecycle import Facts
-from .core.oom import OomWatch
 from .core.selection import Selection, start_time
 from .core.track import Track
 from .edge.api_loop import ApiLoop
@@ -107,7 +106,7 @@ class Readers(Reader):
         self._refused: set[str] = set()
         self._born: set[str] = set()
         """Created while we looked: their whole life is seen."""
-        self._oom = OomWatch()
+        self._oom = oom.OomWatch()
         self._died: set[str] = set()
         """Whose last event in order was the end of a run: only then is a start event a new run's. The start that
         `inspect` tells of the same run is a little earlier than the event."""
@@ -252,12 +251,10 @@ class Readers(Reader):
                 oom=facts.oom,
                 restarts=facts.restarts,
             )
-            judged = self._oom.judge(reading.id, ended, time.monotonic(), news=facts.running)
-            if judged is None:
-                self._discovery.examine(reading.id, after_s=oom.WAIT_S)
-                return False
-            reading.learn_end(judged)
-            return True
+            judged = self._judge(reading.id, ended, news=facts.running)
+            if judged is not None:
+                reading.learn_end(judged)
+            return judged is not None
         if action == "kill":
             self._oom.killed(reading.id)
         elif action == "oom":
@@ -275,11 +272,17 @@ class Readers(Reader):
 
     def _judged(self, description: Description, *, news: bool) -> Description:
         """As described, or as still running while its end may yet turn out to be the kernel's doing."""
-        facts = self._oom.judge(description.id, description.facts, time.monotonic(), news=news)
+        facts = self._judge(description.id, description.facts, news=news)
         if facts is None:
-            self._discovery.examine(description.id, after_s=oom.WAIT_S)
             return _started(description, description.facts.started)
         return replace(description, facts=facts, life=description.life.model_copy(update={"oom": facts.oom}))
+
+    def _judge(self, container: str, facts: Facts, *, news: bool) -> Facts | None:
+        """See `OomWatch.judge`, which is asked again when it says so."""
+        judged = self._oom.judge(container, facts, time.monotonic(), news=news)
+        if judged is None:
+            self._discovery.examine(container, after_s=oom.WAIT_S)
+        return judged
 
     def _believe(self, reading: Reading) -> bool:
         """Learn the end that was waited with, as it is known now; False when there is none."""

@@ -60,21 +60,15 @@ class OomWatch:
         """
         if facts.running or not facts.ended:
             return facts
-        if container in self._said:
-            self._close(container)
-            return replace(facts, oom=True)
-        if facts.oom or facts.exit_code != _KILLED or container in self._killed:
-            self._close(container)
-            return facts
+        facts = self._with_word(container, facts)
+        sure = facts.oom or facts.exit_code != _KILLED or container in self._killed
         doubt = self._doubts.get(container)
         if doubt is None:
-            if not news:
+            if sure or not news:
                 return facts
             doubt = self._doubts[container] = _Doubt(facts, now + WAIT_S)
-        if doubt.open and now < doubt.until:
-            return None
-        doubt.open = False
-        return facts
+        doubt.open = doubt.open and not sure and now < doubt.until
+        return None if doubt.open else facts
 
     def give_up(self, container: str) -> Facts | None:
         """The end that is waited with, with what was said till now; None when there is none. It is judged by this."""
@@ -82,9 +76,7 @@ class OomWatch:
         if doubt is None or not doubt.open:
             return None
         doubt.open = False
-        return replace(doubt.facts, oom=True) if container in self._said else doubt.facts
+        return self._with_word(container, doubt.facts)
 
-    def _close(self, container: str) -> None:
-        doubt = self._doubts.get(container)
-        if doubt is not None:
-            doubt.open = False
+    def _with_word(self, container: str, facts: Facts) -> Facts:
+        return replace(facts, oom=True) if container in self._said else facts
