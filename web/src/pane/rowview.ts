@@ -79,6 +79,8 @@ export function drawSpan(span: StyledText): Node {
     element.setAttribute("target", "_blank");
     element.setAttribute("rel", "noopener noreferrer nofollow");
     element.title = span.href;
+    // Drawn by CSS, as all that the program did not write.
+    if (span.leads !== undefined) element.dataset["leads"] = span.leads;
   }
   return dress(element, span);
 }

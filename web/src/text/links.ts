@@ -3,6 +3,7 @@
 export interface Linked {
   readonly text: string;
   readonly href?: string;
+  readonly leads?: string;
 }
 
 /** Longer ones are not followed: no browser bar shows them, and a page of text is no address. */
@@ -12,7 +13,7 @@ const MOST = 64;
 
 // An address ends before white space, quotes, brackets of the other kind and backslashes; trailing punctuation is the sentence's.
 const ADDRESS = /\bhttps?:\/\/[^\s"'<>`\\^{|}]+/gi;
-const TRAILING = /[.,;:!?*_~]+$/;
+const TRAILING = ".,;:!?*_~";
 
 export function linkify(text: string): Linked[] {
   if (!text.includes("://")) return text === "" ? [] : [{ text }];
@@ -45,10 +46,12 @@ export function linkSpans<S extends Linked>(spans: readonly S[]): readonly S[] {
     for (let left = part.text.length; left > 0; ) {
       const own = spans[at] as S;
       const piece = own.text.slice(used, used + left);
-      found.push({ ...own, text: piece, ...(own.href === undefined && part.href !== undefined ? { href: part.href } : {}) });
       left -= piece.length;
       used += piece.length;
-      if (used === own.text.length) [at, used] = [at + 1, 0];
+      const { leads, ...rest } = own;
+      const whole = used === own.text.length;
+      found.push({ ...(whole ? own : rest), text: piece, ...(own.href === undefined && part.href !== undefined ? { href: part.href } : {}) } as S);
+      if (whole) [at, used] = [at + 1, 0];
     }
   }
   return found;
@@ -66,15 +69,24 @@ export function followable(address: string): string | undefined {
   }
 }
 
+/** The address without the sentence's punctuation: one look at each character, however long the address is. */
 function withoutTail(address: string): string {
-  let shown = address.replace(TRAILING, "");
-  // A closing bracket belongs to the address only when it was opened in it: "(see https://x.example/a_(b))".
-  for (const [open, close] of ["()", "[]"].map((pair) => [pair[0] as string, pair[1] as string] as const)) {
-    while (shown.endsWith(close) && count(shown, close) > count(shown, open)) shown = shown.slice(0, -1).replace(TRAILING, "");
+  // How many more brackets of each kind close than open: a closing one belongs to the address only when it was opened in it, as in
+  // "(see https://x.example/a_(b))".
+  let [round, square] = [0, 0];
+  for (let at = 0; at < address.length; at++) {
+    const character = address[at];
+    if (character === ")") round++;
+    else if (character === "(") round--;
+    else if (character === "]") square++;
+    else if (character === "[") square--;
   }
-  return shown;
-}
-
-function count(text: string, character: string): number {
-  return text.split(character).length - 1;
+  let end = address.length;
+  for (; end > 0; end--) {
+    const last = address[end - 1] as string;
+    if (last === ")" && round > 0) round--;
+    else if (last === "]" && square > 0) square--;
+    else if (!TRAILING.includes(last)) break;
+  }
+  return address.slice(0, end);
 }

@@ -5,7 +5,7 @@
  * carried out; hyperlinks are kept when they are http(s); every other sequence is left out. Nothing may hide text from
  * a reader: an unterminated string sequence shows what it would have swallowed, "conceal" is ignored, and bidirectional
  * overrides are shown as U+FFFD (they would reorder what is read: CVE-2021-42574), line separators as a sign (they would make two rows of one).
- * A hyperlink whose text reads as another site's address is plain text.
+ * A hyperlink whose text reads as another site's address is plain text; one whose text says anything else is told with the host it leads to.
  */
 import { followable } from "./links";
 
@@ -33,6 +33,8 @@ export interface StyledText {
   readonly style?: Style;
   /** Absolute http(s) address. */
   readonly href?: string;
+  /** The host that a program's hyperlink leads to, where its text does not say it; on the last span of the link. */
+  readonly leads?: string;
 }
 
 export const PLAIN: Style = { fg: null, bg: null, flags: 0, inverse: false };
@@ -87,37 +89,52 @@ function shownFor(token: string): string {
   return token >= "\u202a" && token < "\uffff" ? "\ufffd" : "";
 }
 
-/** Joins neighbours of one style, bounds their number, and takes links away that pretend to lead elsewhere. */
+type Joined = { -readonly [K in keyof StyledText]: StyledText[K] };
+
+/** Joins neighbours of one style, bounds their number, takes links away that pretend to lead elsewhere, and says where the others lead. */
 function finished(spans: readonly StyledText[]): StyledText[] {
-  const joined: StyledText[] = [];
+  const joined: Joined[] = [];
   for (const part of spans) {
     const before = joined.at(-1);
     if (before !== undefined && (joined.length >= MOST_SPANS || (before.href === part.href && sameStyle(before.style, part.style)))) {
-      joined[joined.length - 1] = { ...before, text: before.text + part.text };
-    } else if (part.text !== "") joined.push(part);
+      before.text += part.text;
+    } else if (part.text !== "") joined.push({ ...part });
   }
   for (let at = 0; at < joined.length; at++) {
     const href = joined[at]?.href;
     if (href === undefined) continue;
     let end = at + 1;
     while (joined[end]?.href === href) end++;
-    const shown = joined.slice(at, end);
-    if (pretends(shown.map((part) => part.text).join(""), href)) {
-      joined.splice(at, end - at, ...shown.map(({ text, style }) => (style === undefined ? { text } : { text, style })));
-    }
+    const text = joined.slice(at, end).map((part) => part.text).join("");
+    const { host } = new URL(href);
+    const named = hostNamed(text);
+    if (named !== null && named !== bare(host)) for (let part = at; part < end; part++) delete joined[part]?.href;
+    // Whatever else the text says, it does not say where the link leads: that stands behind it.
+    else if (!readsAs(text, host)) (joined[end - 1] as Joined).leads = host;
     at = end - 1;
   }
   return joined;
 }
 
+/** What stands behind two slashes is a host; so may any run of a name's characters be. One look at each character: no run begins within another. */
+const NAMES = /\/\/([^\s/?#]+)|[a-z0-9.-]+/gi;
 /** A file's name ("report.html") has dots too: without a scheme, only what ends as sites mostly do is taken for one. */
-const ADDRESSED = /(?:https?:)?\/\/([^\s/?#]+)|\b((?:www\.)[^\s/?#]+|(?:[a-z0-9-]+\.)+(?:com|org|net|info|biz|gov|edu|app|dev|cloud|bank))\b/i;
+const SITE = /^www\.|\.(?:com|org|net|info|biz|gov|edu|app|dev|cloud|bank)(?![a-z0-9-])/i;
 
-function pretends(text: string, href: string): boolean {
-  const named = ADDRESSED.exec(text);
-  if (named === null) return false;
-  const bare = (host: string): string => host.toLowerCase().replace(/^www\./, "");
-  return bare(named[1] ?? named[2] ?? "") !== bare(new URL(href).host);
+/** The first host that a text names, as it is written; null when it names none. */
+function hostNamed(text: string): string | null {
+  for (const [run, host] of text.matchAll(NAMES)) if (host !== undefined || SITE.test(run)) return bare(host ?? run);
+  return null;
+}
+
+/** Whether a text is the address of a host, or its name, and nothing else. */
+function readsAs(text: string, host: string): boolean {
+  const shown = bare(text.trim().replace(/^https?:\/\//i, ""));
+  return shown.startsWith(bare(host)) && /^(?:[/?#]\S*)?$/.test(shown.slice(bare(host).length));
+}
+
+function bare(host: string): string {
+  return host.toLowerCase().replace(/^www\./, "");
 }
 
 function sameStyle(one: Style | undefined, other: Style | undefined): boolean {
@@ -207,7 +224,8 @@ class Cells implements Screen {
         this.go(many - 1);
         break;
       case "K":
-        if (count === 1 || count === 2) for (let at = 0; at <= this.column; at++) this.blank(at);
+        // The cursor may stand far behind the last cell: there is nothing to erase.
+        if (count === 1 || count === 2) for (let at = 0; at <= this.column && at < this.characters.length; at++) this.blank(at);
         if (count !== 1) this.cut(this.column);
         break;
       case "P":

@@ -12,6 +12,8 @@ export interface Attack {
   readonly reads: string;
   /** Where links lead, in order; none when absent. */
   readonly links?: readonly string[];
+  /** Where hyperlinks are said to lead, in order; none when absent. */
+  readonly leads?: readonly string[];
 }
 
 export const ATTACKS: readonly Attack[] = [
@@ -70,9 +72,24 @@ export const ATTACKS: readonly Attack[] = [
   { name: "a hyperlink whose text is another site's address", line: `${E}]8;;https://evil.example/${ST}https://bank.example/login${E}]8;;${ST}`, reads: "https://bank.example/login", links: ["https://bank.example/login"] },
   { name: "the same in two colours", line: `${E}]8;;https://evil.example/${ST}https://ba${E}[1mnk.example/${E}]8;;${ST}`, reads: "https://bank.example/", links: ["https://bank.example/", "https://bank.example/"] },
   { name: "a hyperlink whose text is another site's name", line: `${E}]8;;https://evil.example/${ST}www.bank.com${E}]8;;${ST}`, reads: "www.bank.com" },
-  { name: "a hyperlink with an attribute in it", line: `${E}]8;;https://ok.example/"onclick="alert(1)${ST}click${E}]8;;${ST}`, reads: "click", links: ["https://ok.example/%22onclick=%22alert(1)"] },
-  { name: "a hyperlink that is never closed", line: `${E}]8;;https://ok.example/${ST}click`, reads: "click", links: ["https://ok.example/"] },
-  { name: "an honest hyperlink", line: `see ${E}]8;id=1;https://ok.example/a?b=c#d${ST}the report.html${E}]8;;${ST}.`, reads: "see the report.html.", links: ["https://ok.example/a?b=c#d"] },
+  { name: "a hyperlink with an attribute in it", line: `${E}]8;;https://ok.example/"onclick="alert(1)${ST}click${E}]8;;${ST}`, reads: "click", links: ["https://ok.example/%22onclick=%22alert(1)"], leads: ["ok.example"] },
+  { name: "a hyperlink that is never closed", line: `${E}]8;;https://ok.example/${ST}click`, reads: "click", links: ["https://ok.example/"], leads: ["ok.example"] },
+  { name: "an honest hyperlink", line: `see ${E}]8;id=1;https://ok.example/a?b=c#d${ST}the report.html${E}]8;;${ST}.`, reads: "see the report.html.", links: ["https://ok.example/a?b=c#d"], leads: ["ok.example"] },
+  { name: "a hyperlink whose text is its own address", line: `${E}]8;;https://www.ok.example/a${ST}ok.example/a${E}]8;;${ST}`, reads: "ok.example/a", links: ["https://www.ok.example/a"] },
+  ...(
+    [
+      ["another site's name in a country's domain", "amazon.de"],
+      ["the beginning of where it leads", "evil"],
+      ["its own host with another one's name before it", "amazon.de evil.example"],
+      ["its own host as the end of another name", "not-evil.example"],
+      ["its own host as the beginning of another name", "evil.example.shop.de"],
+      ["a name in letters that look like others", "\u0430mazon.de"],
+      ["a name with a dot that is none", "amazon\u2024de"],
+      ["nothing but a space", " "],
+    ] as const
+  ).map(([name, shown]) => ({ name: `a hyperlink whose text is ${name}`, line: `${E}]8;;https://evil.example/${ST}${shown}${E}]8;;${ST}`, reads: shown, links: ["https://evil.example/"], leads: ["evil.example"] })),
+  { name: "a hyperlink in two colours whose text says no host", line: `${E}]8;;https://evil.example/${ST}ama${E}[1mzon.de${E}]8;;${ST}.`, reads: "amazon.de.", links: ["https://evil.example/", "https://evil.example/"], leads: ["evil.example"] },
+  { name: "a hyperlink whose text holds its address", line: `${E}]8;;https://evil.example/${ST}pay at https://evil.example/ now${E}]8;;${ST}`, reads: "pay at https://evil.example/ now", links: ["https://evil.example/", "https://evil.example/", "https://evil.example/"], leads: ["evil.example"] },
 
   // Terminal tricks
   { name: "text made black on black", line: `${E}[30;40mhidden${E}[0m shown`, reads: "hidden shown" },

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { linkify, linkSpans } from "../../src/text/links";
 
@@ -18,6 +19,27 @@ describe("addresses in text", () => {
   ])("%s", (text, found) => {
     expect(links(text)).toEqual(found);
     expect(linkify(text).map((part) => part.text).join("")).toBe(text);
+  });
+
+  it("end where a sentence's punctuation and unopened brackets begin", () => {
+    // What is looked at from the end, one character at a time, with both brackets counted anew each time.
+    const naive = (address: string): string => {
+      let shown = address;
+      for (;;) {
+        const count = (character: string): number => shown.split(character).length - 1;
+        const last = shown.at(-1) ?? "";
+        const unopened = (last === ")" && count(")") > count("(")) || (last === "]" && count("]") > count("["));
+        if (last === "" || !(unopened || ".,;:!?*_~".includes(last))) return shown;
+        shown = shown.slice(0, -1);
+      }
+    };
+    const tail = fc.string({ unit: fc.constantFrom(..."()[].,!_~ab/"), maxLength: 24 });
+    fc.assert(
+      fc.property(tail, (rest) => {
+        const address = `http://x.example/${rest}`;
+        expect(links(address)).toEqual([naive(address)]);
+      }),
+    );
   });
 
   it("are linked through a change of colour, and only once", () => {
