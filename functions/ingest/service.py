@@ -11,6 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from logferry_protocol.errors import BatchError
 from logferry_protocol.job import job_id
+from logferry_protocol.limits import MAX_DURATION_MS
 from logferry_protocol.messages import (
     Batch,
     Ingest,
@@ -126,7 +127,7 @@ class Service:
             digest=end.get("digest"),
             first=end.get("first"),
             cursor=end.get("cursor"),
-            watched=Watched(ttl=left, interval=int(watch.get("interval") or 0)) if watch and left > 0 else None,
+            watched=_watched(left, int(watch.get("interval") or 0)) if watch and left > 0 else None,
         )
 
     # --- ingest
@@ -247,6 +248,10 @@ class Service:
             self._instances[connection] = instance
             self._store.instance_heard(principal.name, instance, self._now_ms())
         return Pong(id=message.id)
+
+
+def _watched(ttl: int, interval: int) -> Watched:
+    return Watched(ttl=min(ttl, MAX_DURATION_MS), interval=min(interval, MAX_DURATION_MS))
 
 
 def _end_of(item: dict[str, object]) -> int | None:

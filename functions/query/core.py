@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from logferry_protocol.job import JobRecord
-from logferry_protocol.limits import MAX_SEQUENCE, MAX_TIME_US
+from logferry_protocol.limits import MAX_SEQUENCE, MAX_TIME_MS
 
 PAGE_BYTES: Final = 1_048_576
 """Bytes of bodies in one page of history: base64 and JSON keep it far below Lambda's 6 MB answer."""
@@ -105,9 +105,7 @@ class Filter:
         for key, value in plain.items():
             if len(value) > FILTER_CHARS[key]:
                 raise ParameterError(f"{key} must have at most {FILTER_CHARS[key]} characters")
-        times = {
-            key: whole_number(query, key, 0, 0, MAX_TIME_US // 1000) for key in ("after", "before") if key in query
-        }
+        times = {key: whole_number(query, key, 0, 0, MAX_TIME_MS) for key in ("after", "before") if key in query}
         return cls(**plain, after=times.get("after"), before=times.get("before"), labels=tuple(wanted))
 
     def matches(self, record: JobRecord) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from logferry_protocol.limits import MAX_TIME_US
+from logferry_protocol.limits import MAX_TIME_MS, MAX_TIME_US
 
 from .core import ParameterError
 from .history import Span
@@ -28,9 +28,9 @@ def parse_time(text: str | None) -> int:
             us = round(moment.timestamp() * 1_000_000)
         except (ValueError, OverflowError):
             raise ParameterError(sentence) from None
-    if not 0 <= us <= MAX_TIME_US:
+    if not 0 <= us < (MAX_TIME_MS + 1) * 1000:
         raise ParameterError("time is out of range")
-    return us
+    return min(us, MAX_TIME_US)  # no entry is later
 
 
 def sequence_at(us: int, tip: int, span_at: Callable[[int], Span | None]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from logferry_protocol.job import JobRecord
+from logferry_protocol.limits import MAX_SEQUENCE, MAX_TIME_MS
 from registry.principal import Principal
 
 from .core import FILTER_CHARS, LABEL_CHARS
@@ -87,8 +88,8 @@ def _or_null(schema: Schema) -> Schema:
 
 
 _STRING: Final[Schema] = {"type": "string"}
-_INTEGER: Final[Schema] = {"type": "integer"}
-_SEQUENCE: Final = _number(0, 2**53 - 1)
+_INTEGER: Final = _number(0, MAX_SEQUENCE)
+_SEQUENCE: Final = _number(0, MAX_SEQUENCE)
 _FLAG: Final[Schema] = {"type": "string", "enum": ["0", "1"]}
 _RECORD: Final[Schema] = {"$ref": "#/components/schemas/JobRecord"}
 _BATCH: Final = _object(
@@ -130,8 +131,8 @@ ROUTES: Final[tuple[Route, ...]] = (
             ),
             Parameter("container", "Whose container's id begins so.", _text(FILTER_CHARS["container"])),
             Parameter("state", "In this state.", _text(FILTER_CHARS["state"])),
-            Parameter("after", "Heard of at this time (milliseconds) or later.", _number(0, 253_402_300_799_999)),
-            Parameter("before", "Created before this time (milliseconds).", _number(0, 253_402_300_799_999)),
+            Parameter("after", "Heard of at this time (milliseconds) or later.", _number(0, MAX_TIME_MS)),
+            Parameter("before", "Created before this time (milliseconds).", _number(0, MAX_TIME_MS)),
             Parameter("limit", "Jobs in a page.", _number(1, 500)),
             _NEXT,
         ),
@@ -160,7 +161,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ),
         parameters=(
             _AFTER,
-            Parameter("before", "Entries before this sequence.", _number(1, 2**53 - 1)),
+            Parameter("before", "Entries before this sequence.", _number(1, MAX_SEQUENCE)),
             Parameter("limit", "Batches in a page.", _number(1, 500)),
         ),
     ),

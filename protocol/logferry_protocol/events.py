@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from .integers import ExitCode, Restarts, ToldCount, ToldMicroseconds
 from .limits import MAX_MESSAGE_CHARS
 
 GapReason = Literal[
@@ -51,14 +52,14 @@ class Restarted(_Event):
     """The container runs again; `restarts` counts its runs after the first."""
 
     event: Literal["restarted"] = "restarted"
-    restarts: Annotated[int, Field(ge=0)] = 0
+    restarts: Restarts = 0
 
 
 class Exited(_Event):
     """A run ended."""
 
     event: Literal["exited"] = "exited"
-    exit_code: int | None = None
+    exit_code: ExitCode | None = None
     oom: bool = False
     removed: bool = False
     """The container was removed with it, so that the exit code may be unknown."""
@@ -69,10 +70,10 @@ class Gap(_Event):
 
     event: Literal["gap"] = "gap"
     reason: GapReason
-    start: int | None = None
-    end: int | None = None
-    count: Annotated[int, Field(ge=0)] | None = None
-    bytes: Annotated[int, Field(ge=0)] | None = None
+    start: ToldMicroseconds | None = None
+    end: ToldMicroseconds | None = None
+    count: ToldCount | None = None
+    bytes: ToldCount | None = None
     detail: _Sentence = ""
 
 

@@ -3,17 +3,20 @@
 import re
 from typing import Annotated, Final, Literal
 
+import pydantic_core
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from .integers import ExitCode, Milliseconds, Restarts, Sequence, ToldCount
 from .limits import (
+    MAX_DRIVER_CHARS,
     MAX_IMAGE_CHARS,
     MAX_LABEL_KEY_CHARS,
     MAX_LABEL_VALUE_CHARS,
     MAX_LABELS,
     MAX_LABELS_BYTES,
+    MAX_LABELS_JSON_BYTES,
     MAX_MESSAGE_CHARS,
     MAX_NAME_CHARS,
-    MAX_SEQUENCE,
 )
 
 PRINCIPAL_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -25,8 +28,6 @@ PrincipalName = Annotated[str, StringConstraints(pattern=PRINCIPAL_PATTERN)]
 ContainerId = Annotated[str, StringConstraints(pattern=CONTAINER_PATTERN)]
 JobId = Annotated[str, StringConstraints(pattern=JOB_PATTERN)]
 Owner = Annotated[str, StringConstraints(pattern=OWNER_PATTERN)]
-Sequence = Annotated[int, Field(ge=0, le=MAX_SEQUENCE)]
-Milliseconds = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
 
 State = Literal["created", "running", "paused", "restarting", "exited", "removed", "lost"]
 """A job's state. No agent sends `lost`: the cloud shows it for running jobs of an instance not heard of for long."""
@@ -48,7 +49,7 @@ def split_job_id(job: str) -> tuple[str, str]:
     Raises:
         ValueError: it is not a job id.
     """
-    if not _JOB.match(job):
+    if not _JOB.fullmatch(job):
         raise ValueError(f"not a job id: {job[:160]!r}")
     principal, _, container = job.partition(".")
     return principal, container
@@ -65,7 +66,37 @@ def _capped(labels: dict[str, str]) -> dict[str, str]:
     return labels
 
 
-Labels = Annotated[dict[str, str], AfterValidator(_capped)]
+def _json_bytes(text: str) -> int:
+    return len(pydantic_core.to_json(text))
+
+
+def _fitting(labels: dict[str, str]) -> dict[str, str]:
+    """The labels with as many values, and then as many of the labels, left out as their JSON has too many bytes.
+
+    Those go first whose value, then whose key, takes the most; of two alike the later. Only control characters, which
+    take six bytes each, bring labels within the other limits to this.
+    """
+    if sum(map(len, labels)) + sum(map(len, labels.values())) + len(labels) <= MAX_LABELS_JSON_BYTES // 6:
+        return labels
+    # Quotes are counted in; a colon and a comma for each label are not, nor are the two brackets.
+    keys = {key: _json_bytes(key) + 2 for key in labels}
+    values = {key: _json_bytes(value) for key, value in labels.items()}
+    size = 2 + sum(keys.values()) + sum(values.values())
+    kept = dict(labels)
+    order = list(labels)
+    for key in sorted(order, key=lambda one: (-values[one], -order.index(one))):
+        if size <= MAX_LABELS_JSON_BYTES:
+            return kept
+        kept[key], size = "", size - values[key] + 2
+    for key in sorted(order, key=lambda one: (-keys[one], -order.index(one))):
+        if size <= MAX_LABELS_JSON_BYTES:
+            break
+        del kept[key]
+        size -= keys[key] + 2
+    return kept
+
+
+Labels = Annotated[dict[str, str], AfterValidator(_capped), AfterValidator(_fitting)]
 
 
 class _Frozen(BaseModel):
@@ -79,7 +110,7 @@ class Container(_Frozen):
     image: Annotated[str, StringConstraints(max_length=MAX_IMAGE_CHARS)] = ""
     host: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] = ""
     labels: Labels = Field(default_factory=dict)
-    driver: Annotated[str, StringConstraints(max_length=64)] = ""
+    driver: Annotated[str, StringConstraints(max_length=MAX_DRIVER_CHARS)] = ""
     """The engine's logging driver for it."""
     tty: bool = False
     project: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
@@ -93,17 +124,20 @@ class Container(_Frozen):
 
 
 class LifeCycle(_Frozen):
-    """Where the container is in its life. Times in milliseconds since 1970."""
+    """Where the container is in its life. Times in milliseconds since 1970.
+
+    Numbers are an engine's: those out of bounds are moved to the nearer bound.
+    """
 
     state: State = "created"
     created: Milliseconds | None = None
     started: Milliseconds | None = None
     """Of the newest run."""
     ended: Milliseconds | None = None
-    exit_code: int | None = None
+    exit_code: ExitCode | None = None
     oom: bool = False
     """The kernel ended it for want of memory."""
-    restarts: Annotated[int, Field(ge=0)] = 0
+    restarts: Restarts = 0
     source: SourceName | None = None
     problem: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)] | None = None
     """A sentence for a person: why lines of it cannot be read, or may be missing."""
@@ -125,9 +159,9 @@ class JobRecord(_Frozen):
     life: LifeCycle
     tip: Sequence = 0
     """The last stored sequence that the record knows of; the log itself may already be further."""
-    bytes: Annotated[int, Field(ge=0)] = 0
+    bytes: ToldCount = 0
     """Raw bytes of the entries up to the tip."""
-    gaps: Annotated[int, Field(ge=0)] = 0
+    gaps: ToldCount = 0
     """Gap entries up to the tip."""
     last: Milliseconds | None = None
     """Time of the last entry."""

@@ -23,7 +23,8 @@ from pydantic import (
 )
 
 from .errors import ErrorCode, FrameTooLargeError, MalformedMessageError, RejectReason
-from .job import Container, ContainerId, JobId, JobRecord, LifeCycle, Owner, Sequence
+from .integers import Count, Duration, FirstSequence, Microseconds, Sequence
+from .job import Container, ContainerId, JobId, JobRecord, LifeCycle, Owner
 from .limits import (
     MAX_BATCH_ENTRIES,
     MAX_BODY_BYTES,
@@ -41,8 +42,6 @@ from .limits import (
     MAX_SEQUENCE,
     MAX_STATUS_JOBS,
     MAX_SUBSCRIPTIONS,
-    MAX_TIME_US,
-    MIN_TIME_US,
 )
 
 VERSION: Final = "1"
@@ -72,8 +71,6 @@ Cursor = Annotated[str, StringConstraints(max_length=MAX_CURSOR_BYTES, pattern=r
 """Printable ASCII without quote and backslash, so that it takes its own length in a frame."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sentence = Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
-Microseconds = Annotated[int, Field(ge=MIN_TIME_US, le=MAX_TIME_US)]
-FirstSequence = Annotated[int, Field(ge=1, le=MAX_SEQUENCE)]
 InstanceId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9:_-]+$")]
 
 
@@ -108,9 +105,11 @@ class BatchFacts(_Wire):
         return self.first + self.count - 1
 
     @model_validator(mode="after")
-    def _times_in_order(self) -> "BatchFacts":
+    def _in_order(self) -> "BatchFacts":
         if self.end < self.start:
             raise ValueError("end is before start")
+        if self.last > MAX_SEQUENCE:
+            raise ValueError(f"the last sequence is over {MAX_SEQUENCE}")
         return self
 
 
@@ -180,8 +179,8 @@ class StatusJob(_Wire):
     life: LifeCycle
     tip: Sequence
     """The last acknowledged sequence."""
-    bytes: Annotated[int, Field(ge=0)] = 0
-    gaps: Annotated[int, Field(ge=0)] = 0
+    bytes: Count = 0
+    gaps: Count = 0
     last: Microseconds | None = None
     """Time of the last acknowledged entry."""
 
@@ -201,9 +200,9 @@ class Status(_Wire):
 class Watched(_Wire):
     """Somebody looks: ship at once. Durations in milliseconds, so that no clocks need to agree."""
 
-    ttl: Annotated[int, Field(ge=0)]
+    ttl: Duration
     """How long to believe it."""
-    interval: Annotated[int, Field(ge=0)]
+    interval: Duration
     """The least time between two batches; grows with the number of viewers."""
 
 
@@ -251,7 +250,7 @@ class Ingested(_Wire):
     type: Literal["ingested"] = "ingested"
     id: RequestId
     results: list[Result]
-    slow_down: Annotated[int, Field(ge=0)] | None = None
+    slow_down: Duration | None = None
     """Milliseconds to wait before the next envelope."""
 
 
@@ -356,7 +355,7 @@ class ViewerPong(_Wire):
 
     type: Literal["pong"] = "pong"
     id: RequestId
-    tips: Annotated[dict[str, int], Field(max_length=MAX_SUBSCRIPTIONS)] = Field(default_factory=dict)
+    tips: Annotated[dict[str, Sequence], Field(max_length=MAX_SUBSCRIPTIONS)] = Field(default_factory=dict)
 
 
 class Expired(_Wire):

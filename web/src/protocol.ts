@@ -167,6 +167,8 @@ export interface JobRecord {
 }
 /**
  * Where the container is in its life. Times in milliseconds since 1970.
+ *
+ * Numbers are an engine's: those out of bounds are moved to the nearer bound.
  */
 export interface LifeCycle {
   created?: number;

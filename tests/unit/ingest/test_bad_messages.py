@@ -56,7 +56,7 @@ FROM_AGENTS: list[Any] = [
     opening_job(container=None), opening_job(container={"name": "x" * 256}), opening_job(container={"image": 5}),
     opening_job(container={"labels": {str(index): "" for index in range(65)}}),
     opening_job(container={"labels": {"k": "v" * 257}}), opening_job(container={"owner": "a b"}),
-    opening_job(life={"state": "happy"}), opening_job(life={"created": -1}), opening_job(life={"exit_code": "x"}),
+    opening_job(life={"state": "happy"}), opening_job(life={"created": "soon"}), opening_job(life={"exit_code": "x"}),
     {"type": "ingest", "id": "i"}, {"type": "ingest", "id": "i", "batches": []},
     {"type": "ingest", "id": "i", "batches": [batch_document(4), batch_document(7)]},
     ingesting(job=JOB), ingesting(first=0), ingesting(first=-4), ingesting(first=2**53), ingesting(first="x"),

@@ -9,7 +9,7 @@ from logferry_protocol.errors import FrameTooLargeError, MalformedMessageError
 
 LONGEST = messages.Batch(
     job="f" * 64,
-    first=limits.MAX_SEQUENCE,
+    first=limits.MAX_SEQUENCE - limits.MAX_BATCH_ENTRIES + 1,
     count=limits.MAX_BATCH_ENTRIES,
     start=limits.MAX_TIME_US,
     end=limits.MAX_TIME_US,
@@ -35,7 +35,7 @@ def test_the_longest_opened_fits_a_frame() -> None:
         digest="f" * 64,
         first=limits.MAX_SEQUENCE,
         cursor="~" * limits.MAX_CURSOR_BYTES,
-        watched=messages.Watched(ttl=10**9, interval=10**9),
+        watched=messages.Watched(ttl=limits.MAX_DURATION_MS, interval=limits.MAX_DURATION_MS),
     )
     opened = messages.Opened(id="o" * limits.MAX_ID_CHARS, jobs=[job] * limits.MAX_OPEN_JOBS)
     assert len(messages.encode(opened)) <= limits.MAX_FRAME_BYTES
