@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-web chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-web chaos fmt lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,10 @@ types:
 
 layers:
 	PYTHONPATH=functions $(BIN)/lint-imports
+
+# Every regular expression of the viewer and of Python: none may take more than linear time.
+expressions:
+	PYTHONPATH=functions $(BIN)/python -m infra.checks.expressions
 
 validate:
 	.venv-sam/bin/sam validate --lint --template template.yaml --region eu-west-1

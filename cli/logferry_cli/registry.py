@@ -68,7 +68,7 @@ def principal_item(principal: Agent | Viewer, now: int) -> Item:
     Raises:
         Problem: a name, owner, subject or group that does not fit.
     """
-    _check(PRINCIPAL_PATTERN, principal.name, "principal name", "Use 1 to 63 of a-z, 0-9 and -, not beginning with -.")
+    _check(_PRINCIPAL, principal.name, "principal name", "Use 1 to 63 of a-z, 0-9 and -, not beginning with -.")
     item: Item = {
         "pk": f"PRINCIPAL#{principal.name}",
         "sk": "PRINCIPAL",
@@ -123,10 +123,13 @@ def credential_of(text: str) -> str:
         Problem: it is neither.
     """
     credential = text.split("_", 2)[1] if text.startswith(("lfa_", "lfv_")) and text.count("_") >= 2 else text
-    _check(rf"^[a-z0-9]{{{CREDENTIAL_CHARS}}}$", credential, "credential", "`logferry keys list` shows them.")
+    _check(_CREDENTIAL, credential, "credential", "`logferry keys list` shows them.")
     return credential
 
 
+_PRINCIPAL: Final = re.compile(PRINCIPAL_PATTERN)
+_OWNER: Final = re.compile(OWNER_PATTERN)
+_CREDENTIAL: Final = re.compile(rf"^[a-z0-9]{{{CREDENTIAL_CHARS}}}$")
 _ARN: Final = re.compile(
     r"(arn:(?:aws|aws-cn|aws-us-gov)):(?:"
     r"iam::(?P<account>[0-9]{12}):(?P<kind>role|user)/(?P<path>(?:[!-~]{1,512}/)?)(?P<name>[\w+=,.@-]{1,64})|"
@@ -355,10 +358,10 @@ def _failed_condition(error: ClientError) -> bool:
     return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
 
 
-def _check(pattern: str, value: str, what: str, advice: str) -> None:
-    if not re.fullmatch(pattern, value):
+def _check(pattern: re.Pattern[str], value: str, what: str, advice: str) -> None:
+    if not pattern.fullmatch(value):
         raise Problem(f"{value[:160]!r} is not a {what}.", advice)
 
 
 def _check_owner(value: str, what: str) -> None:
-    _check(OWNER_PATTERN, value, what, "Use 1 to 128 of letters, digits and . _ @ : -")
+    _check(_OWNER, value, what, "Use 1 to 128 of letters, digits and . _ @ : -")

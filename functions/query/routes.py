@@ -64,6 +64,7 @@ class Route:
 
     def at(self, path: str) -> bool:
         """Whether a path is this route's, whatever the method."""
+        # recheck: made of the routes below, whose parts are apart by slashes; of nothing that a request says
         return re.fullmatch(re.sub("<[a-z]+>", "[^/]+", self.path), path) is not None
 
 

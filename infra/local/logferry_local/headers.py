@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,13 +45,9 @@ def security_headers(template: Path, live_url: str) -> dict[str, str]:
 def _headers(policy: dict[str, Any], live_url: str) -> dict[str, str]:
     security = policy["SecurityHeadersConfig"]
     live = urlsplit(live_url)
-    # The WebSocket, and what else is only known on AWS behind it: origins for signing in.
-    deployed = re.compile(r"wss://[^\s;]*\$\{[^\s;]*(?:\s+\$\{[^\s;]*)*")
+    policy_text = security["ContentSecurityPolicy"]["ContentSecurityPolicy"]
     headers = {
-        "Content-Security-Policy": deployed.sub(
-            f"{live.scheme}://{live.netloc}",
-            " ".join(security["ContentSecurityPolicy"]["ContentSecurityPolicy"].split()),
-        ),
+        "Content-Security-Policy": _with_live(policy_text, f"{live.scheme}://{live.netloc}"),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": security["FrameOptions"]["FrameOption"],
         "Referrer-Policy": security["ReferrerPolicy"]["ReferrerPolicy"],
@@ -60,3 +55,18 @@ def _headers(policy: dict[str, Any], live_url: str) -> dict[str, str]:
     for item in policy.get("CustomHeadersConfig", {}).get("Items", []):
         headers[item["Header"]] = item["Value"]
     return headers
+
+
+def _with_live(policy: str, origin: str) -> str:
+    """Return a policy with `origin` for the deployed WebSocket, and without what only AWS knows behind it."""
+    directives: list[str] = []
+    for directive in policy.split(";"):
+        words: list[str] = []
+        for word in directive.split():
+            if word.startswith("wss://") and "${" in word:
+                words.append(origin)
+            # Origins for signing in.
+            elif not (word.startswith("${") and words and words[-1] == origin):
+                words.append(word)
+        directives.append(" ".join(words))
+    return "; ".join(directives).strip()

@@ -95,10 +95,12 @@ export function expressionOf({ text, regex, matchCase, word }: Query): RegExp | 
   const bounded = word ? `(?<![\\p{L}\\p{N}_])(?:${source})(?![\\p{L}\\p{N}_])` : source;
   const flags = `gm${matchCase ? "" : "i"}${word ? "u" : ""}`;
   try {
+    // recheck: what a person typed; the worker that searches with it is ended when it takes too long
     return new RegExp(bounded, flags);
   } catch (error) {
     // What is only wrong under "u" (like an escaped letter) is still a regular expression to most people.
     if (!word) throw error;
+    // recheck: as above
     return new RegExp(`\\b(?:${source})\\b`, flags.replace("u", ""));
   }
 }
