@@ -7,6 +7,11 @@ STATE ?=
 # More words for pytest, as in `make unit ARGS="-k batcher"`.
 ARGS ?=
 
+# Tests that need no engine, cloud or browser run on two processors; the others share a machine and run one by one.
+PURE := not engine and not cloud and not browser and not slow
+# pytest ends with 5 where ARGS chooses no test of one half; without ARGS that is a failure.
+NONE_CHOSEN = { status=$$?; [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; }
+
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
@@ -24,7 +29,8 @@ demo: setup ## the whole of Logferry on this machine, with three sample containe
 	@exec $(BIN)/logferry demo $(if $(STATE),--state "$(STATE)")
 
 test: setup check web ## set-up, every check, the viewer's tests and all of pytest
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS) || $(NONE_CHOSEN)
+	$(BIN)/python -m pytest -q -m "not ($(PURE)) and not slow" $(ARGS) || $(NONE_CHOSEN)
 
 check: setup lint types layers validate ## ruff, mypy, import-linter, tsc and sam validate, without running a test
 
@@ -52,7 +58,7 @@ web: setup ## the viewer's own tests (vitest)
 	cd web && npm run --silent test
 
 unit: setup ## pytest's unit and contract tests alone: no engine, no cloud, no browser
-	$(BIN)/python -m pytest -q -m "not engine and not cloud and not browser and not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)
 
 integration: setup ## the tests that need the engine, the local cloud or a browser
 	$(BIN)/python -m pytest -q -m "(engine or cloud or browser) and not slow" $(ARGS)

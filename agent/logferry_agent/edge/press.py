@@ -34,9 +34,15 @@ _BACKLOG_BYTES: Final = 1024 * 1024
 class Press:
     """Presses stretches, one after the other. Not thread-safe."""
 
-    def __init__(self, idle_s: float = _IDLE_S) -> None:
-        """idle_s: how long the process stays without anything to do."""
+    def __init__(self, idle_s: float = _IDLE_S, patience_s: float = _PATIENCE_S) -> None:
+        """Prepare a press; its process starts with the first call of `start`.
+
+        Args:
+            idle_s: How long the process stays without anything to do, in seconds.
+            patience_s: How long `take` waits for a batch before the press is given up for good, in seconds.
+        """
         self._idle_s = idle_s
+        self._patience_s = patience_s
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._unread = bytearray()
@@ -106,7 +112,7 @@ class Press:
         found: list[Pressed] = []
         try:
             while not found or self._waiting:
-                answer = self._receive(_PATIENCE_S)
+                answer = self._receive(self._patience_s)
                 if isinstance(answer, bool):
                     self.owner, self.plain = None, answer
                     break
