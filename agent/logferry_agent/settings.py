@@ -99,12 +99,29 @@ class Settings(BaseSettings):
         description="How to read: the log files where they are readable, else the engine's API; or one of them only.",
     )
     discover: Literal["all", "labelled"] = Field(
-        "all", description="All containers but those labelled `logferry.enable=false`, or only those labelled `true`."
+        "all",
+        description="All containers but those labelled `logferry.enable=false`, or only those labelled"
+        " `logferry.enable=true`. The label undoes none of the settings below.",
     )
-    include_names: Patterns = Field([], description="Only containers whose name matches one of these shell patterns.")
-    exclude_names: Patterns = Field([], description="Not containers whose name matches one of these.")
-    include_images: Patterns = Field([], description="Only containers whose image matches one of these.")
-    exclude_images: Patterns = Field([], description="Not containers whose image matches one of these.")
+    include_names: Patterns = Field(
+        [],
+        description="Only containers whose own name (no link's alias) matches one of these shell patterns. Where"
+        " several `include_` settings are given, a container that one of them matches is read.",
+    )
+    exclude_names: Patterns = Field(
+        [],
+        description="Not containers whose name matches one of these. What one `exclude_` setting matches is left out,"
+        " whatever `include_` settings and labels say.",
+    )
+    include_images: Patterns = Field(
+        [],
+        description="Only containers whose image matches one of these: the name that the container was created with,"
+        " also after its tag moved. A pattern without tag or digest stands for every one; an image's id or digest"
+        " counts from 12 digits on.",
+    )
+    exclude_images: Patterns = Field(
+        [], description="Not containers whose image matches one of these, as for `include_images`."
+    )
     include_labels: Patterns = Field(
         [], description="Only containers with one of these labels, `key` or `key=pattern`."
     )

@@ -16,7 +16,7 @@ from logferry_protocol.job import LifeCycle
 
 from .core import oom
 from .core.chunk import Job, Offer, Position, Reader, Sink
-from .core.cursor import Cursor, UnknownCursorError, decode, salvage
+from .core.cursor import LEFT_OUT, Cursor, UnknownCursorError, decode, salvage
 from .core.description import Description, from_event, from_inspect, path_below
 from .core.ecs import Task
 from .core.lifecycle import Facts
@@ -31,11 +31,14 @@ from .edge.file_loop import FileLoop
 from .edge.file_source import FileSource
 from .edge.press import Press
 from .edge.reading import Reading, TrackedSource, lost_job_gap
-from .edge.unreadable import UnreadableSource
+from .edge.unreadable import LeftOutSource, UnreadableSource
 
 log = structlog.get_logger()
 
 _STOP_S: Final = 2.5
+_EXIT_CODE_LABEL: Final = "exitCode"
+"""A label of this name stands in the place of the engine's own attribute of a `die` event."""
+_EXIT_CODE: Final = re.compile(r"-?[0-9]{1,10}")
 _CONTAINER_IN_PATH: Final = re.compile(r"/containers/([0-9a-f]{64})/")
 
 
@@ -103,7 +106,10 @@ class Readers(Reader):
         """What is learnt of one life by two threads is learnt in one order."""
         self._readings: dict[str, Reading] = {}
         self._api: dict[str, ApiLoop] = {}
-        self._refused: set[str] = set()
+        self._refused: dict[str, str] = {}
+        """Containers that are not read, with the names that this was decided by: all else that counts never changes."""
+        self._jobs_before: frozenset[str] = frozenset()
+        """Containers that an earlier run of the agent read, to their end or not."""
         self._born: set[str] = set()
         """Created while we looked: their whole life is seen."""
         self._oom = oom.OomWatch()
@@ -125,6 +131,7 @@ class Readers(Reader):
     def start(self, sink: Sink) -> None:
         """Begin to discover and read."""
         self._sink = sink
+        self._jobs_before = frozenset(job.id for job in sink.known())
         if self._lookup is not None:
             self._lookup.start()
         containers = self._root / "containers"
@@ -173,10 +180,11 @@ class Readers(Reader):
         """Hold the log of a new container before anything else is known of it."""
         if action == "create":
             self._born.add(container)
-        if action in {"create", "start"} and self._files is not None and container not in self._refused:
+        reading = self._readings.get(container)
+        left_out = container in self._refused or (reading is not None and bool(reading.description.left_out))
+        if action in {"create", "start"} and self._files is not None and not left_out:
             self._files.expect(container)
         with self._learning:
-            reading = self._readings.get(container)
             if action == "start" and reading is not None:
                 self._believe(reading)
                 if self._begins(reading):
@@ -184,20 +192,26 @@ class Readers(Reader):
                     reading.learn(_started(reading.description, time_ns))
 
     def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
-        """Whether a listed container is read (by what the list says of it; inspecting all would be dear)."""
+        """Return whether to inspect a listed container.
+
+        Only `inspect` tells whether one is to be read, so each is inspected once, and again when its name changed.
+        """
         container = str(summary["Id"])
         reading = self._readings.get(container)
         if reading is not None:
             # A run between two lists whose events were lost shows nowhere but here, where no file tells of its lines.
             quiet = container in self._api and not reading.facts.running
-            return not again or quiet or summary.get("State") != reading.description.life.state
-        name = next(iter(summary.get("Names") or [""])).lstrip("/")
-        return self._selects(container, name, str(summary.get("Image", "")), summary.get("Labels") or {})
+            known = reading.description
+            renamed = _own_name(summary) not in {"", known.name}
+            return not again or quiet or renamed or summary.get("State") != known.life.state
+        return container not in self._refused or _own_name(summary) not in {"", self._refused[container]}
 
     def examined(self, found: Mapping[str, Any], *, action: str) -> None:
         """Begin to read it, or tell the reading how it is now."""
-        description = from_inspect(found, self._host, self.task)
+        description = from_inspect(found, self._host, self.task, named=self._selection.named_labels)
         reading = self._readings.get(description.id)
+        if reading is not None:
+            description = replace(description, left_out=self._refusal(description) or "")
         with self._learning:
             if reading is not None and description.facts.started > reading.facts.started:
                 self._believe(reading)
@@ -213,9 +227,11 @@ class Readers(Reader):
             if description.facts.running:
                 self._died.discard(description.id)
             reading.learn(description)
+        if bool(before.left_out) != bool(description.left_out):
+            self._switch(reading)
         if action == "examine":
             reading.insist()
-        if before.life != description.life or before.container != description.container:
+        if replace(before, facts=description.facts) != description:
             self._sink.job_changed(reading.job)
 
     def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
@@ -223,7 +239,8 @@ class Readers(Reader):
         reading = self._readings.get(container)
         if reading is None:
             if action in {"create", "start", "restart"}:
-                description = from_event(container, attributes, self._host, time_ns, self.task)
+                named = self._selection.named_labels
+                description = from_event(container, attributes, self._host, time_ns, self.task, named=named)
                 if action == "create":
                     facts = Facts()
                     life = LifeCycle(state="created", created=time_ns // 1_000_000)
@@ -242,12 +259,16 @@ class Readers(Reader):
             facts = reading.facts
             if time_ns < facts.started:
                 return False
+            if _EXIT_CODE_LABEL in reading.description.labels:
+                # The engine writes labels over its own word: only `inspect` tells how it ended, or nothing does.
+                self._discovery.examine(reading.id)
+                return False
             code = attributes.get("exitCode", "")
             ended = Facts(
                 running=False,
                 started=facts.started or time_ns,
                 ended=time_ns,
-                exit_code=int(code) if code.lstrip("-").isdigit() else None,
+                exit_code=int(code) if _EXIT_CODE.fullmatch(code) else None,
                 oom=facts.oom,
                 restarts=facts.restarts,
             )
@@ -299,7 +320,7 @@ class Readers(Reader):
                     self._believe(reading)
                 reading.learn_end(replace(reading.facts, running=False, gone=True))
                 self._sink.job_changed(reading.job)
-        self._refused &= containers
+        self._refused = {container: name for container, name in self._refused.items() if container in containers}
         self._tidy()
         if not self.ready:
             self.ready = True
@@ -330,18 +351,38 @@ class Readers(Reader):
 
     # --- readings ---
 
-    def _selects(self, container: str, name: str, image: str, labels: Mapping[str, str]) -> bool:
-        if self._selection.selects(container, name, image, labels):
-            return True
-        self._refused.add(container)
+    def _refusal(self, description: Description) -> str | None:
+        """Return why a container is not read; None when it is."""
+        return self._selection.refusal(
+            description.id, description.name, description.image, description.labels, image_id=description.image_id
+        )
+
+    def _refuse(self, description: Description, why: str) -> None:
+        """Leave out a container that was never read."""
+        log.info("container_not_read", container=description.id, name=description.name, because=why)
+        self._refused[description.id] = description.name
         if self._files is not None:
-            self._files.forget(container)
-        return False
+            self._files.forget(description.id)
+
+    def _switch(self, reading: Reading) -> None:
+        """Have a container read no more, or again, as it is described now."""
+        why = reading.description.left_out
+        log.info("container_read_no_more" if why else "container_read_again", container=reading.id, because=why or None)
+        source = reading.source
+        reading.renew()
+        if reading.id in self._api:
+            self._api[reading.id].interrupt(source)
 
     def _appear(self, description: Description) -> None:
         container = description.id
-        if not self._selects(container, description.container.name, description.container.image, description.labels):
-            return
+        if why := self._refusal(description):
+            if container not in self._jobs_before:
+                self._refuse(description, why)
+                return
+            # An earlier run of the agent read it. Its job must not stay as that run left it.
+            log.info("container_read_no_more", container=container, because=why)
+            description = replace(description, left_out=why)
+        self._refused.pop(container, None)
         # A first run that nothing ended before is seen whole, whenever we came.
         fresh = container in self._born or not description.facts.ended
         reading = Reading(description, self._make_source, fresh=fresh)
@@ -351,7 +392,9 @@ class Readers(Reader):
         self._born.discard(container)
         by_file = self._by_file(description)
         only_files = self._settings.source == "file"
-        reading.expected_source = "file" if by_file else "none" if only_files else "api"
+        reading.expected_source = (
+            "none" if description.left_out or (only_files and not by_file) else "file" if by_file else "api"
+        )
         position = self._sink.job_appeared(reading.job)
         reading.move(position)
         if by_file and self._files is not None:
@@ -375,6 +418,10 @@ class Readers(Reader):
         return Path(path) if path is not None else None
 
     def _make_source(self, description: Description, track: Track) -> TrackedSource:
+        if description.left_out:
+            if self._files is not None:
+                self._files.forget(description.id)
+            return LeftOutSource(track, description.left_out)
         born = description.created >= self._settings.first_seen
         since = 0 if born else self._since
         path = self._path(description)
@@ -423,8 +470,9 @@ class Readers(Reader):
             self._sink.misplaced(job.id, position.epoch)
             track = Track(cursor)
             now = time.time_ns()
-            chunks = [] if cursor.life.kind == "x" else track.tell(lost_job_gap(), now // 1_000)
-            if cursor.life.kind == "s":
+            left_out = LEFT_OUT in cursor.told
+            chunks = [] if left_out or cursor.life.kind == "x" else track.tell(lost_job_gap(), now // 1_000)
+            if cursor.life.kind == "s" and not left_out:
                 track.learn(Facts(started=cursor.life.started, ended=now, gone=True))
                 chunks += track.at_end()
             for chunk in chunks:
@@ -442,6 +490,12 @@ def _started(description: Description, time_ns: int) -> Description:
         update={"state": "running", "started": time_ns // 1_000_000, "ended": None, "exit_code": None, "oom": False}
     )
     return replace(description, facts=facts, life=life)
+
+
+def _own_name(summary: Mapping[str, Any]) -> str:
+    """Return a container's own name from the list, which names it by the aliases of links too (`/web/database`)."""
+    names = [str(name).removeprefix("/") for name in summary.get("Names") or ()]
+    return next((name for name in names if "/" not in name), "")
 
 
 def own_container() -> str:

@@ -9,6 +9,8 @@ under 250).
 What a later version writes may be unknown to an earlier one that takes its place again. So whatever changes, `o=`, `e=`
 and `t=` begin with a time in nanoseconds, and `l=` stays as it is: `salvage` goes by these, and by nothing else.
 
+`n=` holds a letter for each kind of notice that the job has already.
+
 `r=` is not the reader's: it is what processing has to know of the entries before (see core/processing.py).
 """
 
@@ -24,6 +26,10 @@ _VERSION: Final = "1"
 _TIME: Final = re.compile(r"[|][oet]=(\d{19})(?!\d)", re.ASCII)
 _LIFE: Final = re.compile(r"[|]l=([sx])\.(\d{1,19})\.(\d{1,19})\.(\d{1,9})(?![^|])", re.ASCII)
 _STATE: Final = "|r="
+BEGINNING: Final = "b"
+"""In `Cursor.told`: the notices that a job begins with (see `Description.notices`)."""
+LEFT_OUT: Final = "l"
+"""In `Cursor.told`: the container is not read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class Cursor:
 
     pieces: entries that were already made of the fragment behind this place.
     after: while nothing of the log was read, only what is later than this is to be (nanoseconds since 1970); 0: all.
+    told: letters of the notices that the job has, `BEGINNING` and `LEFT_OUT`.
     """
 
     marks: Marks = _UNREAD
@@ -70,6 +77,7 @@ class Cursor:
     life: LifeMark = LifeMark()
     pieces: int = 0
     after: int = 0
+    told: str = ""
 
     @property
     def begun(self) -> bool:
@@ -104,6 +112,8 @@ def encode(cursor: Cursor) -> str:
         parts.append(f"k={cursor.pieces}")
     if cursor.after and not cursor.begun:
         parts.append(f"t={cursor.after}")
+    if cursor.told:
+        parts.append(f"n={cursor.told}")
     return "|".join(parts)
 
 
@@ -116,7 +126,7 @@ def decode(text: str) -> Cursor:
     version, *parts = text.split("|")
     if version != _VERSION:
         raise UnknownCursorError(text)
-    out, err, last, place, life, pieces, after = Mark(), Mark(), "", None, LifeMark(), 0, 0
+    out, err, last, place, life, pieces, after, told = Mark(), Mark(), "", None, LifeMark(), 0, 0, ""
     try:
         for part in parts:
             name, _, value = part.partition("=")
@@ -136,9 +146,11 @@ def decode(text: str) -> Cursor:
                 pieces = int(value)
             elif name == "t":
                 after = int(value)
+            elif name == "n":
+                told = "".join(letter for letter in (BEGINNING, LEFT_OUT) if letter in value)
     except (ValueError, IndexError):
         raise UnknownCursorError(text) from None
-    return Cursor(Marks(out, err, last), place, life, pieces, after)
+    return Cursor(Marks(out, err, last), place, life, pieces, after, told)
 
 
 def salvage(text: str) -> Cursor:

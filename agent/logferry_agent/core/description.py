@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from logferry_protocol.events import Notice
 from logferry_protocol.job import OWNER_PATTERN, Container, LifeCycle, State
-from logferry_protocol.limits import (
-    MAX_IMAGE_CHARS,
-    MAX_LABEL_KEY_CHARS,
-    MAX_LABEL_VALUE_CHARS,
-    MAX_LABELS,
-    MAX_LABELS_BYTES,
-    MAX_NAME_CHARS,
-)
+from logferry_protocol.limits import MAX_IMAGE_CHARS, MAX_MESSAGE_CHARS, MAX_NAME_CHARS
 
 from .ecs import Task, name_of
+from .labels import record
 from .lifecycle import Facts
 from .selection import OWNER_LABEL
 from .stamps import nanoseconds
@@ -26,13 +21,6 @@ from .stamps import nanoseconds
 _OWNER: Final = re.compile(OWNER_PATTERN)
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_FIRST_LABELS: Final = (
-    "logferry.",
-    "com.docker.compose.",
-    "com.docker.swarm.",
-    "com.docker.stack.",
-    "com.amazonaws.ecs.",
-)
 _PROJECT: Final = ("com.docker.compose.project", "com.docker.stack.namespace", "com.amazonaws.ecs.cluster")
 _SERVICE: Final = (
     "com.docker.compose.service",
@@ -40,7 +28,10 @@ _SERVICE: Final = (
     "com.amazonaws.ecs.task-definition-family",
 )
 _TASK: Final = ("com.docker.swarm.task.name", "com.amazonaws.ecs.task-arn")
-_EVENT_ATTRIBUTES: Final = frozenset({"name", "image", "exitCode", "signal", "oldName", "execDuration", "execID"})
+_EVENT_ATTRIBUTES: Final = frozenset({"name", "image"})
+"""What the engine itself says in the event of a creation or a start. Whatever else is among its attributes is a label,
+also one that is called `exitCode`."""
+_NON_BLOCKING: Final = "non-blocking"
 _STATES: Final[Mapping[str, State]] = {
     "created": "created",
     "running": "running",
@@ -69,6 +60,17 @@ class Description:
     max_file: int = 1
     created: int = 0
     """Nanoseconds since 1970."""
+    name: str = ""
+    image: str = ""
+    """The reference that the container was created with, whole; like the name and all labels for the selection."""
+    image_id: str = ""
+    """Empty where only an event is known."""
+    named: frozenset[str] = frozenset()
+    """Keys of the labels that the agent's settings are about."""
+    notices: tuple[Notice, ...] = ()
+    """What a reader of the job should know from its beginning on."""
+    left_out: str = ""
+    """Why its log is not read any more; empty while it is read."""
 
     def beside(self, task: Task) -> Description:
         """The same, now that the agent's own ECS task is known."""
@@ -81,12 +83,22 @@ class Description:
             driver=known.driver,
             tty=known.tty,
             task=task,
+            named=self.named,
         )
         return replace(self, container=container)
 
 
-def from_inspect(found: Mapping[str, Any], host: str, task: Task | None = None) -> Description:
-    """The container that `inspect` describes. `task`: the ECS task that the agent runs in, if it is known."""
+def from_inspect(
+    found: Mapping[str, Any], host: str, task: Task | None = None, *, named: frozenset[str] = frozenset()
+) -> Description:
+    """Return the container that `inspect` describes.
+
+    Args:
+        found: the engine's answer.
+        host: the name to record as the container's host.
+        task: the ECS task that the agent runs in, if it is known.
+        named: keys of the labels that the agent's settings are about.
+    """
     config: Mapping[str, Any] = found.get("Config") or {}
     state: Mapping[str, Any] = found.get("State") or {}
     log_config: Mapping[str, Any] = (found.get("HostConfig") or {}).get("LogConfig") or {}
@@ -114,6 +126,7 @@ def from_inspect(found: Mapping[str, Any], host: str, task: Task | None = None) 
             driver=driver,
             tty=bool(config.get("Tty")),
             task=task,
+            named=named,
         ),
         life=life_of(status, facts, created),
         facts=facts,
@@ -122,24 +135,47 @@ def from_inspect(found: Mapping[str, Any], host: str, task: Task | None = None) 
         max_size=_size(options.get("max-size"), 20 << 20 if driver == "local" else 0),
         max_file=int(options.get("max-file") or (5 if driver == "local" else 1)),
         created=created,
+        name=str(found.get("Name") or "").lstrip("/"),
+        image=str(config.get("Image") or ""),
+        image_id=str(found.get("Image") or ""),
+        named=named,
+        notices=_notices(labels, named, options),
     )
 
 
 def from_event(
-    container: str, attributes: Mapping[str, str], host: str, time: int, task: Task | None = None
+    container: str,
+    attributes: Mapping[str, str],
+    host: str,
+    time: int,
+    task: Task | None = None,
+    *,
+    named: frozenset[str] = frozenset(),
 ) -> Description:
-    """A container of which nothing but an event is left: its attributes hold name, image and all labels."""
+    """Return a container of which nothing but the event of its creation or start is left.
+
+    The event's attributes hold all labels, and over them the engine's own name and image.
+    """
     labels = {key: value for key, value in attributes.items() if key not in _EVENT_ATTRIBUTES}
     facts = Facts(running=True, started=time)
     return Description(
         id=container,
         container=container_of(
-            name=attributes.get("name", ""), image=attributes.get("image", ""), host=host, labels=labels, task=task
+            name=attributes.get("name", ""),
+            image=attributes.get("image", ""),
+            host=host,
+            labels=labels,
+            task=task,
+            named=named,
         ),
         life=life_of("running", facts, time),
         facts=facts,
         labels=labels,
         created=time,
+        name=attributes.get("name", ""),
+        image=attributes.get("image", ""),
+        named=named,
+        notices=_notices(labels, named, {}),
     )
 
 
@@ -152,6 +188,7 @@ def container_of(
     driver: str = "",
     tty: bool = False,
     task: Task | None = None,
+    named: Collection[str] = (),
 ) -> Container:
     """The protocol's description of a container, within its limits."""
     owner = labels.get(OWNER_LABEL, "")
@@ -160,13 +197,13 @@ def container_of(
         name=name[:MAX_NAME_CHARS],
         image=image[:MAX_IMAGE_CHARS],
         host=host[:MAX_NAME_CHARS],
-        labels=_capped({**labels, **(task.labels if task is not None else {})}),
+        labels=dict(record({**labels, **(task.labels if task is not None else {})}, named).kept),
         driver=driver[:64],
         tty=tty,
         project=project[:MAX_NAME_CHARS] or None,
         service=_first(labels, _SERVICE),
         task=_first(labels, _TASK),
-        owner=owner if _OWNER.match(owner) else None,
+        owner=owner if _OWNER.fullmatch(owner) else None,
     )
 
 
@@ -191,19 +228,20 @@ def path_below(root: str, log_path: str, mounted: str) -> str | None:
         return None
 
 
-def _capped(labels: Mapping[str, str]) -> dict[str, str]:
-    ordered = sorted(labels, key=lambda key: (not key.startswith(_FIRST_LABELS), key))
-    kept: dict[str, str] = {}
-    size = 0
-    for key in ordered:
-        value = str(labels[key])
-        more = len(key.encode()) + len(value.encode())
-        if len(kept) == MAX_LABELS:
-            break
-        if len(key) <= MAX_LABEL_KEY_CHARS and len(value) <= MAX_LABEL_VALUE_CHARS and size + more <= MAX_LABELS_BYTES:
-            kept[key] = value
-            size += more
-    return kept
+def _notices(labels: Mapping[str, str], named: Collection[str], options: Mapping[str, str]) -> tuple[Notice, ...]:
+    """Return what the job begins with: what is not recorded of the container, and what its log may lack."""
+    found = []
+    if (left_out := record(labels, named).notice) is not None:
+        found.append(Notice(code="labels_left_out", detail=left_out))
+    if options.get("mode") == _NON_BLOCKING:
+        size = options.get("max-buffer-size")
+        buffer = f" of {size}" if size else ""
+        detail = (
+            "the container's logging driver is set to mode=non-blocking: the engine drops lines that its buffer"
+            f"{buffer} has no room for, and neither says so nor counts them, so lines may be missing here unsaid"
+        )
+        found.append(Notice(code="non_blocking", detail=detail[:MAX_MESSAGE_CHARS]))
+    return tuple(found)
 
 
 def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str | None:

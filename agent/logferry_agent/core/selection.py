@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 ENABLE_LABEL: Final = "logferry.enable"
 OWNER_LABEL: Final = "logferry.owner"
-AGENT_LABEL: Final = "logferry.agent"
-"""On the agent's own image: a container that has it is an agent, and its log is never read."""
 
+_ON: Final = frozenset({"true", "1", "yes", "on"})
+_OFF: Final = frozenset({"false", "0", "no", "off"})
+_ID_PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
+"""A pattern that names an image by its id, whole or cut as `docker images` shows it."""
+_DEFAULT_REGISTRIES: Final = ("docker.io/", "index.docker.io/")
 _SPAN: Final = re.compile(r"(\d+)(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -44,13 +47,43 @@ def start_time(start_at: str, now: int) -> int:
     return max(0, now - int(match[1]) * _SECONDS[match[2]] * 1_000_000_000)
 
 
+class EnableLabelError(ValueError):
+    """A label `logferry.enable` that says neither yes nor no."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        super().__init__(value)
+
+    def __str__(self) -> str:
+        return f"the label {ENABLE_LABEL} must be `true` or `false`, not {self.value[:64]!r}"
+
+
+def enabled(labels: Mapping[str, str]) -> bool | None:
+    """Return what a container's label `logferry.enable` asks for; None without the label.
+
+    Raises:
+        EnableLabelError: the value is neither of the two.
+    """
+    value = labels.get(ENABLE_LABEL)
+    if value is None:
+        return None
+    word = value.strip().lower()
+    if word in _ON or word in _OFF:
+        return word in _ON
+    raise EnableLabelError(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The patterns that choose containers. Names and images are shell patterns; labels are `key` or `key=pattern`.
 
-    A container is read when it carries `logferry.enable=true`; else not when `logferry.enable` says anything else,
-    when `discover` is `labelled`, when an exclude pattern matches, or when there are include patterns of which none
-    matches.
+    A container is read unless it is the agent's own, an exclude pattern matches, its label `logferry.enable` is
+    `false`, `discover` is `labelled` and that label is not `true`, or there are include patterns of which none
+    matches. Of the include patterns one is enough, whether it is for names, images or labels. A label never undoes
+    what the patterns say.
+
+    Names and images are those that `inspect` gives: the list shows links' aliases among the names, and an image's id
+    once its tag was moved.
     """
 
     discover: Literal["all", "labelled"] = "all"
@@ -63,47 +96,106 @@ class Selection:
     own_container: str = ""
     """The container that the agent itself runs in, if it does."""
 
-    def selects(self, container: str, name: str, image: str, labels: Mapping[str, str]) -> bool:
-        """Whether a container is read."""
-        if container == self.own_container or _is_on(labels.get(AGENT_LABEL, "")):
-            return False
-        enable = labels.get(ENABLE_LABEL)
-        if enable is not None:
-            return _is_on(enable)
-        if self.discover == "labelled":
-            return False
-        if (
-            _any(self.exclude_names, name)
-            or _any_image(self.exclude_images, image)
-            or _any_label(self.exclude_labels, labels)
+    def selects(self, container: str, name: str, image: str, labels: Mapping[str, str], *, image_id: str = "") -> bool:
+        """Return whether a container is read."""
+        return self.refusal(container, name, image, labels, image_id=image_id) is None
+
+    def refusal(
+        self, container: str, name: str, image: str, labels: Mapping[str, str], *, image_id: str = ""
+    ) -> str | None:
+        """Return why a container is not read, in words that follow "because"; None when it is read.
+
+        Args:
+            container: its id.
+            name: its own name, without the slash.
+            labels: all that it has.
+            image: the reference that the container was created with, as `inspect` gives it in `Config.Image`.
+            image_id: the image's id (`sha256:…`), as `inspect` gives it in `Image`.
+        """
+        if container == self.own_container:
+            return "it is the agent's own"
+        for setting, pattern in (
+            ("exclude_names", _first(self.exclude_names, lambda pattern: fnmatchcase(name, pattern))),
+            ("exclude_images", _first(self.exclude_images, lambda pattern: _is_image(pattern, image, image_id))),
+            ("exclude_labels", _first(self.exclude_labels, lambda pattern: _has_label(pattern, labels))),
         ):
-            return False
-        if not (self.include_names or self.include_images or self.include_labels):
-            return True
-        return (
-            _any(self.include_names, name)
-            or _any_image(self.include_images, image)
-            or _any_label(self.include_labels, labels)
-        )
+            if pattern is not None:
+                return f"the agent's setting {setting} has {pattern!r}"
+        try:
+            wanted = enabled(labels)
+        except EnableLabelError:
+            wanted = None
+        if wanted is False:
+            return f"its label {ENABLE_LABEL} says so"
+        if self.discover == "labelled" and not wanted:
+            return f"the agent reads only containers whose label {ENABLE_LABEL} is `true`"
+        includes = [
+            setting
+            for setting, patterns in (
+                ("include_names", self.include_names),
+                ("include_images", self.include_images),
+                ("include_labels", self.include_labels),
+            )
+            if patterns
+        ]
+        if not includes or (
+            any(fnmatchcase(name, pattern) for pattern in self.include_names)
+            or any(_is_image(pattern, image, image_id) for pattern in self.include_images)
+            or any(_has_label(pattern, labels) for pattern in self.include_labels)
+        ):
+            return None
+        return f"the agent's setting {' or '.join(includes)} does not name it"
+
+    @property
+    def named_labels(self) -> frozenset[str]:
+        """The keys of the labels that patterns are about."""
+        return frozenset(pattern.partition("=")[0] for pattern in (*self.include_labels, *self.exclude_labels))
 
 
-def _is_on(value: str) -> bool:
-    return value.strip().lower() in {"true", "1", "yes", "on"}
+def _first(patterns: Sequence[str], matches: Callable[[str], bool]) -> str | None:
+    return next((pattern for pattern in patterns if matches(pattern)), None)
 
 
-def _any(patterns: Sequence[str], value: str) -> bool:
-    return any(fnmatchcase(value, pattern) for pattern in patterns)
+def _is_image(pattern: str, image: str, image_id: str) -> bool:
+    """Return whether an image pattern matches.
+
+    A pattern without a tag stands for every tag, and one without a digest for every digest. An image is known by its
+    id and its digest alone too, whole or from twelve digits on. A name of Docker's own registry may be written with
+    `docker.io/` or not.
+    """
+    ids = [image_id, image.partition("@")[2]]
+    digits = _ID_PREFIX.fullmatch(pattern)
+    if digits is not None and any(known.removeprefix("sha256:").startswith(digits[1]) for known in (*ids, image)):
+        return True
+    if pattern.startswith("sha256:") and any(fnmatchcase(known, pattern) for known in ids):
+        return True
+    return any(fnmatchcase(form, pattern) for form in _forms(image, qualified=pattern.startswith(_DEFAULT_REGISTRIES)))
 
 
-def _any_image(patterns: Sequence[str], image: str) -> bool:
-    """A pattern without a tag stands for every tag."""
-    untagged = image.rpartition(":")[0] if ":" in image.rpartition("/")[2] else image
-    return any(fnmatchcase(image, pattern) or fnmatchcase(untagged, pattern) for pattern in patterns)
+def _forms(image: str, *, qualified: bool) -> list[str]:
+    """Return the ways in which an image reference may be written: without digest, without tag, and with neither."""
+    name, at, digest = image.partition("@")
+    repository = name
+    if ":" in name.rpartition("/")[2] and not name.startswith("sha256:"):
+        repository = name.rpartition(":")[0]
+    forms = {image, name, repository}
+    if at:
+        forms.add(f"{repository}@{digest}")
+    for registry in _DEFAULT_REGISTRIES:
+        if image.startswith(registry):
+            forms |= {form.removeprefix(registry).removeprefix("library/") for form in forms}
+    if qualified and not _has_registry(image):
+        library = "" if "/" in repository else "library/"
+        forms |= {registry + library + form for form in tuple(forms) for registry in _DEFAULT_REGISTRIES}
+    return sorted(forms)
 
 
-def _any_label(patterns: Sequence[str], labels: Mapping[str, str]) -> bool:
-    for pattern in patterns:
-        key, equals, wanted = pattern.partition("=")
-        if key in labels and (not equals or fnmatchcase(labels[key], wanted)):
-            return True
-    return False
+def _has_registry(image: str) -> bool:
+    """Return whether a reference begins with a registry's host, by Docker's rule."""
+    first, slash, _ = image.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+def _has_label(pattern: str, labels: Mapping[str, str]) -> bool:
+    key, equals, wanted = pattern.partition("=")
+    return key in labels and (not equals or fnmatchcase(labels[key], wanted))

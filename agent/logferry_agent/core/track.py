@@ -35,13 +35,14 @@ class _Segment:
     skipped: int
     """Entries of the first fragment that were made earlier and left out of the columns."""
     after: int
+    told: str
 
     def cursor(self, life: LifeMark, count: int) -> Cursor:
         """The cursor after `count` entries of the columns (0: before the first)."""
         columns, total = self.columns, len(self.columns.texts)
         if count >= total:
             last = len(self.fragments) - 1
-            return Cursor(marks_after(self.fragments, self.before, last), self.place_at(last), life)
+            return Cursor(marks_after(self.fragments, self.before, last), self.place_at(last), life, told=self.told)
         following = columns.origin(count)
         pieces = 0
         while pieces < count and columns.origin(count - 1 - pieces) == following:
@@ -50,7 +51,12 @@ class _Segment:
             pieces += self.skipped
         previous = following - 1 if pieces or not count else columns.origin(count - 1)
         return Cursor(
-            marks_after(self.fragments, self.before, previous), self.place_at(previous), life, pieces, self.after
+            marks_after(self.fragments, self.before, previous),
+            self.place_at(previous),
+            life,
+            pieces,
+            self.after,
+            self.told,
         )
 
 
@@ -63,6 +69,8 @@ class Track:
         self.life = cursor.life
         self.pieces = cursor.pieces
         self.after = cursor.after
+        self.told = cursor.told
+        """See `Cursor.told`."""
         self.due: list[Milestone] = []
         self._planned = cursor.life
         self._drained = False
@@ -109,7 +117,7 @@ class Track:
                 columns.texts[made:],
                 [columns.origin(index) for index in range(made, len(columns.texts))],
             )
-        segment = _Segment(fragments, columns, before, place_at, skipped, self.after)
+        segment = _Segment(fragments, columns, before, place_at, skipped, self.after, self.told)
         self.marks = marks_after(fragments, before, len(fragments) - 1)
         self.pieces = 0
         self.place = place_at(len(fragments) - 1)
@@ -122,7 +130,7 @@ class Track:
 
     def seal(self, pressed: Pressed, begin: Place, end: Place) -> Sealed:
         """What a batch from the press is offered as; it begins and ends at these places, and no line is open."""
-        before = Cursor(self.marks, begin, self.life, 0, self.after)
+        before = Cursor(self.marks, begin, self.life, 0, self.after, self.told)
         self._drained = False
         self.marks, self.place, self.pieces = pressed.marks, end, 0
         batch = Batch(
@@ -159,7 +167,7 @@ class Track:
     @property
     def cursor(self) -> Cursor:
         """The cursor here."""
-        return Cursor(self.marks, self.place, self.life, self.pieces, self.after)
+        return Cursor(self.marks, self.place, self.life, self.pieces, self.after, self.told)
 
     def _milestone(self, milestone: Milestone, cursor: Cursor) -> Chunk:
         self.life = milestone.mark

@@ -39,6 +39,12 @@ class ApiLoop:
         self._reading.close()
         self._news.set()
 
+    def interrupt(self, source: object) -> None:
+        """End a source that waits for lines, which a new one takes the place of (see `Reading.renew`)."""
+        if isinstance(source, ApiSource):
+            source.close()
+        self._news.set()
+
     def cut(self) -> None:
         """Cut the connection, as a proxy does to one that was quiet for long; it is made again."""
         source = self._reading.source

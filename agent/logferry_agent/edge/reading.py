@@ -18,7 +18,7 @@ from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName, State
 
 from ..core.chunk import Chunk, Job, Offer, Position, Sink, Source
-from ..core.cursor import Cursor, UnknownCursorError, decode, salvage
+from ..core.cursor import BEGINNING, LEFT_OUT, Cursor, UnknownCursorError, decode, salvage
 from ..core.description import Description, life_of
 from ..core.lifecycle import Facts, milestones
 from ..core.sealed import Sealed
@@ -37,6 +37,7 @@ _COPIED: Final = (
 FAILED: Final = "reading failed inside of the agent, whose own log says how; it is tried again"
 """What is wrong with a job that met an error of ours."""
 _UNREADABLE: Final = "The log cannot be read; a notice in it says why."
+_LEFT_OUT: Final = "The log is not read any more; a notice in it says why."
 
 
 class Step(Enum):
@@ -95,6 +96,10 @@ class Reading:
         self._position: deque[Position] = deque(maxlen=1)
         self._epoch = -1
         self._held: Chunk | Sealed | None = None
+        self._notices: deque[Chunk] = deque()
+        """Due before anything else that the source gives."""
+        self._renewing = False
+        """Whether the next step makes a new source."""
         self._misplaced = False
         """Whether the sink is still to be told that the position was not understood."""
         self._insisting = False
@@ -108,6 +113,7 @@ class Reading:
         source = self.source.name if self.source is not None else self.expected_source
         copied = source == "api" and self.description.container.driver not in _OWN_DRIVERS
         problem = _COPIED if copied else _UNREADABLE if source == "none" else None
+        problem = _LEFT_OUT if self.description.left_out else problem
         life = self.description.life.model_copy(update={"source": source, "problem": problem})
         if self.gone:
             life = life.model_copy(update={"state": "removed"})
@@ -137,6 +143,11 @@ class Reading:
         self._position.append(position)
         self.on_news()
 
+    def renew(self) -> None:
+        """Make a new source at the next step, which reads on from where the sink is: the description asks for it."""
+        self._renewing = True
+        self.on_news()
+
     def begin_again(self, sink: Sink) -> None:
         """After an error of ours, from the reading thread: read again, at the next step, from where the sink is."""
         if not self._position:
@@ -160,6 +171,9 @@ class Reading:
 
     def step(self, sink: Sink, limit_bytes: int) -> Step:
         """Hand over one chunk, if there is one."""
+        if self._renewing:
+            self._renewing = False
+            self.begin_again(sink)
         source = self._placed()
         if source is None:
             return Step.IDLE
@@ -169,7 +183,7 @@ class Reading:
         source.gone = self.gone
         chunk = self._held if self._held is not None else self._next(source, limit_bytes)
         if chunk is None:
-            if source.ended and not self._inbox and not self._position:
+            if source.ended and not self._inbox and not self._position and not self._renewing:
                 sink.job_changed(self.job)
                 sink.job_ended(self.id)
                 source.close()
@@ -199,6 +213,10 @@ class Reading:
             self.source.close()
 
     def _next(self, source: TrackedSource, limit_bytes: int) -> Chunk | Sealed | None:
+        if self._notices:
+            return self._notices.popleft()
+        if self.description.left_out:
+            return source.read(limit_bytes)
         if source.track.between_runs and not self.gone and not self._insisting:
             # Lines that come now belong to a start that was not heard of yet: its entry must come first.
             if source.unread and not self._doubted:
@@ -208,6 +226,8 @@ class Reading:
         chunk = source.read(limit_bytes)
         if chunk is not None:
             return chunk
+        if self._renewing:
+            return None  # it was closed, not read to its end
         self._insisting = False
         return source.at_end()
 
@@ -218,8 +238,10 @@ class Reading:
             if self.source is not None:
                 self.source.close()
             self._held = None
+            self._notices.clear()
             self._epoch = position.epoch
             track = self._track(position)
+            self._begin_with_notices(track)
             self.source = self._make_source(self.description, track)
             if milestones(track.life, self._facts):
                 self.source.runs(True)  # a run that was not read yet, be it over or not
@@ -227,6 +249,18 @@ class Reading:
             if not self._inbox:
                 self._inbox.append(self._facts)
         return self.source
+
+    def _begin_with_notices(self, track: Track) -> None:
+        """Have the notices told that the job should begin with, or that an earlier version did not know."""
+        description = self.description
+        if description.left_out:
+            return
+        track.told = track.told.replace(LEFT_OUT, "")
+        if description.notices and BEGINNING not in track.told:
+            track.told += BEGINNING
+            moment = (description.created or time.time_ns()) // 1_000
+            for notice in description.notices:
+                self._notices.extend(track.tell(notice, moment))
 
     def _track(self, position: Position) -> Track:
         """A way through the log from a position; from one that cannot be understood, it begins with a gap."""

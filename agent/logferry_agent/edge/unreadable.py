@@ -1,4 +1,8 @@
-"""The source of a container whose log cannot be read: it says so, once, and its life is told all the same."""
+"""The sources of containers whose logs are not read: each says so in the job, once.
+
+The life of one that cannot be read is told all the same. Of one that the settings leave out nothing is, though the
+job's state follows it to its end.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from logferry_protocol.events import Notice
 from logferry_protocol.job import SourceName
 
 from ..core.chunk import Chunk
-from ..core.cursor import Place
+from ..core.cursor import LEFT_OUT, Place
 from ..core.track import Track
 
 UNREADABLE: Final = Place(0, 0, "none")
@@ -62,3 +66,45 @@ class UnreadableSource:
 
     def close(self) -> None:
         """There is nothing to give back."""
+
+
+class LeftOutSource:
+    """Gives a notice that the container, which was read before, is read no more; then nothing."""
+
+    name: SourceName = "none"
+    unread = 0
+
+    def __init__(self, track: Track, why: str) -> None:
+        """Keep the place of `track`, so that reading can go on from there.
+
+        Args:
+            track: where reading had come to.
+            why: the reason, in words that follow "because".
+        """
+        self.track = track
+        self.gone = False
+        self._why = why
+        self._chunks: deque[Chunk] = deque()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the container is gone."""
+        return self.gone and not self._chunks
+
+    def runs(self, running: bool) -> None:
+        """Do nothing: it makes no difference."""
+
+    def read(self, limit_bytes: int) -> Chunk | None:
+        """Return the notice, unless the job has it."""
+        if LEFT_OUT not in self.track.told:
+            self.track.told += LEFT_OUT
+            detail = f"the log is not read from here on, because {self._why}"[:500]
+            self._chunks.extend(self.track.tell(Notice(code="left_out", detail=detail), time.time_ns() // 1_000))
+        return self._chunks.popleft() if self._chunks else None
+
+    def at_end(self) -> Chunk | None:
+        """Return nothing: the notice is the job's last entry."""
+        return None
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""

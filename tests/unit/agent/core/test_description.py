@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from logferry_agent.core.description import from_event, from_inspect, path_below
 from logferry_protocol.limits import MAX_LABELS, MAX_LABELS_BYTES
 
@@ -81,15 +83,43 @@ def test_labels_are_capped_and_ours_are_kept() -> None:
     assert "long" not in container.labels
 
 
-def test_an_owner_that_is_none_is_left_out() -> None:
+@pytest.mark.parametrize("owner", ["no spaces please", "x\n", "\nx", "x" * 129, "", "é", "a/b"])
+def test_an_owner_that_is_none_is_left_out(owner: str) -> None:
     """It must not keep the job from being opened."""
-    assert from_inspect(with_labels(logferry__owner="no spaces please"), "h").container.owner is None
+    assert from_inspect(with_labels(logferry__owner=owner), "h").container.owner is None
+
+
+def notices(labels: dict[str, str], mode: dict[str, str] | None = None, named: frozenset[str] = frozenset()) -> str:
+    found = {**INSPECT, "Config": {"Image": "i", "Labels": labels}}
+    found["HostConfig"] = {"LogConfig": {"Type": "json-file", "Config": mode or {}}}
+    return " | ".join(f"{notice.code}: {notice.detail}" for notice in from_inspect(found, "h", named=named).notices)
+
+
+def test_labels_that_are_left_out_are_named_in_a_notice() -> None:
+    """By their keys, never their values, within one sentence's limit."""
+    assert notices({"a": "b", "logferry.owner": "me"}) == ""
+    said = notices({"password": "hunter2 " * 40, "tier": "front"})
+    assert said.startswith("labels_left_out: of the container's labels 1 is not recorded (password)")
+    assert "hunter2" not in said
+    many = notices({f"{number:03}-{'k' * 100}": "x" for number in range(300)})
+    assert "are not recorded" in many
+    assert len(many) < 560
+
+
+def test_non_blocking_mode_is_said_in_a_notice() -> None:
+    """The engine drops lines in that mode, and does not say so."""
+    assert notices({}, {"mode": "blocking"}) == ""
+    said = notices({}, {"mode": "non-blocking", "max-buffer-size": "4k"})
+    assert said.startswith("non_blocking: ")
+    assert "buffer of 4k" in said
+    assert "may be missing" in notices({}, {"mode": "non-blocking"})
 
 
 def test_an_event_is_enough_to_know_a_container() -> None:
     """It is gone already."""
     found = from_event("c" * 64, {"name": "n", "image": "i", "tier": "front", "exitCode": "0"}, "h", 10**18)
-    assert (found.container.name, dict(found.container.labels)) == ("n", {"tier": "front"})
+    # A start's event has no exit code of the engine's: it is a label.
+    assert (found.container.name, dict(found.container.labels)) == ("n", {"tier": "front", "exitCode": "0"})
 
 
 def test_the_engines_paths_are_found_where_they_are_mounted() -> None:
