@@ -97,7 +97,14 @@ _BATCH: Final = _object(
     first=_INTEGER, count=_INTEGER, start=_INTEGER, end=_INTEGER, raw=_INTEGER, digest=_STRING,
     body={"type": "string", "contentEncoding": "base64", "description": "zstd; PROTOCOL.md says what is in it"},
 )  # fmt: skip
-_ENTRY: Final = _object(sequence=_INTEGER, time=_INTEGER, stream=_STRING, text=_STRING)
+_ENTRY: Final = _object(
+    sequence={**_INTEGER, "description": "The entry in which the match begins, or the line where it is around one."},
+    line={**_INTEGER, "description": "The first entry of the line: a long line is several entries, searched as one."},
+    time={**_INTEGER, "description": "When the line began, in microseconds since 1970."},
+    stream=_STRING,
+    text={**_STRING, "description": "The line, its entries joined."},
+    cut={"type": "boolean", "description": "The line is longer: the text is the part around the match."},
+)
 _MATCH: Final = _object(**_ENTRY["properties"], before=_list(_ENTRY), after=_list(_ENTRY))
 _SHARE_FACTS: Final[Schema] = {
     "share": _STRING, "job": _STRING, "principal": _STRING, "note": _STRING,
@@ -173,21 +180,27 @@ ROUTES: Final[tuple[Route, ...]] = (
         parameters=(Parameter("time", "Microseconds since 1970, or RFC 3339.", _text(40), required=True),),
     ),
     Route(
-        "GET", "/api/jobs/<job>/search", "search", "Entries that hold a text or match an RE2 expression.", "reader",
+        "GET", "/api/jobs/<job>/search", "search", "Lines that hold a text or match an RE2 expression.", "reader",
         lambda service, request: service.search(request.principal, request.path["job"], request.query),
         _object(
-            tip=_INTEGER, matches=_list(_MATCH), next=_or_null(_INTEGER),
+            tip=_INTEGER, matches=_list(_MATCH),
+            next={**_or_null(_INTEGER), "description": "Give it as `after` for the rest; null when all was searched."},
             since={**_or_null(_INTEGER), "description": "Time of the first entry that was looked at."},
-            searched=_INTEGER,
+            searched={**_INTEGER, "description": "Bytes of text that were looked at."},
+            unsearched={
+                **_list(_INTEGER),
+                "description": "Where lines begin in which nothing was found, though not all of them was searched: "
+                "they are too long for this expression and the answer's time, or cannot be read.",
+            },
         ),
         parameters=(
             Parameter("q", "What to look for.", {**_text(), "minLength": 1}, required=True),
             Parameter("regex", "1: q is an expression of RE2.", _FLAG),
             Parameter("ignore_case", "1: upper and lower case are one.", _FLAG),
-            _AFTER,
-            Parameter("before", "Entries before this sequence.", _number(1, 2**53)),
+            Parameter("after", "Lines that begin after this sequence.", _SEQUENCE),
+            Parameter("before", "Lines that begin before this sequence.", _number(1, 2**53)),
             Parameter("limit", "Matches in a page.", _number(1, 1_000)),
-            Parameter("context", "Entries around each match.", _number(0, 10)),
+            Parameter("context", "Lines around each match.", _number(0, 10)),
         ),
     ),
     Route(

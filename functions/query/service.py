@@ -16,6 +16,7 @@ from registry.tombstone import YEAR_S
 from . import core, export, instant, search, shares
 from .growth import Growth
 from .history import History
+from .lines import Batch
 from .problems import BadRequestError, ForbiddenError, NotFoundError
 from .store import Store
 
@@ -181,7 +182,12 @@ class Service:
         wanted = search.Wanted.of(query)
         self._audit_read(principal, job)
         tip = self._tip(item)
-        return {"tip": tip, **search.search(wanted, self._bodies(job, wanted.after, tip))}
+        batches = (_searched(batch) for batch in self._history.after(job, wanted.after, tip))
+
+        def earlier(sequence: int) -> Iterator[Batch]:
+            return (_searched(batch) for batch in self._history.before(job, sequence, tip))
+
+        return {"tip": tip, **search.search(wanted, batches, earlier)}
 
     def instant(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
         """Which sequence stands at a time."""
@@ -280,6 +286,10 @@ class Service:
         until = self._now_ms() + core.TICKET_MS
         self._store.put_ticket(digest(ticket), principal.to_context(), origin, until)
         return {"ticket": ticket, "expires": until}
+
+
+def _searched(batch: Mapping[str, Any]) -> Batch:
+    return batch["first"], batch["count"], batch["raw"], batch["body"]
 
 
 def _document(record: JobRecord) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.viewer_cloud import DIST, Job, ViewerCloud, index_of, problem
 from query import instant, search, shares
 from query.core import ParameterError
 from query.history import Span
+from query.lines import Batch
 from registry.principal import Principal
 from registry.secrets import digest
 
@@ -52,7 +54,7 @@ class ViewerService(ViewerCloud):
             wanted = search.Wanted.of(request.query)
         except ParameterError as error:
             return problem(400, str(error))
-        found = await asyncio.to_thread(search.search, wanted, _bodies(job, wanted.after))
+        found = await asyncio.to_thread(search.search, wanted, _after(job, wanted.after), partial(_before, job))
         return web.json_response({"tip": job.tip, **found})
 
     async def _at(self, request: web.Request) -> web.Response:
@@ -107,6 +109,12 @@ class ViewerService(ViewerCloud):
         return problem(403, "A share link may read, and nothing else.")
 
 
-def _bodies(job: Job, after: int) -> Iterator[tuple[int, int, bytes]]:
-    for facts in job.batches[index_of(job.batches, after + 1) :]:
-        yield facts.first, facts.raw, facts.body
+def _after(job: Job, sequence: int) -> Iterator[Batch]:
+    for facts in job.batches[index_of(job.batches, sequence + 1) :]:
+        yield facts.first, facts.count, facts.raw, facts.body
+
+
+def _before(job: Job, sequence: int) -> Iterator[Batch]:
+    for facts in reversed(job.batches):
+        if facts.first < sequence:
+            yield facts.first, facts.count, facts.raw, facts.body

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.batches import CONTAINER, NOW_MS, batch
+from tests.support.batches import CONTAINER, NOW_MS
 from tests.support.cloud import Cloud, Socket
 
 from logferry_protocol.batch import decode_body
@@ -157,26 +157,6 @@ def test_a_search_goes_on_where_it_stopped_and_shows_context(cloud: Cloud, agent
     assert seen == list(range(1, 31, 3))
     match = cloud.http("GET", f"/api/jobs/{JOB}/search?q=hit&limit=2&context=1", key).json["matches"][1]
     assert ([one["sequence"] for one in match["before"]], match["sequence"]) == ([3], 4)
-
-
-def test_a_search_keeps_to_its_budgets() -> None:
-    """Time or bytes used up: the answer says where to go on, and goes forward by a batch at least."""
-    batches = [(b.first, b.raw, b.body) for b in (batch(1), batch(4), batch(7))]
-    ticks = iter([0.0, 0.0, 99.0])
-    wanted = search.Wanted.of({"q": "nothing"})
-    answer = search.search(wanted, batches, lambda: next(ticks))
-    assert (answer["matches"], answer["next"]) == ([], 3)
-
-
-def test_a_search_says_since_when_it_looked() -> None:
-    """The time of the first entry that was asked for, found or not; none where there is none."""
-    batches = [(b.first, b.raw, b.body) for b in (batch(first, time=1_000 * first) for first in (1, 4, 7))]
-    times = {sequence: us for first, _, body in batches for sequence, us, *_ in decode_body(body).rows(first)}
-    looked = [
-        search.search(search.Wanted.of({"q": "nothing", **asked}), batches)["since"]
-        for asked in ({}, {"after": "4"}, {"after": "4", "before": "6"}, {"after": "9"}, {"after": "4", "before": "5"})
-    ]
-    assert looked == [times[1], times[5], times[5], None, None]
 
 
 @pytest.mark.parametrize("pattern", ["(", "a{1001}", "(?=x)", r"\1", "*", "[z-a]", "(" * 500, "(?P<n>"])

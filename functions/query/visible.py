@@ -1,0 +1,88 @@
+"""Text as a terminal and the viewer show it: what a search looks through. Linear in the text."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_ESCAPE: Final = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b]*\x1b\\|\x1b[ -/]+[0-~]|\x1b[0-~]?"
+)
+_SHOWN: Final = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], ""),
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
+    **dict.fromkeys([0x0A, 0x2028, 0x2029], "\u2424"),
+    0x09: "\t",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch between carriage returns, of which a reading shows the end or all."""
+
+    begin: int
+    """Where it begins in the reading."""
+    covered: int
+    """How many of its own characters, as shown, stand before what the reading shows of it."""
+    stood: int
+    """Where it stood in the entry."""
+    raw: str
+    """As it stood there, escape sequences included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way in which an entry can be read."""
+
+    text: str
+    parts: tuple[Part, ...]
+
+    def origin(self, at: int) -> int:
+        """Return where in the entry a character of the text stood."""
+        part = next(part for part in reversed(self.parts) if part.begin <= at)
+        left, place = at - part.begin + part.covered, 0
+        for found in _ESCAPE.finditer(part.raw):
+            kept = len(part.raw[place : found.start()].translate(_SHOWN))
+            if left < kept:
+                break
+            left, place = left - kept, found.end()
+        for offset in range(place, len(part.raw)):
+            if _SHOWN.get(ord(part.raw[offset])) != "":
+                if left == 0:
+                    return part.stood + offset
+                left -= 1
+        return part.stood + max(0, len(part.raw) - 1)
+
+
+def readings(text: str) -> list[Reading]:
+    """Return an entry's text without colours and other escape sequences, in each way in which it can be read.
+
+    What comes after a carriage return is written over what was before it: each is a reading of its own, and so is what
+    a terminal shows in the end.
+    """
+    if text.isprintable():
+        return [Reading(text, (Part(0, 0, 0, text),))]
+    found: dict[str, Reading] = {}
+    shown: list[tuple[str, int, str]] = []
+    stood = 0
+    for raw in text.removesuffix("\r").split("\r"):
+        visible = _ESCAPE.sub("", raw).translate(_SHOWN)
+        shown.append((visible, stood, raw))
+        found.setdefault(visible, Reading(visible, (Part(0, 0, stood, raw),)))
+        stood += len(raw) + 1
+    if len(shown) > 1:
+        left = _left_standing(shown)
+        found.setdefault(left.text, left)
+    return list(found.values())
+
+
+def _left_standing(shown: list[tuple[str, int, str]]) -> Reading:
+    """Of each stretch, what no later one is long enough to cover."""
+    texts: list[str] = []
+    parts: list[Part] = []
+    length = 0
+    for visible, stood, raw in reversed(shown):
+        if len(visible) > length:
+            texts.append(visible[length:])
+            parts.append(Part(length, length, stood, raw))
+            length = len(visible)
+    return Reading("".join(texts), tuple(parts) or (Part(0, 0, 0, ""),))
