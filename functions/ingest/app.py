@@ -9,10 +9,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel
 
 from logferry_protocol.errors import ErrorCode, MalformedMessageError
-from logferry_protocol.messages import FROM_AGENT, Error, Ingest, Open, Ping, Status, decode, encode
+from logferry_protocol.messages import Error, Ingest, Open, Ping, Status, encode
 from registry.principal import NotAuthenticatedError, Principal, from_context
 from registry.telemetry import flush
 
+from . import partial
 from .service import Service
 
 Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
@@ -27,16 +28,17 @@ def build_handler(
     """The Lambda handler: one message of an agent in, its answer out."""
 
     def answer(principal: Principal, connection: str, raw: str) -> BaseModel:
-        message = decode(raw, FROM_AGENT)
+        request = partial.read(raw)
+        message = request.message
         if principal.expired(now_ms()):
             return Error(id=message.id, code="expired", message="The key has expired.")
         match message:
             case Ingest():
-                return service.ingest(principal, message)
+                return service.ingest(principal, message, request.malformed)
             case Open():
-                return service.open(principal, connection, message)
+                return service.open(principal, connection, message, request.malformed)
             case Status():
-                return service.status(principal, message)
+                return service.status(principal, message, request.malformed)
             case Ping():
                 return service.ping(principal, connection, message)
 

@@ -13,8 +13,9 @@ from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import RETRYABLE, BatchError, RejectReason
 from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.job import LifeCycle
-from logferry_protocol.limits import MAX_MESSAGE_CHARS
-from logferry_protocol.messages import Batch, Result
+from logferry_protocol.messages import Batch, Result, short_sentence
+
+from .partial import Malformed
 
 CLOCK_SKEW_US: Final = 24 * 3600 * 1_000_000
 """How far a container's clock may be ahead of ours. Docker stamps lines with its host's clock."""
@@ -101,8 +102,20 @@ def rejected(batch: Batch, reason: RejectReason, message: str, tip: int | None =
         outcome="rejected",
         tip=tip,
         reason=reason,
-        message=message[:MAX_MESSAGE_CHARS],
+        message=short_sentence(message),
         retry=RETRYABLE[reason],
+    )
+
+
+def refused(part: Malformed) -> Result:
+    """The batch is none: it was not even looked at."""
+    return Result(
+        job=part.job,
+        first=part.first,
+        outcome="rejected",
+        reason=part.reason,
+        message=short_sentence(part.detail),
+        retry=RETRYABLE[part.reason],
     )
 
 

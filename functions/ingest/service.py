@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Final
 
@@ -27,10 +27,12 @@ from logferry_protocol.messages import (
     Status,
     StatusJob,
     Watched,
+    short_sentence,
 )
 from registry.principal import Principal
 
 from . import core
+from .partial import Malformed
 from .store import AlreadyThereError, Store, ThrottledError
 
 LINK_LIFE_S: Final = 2 * 3600 + 600
@@ -83,8 +85,9 @@ class Service:
 
     # --- open
 
-    def open(self, principal: Principal, connection: str, message: Open) -> Opened:
-        """Records the jobs and the instance's connection, then says where each job stands."""
+    def open(self, principal: Principal, connection: str, message: Open, malformed: Sequence[Malformed] = ()) -> Opened:
+        """Records the jobs and the instance's connection, then says where each job stands, and which are malformed."""
+        self._note_malformed("JobsMalformed", malformed)
         now = self._now_ms()
         # Recorded before `watched` is read: a viewer who subscribes meanwhile finds this connection and tells it, or
         # was there before and is found by the read below. Either way somebody tells the agent.
@@ -93,7 +96,10 @@ class Service:
         while len(self._instances) > _REMEMBERED:
             self._instances.popitem(last=False)
         jobs = self._executor.map(lambda job: self._open_job(principal, message.instance, job), message.jobs)
-        return Opened(id=message.id, jobs=list(jobs))
+        refused = [
+            OpenedJob(job=part.job, error="malformed", message=short_sentence(part.detail)) for part in malformed
+        ]
+        return Opened(id=message.id, jobs=[*jobs, *refused])
 
     def _open_job(self, principal: Principal, instance: str, asked: OpenJob) -> OpenedJob:
         job, now = job_id(principal.name, asked.job), self._now_ms()
@@ -132,20 +138,23 @@ class Service:
 
     # --- ingest
 
-    def ingest(self, principal: Principal, message: Ingest) -> Ingested:
-        """Stores the batches, several at once, and says what became of each."""
+    def ingest(self, principal: Principal, message: Ingest, malformed: Sequence[Malformed] = ()) -> Ingested:
+        """Stores the batches, several at once, and says what became of each, the malformed ones too."""
+        self._note_malformed("BatchesRejected", malformed)
+        refused = [core.refused(part) for part in malformed]
         if self._over_quota(principal, sum(len(batch.body) for batch in message.batches)):
             sentence = f"the day's quota of {principal.daily_bytes} bytes is used up"
             results = [core.rejected(batch, "quota", sentence) for batch in message.batches]
             self._count(message.batches, results)
-            return Ingested(id=message.id, results=results)
+            return Ingested(id=message.id, results=[*results, *refused])
         outcomes = list(self._executor.map(lambda batch: self._store_batch(principal, batch), message.batches))
         results = [result for result, _ in outcomes]
         self._count(message.batches, results)
         if gaps := sum(gaps for result, gaps in outcomes if result.outcome == "stored"):
             self._metrics.add_metric(name="GapsStored", unit=MetricUnit.Count, value=gaps)
         throttled = any(result.reason == "throttled" for result in results)
-        return Ingested(id=message.id, results=results, slow_down=core.SLOW_DOWN_MS if throttled else None)
+        slow_down = core.SLOW_DOWN_MS if throttled else None
+        return Ingested(id=message.id, results=[*results, *refused], slow_down=slow_down)
 
     def _over_quota(self, principal: Principal, size: int) -> bool:
         # Counted before it is stored, and only for principals with a quota: what is sent again counts again.
@@ -204,10 +213,18 @@ class Service:
                 extra = {"job": batch.job, "first": batch.first, "outcome": result.outcome, "reason": result.reason}
                 self._logger.warning("batch not stored", extra=extra)
 
+    def _note_malformed(self, metric: str, malformed: Sequence[Malformed]) -> None:
+        if malformed:
+            self._metrics.add_metric(name=metric, unit=MetricUnit.Count, value=len(malformed))
+        for part in malformed:
+            extra = {"job": part.job, "first": part.first, "detail": short_sentence(part.detail)}
+            self._logger.warning("a part of a request is malformed", extra=extra)
+
     # --- status and ping
 
-    def status(self, principal: Principal, message: Status) -> Noted:
-        """Keeps the records of changed jobs."""
+    def status(self, principal: Principal, message: Status, malformed: Sequence[Malformed] = ()) -> Noted:
+        """Keeps the records of changed jobs; of a malformed one the record stays as it is."""
+        self._note_malformed("JobsMalformed", malformed)
         list(self._executor.map(lambda job: self._note(principal, job), message.jobs))
         ended = [job_id(principal.name, job.job) for job in message.jobs if job.life.over]
         if ended:

@@ -7,6 +7,7 @@ cannot even be named. Viewers use whole job ids.
 import base64
 import binascii
 import json
+import re
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
@@ -39,6 +40,7 @@ from .limits import (
     MAX_MESSAGE_CHARS,
     MAX_NAME_CHARS,
     MAX_OPEN_JOBS,
+    MAX_RESULT_CHARS,
     MAX_SEQUENCE,
     MAX_STATUS_JOBS,
     MAX_SUBSCRIPTIONS,
@@ -416,10 +418,22 @@ def decode(raw: str | bytes, family: TypeAdapter[T]) -> T:
     try:
         return family.validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        detail = f"{place}: {first['msg']}" if place else first["msg"]
-        raise MalformedMessageError(detail[:MAX_MESSAGE_CHARS], _request_id(raw)) from None
+        raise MalformedMessageError(first_error(error)[:MAX_MESSAGE_CHARS], _request_id(raw)) from None
+
+
+def first_error(error: ValidationError) -> str:
+    """What does not fit first, and where, without what was given."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+_NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]")
+
+
+def short_sentence(text: str) -> str:
+    """The sentence about one job or batch of an answer that has many: short, and of characters that take one byte."""
+    return _NOT_PLAIN.sub("?", text[:MAX_RESULT_CHARS])
 
 
 def _request_id(raw: str | bytes) -> str | None:

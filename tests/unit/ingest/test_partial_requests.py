@@ -1,0 +1,138 @@
+"""A malformed job or batch is answered by itself, and the rest of its request is served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.support import cloud as support
+from tests.support.batches import CONTAINER, batch_document
+from tests.support.cloud import Cloud, Socket
+
+from ingest import core, partial
+from logferry_protocol import limits, messages
+from logferry_protocol.encoding import digest_of, zstd
+
+BAD_JOBS: list[dict[str, Any]] = [
+    {"container": None}, {"container": {"name": "x" * 256}}, {"container": {"image": 5}},
+    {"container": {"labels": {str(index): "" for index in range(65)}}},
+    {"container": {"labels": {"k": "v" * 257}}}, {"container": {"owner": "a b"}},
+    {"container": {"labels": {"\x01" * 100: 5}}}, {"container": {"labels": ["a"]}},
+    {"life": {"state": "happy"}}, {"life": {"created": "soon"}}, {"life": {"exit_code": "x"}}, {"life": None},
+]  # fmt: skip
+"""Jobs of an `open` that say which they are, and are none."""
+
+BAD_BATCHES: list[dict[str, Any]] = [
+    {"count": 0}, {"count": 8_193}, {"raw": -1}, {"raw": 2**20 + 1}, {"digest": ""}, {"digest": "G" * 64},
+    {"cursor": '"'}, {"cursor": "x" * 1_025}, {"cursor": "é"}, {"cursor": None}, {"body": "!"}, {"body": 5},
+    {"body": ""}, {"body": "A" * 30_080}, {"end": 1}, {"start": -1}, {"start": 10**18}, {"end": 2**53},
+]  # fmt: skip
+"""Batches that say whose they are and where they begin, and are none."""
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    made = support.cloud_in_memory()
+    yield made
+    made.executor.shutdown()
+
+
+@pytest.fixture
+def agent(cloud: Cloud) -> Socket:
+    return cloud.agent(cloud.agent_key())
+
+
+def opening(*jobs: dict[str, Any]) -> dict[str, Any]:
+    plain = {"container": {"name": "web"}, "life": {"state": "running"}}
+    listed = [{"job": f"{index:064x}", **plain, **job} for index, job in enumerate(jobs)]
+    return {"type": "open", "id": "o", "instance": "ENGINE", "jobs": listed}
+
+
+@pytest.mark.parametrize("bad", BAD_JOBS, ids=lambda one: str(one)[:40])
+def test_malformed_job_of_an_open_costs_the_others_nothing(cloud: Cloud, agent: Socket, bad: dict[str, Any]) -> None:
+    """It is refused for good, so that an agent of 0.1.0 leaves it alone; the others are open."""
+    answer = agent.say(opening({}, bad, {}))
+    assert answer["type"] == "opened"
+    assert {job["job"][-1]: job.get("error") for job in answer["jobs"]} == {"0": None, "1": "malformed", "2": None}
+    refused = next(job for job in answer["jobs"] if "error" in job)
+    assert refused["retry"] is False
+    assert refused["message"]
+    assert cloud.get(f"JOB#web.{1:064x}", "JOB") is None
+
+
+def test_open_of_malformed_jobs_alone_is_answered_by_each(agent: Socket) -> None:
+    """As an agent opens them one by one, after a deploy that refuses what the one before took."""
+    answer = agent.say(opening({"life": None}, {"life": None}))
+    assert [job["error"] for job in answer["jobs"]] == ["malformed", "malformed"]
+
+
+@pytest.mark.parametrize("bad", BAD_BATCHES, ids=lambda one: str(one)[:40])
+def test_malformed_batch_of_an_envelope_costs_the_others_nothing(
+    cloud: Cloud, agent: Socket, bad: dict[str, Any]
+) -> None:
+    """It is rejected for good, so that an agent of 0.1.0 puts a gap in its place; the other is stored."""
+    other = "e" * 64
+    for job in (CONTAINER, other):
+        cloud.open_job(agent, job)
+    answer = agent.say(
+        {"type": "ingest", "id": "i", "batches": [{**batch_document(1), **bad}, batch_document(1, job=other)]}
+    )
+    results = {result["job"]: result for result in answer["results"]}
+    assert results[other]["outcome"] == "stored"
+    assert (results[CONTAINER]["outcome"], results[CONTAINER]["retry"]) == ("rejected", False)
+    assert results[CONTAINER]["first"] == 1
+    times = {"start", "end"} & set(bad) and bad != {"end": 1}  # before its start: both are times
+    assert results[CONTAINER]["reason"] == ("time_out_of_range" if times else "malformed")
+
+
+def test_malformed_job_of_a_status_costs_the_others_nothing(cloud: Cloud, agent: Socket) -> None:
+    """The others are noted; the malformed one's record stays as it is."""
+    agent.say(opening({}, {}))
+    jobs = [{"job": f"{index:064x}", "life": {"state": "exited"}, "tip": 0} for index in range(2)]
+    jobs[0]["life"] = {"state": "happy"}
+    assert agent.say({"type": "status", "id": "s", "instance": "ENGINE", "jobs": jobs})["type"] == "noted"
+    states = [cloud.get(f"JOB#web.{index:064x}", "JOB")["life"]["state"] for index in range(2)]  # type: ignore[index]
+    assert states == ["running", "exited"]
+
+
+def test_odd_numbers_of_an_engine_open_their_job(cloud: Cloud, agent: Socket) -> None:
+    """An exit code of 2^60 was stored, and the viewer refused every list that had it."""
+    life = {"state": "exited", "exit_code": 2**60, "restarts": 2**70, "created": -5, "started": 10**30, "ended": 1e300}
+    answer = agent.say(opening({"life": life}))
+    assert "error" not in answer["jobs"][0]
+    record = cloud.http("GET", f"/api/jobs/web.{0:064x}", cloud.viewer_key()).json
+    assert record["life"]["exit_code"] == limits.MAX_EXIT_CODE
+    assert record["life"]["restarts"] == limits.MAX_RESTARTS
+
+
+def hostile_body() -> bytes:
+    """A body whose document has a name of its own: half a megabyte of control characters."""
+    return zstd.compress(b'{"t":1,"d":[0],"s":"o","l":["x"],"' + b"\\u0001" * 80_000 + b'":1}')
+
+
+def test_results_of_the_largest_envelope_fit_a_frame_whatever_bodies_say(cloud: Cloud, agent: Socket) -> None:
+    """What does not fit in a body is named in the answer, 64 times."""
+    body = hostile_body()
+    batches = [
+        batch_document(1, ("x",), job=f"{index:064x}", body=body, digest=digest_of(body), cursor="")
+        for index in range(limits.MAX_ENVELOPE_BATCHES)
+    ]
+    cloud.open_job(agent)
+    answer = agent.say({"type": "ingest", "id": "i" * 64, "batches": batches})
+    assert answer["type"] == "ingested"
+    assert {result["reason"] for result in answer["results"]} == {"malformed"}
+
+
+def test_longest_answers_fit_their_frames() -> None:
+    """Sixteen refused jobs, 64 refused batches, with every other field at its longest and the worst of sentences."""
+    worst = '"\\\x01é🚢' * 200
+    part = partial.Malformed("f" * 64, limits.MAX_SEQUENCE, "time_out_of_range", worst)
+    results = [core.refused(part).model_copy(update={"tip": limits.MAX_SEQUENCE})] * limits.MAX_ENVELOPE_BATCHES
+    quoted = '"' * limits.MAX_ID_CHARS
+    messages.encode(messages.Ingested(id=quoted, results=results, slow_down=limits.MAX_DURATION_MS))
+    sentence = messages.short_sentence(worst)
+    job = messages.OpenedJob(job="f" * 64, error="not_found", message=sentence)
+    messages.encode(messages.Opened(id=quoted, jobs=[job] * limits.MAX_OPEN_JOBS))
+    messages.encode(messages.Error(id=quoted, code="unauthorized", message="\x01" * limits.MAX_MESSAGE_CHARS))
+    messages.encode(messages.Expired(job="p" * 63 + "." + "f" * 64, message="\x01" * limits.MAX_MESSAGE_CHARS))
