@@ -38,7 +38,7 @@ def build_handler(
     passing as one. The batch processor then asks what became of each record, and answers the stream.
     """
 
-    lists = Lists(store, delivery, delivery.clock.now_ms)
+    lists = Lists(store, delivery, delivery.clock.now_ms, logger, metrics)
     registry = Changes(store, lists, closers, metrics)
 
     def broadcast_job(job: str, arrivals: list[Arrival]) -> None:

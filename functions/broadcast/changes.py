@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aws_lambda_powertools import Metrics
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from logferry_protocol.messages import JobMessage, encode
@@ -25,14 +25,23 @@ class Lists:
     write; how far a running job got is told from the batches instead.
     """
 
-    def __init__(self, store: Store, delivery: Delivery, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, delivery: Delivery, now_ms: Callable[[], int], logger: Logger, metrics: Metrics
+    ) -> None:
         self._store, self._delivery, self._now_ms = store, delivery, now_ms
+        self._logger, self._metrics = logger, metrics
         self._told: OrderedDict[str, int] = OrderedDict()
         """When growth of a job was last told from here; the newest last."""
 
     def changed(self, item: Mapping[str, Any]) -> None:
-        """A job's record appeared or changed; `item` is it."""
-        record = jobs.to_record(item)
+        """A job's record appeared or changed; `item` is it. One that is damaged beyond repair is told to nobody."""
+        try:
+            record = jobs.to_record(item)
+        except jobs.DamagedRecordError:
+            # Failing here would have it come again and again, and it would be damaged still.
+            self._logger.exception("a job's record is damaged")
+            self._metrics.add_metric(name="RecordsDamaged", unit=MetricUnit.Count, value=1)
+            return
         frame = encode(JobMessage(record=record, deleted=bool(item.get("deleted")))).encode()
         for owner in (record.owner, "*"):
             wanting = (one for one in self._store.subscribers(f"LIST#{owner}") if core.matches(one.selector, record))

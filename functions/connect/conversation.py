@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 from pydantic import BaseModel
 
 from logferry_protocol.errors import ErrorCode, MalformedMessageError
-from logferry_protocol.limits import MAX_SUBSCRIPTIONS
+from logferry_protocol.limits import MAX_SEQUENCE, MAX_SUBSCRIPTIONS
 from logferry_protocol.messages import (
     FROM_VIEWER,
     Error,
@@ -64,7 +64,8 @@ class Conversation:
         if message.job is None:
             return self._subscribe_list(connection, principal, message)
         record = self._store.job(message.job)
-        if record is None or record.get("deleted") or not principal.may_read(record["owner"], message.job):
+        owner = str((record or {}).get("owner") or "")
+        if record is None or record.get("deleted") or not principal.may_read(owner, message.job):
             return Error(id=message.id, code="not_found", message=NO_SUCH_JOB)
         subscribed = self._store.subscribed_jobs(connection)
         if len(subscribed) >= MAX_SUBSCRIPTIONS and message.job not in subscribed:
@@ -75,9 +76,14 @@ class Conversation:
         # that is read afterwards leaves no hole between history and live.
         self._store.put_subscription(message.job, connection, principal, core.connection_expiry(principal, now), now)
         kept, archived = self._store.tip(message.job), self._store.archived_tip(message.job)
-        tip = max(kept or 0, archived, int(record.get("tip") or 0))
+        tip = min(max(kept or 0, archived, int(record.get("tip") or 0)), MAX_SEQUENCE)
         self._watch(message.job, record)
-        return Subscribed(id=message.id, job=message.job, tip=tip, record=jobs.to_record(record, tip=tip))
+        try:
+            told = jobs.to_record(record, tip=tip)
+        except jobs.DamagedRecordError:
+            self._logger.exception("a job's record is damaged")
+            told = None  # its lines come all the same
+        return Subscribed(id=message.id, job=message.job, tip=tip, record=told)
 
     def _subscribe_list(self, connection: str, principal: Principal, message: Subscribe) -> BaseModel:
         selector = message.jobs.model_dump(exclude_none=True) if message.jobs else {}
@@ -93,7 +99,7 @@ class Conversation:
         for job in self._store.subscribed_jobs(connection):
             tip = self._store.tip(job, consistent=False)
             if tip is not None:
-                tips[job] = tip
+                tips[job] = min(tip, MAX_SEQUENCE)
             if _watched_until.get(job, 0) < self._now_ms() + core.WATCH_RENEW_MS:
                 record = self._store.job(job)
                 if record is not None:
@@ -112,11 +118,12 @@ class Conversation:
         _watched_until[job] = until
         container = job.rpartition(".")[2]
         frame = encode(Watch(job=container, ttl=core.WATCH_MS, interval=interval)).encode()
-        for link in self._store.instance_connections(record["principal"], record["instance"]):
+        principal, instance = jobs.instance_of(record)
+        for link in self._store.instance_connections(principal, instance):
             try:
                 self._agents()(link, frame)
             except ConnectionGoneError:
-                self._store.remove_link(record["principal"], record["instance"], link)
+                self._store.remove_link(principal, instance, link)
             except ConnectionBusyError:
                 self._logger.warning("an agent takes no messages", extra={"job": job})
 

@@ -13,11 +13,13 @@ from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import RETRYABLE, BatchError, RejectReason
 from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.job import LifeCycle
+from logferry_protocol.limits import MAX_SEQUENCE
 from logferry_protocol.messages import Batch, Result, short_sentence
+from registry.jobs import AHEAD_MS
 
 from .partial import Malformed
 
-CLOCK_SKEW_US: Final = 24 * 3600 * 1_000_000
+CLOCK_SKEW_US: Final = AHEAD_MS * 1000
 """How far a container's clock may be ahead of ours. Docker stamps lines with its host's clock."""
 
 SLOW_DOWN_MS: Final = 1_000
@@ -119,9 +121,13 @@ def refused(part: Malformed) -> Result:
     )
 
 
-def how_far(life: LifeCycle) -> int:
-    """The latest moment (ms) of a container's life. Of two lives told with one tip the later has the greater."""
-    return max(life.created or 0, life.started or 0, life.ended or 0)
+def how_far(life: LifeCycle, now_ms: int) -> int:
+    """The latest moment (ms) of a container's life. Of two lives told with one tip the later has the greater.
+
+    A time that nobody's clock has reached does not count: no later life would have a greater one.
+    """
+    times = (life.created or 0, life.started or 0, life.ended or 0)
+    return max((time for time in times if time <= now_ms + AHEAD_MS), default=0)
 
 
 def tip_of(
@@ -130,7 +136,8 @@ def tip_of(
     """A job's tip: the greatest of the record's, the last stored batch's and the archive's, as the log table forgets
     with time."""
     from_log = int(last["first"]) + int(last["count"]) - 1 if last and not last.get("deleted") else 0
-    return max(from_log, int((record or {}).get("tip") or 0), int((archive or {}).get("tip") or 0))
+    known = max(from_log, int((record or {}).get("tip") or 0), int((archive or {}).get("tip") or 0))
+    return min(known, MAX_SEQUENCE)
 
 
 def end_of(record: Mapping[str, Any], last: Mapping[str, Any] | None, archive: Mapping[str, Any]) -> Mapping[str, Any]:

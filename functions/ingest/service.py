@@ -236,7 +236,7 @@ class Service:
         return Noted(id=message.id)
 
     def _note(self, principal: Principal, status: StatusJob) -> None:
-        job = job_id(principal.name, status.job)
+        job, now = job_id(principal.name, status.job), self._now_ms()
         last = self._store.last_batch(job)
         # Once in a while the record takes over tip and cursor, so that a quiet job outlives its log's time to live.
         kept = last if last and not last.get("deleted") else {}
@@ -252,9 +252,9 @@ class Service:
                 "gaps": status.gaps,
                 "last": status.last // 1000 if status.last is not None else None,
                 "noted_tip": status.tip,
-                "noted_at": core.how_far(status.life),
+                "noted_at": core.how_far(status.life, now),
             },
-            self._now_ms(),
+            now,
         )
 
     def ping(self, principal: Principal, connection: str, message: Ping) -> Pong:

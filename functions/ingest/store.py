@@ -116,7 +116,7 @@ class Store:
         now_ms: int,
     ) -> dict[str, Any]:
         """Records that a job is there, and returns its record. Its owner and its place in lists are the first."""
-        created = int(life.get("created") or now_ms)
+        created = jobs.sort_time(life.get("created"), now_ms)
         now = {"job": job, "principal": principal, "instance": instance, "container": container, "life": life}
         always: dict[str, Any] = {**now, "seen": now_ms}
         first_time: dict[str, Any] = {"owner": owner, "created": created, **jobs.index_attributes(job, owner, created)}
@@ -130,7 +130,22 @@ class Store:
             ExpressionAttributeValues=_values(**always, **first_time),
             ReturnValues="ALL_NEW",
         )
-        return items.from_item(answer["Attributes"])
+        record = items.from_item(answer["Attributes"])
+        if jobs.place_of(record) > jobs.last_place(now_ms):
+            self._put_in_order(job, record, created)
+        return record
+
+    def _put_in_order(self, job: str, record: Mapping[str, Any], created: int) -> None:
+        """Moves a job, stored by an earlier version as of a far future, to where it belongs in lists."""
+        place = {"created": created, **jobs.index_attributes(job, str(record["owner"]), created)}
+        self._dynamodb.update_item(
+            TableName=self._registry,
+            Key=items.job_key(job),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in place),
+            ConditionExpression="#created = :there",
+            ExpressionAttributeNames={f"#{name}": name for name in place},
+            ExpressionAttributeValues=_values(**place, there=record["created"]),
+        )
 
     def note_status(self, job: str, attributes: Mapping[str, Any], now_ms: int) -> bool:
         """Sets attributes of a record that exists and knows of nothing later; False when there is none such.

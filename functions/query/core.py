@@ -19,6 +19,9 @@ JOBS_DEFAULT: Final = 100
 JOBS_MOST: Final = 500
 """Jobs in one page of the list."""
 
+JOBS_BYTES: Final = 3_000_000
+"""Bytes of records, as JSON writes them, in one page: a record has 40 KB at most, and Lambda's answer 6 MB."""
+
 FILTER_CHARS: Final = {"owner": 128, "host": 255, "name": 255, "image": 512, "state": 16, "container": 64}
 """Characters of what a list may be filtered by: no job has longer ones."""
 
@@ -169,11 +172,11 @@ class Page:
         return True
 
 
-_ORDER: Final = re.compile(r"[0-9]{13}#[a-z0-9-]{1,63}\.[0-9a-f]{64}")
+_ORDER: Final = re.compile(r"[0-9]{13,38}#[a-z0-9-]{1,63}\.[0-9a-f]{64}")
 
 
 def list_place(text: str | None) -> str | None:
-    """Where a list goes on: the place of the last job that was given.
+    """Where a list goes on: the place of the last job that was given, of a time that may have more than 13 digits.
 
     Raises:
         ParameterError: no list gave this.

@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
 from registry.archived import Index
 from registry.environment import read
+from registry.jobs import DamagedRecordError
 
 from .app import build_handler
 from .archive import Archive
@@ -51,7 +53,22 @@ archive = Archive(
     now_ms,
 )
 growth = Growth(store, ThreadPoolExecutor(WORKERS), logger)
+metrics = Metrics()
+
+
+def note_damaged(error: DamagedRecordError) -> None:
+    """A job is missing in a list: somebody who operates the deployment should know."""
+    logger.error("a job's record is damaged", extra={"job": error.job, "problem": error.problem})
+    metrics.add_metric(name="RecordsDamaged", unit=MetricUnit.Count, value=1)
+
+
 service = Service(
-    store, History(store, archive, now_ms), growth, origins=settings.viewer_origins, erase=erase, now_ms=now_ms
+    store,
+    History(store, archive, now_ms),
+    growth,
+    origins=settings.viewer_origins,
+    erase=erase,
+    now_ms=now_ms,
+    note_damaged=note_damaged,
 )
-handler = build_handler(service, logger, Metrics())
+handler = build_handler(service, logger, metrics)

@@ -38,7 +38,10 @@ class Service:
         origins: Sequence[str],
         erase: Callable[[str], None],
         now_ms: Callable[[], int],
+        note_damaged: Callable[[jobs.DamagedRecordError], None] = lambda _error: None,
     ) -> None:
+        """`note_damaged` is told of records that cannot be shown."""
+        self._note_damaged = note_damaged
         self._store, self._history, self._growth = store, history, growth
         self._origins, self._erase, self._now_ms = tuple(origins), erase, now_ms
         self._read: set[tuple[str, str]] = set()
@@ -66,7 +69,7 @@ class Service:
         except ValueError:
             raise NotFoundError from None
         item = self._store.job(job)
-        if item is None or item.get("deleted") or not principal.may_read(item["owner"], job):
+        if item is None or item.get("deleted") or not principal.may_read(owner_of(item), job):
             raise NotFoundError
         return item
 
@@ -78,17 +81,24 @@ class Service:
             ForbiddenError: it may read it, by a share link, and no more.
         """
         item = self.readable(principal, job)
-        if not principal.may_manage(item["owner"], job):
+        if not principal.may_manage(owner_of(item), job):
             raise ForbiddenError("A share link may read, and nothing else.")
         return item
 
     def job(self, principal: Principal, job: str) -> dict[str, Any]:
-        """A job's record, its tip up to date."""
+        """A job's record, its tip up to date.
+
+        Raises:
+            NotFoundError: there is none, it is somebody else's, or it is damaged beyond what can be shown.
+        """
         item = self.readable(principal, job)
         newest = self._store.newest(job)
         now = item if newest is None else jobs.grown(item, [newest])
-        heard = self._store.heard([(item["principal"], item["instance"])])
-        return _document(self._record(now, heard, self._store.archived_tip(job)))
+        heard = self._store.heard([jobs.instance_of(item)])
+        record = self._record(now, heard, self._store.archived_tip(job))
+        if record is None:
+            raise NotFoundError("The job's record is damaged. Its lines can be read by its id.")
+        return _document(record)
 
     def jobs(self, principal: Principal, query: Mapping[str, str], labels: Sequence[str]) -> dict[str, Any]:
         """A page of the jobs that the principal may read, the newest first; running ones as far as they are now.
@@ -106,22 +116,23 @@ class Service:
         running: list[Mapping[str, Any]] = []
         heard: dict[tuple[str, str], int] = {}
         place = core.list_place(query.get("next"))
-        rows = self._store.jobs(owners, place, min(limit, 100))
+        rows = self._store.jobs(owners, place, min(limit, 100), latest=jobs.last_place(self._now_ms()))
         more = False
-        scanned = 0
+        scanned = size = 0
         while True:
             items = list(islice(rows, limit))
             if not items:
                 break
-            heard |= self._store.heard((item["principal"], item["instance"]) for item in items)
+            heard |= self._store.heard(map(jobs.instance_of, items))
             for item in items:
-                if len(found) == limit:
+                if len(found) == limit or size >= core.JOBS_BYTES:
                     more = True
                     break
-                place = f"{int(item['created']):013d}#{item['job']}"
-                record = self._record(item, heard)
-                if not item.get("deleted") and wanted.matches(record):
+                place = jobs.place_of(item)
+                record = None if item.get("deleted") else self._record(item, heard)
+                if record is not None and wanted.matches(record):
                     found.append(record)
+                    size += len(json.dumps(_document(record), separators=(",", ":")))
                     if not record.life.over:  # a lost one is recorded as running
                         running.append(item)
             scanned += len(items)
@@ -129,14 +140,18 @@ class Service:
                 more = True
                 break
         grown = self._growth.of(running)
-        records = [self._record(grown[one.job], heard) if one.job in grown else one for one in found]
+        records = [(self._record(grown[one.job], heard) if one.job in grown else None) or one for one in found]
         return {"jobs": [_document(record) for record in records], "next": place if more else None}
 
     def _record(
         self, item: Mapping[str, Any], heard: Mapping[tuple[str, str], int], tip: int | None = None
-    ) -> JobRecord:
-        last_heard = heard.get((item["principal"], item["instance"]))
-        return jobs.to_record(item, tip=tip, heard=last_heard, now=self._now_ms())
+    ) -> JobRecord | None:
+        """The record of an item; None, and a metric, for one of which none can be made."""
+        try:
+            return jobs.to_record(item, tip=tip, heard=heard.get(jobs.instance_of(item)), now=self._now_ms())
+        except jobs.DamagedRecordError as error:
+            self._note_damaged(error)
+            return None
 
     # --- history
 
@@ -249,9 +264,9 @@ class Service:
         except ValueError:
             raise NotFoundError from None
         item = self._store.job(job)
-        if item is None or not principal.may_read(item["owner"], job):
+        if item is None or not principal.may_read(owner_of(item), job):
             raise NotFoundError
-        if not principal.may_manage(item["owner"], job):
+        if not principal.may_manage(owner_of(item), job):
             raise ForbiddenError("A share link may read, and nothing else.")
         limit = core.whole_number(query, "limit", 100, 1, 500)
         found = self._store.audit(job, core.audit_place(query.get("next")), limit)
@@ -290,6 +305,11 @@ class Service:
 
 def _searched(batch: Mapping[str, Any]) -> Batch:
     return batch["first"], batch["count"], batch["raw"], batch["body"]
+
+
+def owner_of(item: Mapping[str, Any]) -> str:
+    """The owner of a job's item; nobody's where it has none, which only an admin may read."""
+    return str(item.get("owner") or "")
 
 
 def _document(record: JobRecord) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain, takewhile
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from registry import items
+from registry.jobs import place_of
 from registry.tombstone import put_tombstone
 
 FACTS: Final = ("first", "count", "end", "received", "deleted")
@@ -26,12 +29,42 @@ class Store:
         answer = self._dynamodb.get_item(TableName=self._registry, Key=items.job_key(job), ConsistentRead=True)
         return items.from_item(answer["Item"]) if "Item" in answer else None
 
-    def jobs(self, owners: Iterable[str] | None, before: str | None, page: int) -> Iterator[dict[str, Any]]:
+    def jobs(
+        self, owners: Iterable[str] | None, before: str | None, page: int, *, latest: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Job records from the newest on, of some owners or (None) of all; `page` is how many are read at once.
 
         The order is `<created>#<job>` in every partition, so partitions merge into one list, and one place says where
-        it goes on.
+        it goes on. Records whose place is greater than `latest` come last: an earlier version stored times of a far
+        future, and those must not hide the others.
         """
+        asked = None if owners is None else list(owners)
+        if latest is None:
+            yield from self._merged(asked, before, page)
+            return
+        ahead = partial(self._ahead, asked, page=page, latest=latest)
+        if before is not None and before > latest:
+            yield from ahead(before)
+            return
+        rows = self._merged(asked, before, page)
+        first = next(rows, None)
+        if before is None and (first is None or place_of(first) <= latest):
+            # Nothing is ahead, as a rule: no list is read to its end only to find that out.
+            yield from () if first is None else chain((first,), rows)
+            return
+        if before is None:
+            rows = self._merged(asked, latest, page)
+        elif first is not None:
+            rows = chain((first,), rows)
+        yield from rows
+        yield from ahead(None)
+
+    def _ahead(
+        self, owners: list[str] | None, before: str | None, *, page: int, latest: str
+    ) -> Iterator[dict[str, Any]]:
+        return takewhile(lambda item: place_of(item) > latest, self._merged(owners, before, page))
+
+    def _merged(self, owners: list[str] | None, before: str | None, page: int) -> Iterator[dict[str, Any]]:
         if owners is None:
             parts = [(items.SHARD_INDEX, "spk", "ssk", f"JOBS#{shard}") for shard in range(items.SHARDS)]
         else:

@@ -34,7 +34,7 @@ def read(settings: type[T], environ: Mapping[str, str]) -> T:
             raise MissingSettingError(name, "is missing")
         values[field.name] = environ[name]
         if field.type in (int, "int"):
-            if not environ[name].isdigit():
+            if not (environ[name].isascii() and environ[name].isdigit()):
                 raise MissingSettingError(name, "is no whole number")
             values[field.name] = int(environ[name])
         elif field.type in (tuple[str, ...], "tuple[str, ...]"):

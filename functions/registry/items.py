@@ -38,7 +38,7 @@ def from_value(value: Mapping[str, Any]) -> Any:
     ((kind, inner),) = value.items()
     match kind:
         case "N":
-            return int(inner) if inner.lstrip("-").isdigit() else int(float(inner))
+            return _whole(inner)
         case "M":
             return {key: from_value(each) for key, each in inner.items()}
         case "L":
@@ -48,6 +48,13 @@ def from_value(value: Mapping[str, Any]) -> Any:
         case "SS":
             return list(inner)
     return inner
+
+
+def _whole(number: str) -> int:
+    try:
+        return int(number)
+    except ValueError:  # a fraction, or an exponent
+        return int(float(number))
 
 
 def to_item(attributes: Mapping[str, Any]) -> dict[str, Any]:
