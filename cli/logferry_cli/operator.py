@@ -11,6 +11,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_cli.problems import Problem
+from logferry_local.aws import SECRET_KEY
 from logferry_local.errors import NotRunningError
 from logferry_local.state import load_state
 
@@ -72,8 +73,8 @@ def find_deployment(state: Path, stack: str | None) -> Deployment:
                 error.sentence, "Start one with `logferry up`, or name a deployed stack by --stack or LOGFERRY_STACK."
             ) from None
         session = boto3.Session(
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - the emulator's root, the same in every emulator
+            aws_access_key_id=local.access_key,
+            aws_secret_access_key=SECRET_KEY,
             region_name=local.region,
         )
         endpoint_url, stack = local.endpoint_url, local.stack

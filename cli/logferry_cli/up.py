@@ -80,7 +80,7 @@ def status(
     running = running_state(state)
     parts = {role: is_running(process) for role, process in running.pids.items()}
     if as_json:
-        typer.echo(json.dumps({**running.model_dump(mode="json"), "running": parts}))
+        typer.echo(json.dumps({**running.model_dump(mode="json", exclude={"access_key"}), "running": parts}))
         return
     console = _console()
     for role, process in running.pids.items():

@@ -43,7 +43,7 @@ def ended_after(cloud: Cloud, function: str, seconds: int) -> Iterator[None]:
         "lambda",
         endpoint_url=cloud.state.endpoint_url,
         region_name=cloud.state.region,
-        aws_access_key_id="test",
+        aws_access_key_id=cloud.state.access_key,
         aws_secret_access_key="test",
     )
     [name] = [one["FunctionName"] for one in functions.list_functions()["Functions"] if function in one["FunctionName"]]

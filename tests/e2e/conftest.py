@@ -145,7 +145,7 @@ def gateway_before(folder: Path, direct: LocalState) -> Iterator[GatewayProcess]
 
     The functions' DynamoDB calls go through it as well.
     """
-    gateway = GatewayProcess(direct.endpoint_url, "--tables", "--concurrency", "2")
+    gateway = GatewayProcess(direct.endpoint_url, "--tables", "--concurrency", "2", access_key=direct.access_key)
     try:
         state = direct.model_copy(
             update={

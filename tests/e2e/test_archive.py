@@ -23,7 +23,7 @@ class Account:
     """The local cloud as its operator sees it."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._aws, self._state = LocalAws(cloud.state.endpoint_url), cloud.state
+        self._aws, self._state = LocalAws(cloud.state.endpoint_url, access_key=cloud.state.access_key), cloud.state
         self.dynamodb, self.s3, self.athena = (self._aws.client(name) for name in ("dynamodb", "s3", "athena"))
         stack = self._aws.client("cloudformation").describe_stacks(StackName=cloud.state.stack)["Stacks"][0]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}

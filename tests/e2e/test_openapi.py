@@ -29,7 +29,7 @@ def stored(cloud: Cloud) -> dict[str, Any]:
         "dynamodb",
         endpoint_url=cloud.state.endpoint_url,
         region_name=cloud.state.region,
-        aws_access_key_id="test",
+        aws_access_key_id=cloud.state.access_key,
         aws_secret_access_key="test",
     )
     found = {}

@@ -76,7 +76,7 @@ def test_a_ticket_works_once_and_not_for_ever(cloud: Cloud) -> None:
         "dynamodb",
         endpoint_url=cloud.state.endpoint_url,
         region_name=cloud.state.region,
-        aws_access_key_id="test",
+        aws_access_key_id=cloud.state.access_key,
         aws_secret_access_key="test",
     ).Table(cloud.state.tables.registry)
     table.update_item(

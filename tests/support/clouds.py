@@ -1,6 +1,7 @@
 """The two clouds that stores are tested against: moto in this process, and MiniStack over the wire."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from moto import mock_aws
 from logferry_local import emulator
 from logferry_local.checkout import find_checkout
 from logferry_local.ports import free_port
-from logferry_local.processes import stop
+from logferry_local.processes import is_running, spawn, stop
+from logferry_local.state import ProcessIdentity
+from logferry_local.waiting import wait_until
 
 REGION = "eu-west-1"
 ROOT = Path(__file__).parents[2]
@@ -69,11 +72,27 @@ def moto_dynamodb() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def ministack() -> Iterator[str]:
-    """A MiniStack of one's own; its address. Nothing of it is left."""
+    """A MiniStack of one's own, as its users start it (`test` is its root); its address. Nothing of it is left."""
     with tempfile.TemporaryDirectory(prefix="lf-stores-") as folder:
         port = free_port()
-        process = emulator.start(Path(folder), port, find_checkout())
+        process = start_ministack(Path(folder), port)
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
             stop(process)
+
+
+def start_ministack(folder: Path, port: int) -> ProcessIdentity:
+    """Start a plain MiniStack on the data of a state folder, and wait until it answers."""
+    (folder / "cloud").mkdir(exist_ok=True)
+    checkout = find_checkout()
+    process = spawn(
+        [checkout.cloud_python, "-m", "ministack"],
+        log=folder / "ministack.log",
+        env=emulator.environment(folder, port, checkout, os.environ),
+        cwd=folder / "cloud",
+    )
+    address = f"http://127.0.0.1:{port}"
+    wait_until(lambda: emulator.answers(address) or not is_running(process), timeout_s=60)
+    assert emulator.answers(address), (folder / "ministack.log").read_text()
+    return process

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from logferry_local import engine
 from logferry_local.errors import StepFailedError
+from logferry_local.private_files import UMASK
 from logferry_local.processes import Ledger, is_running, spawn
 from logferry_local.state import LocalKeys, LocalState, ProcessIdentity
 from logferry_local.waiting import wait_until
@@ -42,7 +43,7 @@ def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -
     """
     log = folder / "logs" / "agent.log"
     command = [sys.executable, "-m", "logferry_agent"]
-    process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port))
+    process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port), umask=UMASK)
     Ledger(folder).enter(ROLE, process)
     url = f"http://127.0.0.1:{metrics_port}/readyz"
     wait_until(lambda: is_ready(url) or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)

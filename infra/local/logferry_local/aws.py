@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 from logferry_local.errors import LocalCloudError
 
 REGION = "us-east-1"
-# MiniStack takes `test` for the root of account 000000000000, as LocalStack does; the signature is not looked at.
-ACCESS_KEY = "test"
+# Plain MiniStack takes `test` for the root of account 000000000000, as LocalStack does; the signature is not looked at.
+# Our own emulator takes the state's secret instead (guard.py).
+PLAIN_ACCESS_KEY = "test"
+SECRET_KEY = "test"
 # Says which certificates a machine trusts, not whose account is meant.
 KEPT = frozenset({"AWS_CA_BUNDLE"})
 
@@ -23,7 +25,7 @@ KEPT = frozenset({"AWS_CA_BUNDLE"})
 class LocalAws:
     """boto3 clients and resources of one endpoint."""
 
-    def __init__(self, endpoint_url: str, region: str = REGION) -> None:
+    def __init__(self, endpoint_url: str, region: str = REGION, access_key: str = PLAIN_ACCESS_KEY) -> None:
         parts = urlsplit(endpoint_url)
         if parts.scheme not in ("http", "https") or parts.hostname is None:
             raise LocalCloudError(
@@ -32,12 +34,13 @@ class LocalAws:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self.endpoint_url = f"{parts.scheme}://{parts.hostname}:{port}"
         self.region = region
+        self.access_key = access_key
         with self._alone():
             from localstack_client.session import Session  # noqa: PLC0415 - boto3: half a second that few commands need
 
             self._session = Session(
-                aws_access_key_id=ACCESS_KEY,
-                aws_secret_access_key=ACCESS_KEY,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=SECRET_KEY,
                 aws_session_token=None,
                 region_name=region,
                 localstack_host=f"{parts.hostname}:{port}",
@@ -75,8 +78,8 @@ class LocalAws:
         """What a program that speaks to AWS (the SAM CLI) must find to speak to this cloud alone."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",

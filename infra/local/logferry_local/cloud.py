@@ -15,13 +15,16 @@ from logferry_local.checkout import Checkout
 from logferry_local.deployment import Target
 from logferry_local.errors import LocalCloudError, NotRunningError
 from logferry_local.ports import Ports, choose_ports
+from logferry_local.private_files import make_private_folder, replace_private_file
 from logferry_local.processes import Ledger, stop
 from logferry_local.state import (
+    EmulatorAccess,
     LocalKeys,
     LocalState,
     ProcessIdentity,
     Tables,
     forget_state,
+    load_emulator_access,
     load_keys,
     load_state,
     save_keys,
@@ -131,13 +134,24 @@ class _Rise:
                 emulator.require(aws.endpoint_url)
                 runs_here = emulator.runs_functions_itself(aws.endpoint_url)
             return aws, machine if runs_here else Target(LAMBDA_PYTHON, machine.architecture)
+        folder = self.plan.folder
         with self.progress("Starting the AWS emulator") as step:
-            if Ledger(self.plan.folder).running(emulator.ROLE) is not None:
+            last = load_emulator_access(folder)
+            access_key = emulator.new_access_key() if last is None else last.access_key
+            access = EmulatorAccess(access_key=access_key, origins=self.origins)
+            if access == last and Ledger(folder).running(emulator.ROLE) is not None:
                 step.says("The AWS emulator runs")
             else:
-                self.undo.callback(_stop, self.plan.folder, emulator.ROLE)
-                emulator.start(self.plan.folder, self.ports.cloud, self.plan.checkout)
-        return LocalAws(f"http://127.0.0.1:{self.ports.cloud}"), machine
+                # One may run that 0.1.0 started, which anybody may use, or one for a page on another port.
+                _stop(folder, emulator.ROLE)
+                self.undo.callback(_stop, folder, emulator.ROLE)
+                emulator.start(folder, self.ports.cloud, self.plan.checkout, access)
+        return LocalAws(f"http://127.0.0.1:{self.ports.cloud}", access_key=access_key), machine
+
+    @property
+    def origins(self) -> tuple[str, str]:
+        """Those of the viewer's page."""
+        return f"http://127.0.0.1:{self.ports.viewer}", f"http://localhost:{self.ports.viewer}"
 
     def build_functions(self, target: Target) -> Path:
         with self.progress("Building the functions (sam build)") as step:
@@ -148,11 +162,10 @@ class _Rise:
 
     def deploy(self, aws: LocalAws, target: Target, built: Path) -> dict[str, str]:
         """The outputs of the stack, deployed if anything about it changed."""
-        origins = f"http://127.0.0.1:{self.ports.viewer},http://localhost:{self.ports.viewer}"
         parameters = {
             **deployment.parameters_of(target),
             "GatewayBase": f"{aws.endpoint_url}/_aws/execute-api",
-            "ViewerOrigins": origins,
+            "ViewerOrigins": ",".join(self.origins),
         }
         with self.progress("Deploying template.yaml (sam deploy)") as step:
             if not deployment.deploy(self.plan.checkout, built, aws, parameters, self.plan.folder):
@@ -163,6 +176,7 @@ class _Rise:
         try:
             return LocalState(
                 endpoint_url=aws.endpoint_url,
+                access_key=aws.access_key,
                 region=aws.region,
                 embedded=self.plan.endpoint_url is None,
                 stack=deployment.STACK,
@@ -202,7 +216,7 @@ class _Rise:
             _stop(folder, pages.ROLE)
             self.undo.callback(_stop, folder, pages.ROLE)
             pages.start(served, folder, self.ports.viewer)
-            note.write_text(words)
+            replace_private_file(note, words.encode())
 
     def start_agent(self, state: LocalState, keys: LocalKeys) -> None:
         folder = self.plan.folder
@@ -237,7 +251,12 @@ def running_state(folder: Path) -> LocalState:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One `up` or `down` at a time in a state folder. Raises LocalCloudError at once when another one is at work."""
+    """One `up` or `down` at a time in a state folder, which is private from here on.
+
+    Raises:
+        LocalCloudError: at once when another one is at work.
+    """
+    make_private_folder(folder)
     with ExitStack() as held:
         try:
             held.enter_context(alone(folder / "lock"))

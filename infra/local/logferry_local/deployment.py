@@ -20,6 +20,7 @@ from typing import Any
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
 from logferry_local.errors import LocalCloudError, StepFailedError
+from logferry_local.private_files import open_private_file, replace_private_file
 from logferry_local.turns import turn
 
 STACK = "logferry"
@@ -119,7 +120,7 @@ def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[s
     # The default of 5 s between looks at the stack is meant for AWS; here it would be most of the time.
     environment = _clean_environment(checkout, {**aws.environment(), "SAM_CLI_POLL_DELAY": "0.1"})
     _run(command, "sam deploy", folder / "logs" / "deploy.log", environment, cwd=built.parent)
-    stamp.write_text(wanted)
+    replace_private_file(stamp, wanted.encode())
     return True
 
 
@@ -169,9 +170,9 @@ def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str,
 
 
 def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[str, str], cwd: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # SAM leaves a temporary folder behind for every function that it packs.
-    with log.open("wb") as output, TemporaryDirectory(prefix="logferry-sam-") as scratch:
+    with open(log, "wb", opener=open_private_file) as output, TemporaryDirectory(prefix="logferry-sam-") as scratch:
         done = subprocess.run(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,

@@ -1,24 +1,30 @@
 """MiniStack, the embedded AWS emulator.
 
-One process per state folder, with nothing of the user's own AWS settings in its environment.
+One process per state folder, behind a guard (guard.py) that answers only to the state's secret, and with nothing of the
+user's own AWS settings in its environment.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from logferry_local import guard
+from logferry_local.aws import PLAIN_ACCESS_KEY
 from logferry_local.checkout import Checkout
 from logferry_local.errors import LocalCloudError, StepFailedError
+from logferry_local.private_files import UMASK
 from logferry_local.processes import Ledger, is_running, spawn
-from logferry_local.state import ProcessIdentity
+from logferry_local.state import EmulatorAccess, ProcessIdentity, save_emulator_access
 from logferry_local.waiting import wait_until
 
 ROLE = "cloud"
 READY_WITHIN_S = 60.0
+FORBIDDEN = 403
 # What a function may need of the machine; everything else, AWS_* above all, stays out (functions inherit the emulator's
 # environment).
 PASSED_ON = (
@@ -58,47 +64,80 @@ def environment(folder: Path, port: int, checkout: Checkout, around: Mapping[str
     }
 
 
-def start(folder: Path, port: int, checkout: Checkout) -> ProcessIdentity:
-    """Starts it and waits until it answers. Raises StepFailedError when it does not."""
+def new_access_key() -> str:
+    """A secret for one state's emulator, in the form of an access key id (letters and digits)."""
+    return f"LF{secrets.token_hex(20).upper()}"
+
+
+def command(checkout: Checkout, origins: Sequence[str]) -> list[str | Path]:
+    """The emulator's command line; the secret is in its environment, which other users cannot read."""
+    # -P keeps this package's own folder out of the module path of the emulator and its functions.
+    return [checkout.cloud_python, "-P", guard.__file__, *(word for one in origins for word in ("--origin", one))]
+
+
+def start(folder: Path, port: int, checkout: Checkout, access: EmulatorAccess) -> ProcessIdentity:
+    """Start it and wait until it answers.
+
+    Raises:
+        StepFailedError: it does not.
+    """
     folder = folder.absolute()
-    for name in ("state", "s3", "tmp"):
-        (folder / "cloud" / name).mkdir(parents=True, exist_ok=True)
+    for path in (folder / "cloud", *(folder / "cloud" / name for name in ("state", "s3", "tmp"))):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    save_emulator_access(folder, access)
     log = folder / "logs" / "cloud.log"
     process = spawn(
-        [checkout.cloud_python, "-m", "ministack"],
+        command(checkout, access.origins),
         log=log,
-        env=environment(folder, port, checkout, os.environ),
+        env={**environment(folder, port, checkout, os.environ), "AWS_ACCESS_KEY_ID": access.access_key},
         cwd=folder / "cloud",
+        umask=UMASK,
     )
     Ledger(folder).enter(ROLE, process)
     url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: answers(url) or not is_running(process), timeout_s=READY_WITHIN_S)
-    if not (is_running(process) and answers(url)):
+    wait_until(lambda: answers(url, access.access_key) or not is_running(process), timeout_s=READY_WITHIN_S)
+    if not (is_running(process) and answers(url, access.access_key)):
         raise StepFailedError("The AWS emulator did not start.", f"Its output is in {log}.")
     return process
 
 
-def answers(endpoint_url: str, timeout_s: float = 2.0) -> bool:
-    """Whether a MiniStack or LocalStack answers there; both serve LocalStack's health address."""
-    try:
-        with urllib.request.urlopen(f"{endpoint_url.rstrip('/')}/_localstack/health", timeout=timeout_s) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
-        return False
+def answers(endpoint_url: str, access_key: str = PLAIN_ACCESS_KEY, timeout_s: float = 2.0) -> bool:
+    """Return whether a MiniStack or LocalStack answers there; both serve LocalStack's health address."""
+    return _health(endpoint_url, "_localstack", access_key, timeout_s) == 200
 
 
 def runs_functions_itself(endpoint_url: str) -> bool:
-    """Whether it is a MiniStack, which runs functions with its own Python; LocalStack has containers for them."""
+    """Return whether it is a MiniStack, which runs functions with its own Python; LocalStack has containers."""
+    return _health(endpoint_url, "_ministack", PLAIN_ACCESS_KEY, 5.0) == 200
+
+
+def _health(endpoint_url: str, family: str, access_key: str, timeout_s: float) -> int | None:
+    """The status of its health address; None when nobody answers."""
     try:
-        with urllib.request.urlopen(f"{endpoint_url.rstrip('/')}/_ministack/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+        request = urllib.request.Request(f"{endpoint_url.rstrip('/')}/{family}/health")
+        # Not a real signature: the guard looks at the access key id alone, and plain emulators at nothing.
+        request.add_header("Authorization", f"AWS4-HMAC-SHA256 Credential={access_key}/health")
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
+    except (OSError, ValueError):
+        return None
 
 
 def require(endpoint_url: str) -> None:
-    """For `--endpoint-url`. Raises LocalCloudError when nothing answers there."""
-    if not answers(endpoint_url, timeout_s=5.0):
+    """For `--endpoint-url`.
+
+    Raises:
+        LocalCloudError: no emulator answers there, or it is another state's own.
+    """
+    status = _health(endpoint_url, "_localstack", PLAIN_ACCESS_KEY, 5.0)
+    if status == FORBIDDEN:
+        raise LocalCloudError(
+            f"The emulator at {endpoint_url} belongs to another `logferry up`.",
+            "Use that one's state folder (--state), or leave --endpoint-url out to have one of your own.",
+        )
+    if status != 200:
         raise LocalCloudError(
             f"No LocalStack or MiniStack answers at {endpoint_url}.",
             "Start it, or leave --endpoint-url out to use the embedded one.",

@@ -10,6 +10,7 @@ from pathlib import Path
 from logferry_local.checkout import Checkout
 from logferry_local.errors import StepFailedError
 from logferry_local.ports import is_free
+from logferry_local.private_files import UMASK
 from logferry_local.processes import Ledger, is_running, spawn
 from logferry_local.state import ProcessIdentity
 from logferry_local.waiting import wait_until
@@ -47,7 +48,7 @@ def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list
 def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdentity:
     """Starts the server and waits until it listens. Raises StepFailedError when it does not."""
     log = folder / "logs" / "viewer.log"
-    process = spawn(words, log=log, env=os.environ)
+    process = spawn(words, log=log, env=os.environ, umask=UMASK)
     Ledger(folder).enter(ROLE, process)
     wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=60)
     if not is_running(process):

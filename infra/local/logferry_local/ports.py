@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from logferry_local.private_files import replace_private_file
+
 PORTS_FILE = "ports.json"
 
 
@@ -34,8 +36,7 @@ def choose_ports(folder: Path, in_use_by_us: frozenset[str] = frozenset()) -> Po
             port if port and (role in in_use_by_us or is_free(port)) else free_port(frozenset(chosen.values()))
         )
     ports = Ports(**chosen)
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(ports.model_dump_json(indent=2) + "\n")
+    replace_private_file(path, ports.model_dump_json(indent=2).encode() + b"\n")
     return ports
 
 

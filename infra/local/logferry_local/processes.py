@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from logferry_local.private_files import open_private_file, replace_private_file
 from logferry_local.state import ProcessIdentity
 
 LEDGER_FILE = "processes.json"
@@ -19,11 +20,14 @@ _LEDGER = TypeAdapter(dict[str, ProcessIdentity])
 
 
 def spawn(
-    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str], cwd: Path | None = None
+    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str], cwd: Path | None = None, umask: int = -1
 ) -> ProcessIdentity:
-    """Starts a process in a session of its own (a Ctrl-C here does not reach it), its output appended to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    """Start a process in a session of its own (a Ctrl-C here does not reach it), its output appended to `log`.
+
+    A `umask` of -1 leaves the caller's.
+    """
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(log, "ab", opener=open_private_file) as output:
         process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
@@ -32,6 +36,7 @@ def spawn(
             env=dict(env),
             cwd=cwd,
             start_new_session=True,
+            umask=umask,
         )
     return ProcessIdentity(pid=process.pid, began=began(process.pid) or "")
 
@@ -140,7 +145,4 @@ class Ledger:
         self._write({name: process for name, process in self.read().items() if name != role})
 
     def _write(self, processes: dict[str, ProcessIdentity]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_bytes(_LEDGER.dump_json(processes, indent=2))
-        fresh.replace(self._path)
+        replace_private_file(self._path, _LEDGER.dump_json(processes, indent=2))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from logferry_local.errors import LocalCloudError, NotRunningError
+from logferry_local.private_files import replace_private_file
 
 STATE_FILE = "state.json"
 KEYS_FILE = "keys.json"
+EMULATOR_FILE = "emulator.json"
 FOLDER_NAME = ".logferry"
 DEMO_FOLDER_NAME = ".logferry-demo"
 
@@ -45,6 +46,9 @@ class LocalState(_Frozen):
     """Everything a command needs to reach the local cloud. URLs have no slash at their end."""
 
     endpoint_url: str
+    access_key: str = Field("test", repr=False)
+    """The access key id that the emulator takes for its root: the secret of this state's own emulator. Plain
+    emulators, and state files of 0.1.0, have LocalStack's `test`."""
     region: str
     embedded: bool
     """True when the emulator is ours to stop; False when it ran already (`--endpoint-url`)."""
@@ -57,6 +61,15 @@ class LocalState(_Frozen):
     tables: Tables
     pids: dict[str, ProcessIdentity]
     """By role: `cloud`, `viewer`, `agent`."""
+
+
+class EmulatorAccess(_Frozen):
+    """Who may reach this state's own emulator, as the one that was started last was told."""
+
+    access_key: str = Field(repr=False)
+    """The secret: nothing is answered to a request that is not signed with this access key id."""
+    origins: tuple[str, ...]
+    """Those of the viewer's page, whose WebSocket the emulator serves."""
 
 
 class LocalKeys(_Frozen):
@@ -92,6 +105,19 @@ def load_keys(folder: Path) -> LocalKeys:
     return _load(folder / KEYS_FILE, LocalKeys)
 
 
+def load_emulator_access(folder: Path) -> EmulatorAccess | None:
+    """None when no emulator of this kind was started there; those of 0.1.0 were open to everybody."""
+    try:
+        return EmulatorAccess.model_validate_json((folder / EMULATOR_FILE).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def save_emulator_access(folder: Path, access: EmulatorAccess) -> None:
+    """Keep it for the next `up`, before the emulator is started."""
+    _replace(folder / EMULATOR_FILE, access.model_dump_json(indent=2))
+
+
 def save_state(folder: Path, state: LocalState) -> None:
     """Replaces the file in one step, so that a reader never sees half of it."""
     _replace(folder / STATE_FILE, state.model_dump_json(indent=2))
@@ -123,13 +149,4 @@ def _load(path: Path, model: type[Model]) -> Model:
 
 
 def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # mkstemp makes the file 0600, which is what the keys need and the rest does not mind.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    replace_private_file(path, text.encode() + b"\n")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from logferry_local.private_files import open_private_file
+
 
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
@@ -21,6 +23,6 @@ def turn(path: Path) -> Iterator[None]:
 def alone(path: Path) -> Iterator[None]:
     """Holds the file. Raises BlockingIOError at once when somebody else does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    with open(path, "w", opener=open_private_file) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import mimetypes
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ HOP_BY_HOP = frozenset(
 mimetypes.add_type("text/javascript", ".js")
 mimetypes.add_type("application/wasm", ".wasm")
 
+# Against DNS rebinding: a foreign name that resolves to this machine comes with that name here.
+HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -56,12 +60,25 @@ class ViewerSettings:
 def build_app(settings: ViewerSettings) -> web.Application:
     """The whole server."""
     server = _Server(settings)
-    app = web.Application(middlewares=[server.add_headers], client_max_size=16 * 1024**2)
+    app = web.Application(middlewares=[server.add_headers, refuse_foreign_pages], client_max_size=16 * 1024**2)
     app.cleanup_ctx.append(server.session)
     app.router.add_get("/config.json", server.config)
     app.router.add_route("*", "/api/{rest:.*}", server.forward)
     app.router.add_get("/{path:.*}", server.page)
     return app
+
+
+@web.middleware
+async def refuse_foreign_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Serve the viewer's own pages, and clients that are no browsers. A link from anywhere may open the viewer."""
+    if len(request.headers.getall("Host", [])) != 1 or not HOST.fullmatch(request.host):
+        raise web.HTTPForbidden(text="The local viewer is at 127.0.0.1 and localhost; `logferry status` says where.")
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
+    is_link = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    is_foreign = site not in ("none", "same-origin") if origin is None else origin != f"http://{request.host}"
+    if is_foreign and not (is_link and origin is None):
+        raise web.HTTPForbidden(text="Pages of other origins are refused.")
+    return await handler(request)
 
 
 class _Server:

@@ -23,9 +23,9 @@ EMULATED_TIMEOUT_S = 29
 TABLES_ENDPOINT = "AWS_ENDPOINT_URL_DYNAMODB"
 
 
-def _client(service: str, upstream: str) -> Any:
+def _client(service: str, upstream: str, access_key: str) -> Any:
     return boto3.client(
-        service, endpoint_url=upstream, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+        service, endpoint_url=upstream, region_name=REGION, aws_access_key_id=access_key, aws_secret_access_key="test"
     )
 
 
@@ -34,6 +34,7 @@ async def attached_gateway(
     upstream: str,
     template: Path,
     *,
+    access_key: str = "test",
     stack: str = STACK,
     limits: Limits | None = None,
     faults: Faults | None = None,
@@ -44,14 +45,16 @@ async def attached_gateway(
 ) -> AsyncIterator[StrictGateway]:
     """A gateway in front of a deployed stack; the functions point back at the end.
 
-    `tables`: their DynamoDB calls come here too.
+    `access_key`: the emulator's root. `tables`: their DynamoDB calls come here too.
     """
-    resources = _client("cloudformation", upstream).describe_stack_resources(StackName=stack)["StackResources"]
+    resources = _client("cloudformation", upstream, access_key).describe_stack_resources(StackName=stack)[
+        "StackResources"
+    ]
     names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
     limits = limits or Limits()
     apis = read_template(template)
     async with (
-        EmulatorFunctions(upstream, names, limits.concurrency) as functions,
+        EmulatorFunctions(upstream, names, limits.concurrency, key=access_key) as functions,
         StrictGateway(
             apis,
             functions,
@@ -66,14 +69,13 @@ async def attached_gateway(
     ):
         types = {resource["LogicalResourceId"]: resource["ResourceType"] for resource in resources}
         functions_there = [names[name] for name, kind in types.items() if kind == "AWS::Lambda::Function"]
-        with repointed(upstream, functions_there, gateway.url, tables=tables):
+        with repointed(_client("lambda", upstream, access_key), functions_there, gateway.url, tables=tables):
             yield gateway
 
 
 @contextmanager
-def repointed(upstream: str, functions: list[str], gateway_url: str, *, tables: bool = False) -> Iterator[None]:
+def repointed(client: Any, functions: list[str], gateway_url: str, *, tables: bool = False) -> Iterator[None]:
     """The functions' management endpoints lead to the gateway; as they were at the end."""
-    client = _client("lambda", upstream)
     before = {}
     for name in functions:
         found = client.get_function_configuration(FunctionName=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,15 @@ ROOT = Path(__file__).resolve().parents[3]
 class GatewayProcess:
     """A strict gateway in a process of its own."""
 
-    def __init__(self, upstream: str, *words: str) -> None:
+    def __init__(self, upstream: str, *words: str, access_key: str) -> None:
         command = [sys.executable, "-m", "tests.support.gateway", "--upstream", upstream, "--template", "template.yaml"]
-        self._process = subprocess.Popen([*command, *words], cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [*command, *words],
+            cwd=ROOT,
+            env={**os.environ, "AWS_ACCESS_KEY_ID": access_key},
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
         assert self._process.stdout is not None
         ready = self._process.stdout.readline()
         assert ready, "the gateway did not start"

@@ -77,7 +77,7 @@ async def test_nothing_outside_of_the_viewers_folder_is_served(client: Client, f
     for path in ("/../keys.json", "/%2e%2e/keys.json", "/assets/..%2f..%2fkeys.json", f"/{secret}"):
         # By hand, because client libraries put such paths in order before they send them.
         reader, writer = await asyncio.open_connection(client.host, client.port)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()
         assert b"secret" not in answer, path
         assert b" 404 " in answer.splitlines()[0], path
@@ -98,8 +98,9 @@ async def test_the_configuration_names_the_websocket(client: Client) -> None:
 
 async def test_the_api_is_forwarded_as_it_was_asked(client: Client, upstream: TestServer) -> None:
     """Method, encoded path, query, body, credential and origin arrive; the status and headers come back."""
+    origin = f"http://{client.host}:{client.port}"
     answer = await client.post(
-        "/api/jobs/a%2Fb?x=%20", data="body", headers={"Authorization": "Bearer k", "Origin": "http://here"}
+        "/api/jobs/a%2Fb?x=%20", data="body", headers={"Authorization": "Bearer k", "Origin": origin}
     )
     assert answer.status == 418
     assert answer.headers["X-Request"] == "1"
@@ -108,7 +109,7 @@ async def test_the_api_is_forwarded_as_it_was_asked(client: Client, upstream: Te
         "path": "/stage/api/jobs/a%2Fb?x=%20",
         "body": "body",
         "Authorization": "Bearer k",
-        "Origin": "http://here",
+        "Origin": origin,
         "Host": f"{upstream.host}:{upstream.port}",
     }
 
@@ -128,3 +129,42 @@ async def test_a_cloud_that_is_away_is_a_readable_problem(files: Path) -> None:
         assert answer.status == 502
         assert answer.content_type == "application/problem+json"
         assert (await answer.json(content_type=None))["title"] == "Bad Gateway"
+
+
+FOREIGN_PAGES = (
+    {"Origin": "http://127.0.0.1:1"},
+    {"Origin": "https://evil.test"},
+    {"Origin": "null", "Sec-Fetch-Mode": "navigate"},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+)
+
+
+@pytest.mark.parametrize("path", ["/", "/config.json", "/assets/index-1a2b.js", "/api/me"])
+async def test_foreign_pages_get_nothing(client: Client, path: str) -> None:
+    """Whatever way they ask, and with the security headers on the refusal."""
+    for headers in FOREIGN_PAGES:
+        answer = await client.get(path, headers=headers)
+        assert answer.status == 403, headers
+        assert answer.headers["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test:80", "127.0.0.1@evil.test"])
+async def test_rebound_names_get_nothing(client: Client, host: str) -> None:
+    """A page whose name its owner points to this machine would be of the viewer's own origin."""
+    assert (await client.get("/", headers={"Host": host})).status == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+        {"Host": "localhost:8080"},
+        {"Host": "[::1]:8080", "Origin": "http://[::1]:8080"},
+    ],
+)
+async def test_links_own_pages_and_forwarded_ports_are_served(client: Client, headers: dict[str, str]) -> None:
+    """A link in a chat, the address bar, the viewer itself, and `ssh -L`."""
+    assert (await client.get("/", headers=headers)).status == 200

@@ -1,0 +1,89 @@
+"""State folders belong to their owner alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from logferry_local.errors import LocalCloudError
+from logferry_local.private_files import make_private_folder, open_private_file, replace_private_file
+from logferry_local.processes import Ledger, spawn, wait_for_end
+from logferry_local.state import EmulatorAccess, LocalKeys, load_emulator_access, save_emulator_access, save_keys
+
+
+def mode(path: Path) -> int:
+    """Its permission bits."""
+    return path.stat().st_mode & 0o777
+
+
+@pytest.fixture(autouse=True)
+def _open_umask() -> object:
+    """The most open one: what is private is so by itself."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_a_new_folder_is_private(tmp_path: Path) -> None:
+    """Folders above it are not ours to close."""
+    make_private_folder(tmp_path / "above" / "state")
+    assert mode(tmp_path / "above" / "state") == 0o700
+    assert mode(tmp_path / "above") == 0o777
+
+
+def test_an_open_folder_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
+    """With what lies in it; programs stay programs, and links are not followed."""
+    folder = tmp_path / "state"
+    (folder / "cloud").mkdir(parents=True)
+    (folder / "keys.json").write_text("{}")
+    (folder / "keys.json").chmod(0o644)
+    (folder / "tool").write_text("")
+    (folder / "tool").chmod(0o755)
+    (tmp_path / "elsewhere").write_text("")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    make_private_folder(folder)
+    assert [mode(folder / name) for name in (".", "cloud", "keys.json", "tool")] == [0o700, 0o700, 0o600, 0o700]
+    assert mode(tmp_path / "elsewhere") == 0o666
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user, which root alone can")
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    """Its owner could read the keys and replace what runs."""
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", 65534, 65534)
+    with pytest.raises(LocalCloudError, match=r"belongs to another user.*--state"):
+        make_private_folder(tmp_path / "state")
+
+
+def test_what_is_written_there_is_private(tmp_path: Path) -> None:
+    """Keys, the emulator's secret, the ledger, logs, and what processes write that are told to keep to themselves."""
+    save_keys(tmp_path, LocalKeys(agent_key="lfa_x", viewer_key="lfv_x"))
+    save_emulator_access(tmp_path, EmulatorAccess(access_key="LF00", origins=("http://x",)))
+    process = spawn(
+        ["sh", "-c", "mkdir made; echo > made/file"],
+        log=tmp_path / "logs" / "x.log",
+        env=os.environ,
+        cwd=tmp_path,
+        umask=0o077,
+    )
+    Ledger(tmp_path).enter("x", process)
+    assert wait_for_end(process, 30)
+    replace_private_file(tmp_path / "note", b"")
+    with open(tmp_path / "lock", "w", opener=open_private_file):
+        pass
+    assert {str(path.relative_to(tmp_path)): mode(path) for path in tmp_path.rglob("*")} == {
+        **dict.fromkeys(("keys.json", "emulator.json", "processes.json", "note", "lock"), 0o600),
+        **dict.fromkeys(("logs", "made"), 0o700),
+        **dict.fromkeys(("logs/x.log", "made/file"), 0o600),
+    }
+
+
+def test_the_emulators_secret_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    """Programs of the user's that know it go on; a folder of an earlier version has none."""
+    assert load_emulator_access(tmp_path) is None
+    access = EmulatorAccess(access_key="LF00", origins=("http://x",))
+    save_emulator_access(tmp_path, access)
+    assert load_emulator_access(tmp_path) == access
+    assert "LF00" not in repr(access)
