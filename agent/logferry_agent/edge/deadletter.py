@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from .disk import Stored
+from .private_folder import open_private
 
 KEPT = 1_000
 """Newest files kept, so that a cloud which refuses everything cannot fill the disk."""
@@ -36,7 +37,8 @@ class DeadLetters:
         path = self._folder / f"{stored.job}-{stored.first}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.write_text(json.dumps(document))
+            with open(path, "w", opener=open_private) as file:
+                json.dump(document, file)
             for old in sorted(self._folder.glob("*.json"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
                 old.unlink(missing_ok=True)
         except OSError:

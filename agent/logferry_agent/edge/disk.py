@@ -32,6 +32,7 @@ from typing import IO, Any, Literal, NamedTuple
 import msgspec
 
 from ..core.batcher import Batch, Piece
+from .private_folder import OpenFolderError, make_private, open_private
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -152,7 +153,7 @@ class Spool:
 
         Raises:
             SpoolLockedError: another agent has it.
-            SpoolError: the folder cannot be written.
+            SpoolError: the folder cannot be written, or others may write in it.
         """
         self.folder = folder
         name = hashlib.sha256(engine.encode()).hexdigest()[:16]
@@ -162,8 +163,10 @@ class Spool:
         self._ballast = folder / f"spool-{name}.ballast"
         self._engine, self._sync = engine, sync
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(folder)
             self._lock = _lock(folder / f"spool-{name}.lock")
+        except OpenFolderError as error:
+            raise SpoolError(str(error)) from error
         except OSError as error:
             raise SpoolError(f"the spool's folder {folder} cannot be written: {error.strerror}") from error
         try:
@@ -381,6 +384,8 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         try:
+            with suppress(OSError):  # SQLite says better what is wrong, and would make the file readable to all
+                os.close(open_private(str(self.path), os.O_RDWR | os.O_CREAT))
             db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {self._sync}")
@@ -436,7 +441,7 @@ class Spool:
         return int((batches[0] + pieces[0] + held[0]) * ROW_BYTES + batches[1] + pieces[1] + held[1])
 
     def _fill_ballast(self) -> None:
-        with self._ballast.open("wb") as file:
+        with open(self._ballast, "wb", opener=open_private) as file:
             file.write(bytes(BALLAST_BYTES))
             file.flush()
             os.fsync(file.fileno())
@@ -485,7 +490,7 @@ def _columns(batch: Batch) -> tuple[object, ...]:
 
 
 def _lock(path: Path) -> IO[str]:
-    file = path.open("a+")
+    file = open(path, "a+", opener=open_private)  # noqa: SIM115 - held as long as the spool
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
