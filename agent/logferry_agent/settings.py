@@ -25,6 +25,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from logferry_protocol.addresses import clear_host
+
 from .core.processing import Processing
 from .edge.credential import AwsRole, Credential, CredentialError, Key
 
@@ -50,6 +52,11 @@ class Settings(BaseSettings):
 
     agents_url: str = Field(
         description="Address of the agents' WebSocket API, `wss://…/live` (stack output `AgentsUrl`)."
+    )
+    insecure: bool = Field(
+        False,
+        description="Allow `ws://` to another host: the key, and every line, cross the network for anybody to read."
+        " Without it such an address is refused; to this host (127.0.0.0/8, ::1, localhost) it always works.",
     )
     agent_key: SecretStr | None = Field(None, description="The agent's key, `lfa_…`.")
     agent_key_file: Path | None = Field(
@@ -200,7 +207,7 @@ class Settings(BaseSettings):
     @field_validator("agents_url")
     @classmethod
     def _address(cls, value: str) -> str:
-        if not value.startswith(("ws://", "wss://")):
+        if not value.startswith(("ws://", "wss://")) or not urlsplit(value).hostname:
             raise ValueError("an address that begins with wss:// (or ws:// locally)")
         return value
 
@@ -337,6 +344,11 @@ def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
         raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
     except ValueError as error:
         raise SettingsError(f"the configuration file {path}: {error}") from None
+    if not settings.insecure and (host := clear_host(settings.agents_url)) is not None:
+        raise SettingsError(
+            f"agents_url: ws:// would send the agent's key and every line to {host!r} in clear: use wss://, or allow it"
+            " with --insecure (LOGFERRY_INSECURE=true)"
+        )
     settings.credential()
     return settings
 
@@ -355,8 +367,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """A flag for every setting but the key, which would show in the list of processes."""
     for name, field in Settings.model_fields.items():
         if name != "agent_key":
+            # A switch may be given alone.
+            alone: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
             parser.add_argument(
-                f"--{name.replace('_', '-')}", metavar="VALUE", help=field.description, default=None, dest=f"set_{name}"
+                f"--{name.replace('_', '-')}",
+                metavar="VALUE",
+                help=field.description,
+                default=None,
+                dest=f"set_{name}",
+                **alone,
             )
 
 

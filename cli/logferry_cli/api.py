@@ -112,6 +112,7 @@ class Api:
     def __init__(self, target: Target) -> None:
         self.patient = False
         self._target = target
+        self.insecure = target.insecure
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {target.viewer_key}", "Accept": "application/json"},
             timeout=TIMEOUT,
@@ -187,7 +188,7 @@ class Api:
                 f"{self._target.api_url} does not say where its WebSocket for viewers is.",
                 "Set LOGFERRY_VIEWERS_URL (the stack's output ViewersUrl).",
             ) from None
-        return address(found.live, "ws", "config.json of the viewer")
+        return address(found.live, "ws", "config.json of the viewer", self._target.insecure)
 
     async def _batches(self, job: str, parameters: Mapping[str, str]) -> Page:
         page = _read(HistoryPage, await self._call("GET", f"/api/jobs/{job}/batches", parameters))

@@ -20,7 +20,15 @@ from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
 from logferry_cli.reader import CorruptBatchError, Reader
 from logferry_cli.registry import Registry, credential_of
-from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, address, find_target
+from logferry_cli.target import (
+    ApiUrlOption,
+    InsecureOption,
+    Target,
+    ViewerKeyOption,
+    ViewersUrlOption,
+    address,
+    find_target,
+)
 from logferry_cli.terminal import harmless_word
 from logferry_protocol import messages
 
@@ -111,9 +119,10 @@ def doctor(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Look at every leg of a deployment: which one fails, and what to do about it."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     checkup = Checkup(quiet=as_json)
     deployment: Deployment | None = None
     missing = "no stack is named (--stack, LOGFERRY_STACK)"
@@ -232,7 +241,7 @@ async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, mi
         async with checkup.leg("agents' WebSocket", "Its log group is that of the connect function.") as said:
             if deployment is None or not key:
                 raise _SkipError("without a key")
-            url = address(deployment.output("AgentsUrl"), "ws", "output AgentsUrl")
+            url = address(deployment.output("AgentsUrl"), "ws", "output AgentsUrl", api.insecure)
             agent = await open_sockets.enter_async_context(probe.agents_socket(url, key, patience))
             said.append("handshake")
         async with checkup.leg("open a job", "Its log group is that of the ingest function.") as said:

@@ -23,7 +23,7 @@ from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Lost, Run
 from logferry_cli.selection import find_job
-from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_protocol.batch import STREAM_OF
 
 Format = Literal["text", "jsonl"]
@@ -54,9 +54,10 @@ def export(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Write a job's whole log, as it is stored now."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     with _opened(output) as file:
         lost = asyncio.run(_export(target, job, form, file))
     if lost:

@@ -16,7 +16,7 @@ from rich.text import Text
 from logferry_cli.api import Api
 from logferry_cli.options import StateOption
 from logferry_cli.selection import container_of
-from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_cli.terminal import harmless_word
 from logferry_protocol.job import JobRecord
 
@@ -34,6 +34,7 @@ def jobs(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
     owner: Annotated[str | None, typer.Option(help="Only jobs of this owner.")] = None,
     host: Annotated[str | None, typer.Option(help="Only jobs of this host.")] = None,
     name: Annotated[str | None, typer.Option(help="Only containers of this name.")] = None,
@@ -46,7 +47,7 @@ def jobs(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of the records.")] = False,
 ) -> None:
     """List the jobs that you can read, the newest first."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     chosen = {"owner": owner, "host": host, "name": name, "image": image, "label": label, "state": life}
     records = asyncio.run(_records(target, {key: value for key, value in chosen.items() if value is not None}, limit))
     if as_json:

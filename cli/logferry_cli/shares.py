@@ -16,7 +16,7 @@ from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
 from logferry_cli.selection import find_job
 from logferry_cli.spans import span
-from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_cli.terminal import harmless_word
 from logferry_local.errors import NotRunningError
 from logferry_local.state import load_state
@@ -47,9 +47,10 @@ def create(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Make a link by which anyone who has it may read this one job; printed once, on stdout."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     seconds = span(expires_in)
 
     async def make(api: Api) -> tuple[str, str]:
@@ -69,9 +70,10 @@ def list_shares(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """List a job's links (never their secrets)."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
 
     async def shares(api: Api) -> list[str]:
         found = await api.shares((await find_job(api, job)).job)
@@ -95,11 +97,12 @@ def revoke(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """End a link for good; open pages of it are closed."""
     if not share.isalnum() or not share.isascii():
         raise Problem(f"{harmless_word(share[:80])!r} is no link's id.", "`logferry share list JOB` shows them.")
-    _with_api(find_target(state, api_url, viewers_url, viewer_key), lambda api: api.unshare(share))
+    _with_api(find_target(state, api_url, viewers_url, viewer_key, insecure), lambda api: api.unshare(share))
     typer.echo(f"The link {share} is revoked.", err=True)
 
 
@@ -111,9 +114,10 @@ def delete(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Delete a job and all that is stored of it, for good (its owner or an admin may)."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     record = _with_api(target, lambda api: find_job(api, job))
     name = harmless_word(record.container.name)
     if not yes and not typer.confirm(f"Delete {record.job} ({name}), {record.tip:,} entries, for good?", err=True):

@@ -20,7 +20,7 @@ from logferry_cli.live import Event, Following, LinkChange
 from logferry_cli.options import StateOption
 from logferry_cli.reader import Lost, Run
 from logferry_cli.selection import find_job
-from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_cli.terminal import harmless
 from logferry_protocol.events import Exited, decode_event, describe
 from logferry_protocol.job import JobRecord
@@ -86,9 +86,10 @@ def tail(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Show a job's lines. On a terminal a bar tells stderr apart; otherwise stderr's lines go to stderr."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     terminal = sys.stdout.isatty()
     style = Style(raw=raw, times=times, gutter=terminal and not raw, colours=colour is not False)
     screen = Screen(style, sys.stdout, sys.stderr, notes=sys.stderr.isatty())

@@ -10,8 +10,10 @@ from typing import Annotated, Final
 import typer
 
 from logferry_cli.problems import Problem
+from logferry_cli.terminal import harmless_word
 from logferry_local.errors import NotRunningError
 from logferry_local.state import default_folder, load_keys, load_state
+from logferry_protocol.addresses import clear_host
 
 ApiUrlOption = Annotated[
     str | None,
@@ -37,6 +39,15 @@ ViewerKeyOption = Annotated[
     ),
 ]
 
+InsecureOption = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        envvar="LOGFERRY_INSECURE",
+        help="Allow http:// and ws:// to another host: the key and all lines cross the network in clear.",
+    ),
+]
+
 ADVICE: Final = (
     "Start a local cloud with `logferry up`, or name a deployed one by LOGFERRY_API_URL, LOGFERRY_VIEWERS_URL and "
     "LOGFERRY_VIEWER_KEY."
@@ -50,31 +61,37 @@ class Target:
     api_url: str
     viewers_url: str | None
     viewer_key: str
+    insecure: bool = False
+    """Whether the key may be sent to another host in clear."""
 
 
-def find_target(state: Path, api_url: str | None, viewers_url: str | None, viewer_key: str | None) -> Target:
+def find_target(
+    state: Path, api_url: str | None, viewers_url: str | None, viewer_key: str | None, insecure: bool = False
+) -> Target:
     """What flags and environment name; for what they leave out, the local cloud of the state folder.
 
     Raises:
-        Problem: neither is there, or a URL or the key is not one.
+        Problem: neither is there, or a URL or the key is not one, or the key would be sent in clear.
         LocalCloudError: the state folder cannot be read.
     """
     if api_url is not None:
         if viewer_key is None:
             raise Problem(f"No viewer key is given for {api_url}.", "Put one into LOGFERRY_VIEWER_KEY.")
         return Target(
-            address(api_url, "http", "LOGFERRY_API_URL"),
-            None if viewers_url is None else address(viewers_url, "ws", "LOGFERRY_VIEWERS_URL"),
+            address(api_url, "http", "LOGFERRY_API_URL", insecure),
+            None if viewers_url is None else address(viewers_url, "ws", "LOGFERRY_VIEWERS_URL", insecure),
             _key(viewer_key),
+            insecure,
         )
     try:
         local = load_state(state)
     except NotRunningError as error:
         raise Problem(error.sentence, ADVICE) from None
     return Target(
-        address(local.http_url, "http", "state.json"),
-        address(viewers_url or local.viewers_url, "ws", "state.json"),
+        address(local.http_url, "http", "state.json", insecure),
+        address(viewers_url or local.viewers_url, "ws", "state.json", insecure),
         _key(viewer_key or load_keys(state).viewer_key),
+        insecure,
     )
 
 
@@ -84,21 +101,36 @@ def environment_target() -> Target:
     Raises:
         Problem, LocalCloudError: as `find_target`.
     """
-    named = (os.environ.get(f"LOGFERRY_{name}") or None for name in ("API_URL", "VIEWERS_URL", "VIEWER_KEY"))
-    return find_target(default_folder(), *named)
+    api_url, viewers_url, viewer_key = (
+        os.environ.get(f"LOGFERRY_{name}") or None for name in ("API_URL", "VIEWERS_URL", "VIEWER_KEY")
+    )
+    insecure = os.environ.get("LOGFERRY_INSECURE", "").lower() in ("1", "true", "yes", "on")
+    return find_target(default_folder(), api_url, viewers_url, viewer_key, insecure)
 
 
-def address(text: str, kind: str, where: str) -> str:
+def address(text: str, kind: str, where: str, insecure: bool = False) -> str:
     """The URL in its scheme of `kind` (`http` or `ws`): a gateway's one address serves both. `where` it was given.
 
     Raises:
-        Problem: it is none.
+        Problem: it is none, or it leads to another host in clear and that is not allowed (`insecure`).
     """
     scheme, separator, rest = text.strip().rstrip("/").partition("://")
     secure = {"http": False, "ws": False, "https": True, "wss": True}.get(scheme.lower())
     if not separator or not rest or secure is None:
         raise Problem(f"{text[:200]!r} is not an address ({where}).", f"Give one that begins with {kind}s://.")
-    return f"{kind}{'s' if secure else ''}://{rest}"
+    url = f"{kind}{'s' if secure else ''}://{rest}"
+    try:
+        host = clear_host(url)
+    except ValueError:
+        raise Problem(
+            f"{harmless_word(text[:200])!r} is not an address ({where}).", f"Give one that begins with {kind}s://."
+        ) from None
+    if host is not None and not insecure:
+        raise Problem(
+            f"{kind}:// would send the key and all lines to {harmless_word(host[:200])!r} in clear ({where}).",
+            f"Give an address that begins with {kind}s://, or allow it with --insecure (LOGFERRY_INSECURE=true).",
+        )
+    return url
 
 
 def _key(text: str) -> str:

@@ -13,7 +13,7 @@ from logferry_cli.api import Api
 from logferry_cli.export import rfc3339
 from logferry_cli.options import StateOption
 from logferry_cli.selection import find_job
-from logferry_cli.target import ApiUrlOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_cli.terminal import harmless_word
 from logferry_cli.verification import FoundGap, Report, Verifier
 from logferry_protocol.events import describe
@@ -43,9 +43,10 @@ def verify(
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
+    insecure: InsecureOption = False,
 ) -> None:
     """Check a stored job: sequences 1..n, digests, counts, joined lines; and list its gaps with their reasons."""
-    target = find_target(state, api_url, viewers_url, viewer_key)
+    target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     record, report = asyncio.run(_verified(target, job))
     typer.echo(json.dumps(_document(record, report), indent=2) if as_json else _text(record, report), nl=as_json)
     if not report.sound:

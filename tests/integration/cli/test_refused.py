@@ -123,7 +123,18 @@ def test_an_address_without_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     refused(run("jobs", "--api-url", "https://logs.example.com"), "No viewer key", "LOGFERRY_VIEWER_KEY")
 
 
-@pytest.mark.parametrize("address", ["logs.example.com", "ftp://logs.example.com", "https://", ""])
+@pytest.mark.parametrize(
+    "words", [["jobs"], ["tail", "x"], ["export", "x", "--format", "text"], ["verify", "x"], ["doctor"], ["delete", "x"]]
+)
+def test_a_key_is_not_sent_in_clear_to_another_host_unasked(run: Run, words: list[str]) -> None:
+    """Refused before anything is sent; `--insecure` allows it."""
+    given = [*words, "--api-url", "http://logs.invalid", "--viewer-key", KEY]
+    refused(run(*given), "'logs.invalid' in clear", "--insecure")
+    if words == ["jobs"]:
+        refused(run(*given, "--insecure"), "http://logs.invalid cannot be reached")
+
+
+@pytest.mark.parametrize("address", ["logs.example.com", "ftp://logs.example.com", "https://", "", "http://[::1"])
 def test_something_that_is_no_address(run: Run, address: str) -> None:
     """It is said which setting is wrong."""
     refused(run("jobs", "--api-url", address, "--viewer-key", KEY), "LOGFERRY_API_URL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import re
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from logferry_agent.__main__ import main
 from logferry_agent.edge.credential import CredentialError
-from logferry_agent.settings import Settings, SettingsError, load
+from logferry_agent.settings import Settings, SettingsError, add_flags, flags_of, load
 
 KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
 
@@ -44,7 +45,7 @@ def test_sizes_and_lists_are_written_as_people_write_them(monkeypatch: pytest.Mo
     """`512m`, and commas."""
     monkeypatch.setenv("LOGFERRY_SPOOL_LIMIT", "512m")
     monkeypatch.setenv("LOGFERRY_INCLUDE_NAMES", "web-*, api-*")
-    settings = load({"agents_url": "ws://x", "agent_key": KEY})
+    settings = load({"agents_url": "wss://x", "agent_key": KEY})
     assert settings.spool_limit == 512 << 20
     assert settings.include_names == ["web-*", "api-*"]
 
@@ -54,28 +55,50 @@ def test_sizes_and_lists_are_written_as_people_write_them(monkeypatch: pytest.Mo
     [
         ({}, "agents_url: is needed"),
         ({"agents_url": "https://x"}, "begins with wss://"),
-        ({"agents_url": "ws://x", "agent_key": "lfv_wrong"}, "lfa_"),
-        ({"agents_url": "ws://x"}, "agent_key: is needed"),
-        ({"agents_url": "ws://x"}, "aws_identity (LOGFERRY_AWS_IDENTITY=true)"),
-        ({"agents_url": "ws://x", "aws_identity": "true"}, "aws_audience: is needed"),
-        ({"agents_url": "ws://x", "aws_identity": "true", "aws_audience": "a"}, "aws_region: is needed"),
-        ({"agents_url": "ws://x", "aws_identity": "true", "aws_region": "x/y"}, "aws_region"),
-        ({"agents_url": "ws://x", "aws_identity": "true", "agent_key": KEY}, "instead of a key"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "start_at": "yesterday"}, "start_at"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "merge_start": "("}, "not a regular expression"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "redact_patterns": ["a", "b*"]}, "matches the empty text"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "redact_patterns": ["("]}, "not a regular expression"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "redact": "everything"}, "no such redaction"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "spool_policy": "lose"}, "spool_policy"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "ca_file": "/nowhere/ca.pem"}, "cannot be read as certificates"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "ca_file": __file__}, "cannot be read as certificates"),
-        ({"agents_url": "ws://x", "agent_key": KEY, "metrics_address": "localhost:70000"}, "at most 65535"),
+        ({"agents_url": "wss://"}, "begins with wss://"),
+        ({"agents_url": "ws://[::1"}, "agents_url"),
+        ({"agents_url": "wss://x", "agent_key": "lfv_wrong"}, "lfa_"),
+        ({"agents_url": "wss://x"}, "agent_key: is needed"),
+        ({"agents_url": "wss://x"}, "aws_identity (LOGFERRY_AWS_IDENTITY=true)"),
+        ({"agents_url": "wss://x", "aws_identity": "true"}, "aws_audience: is needed"),
+        ({"agents_url": "wss://x", "aws_identity": "true", "aws_audience": "a"}, "aws_region: is needed"),
+        ({"agents_url": "wss://x", "aws_identity": "true", "aws_region": "x/y"}, "aws_region"),
+        ({"agents_url": "wss://x", "aws_identity": "true", "agent_key": KEY}, "instead of a key"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "start_at": "yesterday"}, "start_at"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "merge_start": "("}, "not a regular expression"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "redact_patterns": ["a", "b*"]}, "matches the empty text"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "redact_patterns": ["("]}, "not a regular expression"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "redact": "everything"}, "no such redaction"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "spool_policy": "lose"}, "spool_policy"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "ca_file": "/nowhere/ca.pem"}, "cannot be read as certificates"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "ca_file": __file__}, "cannot be read as certificates"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "metrics_address": "localhost:70000"}, "at most 65535"),
     ],
 )
 def test_what_is_wrong_is_said(flags: dict[str, str], sentence: str) -> None:
     """Which setting, and how it should be."""
     with pytest.raises(SettingsError, match=re.escape(sentence)):
         load(flags)
+
+
+@pytest.mark.parametrize("url", ["ws://logs.example.com/live", "ws://10.0.0.7:4566", "ws://127.0.0.1@evil.test/live"])
+def test_a_key_is_not_sent_in_clear_to_another_host_unasked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said what to do; who allows it has it, by flag, environment or file."""
+    with pytest.raises(SettingsError, match=r"agents_url: .* in clear: use wss://, or allow it with --insecure"):
+        load({"agents_url": url, "agent_key": KEY})
+    with pytest.raises(SettingsError, match="in clear"):
+        load({"agents_url": url, "aws_identity": "true", "aws_audience": "a", "aws_region": "eu-west-1"})
+    assert load({"agents_url": url, "agent_key": KEY, "insecure": "true"}).agents_url == url
+    monkeypatch.setenv("LOGFERRY_INSECURE", "true")
+    assert load({"agents_url": url, "agent_key": KEY}).insecure
+
+
+@pytest.mark.parametrize("words", [["--insecure"], ["--insecure", "true"], ["--insecure=true"]])
+def test_a_switch_may_be_given_alone(words: list[str]) -> None:
+    """As people write them."""
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    assert flags_of(parser.parse_args([*words, "--host", "h"])) == {"insecure": "true", "host": "h"}
 
 
 def test_a_file_that_does_not_exist_is_said() -> None:
@@ -88,7 +111,7 @@ def test_a_key_file_is_read_again_each_time(tmp_path: Path) -> None:
     """A key can be rotated in place."""
     file = tmp_path / "key"
     file.write_text(KEY + "\n")
-    settings = load({"agents_url": "ws://x", "agent_key_file": str(file)})
+    settings = load({"agents_url": "wss://x", "agent_key_file": str(file)})
     assert settings.credential().token() == KEY
     rotated = "lfa_" + "c" * 12 + "_" + "d" * 43
     file.write_text(rotated)
@@ -101,7 +124,7 @@ def test_a_key_file_without_a_key_is_said_each_time(tmp_path: Path, content: byt
     file = tmp_path / "key"
     if content is not None:
         file.write_bytes(content)
-    credential = load({"agents_url": "ws://x", "agent_key_file": str(file)}).credential()
+    credential = load({"agents_url": "wss://x", "agent_key_file": str(file)}).credential()
     with pytest.raises(CredentialError, match=f"file {file} "):
         credential.token()
     file.write_text(KEY)
