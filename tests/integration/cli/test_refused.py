@@ -124,7 +124,8 @@ def test_an_address_without_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "words", [["jobs"], ["tail", "x"], ["export", "x", "--format", "text"], ["verify", "x"], ["doctor"], ["delete", "x"]]
+    "words",
+    [["jobs"], ["tail", "x"], ["export", "x", "--format", "text"], ["verify", "x"], ["doctor"], ["delete", "x"]],
 )
 def test_a_key_is_not_sent_in_clear_to_another_host_unasked(run: Run, words: list[str]) -> None:
     """Refused before anything is sent; `--insecure` allows it."""
