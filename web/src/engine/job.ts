@@ -2,7 +2,8 @@
 import type { Subscription } from "../live/connection";
 import { Feed } from "../live/feed";
 import type { Span } from "../live/spans";
-import { ERROR, levelOf } from "../text/levels";
+import { levelOf } from "../text/lateLevels";
+import { ERROR } from "../text/levelNames";
 import type { IndexedBatch } from "../index/messages";
 import type { Row, Window } from "../log/row";
 import { rowAt, rowsOf } from "../log/rows";

@@ -3,7 +3,7 @@
  * expression that never ends can be ended with its worker.
  */
 import { decodeBody, prepareDecoder } from "../log/body";
-import { ERROR } from "../text/levels";
+import { ERROR } from "../text/levelNames";
 import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
 import { Matcher, type Query, type Segment, segmentOf } from "./segment";
 import type { Timed } from "./standings";

@@ -1,5 +1,6 @@
 /** A batch's body: zstd over columns, bounded and checked (protocol/PROTOCOL.md, "Body"). */
 import type { ZSTDDecoder } from "zstddec";
+import { prepareLevels } from "../text/lateLevels";
 import { MAX_DECODED_BYTES } from "../wire/messages";
 import { integer, list, object, text, WireError, whole } from "../wire/shape";
 
@@ -25,14 +26,17 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 let zstd: ZSTDDecoder | null = null;
 let preparing: Promise<void> | null = null;
 
-/** Loads the decoder, 29 kB of WebAssembly; must have come to its end before the first `decodeBody`. */
+/** Loads the decoder, 29 kB of WebAssembly, and what tells levels; must have come to its end before the first `decodeBody`. */
 export function prepareDecoder(): Promise<void> {
-  preparing ??= import("zstddec").then(async (module) => {
-    const decoder = new module.ZSTDDecoder();
-    await decoder.init();
-    zstd = decoder;
-  });
+  preparing ??= Promise.all([loadDecoder(), prepareLevels()]).then(() => undefined);
   return preparing;
+}
+
+async function loadDecoder(): Promise<void> {
+  const { ZSTDDecoder } = await import("zstddec");
+  const decoder = new ZSTDDecoder();
+  await decoder.init();
+  zstd = decoder;
 }
 
 /** Raises WireError for what is not a body of `count` entries. */

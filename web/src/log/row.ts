@@ -1,6 +1,6 @@
 /** What the pane draws: plain data, made in the worker, so that it can be posted. */
 import type { EventKind } from "../text/events";
-import type { Level } from "../text/levels";
+import type { Level } from "../text/levelNames";
 import type { StyledText } from "../text/terminal";
 import { MOST_LINES, type TraceRole } from "../text/trace";
 

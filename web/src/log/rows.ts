@@ -2,7 +2,7 @@
 import type { Spans } from "../live/spans";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
-import { levelOf } from "../text/levels";
+import { levelOf } from "../text/lateLevels";
 import { plain, render } from "../text/terminal";
 import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
 import { AHEAD, type Row, textOf, type Window } from "./row";

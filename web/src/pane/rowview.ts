@@ -1,6 +1,6 @@
 /** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
 import type { Hole, Row } from "../log/row";
-import { LEVELS } from "../text/levels";
+import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
 import { paint } from "../text/paint";
 import type { StyledText } from "../text/terminal";

@@ -3,7 +3,7 @@ import type { JobFacts } from "../engine/messages";
 import type { Finder, Found } from "../index/finder";
 import { EVERYTHING, type Query } from "../index/segment";
 import { NOTHING, type Timed, united } from "../index/standings";
-import { ERROR } from "../text/levels";
+import { ERROR } from "../text/levelNames";
 import { RemoteSearch, type Searcher } from "./remote";
 
 /** More lines than these that are not here are searched on the service, at once, instead of being loaded first. */

@@ -12,9 +12,9 @@
  * Every line of a job comes through here, a million in a row: characters are looked at once, forwards, and no pattern goes back.
  */
 
-export const LEVELS = ["", "trace", "debug", "info", "warn", "error", "fatal"] as const;
-export type Level = 0 | 1 | 2 | 3 | 4 | 5 | 6;
-export const ERROR: Level = 5;
+import { ERROR, type Level } from "./levelNames";
+
+export { ERROR, type Level, LEVELS } from "./levelNames";
 
 /** What stands before the text is no longer than this, characters. */
 const REACH = 160;
@@ -58,25 +58,14 @@ const SPELLINGS: readonly (readonly [level: Level, kind: Word["kind"], words: st
 const SUM = 0x3fffffff;
 
 /** Words by a sum of their letters, so that one is only cut out of its line when it is likely to be a level. */
-const WORDS = new Map<number, Word>();
-for (const [level, kind, words] of SPELLINGS) for (const text of words.split(" ")) WORDS.set(sumOf(text), { text, level, kind });
+const WORDS = /*#__PURE__*/ wordsOf();
 
 /** Values of fields, where nothing but a level is expected. */
-const VALUES = new Map<number, { readonly text: string; readonly level: Level }>();
-for (const [sum, word] of WORDS) if (word.kind !== "bracket") VALUES.set(sum, word);
-for (const [text, level] of [["silly", 1], ["http", 3], ["informational", 3], ["default", 3]] as const) VALUES.set(sumOf(text), { text, level });
+const VALUES = /*#__PURE__*/ valuesOf();
 
 type Field = "plain" | "serilog" | "mongo" | "otel" | "syslog";
 
-const FIELDS: ReadonlyMap<string, Field> = new Map<string, Field>([
-  ...["lvl", "severity", "levelname", "level_name", "log.level", "log_level", "loglevel", "@level", "severitytext", "severity_text"].map((name) => [name, "plain"] as const),
-  ["level", "plain"],
-  ["@l", "serilog"],
-  ["s", "mongo"],
-  ["severitynumber", "otel"],
-  ["severity_number", "otel"],
-  ["priority", "syslog"],
-]);
+const FIELDS = /*#__PURE__*/ fieldsOf();
 
 /** pino's and bunyan's numbers. */
 const NUMBERS: readonly (readonly [least: number, level: Level])[] = [
@@ -101,7 +90,7 @@ const FAILURES = ["Traceback (most recent call last)", "Caused by: ", "Unhandled
 /** A fast way for what most of logfmt is. */
 const LOGFMT = /^(?:time|ts|t)=(?:"[^"]*"|[^\s"]*) (?:level|lvl)=([A-Za-z]+)/;
 /** Words that stand between a time and what matters, and are no text: parts of dates, and those of containers' logs as the kubelet keeps them. */
-const OF_HEADERS = new Set("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec Mon Tue Wed Thu Fri Sat Sun AM PM UTC GMT CET CEST EST PST stdout stderr F P Z".split(" "));
+const OF_HEADERS = /*#__PURE__*/ new Set(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "AM", "PM", "UTC", "GMT", "CET", "CEST", "EST", "PST", "stdout", "stderr", "F", "P", "Z"]);
 
 const [TAB, LINE_FEED, SPACE, QUOTE, OPEN, COMMA, DASH, DOT, SLASH, COLON, LESS, EQUALS, OPEN_SQUARE, BACKSLASH, CLOSE_SQUARE, OPEN_BRACE, BAR, CLOSE_BRACE] = [
   9, 10, 32, 34, 40, 44, 45, 46, 47, 58, 60, 61, 91, 92, 93, 123, 124, 125,
@@ -524,6 +513,30 @@ function isException(line: string, from: number): boolean {
   if (end - from < 5 || !((last === 114 && line.startsWith("Error", end - 5)) || (last === 110 && line.startsWith("Exception", end - 9)))) return false;
   const next = codeAt(line, end);
   return next === LINE_FEED || (next === COLON && isBlank(codeAt(line, end + 1)));
+}
+
+// --- tables: made by functions, so that a page that only takes types from here has none -----------------------------
+
+function wordsOf(): ReadonlyMap<number, Word> {
+  return new Map(SPELLINGS.flatMap(([level, kind, words]) => words.split(" ").map((text): [number, Word] => [sumOf(text), { text, level, kind }])));
+}
+
+function valuesOf(): ReadonlyMap<number, Pick<Word, "text" | "level">> {
+  const values = new Map<number, Pick<Word, "text" | "level">>([...WORDS].filter(([, { kind }]) => kind !== "bracket"));
+  for (const [text, level] of [["silly", 1], ["http", 3], ["informational", 3], ["default", 3]] as const) values.set(sumOf(text), { text, level });
+  return values;
+}
+
+function fieldsOf(): ReadonlyMap<string, Field> {
+  const names = "level lvl severity levelname level_name log.level log_level loglevel @level severitytext severity_text".split(" ");
+  return new Map<string, Field>([
+    ...names.map((name): [string, Field] => [name, "plain"]),
+    ["@l", "serilog"],
+    ["s", "mongo"],
+    ["severitynumber", "otel"],
+    ["severity_number", "otel"],
+    ["priority", "syslog"],
+  ]);
 }
 
 // --- characters ------------------------------------------------------------------------------------------------------

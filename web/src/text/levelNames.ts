@@ -1,0 +1,5 @@
+/** Names of levels, without what it takes to tell them: the page draws levels, its workers decide them. */
+
+export const LEVELS = ["", "trace", "debug", "info", "warn", "error", "fatal"] as const;
+export type Level = 0 | 1 | 2 | 3 | 4 | 5 | 6;
+export const ERROR: Level = 5;
