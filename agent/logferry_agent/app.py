@@ -67,6 +67,7 @@ class Agent:
             flush_interval_s=settings.flush_interval,
             answer_timeout_s=settings.answer_timeout,
             processing=settings.processing,
+            allow_labels=tuple(settings.allow_labels),
         )
         self.shipper = Shipper(self.spool, engine.id, limits, self.metrics)
         self.socket = Socket(
@@ -241,5 +242,7 @@ def _source_settings(settings: Settings, spool: Spool, engine: Engine) -> Source
         max_deleted_bytes=settings.max_deleted_bytes,
         list_interval=settings.list_interval,
         host=settings.host or engine.name,
+        processing=settings.processing,
+        allow_labels=tuple(settings.allow_labels),
         metadata_uri=os.environ.get("ECS_CONTAINER_METADATA_URI_V4"),
     )

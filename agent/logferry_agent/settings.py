@@ -27,7 +27,10 @@ from pydantic_settings import (
 
 from logferry_protocol.addresses import clear_host
 
+from .core import label_settings
+from .core.patterns import compile_pattern
 from .core.processing import Processing
+from .core.redaction import BUILT_IN
 from .edge.credential import AwsRole, Credential, CredentialError, Key
 
 KEY = re.compile(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}")
@@ -149,16 +152,19 @@ class Settings(BaseSettings):
 
     redact: Patterns = Field(
         [],
-        description="Replace secrets before anything leaves the host: `aws`, `bearer`, `jwt`, `private_key`, or `all`.",
+        description="Replace secrets before anything leaves the host, in lines and in labels: "
+        + ", ".join(f"`{name}`" for name in BUILT_IN)
+        + ", or `all`.",
     )
     redact_patterns: list[str] = Field(
         [],
-        description="Further regular expressions (Python's): a match is replaced, or the group `secret` of it"
-        " (a JSON list).",
+        description="Further regular expressions (RE2's, docs/patterns.md): a match is replaced, or the group `secret`"
+        " of it (a JSON list).",
     )
     merge_start: str | None = Field(
         None,
-        description="Regular expression of a line that starts an entry: lines that do not match join the one before.",
+        description="Regular expression (RE2's, docs/patterns.md) of a line that starts an entry: lines that do not"
+        " match join the one before.",
     )
     merge_wait: float = Field(
         1.0,
@@ -171,6 +177,11 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="Lines a second that one container may send, on average; 0: any number. A gap counts the rest.",
+    )
+    allow_labels: Patterns = Field(
+        list(label_settings.ALL),
+        description="Which settings a container may choose by a label of its own, `logferry.NAME` (docs/labels.md);"
+        " `none`: none of them.",
     )
 
     metrics_address: str | None = Field(
@@ -196,6 +207,7 @@ class Settings(BaseSettings):
         "include_labels",
         "exclude_labels",
         "redact",
+        "allow_labels",
         mode="before",
     )
     @classmethod
@@ -238,18 +250,27 @@ class Settings(BaseSettings):
     @field_validator("redact")
     @classmethod
     def _known_redactions(cls, value: list[str]) -> list[str]:
-        if unknown := set(value) - {"aws", "bearer", "jwt", "private_key", "all"}:
-            raise ValueError(f"no such redaction: {', '.join(sorted(unknown))}")
+        if unknown := set(value) - {*BUILT_IN, "all"}:
+            known = ", ".join([*BUILT_IN, "all"])
+            raise ValueError(f"no such redaction: {', '.join(sorted(unknown))}; there are {known}")
         return value
+
+    @field_validator("allow_labels")
+    @classmethod
+    def _known_labels(cls, value: list[str]) -> list[str]:
+        names = [name.removeprefix(label_settings.PREFIX) for name in value]
+        if names == ["none"]:
+            return []
+        if unknown := set(names) - set(label_settings.ALL):
+            known = ", ".join(label_settings.ALL)
+            raise ValueError(f"no setting of a label: {', '.join(sorted(unknown))}; there are {known}, or none alone")
+        return names
 
     @field_validator("redact_patterns", "merge_start")
     @classmethod
     def _expressions(cls, value: list[str] | str | None) -> list[str] | str | None:
         for pattern in [value] if isinstance(value, str) else value or []:
-            try:
-                matches_nothing = re.compile(pattern).match("") is not None
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+            matches_nothing = compile_pattern(pattern).match(b"") is not None
             if matches_nothing and isinstance(value, list):
                 raise ValueError(f"{pattern!r} matches the empty text, and so everywhere")
         return value
@@ -286,8 +307,8 @@ class Settings(BaseSettings):
 
     @property
     def presses(self) -> bool:
-        """Whether batches may be made where a log is read: from files, and nothing is to be done with their lines."""
-        return self.source != "api" and not self.processing.wanted
+        """Whether batches may be made where a log is read: from files, each line by itself."""
+        return self.source != "api" and self.processing.by_line
 
     @property
     def processing(self) -> Processing:
@@ -349,6 +370,8 @@ def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
             f"agents_url: ws:// would send the agent's key and every line to {host!r} in clear: use wss://, or allow it"
             " with --insecure (LOGFERRY_INSECURE=true)"
         )
+    if settings.discover == "labelled" and label_settings.ENABLE not in settings.allow_labels:
+        raise SettingsError("discover: `labelled` needs the label `logferry.enable`, which allow_labels does not have")
     settings.credential()
     return settings
 

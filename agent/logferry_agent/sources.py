@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
 
 import structlog
 
-from logferry_protocol.job import LifeCycle
+from logferry_protocol.events import Notice
+from logferry_protocol.job import Container, LifeCycle
 
-from .core import oom
+from .core import label_settings, oom
 from .core.chunk import Job, Offer, Position, Reader, Sink
 from .core.cursor import LEFT_OUT, Cursor, UnknownCursorError, decode, salvage
 from .core.description import Description, from_event, from_inspect, path_below
 from .core.ecs import Task
 from .core.lifecycle import Facts
+from .core.processing import Processing
 from .core.selection import Selection, start_time
 from .core.track import Track
 from .edge.api_loop import ApiLoop
@@ -61,6 +63,8 @@ class SourceSettings:
     max_deleted_bytes: int = 1 << 30
     list_interval: float = 60.0
     host: str = ""
+    processing: Processing = field(default_factory=Processing)
+    allow_labels: Collection[str] = label_settings.ALL
     metadata_uri: str | None = None
     """ECS' task metadata endpoint, which it names in the environment of every container."""
 
@@ -71,7 +75,7 @@ def build_reader(
     """A reader of everything that the settings select on the engine behind the connection.
 
     engine: who that is, where it was asked just now.
-    press: for backlogs in files, where lines are to stay as they are.
+    press: for backlogs in files, where each line is processed by itself.
 
     Raises:
         EngineUnavailableError: the engine cannot be reached now.
@@ -208,7 +212,8 @@ class Readers(Reader):
 
     def examined(self, found: Mapping[str, Any], *, action: str) -> None:
         """Begin to read it, or tell the reading how it is now."""
-        description = from_inspect(found, self._host, self.task, named=self._selection.named_labels)
+        named = self._selection.named_labels
+        description = self._with_label_settings(from_inspect(found, self._host, self.task, named=named))
         reading = self._readings.get(description.id)
         if reading is not None:
             description = replace(description, left_out=self._refusal(description) or "")
@@ -240,7 +245,9 @@ class Readers(Reader):
         if reading is None:
             if action in {"create", "start", "restart"}:
                 named = self._selection.named_labels
-                description = from_event(container, attributes, self._host, time_ns, self.task, named=named)
+                description = self._with_label_settings(
+                    from_event(container, attributes, self._host, time_ns, self.task, named=named)
+                )
                 if action == "create":
                     facts = Facts()
                     life = LifeCycle(state="created", created=time_ns // 1_000_000)
@@ -340,7 +347,8 @@ class Readers(Reader):
         self.task = task
         log.info("ecs_task", task=task.arn, cluster=task.cluster, definition=f"{task.family}:{task.revision}")
         for reading in list(self._readings.values()):
-            reading.description = reading.description.beside(task)
+            description = reading.description.beside(task)
+            reading.description = replace(description, container=self._with_allowed_owner(description.container))
             self._sink.job_changed(reading.job)
 
     def _begins(self, reading: Reading) -> bool:
@@ -351,10 +359,28 @@ class Readers(Reader):
 
     # --- readings ---
 
+    def _with_label_settings(self, description: Description) -> Description:
+        """Return the description with a notice for each label that asks for something in vain."""
+        found = label_settings.label_settings(
+            self._settings.processing, description.labels, self._settings.allow_labels
+        )
+        notices = tuple(Notice(code="label", detail=problem) for problem in found.problems)
+        container = self._with_allowed_owner(description.container)
+        return replace(description, container=container, notices=description.notices + notices)
+
+    def _with_allowed_owner(self, container: Container) -> Container:
+        if label_settings.OWNER in self._settings.allow_labels:
+            return container
+        return container.model_copy(update={"owner": None})
+
     def _refusal(self, description: Description) -> str | None:
         """Return why a container is not read; None when it is."""
         return self._selection.refusal(
-            description.id, description.name, description.image, description.labels, image_id=description.image_id
+            description.id,
+            description.name,
+            description.image,
+            label_settings.usable(description.labels, self._settings.allow_labels),
+            image_id=description.image_id,
         )
 
     def _refuse(self, description: Description, why: str) -> None:
@@ -426,8 +452,17 @@ class Readers(Reader):
         since = 0 if born else self._since
         path = self._path(description)
         if self._files is not None and path is not None and self._by_file(description):
+            labels = description.container.labels
+            processing = label_settings.label_settings(
+                self._settings.processing, labels, self._settings.allow_labels
+            ).processing
             source: FileSource = self._files.source_for(
-                description.id, path, track, since=since, max_size=description.max_size
+                description.id,
+                path,
+                track,
+                since=since,
+                max_size=description.max_size,
+                redaction=processing.redaction if processing.by_line else None,
             )
             return source
         if self._settings.source == "file":

@@ -3,7 +3,8 @@
 A backlog is nearly always plain: one record after the other, each a whole line. A stretch of that needs little of what
 reading does otherwise. It is cut into slices that fill a body, and each is parsed and encoded at once, with no entry
 passing through the pipeline by itself. What is not plain (damage, a line in pieces, one without its end) ends the
-stretch, and ordinary reading goes on from there.
+stretch, and ordinary reading goes on from there. So does a line in which a private key may begin: it may go on in lines
+that follow. Other secrets are hidden here (core/redaction.py).
 
 Nothing here knows a file or the pipeline: bytes and marks go in, a batch's columns and the marks after it come out. So
 it can be done in a process of its own (edge/press.py), beside the one that ships.
@@ -22,6 +23,7 @@ from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES, MIN_TIME
 
 from .jsonfile import plain
 from .lines import Marks, is_plain, marks_after
+from .redaction import Redaction, redact_lines
 
 FIRST_SLICE_BYTES: Final = 96 * 1024
 """Of a log of which nothing is known: plain text in records compresses at least about so well."""
@@ -47,6 +49,8 @@ class Order(msgspec.Struct, array_like=True, frozen=True):
     """How far both streams were read before it; no line is open."""
     slice: int = FIRST_SLICE_BYTES
     """How many bytes of this log filled a body, the last time."""
+    redaction: Redaction = Redaction()
+    """What to hide in its lines."""
 
 
 class Pressed(msgspec.Struct, array_like=True, frozen=True):
@@ -68,6 +72,10 @@ class Pressed(msgspec.Struct, array_like=True, frozen=True):
     """What is at the end of it in the file, by which it is known to be there still."""
     digest: str
     body: bytes
+    hidden: dict[str, int] = {}
+    """Secrets that were hidden, by the name of what found them."""
+    originals: list[tuple[int, str]] = []
+    """The lines that redaction changed, as they were, each with its index."""
 
 
 class Stretch:
@@ -75,6 +83,7 @@ class Stretch:
 
     def __init__(self, order: Order) -> None:
         self._marks = order.marks
+        self._redaction = order.redaction
         self.slice = order.slice
         """How many bytes the next batch should be made of."""
 
@@ -87,8 +96,21 @@ class Stretch:
                 return None
             if (start := min(fragments.times)) < MIN_TIME_US:
                 return None  # no reader would take such a batch
+            texts = fragments.texts
+            hidden: dict[str, int] = {}
+            originals: list[tuple[int, str]] = []
+            if self._redaction:
+                redacted = redact_lines(self._redaction, texts)
+                if redacted is None:
+                    return None
+                changed, hidden = redacted
+                if changed:
+                    originals = [(index, texts[index]) for index, _ in changed]
+                    texts = list(texts)
+                    for index, text in changed:
+                        texts[index] = text
             try:
-                body = encode(fragments.times, fragments.streams, fragments.texts, orjson.dumps)
+                body = encode(fragments.times, fragments.streams, texts, orjson.dumps)
             except BodyTooLargeError as error:
                 self.slice = int(len(data) * 0.9 * error.max_size / error.size)
                 if len(fragments) == 1:
@@ -103,11 +125,13 @@ class Stretch:
                 start=start,
                 end=max(fragments.times),
                 last=fragments.times[-1],
-                raw=utf8_bytes(fragments.texts),
+                raw=utf8_bytes(texts),
                 marks=self._marks,
                 tag=data[-TAG_BYTES:],
                 digest=digest_of(body),
                 body=body,
+                hidden=hidden,
+                originals=originals,
             )
 
     def _learn(self, size: int, body: int) -> None:

@@ -10,15 +10,15 @@ back as if it was read again at that moment: lines that follow still join it, an
 It is not shipped as it is at once, because an agent that is restarted in the middle of a stack trace would else cut it
 in two.
 
-Redaction knows whether a stream is inside a private key (`o`, `e`), and the rate limit whether a stream's line was
-dropped whose further pieces have to share its fate (`O`, `E`). These letters are part of every cursor that goes on
-(`with_state`), so they fit the place that reading goes on from, wherever that cursor was kept: in the spool, or in the
-cloud.
+Redaction knows whether a stream is inside a private key (`o`, `e`, and how many lines of it there were), and the rate
+limit whether a stream's line was dropped whose further pieces have to share its fate (`O`, `E`). These letters are part
+of every cursor that goes on (`with_state`), so they fit the place that reading goes on from, wherever that cursor was
+kept: in the spool, or in the cloud.
 """
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,8 @@ from logferry_protocol.limits import MAX_ENTRY_BYTES
 from .batcher import split_cursor
 from .chunk import Chunk
 from .cursor import state_of, with_state
-from .redaction import Redactor, may_continue
+from .patterns import compile_pattern, utf8
+from .redaction import Redaction, Redactor, may_continue
 
 LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
 """An entry's limit: a longer stack trace goes on in the next entry."""
@@ -54,6 +55,8 @@ def whole(chunk: Chunk) -> Processed:
 class RateLimit:
     """At most so many lines a second of one job on average, in bursts of ten seconds' worth; the rest becomes a gap.
 
+    A merged entry counts as all its lines, or merging would be a way around the limit.
+
     Once it is too much, nothing passes until a second's worth may: there is a gap a second, and not one after every
     line that passes.
 
@@ -75,6 +78,11 @@ class RateLimit:
         """What comes next follows a place where lines of these streams (`O`, `E`) were dropped and may go on."""
         self._cut = set(cut)
         self._dropping = dict.fromkeys(cut.lower(), True)
+
+    @property
+    def state(self) -> str:
+        """Of which streams the newest line was dropped and may go on; what `begin` takes."""
+        return "".join(sorted(self._cut))
 
     def __call__(self, given: Processed, states: dict[int, str]) -> tuple[Processed, int, int]:
         """What may pass, with a gap entry in the place of each run that may not; how many entries did not, and gaps.
@@ -99,7 +107,7 @@ class RateLimit:
                 start=min(given.times[index] for index in run),
                 end=max(given.times[index] for index in run),
                 count=len(run),
-                bytes=sum(len(text.encode()) for text in lost),
+                bytes=sum(len(utf8(text)) for text in lost),
                 detail=f"more than {self._rate} lines a second",
             )
             times.append(gap.end or 0)
@@ -111,10 +119,10 @@ class RateLimit:
         def keep(end: int) -> None:
             ends.append(end)
             if self._cut:
-                states[end] = states.get(end, "") + "".join(sorted(self._cut))
+                states[end] = states.get(end, "") + self.state
 
         for index, (time, letter) in enumerate(zip(given.times, given.streams, strict=True)):
-            if letter == "s" or self._passes(time, letter):
+            if letter == "s" or self._passes(time, letter, given.texts[index].count("\n") + 1):
                 close_run()
                 times.append(time)
                 letters.append(letter)
@@ -131,7 +139,7 @@ class RateLimit:
         close_run()
         return Processed(times, "".join(letters), texts, ends), total, gaps
 
-    def _passes(self, time: int, letter: str) -> bool:
+    def _passes(self, time: int, letter: str, lines: int) -> bool:
         if letter.isupper():
             # A line's further pieces share its fate, or readers would join them to another line.
             return not self._dropping.get(letter.lower(), False)
@@ -140,7 +148,7 @@ class RateLimit:
         self._at = time if self._at is None else max(self._at, time)
         passes = self._room >= (self._rate if self._over else 1)
         self._over = not passes
-        self._room -= passes
+        self._room -= lines if passes else 0
         self._dropping[letter] = not passes
         return passes
 
@@ -149,7 +157,12 @@ class Merger:
     """Joins lines to the entry before them until one matches the start pattern; never beyond its caps."""
 
     def __init__(self, start: str) -> None:
-        self._start = re.compile(start)
+        """start: matches a line that begins an entry.
+
+        Raises:
+            PatternError: RE2 does not take it.
+        """
+        self._start = compile_pattern(start)
 
     def __call__(self, given: Processed) -> Processed:
         """Entries merged within what is given."""
@@ -162,14 +175,15 @@ class Merger:
         lines: dict[int, int] = {}
         for time, letter, text, end in zip(given.times, given.streams, given.texts, given.ends, strict=True):
             at = open_at.get(letter)
-            size = len(text.encode()) + 1
+            raw = utf8(text)
+            size = len(raw) + 1
             # Only the newest entry can grow: joining to an older one would change the order of cursors.
             joins = (
                 at == len(texts) - 1
                 and at is not None
                 and sizes[at] + size <= LARGEST_MERGED_BYTES
                 and lines[at] < MERGED_LINES
-                and self._start.search(text) is None
+                and self._start.search(raw) is None
             )
             if joins and at is not None:
                 texts[at] += "\n" + text
@@ -204,16 +218,26 @@ class Processing:
     @property
     def wanted(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.redact or self.redact_patterns or self.merge_start or self.rate_limit)
+        return bool(self.redaction or self.merge_start or self.rate_limit)
+
+    @property
+    def redaction(self) -> Redaction:
+        """What is hidden."""
+        return Redaction(self.redact, self.redact_patterns)
+
+    @property
+    def by_line(self) -> bool:
+        """Whether what becomes of a line does not depend on the lines around it, but for private keys."""
+        return not (self.merge_start or self.rate_limit)
 
 
 class Processor:
     """All steps for one job."""
 
     def __init__(self, processing: Processing) -> None:
+        self.processing = processing
         self._merger = Merger(processing.merge_start) if processing.merge_start else None
-        redacts = processing.redact or processing.redact_patterns
-        self._redactor = Redactor(processing.redact, processing.redact_patterns) if redacts else None
+        self._redactor = Redactor(processing.redaction) if processing.redaction else None
         self._limit = RateLimit(processing.rate_limit) if processing.rate_limit else None
         self._held: Chunk | None = None
         self.limited = 0
@@ -224,6 +248,21 @@ class Processor:
     def recounts(self) -> bool:
         """Whether what goes out are not as many entries as came in."""
         return self._merger is not None or self._limit is not None
+
+    @property
+    def hidden(self) -> Counter[str]:
+        """Secrets hidden since the caller last cleared it, by the name of what found them."""
+        return self._redactor.hidden if self._redactor is not None else Counter()
+
+    @property
+    def state(self) -> str:
+        """What a cursor behind the last entry that went on has to say (see `begin`)."""
+        redactor, limit = self._redactor, self._limit
+        return (redactor.state if redactor is not None else "") + (limit.state if limit is not None else "")
+
+    def adopts(self, redaction: Redaction) -> bool:
+        """Whether lines that were redacted so where they were read may go on as they are."""
+        return self.processing.by_line and redaction == self.processing.redaction and not self.state
 
     @property
     def holding(self) -> bool:

@@ -1,81 +1,202 @@
 """Secrets are replaced before anything leaves the host: the well-known kinds, and what the user's patterns say.
 
 Each pattern is searched on its own, in one text at a time, so that its anchors, flags and groups mean what they mean
-alone. Docker cuts lines at 16 KiB, secrets or not: texts that are pieces of one line are searched across the cut as
-well.
+alone; in the text itself, and in the text as a reader sees it (see visible.py). Docker cuts lines at 16 KiB, secrets or
+not: texts that are pieces of one line are searched across the cut as well.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, Final
+
+import msgspec
 
 from logferry_protocol.limits import MAX_ENTRY_BYTES, MIN_CONTINUED_BYTES
 
-REDACTED: Final = "[redacted]"
+from .key_blocks import MARKER, REDACTED, KeyBlocks, key_spans
+from .patterns import utf8
+from .secrets import BUILT_IN, Spans, UserPattern, merged, screen_of
+from .visible import View, visible
+
+__all__ = ["BUILT_IN", "REDACTED", "Redaction", "Redactor", "may_continue", "rules_of"]
 
 REACH: Final = 4_096
 """How far to both sides of a cut a secret is looked for."""
 
-_SEPARATOR: Final = r"""[\\"']*\s*(?:=>?|:)\s*[\\"']*"""
+_LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """One kind: where its pattern matches, the group `secret` is replaced, or all of it when there is no such group."""
+class Redaction(msgspec.Struct, array_like=True, frozen=True):
+    """What is hidden in a job's lines."""
 
-    pattern: re.Pattern[str]
-    hints: tuple[str, ...] = ()
-    """Lower-case texts without one of which it cannot be there; none: it always may."""
+    names: tuple[str, ...] = ()
+    """Of `BUILT_IN`, or `all`."""
+    patterns: tuple[str, ...] = ()
+    """The user's own."""
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.patterns)
 
 
-def _secret(pattern: str, *hints: str) -> Secret:
-    return Secret(re.compile(pattern, re.IGNORECASE), hints)
+class Rules:
+    """What a `Redaction` means, compiled once for all jobs that share it. Holds no state."""
+
+    def __init__(self, redaction: Redaction) -> None:
+        chosen = list(BUILT_IN) if "all" in redaction.names else [name for name in BUILT_IN if name in redaction.names]
+        self._secrets = [(name, secret) for name in chosen for secret in BUILT_IN[name]]
+        self._patterns = [
+            (f"pattern_{number}", UserPattern(pattern)) for number, pattern in enumerate(redaction.patterns, 1)
+        ]
+        self.keys = tuple(name for name in chosen if name in {"pgp", "private_key"})
+        """Kinds of keys over several lines."""
+        screens = [MARKER] if self.keys else []
+        self._screen: Any = screen_of([secret for _, secret in self._secrets], *screens) if chosen else None
+        self._key_screen: Any = screen_of([], MARKER) if self.keys else None
+
+    def suspects(self, texts: Sequence[str]) -> list[int]:
+        """Return the indices of those texts in which something may have to be hidden, in order."""
+        joined = "\n".join(texts)
+        raw = utf8(joined)
+        seen = visible(joined, raw)
+        found = set(self._hits(texts, raw, joined))
+        if seen is not None:
+            lines = seen.split("\n")
+            # Texts may be merged lines; what is shown has as many line feeds.
+            if len(lines) != len(texts):
+                lines = _regrouped(lines, texts)
+            found.update(self._hits(lines, utf8(seen), seen))
+        return sorted(found)
+
+    def has_marker(self, text: str) -> bool:
+        """Return whether a key over several lines may begin in a text."""
+        if self._key_screen is None:
+            return False
+        raw = utf8(text)
+        seen = visible(text, raw)
+        return self._key_screen.search(raw) is not None or (
+            seen is not None and self._key_screen.search(utf8(seen)) is not None
+        )
+
+    def hide(self, text: str, hidden: Counter[str]) -> str:
+        """Return the text without its secrets, but for keys over several lines; `hidden` counts them by name."""
+        found = self.spans(text)
+        if not found:
+            return text
+        hidden.update(name for name, *_ in found)
+        return _without(text, merged((begin, end) for _, begin, end in found))
+
+    def hide_value(self, key: str, value: str, hidden: Counter[str]) -> str:
+        """Return a label's value without its secrets, no longer than it was."""
+        begin = len(key) + 1
+        found = [(max(0, start - begin), stop - begin) for _, start, stop in self.spans(f"{key}={value}")]
+        spans = merged(span for span in found if span[0] < span[1])
+        if self.keys and self.has_marker(value):
+            spans = [(0, len(value))]
+        if not spans:
+            return value
+        hidden["label"] += 1
+        return _replaced(value, spans, in_place=True)
+
+    def spans(self, text: str, cut: int | None = None) -> list[tuple[str, int, int]]:
+        """Return where secrets are in a text, each with its name; those of different kinds may overlap.
+
+        Args:
+            text: may be searched in part, as around a cut.
+            cut: only those that a cut here would part from what they are known by.
+        """
+        text = _encodable(text)
+        view = View(text)
+        lowered = text.lower()
+        seen = view.text if view.differs else ""
+        seen_lowered = seen.lower()
+        found: dict[str, Spans] = {}
+        for name, secret in self._secrets:
+            spans = _places(secret.matches(text, lowered), secret.group, None, cut)
+            if seen:
+                spans += _places(secret.matches(seen, seen_lowered), secret.group, view, cut)
+            if spans:
+                found.setdefault(name, []).extend(spans)
+        for name, pattern in self._patterns:
+            spans = _places(pattern.matches(text), pattern.group, None, cut)
+            if seen:
+                spans += _places(pattern.matches(seen), pattern.group, view, cut)
+            found[name] = spans
+        return [(name, *span) for name, spans in found.items() for span in merged(spans)]
+
+    def _hits(self, texts: Sequence[str], raw: bytes, joined: str) -> Iterator[int]:
+        """Yield the indices of texts in which a pattern may match. `raw`: all of them joined, in UTF-8."""
+        if any(not pattern.joins or pattern.is_in(raw) for _, pattern in self._patterns):
+            yield from range(len(texts))
+            return
+        if self._screen is None or (match := self._screen.search(raw)) is None:
+            return
+        lengths = map(len, texts) if len(raw) == len(joined) else (len(utf8(text)) for text in texts)
+        begins = list(accumulate((length + 1 for length in lengths), initial=0))
+        while match is not None:
+            index = bisect_right(begins, match.start()) - 1
+            yield index
+            match = self._screen.search(raw, begins[index + 1]) if begins[index + 1] < len(raw) else None
 
 
-BUILT_IN: Final = {
-    "aws": (
-        Secret(re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16,28}\b"), ("akia", "asia", "aroa", "aida")),
-        _secret(rf"secret_?(?:access_?)?key{_SEPARATOR}(?P<secret>[A-Za-z0-9/+=]{{40}})(?![A-Za-z0-9/+=])", "secret"),
-        _secret(rf"(?:session|security)[_-]?token{_SEPARATOR}(?P<secret>[A-Za-z0-9/+=_%-]{{100,}})", "token"),
-    ),
-    "bearer": (_secret(r"\bbearer\s+(?P<secret>[A-Za-z0-9._~+/=-]{8,})", "bearer"),),
-    "jwt": (Secret(re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){2,4}"), ("eyj",)),),
-    "private_key": (
-        Secret(
-            re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-            ("private key-----",),
-        ),
-    ),
-}
-"""Well-known secrets. A private key printed over several lines is hidden line by line (see `Redactor`)."""
+@lru_cache(maxsize=64)
+def rules_of(redaction: Redaction) -> Rules:
+    """Return the compiled rules, shared by all jobs with the same redaction.
 
-_KEY_BEGINS: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+    Raises:
+        PatternError: RE2 does not take one of the patterns.
+    """
+    return Rules(redaction)
+
+
+def redact_lines(redaction: Redaction, texts: Sequence[str]) -> tuple[list[tuple[int, str]], Counter[str]] | None:
+    """Return which of these whole lines change, and to what, and what is hidden in them.
+
+    None where a private key may begin in them, as it may go on in lines that follow.
+    """
+    rules, hidden = rules_of(redaction), Counter[str]()
+    suspects = rules.suspects(texts)
+    if any(map(rules.has_marker, map(texts.__getitem__, suspects))):
+        return None
+    shown = [(index, rules.hide(texts[index], hidden)) for index in suspects]
+    return [(index, text) for index, text in shown if text != texts[index]], hidden
 
 
 class Redactor:
     """Replaces secrets in texts; one for each job, as a private key may go over several lines."""
 
-    def __init__(self, names: Sequence[str], patterns: Sequence[str]) -> None:
-        """names: of `BUILT_IN`, or `all`. patterns: the user's own; `^` and `$` are a line's, also in a merged one."""
-        chosen = list(BUILT_IN) if "all" in names else list(names)
-        self._secrets = [secret for name in chosen for secret in BUILT_IN[name]]
-        self._secrets += [Secret(re.compile(pattern, re.MULTILINE)) for pattern in patterns]
-        self._keys = "private_key" in chosen
-        self._inside: set[str] = set()
-        """Streams that are inside a private key."""
+    def __init__(self, redaction: Redaction) -> None:
+        """Prepare it for a job's first line.
 
-    def begin(self, inside: str) -> None:
-        """What comes next follows a place where these streams were inside a private key."""
-        self._inside = set(inside)
+        Raises:
+            PatternError: RE2 does not take one of the patterns.
+        """
+        self.redaction = redaction
+        self._rules = rules_of(redaction)
+        self._keys = KeyBlocks(self._rules.keys)
+        self.hidden: Counter[str] = Counter()
+        """Secrets hidden since the caller last cleared it, by the name of what found them."""
+
+    @property
+    def state(self) -> str:
+        """Which streams are inside a private key: what `begin` takes."""
+        return self._keys.state
+
+    def begin(self, state: str) -> None:
+        """What comes next follows a place where the streams were in this state."""
+        self._keys.begin(state if self._rules.keys else "")
 
     def pass_over(self, streams: str, texts: Sequence[str]) -> None:
         """These come before what is to be redacted next, and are not wanted."""
-        if self._keys:
+        if self._rules.keys:
             for letter, text in zip(streams, texts, strict=True):
-                self._key_line(letter, text)
+                if letter != "s" and (self._keys.inside or self._rules.has_marker(text)):
+                    self._keys.hide(letter.lower(), _encodable(text))
 
     def mend(self, streams: str, texts: Sequence[str]) -> list[str]:
         """The same pieces, without secrets that a cut between two of them goes through. The number stays the same."""
@@ -93,85 +214,98 @@ class Redactor:
 
     def redact(self, streams: str, texts: Sequence[str]) -> tuple[list[str], list[str]]:
         """The same texts without the secrets that lie in one; system events stay as they are. And after each text
-        which streams are inside a private key: an empty list when none ever is."""
-        found, inside = list(texts), list[str]()
-        if self._keys and (self._inside or any("PRIVATE KEY-----" in text for text in found)):
+        the state: an empty list when no stream was ever inside a private key."""
+        found, states = list(texts), list[str]()
+        lines = found
+        if "s" in streams:
+            lines = ["" if letter == "s" else text for letter, text in zip(streams, found, strict=True)]
+        suspects = self._rules.suspects(lines)
+        markers = {index for index in suspects if self._rules.has_marker(lines[index])}
+        if markers or self._keys.inside:
             for index, (letter, text) in enumerate(zip(streams, texts, strict=True)):
-                found[index] = self._key_line(letter, text)
-                inside.append("".join(sorted(self._inside)))
-        # One search over all of them first: most hold no secret at all.
-        joined = "\n".join(found).lower()
-        for secret in self._secrets:
-            if not secret.hints or any(hint in joined for hint in secret.hints):
-                found = [
-                    text if letter == "s" else _without(secret.pattern, text)
-                    for letter, text in zip(streams, found, strict=True)
-                ]
-        return found, inside
+                if letter != "s" and (self._keys.inside or index in markers):
+                    found[index], names = self._keys.hide(letter.lower(), _encodable(text))
+                    self.hidden.update(names)
+                states.append(self._keys.state)
+        for index in suspects:
+            found[index] = self._rules.hide(found[index], self.hidden)
+        return found, states
 
     def _mend(self, first: str, second: str) -> tuple[str, str]:
-        for secret in self._secrets:
-            tail, head = first[-REACH:], second[:REACH]
-            lowered = (tail + head).lower()
-            if secret.hints and not any(hint in lowered for hint in secret.hints):
-                continue
-            for match in secret.pattern.finditer(tail + head):
-                begin, end = _span(match)
-                if not match.start() < len(tail) < match.end():
-                    continue
-                # The marker stands where most was taken away, and never makes a piece longer than it was.
-                left, right = max(0, len(tail) - begin), max(0, end - len(tail))
-                marks = _fitting(left), ""
-                if right > left:
-                    marks = "", _fitting(right)
-                cut = len(first) - len(tail)
-                first = first[: cut + begin] + marks[0] + first[cut + end :] if left else first
-                second = second[: max(0, begin - len(tail))] + marks[1] + second[right:] if right else second
-                break
+        tail, head = first[-REACH:], second[:REACH]
+        window = tail + head
+        if not self._rules.suspects([window]):
+            return first, second
+        cut, base = len(tail), len(first) - len(tail)
+        keys = [key for key in key_spans(window, self._rules.keys) if key[1] < cut < key[2]]
+        found = [*self._rules.spans(window, cut), *keys]
+        self.hidden.update(name for name, *_ in found)
+        # From the last to the first, so that what comes before keeps its place.
+        for begin, end in reversed(merged((begin, end) for _, begin, end in found)):
+            # The marker stands where most was taken away, and never makes a piece longer than it was.
+            left, right = max(0, min(end, cut) - begin), max(0, end - max(begin, cut))
+            marks = ("", _fitting(right)) if right > left else (_fitting(left), "")
+            at = base + begin
+            first = first[:at] + marks[0] + first[at + left :] if left else first
+            at = max(0, begin - cut)
+            second = second[:at] + marks[1] + second[at + right :] if right else second
         return first, second
 
-    def _key_line(self, letter: str, text: str) -> str:
-        stream = letter.lower()
-        if letter == "s":
-            return text
-        if stream in self._inside:
-            end = text.find("-----END ")
-            if end < 0:
-                return REDACTED
-            self._inside.discard(stream)
-            closing = text.find("-----", end + 9)
-            return REDACTED + (text[closing + 5 :] if closing >= 0 else "")
-        begin = _KEY_BEGINS.search(text)
-        if begin and "-----END " not in text[begin.end() :]:
-            self._inside.add(stream)
-            return text[: begin.start()] + REDACTED
-        return text
+
+def _places(matches: list[Any], group: int, view: View | None, cut: int | None) -> Spans:
+    """Return where the secrets of some matches are: in the source of the view that was searched, if it was one."""
+    found: Spans = []
+    for match in matches:
+        begin, end = match.span(group)
+        if begin < 0:  # the group is in an alternative that is not this one
+            begin, end = match.span()
+        if begin == end:
+            continue
+        if cut is not None:
+            start, stop = match.span() if view is None else view.in_source(*match.span())
+            if not start < cut < stop:
+                continue
+        found.append((begin, end) if view is None else view.in_source(begin, end))
+    return found
 
 
 def may_continue(letter: str, text: str) -> bool:
     """Whether the next entry of the stream may be a further piece of the line that this one belongs to."""
-    return letter != "s" and len(text) * 4 >= MIN_CONTINUED_BYTES and len(text.encode()) >= MIN_CONTINUED_BYTES
+    return letter != "s" and len(text) * 4 >= MIN_CONTINUED_BYTES and len(utf8(text)) >= MIN_CONTINUED_BYTES
 
 
-def _span(match: re.Match[str]) -> tuple[int, int]:
-    return match.span("secret") if "secret" in match.re.groupindex else match.span()
+def _encodable(text: str) -> str:
+    """The text, with another character for each half of a surrogate pair, of which UTF-8 has none."""
+    return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
+
+
+def _regrouped(lines: list[str], texts: Sequence[str]) -> list[str]:
+    """Join lines again so that they are the same texts' as before."""
+    found: list[str] = []
+    at = 0
+    for text in texts:
+        following = at + text.count("\n") + 1
+        found.append("\n".join(lines[at:following]))
+        at = following
+    return found
 
 
 def _fitting(taken: int) -> str:
     return REDACTED[:taken]
 
 
-def _without(pattern: re.Pattern[str], text: str) -> str:
-    found = pattern.sub(_replaced, text)
+def _without(text: str, spans: Spans) -> str:
+    found = _replaced(text, spans, in_place=False)
     # Short secrets are shorter than the marker: where that would make an entry too long, it is cut.
-    return found if len(found.encode()) <= MAX_ENTRY_BYTES else pattern.sub(_replaced_in_place, text)
+    fits = len(found) * 3 <= MAX_ENTRY_BYTES or len(utf8(found)) <= MAX_ENTRY_BYTES
+    return found if fits else _replaced(text, spans, in_place=True)
 
 
-def _replaced(match: re.Match[str]) -> str:
-    begin, end = _span(match)
-    return match[0][: begin - match.start()] + REDACTED + match[0][end - match.start() :]
-
-
-def _replaced_in_place(match: re.Match[str]) -> str:
-    begin, end = _span(match)
-    return match[0][: begin - match.start()] + _fitting(end - begin) + match[0][end - match.start() :]
+def _replaced(text: str, spans: Spans, *, in_place: bool) -> str:
+    parts: list[str] = []
+    at = 0
+    for begin, end in spans:
+        parts += (text[at:begin], _fitting(end - begin) if in_place else REDACTED)
+        at = end
+    parts.append(text[at:])
+    return "".join(parts)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from logferry_protocol.batch import decode_body
 
 from .batcher import Batch, skip_cursor
 from .chunk import Chunk
+from .cursor import with_state
+from .redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,12 @@ class Sealed:
 
     batch: Batch
     before: Callable[[], str]
+    redaction: Redaction = Redaction()  # noqa: RUF009 - frozen
+    """What was hidden in its lines where they were read."""
+    hidden: Mapping[str, int] = field(default_factory=dict)
+    """How many secrets, by the name of what found them."""
+    originals: Sequence[tuple[int, str]] = ()
+    """The lines that redaction changed, as they were, each with its index; they are never written anywhere."""
 
     @property
     def size(self) -> int:
@@ -36,14 +44,20 @@ class Sealed:
         """The cursor after its last entry."""
         return self.batch.cursor
 
-    def opened(self) -> Chunk:
-        """The same in columns, for who wants a part of it, or looks into it.
+    def opened(self, state: str = "") -> Chunk:
+        """Return the lines in columns as they were read, to be processed one by one, or in part.
 
         Within it there are no cursors of the source, only "from before it, but leave out so many".
+
+        Args:
+            state: what processing has to know before its first line (see core/processing.py).
         """
         columns = decode_body(self.batch.body)
+        texts = list(columns.texts)
+        for index, text in self.originals:
+            texts[index] = text
 
         def cursor_at(count: int) -> str:
-            return self.end if count == self.count else skip_cursor(self.before(), count)
+            return self.end if count == self.count else skip_cursor(with_state(self.before(), state), count)
 
-        return Chunk(list(columns.times), columns.streams, list(columns.texts), self.batch.raw, cursor_at)
+        return Chunk(list(columns.times), columns.streams, texts, self.batch.raw, cursor_at)

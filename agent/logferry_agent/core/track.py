@@ -18,6 +18,7 @@ from .cursor import Cursor, LifeMark, Place, encode
 from .lifecycle import Facts, Milestone, milestones
 from .lines import Columns, Fragments, Marks, assemble, marks_after
 from .press import Pressed
+from .redaction import Redaction
 from .sealed import Sealed
 
 PlaceAt = Callable[[int], Place | None]
@@ -128,8 +129,11 @@ class Track:
         _, boundary = self._boundary()
         return boundary is None or pressed.end < boundary // 1_000
 
-    def seal(self, pressed: Pressed, begin: Place, end: Place) -> Sealed:
-        """What a batch from the press is offered as; it begins and ends at these places, and no line is open."""
+    def seal(self, pressed: Pressed, begin: Place, end: Place, redaction: Redaction) -> Sealed:
+        """What a batch from the press is offered as; it begins and ends at these places, and no line is open.
+
+        redaction: what the press was asked to hide.
+        """
         before = Cursor(self.marks, begin, self.life, 0, self.after, self.told)
         self._drained = False
         self.marks, self.place, self.pieces = pressed.marks, end, 0
@@ -143,7 +147,7 @@ class Track:
             digest=pressed.digest,
             body=pressed.body,
         )
-        return Sealed(batch, lambda: encode(before))
+        return Sealed(batch, lambda: encode(before), redaction, pressed.hidden, pressed.originals)
 
     def at_end(self) -> list[Chunk]:
         """The first of what is due where the log ends for now; none when nothing is."""

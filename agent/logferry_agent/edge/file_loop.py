@@ -23,6 +23,7 @@ import structlog
 from ..core.chunk import Sink
 from ..core.cursor import Cursor
 from ..core.pace import Pace
+from ..core.redaction import Redaction
 from ..core.track import Track
 from .file_source import FileSource
 from .inotify import CREATED, DELETED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
@@ -118,14 +119,23 @@ class FileLoop:
 
         self._do(adopt)
 
-    def source_for(self, container: str, path: Path, track: Track, *, since: int, max_size: int) -> FileSource:
+    def source_for(
+        self,
+        container: str,
+        path: Path,
+        track: Track,
+        *,
+        since: int,
+        max_size: int,
+        redaction: Redaction | None = Redaction(),  # noqa: B008 - frozen
+    ) -> FileSource:
         """The source for a reading; takes over what was held since birth. Only from the loop's own thread."""
         folder = self._folders.get(container)
         if folder is not None and folder.source.path == path and folder.source.untouched:
             source = folder.source
-            source.begin(track, since=since, max_size=max_size)
+            source.begin(track, since=since, max_size=max_size, redaction=redaction)
             return source
-        source = FileSource(path, track, since=since, max_size=max_size, press=self._press)
+        source = FileSource(path, track, since=since, max_size=max_size, press=self._press, redaction=redaction)
         if folder is None:
             folder = self._watch(container, source)
         folder.source = source

@@ -28,6 +28,7 @@ from ..core.cursor import Place
 from ..core.jsonfile import Corrupt, Segment, end_of_last_until, first_at_or_after, parse, pieces_with, position_of
 from ..core.lines import Fragments, Mark, digest
 from ..core.press import FIRST_SLICE_BYTES, Order
+from ..core.redaction import Redaction
 from ..core.sealed import Sealed
 from ..core.stamps import nanoseconds
 from ..core.track import Track
@@ -70,13 +71,21 @@ class FileSource:
     name: SourceName = "file"
 
     def __init__(
-        self, path: Path, track: Track, *, since: int = 0, max_size: int = 0, press: Press | None = None
+        self,
+        path: Path,
+        track: Track,
+        *,
+        since: int = 0,
+        max_size: int = 0,
+        press: Press | None = None,
+        redaction: Redaction | None = Redaction(),  # noqa: B008 - frozen
     ) -> None:
         """Read the log at `path` on from where `track` is.
 
         since: without a cursor, begin with the first record of this time (nanoseconds since 1970).
         max_size: the size from which on the engine rotates the file, 0 where it never does.
         press: for what waits to be read by the megabyte.
+        redaction: what the press hides in it; None: its lines are processed one after the other, without the press.
         """
         self.track = track
         self.path = path
@@ -93,6 +102,7 @@ class FileSource:
         self._links: deque[Link | _Missing] = deque()
         self._chunks: deque[Chunk | Sealed] = deque()
         self._press = press
+        self._redaction = redaction
         self._slice = FIRST_SLICE_BYTES
         """What made a batch, the last time."""
         self._loss: _Loss | None = None
@@ -114,9 +124,16 @@ class FileSource:
         """Whether nothing was read yet, only held."""
         return not self._placed
 
-    def begin(self, track: Track, *, since: int, max_size: int) -> None:
+    def begin(
+        self,
+        track: Track,
+        *,
+        since: int,
+        max_size: int,
+        redaction: Redaction | None = Redaction(),  # noqa: B008 - frozen
+    ) -> None:
         """Read what was held so far as the constructor would."""
-        self.track, self._since, self._max_size = track, since, max_size
+        self.track, self._since, self._max_size, self._redaction = track, since, max_size, redaction
 
     def uncounted(self) -> None:
         """The count of new files is not to be trusted up to now."""
@@ -406,7 +423,8 @@ class FileSource:
                 link.unpressed_until = end
                 break
             place = Place(link.inode, link.offset, link.head)
-            self._chunks.append(self.track.seal(pressed, place, replace(place, offset=end)))
+            redaction = self._redaction or Redaction()
+            self._chunks.append(self.track.seal(pressed, place, replace(place, offset=end), redaction))
             self._last_time, self._slice = pressed.last, pressed.size
             self.taken += pressed.size
             link.advance(pressed.size)
@@ -417,12 +435,18 @@ class FileSource:
         marks = self.track.marks
         # Before the first lines there often belongs a start.
         plain = link.packed is None and self._last_time is not None and not (self._loss or self.track.pieces)
-        if not plain or marks.out.open or marks.err.open or link.offset < link.unpressed_until:
+        if (
+            self._redaction is None
+            or not plain
+            or marks.out.open
+            or marks.err.open
+            or link.offset < link.unpressed_until
+        ):
             return False
         # By its head it is known afterwards whether it is still the file that was pressed: so it is learnt before.
         if not (link.head_holds() and link.head):
             return False
-        return press.order(link, link.fd, Order(link.offset, link.size, marks, self._slice))
+        return press.order(link, link.fd, Order(link.offset, link.size, marks, self._slice, self._redaction))
 
     def _give_up_stretch(self) -> None:
         press = self._press

@@ -7,6 +7,7 @@ https://github.com/vectordotdev/vector/blob/master/docs/specs/instrumentation.md
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
@@ -46,6 +47,12 @@ class Metrics:
             registry,
             "reason",
             "intentional",
+        )
+        self._redacted = _counter(
+            "redacted_secrets",
+            "Secrets hidden, by pattern: a built-in one's name, or `pattern_1` for the first of `redact_patterns`.",
+            registry,
+            "pattern",
         )
         self._answers = _counter(
             "answers", "Answers other than `stored`, and missing ones, by outcome.", registry, "outcome"
@@ -95,6 +102,11 @@ class Metrics:
         self._dropped.labels(reason, str(reason in INTENTIONAL).lower()).inc(count)
         if reason != "deleted":
             self._gaps.labels(reason).inc(gaps)
+
+    def redacted(self, hidden: Mapping[str, int]) -> None:
+        """Secrets were hidden, by the name of what found them."""
+        for name, count in hidden.items():
+            self._redacted.labels(name).inc(count)
 
     def counted(self, effect: Counted) -> None:
         """An answer was not the usual one."""

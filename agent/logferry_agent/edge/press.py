@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from ..core.press import Order, Pressed
-from .press_worker import LENGTH_BYTES
+from .press_worker import LENGTH_BYTES, ORDER_BYTES, framed
 
 log = structlog.get_logger()
 
@@ -57,7 +57,6 @@ class Press:
         self._late = False
         """Whether it once kept reading waiting: it is left alone from then on."""
         self._answers = msgspec.msgpack.Decoder(Pressed | bool)
-        self._orders = msgspec.msgpack.Encoder()
 
     @staticmethod
     def useful() -> bool:
@@ -97,7 +96,11 @@ class Press:
         try:
             if not self._there:
                 self._there = bool(self._receive(0.0))
-            socket.send_fds(self._line, [self._orders.encode(order)], [fd])
+            message = framed(order)
+            if len(message) > ORDER_BYTES:
+                return False  # with so many patterns it is read as usual
+            if socket.send_fds(self._line, [message], [fd]) < len(message):
+                raise ConnectionError("it does not take an order whole")
         except BlockingIOError:
             return False  # it is not there yet
         except OSError:

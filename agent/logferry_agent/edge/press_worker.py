@@ -16,10 +16,11 @@ import msgspec
 
 from ..core.press import Order, Pressed, Stretch
 
-ORDER_BYTES = 4_096
-"""An order is under 1 KiB."""
+ORDER_BYTES = 65_536
+"""An order is under 1 KiB, but for the patterns of what is to be hidden."""
 
 LENGTH_BYTES = 4
+"""Before an order, and before an answer."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -35,10 +36,11 @@ def main(idle_s: float) -> None:
     try:
         line.sendall(framed(True))
         while True:
-            raw, files, _, _ = socket.recv_fds(line, ORDER_BYTES, 1)
-            if not raw:
+            head, files, _, _ = socket.recv_fds(line, LENGTH_BYTES, 1, socket.MSG_WAITALL)
+            if not head:
                 return
             line.settimeout(None)
+            raw = line.recv(int.from_bytes(head, "big"), socket.MSG_WAITALL)
             ready: list[bytes] = []
             for answer in stretch(files[0], orders.decode(raw)):
                 ready.append(framed(answer))
@@ -51,9 +53,9 @@ def main(idle_s: float) -> None:
         return
 
 
-def framed(answer: Pressed | bool) -> bytes:
-    """An answer behind its length."""
-    data = _ENCODER.encode(answer)
+def framed(message: Pressed | Order | bool) -> bytes:
+    """A message behind its length."""
+    data = _ENCODER.encode(message)
     return len(data).to_bytes(LENGTH_BYTES, "big") + data
 
 

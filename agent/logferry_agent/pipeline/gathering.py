@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ..core.batcher import Batch, Piece
 from ..core.chunk import Chunk
+from ..core.processing import Processor
 from ..core.sealed import Sealed
 from ..core.session import Session
 from ..edge.disk import Spool
@@ -65,23 +66,38 @@ class Gathering:
     def take(self, lane: Lane, chunk: Chunk | Sealed, begin: int, now: float) -> None:
         """A chunk was read; its entries count from `begin` on."""
         if isinstance(chunk, Sealed):
-            if lane.processor is None and not begin:
+            if not begin and self._adopts(lane, chunk, now):
                 self._adopt(lane, chunk.batch, now)
+                self._metrics.redacted(chunk.hidden)
                 return
-            chunk = chunk.opened()
+            chunk = chunk.opened(lane.processor.state if lane.processor is not None else "")
         if lane.processor is None:
             self.gain(lane, chunk, begin, now)
             return
         if (processed := lane.processor.take(chunk, begin)) is not None:
             self.gain(lane, processed, 0, now)
-        if lane.processor.limited:
-            self._metrics.dropped("rate_limit", lane.processor.limited, lane.processor.gaps)
-            lane.processor.limited = lane.processor.gaps = 0
+        self._count(lane.processor)
         if lane.processor.holding:
             lane.held_until = now + self._merge_wait_s
             self._holding[lane.id] = lane
         if lane.processor.held is not lane.held_saved:
             self._save_by(now + SAVE_EVERY_S)
+
+    def _adopts(self, lane: Lane, sealed: Sealed, now: float) -> bool:
+        """Return whether a closed batch holds what its lines would have become here."""
+        if lane.processor is None:
+            return not sealed.redaction
+        if lane.processor.holding and lane.processor.processing.by_line:
+            self._let_go(lane, now)  # its line does not go on: where one is open, nothing is pressed
+        return lane.processor.adopts(sealed.redaction)
+
+    def _count(self, processor: Processor) -> None:
+        if processor.limited:
+            self._metrics.dropped("rate_limit", processor.limited, processor.gaps)
+            processor.limited = processor.gaps = 0
+        if processor.hidden:
+            self._metrics.redacted(processor.hidden)
+            processor.hidden.clear()
 
     def gain(self, lane: Lane, chunk: Chunk, begin: int, now: float) -> None:
         """Entries that were processed, if they are to be, join the open batch."""
@@ -164,6 +180,7 @@ class Gathering:
         self._holding.pop(lane.id, None)
         if lane.processor is not None and (processed := lane.processor.flush()) is not None:
             self.gain(lane, processed, 0, now)
+            self._count(lane.processor)
         if lane.held_saved is not None:
             self._save_by(now + SAVE_EVERY_S)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from logferry_protocol.job import Container, LifeCycle
 
 from ..core.batcher import Batcher
 from ..core.chunk import Chunk, Job
+from ..core.container_redaction import redact_container
 from ..core.gap import Missing
 from ..core.job import JobState
+from ..core.label_settings import ALL, LABELS, label_settings
 from ..core.processing import Processing, Processor
 from ..core.session import Session
 from ..edge.disk import Progress, Spool, StoredJob
@@ -22,6 +25,7 @@ class Lane:
 
     id: str
     container: Container
+    """As the cloud is told, without what is hidden."""
     life: LifeCycle
     cursor: str | None
     """After its last closed batch."""
@@ -38,6 +42,8 @@ class Lane:
     """When what the processor holds back goes on as it is."""
     held_saved: Chunk | None = None
     """What of it is on the disk, or was and was not taken away there yet."""
+    described: Container | None = None
+    """As the reader described it last."""
     gaps: dict[int, Missing] = field(default_factory=dict)
     """What the queued gaps made here stand for."""
 
@@ -50,29 +56,53 @@ class Lane:
 class Lanes:
     """All jobs of the pipeline; each change of one reaches the session and the spool."""
 
-    def __init__(self, spool: Spool, journal: Journal, session: Session, processing: Processing) -> None:
-        self._spool, self._journal, self._session, self._processing = spool, journal, session, processing
+    def __init__(
+        self,
+        spool: Spool,
+        journal: Journal,
+        session: Session,
+        processing: Processing,
+        allow_labels: Collection[str] = ALL,
+    ) -> None:
+        """allow_labels: what a container may set by a label, names of `core.label_settings.ALL`."""
+        self._spool, self._journal, self._session = spool, journal, session
+        self._processing, self._allow_labels = processing, allow_labels
         self.by_id: dict[str, Lane] = {}
 
     def restore(self, stored: StoredJob) -> Lane:
         """Take up a job of the last run; the session learns of it when its queue is known."""
         container = Container.model_validate_json(stored.container)
         life = LifeCycle.model_validate_json(stored.life)
-        lane = Lane(stored.id, container, life, stored.cursor, ended=stored.ended, processor=self._processor())
+        processing = self._processing_of(container)
+        lane = Lane(
+            stored.id,
+            redact_container(processing.redaction, container, LABELS),
+            life,
+            stored.cursor,
+            ended=stored.ended,
+            processor=Processor(processing) if processing.wanted else None,
+        )
         self.by_id[lane.id] = lane
         return lane
 
     def appear(self, job: Job, now: float) -> None:
         """A reader sees a job, perhaps one that is known."""
         lane = self.by_id.get(job.id)
+        if lane is not None and job.container == lane.described:
+            container = lane.container
+        else:
+            processing = self._processing_of(job.container)
+            container = redact_container(processing.redaction, job.container, LABELS)
         if lane is None:
-            self.by_id[job.id] = Lane(job.id, job.container, job.life, None, processor=self._processor())
-            stored = StoredJob(job.id, job.container.model_dump_json(), job.life.model_dump_json())
+            processor = Processor(processing) if processing.wanted else None
+            lane = self.by_id[job.id] = Lane(job.id, container, job.life, None, processor=processor)
+            stored = StoredJob(job.id, container.model_dump_json(), job.life.model_dump_json())
             self._journal.grow(lambda: self._spool.put_job(stored))
-            self._session.add(JobState(job.id, job.container, job.life), now)
-        elif (job.container, job.life) != (lane.container, lane.life):
-            lane.container, lane.life = job.container, job.life
+            self._session.add(JobState(job.id, container, job.life), now)
+        elif (container, job.life) != (lane.container, lane.life):
+            lane.container, lane.life = container, job.life
             self.changed(lane, now)
+        lane.described = job.container
 
     def changed(self, lane: Lane, now: float) -> None:
         """Something of it that the cloud is told is not what it was."""
@@ -102,8 +132,9 @@ class Lanes:
         self.by_id.pop(job_id, None)
         self._journal.grow(lambda: self._spool.forget(job_id))
 
-    def _processor(self) -> Processor | None:
-        return Processor(self._processing) if self._processing.wanted else None
+    def _processing_of(self, container: Container) -> Processing:
+        """Return what is to be done with a container's lines; its labels never change."""
+        return label_settings(self._processing, container.labels, self._allow_labels).processing
 
 
 def _stored(lane: Lane, state: JobState) -> StoredJob:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -22,6 +23,7 @@ from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.messages import TO_AGENT, decode
 
 from ..core.chunk import Reader
+from ..core.label_settings import ALL
 from ..core.processing import Processing
 from ..core.session import Session
 from ..edge.deadletter import DeadLetters
@@ -59,6 +61,7 @@ class Limits:
     flush_interval_s: float = 30.0
     answer_timeout_s: float = 10.0
     processing: Processing = field(default_factory=Processing)
+    allow_labels: Collection[str] = ALL
 
 
 class Shipper:
@@ -72,7 +75,7 @@ class Shipper:
         self.session = Session(instance, rng or Random(), answer_timeout_s=limits.answer_timeout_s)  # noqa: S311
         self._events: deque[LinkEvent] = deque()
         self._journal = Journal(spool)
-        self._lanes = Lanes(spool, self._journal, self.session, limits.processing)
+        self._lanes = Lanes(spool, self._journal, self.session, limits.processing, limits.allow_labels)
         shelf = Shelf(spool, self._journal, self.session)
         self._gathering = Gathering(
             spool,

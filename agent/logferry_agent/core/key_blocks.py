@@ -1,0 +1,171 @@
+"""Private keys that are printed over several lines: which lines of a stream belong to one.
+
+A key begins with a line like `-----BEGIN RSA PRIVATE KEY-----`. It ends with its END line, before the first line that
+cannot be part of a key, and at the latest after `MOST_LINES`: a line that only names the marker hides nothing but the
+marker.
+
+Where the streams are inside a key is part of the cursor (`state`), so that the rest of a key stays hidden after a
+restart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import re2
+
+from .visible import View
+
+REDACTED: Final = "[redacted]"
+
+MOST_LINES: Final = 200
+"""Lines of a key behind its first: an RSA key of 16,384 bits, the longest that OpenSSL makes, takes 197."""
+
+MARKER: Final = r"-{4,5} ?BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)? ?-{4,5}"
+"""What a key begins with (RFC 7468, OpenSSH, SSH2, PGP)."""
+
+_BEGIN: Final = re2.compile(MARKER)
+_END: Final = re2.compile(r"-{4,5} ?END (?:[A-Z0-9 ]*-{4,5})?")
+
+_PART: Final = re2.compile(
+    r"""[\s"'`>|]*"""
+    r"(?:[A-Za-z0-9+/]+={0,2}|=[A-Za-z0-9+/]{4}"
+    r"|(?:Proc-Type|DEK-Info|Version|Comment|Subject|Charset|Hash|MessageID|x-[A-Za-z-]+):.*)?"
+    r"""(?:\\[nr]|["'`,;\s])*(?:\+\s*)?"""
+)
+"""A line of a key: Base64, a checksum of PGP's, a header or nothing; perhaps indented, or quoted as in source text."""
+
+_RUN: Final = re2.compile(r"[A-Za-z0-9+/]{40,}")
+"""Base64 behind whatever a logger puts before it."""
+
+_LAST: Final = re2.compile(r"""([A-Za-z0-9+/]{4,}={0,2})(?:\\[nr]|["'`,;}\s])*$""")
+"""The end of a line that may be a key's last, which is shorter."""
+
+_IN_REST: Final = re2.compile(r"[A-Za-z0-9+/]{16,}")
+
+# The state is letters, of which earlier agents keep those that they know: `o` and `e`, each perhaps with two digits.
+_DIGITS: Final = "abcdfghijklmnpqr"
+_STATE: Final = re.compile(f"([oe])([{_DIGITS}]{{2}})?")
+
+
+class KeyBlocks:
+    """Follows the private keys in a job's streams."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """names: which kinds are hidden, of `private_key` and `pgp`."""
+        self._names = frozenset(names)
+        self._inside: dict[str, int] = {}
+        """Streams that are inside a key, and how many lines of it were hidden behind the first."""
+
+    @property
+    def inside(self) -> bool:
+        """Whether any stream is inside a key."""
+        return bool(self._inside)
+
+    @property
+    def state(self) -> str:
+        """Which streams are inside a key, as lower-case letters; empty: none."""
+        return "".join(
+            letter + _DIGITS[lines // 16] + _DIGITS[lines % 16] for letter, lines in sorted(self._inside.items())
+        )
+
+    def begin(self, state: str) -> None:
+        """Go on from a state; that of an agent of version 0.1 has no line counts."""
+        self._inside = {
+            letter: _DIGITS.index(count[0]) * 16 + _DIGITS.index(count[1]) if count else 0
+            for letter, count in _STATE.findall(state)
+        }
+
+    def hide(self, stream: str, text: str) -> tuple[str, list[str]]:
+        """Return the stream's next entry without what is part of a key, and the names of the keys that begin in it."""
+        found: list[str] = []
+        if "\n" not in text:
+            return self._hide(stream, text, found), found
+        lines: list[str] = []
+        for line in text.split("\n"):
+            hidden = self._hide(stream, line, found)
+            # A merged entry says once that there was a key.
+            if not (hidden == REDACTED and lines and lines[-1].endswith(REDACTED)):
+                lines.append(hidden)
+        return "\n".join(lines), found
+
+    def _hide(self, stream: str, line: str, found: list[str]) -> str:
+        view = View(line)
+        seen = view.text
+        hidden: list[tuple[int, int]] = []
+        at = 0
+        if stream in self._inside:
+            if (end := _search(_END, seen)) is not None:
+                hidden.append((0, end[1]))
+                at = end[1]
+                del self._inside[stream]
+            elif _may_be_part(seen):
+                self._inside[stream] += 1
+                if self._inside[stream] >= MOST_LINES:
+                    del self._inside[stream]
+                return REDACTED
+            else:
+                del self._inside[stream]
+        while (begin := _search(_BEGIN, seen, at)) is not None:
+            if (name := _name(seen, begin)) not in self._names:
+                at = begin[1]
+                continue
+            found.append(name)
+            if (end := _search(_END, seen, begin[1])) is not None:
+                hidden.append((begin[0], end[1]))
+                at = end[1]
+                continue
+            self._inside[stream] = 0
+            rest = seen[begin[1] :]
+            hidden.append((begin[0], len(seen) if not rest or _search(_IN_REST, rest) else begin[1]))
+            break
+        return _without(line, view, hidden) if hidden else line
+
+
+def key_spans(text: str, names: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Return where keys are in a text, each with its name, to the text's end where one has no END in it."""
+    view = View(text)
+    found: list[tuple[str, int, int]] = []
+    at = 0
+    while (begin := _search(_BEGIN, view.text, at)) is not None:
+        end = _search(_END, view.text, begin[1])
+        at = begin[1] if end is None else end[1]
+        if (name := _name(view.text, begin)) in names:
+            found.append((name, *view.in_source(begin[0], len(view.text) if end is None else at)))
+    return found
+
+
+def _name(text: str, begin: tuple[int, int]) -> str:
+    return "pgp" if "PGP" in text[begin[0] : begin[1]] else "private_key"
+
+
+def _without(line: str, view: View, hidden: list[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    at = 0
+    for begin, end in hidden:
+        start, stop = view.in_source(begin, end)
+        parts += [line[at:start], REDACTED]
+        at = stop
+    return "".join(parts) + line[at:]
+
+
+def _search(pattern: re2._Regexp, text: str, at: int = 0) -> tuple[int, int] | None:
+    match = pattern.search(text, at)
+    return None if match is None else match.span()
+
+
+def _may_be_part(line: str) -> bool:
+    """Return whether a line may be part of a key."""
+    if _PART.fullmatch(line) is not None:
+        return True
+    if any(_looks_random(match[0]) for match in _RUN.finditer(line)):
+        return True
+    last = _LAST.search(line)
+    return last is not None and len(last[1]) % 4 == 0 and (last[1].endswith("=") or _looks_random(last[1]))
+
+
+def _looks_random(text: str) -> bool:
+    """Return whether it has capitals, small letters and digits, as Base64 of a key has; words and paths have not."""
+    return any(map(str.isupper, text)) and any(map(str.islower, text)) and any(map(str.isdigit, text))

@@ -1,0 +1,161 @@
+"""The well-known kinds of secrets, and what a pattern of the user's finds: where in a text they are.
+
+Finding is done in two steps. One search by RE2 over the joined lines of a whole stretch says in which lines something
+may be; most stretches hold nothing. Only those lines are then searched for each kind, by a pattern whose time is linear
+in the line's length.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import re2
+
+from .patterns import compile_pattern
+
+_SEPARATOR: Final = r"""[\\"']*[ \t]*(?:=>?|:)[ \t]*[\\"']*"""
+_NOT_IN_URL: Final = r"""\s/?#"'<>"""
+
+Spans = list[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One form of one kind. Its pattern's group `secret` is hidden, or all of it where there is no such group."""
+
+    screen: str
+    """What RE2 searches for in joined lines: finds at least what `pattern` finds, and reaches over no line feed."""
+    pattern: Any
+    hints: tuple[str, ...]
+    """Lower-case texts without one of which it cannot be there."""
+    check: Callable[[str], bool] | None = None
+    """Whether what the group matched is a secret indeed."""
+    group: int = 0
+
+    def matches(self, text: str, lowered: str) -> list[Any]:
+        """Return where it is in a text: matches, of which `group` is the secret."""
+        if not any(hint in lowered for hint in self.hints):
+            return []
+        found = self.pattern.finditer(text)
+        return list(found) if self.check is None else [match for match in found if self.check(match[self.group])]
+
+
+def _secret(
+    pattern: str, *hints: str, ignore_case: bool = False, screen: str = "", check: Callable[[str], bool] | None = None
+) -> Secret:
+    flags = re.ASCII | re.IGNORECASE if ignore_case else re.ASCII
+    wanted = screen or pattern
+    compiled = re.compile(pattern, flags)
+    group = compiled.groupindex.get("secret", 0)
+    return Secret(f"(?i:{wanted})" if ignore_case else wanted, compiled, hints, check, group)
+
+
+def _is_name_and_password(encoded: str) -> bool:
+    """Return whether this is Base64 of a text with a colon: `Basic information` is no credential."""
+    try:
+        decoded = b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), validate=True).decode()
+    except (Base64Error, ValueError):
+        return False
+    return ":" in decoded and decoded.isprintable()
+
+
+_JWT: Final = r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){2,4}"
+
+BUILT_IN: Final[dict[str, tuple[Secret, ...]]] = {
+    "aws": (
+        _secret(r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16,}", "akia", "asia", "aroa", "aida"),
+        _secret(
+            rf"secret[_-]?(?:access[_-]?)?key{_SEPARATOR}(?P<secret>[A-Za-z0-9/+=]{{40}})(?![A-Za-z0-9/+=])",
+            "secret",
+            ignore_case=True,
+            screen=rf"secret[_-]?(?:access[_-]?)?key{_SEPARATOR}[A-Za-z0-9/+=]{{40}}",
+        ),
+        _secret(
+            rf"(?:session|security)[_-]?token{_SEPARATOR}(?P<secret>[A-Za-z0-9/+=_%-]{{100,}})",
+            "token",
+            ignore_case=True,
+        ),
+    ),
+    "basic": (
+        _secret(
+            rf"authorization{_SEPARATOR}basic[ \t]+(?P<secret>[A-Za-z0-9+/_-]{{4,}}={{0,2}})",
+            "basic",
+            ignore_case=True,
+        ),
+        _secret(
+            r"basic[ \t]+(?P<secret>[A-Za-z0-9+/]{8,}={0,2})", "basic", ignore_case=True, check=_is_name_and_password
+        ),
+    ),
+    "bearer": (_secret(r"bearer[ \t]+(?P<secret>[A-Za-z0-9._~+/=-]{8,})", "bearer", ignore_case=True),),
+    "github": (
+        _secret(
+            r"gh[oprsu]_[A-Za-z0-9_]{36,}|github_pat_[A-Za-z0-9_]{22,}",
+            *("gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_"),
+        ),
+    ),
+    # Searched by RE2 in a line as well: in a run of these characters without a dot `re` would begin at each `eyJ` anew.
+    "jwt": (Secret(_JWT, re2.compile(_JWT), ("eyj",)),),
+    "logferry": (_secret(r"lf[asv]_[a-z0-9]{12}_[A-Za-z0-9_-]{43}", "lfa_", "lfs_", "lfv_"),),
+    "pgp": (),
+    "private_key": (),
+    "slack": (
+        _secret(r"xox[abceoprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{10,}", "xox", "xapp-"),
+        _secret(
+            r"hooks\.slack\.com/(?:services|triggers|workflows)/(?P<secret>[A-Za-z0-9/_-]{8,})", "hooks.slack.com/"
+        ),
+    ),
+    "stripe": (
+        _secret(r"[rs]k_(?:live|test)_[A-Za-z0-9]{10,}", "k_live_", "k_test_"),
+        _secret(r"whsec_[A-Za-z0-9+/=]{16,}", "whsec_"),
+    ),
+    "url_password": (_secret(rf"://[^{_NOT_IN_URL}:@]*:(?P<secret>[^{_NOT_IN_URL}]+)@", "://"),),
+}
+"""By name; keys over several lines (`pgp`, `private_key`) are found in key_blocks.py."""
+
+
+class UserPattern:
+    """A pattern that an operator wrote. `^` and `$` are every line's; `.` matches no line feed."""
+
+    def __init__(self, pattern: str) -> None:
+        """Compile it.
+
+        Raises:
+            PatternError: RE2 does not take it.
+        """
+        self._compiled = compile_pattern(pattern, multi_line=True)
+        self.group: int = self._compiled.groupindex.get("secret", 0)
+        self.joins = re.search(r"\\[AzC]|\(\?[a-zA-Z]*-", pattern) is None
+        """Whether it cannot be in a line without being in the joined lines: not where it asks for a text's begin or
+        end."""
+
+    def is_in(self, raw: bytes) -> bool:
+        """Return whether it matches anywhere in a text in UTF-8."""
+        return self._compiled.search(raw) is not None
+
+    def matches(self, text: str) -> list[Any]:
+        """Return where it is in a text that can be encoded."""
+        # In ASCII a byte is a character, and RE2 is three times as fast on bytes (2026-12).
+        return list(self._compiled.finditer(text.encode() if text.isascii() else text))
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> Spans:
+    """Return the same places in order, those that overlap as one."""
+    found: Spans = []
+    for begin, end in sorted(spans):
+        if found and begin < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((begin, end))
+    return found
+
+
+def screen_of(secrets: Sequence[Secret], *more: str) -> Any:
+    """Compile the one search that says where in joined lines any of these secrets may be."""
+    options = re2.Options()
+    options.never_capture = True
+    return re2.compile("|".join(f"(?:{one})" for one in (*(secret.screen for secret in secrets), *more)), options)
