@@ -7,6 +7,7 @@ import { ERROR } from "../text/levelNames";
 import type { IndexedBatch } from "../index/messages";
 import type { Row, Window } from "../log/row";
 import { rowAt, rowsOf } from "../log/rows";
+import { safely } from "../log/safely";
 import { type Batch, Store } from "../log/store";
 import { plain } from "../text/terminal";
 import { type Api, ApiError } from "../wire/api";
@@ -237,13 +238,13 @@ export class OpenJob {
     this.around.changed(this);
   }
 
-  /** Takes batches from anywhere; one that cannot be read stays a hole, and is asked for again. */
+  /** Takes batches from anywhere; a live one that cannot be read stays a hole, which history fills. */
   private take(batches: readonly BatchFacts[], live = true): boolean {
     let news = false;
     for (const facts of batches) {
       const held = this.feed.held;
       const last = facts.first + facts.count - 1;
-      if (held.missing(facts.first, last).length === 0 || !this.add(facts)) {
+      if (held.missing(facts.first, last).length === 0 || !this.add(facts, live)) {
         this.feed.received(facts.first, held.missing(facts.first, last).length === 0 ? facts.count : 0, this.around.now());
         continue;
       }
@@ -259,11 +260,12 @@ export class OpenJob {
     return news;
   }
 
-  private add(facts: BatchFacts): boolean {
+  private add(facts: BatchFacts, live: boolean): boolean {
     try {
       return this.store.add(facts);
     } catch {
-      return false;
+      // History has nothing better: its entries are shown as unreadable.
+      return !live && this.store.add({ ...facts, body: "" });
     }
   }
 
@@ -273,7 +275,7 @@ export class OpenJob {
     if (here === null) return;
     const { streams, texts } = here.columns;
     for (let at = 0; at < texts.length; at++) {
-      if ((streams[at] === "o" || streams[at] === "e") && levelOf(plain(texts[at] as string)) >= ERROR) this.liveErrors++;
+      if ((streams[at] === "o" || streams[at] === "e") && safely(() => levelOf(plain(texts[at] as string)), 0) >= ERROR) this.liveErrors++;
     }
   }
 

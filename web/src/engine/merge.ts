@@ -41,7 +41,13 @@ export class Merge {
       for (const batch of store.all) {
         if (taken.has(batch.first)) continue;
         taken.add(batch.first);
-        const { columns } = store.unpack(batch);
+        const { columns, broken } = store.unpack(batch);
+        if (broken !== null) {
+          // One row says that these entries are there and cannot be read.
+          times.push(batch.start);
+          who.push(index);
+          sequences.push(batch.first);
+        }
         let latest = 0;
         for (let offset = 0; offset < columns.texts.length; offset++) {
           latest = Math.max(latest, columns.times[offset] as number);
@@ -106,7 +112,7 @@ export class Merge {
     for (let place = Math.max(0, from); place < end; place++) {
       const index = this.who[place] as number;
       const { store, feed } = this.jobs[index] as Merged;
-      const row = rowAt(store, feed.gone, this.sequences[place] as number);
+      const row = rowAt(store, feed.gone, this.sequences[place] as number, Number.POSITIVE_INFINITY);
       if (row === null) continue;
       const hole = holeAt(this.jobs[index] as Merged, row);
       rows.push({ ...row, index: place, source: index, at: this.times[place] as number, ...(hole !== null && { hole }) });

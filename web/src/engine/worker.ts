@@ -2,12 +2,13 @@
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
 import type { Row, Window } from "../log/row";
+import { safely } from "../log/safely";
 import { standingTimes } from "../log/standing";
 import type { Around as TakeAround } from "../take/take";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./joblist";
-import { Merge, MOST_JOBS } from "./merge";
+import type { Merge } from "./merge";
 import type { Answers, Request, Tell } from "./messages";
 
 const port = self as unknown as {
@@ -28,6 +29,8 @@ let api = new Api("", "");
 let live = "";
 let indexer: MessagePort | null = null;
 let merge: Merge | null = null;
+/** How often jobs were asked to be merged. */
+let merges = 0;
 /** The jobs of `merge`. */
 let merged: readonly string[] = [];
 /** What is being written out. */
@@ -59,7 +62,7 @@ const connection = new Connection(
     port.postMessage({ tell: "connection", state, opened: connection?.opened ?? 0 });
   },
   (message) => {
-    for (const job of jobs.values()) job.receive(message);
+    for (const job of jobs.values()) safely(() => job.receive(message), undefined);
     if (message.type === "job") list.receive(message);
   },
 );
@@ -78,7 +81,7 @@ function tell(job: OpenJob): void {
   telling = true;
   setTimeout(() => {
     telling = false;
-    for (const one of changed) if (jobs.get(one.id) === one) port.postMessage({ tell: "job", facts: one.facts });
+    for (const one of changed) if (jobs.get(one.id) === one) safely(() => port.postMessage({ tell: "job", facts: one.facts }), undefined);
     changed.clear();
   }, TELL_MS);
 }
@@ -202,9 +205,13 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     return null;
   },
   merge: async ({ jobs: ids }) => {
-    merged = ids.slice(0, MOST_JOBS);
-    merge = ids.length === 0 ? null : new Merge(merged.map(opened));
-    await prepareDecoder();
+    const turn = ++merges;
+    // One who looks at a single job needs nothing of this.
+    const [module] = await Promise.all([ids.length === 0 ? null : import("./merge"), prepareDecoder()]);
+    // Another page has come meanwhile.
+    if (turn !== merges) return null;
+    merged = ids.slice(0, module?.MOST_JOBS);
+    merge = module === null ? null : new module.Merge(merged.map(opened));
     // What is here is there when this is answered.
     mergeNow();
     return null;

@@ -4,6 +4,7 @@
  * It keeps subscriptions, not data. After every (re)connect each subscription is sent again; what was missed in between the
  * feeds notice by sequence. Everything environmental comes in `Surroundings`, so that tests move time by hand.
  */
+import { safely } from "../log/safely";
 import { decodeMessage, type ToViewer } from "../wire/messages";
 import { backoff } from "./backoff";
 
@@ -204,6 +205,8 @@ export class Connection {
   }
 
   private receive(link: Link, data: unknown): void {
+    // Whatever it says: the connection lives.
+    link.timers.get("pong")?.();
     let message: ToViewer;
     try {
       message = decodeMessage(typeof data === "string" ? data : "");
@@ -211,11 +214,11 @@ export class Connection {
       this.malformed(error);
       return;
     }
-    link.timers.get("pong")?.();
     if ((message.type === "subscribed" || message.type === "error") && message.id !== null) {
       const subscription = link.pending.get(message.id);
       link.pending.delete(message.id);
-      subscription?.answer(message);
+      // What one subscription makes of it is nothing to the others.
+      safely(() => subscription?.answer(message), undefined);
     }
     this.deliver(message);
     if (message.type === "expired" && message.job === null) this.lost(link);

@@ -3,9 +3,10 @@ import type { Spans } from "../live/spans";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
 import { levelOf } from "../text/lateLevels";
-import { plain, render } from "../text/terminal";
+import { plain, render, type Style } from "../text/terminal";
 import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
-import { AHEAD, type Row, textOf, type Window } from "./row";
+import { AHEAD, type LineRow, type Row, textOf, type Window } from "./row";
+import { safely } from "./safely";
 import type { Store } from "./store";
 
 /** Sequences that one "loading" row may stand for: small, so that the scroll bar stays true. */
@@ -22,7 +23,7 @@ export function rowsOf(store: Store, gone: Spans, tip: number, from: number, cou
     const sequence = index + 1;
     const row = rowAt(store, gone, sequence, end);
     if (row?.kind === "line") {
-      const trace = traceRoleAfter(textOf(row), before[row.stream]);
+      const trace = safely(() => traceRoleAfter(textOf(row), before[row.stream]), null);
       before[row.stream] = trace;
       rows.push({ ...row, trace });
     } else if (row !== null) rows.push(row);
@@ -41,12 +42,30 @@ function roleBefore(store: Store, sequence: number, stream: "o" | "e"): TraceRol
     if (here === null || here.broken !== null) break;
     const offset = at - here.batch.first;
     if (here.columns.streams[offset] !== stream) continue;
-    const text = plain(here.columns.texts[offset] as string);
-    const role = traceRoleAfter(text, null);
+    const text = here.columns.texts[offset] as string;
+    const role = roleOf(text, null);
     // A line that is a frame only after another says nothing by itself: the one before it decides for both.
-    if (role !== null || traceRoleAfter(text, "frame") === null) return role;
+    if (role !== null || roleOf(text, "frame") === null) return role;
   }
   return null;
+}
+
+function roleOf(text: string, before: TraceRole | null): TraceRole | null {
+  return safely(() => traceRoleAfter(plain(text), before), null);
+}
+
+/** How a line is shown. */
+type Shown = Pick<LineRow, "spans" | "level" | "json" | "trace">;
+
+function shownOf(text: string, style: Style): Shown {
+  const { spans } = render(text, style);
+  const shown = spans.length === 1 ? (spans[0]?.text ?? "") : spans.map((span) => span.text).join("");
+  return { spans, level: levelOf(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null) };
+}
+
+/** Of a line that nothing is known of. No character of it may act. */
+function bare(text: string): Shown {
+  return { spans: [{ text: text.replace(/[^\t -~\u00a0-\u2027\u2030-\u2065\u2070-\uffff]/g, "\ufffd") }], level: 0, json: false, trace: null };
 }
 
 /** The row of one sequence; null when it belongs to a row before. */
@@ -75,9 +94,7 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
   const goesOn = stream === "O" || stream === "E";
   if (goesOn && store.joins(sequence, stream)) return null;
   const line = store.line(sequence);
-  const { spans } = render(line.text, store.styleAt(here, offset));
-  const shown = spans.length === 1 ? (spans[0]?.text ?? "") : spans.map((span) => span.text).join("");
-  const trace = traceRoleAfter(shown, null);
+  const shown = safely(() => shownOf(line.text, store.styleAt(here, offset)), null) ?? bare(line.text);
   return {
     kind: "line",
     index,
@@ -85,12 +102,9 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
     last: line.last,
     stream: stream === "e" || stream === "E" ? "stderr" : "stdout",
     time,
-    spans,
-    level: levelOf(shown),
-    json: looksJson(shown),
+    ...shown,
     headless: goesOn,
-    trace,
-    frames: trace === "head" ? framesAfter(store, sequence, stream) : 0,
+    frames: shown.trace === "head" ? framesAfter(store, sequence, stream) : 0,
   };
 }
 
@@ -102,7 +116,7 @@ function framesAfter(store: Store, head: number, stream: string): number {
     if (here === null || here.broken !== null) break;
     const offset = sequence - here.batch.first;
     if (here.columns.streams[offset] !== stream) continue;
-    if (traceRoleAfter(plain(here.columns.texts[offset] as string), "frame") !== "frame") break;
+    if (roleOf(here.columns.texts[offset] as string, "frame") !== "frame") break;
     frames++;
   }
   return frames;

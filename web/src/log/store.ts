@@ -5,6 +5,7 @@
  */
 import type { BatchFacts } from "../wire/messages";
 import { type Columns, decodeBody, fromBase64, utf8Length } from "./body";
+import { safely } from "./safely";
 import { PLAIN, render, type Style } from "../text/terminal";
 
 export interface Batch {
@@ -194,8 +195,10 @@ function track({ streams, texts }: Columns): StyleTrack {
     if (out.length === 0) {
       for (let before = 0; before <= at; before++) out[before] = err[before] = PLAIN;
     }
-    if (isErr) errPen = render(text, errPen).style;
-    else outPen = render(text, outPen).style;
+    const pen = isErr ? errPen : outPen;
+    const next = safely(() => render(text, pen).style, pen);
+    if (isErr) errPen = next;
+    else outPen = next;
   }
   return { out, err };
 }

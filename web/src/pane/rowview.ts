@@ -1,5 +1,6 @@
 /** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
-import type { Hole, Row } from "../log/row";
+import { type Hole, type Row, textOf } from "../log/row";
+import { safely } from "../log/safely";
 import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
 import { paint } from "../text/paint";
@@ -65,7 +66,8 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   }
   const text = document.createElement("span");
   text.className = "text";
-  for (const span of linkSpans(row.spans)) text.append(drawSpan(span));
+  // A line that cannot be drawn as it is meant is text.
+  text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).map(drawSpan), [textOf(row)]));
   element.append(timeOf(row.time, drawing), mark, text);
 }
 

@@ -86,7 +86,7 @@ export async function* batches({ id, store }: Pick<OpenJob, "id" | "store">, api
   for (let next = first; next <= last; ) {
     const here = store.holding(next);
     if (here !== null) {
-      yield { start: here.first, count: here.count, columns: readable(here.first, here.body, here.count) };
+      yield { start: here.first, count: here.count, columns: readable(here.first, () => here.body, here.count) };
       next = here.first + here.count;
       continue;
     }
@@ -95,7 +95,7 @@ export async function* batches({ id, store }: Pick<OpenJob, "id" | "store">, api
     for (const batch of page.batches) {
       // Older lines may not be kept any more: then it begins later.
       if (batch.first > last || batch.first + batch.count <= next) continue;
-      yield { start: batch.first, count: batch.count, columns: readable(batch.first, fromBase64(batch.body), batch.count) };
+      yield { start: batch.first, count: batch.count, columns: readable(batch.first, () => fromBase64(batch.body), batch.count) };
       next = batch.first + batch.count;
     }
     if (next === before) break;
@@ -103,9 +103,9 @@ export async function* batches({ id, store }: Pick<OpenJob, "id" | "store">, api
 }
 
 /** A body that cannot be read is said in its place: nothing is left out silently. */
-function readable(first: number, body: Uint8Array, count: number): Columns {
+function readable(first: number, body: () => Uint8Array, count: number): Columns {
   try {
-    return decodeBody(body, count);
+    return decodeBody(body(), count);
   } catch {
     const detail = `Entries ${first} to ${first + count - 1} cannot be read.`;
     return { times: Float64Array.of(0), streams: "s", texts: [JSON.stringify({ event: "notice", code: "unreadable", detail })] };

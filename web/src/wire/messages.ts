@@ -1,29 +1,34 @@
 /** What the cloud says to a viewer, over WebSocket and HTTP, decoded. protocol/PROTOCOL.md is the contract. */
 import {
+  damageOf,
   fields,
   flag,
   integer,
   list,
+  loose,
   matching,
   maybe,
   type Of,
   object,
   oneOf,
   otherwise,
+  readable,
   type Shape,
   table,
   text,
+  those,
   WireError,
   whole,
 } from "./shape";
 
 export const MAX_DECODED_BYTES = 1_048_576;
 export const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
+const MAX_BATCH_ENTRIES = 8_192;
 
 export const JOB = /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/;
 export const jobId = matching(JOB, "a job id");
 
-const container = object({
+const container = loose({
   name: otherwise(text, ""),
   image: otherwise(text, ""),
   host: otherwise(text, ""),
@@ -33,7 +38,7 @@ const container = object({
   service: maybe(text),
 });
 
-const life = object({
+const life = loose({
   state: otherwise(text, "created"),
   created: maybe(whole()),
   started: maybe(whole()),
@@ -45,34 +50,63 @@ const life = object({
   problem: maybe(text),
 });
 
-export const jobRecord = object({
+const record = object({
   job: jobId,
-  owner: text,
-  principal: text,
-  container,
-  life,
-  tip: otherwise(whole(), 0),
-  bytes: otherwise(whole(), 0),
-  gaps: otherwise(whole(), 0),
-  last: maybe(whole()),
-  seen: otherwise(whole(), 0),
+  owner: readable(otherwise(text, "")),
+  principal: readable(otherwise(text, "")),
+  container: readable(container),
+  life: readable(life),
+  tip: readable(otherwise(whole(), 0)),
+  bytes: readable(otherwise(whole(), 0)),
+  gaps: readable(otherwise(whole(), 0)),
+  last: readable(maybe(whole())),
+  seen: readable(otherwise(whole(), 0)),
 });
-export type JobRecord = Of<typeof jobRecord>;
+export type JobRecord = Of<typeof record>;
+
+const DAMAGED = "damaged record";
+
+/** A record of which something cannot be read says so, and hides neither the rest of it nor other records. Raises WireError without a job id. */
+export const jobRecord: Shape<JobRecord> = (value) => {
+  const [found, damage] = damageOf(() => record(value));
+  return damage === null ? found : { ...found, life: { ...found.life, state: DAMAGED, problem: `This record is damaged: ${damage}.` } };
+};
+
+/** One of a list, where even a record without a readable id has its row. */
+const listed: Shape<JobRecord> = (value) => {
+  try {
+    return jobRecord(value);
+  } catch {
+    const none = jobRecord({ job: `x.${"0".repeat(64)}`, container: null, life: { state: DAMAGED, problem: "This record is damaged: its job id cannot be read." } });
+    // Told apart by what they hold, so that one that is read again is the same row.
+    return { ...none, job: `damaged ${JSON.stringify(value)}` };
+  }
+};
 
 /** A batch as the wire carries it; `body` is base64 until it is needed. */
 const batchFacts = object({
   first: whole(1),
-  count: whole(1),
+  count: whole(1, MAX_BATCH_ENTRIES),
   start: whole(),
   end: whole(),
   raw: whole(),
   body: text,
 });
+/** The same of history: there it comes no better another time. What cannot be read of it is shown as that. */
+const keptFacts = object({
+  first: whole(1),
+  count: whole(1, MAX_BATCH_ENTRIES),
+  // Known of nothing that was written before.
+  start: readable(otherwise(whole(), MAX_SEQUENCE)),
+  end: readable(otherwise(whole(), MAX_SEQUENCE)),
+  raw: readable(otherwise(whole(), 0)),
+  body: readable(otherwise(text, "")),
+});
 export type BatchFacts = Of<typeof batchFacts>;
 
 const subscribed = object({ id: text, job: maybe(jobId), tip: maybe(whole()), record: maybe(jobRecord) });
 const some: Shape<BatchFacts[]> = (value, path = "") => {
-  const batches = list(batchFacts)(value, path);
+  const batches = those(batchFacts)(value, path);
   if (batches.length === 0) throw new WireError(path, "a list of at least one");
   return batches;
 };
@@ -126,10 +160,10 @@ export function decodeMessage(raw: string): ToViewer {
 }
 
 /** `kept`: where what is kept begins, if what was asked for before it is kept no more. */
-export const historyPage = object({ tip: whole(), batches: list(batchFacts), more: otherwise(flag, false), kept: maybe(whole()) });
+export const historyPage = object({ tip: whole(), batches: those(keptFacts), more: otherwise(flag, false), kept: maybe(whole()) });
 export type HistoryPage = Of<typeof historyPage>;
 
-export const jobsPage = object({ jobs: list(jobRecord), next: maybe(text) });
+export const jobsPage = object({ jobs: list(listed), next: maybe(text) });
 export const ticketAnswer = object({ ticket: text });
 export const me = object({
   principal: otherwise(text, ""),

@@ -31,11 +31,11 @@ export const flag: Shape<boolean> = (value, path = "") => {
   return value;
 };
 
-/** A whole number of at least `least` that is exact in JavaScript. */
+/** A whole number from `least` to `most` that is exact in JavaScript. */
 export const whole =
-  (least = 0): Shape<number> =>
+  (least = 0, most = Number.MAX_SAFE_INTEGER): Shape<number> =>
   (value, path = "") => {
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least) {
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least || value > most) {
       throw new WireError(path, `a whole number of at least ${least}`);
     }
     return value;
@@ -71,6 +71,12 @@ export const list =
     return value.map((item: unknown, index) => shape(item, `${path}[${index}]`));
   };
 
+/** An object of which each field is read for itself. */
+export const loose = <F extends Record<string, Shape<unknown>>>(shapes: F): Shape<{ [K in keyof F]: Of<F[K]> }> => {
+  const each = object(Object.fromEntries(Object.entries(shapes).map(([key, shape]) => [key, readable(shape)])) as F);
+  return (value, path) => each(value ?? {}, path);
+};
+
 export const table =
   <T>(shape: Shape<T>): Shape<Record<string, T>> =>
   (value, path = "") => {
@@ -78,6 +84,39 @@ export const table =
     for (const [key, item] of Object.entries(fields(value, path))) found[key] = shape(item, `${path}.${key}`);
     return found;
   };
+
+/** What went wrong first where it was passed over; null while nothing did. */
+let passed: string | null = null;
+
+/** Reads what can be read: a value that is wrong counts as missing. `damageOf` tells what was wrong. */
+export const readable =
+  <T>(shape: Shape<T>): Shape<T> =>
+  (value, path = "") => {
+    try {
+      return shape(value, path);
+    } catch (error) {
+      passed ??= (error as Error).message;
+      return shape(undefined, path);
+    }
+  };
+
+/** Like `list`, without those that cannot be read at all. */
+export const those =
+  <T>(shape: Shape<T>): Shape<T[]> =>
+  (value, path = "") =>
+    list<T | null>((item, at) => {
+      try {
+        return shape(item, at);
+      } catch {
+        return null;
+      }
+    })(value, path).filter((item) => item !== null);
+
+/** Reads a value, and what was wrong in it, as a sentence; null when nothing was. */
+export function damageOf<T>(read: () => T): [T, string | null] {
+  passed = null;
+  return [read(), passed];
+}
 
 /** Unknown fields are left out, so that a newer peer can say more. */
 export const object =

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { OpenJob } from "../../src/engine/job";
+import { textOf } from "../../src/log/row";
 import { prepareDecoder } from "../../src/log/body";
-import type { Api } from "../../src/wire/api";
+import { Api } from "../../src/wire/api";
 import type { ToViewer } from "../../src/wire/messages";
 import { record } from "../jobs/records";
 import { factsOf } from "../support/zstd";
@@ -51,5 +52,29 @@ describe("what came live", () => {
     subscribed(job, 4);
     broadcast(job, 3, "a", "b");
     expect(job.facts.live).toBe(2);
+  });
+});
+
+describe("damaged batches of history", () => {
+  const line = (first: number, ...texts: string[]): Record<string, unknown> => ({ ...factsOf(first, texts.map((text) => ({ stream: "o", text }))) });
+  const good = line(3, "c", "d");
+
+  test.each<[string, Record<string, unknown>]>([
+    ["whose body is no text", { ...good, body: 7 }],
+    ["whose body is not base64", { ...good, body: "%%%" }],
+    ["whose body is something else", { ...good, body: "AAAA" }],
+    ["whose times are too large", { ...good, start: 2 ** 60, end: 2 ** 60 }],
+    ["whose size is negative", { ...good, raw: -1 }],
+  ])("%s are shown as that, between the others", async (_, damaged) => {
+    const page = { tip: 5, more: false, batches: [line(1, "a", "b"), damaged, line(5, "e")] };
+    const api = new Api("", "", (input) => Promise.resolve(new Response(JSON.stringify(String(input).includes("/batches") ? page : {}), { status: String(input).includes("/batches") ? 200 : 404 })));
+    const around = { api, ready: Promise.resolve(), now: () => 0, random: () => 0, later: () => () => undefined, changed: () => undefined, again: () => undefined };
+    const job = new OpenJob(JOB, around, null);
+    job.open();
+    await job.opened;
+    job.problem = null;
+    const shown = job.rows(0, 5).rows.map((row) => (row.kind === "line" ? textOf(row) : `${row.kind} ${"count" in row ? row.count : ""}`));
+    const readable = typeof damaged["body"] === "string" && damaged["body"].length > 8;
+    expect(shown).toEqual(["a", "b", ...(readable ? ["c", "d"] : ["unreadable 2"]), "e"]);
   });
 });

@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { JobList, mergeRecords } from "../../src/engine/joblist";
-import type { Api } from "../../src/wire/api";
+import { type Changes, JobList, mergeRecords } from "../../src/engine/joblist";
+import { Api } from "../../src/wire/api";
 import { record } from "../jobs/records";
 
 test("a late word of growth does not bring an ended job back to life", () => {
@@ -61,4 +61,34 @@ test("what began while the list was read and was not subscribed to yet is read a
   await loading;
   // Once: nothing asked for it a third time.
   expect(answers).toHaveLength(2);
+});
+
+test("a damaged record is one row of the list, and hides no other", async () => {
+  const poison = {
+    type: "open",
+    job: `a.${"1".repeat(64)}`,
+    owner: "o",
+    principal: "a",
+    container: { name: "poison", image: "x", labels: { tier: 7 } },
+    life: { state: "exited", exit_code: 2 ** 60 },
+    tip: 12,
+  };
+  const jobs = [poison, { ...poison, job: 7 }, "nothing of the kind", null, { ...poison, job: `b.${"2".repeat(64)}`, container: "?", life: [] }, record({ job: `c.${"3".repeat(64)}` })];
+  const fetched: string[] = [];
+  const api = new Api("", "", (input) => {
+    fetched.push(String(input));
+    return Promise.resolve(new Response(JSON.stringify(fetched.length === 1 ? { jobs, next: "2" } : { jobs: [record({ job: `d.${"4".repeat(64)}` })], next: null })));
+  });
+  const told: Changes[] = [];
+  const list = new JobList(() => api, { now: () => 1, later: (_, step) => (step(), () => undefined) }, (changes) => told.push(changes), () => Promise.resolve());
+  await list.load();
+  const rows = told.flatMap(({ changed }) => changed);
+  expect(told.at(-1)).toMatchObject({ loaded: true, problem: null });
+  expect(new Set(rows.map(({ job }) => job)).size).toBe(jobs.length + 1);
+  const of = (job: string) => rows.find((row) => row.job === job);
+  expect(of(poison.job)).toMatchObject({ container: { name: "poison", image: "x", labels: {} }, tip: 12, life: { state: "damaged record", exit_code: null } });
+  expect(of(`b.${"2".repeat(64)}`)).toMatchObject({ owner: "o", tip: 12, container: { name: "" }, life: { state: "damaged record" } });
+  expect(of(`c.${"3".repeat(64)}`)?.life.state).toBe(record({}).life.state);
+  expect(rows.filter(({ life }) => life.state === "damaged record").every(({ life }) => life.problem?.startsWith("This record is damaged: "))).toBe(true);
+  expect(rows.filter(({ life }) => life.state === "damaged record")).toHaveLength(5);
 });

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Connection, type ConnectionState, Refusal, type SocketLike } from "../../src/live/connection";
 import type { ToViewer } from "../../src/wire/messages";
 
@@ -100,6 +100,28 @@ describe("Connection", () => {
     world.socket.say({ type: "subscribed", id: sent?.id, job: JOB, tip: 7 });
     expect(wanted.answers).toMatchObject([{ type: "subscribed", tip: 7 }]);
     expect(world.states).toEqual(["connecting", "open"]);
+  });
+
+  test("that is told what it cannot read lives on, and each subscription hears its own answer", async () => {
+    const said = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const world = new World();
+    const [broken, other] = [subscription("a"), subscription("b")];
+    world.connection.subscribe("a", { ...broken, answer: () => { throw new Error("this job's alone"); } });
+    world.connection.subscribe("b", other);
+    await settled();
+    world.socket.onopen?.();
+    const [first, second] = world.socket.of("subscribe");
+    world.socket.say({ type: "subscribed", id: first?.id, job: JOB, tip: 7 });
+    world.socket.say({ type: "subscribed", id: second?.id, job: JOB, tip: 8 });
+    expect(other.answers).toMatchObject([{ tip: 8 }]);
+    expect(world.messages).toHaveLength(2);
+    expect(said).toHaveBeenCalledOnce();
+    for (let pings = 0; pings < 4; pings++) {
+      await world.pass(30_000);
+      world.socket.say({ type: "pong", id: "p", tips: { [JOB]: "many" } });
+    }
+    expect([world.sockets.length, world.states.at(-1)]).toEqual([1, "open"]);
+    said.mockRestore();
   });
 
   test("returns with a new ticket after a cut, and subscribes again", async () => {

@@ -53,6 +53,19 @@ describe("merged jobs", () => {
   });
 });
 
+test("entries of merged jobs that cannot be read are one row that says so", () => {
+  const [sound, damaged] = [1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 } })) as [{ store: Store; feed: { gone: Spans; floor: number } }, { store: Store; feed: { gone: Spans; floor: number } }];
+  sound.store.add({ first: 1, count: 2, start: 10, end: 30, raw: 0, body: bodyOf([{ stream: "o", text: "a" }, { stream: "o", text: "b" }], 1_000) });
+  damaged.store.add({ first: 1, count: 3, start: 500, end: 600, raw: 0, body: "" });
+  const merge = new Merge([sound, damaged]);
+  merge.update();
+  expect(merge.rows(0, 9).rows.map((row) => [row.kind, row.source, "count" in row ? row.count : textOf(row)])).toEqual([
+    ["unreadable", 1, 3],
+    ["line", 0, "a"],
+    ["line", 0, "b"],
+  ]);
+});
+
 describe("what is missing of merged jobs", () => {
   function merged(floor: number, gone: [number, number] | null, ...batches: [first: number, count: number][]): [number, unknown][] {
     const store = new Store();

@@ -5,6 +5,7 @@ import { decodeBody, fromBase64, prepareDecoder } from "../../src/log/body";
 import type * as Wire from "../../src/protocol";
 import { type BatchFacts, decodeMessage, type JobRecord } from "../../src/wire/messages";
 import { WireError } from "../../src/wire/shape";
+import { fc } from "../support/check";
 
 interface Golden {
   good: { to_viewer: { type: string }[] };
@@ -24,6 +25,38 @@ describe("the wire", () => {
 
   test.each(golden.bad.to_viewer.map((raw) => [raw.slice(0, 90), raw] as const))("refuses %s", (_, raw) => {
     expect(() => decodeMessage(raw)).toThrow(WireError);
+  });
+
+  test("a record of which something cannot be read is read for the rest, and says so", () => {
+    const job = `a.${"1".repeat(64)}`;
+    const good = { job, owner: "o", principal: "a", container: { name: "web" }, life: { state: "running" }, tip: 3 };
+    const anything = fc.oneof(fc.constant(2 ** 60), fc.constant(-1), fc.jsonValue());
+    const fields = ["owner", "principal", "container", "life", "tip", "bytes", "gaps", "last", "seen"];
+    const inner = fc.dictionary(fc.constantFrom("name", "labels", "tty", "state", "created", "exit_code", "oom", "restarts", "problem"), anything);
+    const damage = fc.dictionary(fc.constantFrom(...fields), fc.oneof(anything, inner));
+    fc.assert(
+      fc.property(damage, (damaged) => {
+        for (const message of [
+          { type: "job", record: { ...good, ...damaged } },
+          { type: "subscribed", id: "s", job, tip: 3, record: { ...good, ...damaged } },
+        ]) {
+          const read = decodeMessage(JSON.stringify(message)) as { record: JobRecord };
+          expect(read.record.job).toBe(job);
+          if (!("life" in damaged) && !("container" in damaged)) expect(read.record.container.name).toBe("web");
+          if (read.record.life.state === "damaged record") expect(read.record.life.problem).toMatch(/^This record is damaged: .* is not /);
+        }
+      }),
+    );
+    const { record } = decodeMessage(JSON.stringify({ type: "job", record: { ...good, tip: 2 ** 60 } })) as { record: JobRecord };
+    expect(record).toMatchObject({ tip: 0, life: { state: "damaged record", problem: "This record is damaged: tip is not a whole number of at least 0." } });
+  });
+
+  test("a damaged batch of a message leaves the others", () => {
+    const job = `a.${"1".repeat(64)}`;
+    const good = { first: 1, count: 1, start: 1, end: 1, raw: 1, body: "" };
+    for (const damaged of [{ ...good, first: 0 }, { ...good, count: 2 ** 40 }, { ...good, body: 7 }, null, "x"]) {
+      expect(decodeMessage(JSON.stringify({ type: "batch", job, batches: [damaged, good] }))).toMatchObject({ batches: [good] });
+    }
   });
 
   test("the golden body is read entry by entry", () => {
