@@ -57,6 +57,8 @@ class FakeLog:
         self.served = 0
         """Entries given by all responses."""
         self.stops: Callable[[], None] = lambda: None
+        self.form: Callable[[Piece], bytes] = frame
+        """How an entry is given: in a frame, or without one as of a TTY."""
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> FakeResponse:
         self.asked.append((follow, tail))
@@ -121,7 +123,7 @@ class FakeResponse:
             if self._waiting:
                 given, self._waiting = self._waiting, []
                 self._log.served += len(given)
-                return b"".join(_chunk(frame(piece)) for piece in given)
+                return b"".join(_chunk(self._log.form(piece)) for piece in given)
             if self._last:
                 return b""
             name, self._waiting = self._log.act()

@@ -18,7 +18,7 @@ from typing import Final, cast
 import msgspec
 
 from .lines import Fragments
-from .stamps import microseconds
+from .stamps import AS_ZEROS, SHAPE, normalise
 
 _OUT: Final = b"\n\x01\0\0\0"
 """The end of a line, and the next frame's head up to its length."""
@@ -32,12 +32,10 @@ _NEAR_BYTES: Final = 16_384 + 64
 _ARRAY: Final = b"\xdd"
 
 _ELEMENTS: Final = msgspec.msgpack.Decoder(list[int | str])
-STAMP_BYTES: Final = len("2006-01-02T15:04:05.000000000Z ")
+STAMP_BYTES: Final = len(SHAPE)
 """A timestamp, and the space behind it: nothing in it is longer than a byte."""
 _stamp: Final = cast(Callable[[str], str], itemgetter(slice(STAMP_BYTES)))
 _text: Final = cast(Callable[[str], str], itemgetter(slice(STAMP_BYTES, -1)))
-_AS_ZEROS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
-_SHAPE: Final = b"0000-00-00T00:00:00.000000000Z "
 TYPE_LETTERS: Final = bytes.maketrans(b"\x01\x02", b"oe")
 """Of a frame's type, the stream's letter."""
 
@@ -69,13 +67,13 @@ def _read(array: bytes, count: int, *, one: bool) -> Fragments | None:
         elements = _ELEMENTS.decode(array)
         sent = cast(list[str], elements[_FRAME_ELEMENTS::_FRAME_ELEMENTS])
         stamped = "".join(map(_stamp, sent))
-        if stamped.encode("ascii").translate(_AS_ZEROS) != _SHAPE * count:
+        if stamped.encode("ascii").translate(AS_ZEROS) != SHAPE * count:
             return None
+        stamps, times = normalise(stamped.split(" ")[:-1], nine=stamped)
         texts = list(map(_text, sent))
-    except (msgspec.DecodeError, TypeError, UnicodeError):
+    except (msgspec.DecodeError, TypeError, ValueError):
         return None
-    stamps = stamped.split(" ")[:-1]
     streams = (
         "o" * count if one else bytes(cast(list[int], elements[1::_FRAME_ELEMENTS])).translate(TYPE_LETTERS).decode()
     )
-    return Fragments(stamps, microseconds(stamps, nine=stamped), streams, texts)
+    return Fragments(stamps, times, streams, texts)

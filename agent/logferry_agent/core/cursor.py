@@ -30,6 +30,8 @@ BEGINNING: Final = "b"
 """In `Cursor.told`: the notices that a job begins with (see `Description.notices`)."""
 LEFT_OUT: Final = "l"
 """In `Cursor.told`: the container is not read any more."""
+_LONG_NUMBER: Final = re.compile(r"[=.]-?\d{25}", re.ASCII)
+"""No time, offset or count has so many digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Cursor:
     @property
     def begun(self) -> bool:
         """Whether anything of the log was read."""
-        return bool(self.marks.out.stamp or self.marks.err.stamp)
+        return self.marks.read
 
 
 class UnknownCursorError(ValueError):
@@ -100,7 +102,7 @@ def encode(cursor: Cursor) -> str:
     """The cursor as text."""
     parts = [_VERSION]
     for letter, mark in (("o", cursor.marks.out), ("e", cursor.marks.err)):
-        if mark.stamp:
+        if mark.read:
             parts.append(f"{letter}={mark.stamp}.{mark.ordinal}.{mark.digest}.{int(mark.open)}")
     if cursor.marks.last:
         parts.append(f"a={cursor.marks.last}")
@@ -124,7 +126,7 @@ def decode(text: str) -> Cursor:
         UnknownCursorError: it is no cursor.
     """
     version, *parts = text.split("|")
-    if version != _VERSION:
+    if version != _VERSION or _LONG_NUMBER.search(text):
         raise UnknownCursorError(text)
     out, err, last, place, life, pieces, after, told = Mark(), Mark(), "", None, LifeMark(), 0, 0, ""
     try:

@@ -5,6 +5,10 @@ The outer layer is HTTP/1.1's chunked coding, or none at all. The inner one is, 
 headed frames (`[type,0,0,0,length]`, type 1 stdout, 2 stderr, 3 an error of the engine's, without timestamp), and with
 a TTY raw text in which every stored piece begins with its timestamp and a space.
 
+A TTY's last line may have no newline (a prompt). When its container starts again, the next piece follows it at once, in
+the same line. Its timestamp is told from text by being later than the line's own: a line's timestamp is taken when the
+line is complete, so a timestamp that a program writes into its line, of the moment that it writes in, is earlier.
+
 The engine flushes each frame by itself, so a chunk holds exactly one frame nearly always: then the bytes between two
 chunks' ends are as long as both their lengths say, and what goes before the text is known from that; so both layers
 come off a whole read at once, and anything else goes through the layers one by one. Where there is no outer layer,
@@ -21,13 +25,17 @@ from typing import Final, cast
 
 from .bursts import FRAME_HEAD_BYTES, STAMP_BYTES, TYPE_LETTERS, burst, whole
 from .lines import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments
-from .stamps import microseconds
+from .stamps import AS_ZEROS, SHAPE, is_stamp, nanoseconds, normalise
 
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+_WITHIN: Final = re.compile(rb"T(?<=\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+"""A timestamp inside of text. It is looked for from its `T` on: a search for one character is the fastest."""
+_ZONED: Final = re.compile(rb"\.\d{9}[+-]\d\d:\d\d ")
+"""The end of a timestamp in another zone than UTC."""
+_DATE_CHARS: Final = len("2006-01-02")
+_LONGEST_STAMP: Final = len("2006-01-02T15:04:05.000000000+01:00 ")
 _slice: Final = cast(Callable[[bytes, slice], bytes], getitem)
 _byte: Final = cast(Callable[[bytes, int], int], getitem)
-_DIGITS: Final = b"0123456789"
-_STAMP_WITHOUT_DIGITS: Final = b"--T::.Z "
 _CHUNK_END: Final = b"\n\r\n"
 """A line's newline, and the end of a chunk's data."""
 _NO_HEAD: Final = b"\n"
@@ -74,9 +82,25 @@ class _Pieces:
         if match is None:
             self.errors.append("a frame without timestamp: " + stamped[:128].decode("utf-8", "backslashreplace"))
             return
-        self.stamps.append(match.group()[:-1])
+        self.put(stream, match.group()[:-1], stamped[match.end() :])
+
+    def put(self, stream: str, stamp: bytes, payload: bytes) -> None:
+        self.stamps.append(stamp)
         self.streams.append(stream)
-        self.payloads.append(stamped[match.end() :])
+        self.payloads.append(payload)
+
+    def instants(self) -> tuple[list[str], list[int]]:
+        """The timestamps in UTC, and the times of the entries. What has the form of a timestamp and is none (month 13)
+        becomes an error, and its piece is left out."""
+        stamps = [stamp.decode() for stamp in self.stamps]
+        try:
+            return normalise(stamps)
+        except ValueError:
+            good = [index for index, stamp in enumerate(stamps) if is_stamp(stamp)]
+        self.errors += [f"a frame without timestamp: {stamp}" for stamp in stamps if not is_stamp(stamp)]
+        self.streams = [self.streams[index] for index in good]
+        self.payloads = [self.payloads[index] for index in good]
+        return normalise([stamps[index] for index in good])
 
 
 class LogStream:
@@ -98,9 +122,9 @@ class LogStream:
         """Bytes that the present chunk still has, its line end not counted."""
         self._line_end = False
         """A chunk's data were all taken, its line end was not."""
-        self._carry: dict[str, tuple[bytes, str]] = {}
+        self._carry: dict[str, tuple[bytes, str, int]] = {}
         """Of each stream the first bytes of a character whose rest is in the next piece of the line, and the line's
-        timestamp."""
+        timestamp and time."""
         self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
 
     def feed(self, data: bytes) -> Received:
@@ -109,12 +133,6 @@ class LogStream:
         Raises:
             BrokenStreamError: it cannot be understood; the stream is of no more use.
         """
-        try:
-            return self._feed(data)
-        except ValueError:
-            raise BrokenStreamError("a timestamp", data) from None
-
-    def _feed(self, data: bytes) -> Received:
         if not self._chunked and not self._tty and not self._carry:
             return self._feed_bare(data)
         if (
@@ -156,20 +174,18 @@ class LogStream:
         self._take(pieces)
         return self._received(pieces)
 
-    def end(self, *, over: bool = False) -> Received:
+    def end(self, *, over: bool = False, cut: bool = False) -> Received:
         """The stream ended: what is complete of the rest. A frame that was cut off is left to the next read of the
         log.
 
         over: the container ran no more, so that no line can go on: what was kept of a character is all of it.
+        cut: the stream may have ended anywhere, so that a TTY's last line may be a part of one: it is left likewise.
         """
         pieces = _Pieces()
-        if self._tty and _STAMP.match(self._plain):
-            pieces.add("o", self._plain)
+        if self._tty and not cut:
+            self._take_raw(pieces, final=True)
         self._plain = b""
-        try:
-            return self._received(pieces, over=over)
-        except ValueError:
-            raise BrokenStreamError("a timestamp", b"") from None
+        return self._received(pieces, over=over)
 
     def _feed_quick(self, data: bytes) -> Received | None:
         """The chunks that hold one frame of one line each, as many as follow each other; None where the first is none.
@@ -189,9 +205,13 @@ class LogStream:
                 del pieces[usual.index(False) :]
             streams = bytes(map(_byte, pieces, type_at)).translate(TYPE_LETTERS).decode()
         stamped = b"".join(map(_slice, pieces, stamp_at))
-        if stamped.translate(None, _DIGITS) != _STAMP_WITHOUT_DIGITS * len(pieces):
+        if stamped.translate(AS_ZEROS) != SHAPE * len(pieces):
             return None
-        stamps = stamped.decode().split(" ")[:-1]
+        written_stamps = stamped.decode()
+        try:
+            stamps, times = normalise(written_stamps.split(" ")[:-1], nine=written_stamps)
+        except ValueError:
+            return None  # one of them is no day
         texts = list(map(_slice, pieces, text_at))
         try:
             written = b"\n".join(texts).decode().split("\n")
@@ -199,7 +219,6 @@ class LogStream:
             written = [text.decode("utf-8", "backslashreplace") for text in texts]
         if len(written) != len(pieces):
             return None
-        times = microseconds(stamps)
         self._coded = rest
         return Received(Fragments(stamps, times, streams, written))
 
@@ -270,8 +289,10 @@ class LogStream:
             position = stop
         self._plain = data[position:]
 
-    def _take_raw(self, pieces: _Pieces) -> None:
+    def _take_raw(self, pieces: _Pieces, *, final: bool = False) -> None:
+        """final: nothing comes after these bytes."""
         data = self._plain
+        zoned = _ZONED.search(data) is not None
         position = 0
         while len(data) - position > STAMP_BYTES:
             match = _STAMP.match(data, position)
@@ -289,49 +310,54 @@ class LogStream:
             start = match.end()
             newline = data.find(b"\n", start, start + FRAGMENT_BYTES + 1)
             if newline >= 0 and newline - start < FRAGMENT_BYTES:
-                stop = newline + 1
-            elif len(data) - start >= FRAGMENT_BYTES:
-                stop = start + FRAGMENT_BYTES
+                stop = end = newline + 1
+            elif len(data) - start >= FRAGMENT_BYTES + _LONGEST_STAMP or (final and len(data) - start > FRAGMENT_BYTES):
+                stop, end = start + FRAGMENT_BYTES, start + FRAGMENT_BYTES + _LONGEST_STAMP
+            elif final:
+                stop = end = len(data)
             else:
                 break
-            pieces.add("o", data[position:stop])
+            stamp = data[position : start - 1]
+            # Nearly no text has what a timestamp ends with: only a look for one thing a line.
+            if zoned or data.find(b"Z ", start, end) >= 0:
+                stop = _next_piece(data, stamp, start, stop, end)
+            pieces.put("o", stamp, data[start:stop])
             position = stop
         self._plain = data[position:]
 
     def _received(self, pieces: _Pieces, *, over: bool = False) -> Received:
         stamps: list[str] = []
+        times: list[int] = []
         streams: list[str] = []
         texts: list[str] = []
         ends: list[str] = []
 
-        def add(stamp: str, stream: str, data: bytes, end: str) -> None:
+        def add(stamp: str, time: int, stream: str, data: bytes, end: str) -> None:
             stamps.append(stamp)
+            times.append(time)
             streams.append(stream)
             texts.append(data.decode("utf-8", "backslashreplace"))
             ends.append(end)
 
-        for stamp, stream, payload in zip(pieces.stamps, pieces.streams, pieces.payloads, strict=True):
-            written = stamp.decode()
-            carried, of = self._carry.pop(stream, (b"", ""))
+        for written, time, stream, payload in zip(*pieces.instants(), pieces.streams, pieces.payloads, strict=True):
+            carried, of, of_time = self._carry.pop(stream, (b"", "", 0))
             if carried and of != written:
                 # Its line was cut off there, and this is another one.
-                add(of, stream, carried, TAIL)
+                add(of, of_time, stream, carried, TAIL)
                 carried = b""
             end, data = LINE, carried + payload.removesuffix(b"\n")
             if not payload.endswith(b"\n"):
                 end = CUT if len(payload) >= FRAGMENT_BYTES else TAIL
             if keep := _unfinished(data) if end == CUT else 0:
-                self._carry[stream] = (data[-keep:], written)
+                self._carry[stream] = (data[-keep:], written, time)
                 data = data[:-keep]
-            add(written, stream, data, end)
+            add(written, time, stream, data, end)
         if over:
-            for stream, (carried, of) in self._carry.items():
-                add(of, stream, carried, TAIL)
+            for stream, (carried, stamp, time) in self._carry.items():
+                add(stamp, time, stream, carried, TAIL)
             self._carry.clear()
         marks = "".join(ends)
-        fragments = Fragments(
-            stamps, microseconds(stamps), "".join(streams), texts, "" if marks.count(LINE) == len(marks) else marks
-        )
+        fragments = Fragments(stamps, times, "".join(streams), texts, "" if marks.count(LINE) == len(marks) else marks)
         return Received(fragments, pieces.errors)
 
 
@@ -373,6 +399,31 @@ class _Shapes(dict[int, tuple[bytes, tuple[bytes, bytes], int, slice, slice]]):
 
 
 _SHAPES: Final = _Shapes()
+
+
+def _next_piece(data: bytes, stamp: bytes, start: int, stop: int, end: int) -> int:
+    """Where a TTY's piece ends: where another one begins within, behind a line without a newline, or at `stop`.
+
+    Args:
+        data: what was received.
+        stamp: the piece's timestamp.
+        start: where its text begins.
+        stop: where its text ends, if there is no other piece within.
+        end: where the timestamp of another one ends at the latest.
+    """
+    match = _WITHIN.search(data, start + _DATE_CHARS + 1, end)
+    while match is not None and (begin := match.start() - _DATE_CHARS) < stop:
+        if _is_later(data[begin : match.end() - 1].decode(), stamp.decode()):
+            return begin
+        match = _WITHIN.search(data, match.end(), end)
+    return stop
+
+
+def _is_later(stamp: str, other: str) -> bool:
+    try:
+        return nanoseconds(stamp) > nanoseconds(other)
+    except ValueError:
+        return False
 
 
 def _unfinished(data: bytes) -> int:

@@ -19,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from .lines import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments, Mark, digest
-from .stamps import microseconds, nanoseconds, text_of
+from .stamps import nanoseconds, normalise, text_of
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -31,6 +31,8 @@ class _Record(msgspec.Struct, gc=False):
 _DECODER: Final = msgspec.json.Decoder(_Record)
 LINE_FEED: Final = "\n"
 _BEGIN: Final = b'{"log":"'
+_END: Final = b'Z"}\n'
+"""Ends a record as the engine writes it, with a timestamp in UTC."""
 _last: Final = itemgetter(-1)
 _without_last: Final = itemgetter(slice(None, -1))
 
@@ -90,8 +92,7 @@ def _columns(data: bytes) -> Fragments | None:
     """
     try:
         records = _DECODER.decode_lines(data)
-        stamps = [record.time for record in records]
-        times = microseconds(stamps)
+        stamps, times = normalise([record.time for record in records])
         streams = _letters([record.stream for record in records])
         texts = [record.log for record in records]
         if all(texts) and "".join(map(_last, texts)) == LINE_FEED * len(texts):
@@ -161,7 +162,7 @@ def _parse_damaged(data: bytes) -> list[Segment | Corrupt]:
 def _is_record(line: bytes) -> bool:
     try:
         record = _DECODER.decode(line)
-        microseconds([record.time])
+        normalise([record.time])
         record.log.encode()
     except (msgspec.MsgspecError, ValueError, UnicodeError):
         return False
@@ -170,12 +171,9 @@ def _is_record(line: bytes) -> bool:
 
 def position_of(data: bytes, stream: str, mark: Mark) -> int | None:
     """How many bytes of whole records end with the one that a mark stands for; None when it is not among them."""
-    stamp = text_of(mark.stamp)
-    short = stamp[:-1].rstrip("0").rstrip(".") + "Z"
-    found = max(data.find(f'"time":"{form}"'.encode()) for form in {stamp, short})
-    if found < 0:
+    start = _first_record_at(data, mark.stamp)
+    if start is None:
         return None
-    start = data.rfind(b"\n", 0, found) + 1
     seen = 0
     for line in data[start:].split(b"\n")[:-1]:
         stop = start + len(line) + 1
@@ -187,17 +185,28 @@ def position_of(data: bytes, stream: str, mark: Mark) -> int | None:
                 seen += 1
                 if seen == mark.ordinal:
                     return stop if digest(fragments.texts[0]) == mark.digest else None
-            elif time > mark.stamp and fragments.streams == stream:
+            elif seen and time > mark.stamp and fragments.streams == stream:
                 return None
         start = stop
     return None
 
 
+def _first_record_at(data: bytes, instant: int) -> int | None:
+    """Where in whole records one of this instant (nanoseconds) may be for the first time; None when there is none.
+
+    It is looked for as the engine writes it, and parsed only where records are written in another way.
+    """
+    if data.count(_END) != data.count(b"\n"):
+        return 0
+    stamp = text_of(instant)
+    forms = {stamp, stamp[:-1].rstrip("0").rstrip(".") + "Z"}
+    found = [place for form in forms if (place := data.find(f'"time":"{form}"'.encode())) >= 0]
+    return data.rfind(b"\n", 0, min(found)) + 1 if found else None
+
+
 def pieces_with(data: bytes, stream: str, mark: Mark) -> int:
     """How many records of the stream carry a mark's timestamp: a long line's pieces may reach over several reads."""
-    stamp = text_of(mark.stamp)
-    short = stamp[:-1].rstrip("0").rstrip(".") + "Z"
-    if all(data.find(f'"time":"{form}"'.encode()) < 0 for form in (stamp, short)):
+    if _first_record_at(data, mark.stamp) is None:
         return 0
     return sum(
         nanoseconds(time) == mark.stamp and letter == stream

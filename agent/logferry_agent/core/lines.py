@@ -37,8 +37,9 @@ TAIL: Final = "t"
 class Fragments:
     """Consecutive fragments of one container's log, in columns of equal length.
 
-    stamps: the engine's timestamps as written.
-    times: the same in microseconds since 1970.
+    stamps: the engine's timestamps in UTC (see stamps.py): which instants the fragments belong to. Through the API all
+        have nine decimals, so that the same text is the same instant, and a later text a later one.
+    times: of their entries, in microseconds since 1970, within the wire's range.
     streams: `o` or `e` for each.
     texts: without the newline.
     ends: LINE, CUT or TAIL for each; empty when all are LINE, which is nearly always.
@@ -82,8 +83,8 @@ class Fragments:
 class Mark:
     """How far one stream was read: its last fragment, recognisable in whatever source it is read from again.
 
-    stamp: the last fragment's timestamp in nanoseconds; 0 when there was none.
-    ordinal: how many fragments of this stream carry that timestamp up to here.
+    stamp: the last fragment's timestamp in nanoseconds since 1970, negative before.
+    ordinal: how many fragments of this stream carry that timestamp up to here; 0 when there was none.
     digest: of the last fragment's text, so that a log that was replaced is not mistaken for this one.
     open: the line goes on if the next fragment has the same timestamp.
     """
@@ -92,6 +93,11 @@ class Mark:
     ordinal: int = 0
     digest: str = ""
     open: bool = False
+
+    @property
+    def read(self) -> bool:
+        """Whether anything of the stream was read."""
+        return self.ordinal > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,21 @@ class Marks:
     def of(self, stream: str) -> Mark:
         """The mark of `o` or `e`."""
         return self.out if stream == "o" else self.err
+
+    @property
+    def read(self) -> bool:
+        """Whether anything of the log was read."""
+        return self.out.read or self.err.read
+
+    @property
+    def fit_64_bits(self) -> bool:
+        """Whether both timestamps do; MessagePack has no longer numbers."""
+        return min(self.out.stamp, self.err.stamp) >= -(1 << 63) and max(self.out.stamp, self.err.stamp) < 1 << 63
+
+    @property
+    def latest(self) -> int:
+        """The later timestamp of both streams' last fragments, in nanoseconds; 0 when nothing was read."""
+        return max((mark.stamp for mark in (self.out, self.err) if mark.read), default=0)
 
 
 @dataclass(slots=True)
@@ -140,7 +161,10 @@ def assemble(fragments: Fragments, before: Marks) -> Columns:
 
 
 def _assemble(fragments: Fragments, before: Marks) -> Columns:
-    open_stamp = {"o": before.out.stamp if before.out.open else 0, "e": before.err.stamp if before.err.open else 0}
+    open_stamp = {
+        "o": before.out.stamp if before.out.open else None,
+        "e": before.err.stamp if before.err.open else None,
+    }
     times: list[int] = []
     streams: list[str] = []
     texts: list[str] = []
@@ -150,9 +174,9 @@ def _assemble(fragments: Fragments, before: Marks) -> Columns:
         zip(fragments.stamps, fragments.times, fragments.streams, fragments.texts, ends, strict=True)
     ):
         opened = open_stamp[stream]
-        stamp_ns = nanoseconds(stamp) if opened or end == CUT else 0
-        continues = opened != 0 and stamp_ns == opened
-        open_stamp[stream] = stamp_ns if end == CUT else 0
+        stamp_ns = nanoseconds(stamp) if opened is not None or end == CUT else None
+        continues = opened is not None and stamp_ns == opened
+        open_stamp[stream] = stamp_ns if end == CUT else None
         if continues and not text:
             continue
         pieces = [text] if len(text) * 3 <= MAX_ENTRY_BYTES else split(text)
@@ -201,13 +225,18 @@ def _mark_after(fragments: Fragments, before: Mark, stream: str, index: int) -> 
     last = streams.rfind(stream, 0, index + 1)
     if last < 0:
         return before
-    stamp = fragments.stamps[last]
+    stamp_ns = nanoseconds(fragments.stamps[last])
     ordinal = 1
     position = streams.rfind(stream, 0, last)
-    while position >= 0 and fragments.stamps[position] == stamp:
+    while position >= 0 and _is_at(fragments, position, fragments.stamps[last], stamp_ns):
         ordinal += 1
         position = streams.rfind(stream, 0, position)
-    stamp_ns = nanoseconds(stamp)
-    if position < 0 and before.stamp == stamp_ns:
+    if position < 0 and before.read and before.stamp == stamp_ns:
         ordinal += before.ordinal
     return Mark(stamp_ns, ordinal, digest(fragments.texts[last]), fragments.ending(last) == CUT)
+
+
+def _is_at(fragments: Fragments, index: int, stamp: str, stamp_ns: int) -> bool:
+    """Whether a fragment has this timestamp, however many decimals it is written with."""
+    written = fragments.stamps[index]
+    return written == stamp or (len(written) != len(stamp) and nanoseconds(written) == stamp_ns)

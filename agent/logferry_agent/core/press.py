@@ -19,7 +19,7 @@ import orjson
 
 from logferry_protocol.encoding import digest_of, encode, utf8_bytes
 from logferry_protocol.errors import BodyTooLargeError
-from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES, MIN_TIME_US
+from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES
 
 from .jsonfile import plain
 from .lines import Marks, is_plain, marks_after
@@ -94,8 +94,6 @@ class Stretch:
             fragments = plain(data)
             if fragments is None or not fragments.texts or not is_plain(fragments, self._marks):
                 return None
-            if (start := min(fragments.times)) < MIN_TIME_US:
-                return None  # no reader would take such a batch
             texts = fragments.texts
             hidden: dict[str, int] = {}
             originals: list[tuple[int, str]] = []
@@ -117,12 +115,15 @@ class Stretch:
                     return None
                 data = data[: max(self.slice, data.find(b"\n") + 1)]
                 continue
-            self._marks = marks_after(fragments, self._marks, len(fragments) - 1)
+            marks = marks_after(fragments, self._marks, len(fragments) - 1)
+            if not marks.fit_64_bits:
+                return None  # of the year 9999, say: it could not be passed on
+            self._marks = marks
             self._learn(len(data), len(body))
             return Pressed(
                 size=len(data),
                 count=len(fragments),
-                start=start,
+                start=min(fragments.times),
                 end=max(fragments.times),
                 last=fragments.times[-1],
                 raw=utf8_bytes(texts),

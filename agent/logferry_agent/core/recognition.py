@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from .lines import CUT, LINE, Fragments, Marks, digest
+from .lines import CUT, LINE, TAIL, Fragments, Marks, digest
 from .stamps import text_of
 
 _GENERATION: Final = 131_072
@@ -112,10 +112,10 @@ class Seeker:
     """
 
     def __init__(self, marks: Marks) -> None:
-        self._stream = marks.last or ("o" if marks.out.stamp >= marks.err.stamp else "e")
+        self._stream = marks.last or ("o" if marks.out.read and marks.out.stamp == marks.latest else "e")
         self._mark = marks.of(self._stream)
         self._seen = 0
-        self.found = not self._mark.stamp
+        self.found = not self._mark.read
         """Whether the place was met: all before it was read, nothing behind it was lost."""
 
     def unread(
@@ -132,7 +132,20 @@ class Seeker:
             if stamp != wanted or stream != self._stream or index in unsure:
                 continue
             self._seen += 1
-            if self._seen == self._mark.ordinal and digest(fragments.texts[index]) == self._mark.digest:
+            if self._seen == self._mark.ordinal and (behind := self._behind(fragments, index)):
                 self.found = True
-                return list(range(index + 1, len(fragments)))
+                return list(range(behind, len(fragments)))
         return []
+
+    def _behind(self, fragments: Fragments, index: int) -> int:
+        """The index behind the mark's fragment if this is it, else 0.
+
+        Version 0.1.0 took an unterminated line of a TTY and the one behind it, timestamp included, for one.
+        """
+        text, stop = fragments.texts[index], index + 1
+        while digest(text) != self._mark.digest:
+            if stop == len(fragments) or fragments.ending(stop - 1) != TAIL:
+                return 0
+            text += f"{fragments.stamps[stop]} {fragments.texts[stop]}"
+            stop += 1
+        return stop

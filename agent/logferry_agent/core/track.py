@@ -20,6 +20,7 @@ from .lines import Columns, Fragments, Marks, assemble, marks_after
 from .press import Pressed
 from .redaction import Redaction
 from .sealed import Sealed
+from .stamps import entry_time
 
 PlaceAt = Callable[[int], Place | None]
 """The place behind fragment i of a segment; -1: the place before it."""
@@ -223,4 +224,4 @@ def _lines(segment: _Segment, start: int, stop: int, life: LifeMark) -> Chunk:
 def _system(time: int, event: SystemEvent, cursor: Cursor) -> Chunk:
     text = encode_event(event)
     encoded = encode(cursor)
-    return Chunk([max(0, time)], "s", [text], len(text), lambda _: encoded)
+    return Chunk([entry_time(time * 1_000)], "s", [text], len(text), lambda _: encoded)

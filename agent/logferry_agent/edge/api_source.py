@@ -33,7 +33,7 @@ from ..core.cursor import Place
 from ..core.frames import BrokenStreamError
 from ..core.lines import CUT, Fragments
 from ..core.recognition import Memory, Seeker
-from ..core.stamps import nanoseconds
+from ..core.stamps import entry_time, nanoseconds
 from ..core.track import Track
 from .docker import Connection, ContainerGoneError, EngineUnavailableError, LogsUnreadableError
 from .log_requests import MUCH_LINES, Doubt, LogRequests
@@ -299,7 +299,7 @@ class ApiSource:
     def _resume(self) -> Iterator[bool]:
         """Find the cursor's place in the log and read on from there."""
         marks = self.track.marks
-        self._last_time = max(marks.out.stamp, marks.err.stamp) // 1_000
+        self._last_time = entry_time(marks.latest)
         more = max(marks.out.ordinal, marks.err.ordinal)
         # Before 23.0 a tail of a rotating log may leave out whole files.
         tails: list[int | None] = [tail and tail + more for tail in _TAILS]

@@ -30,7 +30,7 @@ from ..core.lines import Fragments, Mark, digest
 from ..core.press import FIRST_SLICE_BYTES, Order
 from ..core.redaction import Redaction
 from ..core.sealed import Sealed
-from ..core.stamps import nanoseconds
+from ..core.stamps import entry_time, nanoseconds
 from ..core.track import Track
 from .files import Link, close_all, open_chain, same
 from .press import Press
@@ -205,13 +205,12 @@ class FileSource:
                 if link.head == place.head:
                     self._begin_at_place(link, place.offset)
                     return
-        if marks.out.stamp or marks.err.stamp:
+        if marks.read:
             found = self._find_marks(links)
             if found is not None:
                 self._begin_at(*found)
                 return
-            last = max(marks.out.stamp, marks.err.stamp) // 1_000
-            self._last_time = last
+            self._last_time = entry_time(marks.latest)
             self._lose("rotated", detail="where reading had come to is no longer in the log")
         elif place is None and self.track.after:
             self._begin_behind_time(links, self.track.after)
@@ -237,9 +236,9 @@ class FileSource:
         if link.packed is not None or self._is_behind_marks(link, offset):
             self._begin_at(link, offset)
             return
-        self._last_time = max(self.track.marks.out.stamp, self.track.marks.err.stamp) // 1_000
+        self._last_time = entry_time(self.track.marks.latest)
         scan = link.reopened()
-        found = _search_time(scan, max(self.track.marks.out.stamp, self.track.marks.err.stamp) + 1_000, bisect=False)
+        found = _search_time(scan, self.track.marks.latest + 1_000, bisect=False)
         scan.close()
         self._begin_at(link, link.size if found is None else found)
         self._lose("truncated", detail="the file was cut behind where reading had come to")
@@ -264,7 +263,7 @@ class FileSource:
         marks = self.track.marks
         found: tuple[Link, int] | None = None
         for stream, mark in (("o", marks.out), ("e", marks.err)):
-            if not mark.stamp or marks.last not in {"", stream}:
+            if not mark.read or marks.last not in {"", stream}:
                 continue
             for number in range(len(links) - 1, -1, -1):
                 scan = links[number].reopened()
@@ -435,13 +434,9 @@ class FileSource:
         marks = self.track.marks
         # Before the first lines there often belongs a start.
         plain = link.packed is None and self._last_time is not None and not (self._loss or self.track.pieces)
-        if (
-            self._redaction is None
-            or not plain
-            or marks.out.open
-            or marks.err.open
-            or link.offset < link.unpressed_until
-        ):
+        if self._redaction is None or not plain or marks.out.open or marks.err.open or not marks.fit_64_bits:
+            return False
+        if link.offset < link.unpressed_until:
             return False
         # By its head it is known afterwards whether it is still the file that was pressed: so it is learnt before.
         if not (link.head_holds() and link.head):

@@ -126,7 +126,8 @@ class LogRequests:
                 yield part, came - begun > _CALM_S
                 if rest := pace.rest(len(part.fragments), came):
                     self.pause(rest if follow else min(rest, _BREATH_S))
-            yield stream.end(over=not running and not self.running), False
+            if not self.closed:
+                yield stream.end(over=not running and not self.running, cut=follow), False
         finally:
             self._response = None
             response.close()

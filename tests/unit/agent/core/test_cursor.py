@@ -25,7 +25,7 @@ from logferry_protocol.limits import MAX_CURSOR_BYTES
 numbers = st.integers(0, 2**63)
 digests = st.text("0123456789abcdef", min_size=8, max_size=8)
 marks = st.one_of(
-    st.just(Mark()), st.builds(Mark, st.integers(1, 2**63), st.integers(1, 2**31), digests, st.booleans())
+    st.just(Mark()), st.builds(Mark, st.integers(-(2**63), 2**63), st.integers(1, 2**31), digests, st.booleans())
 )
 lives = st.one_of(st.just(LifeMark()), st.builds(LifeMark, st.sampled_from("sx"), numbers, numbers, numbers))
 times = st.integers(10**18, 10**19 - 1)
@@ -93,7 +93,7 @@ def test_parts_of_a_later_version_are_ignored() -> None:
     assert decode("1|z=9|k=2") == Cursor(pieces=2)
 
 
-@pytest.mark.parametrize("text", ["", "2|o=1.1.x.0", "1|o=1", "1|f=a.b.c", "1|l=s"])
+@pytest.mark.parametrize("text", ["", "2|o=1.1.x.0", "1|o=1", "1|f=a.b.c", "1|l=s", "1|k=" + "9" * 30])
 def test_anything_else_is_refused(text: str) -> None:
     """Clearly."""
     with pytest.raises(UnknownCursorError, match="not a cursor"):

@@ -1,6 +1,7 @@
 """core/frames.py: however a response is cut into reads, the same fragments come out, and nothing but clean errors."""
 
 import contextlib
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -295,3 +296,125 @@ def test_half_a_character_at_the_end_of_a_line_that_was_cut_off_is_not_the_next_
     assert (begun.texts + ended.texts, begun.stamps) == (cut_off, ended.stamps)
     goes_on = first.write("o", b"a" * 16_383 + "é\n".encode())
     assert "".join(read(chunked(map(frame, goes_on)), [50_000])[0]) == "a" * 16_383 + "é"
+
+
+def tty(*pieces: Piece) -> bytes:
+    """As a TTY's log comes: each piece behind its timestamp, and nothing between them."""
+    return b"".join(text_of(piece.stamp).encode() + b" " + piece.data for piece in pieces)
+
+
+def fragments_of(body: bytes, sizes: list[int], *, is_tty: bool) -> list[tuple[str, int, str, str, str]]:
+    """Stamp, time, stream, text and end of every fragment, fed in reads of these sizes in turn."""
+    stream = LogStream(tty=is_tty, chunked=False)
+    parts, start, turn = [], 0, 0
+    while start < len(body):
+        size = sizes[turn % len(sizes)]
+        parts.append(stream.feed(body[start : start + size]).fragments)
+        start, turn = start + size, turn + 1
+    parts.append(stream.end().fragments)
+    return [
+        (part.stamps[at], part.times[at], part.streams[at], part.texts[at], part.ending(at))
+        for part in parts
+        for at in range(len(part))
+    ]
+
+
+PROMPTS = [b"root@box:/# ", b"$", b"Password: ", b"p" * 300, b"q" * 16_383, b"r" * 16_360]
+RUNS = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from([b"one\r\n", b"\r\n", b"x" * 17_000 + b"\r\n"]), max_size=3),
+        st.sampled_from([b"", *PROMPTS]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(runs=RUNS, sizes=st.lists(st.integers(20, 20_000), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_terminals_that_end_on_a_prompt_and_start_again_give_each_line_with_its_own_time(
+    runs: list[tuple[list[bytes], bytes]], sizes: list[int]
+) -> None:
+    """However often, however long the prompt, wherever the reads are cut."""
+    pieces: list[Piece] = []
+    for number, (lines_of_run, prompt) in enumerate(runs):
+        run = Copier(START + number * 10**9)
+        pieces += [piece for line in lines_of_run for piece in run.write("o", line)]
+        pieces += [*run.write("o", prompt), *run.end()]
+    found = fragments_of(tty(*pieces), sizes, is_tty=True)
+    assert [(stamp, text + ("\n" if end == "n" else "")) for stamp, _, _, text, end in found] == [
+        (text_of(piece.stamp), piece.data.decode()) for piece in pieces
+    ]
+
+
+@pytest.mark.parametrize("zone", [b"+01:00", b"-03:30"])
+def test_a_terminals_prompt_is_told_apart_whatever_zones_the_engine_writes(zone: bytes) -> None:
+    """The zone may change between the two."""
+    wanted = [Piece("o", START, b"$ "), Piece("o", START + 10**9, b"one\r\n"), Piece("o", START + 2 * 10**9, b"$ ")]
+    first, second, third = (tty(piece) for piece in wanted)
+    zoned = zoned_form(second, zone)
+    utc = fragments_of(first + second + third, [4_096], is_tty=True)
+    assert fragments_of(first + zoned + third, [4_096], is_tty=True) == utc
+    assert fragments_of(zoned_form(first, zone) + zoned + zoned_form(third, zone), [7], is_tty=True) == utc
+
+
+def zoned_form(stamped: bytes, zone: bytes) -> bytes:
+    """The same instant, as an engine in a zone writes it."""
+    written, _, text = stamped.partition(b"Z ")
+    sign = -1 if zone[:1] == b"-" else 1
+    ahead = sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
+    moved = (datetime.fromisoformat(written[:19].decode()) + ahead).isoformat().encode()
+    return moved + written[19:] + zone + b" " + text
+
+
+@pytest.mark.parametrize("chunks", [True, False])
+@pytest.mark.parametrize("zone", [b"+01:00", b"-03:30", b"+00:00"])
+def test_an_engines_zone_makes_no_difference(zone: bytes, chunks: bool) -> None:
+    """Engines before 24.0.8 write the `local` driver's times in the zone of their host."""
+
+    def framed(payload: bytes, kind: int) -> bytes:
+        return bytes([kind, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
+
+    kinds = [1 if piece.stream == "o" else 2 for piece in PIECES]
+    there = [framed(zoned_form(tty(piece), zone), kind) for piece, kind in zip(PIECES, kinds, strict=True)]
+    utc = list(map(frame, PIECES))
+    bodies = (chunked(there), chunked(utc)) if chunks else (b"".join(there), b"".join(utc))
+    found, wanted = (_all_of(LogStream(tty=False, chunked=chunks), body, [5_000]) for body in bodies)
+    assert found == wanted
+
+
+def test_a_timestamp_in_a_terminals_text_stays_there() -> None:
+    """A program that writes its own: of the moment before its line was complete; behind the engine's, or within."""
+    own = text_of(START - 5_000).encode()
+    pieces = [
+        Piece("o", START, own + b" said the program\r\n"),
+        Piece("o", START + 1, b"time=" + own + b" level=info\r\n"),
+        Piece("o", START + 2, b"at " + text_of(START + 2).encode() + b" sharp\r\n"),
+        Piece(
+            "o",
+            START + 3,
+            b"9999-99-99T99:99:99.999999999Z is no time, nor is 2026-13-01T00:00:00.000000000Z of day\r\n",
+        ),
+    ]
+    found = fragments_of(tty(*pieces), [1 << 20], is_tty=True)
+    assert [text for _, _, _, text, _ in found] == [piece.data.decode().removesuffix("\n") for piece in pieces]
+
+
+def test_a_terminals_line_that_a_broken_connection_cut_off_is_left_to_the_next_reading() -> None:
+    """It is not known to be all of it."""
+    stream = LogStream(tty=True, chunked=False)
+    assert stream.feed(tty(Piece("o", START, b"one\r\n"), Piece("o", START + 1, b"tw"))).fragments.texts == ["one\r"]
+    assert len(stream.end(cut=True).fragments) == 0
+
+
+@pytest.mark.parametrize("chunks", [True, False])
+@pytest.mark.parametrize("is_tty", [True, False])
+def test_what_has_the_form_of_a_timestamp_and_is_none_costs_its_own_piece(chunks: bool, is_tty: bool) -> None:
+    """Said as the engine's error, so that what is missing becomes a gap; what is around it is read."""
+    stamp = text_of(START).encode()
+    payloads = [stamp + b" one\n", b"2026-13-45T10:00:00.000000000Z two\n", stamp + b" three\n"]
+    framed = [b"\1\0\0\0" + len(payload).to_bytes(4, "big") + payload for payload in payloads]
+    body = b"".join(payloads) if is_tty else b"".join(framed)
+    received = LogStream(tty=is_tty, chunked=chunks).feed(chunked([body] if is_tty else framed) if chunks else body)
+    assert received.fragments.texts == ["one", "three"]
+    assert received.errors == ["a frame without timestamp: 2026-13-45T10:00:00.000000000Z"]

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.copier import Copier, record
 
+from logferry_agent.core.cursor import Cursor, decode, encode
 from logferry_agent.core.jsonfile import Corrupt, Segment, end_of_last_until, first_at_or_after, parse, position_of
 from logferry_agent.core.lines import Marks, marks_after
 from logferry_agent.core.stamps import nanoseconds
+from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
 
 GOOD = [record(piece) for piece in Copier().write("o", b"one\ntwo\nthree\n") + Copier().write("e", b"four\n")]
 
@@ -138,3 +140,34 @@ def test_damage_anywhere_costs_only_the_records_that_it_touches(at: int, length:
     found = texts(broken)
     assert found[: len(before)] == before
     assert not after or found[-len(after) :] == after
+
+
+AGES = [
+    f'{{"log":"{n}\\n","stream":"stdout","time":"{stamp}"}}\n'.encode()
+    for n, stamp in enumerate(
+        [
+            "2026-11-23T10:00:00.5Z",
+            "1969-12-31T23:59:59.500806665Z",
+            "1970-01-01T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.999999999-23:59",
+            "2026-11-23T11:00:01.250+01:00",
+            "2026-11-23T09:00:01.25-01:00",
+        ]
+    )
+]
+
+
+def test_records_of_any_age_and_zone_are_lines() -> None:
+    """At a time that fits the wire, each with its own mark, by which it is found again."""
+    data = b"".join(AGES)
+    (segment,) = parse(data)
+    assert isinstance(segment, Segment)
+    assert segment.fragments.texts == [str(number) for number in range(len(AGES))]
+    assert (min(segment.fragments.times), max(segment.fragments.times)) == (MIN_TIME_US, MAX_TIME_US)
+    for index in range(len(AGES)):
+        before = marks_after(segment.fragments, Marks(), index - 1) if index else Marks()
+        mark = marks_after(segment.fragments, before, index).out
+        assert decode(encode(Cursor(Marks(mark)))).marks.out == mark
+        assert position_of(data, "o", mark) == segment.bytes_through(index)

@@ -17,7 +17,7 @@ from tests.support.pressing import file_of
 from logferry_agent.core.jsonfile import Segment, parse
 from logferry_agent.core.lines import Columns, Fragments, Marks, assemble, marks_after
 from logferry_agent.core.press import FIRST_SLICE_BYTES, LARGEST_SLICE_BYTES, Order, Pressed, Stretch
-from logferry_agent.core.stamps import microseconds, nanoseconds
+from logferry_agent.core.stamps import nanoseconds, normalise
 from logferry_agent.edge.press_worker import stretch
 from logferry_protocol.batch import decode_body, decompress
 from logferry_protocol.encoding import digest_of
@@ -133,7 +133,8 @@ NOT_PLAIN = {
     "a record without a text": b'{"stream":"stdout","time":"2026-11-23T10:00:00Z"}\n',
     "a stream that is not known": record(LINE).replace(b"stdout", b"stdlog"),
     "a time that is none": record(LINE).replace(b"Z", b"X"),
-    "a time before 1970": record(Piece("o", START + 123_456_789, b"plain\n")).replace(b"2025", b"1969"),
+    "a day that is none": b'{"log":"plain\\n","stream":"stdout","time":"2026-13-23T10:00:00.123456789Z"}\n',
+    "more than a timestamp": b'{"log":"plain\\n","stream":"stdout","time":"2026-11-23T10:00:00.123456xxxZ"}\n',
     "half a surrogate pair": record(LINE).replace(b"plain", b"\\ud83d"),
     "not UTF-8": record(LINE).replace(b"plain", b"\xff\xfe"),
     "damage": b"\x93garbage\n",
@@ -235,4 +236,4 @@ def test_marks_count_records_of_one_time_over_several_batches() -> None:
     stamp = parse(made[0])[0]
     assert isinstance(stamp, Segment)
     assert {batch.marks.out.stamp for batch in batches} == {nanoseconds(stamp.fragments.stamps[0])}
-    assert {batch.last for batch in batches} == set(microseconds(stamp.fragments.stamps))
+    assert {batch.last for batch in batches} == set(normalise(stamp.fragments.stamps)[1])

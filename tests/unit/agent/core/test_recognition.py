@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.lines import Fragments, Marks, marks_after
+from logferry_agent.core.lines import Fragments, Mark, Marks, digest, marks_after
 from logferry_agent.core.recognition import Memory, Seeker
 from logferry_agent.core.stamps import text_of
 
@@ -140,3 +140,12 @@ def test_what_passed_after_keys_were_worked_out_is_known_as_well(monkeypatch: py
     for part in parts:
         memory.add_passing(part)
     assert not memory.unknown([key for part in parts for key in memory.keys(part)])
+
+
+def test_the_place_that_version_0_1_0_left_within_a_terminals_line_is_found() -> None:
+    """It took a prompt and the first line of the next run, timestamp included, for one."""
+    parts = replace(log((10, "o", "$ "), (11, "o", "$ "), (12, "o", "one\r"), (13, "o", "two\r")), ends="ttnn")
+    glued = f"$ {text_of(11 * S)} $ {text_of(12 * S)} one\r"
+    seeker = Seeker(Marks(Mark(10 * S, 1, digest(glued)), last="o"))
+    assert seeker.unread(parts) == [3]
+    assert seeker.found

@@ -3,17 +3,19 @@ silently."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event
 from typing import cast
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Piece
+from tests.support.copier import START, Piece, frame
 from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
 
 from logferry_agent.core import recognition
 from logferry_agent.core.cursor import Cursor, decode
+from logferry_agent.core.stamps import text_of
 from logferry_agent.core.track import Track
 from logferry_agent.edge import api_source, log_requests
 from logferry_agent.edge.api_source import ApiSource
@@ -25,20 +27,28 @@ class Reader:
     """A source on a fake log, and what it gave."""
 
     def __init__(
-        self, log: FakeLog, *, rotates: bool, replays: bool = False, cursor: str | None = None, born_below: int = 0
+        self,
+        log: FakeLog,
+        *,
+        rotates: bool,
+        replays: bool = False,
+        cursor: str | None = None,
+        born_below: int = 0,
+        tty: bool = False,
     ) -> None:
         self.log = log
         self.source = ApiSource(
             cast(Connection, log),
             "c",
             Track(decode(cursor) if cursor else Cursor()),
-            tty=False,
+            tty=tty,
             since=0,
             max_size=4_000 if rotates else 0,
             replays=replays,
             born_below=born_below,
         )
         self.entries: list[tuple[str, str]] = []
+        self.times: list[int] = []
         self.cursors: list[str] = []
         log.stops = lambda: self.source.runs(False)
 
@@ -54,6 +64,7 @@ class Reader:
         for _ in range(2):
             while (chunk := self.source.read(1 << 20)) is not None:
                 self.entries += zip(chunk.streams, chunk.texts, strict=True)
+                self.times += chunk.times
                 self.cursors += [chunk.cursor_at(number) for number in range(1, len(chunk.texts) + 1)]
 
     @property
@@ -391,3 +402,47 @@ def test_nothing_that_was_read_is_read_again_when_only_its_latest_time_is_known(
     assert min(reader.numbers, default=read) >= read
     missing = set(range(read, log.written)) - set(reader.numbers)
     assert not missing & set(range(log.first, log.written))
+
+
+def raw(piece: Piece) -> bytes:
+    """As a TTY's log has it."""
+    return text_of(piece.stamp).encode() + b" " + piece.data
+
+
+def summer(piece: Piece) -> bytes:
+    """In a frame, as an engine in Amsterdam wrote the first half of them in summer and the others in winter."""
+    hours = 2 if piece.stamp < START + 3_000 else 1
+    payload = text_of(piece.stamp + hours * 3_600 * 10**9).encode().replace(b"Z", b"+%02d:00 " % hours) + piece.data
+    return bytes([1, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
+
+
+def log_of(*texts: bytes, form: Callable[[Piece], bytes] = frame) -> FakeLog:
+    """A log that was written before anybody read it."""
+    log = FakeLog([])
+    log.form = form
+    log.entries = [Piece("o", START + number * 1_000, text) for number, text in enumerate(texts)]
+    return log
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+def test_a_terminal_that_ended_on_a_prompt_and_started_again_is_read_once_from_every_cursor(rotates: bool) -> None:
+    """Each line at its own time, no gap, wherever the agent was restarted."""
+    texts = [b"one\r\n", b"root@box:/# ", b"one\r\n", b"root@box:/# ", b"root@box:/# ", b"two\r\n", b"$ "]
+    wanted = [("o", text.decode().removesuffix("\n")) for text in texts]
+    first = Reader(log_of(*texts, form=raw), rotates=rotates, tty=True).read()
+    assert (first.entries, first.times) == (wanted, [START // 1_000 + number for number in range(len(texts))])
+    for number, cursor in enumerate(first.cursors):
+        again = Reader(log_of(*texts, form=raw), rotates=rotates, tty=True, cursor=cursor).read()
+        assert again.entries == wanted[number + 1 :]
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+def test_an_engine_whose_zone_changes_is_read_once_from_every_cursor(rotates: bool) -> None:
+    """Also from the cursor that was made when it wrote UTC."""
+    texts = [b"line %d\n" % number for number in range(6)]
+    first = Reader(log_of(*texts), rotates=rotates).read()
+    there = Reader(log_of(*texts, form=summer), rotates=rotates).read()
+    assert (there.entries, there.times, there.cursors) == (first.entries, first.times, first.cursors)
+    for number, cursor in enumerate(first.cursors):
+        again = Reader(log_of(*texts, form=summer), rotates=rotates, cursor=cursor).read()
+        assert again.entries == first.entries[number + 1 :]
