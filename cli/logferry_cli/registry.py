@@ -260,6 +260,28 @@ class Registry:
         if not self._revoke({"pk": f"ROLE#{arn}", "sk": "ROLE"}, now):
             raise Problem(f"No role {arn} is mapped.", "`logferry roles list` shows those that are.")
 
+    def unique_id(self, role: Item) -> str | None:
+        """The unique id (AROA…) that a mapped role had when it first signed in; None while it has not.
+
+        A role that is deleted and made again by the same name has another, and is refused.
+        """
+        with _table_errors():
+            answer = self._table.get_item(Key=_role_id_key(role), ConsistentRead=True)
+        found = answer.get("Item")
+        return str(found["unique_id"]) if found else None
+
+    def rebind_role(self, arn: str) -> None:
+        """Let the role that has this ARN now be what the one that had it before was.
+
+        Raises:
+            Problem: no such role is mapped, or the table refused.
+        """
+        with _table_errors():
+            role = self._table.get_item(Key={"pk": f"ROLE#{arn}", "sk": "ROLE"}, ConsistentRead=True).get("Item")
+            if role is None or "revoked" in role:
+                raise Problem(f"No role {arn} is mapped.", "`logferry roles list` shows those that are.")
+            self._table.delete_item(Key=_role_id_key(role))
+
     # --- quotas
 
     def quota(self, principal: str, day: str) -> tuple[int | None, int]:
@@ -333,6 +355,10 @@ class Registry:
             if not (last := page.get("LastEvaluatedKey")):
                 return
             start = {"ExclusiveStartKey": last}
+
+
+def _role_id_key(role: Item) -> dict[str, str]:
+    return {"pk": f"ROLEID#{role['arn']}", "sk": f"{int(role.get('created', 0)):013d}"}
 
 
 class _table_errors:  # noqa: N801 - read as a statement

@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     )
     roles.command(name="map")(map_role)
     roles.command(name="list")(list_roles)
+    roles.command(name="rebind")(rebind)
     roles.command(name="revoke")(revoke)
     app.add_typer(roles)
     app.command(name="quota")(quota)
@@ -72,6 +73,7 @@ def list_roles(
     listed = [
         {"arn": item["arn"], "agent": principal["name"]}
         | {name: int(item[name]) for name in ("created", "revoked") if name in item}
+        | {"unique_id": registry.unique_id(item)}
         for principal in registry.principals()
         if principal["kind"] == "agent"
         for item in registry.roles(principal["name"])
@@ -80,9 +82,17 @@ def list_roles(
         sys.stdout.write(json.dumps(listed, indent=2) + "\n")
         return
     for role in listed:
-        sys.stdout.write(f"{role['arn']}  {role['agent']}{'  revoked' if 'revoked' in role else ''}\n")
+        bound = f"  {role['unique_id']}" if role["unique_id"] else ""
+        sys.stdout.write(f"{role['arn']}  {role['agent']}{bound}{'  revoked' if 'revoked' in role else ''}\n")
     if not listed:
         sys.stderr.write("No role stands for an agent yet: `logferry roles map ARN --agent NAME`.\n")
+
+
+def rebind(*, arn: ArnArgument, state: StateOption, stack: StackOption = None) -> None:
+    """Accept a role that was deleted and made again: the next host that signs in with it says which it is now."""
+    role = canonical_arn(arn)
+    _registry(state, stack).rebind_role(role)
+    sys.stderr.write(f"The next host that signs in with {role} says which role of this name is meant.\n")
 
 
 def revoke(*, arn: ArnArgument, state: StateOption, stack: StackOption = None) -> None:

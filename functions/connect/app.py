@@ -58,7 +58,7 @@ def build_handler(
         if isinstance(outcome, core.Refusal):
             metrics.add_metric(name="AuthenticationRefused", unit=MetricUnit.Count, value=1)
             metrics.add_metadata(key="reason", value=outcome.reason)
-            logger.info("refused", extra={"api": api, "reason": outcome.reason})
+            logger.info("refused", extra={"api": api, "reason": outcome.reason, "detail": outcome.detail})
             if outcome.reason in core.UNAVAILABLE:
                 raise core.UnavailableError(outcome.reason)
         return outcome

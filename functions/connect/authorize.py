@@ -12,7 +12,7 @@ from .store import Store
 Verify = Callable[[str], Principal | core.Refusal]
 """Checks a token of OpenID Connect."""
 
-Identify = Callable[[str], str | core.Refusal]
+Identify = Callable[[str], core.Caller | core.Refusal]
 """The AWS role or user behind a signed identity."""
 
 
@@ -30,15 +30,20 @@ def by_token(
             return core.Refusal("revoked") if known and known.get("revoked") else outcome
         return outcome
     if kind == "agent" and token.startswith("lfaws_"):
-        role = identify(token)
-        return role if isinstance(role, core.Refusal) else _by_role(store, role)
+        caller = identify(token)
+        return caller if isinstance(caller, core.Refusal) else _by_role(store, caller, now_ms)
     return _by_key(store, token, kind, now_ms)
 
 
-def _by_role(store: Store, role: str) -> Principal | core.Refusal:
-    mapped = store.role(role)
+def _by_role(store: Store, caller: core.Caller, now_ms: int) -> Principal | core.Refusal:
+    mapped = store.role(caller.arn)
     if mapped is None or mapped.get("revoked"):
         return core.Refusal("unknown_role")
+    # The mapping is of the very role that was there, not of whichever has its name later.
+    bound = store.bind_role(caller.arn, int(mapped.get("created") or 0), caller.unique_id, now_ms)
+    if bound != caller.unique_id:
+        detail = f"{caller.arn} was {bound} when it first signed in, and is {caller.unique_id} now"
+        return core.Refusal("recreated_role", detail)
     principal = store.principal(str(mapped["principal"]))
     return core.agent_of_role(principal)
 

@@ -27,7 +27,7 @@ from logferry_protocol.aws_identity import (
     sts_host,
 )
 
-from .core import Refusal
+from .core import Caller, Refusal
 
 LIFE: Final = timedelta(seconds=MAX_AGE_S)
 SKEW: Final = timedelta(minutes=5)
@@ -40,6 +40,10 @@ _PARAMETERS: Final = {
 _REQUIRED: Final = _PARAMETERS - {"X-Amz-Security-Token"}
 _CREDENTIAL: Final = re.compile(r"[A-Z0-9]{16,128}/([0-9]{8})/([a-z]{2}(?:-[a-z]+)+-[0-9])/sts/aws4_request")
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{64}")
+_UNIQUE_ID: Final = re.compile(r"[A-Z0-9]{16,128}")
+_DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_SECONDS: Final = re.compile(r"[0-9]{1,4}")
+"""Not `isdigit`, to which a superscript is a digit, nor what `strptime` takes: digits of every script."""
 _ARN: Final = re.compile(r"arn:(aws|aws-cn|aws-us-gov):(?:sts|iam)::([0-9]{12}):(.+)")
 
 Ask = Callable[[str, str, Mapping[str, str]], tuple[int, bytes]]
@@ -83,28 +87,37 @@ def parse(token: str, regions: tuple[str, ...], now: datetime) -> SignedRequest 
     credential = _CREDENTIAL.fullmatch(parameters["X-Amz-Credential"])
     if credential is None or credential[2] not in regions:
         return Refusal("identity_region")
+    if not _DATE.fullmatch(parameters["X-Amz-Date"]) or not _SECONDS.fullmatch(parameters["X-Amz-Expires"]):
+        return Refusal("identity_date")
     try:
         signed = datetime.strptime(parameters["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return Refusal("identity_date")
     if credential[1] != f"{signed:%Y%m%d}" or not -SKEW <= now - signed <= LIFE:
         return Refusal("identity_date")
-    if not parameters["X-Amz-Expires"].isdigit() or not 0 < int(parameters["X-Amz-Expires"]) <= LIFE.seconds:
+    if not 0 < int(parameters["X-Amz-Expires"]) <= LIFE.seconds:
         return Refusal("identity_date")
     return SignedRequest(sts_host(credential[2]), "/?" + urlencode(parameters))
 
 
-def caller(request: SignedRequest, audience: str, ask: Ask) -> str | Refusal:
-    """The role or user that signed, as STS says: `arn:aws:iam::<account>:role/<name>`."""
+def caller(request: SignedRequest, audience: str, ask: Ask) -> Caller | Refusal:
+    """The role or user that signed, as STS says: `arn:aws:iam::<account>:role/<name>`, and its unique id."""
     try:
         status, body = ask(request.host, request.path, {AUDIENCE_HEADER: audience, "Accept": "application/json"})
+        if status == 429 or status >= 500:
+            return Refusal("identity_unavailable")  # it says nothing of who asks
         if status != 200:
             return Refusal("identity_refused")
         answer: Any = json.loads(body)
-        arn = str(answer["GetCallerIdentityResponse"]["GetCallerIdentityResult"]["Arn"])
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        result = answer["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
+        arn, user_id = str(result["Arn"]), str(result["UserId"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError):
         return Refusal("identity_unavailable")
-    return canonical(arn) or Refusal("identity_unknown")
+    # Of an assumed role `AROA…:<session>`, of a user `AIDA…`.
+    role, unique_id = canonical(arn), user_id.partition(":")[0]
+    if role is None or not _UNIQUE_ID.fullmatch(unique_id):
+        return Refusal("identity_unknown")
+    return Caller(role, unique_id)
 
 
 def canonical(arn: str) -> str | None:

@@ -25,6 +25,18 @@ class Refusal:
     """Why somebody is not let in. For metrics and the log; the client is told no more than that it is refused."""
 
     reason: str
+    detail: str = ""
+    """What an operator needs to know beside it, in the log alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who signed a request to AWS, as STS says."""
+
+    arn: str
+    """The role's or the user's, not the session's."""
+    unique_id: str
+    """AROA… or AIDA…: a role that is deleted and made again by the same name has another."""
 
 
 UNAVAILABLE: Final = frozenset({"issuer_unavailable", "identity_unavailable"})

@@ -15,7 +15,7 @@ from registry.posting import Post, post_with
 from registry.principal import Principal
 
 from .app import build_handler
-from .core import Refusal
+from .core import Caller, Refusal
 from .settings import Settings
 from .store import Store
 
@@ -54,7 +54,7 @@ def verify(token: str) -> Principal | Refusal:
     return oidc.check(*issuer(), token, time.time())
 
 
-def identify(token: str) -> str | Refusal:
+def identify(token: str) -> Caller | Refusal:
     """An agent's AWS identity; its audience is this deployment's agents' API."""
     from . import aws_identity  # noqa: PLC0415
 

@@ -1,6 +1,7 @@
 """Viewers who sign in with OpenID Connect. Imported when the first token of that kind comes; keys need none of it."""
 
 import hashlib
+import http.client
 import json
 import time
 import urllib.request
@@ -22,11 +23,20 @@ KEYS_KEPT_S: Final = 3600.0
 REFETCH_S: Final = 60.0
 """How often a token with an unknown key may make the issuer's keys be fetched again: junk must not hammer it."""
 
+RETRY_S: Final = 5.0
+"""How long an issuer that did not answer is left alone. Who comes meanwhile is not refused, but told to try again."""
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 LEEWAY_S: Final = 30
+LATEST_S: Final = 2**40
+"""No time of a token counts that is later (in 34,000 years), or that is no number, as NaN and Infinity are."""
+
 ID_TOKEN: Final = "id"  # noqa: S105 - the kind of a token, and none
 MAX_TOKEN_CHARS: Final = 8_192
 MAX_DOCUMENT_BYTES: Final = 262_144
 MAX_GROUPS: Final = 100
+MAX_GROUP_CHARS: Final = 128
+"""No job's owner is longer, so a longer group reads nothing."""
 
 Fetch = Callable[[str], Mapping[str, Any]]
 
@@ -44,11 +54,39 @@ class Issuer:
     admin_group: str
 
 
-def fetch(url: str) -> Mapping[str, Any]:
-    """A JSON document of the issuer."""
-    if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in {"127.0.0.1", "localhost"}:
+def _require_https(url: str) -> None:
+    """Refuses every other scheme; `http` counts on this machine alone, where tests and local clouds have an issuer.
+
+    Raises:
+        ValueError: it is another, `file` on localhost for one.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError("an issuer is reached by https")
-    with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310 - the scheme is checked above
+
+
+class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect as far as `fetch` itself would go."""
+
+    def redirect_request(self, *given: Any) -> urllib.request.Request | None:
+        """Look at the new address, the last of what is given, first."""
+        _require_https(given[-1])
+        return super().redirect_request(*given)
+
+
+_OPENER: Final = urllib.request.build_opener(_HttpsRedirects)
+
+
+def fetch(url: str) -> Mapping[str, Any]:
+    """A JSON document of the issuer.
+
+    Raises:
+        ValueError: the address, or one that it leads to, is none of https; or what comes is no JSON.
+        TypeError: it is no object.
+        OSError: nothing answers.
+    """
+    _require_https(url)
+    with _OPENER.open(url, timeout=3) as answer:
         document = json.loads(answer.read(MAX_DOCUMENT_BYTES))
     if not isinstance(document, dict):
         raise TypeError("not a JSON object")
@@ -64,6 +102,8 @@ class Keys:
     clock: Callable[[], float] = time.monotonic
     _keys: dict[str, Any] = field(default_factory=dict)
     _fetched: float | None = None
+    _failed: float | None = None
+    """When fetching them failed last, and was not done since."""
 
     def of(self, kid: str) -> Any | None:
         """The key of an id; None when the issuer has none such.
@@ -71,16 +111,27 @@ class Keys:
         Raises:
             OSError, ValueError, TypeError, KeyError: the issuer does not answer as it should.
         """
-        age = None if self._fetched is None else self.clock() - self._fetched
+        now = self.clock()
+        age = None if self._fetched is None else now - self._fetched
         if age is None or age > KEYS_KEPT_S or (kid not in self._keys and age > REFETCH_S):
-            self._fetched = self.clock()
-            document = self.fetch(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
-            if document["issuer"] != self.issuer:
-                raise ValueError("the issuer says that it is another")
-            found = self.fetch(str(document["jwks_uri"]))
-            usable = (key for key in found["keys"] if key.get("use", "sig") == "sig" and key.get("kid"))
-            self._keys = {key["kid"]: key for key in usable}
+            if self._failed is not None and now - self._failed < RETRY_S:
+                raise OSError("the issuer did not answer a moment ago")
+            self._failed = now
+            self._keys = self._fetch_keys()
+            self._fetched, self._failed = now, None
         return self._keys.get(kid)
+
+    def _fetch_keys(self) -> dict[str, Any]:
+        document = self.fetch(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if document["issuer"] != self.issuer:
+            raise ValueError("the issuer says that it is another")
+        found = self.fetch(str(document["jwks_uri"]))
+        usable = (key for key in found["keys"] if key.get("use", "sig") == "sig" and key.get("kid"))
+        return {key["kid"]: key for key in usable}
+
+
+_BAD_TOKEN: Final = (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
+"""What a token that is none can raise: nested too deeply, say, which no library's error stands for."""
 
 
 def is_token(text: str) -> bool:
@@ -89,36 +140,55 @@ def is_token(text: str) -> bool:
 
 
 def check(issuer: Issuer, keys: Keys, token: str, now_s: float) -> Principal | Refusal:
-    """The principal behind a token, or why it does not count."""
+    """The principal behind a token, or why it does not count.
+
+    What is wrong with a token is never mistaken for an issuer that does not answer: that would be our failure (500).
+    """
+    found = _key_of(keys, token)
+    if isinstance(found, Refusal):
+        return found
+    algorithm, key = found
     try:
-        header = jwt.get_unverified_header(token)
-        if header.get("alg") not in ALGORITHMS:
-            return Refusal("wrong_algorithm")
-        key = keys.of(str(header.get("kid", "")))
-        if key is None:
-            return Refusal("unknown_key")
         claims = jwt.decode(
             token,
-            jwt.PyJWK(key, algorithm=header["alg"]).key,
-            algorithms=[header["alg"]],
+            key,
+            algorithms=[algorithm],
             issuer=issuer.url,
             # The times are checked here, by the given clock; the audience below, because access tokens vary.
             options={"require": ["exp", "iss", "sub"], "verify_exp": False, "verify_nbf": False, "verify_iat": False,
                      "verify_aud": False},
         )  # fmt: skip
-    except jwt.PyJWTError:
+    except _BAD_TOKEN:
         return Refusal("bad_token")
-    except (OSError, ValueError, TypeError, KeyError):
-        return Refusal("issuer_unavailable")
     refusal = _check_claims(issuer, claims, now_s)
     return refusal or _principal(issuer, claims)
 
 
+def _key_of(keys: Keys, token: str) -> tuple[str, Any] | Refusal:
+    """The algorithm by which a token says that it is signed, and the issuer's key that it names."""
+    if not is_token(token):
+        return Refusal("bad_token")
+    try:
+        header = jwt.get_unverified_header(token)
+    except _BAD_TOKEN:
+        return Refusal("bad_token")
+    algorithm = header.get("alg")
+    if algorithm not in ALGORITHMS:
+        return Refusal("wrong_algorithm")
+    try:
+        known = keys.of(str(header.get("kid", "")))
+        return Refusal("unknown_key") if known is None else (algorithm, jwt.PyJWK(known, algorithm=algorithm).key)
+    except jwt.PyJWTError:
+        return Refusal("bad_token")  # an algorithm that is not the key's
+    except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Refusal("issuer_unavailable")
+
+
 def _check_claims(issuer: Issuer, claims: Mapping[str, Any], now_s: float) -> Refusal | None:
     expires, begins = claims["exp"], claims.get("nbf", 0)
-    if not isinstance(expires, int | float) or expires + LEEWAY_S <= now_s:
+    if not _is_time(expires) or expires + LEEWAY_S <= now_s:
         return Refusal("expired")
-    if not isinstance(begins, int | float) or begins - LEEWAY_S > now_s:
+    if not _is_time(begins) or begins - LEEWAY_S > now_s:
         return Refusal("not_yet")
     kind = claims.get("token_use")  # Cognito's way to tell its tokens apart
     if kind is not None and kind != issuer.token:
@@ -134,12 +204,17 @@ def _check_claims(issuer: Issuer, claims: Mapping[str, Any], now_s: float) -> Re
     return None if issuer.client_id in named else Refusal("wrong_audience")
 
 
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST_S
+
+
 def _principal(issuer: Issuer, claims: Mapping[str, Any]) -> Principal | Refusal:
     subject = claims.get(issuer.subject_claim)
     if not isinstance(subject, str) or not 1 <= len(subject) <= 128:
         return Refusal("no_subject")
     given = claims.get(issuer.groups_claim) or []
-    groups = tuple(group for group in given if isinstance(group, str))[:MAX_GROUPS] if isinstance(given, list) else ()
+    named = [group for group in given if isinstance(group, str)] if isinstance(given, list) else []
+    groups = tuple(group for group in named if 1 <= len(group) <= MAX_GROUP_CHARS)[:MAX_GROUPS]
     name = "oidc-" + hashlib.sha256(f"{issuer.url}\n{claims['sub']}".encode()).hexdigest()[:24]
     return Principal(
         "viewer",

@@ -25,6 +25,23 @@ class Store:
         """Which principal an AWS role or user stands for."""
         return self._get(items.role_key(arn))
 
+    def bind_role(self, arn: str, mapped: int, unique_id: str, now_ms: int) -> str:
+        """The unique id that a role's mapping is for: the one that signed in first since it was `mapped` (ms)."""
+        key = items.role_id_key(arn, mapped)
+        bound = self._get(key)
+        if bound is None:
+            try:
+                self._dynamodb.put_item(
+                    TableName=self._registry,
+                    Item={**key, **items.to_item({"arn": arn, "unique_id": unique_id, "bound": now_ms})},
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                bound = self._get(key)
+        return str(bound["unique_id"]) if bound else unique_id
+
     def grant(self, grant: str) -> dict[str, Any] | None:
         """A share link."""
         return self._get(items.grant_key(grant))

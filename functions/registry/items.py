@@ -132,6 +132,13 @@ def role_key(arn: str) -> dict[str, Any]:
     return key(f"ROLE#{arn}", "ROLE")
 
 
+def role_id_key(arn: str, mapped: int) -> dict[str, Any]:
+    """Which of all roles that ever had this ARN a mapping is for. Its own partition, so that connect, which writes it,
+    may not write the mapping itself; each mapping, told by its time, has its own.
+    """
+    return key(f"ROLEID#{arn}", f"{mapped:013d}")
+
+
 def ticket_key(digest: str) -> dict[str, Any]:
     """A ticket, by the SHA-256 of its text."""
     return key(f"TICKET#{digest}", "TICKET")

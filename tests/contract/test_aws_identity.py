@@ -10,7 +10,7 @@ import pytest
 from tests.support.sts import BARE, RoleCredentials, SignatureCheckingSts, made_up, metadata_server
 
 from connect.aws_identity import SignedRequest, caller, parse
-from connect.core import Refusal
+from connect.core import Caller, Refusal
 from logferry_agent.edge.credential import AwsRole, CredentialError
 from logferry_protocol.aws_identity import MAX_TOKEN_CHARS, PREFIX
 
@@ -37,7 +37,8 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
 def who(token: str, sts: SignatureCheckingSts, audience: str = AUDIENCE, region: str = "eu-west-1") -> str | Refusal:
     """What the cloud makes of a token."""
     request = parse(token, (region,), datetime.now(UTC))
-    return request if isinstance(request, Refusal) else caller(request, audience, sts)
+    found = request if isinstance(request, Refusal) else caller(request, audience, sts)
+    return found.arn if isinstance(found, Caller) else found
 
 
 @pytest.mark.parametrize("kind", ["environment", "ecs", "ec2"])

@@ -33,6 +33,7 @@ class RoleCredentials:
     secret_key: str
     session_token: str
     arn: str
+    unique_id: str = "AROA0123456789FLEET00"
     life: timedelta = timedelta(hours=1)
 
     def document(self) -> dict[str, str]:
@@ -58,7 +59,7 @@ def made_up(role: str = "Fleet", life: timedelta = timedelta(hours=1)) -> RoleCr
     """Credentials that nobody has given out yet."""
     arn = f"arn:aws:sts::123456789012:assumed-role/{role}/i-{secrets.token_hex(4)}"
     access_key = "ASIA" + secrets.token_hex(8).upper()
-    return RoleCredentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(500), arn, life)
+    return RoleCredentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(500), arn, life=life)
 
 
 @dataclass
@@ -89,8 +90,8 @@ class SignatureCheckingSts:
         wanted = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
         if not secrets.compare_digest(wanted, given):
             return 403, b'{"Error": {"Code": "SignatureDoesNotMatch"}}'
-        result = {"GetCallerIdentityResponse": {"GetCallerIdentityResult": {"Arn": found.arn}}}
-        return 200, json.dumps(result).encode()
+        identity = {"Arn": found.arn, "UserId": f"{found.unique_id}:{found.arn.rpartition('/')[2]}"}
+        return 200, json.dumps({"GetCallerIdentityResponse": {"GetCallerIdentityResult": identity}}).encode()
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,11 @@ class MiniStackSts:
             connection.close()
         if status != 200:
             return status, body
-        arn = next(element.text for element in ET.fromstring(body).iter() if element.tag.endswith("Arn"))
-        return 200, json.dumps({"GetCallerIdentityResponse": {"GetCallerIdentityResult": {"Arn": arn}}}).encode()
+        elements = list(ET.fromstring(body).iter())
+        identity = {
+            name: next(element.text for element in elements if element.tag.endswith(name)) for name in ("Arn", "UserId")
+        }
+        return 200, json.dumps({"GetCallerIdentityResponse": {"GetCallerIdentityResult": identity}}).encode()
 
     def credentials(self, role: str) -> RoleCredentials:
         """Of a role, made for it."""

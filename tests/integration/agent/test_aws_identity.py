@@ -23,7 +23,7 @@ from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
 from tests.support.sts import BARE, MiniStackSts, SignatureCheckingSts, made_up, metadata_server
 
 from connect.aws_identity import Ask, caller, parse
-from connect.core import Refusal
+from connect.core import Caller, Refusal
 from logferry_agent.settings import load
 from logferry_protocol.batch import decode_body
 from registry import items
@@ -71,7 +71,7 @@ async def gateway(backend: Cloud) -> AsyncIterator[StrictGateway]:
 def trust(backend: Cloud, sts: Ask) -> None:
     """The function connect asks this STS."""
 
-    def identify(token: str) -> str | Refusal:
+    def identify(token: str) -> Caller | Refusal:
         request = parse(token, (REGION,), datetime.now(UTC))
         return request if isinstance(request, Refusal) else caller(request, AGENTS, sts)
 

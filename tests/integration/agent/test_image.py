@@ -15,6 +15,7 @@ from tests.support.fake_ingest import ROOT, Sink, wait_until
 from tests.support.sts import SignatureCheckingSts, made_up, metadata_server
 
 from connect.aws_identity import SignedRequest, caller, parse
+from connect.core import Caller
 
 TAG = "logferry-agent-test"
 KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
@@ -155,8 +156,8 @@ def test_the_image_signs_as_an_aws_role(image: str) -> None:
         words = ["run", "--rm", *HARDENED, *variables, "--entrypoint=python", image, "-c", script]
         request = parse(docker(*words), ("eu-west-1",), datetime.now(UTC))
     assert isinstance(request, SignedRequest)
-    role = caller(request, "api1", SignatureCheckingSts([credentials]))
-    assert role == "arn:aws:iam::123456789012:role/Fleet"
+    found = caller(request, "api1", SignatureCheckingSts([credentials]))
+    assert found == Caller("arn:aws:iam::123456789012:role/Fleet", credentials.unique_id)
 
 
 def running(container: str) -> bool:

@@ -11,6 +11,7 @@ from tests.support.batches import CONTAINER, batch
 from tests.support.cloud import AGENTS, Cloud, Socket
 
 from broadcast import core
+from connect.core import Caller
 from logferry_protocol.limits import MAX_BODY_BYTES, MAX_FRAME_BYTES
 from logferry_protocol.messages import TO_VIEWER, BatchMessage, decode
 
@@ -234,7 +235,7 @@ def test_a_revoked_role_ends_what_agents_opened_with_it(cloud: Cloud) -> None:
     """Whoever has a key of the same principal is not touched."""
     with_key = cloud.agent(cloud.agent_key("fleet"))
     cloud.put("ROLE#arn:aws:iam::123456789012:role/Fleet", "ROLE", principal="fleet")
-    cloud.identify = lambda _token: "arn:aws:iam::123456789012:role/Fleet"
+    cloud.identify = lambda _token: Caller("arn:aws:iam::123456789012:role/Fleet", "AROA0123456789FLEET00")
     with_role = cloud.agent("lfaws_x")
     cloud.stream()
     revoke(cloud, "ROLE#arn:aws:iam::123456789012:role/Fleet", "ROLE")

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 
 import boto3
 import pytest
+from boto3.dynamodb.conditions import Key
 from moto import mock_aws
 from tests.support import clouds
 
 from logferry_cli import app, keys, roles
 from logferry_cli.registry import Registry
+from registry import items
 
 ROLE = "arn:aws:iam::123456789012:role/Fleet"
 Run = Callable[..., int]
@@ -50,6 +52,23 @@ def test_a_role_is_mapped_and_makes_its_agent(run: Run, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == f"{ROLE}  fleet  revoked\n"
 
 
+def test_recreated_role_is_bound_anew(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list shows the unique id that the mapping is for; `rebind` leaves it to the next host that signs in."""
+    assert run("roles", "map", ROLE, "--agent", "fleet") == 0
+    table = roles._registry(None, None)._table  # type: ignore[arg-type]
+    [mapped] = table.query(KeyConditionExpression=Key("pk").eq(f"ROLE#{ROLE}"))["Items"]
+    [key] = [items.from_item(items.role_id_key(ROLE, int(mapped["created"])))]
+    table.put_item(Item=key | {"arn": ROLE, "unique_id": "AROA0123456789FLEET00", "bound": 1})
+    capsys.readouterr()
+    assert run("roles", "list") == 0
+    assert capsys.readouterr().out == f"{ROLE}  fleet  AROA0123456789FLEET00\n"
+    assert run("roles", "rebind", ROLE) == 0
+    assert "The next host that signs in" in capsys.readouterr().err
+    assert run("roles", "list", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["unique_id"] is None
+    assert "Item" not in table.get_item(Key=key)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -57,6 +76,7 @@ def test_a_role_is_mapped_and_makes_its_agent(run: Run, capsys: pytest.CaptureFi
         (("map", ROLE, "--agent", "Fleet!"), "'Fleet!' is not a principal name"),
         (("map", ROLE, "--agent", "fleet", "--owner", "a b"), "'a b' is not a owner"),
         (("revoke", ROLE), f"No role {ROLE} is mapped"),
+        (("rebind", ROLE), f"No role {ROLE} is mapped"),
     ],
 )
 def test_what_does_not_fit_is_one_clear_line(

@@ -10,11 +10,13 @@ import pytest
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.cloud import AGENTS, Cloud
 
-from connect import aws_identity
+from connect import authorize, aws_identity
 from connect.aws_identity import SignedRequest, caller, canonical, parse
-from connect.core import Refusal
+from connect.core import Caller, Refusal
 from logferry_protocol.aws_identity import AUDIENCE_HEADER, PREFIX
 
 REGION = "eu-west-1"
@@ -83,11 +85,29 @@ def presigned_like(request: SignedRequest) -> list[tuple[str, str]]:
         (lambda: changed(X_Amz_Date="20200101T000000Z"), "identity_date"),
         (lambda: changed(X_Amz_Expires="86400"), "identity_date"),
         (lambda: changed(X_Amz_Expires="-1"), "identity_date"),
+        (lambda: changed(X_Amz_Expires="²"), "identity_date"),
+        (lambda: changed(X_Amz_Expires="٦٠٠"), "identity_date"),
+        (lambda: changed(X_Amz_Expires="６００"), "identity_date"),
+        (lambda: changed(X_Amz_Expires="9" * 2_000), "identity_date"),
+        (lambda: changed(X_Amz_Expires=""), "identity_date"),
+        (lambda: changed(X_Amz_Expires="600\n"), "identity_date"),
+        (lambda: changed(X_Amz_Date="٢٠٢٥١١٢٤T١٦٠٠٠٠Z"), "identity_date"),
+        (lambda: changed(X_Amz_Date="20251124T160000Z\n"), "identity_date"),
+        (lambda: changed(X_Amz_Date="00000000T000000Z"), "identity_date"),
+        (lambda: changed(X_Amz_Credential="A" * 20 + "/²/eu-west-1/sts/aws4_request"), "identity_region"),
     ],
 )
 def test_what_is_not_just_that_request_is_refused(text: Any, reason: str) -> None:
     """Before anything is asked of STS."""
     assert parse(text(), (REGION,), now()) == Refusal(reason)
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(name=st.sampled_from([name for name, _value in presigned()]), value=st.text(max_size=40))
+def test_no_parameter_makes_the_authorizer_fail(name: str, value: str) -> None:
+    """Whoever has no key can send it, and a failure is a 500."""
+    pairs = [(one, value if one == name else known) for one, known in presigned()]
+    assert isinstance(parse(token(pairs), (REGION,), now()), SignedRequest | Refusal)
 
 
 def test_a_signature_counts_for_fifteen_minutes() -> None:
@@ -98,8 +118,9 @@ def test_a_signature_counts_for_fifteen_minutes() -> None:
     assert parse(text, (REGION,), now() - timedelta(minutes=6)) == Refusal("identity_date")
 
 
-def answering(arn: str, status: int = 200) -> aws_identity.Ask:
-    document = {"GetCallerIdentityResponse": {"GetCallerIdentityResult": {"Arn": arn}}}
+def answering(arn: str, status: int = 200, unique_id: str = "AROA0123456789FLEET00") -> aws_identity.Ask:
+    result = {"Arn": arn, "UserId": f"{unique_id}:i-1"}
+    document = {"GetCallerIdentityResponse": {"GetCallerIdentityResult": result}}
     return lambda _host, _path, _headers: (status, json.dumps(document).encode())
 
 
@@ -119,6 +140,23 @@ def test_our_own_audience_is_sent_whatever_the_token_says() -> None:
 def test_an_answer_that_is_none_lets_nobody_in(body: bytes) -> None:
     """An error page is not an identity."""
     assert caller(SignedRequest("sts.x", "/"), AUDIENCE, lambda *_: (200, body)) == Refusal("identity_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(400, "identity_refused"), (403, "identity_refused"), (429, "identity_unavailable"), (500, "identity_unavailable"),
+     (503, "identity_unavailable")],
+)  # fmt: skip
+def test_sts_that_throttles_or_fails_says_nothing_of_who_asks(status: int, reason: str) -> None:
+    """The agent is not told that it is refused: it tries again."""
+    assert caller(SignedRequest("sts.x", "/"), AUDIENCE, lambda *_: (status, b"{}")) == Refusal(reason)
+
+
+@pytest.mark.parametrize("unique_id", ["", "AROA", "aroa0123456789fleet00", "AROA0123456789FLEET0\n", "²" * 20])
+def test_answer_without_a_unique_id_lets_nobody_in(unique_id: str) -> None:
+    """It is what a mapping is bound to."""
+    ask = answering("arn:aws:sts::123456789012:assumed-role/Fleet/i-1", unique_id=unique_id)
+    assert caller(SignedRequest("sts.x", "/"), AUDIENCE, ask) == Refusal("identity_unknown")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +180,7 @@ def test_a_role_opens_what_it_is_mapped_to(cloud: Cloud) -> None:
     role = "arn:aws:iam::123456789012:role/Fleet"
     cloud.agent_key("fleet", owner="ops")
 
-    def identify(text: str) -> str | Refusal:
+    def identify(text: str) -> Caller | Refusal:
         request = parse(text, (REGION,), now())
         if isinstance(request, Refusal):
             return request
@@ -158,3 +196,43 @@ def test_a_role_opens_what_it_is_mapped_to(cloud: Cloud) -> None:
     assert cloud.send(agent, 1)["outcome"] == "stored"
     cloud.put(f"ROLE#{role}", "ROLE", principal="fleet", revoked=1)
     assert cloud.open_socket(AGENTS, headers, {}) is None
+
+
+ROLE = "arn:aws:iam::123456789012:role/Fleet"
+
+
+def signing(cloud: Cloud, unique_id: str) -> bool:
+    """Whether whoever has the role of this unique id is let in."""
+    cloud.identify = lambda _token: Caller(ROLE, unique_id)
+    return cloud.open_socket(AGENTS, {"Authorization": "Bearer lfaws_x"}, {}) is not None
+
+
+def test_recreated_role_is_refused_until_it_is_mapped_or_bound_anew(cloud: Cloud) -> None:
+    """A mapping of before is bound to whoever signs in first; a role made again by the same name is another."""
+    cloud.agent_key("fleet")
+    cloud.put(f"ROLE#{ROLE}", "ROLE", principal="fleet", arn=ROLE, created=5)
+    assert [signing(cloud, name) for name in ("AROAFIRST", "AROASECOND", "AROAFIRST")] == [True, False, True]
+    cloud.put(f"ROLE#{ROLE}", "ROLE", principal="fleet", arn=ROLE, created=6)
+    assert [signing(cloud, name) for name in ("AROASECOND", "AROAFIRST")] == [True, False]
+
+
+def test_recreated_role_is_told_to_the_operator() -> None:
+    """The log names both; the host is told no more than that it is refused."""
+    mapped = {"principal": "fleet", "created": 5}
+    refusal = authorize._by_role(_Bound(mapped), Caller(ROLE, "AROASECOND"), 7)  # type: ignore[arg-type]
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "recreated_role"
+    assert refusal.detail == f"{ROLE} was AROAFIRST when it first signed in, and is AROASECOND now"
+
+
+class _Bound:
+    """A store in which the role is bound."""
+
+    def __init__(self, mapped: dict[str, Any]) -> None:
+        self._mapped = mapped
+
+    def role(self, _arn: str) -> dict[str, Any]:
+        return self._mapped
+
+    def bind_role(self, *_given: Any) -> str:
+        return "AROAFIRST"

@@ -1,13 +1,18 @@
 """Viewers who sign in with OpenID Connect."""
 
+import base64
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.batches import CONTAINER
 from tests.support.cloud import Cloud
 
@@ -145,7 +150,14 @@ def test_an_issuer_that_is_away_lets_nobody_in(keys: oidc.Keys, issuer: FakeIssu
     assert isinstance(oidc.check(ISSUER, keys, token(), NOW), Principal)
 
 
-@pytest.mark.parametrize("url", ["http://issuer.example/x", "file:///etc/passwd", "ftp://issuer.example/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://issuer.example/x", "file:///etc/passwd", "ftp://issuer.example/x", "file://localhost/etc/passwd",
+        "file://127.0.0.1/etc/passwd", "ftp://localhost/x", "data://localhost/,{}", "//localhost/x", "localhost/x",
+        "http://localhost@issuer.example/x", "http://localhost.issuer.example/x", "http://[::2]/x", "FILE://localhost/x",
+    ],
+)  # fmt: skip
 def test_an_issuer_is_reached_by_https_alone(url: str) -> None:
     """Its keys decide who is let in."""
     with pytest.raises(ValueError, match="https"):
@@ -191,3 +203,88 @@ def test_what_one_who_signed_in_shares_is_read_until_its_maker_is_shut_out(cloud
     assert cloud.http("GET", f"/api/jobs/{job}", share["secret"]).status == 403
     cloud.stream()
     assert viewer.closed
+
+
+def test_redirect_of_an_issuer_leads_to_https_alone() -> None:
+    """A file of the function's, or a plain address, is no place for its keys either."""
+
+    class Redirecting(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "http://issuer.example/keys")
+            self.end_headers()
+
+        def log_message(self, *_given: Any) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(ValueError, match="https"):
+            oidc.fetch(f"http://127.0.0.1:{server.server_port}/x")
+        thread.join()
+
+
+def test_issuer_that_did_not_answer_refuses_nobody_a_second_later(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+    """ADR 8: a token was refused as of an unknown key for a minute. It is asked again after a pause, not each time."""
+    asked: list[str] = []
+
+    def away(url: str) -> Mapping[str, Any]:
+        asked.append(url)
+        raise OSError("no route")
+
+    keys.fetch = away
+    for issuer.now in (0.0, 1.0, 2.0):
+        assert oidc.check(ISSUER, keys, token(), NOW) == Refusal("issuer_unavailable")
+    assert len(asked) == 1
+    keys.fetch = issuer.fetch
+    issuer.now = oidc.RETRY_S
+    assert isinstance(oidc.check(ISSUER, keys, token(), NOW), Principal)
+    keys.fetch = away
+    issuer.now = oidc.REFETCH_S + oidc.RETRY_S + 1
+    assert oidc.check(ISSUER, keys, token(kid="two"), NOW) == Refusal("issuer_unavailable")
+    assert isinstance(oidc.check(ISSUER, keys, token(), NOW), Principal)
+
+
+def part(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["[" * 3_000, '{"a":' * 900 + "1" + "}" * 900, '"x"', "[]", "5", "null", '{"alg":["RS256"]}', '{"alg":{}}', "",
+     '{"alg":"RS256","kid":' + "[" * 900 + "]" * 900 + "}", '{"alg":"RS256","kid":1e999}', "{" + "\x00" + "}"],
+    ids=lambda one: one[:20],
+)  # fmt: skip
+def test_header_that_is_none_is_a_bad_token_and_no_failure_of_ours(keys: oidc.Keys, header: str) -> None:
+    """Whoever has no token can send it, and a failure is a 500."""
+    refusal = oidc.check(ISSUER, keys, f"{part(header)}.{part('{}')}.{'A' * 342}", NOW)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason in {"bad_token", "wrong_algorithm", "unknown_key"}
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(text=st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
+def test_no_text_is_mistaken_for_an_issuer_that_does_not_answer(text: str) -> None:
+    """As header, as claims, as signature, with its dots."""
+    issuer = FakeIssuer()
+    keys = oidc.Keys(ISSUER.url, issuer.fetch, lambda: 0.0)
+    for whole in (text, f"{text}.{text}.{text}", f"{token().partition('.')[0]}.{text}.{text}"):
+        refusal = oidc.check(ISSUER, keys, whole, NOW)
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason != "issuer_unavailable"
+
+
+@pytest.mark.parametrize(
+    "exp", [float("inf"), float("-inf"), float("nan"), 10**400, True, 2**60], ids=lambda one: str(one)[:10]
+)
+def test_time_that_is_none_ends_a_token(keys: oidc.Keys, exp: float) -> None:
+    """Python writes and reads NaN and Infinity as JSON."""
+    assert oidc.check(ISSUER, keys, token(exp=exp), NOW) in (Refusal("expired"), Refusal("bad_token"))
+
+
+def test_groups_that_no_owner_can_be_are_left_out(keys: oidc.Keys) -> None:
+    """Each would be asked for in the table, whose keys have a length."""
+    principal = oidc.check(ISSUER, keys, token(**{"cognito:groups": ["team", "", "x" * 3_000]}), NOW)
+    assert isinstance(principal, Principal)
+    assert principal.groups == ("team",)
