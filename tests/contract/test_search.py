@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from query.search import Wanted
+from logferry_protocol.batch import encode_body
+from query.search import Wanted, search
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "search.json").read_text(encoding="utf-8"))
 
@@ -18,3 +19,22 @@ def test_the_service_finds_what_the_viewer_finds(case: dict[str, Any]) -> None:
     wanted = Wanted.of({"q": asked["q"], "regex": "1", "ignore_case": "1" if asked["ignoreCase"] else "0"})
     assert [line for line in case["matches"] if not wanted.matches(line)] == []
     assert [line for line in case["others"] if wanted.matches(line)] == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("asked", "case"),
+    [(case["server"], one) for case in CASES for one in case.get("entries", [])],
+    ids=lambda value: str(value.get("what", "")),
+)
+def test_the_service_finds_the_lines_that_the_viewer_finds(
+    asked: dict[str, Any], case: dict[str, Any], size: int
+) -> None:
+    """Entries are (stream, how many times "x", text); whatever batches they are in, each line is found once."""
+    entries = [(stream, "x" * times + text) for stream, times, text in case["entries"]]
+    batches = []
+    for at in range(0, len(entries), size):
+        streams, texts = zip(*entries[at : at + size], strict=True)
+        batches.append((at + 1, len(texts), 1, encode_body(range(len(texts)), "".join(streams), texts)))
+    wanted = Wanted.of({"q": asked["q"], "regex": "1", "ignore_case": "1" if asked["ignoreCase"] else "0"})
+    assert [match["line"] for match in search(wanted, batches, lambda _: [])["matches"]] == case["found"]

@@ -7,11 +7,11 @@ import type { Query } from "./segment";
 import type { Timed } from "./standings";
 
 /** The worker is asked whether it still hears as often as this while there is a query. */
-const ASK_MS = 1_000;
+const ASK_MS = 500;
 /** So many questions without an answer mean an expression that backtracks without end. Counted, not timed: a page that was held up itself asks late. */
 const PATIENCE = 4;
 
-export const TOO_LONG = "This expression takes too long on these lines. A simpler one may do.";
+export const TOO_LONG = "This expression takes too long on these lines and was stopped. Leave out repetition within repetition, such as (a+)+, or search for a text.";
 
 export interface Found {
   readonly found: Timed;

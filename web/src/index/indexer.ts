@@ -6,6 +6,7 @@ import { decodeBody, prepareDecoder } from "../log/body";
 import { ERROR } from "../text/levelNames";
 import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
 import { Matcher, type Query, type Segment, segmentOf } from "./segment";
+import { Segments } from "./segments";
 import type { Timed } from "./standings";
 
 const page = self as unknown as {
@@ -18,13 +19,11 @@ const SLICE_MS = 24;
 const TELL_MS = 250;
 
 class JobIndex {
-  /** Ascending by first. */
-  private segments: Segment[] = [];
+  private readonly segments = new Segments();
   private waiting: IndexedBatch[] = [];
   private readonly seen = new Set<number>();
   private errors = new Map<number, number[]>();
   private matcher: Matcher | null = null;
-  private hits = new Map<number, number[]>();
   private next = 0;
   private asked = 0;
   private began = 0;
@@ -50,7 +49,7 @@ class JobIndex {
   search(id: number, query: Query | null): void {
     this.asked = id;
     this.matcher = query === null ? null : new Matcher(query);
-    this.hits = new Map();
+    this.segments.look(this.matcher);
     this.next = 0;
     this.began = performance.now();
     void this.work();
@@ -58,7 +57,7 @@ class JobIndex {
 
   /** Sequence of the first entry at or after a time, among what is here. */
   at(time: number): number | null {
-    for (const { first, count, times } of this.segments) {
+    for (const { first, count, times } of this.segments.all) {
       if ((times[count - 1] as number) < time) continue;
       for (let offset = 0; offset < count; offset++) if ((times[offset] as number) >= time) return first + offset;
     }
@@ -72,7 +71,7 @@ class JobIndex {
     page.postMessage({ tell: "alive", job: this.job });
     for (;;) {
       // A query over what is here comes first; then what is here is made more.
-      if (this.matcher !== null && this.next < this.segments.length) this.match(this.segments[this.next++] as Segment);
+      if (this.matcher !== null && this.next < this.segments.length) this.segments.match(this.next++);
       else if (this.matcher !== null && this.began > 0) this.done();
       else if (this.waiting.length > 0) this.read(this.waiting.pop() as IndexedBatch);
       else break;
@@ -83,11 +82,6 @@ class JobIndex {
     }
     this.working = false;
     this.tell();
-  }
-
-  private match(segment: Segment): void {
-    const found = (this.matcher as Matcher).find(segment);
-    if (found.length > 0) this.hits.set(segment.first, found);
   }
 
   private done(): void {
@@ -107,7 +101,7 @@ class JobIndex {
       this.soon();
       return;
     }
-    this.insert(segment);
+    const at = this.segments.insert(segment);
     const bad: number[] = [];
     for (let offset = 0; offset < segment.count; offset++) {
       if ((segment.levels[offset] as number) >= ERROR) bad.push(segment.first + offset);
@@ -115,17 +109,11 @@ class JobIndex {
     this.changed.errors = true;
     if (bad.length > 0) this.errors.set(segment.first, bad);
     if (this.matcher !== null) {
-      this.match(segment);
+      this.segments.matchNew(at);
       this.next++;
       this.changed.hits = true;
     }
     this.soon();
-  }
-
-  private insert(segment: Segment): void {
-    let at = this.segments.length;
-    while (at > 0 && (this.segments[at - 1] as Segment).first > segment.first) at--;
-    this.segments.splice(at, 0, segment);
   }
 
   private soon(): void {
@@ -140,7 +128,7 @@ class JobIndex {
   private tell(): void {
     if (this.changed.errors) {
       this.changed.errors = false;
-      const found = this.gather(this.errors);
+      const found = this.gather(({ first }) => this.errors.get(first));
       page.postMessage({ tell: "errors", job: this.job, found, lines: this.lines }, buffersOf(found));
     }
     if (this.changed.hits && this.began === 0) this.tellHits(0);
@@ -148,21 +136,21 @@ class JobIndex {
 
   private tellHits(ms: number): void {
     this.changed.hits = false;
-    const found = this.gather(this.hits);
+    const found = this.gather((segment) => this.segments.found(segment));
     page.postMessage({ tell: "hits", job: this.job, id: this.asked, found, lines: this.lines, ms }, buffersOf(found));
   }
 
-  private gather(parts: ReadonlyMap<number, readonly number[]>): Timed {
-    let total = 0;
-    for (const part of parts.values()) total += part.length;
+  private gather(of: (segment: Segment) => readonly number[] | undefined): Timed {
+    const parts = this.segments.all.map(of);
+    const total = parts.reduce((sum, part) => sum + (part?.length ?? 0), 0);
     const sequences = new Float64Array(total);
     const times = this.timed ? new Float64Array(total) : null;
     let at = 0;
-    for (const { first, times: all } of this.segments) {
-      const part = parts.get(first);
+    for (const [nth, { first, times: all }] of this.segments.all.entries()) {
+      const part = parts[nth];
       if (part === undefined) continue;
       sequences.set(part, at);
-      if (times !== null) for (const [nth, sequence] of part.entries()) times[at + nth] = all[sequence - first] as number;
+      if (times !== null) for (const [index, sequence] of part.entries()) times[at + index] = all[sequence - first] as number;
       at += part.length;
     }
     return { sequences, times };

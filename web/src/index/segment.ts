@@ -1,11 +1,15 @@
 /**
  * One batch made ready for searching: its visible lines in one string, with the level of each. Pure.
  *
+ * A line that was cut into several entries is one, at its first entry. Where it may go on in another batch, or is the rest of a line of one
+ * before, it is kept as it was written, for `Segments` to join.
+ *
  * One string a batch, because a regular expression over a megabyte runs several times faster than over ten thousand short strings. A
  * JavaScript string takes one byte a character only while none is above U+00FF, so lines with others are kept apart: a few of
  * them must not double the memory of all.
  */
 import type { Columns } from "../log/body";
+import { continuable } from "../log/pieces";
 import { standingTimes } from "../log/standing";
 import { describeEvent } from "../text/events";
 import { type Level, levelOf } from "../text/levels";
@@ -23,17 +27,84 @@ export interface Segment {
   readonly wide: ReadonlyMap<number, string>;
   /** Level of each line, 0 for none. */
   readonly levels: Uint8Array;
-  /** 0 stdout, 1 stderr, 2 system. */
+  /** 0 stdout, 1 stderr, 2 system, 3 a piece of a line that begins before it. */
   readonly streams: Uint8Array;
+  /** Of stdout and of stderr. */
+  readonly edges: readonly [Edges, Edges];
+  /** The text of lines at an edge, as they were written; they are empty in `narrow`. */
+  readonly edgeTexts: ReadonlyMap<number, string>;
   /** 1 for a stack trace's frame; its head has 0. */
   readonly frames: Uint8Array;
   /** By which its lines stand. */
   readonly times: Float64Array;
 }
 
+/** The lines of a stream that other batches may have a part of, by offset; -1 for none. */
+export interface Edges {
+  /** The rest of a line that begins in a batch before. */
+  readonly begins: number;
+  /** The line that may go on in a batch after. */
+  readonly ends: number;
+  /** The batch has no entry of the stream: a line goes on over it. */
+  readonly silent: boolean;
+}
+
+const PIECE = 3;
 const WIDE = /[^\u0000-\u00ff]/;
 
-export function segmentOf(first: number, { streams, texts, times }: Columns): Segment {
+interface Joined {
+  readonly texts: readonly string[];
+  readonly edges: readonly [Edges, Edges];
+  /** Offsets of pieces that are part of a line before them. */
+  readonly pieces: ReadonlySet<number>;
+}
+
+/** The pieces of each line joined at its first entry. */
+function joined({ streams, texts }: Pick<Columns, "streams" | "texts">): Joined {
+  const all = texts as string[];
+  const pieces = new Map<number, number>();
+  const parts = new Map<number, string[]>();
+  const edges = [0, 1].map((kind) => {
+    const own = kind === 0 ? "o" : "e";
+    const goesOn = own.toUpperCase();
+    // Nearly all batches have no piece: then only the last line of a stream may go on.
+    if (!streams.includes(goesOn)) {
+      const last = streams.lastIndexOf(own);
+      return { begins: -1, ends: last >= 0 && continuable(all[last] as string) ? last : -1, silent: last < 0 };
+    }
+    let [begins, head, seen] = [-1, -1, false];
+    for (let offset = 0; offset < all.length; offset++) {
+      const stream = streams[offset];
+      if (stream !== own && stream !== goesOn) continue;
+      const text = all[offset] as string;
+      if (stream === goesOn && head >= 0) {
+        const line = parts.get(head);
+        if (line === undefined) parts.set(head, [all[head] as string, text]);
+        else line.push(text);
+        pieces.set(offset, head);
+      } else {
+        if (stream === goesOn && !seen) begins = offset;
+        head = offset;
+      }
+      seen = true;
+      if (!continuable(text)) head = -1;
+    }
+    return { begins, ends: head, silent: false };
+  }) as [Edges, Edges];
+  if (parts.size === 0) return { texts: all, edges, pieces: NO_PIECES };
+  const made = [...all];
+  for (const offset of pieces.keys()) made[offset] = "";
+  for (const [head, line] of parts) made[head] = line.join("");
+  return { texts: made, edges, pieces: new Set(pieces.keys()) };
+}
+
+const NO_PIECES: ReadonlySet<number> = new Set();
+
+export function segmentOf(first: number, columns: Columns): Segment {
+  const { streams, times } = columns;
+  const { texts, edges, pieces } = joined(columns);
+  const atEdge = new Set(edges.flatMap(({ begins, ends }) => [begins, ends]));
+  const edgeTexts = new Map<number, string>();
   const count = texts.length;
   const [levels, kinds, starts] = [new Uint8Array(count), new Uint8Array(count), new Uint32Array(count + 1)];
   const frames = new Uint8Array(count);
@@ -46,7 +117,8 @@ export function segmentOf(first: number, { streams, texts, times }: Columns): Se
     const stream = streams[offset] as string;
     let line = texts[offset] as string;
     let level: Level = 0;
-    if (stream === "s") {
+    if (pieces.has(offset)) kinds[offset] = PIECE;
+    else if (stream === "s") {
       const event = describeEvent(line);
       line = event.sentence;
       level = event.bad ? 5 : 0;
@@ -58,6 +130,10 @@ export function segmentOf(first: number, { streams, texts, times }: Columns): Se
       kinds[offset] = kind;
       if (stream === "o" || stream === "e") before[kind] = traceRoleAfter(line, before[kind]);
       frames[offset] = before[kind] === "frame" ? 1 : 0;
+      if (atEdge.has(offset)) {
+        edgeTexts.set(offset, texts[offset] as string);
+        line = "";
+      }
     }
     if (line.includes("\n")) line = line.replaceAll("\n", " ");
     levels[offset] = level;
@@ -71,7 +147,7 @@ export function segmentOf(first: number, { streams, texts, times }: Columns): Se
   }
   starts[count] = at;
   lines.push("");
-  return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, frames, times: standingTimes(times) };
+  return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, edges, edgeTexts, frames, times: standingTimes(times) };
 }
 
 export interface Query {
@@ -105,6 +181,9 @@ export function expressionOf({ text, regex, matchCase, word }: Query): RegExp | 
   }
 }
 
+/** What takes the end of a text for a line's end, or sees it. */
+const SEES_THE_END = /\$|\(\?|\\b/i;
+
 /** Finds the lines of a segment that a query wants. Made once a query, used for every segment. */
 export class Matcher {
   private readonly expression: RegExp | null;
@@ -123,11 +202,28 @@ export class Matcher {
     this.folded = query.hide.includes("frames");
   }
 
-  /** Sequences of the matching lines, ascending. */
+  /** Whether a line at an edge is found by this, if its text is. */
+  wantsEdge(segment: Segment, offset: number): boolean {
+    return this.wanted(segment, offset);
+  }
+
+  /** Whether a line is found that was written so. `from`: a part of an endless line, of which the first character only stands before it; `ends`: nothing follows. */
+  has(written: string, from = 0, ends = true): boolean {
+    if (this.expression === null) return true;
+    const line = plain(written).replaceAll("\n", " ");
+    this.expression.lastIndex = from;
+    if (ends) return this.expression.test(line);
+    const match = this.expression.exec(line);
+    if (match === null) return false;
+    const seesTheEnd = this.query.word || (this.query.regex && SEES_THE_END.test(this.query.text));
+    return !seesTheEnd || match.index + match[0].length < line.length;
+  }
+
+  /** Sequences of the matching lines, ascending. Lines at an edge are left out. */
   find(segment: Segment): number[] {
     const found: number[] = [];
     const take = (offset: number): void => {
-      if (this.wanted(segment, offset)) found.push(segment.first + offset);
+      if (this.wanted(segment, offset) && !segment.edgeTexts.has(offset)) found.push(segment.first + offset);
     };
     if (this.expression === null) {
       for (let offset = 0; offset < segment.count; offset++) take(offset);
@@ -156,6 +252,7 @@ export class Matcher {
   }
 
   private wanted(segment: Segment, offset: number): boolean {
+    if (segment.streams[offset] === PIECE) return false;
     if ((segment.levels[offset] as number) < this.query.level) return false;
     if (this.folded && segment.frames[offset] === 1) return false;
     return this.hidden[segment.streams[offset] as number] !== true;

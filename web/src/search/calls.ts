@@ -1,12 +1,13 @@
 /** The HTTP API's search within a job, and its way from a time to a sequence. */
 import type { Api } from "../wire/api";
-import { list, maybe, type Of, object, oneOf, text, whole } from "../wire/shape";
+import { flag, list, maybe, type Of, object, oneOf, text, whole } from "../wire/shape";
 import type { ServerQuery } from "./re2";
 
-const match = object({ sequence: whole(1), time: whole(), stream: oneOf("stdout", "stderr", "system"), text });
+/** `line` is where the line begins, and `cut` says that its text is a part of it; services before 0.2 know neither. */
+const match = object({ sequence: whole(1), line: maybe(whole(1)), time: whole(), stream: oneOf("stdout", "stderr", "system"), text, cut: maybe(flag) });
 export type Match = Of<typeof match>;
-/** `next` is the sequence after which to go on, null at the end; `since` the time of the first entry that was looked at, µs. */
-const page = object({ matches: list(match), next: maybe(whole()), since: maybe(whole()) });
+/** `next` is the sequence after which to go on, null at the end; `since` the time of the first entry that was looked at, µs; `unsearched` lines that were not searched whole. */
+const page = object({ matches: list(match), next: maybe(whole()), since: maybe(whole()), unsearched: maybe(list(whole())) });
 export type SearchPage = Of<typeof page>;
 const place = object({ sequence: whole() });
 

@@ -20,7 +20,10 @@ export type FromSearcher =
   | { tell: "alone"; id: number; reason: string }
   /** Matches are being looked at again, which an expression may make endless: "found" must follow soon. */
   | { tell: "checking"; id: number }
-  /** `covered` lines are searched, counted from the last; the first of them is of the time `since`, µs, null while it is not known. */
-  | { tell: "found"; id: number; found: Timed; covered: number; since: number | null }
+  /**
+   * `covered` lines are searched, counted from the last; the first of them is of the time `since`, µs, null while it is not known. `unsearched`
+   * lines were too long to be searched whole.
+   */
+  | { tell: "found"; id: number; found: Timed; covered: number; since: number | null; unsearched: number }
   | { tell: "done"; id: number; full: boolean }
   | { tell: "failed"; id: number; status: number; message: string };

@@ -36,9 +36,11 @@ export function whyHere({ text, regex }: Query): string {
 
 /** Every line that `levelOf` says is of a level from warnings up holds one of these. Most others do not. */
 function levelled(level: number): string {
-  const words = "err|sever|crit|fatal|ftl|panic|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";
-  const [letters, digits] = level === 4 ? ["wef", "4-9"] : ["ef", "5-9"];
-  return `${words}${level === 4 ? "|warn|wrn" : ""}|^[${letters}]\\d{4} |(?:level|lvl|severity|levelname)"?\\s*[:=]\\s*"?[${digits}]\\d`;
+  const words = "err|eror|sever|crit|fatal|fata\\b|ftl|fail|pani|pnc|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";
+  // Letters of glog, Ruby, MongoDB and etcd; numbers of pino, and GELF's, which are syslog's.
+  const [letters, numbers] = level === 4 ? ["wefc", "[4-9]\\d|[0-4]\\b"] : ["efc", "[5-9]\\d|[0-3]\\b"];
+  const fields = `(?:level|lvl|severity)[a-z_]*"?\\s*[:=]\\s*"?(?:${numbers}|\\d{3})|severity_?number"\\s*:|priority"\\s*:|"s"\\s*:\\s*"[${letters}]`;
+  return `${words}${level === 4 ? "|warn|wrn| # " : ""}|^\\s*(?:[${letters}](?:\\d{4}|, \\[)|<\\d)|[\\d:z] *[${letters}] |${fields}`;
 }
 
 function translated(text: string): string | null {

@@ -1,6 +1,7 @@
 /** The page's side of searches on the service: what each found so far, and how far it is. */
 import { signal } from "@preact/signals";
 import { scriptUrl } from "../engine/trusted";
+import { TOO_LONG } from "../index/finder";
 import type { Query } from "../index/segment";
 import { NOTHING, type Timed, united } from "../index/standings";
 import { token } from "../login/key";
@@ -8,13 +9,15 @@ import type { FromSearcher, Task, ToSearcher } from "./messages";
 import searcherUrl from "./searcher?worker&url";
 
 /** Looking at matches again takes milliseconds, unless the expression backtracks without end. */
-const PATIENCE_MS = 4_000;
+const PATIENCE_MS = 2_000;
 
 export interface Progress {
   readonly state: "searching" | "done" | "full" | "failed";
   /** Lines searched, of `lines`. */
   readonly covered: number;
   readonly lines: number;
+  /** Lines that were too long to be searched whole, and in which nothing was found. */
+  readonly unsearched: number;
   /** Why it failed. */
   readonly message: string;
 }
@@ -68,7 +71,7 @@ export class Searcher {
     const all = [...this.asked];
     this.destroy();
     for (const [one, { hear }] of all) {
-      hear(one === id ? { tell: "failed", id, status: 0, message: "This expression takes too long on these lines." } : { tell: "lost", id: one });
+      hear(one === id ? { tell: "failed", id, status: 0, message: TOO_LONG } : { tell: "lost", id: one });
     }
   }
 
@@ -105,14 +108,14 @@ export class RemoteSearch {
   begin(query: Query, first: number, last: number, since: number): void {
     this.stop();
     [this.sureFrom, this.since] = [last + 1, since];
-    this.progress.value = { state: "searching", covered: 0, lines: last - first + 1, message: "" };
+    this.progress.value = { state: "searching", covered: 0, lines: last - first + 1, unsearched: 0, message: "" };
     this.ask({ job: this.job, query, first, last });
   }
 
   /** It is not asked for, because of `message`. */
   refuse(lines: number, message: string): void {
     this.stop();
-    this.progress.value = { state: "failed", covered: 0, lines, message };
+    this.progress.value = { state: "failed", covered: 0, lines, unsearched: 0, message };
   }
 
   stop(): void {
@@ -144,7 +147,7 @@ export class RemoteSearch {
       this.found = united(this.found, told.found);
       this.sureFrom = task.last + 1 - told.covered;
       this.since = told.since ?? this.since;
-      this.progress.value = { ...progress, covered: before + told.covered };
+      this.progress.value = { ...progress, covered: before + told.covered, unsearched: progress.unsearched + told.unsearched };
     } else {
       this.settle();
       this.progress.value = told.tell === "done" ? { ...progress, state: told.full ? "full" : "done" } : { ...progress, state: "failed", message: told.message };

@@ -55,9 +55,9 @@ async function search({ id, api: base, token, job, query, first, last }: Task, s
       failures = 0;
       page.postMessage({ tell: "checking", id });
       const found = answer.matches.filter(matches);
-      const [sequences, times] = [Float64Array.from(found, ({ sequence }) => sequence), Float64Array.from(found, ({ time }) => time)];
+      const [sequences, times] = [Float64Array.from(found, ({ line, sequence }) => line ?? sequence), Float64Array.from(found, ({ time }) => time)];
       walk.answered(answer, found.length, ms);
-      page.postMessage({ tell: "found", id, found: { sequences, times }, covered: walk.covered, since: walk.since }, [sequences.buffer, times.buffer]);
+      page.postMessage({ tell: "found", id, found: { sequences, times }, covered: walk.covered, since: walk.since, unsearched: answer.unsearched?.length ?? 0 }, [sequences.buffer, times.buffer]);
     } catch (error) {
       if (signal.aborted) return;
       const passing = error instanceof ApiError && error.passing;

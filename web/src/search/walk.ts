@@ -67,12 +67,13 @@ export class Walk {
 }
 
 /** Whether the tab would call a line that the service found a match, and show it. */
-export function check(query: Query): (match: Pick<Match, "stream" | "text">) => boolean {
+export function check(query: Query): (match: Pick<Match, "stream" | "text"> & Partial<Pick<Match, "cut">>) => boolean {
   const expression = expressionOf(query);
-  return ({ stream, text }) => {
+  return ({ stream, text, cut }) => {
     if (query.hide.includes(stream)) return false;
     const line = plain(text);
-    if (expression !== null) {
+    // Of a part of a line nobody can tell: what the service says counts.
+    if (expression !== null && cut !== true) {
       expression.lastIndex = 0;
       if (!expression.test(line)) return false;
     }

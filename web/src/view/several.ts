@@ -31,6 +31,7 @@ export function gathered(parts: readonly (Progress | null)[], names: () => reado
     state: (["searching", "failed", "full"] as const).find((state) => known.some((one) => one.state === state)) ?? "done",
     covered: known.reduce((sum, { covered }) => sum + covered, 0),
     lines: known.reduce((sum, { lines }) => sum + lines, 0),
+    unsearched: known.reduce((sum, { unsearched }) => sum + unsearched, 0),
     message: failed.map(({ message }, at) => `${called[at]}: ${message}`).join(" "),
     missed: failed.length === parts.length ? "" : called.length > 2 ? `${called.length} of ${parts.length} jobs` : called.join(" and "),
   };

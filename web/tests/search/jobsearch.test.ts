@@ -137,11 +137,11 @@ describe("a search in one job", () => {
 });
 
 test("how far a search of several jobs is says of which not all could be looked through", () => {
-  const part = (state: "searching" | "done" | "full" | "failed", message = "") => ({ state, covered: 10, lines: 20, message });
+  const part = (state: "searching" | "done" | "full" | "failed", message = "") => ({ state, covered: 10, lines: 20, unsearched: 1, message });
   const names = () => ["one", "two", "three", "four"];
   expect(gathered([null, null], names)).toBeNull();
-  expect(gathered([part("done"), null, part("full")], names)).toEqual({ state: "full", covered: 20, lines: 40, message: "", missed: "" });
-  expect(gathered([part("searching"), part("failed", "No.")], names)).toEqual({ state: "searching", covered: 20, lines: 40, message: "two: No.", missed: "two" });
+  expect(gathered([part("done"), null, part("full")], names)).toEqual({ state: "full", covered: 20, lines: 40, unsearched: 2, message: "", missed: "" });
+  expect(gathered([part("searching"), part("failed", "No.")], names)).toEqual({ state: "searching", covered: 20, lines: 40, unsearched: 2, message: "two: No.", missed: "two" });
   expect(gathered([part("failed", "No."), part("failed", "Not."), null], names)).toMatchObject({ state: "failed", message: "one: No. two: Not.", missed: "one and two" });
   expect(gathered([part("failed"), part("failed"), part("failed"), part("done")], names)?.missed).toBe("3 of 4 jobs");
   expect(gathered([part("failed"), part("failed")], names)?.missed).toBe("");

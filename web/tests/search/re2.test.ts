@@ -1,7 +1,8 @@
 /** What is asked of the service means what it means in the tab. tests/contract/test_search.py asks the service's side the same. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { EVERYTHING, expressionOf, type Query } from "../../src/index/segment";
+import { EVERYTHING, expressionOf, Matcher, type Query, segmentOf } from "../../src/index/segment";
+import { Segments } from "../../src/index/segments";
 import { forServer, type ServerQuery } from "../../src/search/re2";
 import { plain } from "../../src/text/terminal";
 import { fc } from "../support/check";
@@ -12,6 +13,8 @@ interface Case {
   server: ServerQuery | null;
   matches: string[];
   others: string[];
+  /** Stream, how many times "x", and text; `found` are the first entries of the lines that are found. */
+  entries?: { what: string; entries: [string, number, string][]; found: number[] }[];
 }
 const cases = JSON.parse(readFileSync(new URL("../../../tests/contract/search.json", import.meta.url), "utf8")) as Case[];
 
@@ -26,6 +29,20 @@ describe("a query for the service", () => {
     };
     expect(matches.filter((line) => !found(line))).toEqual([]);
     expect(others.filter(found)).toEqual([]);
+  });
+
+  const inEntries = cases.flatMap((one) => (one.entries ?? []).map((entries) => [`${one.what}: ${entries.what}`, one.query, entries] as const));
+  test.each(inEntries)("finds in the tab %s", (_, query, { entries, found }) => {
+    for (const size of [1, 2, 100]) {
+      const segments = new Segments();
+      segments.look(new Matcher({ ...EVERYTHING, hide: ["system"], ...query }));
+      for (let at = 0; at < entries.length; at += size) {
+        const part = entries.slice(at, at + size);
+        const texts = part.map(([, times, text]) => "x".repeat(times) + text);
+        segments.matchNew(segments.insert(segmentOf(at + 1, { times: new Float64Array(part.length), streams: part.map(([stream]) => stream).join(""), texts })));
+      }
+      expect(segments.all.flatMap((one) => segments.found(one))).toEqual(found);
+    }
   });
 
   test("is never one of nothing, nor longer than the service takes", () => {

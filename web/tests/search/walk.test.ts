@@ -68,7 +68,7 @@ describe("what the service found", () => {
   });
 
   test("holds every line of a level that is asked for", () => {
-    const words = fc.constantFrom("ERROR", "error:", "[warn]", "W0102 10:00:00", "F0102 10:00:00", '"level":50', '{"severity":"ERROR"}', "level=40", "panic: x", "Traceback (most recent call last)", "x.y.FooException: no", "Caused by: it", "goroutine 1 [running]", "thread 'a' panicked", "Unhandled thing", "[crit]", "EMERG", "SEVERE", "fatal:", "log_level: 60", "DEBUG", "plain", " ");
+    const words = fc.constantFrom("ERROR", "error:", "[warn]", "W0102 10:00:00", "F0102 10:00:00", '"level":50', '{"severity":"ERROR"}', "level=40", "panic: x", "Traceback (most recent call last)", "x.y.FooException: no", "Caused by: it", "goroutine 1 [running]", "thread 'a' panicked", "Unhandled thing", "[crit]", "EMERG", "SEVERE", "fatal:", "log_level: 60", "E, [2026-11-30T10:00:00 #1]", "<11>it", "1:M 30 Nov 2026 10:00:00.000 # it", '{"t":{"$date":""},"s":"E"}', '{"severityNumber":17}', '{"PRIORITY":"3"}', '{"short_message":"","level":3}', "2026-11-30 10:00:00.000000 E | etcd", "10:00:00 FTL x", "FATA[0003] x", "EROR[0003]", "fail: x", "npm ERR! x", "level=WARN+1", "DEBUG", "plain", " ");
     fc.assert(
       fc.property(fc.array(fc.oneof(words, fc.string({ maxLength: 8 })), { maxLength: 4 }), fc.constantFrom(4, 5, 6), (parts, level) => {
         const line = parts.join(" ");
