@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -10,6 +11,8 @@ from tests.support.viewer_cloud import BEGAN_US, ViewerCloud, job_id, lossy
 from tests.support.viewer_service import ViewerService
 
 from query import search
+from query.shares import new_share
+from registry.principal import Principal
 
 pytestmark = pytest.mark.browser
 
@@ -573,6 +576,53 @@ def test_a_share_link_opens_its_job_for_anyone_until_it_is_revoked(
         expect(theirs.locator("[data-refusal]")).to_contain_text("ended or was revoked", timeout=WAIT)
     finally:
         guest.close()
+
+
+def test_a_damaged_record_is_one_row_of_the_list(cloud: ViewerService, page: Page) -> None:
+    for name in ("sound", "poison"):
+        cloud.add_job(name, state="exited")
+        cloud.append(name, numbered(3))
+    record = cloud.jobs[job_id("poison")].record
+    # No model would take it, and one like it was stored before models refused it.
+    cloud.jobs[job_id("poison")].record = record.model_copy(
+        update={"life": record.life.model_copy(update={"exit_code": 2**60})}
+    )
+    page.goto(cloud.page())
+    expect(page.locator("[data-job]")).to_have_count(2, timeout=WAIT)
+    row = page.locator(f"[data-job='{job_id('poison')}']")
+    expect(row).to_contain_text("poison")
+    expect(row).to_contain_text("damaged record")
+    expect(row.locator(".job-worry")).to_have_attribute("title", re.compile("exit_code is not a whole number"))
+    expect(page.locator(f"[data-job='{job_id('sound')}']")).not_to_contain_text("damaged")
+    row.get_by_role("link").click()
+    expect(page.locator('[data-seq="3"] .text')).to_have_text("line 3", timeout=WAIT)
+
+
+def test_a_link_with_another_key_asks_before_it_changes_who_is_signed_in(cloud: ViewerService, page: Page) -> None:
+    cloud.add_job("mine")
+    cloud.add_job("shared")
+    cloud.append("mine", numbered(3))
+    cloud.append("shared", numbered(3))
+    opened(page, cloud, "mine")
+    who = Principal(kind="viewer", name="them", credential="")
+    secret, grant = new_share(job_id("shared"), "local", who, life_s=3600, note="", now_ms=time.time_ns() // 1_000_000)
+    cloud.grants[grant["pk"].removeprefix("GRANT#")] = grant
+    link = cloud.page("shared", key=secret)
+    question = page.locator("[data-question=login]")
+
+    page.goto(link)
+    expect(question).to_contain_text(re.compile(r"Now\s*me of local.*With the link\s*a guest", re.DOTALL), timeout=WAIT)
+    assert secret not in page.evaluate("() => location.href")
+    page.get_by_role("button", name="Stay signed in").click()
+    expect(page.locator(".who")).to_have_text("me", timeout=WAIT)
+    # The same page: browsers change the fragment alone.
+    page.evaluate("(fragment) => { location.hash = fragment; }", f"#key={secret}")
+    expect(question).to_be_visible(timeout=WAIT)
+    page.get_by_role("button", name="Change").click()
+    expect(page.locator(".who")).to_have_text("Shared link", timeout=WAIT)
+    expect(page.locator('[data-seq="3"] .text')).to_have_text("line 3", timeout=WAIT)
+    page.reload()
+    expect(page.locator(".who")).to_have_text("Shared link", timeout=WAIT)
 
 
 def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerCloud, page: Page) -> None:

@@ -4,7 +4,7 @@ import { listen } from "./actions";
 import { exposeDiagnostics } from "./diagnostics";
 import { Engine } from "./engine/client";
 import { Finder } from "./index/finder";
-import { restoreKey, token } from "./login/key";
+import { heedLinks, keep, mark, restoreKey, token } from "./login/key";
 import { beginSession } from "./login/session";
 import { parseRoute, route } from "./route";
 import { apply } from "./settings";
@@ -17,16 +17,21 @@ const root = document.getElementById("app") as HTMLElement;
 async function start(): Promise<void> {
   apply();
   listen();
-  restoreKey();
+  heedLinks();
+  const given = restoreKey();
   // Loads its code while the configuration is on its way.
   const engine = new Engine();
   const response = await fetch("./config.json", { cache: "no-cache" });
   if (!response.ok) throw new Error(`config.json was answered with status ${response.status}`);
   const config = viewerConfig(await response.json());
+  const api = new URL(config.api, location.href).href.replace(/\/$/, "");
+  if (given !== null && (await (await import("./login/ask")).askToChange(root, api, config, token.value, given))) {
+    keep(given);
+    mark(false);
+  }
   await beginSession(config);
   route.value = parseRoute(location.search);
   attach(engine);
-  const api = new URL(config.api, location.href).href.replace(/\/$/, "");
   void engine.ask({ do: "start", api, live: config.live, token: token.value ?? "" });
   token.subscribe((value) => {
     if (value !== null) void engine.ask({ do: "token", token: value });

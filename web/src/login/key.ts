@@ -2,41 +2,74 @@
 import { signal } from "@preact/signals";
 
 const PLACE = "logferry.key";
+/** That this tab was logged in at an issuer: then a reload goes there by itself. No token. */
+const MARK = "logferry.oidc";
 
 export const token = signal<string | null>(null);
 
-/** Takes `#key=…` out of the address, or what this tab had before a reload. */
-export function restoreKey(): void {
+/**
+ * Takes `#key=…` out of the address, or what this tab had before a reload. A link may sign in where nobody is: a key that would change who is
+ * signed in is given back instead, for a person to decide.
+ */
+export function restoreKey(): string | null {
+  const kept = read(PLACE);
   const fragment = new URLSearchParams(location.hash.slice(1));
   const given = fragment.get("key");
-  if (given !== null) {
-    fragment.delete("key");
-    const rest = fragment.toString();
-    history.replaceState(null, "", location.pathname + location.search + (rest === "" ? "" : `#${rest}`));
-    keep(given);
-    return;
+  if (given === null) {
+    token.value = kept;
+    return null;
   }
-  try {
-    token.value = sessionStorage.getItem(PLACE);
-  } catch {
-    token.value = null;
+  fragment.delete("key");
+  const rest = fragment.toString();
+  history.replaceState(null, "", location.pathname + location.search + (rest === "" ? "" : `#${rest}`));
+  if (kept !== given && (kept !== null || marked())) {
+    token.value = kept;
+    return given;
   }
+  keep(given);
+  return null;
+}
+
+/** A link to this page with a key, opened in this tab, is as any other: the page begins anew. */
+export function heedLinks(): void {
+  addEventListener("hashchange", () => {
+    if (new URLSearchParams(location.hash.slice(1)).has("key")) location.reload();
+  });
 }
 
 export function keep(key: string): void {
   token.value = key;
-  try {
-    sessionStorage.setItem(PLACE, key);
-  } catch {
-    // Without storage the key lasts as long as the page: enough.
-  }
+  // Without storage the key lasts as long as the page: enough.
+  write(PLACE, key);
 }
 
 export function forget(): void {
   token.value = null;
+  write(PLACE, null);
+}
+
+export function marked(): boolean {
+  return read(MARK) !== null;
+}
+
+export function mark(on: boolean): void {
+  // Without storage a reload asks for the login.
+  write(MARK, on ? "1" : null);
+}
+
+function read(place: string): string | null {
   try {
-    sessionStorage.removeItem(PLACE);
+    return sessionStorage.getItem(place);
   } catch {
-    // Nothing was kept then.
+    return null;
+  }
+}
+
+function write(place: string, value: string | null): void {
+  try {
+    if (value === null) sessionStorage.removeItem(place);
+    else sessionStorage.setItem(place, value);
+  } catch {
+    // Some browsers give none.
   }
 }

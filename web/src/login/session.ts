@@ -1,16 +1,13 @@
 /** The login behind the token: a viewer key, or OpenID Connect where /config.json says so. */
 import { signal } from "@preact/signals";
 import type { ViewerConfig } from "../wire/messages";
-import { forget, token } from "./key";
+import { forget, mark, marked, token } from "./key";
 import type { Oidc } from "./oidc";
 
 /** Why the login did not work; null when nothing is to be said. */
 export const refusal = signal<string | null>(null);
 /** The session cannot be renewed; the page stays as it is. */
 export const ending = signal<string | null>(null);
-
-/** That this tab was logged in: then a reload goes to the issuer by itself. No token. */
-const MARK = "logferry.oidc";
 
 let oidc: Promise<Oidc> | null = null;
 
@@ -73,21 +70,4 @@ export async function logout(): Promise<void> {
   // What was read belongs to who read it: nothing of it stays in the page.
   if (session) await session.logout();
   else location.assign("./");
-}
-
-function marked(): boolean {
-  try {
-    return sessionStorage.getItem(MARK) !== null;
-  } catch {
-    return false;
-  }
-}
-
-function mark(on: boolean): void {
-  try {
-    if (on) sessionStorage.setItem(MARK, "1");
-    else sessionStorage.removeItem(MARK);
-  } catch {
-    // Without storage a reload asks for the login.
-  }
 }

@@ -1,0 +1,59 @@
+/** A link with a key, opened where somebody is signed in: it asks before it changes who that is. Loaded when it is wanted. */
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Api } from "../wire/api";
+import type { ViewerConfig } from "../wire/messages";
+
+/** Who a key is of, in words. */
+type Who = string;
+
+/** Resolves when the person has decided: whether the link's key is to be used. `kept` is the key of now, null for a login at the issuer. */
+export function askToChange(root: HTMLElement, api: string, config: ViewerConfig, kept: string | null, given: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    render(<Question api={api} config={config} kept={kept} given={given} decide={resolve} />, root);
+  });
+}
+
+function Question({ api, config, kept, given, decide }: { api: string; config: ViewerConfig; kept: string | null; given: string; decide(change: boolean): void }) {
+  const [now, setNow] = useState<Who | null>(null);
+  const [then, setThen] = useState<Who | null>(null);
+  useEffect(() => {
+    if (kept === null) setNow(`whoever logged in with ${config.auth.issuer ?? "single sign-on"}`);
+    else void whoIs(api, kept).then(setNow);
+    void whoIs(api, given).then(setThen);
+  }, [api, config, kept, given]);
+  return (
+    <main class="message login" data-question="login">
+      <img src="./icon.svg" alt="" width="44" height="44" />
+      <h1>Change who is signed in?</h1>
+      <p>This link has a key of its own. With it, this tab reads and does everything as somebody else.</p>
+      <dl class="change">
+        <dt>Now</dt>
+        <dd>{now ?? "…"}</dd>
+        <dt>With the link</dt>
+        <dd>{then ?? "…"}</dd>
+      </dl>
+      <p class="hint">If you did not expect this, stay as you are: whoever made the link may want you to work in their name.</p>
+      <p>
+        <button type="button" class="button primary" autoFocus onClick={() => decide(false)}>
+          Stay signed in
+        </button>{" "}
+        <button type="button" class="button" onClick={() => decide(true)}>
+          Change
+        </button>
+      </p>
+    </main>
+  );
+}
+
+async function whoIs(api: string, key: string): Promise<Who> {
+  const [kind = "", credential = ""] = key.split("_", 2);
+  const name = `${kind === "lfs" ? "share link" : "key"} ${credential.slice(0, 12) || "without an id"}`;
+  try {
+    const { subject, principal, groups, job } = await new Api(api, key).me();
+    if (job !== null) return `a guest with the ${name}, who reads one job alone`;
+    return `${subject || principal || "somebody"}${groups.length > 0 ? ` of ${groups.join(", ")}` : ""}, with the ${name}`;
+  } catch (error) {
+    return `unknown, with the ${name}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

@@ -1,0 +1,38 @@
+// @vitest-environment happy-dom
+/** A link's key signs in where nobody is, and changes nothing by itself where somebody is. */
+import { beforeEach, expect, test } from "vitest";
+import { forget, keep, mark, restoreKey, token } from "../../src/login/key";
+
+function visit(fragment: string): string | null {
+  history.replaceState(null, "", `/?job=x${fragment}`);
+  return restoreKey();
+}
+
+beforeEach(() => {
+  forget();
+  mark(false);
+});
+
+test("a link signs in where nobody is signed in", () => {
+  expect([visit("#key=mine"), token.value]).toEqual([null, "mine"]);
+  expect(location.href).toMatch(/\?job=x$/);
+  expect([visit(""), token.value]).toEqual([null, "mine"]);
+});
+
+test.each(["#key=theirs", "#key=theirs&key=mine", "#key=", "#other=1&key=theirs"])("a link with another key waits for a yes: %s", (fragment) => {
+  keep("mine");
+  expect(visit(fragment)).toBe(fragment === "#key=" ? "" : "theirs");
+  expect([token.value, sessionStorage.getItem("logferry.key")]).toEqual(["mine", "mine"]);
+  expect(location.href).not.toContain("key");
+  expect([visit(""), token.value]).toEqual([null, "mine"]);
+});
+
+test("a link with the same key asks nothing", () => {
+  keep("mine");
+  expect([visit("#key=mine"), token.value]).toEqual([null, "mine"]);
+});
+
+test("a link waits for a yes where somebody is signed in at an issuer", () => {
+  mark(true);
+  expect([visit("#key=theirs"), token.value]).toEqual(["theirs", null]);
+});
