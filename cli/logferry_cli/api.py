@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Page
+from logferry_cli.records import read_batches, read_record
 from logferry_cli.target import Target, address
 from logferry_cli.terminal import harmless_word
 from logferry_protocol.job import JobRecord
@@ -46,10 +47,15 @@ class Me(_Answer):
     admin: bool = False
 
 
+class _Document(RootModel[dict[str, Any]]):
+    """Any object."""
+
+
 class JobPage(_Answer):
     """Jobs, and where the next ones begin."""
 
-    jobs: list[JobRecord]
+    jobs: list[Any]
+    """Each read by itself (`read_record`)."""
     next: str | None = None
 
 
@@ -60,6 +66,12 @@ class HistoryPage(_Answer):
     batches: list[BatchFacts]
     more: bool = False
     kept: int | None = None
+
+
+class _DamagedHistoryPage(HistoryPage):
+    """A page whose batches are read one at a time."""
+
+    batches: list[Any]
 
 
 class Ticket(_Answer):
@@ -131,19 +143,20 @@ class Api:
         return _read(Me, await self._call("GET", "/api/me"))
 
     async def jobs(self, filters: Mapping[str, str] | None = None) -> AsyncIterator[JobRecord]:
-        """The jobs that match, the newest first."""
+        """The jobs that match, the newest first; a record that is damaged, as far as it can be read."""
         parameters = dict(filters or {})
         while True:
             page = _read(JobPage, await self._call("GET", "/api/jobs", parameters))
-            for record in page.jobs:
-                yield record
+            for document in page.jobs:
+                yield read_record(document)
             if page.next is None:
                 return
             parameters["next"] = page.next
 
     async def job(self, job: str) -> JobRecord:
-        """One job's record."""
-        return _read(JobRecord, await self._call("GET", f"/api/jobs/{job}"))
+        """One job's record; a damaged one as far as it can be read."""
+        record = read_record(_read(_Document, await self._call("GET", f"/api/jobs/{job}")).root)
+        return record if record.job else record.model_copy(update={"job": job})
 
     async def delete_job(self, job: str) -> None:
         """Delete a job and all that is stored of it."""
@@ -151,11 +164,12 @@ class Api:
 
     async def history(self, job: str, *, after: int, limit: int | None = None) -> Page:
         """The batches that hold entries after a sequence: about 1 MiB of them, or `limit` batches."""
-        return await self._batches(job, {"after": str(after)} | ({} if limit is None else {"limit": str(limit)}))
+        parameters = {"after": str(after)} | ({} if limit is None else {"limit": str(limit)})
+        return await self._batches(job, parameters, after)
 
     async def history_before(self, job: str, *, before: int, limit: int) -> Page:
         """The last `limit` batches that hold entries before a sequence, ascending."""
-        return await self._batches(job, {"before": str(before), "limit": str(limit)})
+        return await self._batches(job, {"before": str(before), "limit": str(limit)}, 0)
 
     async def share(self, job: str, expires_in: int, note: str) -> NewShare:
         """Make a link that works for so many seconds. Tried once: a second one would be a second link."""
@@ -190,9 +204,15 @@ class Api:
             ) from None
         return address(found.live, "ws", "config.json of the viewer", self._target.insecure)
 
-    async def _batches(self, job: str, parameters: Mapping[str, str]) -> Page:
-        page = _read(HistoryPage, await self._call("GET", f"/api/jobs/{job}/batches", parameters))
-        return Page(page.tip, page.batches, page.more, page.kept)
+    async def _batches(self, job: str, parameters: Mapping[str, str], after: int) -> Page:
+        answer = await self._call("GET", f"/api/jobs/{job}/batches", parameters)
+        try:
+            page = HistoryPage.model_validate_json(answer.content)
+            return Page(page.tip, page.batches, page.more, page.kept)
+        except ValidationError:
+            damaged = _read(_DamagedHistoryPage, answer)
+        batches = read_batches(damaged.batches, after, damaged.tip, more=damaged.more)
+        return Page(damaged.tip, batches, damaged.more, damaged.kept)
 
     async def _call(self, method: str, path: str, parameters: Mapping[str, str] | None = None) -> httpx.Response:
         for attempt in range(ATTEMPTS):

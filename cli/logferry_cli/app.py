@@ -5,14 +5,15 @@ One Typer application to which each module of commands adds its own, and where p
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
 import typer
 
+from logferry_cli.output import BROKEN_PIPE, OutputError, checked_output
 from logferry_cli.problems import Problem
 from logferry_local.errors import LocalCloudError
 
@@ -65,15 +66,24 @@ def _group() -> None:
 def main() -> None:
     """The entry point: runs the command; a problem becomes one readable line on stderr and a non-zero exit status."""
     try:
+        with checked_output():
+            _run()
+    except OutputError as error:
+        if error.broken_pipe:
+            # Who reads our output went away (`| head`): nothing to say, and nobody to say it to.
+            sys.exit(BROKEN_PIPE)
+        with suppress(OSError):  # it may be stderr that takes no more
+            fail(f"The output cannot be written ({error.reason}).", "Is the disk full?", 1)
+        sys.exit(1)
+
+
+def _run() -> None:
+    try:
         build(sys.argv[1:])()
     except Problem as problem:
         fail(problem.sentence, problem.advice, problem.status)
     except LocalCloudError as error:
         fail(error.sentence, error.advice, 1)
-    except BrokenPipeError:
-        # Who reads our output went away (`| head`): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
 def fail(sentence: str, advice: str, status: int) -> None:

@@ -15,10 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_cli import archiving, probe
 from logferry_cli.api import Api, TransientError
+from logferry_cli.export import damage
 from logferry_cli.operator import Deployment, StackOption, find_deployment
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
-from logferry_cli.reader import CorruptBatchError, Reader
+from logferry_cli.reader import Damaged, Reader
 from logferry_cli.registry import Registry, credential_of
 from logferry_cli.target import (
     ApiUrlOption,
@@ -85,7 +86,7 @@ class Checkup:
         except ClientError as error:
             outcome = "failed"
             said = [f"AWS refused ({error.response['Error']['Message']}).", "Has your AWS identity the right to look?"]
-        except (BotoCoreError, OSError, CorruptBatchError) as error:
+        except (BotoCoreError, OSError) as error:
             outcome, said = "failed", [f"{error}.", advice]
         detail = harmless_word(" ".join(part for part in said if part))
         self.note(Leg(name, outcome, detail, round((monotonic() - began) * 1000)))
@@ -171,9 +172,12 @@ async def _newest(api: Api) -> str:
     async for record in api.jobs({"limit": "1"}):
         page = await api.history(record.job, after=0, limit=1)
         reader = Reader(lambda: 0.0)
-        for batch in page.batches:
-            reader.receive(batch, 0.0)
-        list(reader.take())
+        reader.learn(page.tip, 0.0, at_once=True)
+        reader.request(0.0)
+        reader.answer(page, 0.0)
+        for taken in reader.take():
+            if isinstance(taken, Damaged):
+                raise Problem(f"{damage(taken)} (job {record.job}).", "`logferry verify` looks at all of it.")
         return f"the newest job has {page.tip:,} entries"
     return "no jobs yet"
 
@@ -289,7 +293,7 @@ async def _sent(
         if checkup.failed("ingest and store"):
             raise _SkipError("without a stored line")
         page = await api.history(line.job, after=0)
-        if [batch.digest for batch in page.batches] != [line.batch.digest]:
+        if [None if isinstance(batch, Damaged) else batch.digest for batch in page.batches] != [line.batch.digest]:
             raise Problem("History has other bytes than were sent.")
         said.append("the same bytes")
 

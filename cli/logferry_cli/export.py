@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -21,9 +22,10 @@ from logferry_cli.history import stored
 from logferry_cli.lines import Joiner
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
-from logferry_cli.reader import Lost, Run
+from logferry_cli.reader import Damaged, Lost, Run, Taken
 from logferry_cli.selection import find_job
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
+from logferry_cli.terminal import harmless, harmless_json, harmless_word
 from logferry_protocol.batch import STREAM_OF
 
 Format = Literal["text", "jsonl"]
@@ -59,9 +61,50 @@ def export(
     """Write a job's whole log, as it is stored now."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     with _opened(output) as file:
-        lost = asyncio.run(_export(target, job, form, file))
-    if lost:
-        typer.echo(f"logferry: {lost:,} entries are not kept any more and are left out.", err=True)
+        shown = file if output is not None or not sys.stdout.isatty() else _Terminal(file, form)
+        left_out = asyncio.run(_export(target, job, form, shown))
+    if left_out.lost:
+        typer.echo(f"logferry: {left_out.lost:,} entries are not kept any more and are left out.", err=True)
+    for damaged in left_out.damaged:
+        typer.echo(f"logferry: {damage(damaged)}.", err=True)
+    if left_out.damaged:
+        raise typer.Exit(1)
+
+
+def damage(damaged: Damaged) -> str:
+    """A sentence about entries that cannot be read."""
+    which = f"{damaged.count:,} entries ({damaged.first:,} to {damaged.last:,})"
+    return f"{which} cannot be read: the stored batch is damaged ({harmless_word(damaged.detail)})"
+
+
+class Writer(Protocol):
+    """Takes the bytes of an export."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some more."""
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """What an export has not."""
+
+    lost: int = 0
+    """Entries that are not kept any more."""
+    damaged: list[Damaged] = field(default_factory=list)
+
+
+class _Terminal:
+    """Shows an export to a person: what would steer the terminal is made visible. Files and pipes have it exact."""
+
+    def __init__(self, file: IO[bytes], form: Format) -> None:
+        self._file, self._form = file, form
+
+    def write(self, data: bytes, /) -> None:
+        # Lines come whole, so no sequence is cut in two.
+        text = data.decode()
+        shown = harmless_json(text) if self._form == "jsonl" else "\n".join(map(harmless, text.split("\n")))
+        self._file.write(shown.encode())
+        self._file.flush()
 
 
 class Formatter(Protocol):
@@ -121,7 +164,7 @@ def rfc3339(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-async def _export(target: Target, name: str, form: Format, file: IO[bytes]) -> int:
+async def _export(target: Target, name: str, form: Format, file: Writer) -> LeftOut:
     async with Api(target) as api:
         record = await find_job(api, name)
         formatter = TextFormatter() if form == "text" else JsonlFormatter(record.job)
@@ -130,20 +173,23 @@ async def _export(target: Target, name: str, form: Format, file: IO[bytes]) -> i
 
 
 async def _written(
-    entries: AsyncIterator[Run | Lost], formatter: Formatter, file: IO[bytes], tell: Callable[[int, int], None]
-) -> int:
-    """Writes everything; says how many entries are not kept any more."""
-    lost = written = 0
+    entries: AsyncIterator[Taken], formatter: Formatter, file: Writer, tell: Callable[[int, int], None]
+) -> LeftOut:
+    """Writes everything that can be read; says what is missing."""
+    left_out, written = LeftOut(), 0
     async for taken in entries:
         if isinstance(taken, Lost):
-            lost += taken.last - taken.first + 1
+            left_out.lost += taken.last - taken.first + 1
+            continue
+        if isinstance(taken, Damaged):
+            left_out.damaged.append(taken)
             continue
         text = formatter.run(taken).encode()
         file.write(text)
         written += len(text)
         tell(taken.last, written)
     file.write(formatter.end().encode())
-    return lost
+    return left_out
 
 
 @contextmanager
@@ -152,6 +198,14 @@ def _opened(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
+        return
+    if path.exists() and not path.is_file():
+        # A device or a pipe (`/dev/stdout`) is written to; a file that took its name would end it.
+        try:
+            with path.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise Problem(f"{path} cannot be written ({error.strerror}).") from None
         return
     try:
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")

@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator
 from time import monotonic
 
 from logferry_cli.api import Api
-from logferry_cli.problems import Problem
-from logferry_cli.reader import CorruptBatchError, Lost, Page, Reader, Run
+from logferry_cli.reader import Page, Reader, Taken
 
 
-async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) -> AsyncIterator[Run | Lost]:
+async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) -> AsyncIterator[Taken]:
     """The entries after a sequence, in order, up to `tip` (by default: what is stored at the first answer).
 
     Raises:
-        Problem: the API refuses or stays silent, or a stored batch is damaged.
+        Problem: the API refuses or stays silent.
     """
     reader = Reader(random.random, after)
     first = await api.history(job, after=after)
@@ -41,8 +40,6 @@ async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) 
             else:
                 page = None
                 await asyncio.sleep(max(0.0, (reader.due or monotonic()) - monotonic()))
-    except CorruptBatchError as error:
-        raise Problem(f"The job cannot be read on: {error}.", "`logferry verify` looks at all of it.") from None
     finally:
         if fetching is not None and not fetching.done():
             fetching.cancel()

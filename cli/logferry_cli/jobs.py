@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -15,10 +17,21 @@ from rich.text import Text
 
 from logferry_cli.api import Api
 from logferry_cli.options import StateOption
+from logferry_cli.records import DamagedRecord
 from logferry_cli.selection import container_of
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
-from logferry_cli.terminal import harmless_word
-from logferry_protocol.job import JobRecord
+from logferry_cli.terminal import harmless_json, harmless_word
+from logferry_protocol.job import JobRecord, State
+
+OPTIONS: Final = {
+    "owner": "--owner",
+    "host": "--host",
+    "name": "--name",
+    "image": "--image",
+    "label": "--label",
+    "state": "--in-state",
+}
+"""The filters' options, by their names in the API."""
 
 _STATE_STYLES: Final = {"running": "green", "lost": "yellow", "restarting": "yellow", "paused": "yellow"}
 
@@ -40,20 +53,26 @@ def jobs(
     name: Annotated[str | None, typer.Option(help="Only containers of this name.")] = None,
     image: Annotated[str | None, typer.Option(help="Only containers of this image.")] = None,
     label: Annotated[str | None, typer.Option(help="Only containers with this label: key or key=value.")] = None,
-    life: Annotated[
-        str | None, typer.Option("--in-state", help="Only jobs in this state: running, exited, lost …")
-    ] = None,
+    life: Annotated[State | None, typer.Option("--in-state", help="Only jobs in this state.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many, the newest first; 0 for all.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array of the records.")] = False,
 ) -> None:
     """List the jobs that you can read, the newest first."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     chosen = {"owner": owner, "host": host, "name": name, "image": image, "label": label, "state": life}
-    records = asyncio.run(_records(target, {key: value for key, value in chosen.items() if value is not None}, limit))
+    filters: dict[str, str] = {key: value for key, value in chosen.items() if value is not None}
+    records = asyncio.run(_records(target, filters, limit))
     if as_json:
-        sys.stdout.write(json_of(records))
+        document = json_of(records)
+        sys.stdout.write(harmless_json(document) if sys.stdout.isatty() else document)
+    elif not records:
+        typer.echo(_nothing(filters), err=True)
     else:
         _print(records)
+    for record in records:
+        if isinstance(record, DamagedRecord):
+            said = f"The record of {harmless_word(record.job) or 'a job'} is damaged ({harmless_word(record.damage)})."
+            typer.echo(f"logferry: {said} What of it could be read is shown.", err=True)
 
 
 async def _records(target: Target, filters: dict[str, str], limit: int) -> list[JobRecord]:
@@ -72,10 +91,15 @@ def json_of(records: list[JobRecord]) -> str:
     return f"[\n{lines}\n]\n" if lines else "[]\n"
 
 
+def _nothing(filters: Mapping[str, str]) -> str:
+    """Why a list is empty."""
+    if not filters:
+        return "No jobs yet. A container's job appears when an agent first sees it."
+    said = " ".join(f"{OPTIONS[key]} {shlex.quote(harmless_word(value[:200]))}" for key, value in filters.items())
+    return f"No job that you can read matches {said}. `logferry jobs` lists all of them."
+
+
 def _print(records: list[JobRecord]) -> None:
-    if not records:
-        typer.echo("No jobs yet. A container's job appears when an agent first sees it.", err=True)
-        return
     if not sys.stdout.isatty():
         # Piped, the table is as wide as it needs to be: a cut cell would be lost for the program that reads it.
         sys.stdout.write("".join(f"{line}\n" for line in _plain(records)))
@@ -92,12 +116,12 @@ def _print(records: list[JobRecord]) -> None:
 
 def _row(record: JobRecord) -> tuple[Any, ...]:
     return (
-        container_of(record)[:12],
+        harmless_word(container_of(record)[:12]),
         Text(harmless_word(record.container.name)),
         Text(state_of(record), style=_STATE_STYLES.get(record.life.state, "")),
         f"{record.tip:,}",
         _when(record.life.started or record.life.created),
-        Text(record.owner),
+        Text(harmless_word(record.owner)),
         Text(harmless_word(record.container.host)),
         Text(harmless_word(record.container.image)),
     )
@@ -113,6 +137,8 @@ def _plain(records: list[JobRecord]) -> list[str]:
 def state_of(record: JobRecord) -> str:
     """The state with what matters about it: `exited (1)`, `exited (137, out of memory)`."""
     life = record.life
+    if isinstance(record, DamagedRecord):
+        return "damaged"
     if not life.over or life.exit_code is None:
         return life.state
     return f"{life.state} ({life.exit_code}{', out of memory' if life.oom else ''})"

@@ -19,6 +19,7 @@ from logferry_cli.options import StateOption
 from logferry_cli.registry import Agent, Registry, Viewer, credential_of
 from logferry_cli.sizes import written
 from logferry_cli.spans import span
+from logferry_cli.terminal import harmless_word
 
 ExpiresOption = Annotated[
     str | None, typer.Option("--expires-in", help="How long the key works: 30m, 12h, 90d.", metavar="SPAN")
@@ -174,7 +175,7 @@ def _described(principal: dict[str, Any]) -> str:
             line += f"  revoked {_day(key['revoked'])}"
         lines.append(line)
     lines += [f"  {arn}" for arn in principal["roles"]]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{harmless_word(line)}\n" for line in lines)
 
 
 def _day(milliseconds: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, W
 
 from logferry_cli.api import Api, TransientError
 from logferry_cli.problems import Problem
-from logferry_cli.reader import CorruptBatchError, Lost, Page, Reader, Run
+from logferry_cli.reader import Damaged, Lost, Page, Reader, Run
 from logferry_cli.terminal import harmless_word
 from logferry_protocol import messages
 from logferry_protocol.errors import MalformedMessageError
@@ -65,7 +66,7 @@ class LinkChange:
     detail: str = ""
 
 
-Event = Run | Lost | LinkChange | JobRecord
+Event = Run | Lost | Damaged | LinkChange | JobRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,24 +114,21 @@ class Following:
         """Entries in order without end, with changes of the connection and of the job between them.
 
         Raises:
-            Problem: it cannot go on: refused, revoked, no such job, or a damaged batch.
+            Problem: it cannot go on: refused, revoked, or no such job.
         """
         reader = self.reader
-        try:
-            while True:
-                if (asked := reader.request(monotonic())) is not None:
-                    self._start(self._fetch(asked))
-                for taken in reader.take():
-                    yield taken
-                wait = None if reader.due is None else max(0.0, reader.due - monotonic())
-                try:
-                    message = await asyncio.wait_for(self._inbox.get(), wait)
-                except TimeoutError:
-                    continue
-                if (event := self._received(message)) is not None:
-                    yield event
-        except CorruptBatchError as error:
-            raise Problem(f"The job cannot be read on: {error}.", "`logferry verify` looks at all of it.") from None
+        while True:
+            if (asked := reader.request(monotonic())) is not None:
+                self._start(self._fetch(asked))
+            for taken in reader.take():
+                yield taken
+            wait = None if reader.due is None else max(0.0, reader.due - monotonic())
+            try:
+                message = await asyncio.wait_for(self._inbox.get(), wait)
+            except TimeoutError:
+                continue
+            if (event := self._received(message)) is not None:
+                yield event
 
     def _received(self, message: messages.ToViewer | LinkChange | _Answered | BaseException) -> Event | None:
         now = monotonic()
@@ -176,6 +174,23 @@ class Following:
         task: asyncio.Task[None] = asyncio.create_task(coroutine)  # type: ignore[arg-type]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _message(frame: str | bytes) -> messages.ToViewer | None:
+    """A message; None for one that cannot be read, which is no answer (PROTOCOL.md, Errors)."""
+    try:
+        return messages.decode(frame, messages.TO_VIEWER)
+    except MalformedMessageError:
+        pass
+    try:
+        # The answer to `subscribe` with a damaged record is an answer: the job's lines can be read.
+        document = json.loads(frame)
+        if document["type"] != "subscribed":
+            return None
+        del document["record"]
+        return messages.decode(json.dumps(document), messages.TO_VIEWER)
+    except (ValueError, KeyError, TypeError, MalformedMessageError):
+        return None
 
 
 class _Link:
@@ -331,10 +346,8 @@ class _Connection:
         try:
             async for frame in self._socket:
                 self._heard = monotonic()
-                try:
-                    message = messages.decode(frame, messages.TO_VIEWER)
-                except MalformedMessageError:
-                    # PROTOCOL.md, Errors: a message that cannot be read is no answer.
+                message = _message(frame)
+                if message is None:
                     continue
                 if isinstance(message, messages.Error):
                     self._refused(message)

@@ -66,25 +66,32 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """Entries `first` to `last` are stored in a batch that cannot be read: no reading again will help."""
+
+    first: int
+    last: int
+    detail: str
+
+    @property
+    def count(self) -> int:
+        """How many entries."""
+        return self.last - self.first + 1
+
+
+Stored = BatchFacts | Damaged
+Taken = Run | Lost | Damaged
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """History's answer: batches with entries after what was asked for, ascending, and the tip that it knew."""
 
     tip: int
-    batches: Sequence[BatchFacts]
+    batches: Sequence[Stored]
     more: bool
     kept: int | None = None
     """Where what is kept begins, if what was asked for before it is kept no more."""
-
-
-class CorruptBatchError(Exception):
-    """A stored batch's bytes are not those that its digest names, or do not unpack."""
-
-    def __init__(self, first: int, detail: str) -> None:
-        super().__init__(first, detail)
-        self.first, self.detail = first, detail
-
-    def __str__(self) -> str:
-        return f"the stored batch at sequence {self.first} is damaged: {self.detail}"
 
 
 class Reader:
@@ -98,7 +105,7 @@ class Reader:
         self.due: float | None = None
         """When to make the next request; None while nothing is missing, or a request is under way."""
         self._jitter = jitter
-        self._pending: dict[int, BatchFacts] = {}
+        self._pending: dict[int, Stored] = {}
         self._asked: int | None = None
         self._attempts = 0
         self._doubt = (0, 0)
@@ -132,20 +139,17 @@ class Reader:
         return self._asked
 
     def answer(self, page: Page, now: float) -> None:
-        """History's answer to the request.
-
-        Raises:
-            CorruptBatchError: what is stored cannot be what an agent sent.
-        """
+        """History's answer to the request. A batch in it that cannot be what an agent sent is handed out as damaged."""
         asked, self._asked = self._asked, None
         if asked is None:
             return
         self.tip = max(self.tip, page.tip, *(batch.last for batch in page.batches))
         fresh = [batch for batch in page.batches if batch.last > self.position]
         for batch in fresh:
-            if digest_of(batch.body) != batch.digest:
-                raise CorruptBatchError(batch.first, "its bytes do not match its digest")
-            self._keep(batch)
+            if isinstance(batch, BatchFacts) and digest_of(batch.body) != batch.digest:
+                self._keep(Damaged(batch.first, batch.last, "its bytes do not match its digest"))
+            else:
+                self._keep(batch)
         if self._reached() > asked:
             self._attempts = 0
             self._doubt = (0, 0)
@@ -166,12 +170,8 @@ class Reader:
         self._asked = None
         self._schedule(now)
 
-    def take(self) -> Iterator[Run | Lost]:
-        """Everything that follows on what was handed out before.
-
-        Raises:
-            CorruptBatchError: a batch does not unpack, or holds another number of entries than it says.
-        """
+    def take(self) -> Iterator[Taken]:
+        """Everything that follows on what was handed out before."""
         while True:
             if self._lost is not None:
                 lost, self._lost = self._lost, None
@@ -182,11 +182,11 @@ class Reader:
             batch = self._next()
             if batch is None:
                 return
-            run = _run_of(batch, self.position + 1)
-            self.position = run.last
-            yield run
+            taken = _taken_of(batch, self.position + 1)
+            self.position = taken.last
+            yield taken
 
-    def _next(self) -> BatchFacts | None:
+    def _next(self) -> Stored | None:
         """The pending batch that holds the next entry. Batches that are wholly behind are forgotten on the way."""
         wanted = self.position + 1
         if (exact := self._pending.pop(wanted, None)) is not None:
@@ -210,9 +210,10 @@ class Reader:
             reached = max(reached, self._pending[first].last)
         return reached
 
-    def _keep(self, batch: BatchFacts) -> None:
+    def _keep(self, batch: Stored) -> None:
         held = self._pending.get(batch.first)
-        if held is None or batch.count > held.count:
+        # A whole one that came live is better than a damaged one that is stored.
+        if held is None or (isinstance(batch, BatchFacts), batch.count) > (isinstance(held, BatchFacts), held.count):
             self._pending[batch.first] = batch
         if len(self._pending) > MAX_PENDING:
             del self._pending[max(self._pending)]
@@ -235,14 +236,16 @@ class Reader:
             self.due = now + delay * self._jitter()
 
 
-def _run_of(batch: BatchFacts, wanted: int) -> Run:
+def _taken_of(batch: Stored, wanted: int) -> Run | Damaged:
     """The batch's entries from the sequence `wanted` on."""
+    if isinstance(batch, Damaged):
+        return Damaged(wanted, batch.last, batch.detail)
     try:
         columns = decode_body(batch.body)
     except BatchError as error:
-        raise CorruptBatchError(batch.first, str(error)) from None
+        return Damaged(wanted, batch.last, str(error))
     if len(columns) != batch.count:
-        raise CorruptBatchError(batch.first, f"it holds {len(columns)} entries and says {batch.count}")
+        return Damaged(wanted, batch.last, f"it holds {len(columns)} entries and says {batch.count}")
     skip = wanted - batch.first
     if skip == 0:
         return Run(batch.first, columns)

@@ -17,6 +17,7 @@ from logferry_cli.operator import StackOption, find_deployment
 from logferry_cli.options import StateOption
 from logferry_cli.registry import Agent, Registry, canonical_arn
 from logferry_cli.sizes import size_of, written
+from logferry_cli.terminal import harmless_word
 
 ArnArgument = Annotated[
     str, typer.Argument(help="The role's (or user's) ARN, or the assumed role's that the host sees.", metavar="ARN")
@@ -82,8 +83,9 @@ def list_roles(
         sys.stdout.write(json.dumps(listed, indent=2) + "\n")
         return
     for role in listed:
-        bound = f"  {role['unique_id']}" if role["unique_id"] else ""
-        sys.stdout.write(f"{role['arn']}  {role['agent']}{bound}{'  revoked' if 'revoked' in role else ''}\n")
+        bound = f"  {harmless_word(role['unique_id'])}" if role["unique_id"] else ""
+        revoked = "  revoked" if "revoked" in role else ""
+        sys.stdout.write(f"{harmless_word(role['arn'])}  {harmless_word(role['agent'])}{bound}{revoked}\n")
     if not listed:
         sys.stderr.write("No role stands for an agent yet: `logferry roles map ARN --agent NAME`.\n")
 

@@ -13,12 +13,12 @@ from typing import IO, Annotated, Final
 import typer
 
 from logferry_cli.api import Api, TransientError
-from logferry_cli.export import rfc3339
+from logferry_cli.export import damage, rfc3339
 from logferry_cli.history import stored, tip_of
 from logferry_cli.lines import Joiner, Line
 from logferry_cli.live import Event, Following, LinkChange
 from logferry_cli.options import StateOption
-from logferry_cli.reader import Lost, Run
+from logferry_cli.reader import Damaged, Lost, Run, Taken
 from logferry_cli.selection import find_job
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_cli.terminal import harmless
@@ -100,6 +100,8 @@ def tail(
         asyncio.run(_tail(target, job, last, screen, follow=follow, keep=keep))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    if screen.damaged:
+        raise typer.Exit(1)
 
 
 class Screen:
@@ -109,6 +111,8 @@ class Screen:
         self._style = style
         self._out, self._err = out, err
         self._notes = notes
+        self.damaged = False
+        """Whether entries were left out because they cannot be read."""
 
     def show(self, lines: Iterable[Line]) -> None:
         """Shows them, and leaves nothing in a buffer."""
@@ -151,6 +155,14 @@ class Screen:
             self._err.write(f"logferry: {sentence}\n")
         self._err.flush()
 
+    def left_out(self, taken: Lost | Damaged) -> None:
+        """Says which entries are not shown, and why."""
+        if isinstance(taken, Damaged):
+            self.damaged = True
+            self.note(damage(taken))
+        else:
+            self.note(_sentence(taken))
+
     def hint(self, sentence: str) -> None:
         """A note that only a person at a terminal has a use for."""
         if self._notes:
@@ -168,13 +180,13 @@ async def _tail(target: Target, name: str, last: int | None, screen: Screen, *, 
             await follow_job(api, following, record, screen, keep=keep)
 
 
-async def _show_stored(entries: AsyncIterator[Run | Lost], screen: Screen) -> None:
+async def _show_stored(entries: AsyncIterator[Taken], screen: Screen) -> None:
     joiner = Joiner(TAIL_CHARS)
     async for taken in entries:
-        if isinstance(taken, Lost):
-            screen.note(_sentence(taken))
-        else:
+        if isinstance(taken, Run):
             screen.show(joiner.lines(taken.first, taken.columns))
+        else:
+            screen.left_out(taken)
     screen.show(joiner.flush())
 
 
@@ -209,8 +221,8 @@ async def follow_job(
             case Run():
                 screen.show(joiner.lines(event.first, event.columns))
                 end.saw(event, monotonic())
-            case Lost():
-                screen.note(_sentence(event))
+            case Lost() | Damaged():
+                screen.left_out(event)
             case JobRecord():
                 end.told(event)
             case LinkChange(connected=True):

@@ -62,6 +62,16 @@ def harmless_word(text: str) -> str:
     return _shown(text)
 
 
+def harmless_json(document: str) -> str:
+    """A JSON document that means the same and steers no terminal: controls in its strings are escaped."""
+    return _CONTROL.sub(lambda match: match.group() if match.group() == "\n" else _escaped(match.group()), document)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
 def _shown(text: str) -> str:
     return _CONTROL.sub(_picture, text)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from logferry_cli.reader import Damaged
 from logferry_protocol.batch import CONTINUATIONS, STREAM_OF, Columns, decode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
@@ -57,11 +58,15 @@ class Verifier:
         self._times: dict[str, int] = {}
         self._continuable: dict[str, bool] = {"stdout": False, "stderr": False}
 
-    def add(self, batch: BatchFacts) -> None:
+    def add(self, batch: BatchFacts | Damaged) -> None:
         """Checks one more batch."""
         report = self.report
         self._check_place(batch)
         report.batches += 1
+        if isinstance(batch, Damaged):
+            report.last = max(report.last, batch.last)
+            self._problem(f"batch {batch.first}: it cannot be read ({batch.detail})")
+            return
         report.stored += len(batch.body)
         report.last = max(report.last, batch.last)
         if digest_of(batch.body) != batch.digest:
@@ -82,7 +87,7 @@ class Verifier:
             self._problem(f"entries {self.report.last + 1} to {tip} are missing at the end")
         return self.report
 
-    def _check_place(self, batch: BatchFacts) -> None:
+    def _check_place(self, batch: BatchFacts | Damaged) -> None:
         report = self.report
         if report.first is None:
             # Retention takes a job's beginning; what is left begins where it begins.

@@ -1,14 +1,19 @@
 """`jobs`, `tail` and `export` against the viewers' contract."""
 
+import errno
 import json
+import os
 import random
+import sys
 import threading
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from tests.integration.cli.conftest import Run
 from tests.support.viewer_cloud import ViewerCloud, job_id, lossy
 
+from logferry_cli.terminal import harmless
 from logferry_protocol.events import Exited, Gap, Started, encode_event
 
 PIECE = "p" * 16_384
@@ -42,6 +47,201 @@ def test_no_jobs_are_an_empty_array_and_a_sentence(cloud: ViewerCloud, run: Run)
     outcome = run("jobs")
     assert (outcome.status, outcome.out) == (0, b"")
     assert "No jobs yet" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--name", "nope"), ("--owner", "nobody"), ("--host", "h2"), ("--image", "x:1"), ("--label", "a=b c")),
+        *(("--in-state", state) for state in ("created", "paused", "restarting", "exited", "removed", "lost")),
+    ],
+)
+def test_filter_that_matches_nothing_is_said(cloud: ViewerCloud, run: Run, option: str, value: str) -> None:
+    """By its option and value; it is not an error, and for programs an empty array."""
+    outcome = run("jobs", option, value)
+    assert (outcome.status, outcome.out) == (0, b"")
+    said = f"{option} 'a=b c'" if " " in value else f"{option} {value}"
+    assert outcome.err == f"No job that you can read matches {said}. `logferry jobs` lists all of them.\n"
+    outcome = run("jobs", option, value, "--json")
+    assert (outcome.status, outcome.out, outcome.err) == (0, b"[]\n", "")
+
+
+@pytest.mark.parametrize("state", ["failed", "", "RUNNING", "running,exited"])
+def test_unknown_state_is_refused_with_the_list(cloud: ViewerCloud, run: Run, state: str) -> None:
+    """A word that no job can be in would never match."""
+    outcome = run("jobs", "--in-state", state)
+    assert outcome.status == 2
+    said = outcome.err.replace("│", " ").split()
+    for known in ("created", "running", "paused", "restarting", "exited", "removed", "lost"):
+        assert any(known in word for word in said)
+
+
+def damage_record(cloud: ViewerCloud, name: str) -> None:
+    """As an agent of another version, or one that means ill, may have had it stored."""
+    job = cloud.jobs[job_id(name)]
+    life = job.record.life.model_copy(update={"exit_code": "none", "problem": "x" * 9999})
+    job.record = job.record.model_copy(update={"life": life, "owner": "local"})
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_damaged_record_is_one_row_and_its_job_is_readable(cloud: ViewerCloud, run: Run) -> None:
+    """The others are listed as ever."""
+    for name in ("web", "poison", "db"):
+        cloud.add_job(name, state="exited")
+        cloud.append(name, [f"line of {name}"])
+    damage_record(cloud, "poison")
+    outcome = run("jobs")
+    assert outcome.status == 0
+    assert [row.split()[1:3] for row in outcome.text.splitlines()[1:]] == [
+        *(["web", "exited"], ["poison", "damaged"], ["db", "exited"])
+    ]
+    assert len(outcome.err.splitlines()) == 1
+    assert f"{job_id('poison')} is damaged (life.exit_code: " in outcome.err
+    records = json.loads(run("jobs", "--json").out)
+    assert [("damage" in record, record["container"]["name"]) for record in records] == [
+        *((False, "web"), (True, "poison"), (False, "db"))
+    ]
+    for words in (["export", "poison", "--format", "text"], ["tail", "poison"], ["tail", job_id("poison")]):
+        assert run(*words).text == "line of poison\n"
+    assert run("verify", "poison").status == 0
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize("follow", [(), ("--follow",)])
+def test_damaged_batch_is_said_and_the_others_are_shown(
+    cloud: ViewerCloud, run: Run, tmp_path: Path, follow: tuple[str, ...]
+) -> None:
+    """By its digest, or by facts that no batch has; the status says that something is missing."""
+    cloud.add_job("web", state="exited")
+    streams = "o" * 11 + "s"
+    cloud.append("web", [*(f"line {n}" for n in range(1, 12)), encode_event(Exited(exit_code=0))], streams, batch=2)
+    damage_record(cloud, "web")
+    facts = cloud.jobs[job_id("web")].facts
+    facts[1]["digest"] = "0" * 64
+    facts[3]["count"] = "two"
+    facts[4]["body"] = "no base64!"
+    wanted = "".join(f"line {n}\n" for n in (1, 2, 5, 6, 11))
+    outcome = run("tail", "web", *follow)
+    assert outcome.text == wanted
+    assert outcome.status == 1
+    for said in ("(3 to 4) cannot be read", "(7 to 8) cannot be read", "(9 to 10) cannot be read"):
+        assert said in outcome.err
+    if follow:
+        return
+    file = tmp_path / "web.txt"
+    outcome = run("export", "web", "--format", "text", "-o", str(file))
+    assert (outcome.status, file.read_text(), len(outcome.err.splitlines())) == (1, wanted, 3)
+    report = run("verify", "web")
+    assert report.status == 1
+    assert [line[:8] for line in report.text.splitlines() if "✗" in line] == ["✗ batch ", "✗ batch ", "✗ batch "]
+
+
+def on_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
+    """What a command writes when its output is a terminal."""
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", terminal)
+        assert run(*words).status == 0
+        written = os.read(master, 65_536).decode()
+    os.close(master)
+    return written.replace("\r\n", "\n")
+
+
+def test_export_to_a_terminal_does_not_steer_it(
+    cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As `tail` shows it; a pipe and a file have every byte, and JSON stays JSON of the same text."""
+    hostile = "\x1b]52;c;cm0=\x07\x1b]8;;http://evil\x1b\\x\x1b]8;;\x1b\\ \x9b2J \u202e \U000e0041 \x1b[31mred"
+    cloud.add_job("web")
+    cloud.append("web", [hostile, "日本"])
+    shown = on_terminal(run, monkeypatch, "export", "web", "--format", "text")
+    assert shown == f"{harmless(hostile)}\n日本\n"
+    assert not set("\x07\x9b\u202e") & set(shown)
+    document = on_terminal(run, monkeypatch, "export", "web", "--format", "jsonl")
+    assert [json.loads(line)["line"] for line in document.splitlines()] == [hostile, "日本"]
+    assert not set("\x07\x1b\x9b\u202e\U000e0041") & set(document)
+    assert "日本" in document
+    assert run("export", "web", "--format", "text").text == f"{hostile}\n日本\n"
+    run("export", "web", "--format", "text", "-o", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == f"{hostile}\n日本\n"
+
+
+def test_lists_on_a_terminal_do_not_steer_it(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, images and labels are as hostile as lines."""
+    hostile = "a\x1b]0;x\x07\x9b2J\u202e"
+    cloud.add_job("evil", image=hostile, host=hostile, labels={"k": hostile})
+    for words in (["jobs"], ["jobs", "--json"], ["verify", "evil"]):
+        shown = on_terminal(run, monkeypatch, *words)
+        assert not set("\x07\x9b\u202e") & set(shown)
+        assert "\x1b]" not in shown
+    [record] = json.loads(on_terminal(run, monkeypatch, "jobs", "--json"))
+    assert record["container"]["labels"] == {"k": hostile}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["jobs"], ["jobs", "--json"], ["tail", "web"], ["export", "web", "--format", "text"]),
+        *(
+            ["export", "web", "--format", "jsonl"],
+            ["verify", "web"],
+            ["verify", "web", "--json"],
+            ["doctor"],
+            ["--help"],
+        ),
+    ],
+)
+def test_every_command_ends_cleanly_on_a_full_disk_and_a_broken_pipe(
+    cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """One line and status 1; nothing and status 141."""
+    cloud.add_job("web")
+    cloud.append("web", [f"row {n}" for n in range(5000)])
+    with open("/dev/full", "w") as disk, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", disk)
+        outcome = run(*words)
+    said = "logferry: The output cannot be written (No space left on device). Is the disk full?\n"
+    assert (outcome.status, outcome.err) == (1, said)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", pipe)
+        outcome = run(*words)
+    assert (outcome.status, outcome.err) == (141, "")
+
+
+def test_full_disk_leaves_the_old_file_of_an_export(
+    cloud: ViewerCloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said which file, and nothing is left beside it."""
+    cloud.add_job("web")
+    cloud.append("web", ["line"])
+    wanted = tmp_path / "out.txt"
+    wanted.write_text("old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    outcome = run("export", "web", "--format", "text", "-o", str(wanted))
+    assert outcome.status == 1
+    assert outcome.err == f"logferry: {wanted} cannot be written (No space left on device). Is the disk full?\n"
+    assert wanted.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [wanted]
+
+
+def test_an_export_into_a_device_or_pipe_writes_into_it(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
+    """A file that took its name would end it for everybody."""
+    cloud.add_job("web")
+    cloud.append("web", ["line"])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run("export", "web", "--format", "text", "-o", str(pipe)).status == 0
+    assert os.read(reading, 100) == b"line\n"
+    os.close(reading)
+    assert pipe.is_fifo()
 
 
 def test_a_jobs_name_cannot_steer_the_terminal(cloud: ViewerCloud, run: Run) -> None:
@@ -94,16 +294,23 @@ def test_a_big_job_is_exported_whole(cloud: ViewerCloud, run: Run, tmp_path: Pat
     assert sum("batches" in request for request in cloud.requests) > 2
 
 
-def test_a_failed_export_leaves_the_old_file(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
+def test_a_failed_export_leaves_the_old_file(
+    cloud: ViewerCloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half a file never takes the place of a whole one."""
     cloud.add_job("web")
     cloud.append("web", ["line"])
-    cloud.jobs[job_id("web")].facts[0]["digest"] = "0" * 64
+    refused = cloud.refused
+
+    def refuse_batches(request: web.Request) -> web.Response | None:
+        return web.json_response({}, status=403) if "batches" in request.path else refused(request)
+
+    monkeypatch.setattr(cloud, "refused", refuse_batches)
     wanted = tmp_path / "out.jsonl"
     wanted.write_text("old")
     outcome = run("export", "web", "--format", "jsonl", "-o", str(wanted))
     assert outcome.status == 1
-    assert "damaged" in outcome.err
+    assert "refused" in outcome.err
     assert len(outcome.err.splitlines()) == 1
     assert wanted.read_text() == "old"
     assert list(tmp_path.iterdir()) == [wanted]

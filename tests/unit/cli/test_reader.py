@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_cli.reader import BELIEVED_AFTER, MAX_PENDING, CorruptBatchError, Lost, Page, Reader, Run
+from logferry_cli.reader import BELIEVED_AFTER, MAX_PENDING, Damaged, Lost, Page, Reader, Run
 from logferry_protocol.batch import encode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.messages import BatchFacts
@@ -234,23 +234,47 @@ def test_a_damaged_live_batch_is_fetched_from_history() -> None:
     assert texts(list(reader.take())) == ["1", "2", "3"]
 
 
-def test_a_damaged_stored_batch_is_an_error_and_not_a_hole() -> None:
-    """Nothing better will come than what is stored."""
-    whole = batch(1, 3)
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_damaged_stored_batch_is_said_and_the_others_are_handed_out(at: int) -> None:
+    """Nothing better will come than what is stored, and reading it again would not end."""
+    stored: list[BatchFacts | Damaged] = [*batches([3, 3, 3])]
+    stored[at] = batches([3, 3, 3])[at].model_copy(update={"digest": "0" * 64})
     reader = Reader(lambda: 0.0)
-    reader.learn(3, 0.0, at_once=True)
+    reader.learn(9, 0.0, at_once=True)
     reader.request(0.0)
-    with pytest.raises(CorruptBatchError, match="sequence 1"):
-        reader.answer(Page(3, [whole.model_copy(update={"digest": "0" * 64})], False), 0.0)
+    reader.answer(Page(9, stored, False), 0.0)
+    taken = list(reader.take())
+    first = 1 + 3 * at
+    assert taken[at] == Damaged(first, first + 2, "its bytes do not match its digest")
+    assert texts([one for one in taken if isinstance(one, Run)]) == [
+        str(n) for n in range(1, 10) if not first <= n < first + 3
+    ]
+    assert reader.complete
+    assert reader.due is None
 
 
-def test_a_batch_that_holds_another_number_of_entries_is_an_error() -> None:
+def test_a_whole_live_batch_is_better_than_a_damaged_stored_one() -> None:
+    """Whichever comes first."""
+    whole = batch(2, 3)
+    for live_first in (True, False):
+        reader = Reader(lambda: 0.0)
+        reader.learn(4, 0.0, at_once=True)
+        reader.request(0.0)
+        if live_first:
+            reader.receive(whole, 0.0)
+        reader.answer(Page(4, [Damaged(2, 4, "")], False), 0.0)
+        if not live_first:
+            reader.receive(whole, 0.0)
+        reader.receive(batch(1, 1), 0.0)
+        assert texts(list(reader.take())) == ["1", "2", "3", "4"]
+
+
+def test_a_batch_that_holds_another_number_of_entries_is_damaged() -> None:
     """A count is believed only when the body agrees."""
     lying = batch(1, 3).model_copy(update={"count": 4})
     reader = Reader(lambda: 0.0)
     reader.receive(lying, 0.0)
-    with pytest.raises(CorruptBatchError, match="holds 3 entries and says 4"):
-        list(reader.take())
+    assert list(reader.take()) == [Damaged(1, 4, "it holds 3 entries and says 4")]
 
 
 def test_what_is_held_back_is_bounded() -> None:

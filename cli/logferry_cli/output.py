@@ -1,0 +1,106 @@
+"""Standard output and error, as every command writes them: what cannot be written ends the command in a known way.
+
+Click and the interpreter have ways of their own to meet a full disk or a reader that went away: a stack trace, status 1
+for a broken pipe, a complaint at exit. So the files raise an exception here that none of them knows.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+BROKEN_PIPE: Final = 141
+"""Exit status as shells have it for a program that SIGPIPE ended."""
+
+
+class OutputError(Exception):
+    """Standard output or error takes no more. No OSError, which libraries would handle in their own ways."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.broken_pipe = error.errno == errno.EPIPE
+        self.reason = error.strerror or str(error)
+
+
+class _Checked(io.RawIOBase):
+    """A file descriptor for writing, whose errors are OutputErrors."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        try:
+            return os.write(self._descriptor, data)  # type: ignore[arg-type]
+        except OSError as error:
+            raise OutputError(error) from None
+
+
+@contextmanager
+def checked_output() -> Iterator[None]:
+    """Both files for the length of a block, written out at its end.
+
+    Raises:
+        OutputError: one of them takes no more. Both are then replaced by nothing, so that nobody tries again.
+    """
+    before = (sys.stdout, sys.stderr)
+    sys.stdout, sys.stderr = _checked(before[0], 1), _checked(before[1], 2)
+    try:
+        try:
+            yield
+        finally:
+            for file in (sys.stdout, sys.stderr):
+                file.flush()
+    except OutputError as error:
+        for file in (sys.stdout, sys.stderr):
+            try:
+                file.flush()
+            except OutputError:
+                _discard(file)
+        raise error from None
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _checked(file: TextIO | None, number: int) -> TextIO:
+    if file is None:
+        # Closed by the caller (`>&-`), who wants none. The number must not go to a socket that is opened later.
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        if descriptor != number:
+            os.dup2(descriptor, number)
+    else:
+        try:
+            file.flush()
+            number = file.fileno()
+        except (OSError, ValueError):
+            return file  # a test's, without a descriptor
+    # What the terminal's encoding lacks is escaped instead of failing.
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Checked(number)),
+        encoding=getattr(file, "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        line_buffering=os.isatty(number) or number == 2,
+        write_through=False,
+    )
+
+
+def _discard(file: TextIO) -> None:
+    """What is still in its buffers goes nowhere, and so does what is written later."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, file.fileno())
+    os.close(nothing)
+    file.flush()

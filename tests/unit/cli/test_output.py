@@ -1,0 +1,108 @@
+"""What happens when standard output takes no more."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from logferry_cli import app
+
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+
+
+def small() -> None:
+    """One line, which is in a buffer until the end."""
+    typer.echo("line")
+
+
+def large() -> None:
+    """More than any buffer holds."""
+    for _ in range(20_000):
+        sys.stdout.write("a line that fills buffers\n")
+
+
+def binary() -> None:
+    """As `export` writes."""
+    sys.stdout.buffer.write(b"x" * 1_000_000)
+
+
+def failing() -> None:
+    """A command that has something to say of its own."""
+    typer.echo("line")
+    raise typer.Exit(3)
+
+
+@pytest.fixture(params=[small, large, binary, failing])
+def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`logferry x`, which is one of these."""
+
+    def build(_words: object) -> typer.Typer:
+        made = typer.Typer()
+        made.command()(request.param)
+        return made
+
+    monkeypatch.setattr(app, "build", build)
+    monkeypatch.setattr(sys, "argv", ["logferry"])
+
+    """The files of this process are left as they were."""
+    before = (sys.stdout, sys.stderr)
+    yield
+    assert (sys.stdout, sys.stderr) == before
+
+
+def status() -> int:
+    """The exit status of the command."""
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    return int(ended.value.code or 0)
+
+
+@full
+@pytest.mark.usefixtures("command")
+def test_full_disk_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it shows at once, or only when the last buffer is written."""
+    with open("/dev/full", "w") as disk, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", disk)
+        assert status() == 1
+    said = capsys.readouterr().err
+    assert said == "logferry: The output cannot be written (No space left on device). Is the disk full?\n"
+
+
+@pytest.mark.usefixtures("command")
+def test_broken_pipe_is_silent_and_status_141(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As shells have it for a program that SIGPIPE ended (`| head`)."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", pipe)
+        assert status() == 141
+    assert capsys.readouterr().err == ""
+
+
+@full
+def test_full_disk_for_errors_keeps_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nowhere to say it."""
+    monkeypatch.setattr(sys, "argv", ["logferry", "jobs", "--state", "/nowhere"])
+    with open("/dev/full", "w") as disk, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", disk)
+        assert status() == 1
+
+
+def test_text_that_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A latin-1 terminal and a Japanese name are no reason for a stack trace."""
+    monkeypatch.setattr(sys, "argv", ["logferry"])
+    made = typer.Typer()
+    made.command()(lambda: typer.echo("日本 é"))
+    monkeypatch.setattr(app, "build", lambda _words: made)
+    with (tmp_path / "out").open("w", encoding="latin-1") as file, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", file)
+        assert status() == 0
+    assert (tmp_path / "out").read_bytes() == b"\\u65e5\\u672c \xe9\n"

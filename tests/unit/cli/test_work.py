@@ -1,0 +1,130 @@
+"""The command's text functions take work that grows with the text, whatever is in it: counted, not timed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from itertools import starmap
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from logferry_cli.export import JsonlFormatter, TextFormatter
+from logferry_cli.lines import Joiner
+from logferry_cli.reader import Run
+from logferry_cli.records import read_record
+from logferry_cli.tail import Screen, Style
+from logferry_cli.terminal import harmless, harmless_json, harmless_word
+from logferry_protocol.batch import Columns
+from logferry_protocol.events import decode_event, describe
+
+
+class Counted(str):
+    """A text that counts the characters which are copied out of it."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Counted:
+        part = Counted(super().__getitem__(key))
+        Counted.copied += len(part)
+        return part
+
+    def removesuffix(self, suffix: str, /) -> Counted:
+        return Counted(super().removesuffix(suffix))
+
+
+def work(function: Callable[[str], object], text: str) -> int:
+    """Lines of Python that run, and characters that are copied or come out."""
+    lines = 0
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    Counted.copied = 0
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        answer = function(Counted(text))
+    finally:
+        sys.settrace(before)
+    return lines + Counted.copied + len(answer if isinstance(answer, str) else repr(answer))
+
+
+def rows(text: str) -> Columns:
+    """A text as pieces of one line that never ends, both streams by turns."""
+    pieces = [text[at : at + 100] for at in range(0, len(text), 100)] or [""]
+    streams = "".join("oe"[at % 2] if at < 2 else "OE"[at % 2] for at in range(len(pieces)))
+    return Columns([1] * len(pieces), streams, pieces)
+
+
+def joined(text: str) -> str:
+    joiner = Joiner(10_000)
+    return "".join(line.text for line in (*joiner.lines(1, rows(text)), *joiner.flush()))
+
+
+def exported(text: str) -> str:
+    formatter = TextFormatter()
+    return formatter.run(Run(1, rows(text))) + formatter.end()
+
+
+def shown(text: str) -> str:
+    screen = Screen(Style(raw=False, times=True, gutter=True, colours=True), sys.stdout, sys.stderr)
+    return "".join(map(screen.text, Joiner().lines(1, Columns([1], "o", [text]))))
+
+
+FUNCTIONS: dict[str, Callable[[str], object]] = {
+    "harmless": harmless,
+    "harmless without colours": lambda text: harmless(text, colours=False),
+    "harmless_word": harmless_word,
+    "harmless_json": harmless_json,
+    "joined": joined,
+    "text export": exported,
+    "jsonl export": lambda text: JsonlFormatter("job").run(Run(1, rows(text))),
+    "screen": shown,
+    "event": lambda text: describe(decode_event(json.dumps({"event": "gap", "reason": "limit", "note": text}))),
+    "no event": lambda text: describe(decode_event(text)),
+    "record": lambda text: read_record({"job": text, "owner": text, "life": {"problem": text}}).damage,
+}
+HOSTILE = {
+    "colours": lambda n: "\x1b[31m" * n,
+    "unfinished colours": lambda n: "\x1b[" * n,
+    "long parameters": lambda n: "\x1b[" + "1;" * n + "m",
+    "many parameters": lambda n: ("\x1b[" + "38;5;1;" * 8 + "m") * n,
+    "colons": lambda n: "\x1b[" + "4:" * n + "3m",
+    "controls": lambda n: "\x00\x9b\u202e\U000e0041" * n,
+    "carriage returns": lambda n: "\r" * n,
+    "line feeds": lambda n: "\n" * n,
+    "escapes at the end": lambda n: "a" * n + "\x1b[",
+    "hyperlinks": lambda n: "\x1b]8;;x\x1b\\" * n,
+    "brackets": lambda n: "[" * n,
+    "quotes": lambda n: '{"event":"' * n,
+    "astral": lambda n: "\U0001f6a2" * n,
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_work_grows_no_faster_than_the_text(name: str) -> None:
+    """Four times the text, about four times the work; what is constant only makes it less."""
+    function = FUNCTIONS[name]
+    ratios = {kind: work(function, make(4 * 500)) / max(work(function, make(500)), 1) for kind, make in HOSTILE.items()}
+    assert max(ratios.values()) < 4.6, ratios
+
+
+def test_work_that_grows_faster_is_found() -> None:
+    """The counting itself: a loop in a loop, and a text that is copied again and again."""
+
+    def looping(text: str) -> int:
+        return sum(1 for _ in text for _ in text)
+
+    def copying(text: str) -> str:
+        while text:
+            text = text[1:]
+        return text
+
+    for quadratic in (looping, copying):
+        small, large = starmap(work, ((quadratic, "x" * 50), (quadratic, "x" * 200)))
+        assert large / small > 10
