@@ -76,8 +76,15 @@ def _main(given: list[str]) -> int:
     if press is not None:
         press.start()  # beside what is loaded here: a backlog is likeliest now
     from .edge.docker import connect  # noqa: PLC0415
+    from .edge.endpoint import EndpointError  # noqa: PLC0415
 
-    connection = connect(settings.docker_host)
+    try:
+        connection = connect(settings.docker_host)
+    except EndpointError as error:
+        if press is not None:
+            press.stop()
+        sys.stderr.write(f"The engine cannot be found: {error}\n")
+        return 2
     connection.ask_ahead()
     from .app import run  # noqa: PLC0415
     from .edge.console import set_up_logging  # noqa: PLC0415

@@ -20,7 +20,7 @@ from logferry_protocol.limits import MAX_TIME_US
 
 from . import __version__
 from .edge.disk import Spool, SpoolCorruptError, SpoolError
-from .edge.docker import Connection, Engine, EngineUnavailableError
+from .edge.docker import Connection, Engine, EngineUnavailableError, UnsupportedEngineError
 from .edge.health import FolderTakenError, Health, as_json
 from .edge.metrics import Metrics
 from .edge.press import Press
@@ -180,6 +180,14 @@ def run(settings: Settings, connection: Connection, press: Press | None = None) 
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
+    try:
+        return _run(settings, connection, press, ending)
+    except UnsupportedEngineError as error:
+        log.error(str(error))  # noqa: TRY400 - the sentence says it all
+        return 1
+
+
+def _run(settings: Settings, connection: Connection, press: Press | None, ending: threading.Event) -> int:
     engine = _wait_for_engine(connection, ending)
     while engine is not None and not ending.is_set():
         try:
@@ -204,10 +212,17 @@ def run(settings: Settings, connection: Connection, press: Press | None = None) 
 
 
 def _wait_for_engine(connection: Connection, ending: threading.Event) -> Engine | None:
+    """Return who the engine is, as soon as it answers; None when the agent is to end.
+
+    Raises:
+        UnsupportedEngineError: it is none that can be read.
+    """
     said = False
     while not ending.is_set():
         try:
             return connection.identity()
+        except UnsupportedEngineError:
+            raise
         except EngineUnavailableError as error:
             if not said:
                 log.warning("the engine does not answer: waiting for it", error=str(error))

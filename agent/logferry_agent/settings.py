@@ -99,7 +99,9 @@ class Settings(BaseSettings):
     answer_timeout: float = Field(10.0, gt=0, description="Seconds after which an unanswered request is sent again.")
 
     docker_host: str | None = Field(
-        None, description="Address of the engine (unix, tcp, ssh); unset: DOCKER_HOST and its TLS variables."
+        None,
+        description="Address of the engine (unix, tcp, ssh); unset: DOCKER_HOST and its TLS variables, else Docker's"
+        " context (DOCKER_CONTEXT, `docker context use`), else the socket at its usual place.",
     )
     docker_root: Path | None = Field(
         None, description="Where the engine's data root is mounted for the agent; unset: the engine's own path."

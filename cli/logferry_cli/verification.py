@@ -9,7 +9,7 @@ from logferry_cli.reader import Damaged
 from logferry_protocol.batch import CONTINUATIONS, STREAM_OF, Columns, decode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
-from logferry_protocol.events import Gap, decode_event
+from logferry_protocol.events import Gap, Notice, decode_event
 from logferry_protocol.limits import MIN_CONTINUED_BYTES
 from logferry_protocol.messages import BatchFacts
 
@@ -23,6 +23,18 @@ class FoundGap:
 
     sequence: int
     gap: Gap
+
+
+MAY_LACK: Final = frozenset({"unreadable", "end_unverified", "non_blocking", "left_out"})
+"""Codes of the notices by which a job says that lines may be missing, or are, uncounted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNotice:
+    """A notice of the job by which lines may be missing, and where it stands."""
+
+    sequence: int
+    notice: Notice
 
 
 @dataclass(slots=True)
@@ -39,6 +51,8 @@ class Report:
     last: int = 0
     streams: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0, "system": 0})
     gaps: list[FoundGap] = field(default_factory=list)
+    notices: list[FoundNotice] = field(default_factory=list)
+    """Those of the codes in `MAY_LACK`."""
     steps_back: int = 0
     """Entries whose time is before that of the entry before in their stream: clocks do that, it is no fault."""
     problems: list[str] = field(default_factory=list)
@@ -121,6 +135,8 @@ class Verifier:
             event = decode_event(text)
             if isinstance(event, Gap):
                 report.gaps.append(FoundGap(sequence, event))
+            elif isinstance(event, Notice) and event.code in MAY_LACK:
+                report.notices.append(FoundNotice(sequence, event))
             return
         # Where retention took the beginning, the first piece may go on with what is not kept.
         if character in CONTINUATIONS and not self._continuable[stream] and report.first == 1:

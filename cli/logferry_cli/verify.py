@@ -37,7 +37,10 @@ def verify(
     job: Annotated[str, typer.Argument(help="Job id, container name, or the beginning of a container id.")],
     state: StateOption,
     strict: Annotated[
-        bool, typer.Option("--strict", help=f"End with status {WITH_GAPS} when the job has gap entries.")
+        bool,
+        typer.Option(
+            "--strict", help=f"End with status {WITH_GAPS} when the job says that lines are or may be missing."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
     api_url: ApiUrlOption = None,
@@ -51,7 +54,7 @@ def verify(
     typer.echo(json.dumps(_document(record, report), indent=2) if as_json else _text(record, report), nl=as_json)
     if not report.sound:
         raise typer.Exit(UNSOUND)
-    if strict and report.gaps:
+    if strict and (report.gaps or report.notices):
         raise typer.Exit(WITH_GAPS)
 
 
@@ -95,12 +98,16 @@ def _text(record: JobRecord, report: Report) -> str:
     if report.steps_back:
         lines.append(f"the clock stepped back {report.steps_back:,} times")
     lines += [_gap(found) for found in report.gaps]
+    lines += [f"notice at {found.sequence:,}: {harmless_word(describe(found.notice))}" for found in report.notices]
+    if record.life.problem:
+        lines.append(f"problem: {harmless_word(record.life.problem)}")
     lines += [f"✗ {harmless_word(problem)}" for problem in report.problems]
     if report.more_problems:
         lines.append(f"✗ and {report.more_problems:,} more")
     if report.sound:
         missing = f"; {len(report.gaps)} gaps, above" if report.gaps else ", without a gap"
-        lines.append(f"✓ sound: no entry is missing or repeated, every digest matches{missing}")
+        doubt = "; lines may be missing, see above" if report.notices or record.life.problem else ""
+        lines.append(f"✓ sound: no entry is missing or repeated, every digest matches{missing}{doubt}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -118,4 +125,9 @@ def _document(record: JobRecord, report: Report) -> dict[str, Any]:
     document["gaps"] = [
         {"sequence": found.sequence} | found.gap.model_dump(mode="json", exclude={"event"}) for found in report.gaps
     ]
+    document["notices"] = [
+        {"sequence": found.sequence} | found.notice.model_dump(mode="json", exclude={"event"})
+        for found in report.notices
+    ]
+    document["problem"] = record.life.problem
     return document

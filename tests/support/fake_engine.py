@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.copier import Copier, Piece, frame
 
-from logferry_agent.edge.docker import ContainerGoneError
+from logferry_agent.edge.docker import ContainerGoneError, EngineUnavailableError
 
 STARTED = "2025-11-24T15:59:59.000000000Z"
 
@@ -28,6 +28,9 @@ class FakeEngine:
         self.entries: dict[str, list[Piece]] = {}
         self.copier = Copier()
         self.inspected: list[str] = []
+        self.refusal: EngineUnavailableError | None = None
+        """What every question meets."""
+        self.cuts = 0
         self.events_sent: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self.clock = 1_764_000_100_000_000_000
 
@@ -85,15 +88,29 @@ class FakeEngine:
         actor = {"ID": container, "Attributes": attributes}
         self.events_sent.put({"Type": "container", "Action": action, "Actor": actor, "timeNano": self.clock})
 
+    def cut(self) -> None:
+        """Break every connection."""
+        self.events_sent.put(None)
+        with self.changed:
+            self.cuts += 1
+            self.changed.notify_all()
+
     # --- what it answers ---
 
+    def _meet(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
     def identity(self) -> SimpleNamespace:
+        self._meet()
         return SimpleNamespace(id="e", name="h", version="20.10.24", root="/nowhere", driver="json-file", time=STARTED)
 
     def events(self, since: str) -> tuple[SimpleNamespace, Iterator[dict[str, Any]]]:
+        self._meet()
         return SimpleNamespace(close=lambda: self.events_sent.put(None)), iter(self.events_sent.get, None)
 
     def containers(self) -> list[dict[str, Any]]:
+        self._meet()
         return [
             {
                 "Id": container,
@@ -107,12 +124,14 @@ class FakeEngine:
         ]
 
     def inspect(self, container: str) -> dict[str, Any]:
+        self._meet()
         self.inspected.append(container)
         if container not in self.found:
             raise ContainerGoneError("gone")
         return self.found[container]
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> _Response:
+        self._meet()
         if container not in self.found:
             raise ContainerGoneError("gone")
         kept = len(self.entries[container])
@@ -127,11 +146,14 @@ class _Response:
     def __init__(self, engine: FakeEngine, container: str, start: int, *, follow: bool) -> None:
         self._engine, self._container, self._at, self._follow = engine, container, start, follow
         self._closed = False
+        self._cuts = engine.cuts
 
     def read(self, *, together: int = 0) -> bytes:
         engine = self._engine
         with engine.changed:
             engine.changed.wait_for(lambda: self._over or len(engine.entries[self._container]) > self._at)
+            if self._cuts != engine.cuts:
+                raise EngineUnavailableError("cut")
             given = engine.entries[self._container][self._at :]
         self._at += len(given)
         return b"".join(map(frame, given))
@@ -139,7 +161,8 @@ class _Response:
     @property
     def _over(self) -> bool:
         found = self._engine.found.get(self._container)
-        return self._closed or not self._follow or found is None or not found["State"]["Running"]
+        cut = self._cuts != self._engine.cuts
+        return cut or self._closed or not self._follow or found is None or not found["State"]["Running"]
 
     def close(self) -> None:
         with self._engine.changed:

@@ -32,6 +32,7 @@ _WITHIN: Final = re.compile(rb"T(?<=\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d\.\d{9}(?:Z|[
 """A timestamp inside of text. It is looked for from its `T` on: a search for one character is the fastest."""
 _ZONED: Final = re.compile(rb"\.\d{9}[+-]\d\d:\d\d ")
 """The end of a timestamp in another zone than UTC."""
+_STAMP_BEGINS: Final = b"0000-00-00T00:00:00.000000000"
 _DATE_CHARS: Final = len("2006-01-02")
 _LONGEST_STAMP: Final = len("2006-01-02T15:04:05.000000000+01:00 ")
 _slice: Final = cast(Callable[[bytes, slice], bytes], getitem)
@@ -61,12 +62,30 @@ class BrokenStreamError(Exception):
         return f"the engine's log stream is broken: {self.layer} begins with {self.found[:32]!r}"
 
 
+class UnstampedLogError(Exception):
+    """The engine gives log entries without a time to the nanosecond, by which alone an entry can be known again."""
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(found)
+
+    def __str__(self) -> str:
+        return (
+            "the engine gives this log's entries without a time to the nanosecond, as other engines than Docker's do,"
+            f" so they cannot be told apart and are not read (one begins with {self.found[:40]!r})"
+        )
+
+
 @dataclass(slots=True)
 class Received:
-    """What one read brought: fragments, and errors that the engine sent in the stream."""
+    """What one read brought: fragments, and errors that the engine sent in the stream.
+
+    unstamped: the beginnings of entries that have no time, or one of whole seconds. They are among the errors too.
+    """
 
     fragments: Fragments
     errors: list[str] = field(default_factory=list)
+    unstamped: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -76,13 +95,19 @@ class _Pieces:
     payloads: list[bytes] = field(default_factory=list)
     """With their newlines."""
     errors: list[str] = field(default_factory=list)
+    unstamped: list[str] = field(default_factory=list)
 
     def add(self, stream: str, stamped: bytes) -> None:
         match = _STAMP.match(stamped)
         if match is None:
-            self.errors.append("a frame without timestamp: " + stamped[:128].decode("utf-8", "backslashreplace"))
+            self.leave_out(stamped[:128].decode("utf-8", "backslashreplace"))
             return
         self.put(stream, match.group()[:-1], stamped[match.end() :])
+
+    def leave_out(self, text: str) -> None:
+        """Note an entry that has no timestamp."""
+        self.errors.append(f"a frame without timestamp: {text}")
+        self.unstamped.append(text)
 
     def put(self, stream: str, stamp: bytes, payload: bytes) -> None:
         self.stamps.append(stamp)
@@ -97,7 +122,9 @@ class _Pieces:
             return normalise(stamps)
         except ValueError:
             good = [index for index, stamp in enumerate(stamps) if is_stamp(stamp)]
-        self.errors += [f"a frame without timestamp: {stamp}" for stamp in stamps if not is_stamp(stamp)]
+        for stamp in stamps:
+            if not is_stamp(stamp):
+                self.leave_out(stamp)
         self.streams = [self.streams[index] for index in good]
         self.payloads = [self.payloads[index] for index in good]
         return normalise([stamps[index] for index in good])
@@ -184,6 +211,10 @@ class LogStream:
         pieces = _Pieces()
         if self._tty and not cut:
             self._take_raw(pieces, final=True)
+            rest = self._plain
+            # What may be a timestamp's beginning was cut off.
+            if not _STAMP_BEGINS.startswith(rest[: len(_STAMP_BEGINS)].translate(AS_ZEROS)):
+                pieces.leave_out(rest[:128].decode("utf-8", "backslashreplace"))
         self._plain = b""
         return self._received(pieces, over=over)
 
@@ -304,7 +335,7 @@ class LogStream:
                 if pieces.payloads:
                     pieces.payloads[-1] += data[position : newline + 1]
                 else:
-                    pieces.errors.append("text without timestamp")
+                    pieces.leave_out(data[position : min(newline, position + 128)].decode("utf-8", "backslashreplace"))
                 position = newline + 1
                 continue
             start = match.end()
@@ -358,18 +389,18 @@ class LogStream:
             self._carry.clear()
         marks = "".join(ends)
         fragments = Fragments(stamps, times, "".join(streams), texts, "" if marks.count(LINE) == len(marks) else marks)
-        return Received(fragments, pieces.errors)
+        return Received(fragments, pieces.errors, pieces.unstamped)
 
 
 def _joined(first: Received, second: Received) -> Received:
     one, other = first.fragments, second.fragments
     if not len(other):
-        return Received(one, first.errors + second.errors)
+        return Received(one, first.errors + second.errors, first.unstamped + second.unstamped)
     ends = "" if not one.ends and not other.ends else (one.ends or LINE * len(one)) + (other.ends or LINE * len(other))
     joined = Fragments(
         one.stamps + other.stamps, one.times + other.times, one.streams + other.streams, one.texts + other.texts, ends
     )
-    return Received(joined, first.errors + second.errors)
+    return Received(joined, first.errors + second.errors, first.unstamped + second.unstamped)
 
 
 class _Shapes(dict[int, tuple[bytes, tuple[bytes, bytes], int, slice, slice]]):

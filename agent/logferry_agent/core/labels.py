@@ -6,16 +6,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic_core import to_json
+
 from logferry_protocol.limits import (
     MAX_LABEL_KEY_CHARS,
     MAX_LABEL_VALUE_CHARS,
     MAX_LABELS,
     MAX_LABELS_BYTES,
+    MAX_LABELS_JSON_BYTES,
     MAX_MESSAGE_CHARS,
 )
 
 _OWN: Final = "logferry."
 _ORCHESTRATORS: Final = ("com.docker.compose.", "com.docker.swarm.", "com.docker.stack.", "com.amazonaws.ecs.")
+_BETWEEN_BYTES: Final = 2
+"""What JSON writes between keys, values and around them all."""
 _TOLD: Final = 12
 """Names of labels that the notice lists."""
 _TOLD_CHARS: Final = 24
@@ -66,19 +71,26 @@ def record(labels: Mapping[str, str], named: Collection[str] = ()) -> RecordedLa
     kept: dict[str, str] = {}
     left_out: list[str] = []
     shortened: list[str] = []
-    size = 0
+    size = written = 0
     for key in sorted(labels, key=lambda key: (rank(key), key)):
         value = str(labels[key])
         if rank(key) < 3 and len(value) > MAX_LABEL_VALUE_CHARS:
             value = value[: MAX_LABEL_VALUE_CHARS - 1] + "…"
             shortened.append(key)
         more = _bytes(key) + _bytes(value)
+        as_json = len(to_json(key)) + len(to_json(value)) + _BETWEEN_BYTES
         too_long = len(key) > MAX_LABEL_KEY_CHARS or len(value) > MAX_LABEL_VALUE_CHARS
-        if too_long or len(kept) == MAX_LABELS or size + more > MAX_LABELS_BYTES:
+        too_many = (
+            len(kept) == MAX_LABELS
+            or size + more > MAX_LABELS_BYTES
+            or written + as_json > MAX_LABELS_JSON_BYTES - _BETWEEN_BYTES
+        )
+        if too_long or too_many:
             left_out.append(key)
             continue
         kept[key] = value
         size += more
+        written += as_json
     return RecordedLabels(kept, tuple(left_out), tuple(key for key in shortened if key in kept))
 
 

@@ -30,7 +30,7 @@ from logferry_protocol.job import SourceName
 from ..core.catch_up import Beginning, Pass, Sought, Wanted
 from ..core.chunk import Chunk
 from ..core.cursor import Place
-from ..core.frames import BrokenStreamError
+from ..core.frames import BrokenStreamError, Received, UnstampedLogError
 from ..core.lines import CUT, Fragments
 from ..core.recognition import Memory, Seeker
 from ..core.stamps import entry_time, nanoseconds
@@ -186,15 +186,22 @@ class ApiSource:
                 elif self._unsure:
                     # Engines before 23.0 end a follow stream before an unterminated last line, more often than not.
                     self._chunks.extend(self.track.tell(Notice(code="end_unverified", detail=_UNVERIFIED), _now()))
-            except LogsUnreadableError as error:
+            except (LogsUnreadableError, UnstampedLogError) as error:
                 self._removed = True
-                self._chunks.extend(say_unreadable(self.track, str(error)))
+                self._say_unreadable(error)
                 self.troubled(str(error))
             except (EngineUnavailableError, BrokenStreamError) as error:
                 self.troubled(str(error))
                 self._requests.pause(pause)
                 pause = min(pause * 2, most)
             yield True
+
+    def _say_unreadable(self, error: Exception) -> None:
+        """Say that the log cannot be read, or where it was read before, that it cannot from here on."""
+        if isinstance(error, UnstampedLogError) and self.track.cursor.begun:
+            self._lose(Gap(reason="engine", start=self._last_time, detail=str(error)[:500]))
+        else:
+            self._chunks.extend(say_unreadable(self.track, str(error)))
 
     def _resume_needed(self) -> bool:
         return self.track.cursor.begun
@@ -211,7 +218,7 @@ class ApiSource:
         steady = not self._max_size and not (running and self._replays)
         self._memory.rewind()
         try:
-            for part, waited in self._requests.ask(
+            for part, waited in self._ask(
                 follow=running, tail=tail, since=0 if tail is not None else self._since, doubt=doubt
             ):
                 if steady and overlaps and not early and not part.errors and self._pass(part.fragments):
@@ -322,7 +329,7 @@ class ApiSource:
             taken = self._taken
             self._within = False
             self._memory.rewind()
-            for part, _ in self._requests.ask(follow=False, tail=tail, since=0, reading=reading):
+            for part, _ in self._ask(follow=False, tail=tail, since=0, reading=reading):
                 keys = self._memory.keys(part.fragments)
                 behind = place.unread(part.fragments, keys, beginning.of(part.fragments))
                 unknown = self._memory.unknown(keys)
@@ -352,7 +359,7 @@ class ApiSource:
         """What was read last is no longer in the log: all of it is new, and something before it is missing."""
         first = True
         self._memory.rewind()
-        for part, _ in self._requests.ask(follow=False, tail=None, since=0):
+        for part, _ in self._ask(follow=False, tail=None, since=0):
             keys = self._memory.keys(part.fragments)
             fresh = self._memory.unknown(keys)
             if first and keys:
@@ -376,7 +383,7 @@ class ApiSource:
             good, bad = (good, middle) if self._try(middle).broken else (middle, bad)
         told = False
         self._memory.rewind()
-        for part, _ in self._requests.ask(follow=False, tail=good, since=0):
+        for part, _ in self._ask(follow=False, tail=good, since=0):
             keys = self._memory.keys(part.fragments)
             behind = place.unread(part.fragments, keys, frozenset())
             if not place.found and self._memory.unknown(keys):
@@ -392,6 +399,24 @@ class ApiSource:
             yield True
         self._verify()
 
+    def _ask(
+        self,
+        *,
+        follow: bool,
+        tail: int | None,
+        since: int,
+        doubt: Doubt | None = None,
+        reading: Pass | None = None,
+    ) -> Iterator[tuple[Received, bool]]:
+        """Ask for the log as `LogRequests.ask` does, and say once that of the entries some have no time."""
+        for part, waited in self._requests.ask(follow=follow, tail=tail, since=since, doubt=doubt, reading=reading):
+            if part.unstamped and not self._unstamped:
+                self._unstamped = True
+                self._lose(
+                    Gap(reason="engine", start=self._last_time, detail=str(UnstampedLogError(part.unstamped[0]))[:500])
+                )
+            yield part, waited
+
     def _begins_within_line(self, fragments: Fragments) -> bool:
         """Whether a tail begins with a piece of the line that is open: which one of its pieces, cannot be told."""
         self._within = False
@@ -404,14 +429,14 @@ class ApiSource:
     def _try(self, tail: int) -> Pass:
         """Whether so many last entries can be read."""
         reading = Pass(self._end_of_log(), tail)
-        for _ in self._requests.ask(follow=False, tail=tail, since=0, reading=reading):
+        for _ in self._ask(follow=False, tail=tail, since=0, reading=reading):
             pass
         return reading
 
     def _end_of_log(self) -> tuple[str, str] | None:
         """By what the last entry of the log is known: its timestamp and stream."""
         reading = Pass(None)
-        for _ in self._requests.ask(follow=False, tail=1, since=0, reading=reading):
+        for _ in self._ask(follow=False, tail=1, since=0, reading=reading):
             pass
         return reading.last
 
@@ -426,6 +451,8 @@ class ApiSource:
     _first_time = 0
     _within = False
     """Whether the last tail began inside of the line that is open."""
+    _unstamped = False
+    """Whether it was said that the engine gives entries without a time."""
     _unsure_entries = 0
     """What was taken since the last verified fragment."""
 

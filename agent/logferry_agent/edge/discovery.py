@@ -114,6 +114,7 @@ class Discovery:
 
     def _listen(self) -> None:
         pause, most = _RETRY_S
+        told = False
         since = nanoseconds(self._engine_time) - _OVERLAP_NS if self._engine_time else 0
         while not self._stopping.is_set():
             try:
@@ -123,9 +124,17 @@ class Discovery:
                 self._queue.put(("list", "", {}, 0))
                 pause = _RETRY_S[0]
                 for event in events:
-                    since = max(since, self._safely(self._take, event) or 0)
+                    if event is None:
+                        self._queue.put(("list", "", {}, 0))  # it shows what was not understood
+                    else:
+                        since = max(since, self._safely(self._take, event) or 0)
+                told = False
             except (EngineUnavailableError, ValueError) as error:
                 log.debug("events_ended", reason=str(error))
+                if not told:
+                    # The list meets the same trouble, and has it said in every job until it is over.
+                    self._queue.put(("list", "", {}, 0))
+                    told = True
             if not self._stopping.is_set():
                 self._stopping.wait(pause)
                 pause = min(pause * 2, most)

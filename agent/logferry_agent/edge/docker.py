@@ -1,11 +1,12 @@
-"""The connection to a Docker Engine: by its socket, by TCP with TLS, or by ssh, as `DOCKER_HOST` says.
+"""The connection to a Docker Engine: by its socket, by TCP with TLS, or by ssh (see endpoint.py).
 
 Only what is needed of the API: who the engine is, the list, inspect, events, and log streams as raw bytes in large
-reads.
+reads. There may be a proxy in between, so nothing here goes by where HTTP's chunks begin and end.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -18,11 +19,15 @@ from typing import Any, Final
 
 import docker
 import docker.errors
-import docker.utils
 import requests
 import requests.exceptions
+import structlog
 import urllib3.exceptions
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
+
+from .endpoint import find_endpoint
+
+log = structlog.get_logger()
 
 _CLOSE_S: Final = 1.0
 """How long a closing waits for a thread that reads."""
@@ -38,6 +43,14 @@ _VERSION: Final = "1.41"
 """Of the API, until the engine has told its own. Docker 20.10 is the oldest that is tried."""
 _BARE: Final = "http+docker://bare"
 """Begins an address of the engine's that is asked for in HTTP/1.0, over a socket of this machine."""
+_MAX_EVENT_BYTES: Final = 16 << 20
+"""A longer event is taken for a stream that holds none. Docker's own hold a container's labels."""
+_RAW: Final = {"Accept-Encoding": "identity"}
+"""For what is read below the package that would undo a compression, which a proxy may add."""
+_PODMAN: Final = "Podman Engine"
+"""Among the components that `/version` names."""
+_PODMAN_SERVER: Final = "Libpod/"
+"""Begins the header `Server` of each of Podman's answers."""
 _TROUBLE: Final = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
@@ -61,6 +74,17 @@ class EngineUnavailableError(EngineError):
 
     def __str__(self) -> str:
         return f"the Docker Engine cannot be reached: {self.reason[:300]}"
+
+
+class UnsupportedEngineError(EngineUnavailableError):
+    """It is another engine than Docker's, whose logs cannot be read exactly."""
+
+    def __str__(self) -> str:
+        return (
+            f"this is {self.reason[:40]}, no Docker Engine: its API rounds the times of log lines to seconds and gives"
+            " lines in another order, so they cannot be read exactly, and are not read at all. Set the agent's"
+            " docker_host, DOCKER_HOST or Docker's context to a Docker Engine (docs/docker-engines.md)"
+        )
 
 
 class ContainerGoneError(EngineError):
@@ -100,6 +124,7 @@ class LogResponse:
         # each.
         raw: Any = response.raw
         self._reader: Any = raw._fp.fp
+        self._decoded: Any = raw._fp
         self._socket = _plain_socket(self._reader)
         self._reading = Lock()
 
@@ -120,6 +145,20 @@ class LogResponse:
                 data = bytes(self._reader.read1(_READ_BYTES))
                 return _with_more(data, self._socket, together) if data and self._socket is not None else data
         except (OSError, ValueError) as error:
+            raise EngineUnavailableError(error) from error
+
+    def read_decoded(self) -> bytes:
+        """Return what has come, at least one byte, without HTTP's chunked coding; empty at the end. Waits.
+
+        Not to be mixed with `read`.
+
+        Raises:
+            EngineUnavailableError: the connection broke.
+        """
+        try:
+            with self._reading:
+                return bytes(self._decoded.read1(_READ_BYTES))
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise EngineUnavailableError(error) from error
 
     def close(self) -> None:
@@ -200,7 +239,12 @@ class Connection:
     """A Docker Engine. Thread-safe."""
 
     def __init__(self, docker_host: str | None = None) -> None:
-        self._host = docker_host
+        """Find out where the engine is.
+
+        Raises:
+            EndpointError: Docker's context does not exist, or cannot be read.
+        """
+        self._endpoint = find_endpoint(docker_host)
         self._client: docker.APIClient | None = None
         self._version = _VERSION
         self._lock = Lock()
@@ -211,7 +255,7 @@ class Connection:
     @property
     def local(self) -> bool:
         """Whether the engine is reached by a socket of this machine, so that its files may be here too."""
-        return (self._host or os.environ.get("DOCKER_HOST") or "unix://").startswith("unix://")
+        return self._endpoint.local
 
     def ask_ahead(self) -> None:
         """Begin to ask who the engine is, for the first `identity`: it takes its time, in which others may work."""
@@ -274,8 +318,11 @@ class Connection:
             params["since"] = f"{since // 1_000_000_000}.{since % 1_000_000_000:09d}"
         return LogResponse(self._get(f"/containers/{container}/logs", params, stream=True, endless=follow, bare=True))
 
-    def events(self, since: str) -> tuple[LogResponse, Iterator[dict[str, Any]]]:
-        """Container events, those since a time first; ends when the connection does. Subscribed when this returns."""
+    def events(self, since: str) -> tuple[LogResponse, Iterator[dict[str, Any] | None]]:
+        """Container events, those since a time first; ends when the connection does. Subscribed when this returns.
+
+        None stands for an event that cannot be understood.
+        """
         params = {"filters": json.dumps({"type": ["container"]}), "since": since}
         response = LogResponse(self._get("/events", params, stream=True, endless=True))
         return response, _documents(response)
@@ -302,26 +349,58 @@ class Connection:
             url = f"{base}/v{self._version}{path}"
             # A quiet stream that follows is no error: nothing may come for days.
             timeout = (_TIMEOUT_S, None if endless else _TIMEOUT_S)
-            response = client.get(url, params=params, stream=stream, timeout=timeout, verify=client.verify)
+            response = client.get(
+                url, params=params, stream=stream, timeout=timeout, verify=client.verify, headers=_RAW if stream else {}
+            )
         except _TROUBLE as error:
             raise EngineUnavailableError(error) from error
+        server = response.headers.get("Server", "")
+        if server.startswith(_PODMAN_SERVER):
+            # Another engine may have taken the place of the one that was asked who it is.
+            response.close()
+            raise UnsupportedEngineError(f"Podman {server.removeprefix(_PODMAN_SERVER).partition(' ')[0]}")
         if response.status_code >= 400:
-            _refuse(response)
+            self._refuse(response, path)
         return response
+
+    def _refuse(self, response: requests.Response, path: str) -> None:
+        try:
+            message = str(response.json().get("message", ""))
+        except (ValueError, AttributeError):
+            message = response.text[:300]
+        finally:
+            response.close()
+        status = response.status_code
+        if status in {404, 409} or (status == 500 and ("no such file" in message or "No such container" in message)):
+            raise ContainerGoneError(message)
+        if status == 501 or "configured logging driver does not support reading" in message:
+            raise LogsUnreadableError(message)
+        if status == 400 and "client version" in message:
+            # Another engine's: its version of the API is asked for again.
+            self.close()
+            self._client = None
+        if status == 403:
+            message = f"GET {path} is forbidden, by a proxy perhaps (docs/docker-engines.md says what to allow)"
+        raise EngineUnavailableError(f"{status} {message}")
 
     def _connected(self) -> docker.APIClient:
         with self._lock:
             if self._client is None:
-                known = docker.utils.kwargs_from_env()
-                if self._host:
-                    known["base_url"] = self._host
-                ssh = str(known.get("base_url", "")).startswith("ssh://")
+                host = self._endpoint.host
                 client = docker.APIClient(
-                    **known, version=_VERSION, timeout=int(_TIMEOUT_S), max_pool_size=_CONNECTIONS, use_ssh_client=ssh
+                    base_url=host,
+                    tls=self._endpoint.tls or False,
+                    version=_VERSION,
+                    timeout=int(_TIMEOUT_S),
+                    max_pool_size=_CONNECTIONS,
+                    use_ssh_client=(host or "").startswith("ssh://"),
                 )
                 # Asked for here, not by the package: it would trust REQUESTS_CA_BUNDLE rather than DOCKER_CERT_PATH.
                 answer = client.get(f"{client.base_url}/version", timeout=_TIMEOUT_S, verify=client.verify)
-                self._version = str(answer.json()["ApiVersion"])
+                found = answer.json()
+                if (podman := _podman_of(found)) is not None:
+                    raise UnsupportedEngineError(podman)
+                self._version = str(found["ApiVersion"])
                 adapter = client.get_adapter(client.base_url)
                 if isinstance(adapter, UnixHTTPAdapter):
                     client.mount(_BARE, _BareAdapter(f"http+unix://{adapter.socket_path}", adapter.timeout))
@@ -330,33 +409,50 @@ class Connection:
 
 
 def connect(docker_host: str | None = None) -> Connection:
-    """A connection, made when it is first used. None: as the environment says."""
+    """Return a connection, made when it is first used. None: as the environment and Docker's context say.
+
+    Raises:
+        EndpointError: Docker's context does not exist, or cannot be read.
+    """
     return Connection(docker_host)
 
 
-def _refuse(response: requests.Response) -> None:
-    try:
-        message = str(response.json().get("message", ""))
-    except (ValueError, AttributeError):
-        message = response.text[:300]
-    finally:
-        response.close()
-    status = response.status_code
-    if status in {404, 409} or (status == 500 and ("no such file" in message or "No such container" in message)):
-        raise ContainerGoneError(message)
-    if status == 501 or "configured logging driver does not support reading" in message:
-        raise LogsUnreadableError(message)
-    raise EngineUnavailableError(f"{status} {message}")
+def _podman_of(version: Any) -> str | None:
+    """Return Podman's name and version, if the answer to `/version` is Podman's."""
+    components = version.get("Components") if isinstance(version, dict) else None
+    for component in components if isinstance(components, list) else ():
+        if isinstance(component, dict) and component.get("Name") == _PODMAN:
+            return f"Podman {component.get('Version', '')}"
+    return None
 
 
-def _documents(response: LogResponse) -> Iterator[dict[str, Any]]:
-    """JSON documents of a stream, one after the other; chunk headers between them are no JSON and stand on lines of
-    their own."""
-    rest = b""
-    while data := response.read():
-        *lines, rest = (rest + data).split(b"\n")
+def _documents(response: LogResponse) -> Iterator[dict[str, Any] | None]:
+    """Yield the JSON documents of a stream, one a line; None for one that cannot be understood.
+
+    A document may come in any number of pieces, and any number of documents in one.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while data := response.read_decoded():
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*pieces, lines[0]])
+            pieces, size = [], 0
+        pieces.append(rest)
+        size += len(rest)
+        if size > _MAX_EVENT_BYTES:
+            raise EngineUnavailableError(f"an event of more than {_MAX_EVENT_BYTES:,} bytes")
         for line in lines:
-            begin = line.find(b"{")
-            if begin >= 0:
-                with suppress(ValueError):
-                    yield json.loads(line[begin:])
+            if line := line.strip(b"\x1e \r"):
+                yield _document(line)
+
+
+def _document(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if isinstance(found, dict):
+        return found
+    log.warning("event_not_understood", text=line[:300].decode("utf-8", "backslashreplace"))
+    return None

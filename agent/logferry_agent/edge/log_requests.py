@@ -11,7 +11,7 @@ from threading import Event, Timer
 from typing import Final
 
 from ..core.catch_up import Pass
-from ..core.frames import LogStream, Received
+from ..core.frames import LogStream, Received, UnstampedLogError
 from ..core.lines import Fragments
 from ..core.pace import Pace
 from .docker import Connection, LogResponse
@@ -97,6 +97,7 @@ class LogRequests:
         Raises:
             EngineError: the engine cannot answer, or the connection broke.
             BrokenStreamError: it is no log stream, from here on.
+            UnstampedLogError: it is a log, and none of what came of it has a time.
         """
         first, running = True, self.running
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
@@ -117,6 +118,8 @@ class LogRequests:
                     break
                 part = stream.feed(data)
                 together = _TOGETHER_BYTES if len(part.fragments) >= MUCH_LINES else 0
+                if part.unstamped and first and not len(part.fragments):
+                    raise UnstampedLogError(part.unstamped[0])
                 if reading is not None:
                     reading.saw(part)
                 if first and len(part.fragments):
@@ -127,7 +130,10 @@ class LogRequests:
                 if rest := pace.rest(len(part.fragments), came):
                     self.pause(rest if follow else min(rest, _BREATH_S))
             if not self.closed:
-                yield stream.end(over=not running and not self.running, cut=follow), False
+                part = stream.end(over=not running and not self.running, cut=follow)
+                if part.unstamped and first and not len(part.fragments):
+                    raise UnstampedLogError(part.unstamped[0])
+                yield part, False
         finally:
             self._response = None
             response.close()

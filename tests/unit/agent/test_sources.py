@@ -10,7 +10,8 @@ from tests.support.fake_engine import FakeEngine
 from tests.support.sink import Log, MemorySink
 
 from logferry_agent.core.chunk import Job
-from logferry_agent.edge.docker import Connection
+from logferry_agent.edge import discovery
+from logferry_agent.edge.docker import Connection, UnsupportedEngineError
 from logferry_agent.sources import Readers, SourceSettings, build_reader
 from logferry_protocol.events import Exited, Notice
 
@@ -236,3 +237,22 @@ def test_job_begins_with_what_its_reader_should_know(engine: FakeEngine, read: R
     engine.write(A, "three")
     _, third = read(before)
     assert line_comes(third, A, "three").names() == ["notice", "notice"]
+
+
+def test_podman_in_the_engines_place_is_told_in_every_job(
+    engine: FakeEngine, read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that it answers is believed: no container is gone, and no line is missing, when the engine is back."""
+    monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
+    engine.run(A, "web")
+    engine.write(A, "one")
+    _, sink = read()
+    log = line_comes(sink, A, "one")
+    engine.refusal = UnsupportedEngineError("Podman 4.3.1")
+    engine.cut()
+    sink.until(lambda: any("Podman 4.3.1" in problem for problem in log.problems), "it is told")
+    engine.refusal = None
+    engine.write(A, "two")
+    line_comes(sink, A, "two")
+    assert log.names() == ["started"]
+    assert log.jobs[-1].life.state == "running"

@@ -5,12 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from logferry_cli.verification import MAX_PROBLEMS, Report, Verifier
+from logferry_cli.verify import _document, _text
 from logferry_protocol.batch import encode_body
 from logferry_protocol.encoding import digest_of
-from logferry_protocol.events import Gap, encode_event
+from logferry_protocol.events import Gap, Notice, encode_event
+from logferry_protocol.job import Container, JobRecord, LifeCycle
 from logferry_protocol.messages import BatchFacts
 
 PIECE = "p" * 5000
+RECORD = JobRecord(
+    job="host." + "a" * 64, owner="me", principal="host", instance="e", container=Container(), life=LifeCycle(), seen=0
+)
 
 
 def batch(first: int, texts: list[str], streams: str | None = None, times: list[int] | None = None) -> BatchFacts:
@@ -49,6 +54,28 @@ def test_a_sound_job_is_sound_and_its_gaps_are_told() -> None:
     assert (report.first, report.last, report.entries, report.batches) == (1, 8, 8, 3)
     assert report.streams == {"stdout": 4, "stderr": 2, "system": 2}
     assert [(found.sequence, found.gap.reason, found.gap.count) for found in report.gaps] == [(8, "rotated", 7)]
+
+
+@pytest.mark.parametrize("code", ["unreadable", "end_unverified", "non_blocking", "left_out"])
+def test_notice_that_lines_may_be_missing_is_told(code: str) -> None:
+    """A job without a gap is not called whole where it says that it may not be."""
+    notice = encode_event(Notice(code=code, detail="why"))
+    report = verified(batch(1, [notice, "a"], "so"), tip=2)
+    assert [(found.sequence, found.notice.detail) for found in report.notices] == [(1, "why")]
+    text = _text(RECORD, report)
+    assert "notice at 1: why" in text
+    assert "without a gap; lines may be missing, see above" in text
+    assert _document(RECORD, report)["notices"] == [{"sequence": 1, "code": code, "detail": "why"}]
+
+
+def test_notice_of_something_else_and_a_problem() -> None:
+    """Labels that are left out are no lines; what is wrong with a job's reading is said."""
+    notice = encode_event(Notice(code="labels_left_out", detail="why"))
+    report = verified(batch(1, [notice], "s"), tip=1)
+    assert report.notices == []
+    assert "may be missing" not in _text(RECORD, report)
+    troubled = RECORD.model_copy(update={"life": LifeCycle(problem="this is Podman")})
+    assert "problem: this is Podman" in _text(troubled, report)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from logferry_protocol.job import Container
 from logferry_protocol.limits import MAX_LABEL_VALUE_CHARS
 
 KEYS = st.sampled_from(["a", "logferry.owner", "com.docker.compose.project", "com.amazonaws.ecs.cluster", "tier", "z"])
-LABELS = st.dictionaries(st.tuples(KEYS, st.text(max_size=150)).map("".join), st.text(max_size=400), max_size=120)
+CONTROLS = st.text('\x01\x1f\n"\\é', max_size=256)
+LABELS = st.dictionaries(
+    st.tuples(KEYS, st.text(max_size=150)).map("".join), st.text(max_size=400) | CONTROLS, max_size=120
+)
 
 
 @given(labels=LABELS, named=st.frozensets(KEYS))
@@ -20,7 +23,7 @@ def test_recorded_labels_are_within_the_wires_limits_and_nothing_vanishes_unsaid
 ) -> None:
     """Whatever the keys and values are, the protocol takes them, and each label is kept, shortened or listed."""
     found = record(labels, named)
-    Container(labels=dict(found.kept))
+    assert Container(labels=dict(found.kept)).labels == found.kept, "the protocol leaves nothing out in addition"
     assert set(found.kept) | set(found.left_out) == set(labels)
     assert not set(found.kept) & set(found.left_out)
     changed = {key for key, value in found.kept.items() if labels[key] != value}

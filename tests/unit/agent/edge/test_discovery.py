@@ -21,7 +21,7 @@ class Stream:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._events: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any] | None] = []
         self._ended = False
 
     def send(self, action: str, container: str, time: int = 1) -> None:
@@ -29,12 +29,17 @@ class Stream:
             self._events.append({"Action": action, "Actor": {"ID": container, "Attributes": {}}, "timeNano": time})
             self._changed.notify()
 
+    def send_damaged(self) -> None:
+        with self._changed:
+            self._events.append(None)
+            self._changed.notify()
+
     def close(self) -> None:
         with self._changed:
             self._ended = True
             self._changed.notify()
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, Any] | None]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._events or self._ended)
@@ -60,7 +65,7 @@ class Engine:
     def identity(self) -> SimpleNamespace:
         return SimpleNamespace(time="2026-11-25T10:00:00Z")
 
-    def events(self, since: str) -> tuple[Stream, Iterator[dict[str, Any]]]:
+    def events(self, since: str) -> tuple[Stream, Iterator[dict[str, Any] | None]]:
         if self.down:
             raise EngineUnavailableError("down")
         self.asked.append(f"events {since}")
@@ -122,10 +127,14 @@ class Rig:
 
 
 @pytest.fixture(name="rig")
-def _rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+def _rig(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Rig]:
     monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
     engine, seen = Engine(), Seen()
-    rig = Rig(engine, seen, Discovery(cast(Connection, engine), seen, list_interval_s=0.05))
+    rig = Rig(
+        engine,
+        seen,
+        Discovery(cast(Connection, engine), seen, list_interval_s=request.param if hasattr(request, "param") else 0.05),
+    )
     rig.found.start()
     yield rig
     engine.held.set()
@@ -200,3 +209,28 @@ def test_a_container_is_asked_about_again_after_a_while(rig: Rig) -> None:
     rig.found.examine("b", after_s=0.1)
     rig.found.examine("c")
     until(lambda: rig.seen.examined_ == ["a", "b", "c", "c", "b", "a"], "they are asked about")
+
+
+SELDOM = pytest.mark.parametrize("rig", [3_600.0], indirect=True)
+"""No list is due by itself."""
+
+
+@SELDOM
+def test_event_that_is_not_understood_is_made_good_by_a_list(rig: Rig) -> None:
+    """Whatever it was about shows there; the stream goes on."""
+    listening(rig)
+    rig.engine.exist.append("a")
+    rig.engine.streams[-1].send_damaged()
+    until(lambda: "a" in rig.seen.examined_, "it is found")
+    assert len(rig.engine.streams) == 1
+
+
+@SELDOM
+def test_engine_that_cannot_be_listened_to_is_told_at_once(rig: Rig) -> None:
+    """Not when the next list is due, a minute later; and that it is well again, too."""
+    listening(rig)
+    rig.engine.down = True
+    rig.engine.streams[-1].close()
+    until(lambda: any(rig.seen.problems), "the trouble is told")
+    rig.engine.down = False
+    until(lambda: rig.seen.problems[-1] is None, "it is over")

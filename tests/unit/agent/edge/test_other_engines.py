@@ -1,0 +1,133 @@
+"""What other engines than Docker's answer: never taken for a log that holds nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.copier import Copier, frame
+
+from logferry_agent.core.cursor import Cursor, decode
+from logferry_agent.core.frames import LogStream
+from logferry_agent.core.track import Track
+from logferry_agent.edge.api_source import ApiSource
+from logferry_agent.edge.docker import Connection
+from logferry_protocol.events import Gap, Notice, SystemEvent, decode_event
+
+
+def framed(*entries: tuple[int, str]) -> bytes:
+    """Entries of stdout (1) and stderr (2) as they are, in the API's frames."""
+    return b"".join(
+        bytes([kind, 0, 0, 0]) + len(text.encode()).to_bytes(4, "big") + text.encode() for kind, text in entries
+    )
+
+
+PODMAN = framed(
+    (1, "2026-11-30T12:41:46Z hello\n"), (2, "2026-11-30T12:41:46Z err\n"), (1, "2026-11-30T12:41:47Z bye\n")
+)
+PODMAN_TTY = b"2026-11-30T12:51:17Z hello\r\n2026-11-30T12:51:18Z prompt> "
+"""Recorded from Podman 4.3.1 (Debian 12)."""
+GOOD = b"".join(frame(piece) for piece in Copier().write("o", b"one\ntwo\n"))
+
+ANSWERS = [
+    (PODMAN, False),
+    (PODMAN_TTY, True),
+    (b"2026-11-30T12:51:18Z prompt> ", True),
+    (b"$ ", True),
+    (framed((1, "no time at all\n")), False),
+    (framed((1, "2026-11-30T12:41:46.123Z milliseconds\n")), False),
+    (framed((1, "1764000000 seconds\n")), False),
+    (framed((2, "")), False),
+]
+
+
+class Engine:
+    """An engine that always answers with these bytes."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> SimpleNamespace:
+        self.asked += 1
+        rest = [self.answer]
+        return SimpleNamespace(chunked=False, read=lambda together: rest.pop() if rest else b"", close=lambda: None)
+
+
+def read(answer: bytes, *, tty: bool, cursor: str | None = None) -> tuple[list[str], list[SystemEvent], ApiSource, int]:
+    """All that a source gives of a container that ended: its lines, its events; the source, and how often it asked."""
+    engine = Engine(answer)
+    track = Track(decode(cursor) if cursor else Cursor())
+    source = ApiSource(cast(Connection, engine), "c", track, tty=tty, since=0, max_size=0, replays=False)
+    problems: list[str | None] = []
+    source.troubled = problems.append
+    entries = []
+    for _ in range(3):
+        while (chunk := source.read(1 << 20)) is not None:
+            entries += zip(chunk.streams, chunk.texts, strict=True)
+    lines = [text for stream, text in entries if stream != "s"]
+    assert bool(problems and problems[-1]) is (source.name == "none" or bool(cursor))
+    return lines, [decode_event(text) for stream, text in entries if stream == "s"], source, engine.asked
+
+
+@pytest.mark.parametrize(("answer", "tty"), ANSWERS)
+def test_log_without_exact_times_is_said_to_be_unreadable(answer: bytes, tty: bool) -> None:
+    """One notice, and the engine is left alone: a log of whole seconds cannot be read on without losses or repeats."""
+    lines, events, source, asked = read(answer, tty=tty)
+    assert lines == []
+    (notice,) = events
+    assert isinstance(notice, Notice)
+    assert notice.code == "unreadable"
+    assert "without a time to the nanosecond" in notice.detail
+    assert source.name == "none"
+    assert asked <= 2
+
+
+def test_log_that_was_read_before_ends_with_a_gap() -> None:
+    """The engine was replaced by another kind: what comes from here on is missing."""
+    _, events, source, _ = read(PODMAN, tty=False, cursor="1|o=1764000000000001000.1.0123abcd.0|a=o")
+    (gap,) = events
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.start) == ("engine", 1_764_000_000_000_001)
+    assert source.name == "api"
+
+
+@pytest.mark.parametrize("answer", [GOOD + PODMAN, PODMAN + GOOD])
+def test_entries_without_times_among_others_are_a_gap(answer: bytes) -> None:
+    """Told once; what has a time is read."""
+    lines, events, source, _ = read(answer, tty=False)
+    assert lines == ["one", "two"]
+    assert [event.reason for event in events if isinstance(event, Gap)] == ["engine"]
+    assert source.name == "api"
+
+
+@given(
+    answer=st.sampled_from([answer for answer, tty in ANSWERS if not tty]),
+    good=st.booleans(),
+    sizes=st.lists(st.integers(1, 40), max_size=20),
+)
+def test_no_entry_without_a_time_passes_unnoticed(answer: bytes, good: bool, sizes: list[int]) -> None:
+    """However the stream is cut into reads, each is counted."""
+    whole = LogStream(tty=False, chunked=False).feed(answer).unstamped
+    stream = LogStream(tty=False, chunked=False)
+    rest = GOOD * good + answer
+    found, texts = [], []
+    for size in [*sizes, len(rest)]:
+        part = stream.feed(rest[:size])
+        rest = rest[size:]
+        found += part.unstamped
+        texts += part.fragments.texts
+    assert found == whole
+    assert texts == ["one", "two"] * good
+
+
+def test_stamp_that_was_cut_off_is_no_other_engines() -> None:
+    """A connection may break within the first bytes of a terminal's log: that is read again."""
+    stamp = b"2026-11-30T12:51:17.123456789Z "
+    for length in range(len(stamp)):
+        stream = LogStream(tty=True, chunked=False)
+        assert stream.feed(stamp[:length]).unstamped == []
+        assert stream.end().unstamped == []
