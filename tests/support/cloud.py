@@ -18,6 +18,7 @@ from aws_lambda_powertools import Logger, Metrics
 from tests.support import clouds
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
 from tests.support.bucket import MemoryBucket
+from tests.support.permissions import Permitted
 from tests.support.tables import failure, logferry_tables
 
 import archive.app
@@ -147,7 +148,13 @@ class Cloud:
         settings = connect.settings.Settings(
             tables.registry, tables.log, AGENTS, VIEWERS, "http://unused", (ORIGIN,), (), *[""] * 6
         )
-        self.connect_store = FailingStore(tables.dynamodb, tables.registry, tables.log)
+        # Each function sees the tables through its role: what the template does not allow fails in every test.
+        names = {tables.registry: "RegistryTable", tables.log: "LogTable"}
+        own = {
+            name: Permitted(tables.dynamodb, name, names)
+            for name in ("Connect", "Ingest", "Broadcast", "Query", "Archive")
+        }
+        self.connect_store = FailingStore(own["Connect"], tables.registry, tables.log)
         self.connect = connect.app.build_handler(
             self.connect_store,
             settings,
@@ -158,13 +165,13 @@ class Cloud:
             identify=lambda token: self.identify(token),  # noqa: PLW0108
             now_ms=self.now,
         )
-        self.ingest_store = ingest.store.Store(tables.dynamodb, tables.log, tables.registry, 30)
+        self.ingest_store = ingest.store.Store(own["Ingest"], tables.log, tables.registry, 30)
         service = IngestService(
             self.ingest_store, self.executor, self.logger, self.metrics, self.now,
             ended=lambda jobs: self.tell(jobs),  # noqa: PLW0108 - a test may put another in its place
         )  # fmt: skip
         self.ingest = ingest.app.build_handler(service, self.logger, self.metrics, self.now)
-        self.broadcast_store = broadcast.store.Store(tables.dynamodb, tables.registry)
+        self.broadcast_store = broadcast.store.Store(own["Broadcast"], tables.registry)
         clock = Clock(self.now, self.slept.append, lambda: 0.5)
         delivery = Delivery(self.broadcast_store, self.post, self.executor, self.logger, close=self.close, clock=clock)
         self.close_fails = False
@@ -173,17 +180,15 @@ class Cloud:
         self.broadcast = broadcast.app.build_handler(
             self.broadcast_store, delivery, closers, self.logger, self.metrics, hand_over=self.handed_over.append
         )
-        query_store = query.store.Store(tables.dynamodb, tables.log, tables.registry)
-        self.archive_store = archive.store.Store(tables.dynamodb, self.bucket, tables.log, tables.registry, "archive")
+        query_store = query.store.Store(own["Query"], tables.log, tables.registry)
+        self.archive_store = archive.store.Store(own["Archive"], self.bucket, tables.log, tables.registry, "archive")
         self.archive_service = archive.service.Service(self.archive_store, 0, self.logger, self.metrics, self.now)
         self.clock_s: Callable[[], float] = lambda: 0.0
         self.archive = archive.app.build_handler(
             self.archive_service, self.again.append, self.logger, self.metrics,
             lambda: self.clock_s(),  # noqa: PLW0108
         )  # fmt: skip
-        archived = query.archive.Archive(
-            Index(tables.dynamodb, tables.registry), lambda: self.bucket, "archive", self.now
-        )
+        archived = query.archive.Archive(Index(own["Query"], tables.registry), lambda: self.bucket, "archive", self.now)
         history = query.history.History(query_store, archived, self.now)
         growth = query.growth.Growth(query_store, self.executor, self.logger)
         query_service = QueryService(

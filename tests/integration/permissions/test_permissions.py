@@ -437,7 +437,7 @@ def _listed(value: Any) -> list[Any]:
 def _all_but(statement: dict[str, Any], action: str, resource: str) -> list[dict[str, Any]]:
     """The statement as one for each pair of action and resource, without the one."""
     return [
-        {"Effect": "Allow", "Action": one, "Resource": other}
+        {**statement, "Action": one, "Resource": other}
         for one in _listed(statement["Action"])
         for other in _listed(statement["Resource"])
         if (one, other) != (action, resource)
