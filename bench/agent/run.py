@@ -4,9 +4,11 @@ A container writes LINES lines of 60 to 300 bytes. Then, in alternation, so that
 
 - agent: from its start to the last acknowledgement by a sink in another process, spool on, by the file and the api
   source;
+- the same with redaction (`--redact`, all of it if nothing else is said): once more for each source;
 - curl:  `curl --unix-socket` reads the same log from the engine's API into /dev/null.
 
-Prints lines a second (medians), the ratios, and the peak memory of the agent's processes together. The agent has the
+Prints lines a second (medians), the ratios to curl and to the same source without redaction, and the peak memory of the
+agent's processes together. The agent has the
 packages of its image (bench/agent/shipped.py), and its start is part of the time: interpreter, imports, engine,
 listing, connection.
 """
@@ -27,7 +29,7 @@ from bench.agent.shipped import agent, make_python, peak_kib
 from tests.support.fake_ingest import Sink, wait_until
 
 NAME = "logferry-bench-agent"
-SOCKET = "/var/run/docker.sock"
+SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 
 
 def make_lines(path: Path, count: int) -> None:
@@ -69,10 +71,10 @@ def remove() -> None:
     subprocess.run(["docker", "rm", "-f", NAME], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
-def carry(python: Path, container: str, count: int, source: str) -> tuple[float, int]:
+def carry(python: Path, container: str, count: int, source: str, redact: str = "") -> tuple[float, int]:
     """Seconds from the agent's start to the last acknowledgement, and the peak memory of its processes in KiB."""
     with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, Sink(check=False) as sink:
-        settings = {"INCLUDE_NAMES": NAME, "START_AT": "beginning", "SOURCE": source}
+        settings = {"INCLUDE_NAMES": NAME, "START_AT": "beginning", "SOURCE": source, "REDACT": redact}
         began = time.time()
         with agent(python, sink.url, folder, settings) as process:
             # Seldom, as asking takes of the two processors as well; the sink knows when it was.
@@ -94,6 +96,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--image", default="logferry-bench")
     parser.add_argument("--sources", default="file,api")
+    parser.add_argument("--redact", default="all", help="what is hidden in runs with redaction; empty: no such runs")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     count, results = arguments.lines, {}
@@ -104,23 +107,31 @@ def main() -> None:
     environment = tempfile.TemporaryDirectory(prefix="logferry-bench-")
     try:
         python = make_python(Path(environment.name))
-        seconds: dict[str, list[float]] = {name: [] for name in ("curl", *arguments.sources.split(","))}
+        sources = arguments.sources.split(",")
+        redacting = [f"{source} redact={arguments.redact}" for source in sources] if arguments.redact else []
+        seconds: dict[str, list[float]] = {name: [] for name in ("curl", *sources, *redacting)}
         memory: dict[str, int] = {}
         for turn in range(arguments.rounds):
             for name, times in seconds.items():
                 if name == "curl":
                     took = raw(container)
                 else:
-                    took, peak = carry(python, container, count, name)
+                    source, _, redact = name.partition(" redact=")
+                    took, peak = carry(python, container, count, source, redact)
                     memory[name] = max(memory.get(name, 0), peak)
                 times.append(took)
-                print(f"round {turn + 1}: {name:<5}{took:7.2f} s {count / took:12,.0f} lines/s", flush=True)
+                print(f"round {turn + 1}: {name:<16}{took:7.2f} s {count / took:12,.0f} lines/s", flush=True)
         medians = {name: count / statistics.median(took) for name, took in seconds.items()}
         for name, speed in medians.items():
             ratio = speed / medians["curl"]
             peak = f", peak memory {memory[name] / 1024:.0f} MB" if name in memory else ""
             results[name] = {"lines_per_s": round(speed), "ratio": round(ratio, 2), "peak_kib": memory.get(name)}
-            print(f"{name:<5} {speed:12,.0f} lines/s   {ratio:5.2f} x curl{peak}")
+            beside = ""
+            if name in redacting:
+                share = speed / medians[name.partition(" ")[0]]
+                results[name]["beside_plain"] = round(share, 2)
+                beside = f", {share:.2f} x without redaction"
+            print(f"{name:<16} {speed:12,.0f} lines/s   {ratio:5.2f} x curl{peak}{beside}")
     finally:
         environment.cleanup()
         remove()

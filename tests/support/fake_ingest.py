@@ -105,6 +105,7 @@ class StoredBatch:
     batch: Batch | _CountedBatch
     columns: Columns | None
     """None where entries are only counted."""
+    arrived: float = field(default_factory=time.time)
 
 
 class FakeIngest:
@@ -289,6 +290,14 @@ class FakeIngest:
                     assert stored.columns is not None
                     rows += [list(row) for row in stored.columns.rows(stored.batch.first)]
                 return web.json_response(rows)
+            case "lateness":
+                late = [
+                    (time_us / 1e6, stored.arrived - time_us / 1e6)
+                    for stored in self.jobs.get(command["job"], [])
+                    if stored.columns is not None
+                    for time_us in stored.columns.times
+                ]
+                return web.json_response(late)
         return web.json_response({})
 
 
@@ -377,6 +386,10 @@ class Sink:
     def entries(self, job: str) -> list[tuple[int, int, str, str]]:
         """(sequence, time, stream, text) of all that is stored of a job."""
         return [tuple(row) for row in self._do("entries", job=job)]
+
+    def lateness(self, job: str) -> list[tuple[float, float]]:
+        """(time, how much later it arrived) of all that is stored of a job, in seconds."""
+        return [tuple(row) for row in self._do("lateness", job=job)]
 
     def told(self, job: str) -> int | None:
         """The job's last sequence as the last `status` told it."""

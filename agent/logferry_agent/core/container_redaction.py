@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
+
+from pydantic import ValidationError
 
 from logferry_protocol.job import Container
 from logferry_protocol.limits import MAX_IMAGE_CHARS, MAX_NAME_CHARS
@@ -31,7 +34,13 @@ def redact_container(redaction: Redaction, container: Container, kept: Collectio
         if (value := getattr(container, name))
     }
     changes["image"] = rules.hide(container.image, hidden)[:MAX_IMAGE_CHARS]
-    changes["labels"] = {
-        key: value if key in kept else rules.hide_value(key, value, hidden) for key, value in container.labels.items()
-    }
-    return container.model_copy(update=changes) if hidden else container
+    labels = container.labels.items()
+    for shorten in (False, True):
+        changes["labels"] = {
+            key: value if key in kept else rules.hide_value(key, value, hidden, in_place=shorten)
+            for key, value in labels
+        }
+        # A marker may be longer than what it hides: then the labels may be too long for the wire.
+        with suppress(ValidationError):
+            return Container.model_validate({**container.model_dump(), **changes}) if hidden else container
+    raise AssertionError("labels that are no longer than before fit")

@@ -40,7 +40,7 @@ _PART: Final = re2.compile(
 _RUN: Final = re2.compile(r"[A-Za-z0-9+/]{40,}")
 """Base64 behind whatever a logger puts before it."""
 
-_LAST: Final = re2.compile(r"""([A-Za-z0-9+/]{4,}={0,2})(?:\\[nr]|["'`,;}\s])*$""")
+_LAST: Final = re2.compile(r"""([A-Za-z0-9+/]{4,}={0,2})(?:\\[nr]|["'`,;}\s])*\z""")
 """The end of a line that may be a key's last, which is shorter."""
 
 _IN_REST: Final = re2.compile(r"[A-Za-z0-9+/]{16,}")

@@ -23,7 +23,7 @@ from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES
 
 from .jsonfile import plain
 from .lines import Marks, is_plain, marks_after
-from .redaction import Redaction, redact_lines
+from .redaction import NOTHING_HIDDEN, Redaction, redact_lines
 
 FIRST_SLICE_BYTES: Final = 96 * 1024
 """Of a log of which nothing is known: plain text in records compresses at least about so well."""
@@ -49,7 +49,7 @@ class Order(msgspec.Struct, array_like=True, frozen=True):
     """How far both streams were read before it; no line is open."""
     slice: int = FIRST_SLICE_BYTES
     """How many bytes of this log filled a body, the last time."""
-    redaction: Redaction = Redaction()
+    redaction: Redaction = NOTHING_HIDDEN
     """What to hide in its lines."""
 
 

@@ -24,7 +24,7 @@ from .patterns import utf8
 from .secrets import BUILT_IN, Spans, UserPattern, merged, screen_of
 from .visible import View, visible
 
-__all__ = ["BUILT_IN", "REDACTED", "Redaction", "Redactor", "may_continue", "rules_of"]
+__all__ = ["BUILT_IN", "NOTHING_HIDDEN", "REDACTED", "Redaction", "Redactor", "may_continue", "rules_of"]
 
 REACH: Final = 4_096
 """How far to both sides of a cut a secret is looked for."""
@@ -42,6 +42,9 @@ class Redaction(msgspec.Struct, array_like=True, frozen=True):
 
     def __bool__(self) -> bool:
         return bool(self.names or self.patterns)
+
+
+NOTHING_HIDDEN: Final = Redaction()
 
 
 class Rules:
@@ -88,23 +91,23 @@ class Rules:
         found = self.spans(text)
         if not found:
             return text
-        hidden.update(name for name, *_ in found)
-        return _without(text, merged((begin, end) for _, begin, end in found))
+        hidden.update({name: len(spans) for name, spans in found.items()})
+        return _without(text, _together(found))
 
-    def hide_value(self, key: str, value: str, hidden: Counter[str]) -> str:
-        """Return a label's value without its secrets, no longer than it was."""
+    def hide_value(self, key: str, value: str, hidden: Counter[str], *, in_place: bool) -> str:
+        """Return a label's value without its secrets; with `in_place` no longer than it was."""
         begin = len(key) + 1
-        found = [(max(0, start - begin), stop - begin) for _, start, stop in self.spans(f"{key}={value}")]
-        spans = merged(span for span in found if span[0] < span[1])
+        found = _together(self.spans(f"{key}={value}"))
+        spans = [(max(0, start - begin), stop - begin) for start, stop in found if stop > begin]
         if self.keys and self.has_marker(value):
             spans = [(0, len(value))]
         if not spans:
             return value
         hidden["label"] += 1
-        return _replaced(value, spans, in_place=True)
+        return _replaced(value, spans, in_place=in_place)
 
-    def spans(self, text: str, cut: int | None = None) -> list[tuple[str, int, int]]:
-        """Return where secrets are in a text, each with its name; those of different kinds may overlap.
+    def spans(self, text: str, cut: int | None = None) -> dict[str, Spans]:
+        """Return where secrets are in a text, by name; those of different names may overlap.
 
         Args:
             text: may be searched in part, as around a cut.
@@ -116,18 +119,20 @@ class Rules:
         seen = view.text if view.differs else ""
         seen_lowered = seen.lower()
         found: dict[str, Spans] = {}
-        for name, secret in self._secrets:
-            spans = _places(secret.matches(text, lowered), secret.group, None, cut)
-            if seen:
-                spans += _places(secret.matches(seen, seen_lowered), secret.group, view, cut)
+
+        def add(name: str, spans: Spans) -> None:
             if spans:
-                found.setdefault(name, []).extend(spans)
-        for name, pattern in self._patterns:
-            spans = _places(pattern.matches(text), pattern.group, None, cut)
+                found[name] = merged(found[name] + spans) if name in found else spans
+
+        for name, secret in self._secrets:
+            add(name, _places(secret.matches(text, lowered), secret.group, None, cut))
             if seen:
-                spans += _places(pattern.matches(seen), pattern.group, view, cut)
-            found[name] = spans
-        return [(name, *span) for name, spans in found.items() for span in merged(spans)]
+                add(name, _places(secret.matches(seen, seen_lowered), secret.group, view, cut))
+        for name, pattern in self._patterns:
+            add(name, _places(pattern.matches(text), pattern.group, None, cut))
+            if seen:
+                add(name, _places(pattern.matches(seen), pattern.group, view, cut))
+        return found
 
     def _hits(self, texts: Sequence[str], raw: bytes, joined: str) -> Iterator[int]:
         """Yield the indices of texts in which a pattern may match. `raw`: all of them joined, in UTF-8."""
@@ -237,11 +242,13 @@ class Redactor:
         if not self._rules.suspects([window]):
             return first, second
         cut, base = len(tail), len(first) - len(tail)
-        keys = [key for key in key_spans(window, self._rules.keys) if key[1] < cut < key[2]]
-        found = [*self._rules.spans(window, cut), *keys]
-        self.hidden.update(name for name, *_ in found)
+        found = self._rules.spans(window, cut)
+        for name, begin, end in key_spans(window, self._rules.keys):
+            if begin < cut < end:
+                found[name] = [(begin, end)]
+        self.hidden.update({name: len(spans) for name, spans in found.items()})
         # From the last to the first, so that what comes before keeps its place.
-        for begin, end in reversed(merged((begin, end) for _, begin, end in found)):
+        for begin, end in reversed(_together(found)):
             # The marker stands where most was taken away, and never makes a piece longer than it was.
             left, right = max(0, min(end, cut) - begin), max(0, end - max(begin, cut))
             marks = ("", _fitting(right)) if right > left else (_fitting(left), "")
@@ -254,19 +261,18 @@ class Redactor:
 
 def _places(matches: list[Any], group: int, view: View | None, cut: int | None) -> Spans:
     """Return where the secrets of some matches are: in the source of the view that was searched, if it was one."""
-    found: Spans = []
-    for match in matches:
-        begin, end = match.span(group)
-        if begin < 0:  # the group is in an alternative that is not this one
-            begin, end = match.span()
-        if begin == end:
-            continue
-        if cut is not None:
-            start, stop = match.span() if view is None else view.in_source(*match.span())
-            if not start < cut < stop:
-                continue
-        found.append((begin, end) if view is None else view.in_source(begin, end))
-    return found
+    spans: Spans = [match.span(group) for match in matches]
+    if cut is not None:
+        around = [match.span() if view is None else view.in_source(*match.span()) for match in matches]
+        spans = [span for span, (start, stop) in zip(spans, around, strict=True) if start < cut < stop]
+    return spans if view is None else [view.in_source(*span) for span in spans]
+
+
+def _together(found: dict[str, Spans]) -> Spans:
+    """Return the places of all names, those that overlap as one."""
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return merged(span for spans in found.values() for span in spans)
 
 
 def may_continue(letter: str, text: str) -> bool:
@@ -295,17 +301,19 @@ def _fitting(taken: int) -> str:
 
 
 def _without(text: str, spans: Spans) -> str:
-    found = _replaced(text, spans, in_place=False)
     # Short secrets are shorter than the marker: where that would make an entry too long, it is cut.
-    fits = len(found) * 3 <= MAX_ENTRY_BYTES or len(utf8(found)) <= MAX_ENTRY_BYTES
-    return found if fits else _replaced(text, spans, in_place=True)
+    hidden = sum(end - begin for begin, end in spans)
+    longer = len(REDACTED) * len(spans) - hidden
+    in_place = longer > 0 and len(utf8(text)) + longer > MAX_ENTRY_BYTES
+    return _replaced(text, spans, in_place=in_place)
 
 
 def _replaced(text: str, spans: Spans, *, in_place: bool) -> str:
+    """Return the text with a marker in the place of each span, no longer than that where it is `in_place`."""
     parts: list[str] = []
     at = 0
     for begin, end in spans:
-        parts += (text[at:begin], _fitting(end - begin) if in_place else REDACTED)
+        parts += (text[at:begin], REDACTED[: end - begin] if in_place else REDACTED)
         at = end
     parts.append(text[at:])
     return "".join(parts)

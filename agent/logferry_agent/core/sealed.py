@@ -10,7 +10,7 @@ from logferry_protocol.batch import decode_body
 from .batcher import Batch, skip_cursor
 from .chunk import Chunk
 from .cursor import with_state
-from .redaction import Redaction
+from .redaction import NOTHING_HIDDEN, Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Sealed:
 
     batch: Batch
     before: Callable[[], str]
-    redaction: Redaction = Redaction()  # noqa: RUF009 - frozen
+    redaction: Redaction = NOTHING_HIDDEN
     """What was hidden in its lines where they were read."""
     hidden: Mapping[str, int] = field(default_factory=dict)
     """How many secrets, by the name of what found them."""

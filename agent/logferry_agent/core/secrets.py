@@ -38,7 +38,7 @@ class Secret:
     group: int = 0
 
     def matches(self, text: str, lowered: str) -> list[Any]:
-        """Return where it is in a text: matches, of which `group` is the secret."""
+        """Return where it is in a text: matches, of which `group` is the secret, which is never empty."""
         if not any(hint in lowered for hint in self.hints):
             return []
         found = self.pattern.finditer(text)
@@ -138,9 +138,29 @@ class UserPattern:
         return self._compiled.search(raw) is not None
 
     def matches(self, text: str) -> list[Any]:
-        """Return where it is in a text that can be encoded."""
+        """Return where it is in a text that can be encoded: matches, of which `group` is what is hidden."""
         # In ASCII a byte is a character, and RE2 is three times as fast on bytes (2026-12).
-        return list(self._compiled.finditer(text.encode() if text.isascii() else text))
+        found: list[Any] = []
+        for match in self._compiled.finditer(text.encode() if text.isascii() else text):
+            begin, end = match.span(self.group)
+            if begin < end:
+                found.append(match)
+            elif begin < 0 and match[0]:
+                found.append(_Whole(match))
+        return found
+
+
+class _Whole:
+    """A match in which the group `secret` took no part, as it is in another alternative: all of it is hidden."""
+
+    __slots__ = ("_match",)
+
+    def __init__(self, match: Any) -> None:
+        self._match = match
+
+    def span(self, _: int = 0) -> tuple[int, int]:
+        span: tuple[int, int] = self._match.span()
+        return span
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> Spans:

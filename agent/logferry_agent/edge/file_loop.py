@@ -23,7 +23,7 @@ import structlog
 from ..core.chunk import Sink
 from ..core.cursor import Cursor
 from ..core.pace import Pace
-from ..core.redaction import Redaction
+from ..core.redaction import NOTHING_HIDDEN, Redaction
 from ..core.track import Track
 from .file_source import FileSource
 from .inotify import CREATED, DELETED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
@@ -127,7 +127,7 @@ class FileLoop:
         *,
         since: int,
         max_size: int,
-        redaction: Redaction | None = Redaction(),  # noqa: B008 - frozen
+        redaction: Redaction | None = NOTHING_HIDDEN,
     ) -> FileSource:
         """The source for a reading; takes over what was held since birth. Only from the loop's own thread."""
         folder = self._folders.get(container)

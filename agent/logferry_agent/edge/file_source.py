@@ -28,7 +28,7 @@ from ..core.cursor import Place
 from ..core.jsonfile import Corrupt, Segment, end_of_last_until, first_at_or_after, parse, pieces_with, position_of
 from ..core.lines import Fragments, Mark, digest
 from ..core.press import FIRST_SLICE_BYTES, Order
-from ..core.redaction import Redaction
+from ..core.redaction import NOTHING_HIDDEN, Redaction
 from ..core.sealed import Sealed
 from ..core.stamps import entry_time, nanoseconds
 from ..core.track import Track
@@ -78,7 +78,7 @@ class FileSource:
         since: int = 0,
         max_size: int = 0,
         press: Press | None = None,
-        redaction: Redaction | None = Redaction(),  # noqa: B008 - frozen
+        redaction: Redaction | None = NOTHING_HIDDEN,
     ) -> None:
         """Read the log at `path` on from where `track` is.
 
@@ -130,7 +130,7 @@ class FileSource:
         *,
         since: int,
         max_size: int,
-        redaction: Redaction | None = Redaction(),  # noqa: B008 - frozen
+        redaction: Redaction | None = NOTHING_HIDDEN,
     ) -> None:
         """Read what was held so far as the constructor would."""
         self.track, self._since, self._max_size, self._redaction = track, since, max_size, redaction
@@ -422,7 +422,7 @@ class FileSource:
                 link.unpressed_until = end
                 break
             place = Place(link.inode, link.offset, link.head)
-            redaction = self._redaction or Redaction()
+            redaction = self._redaction or NOTHING_HIDDEN
             self._chunks.append(self.track.seal(pressed, place, replace(place, offset=end), redaction))
             self._last_time, self._slice = pressed.last, pressed.size
             self.taken += pressed.size

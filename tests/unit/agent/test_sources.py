@@ -85,6 +85,31 @@ def test_selection_goes_by_inspect_whatever_the_list_says(
     line_comes(sink, A, "ready")
 
 
+def test_label_that_asks_in_vain_is_a_notice_in_the_job(engine: FakeEngine, read: Reader) -> None:
+    """Once, also over restarts; its lines come all the same."""
+    labels = {"logferry.rate-limit": "fast", "logferry.enable": "perhaps", "logferry.redact": "aws"}
+    engine.run(A, "web", labels=labels)
+    engine.write(A, "one")
+    readers, sink = read()
+    log = line_comes(sink, A, "one")
+    told = [event.detail for event in log.events() if isinstance(event, Notice)]
+    assert [each.split("=")[0] for each in told] == ["the label logferry.enable", "the label logferry.rate-limit"]
+    readers.stop()
+    engine.write(A, "two")
+    _, again = read(continued(sink))
+    log = line_comes(again, A, "two")
+    assert not [event for event in log.events() if isinstance(event, Notice)]
+
+
+def test_label_that_the_operator_forbids_does_not_count(engine: FakeEngine, read: Reader) -> None:
+    engine.run(A, "web", labels={"logferry.enable": "false", "logferry.owner": "team-b"})
+    engine.write(A, "one")
+    _, sink = read(allow_labels=["redact"])
+    log = line_comes(sink, A, "one")
+    assert log.jobs[-1].container.owner is None
+    assert len([event for event in log.events() if isinstance(event, Notice) and "allow_labels" in event.detail]) == 2
+
+
 def test_container_excluded_by_a_moved_image_is_not_read(engine: FakeEngine, read: Reader) -> None:
     """What the list shows for it is the image's id."""
     engine.run(A, "web", image="shop/api", listed={"Image": IMAGE_ID})

@@ -17,6 +17,7 @@ from tests.support.pressing import assert_ended, file_of, has_worker, plain_reco
 
 from logferry_agent.core.lines import Marks
 from logferry_agent.core.press import Order
+from logferry_agent.core.redaction import REDACTED, Redaction
 from logferry_agent.edge.press import Press
 from logferry_protocol.batch import decode_body
 
@@ -298,3 +299,20 @@ def test_control_c_is_for_the_agent(agent: Callable[[str], subprocess.Popen[str]
             said, complaints = process.communicate()
         assert select.select([ended], [], [], 30)[0]
     assert complaints.count("Traceback") == (what != "interrupted"), "the agent's own at most"
+
+
+def test_press_hides_what_an_order_says(press: Press, fd: int) -> None:
+    """Also where that takes many patterns; with more than a line between processes takes, it is read as usual."""
+    many = tuple(f"no line has this {number} {'x' * 3_900}" for number in range(10))
+    patterns = ("line (?P<secret>[0-9]+) is", *many)
+    order = Order(0, len(MUCH), Marks(), redaction=Redaction(("all",), patterns))
+    owner = object()
+    until(lambda: press.order(owner, fd, order), "it is never there")
+    found = texts(press, owner)
+    assert found == [f"line {REDACTED}{line[line.index(' is') :]}" for line in EXPECTED[: len(found)]]
+    assert found
+    assert not press.order(owner, fd, Order(0, len(MUCH), Marks(), redaction=Redaction((), many * 3)))
+    assert ordered(press, fd, owner)
+    found = texts(press, owner)
+    assert found == EXPECTED[: len(found)]
+    assert found

@@ -22,6 +22,7 @@ from logferry_agent.core.cursor import Cursor, LifeMark, decode
 from logferry_agent.core.lifecycle import Facts
 from logferry_agent.core.lines import Marks
 from logferry_agent.core.press import Order
+from logferry_agent.core.redaction import NOTHING_HIDDEN, Redaction
 from logferry_agent.core.sealed import Sealed
 from logferry_agent.core.track import Track
 from logferry_agent.edge.file_source import FileSource
@@ -98,11 +99,16 @@ class Reader:
     """A source, and what it gave."""
 
     def __init__(
-        self, path: Path, press: Press | None = None, cursor: str | None = None, track: Track | None = None
+        self,
+        path: Path,
+        press: Press | None = None,
+        cursor: str | None = None,
+        track: Track | None = None,
+        redaction: Redaction | None = NOTHING_HIDDEN,
     ) -> None:
         self.base, self.skip = split_cursor(cursor)
         track = track or Track(decode(self.base) if self.base else Cursor())
-        self.source = FileSource(path, track, press=press)
+        self.source = FileSource(path, track, press=press, redaction=redaction)
         self.entries: list[Entry] = []
         self.sealed: list[tuple[int, Sealed]] = []
         """With how many entries were before it."""
@@ -367,6 +373,29 @@ def test_what_is_pressed_carries_what_is_known_of_its_run(path: Path, press: Wat
     assert reader.entries[0][1] == "s"
     for cursor in (reader.sealed[-1][1].end, reader.sealed[-1][1].before()):
         assert decode(cursor).life == LifeMark("s", START - S, 0, 0)
+
+
+def test_reading_of_secrets_is_pressed_but_for_the_keys_over_several_lines(path: Path, press: Watched) -> None:
+    """The lines as they were can be had again from each batch; around a key it is read as ever."""
+    secret = record(Piece("o", START, b"id=AKIAIOSFODNN7EXAMPLE\n"))
+    key = record(Piece("o", START, b"-----BEGIN PRIVATE KEY-----\n"))
+    first, second = plain_records(MANY, START), plain_records(MANY, START, first=MANY)
+    path.write_bytes(first + secret + first + key + second)
+    reader = Reader(path, press, redaction=Redaction(("all",))).read().close()
+    assert reader.entries == plainly(path)
+    assert sum(sealed.hidden.get("aws", 0) for _, sealed in reader.sealed) == 1
+    where = [at for at, _ in reader.sealed]
+    assert min(where) < MANY
+    assert max(where) > 2 * MANY
+    key_at = 2 * MANY + 1
+    assert not any(at <= key_at < at + sealed.count for at, sealed in reader.sealed)
+
+
+def test_log_whose_lines_are_processed_one_after_the_other_is_not_pressed(path: Path, press: Watched) -> None:
+    path.write_bytes(plain_records(MANY, START))
+    reader = Reader(path, press, redaction=None).read().close()
+    assert reader.entries == plainly(path)
+    assert not reader.sealed
 
 
 # --- giving up ------------------------------------------------------------------------------------------------------

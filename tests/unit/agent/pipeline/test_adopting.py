@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from logferry_agent.core.batcher import Batcher, split_cursor
 from logferry_agent.core.chunk import Chunk, Job, Offer
+from logferry_agent.core.cursor import state_of
 from logferry_agent.core.processing import Processing
-from logferry_agent.core.redaction import REDACTED
+from logferry_agent.core.redaction import REDACTED, Redaction, redact_lines
 from logferry_agent.core.sealed import Sealed
 from logferry_agent.edge.disk import Spool
 from logferry_agent.edge.metrics import Metrics
@@ -162,6 +163,108 @@ def test_of_a_job_that_was_deleted_it_is_counted_as_discarded(pipeline: Pipeline
     pipeline.turn(1)
     assert pipeline.counted()["discarded_events_total"] == 7
     assert (pipeline.closed, pipeline.open) == ([], [])
+
+
+def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> Sealed:
+    """As the press makes it."""
+    found = redact_lines(redaction, texts)
+    assert found is not None
+    changed, hidden = found
+    shown = list(texts)
+    for index, text in changed:
+        shown[index] = text
+    made = sealed(begin, shown)
+    return Sealed(made.batch, made.before, redaction, hidden, [(index, texts[index]) for index, _ in changed])
+
+
+SECRET = "id=AKIAIOSFODNN7EXAMPLE"
+
+
+def test_batch_that_was_redacted_where_it_was_read_is_adopted(tmp_path: Path) -> None:
+    """Its secrets are counted as if they had been hidden here."""
+    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    pipeline.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
+    pipeline.turn(1)
+    assert pipeline.closed == [(["a"], "1"), (["b", f"id={REDACTED}"], "3")]
+    assert pipeline.counted()["redacted_secrets_total"] == 1
+    pipeline.spool.close()
+
+
+@pytest.mark.parametrize(
+    ("processing", "redaction"),
+    [
+        (Processing(redact=("jwt",)), Redaction(("aws",))),
+        (Processing(), Redaction(("aws",))),
+        (Processing(redact=("aws",), redact_patterns=("b",)), Redaction(("aws",))),
+        (Processing(redact=("aws",), rate_limit=1_000), Redaction(("aws",))),
+        (Processing(redact=("aws",)), Redaction()),
+    ],
+)
+def test_batch_that_was_redacted_otherwise_is_processed_as_it_was_read(
+    tmp_path: Path, processing: Processing, redaction: Redaction
+) -> None:
+    """Where the reader and the pipeline do not agree, what the pipeline is set to counts."""
+    texts = ["b", SECRET]
+    pipeline = Pipeline(tmp_path, processing)
+    pipeline.offer(redacted_where_read(0, texts, redaction))
+    pipeline.turn(1)
+    plain = Pipeline(tmp_path / "plain", processing)
+    plain.offer(chunk(0, texts))
+    plain.turn(1)
+    assert (pipeline.open, pipeline.closed) == (plain.open, plain.closed)
+    assert pipeline.counted().get("redacted_secrets_total") == plain.counted().get("redacted_secrets_total")
+    for each in (pipeline, plain):
+        each.spool.close()
+
+
+def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp_path: Path) -> None:
+    """The press knows nothing of the lines before; nor does a restart within it begin outside of the key."""
+    body = [f"{number:02}ab+/CD" * 4 for number in range(6)]
+    redaction = Redaction(("all",))
+    pipeline = Pipeline(tmp_path, Processing(redact=("all",)))
+    pipeline.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
+    pipeline.turn(1)
+    assert pipeline.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
+    cursors = [cursor for _, piece in pipeline.spool.pieces() for cursor in (piece.cursors or [piece.cursor])]
+    assert split_cursor(cursors[-1]) == ("7", 0)
+    pipeline.offer(chunk(7, [KEY[0], body[0]]), redacted_where_read(9, body[1:], redaction))
+    pipeline.turn(1)
+    (*_, (_, piece)) = pipeline.spool.pieces()
+    assert set(piece.texts) == {REDACTED}
+    assert state_of(piece.cursor).startswith("o")
+    opened = redacted_where_read(9, body[1:], redaction).opened("oab")
+    assert opened.cursor_at(2) == "9|r=oab~2"
+    pipeline.spool.close()
+
+
+def test_batch_from_the_press_lets_a_long_line_go_on_that_waited_for_more(tmp_path: Path) -> None:
+    """Nothing is pressed while a line is open: so it does not go on."""
+    long = f"{SECRET} {'x' * 5_000}"
+    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    pipeline.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
+    pipeline.turn(1)
+    texts = [text for closed, _ in pipeline.closed for text in closed]
+    assert texts == ["a", long.replace(SECRET, f"id={REDACTED}"), "b", f"id={REDACTED}"]
+    pipeline.spool.close()
+
+
+def test_container_is_told_and_written_without_secrets(tmp_path: Path) -> None:
+    """Labels that the agent's settings or the container's own labels hide; also after a restart."""
+    labels = {"dsn": "postgres://ann:s3cr3t@db", "logferry.redact": "url_password"}
+    pipeline = Pipeline(tmp_path)
+    pipeline.shipper.intake.job_appeared(Job("b" * 64, Container(name="db", labels=labels), JOB.life))
+    pipeline.turn(1)
+    assert pipeline.shipper.lanes["b" * 64].container.labels["dsn"] == f"postgres://ann:{REDACTED}@db"
+    assert not any("s3cr3t" in stored.container for stored in pipeline.spool.jobs())
+    pipeline.shipper.intake.job_changed(Job("b" * 64, Container(name="db2", labels=labels), JOB.life))
+    pipeline.turn(1)
+    assert not any("s3cr3t" in job.container.model_dump_json() for job in pipeline.shipper.session.jobs.values())
+    again = pipeline.again()
+    lane = again.shipper.lanes["b" * 64]
+    assert lane.container.name == "db2"
+    assert lane.processor is not None
+    assert lane.processor.processing.redact == ("url_password",)
+    again.spool.close()
 
 
 def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
