@@ -409,6 +409,49 @@ def test_an_endless_expression_is_given_up_and_the_page_goes_on(cloud: ViewerClo
     expect(page.locator(".found[data-problem]")).to_contain_text("too long", timeout=WAIT)
 
 
+def test_catastrophic_expression_is_stopped_and_said_so_while_the_page_goes_on(cloud: ViewerCloud, page: Page) -> None:
+    """Be its line the first match or come after one: the pane moves, lines arrive, and another search works."""
+    cloud.add_job("web")
+    cloud.append("web", [*numbered(500), "a" * 16_000 + "!", "x" + "b" * 60 + "!"])
+    opened(page, cloud, "web")
+    page.wait_for_selector('[data-seq="502"]', timeout=WAIT)
+    search, found = page.get_by_label("Search this job"), page.locator(".found")
+    page.get_by_label("Regular expression").click()
+    search.fill("(a+)+$")
+    expect(page.locator(".found[data-problem]")).to_contain_text("was stopped. Leave out repetition", timeout=WAIT)
+    cloud.write("web", ["while it is stopped"])
+    page.wait_for_selector('[data-seq="503"]', timeout=WAIT)
+    # The line is found at its beginning. Where else in it the expression matches is not for the page to try.
+    search.fill("^x|(b+)+$")
+    expect(found).to_have_attribute("data-found", "1", timeout=WAIT)
+    page.locator(".pane").focus()
+    page.keyboard.press("N")
+    expect(page.locator(".row.current")).to_have_attribute("data-seq", "502", timeout=WAIT)
+    page.keyboard.press("g")
+    page.wait_for_selector('[data-seq="1"]', timeout=WAIT)
+    search.fill("line 7$")
+    expect(found).to_have_attribute("data-found", "1", timeout=WAIT)
+
+
+def test_text_across_a_cut_is_found_in_its_row(cloud: ViewerCloud, page: Page) -> None:
+    """A line of several entries is one match, at its row; also filtered, and while its pieces come one by one."""
+    cloud.add_job("web")
+    cloud.append("web", ["before", "x" * 16_380 + "NEED", "LE-7711 and the rest", "after"], streams="ooOo")
+    opened(page, cloud, "web")
+    search, found = page.get_by_label("Search this job"), page.locator(".found")
+    search.fill("NEEDLE-7711")
+    expect(found).to_have_attribute("data-found", "1", timeout=WAIT)
+    page.locator(".pane").focus()
+    page.keyboard.press("N")
+    expect(page.locator(".row.current")).to_have_attribute("data-seq", "2", timeout=WAIT)
+    page.get_by_label("Show matching lines only").click()
+    expect(page.locator(".row")).to_have_count(1, timeout=WAIT)
+    cloud.write("web", ["y" * 16_380 + "NEEDLE-"], streams="o")
+    cloud.write("web", ["7711"], streams="O")
+    expect(page.locator(".row")).to_have_count(2, timeout=WAIT)
+    expect(found).to_have_attribute("data-found", "2", timeout=WAIT)
+
+
 def test_a_selection_past_the_window_is_copied_whole_and_without_gutter(cloud: ViewerCloud, page: Page) -> None:
     """Rows that left the page while one selected are in the copy; numbers and times are not."""
     cloud.add_job("web")

@@ -1,7 +1,7 @@
 /** What the page and its worker say to each other. Both are ours, built together: types are enough here. */
 import type { ConnectionState } from "../live/connection";
 import type { Span } from "../live/spans";
-import type { Query } from "../index/segment";
+import type { Query } from "../index/query";
 import type { Standings } from "../index/standings";
 import type { Window } from "../log/row";
 import type { Standing } from "../log/standing";

@@ -3,15 +3,14 @@ import type { Engine } from "../engine/client";
 import { scriptUrl } from "../engine/trusted";
 import indexerUrl from "./indexer?worker&url";
 import type { FromIndexer, ToIndexer } from "./messages";
-import type { Query } from "./segment";
+import type { Query } from "./query";
 import type { Timed } from "./standings";
+import { TOO_LONG } from "./toolong";
 
 /** The worker is asked whether it still hears as often as this while there is a query. */
 const ASK_MS = 500;
 /** So many questions without an answer mean an expression that backtracks without end. Counted, not timed: a page that was held up itself asks late. */
 const PATIENCE = 4;
-
-export const TOO_LONG = "This expression takes too long on these lines and was stopped. Leave out repetition within repetition, such as (a+)+, or search for a text.";
 
 export interface Found {
   readonly found: Timed;

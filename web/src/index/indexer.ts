@@ -5,7 +5,8 @@
 import { decodeBody, prepareDecoder } from "../log/body";
 import { ERROR } from "../text/levelNames";
 import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
-import { Matcher, type Query, type Segment, segmentOf } from "./segment";
+import type { Query } from "./query";
+import { Matcher, type Segment, segmentOf } from "./segment";
 import { Segments } from "./segments";
 import type { Timed } from "./standings";
 

@@ -1,5 +1,5 @@
 /** Between page, store and indexer. */
-import type { Query } from "./segment";
+import type { Query } from "./query";
 import type { Timed } from "./standings";
 
 export interface IndexedBatch {

@@ -12,6 +12,7 @@ import type { Columns } from "../log/body";
 import { continuable } from "../log/pieces";
 import { standingTimes } from "../log/standing";
 import { describeEvent } from "../text/events";
+import { expressionOf, type Query } from "./query";
 import { type Level, levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
 import { type TraceRole, traceRoleAfter } from "../text/trace";
@@ -148,37 +149,6 @@ export function segmentOf(first: number, columns: Columns): Segment {
   starts[count] = at;
   lines.push("");
   return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, edges, edgeTexts, frames, times: standingTimes(times) };
-}
-
-export interface Query {
-  readonly text: string;
-  readonly regex: boolean;
-  readonly matchCase: boolean;
-  readonly word: boolean;
-  /** Streams to leave out, and whether the frames of stack traces are. */
-  readonly hide: readonly ("stdout" | "stderr" | "system" | "frames")[];
-  /** Least level; 0 takes all. */
-  readonly level: number;
-}
-
-export const EVERYTHING: Query = { text: "", regex: false, matchCase: false, word: false, hide: [], level: 0 };
-
-/** The expression that a query means, to be used a line at a time; null for no text. Raises SyntaxError. */
-export function expressionOf({ text, regex, matchCase, word }: Query): RegExp | null {
-  if (text === "") return null;
-  const source = regex ? text : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  // Letters and digits of any script count as a word's.
-  const bounded = word ? `(?<![\\p{L}\\p{N}_])(?:${source})(?![\\p{L}\\p{N}_])` : source;
-  const flags = `gm${matchCase ? "" : "i"}${word ? "u" : ""}`;
-  try {
-    // recheck: what a person typed; the worker that searches with it is ended when it takes too long
-    return new RegExp(bounded, flags);
-  } catch (error) {
-    // What is only wrong under "u" (like an escaped letter) is still a regular expression to most people.
-    if (!word) throw error;
-    // recheck: as above
-    return new RegExp(`\\b(?:${source})\\b`, flags.replace("u", ""));
-  }
 }
 
 /** What takes the end of a text for a line's end, or sees it. */

@@ -1,4 +1,7 @@
 /** Marks matches in the rows that are drawn, by the CSS Custom Highlight API: no element is added, so selections and layout stay. */
+import type { Query } from "../index/query";
+import { spansOf } from "../search/spans";
+import type { Trial } from "../search/trial";
 
 interface Highlights {
   set(name: string, highlight: unknown): void;
@@ -11,35 +14,97 @@ const Highlight = (globalThis as { Highlight?: new (...ranges: Range[]) => unkno
 /** More matches than this in what is drawn are noise, not a find. */
 const MOST = 2_000;
 
-/** Of each pane that is shown: several may be. */
-const marked = new Map<object, readonly [all: readonly Range[], now: readonly Range[]]>();
+/** What a pane has marked. */
+interface Marked {
+  readonly all: readonly Range[];
+  readonly now: readonly Range[];
+}
 
-/** Marks what the expression finds in a pane's texts, in place of what was marked there. */
-export function highlight(pane: object, texts: Iterable<HTMLElement>, expression: RegExp | null, current: HTMLElement | null): void {
+/** Of each pane that is shown: several may be. */
+const marked = new Map<object, Marked>();
+
+/** Marks what a pane shows now: called again when more is known of it. */
+const drawn = new Map<object, () => void>();
+
+/** Where the present regular expression matches, by text: rows are drawn again and again. */
+let known = { source: "", spans: new Map<string, readonly number[]>(), endless: false };
+const MOST_KNOWN = 2_000;
+
+export interface Marking {
+  readonly expression: RegExp | null;
+  readonly query: Query;
+}
+
+/** Marks what is searched for in a pane's texts, in place of what was marked there. */
+export function highlight(pane: object, texts: readonly HTMLElement[], marking: Marking | null, current: HTMLElement | null): void {
+  const expression = marking?.expression ?? null;
   if (registry === undefined || Highlight === undefined || (expression === null && !marked.has(pane))) return;
+  if (marking === null || expression === null || !marking.query.regex) {
+    trial?.destroy();
+    trial = null;
+    known = { source: "", spans: new Map(), endless: false };
+    drawn.delete(pane);
+    mark(pane, texts, current, (content) => (expression === null ? [] : spansOf(content, expression)));
+    return;
+  }
+  // The first match of these lines was found elsewhere, and the next one may take for ever: none is looked for on the page's own thread.
+  const source = `${expression.source}/${expression.flags}`;
+  if (known.source !== source || known.spans.size > MOST_KNOWN) known = { source, spans: new Map(), endless: false };
+  const of = known;
+  const { spans } = of;
+  const draw = (): void => mark(pane, texts, current, (content) => spans.get(content) ?? []);
+  drawn.set(pane, draw);
+  draw();
+  const missing = [...new Set(texts.map(contentOf))].filter((content) => !spans.has(content));
+  if (missing.length === 0 || of.endless) return;
+  for (const content of missing) spans.set(content, []);
+  void tried(marking.query, missing).then((found) => {
+    if (found === null) {
+      of.endless = true;
+      return;
+    }
+    for (const [at, content] of missing.entries()) spans.set(content, found[at] ?? []);
+    drawn.get(pane)?.();
+  });
+}
+
+let trial: Trial | null = null;
+
+/** Null where that takes too long: the lines are found, and not marked. */
+async function tried(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[] | null> {
+  try {
+    trial ??= new (await import("../search/trial")).Trial();
+    return await trial.spans(query, texts);
+  } catch {
+    return null;
+  }
+}
+
+function contentOf(element: HTMLElement): string {
+  return element.textContent ?? "";
+}
+
+function mark(pane: object, texts: readonly HTMLElement[], current: HTMLElement | null, spans: (content: string) => readonly number[]): void {
+  if (registry === undefined || Highlight === undefined) return;
   const [all, now]: [Range[], Range[]] = [[], []];
-  if (expression !== null) {
-    for (const text of texts) {
-      const into = current?.contains(text) === true ? now : all;
-      for (const range of rangesOf(text, expression)) {
-        into.push(range);
-        if (all.length + now.length > MOST) break;
-      }
+  for (const text of texts) {
+    const into = current?.contains(text) === true ? now : all;
+    for (const range of rangesOf(text, spans(contentOf(text)))) {
+      into.push(range);
+      if (all.length + now.length > MOST) break;
     }
   }
   const before = marked.get(pane);
-  if (all.length + now.length > 0) marked.set(pane, [all, now]);
+  if (all.length + now.length > 0) marked.set(pane, { all, now });
   else marked.delete(pane);
   if (before === undefined && !marked.has(pane)) return;
   const panes = [...marked.values()];
-  registry.set("find", new Highlight(...panes.flatMap((one) => one[0])));
-  registry.set("find-current", new Highlight(...panes.flatMap((one) => one[1])));
+  registry.set("find", new Highlight(...panes.flatMap((one) => one.all)));
+  registry.set("find-current", new Highlight(...panes.flatMap((one) => one.now)));
 }
 
-function rangesOf(element: HTMLElement, expression: RegExp): Range[] {
-  const content = element.textContent ?? "";
-  // A line that is very long would be searched on the page's own thread.
-  const searched = content.length > 20_000 ? content.slice(0, 20_000) : content;
+function rangesOf(element: HTMLElement, spans: readonly number[]): Range[] {
+  if (spans.length === 0) return [];
   const found: Range[] = [];
   const nodes: { node: Text; from: number }[] = [];
   let length = 0;
@@ -55,13 +120,8 @@ function rangesOf(element: HTMLElement, expression: RegExp): Range[] {
     }
     return null;
   };
-  expression.lastIndex = 0;
-  for (let match = expression.exec(searched); match !== null && found.length < 200; match = expression.exec(searched)) {
-    if (match[0] === "") {
-      expression.lastIndex++;
-      continue;
-    }
-    const [start, end] = [place(match.index, false), place(match.index + match[0].length, true)];
+  for (let at = 0; at + 1 < spans.length; at += 2) {
+    const [start, end] = [place(spans[at] as number, false), place(spans[at + 1] as number, true)];
     if (start === null || end === null) continue;
     const range = new Range();
     range.setStart(...start);

@@ -1,7 +1,7 @@
 /** What is looked for in one job, and found: in the tab what is here, on the service what is not. */
 import type { JobFacts } from "../engine/messages";
 import type { Finder, Found } from "../index/finder";
-import { EVERYTHING, type Query } from "../index/segment";
+import { EVERYTHING, type Query } from "../index/query";
 import { NOTHING, type Timed, united } from "../index/standings";
 import { ERROR } from "../text/levelNames";
 import { RemoteSearch, type Searcher } from "./remote";

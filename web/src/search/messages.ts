@@ -1,5 +1,5 @@
 /** Between the page and the worker that searches on the service. */
-import type { Query } from "../index/segment";
+import type { Query } from "../index/query";
 import type { Timed } from "../index/standings";
 
 export interface Task {

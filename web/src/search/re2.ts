@@ -5,7 +5,7 @@
  * loaded and searched in the tab. What is sent may find a little more than the tab would; every match is looked at again
  * here before it counts. tests/contract/search.json holds both sides to one meaning.
  */
-import type { Query } from "../index/segment";
+import type { Query } from "../index/query";
 
 export interface ServerQuery {
   readonly q: string;

@@ -2,7 +2,7 @@
  * How a range of a job is searched on the service: in stretches, the newest first, because that is what is read first. Within a stretch
  * answers ascend. No network, no clock.
  */
-import { expressionOf, type Query } from "../index/segment";
+import { expressionOf, type Query } from "../index/query";
 import { levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
 import { traceRole } from "../text/trace";

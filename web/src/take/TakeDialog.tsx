@@ -1,7 +1,7 @@
 /** Download or copy: what, in which form, with which times; with its progress, and a way to end it. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SaveFormat } from "../engine/messages";
-import type { Query } from "../index/segment";
+import type { Query } from "../index/query";
 import { settings } from "../settings";
 import { TIME_MODES, type TimeMode } from "../text/time";
 import { Icon } from "../ui/Icon";

@@ -1,6 +1,7 @@
 /** Lines as a file or a clipboard holds them, and which of them a filter leaves. Pure. */
 import type { SaveFormat } from "../engine/messages";
-import { expressionOf, type Query } from "../index/segment";
+import { expressionOf, type Query } from "../index/query";
+import type { Trial } from "../search/trial";
 import { describeEvent } from "../text/events";
 import { levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
@@ -35,9 +36,10 @@ function jsonOf(of: { readonly jobId: string; readonly name?: string }, stream: 
   return `${JSON.stringify({ ...of, timestamp: stampText(time, "utc", 0), stream, line: text, sequence })}\n`;
 }
 
-/** What a query leaves; lines must come in their order, all of them. */
+/** What a query's streams, levels and traces leave, and its text unless it is an expression; lines must come in their order, all of them. */
 export function filterOf(query: Query): (line: Line) => boolean {
-  const expression = expressionOf(query);
+  // A person's expression is tried where it can be ended: `Texts`.
+  const expression = query.regex ? null : expressionOf(query);
   const before: { [stream in Line["stream"]]: TraceRole | null } = { stdout: null, stderr: null, system: null };
   return (line) => {
     const shown = shownText(line);
@@ -52,4 +54,24 @@ export function filterOf(query: Query): (line: Line) => boolean {
     expression.lastIndex = 0;
     return expression.test(shown);
   };
+}
+
+/** Which lines a query's expression matches. An expression is tried in a worker of its own. */
+export class Texts {
+  private trial: Trial | null = null;
+
+  constructor(private readonly query: Query | null) {}
+
+  /** Rejects when the expression takes too long. */
+  async matching<L extends Line>(lines: readonly L[]): Promise<readonly L[]> {
+    const { query } = this;
+    if (query === null || !query.regex || query.text === "" || lines.length === 0) return lines;
+    this.trial ??= new (await import("../search/trial")).Trial();
+    const matches = await this.trial.test(query, lines.map(shownText));
+    return lines.filter((_, at) => matches[at] === true);
+  }
+
+  destroy(): void {
+    this.trial?.destroy();
+  }
 }

@@ -5,7 +5,7 @@ import { sequenceAt } from "../search/calls";
 import { byStanding, type Standing } from "../log/standing";
 import { type Marks, within } from "../view/marks";
 import type { Api } from "../wire/api";
-import { filterOf, written } from "./format";
+import { filterOf, Texts, written } from "./format";
 import { type Line, Lines } from "./lines";
 import { type Around, batches, Breath, Parts, type Piece } from "./take";
 
@@ -23,6 +23,7 @@ export async function takeMerged(jobs: readonly OpenJob[], api: Api, { marks, qu
   const of = ranges.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);
   const [parts, breath] = [new Parts(), new Breath(around)];
   const filters = jobs.map(() => (query === null ? () => true : filterOf(query)));
+  const texts = new Texts(query);
   let done = 0;
   const streams = jobs.map((job, source) => {
     const { first, last } = ranges[source] as { first: number; last: number };
@@ -31,14 +32,22 @@ export async function takeMerged(jobs: readonly OpenJob[], api: Api, { marks, qu
       await breath.take(done, of);
     });
     // All entries are wanted as they are stored, in their order. What is chosen of them is whole lines.
-    return linesOf(pieces, source, first, last, marks, format === "jsonl" && query === null && marks === null);
+    const lines = linesOf(pieces, source, first, last, marks, format === "jsonl" && query === null && marks === null);
+    return matching(lines, filters[source] as (line: Line) => boolean, texts);
   });
-  for await (const line of inOrder(streams)) {
-    const { source } = line.standing;
-    const wanted = filters[source]?.(line) === true;
-    if (wanted && (marks === null || within(marks, line.standing))) parts.add(written(jobs[source]?.id ?? "", line, { format, time, base: 0, ...(names !== null && { name: names[source] ?? "" }) }));
+  try {
+    for await (const line of inOrder(streams)) {
+      const { source } = line.standing;
+      if (marks === null || within(marks, line.standing)) parts.add(written(jobs[source]?.id ?? "", line, { format, time, base: 0, ...(names !== null && { name: names[source] ?? "" }) }));
+    }
+  } finally {
+    texts.destroy();
   }
   return parts.blob(format);
+}
+
+async function* matching(parts: AsyncIterable<Joined[]>, wanted: (line: Line) => boolean, texts: Texts): AsyncGenerator<Joined[]> {
+  for await (const lines of parts) yield [...(await texts.matching(lines.filter(wanted)))];
 }
 
 async function* counted(pieces: AsyncIterable<Piece>, count: (piece: Piece) => Promise<void>): AsyncGenerator<Piece> {

@@ -3,7 +3,7 @@ import type { OpenJob } from "../engine/job";
 import type { SaveFormat, Taking } from "../engine/messages";
 import { type Columns, decodeBody, fromBase64 } from "../log/body";
 import { type Api, ApiError } from "../wire/api";
-import { filterOf, written } from "./format";
+import { filterOf, Texts, written } from "./format";
 import { headOf, Lines } from "./lines";
 
 /** Parts go into a blob at this size: browsers keep those outside of the tab's own memory. */
@@ -62,17 +62,23 @@ export async function take(job: Pick<OpenJob, "id" | "store" | "feed">, api: Api
   // All entries are wanted as they are stored: in their order. What a filter leaves, or a person marked, is whole lines.
   const lines = new Lines(form.format === "jsonl" && query === null && !marked);
   const [parts, breath] = [new Parts(), new Breath(around)];
-  const write = (end: boolean): void => {
-    for (const line of lines.ready(end)) if (headOf(line) <= last && wanted(line)) parts.add(written(job.id, line, form));
+  const texts = new Texts(query);
+  const write = async (end: boolean): Promise<void> => {
+    const ready = lines.ready(end).filter((line) => headOf(line) <= last && wanted(line));
+    for (const line of await texts.matching(ready)) parts.add(written(job.id, line, form));
   };
   const end = marked ? Math.max(last, job.feed.tip) : last;
-  for await (const { start, columns, count } of batches(job, api, first, end)) {
-    lines.add(start, columns, first, end);
-    write(false);
-    if (start + count > last && !lines.goesOn(last)) break;
-    await breath.take(Math.min(last, start + count - 1) - first + 1, last - first + 1);
+  try {
+    for await (const { start, columns, count } of batches(job, api, first, end)) {
+      lines.add(start, columns, first, end);
+      await write(false);
+      if (start + count > last && !lines.goesOn(last)) break;
+      await breath.take(Math.min(last, start + count - 1) - first + 1, last - first + 1);
+    }
+    await write(true);
+  } finally {
+    texts.destroy();
   }
-  write(true);
   return parts.blob(form.format);
 }
 

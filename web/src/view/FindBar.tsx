@@ -1,7 +1,7 @@
 /** Search and filter: the field, its switches, the count, and the way from match to match. */
 import type { ComponentChildren, Ref } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Query } from "../index/segment";
+import type { Query } from "../index/query";
 import { Icon } from "../ui/Icon";
 import type { Searchable } from "./finding";
 

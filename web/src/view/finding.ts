@@ -2,7 +2,7 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { EVERYTHING, expressionOf, type Query } from "../index/segment";
+import { EVERYTHING, expressionOf, type Query } from "../index/query";
 import { NONE, Standings, type Timed } from "../index/standings";
 import type { Standing } from "../log/standing";
 import { type From, JobSearch } from "../search/jobsearch";

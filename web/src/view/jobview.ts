@@ -3,7 +3,7 @@ import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat, Taking } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import type { Query } from "../index/segment";
+import type { Query } from "../index/query";
 import { exact, exactOrBefore } from "../index/sorted";
 import { NONE } from "../index/standings";
 import { AHEAD, textOf } from "../log/row";
@@ -408,7 +408,6 @@ export class JobView implements Searchable {
       element.classList.toggle("current", is);
       element.classList.toggle("picked", range !== null && sequence >= range.first && sequence <= range.last);
     }
-    // Only in lines that the indexer found, and so came through: an expression that never ends must not end the page.
     const { list, expression } = this.find;
     if (expression === null) {
       highlight(this, [], null, null);
@@ -416,7 +415,7 @@ export class JobView implements Searchable {
     }
     const found = this.texts.filter(({ sequence }) => exact(list.sequences, sequence) >= 0);
     const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
-    highlight(this, texts, expression, current);
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current);
   }
 }
 

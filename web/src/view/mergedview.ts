@@ -3,7 +3,7 @@ import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import type { Query } from "../index/segment";
+import type { Query } from "../index/query";
 import { NONE, Standings } from "../index/standings";
 import { type Row, textOf } from "../log/row";
 import { isSame, type Standing } from "../log/standing";
@@ -500,11 +500,10 @@ export class MergedView implements Searchable {
       if (is) current = element;
       element.classList.toggle("current", is);
       element.classList.toggle("picked", within(this.picked.peek(), line));
-      // Only in lines that were found: an expression that never ends must not end the page.
       const text = element.querySelector<HTMLElement>(":scope > .text");
       if (expression !== null && text !== null && list.indexOf(line) >= 0) texts.push(text);
     }
-    highlight(this, texts, expression, current);
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current);
   }
 }
 

@@ -1,10 +1,11 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Engine } from "../../src/engine/client";
-import { type Found, Finder, TOO_LONG } from "../../src/index/finder";
+import { type Found, Finder } from "../../src/index/finder";
 import type { FromIndexer, ToIndexer } from "../../src/index/messages";
-import { EVERYTHING } from "../../src/index/segment";
+import { EVERYTHING } from "../../src/index/query";
 import { NOTHING } from "../../src/index/standings";
+import { TOO_LONG } from "../../src/index/toolong";
 
 const QUERY = { ...EVERYTHING, text: "^(a|a)+b$", regex: true };
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { EVERYTHING, expressionOf, Matcher, type Query, segmentOf } from "../../src/index/segment";
+import { EVERYTHING, expressionOf, type Query } from "../../src/index/query";
+import { Matcher, segmentOf } from "../../src/index/segment";
 import { fc } from "../support/check";
 
 function columns(lines: readonly { stream: string; text: string }[]) {

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
-import { EVERYTHING, Matcher, type Query, segmentOf } from "../../src/index/segment";
+import { EVERYTHING, type Query } from "../../src/index/query";
+import { Matcher, segmentOf } from "../../src/index/segment";
 import { Segments } from "../../src/index/segments";
 import { fc } from "../support/check";
 

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { EVERYTHING, Matcher, segmentOf } from "../../src/index/segment";
+import { EVERYTHING } from "../../src/index/query";
+import { Matcher, segmentOf } from "../../src/index/segment";
 import { Spans } from "../../src/live/spans";
 import { prepareDecoder } from "../../src/log/body";
 import { rowsOf } from "../../src/log/rows";

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { JobFacts } from "../../src/engine/messages";
 import type { Finder, Listener } from "../../src/index/finder";
-import { EVERYTHING } from "../../src/index/segment";
+import { EVERYTHING } from "../../src/index/query";
 import { JobSearch } from "../../src/search/jobsearch";
 import type { Searcher } from "../../src/search/remote";
 import { gathered } from "../../src/view/several";

@@ -1,7 +1,8 @@
 /** What is asked of the service means what it means in the tab. tests/contract/test_search.py asks the service's side the same. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { EVERYTHING, expressionOf, Matcher, type Query, segmentOf } from "../../src/index/segment";
+import { EVERYTHING, expressionOf, type Query } from "../../src/index/query";
+import { Matcher, segmentOf } from "../../src/index/segment";
 import { Segments } from "../../src/index/segments";
 import { forServer, type ServerQuery } from "../../src/search/re2";
 import { plain } from "../../src/text/terminal";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { EVERYTHING } from "../../src/index/segment";
+import { EVERYTHING } from "../../src/index/query";
 import { forServer } from "../../src/search/re2";
 import { check, MOST_FOUND, Walk } from "../../src/search/walk";
 import { levelOf } from "../../src/text/levels";

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { EVERYTHING } from "../../src/index/segment";
+import { EVERYTHING } from "../../src/index/query";
 import type { OpenJob } from "../../src/engine/job";
 import { type Columns, prepareDecoder } from "../../src/log/body";
 import { Store } from "../../src/log/store";

@@ -1,0 +1,18 @@
+/** Where an expression matches in a text that is drawn. Pure. */
+
+/** More matches than this in a line are noise, not a find. */
+const MOST = 200;
+/** Of a longer text nobody looks for marks at its end. */
+const REACH = 20_000;
+
+/** Beginnings and ends, in turn. */
+export function spansOf(content: string, expression: RegExp): number[] {
+  const text = content.length > REACH ? content.slice(0, REACH) : content;
+  const found: number[] = [];
+  expression.lastIndex = 0;
+  for (let match = expression.exec(text); match !== null && found.length < 2 * MOST; match = expression.exec(text)) {
+    if (match[0] === "") expression.lastIndex++;
+    else found.push(match.index, match.index + match[0].length);
+  }
+  return found;
+}

@@ -1,0 +1,88 @@
+/** Tries a person's expression on texts, in a worker that can be ended: JavaScript's expressions may backtrack without end. Loaded when it is wanted. */
+import { scriptUrl } from "../engine/trusted";
+import { TOO_LONG } from "../index/toolong";
+import type { Query } from "../index/query";
+import trialUrl from "./trialworker?worker&url";
+
+export interface Tried {
+  readonly query: Query;
+  readonly texts: readonly string[];
+  /** Where it matches in each text, or whether it does. */
+  readonly what: "spans" | "test";
+}
+
+/** "alive" before the first, and while it comes on. */
+export type FromTrial = "alive" | readonly (readonly number[])[] | readonly boolean[];
+
+/** A worker that tells nothing over so many looks at it, half a second apart, is at an expression without end. Counted: a page that was held up looks late. */
+const LOOK_MS = 500;
+const PATIENCE = 4;
+
+export class Trial {
+  private worker: Worker | null = null;
+  private alive = false;
+  private turn: Promise<unknown> = Promise.resolve();
+  private drop: (reason: Error) => void = () => undefined;
+  private hear: (told: FromTrial) => void = () => undefined;
+
+  /** Where the expression matches in each text. Rejects when that takes too long. */
+  spans(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[]> {
+    return this.inTurn({ query, texts, what: "spans" });
+  }
+
+  /** Which texts the expression matches. Rejects when that takes too long. */
+  test(query: Query, texts: readonly string[]): Promise<readonly boolean[]> {
+    return this.inTurn({ query, texts, what: "test" });
+  }
+
+  destroy(reason = new Error("ended")): void {
+    this.worker?.terminate();
+    this.worker = null;
+    this.drop(reason);
+  }
+
+  private inTurn<T>(tried: Tried): Promise<T> {
+    const step = this.turn.then(() => this.run<T>(tried));
+    this.turn = step.catch(() => undefined);
+    return step;
+  }
+
+  private run<T>(tried: Tried): Promise<T> {
+    const worker = (this.worker ??= this.start());
+    return new Promise<T>((resolve, reject) => {
+      let silent = 0;
+      let watch: ReturnType<typeof setInterval> | undefined;
+      this.drop = (reason) => {
+        clearInterval(watch);
+        reject(reason);
+      };
+      // A worker takes its time to load.
+      const begin = (): void => {
+        watch = setInterval(() => ++silent >= PATIENCE && this.destroy(new Error(TOO_LONG)), LOOK_MS);
+        worker.postMessage(tried);
+      };
+      this.hear = (told) => {
+        silent = 0;
+        if (told === "alive") return;
+        clearInterval(watch);
+        resolve(told as T);
+      };
+      if (this.alive) begin();
+      else {
+        const hear = this.hear;
+        this.hear = () => {
+          this.alive = true;
+          this.hear = hear;
+          begin();
+        };
+      }
+    });
+  }
+
+  private start(): Worker {
+    const worker = new Worker(scriptUrl(trialUrl), { type: "module", name: "logferry-trial" });
+    this.alive = false;
+    worker.onmessage = ({ data }: MessageEvent<FromTrial>) => this.hear(data);
+    return worker;
+  }
+}
