@@ -235,7 +235,7 @@ class Service:
 
     def unshare(self, principal: Principal, share: str) -> dict[str, Any]:
         """Revokes a link, with effect on the connections that it opened."""
-        grant = self._store.share(share)
+        grant = self._store.share(share) if shares.is_share(share) else None
         if grant is None or principal.grant or not principal.may_manage(grant["owner"], grant["job"]):
             raise NotFoundError("No such share link, or none of yours.")
         now = self._now_ms()

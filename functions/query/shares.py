@@ -1,5 +1,6 @@
 """Share links: one job, read only, expiring, revocable, listed."""
 
+import re
 import secrets
 import string
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ LONGEST_LIFE_S: Final = 90 * DAY_S
 MAX_NOTE_CHARS: Final = 200
 
 _CREDENTIAL_CHARACTERS: Final = string.ascii_lowercase + string.digits
+_SHARE: Final = re.compile(r"[a-z0-9]{12}")
 
 
 def parse_share(document: Any) -> tuple[int, str]:
@@ -31,7 +33,14 @@ def parse_share(document: Any) -> tuple[int, str]:
         raise ParameterError(f"expires_in must be from 60 to {LONGEST_LIFE_S} seconds")
     if not isinstance(note, str) or len(note) > MAX_NOTE_CHARS:
         raise ParameterError(f"note must be a text of at most {MAX_NOTE_CHARS} characters")
+    if any("\ud800" <= character <= "\udfff" for character in note):
+        raise ParameterError("note must be a text: half of a surrogate pair is none")
     return life, note
+
+
+def is_share(text: str) -> bool:
+    """Whether a text has the form of a link's name; others are looked for nowhere."""
+    return _SHARE.fullmatch(text) is not None
 
 
 def new_share(

@@ -1,6 +1,7 @@
 """The two clouds that stores are tested against: moto in this process, and MiniStack over the wire."""
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)  # type: ignore[no-untyped-call]
 
 
+@functools.cache  # reading the template takes half a second
 def table_definitions() -> dict[str, dict[str, Any]]:
     """The template's own tables, as `create_table` takes them."""
     kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")

@@ -102,7 +102,7 @@ def test_what_is_not_just_that_request_is_refused(text: Any, reason: str) -> Non
     assert parse(text(), (REGION,), now()) == Refusal(reason)
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(name=st.sampled_from([name for name, _value in presigned()]), value=st.text(max_size=40))
 def test_no_parameter_makes_the_authorizer_fail(name: str, value: str) -> None:
     """Whoever has no key can send it, and a failure is a 500."""

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.support import cloud as support
 from tests.support.batches import CONTAINER
 from tests.support.cloud import Cloud
+
+from query.routes import ROUTES, Parameter, Route
 
 JOB = f"web.{CONTAINER}"
 J = f"/api/jobs/{JOB}"
@@ -163,3 +166,44 @@ def test_what_an_address_takes_is_said(world: tuple[Cloud, str]) -> None:
 def test_there_are_at_least_sixty() -> None:
     """The table is not thinned out unnoticed."""
     assert len({(method, path, str(body)) for method, path, body, _ in BAD}) >= 60
+
+
+@pytest.fixture
+def fresh() -> Iterator[Cloud]:
+    """A cloud of its own, so that no rate is used up."""
+    made = support.cloud_in_memory()
+    made.open_job(made.agent(made.agent_key()))
+    yield made
+    made.executor.shutdown()
+
+
+PARAMETERS = [
+    pytest.param(route, parameter, id=f"{route.name}-{parameter.name}")
+    for route in ROUTES
+    for parameter in route.parameters
+    if parameter.schema.get("type") == "integer"
+]
+
+
+@pytest.mark.parametrize(("route", "parameter"), PARAMETERS)
+def test_number_beyond_a_parameter_s_bounds_is_a_bad_request(fresh: Cloud, route: Route, parameter: Parameter) -> None:
+    """Of whatever size and script; a new parameter is tried with the others."""
+    key = fresh.viewer_key()
+    needed = "".join(f"&{one.name}=x" for one in route.parameters if one.required)
+    least, most = parameter.schema["minimum"], parameter.schema["maximum"]
+    for value in (least - 1, most + 1, 10**30, -(10**30), "1e3", "1.5", "²", "٣", "1_0", "", "+1", "1%0A", "NaN"):
+        path = f"{route.path.replace('<job>', JOB)}?{parameter.name}={quote(str(value), safe='%')}{needed}"
+        answer = fresh.http(route.method, path, key)
+        assert (answer.status, answer.json["code"]) == (400, "bad_request"), (value, answer.body)
+
+
+@pytest.mark.parametrize("share", ["x" * 3_000, "x", "%C2%B2" * 12, "a" * 11 + "%0A", "A" * 12])
+def test_share_that_is_none_is_not_found(fresh: Cloud, share: str) -> None:
+    """Whatever its length: a key of the table has one."""
+    assert fresh.http("DELETE", f"/api/shares/{share}", fresh.viewer_key()).status == 404
+
+
+def test_note_of_half_a_character_is_a_bad_request(fresh: Cloud) -> None:
+    """JSON can write it, and no table stores it."""
+    key = fresh.viewer_key()
+    assert fresh.http("POST", f"/api/jobs/{JOB}/shares", key, body='{"note": "\\ud800"}').status == 400

@@ -207,7 +207,7 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
     return item
 
 
-@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(item=damaged(), now=st.none() | st.just(NOW_MS))
 def test_record_of_any_item_is_one_that_every_reader_takes_or_none(item: dict[str, Any], now: int | None) -> None:
     """It fits its own model and JavaScript's numbers; what cannot be read at all says whose it is."""
