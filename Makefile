@@ -17,7 +17,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-web chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos fmt lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,9 @@ bench-agent-steady: setup ## the agent's share of a CPU beside a container that 
 bench-agent-hostile: setup ## how long hostile lines of one container hold up another's, with redaction
 	$(BIN)/python -m logferry_local.images sample logferry-bench
 	$(BIN)/python -m bench.agent.hostile --image logferry-bench $(ARGS)
+
+bench-search: setup ## a hostile search against a running local cloud: how long each answer takes, beside its budget
+	PYTHONPATH=functions:. $(BIN)/python -m bench.search $(ARGS)
 
 bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, reconnects, beside what is promised
 	PYTHONPATH=functions $(BIN)/python -m bench.web $(ARGS)

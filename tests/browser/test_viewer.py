@@ -446,7 +446,7 @@ def test_text_across_a_cut_is_found_in_its_row(cloud: ViewerCloud, page: Page) -
     expect(page.locator(".row.current")).to_have_attribute("data-seq", "2", timeout=WAIT)
     page.get_by_label("Show matching lines only").click()
     expect(page.locator(".row")).to_have_count(1, timeout=WAIT)
-    cloud.write("web", ["y" * 16_380 + "NEEDLE-"], streams="o")
+    cloud.write("web", ["y" * 16_377 + "NEEDLE-"], streams="o")
     cloud.write("web", ["7711"], streams="O")
     expect(page.locator(".row")).to_have_count(2, timeout=WAIT)
     expect(found).to_have_attribute("data-found", "2", timeout=WAIT)
