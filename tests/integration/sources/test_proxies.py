@@ -1,0 +1,104 @@
+"""The agent's readers behind a proxy in front of the engine's socket, allowed what docs/docker-engines.md says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.integration.sources.conftest import Watcher
+from tests.support.engines import Engine, until
+from tests.support.rechunk import rechunking
+
+from logferry_local.checkout import find_checkout
+
+PAGE = (find_checkout().root / "docs" / "docker-engines.md").read_text()
+HAPROXY = re.search(r"^```haproxy\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+TECNATIVA = r"/(containers|info|events|version|_ping).*"
+"""What docker-socket-proxy passes on with the variables that the page names."""
+LABELS = {f"traefik.http.routers.shop-{number}.rule": "Host(`shop.example.com`)" * 3 for number in range(80)}
+"""An event of a container with these is longer than any usual chunk."""
+
+pytestmark = pytest.mark.engine
+
+
+def socket_of(engine: Engine) -> str:
+    return (engine.host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").removeprefix("unix://")
+
+
+def allowed_paths() -> str:
+    """Return the paths of the page's HAProxy configuration as an expression, without the version before them."""
+    assert HAPROXY is not None
+    found = re.search(r"path_reg \^\(/v\[0-9\.\]\+\)\?(\S+)\$", HAPROXY[1])
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "allow"),
+    [
+        pytest.param("api", allowed_paths(), id="api behind haproxy"),
+        pytest.param("file", allowed_paths(), id="files behind haproxy", marks=pytest.mark.slow),
+        pytest.param("api", TECNATIVA, id="api behind docker-socket-proxy", marks=pytest.mark.slow),
+    ],
+)
+def test_short_life_with_long_events_is_read_whole_through_a_proxy(
+    engine: Engine, watch: Watcher, prefix: str, tmp_path: Path, source: str, allow: str
+) -> None:
+    """Every event comes in several chunks, and nothing but the documented paths is asked for."""
+    asked: set[str] = set()
+    with rechunking(socket_of(engine), tmp_path, (4_096, 1), allow=allow, asked=asked.add) as address:
+        seen = watch(source, docker_host=address)
+        container = engine.run("echo big; sleep 0.3; printf bye", name=prefix + "a", labels=LABELS)
+        log = seen.ended(container.id)
+        assert log.lines() == ["big", "bye"]
+        assert log.names()[-2:] == ["started", "exited"]
+        seen.stop()
+    assert not [path for path in asked if not re.fullmatch(allowed_paths(), path)]
+    assert {"/version", "/events", "/containers/json"} <= asked
+
+
+@pytest.mark.slow
+def test_haproxy_as_documented_lets_everything_through(
+    engine: Engine, watch: Watcher, prefix: str, tmp_path: Path, source: str
+) -> None:
+    """The page's own configuration, but for its sockets and with seconds for its ten minutes: streams are cut often."""
+    haproxy = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    if haproxy is None:
+        pytest.skip("haproxy is not installed (apt-get install haproxy)")
+    assert HAPROXY is not None
+    socket = tmp_path / "docker.sock"
+    configuration = (
+        HAPROXY[1]
+        .replace("/run/logferry/docker.sock", str(socket))
+        .replace("/var/run/docker.sock", socket_of(engine))
+        .replace("10m", "2s")
+    )
+    (tmp_path / "haproxy.cfg").write_text(configuration)
+    with subprocess.Popen([haproxy, "-db", "-f", str(tmp_path / "haproxy.cfg")]) as running:
+        try:
+            until(socket.exists, "haproxy listens")
+            seen = watch(source, docker_host=f"unix://{socket}")
+            container = engine.run("echo one; sleep 7; seq 2000; printf bye", name=prefix + "a", labels=LABELS)
+            log = seen.ended(container.id)
+            assert log.lines() == ["one", *map(str, range(1, 2001)), "bye"]
+            assert log.names()[-2:] == ["started", "exited"]
+            ask = [
+                "curl",
+                "--silent",
+                "--unix-socket",
+                str(socket),
+                "--write-out",
+                "%{http_code}",
+                "--output",
+                "/dev/null",
+            ]
+            archive = f"http://engine/v1.41/containers/{container.id}/archive?path=/etc"
+            forbidden = subprocess.run([*ask, archive], capture_output=True, check=True)
+            assert forbidden.stdout == b"403"
+            seen.stop()
+        finally:
+            running.terminate()
