@@ -32,7 +32,7 @@ test: setup check web ## set-up, every check, the viewer's tests and all of pyte
 	$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS) || $(NONE_CHOSEN)
 	$(BIN)/python -m pytest -q -m "not ($(PURE)) and not slow" $(ARGS) || $(NONE_CHOSEN)
 
-check: setup lint types layers validate ## ruff, mypy, import-linter, tsc and sam validate, without running a test
+check: setup lint types layers expressions validate ## ruff, mypy, import-linter, tsc, recheck and sam validate, without running a test
 
 lint:
 	$(BIN)/ruff check .

@@ -75,5 +75,6 @@ def explain(error: object) -> str:
         error = error.args[0]
     message = error.decode("utf-8", "replace") if isinstance(error, bytes) else str(error)
     message = " ".join(message.split())[:200]
+    # recheck: the constants above, on RE2's own message, which is cut to 200 characters
     advice = next((advice for pattern, advice in _ADVICE if re.search(pattern, message)), None)
     return message if advice is None else f"{message}: {advice}"
