@@ -1,6 +1,7 @@
 """The agent's own HTTP server: /metrics, /healthz, /readyz and /status, on a unix socket and, if set, a TCP address.
 
 The unix socket lies in the spool's folder, so that `logferry agent status` and the image's health check need no port.
+/status names every container, and is there alone: anybody may ask a port.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ SOCKET_NAME = "agent.sock"
 
 POLL_S = 0.5
 """How long a listener may take to notice that it is to end."""
+
+PRIVATE_PAGES = frozenset({"/status"})
+"""Not served on the TCP address."""
 
 Page = Callable[[], tuple[int, str, bytes]]
 """Answers with status, content type and body."""
@@ -89,6 +93,8 @@ class Health:
             self._path.chmod(0o600)
         if address:
             host, _, port = address.rpartition(":")
+            public = {path: page for path, page in pages.items() if path not in PRIVATE_PAGES}
+            handler = type("Handler", (_Handler,), {"pages": public})
             self._servers.append(ThreadingHTTPServer((host or "0.0.0.0", int(port)), handler))  # noqa: S104 - asked for
         for server in self._servers:
             server.daemon_threads = True

@@ -18,8 +18,8 @@ OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 PREFIX: Final = "spool-"
 """Of every file that the agent makes in the folder."""
 OWN_FOLDERS: Final = frozenset({"rejected"})
-NOT_COUNTED: Final = frozenset({"lost+found"})
-"""A volume's own."""
+NOT_COUNTED: Final = frozenset({"agent.sock", "lost+found"})
+"""The socket that a killed agent left (edge/health.py), and a volume's own."""
 
 
 class OpenFolderError(Exception):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 from logferry_local import engine
@@ -17,6 +19,8 @@ from logferry_local.waiting import wait_until
 
 ROLE = "agent"
 READY_WITHIN_S = 60.0
+# unix(7); the agent has no socket with a longer path either.
+MAX_SOCKET_PATH = 107
 
 
 def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> dict[str, str]:
@@ -25,13 +29,14 @@ def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: 
     around = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     if "DOCKER_HOST" not in around and (address := engine.address()) is not None:
         around["DOCKER_HOST"] = address  # the docker command's context, which the agent does not know of
+    if _socket(folder) is None:
+        around["LOGFERRY_METRICS_ADDRESS"] = f"127.0.0.1:{metrics_port}"
     return {
         **around,
         "LOGFERRY_STATE": str(folder.absolute()),
         "LOGFERRY_AGENTS_URL": state.agents_url,
         "LOGFERRY_AGENT_KEY": keys.agent_key,
         "LOGFERRY_SPOOL_DIR": str((folder / "agent").absolute()),
-        "LOGFERRY_METRICS_ADDRESS": f"127.0.0.1:{metrics_port}",
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -45,12 +50,12 @@ def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -
     command = [sys.executable, "-m", "logferry_agent"]
     process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port), umask=UMASK)
     Ledger(folder).enter(ROLE, process)
-    url = f"http://127.0.0.1:{metrics_port}/readyz"
-    wait_until(lambda: is_ready(url) or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)
+    ready = partial(is_ready, folder, metrics_port)
+    wait_until(lambda: ready() or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)
     if not is_running(process):
         sentence = f"The agent ended at once: {last_line(log)}"
         raise StepFailedError(sentence, f"Its log is {log}. `logferry up --no-agent` goes without.")
-    if not is_ready(url):
+    if not ready():
         raise StepFailedError(f"The agent was not ready within {READY_WITHIN_S:.0f} s.", f"Its log is {log}.")
     return process
 
@@ -61,10 +66,23 @@ def last_line(log: Path) -> str:
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def is_ready(url: str) -> bool:
-    """Whether the agent says that it is connected on both sides."""
+def is_ready(folder: Path, metrics_port: int) -> bool:
+    """Return whether the agent says that it is connected on both sides."""
+    path = _socket(folder)
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
+        if path is None:
+            with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(2)
+            asked.connect(path)
+            asked.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+            return asked.recv(64).split()[1:2] == [b"200"]
     except (OSError, urllib.error.URLError):
         return False
+
+
+def _socket(folder: Path) -> str | None:
+    """The agent's own socket, which nobody else may ask; None in a folder too deep for one, where it has a port."""
+    path = str((folder / "agent" / "agent.sock").absolute())
+    return path if len(path.encode()) < MAX_SOCKET_PATH else None

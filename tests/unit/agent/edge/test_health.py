@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from logferry_agent.edge.health import SOCKET_NAME, FolderTakenError, Health, ask
@@ -38,3 +39,16 @@ def test_the_socket_of_a_killed_agent_is_replaced(tmp_path: Path) -> None:
     left.close()
     with serving(tmp_path, b"next"):
         assert ask(tmp_path, "/readyz") == (503, b"next")
+
+
+def test_status_is_not_served_on_a_port(tmp_path: Path) -> None:
+    """It names every container, and any user of the host may ask a port."""
+    pages = {path: lambda: (200, "text/plain", b"page") for path in ("/status", "/metrics")}
+    health = Health(tmp_path, "127.0.0.1:0", pages)
+    health.start()
+    try:
+        answers = [httpx.get(f"http://127.0.0.1:{health.port}{path}").status_code for path in pages]
+        assert answers == [404, 200]
+        assert ask(tmp_path, "/status") == (200, b"page")
+    finally:
+        health.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from logferry_agent.core.batcher import Batch
 from logferry_agent.edge.deadletter import DeadLetters
 from logferry_agent.edge.disk import Spool, SpoolError, Stored
+from logferry_agent.edge.health import SOCKET_NAME
 
 JOB = "a" * 64
 
@@ -59,12 +61,14 @@ def test_a_folder_that_somebody_made_before_is_closed(tmp_path: Path, before: in
 def test_an_open_spool_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
     """What was stored stays; the files of its write-ahead log and its dead letters are closed as well."""
     used(tmp_path)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / SOCKET_NAME))  # by a kill
     for path in (tmp_path, *tmp_path.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     spool = Spool(tmp_path, "engine")
     assert [stored.id for stored in spool.queue()] == [1]
     assert mode(tmp_path) == 0o700
-    assert {mode(path) for path in tmp_path.iterdir()} == {0o600, 0o700}
+    assert {mode(path) for path in tmp_path.iterdir() if not path.is_socket()} == {0o600, 0o700}
     spool.close()
 
 
