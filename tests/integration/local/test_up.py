@@ -188,7 +188,7 @@ def foreign_port() -> Iterator[int]:
 
 
 FOREIGN_SCRIPT = """async ([cloud, api, viewer, socket, who]) => {
-  const root = "X-Amz-Credential=test%2F20261130%2Fus-east-1%2Fsns%2Faws4_request";
+  const root = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test%2F20261130%2Fus-east-1%2Fsns%2Faws4_request";
   const topic = (name) => `Action=CreateTopic&Version=2010-03-31&Name=evil-${who}-${name}`;
   const form = { "Content-Type": "application/x-www-form-urlencoded" };
   const told = {};
