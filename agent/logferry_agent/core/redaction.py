@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
@@ -259,13 +259,18 @@ class Redactor:
         return first, second
 
 
-def _places(matches: list[Any], group: int, view: View | None, cut: int | None) -> Spans:
+def _places(matches: Iterable[Any], group: int, view: View | None, cut: int | None) -> Spans:
     """Return where the secrets of some matches are: in the source of the view that was searched, if it was one."""
-    spans: Spans = [match.span(group) for match in matches]
-    if cut is not None:
-        around = [match.span() if view is None else view.in_source(*match.span()) for match in matches]
-        spans = [span for span, (start, stop) in zip(spans, around, strict=True) if start < cut < stop]
-    return spans if view is None else [view.in_source(*span) for span in spans]
+    if view is None and cut is None:
+        return [match.span(group) for match in matches]
+    found: Spans = []
+    for match in matches:
+        span, (start, stop) = match.span(group), match.span()
+        if view is not None:
+            span, (start, stop) = view.in_source(*span), view.in_source(start, stop)
+        if cut is None or start < cut < stop:
+            found.append(span)
+    return found
 
 
 def _together(found: dict[str, Spans]) -> Spans:
@@ -313,7 +318,8 @@ def _replaced(text: str, spans: Spans, *, in_place: bool) -> str:
     parts: list[str] = []
     at = 0
     for begin, end in spans:
-        parts += (text[at:begin], REDACTED[: end - begin] if in_place else REDACTED)
+        parts.append(text[at:begin])
+        parts.append(REDACTED[: end - begin] if in_place else REDACTED)
         at = end
     parts.append(text[at:])
     return "".join(parts)

@@ -31,17 +31,20 @@ token begins: linear in the text. Each alternative begins with one character, wh
 _MAY_HOLD_TOKEN: Final = re2.compile(r"[\x1b\x{9b}\x0e\x0f]|\\(?:u00[0-7]|x[1-7]|033\[|e\[|/)")
 
 
+_MOST_KEPT: Final = 8_192
+
+
 class _Shown(dict[str, str]):
-    """What each token is shown as. Character escapes are kept, as there are few; the others are shown as nothing."""
+    """What each token is shown as: a character's escape as the character, all others as nothing."""
 
     def __missing__(self, token: str) -> str:
+        shown = ""
         if token.endswith("/") and token.startswith("\\"):
             shown = "/"
         elif token.startswith("\\") and token[-4:-2] in {"00", "\\x"} and token[-2] != "1":
             shown = chr(int(token[-2:], 16))
-        else:
-            return ""
-        self[token] = shown
+        if len(self) < _MOST_KEPT and len(token) < 32:
+            self[token] = shown
         return shown
 
 

@@ -40,7 +40,8 @@ TOOLS = (
     "wc",
     "yes",
 )
-BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates", "busybox-static")
+BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates", "busybox-static", "libstdc++6")
+"""libstdc++6 is for google-re2, whose wheels do not bring it."""
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
