@@ -59,10 +59,11 @@ class Expression:
         options.log_errors = False
         options.case_sensitive = not ignore_case
         options.never_capture = True
+        # "^" and "$" mean a line's ends also within an entry of several lines, as in the viewer.
         # The library keeps the last 128 expressions, each with its memory: a gigabyte of hostile ones.
         re2.purge()
         try:
-            compiled = re2.compile(pattern if regex else re2.escape(pattern), options=options)
+            compiled = re2.compile(f"(?m){pattern}" if regex else re2.escape(pattern), options=options)
         except UnicodeError:
             raise ParameterError("q is not Unicode text: it holds half of a surrogate pair") from None
         except (re2.error, OverflowError) as error:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 
 _ESCAPE: Final = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b]*\x1b\\|\x1b[ -/]+[0-~]|\x1b[0-~]?"
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b\n]*\x1b\\|\x1b[ -/]+[0-~]|\x1b[0-~]?"
 )
 _SHOWN: Final = {
     **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], ""),
-    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
-    **dict.fromkeys([0x0A, 0x2028, 0x2029], "\u2424"),
+    **dict.fromkeys([*range(0x2028, 0x202F), *range(0x2066, 0x206A)], "\ufffd"),
     0x09: "\t",
+    0x0A: "\n",
 }
+# Before a line feed (merged entries have some) it ends a line, and nothing is written over.
+_RETURN: Final = re.compile(r"\r(?!\n)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def readings(text: str) -> list[Reading]:
     found: dict[str, Reading] = {}
     shown: list[tuple[str, int, str]] = []
     stood = 0
-    for raw in text.removesuffix("\r").split("\r"):
+    for raw in _RETURN.split(text.removesuffix("\r")):
         visible = _ESCAPE.sub("", raw).translate(_SHOWN)
         shown.append((visible, stood, raw))
         found.setdefault(visible, Reading(visible, (Part(0, 0, stood, raw),)))

@@ -211,13 +211,15 @@ def test_damaged_batch_is_named_and_passed_over() -> None:
         ("", {""}),
         ("\r", {""}),
         ("a\tb\x07c\u202ed", {"a\tbc\ufffdd"}),
+        ("a\r\nb\n\tc\r", {"a\nb\n\tc"}),
+        ("a\u2028b\u2424", {"a\ufffdb\u2424"}),
     ],
 )
 def test_entry_is_read_as_a_terminal_shows_it(text: str, shown: set[str]) -> None:
     assert {reading.text for reading in visible.readings(text)} == shown
 
 
-ESCAPES = st.sampled_from(["\x1b[31m", "\x1b[0m", "\r", "\x07", "\t", "a", "b", "é", "\x1b]0;t\x07", "\x1b[", "\u202e"])
+ESCAPES = st.sampled_from(["\x1b[31m", "\x1b[0m", "\r", "\n", "\x07", "\t", "a", "b", "é", "\x1b]0;t\x07", "\x1b[", "\u202e"])
 
 
 @given(st.lists(ESCAPES, max_size=20).map("".join))

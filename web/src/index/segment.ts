@@ -20,7 +20,7 @@ import { type TraceRole, traceRoleAfter } from "../text/trace";
 export interface Segment {
   readonly first: number;
   readonly count: number;
-  /** All lines, each ended by "\n"; wide lines are empty here. */
+  /** All lines, each ended by "\n"; merged ones have others within. Wide lines are empty here. */
   readonly narrow: string;
   /** Where each line begins in `narrow`, and the end. */
   readonly starts: Uint32Array;
@@ -136,7 +136,6 @@ export function segmentOf(first: number, columns: Columns): Segment {
         line = "";
       }
     }
-    if (line.includes("\n")) line = line.replaceAll("\n", " ");
     levels[offset] = level;
     if (WIDE.test(line)) {
       wide.set(offset, line);
@@ -180,7 +179,7 @@ export class Matcher {
   /** Whether a line is found that was written so. `from`: a part of an endless line, of which the first character only stands before it; `ends`: nothing follows. */
   has(written: string, from = 0, ends = true): boolean {
     if (this.expression === null) return true;
-    const line = plain(written).replaceAll("\n", " ");
+    const line = plain(written);
     this.expression.lastIndex = from;
     if (ends) return this.expression.test(line);
     const match = this.expression.exec(line);

@@ -43,6 +43,19 @@ export interface LineRow extends Place {
   readonly trace: TraceRole | null;
   /** Of a trace's head: how many frames follow it, 200 at most. */
   readonly frames: number;
+  /** Lines of a merged entry; 1 for others. */
+  readonly lines: number;
+  /** Of a line that is too long to be drawn whole. */
+  readonly cut?: Cut;
+}
+
+/** What of a line is drawn, and how long it is as far as it is here. */
+export interface Cut {
+  readonly shown: number;
+  readonly of: number;
+  readonly unit: "characters" | "lines";
+  /** It may go on in what is not here yet. */
+  readonly open: boolean;
 }
 
 export interface EventRow extends Place {

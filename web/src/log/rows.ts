@@ -3,11 +3,17 @@ import type { Spans } from "../live/spans";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
 import { levelOf } from "../text/lateLevels";
-import { plain, render, type Style } from "../text/terminal";
+import { plain, render, type Style, type StyledText } from "../text/terminal";
 import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
-import { AHEAD, type LineRow, type Row, textOf, type Window } from "./row";
+import { AHEAD, type Cut, type LineRow, type Row, textOf, type Window } from "./row";
 import { safely } from "./safely";
 import type { Store } from "./store";
+
+/** Lines of one entry that are drawn: as many as an agent merges. */
+const MOST_FEEDS = 500;
+
+/** A line whose pieces are more is shown from here on without its beginning: 64 MiB. */
+const FAR_BACK = 4_096;
 
 /** Sequences that one "loading" row may stand for: small, so that the scroll bar stays true. */
 const LOADING_CHUNK = 1;
@@ -15,8 +21,8 @@ const LOADING_CHUNK = 1;
 export function rowsOf(store: Store, gone: Spans, tip: number, from: number, count: number): Window {
   const rows: Row[] = [];
   const end = Math.min(from + count, tip);
-  let index = Math.max(0, from);
-  const begin = index;
+  const begin = beginning(store, Math.max(0, from), end);
+  let index = begin;
   // A pane asks for parts: where one begins, what stands before it counts.
   const before = { stdout: roleBefore(store, begin + 1, "o"), stderr: roleBefore(store, begin + 1, "e") };
   while (index < end) {
@@ -30,6 +36,21 @@ export function rowsOf(store: Store, gone: Spans, tip: number, from: number, cou
     index += row !== null && "count" in row ? row.count : 1;
   }
   return { from: begin, to: Math.max(begin, index), total: tip, rows };
+}
+
+/** Where a window begins: of a line that goes on in it, the row is part of it, wherever that begins. Who looks at the end of a line sees it. */
+function beginning(store: Store, from: number, end: number): number {
+  let begin = from;
+  const seen = { o: false, e: false };
+  for (let index = from; index < end && !(seen.o && seen.e); index++) {
+    const here = store.at(index + 1);
+    const stream = here === null || here.broken !== null ? "s" : (here.columns.streams[index + 1 - here.batch.first] as string);
+    const own = stream.toLowerCase() as "o" | "e" | "s";
+    if (own === "s" || seen[own]) continue;
+    seen[own] = true;
+    if (stream !== own) begin = Math.min(begin, store.beginning(index + 1, FAR_BACK) - 1);
+  }
+  return begin;
 }
 
 /** How far back a line is looked for by which the one after it is told: further than traces have source lines in a row. */
@@ -55,17 +76,29 @@ function roleOf(text: string, before: TraceRole | null): TraceRole | null {
 }
 
 /** How a line is shown. */
-type Shown = Pick<LineRow, "spans" | "level" | "json" | "trace">;
+type Shown = Pick<LineRow, "spans" | "level" | "json" | "trace" | "lines">;
 
 function shownOf(text: string, style: Style): Shown {
-  const { spans } = render(text, style);
+  const { spans, lines } = limited(render(text, style).spans);
   const shown = spans.length === 1 ? (spans[0]?.text ?? "") : spans.map((span) => span.text).join("");
-  return { spans, level: levelOf(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null) };
+  return { spans, level: levelOf(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null), lines };
+}
+
+/** The first lines of a merged entry, and how many it has. */
+function limited(spans: readonly StyledText[]): { spans: readonly StyledText[]; lines: number } {
+  let lines = 1;
+  let kept: readonly StyledText[] = spans;
+  for (const [index, { text }] of spans.entries()) {
+    for (let feed = text.indexOf("\n"); feed >= 0; feed = text.indexOf("\n", feed + 1)) {
+      if (++lines === MOST_FEEDS + 1) kept = [...spans.slice(0, index), { ...spans[index], text: text.slice(0, feed) }];
+    }
+  }
+  return { spans: kept, lines };
 }
 
 /** Of a line that nothing is known of. No character of it may act. */
 function bare(text: string): Shown {
-  return { spans: [{ text: text.replace(/[^\t -~\u00a0-\u2027\u2030-\u2065\u2070-\uffff]/g, "\ufffd") }], level: 0, json: false, trace: null };
+  return { spans: [{ text: text.replace(/[^\t -~\u00a0-\u2027\u2030-\u2065\u2070-\uffff]/g, "\ufffd") }], level: 0, json: false, trace: null, lines: 1 };
 }
 
 /** The row of one sequence; null when it belongs to a row before. */
@@ -94,7 +127,14 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
   const goesOn = stream === "O" || stream === "E";
   if (goesOn && store.joins(sequence, stream)) return null;
   const line = store.line(sequence);
+  const open = !line.whole;
   const shown = safely(() => shownOf(line.text, store.styleAt(here, offset)), null) ?? bare(line.text);
+  const cut: Cut | null =
+    line.length > line.text.length
+      ? { shown: line.text.length, of: line.length, unit: "characters", open }
+      : shown.lines > MOST_FEEDS
+        ? { shown: MOST_FEEDS, of: shown.lines, unit: "lines", open }
+        : null;
   return {
     kind: "line",
     index,
@@ -105,6 +145,7 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
     ...shown,
     headless: goesOn,
     frames: shown.trace === "head" ? framesAfter(store, sequence, stream) : 0,
+    ...(cut !== null && { cut }),
   };
 }
 

@@ -26,12 +26,28 @@ export interface Unpacked {
   styles: StyleTrack | null;
 }
 
+/** A line's text, all its pieces joined. */
+export interface JoinedLine {
+  /** From its beginning; of a very long line only that. */
+  readonly text: string;
+  /** Characters of all that is here of it. */
+  readonly length: number;
+  /** The last sequence that belongs to it. */
+  readonly last: number;
+  /** False when it may go on in a batch that is not here. */
+  readonly whole: boolean;
+}
+
 interface StyleTrack {
   readonly out: readonly Style[];
   readonly err: readonly Style[];
 }
 
 const EMPTY: Columns = { times: new Float64Array(0), streams: "", texts: [] };
+/** A line that is longer is cut at the end of the piece that reaches this many characters: no page draws ten megabytes. */
+const MOST_SHOWN = 262_144;
+/** Lines longer than that whose extent is remembered; each holds its beginning. */
+const MOST_LONG = 16;
 /** Shorter entries are never continued (PROTOCOL.md); in UTF-8 bytes, of which a UTF-16 unit makes at most three. */
 const MIN_CONTINUED_BYTES = 4_096;
 
@@ -43,6 +59,9 @@ export class Store {
   raw = 0;
   private readonly unpacked = new Map<number, Unpacked>();
   private unpackedRaw = 0;
+
+  /** How far long lines have been read, by their first sequence: while one comes, it is not read from its beginning each time. */
+  private readonly long = new Map<number, JoinedLine>();
 
   constructor(private readonly unpackedBytes = 24 * 1024 * 1024) {}
 
@@ -111,32 +130,59 @@ export class Store {
     return made;
   }
 
-  /**
-   * The text of a line that begins at `sequence` with its continuations joined, and the last sequence that belongs to it.
-   * `whole` is false when it may go on in a batch that is not here.
-   */
-  line(sequence: number, most = 262_144): { text: string; last: number; whole: boolean } {
-    let here = this.at(sequence);
-    if (here === null || here.broken !== null) return { text: "", last: sequence, whole: false };
-    let offset = sequence - here.batch.first;
-    const stream = here.columns.streams[offset] as string;
-    let text = here.columns.texts[offset] as string;
-    let [last, piece] = [sequence, text];
+  /** The line that begins at `sequence`, its continuations joined, as far as they are here. */
+  line(sequence: number, most = MOST_SHOWN): JoinedLine {
+    const known = this.long.get(sequence);
+    if (known !== undefined) return known.whole ? known : this.extend(sequence, known, most);
+    const here = this.at(sequence);
+    if (here === null || here.broken !== null) return { text: "", length: 0, last: sequence, whole: false };
+    const text = here.columns.texts[sequence - here.batch.first] as string;
+    return this.extend(sequence, { text, length: text.length, last: sequence, whole: !continuable(text) }, most);
+  }
+
+  /** Joins what continues a line after what is known of it. */
+  private extend(sequence: number, known: JoinedLine, most: number): JoinedLine {
+    let { text, length, last, whole } = known;
+    let here = this.at(last);
+    if (here === null || here.broken !== null) return known;
+    const stream = here.columns.streams[last - here.batch.first] as string;
     const [own, goesOn] = [stream.toLowerCase(), stream.toUpperCase()];
-    for (let next = sequence + 1; continuable(piece); next++) {
+    for (let next = last + 1; !whole; next++) {
       if (next >= here.batch.first + here.batch.count) {
         here = this.at(next);
-        if (here === null || here.broken !== null) return { text, last, whole: false };
+        if (here === null || here.broken !== null) break;
       }
-      offset = next - here.batch.first;
+      const offset = next - here.batch.first;
       const found = here.columns.streams[offset];
       if (found === goesOn) {
-        piece = here.columns.texts[offset] as string;
+        const piece = here.columns.texts[offset] as string;
         if (text.length < most) text += piece;
+        length += piece.length;
         last = next;
-      } else if (found === own) break;
+        whole = !continuable(piece);
+      } else if (found === own) whole = true;
     }
-    return { text, last, whole: true };
+    const line = { text, length, last, whole };
+    if (length > text.length) {
+      if (this.long.size >= MOST_LONG) this.long.clear();
+      this.long.set(sequence, line);
+    }
+    return line;
+  }
+
+  /** The sequence of the first entry of the line that an entry belongs to; its own when that is not here, or more than `most` entries before it. */
+  beginning(sequence: number, most: number): number {
+    let here = this.at(sequence);
+    if (here === null || here.broken !== null) return sequence;
+    const goesOn = here.columns.streams[sequence - here.batch.first] as string;
+    if (goesOn !== "O" && goesOn !== "E") return sequence;
+    const own = goesOn.toLowerCase();
+    for (let before = sequence - 1; before > 0 && sequence - before <= most; before--) {
+      if (before < here.batch.first) here = this.at(before);
+      if (here === null || here.broken !== null) break;
+      if (here.columns.streams[before - here.batch.first] === own) return before;
+    }
+    return sequence;
   }
 
   /** Whether the entry goes on with one that is here, so that it has no row of its own. */

@@ -35,8 +35,8 @@ export interface Marking {
   readonly query: Query;
 }
 
-/** Marks what is searched for in a pane's texts, in place of what was marked there. */
-export function highlight(pane: object, texts: readonly HTMLElement[], marking: Marking | null, current: HTMLElement | null): void {
+/** Marks what is searched for in a pane's texts, in place of what was marked there; tells what comes first in the current row. */
+export function highlight(pane: object, texts: readonly HTMLElement[], marking: Marking | null, current: HTMLElement | null, first: (found: Range) => void = () => {}): void {
   const expression = marking?.expression ?? null;
   if (registry === undefined || Highlight === undefined || (expression === null && !marked.has(pane))) return;
   if (marking === null || expression === null || !marking.query.regex) {
@@ -44,7 +44,7 @@ export function highlight(pane: object, texts: readonly HTMLElement[], marking: 
     trial = null;
     known = { source: "", spans: new Map(), endless: false };
     drawn.delete(pane);
-    mark(pane, texts, current, (content) => (expression === null ? [] : spansOf(content, expression)));
+    mark(pane, texts, current, first, (content) => (expression === null ? [] : spansOf(content, expression)));
     return;
   }
   // The first match of these lines was found elsewhere, and the next one may take for ever: none is looked for on the page's own thread.
@@ -52,7 +52,7 @@ export function highlight(pane: object, texts: readonly HTMLElement[], marking: 
   if (known.source !== source || known.spans.size > MOST_KNOWN) known = { source, spans: new Map(), endless: false };
   const of = known;
   const { spans } = of;
-  const draw = (): void => mark(pane, texts, current, (content) => spans.get(content) ?? []);
+  const draw = (): void => mark(pane, texts, current, first, (content) => spans.get(content) ?? []);
   drawn.set(pane, draw);
   draw();
   const missing = [...new Set(texts.map(contentOf))].filter((content) => !spans.has(content));
@@ -84,7 +84,7 @@ function contentOf(element: HTMLElement): string {
   return element.textContent ?? "";
 }
 
-function mark(pane: object, texts: readonly HTMLElement[], current: HTMLElement | null, spans: (content: string) => readonly number[]): void {
+function mark(pane: object, texts: readonly HTMLElement[], current: HTMLElement | null, first: (found: Range) => void, spans: (content: string) => readonly number[]): void {
   if (registry === undefined || Highlight === undefined) return;
   const [all, now]: [Range[], Range[]] = [[], []];
   for (const text of texts) {
@@ -101,6 +101,7 @@ function mark(pane: object, texts: readonly HTMLElement[], current: HTMLElement 
   const panes = [...marked.values()];
   registry.set("find", new Highlight(...panes.flatMap((one) => one.all)));
   registry.set("find-current", new Highlight(...panes.flatMap((one) => one.now)));
+  if (now[0] !== undefined) first(now[0]);
 }
 
 function rangesOf(element: HTMLElement, spans: readonly number[]): Range[] {

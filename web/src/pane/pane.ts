@@ -11,8 +11,8 @@
  */
 import type { Row, Window } from "../log/row";
 import { foldElement } from "./fold";
-import { type Drawing, drawRow } from "./rowview";
-import { covers, FLOODED_SCREENS, lacking, type Range, windowAround } from "./scroll";
+import { type CutRow, type Drawing, drawRow, lengthened } from "./rowview";
+import { covers, FLOODED_SCREENS, lacking, type Range as Places, windowAround } from "./scroll";
 import { type Drawn, type Reference, Sheet } from "./sheet";
 
 export interface Source {
@@ -44,7 +44,7 @@ const GROW_MS = 90;
 export class LogPane {
   following = true;
   /** What is asked for, and for which jump; the answer may hold only what was lacking. */
-  private pending: (Range & { readonly goal: Goal | null }) | null = null;
+  private pending: (Places & { readonly goal: Goal | null }) | null = null;
   private generation = 0;
   /** The list grew in front of what is drawn, and it is not known yet where that is now: places are of no use until then. */
   private unplaced = false;
@@ -218,6 +218,29 @@ export class LogPane {
     if (distance !== 0) this.scrollBy(distance);
   }
 
+  /** Whether a place that is to be shown is not there yet. */
+  get arriving(): boolean {
+    return this.goal !== null;
+  }
+
+  /** Moves within a row that is higher than the viewport, by not quite a page; says whether there was more of it that way. */
+  pageWithin(place: number, by: number): boolean {
+    const element = this.sheet.elementOf(place);
+    if (element === null) return false;
+    const [row, view] = [element.getBoundingClientRect(), this.host.getBoundingClientRect()];
+    const left = by > 0 ? row.bottom - view.bottom : view.top - row.top;
+    if (row.height <= view.height || left < 1 || row.bottom <= view.top || row.top >= view.bottom) return false;
+    this.scrollBy(Math.sign(by) * Math.min(left, this.pageHeight - 40));
+    return true;
+  }
+
+  /** Scrolls to what was found in a row, when that is not seen: a line may be wider or higher than the viewport. */
+  revealRange(range: Range): void {
+    const [found, view] = [range.getBoundingClientRect(), this.host.getBoundingClientRect()];
+    if (found.top < view.top || found.bottom > view.bottom) this.scrollBy(found.top - view.top - this.pageHeight * 0.35);
+    if (found.left < view.left || found.right > view.right) this.host.scrollLeft += found.left - view.left - view.width * 0.5;
+  }
+
   /** Unfolds a row whose line is JSON, or folds it again; what is above it does not move. */
   fold(element: HTMLElement): void {
     this.setFollowing(false);
@@ -313,7 +336,7 @@ export class LogPane {
       if (total === 0) this.apply({ from: 0, to: 0, total: 0, rows: [] }, wanted, this.goal);
       return;
     }
-    const same = (other: Range | null): boolean => other?.from === wanted.from && other.to === wanted.to;
+    const same = (other: Places | null): boolean => other?.from === wanted.from && other.to === wanted.to;
     if (!anew && (same(this.pending) || same(range))) return;
     // A thumb that is dragged jumps every frame: each answer is shown, and then the newest place asked for.
     const dragged = this.pending?.goal?.align === 0 && this.goal?.align === 0;
@@ -348,7 +371,7 @@ export class LogPane {
   // --- drawing -----------------------------------------------------------------------------------------------------
 
   /** Draws the places `wanted`: rows of the window that came, and beside it those that are drawn. */
-  private apply(window: Window, wanted: Range, goal: Goal | null): void {
+  private apply(window: Window, wanted: Places, goal: Goal | null): void {
     const { sheet } = this;
     this.outdated = false;
     this.events.drawing?.();
@@ -364,7 +387,9 @@ export class LogPane {
     const come: Drawn[] = [];
     for (const row of window.rows) {
       const old = known.get(row.index);
-      come.push(old !== undefined && sameRow(old.row, row) ? old : { row, element: drawRow(row, this.drawing) });
+      if (old !== undefined && sameRow(old.row, row)) come.push(old);
+      else if (old !== undefined && isLonger(old.row, row)) come.push({ row, element: lengthened(old.element, row) });
+      else come.push({ row, element: drawRow(row, this.drawing) });
     }
     const next = [...before, ...come, ...after];
     const reference = goal === null && !this.following ? sheet.reference(new Set(next.map(({ row }) => row.index))) : null;
@@ -472,13 +497,19 @@ export class LogPane {
 
 /** Whether a row says all that it ever will, but for what may follow it. */
 function isWhole(row: Row): boolean {
-  return row.kind === "event" || (row.kind === "line" && !row.headless);
+  return row.kind === "event" || (row.kind === "line" && !row.headless && row.cut?.open !== true);
+}
+
+/** Whether a row's line has only grown behind what is drawn of it: a quarter of a megabyte is not drawn anew for each piece that comes. */
+function isLonger(old: Row, next: Row): next is CutRow {
+  const alike = old.kind === "line" && next.kind === "line" && old.sequence === next.sequence && old.source === next.source && old.headless === next.headless;
+  return alike && next.cut !== undefined && old.cut?.unit === next.cut.unit && old.cut.shown === next.cut.shown;
 }
 
 /** Whether two rows of one place would be drawn alike. Lines never change once they are whole; only what stood for them does. */
 function sameRow(old: Row, next: Row): boolean {
   if (old.kind !== next.kind || old.sequence !== next.sequence || old.source !== next.source) return false;
   if (old.hole?.side !== next.hole?.side || old.hole?.count !== next.hole?.count) return false;
-  if (old.kind === "line" && next.kind === "line") return old.last === next.last && old.frames === next.frames && old.level === next.level && old.headless === next.headless;
+  if (old.kind === "line" && next.kind === "line") return old.last === next.last && old.cut?.open === next.cut?.open && old.frames === next.frames && old.level === next.level && old.headless === next.headless;
   return old.kind === "event" || next.kind === "loading";
 }

@@ -1,5 +1,5 @@
 /** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
-import { type Hole, type Row, textOf } from "../log/row";
+import { type Cut, type Hole, type LineRow, type Row, textOf } from "../log/row";
 import { safely } from "../log/safely";
 import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
@@ -69,6 +69,38 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   // A line that cannot be drawn as it is meant is text.
   text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).map(drawSpan), [textOf(row)]));
   element.append(timeOf(row.time, drawing), mark, text);
+  if (row.lines > 1) dataset["lines"] = String(row.lines);
+  if (row.cut !== undefined) element.append(cutOf(row.cut));
+}
+
+/** A row's element, when its line goes on behind what is drawn of it. */
+export function lengthened(element: HTMLElement, { cut }: CutRow): HTMLElement {
+  element.querySelector<HTMLElement>(":scope > .cut")?.setAttribute("data-cut", cutText(cut));
+  return element;
+}
+
+export type CutRow = LineRow & { readonly cut: Cut };
+
+function cutText({ shown, of, unit, open }: Cut): string {
+  return `Cut: ${shown.toLocaleString("en")} of ${of.toLocaleString("en")} ${unit}${open ? " so far" : ""}`;
+}
+
+/** Says how much of a line is drawn, and offers the whole. The sentence is an attribute: it is not copied. */
+function cutOf(cut: Cut): HTMLElement {
+  const element = document.createElement("div");
+  element.className = "cut";
+  element.dataset["cut"] = cutText(cut);
+  for (const [what, title] of [
+    ["copy", "Copy the whole line"],
+    ["save", "Download it"],
+  ] as const) {
+    const button = document.createElement("button");
+    button.className = "button small";
+    button.dataset["whole"] = what;
+    button.textContent = title;
+    element.append(button);
+  }
+  return element;
 }
 
 /** A span as a node: text, or an element of text. */

@@ -14,7 +14,7 @@ interface DrawnRow {
 }
 
 export interface Texts {
-  /** Text of the drawn row at a place, null when it is not drawn. */
+  /** Text of the drawn row at a place, null when it is not drawn, or not whole. */
   drawn(place: number): string | null;
   /** Texts of the places first..last, from wherever they are. */
   fetch(first: number, last: number): Promise<string[]>;
@@ -137,16 +137,16 @@ export class SelectionKeeper {
     const range = this.range;
     if (range === null) return;
     event.preventDefault();
-    const lines: string[] = [];
+    const lines: (string | null)[] = [];
     for (const { place } of this.rows) {
-      if (place >= range.first.place && place <= range.last.place) lines.push(this.texts.drawn(place) ?? "");
+      if (place >= range.first.place && place <= range.last.place) lines.push(this.texts.drawn(place));
     }
     const [first, last] = [this.rows[0]?.place ?? 0, this.rows.at(-1)?.place ?? -1];
-    if (range.first.place >= first && range.last.place <= last) {
-      event.clipboardData?.setData("text/plain", cut(lines, range.first, range.last));
+    if (range.first.place >= first && range.last.place <= last && !lines.includes(null)) {
+      event.clipboardData?.setData("text/plain", cut(lines as string[], range.first, range.last));
       return;
     }
-    // Past what is drawn: the clipboard takes a promise, within the same gesture.
+    // Past what is drawn, or what of a long line is: the clipboard takes a promise, within the same gesture.
     const text = this.texts.fetch(range.first.place, range.last.place).then((all) => new Blob([cut(all, range.first, range.last)], { type: "text/plain" }));
     void navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
   }

@@ -160,7 +160,8 @@ export class Sheet {
   reach({ place, align, offset }: { place: number; align: number; offset?: number }): boolean {
     const element = this.nearest(place);
     if (element === null) return false;
-    const wanted = offset ?? Math.round((this.viewport - element.offsetHeight) * align);
+    // What is higher than the viewport is read from its beginning.
+    const wanted = offset ?? Math.max(0, Math.round((this.viewport - element.offsetHeight) * align));
     const bar = positionOf(place, this.total, this.rowHeight);
     const top = align === 0 ? this.scroller.scrollTop : Math.max(0, Math.min(bar - wanted, this.scrollHeight - this.viewport));
     this.place(top + wanted - element.offsetTop);
@@ -208,7 +209,7 @@ export class Sheet {
     const [top, bottom] = [this.top + element.offsetTop, this.top + element.offsetTop + element.offsetHeight];
     const { scrollTop } = this.scroller;
     if (top < scrollTop) return top - scrollTop;
-    return Math.max(0, bottom - scrollTop - this.viewport);
+    return Math.max(0, Math.min(bottom - scrollTop - this.viewport, top - scrollTop));
   }
 
   /** The spacer is as high as the list, or as what is drawn. */

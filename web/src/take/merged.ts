@@ -9,9 +9,6 @@ import { filterOf, Texts, written } from "./format";
 import { type Line, Lines } from "./lines";
 import { type Around, batches, Breath, Parts, type Piece } from "./take";
 
-/** A marked line may go on in as many later entries, those of the other stream included. */
-const CONTINUED = 256;
-
 export type Joined = Line & { readonly standing: Standing };
 
 export async function takeMerged(jobs: readonly OpenJob[], api: Api, { marks, query, names, format, time }: TakingMerged, around: Around): Promise<Blob> {
@@ -27,12 +24,14 @@ export async function takeMerged(jobs: readonly OpenJob[], api: Api, { marks, qu
   let done = 0;
   const streams = jobs.map((job, source) => {
     const { first, last } = ranges[source] as { first: number; last: number };
-    const pieces = counted(batches(job, api, first, last), async ({ start, count }) => {
-      done += Math.min(last, start + count - 1) - Math.max(first, start) + 1;
+    // The last marked line may go on behind it, in however many entries.
+    const end = source === marks?.last.source ? job.feed.tip : last;
+    const pieces = counted(batches(job, api, first, end), async ({ start, count }) => {
+      done += Math.max(0, Math.min(last, start + count - 1) - Math.max(first, start) + 1);
       await breath.take(done, of);
     });
     // All entries are wanted as they are stored, in their order. What is chosen of them is whole lines.
-    const lines = linesOf(pieces, source, first, last, marks, format === "jsonl" && query === null && marks === null);
+    const lines = linesOf(pieces, source, first, end, marks, format === "jsonl" && query === null && marks === null);
     return matching(lines, filters[source] as (line: Line) => boolean, texts);
   });
   try {
@@ -61,7 +60,7 @@ async function* counted(pieces: AsyncIterable<Piece>, count: (piece: Piece) => P
 async function rangeOf({ id, feed }: OpenJob, source: number, api: Api, marks: Marks | null): Promise<{ first: number; last: number }> {
   if (marks === null) return { first: 1, last: feed.tip };
   const first = source === marks.first.source ? marks.first.sequence : await sequenceAt(api, id, marks.first.at);
-  const last = source === marks.last.source ? marks.last.sequence + CONTINUED : (await sequenceAt(api, id, marks.last.at + 1)) - 1;
+  const last = source === marks.last.source ? marks.last.sequence : (await sequenceAt(api, id, marks.last.at + 1)) - 1;
   return { first, last: Math.min(feed.tip, last) };
 }
 
@@ -79,6 +78,7 @@ export async function* linesOf(pieces: AsyncIterable<Piece>, source: number, fir
     lines.add(start, columns, first, last);
     const ready = lines.ready(false);
     if (ready.length > 0) yield ready.map(joined);
+    if (marks?.last.source === source && start + columns.texts.length > marks.last.sequence && !lines.goesOn(marks.last.sequence)) break;
   }
   yield lines.ready(true).map(joined);
 }

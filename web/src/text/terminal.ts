@@ -4,7 +4,8 @@
  * SGR (16, 256 and true colours, weight, slant, underline), carriage return, backspace, cursor moves within the line and erasing are
  * carried out; hyperlinks are kept when they are http(s); every other sequence is left out. Nothing may hide text from
  * a reader: an unterminated string sequence shows what it would have swallowed, "conceal" is ignored, and bidirectional
- * overrides are shown as U+FFFD (they would reorder what is read: CVE-2021-42574), line separators as a sign (they would make two rows of one).
+ * overrides are shown as U+FFFD (they would reorder what is read: CVE-2021-42574), and so are Unicode's line separators (they would make two
+ * lines of one). An entry of several lines, as the agent merges them, is shown as several, each as a terminal would leave it.
  * A hyperlink whose text reads as another site's address is plain text; one whose text says anything else is told with the host it leads to.
  */
 import { followable } from "./links";
@@ -59,6 +60,22 @@ export interface Rendered {
 }
 
 export function render(line: string, style: Style = PLAIN): Rendered {
+  if (!line.includes("\n")) {
+    const { spans, style: after } = renderLine(line, style);
+    return { spans: finished(spans), style: after };
+  }
+  const spans: StyledText[] = [];
+  let pen = style;
+  for (const [at, one] of line.split("\n").entries()) {
+    const rendered = renderLine(one, pen);
+    if (at > 0) spans.push({ text: "\n" });
+    for (const part of rendered.spans) spans.push(part);
+    pen = rendered.style;
+  }
+  return { spans: finished(spans), style: pen };
+}
+
+function renderLine(line: string, style: Style): Rendered {
   const text = line.endsWith("\r") ? line.slice(0, -1) : line;
   if (!SPECIAL.test(text)) return { spans: text === "" ? [] : [span(text, style, undefined)], style };
   const screen: Screen = MOVES.test(text) ? new Cells() : new Runs();
@@ -80,13 +97,12 @@ export function render(line: string, style: Style = PLAIN): Rendered {
     else screen.put(shownFor(whole), pen, href);
   }
   if (at < text.length) screen.put(text.slice(at), pen, href);
-  return { spans: finished(screen.spans()), style: pen };
+  return { spans: screen.spans(), style: pen };
 }
 
 /** What stands in the text for a character that must not act: nothing for most. */
 function shownFor(token: string): string {
-  if (token === "\n" || token === "\u2028" || token === "\u2029") return "\u2424";
-  return token >= "\u202a" && token < "\uffff" ? "\ufffd" : "";
+  return token >= "\u2028" && token < "\uffff" ? "\ufffd" : "";
 }
 
 type Joined = { -readonly [K in keyof StyledText]: StyledText[K] };
@@ -145,6 +161,7 @@ function sameStyle(one: Style | undefined, other: Style | undefined): boolean {
 
 /** The text that `render` shows, for search, copies and downloads. */
 export function plain(line: string): string {
+  if (line.includes("\n")) return line.split("\n").map(plain).join("\n");
   const text = line.endsWith("\r") ? line.slice(0, -1) : line;
   if (!SPECIAL.test(text)) return text;
   if (!MOVES.test(text)) return text.replace(TOKEN, (token) => shownFor(token));

@@ -40,6 +40,9 @@ const SOURCE = /^\s{4,}\S/;
 
 /** Of plain text. Frames count only after a head or another frame: `groupTraces` says what belongs together. */
 export function traceRole(line: string): TraceRole | null {
+  // An entry of several lines is what its first one is.
+  const feed = line.indexOf("\n");
+  if (feed >= 0) return traceRole(line.slice(0, feed));
   if (line.length < 4) return null;
   const first = line.charCodeAt(0);
   // Nearly all lines begin with a date, a bracket or a plain word: looked at once, they are done with.

@@ -6,7 +6,7 @@ import type { Finder } from "../index/finder";
 import type { Query } from "../index/query";
 import { exact, exactOrBefore } from "../index/sorted";
 import { NONE } from "../index/standings";
-import { AHEAD, textOf } from "../log/row";
+import { AHEAD, type LineRow, type Row } from "../log/row";
 import type { Standing } from "../log/standing";
 import { token } from "../login/key";
 import { highlight } from "../pane/highlight";
@@ -21,7 +21,7 @@ import { awayOf } from "../search/jobsearch";
 import { Api } from "../wire/api";
 import { markDays, tellTimes } from "./days";
 import { Finding, MOVES, type Searchable } from "./finding";
-import { copyText, type Takeable, textsOf, type What } from "./takeaway";
+import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "./takeaway";
 
 export class JobView implements Searchable {
   readonly following = signal(true);
@@ -45,6 +45,8 @@ export class JobView implements Searchable {
   private keeper: SelectionKeeper | null = null;
   private stop: (() => void) | null = null;
   private awaited: number | null = null;
+  /** What was found in the current line is to be seen once that is drawn. */
+  private landing = false;
   private turns = 0;
   /** Told the time of the row that is read first, µs, whenever that changes; null while the end is followed. */
   onLook: ((time: number | null) => void) | null = null;
@@ -70,7 +72,10 @@ export class JobView implements Searchable {
       },
       errors: ({ sequences }) => this.map?.mark({ errors: sequences }, this.length),
       seen: () => (this.shown === null ? [lineOf(this.sequenceSeen()), lineOf(this.sequenceSeen(1))] : null),
-      go: ({ sequence }) => this.go(sequence),
+      go: ({ sequence }) => {
+        this.landing = true;
+        this.go(sequence);
+      },
     });
   }
 
@@ -101,11 +106,8 @@ export class JobView implements Searchable {
     this.keeper = new SelectionKeeper(
       host,
       {
-        drawn: (place) => {
-          const row = this.pane?.rows.find(({ index }) => index === place);
-          return row === undefined ? null : textOf(row);
-        },
-        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last),
+        drawn: (place) => drawnText(this.pane?.rows.find(({ index }) => index === place)),
+        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last, this.whole),
       },
       () => this.pane?.pause(),
     );
@@ -172,6 +174,7 @@ export class JobView implements Searchable {
       this.go(this.sequenceSeen(by > 0 ? 0 : 1));
       return;
     }
+    if (this.pane?.pageWithin((rows[at] as Row).index, by) === true) return;
     const row = rows[at + by];
     if (row === undefined) return;
     this.current = row.sequence;
@@ -230,6 +233,9 @@ export class JobView implements Searchable {
     return range.last - range.first + 1;
   }
 
+  /** A line's text, however long. */
+  private readonly whole = ({ sequence }: LineRow): Promise<Blob> => this.take({ first: sequence, last: sequence, marked: true, query: null, format: "text", time: "hidden" });
+
   /** Lines written out, whether they are here or not. */
   take(what: Omit<Taking, "base">, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
     return this.engine.take(this.job, { ...what, base: this.base }, progress, signal);
@@ -257,6 +263,12 @@ export class JobView implements Searchable {
     const target = event.target instanceof Element ? event.target : null;
     const row = target?.closest<HTMLElement>(".row");
     if (row === null || row === undefined) return;
+    const whole = target?.closest<HTMLElement>("[data-whole]");
+    if (whole != null) {
+      const drawn = this.pane?.rows.find(({ sequence }) => sequence === Number(row.dataset["seq"]));
+      if (drawn !== undefined) void takeWhole(whole, drawn, this.whole);
+      return;
+    }
     if (target?.closest(".mark") != null && "json" in row.dataset) {
       this.pane?.fold(row);
       return;
@@ -410,12 +422,22 @@ export class JobView implements Searchable {
     }
     const { list, expression } = this.find;
     if (expression === null) {
+      this.landing = false;
       highlight(this, [], null, null);
       return;
     }
     const found = this.texts.filter(({ sequence }) => exact(list.sequences, sequence) >= 0);
     const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
-    highlight(this, texts, { expression, query: this.find.query.peek() }, current);
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.land(found));
+  }
+
+  /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
+  private land(found: Range): void {
+    queueMicrotask(() => {
+      if (!this.landing || this.pane?.arriving !== false) return;
+      this.landing = false;
+      this.pane.revealRange(found);
+    });
   }
 }
 

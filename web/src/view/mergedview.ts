@@ -5,7 +5,7 @@ import type { JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder } from "../index/finder";
 import type { Query } from "../index/query";
 import { NONE, Standings } from "../index/standings";
-import { type Row, textOf } from "../log/row";
+import type { LineRow, Row } from "../log/row";
 import { isSame, type Standing } from "../log/standing";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
@@ -17,7 +17,7 @@ import type { TimeMode } from "../text/time";
 import { markDays, tellTimes } from "./days";
 import { navigate, type Route, urlOf, urlOfMark } from "../route";
 import { Finding, MOVES, type Searchable } from "./finding";
-import { copyText, type Takeable, textsOf, type What } from "./takeaway";
+import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "./takeaway";
 import { several } from "./several";
 import { type Marks, marksOf, within, wordsOf } from "./marks";
 
@@ -49,6 +49,8 @@ export class MergedView implements Searchable {
   private last: Standing = { source: 0, sequence: 0, at: 0 };
   /** The line that is gone to, until it is drawn: the list may grow in front of it meanwhile. */
   private heading: Standing | null = null;
+  /** What was found in the current line is to be seen once that is drawn. */
+  private landing = false;
   /** The line that was marked first: a range goes from it to wherever one clicks next. */
   private anchor: Standing | null = null;
   private seen: [number, number] = [0, 0];
@@ -82,7 +84,10 @@ export class MergedView implements Searchable {
       },
       errors: () => this.soon(),
       seen: () => this.bounds,
-      go: (line) => this.go(line),
+      go: (line) => {
+        this.landing = true;
+        this.go(line);
+      },
     });
   }
 
@@ -126,11 +131,8 @@ export class MergedView implements Searchable {
     this.keeper = new SelectionKeeper(
       host,
       {
-        drawn: (place) => {
-          const row = pane.rows.find(({ index }) => index === place);
-          return row === undefined ? null : textOf(row);
-        },
-        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last),
+        drawn: (place) => drawnText(pane.rows.find(({ index }) => index === place)),
+        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last, this.whole),
       },
       () => pane.pause(),
     );
@@ -231,6 +233,7 @@ export class MergedView implements Searchable {
   move(by: number): void {
     const rows = this.pane?.rows ?? [];
     const at = rows.findIndex((row) => isSame(this.current, standingOf(row)));
+    if (at >= 0 && this.pane?.pageWithin((rows[at] as Row).index, by) === true) return;
     const row = at < 0 ? rows.find(({ index }) => index >= this.seen[by > 0 ? 0 : 1]) : rows[at + by];
     if (row === undefined) return;
     this.pane?.pause();
@@ -283,6 +286,12 @@ export class MergedView implements Searchable {
     const names = withTime ? this.names() : null;
     await copyText(this.engine.takeMerged({ marks, query: null, names, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
   }
+
+  /** A line's text, however long. */
+  private readonly whole = (row: LineRow): Promise<Blob> => {
+    const line = standingOf(row);
+    return this.engine.takeMerged({ marks: { first: line, last: line }, query: null, names: null, format: "text", time: "hidden" });
+  };
 
   takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
     const marks = what === "picked" ? this.picked.peek() : null;
@@ -471,6 +480,12 @@ export class MergedView implements Searchable {
     const target = event.target instanceof Element ? event.target : null;
     const element = target?.closest<HTMLElement>(".row") ?? null;
     if (element === null) return;
+    const whole = target?.closest<HTMLElement>("[data-whole]");
+    if (whole != null) {
+      const cut = this.elements.find((one) => one.element === element)?.row;
+      if (cut !== undefined) void takeWhole(whole, cut, this.whole);
+      return;
+    }
     if (target?.closest(".mark") != null && "json" in element.dataset) {
       this.pane?.fold(element);
       return;
@@ -503,7 +518,16 @@ export class MergedView implements Searchable {
       const text = element.querySelector<HTMLElement>(":scope > .text");
       if (expression !== null && text !== null && list.indexOf(line) >= 0) texts.push(text);
     }
-    highlight(this, texts, { expression, query: this.find.query.peek() }, current);
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.land(found));
+  }
+
+  /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
+  private land(found: Range): void {
+    queueMicrotask(() => {
+      if (!this.landing || this.pane?.arriving !== false) return;
+      this.landing = false;
+      this.pane.revealRange(found);
+    });
   }
 }
 

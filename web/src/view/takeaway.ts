@@ -3,7 +3,7 @@ import type { Progress } from "../engine/client";
 import type { SaveFormat } from "../engine/messages";
 import type { TimeMode } from "../text/time";
 import type { Finding } from "./finding";
-import { type Row, textOf, type Window } from "../log/row";
+import { type LineRow, type Row, textOf, type Window } from "../log/row";
 
 /** All, what a query leaves, or what is marked. */
 export type What = "all" | "filtered" | "picked";
@@ -23,11 +23,27 @@ const PORTION = 5_000;
 
 type Rows = (from: number, count: number) => Promise<Window>;
 
-/** Texts of the places first..last of a list. */
-export async function textsOf(rows: Rows, first: number, last: number): Promise<string[]> {
+/** Texts of the places first..last of a list; `whole` writes a line out that is too long to be drawn. */
+export async function textsOf(rows: Rows, first: number, last: number, whole: (row: LineRow) => Promise<Blob>): Promise<string[]> {
   const lines: string[] = [];
-  for await (const row of rowsBetween(rows, first, last)) lines.push(textOf(row));
+  for await (const row of rowsBetween(rows, first, last)) lines.push(isCut(row) ? (await (await whole(row)).text()).replace(/\n$/, "") : textOf(row));
   return lines;
+}
+
+export function isCut(row: Row): row is LineRow {
+  return row.kind === "line" && row.cut !== undefined;
+}
+
+/** Text of a row that is drawn whole; null without one. */
+export function drawnText(row: Row | undefined): string | null {
+  return row === undefined || isCut(row) ? null : textOf(row);
+}
+
+/** What a button of a line that is cut asks for. */
+export async function takeWhole(button: HTMLElement, row: Row, whole: (row: LineRow) => Promise<Blob>): Promise<void> {
+  if (row.kind !== "line") return;
+  if (button.dataset["whole"] === "copy") await copyText(whole(row));
+  else saveAs(await whole(row), `line-${row.sequence}.txt`);
 }
 
 async function* rowsBetween(rows: Rows, first: number, last: number): AsyncGenerator<Row> {

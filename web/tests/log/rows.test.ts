@@ -27,6 +27,17 @@ function texts(store: Store, tip: number, from = 0, count = 1_000): string[] {
   return rowsOf(store, NONE, tip, from, count).rows.map((row) => `${row.sequence} ${row.kind === "line" ? row.stream : row.kind} ${textOf(row).slice(0, 30)}`);
 }
 
+/** The sequences of a line's pieces, from its first on. */
+function piecesOf(lines: readonly Line[], sequence: number): number[] {
+  const own = lines[sequence - 1]?.stream ?? "";
+  const pieces = [sequence];
+  for (let at = sequence + 1; at <= lines.length; at++) {
+    if (lines[at - 1]?.stream === own.toUpperCase()) pieces.push(at);
+    else if (lines[at - 1]?.stream === own.toLowerCase()) break;
+  }
+  return pieces;
+}
+
 describe("rows", () => {
   test("are the entries in order, each with its stream", () => {
     const { store, tip } = storeOf([out("a"), err("b")], [out("c")]);
@@ -42,6 +53,27 @@ describe("rows", () => {
       [4, "next"],
     ]);
     expect(rows[0]).toMatchObject({ last: 3 });
+  });
+
+  test("of a very long line say how much of it is shown, as far as it has come, and are there wherever one looks at it", () => {
+    const piece = "x".repeat(16_384);
+    const { store } = storeOf([out("before"), out(piece), ...Array.from({ length: 19 }, (): Line => ({ stream: "O", text: piece }))]);
+    const row = (tip: number) => rowsOf(store, NONE, tip, tip - 2, 2).rows.find(({ sequence }) => sequence === 2);
+    expect(row(21)).toMatchObject({ last: 21, cut: { shown: 262_144, of: 20 * 16_384, unit: "characters", open: true } });
+    store.add(factsOf(22, [err("between"), { stream: "O", text: piece }, { stream: "O", text: "end" }]));
+    expect(row(24)).toMatchObject({ last: 24, cut: { shown: 262_144, of: 21 * 16_384 + 3, open: false } });
+    store.add(factsOf(25, [out("next")]));
+    expect(textOf(row(25) as never)).toHaveLength(262_144);
+  });
+
+  test("of merged entries have their lines, each as a terminal leaves it, and of very many the first", () => {
+    const { store, tip } = storeOf([out("\u001b[31ma\r\n10%\r20%\n\tb\u2028\u2424"), out("c"), out("x\n".repeat(600))]);
+    const [first, second, third] = rowsOf(store, NONE, tip, 0, 3).rows;
+    expect(textOf(first as never)).toBe("a\n20%\n\tb\ufffd\u2424");
+    expect(first).toMatchObject({ lines: 3 });
+    expect(second).toMatchObject({ lines: 1, spans: [{ style: { fg: 1 } }] });
+    expect(textOf(third as never)).toBe("x\n".repeat(500).slice(0, -1));
+    expect(third).toMatchObject({ cut: { shown: 500, of: 601, unit: "lines" } });
   });
 
   test("show a continuation whose beginning is not here for what it is", () => {
@@ -109,7 +141,10 @@ describe("rows", () => {
         const all = rowsOf(store, NONE, tip, 0, tip).rows;
         expect(rowsOf(shuffled, NONE, tip, 0, tip).rows).toEqual(all);
         const end = Math.min(tip, from + count);
-        expect(rowsOf(shuffled, NONE, tip, from, count).rows).toEqual(all.filter((row) => row.index >= from && row.index < end));
+        // A line that began before the window is in it, with what was written between its pieces.
+        const goingOn = all.filter((row) => row.kind === "line" && row.index < from && piecesOf(lines.flat(), row.sequence).some((at) => at > from && at <= end));
+        const begin = Math.min(from, ...goingOn.map(({ index }) => index));
+        expect(rowsOf(shuffled, NONE, tip, from, count).rows).toEqual(all.filter((row) => row.index >= begin && row.index < end));
       }),
       { numRuns: 120 },
     );

@@ -1,0 +1,137 @@
+"""What the viewer shows, copies and writes out is what was written: entries of several lines, and lines that are very long."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.support.viewer_cloud import ViewerCloud, job_id
+
+pytestmark = pytest.mark.browser
+
+WAIT = 60_000
+PIECE = 16_384
+TRACE = "2026-11-30 ERROR failed\r\njava.lang.IllegalStateException: \x1b[31mno\x1b[0m\n\tat a.B.c(B.java:1)\n10%\r20%\n\u2424"
+SHOWN = "2026-11-30 ERROR failed\njava.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n20%\n\u2424"
+
+
+def row(page: Page, sequence: int) -> str:
+    """The text of a drawn row, as it is in the page."""
+    selector = f'.row[data-seq="{sequence}"] > .text'
+    page.wait_for_selector(selector, timeout=WAIT)
+    text: str = page.evaluate("(selector) => document.querySelector(selector).textContent", selector)
+    return text
+
+
+def clipboard(page: Page, expected: str) -> None:
+    """Waits until the clipboard holds a text: what is not drawn is fetched first."""
+    page.evaluate(
+        """async ([wanted, patience]) => {
+          const began = performance.now();
+          while (await navigator.clipboard.readText() !== wanted && performance.now() - began < patience)
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          await navigator.clipboard.writeText(await navigator.clipboard.readText() === wanted ? 'as expected' : await navigator.clipboard.readText());
+        }""",
+        [expected, WAIT / 4],
+    )
+    assert page.evaluate("() => navigator.clipboard.readText()") == "as expected"
+
+
+def downloaded(page: Page, form: str) -> str:
+    """The file of all entries."""
+    page.keyboard.press("D")
+    page.locator(f"[data-form={form}]").check()
+    with page.expect_download(timeout=WAIT) as download:
+        page.locator(f"[data-save={form}]").click()
+    page.keyboard.press("Escape")
+    return download.value.path().read_bytes().decode()
+
+
+def test_a_merged_entry_is_read_searched_and_taken_away_as_its_lines(cloud: ViewerCloud, page: Page) -> None:
+    """Its row is as high as its lines are many, wrapped or not, and none of its characters is made into another."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tall = "\n".join(["2026-11-30 INFO tall", *(f"\tat deep {number}" for number in range(1, 400))])
+    cloud.add_job("web")
+    cloud.append("web", ["before", TRACE, "after", tall, *(f"line {number}" for number in range(5, 300))])
+    page.goto(cloud.page("web", extra="line=2"))
+    assert row(page, 2) == SHOWN
+    heights = "(seq) => document.querySelector(`.row[data-seq='${seq}']`).offsetHeight"
+    for _ in range(2):
+        assert page.evaluate(heights, 2) == 5 * page.evaluate(heights, 1)
+        page.keyboard.press("w")
+    assert page.locator('.row[data-seq="2"]').get_attribute("data-level") == "error"
+    page.keyboard.press("y")
+    clipboard(page, SHOWN)
+    page.evaluate("""() => {
+      const text = (seq) => document.querySelector(`[data-seq="${seq}"] > .text`), end = text(3).firstChild;
+      document.getSelection().setBaseAndExtent(text(1).firstChild, 3, end, end.length);
+    }""")
+    page.keyboard.press("Control+c")
+    clipboard(page, f"ore\n{SHOWN}\nafter")
+    # What is found deep within an entry is gone to, in the tab's way of reading expressions: its lines are lines.
+    page.keyboard.press("/")
+    page.get_by_label("Regular expression").click()
+    page.get_by_role("searchbox").fill("^\\sat deep 333$")
+    expect(page.locator(".found")).to_have_attribute("data-found", "1", timeout=WAIT)
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        """() => {
+          const [found] = [...(CSS.highlights.get('find-current') ?? [])], pane = document.querySelector('.pane').getBoundingClientRect();
+          const place = found?.getBoundingClientRect();
+          return found?.toString() === '\\tat deep 333' && place.top >= pane.top && place.bottom <= pane.bottom;
+        }""",
+        timeout=WAIT,
+    )
+    page.keyboard.press("Escape")
+    # Keys read on within what is higher than the window, and then past it.
+    page.locator(".pane").focus()
+    seen: list[int] = []
+    for _ in range(30):
+        page.keyboard.press("j")
+        seen.append(int(page.locator(".row.current").get_attribute("data-seq") or 0))
+        if seen[-1] > 4:
+            break
+    assert seen[-1] == 5
+    assert seen.count(4) > 1
+    lines = downloaded(page, "text").splitlines()
+    assert lines[1].endswith("2026-11-30 ERROR failed")
+    assert lines[2:6] == SHOWN.split("\n")[1:]
+    assert len(lines) == 5 + 2 + 400 + 295
+    entries = downloaded(page, "jsonl").splitlines()
+    assert '"line":"2026-11-30 ERROR failed\\r\\njava' in entries[1]
+    assert len(entries) == 299
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_line_too_long_to_draw_says_so_and_gives_the_whole(cloud: ViewerCloud, page: Page, several: bool) -> None:
+    """While its pieces come, and with lines of the other stream between them; in one job and in several."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for name in ("web", "api"):
+        cloud.add_job(name)
+        cloud.append(name, ["first"])
+    count = 300 if several else 76
+    pieces = [chr(97 + number % 26) * PIECE for number in range(count)]
+    cloud.append("web", [pieces[0], "between", *pieces[1:20]], "oe" + "O" * 19)
+    page.goto(cloud.page("web", "api") if several else cloud.page("web"))
+    cut = page.locator('.row[data-seq="2"] > .cut')
+    expect(cut).to_have_attribute("data-cut", "Cut: 262,144 of 327,680 characters so far", timeout=WAIT)
+    assert len(row(page, 2)) == 262_144
+    page.wait_for_function("(job) => window.logferry?.lines(job)?.subscribed", arg=job_id("web"), timeout=WAIT)
+    for begin in range(20, count, 28):
+        cloud.write("web", pieces[begin : begin + 28], "O" * 28, batch=14)
+    cloud.write("web", ["-END", "next"], "Oo")
+    whole = "".join(pieces) + "-END"
+    expect(cut).to_have_attribute("data-cut", f"Cut: 262,144 of {len(whole):,} characters", timeout=WAIT)
+    cut.get_by_role("button", name="Copy the whole line").click()
+    clipboard(page, whole)
+    with page.expect_download(timeout=WAIT) as download:
+        cut.get_by_role("button", name="Download it").click()
+    assert download.value.path().read_text() == f"{whole}\n"
+    assert re.fullmatch(r"line-2\.txt", download.value.suggested_filename)
+    # A selection over it copies all of it, and not what the row says of itself.
+    page.evaluate("""() => {
+      const text = (one) => [...document.querySelectorAll('.row > .text')].find(({textContent}) => textContent === one).firstChild;
+      document.getSelection().setBaseAndExtent(document.querySelector('[data-seq="2"] > .text').firstChild, 0, text('next'), 4);
+    }""")
+    page.locator(".pane").focus()
+    page.keyboard.press("Control+c")
+    clipboard(page, f"{whole}\nbetween\nnext")
