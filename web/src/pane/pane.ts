@@ -10,7 +10,6 @@
  * While following, the last row's end stays at the viewport's end. Following ends with what a person does to go up, never by geometry.
  */
 import type { Row, Window } from "../log/row";
-import { foldElement } from "./fold";
 import { type CutRow, type Drawing, drawRow, lengthened } from "./rowview";
 import { covers, FLOODED_SCREENS, lacking, type Range as Places, windowAround } from "./scroll";
 import { type Drawn, type Reference, Sheet } from "./sheet";
@@ -242,8 +241,10 @@ export class LogPane {
   }
 
   /** Unfolds a row whose line is JSON, or folds it again; what is above it does not move. */
-  fold(element: HTMLElement): void {
+  async fold(element: HTMLElement): Promise<void> {
     this.setFollowing(false);
+    // Loaded when it is wanted first.
+    const { foldElement } = await import("./fold");
     const open = element.querySelector(".fold");
     if (open !== null) open.remove();
     else {

@@ -13,7 +13,7 @@ import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane, type Source } from "../pane/pane";
 import type { Drawing } from "../pane/rowview";
-import { SelectionKeeper } from "../pane/selection";
+import type { SelectionKeeper } from "../pane/selection";
 import { navigate, urlOf } from "../route";
 import type { TimeMode } from "../text/time";
 import { sequenceAt } from "../search/calls";
@@ -43,6 +43,7 @@ export class JobView implements Searchable {
   private seen: [number, number] = [0, 0];
   private texts: { sequence: number; element: HTMLElement }[] = [];
   private keeper: SelectionKeeper | null = null;
+  private over = false;
   private stop: (() => void) | null = null;
   private awaited: number | null = null;
   /** What was found in the current line is to be seen once that is drawn. */
@@ -103,14 +104,7 @@ export class JobView implements Searchable {
       drawing,
     );
     this.map = new Minimap(canvas, (share) => this.pane?.show(Math.floor(share * this.places), 0.4));
-    this.keeper = new SelectionKeeper(
-      host,
-      {
-        drawn: (place) => drawnText(this.pane?.rows.find(({ index }) => index === place)),
-        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last, this.whole),
-      },
-      () => this.pane?.pause(),
-    );
+    void this.keepSelection(host);
     host.addEventListener("click", (event) => this.clicked(event));
     for (const move of MOVES) host.addEventListener(move, () => this.find.stay(), { passive: true });
     tellTimes(host);
@@ -126,7 +120,24 @@ export class JobView implements Searchable {
     }
   }
 
+  /** Loaded after the page: nothing is selected before something is seen. */
+  private async keepSelection(host: HTMLElement): Promise<void> {
+    const { SelectionKeeper } = await import("../pane/selection");
+    const { pane } = this;
+    if (pane === null || this.over) return;
+    this.keeper = new SelectionKeeper(
+      host,
+      {
+        drawn: (place) => drawnText(pane.rows.find(({ index }) => index === place)),
+        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last, this.whole),
+      },
+      () => pane.pause(),
+    );
+    this.keeper.redrawn(pane.rows.flatMap(({ index }) => ({ place: index, element: pane.elementOf(index) ?? host })));
+  }
+
   destroy(): void {
+    this.over = true;
     this.stop?.();
     this.find.destroy();
     this.keeper?.destroy();
@@ -185,7 +196,7 @@ export class JobView implements Searchable {
   /** Unfolds or folds the current row. */
   fold(): void {
     const row = this.texts.find(({ sequence }) => sequence === this.current);
-    if (row !== undefined) this.pane?.fold(row.element);
+    if (row !== undefined) void this.pane?.fold(row.element);
   }
 
   // --- taking it away ----------------------------------------------------------------------------------------------
@@ -270,7 +281,7 @@ export class JobView implements Searchable {
       return;
     }
     if (target?.closest(".mark") != null && "json" in row.dataset) {
-      this.pane?.fold(row);
+      void this.pane?.fold(row);
       return;
     }
     if (target?.closest(".gutter") === null) return;

@@ -245,7 +245,7 @@ export class MergedView implements Searchable {
   /** Unfolds or folds the current row. */
   fold(): void {
     const here = this.elements.find(({ row }) => isSame(this.current, standingOf(row)));
-    if (here !== undefined) this.pane?.fold(here.element);
+    if (here !== undefined) void this.pane?.fold(here.element);
   }
 
   // --- taking it away ----------------------------------------------------------------------------------------------
@@ -487,7 +487,7 @@ export class MergedView implements Searchable {
       return;
     }
     if (target?.closest(".mark") != null && "json" in element.dataset) {
-      this.pane?.fold(element);
+      void this.pane?.fold(element);
       return;
     }
     const row = target?.closest(".gutter") == null ? undefined : this.elements.find((one) => one.element === element)?.row;
