@@ -219,7 +219,9 @@ def test_entry_is_read_as_a_terminal_shows_it(text: str, shown: set[str]) -> Non
     assert {reading.text for reading in visible.readings(text)} == shown
 
 
-ESCAPES = st.sampled_from(["\x1b[31m", "\x1b[0m", "\r", "\n", "\x07", "\t", "a", "b", "é", "\x1b]0;t\x07", "\x1b[", "\u202e"])
+ESCAPES = st.sampled_from(
+    ["\x1b[31m", "\x1b[0m", "\r", "\n", "\x07", "\t", "a", "b", "é", "\x1b]0;t\x07", "\x1b[", "\u202e"]
+)
 
 
 @given(st.lists(ESCAPES, max_size=20).map("".join))
