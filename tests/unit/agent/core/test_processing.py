@@ -241,6 +241,15 @@ def test_a_container_that_never_stops_writing_too_much_has_a_gap_a_second_and_it
     assert out.streams.count("s") <= 60
 
 
+def test_merging_is_no_way_around_the_rate_limit() -> None:
+    """A merged entry counts as all its lines."""
+    processor = Processor(Processing(rate_limit=10, merge_start="^start"))
+    processor.take(chunk(["start", *[" x"] * 49] * 20))
+    out = processor.flush()
+    assert out is not None
+    assert processor.limited == 17
+
+
 def test_a_slow_container_is_never_limited() -> None:
     """Ten lines a second for a minute, read at once."""
     processor = Processor(Processing(rate_limit=10))

@@ -254,6 +254,18 @@ def test_key_within_one_line_hides_what_is_between_its_markers() -> None:
     assert hidden_lines([text, "next"]) == [f"x {REDACTED}\\n y {REDACTED} z", "next"]
 
 
+@given(st.integers(-40, 80))
+@settings(max_examples=40, deadline=None)
+def test_key_within_one_line_is_hidden_wherever_docker_cut_the_line(before: int) -> None:
+    """Also where the cut goes through a marker."""
+    text = "x" * (16_384 - 40 - before) + "\\n".join(key(body=BODY[:6])) + " after it"
+    redactor = Redactor(Redaction(("all",)))
+    pieces = redactor.mend("oO", [text[:16_384], text[16_384:]])
+    shown, _ = redactor.redact("oO", pieces)
+    assert not any(part in "".join(shown) for part in BODY)
+    assert shown[1].endswith(" after it")
+
+
 def test_key_in_a_merged_entry_is_hidden_as_one() -> None:
     text = "\n".join(["loading key", *key(), " done", "-----BEGIN PRIVATE KEY-----", BODY[0]])
     redactor = Redactor(Redaction(("all",)))
