@@ -44,6 +44,11 @@ STALE_S = 300.0
 """So long without a connection, and the agent is not healthy."""
 
 
+FAILURES_S, MOST_FAILURES = 600.0, 3
+"""So often within so many seconds an error of ours may end the pipeline, and the process goes on with a new one. Then
+whoever started the process has to know."""
+
+
 class StartError(Exception):
     """The agent cannot run as it is set up; the sentence says why."""
 
@@ -131,7 +136,9 @@ class Agent:
 
     def _health_page(self) -> tuple[int, str, bytes]:
         found = self.troubles()
-        return (503 if found else 200), "text/plain", ("\n".join(found) or "ok").encode() + b"\n"
+        # A job that is parked is said, and no reason to start the agent anew: the others go on.
+        said = (found or ["ok"]) + [f"parked: {job}" for job in self.shipper.parked()]
+        return (503 if found else 200), "text/plain", "\n".join(said).encode("utf-8", "backslashreplace") + b"\n"
 
     def _ready_page(self) -> tuple[int, str, bytes]:
         ready = self.socket.standing.connected and not self.troubles()
@@ -188,6 +195,7 @@ def run(settings: Settings, connection: Connection, press: Press | None = None) 
 
 
 def _run(settings: Settings, connection: Connection, press: Press | None, ending: threading.Event) -> int:
+    failures: list[float] = []
     engine = _wait_for_engine(connection, ending)
     while engine is not None and not ending.is_set():
         try:
@@ -207,7 +215,12 @@ def _run(settings: Settings, connection: Connection, press: Press | None, ending
             log.error("the spool is damaged, and set aside; jobs go on from where the cloud is", kept=str(kept))
             engine = _wait_for_engine(connection, ending)
             continue
-        return 70
+        failures = [moment for moment in failures if time.monotonic() - moment < FAILURES_S]
+        failures.append(time.monotonic())
+        if len(failures) > MOST_FAILURES:
+            return 70
+        log.warning("the agent begins anew, from what is in its spool", failures=len(failures))
+        engine = _wait_for_engine(connection, ending)
     return 0
 
 

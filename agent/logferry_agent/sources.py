@@ -27,7 +27,7 @@ from .core.track import Track
 from .edge.api_loop import ApiLoop
 from .edge.api_source import ApiSource
 from .edge.discovery import Discovery
-from .edge.docker import Connection, Engine
+from .edge.docker import Connection, Engine, is_container
 from .edge.ecs import TaskLookup
 from .edge.file_loop import FileLoop
 from .edge.file_source import FileSource
@@ -401,6 +401,9 @@ class Readers(Reader):
 
     def _appear(self, description: Description) -> None:
         container = description.id
+        if not is_container(container):
+            log.warning("container_without_id", id=container[:80])
+            return
         if why := self._refusal(description):
             if container not in self._jobs_before:
                 self._refuse(description, why)

@@ -31,7 +31,7 @@ import orjson
 
 from logferry_protocol.encoding import digest_of, encode, utf8_bytes
 from logferry_protocol.errors import BodyTooLargeError
-from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES
+from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_TIME_US, MIN_TIME_US
 
 from .chunk import Chunk
 
@@ -89,7 +89,10 @@ class Piece:
                 return self.cursor
             return self.cursors[index - 1] if self.cursors is not None else skip_cursor(before, index)
 
-        return Chunk(self.times, self.streams, self.texts, sum(map(len, self.texts)), cursor_at)
+        times = self.times
+        if min(times) < MIN_TIME_US or max(times) > MAX_TIME_US:  # written by a version that did not look
+            times = [min(max(time, MIN_TIME_US), MAX_TIME_US) for time in times]
+        return Chunk(times, self.streams, self.texts, sum(map(len, self.texts)), cursor_at)
 
 
 def skip_cursor(cursor: str | None, entries: int) -> str:

@@ -10,9 +10,17 @@ from typing import Any, Final
 
 from logferry_protocol.events import Notice
 from logferry_protocol.job import OWNER_PATTERN, Container, LifeCycle, State
-from logferry_protocol.limits import MAX_IMAGE_CHARS, MAX_MESSAGE_CHARS, MAX_NAME_CHARS
+from logferry_protocol.limits import (
+    MAX_EXIT_CODE,
+    MAX_IMAGE_CHARS,
+    MAX_MESSAGE_CHARS,
+    MAX_NAME_CHARS,
+    MAX_RESTARTS,
+    MIN_EXIT_CODE,
+)
 
 from .ecs import Task, name_of
+from .foreign import instant, mapping, number, strings, text
 from .labels import record
 from .lifecycle import Facts
 from .selection import OWNER_LABEL
@@ -21,6 +29,8 @@ from .stamps import nanoseconds
 _OWNER: Final = re.compile(OWNER_PATTERN)
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_MOST_BYTES: Final = 1 << 62
+_MOST_FILES: Final = 1 << 20
 _PROJECT: Final = ("com.docker.compose.project", "com.docker.stack.namespace", "com.amazonaws.ecs.cluster")
 _SERVICE: Final = (
     "com.docker.compose.service",
@@ -99,28 +109,26 @@ def from_inspect(
         task: the ECS task that the agent runs in, if it is known.
         named: keys of the labels that the agent's settings are about.
     """
-    config: Mapping[str, Any] = found.get("Config") or {}
-    state: Mapping[str, Any] = found.get("State") or {}
-    log_config: Mapping[str, Any] = (found.get("HostConfig") or {}).get("LogConfig") or {}
-    options: Mapping[str, str] = log_config.get("Config") or {}
-    labels: Mapping[str, str] = config.get("Labels") or {}
-    driver = str(log_config.get("Type") or "")
+    config, state = mapping(found.get("Config")), mapping(found.get("State"))
+    log_config = mapping(mapping(found.get("HostConfig")).get("LogConfig"))
+    options, labels = strings(log_config.get("Config")), strings(config.get("Labels"))
+    driver, name, image = text(log_config.get("Type")), text(found.get("Name")).lstrip("/"), text(config.get("Image"))
     running = bool(state.get("Running")) and not state.get("Restarting")
     facts = Facts(
         running=running,
         started=_time(state.get("StartedAt")),
         ended=_time(state.get("FinishedAt")),
-        exit_code=None if running else state.get("ExitCode"),
+        exit_code=None if running else number(state.get("ExitCode"), MIN_EXIT_CODE, MAX_EXIT_CODE),
         oom=bool(state.get("OOMKilled")),
-        restarts=int(found.get("RestartCount") or 0),
+        restarts=number(found.get("RestartCount"), 0, MAX_RESTARTS) or 0,
     )
     created = _time(found.get("Created"))
     status = _STATES.get(str(state.get("Status")), "exited")
     return Description(
-        id=str(found.get("Id", "")),
+        id=text(found.get("Id")),
         container=container_of(
-            name=str(found.get("Name", "")).lstrip("/"),
-            image=str(config.get("Image", "")),
+            name=name,
+            image=image,
             host=host,
             labels=labels,
             driver=driver,
@@ -131,13 +139,13 @@ def from_inspect(
         life=life_of(status, facts, created),
         facts=facts,
         labels=labels,
-        log_path=str(found.get("LogPath") or "") if driver == "json-file" else "",
+        log_path=text(found.get("LogPath")) if driver == "json-file" else "",
         max_size=_size(options.get("max-size"), 20 << 20 if driver == "local" else 0),
-        max_file=int(options.get("max-file") or (5 if driver == "local" else 1)),
+        max_file=number(options.get("max-file"), 1, _MOST_FILES) or (5 if driver == "local" else 1),
         created=created,
-        name=str(found.get("Name") or "").lstrip("/"),
-        image=str(config.get("Image") or ""),
-        image_id=str(found.get("Image") or ""),
+        name=name,
+        image=image,
+        image_id=text(found.get("Image")),
         named=named,
         notices=_notices(labels, named, options),
     )
@@ -156,6 +164,7 @@ def from_event(
 
     The event's attributes hold all labels, and over them the engine's own name and image.
     """
+    attributes, time = strings(attributes), max(1, instant(time))
     labels = {key: value for key, value in attributes.items() if key not in _EVENT_ATTRIBUTES}
     facts = Facts(running=True, started=time)
     return Description(
@@ -248,16 +257,16 @@ def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
     return next((labels[key][:MAX_NAME_CHARS] for key in keys if labels.get(key)), None)
 
 
-def _time(text: object) -> int:
-    """Nanoseconds since 1970; 0 for the engine's way to say never (the year 1)."""
-    if not isinstance(text, str) or text.startswith("0001-"):
+def _time(written: object) -> int:
+    """Nanoseconds since 1970, at least 1, as a clock may not be set; 0 for the engine's never (the year 1)."""
+    if not isinstance(written, str) or written.startswith("0001-"):
         return 0
     try:
-        return nanoseconds(text)
+        return max(1, instant(nanoseconds(written)))
     except ValueError:
         return 0
 
 
-def _size(text: str | None, default: int) -> int:
-    match = _SIZE.fullmatch(text or "")
-    return int(float(match[1]) * _UNITS[match[2].lower()]) if match else default
+def _size(written: str | None, default: int) -> int:
+    match = _SIZE.fullmatch(written or "")
+    return int(min(float(match[1]) * _UNITS[match[2].lower()], _MOST_BYTES)) if match else default

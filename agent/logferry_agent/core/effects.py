@@ -59,7 +59,10 @@ class Reread:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """The cloud refuses the job for now: fold what is queued into one gap, and go on so."""
+    """The cloud refuses the job for now: say so, and try again later.
+
+    What is queued stays queued. Where the spool is full, it is the first to become a gap.
+    """
 
     job: str
     reason: ErrorCode | RejectReason

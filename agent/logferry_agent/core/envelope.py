@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
 from logferry_protocol.limits import (
+    MAX_COUNT,
     MAX_ENVELOPE_BATCHES,
     MAX_FRAME_BYTES,
     MAX_OPEN_JOBS,
     MAX_STATUS_JOBS,
 )
+from logferry_protocol.messages import Batch as WireBatch
 from logferry_protocol.messages import OpenJob, StatusJob
 
+from .batcher import Batch
 from .job import JobState, Ref
 
 FRAME_ROOM = MAX_FRAME_BYTES - 128
@@ -53,4 +58,34 @@ def batches_to_send(jobs: Iterable[JobState], now: float) -> list[tuple[JobState
 
 def status_of(job: JobState) -> StatusJob:
     """What a status says of a job."""
-    return StatusJob(job=job.id, life=job.life, tip=job.tip, bytes=job.bytes, gaps=job.gaps, last=job.last)
+    bytes_, gaps = min(job.bytes, MAX_COUNT), min(job.gaps, MAX_COUNT)
+    return StatusJob(job=job.id, life=job.life, tip=job.tip, bytes=bytes_, gaps=gaps, last=job.last)
+
+
+def wire_batch(job_id: str, first: int, batch: Batch) -> WireBatch:
+    """Return a batch as a message carries it.
+
+    Raises:
+        ValidationError: the wire's model refuses it.
+    """
+    return WireBatch(
+        job=job_id,
+        first=first,
+        count=batch.count,
+        start=batch.start,
+        end=batch.end,
+        raw=batch.raw,
+        digest=batch.digest,
+        cursor=batch.cursor,
+        body=batch.body,
+    )
+
+
+def refusal(job_id: str, batch: Batch) -> str | None:
+    """Return why the wire's model refuses a batch, whatever its sequence; None when it does not."""
+    try:
+        wire_batch(job_id, 1, batch)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        return ": ".join(filter(None, (".".join(map(str, found["loc"])), found["msg"])))[:200]
+    return None

@@ -8,6 +8,7 @@ from logferry_protocol.batch import decode_body, encode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
 from logferry_protocol.events import Gap, GapReason, decode_event, encode_event
+from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
 
 from .batcher import Batch
 
@@ -59,11 +60,12 @@ def gap_batch(reason: GapReason, missing: Missing, cursor: str, detail: str = ""
             detail=detail[:512],
         )
     )
-    body = encode_body([missing.end], "s", [text])
+    time = min(max(missing.end, MIN_TIME_US), MAX_TIME_US)
+    body = encode_body([time], "s", [text])
     return Batch(
         count=1,
-        start=missing.end,
-        end=missing.end,
+        start=time,
+        end=time,
         raw=len(text.encode()),
         gaps=1,
         cursor=cursor,

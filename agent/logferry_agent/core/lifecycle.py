@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from logferry_protocol.events import Exited, Restarted, Started, SystemEvent
+from logferry_protocol.limits import MAX_RESTARTS
 
 from .cursor import LifeMark
 
@@ -60,7 +61,7 @@ def milestones(mark: LifeMark, facts: Facts) -> list[Milestone]:
             ended = facts.ended if facts.running and facts.ended >= mark.started else facts.started
             mark = LifeMark("x", mark.started, ended, mark.restarts)
             found.append(Milestone(ended, Exited(), mark))
-        restarts = facts.restarts if mark.kind == "n" else max(mark.restarts + 1, facts.restarts)
+        restarts = facts.restarts if mark.kind == "n" else min(max(mark.restarts + 1, facts.restarts), MAX_RESTARTS)
         mark = LifeMark("s", facts.started, 0, restarts)
         event: SystemEvent = Restarted(restarts=restarts) if restarts else Started()
         found.append(Milestone(facts.started, event, mark, _boundary(facts)))

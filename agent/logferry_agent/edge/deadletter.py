@@ -14,7 +14,10 @@ KEPT = 1_000
 
 
 class DeadLetters:
-    """Files named after job and first sequence; the body decodes with `logferry_protocol.batch.decode_body`."""
+    """Files named after job and first sequence (`unsent-` and a number where it had none yet).
+
+    The body decodes with `logferry_protocol.batch.decode_body`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,7 +37,8 @@ class DeadLetters:
             "cursor": batch.cursor,
             "body": base64.b64encode(batch.body).decode(),
         }
-        path = self._folder / f"{stored.job}-{stored.first}.json"
+        number = stored.first if stored.first is not None else f"unsent-{stored.id}"
+        path = self._folder / f"{stored.job}-{number}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open(path, "w", opener=open_private) as file:

@@ -16,6 +16,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import structlog
 
+from ..core.foreign import instant, mapping, strings, text
 from ..core.stamps import nanoseconds
 from .docker import Connection, ContainerGoneError, EngineError, EngineUnavailableError, LogResponse
 
@@ -28,6 +29,8 @@ _RETRY_S: Final = (0.1, 5.0)
 _OVERLAP_NS: Final = 2_000_000_000
 """Events are asked for from so long before the list on; the engine keeps the last 256. What is known already is no
 news."""
+_AHEAD_NS: Final = 24 * 3_600_000_000_000
+"""An engine's clock may be so far ahead of ours."""
 _EXAMINED: Final = frozenset({"create", "start", "restart", "pause", "unpause", "rename", "update"})
 
 
@@ -115,10 +118,10 @@ class Discovery:
     def _listen(self) -> None:
         pause, most = _RETRY_S
         told = False
-        since = nanoseconds(self._engine_time) - _OVERLAP_NS if self._engine_time else 0
+        since = _begin(self._engine_time) if self._engine_time else 0
         while not self._stopping.is_set():
             try:
-                since = since or nanoseconds(self._connection.identity().time) - _OVERLAP_NS
+                since = since or _begin(self._connection.identity().time)
                 self._stream, events = self._connection.events(_seconds(since))
                 # Subscribed: whatever is missing in the list from now on comes as an event.
                 self._queue.put(("list", "", {}, 0))
@@ -126,27 +129,32 @@ class Discovery:
                 for event in events:
                     if event is None:
                         self._queue.put(("list", "", {}, 0))  # it shows what was not understood
-                    else:
-                        since = max(since, self._safely(self._take, event) or 0)
+                        continue
+                    # One that says it is of a far future must not hide all that come before then.
+                    taken = self._safely(self._take, event) or 0
+                    since = max(since, taken if taken <= time.time_ns() + _AHEAD_NS else 0)
                 told = False
-            except (EngineUnavailableError, ValueError) as error:
+            except EngineUnavailableError as error:
                 log.debug("events_ended", reason=str(error))
                 if not told:
                     # The list meets the same trouble, and has it said in every job until it is over.
                     self._queue.put(("list", "", {}, 0))
                     told = True
+            except Exception:
+                # Whatever an engine says, its next words are listened to.
+                log.exception("events_failed")
             if not self._stopping.is_set():
                 self._stopping.wait(pause)
                 pause = min(pause * 2, most)
 
     def _take(self, event: Mapping[str, Any]) -> int:
-        if event.get("Type", "container") != "container":
+        actor = mapping(event.get("Actor"))
+        action = text(event.get("Action") or event.get("status")).partition(":")[0]
+        container = text(actor.get("ID") or event.get("id"))
+        if event.get("Type", "container") != "container" or not container:
             return 0
-        actor = event.get("Actor") or {}
-        action = str(event.get("Action") or event.get("status") or "").partition(":")[0]
-        container = str(actor.get("ID") or event.get("id") or "")
-        attributes = actor.get("Attributes") or {}
-        time_ns = int(event.get("timeNano") or 0)
+        attributes = strings(actor.get("Attributes"))
+        time_ns = instant(event.get("timeNano"))
         self._observer.noticed(action, container, attributes, time_ns)
         if action in _EXAMINED or action in {"die", "kill", "oom", "destroy"}:
             self._queue.put((action, container, attributes, time_ns))
@@ -184,8 +192,11 @@ class Discovery:
                     break
                 except EngineUnavailableError as error:
                     self._observer.troubled(str(error))
-                    self._stopping.wait(pause)
-                    pause = min(pause * 2, most)
+                except Exception:
+                    # An error of ours must not end discovery: it is tried again.
+                    log.exception("discovery_failed", about=action)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, most)
 
     def _list(self, *, again: bool) -> None:
         found = self._connection.containers()
@@ -216,6 +227,15 @@ class Discovery:
             return False
         self._observer.examined(found, action=action)
         return True
+
+
+def _begin(engine_time: str) -> int:
+    """From when on events are asked for; by our own clock where the engine's time cannot be understood."""
+    try:
+        now = nanoseconds(engine_time)
+    except ValueError:
+        now = time.time_ns()
+    return max(1, now - _OVERLAP_NS)
 
 
 def _seconds(time_ns: int) -> str:

@@ -349,8 +349,8 @@ class Spool:
         for (size,) in self._db.execute("DELETE FROM piece WHERE job = ? RETURNING length(columns)", (job,)).fetchall():
             self.bytes -= size + ROW_BYTES
 
-    def pieces(self) -> Iterator[tuple[str, Piece]]:
-        """The open batches' pieces, in order."""
+    def pieces(self) -> Iterator[tuple[str, Piece | None]]:
+        """The open batches' pieces, in order; None where one is damaged."""
         for job, cursor, columns in self._read("SELECT job, cursor, columns FROM piece ORDER BY id"):
             yield job, _unpacked(columns, cursor)
 
@@ -368,7 +368,7 @@ class Spool:
         for (size,) in self._db.execute("DELETE FROM held WHERE job = ? RETURNING length(columns)", (job,)).fetchall():
             self.bytes -= size + ROW_BYTES
 
-    def held(self) -> Iterator[tuple[str, str | None, Piece]]:
+    def held(self) -> Iterator[tuple[str, str | None, Piece | None]]:
         """Of each job that has one: the entry held back, and the place that it follows. Void where the job is at
         another place: then the entry went on."""
         for job, place, cursor, columns in self._read("SELECT job, place, cursor, columns FROM held"):
@@ -471,9 +471,15 @@ def _packed(piece: Piece) -> bytes:
     return zstd.compress(msgspec.msgpack.encode(parts), PIECE_LEVEL)
 
 
-def _unpacked(columns: bytes, cursor: str) -> Piece:
-    times, streams, texts, *more = msgspec.msgpack.decode(zstd.decompress(columns))
-    return Piece(times, streams, texts, cursor, *more)
+def _unpacked(columns: bytes, cursor: str) -> Piece | None:
+    try:
+        parts = msgspec.msgpack.decode(zstd.decompress(columns))
+        times, streams, texts = msgspec.convert(parts[:3], tuple[list[int], str, list[str]])
+        cursors = msgspec.convert(parts[3], list[str]) if len(parts) > 3 else None
+    except (zstd.ZstdError, msgspec.MsgspecError, TypeError, ValueError, LookupError):
+        return None
+    counts = {len(times), len(streams), len(texts), len(texts if cursors is None else cursors)}
+    return Piece(times, streams, texts, cursor, cursors) if len(counts) == 1 and texts else None
 
 
 def _columns(batch: Batch) -> tuple[object, ...]:

@@ -6,9 +6,11 @@ reads. There may be a proxy in between, so nothing here goes by where HTTP's chu
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -25,6 +27,9 @@ import structlog
 import urllib3.exceptions
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnection, UnixHTTPConnectionPool
 
+from logferry_protocol.job import CONTAINER_PATTERN
+
+from ..core.foreign import document, mapping, text
 from .endpoint import find_endpoint
 
 log = structlog.get_logger()
@@ -51,6 +56,8 @@ _PODMAN: Final = "Podman Engine"
 """Among the components that `/version` names."""
 _PODMAN_SERVER: Final = "Libpod/"
 """Begins the header `Server` of each of Podman's answers."""
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9:_-]{1,128}")
+_CONTAINER: Final = re.compile(CONTAINER_PATTERN)
 _TROUBLE: Final = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
@@ -280,19 +287,22 @@ class Connection:
         return found or self._ask_identity()
 
     def _ask_identity(self) -> Engine:
-        info = self._json("/info")
+        info = mapping(self._json("/info"))
         return Engine(
-            id=str(info.get("ID", "")),
-            name=str(info.get("Name", "")),
-            version=str(info.get("ServerVersion", "")),
-            root=str(info.get("DockerRootDir", "/var/lib/docker")),
-            driver=str(info.get("LoggingDriver", "json-file")),
-            time=str(info.get("SystemTime", "")),
+            id=_instance(text(info.get("ID")) or text(info.get("Name"))),
+            name=text(info.get("Name")),
+            version=text(info.get("ServerVersion")),
+            root=text(info.get("DockerRootDir")) or "/var/lib/docker",
+            driver=text(info.get("LoggingDriver")) or "json-file",
+            time=text(info.get("SystemTime")),
         )
 
     def containers(self) -> list[dict[str, Any]]:
         """Every container, running or not, in the engine's short form."""
-        return list(self._json("/containers/json", all=1))
+        found = self._json("/containers/json", all=1)
+        if not isinstance(found, list):
+            raise EngineUnavailableError("its list of containers is none")  # none of them is gone
+        return [dict(one) for one in found if is_container(mapping(one).get("Id"))]
 
     def inspect(self, container: str) -> dict[str, Any]:
         """All that the engine knows of a container.
@@ -301,7 +311,10 @@ class Connection:
             ContainerGoneError: it is removed.
             EngineUnavailableError: it cannot be reached now.
         """
-        return dict(self._json(f"/containers/{container}/json"))
+        found = self._json(f"/containers/{container}/json")
+        if not isinstance(found, dict):
+            raise EngineError(f"the answer for container {container} is no description")
+        return found
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> LogResponse:
         """A container's log with timestamps.
@@ -335,7 +348,7 @@ class Connection:
     def _json(self, path: str, **params: Any) -> Any:
         response = self._get(path, params, stream=False)
         try:
-            return response.json()
+            return document(response.content)
         except _TROUBLE as error:
             raise EngineUnavailableError(error) from error
 
@@ -365,9 +378,9 @@ class Connection:
 
     def _refuse(self, response: requests.Response, path: str) -> None:
         try:
-            message = str(response.json().get("message", ""))
-        except (ValueError, AttributeError):
-            message = response.text[:300]
+            message = text(mapping(document(response.content)).get("message"))
+        except ValueError:
+            message = text(response.text[:300])
         finally:
             response.close()
         status = response.status_code
@@ -406,6 +419,16 @@ class Connection:
                     client.mount(_BARE, _BareAdapter(f"http+unix://{adapter.socket_path}", adapter.timeout))
                 self._client = client
             return self._client
+
+
+def _instance(engine: str) -> str:
+    """The engine's id, as the wire takes one."""
+    return engine if _INSTANCE.fullmatch(engine) else hashlib.sha256(engine.encode()).hexdigest()
+
+
+def is_container(found: object) -> bool:
+    """Return whether this is a container's id."""
+    return isinstance(found, str) and _CONTAINER.fullmatch(found) is not None
 
 
 def connect(docker_host: str | None = None) -> Connection:
@@ -449,7 +472,7 @@ def _documents(response: LogResponse) -> Iterator[dict[str, Any] | None]:
 
 def _document(line: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
+        found = document(line)
     except ValueError:
         found = None
     if isinstance(found, dict):

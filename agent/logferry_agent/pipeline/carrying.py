@@ -6,6 +6,7 @@ What is written by it goes through the journal, and what is sent waits there unt
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import structlog
 
@@ -25,15 +26,16 @@ from ..core.effects import (
     SetAside,
     Ship,
 )
-from ..core.gap import Missing, gap_batch, missing_of
+from ..core.gap import Missing, gap_batch
 from ..core.session import Session
-from ..edge.deadletter import DeadLetters
 from ..edge.metrics import Metrics
 from .gathering import Gathering
 from .intake import Intake
+from .isolation import Isolation
 from .journal import Journal
 from .lanes import Lane, Lanes
 from .outbox import Outbox
+from .quarantine import Quarantine
 from .shelf import Shelf
 
 log = structlog.get_logger(__name__)
@@ -52,12 +54,13 @@ class Carrying:
         journal: Journal,
         outbox: Outbox,
         intake: Intake,
-        dead: DeadLetters,
+        quarantine: Quarantine,
+        isolation: Isolation,
         metrics: Metrics,
     ) -> None:
         self._session, self._lanes, self._shelf, self._gathering = session, lanes, shelf, gathering
         self._journal, self._outbox, self._intake = journal, outbox, intake
-        self._dead, self._metrics = dead, metrics
+        self._quarantine, self._isolation, self._metrics = quarantine, isolation, metrics
         self.reader: Reader | None = None
         """Set when the pipeline starts."""
 
@@ -65,7 +68,10 @@ class Carrying:
         """Do all that the session asks for, and what it asks for because of that."""
         while effects := self._session.effects():
             for effect in effects:
-                self._do(effect, now)
+                if isinstance(effect, Acknowledged | SetAside | Reread | Park | Discard | Forget):
+                    self._isolation.guard(effect.job, partial(self._do, effect, now), now)
+                else:
+                    self._do(effect, now)
 
     def _do(self, effect: Effect, now: float) -> None:
         match effect:
@@ -107,14 +113,7 @@ class Carrying:
         ref, lane = effect.ref, self._lanes.by_id[effect.job]
         if (stored := self._shelf.load(ref.id)) is None:
             return
-        where = self._dead.keep(stored, effect.reason, effect.message)
-        missing = missing_of(stored.batch)
-        reason: GapReason = "quota" if effect.reason == "quota" else "rejected"
-        gap = gap_batch(reason, missing, stored.batch.cursor, f"{effect.reason}: {effect.message}".rstrip(": "))
-        self._metrics.dropped(reason, missing.count)
-        log.error(
-            "a batch was refused for good", job=effect.job, first=ref.first, reason=effect.reason, kept=str(where)
-        )
+        gap, missing = self._quarantine.set_aside(stored, effect.reason, effect.message)
         self._shelf.become_gap(lane, ref, gap, missing)
         self._session.requeue(effect.job, self._session.jobs[effect.job].queue, now)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from ..core.batcher import Batch, Piece
 from ..core.chunk import Chunk
 from ..core.processing import Processor
 from ..core.sealed import Sealed
 from ..core.session import Session
-from ..edge.disk import Spool
+from ..edge.disk import Spool, Stored
 from ..edge.metrics import Metrics
 from .journal import Journal
-from .lanes import Lane
+from .lanes import Lane, Lanes
+from .quarantine import Quarantine
 from .shelf import Shelf
 
 SAVE_EVERY_S = 0.2
@@ -22,6 +24,9 @@ within 250 ms)."""
 ENDED_WAIT_S = 0.05
 """At least so long between two batches that are not full of a container that runs no more: what is left of its log
 would else go in as many as there are round trips while it is read. Its end, once that is told, does not wait."""
+
+
+Guard = Callable[[str, Callable[[], None], float], None]
 
 
 class Gathering:
@@ -35,11 +40,16 @@ class Gathering:
         shelf: Shelf,
         session: Session,
         metrics: Metrics,
+        lanes: Lanes,
+        quarantine: Quarantine,
         flush_interval_s: float,
         merge_wait_s: float,
     ) -> None:
         self._spool, self._journal, self._shelf = spool, journal, shelf
         self._session, self._metrics = session, metrics
+        self._lanes, self._quarantine = lanes, quarantine
+        self.guard: Guard = lambda _, does, __: does()
+        """Does something for a job, and keeps what fails there from the others."""
         self._flush_interval_s, self._merge_wait_s = flush_interval_s, merge_wait_s
         self.hurried = False
         """Set when the agent stops: nothing waits any more."""
@@ -128,6 +138,10 @@ class Gathering:
         """What was held back of a job went on since."""
         self._journal.grow(lambda: self._spool.drop_held(job_id))
 
+    def drop_pieces(self, job_id: str) -> None:
+        """What is on the disk of a job's open batch is void."""
+        self._journal.grow(lambda: self._spool.drop_pieces(job_id))
+
     def _keep_open(self, lane: Lane, now: float) -> None:
         while lane.batcher.full:
             self._close(lane, now)
@@ -141,13 +155,13 @@ class Gathering:
         """Let go, close and save what is due."""
         for lane in list(self._holding.values()):
             if now >= lane.held_until or self.hurried:
-                self._let_go(lane, now)
+                self.guard(lane.id, partial(self._let_go, lane, now), now)
         for lane in list(self._open.values()):
             due = self._due(lane, now)
             if due is not None and due <= now:
-                self._close(lane, now)
+                self.guard(lane.id, partial(self._close, lane, now), now)
         if self._save_at is not None and now >= self._save_at:
-            self.save_all()
+            self.save_all(now)
 
     def finish(self, lane: Lane, now: float) -> None:
         """Nothing more comes of a job: close all that is open of it."""
@@ -155,11 +169,11 @@ class Gathering:
         while lane.batcher.count:
             self._close(lane, now)
 
-    def save_all(self) -> None:
+    def save_all(self, now: float) -> None:
         """Let all that is open reach the disk."""
         self._save_at = None
         for lane in list((self._open | self._holding | self._kept).values()):
-            self._save(lane)
+            self.guard(lane.id, partial(self._save, lane), now)
 
     def clear(self, lane: Lane, cursor: str | None) -> None:
         """Give up what is open of a job; it goes on after a cursor."""
@@ -209,10 +223,15 @@ class Gathering:
         self._put(lane, batch, now)
 
     def _put(self, lane: Lane, batch: Batch, now: float) -> None:
+        missing = None
+        if (why := self._quarantine.refused(lane.id, batch)) is not None:
+            stored = Stored(self._shelf.next_id, lane.id, None, False, len(batch.body), batch)
+            batch, missing = self._quarantine.set_aside(stored, "malformed", why, lane.cursor)
         lane.opened_at = now
         lane.cursor = batch.cursor
-        self._shelf.put(lane, batch, now)
+        self._shelf.put(lane, batch, now, missing)
         self._journal.move_cursor(lane.id, batch.cursor)
+        self._lanes.progressed(lane, now)
 
     def _due(self, lane: Lane, now: float) -> float | None:
         """When the open batch of a lane should be closed; None while it could not be sent anyway."""

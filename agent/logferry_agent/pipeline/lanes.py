@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Final
 
-from logferry_protocol.job import Container, LifeCycle
+import structlog
+
+from logferry_protocol.job import CONTAINER_PATTERN, Container, LifeCycle
 
 from ..core.batcher import Batcher
 from ..core.chunk import Chunk, Job
@@ -17,6 +21,11 @@ from ..core.processing import Processing, Processor
 from ..core.session import Session
 from ..edge.disk import Progress, Spool, StoredJob
 from .journal import Journal
+from .leniency import checked, lenient
+
+log = structlog.get_logger(__name__)
+
+_CONTAINER: Final = re.compile(CONTAINER_PATTERN)
 
 
 @dataclass(slots=True)
@@ -42,6 +51,10 @@ class Lane:
     """When what the processor holds back goes on as it is."""
     held_saved: Chunk | None = None
     """What of it is on the disk, or was and was not taken away there yet."""
+    failures: int = 0
+    """How often in a row an error of ours was met with it (see isolation.py)."""
+    retry_at: float | None = None
+    """When it is taken up again after one; None while it is not parked for that."""
     described: Container | None = None
     """As the reader described it last."""
     gaps: dict[int, Missing] = field(default_factory=dict)
@@ -71,8 +84,7 @@ class Lanes:
 
     def restore(self, stored: StoredJob) -> Lane:
         """Take up a job of the last run; the session learns of it when its queue is known."""
-        container = Container.model_validate_json(stored.container)
-        life = LifeCycle.model_validate_json(stored.life)
+        container, life = lenient(Container, stored.container), lenient(LifeCycle, stored.life)
         processing = self._processing_of(container)
         lane = Lane(
             stored.id,
@@ -87,6 +99,10 @@ class Lanes:
 
     def appear(self, job: Job, now: float) -> None:
         """A reader sees a job, perhaps one that is known."""
+        if not _CONTAINER.fullmatch(job.id):
+            log.error("job_without_id", id=job.id[:80])
+            return
+        job = checked(job)
         lane = self.by_id.get(job.id)
         if lane is not None and job.container == lane.described:
             container = lane.container
@@ -103,6 +119,12 @@ class Lanes:
             lane.container, lane.life = container, job.life
             self.changed(lane, now)
         lane.described = job.container
+
+    def progressed(self, lane: Lane, now: float) -> None:
+        """A batch of it was closed: what failed before does not any more."""
+        if lane.failures:
+            lane.failures, lane.problem = 0, None
+            self.changed(lane, now)
 
     def changed(self, lane: Lane, now: float) -> None:
         """Something of it that the cloud is told is not what it was."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import structlog
 from pydantic import BaseModel
 
-from logferry_protocol.messages import Batch as WireBatch
 from logferry_protocol.messages import Ingest, encode
 
-from ..core.batcher import Batch
 from ..core.effects import Send, Ship
+from ..core.envelope import wire_batch
+from ..edge.disk import SpoolStuckError
 from ..edge.metrics import Metrics
 from .journal import Journal
 from .shelf import Shelf
+
+log = structlog.get_logger(__name__)
 
 
 class Links(Protocol):
@@ -54,23 +57,13 @@ class Outbox:
     def _envelope(self, ship: Ship) -> BaseModel | None:
         batches = []
         for job_id, ref in ship.batches:
-            batch = self._shelf.body(ref)
+            try:
+                batch = self._shelf.body(ref)
+            except SpoolStuckError as error:
+                log.warning("batch_unreadable", job=job_id, reason=str(error))
+                continue  # it is asked for again when no answer comes
             if batch is None or ref.first is None:
                 continue
             self._metrics.sent(batch)
-            batches.append(_wire(job_id, ref.first, batch))
+            batches.append(wire_batch(job_id, ref.first, batch))
         return Ingest(id=ship.id, batches=batches) if batches else None
-
-
-def _wire(job_id: str, first: int, batch: Batch) -> WireBatch:
-    return WireBatch(
-        job=job_id,
-        first=first,
-        count=batch.count,
-        start=batch.start,
-        end=batch.end,
-        raw=batch.raw,
-        digest=batch.digest,
-        cursor=batch.cursor,
-        body=batch.body,
-    )

@@ -26,6 +26,11 @@ class Shelf:
         self._recent: OrderedDict[int, Batch] = OrderedDict()
         """Batches just closed, so that those sent at once need not be read back."""
 
+    @property
+    def next_id(self) -> int:
+        """The number of the batch that is queued next."""
+        return self._next_id
+
     def restored(self, stored: Stored) -> Ref:
         """A batch that the last run left in the spool."""
         self._next_id = stored.id + 1

@@ -35,9 +35,11 @@ from .bounds import Bounds, Policy
 from .carrying import Carrying
 from .gathering import Gathering
 from .intake import Intake
+from .isolation import Isolation
 from .journal import Journal
 from .lanes import Lane, Lanes
 from .outbox import Links, Outbox
+from .quarantine import Quarantine
 from .reporting import lag, report
 from .restoring import restore
 from .shelf import Shelf
@@ -77,16 +79,34 @@ class Shipper:
         self._journal = Journal(spool)
         self._lanes = Lanes(spool, self._journal, self.session, limits.processing, limits.allow_labels)
         shelf = Shelf(spool, self._journal, self.session)
+        quarantine = Quarantine(DeadLetters(spool.folder / "rejected"), metrics)
         self._gathering = Gathering(
             spool,
             self._journal,
             shelf=shelf,
             session=self.session,
             metrics=metrics,
+            lanes=self._lanes,
+            quarantine=quarantine,
             flush_interval_s=limits.flush_interval_s,
             merge_wait_s=limits.processing.merge_wait_s,
         )
-        self._arriving = Arriving(self.intake, self._lanes, self._gathering, self.session, metrics)
+        self._isolation = Isolation(
+            lanes=self._lanes,
+            gathering=self._gathering,
+            shelf=shelf,
+            intake=self.intake,
+            metrics=metrics,
+        )
+        self._gathering.guard = self._isolation.guard
+        self._arriving = Arriving(
+            self.intake,
+            lanes=self._lanes,
+            gathering=self._gathering,
+            isolation=self._isolation,
+            session=self.session,
+            metrics=metrics,
+        )
         self._outbox = Outbox(self._journal, shelf, metrics)
         self._carrying = Carrying(
             self.session,
@@ -96,7 +116,8 @@ class Shipper:
             journal=self._journal,
             outbox=self._outbox,
             intake=self.intake,
-            dead=DeadLetters(spool.folder / "rejected"),
+            quarantine=quarantine,
+            isolation=self._isolation,
             metrics=metrics,
         )
         self._bounds = Bounds(
@@ -123,6 +144,8 @@ class Shipper:
             gathering=self._gathering,
             session=self.session,
             intake=self.intake,
+            quarantine=quarantine,
+            isolation=self._isolation,
             now=time.monotonic(),
         )
 
@@ -130,7 +153,7 @@ class Shipper:
 
     def attach(self, links: Links, reader: Reader) -> None:
         """Have these to send and to read with."""
-        self._outbox.links, self._carrying.reader = links, reader
+        self._outbox.links, self._carrying.reader, self._isolation.reader = links, reader, reader
 
     def start(self, links: Links, reader: Reader) -> None:
         """Begin to work."""
@@ -170,6 +193,11 @@ class Shipper:
         """The jobs in the pipeline."""
         return self._lanes.by_id
 
+    def parked(self) -> list[str]:
+        """Jobs that nothing is shipped of for now, and why, for a person; from any thread, so a moment old."""
+        lanes = [lane for lane in list(self._lanes.by_id.values()) if lane.parked or lane.failures]
+        return [f"{lane.container.name or lane.id[:12]}: {lane.problem}" for lane in lanes]
+
     def lag(self) -> list[tuple[str, str, int | None]]:
         """(job, name, time of its oldest entry that is not acknowledged); from any thread, so a moment old."""
         return lag(self._lanes, self.session)
@@ -201,6 +229,7 @@ class Shipper:
             if not self._bounds.disk_full:
                 self._arriving.take(now)
             self._gathering.pass_time(now)
+            self._isolation.resume(now)
         self.session.advance(now)
         self._carrying.carry_out(now)
         if self._journal.sending or now >= self._write_by or not self._busy:
@@ -220,16 +249,25 @@ class Shipper:
             event = self._events.popleft()
             match event:
                 case Frame():
-                    try:
-                        message = decode(event.text, TO_AGENT)
-                    except MalformedMessageError:
-                        message = None
-                    self.session.received(event.link, message, now)
+                    self._received(event, now)
                 case Connected():
                     self.session.connected(event.link, now)
                 case Lost():
                     self.session.lost(event.link, now)
         self._carrying.carry_out(now)
+
+    def _received(self, frame: Frame, now: float) -> None:
+        try:
+            message = decode(frame.text, TO_AGENT)
+        except MalformedMessageError:
+            message = None
+        try:
+            self.session.received(frame.link, message, now)
+        except Exception:
+            # What is said on the connection cannot be followed any more: the next one begins anew.
+            log.exception("answer_failed", link=frame.link)
+            self._outbox.hang_up(frame.link)
+            self.session.lost(frame.link, now)
 
     @property
     def _drained(self) -> bool:
@@ -242,7 +280,7 @@ class Shipper:
             return False
         now = time.monotonic()
         if self._drained or now >= self._stop_by:
-            self._gathering.save_all()
+            self._gathering.save_all(now)
             self.session.leave(now)
             self._carrying.carry_out(now)
             self._outbox.commit(now)
@@ -253,7 +291,7 @@ class Shipper:
         """How long nothing will happen by itself."""
         moments = [self._journal.stuck_until, self.session.deadline()]
         if not self._journal.stuck:
-            moments += self._gathering.moments(now)
+            moments += [*self._gathering.moments(now), *self._isolation.moments()]
         if self._stopping.is_set():
             moments.append(self._stop_by)
         known = [moment for moment in moments if moment is not None]

@@ -47,7 +47,7 @@ def engine(path: Path) -> Iterator[list[str]]:
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path.rpartition("/")[2])
-            body = json.dumps({"ApiVersion": "1.41", "ID": f"engine {asked.count('info')}"}).encode()
+            body = json.dumps({"ApiVersion": "1.41", "ID": f"engine-{asked.count('info')}"}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -74,9 +74,9 @@ def test_what_was_asked_ahead_is_the_first_answer_and_no_later_one(tmp_path: Pat
     connection = connect(f"unix://{tmp_path / 'docker.sock'}")
     with engine(tmp_path / "docker.sock") as asked:
         connection.ask_ahead()
-        assert connection.identity().id == "engine 1"
+        assert connection.identity().id == "engine-1"
         assert asked.count("info") == 1
-        assert connection.identity().id == "engine 2"
+        assert connection.identity().id == "engine-2"
     connection.close()
 
 
@@ -87,7 +87,7 @@ def test_an_engine_that_was_not_there_when_it_was_asked_ahead_is_asked_again(tmp
     with pytest.raises(EngineUnavailableError):
         connection.identity()
     with engine(tmp_path / "docker.sock"):
-        assert connection.identity().id == "engine 1"
+        assert connection.identity().id == "engine-1"
     connection.close()
 
 
