@@ -139,6 +139,8 @@ class LogStream:
 
     def __init__(self, *, tty: bool, chunked: bool) -> None:
         self.done = False
+        self._broken: BrokenStreamError | None = None
+        """Met behind what was given last."""
         self._chunked = chunked
         self._tty = tty
         self._coded = b""
@@ -160,6 +162,8 @@ class LogStream:
         Raises:
             BrokenStreamError: it cannot be understood; the stream is of no more use.
         """
+        if self._broken is not None:
+            raise self._broken
         if not self._chunked and not self._tty and not self._carry:
             return self._feed_bare(data)
         if (
@@ -177,7 +181,7 @@ class LogStream:
                 if not self._whole_chunk_waits():
                     return quick
                 # What the shortcut cannot take must not wait: after the last chunk nothing may come, ever.
-                return _joined(quick, self._feed_slowly(b""))
+                return self._feed_slowly(b"", quick)
         return self._feed_slowly(data)
 
     def _feed_bare(self, data: bytes) -> Received:
@@ -190,16 +194,28 @@ class LogStream:
         self._plain = data[end:]
         quick = Received(found)
         # What the shortcut cannot take must not wait: nothing may come after it, ever.
-        return _joined(quick, self._feed_slowly(b"")) if self._plain else quick
+        return self._feed_slowly(b"", quick) if self._plain else quick
 
-    def _feed_slowly(self, data: bytes) -> Received:
+    def _feed_slowly(self, data: bytes, before: Received | None = None) -> Received:
+        """before: what the same read brought in front of these bytes."""
         pieces = _Pieces()
-        if self._chunked:
-            self._unchunk(data)
-        else:
-            self._plain += data
-        self._take(pieces)
-        return self._received(pieces)
+        try:
+            if self._chunked:
+                self._unchunk(data)
+            else:
+                self._plain += data
+        except BrokenStreamError as error:
+            self._broken = error
+        try:
+            self._take(pieces)
+        except BrokenStreamError as error:
+            self._broken = error
+        received = self._received(pieces)
+        if before is not None:
+            return _joined(before, received)
+        if self._broken is not None and not (received.errors or len(received.fragments)):
+            raise self._broken
+        return received
 
     def end(self, *, over: bool = False, cut: bool = False) -> Received:
         """The stream ended: what is complete of the rest. A frame that was cut off is left to the next read of the
@@ -208,6 +224,8 @@ class LogStream:
         over: the container ran no more, so that no line can go on: what was kept of a character is all of it.
         cut: the stream may have ended anywhere, so that a TTY's last line may be a part of one: it is left likewise.
         """
+        if self._broken is not None:
+            raise self._broken
         pieces = _Pieces()
         if self._tty and not cut:
             self._take_raw(pieces, final=True)
@@ -265,6 +283,14 @@ class LogStream:
     def _unchunk(self, data: bytes) -> None:
         coded = self._coded + data
         plain = [self._plain]
+        try:
+            position = self._unchunked(coded, plain)
+        finally:
+            self._plain = b"".join(plain)
+        self._coded = coded[position:]
+
+    def _unchunked(self, coded: bytes, plain: list[bytes]) -> int:
+        """Take chunks apart; how many bytes were taken."""
         position = 0
         while position < len(coded) and not self.done:
             if self._left:
@@ -297,8 +323,7 @@ class LogStream:
             position = stop + 2
             self._left = size
             self.done = size == 0
-        self._coded = coded[position:]
-        self._plain = b"".join(plain)
+        return position
 
     def _take_frames(self, pieces: _Pieces) -> None:
         data = self._plain
@@ -332,7 +357,7 @@ class LogStream:
                 newline = data.find(b"\n", position)
                 if newline < 0:
                     break
-                if pieces.payloads:
+                if pieces.payloads and not pieces.payloads[-1].endswith(b"\n"):
                     pieces.payloads[-1] += data[position : newline + 1]
                 else:
                     pieces.leave_out(data[position : min(newline, position + 128)].decode("utf-8", "backslashreplace"))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
@@ -41,6 +40,8 @@ _BLIND_WAIT_S: Final = 0.05
 """How often logs are looked at that cannot be watched."""
 _SAFETY_S: Final = 5.0
 """How often watched ones are looked at all the same."""
+_FAILED_S: Final = 0.5
+"""After an error of ours that was not one log's."""
 _ID_CHARS: Final = 64
 _LOOKED_FOR: Final = MODIFIED | CREATED | MOVED_TO | DELETED
 """What is told of a log's folder. Between two new files of one name the first is removed (max-file=1 from 23.0 on):
@@ -84,6 +85,7 @@ class FileLoop:
         """Where a new file came under the log's name."""
         self._troubled: set[str] = set()
         self._root_watch: int | None = None
+        self._looked = self._bounded = 0.0
         self._stopping = False
         self._thread = Thread(target=self._run, name="logferry-files", daemon=True)
 
@@ -151,27 +153,18 @@ class FileLoop:
 
     def _run(self) -> None:
         self._root_watch = self._watcher.watch(str(self._root), CREATED | MOVED_TO)
-        looked = bounded = time.monotonic()
+        self._looked = self._bounded = time.monotonic()
         try:
             while not self._stopping:
-                self._wait()
-                self._open_new()
-                self._work()
-                now = time.monotonic()
-                blind = [folder.container for folder in self._folders.values() if folder.watch is None]
-                if blind:
-                    self._ready.update(self._readings.keys() & blind)
-                    for container in blind:
-                        self._open(self._folders[container])
-                if now - looked > _SAFETY_S:
-                    looked = now
+                try:
+                    self._turn()
+                except Exception:
+                    # An error of ours must not end the reading of all logs.
+                    log.exception("files_failed")
+                    for folder in self._folders.values():
+                        folder.source.uncounted()  # what was told of new files may be lost
                     self._ready.update(self._readings)
-                    self._tidy(now)
-                if now - bounded > 1:
-                    bounded = now
-                    self._bound()
-                if self._ready and self._step_all():
-                    self._sink.wait_for_room(_BLIND_WAIT_S)
+                    time.sleep(_FAILED_S)
         finally:
             for reading in self._readings.values():
                 reading.close()
@@ -180,6 +173,26 @@ class FileLoop:
             self._watcher.close()
             if self._press is not None:
                 self._press.stop()
+
+    def _turn(self) -> None:
+        self._wait()
+        self._open_new()
+        self._work()
+        now = time.monotonic()
+        blind = [folder.container for folder in self._folders.values() if folder.watch is None]
+        if blind:
+            self._ready.update(self._readings.keys() & blind)
+            for container in blind:
+                self._open(self._folders[container])
+        if now - self._looked > _SAFETY_S:
+            self._looked = now
+            self._ready.update(self._readings)
+            self._tidy(now)
+        if now - self._bounded > 1:
+            self._bounded = now
+            self._bound()
+        if self._ready and self._step_all():
+            self._sink.wait_for_room(_BLIND_WAIT_S)
 
     def _wait(self) -> None:
         """Until there is something to do."""
@@ -205,7 +218,10 @@ class FileLoop:
         with self._lock:
             tasks, self._tasks = self._tasks, []
         for task in tasks:
-            task()
+            try:
+                task()
+            except Exception:
+                log.exception("files_failed")  # of one container; the others' tasks go on
 
     def _step_all(self) -> bool:
         """One step of everything that is ready; True when the sink takes no more."""
@@ -282,10 +298,14 @@ class FileLoop:
         folder.source.count_files = count
 
     def _open(self, folder: _Folder) -> None:
-        with suppress(OSError):  # the reading says it to a person, if there is one
+        try:
             if folder.watch is None:
                 self._rewatch(folder)
             folder.source.open()
+        except OSError:
+            pass  # the reading says it to a person, if there is one
+        except Exception:
+            log.exception("log_not_opened", container=folder.container)
 
     def _rewatch(self, folder: _Folder) -> None:
         watch = self._watcher.watch(str(folder.source.path.parent), _LOOKED_FOR)

@@ -29,6 +29,7 @@ from ..core.session import Session
 from ..edge.deadletter import DeadLetters
 from ..edge.disk import Spool
 from ..edge.metrics import Metrics
+from ..edge.reading import FAILED
 from ..edge.socket import Connected, Frame, LinkEvent, Lost
 from .arriving import Arriving
 from .bounds import Bounds, Policy
@@ -195,7 +196,9 @@ class Shipper:
 
     def parked(self) -> list[str]:
         """Jobs that nothing is shipped of for now, and why, for a person; from any thread, so a moment old."""
-        lanes = [lane for lane in list(self._lanes.by_id.values()) if lane.parked or lane.failures]
+        lanes = [
+            lane for lane in list(self._lanes.by_id.values()) if lane.parked or lane.failures or lane.problem == FAILED
+        ]
         return [f"{lane.container.name or lane.id[:12]}: {lane.problem}" for lane in lanes]
 
     def lag(self) -> list[tuple[str, str, int | None]]:

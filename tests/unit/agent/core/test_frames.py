@@ -226,7 +226,7 @@ def test_whole_lines_take_the_shortcut(frames: list[bytes], chunks: bool) -> Non
 class _Quick(LogStream):
     """Has no layers."""
 
-    def _feed_slowly(self, data: bytes) -> Received:
+    def _feed_slowly(self, data: bytes, before: Received | None = None) -> Received:
         raise AssertionError(data[:80])
 
 
@@ -259,6 +259,8 @@ def _all_of(stream: LogStream, body: bytes, sizes: list[int]) -> tuple[Found, li
             found += zip(fragments.stamps, fragments.times, fragments.streams, fragments.texts, strict=True)
             errors += received.errors
             start, turn = start + size, turn + 1
+        if stream._broken is not None:
+            stream.end()
     except BrokenStreamError:
         return found, errors, True
     return found, errors, False
@@ -418,3 +420,16 @@ def test_what_has_the_form_of_a_timestamp_and_is_none_costs_its_own_piece(chunks
     received = LogStream(tty=is_tty, chunked=chunks).feed(chunked([body] if is_tty else framed) if chunks else body)
     assert received.fragments.texts == ["one", "three"]
     assert received.errors == ["a frame without timestamp: 2026-13-45T10:00:00.000000000Z"]
+
+
+@pytest.mark.parametrize("chunks", [True, False])
+@pytest.mark.parametrize("layer", [b"\x07\0\0\0\0\0\0\x01x", b"\1\xff\0\0\0\0\0\x01x"])
+def test_what_came_in_the_same_read_as_the_damage_is_given_before_it_is_said(layer: bytes, chunks: bool) -> None:
+    """Else lines in front of lasting damage would never arrive."""
+    parts = [frame(PIECES[0]), layer]
+    stream = LogStream(tty=False, chunked=chunks)
+    assert stream.feed(chunked(parts) if chunks else b"".join(parts)).fragments.texts == ["one"]
+    with pytest.raises(BrokenStreamError):
+        stream.end()
+    with pytest.raises(BrokenStreamError):
+        stream.feed(b"more")

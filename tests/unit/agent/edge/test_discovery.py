@@ -234,3 +234,48 @@ def test_engine_that_cannot_be_listened_to_is_told_at_once(rig: Rig) -> None:
     until(lambda: any(rig.seen.problems), "the trouble is told")
     rig.engine.down = False
     until(lambda: rig.seen.problems[-1] is None, "it is over")
+
+
+@pytest.mark.parametrize("said", ["", "no time", "2026-13-45T00:00:00Z", "0000-01-01T00:00:00Z"])
+def test_an_engine_that_does_not_know_the_time_is_listened_to(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By our own clock; and it is never asked about a time before 1970."""
+    engine, seen = Engine(), Seen()
+    engine.exist = ["a"]
+    monkeypatch.setattr(engine, "identity", lambda: SimpleNamespace(time=said))
+    found = Discovery(cast(Connection, engine), seen, list_interval_s=3_600, engine_time=said)
+    found.start()
+    until(lambda: seen.examined_ == ["a"], "it is listed")
+    assert not any(asked.startswith("events -") for asked in engine.asked)
+    found.stop(5)
+
+
+def test_whatever_an_event_or_a_list_holds_discovery_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Odd fields are left out, a time of a far future does not hide what comes before it, an error of ours is not the
+    end."""
+    monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
+    engine, seen = Engine(), Seen()
+    failing: list[Exception] = [TypeError("a list of lists"), RecursionError("deep")]
+    engine.listing = lambda: fail_with(failing)
+    found = Discovery(cast(Connection, engine), seen, list_interval_s=3_600)
+    found.start()
+    until(lambda: engine.streams and seen.lists, "it is listed at last")
+    stream = engine.streams[0]
+    with stream._changed:
+        stream._events += [
+            {"Action": 7, "Actor": ["x"], "timeNano": "soon"},
+            {"Action": "start", "Actor": {"ID": "odd", "Attributes": [1]}, "timeNano": 2**90},
+            {"Action": "start", "Actor": {"ID": "odd", "Attributes": {"name": {}}}, "timeNano": None},
+        ]
+    stream.send("start", "good", 7)
+    until(lambda: "start good" in seen.noticed_, "what came behind it is noticed")
+    assert seen.noticed_.count("start odd") == 2
+    stream.close()
+    until(lambda: len(engine.streams) > 1, "it subscribes again")
+    asked_from = [float(asked.split()[1]) for asked in engine.asked if asked.startswith("events")]
+    assert max(asked_from) < 4e9
+    found.stop(5)
+
+
+def fail_with(failing: list[Exception]) -> None:
+    if failing:
+        raise failing.pop()

@@ -162,3 +162,31 @@ def test_a_file_that_came_and_went_between_two_looks_is_missed(
     add(loop, sink, tmp_path, GOOD, read=rotate)
     sink.until(lambda: sink.logs[GOOD].lines() == ["one", "three"], "the last file is read")
     assert sink.logs[GOOD].names() == ["started", "gap"]
+
+
+def test_a_container_whose_log_cannot_even_be_looked_for_does_not_stop_the_others(
+    loop: FileLoop, sink: MemorySink, tmp_path: Path
+) -> None:
+    """No path has a NUL; an engine's word may."""
+    loop.expect("nowhere\0")
+    log_of(tmp_path, GOOD).write(Copier().write("o", b"one\n"))
+    add(loop, sink, tmp_path, GOOD, read=lambda: None)
+    sink.until(lambda: sink.logs[GOOD].lines() == ["one"], "the good one is read")
+
+
+def test_an_error_in_the_loop_itself_does_not_end_the_reading_of_all_logs(
+    loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is: what was told meanwhile is looked for again."""
+    monkeypatch.setattr(file_loop, "_FAILED_S", 0.01)
+    honest, failing = loop._work, [RuntimeError("a bug")] * 3
+
+    def work() -> None:
+        if failing:
+            raise failing.pop()
+        honest()
+
+    monkeypatch.setattr(loop, "_work", work)
+    log_of(tmp_path, GOOD).write(Copier().write("o", b"one\n"))
+    add(loop, sink, tmp_path, GOOD, read=lambda: None)
+    sink.until(lambda: sink.logs[GOOD].lines() == ["one"], "it is read at last")
