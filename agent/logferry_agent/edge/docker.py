@@ -302,7 +302,7 @@ class Connection:
         found = self._json("/containers/json", all=1)
         if not isinstance(found, list):
             raise EngineUnavailableError("its list of containers is none")  # none of them is gone
-        return [dict(one) for one in found if is_container(mapping(one).get("Id"))]
+        return [dict(one) for one in found if text(mapping(one).get("Id"))]
 
     def inspect(self, container: str) -> dict[str, Any]:
         """All that the engine knows of a container.
