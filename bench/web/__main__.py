@@ -25,6 +25,7 @@ from typing import Any
 from bench.web import watch
 from bench.web.cloud import ANSWER_S, cloud
 from bench.web.heap import heaps
+from bench.web.hostile import HOSTILE
 from bench.web.trace import CATEGORIES, tasks, work_by_frame
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.support.viewer_cloud import job_id
@@ -93,6 +94,24 @@ class Bench:
                 times.append(page.evaluate("() => window.bench.rows"))
         middle = percentile(times, 0.5)
         return middle, f"{middle:.0f} ms (median of 5; {min(times):.0f} to {max(times):.0f})"
+
+    def hostile(self) -> None:
+        """Lines that would hold a viewer up: the first row after navigation, as for any job."""
+        for size, said in ((65_536, "64 KiB"), (1_048_576, "1 MiB")):
+            middles = {}
+            for kind in HOSTILE:
+                name = f"hostile-{size}-{kind}".replace(" ", "-")
+                self.cloud.hostile(name, kind, size)
+                times = []
+                for _ in range(3):
+                    with self.page(self.cloud.address(name)) as page:
+                        page.wait_for_function("() => window.bench.rows > 0")
+                        times.append(page.evaluate("() => window.bench.rows"))
+                middles[kind] = percentile(times, 0.5)
+                print(f"    {said}, {kind}: {middles[kind]:.0f} ms", file=sys.stderr, flush=True)
+            worst = max(middles, key=lambda kind: middles[kind])
+            value = f"{middles[worst]:.0f} ms (slowest of {len(middles)} kinds, median of 3 each: {worst})"
+            self.note(f"a hostile line of {said}, first row", value, "≤ 1,000 ms", middles[worst] <= 1_000)
 
     def scroll(self) -> None:
         """The wheel turned up and down at 1,500 to 12,000 px a second, for as long as the figure is taken; then the thumb."""
@@ -355,6 +374,7 @@ class Bench:
 
 PARTS: dict[str, Callable[[Bench], None]] = {
     "open": Bench.open,
+    "hostile": Bench.hostile,
     "scroll": Bench.scroll,
     "find": Bench.find,
     "burst": Bench.burst,

@@ -13,6 +13,7 @@ from multiprocessing.managers import BaseManager
 from pathlib import Path
 from typing import Any
 
+from bench.web.hostile import HOSTILE, entries
 from bench.web.lines import service_lines, service_streams
 from tests.support.viewer_cloud import Job, ViewerCloud, job_id, lossy
 
@@ -49,6 +50,17 @@ class BenchCloud(ViewerCloud):
         """A page's address; with `line` by way of the slow line, the WebSocket excepted."""
         address = self.page(*([name] if name else []))
         return address.replace(str(self.port), str(self.relay_port), 1) if line else address
+
+    def hostile(self, name: str, kind: str, size: int) -> None:
+        """A job of one hostile line of about so many bytes, between two that are not."""
+        self.add_job(name)
+        pieces = entries(HOSTILE[kind](size))
+        self.append(name, ["before"], "o")
+        # Sequences of escapes take six bytes each in a body, which holds 1 MiB at the most.
+        for at in range(0, len(pieces), 8):
+            some = pieces[at : at + 8]
+            self.append(name, some, "O" * len(some) if at else "o" + "O" * (len(some) - 1))
+        self.append(name, ["after"], "o")
 
     def fill(self, name: str, lines: int) -> int:
         """A job with this many lines, in batches as large as one frame carries; how many bytes the bodies have."""
