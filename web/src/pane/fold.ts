@@ -1,5 +1,6 @@
 /** A JSON line folded open, as an element of text only. */
 import { unfold } from "../text/json";
+import { nodesOf } from "./pieces";
 
 /** Null when the line holds no JSON document. Copied, it is the document again. */
 export function foldElement(text: string): HTMLElement | null {
@@ -19,7 +20,7 @@ export function foldElement(text: string): HTMLElement | null {
       }
       const span = document.createElement("span");
       span.className = `json-${token.kind}`;
-      span.textContent = token.text;
+      span.append(...nodesOf(token.text));
       row.append(span);
     }
     element.append(row);

@@ -5,6 +5,7 @@ import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
 import { paint } from "../text/paint";
 import type { StyledText } from "../text/terminal";
+import { nodesOf } from "./pieces";
 
 export interface Drawing {
   /** The time column; empty hides it. */
@@ -67,7 +68,7 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   const text = document.createElement("span");
   text.className = "text";
   // A line that cannot be drawn as it is meant is text.
-  text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).map(drawSpan), [textOf(row)]));
+  text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).flatMap(drawSpan), [textOf(row)]));
   element.append(timeOf(row.time, drawing), mark, text);
   if (row.lines > 1) dataset["lines"] = String(row.lines);
   if (row.cut !== undefined) element.append(cutOf(row.cut));
@@ -103,11 +104,11 @@ function cutOf(cut: Cut): HTMLElement {
   return element;
 }
 
-/** A span as a node: text, or an element of text. */
-export function drawSpan(span: StyledText): Node {
-  if (span.style === undefined && span.href === undefined) return document.createTextNode(span.text);
+/** A span as nodes: text, or an element of text. */
+export function drawSpan(span: StyledText): Node[] {
+  if (span.style === undefined && span.href === undefined) return nodesOf(span.text);
   const element = document.createElement(span.href === undefined ? "span" : "a");
-  element.textContent = span.text;
+  element.append(...nodesOf(span.text));
   if (span.href !== undefined) {
     element.setAttribute("href", span.href);
     element.setAttribute("target", "_blank");
@@ -116,7 +117,7 @@ export function drawSpan(span: StyledText): Node {
     // Drawn by CSS, as all that the program did not write.
     if (span.leads !== undefined) element.dataset["leads"] = span.leads;
   }
-  return dress(element, span);
+  return [dress(element, span)];
 }
 
 /** Colours go through the style object, which a Content-Security-Policy without inline styles allows. */

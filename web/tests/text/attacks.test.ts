@@ -8,7 +8,7 @@ import { ATTACKS } from "./attacks";
 
 function drawn(line: string): HTMLElement {
   const element = document.createElement("div");
-  for (const span of linkSpans(render(line).spans)) element.append(drawSpan(span));
+  for (const span of linkSpans(render(line).spans)) element.append(...drawSpan(span));
   return element;
 }
 
