@@ -33,6 +33,8 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "no space": _times("x"),
     "words": _times("word "),
     "combining marks": _times("\u0301", "e"),
+    "joined letters": _times("\u0628"),
+    "letters that come apart": _times("\u0e33"),
     "tabs": _times("\t", end="x"),
     "brackets": _times("[", end="{"),
     "a level again and again": _times('"level":'),
