@@ -2,7 +2,7 @@
 import type { Subscription } from "../live/connection";
 import { Feed } from "../live/feed";
 import type { Span } from "../live/spans";
-import { levelOf } from "../text/lateLevels";
+import { lineLevel } from "../text/lateLevels";
 import { ERROR } from "../text/levelNames";
 import type { IndexedBatch } from "../index/messages";
 import type { Row, Window } from "../log/row";
@@ -275,7 +275,7 @@ export class OpenJob {
     if (here === null) return;
     const { streams, texts } = here.columns;
     for (let at = 0; at < texts.length; at++) {
-      if ((streams[at] === "o" || streams[at] === "e") && safely(() => levelOf(plain(texts[at] as string)), 0) >= ERROR) this.liveErrors++;
+      if ((streams[at] === "o" || streams[at] === "e") && safely(() => lineLevel(plain(texts[at] as string)), 0) >= ERROR) this.liveErrors++;
     }
   }
 

@@ -2,7 +2,7 @@
 import type { Spans } from "../live/spans";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
-import { levelOf } from "../text/lateLevels";
+import { lineLevel } from "../text/lateLevels";
 import { plain, render, type Style, type StyledText } from "../text/terminal";
 import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
 import { AHEAD, type Cut, type LineRow, type Row, textOf, type Window } from "./row";
@@ -81,7 +81,7 @@ type Shown = Pick<LineRow, "spans" | "level" | "json" | "trace" | "lines">;
 function shownOf(text: string, style: Style): Shown {
   const { spans, lines } = limited(render(text, style).spans);
   const shown = spans.length === 1 ? (spans[0]?.text ?? "") : spans.map((span) => span.text).join("");
-  return { spans, level: levelOf(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null), lines };
+  return { spans, level: lineLevel(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null), lines };
 }
 
 /** The first lines of a merged entry, and how many it has. */

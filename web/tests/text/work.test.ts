@@ -42,7 +42,7 @@ const FUNCTIONS: { readonly [name: string]: (text: string) => unknown } = {
 };
 
 /** Functions of `src/text` that take no line. */
-const OTHERS = ["AA", "contrast", "luminance", "readable", "mix", "paint", "hex", "xterm", "groupTraces", "formatTime", "fullTime", "stampText", "dayText", "ago", "span", "prepareLevels"];
+const OTHERS = ["AA", "contrast", "luminance", "readable", "mix", "paint", "hex", "xterm", "groupTraces", "formatTime", "fullTime", "stampText", "dayText", "ago", "span", "prepareLevels", "lineLevel"];
 
 const times = (unit: string, n: number): string => unit.repeat(Math.ceil(n / unit.length)).slice(0, n);
 /** A unit again and again between a beginning and an end, `n` characters in all. */
