@@ -20,6 +20,8 @@ PREFIX: Final = "spool-"
 OWN_FOLDERS: Final = frozenset({"rejected"})
 NOT_COUNTED: Final = frozenset({"agent.sock", "lost+found"})
 """The socket that a killed agent left (edge/health.py), and a volume's own."""
+SHARED_FOLDERS: Final = tuple(Path(name) for name in ("/tmp", "/var/tmp", "/dev/shm", "/run/lock"))  # noqa: S108
+"""Everybody's own, also while they are empty. A tmpfs that is mounted for the agent alone has their mode, too."""
 
 
 class OpenFolderError(Exception):
@@ -35,7 +37,8 @@ def make_private(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = set(os.listdir(folder))
-    if all(name.startswith(PREFIX) or name in OWN_FOLDERS | NOT_COUNTED for name in names):
+    own = all(name.startswith(PREFIX) or name in OWN_FOLDERS | NOT_COUNTED for name in names)
+    if own and not any(shared.exists() and folder.samefile(shared) for shared in SHARED_FOLDERS):
         _close(folder)
     mode = folder.stat().st_mode
     if mode & OTHERS_WRITE:
@@ -59,5 +62,5 @@ def _close(path: Path) -> None:
     """Take all rights of others; what is not ours to change stays as it is."""
     with suppress(OSError):
         mode = path.lstat().st_mode
-        if mode & OTHERS and (stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not mode & stat.S_ISVTX)):
+        if mode & OTHERS and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             path.chmod(stat.S_IMODE(mode) & ~OTHERS)

@@ -48,9 +48,9 @@ def test_a_spool_is_private_whatever_the_umask(tmp_path: Path) -> None:
     assert mode(tmp_path / "spool") == 0o700
 
 
-@pytest.mark.parametrize("before", [0o755, 0o777, 0o2775, 0o701])
+@pytest.mark.parametrize("before", [0o755, 0o777, 0o1777, 0o2775, 0o701])
 def test_a_folder_that_somebody_made_before_is_closed(tmp_path: Path, before: int) -> None:
-    """By `mkdir`, Docker or a package; a volume of its own may have a lost+found."""
+    """By `mkdir`, Docker or a package; a volume of its own may have a lost+found, and a tmpfs has the sticky bit."""
     folder = tmp_path / "spool"
     (folder / "lost+found").mkdir(parents=True)
     folder.chmod(before)
@@ -94,6 +94,17 @@ def test_a_folder_in_which_others_write_is_refused_with_what_to_do(tmp_path: Pat
     with pytest.raises(SpoolError, match=rf"mode {before:04o}.*chmod 700 .*spool_dir={folder}/logferry"):
         Spool(folder, "engine")
     used(folder / "logferry")
+
+
+def test_everybodys_own_folder_is_never_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/tmp stays everybody's, also when nothing is in it."""
+    folder = tmp_path / "everybodys"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    monkeypatch.setattr("logferry_agent.edge.private_folder.SHARED_FOLDERS", (tmp_path / "missing", folder))
+    with pytest.raises(SpoolError, match="mode 1777"):
+        Spool(folder, "engine")
+    assert folder.stat().st_mode & 0o7777 == 0o1777
 
 
 def test_a_folder_that_cannot_be_closed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
