@@ -1,7 +1,7 @@
 """Text as a terminal and the viewer show it: what a search looks through. Linear in the text."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _ESCAPE: Final = re.compile(
@@ -63,18 +63,39 @@ def readings(text: str) -> list[Reading]:
     """
     if text.isprintable():
         return [Reading(text, (Part(0, 0, 0, text),))]
+    ended = text.removesuffix("\r")
+    if _RETURN.search(ended) is None:
+        return [Reading(_shown(ended), (Part(0, 0, 0, ended),))]
     found: dict[str, Reading] = {}
-    shown: list[tuple[str, int, str]] = []
-    stood = 0
-    for raw in _RETURN.split(text.removesuffix("\r")):
-        visible = _ESCAPE.sub("", raw).translate(_SHOWN)
-        shown.append((visible, stood, raw))
-        found.setdefault(visible, Reading(visible, (Part(0, 0, stood, raw),)))
-        stood += len(raw) + 1
-    if len(shown) > 1:
-        left = _left_standing(shown)
-        found.setdefault(left.text, left)
+    texts: list[str] = []
+    parts: list[Part] = []
+    begin = stood = 0
+    # What is written over is a line; entries that were merged have several.
+    for line in text.split("\n"):
+        if stood:
+            texts.append("\n")
+            parts.append(Part(begin, 0, stood - 1, "\n"))
+            begin += 1
+        stretches: list[tuple[str, int, str]] = []
+        place = stood
+        for raw in line.removesuffix("\r").split("\r"):
+            stretches.append((_shown(raw), place, raw))
+            place += len(raw) + 1
+        if len(stretches) > 1:
+            for visible, place, raw in stretches:
+                found.setdefault(visible, Reading(visible, (Part(0, 0, place, raw),)))
+        left = _left_standing(stretches)
+        texts.append(left.text)
+        parts.extend(replace(part, begin=begin + part.begin) for part in left.parts)
+        begin += len(left.text)
+        stood += len(line) + 1
+    whole = Reading("".join(texts), tuple(parts))
+    found.setdefault(whole.text, whole)
     return list(found.values())
+
+
+def _shown(raw: str) -> str:
+    return _ESCAPE.sub("", raw).translate(_SHOWN)
 
 
 def _left_standing(shown: list[tuple[str, int, str]]) -> Reading:

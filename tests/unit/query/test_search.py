@@ -212,6 +212,9 @@ def test_damaged_batch_is_named_and_passed_over() -> None:
         ("\r", {""}),
         ("a\tb\x07c\u202ed", {"a\tbc\ufffdd"}),
         ("a\r\nb\n\tc\r", {"a\nb\n\tc"}),
+        ("pull\n10%\rdone\r\nend", {"10%", "done", "pull\ndone\nend"}),
+        ("x\nprogress\rdo\n\ny", {"progress", "do", "x\ndoogress\n\ny"}),
+        ("\nab\rc\n", {"ab", "c", "\ncb\n"}),
         ("a\u2028b\u2424", {"a\ufffdb\u2424"}),
     ],
 )
