@@ -88,7 +88,9 @@ def _main(given: list[str]) -> int:
     connection.ask_ahead()
     from .app import run  # noqa: PLC0415
     from .edge.console import set_up_logging  # noqa: PLC0415
+    from .edge.descriptors import raise_limit  # noqa: PLC0415
 
+    raise_limit()
     gc.freeze()
     gc.enable()
     set_up_logging(settings.log_level, settings.log_format)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ..core.press import TAG_BYTES
+from .descriptors import open_log
 
 _HEAD_BYTES: Final = 131_072
 """A first record longer than this is not waited for: its first bytes are the head."""
@@ -112,7 +113,7 @@ class Link:
 
     def reopened(self) -> Link:
         """The same file, to be read from its beginning by itself."""
-        fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        fd = open_log(f"/proc/self/fd/{self.fd}")
         return Link(
             fd, self.inode, gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if self.packed is not None else None
         )
@@ -135,7 +136,7 @@ def open_link(path: Path) -> Link:
     Raises:
         OSError: it is not there, or may not be read.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = open_log(path)
     packed = gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if path.suffix == ".gz" else None
     return Link(fd, os.fstat(fd).st_ino, packed)
 
@@ -191,6 +192,10 @@ def _open_all(path: Path, names: list[tuple[int, str, int]]) -> list[Link] | Non
                 return chain
     except FileNotFoundError:
         pass
+    except OSError:
+        # Each try would leave those before it open.
+        close_all(chain)
+        raise
     close_all(chain)
     return None
 
