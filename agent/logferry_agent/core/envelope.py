@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
@@ -22,14 +22,15 @@ from .job import JobState, Ref
 FRAME_ROOM = MAX_FRAME_BYTES - 128
 """What an envelope's batches may come to; the rest is its own fields."""
 
-STATUS_JOBS = MAX_STATUS_JOBS // 2
-"""Half of what a status may carry: that many of the longest fit a frame."""
+JOBS_ROOM = MAX_FRAME_BYTES - 256
+"""What the jobs of an `open` or a `status` may come to; the rest is its own fields, of which an instance's id may have
+128 characters and a request's 64."""
 
 
 def jobs_to_open(jobs: Iterable[JobState], now: float) -> list[OpenJob]:
     """The jobs of the next `open`; none when none is due."""
     chosen: list[OpenJob] = []
-    room = FRAME_ROOM
+    room = JOBS_ROOM
     for job in jobs:
         if job.not_before > now:
             continue
@@ -39,6 +40,25 @@ def jobs_to_open(jobs: Iterable[JobState], now: float) -> list[OpenJob]:
             break
         chosen.append(entry)
     return chosen
+
+
+def statuses_to_send(jobs: Iterable[JobState]) -> Iterator[list[StatusJob]]:
+    """Yield what to say of all these jobs, as many in one `status` as its frame takes.
+
+    A job's `problem` may take six bytes a character, so that nine jobs may be all that fit.
+    """
+    chosen: list[StatusJob] = []
+    room = JOBS_ROOM
+    for job in jobs:
+        entry = status_of(job)
+        size = len(entry.model_dump_json(exclude_none=True).encode()) + 1
+        if chosen and (size > room or len(chosen) == MAX_STATUS_JOBS):
+            yield chosen
+            chosen, room = [], JOBS_ROOM
+        chosen.append(entry)
+        room -= size
+    if chosen:
+        yield chosen
 
 
 def batches_to_send(jobs: Iterable[JobState], now: float) -> list[tuple[JobState, Ref]]:

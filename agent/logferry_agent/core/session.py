@@ -35,7 +35,7 @@ from .agenda import Agenda
 from .answers import Answers
 from .connections import Connections
 from .effects import Counted, Effect, Hang, Send, Ship
-from .envelope import STATUS_JOBS, batches_to_send, jobs_to_open, status_of
+from .envelope import batches_to_send, jobs_to_open, statuses_to_send
 from .job import JobState, Ref
 from .phase import Event, Phase
 from .requests import Request, Requests
@@ -244,13 +244,11 @@ class Session:
     def _send_reports(self, link: int, now: float) -> None:
         agenda = self._agenda
         ready = [job for job in agenda.states(agenda.to_report) if job.phase in {Phase.READY, Phase.SENDING}]
-        for begin in range(0, len(ready), STATUS_JOBS):
-            jobs = ready[begin : begin + STATUS_JOBS]
-            for job in jobs:
-                agenda.reporting(job)
-            request_id = self._requests.ask(Request(link, "status", tuple(job.id for job in jobs)), now)
-            status = Status(id=request_id, instance=self._instance, jobs=[status_of(job) for job in jobs])
-            self._emit(Send(link, status))
+        for jobs in statuses_to_send(ready):
+            for entry in jobs:
+                agenda.reporting(self.jobs[entry.job])
+            request_id = self._requests.ask(Request(link, "status", tuple(entry.job for entry in jobs)), now)
+            self._emit(Send(link, Status(id=request_id, instance=self._instance, jobs=jobs)))
 
     def _ping(self, link: int, now: float) -> None:
         if link in self._connections:
