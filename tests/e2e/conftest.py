@@ -227,8 +227,9 @@ class Agent:
         """What it logged so far."""
         return (self._folder / "agent.log").read_text()
 
-    def start(self) -> None:
-        """Starts it, on the spool that it left."""
+    def start(self, **settings: str) -> None:
+        """Starts it, on the spool that it left; with these settings from now on."""
+        self._settings |= settings
         environment = self._cloud.environment(
             LOGFERRY_SPOOL_DIR=str(self._folder / "spool"),
             LOGFERRY_INCLUDE_NAMES=f"{self._names}-*",
