@@ -2,8 +2,8 @@
 
 /** More matches than this in a line are noise, not a find. */
 const MOST = 200;
-/** Of a longer text nobody looks for marks at its end. */
-const REACH = 20_000;
+/** As much of a line as is drawn, and its last piece (`Store`): what is shown of what was found is marked. */
+const REACH = 300_000;
 
 /** Beginnings and ends, in turn. */
 export function spansOf(content: string, expression: RegExp): number[] {

@@ -83,6 +83,8 @@ export class Trial {
     const worker = new Worker(scriptUrl(trialUrl), { type: "module", name: "logferry-trial" });
     this.alive = false;
     worker.onmessage = ({ data }: MessageEvent<FromTrial>) => this.hear(data);
+    // Mostly its script cannot be had (another version is deployed, or the network is gone): nobody waits for it.
+    worker.onerror = () => this.destroy(new Error("The worker that tries expressions has failed. Reload the page."));
     return worker;
   }
 }

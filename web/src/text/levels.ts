@@ -86,7 +86,7 @@ const SYSLOG_PREFIX = /^<(\d{1,3})>/;
 const NPM = /^npm ([A-Za-z]+!?)(?: |$)/;
 const RUBY = /^[DIWEF], \[\d/;
 const REDIS = /^(?:\d{1,8}:[A-Z]|\[\d{1,8}\]) \d\d [A-Z][a-z][a-z] (?:\d{4} )?\d\d:\d\d:\d\d\.\d{3} ([.*#-]) /;
-const FAILURES = ["Traceback (most recent call last)", "Caused by: ", "Unhandled "];
+const FAILURES = ["Traceback (most recent call last)", "Caused by: ", "Unhandled ", "Exception in thread "];
 /** A fast way for what most of logfmt is. */
 const LOGFMT = /^(?:time|ts|t)=(?:"[^"]*"|[^\s"]*) (?:level|lvl)=([A-Za-z]+)/;
 /** Words that stand between a time and what matters, and are no text: parts of dates, and those of containers' logs as the kubelet keeps them. */
@@ -502,7 +502,7 @@ function fails(line: string, start: number): boolean {
 function isFailure(line: string, from: number, code: number): boolean {
   if (code === 116) return line.startsWith("thread '", from) && line.slice(from, from + REACH).includes(" panicked");
   if (code === 103) return line.startsWith("goroutine ", from) && line.slice(from, from + REACH).includes(" [running]");
-  return (code === 84 || code === 67 || code === 85) && FAILURES.some((text) => line.startsWith(text, from)); // T C U
+  return (code === 84 || code === 67 || code === 85 || code === 69) && FAILURES.some((text) => line.startsWith(text, from)); // T C U E
 }
 
 /** "java.lang.IllegalStateException: …", "ValueError". */

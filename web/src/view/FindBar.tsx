@@ -46,7 +46,7 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
     else if (view.find.unsure.value) said += ` · ${view.find.loading.value ? "loading" : "reading"}, ${covered}`;
     const reason = view.find.reason.value;
     if (reason !== null && view.find.unsure.value) said += `: ${reason}`;
-    if (remote !== null && remote.unsearched > 0) said += `, not all of ${remote.unsearched.toLocaleString("en")} very long line${remote.unsearched === 1 ? "" : "s"}`;
+    if (remote !== null && remote.unsearched > 0) said += `, ${remote.unsearched.toLocaleString("en")} too long or damaged`;
     if (remote !== null && remote.missed !== "") said += `, not all of ${remote.missed}`;
   }
   const beyond = remote?.state === "failed" || remote?.state === "full" ? remote : null;

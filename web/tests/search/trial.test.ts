@@ -11,6 +11,7 @@ const QUERY = { ...EVERYTHING, text: "(a+)+$", regex: true };
 class Pretended {
   static all: Pretended[] = [];
   onmessage: ((event: { data: FromTrial }) => void) | null = null;
+  onerror: (() => void) | null = null;
   readonly heard: Tried[] = [];
   ended = false;
 
@@ -43,6 +44,19 @@ describe("an expression that is tried", () => {
   afterEach(() => {
     vi.useRealTimers();
     vi.unstubAllGlobals();
+  });
+
+  test("is given up when its worker cannot be loaded, and the next one has a worker of its own", async () => {
+    const trial = new Trial();
+    const first = trial.test(QUERY, ["aaa!"]).catch((error: Error) => error.message);
+    await soon();
+    worker().onerror?.();
+    expect(await first).toMatch(/failed/);
+    const second = trial.test({ ...QUERY, text: "b" }, ["b"]);
+    await soon();
+    worker().tell("alive");
+    worker().tell([true]);
+    expect([await second, Pretended.all.length]).toEqual([[true], 2]);
   });
 
   test("is ended after two seconds without progress, and the next one has a worker of its own", async () => {
