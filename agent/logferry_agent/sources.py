@@ -41,6 +41,7 @@ _STOP_S: Final = 2.5
 _EXIT_CODE_LABEL: Final = "exitCode"
 """A label of this name stands in the place of the engine's own attribute of a `die` event."""
 _EXIT_CODE: Final = re.compile(r"-?[0-9]{1,10}")
+_MAJOR: Final = re.compile(r"[0-9]{1,9}")
 _CONTAINER_IN_PATH: Final = re.compile(r"/containers/([0-9a-f]{64})/")
 
 
@@ -480,7 +481,7 @@ class Readers(Reader):
             tty=description.container.tty,
             since=since,
             max_size=description.max_size,
-            replays=int(self._engine.version.partition(".")[0] or 0) < 23,
+            replays=_major(self._engine.version) < 23,
             # A little less, as what records take in the file is reckoned.
             born_below=description.max_size * (description.max_file - 1) * 9 // 10 if born else 0,
         )
@@ -528,6 +529,12 @@ def _started(description: Description, time_ns: int) -> Description:
         update={"state": "running", "started": time_ns // 1_000_000, "ended": None, "exit_code": None, "oom": False}
     )
     return replace(description, facts=facts, life=life)
+
+
+def _major(version: str) -> int:
+    """Return the first number of an engine's version; 0 where it has none (`dev`, built by hand)."""
+    match = _MAJOR.match(version)
+    return int(match[0]) if match else 0
 
 
 def _own_name(summary: Mapping[str, Any]) -> str:

@@ -140,12 +140,12 @@ def decode(text: str) -> Cursor:
             elif name == "a":
                 last = value if value in {"o", "e"} else ""
             elif name == "f":
-                place = Place(int(fields[0]), int(fields[1]), fields[2])
+                place = _place(fields)
             elif name == "l":
                 kind: Literal["s", "x"] = "x" if fields[0] == "x" else "s"
                 life = LifeMark(kind, int(fields[1]), int(fields[2]), int(fields[3]))
             elif name == "k":
-                pieces = int(value)
+                pieces = max(0, int(value))
             elif name == "t":
                 after = int(value)
             elif name == "n":
@@ -174,6 +174,12 @@ def state_of(text: str) -> str:
     """What `with_state` said."""
     _, mark, letters = text.rpartition(_STATE)
     return letters if mark and letters.isalpha() else ""
+
+
+def _place(fields: list[str]) -> Place | None:
+    """Return the place in a file; None where no file has such a one, as the marks tell where reading was to."""
+    place = Place(int(fields[0]), int(fields[1]), fields[2])
+    return place if 0 <= place.inode < 1 << 64 and 0 <= place.offset < 1 << 63 else None
 
 
 def _mark(fields: list[str]) -> Mark:

@@ -27,7 +27,13 @@ from .visible import View, visible
 __all__ = ["BUILT_IN", "NOTHING_HIDDEN", "REDACTED", "Redaction", "Redactor", "may_continue", "rules_of"]
 
 REACH: Final = 4_096
-"""How far to both sides of a cut a secret is looked for."""
+"""How far to both sides of a cut a secret is looked for at least."""
+
+_BREAKS: Final = " \t\"'"
+"""What no token holds: one that is longer than `REACH` ends there."""
+
+_NAME_CHARS: Final = 64
+"""Before a token, where its name stands (`Bearer`)."""
 
 _LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
@@ -237,7 +243,7 @@ class Redactor:
         return found, states
 
     def _mend(self, first: str, second: str) -> tuple[str, str]:
-        tail, head = first[-REACH:], second[:REACH]
+        tail, head = _tail(first), _head(second)
         window = tail + head
         if not self._rules.suspects([window]):
             return first, second
@@ -278,6 +284,18 @@ def _together(found: dict[str, Spans]) -> Spans:
     if len(found) == 1:
         return next(iter(found.values()))
     return merged(span for spans in found.values() for span in spans)
+
+
+def _tail(text: str) -> str:
+    """Return what of a piece is searched together with the next one: also a token that begins further before."""
+    last = max(map(text.rfind, _BREAKS))
+    return text[max(0, min(len(text) - REACH, last - _NAME_CHARS)) :]
+
+
+def _head(text: str) -> str:
+    """Return what of a piece is searched together with the one before: also a token that ends further behind."""
+    ends = [end for end in map(text.find, _BREAKS) if end >= 0]
+    return text[: max(REACH, min(ends, default=len(text)))]
 
 
 def may_continue(letter: str, text: str) -> bool:

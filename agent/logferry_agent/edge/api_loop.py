@@ -56,6 +56,7 @@ class ApiLoop:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        failed = False
         while not self._stopping:
             self._news.clear()
             try:
@@ -65,8 +66,12 @@ class ApiLoop:
                 log.exception("reading_failed", container=self._reading.id)
                 self._sink.job_troubled(self._reading.id, FAILED)
                 self._reading.begin_again(self._sink)
+                failed = True
                 self._news.wait(_FAILED_S)
                 continue
+            if failed and step is not Step.FULL:
+                failed = False
+                self._sink.job_troubled(self._reading.id, None)
             if step is Step.DONE:
                 self.done = True
                 return

@@ -8,8 +8,8 @@ What a crash can leave behind, and what becomes of it:
    transaction as the last entries.
 2. Power lost: SQLite's WAL is whole again, but with `sync = normal` the last transactions may be missing. The spool is
    then behind the cloud, which `open` tells (see core/resync.py), or what was read and not sent is read again.
-3. The file is damaged, or of another format: it is set aside beside the new one, and every job is taken up again from
-   where the cloud is.
+3. The file is damaged, holds what no agent writes, or is of another format: it is set aside beside the new one, and
+   every job is taken up again from where the cloud is.
 
 The file is named after the engine's id, so a cloned disk starts a new one, and locked, so two agents never share one.
 Only the pipeline's thread uses it after it was opened.
@@ -74,6 +74,28 @@ WITHOUT ROWID
 """
 """A spool that was made without it stays usable by either version. An earlier one leaves the table as it is: so a row
 says what place it follows, and is void at any other."""
+
+ODD = """
+SELECT EXISTS (
+    SELECT 1 FROM job WHERE typeof(id) || typeof(container) || typeof(life) || typeof(cursor) || typeof(digest)
+        NOT IN ('texttexttexttexttext', 'texttexttexttextnull', 'texttexttextnulltext', 'texttexttextnullnull')
+    OR typeof(tip) || typeof(bytes) || typeof(gaps) <> 'integerintegerinteger'
+    OR typeof(last) NOT IN ('integer', 'null')
+) OR EXISTS (
+    SELECT 1 FROM batch WHERE typeof(job) || typeof(cursor) || typeof(digest) || typeof(body) <> 'texttexttextblob'
+    OR typeof(count) || typeof(start) || typeof("end") || typeof(raw) || typeof(gaps)
+        <> 'integerintegerintegerintegerinteger'
+    OR typeof(first) NOT IN ('integer', 'null') OR id > 1 << 62
+) OR EXISTS (
+    SELECT 1 FROM piece WHERE typeof(job) || typeof(cursor) || typeof(columns) <> 'texttextblob'
+) OR EXISTS (
+    SELECT 1 FROM held WHERE typeof(job) || typeof(cursor) || typeof(columns) <> 'texttextblob'
+    OR typeof(place) NOT IN ('text', 'null')
+) OR NOT EXISTS (
+    SELECT 1 FROM meta WHERE key = 'made' AND value GLOB '[0-9]*' AND value NOT GLOB '*[^0-9]*' AND length(value) < 20
+)
+"""
+"""Whether a row holds what no agent wrote: SQLite's own check does not look at values, which may be of any type."""
 
 PAGE_BYTES = 4096
 
@@ -411,6 +433,9 @@ class Spool:
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'held'").fetchall():
                 self.relieve()  # it may be full
                 db.execute(ADDED)
+            if db.execute(ODD).fetchone()[0]:
+                db.close()
+                raise SpoolCorruptError("the spool is damaged: a row holds what no agent writes")
         except sqlite3.Error as error:
             raise self._explained(error) from error
         self.restore_ballast()

@@ -66,7 +66,8 @@ class Arriving:
         if lane is None or lane.ended:
             return
         lane.ended = True
-        self._gathering.finish(lane, now)
+        # What is open of it may be what fails: the job ends all the same, with a gap.
+        self._isolation.guard(job_id, partial(self._gathering.finish, lane, now), now)
         self._isolation.finish(lane, now)
         if self._lanes.describe(lane) is not None:
             self._session.end(job_id, now)

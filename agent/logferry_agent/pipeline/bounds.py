@@ -8,7 +8,7 @@ import structlog
 
 from ..core.gap import gap_batch, missing_of
 from ..core.session import Session
-from ..edge.disk import Spool
+from ..edge.disk import Spool, SpoolStuckError
 from ..edge.metrics import Metrics
 from .intake import Intake
 from .journal import Journal
@@ -49,7 +49,9 @@ class Bounds:
         self._limit_bytes, self._policy = limit_bytes, policy
         self.full = False
         """Whether the spool's limit is reached."""
-        self._capacity = 0
+        self._capacity = limit_bytes
+        """At most so many bytes, as the disk was last seen."""
+        self._blind = False
         self._look_at = float("-inf")
         self.disk_full = False
         """Whether the disk is as good as full: nothing new is taken at all."""
@@ -59,7 +61,7 @@ class Bounds:
         limit = self._limit_bytes
         if not self._journal.stuck:
             if now >= self._look_at:
-                self._capacity, self._look_at = self._spool.capacity(), now + LOOK_EVERY_S
+                self._look(now)
             self.disk_full = self._spool.bytes >= self._capacity
             limit = max(1, min(limit, self._capacity))
         over = self._spool.bytes >= limit
@@ -73,6 +75,16 @@ class Bounds:
                 log.warning("the spool is full: reading waits", bytes=self._spool.bytes, limit=limit)
         self._intake.set_closed(self.full or self._journal.stuck)
         self._metrics.spool(self._spool.bytes, limit)
+
+    def _look(self, now: float) -> None:
+        """See how much room the disk has; what was known before stands where it cannot be asked."""
+        self._look_at = now + LOOK_EVERY_S
+        try:
+            self._capacity, self._blind = self._spool.capacity(), False
+        except (OSError, SpoolStuckError) as error:
+            if not self._blind:
+                log.warning("the spool's disk cannot be asked for its room", error=str(error))
+            self._blind = True
 
     def _drop_oldest(self, target: int, now: float, *, only_parked: bool) -> None:
         """Fold the oldest unsent batches into gaps, until the spool is under its limit."""

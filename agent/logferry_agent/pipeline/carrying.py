@@ -73,6 +73,14 @@ class Carrying:
                 else:
                     self._do(effect, now)
 
+    def set_refused_aside(self, now: float) -> None:
+        """Let gaps take the place of batches that no message could carry."""
+        refused, self._outbox.refused = self._outbox.refused, []
+        for job_id, ref in refused:
+            effect = SetAside(job_id, ref, "malformed", "no message can carry what the spool holds of it")
+            if not ref.gap and (job := self._session.jobs.get(job_id)) is not None and ref in job.queue:
+                self._isolation.guard(job_id, partial(self._do, effect, now), now)
+
     def _do(self, effect: Effect, now: float) -> None:
         match effect:
             case Ship():

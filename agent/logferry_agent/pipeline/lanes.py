@@ -28,6 +28,11 @@ log = structlog.get_logger(__name__)
 _CONTAINER: Final = re.compile(CONTAINER_PATTERN)
 
 
+def is_job_id(text: str) -> bool:
+    """Return whether a message can name a job so."""
+    return _CONTAINER.fullmatch(text) is not None
+
+
 @dataclass(slots=True)
 class Lane:
     """One job in the pipeline."""
@@ -99,7 +104,7 @@ class Lanes:
 
     def appear(self, job: Job, now: float) -> None:
         """A reader sees a job, perhaps one that is known."""
-        if not _CONTAINER.fullmatch(job.id):
+        if not is_job_id(job.id):
             log.error("job_without_id", id=job.id[:80])
             return
         job = checked(job)

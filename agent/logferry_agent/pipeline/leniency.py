@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import msgspec
 import structlog
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from ..core.chunk import Job
 
@@ -59,5 +58,6 @@ def _valid(found: _Model) -> _Model:
 
 def _without(model: type[BaseModel], document: str, fields: set[str]) -> str:
     known = set(model.model_fields) - fields
-    loose: dict[str, object] = msgspec.json.decode(document, type=dict[str, object])
-    return msgspec.json.encode({name: value for name, value in loose.items() if name in known}).decode()
+    # By the parser that the models use: another one refuses what this one takes (`NaN`, 1e999).
+    loose: dict[str, object] = from_json(document)
+    return to_json({name: value for name, value in loose.items() if name in known}).decode()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 import structlog
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from logferry_protocol.messages import Ingest, encode
 
 from ..core.effects import Send, Ship
 from ..core.envelope import wire_batch
+from ..core.job import Ref
 from ..edge.disk import SpoolStuckError
 from ..edge.metrics import Metrics
 from .journal import Journal
@@ -38,6 +39,8 @@ class Outbox:
         self._journal, self._shelf, self._metrics = journal, shelf, metrics
         self.links: Links | None = None
         """Set when the pipeline starts; nothing is sent before."""
+        self.refused: list[tuple[str, Ref]] = []
+        """Batches that no message can carry: met only where the spool does not give back what was looked at."""
 
     def commit(self, now: float) -> None:
         """Write what is to be written, then send what waited for it."""
@@ -64,6 +67,10 @@ class Outbox:
                 continue  # it is asked for again when no answer comes
             if batch is None or ref.first is None:
                 continue
+            try:
+                batches.append(wire_batch(job_id, ref.first, batch))
+            except ValidationError:
+                self.refused.append((job_id, ref))
+                continue  # a gap takes its place, and is sent when no answer comes
             self._metrics.sent(batch)
-            batches.append(wire_batch(job_id, ref.first, batch))
         return Ingest(id=ship.id, batches=batches) if batches else None

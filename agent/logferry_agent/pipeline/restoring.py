@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
+from logferry_protocol.limits import MAX_COUNT, MAX_SEQUENCE, MAX_TIME_US, MIN_TIME_US
 
 from ..core.batcher import split_cursor
 from ..core.chunk import Chunk, Job
@@ -18,7 +18,7 @@ from ..edge.disk import Spool
 from .gathering import Gathering
 from .intake import Intake
 from .isolation import Isolation
-from .lanes import Lane, Lanes
+from .lanes import Lane, Lanes, is_job_id
 from .quarantine import Quarantine
 from .shelf import Shelf
 
@@ -41,15 +41,20 @@ def restore(
     states: dict[str, JobState] = {}
     last: dict[str, int] = {}
     for stored in spool.jobs():
+        if not is_job_id(stored.id):
+            # No message can carry it, so it would end the pipeline at every start.
+            log.error("job_without_id", id=stored.id[:80])
+            lanes.forget(stored.id)
+            continue
         lane = lanes.restore(stored)
         states[lane.id] = JobState(
             lane.id,
             lane.container,
             lane.life,
-            tip=stored.tip,
+            tip=_within(stored.tip, MAX_SEQUENCE),
             digest=stored.digest,
-            bytes=stored.bytes,
-            gaps=stored.gaps,
+            bytes=_within(stored.bytes, MAX_COUNT),
+            gaps=_within(stored.gaps, MAX_COUNT),
             last=_time(stored.last),
             ended=stored.ended,
         )
@@ -134,6 +139,10 @@ _ANY_BODY = b"-"
 def _within_range(time: int) -> int:
     """The time within the wire's range: another version may have written one that is not."""
     return min(max(time, MIN_TIME_US), MAX_TIME_US)
+
+
+def _within(number: int, most: int) -> int:
+    return min(max(number, 0), most)
 
 
 def _time(time: int | None) -> int | None:

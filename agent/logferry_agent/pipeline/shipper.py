@@ -233,6 +233,7 @@ class Shipper:
                 self._arriving.take(now)
             self._gathering.pass_time(now)
             self._isolation.resume(now)
+        self._carrying.set_refused_aside(now)
         self.session.advance(now)
         self._carrying.carry_out(now)
         if self._journal.sending or now >= self._write_by or not self._busy:

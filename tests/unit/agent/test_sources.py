@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -281,3 +282,14 @@ def test_podman_in_the_engines_place_is_told_in_every_job(
     line_comes(sink, A, "two")
     assert log.names() == ["started"]
     assert log.jobs[-1].life.state == "running"
+
+
+@pytest.mark.parametrize("version", ["", "dev", "master-dockerproject-2026", "²"])
+def test_engine_whose_version_is_no_number_is_read(engine: FakeEngine, read: Reader, version: str) -> None:
+    """One that somebody built by hand says `dev`."""
+    told = SimpleNamespace(**{**vars(engine.identity()), "version": version})
+    engine.identity = lambda: told  # type: ignore[method-assign]
+    engine.run(A, "web")
+    engine.write(A, "hello")
+    _, sink = read()
+    line_comes(sink, A, "hello")

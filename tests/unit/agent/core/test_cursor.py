@@ -98,3 +98,11 @@ def test_anything_else_is_refused(text: str) -> None:
     """Clearly."""
     with pytest.raises(UnknownCursorError, match="not a cursor"):
         decode(text)
+
+
+@pytest.mark.parametrize("place", ["1.-5.ab", "-1.5.ab", f"1.{1 << 63}.ab", f"{1 << 64}.5.ab"])
+def test_place_that_no_file_has_is_left_out(place: str) -> None:
+    """The system would refuse to read there, again and again; the marks find the place all the same."""
+    found = decode(f"1|o=1764000000123456789.1.9f86d081.0|f={place}")
+    assert found.place is None
+    assert found.marks.out.stamp == 1764000000123456789

@@ -504,3 +504,15 @@ def test_redaction_never_makes_an_entry_too_long(text: str) -> None:
     shown = redacted(text, "all")
     assert len(shown.encode()) <= MAX_ENTRY_BYTES
     assert "12345678" not in shown
+
+
+@pytest.mark.parametrize("before", [1, 8, 4_000, 4_097, 9_000])
+@pytest.mark.parametrize("after", [1, 4_097, 9_000])
+def test_token_of_any_length_is_hidden_across_a_cut(before: int, after: int) -> None:
+    """Its name may stand far before the cut, and its end far behind."""
+    line = ("x " * 8_192)[: 16_384 - before - 7] + "Bearer " + "aB3." * ((before + after) // 4 + 2)
+    line = f"{line[: 16_384 + after]} and more"
+    redactor = Redactor(Redaction(("bearer",)))
+    texts, _ = redactor.redact("oO", redactor.mend("oO", [line[:16_384], line[16_384:]]))
+    assert "aB3" not in "".join(texts)
+    assert texts[1].endswith(" and more")

@@ -231,3 +231,105 @@ def test_answer_that_cannot_be_followed_ends_its_connection_alone(rig: Rig, monk
     rig.offer(GOOD, ["two"])
     rig.turns()
     assert rig.cloud.lines(GOOD) == ["one", "two"]
+
+
+def test_job_whose_last_lines_fail_ends_with_a_gap(rig: Rig) -> None:
+    """It does not run for ever in the cloud."""
+    rig.appear(BAD)
+    rig.offer(BAD, ["one"], cursor=fails)
+    rig.shipper.intake.job_ended(BAD)
+    rig.turns()
+    (gap,) = map(json.loads, rig.cloud.events(BAD))
+    assert (gap["event"], gap["reason"]) == ("gap", "corrupt")
+    assert rig.shipper.lanes == {}
+
+
+def left_behind(rig: Rig) -> None:
+    """End the pipeline with two queued lines of each job, which were never sent."""
+    for job in (BAD, GOOD):
+        rig.appear(job)
+        rig.offer(job, ["one", "two"])
+        rig.shipper.intake.job_ended(job)
+    rig.shipper.turn(rig.now)
+    rig.spool.close()
+
+
+def change(path: Path, sql: str, *values: object) -> None:
+    with sqlite3.connect(path) as spool:
+        spool.execute(sql, values)
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("id", "web"),
+        ("id", "b" * 63 + "B"),
+        ("container", '{"name":7,"later":NaN}'),
+        ("life", '{"state":1e999}'),
+        ("tip", -1),
+        ("bytes", 2**63 - 1),
+        ("gaps", -(2**63)),
+        ("last", 2**63 - 1),
+    ],
+)
+def test_start_with_a_job_that_no_message_can_carry_costs_no_other_job(rig: Rig, column: str, value: object) -> None:
+    left_behind(rig)
+    change(rig.spool.path, f"UPDATE job SET {column} = ? WHERE id = ?", value, BAD)
+    rig.begin()
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+    rig.turns(pass_s=60.0)
+    assert rig.shipper.lanes == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("job", "tip", "x"),
+        ("job", "last", b"\xff"),
+        ("job", "cursor", b"\xff"),
+        ("batch", "end", "soon"),
+        ("batch", "start", 1.5),
+        ("batch", "body", 7),
+        ("batch", "body", "text"),
+        ("batch", "id", 2**63 - 1),
+        ("meta", "value", "x"),
+    ],
+)
+def test_spool_with_a_value_of_another_type_is_set_aside(rig: Rig, table: str, column: str, value: object) -> None:
+    """It would end the agent at every start; its jobs are read again from where the cloud is."""
+    left_behind(rig)
+    where = {"job": f"id = '{BAD}'", "batch": f"job = '{BAD}'", "meta": "key = 'made'"}[table]
+    change(rig.spool.path, f'UPDATE {table} SET "{column}" = ? WHERE {where}', value)
+    rig.begin()
+    assert rig.spool.set_aside is not None
+    rig.appear(GOOD)
+    rig.offer(GOOD, ["one", "two"])
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+
+
+def test_batch_that_is_damaged_after_it_was_looked_at_is_set_aside_with_a_gap(rig: Rig) -> None:
+    """The pipeline does not end at it, and the others in its envelope go on."""
+    left_behind(rig)
+    rig.begin()
+    change(rig.spool.path, 'UPDATE batch SET "end" = start - 1 WHERE job = ?', BAD)
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+    for _ in range(3):
+        rig.turns(pass_s=11.0)
+    (gap,) = map(json.loads, rig.cloud.events(BAD))
+    assert (gap["event"], gap["reason"], gap["count"]) == ("gap", "rejected", 2)
+    assert rig.shipper.lanes == {}
+
+
+def test_disk_that_cannot_be_asked_for_its_room_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_to_tell() -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(rig.spool, "capacity", fails_to_tell)
+    rig.appear(GOOD)
+    rig.offer(GOOD, ["one"])
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one"]

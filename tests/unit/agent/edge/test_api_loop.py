@@ -1,0 +1,34 @@
+"""edge/api_loop.py: an error of ours is told of its job, and no longer than it lasts."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from logferry_agent.edge import api_loop
+from logferry_agent.edge.api_loop import ApiLoop
+from logferry_agent.edge.reading import FAILED, Step
+
+
+def test_job_is_well_as_soon_as_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its health says so before the engine's containers are listed the next time."""
+    monkeypatch.setattr(api_loop, "_FAILED_S", 0.0)
+    steps = [Step.DONE, Step.MORE, ValueError("an error of ours"), ValueError("an error of ours")]
+    told: list[str | None] = []
+
+    def step(*_: object) -> Step:
+        match steps.pop():
+            case Step() as found:
+                return found
+            case error:
+                raise error
+
+    reading: Any = SimpleNamespace(id="a" * 64, step=step, begin_again=lambda _: None)
+    sink: Any = SimpleNamespace(job_troubled=lambda _, problem: told.append(problem))
+    loop = ApiLoop(reading, cast(Any, sink))
+    loop.start()
+    loop.join(10.0)
+    assert loop.done
+    assert told == [FAILED, FAILED, None]
