@@ -135,9 +135,9 @@ class Rules:
             if seen:
                 add(name, _places(secret.matches(seen, seen_lowered), secret.group, view, cut))
         for name, pattern in self._patterns:
-            add(name, _places(pattern.matches(text), pattern.group, None, cut))
+            add(name, merged(_places(pattern.matches(text), pattern.group, None, cut)))
             if seen:
-                add(name, _places(pattern.matches(seen), pattern.group, view, cut))
+                add(name, merged(_places(pattern.matches(seen), pattern.group, view, cut)))
         return found
 
     def _hits(self, texts: Sequence[str], raw: bytes, joined: str) -> Iterator[int]:

@@ -140,7 +140,20 @@ class UserPattern:
         return self._compiled.search(raw) is not None
 
     def matches(self, text: str) -> Iterator[Any]:
-        """Yield where it is in a text that can be encoded: matches, of which `group` is what is hidden."""
+        """Yield where it is in a text that can be encoded: matches, of which `group` is what is hidden.
+
+        One that asks for a text's begin or end is looked for in each line of a merged entry as well: a container that
+        has its lines merged must not get around it.
+        """
+        yield from self._matches(text)
+        if not self.joins and "\n" in text:
+            at = 0
+            for line in text.split("\n"):
+                for match in self._matches(line):
+                    yield _Shifted(match, at)
+                at += len(line) + 1
+
+    def _matches(self, text: str) -> Iterator[Any]:
         for match in self._compiled.finditer(text.encode() if text.isascii() else text):
             begin, end = match.span(self.group)
             if begin < end:
@@ -160,6 +173,19 @@ class _Whole:
     def span(self, _: int = 0) -> tuple[int, int]:
         span: tuple[int, int] = self._match.span()
         return span
+
+
+class _Shifted:
+    """A match in a part of a text that begins behind so many characters."""
+
+    __slots__ = ("_by", "_match")
+
+    def __init__(self, match: Any, by: int) -> None:
+        self._match, self._by = match, by
+
+    def span(self, group: int = 0) -> tuple[int, int]:
+        begin, end = self._match.span(group)
+        return begin + self._by, end + self._by
 
 
 def merged(spans: Iterable[tuple[int, int]]) -> Spans:

@@ -516,3 +516,13 @@ def test_token_of_any_length_is_hidden_across_a_cut(before: int, after: int) -> 
     texts, _ = redactor.redact("oO", redactor.mend("oO", [line[:16_384], line[16_384:]]))
     assert "aB3" not in "".join(texts)
     assert texts[1].endswith(" and more")
+
+
+@pytest.mark.parametrize("pattern", [r"\Asecret: (?P<secret>\w+)", r"secret: (?P<secret>\w+)\z", r"(?-m:^)secret: abc"])
+@pytest.mark.parametrize("entry", ["# x\nsecret: abc", "secret: abc\nsecret: abc", "é\nsecret: abc\n"])
+def test_merged_lines_are_no_way_around_a_pattern_that_asks_for_an_end(pattern: str, entry: str) -> None:
+    """A container may choose by a label that its lines are merged."""
+    redactor = Redactor(Redaction((), (pattern,)))
+    ((text,), _) = redactor.redact("o", [entry])
+    assert "abc" not in text
+    assert text.count(REDACTED) == entry.count("abc") == redactor.hidden["pattern_1"]
