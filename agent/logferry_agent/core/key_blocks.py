@@ -45,9 +45,11 @@ _LAST: Final = re2.compile(r"""([A-Za-z0-9+/]{4,}={0,2})(?:\\[nr]|["'`,;}\s])*\z
 
 _IN_REST: Final = re2.compile(r"[A-Za-z0-9+/]{16,}")
 
-# The state is letters, of which earlier agents keep those that they know: `o` and `e`, each perhaps with two digits.
+# The state is letters: `z`, and of each stream `o` or `e` with two digits. An agent of 0.1.0 that takes a later one's
+# place knows `o` and `e`, and writes all letters that it was given in the alphabet's order: `z` is not the first then.
+_COUNTED: Final = "z"
 _DIGITS: Final = "abcdfghijklmnpqr"
-_STATE: Final = re.compile(f"([oe])([{_DIGITS}]{{2}})?")
+_STATE: Final = re.compile(f"([oe])([{_DIGITS}]{{2}})")
 
 
 class KeyBlocks:
@@ -67,16 +69,20 @@ class KeyBlocks:
     @property
     def state(self) -> str:
         """Which streams are inside a key, as lower-case letters; empty: none."""
-        return "".join(
-            letter + _DIGITS[lines // 16] + _DIGITS[lines % 16] for letter, lines in sorted(self._inside.items())
-        )
+        if not self._inside:
+            return ""
+        counts = ((letter, *divmod(lines, 16)) for letter, lines in sorted(self._inside.items()))
+        return _COUNTED + "".join(letter + _DIGITS[high] + _DIGITS[low] for letter, high, low in counts)
 
     def begin(self, state: str) -> None:
-        """Go on from a state; that of an agent of version 0.1 has no line counts."""
-        self._inside = {
-            letter: _DIGITS.index(count[0]) * 16 + _DIGITS.index(count[1]) if count else 0
-            for letter, count in _STATE.findall(state)
-        }
+        """Go on from a state. An agent of 0.1.0 says only which streams are inside: their lines count from here on."""
+        if state.startswith(_COUNTED):
+            self._inside = {
+                letter: _DIGITS.index(digits[0]) * 16 + _DIGITS.index(digits[1])
+                for letter, digits in _STATE.findall(state)
+            }
+        else:
+            self._inside = {letter: 0 for letter in "oe" if letter in state}
 
     def hide(self, stream: str, text: str) -> tuple[str, list[str]]:
         """Return the stream's next entry without what is part of a key, and the names of the keys that begin in it."""

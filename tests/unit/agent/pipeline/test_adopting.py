@@ -231,7 +231,7 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
     pipeline.turn(1)
     (*_, (_, piece)) = pipeline.spool.pieces()
     assert set(piece.texts) == {REDACTED}
-    assert state_of(piece.cursor).startswith("o")
+    assert state_of(piece.cursor).startswith("zo")
     opened = redacted_where_read(9, body[1:], redaction).opened("oab")
     assert opened.cursor_at(2) == "9|r=oab~2"
     pipeline.spool.close()
