@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,6 +35,7 @@ from tests.support.previous_release import Release
 from logferry_local import pages
 from logferry_local.checkout import find_checkout
 from logferry_local.processes import Ledger, stop
+from logferry_local.state import load_keys, load_state
 
 pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(600)]
 
@@ -77,7 +78,7 @@ def test_agent_and_command_of_the_previous_release_work_on(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], previous: Release
 ) -> None:
     """The short form: 0.1.0 ships, today's agent goes on, 0.1.0 is put back; its command exports each line once."""
-    agent = make_agent(**previous.environment)
+    agent = make_agent(**previous.environment, LOGFERRY_FLUSH_INTERVAL="0.1")
     name = containers.run("turns", f"{numbered(100)}; {part(101, 200, 'b')}; {part(201, 300, 'c')}; exit 3")
     job = cloud.job_of(name)
     wait_for(lambda: cloud.tip(job) >= 50, "entry 50")
@@ -258,3 +259,44 @@ def test_viewer_of_the_previous_release_lists_follows_and_searches(
             assert errors == []
         finally:
             browser.close()
+
+
+@pytest.mark.slow
+def test_local_cloud_of_the_previous_release_comes_up_as_todays(
+    containers: Containers, previous: Release, tmp_path: Path
+) -> None:
+    """0.1.0's `logferry up` is left running, and today's `up` takes its folder over, and each of its processes.
+
+    What was stored reads as before, and a container that wrote through all of it has every line once.
+    """
+    folder = tmp_path / "state"
+    cloud = Cloud(folder, *cast(Any, (None, None, None)))
+    settings = {"LOGFERRY_INCLUDE_NAMES": f"{containers.prefix}-*", "LOGFERRY_FLUSH_INTERVAL": "1"}
+    done = containers.run("done", f"{numbered(300)}; exit 3")
+    running = containers.run("running", f"{numbered(100)}; {part(101, 200, 'b')}; {part(201, 300, 'c')}")
+    environment = cloud.environment(**previous.environment, **settings)
+    up = ["up", "--detach"]
+    try:
+        made = subprocess.run([*previous.logferry, *up], env=environment, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+        old = Cloud(folder, load_state(folder), load_keys(folder), cast(Any, None))
+        job = old.ended(done)
+        wait_for(lambda: old.tip(old.job_of(running)) >= 50, "entry 50")
+        exported = old_logferry(cloud, previous, "export", done, "--format", "jsonl").stdout
+        open_gate(containers, [running], "b")
+
+        cloud.logferry(*up, **settings)
+        new = Cloud(folder, load_state(folder), load_keys(folder), cast(Any, None))
+        assert new.keys == old.keys
+        assert not [role for role, process in old.state.pids.items() if new.state.pids[role] == process]
+        assert new.state.access_key != old.state.access_key
+        cloud.logferry(*up, **settings)
+        assert load_state(folder) == new.state
+        assert new.ended(done) == job
+        assert new.logferry("export", done, "--format", "jsonl").stdout == exported
+        open_gate(containers, [running], "c")
+        new.ended(running)
+        for name in (done, running):
+            assert_complete(new.exported(name), 300)
+    finally:
+        cloud.logferry("down", check=False)

@@ -23,7 +23,7 @@ PACKAGES: Final = {
     "logferry_local": "infra/local",
 }
 """Where each Python package lies, then as now."""
-ENVIRONMENTS: Final = (".venv", ".venv-cloud", ".venv-sam", ".venv-tools")
+INSTALLED: Final = (".venv", ".venv-cloud", ".venv-sam", ".venv-tools", "web/node_modules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,6 @@ class Release:
         """Build the release's viewer with the packages of ours; return the folder with its pages."""
         web = self.root / "web"
         if not (web / "dist").exists():
-            (web / "node_modules").symlink_to(ROOT / "web" / "node_modules")
             vite = web / "node_modules" / ".bin" / "vite"
             done = subprocess.run([vite, "build"], cwd=web, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
@@ -70,7 +69,7 @@ def check_out(folder: Path) -> Release:
     with tarfile.open(archive) as files:
         files.extractall(release.root, filter="data")
     archive.unlink()
-    for name in ENVIRONMENTS:
+    for name in INSTALLED:
         (release.root / name).symlink_to(ROOT / name)
     assert_imported(release)
     return release

@@ -10,14 +10,17 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from logferry_local import engine
 from logferry_local.errors import StepFailedError
-from logferry_local.private_files import UMASK
+from logferry_local.private_files import UMASK, replace_private_file
 from logferry_local.processes import Ledger, is_running, spawn
 from logferry_local.state import LocalKeys, LocalState, ProcessIdentity
 from logferry_local.waiting import wait_until
 
 ROLE = "agent"
+STARTED_FILE = "agent.json"
 READY_WITHIN_S = 60.0
 # unix(7); the agent has no socket with a longer path either.
 MAX_SOCKET_PATH = 107
@@ -50,6 +53,7 @@ def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -
     command = [sys.executable, "-m", "logferry_agent"]
     process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port), umask=UMASK)
     Ledger(folder).enter(ROLE, process)
+    replace_private_file(folder / STARTED_FILE, process.model_dump_json().encode() + b"\n")
     ready = partial(is_ready, folder, metrics_port)
     wait_until(lambda: ready() or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)
     if not is_running(process):
@@ -80,6 +84,15 @@ def is_ready(folder: Path, metrics_port: int) -> bool:
             return asked.recv(64).split()[1:2] == [b"200"]
     except (OSError, urllib.error.URLError):
         return False
+
+
+def is_private(folder: Path) -> bool:
+    """Return whether the agent that runs is one that `start` started; those of 0.1.0 answer everybody on a port."""
+    try:
+        started = ProcessIdentity.model_validate_json((folder / STARTED_FILE).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return False
+    return started == Ledger(folder).running(ROLE)
 
 
 def _socket(folder: Path) -> str | None:

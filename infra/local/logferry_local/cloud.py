@@ -222,8 +222,10 @@ class _Rise:
         folder = self.plan.folder
         with self.progress("Starting the agent on this machine's Docker Engine") as step:
             if Ledger(folder).running(agent.ROLE) is not None:
-                step.says("The agent runs")
-                return
+                if agent.is_private(folder):
+                    step.says("The agent runs")
+                    return
+                _stop(folder, agent.ROLE)
             self.undo.callback(_stop, folder, agent.ROLE)
             agent.start(folder, state, keys, self.ports.metrics)
 
