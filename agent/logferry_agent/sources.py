@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from .core.description import Description, from_event, from_inspect, path_below
 from .core.ecs import Task
 from .core.lifecycle import Facts
 from .core.processing import Processing
+from .core.redaction import rules_of
 from .core.selection import Selection, start_time
 from .core.track import Track
 from .edge.api_loop import ApiLoop
@@ -366,6 +368,9 @@ class Readers(Reader):
             self._settings.processing, description.labels, self._settings.allow_labels
         )
         notices = tuple(Notice(code="label", detail=problem) for problem in found.problems)
+        if redaction := found.processing.redaction:
+            rules = rules_of(redaction)
+            description = description.hiding(lambda text: rules.hide_alone(text, Counter()))
         container = self._with_allowed_owner(description.container)
         return replace(description, container=container, notices=description.notices + notices)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -77,10 +77,18 @@ class Description:
     """Empty where only an event is known."""
     named: frozenset[str] = frozenset()
     """Keys of the labels that the agent's settings are about."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Those of the logging driver."""
     notices: tuple[Notice, ...] = ()
     """What a reader of the job should know from its beginning on."""
     left_out: str = ""
     """Why its log is not read any more; empty while it is read."""
+
+    def hiding(self, hide: Callable[[str], str]) -> Description:
+        """The same, with notices that quote only what `hide` leaves of what they quote."""
+        if not self.notices:
+            return self
+        return replace(self, notices=_notices(self.labels, self.named, self.options, hide))
 
     def beside(self, task: Task) -> Description:
         """The same, now that the agent's own ECS task is known."""
@@ -147,6 +155,7 @@ def from_inspect(
         image=image,
         image_id=text(found.get("Image")),
         named=named,
+        options=options,
         notices=_notices(labels, named, options),
     )
 
@@ -237,14 +246,16 @@ def path_below(root: str, log_path: str, mounted: str) -> str | None:
         return None
 
 
-def _notices(labels: Mapping[str, str], named: Collection[str], options: Mapping[str, str]) -> tuple[Notice, ...]:
+def _notices(
+    labels: Mapping[str, str], named: Collection[str], options: Mapping[str, str], hide: Callable[[str], str] = str
+) -> tuple[Notice, ...]:
     """Return what the job begins with: what is not recorded of the container, and what its log may lack."""
     found = []
-    if (left_out := record(labels, named).notice) is not None:
+    if (left_out := record(labels, named).notice(hide)) is not None:
         found.append(Notice(code="labels_left_out", detail=left_out))
     if options.get("mode") == _NON_BLOCKING:
         size = options.get("max-buffer-size")
-        buffer = f" of {size}" if size else ""
+        buffer = f" of {hide(size)}" if size else ""
         detail = (
             "the container's logging driver is set to mode=non-blocking: the engine drops lines that its buffer"
             f"{buffer} has no room for, and neither says so nor counts them, so lines may be missing here unsaid"

@@ -51,7 +51,10 @@ MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 
 
 class BrokenStreamError(Exception):
-    """The stream is not what it should be; what came before it was read is good."""
+    """The stream is not what it should be; what came before it was read is good.
+
+    The sentence does not quote `found`: that may be a container's text, cut where a secret in it is not known any more.
+    """
 
     def __init__(self, layer: str, found: bytes) -> None:
         self.layer = layer
@@ -59,11 +62,14 @@ class BrokenStreamError(Exception):
         super().__init__(layer, found)
 
     def __str__(self) -> str:
-        return f"the engine's log stream is broken: {self.layer} begins with {self.found[:32]!r}"
+        return f"the engine's log stream is broken: {self.layer} does not begin as one"
 
 
 class UnstampedLogError(Exception):
-    """The engine gives log entries without a time to the nanosecond, by which alone an entry can be known again."""
+    """The engine gives log entries without a time to the nanosecond, by which alone an entry can be known again.
+
+    The sentence does not quote `found`, the beginning of a line.
+    """
 
     def __init__(self, found: str) -> None:
         self.found = found
@@ -72,7 +78,7 @@ class UnstampedLogError(Exception):
     def __str__(self) -> str:
         return (
             "the engine gives this log's entries without a time to the nanosecond, as other engines than Docker's do,"
-            f" so they cannot be told apart and are not read (one begins with {self.found[:40]!r})"
+            " so they cannot be told apart and are not read"
         )
 
 

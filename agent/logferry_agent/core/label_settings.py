@@ -8,6 +8,7 @@ else.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,7 +18,7 @@ from logferry_protocol.limits import MAX_LABEL_VALUE_CHARS, MAX_MESSAGE_CHARS
 
 from .patterns import PatternError, compile_pattern
 from .processing import Processing
-from .redaction import BUILT_IN
+from .redaction import BUILT_IN, REDACTED, rules_of
 from .selection import ENABLE_LABEL, OWNER_LABEL
 
 PREFIX: Final = "logferry."
@@ -34,6 +35,11 @@ MAX_RATE: Final = 1_000_000_000
 
 _OWNER: Final = re.compile(OWNER_PATTERN)
 _RATE: Final = re.compile(r"[0-9]{1,10}")
+_NOT_ALLOWED: Final = "the agent's setting allow_labels does not have it"
+_TO_BE_HIDDEN: Final = "it holds what the agent hides in lines; write the regular expression without it"
+_TOO_LONG: Final = f"it must have fewer than {MAX_LABEL_VALUE_CHARS} characters"
+_QUOTE_NOTHING: Final = frozenset({_NOT_ALLOWED, _TO_BE_HIDDEN, _TOO_LONG})
+"""Those that quote nothing."""
 _SWITCH: Final = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
 
@@ -44,7 +50,9 @@ class LabelSettings:
     processing: Processing
     """What is to be done with its lines."""
     problems: tuple[str, ...] = ()
-    """One sentence for each label that changes nothing: what is wrong, and what would be right."""
+    """One sentence for each label that changes nothing: what is wrong, and what would be right. Without secrets."""
+    valid: frozenset[str] = frozenset()
+    """Labels whose values are right: settings, whatever they look like."""
 
 
 def label_settings(processing: Processing, labels: Mapping[str, str], allowed: Collection[str] = ALL) -> LabelSettings:
@@ -55,22 +63,53 @@ def label_settings(processing: Processing, labels: Mapping[str, str], allowed: C
         labels: the container's.
         allowed: names of `ALL` that a container may set.
     """
-    problems: list[str] = []
+    wrong: list[tuple[str, str, str]] = []
+    valid: set[str] = set()
     for name in ALL:
         label = PREFIX + name
         value = labels.get(label)
         if value is None:
             continue
-        if name not in allowed:
-            problem: str | None = "the agent's setting allow_labels does not have it"
+        if name == MERGE_START and (REDACTED in value or _hides(processing, label, value)):
+            problem: str | None = _TO_BE_HIDDEN
+        elif name not in allowed:
+            problem = _NOT_ALLOWED
+            if len(value) < MAX_LABEL_VALUE_CHARS and _applied(Processing(), name, value)[1] is None:
+                valid.add(label)
         elif len(value) >= MAX_LABEL_VALUE_CHARS:
-            problem = f"it must have fewer than {MAX_LABEL_VALUE_CHARS} characters"
+            problem = _TOO_LONG
         else:
-            processing, problem = _applied(processing, name, value if name == OWNER else value.strip())
+            value = value if name == OWNER else value.strip()
+            processing, problem = _applied(processing, name, value)
+            if problem is None or _applied(Processing(), name, value)[1] is None:
+                valid.add(label)
         if problem is not None:
-            shown = value if len(value) <= 64 else value[:63] + "…"
-            problems.append(f"the label {label}={shown} is not used: {problem}"[:MAX_MESSAGE_CHARS])
-    return LabelSettings(processing, tuple(problems))
+            wrong.append((name, value, problem))
+    problems = [
+        _sentence(processing, name, value, problem, valid=PREFIX + name in valid) for name, value, problem in wrong
+    ]
+    return LabelSettings(processing, tuple(problems), frozenset(valid))
+
+
+def _sentence(processing: Processing, name: str, value: str, problem: str, *, valid: bool) -> str:
+    """Return what is wrong with a label, with nothing in it that is hidden in the container's lines."""
+    label = PREFIX + name
+    shown = value if valid else _hidden(processing, label, value)
+    if shown != value:
+        # What is wrong may quote a part of the value.
+        quoting = name in {REDACT, MERGE_START} and problem not in _QUOTE_NOTHING
+        problem = (_applied(Processing(), name, shown)[1] if quoting else problem) or "its value is hidden"
+    shown = shown if len(shown) <= 64 else shown[:63] + "…"
+    return f"the label {label}={shown} is not used: {problem}"[:MAX_MESSAGE_CHARS]
+
+
+def _hidden(processing: Processing, label: str, value: str) -> str:
+    redaction = processing.redaction
+    return rules_of(redaction).hide_value(label, value, Counter()) if redaction else value
+
+
+def _hides(processing: Processing, label: str, value: str) -> bool:
+    return _hidden(processing, label, value) != value
 
 
 def usable(labels: Mapping[str, str], allowed: Collection[str]) -> Mapping[str, str]:

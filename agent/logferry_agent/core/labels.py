@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,14 +37,17 @@ class RecordedLabels:
     shortened: tuple[str, ...] = ()
     """Keys of those whose values are recorded in part."""
 
-    @property
-    def notice(self) -> str | None:
-        """The sentence that tells of labels that are not recorded as they are; None when all are."""
+    def notice(self, hide: Callable[[str], str] = str) -> str | None:
+        """Return the sentence that tells of labels that are not recorded as they are; None when all are.
+
+        Args:
+            hide: what is done with a key before it is cut.
+        """
         parts = []
         if self.left_out:
-            parts.append(f"{_count(self.left_out)} not recorded ({_listed(self.left_out)})")
+            parts.append(f"{_count(self.left_out)} not recorded ({_listed(self.left_out, hide)})")
         if self.shortened:
-            parts.append(f"{_count(self.shortened)} recorded only in part ({_listed(self.shortened)})")
+            parts.append(f"{_count(self.shortened)} recorded only in part ({_listed(self.shortened, hide)})")
         if not parts:
             return None
         limits = (
@@ -102,6 +105,7 @@ def _count(keys: Collection[str]) -> str:
     return "1 is" if len(keys) == 1 else f"{len(keys)} are"
 
 
-def _listed(keys: tuple[str, ...]) -> str:
-    names = [key if len(key) <= _TOLD_CHARS else key[: _TOLD_CHARS - 1] + "…" for key in keys[:_TOLD]]
+def _listed(keys: tuple[str, ...], hide: Callable[[str], str]) -> str:
+    shown = [hide(key) for key in keys[:_TOLD]]
+    names = [key if len(key) <= _TOLD_CHARS else key[: _TOLD_CHARS - 1] + "…" for key in shown]
     return ", ".join(names) + (f" and {len(keys) - _TOLD} more" if len(keys) > _TOLD else "")

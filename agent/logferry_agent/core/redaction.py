@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
-from logferry_protocol.limits import MAX_ENTRY_BYTES, MIN_CONTINUED_BYTES
+from logferry_protocol.events import Gap, Notice, decode_event, encode_event
+from logferry_protocol.limits import MAX_ENTRY_BYTES, MAX_MESSAGE_CHARS, MIN_CONTINUED_BYTES
 
 from .key_blocks import MARKER, REDACTED, KeyBlocks, key_spans
 from .patterns import utf8
@@ -100,17 +101,30 @@ class Rules:
         hidden.update({name: len(spans) for name, spans in found.items()})
         return _without(text, _together(found))
 
-    def hide_value(self, key: str, value: str, hidden: Counter[str], *, in_place: bool) -> str:
+    def hide_alone(self, text: str, hidden: Counter[str], *, in_place: bool = False) -> str:
+        """Return a text that is no line, a name for instance, without its secrets and keys.
+
+        With `in_place` it is no longer than it was.
+        """
+        return self._hide_behind("", text, hidden, in_place=in_place)
+
+    def hide_value(self, key: str, value: str, hidden: Counter[str], *, in_place: bool = False) -> str:
         """Return a label's value without its secrets; with `in_place` no longer than it was."""
-        begin = len(key) + 1
-        found = _together(self.spans(f"{key}={value}"))
-        spans = [(max(0, start - begin), stop - begin) for start, stop in found if stop > begin]
-        if self.keys and self.has_marker(value):
-            spans = [(0, len(value))]
-        if not spans:
-            return value
-        hidden["label"] += 1
-        return _replaced(value, spans, in_place=in_place)
+        return self._hide_behind(f"{key}=", value, hidden, in_place=in_place)
+
+    def _hide_behind(self, before: str, text: str, hidden: Counter[str], *, in_place: bool) -> str:
+        begin = len(before)
+        found: dict[str, Spans] = {}
+        for name, places in self.spans(before + text).items():
+            if spans := [(max(0, start - begin), stop - begin) for start, stop in places if stop > begin]:
+                found[name] = spans
+        # What follows a marker may be a key without its END, as the text may have been cut.
+        if self.keys and self.has_marker(text) and (keys := key_spans(text, self.keys)):
+            found |= {name: [(0, len(text))] for name, _, _ in keys}
+        if not found:
+            return text
+        hidden.update({name: len(spans) for name, spans in found.items()})
+        return _replaced(text, _together(found), in_place=in_place)
 
     def spans(self, text: str, cut: int | None = None) -> dict[str, Spans]:
         """Return where secrets are in a text, by name; those of different names may overlap.
@@ -224,9 +238,12 @@ class Redactor:
         return mended
 
     def redact(self, streams: str, texts: Sequence[str]) -> tuple[list[str], list[str]]:
-        """The same texts without the secrets that lie in one; system events stay as they are. And after each text
+        """The same texts without the secrets that lie in one, or in a system event's sentence. And after each text
         the state: an empty list when no stream was ever inside a private key."""
         found, states = list(texts), list[str]()
+        for index, letter in enumerate(streams) if "s" in streams else ():
+            if letter == "s":
+                found[index] = self._redact_event(texts[index])
         lines = found
         if "s" in streams:
             lines = ["" if letter == "s" else text for letter, text in zip(streams, found, strict=True)]
@@ -239,8 +256,19 @@ class Redactor:
                     self.hidden.update(names)
                 states.append(self._keys.state)
         for index in suspects:
-            found[index] = self._rules.hide(found[index], self.hidden)
+            if streams[index] != "s":
+                found[index] = self._rules.hide(found[index], self.hidden)
         return found, states
+
+    def _redact_event(self, text: str) -> str:
+        """The same system event; its sentence may quote the engine, or the container."""
+        event = decode_event(text)
+        if not isinstance(event, Gap | Notice) or not event.detail:
+            return text
+        detail = self._rules.hide_alone(event.detail, self.hidden)
+        if detail == event.detail:
+            return text
+        return encode_event(event.model_copy(update={"detail": detail[:MAX_MESSAGE_CHARS]}))
 
     def _mend(self, first: str, second: str) -> tuple[str, str]:
         tail, head = _tail(first), _head(second)

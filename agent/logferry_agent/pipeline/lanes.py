@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,10 +17,12 @@ from ..core.chunk import Chunk, Job
 from ..core.container_redaction import redact_container
 from ..core.gap import Missing
 from ..core.job import JobState
-from ..core.label_settings import ALL, LABELS, label_settings
+from ..core.label_settings import ALL, LabelSettings, label_settings
 from ..core.processing import Processing, Processor
+from ..core.redaction import rules_of
 from ..core.session import Session
 from ..edge.disk import Progress, Spool, StoredJob
+from ..edge.metrics import Metrics
 from .journal import Journal
 from .leniency import checked, lenient
 
@@ -62,13 +65,20 @@ class Lane:
     """When it is taken up again after one; None while it is not parked for that."""
     described: Container | None = None
     """As the reader described it last."""
+    hidden: Counter[str] = field(default_factory=Counter)
+    """What was counted as hidden in its description."""
     gaps: dict[int, Missing] = field(default_factory=dict)
     """What the queued gaps made here stand for."""
 
     @property
     def shown(self) -> LifeCycle:
         """Its life as the cloud is told."""
-        return self.life if self.problem is None else self.life.model_copy(update={"problem": self.problem[:512]})
+        if self.problem is None:
+            return self.life
+        problem = self.problem
+        if self.processor is not None and (redaction := self.processor.processing.redaction):
+            problem = rules_of(redaction).hide_alone(problem, Counter())
+        return self.life.model_copy(update={"problem": problem[:512]})
 
 
 class Lanes:
@@ -81,8 +91,11 @@ class Lanes:
         session: Session,
         processing: Processing,
         allow_labels: Collection[str] = ALL,
+        *,
+        metrics: Metrics,
     ) -> None:
         """allow_labels: what a container may set by a label, names of `core.label_settings.ALL`."""
+        self._metrics = metrics
         self._spool, self._journal, self._session = spool, journal, session
         self._processing, self._allow_labels = processing, allow_labels
         self.by_id: dict[str, Lane] = {}
@@ -90,10 +103,12 @@ class Lanes:
     def restore(self, stored: StoredJob) -> Lane:
         """Take up a job of the last run; the session learns of it when its queue is known."""
         container, life = lenient(Container, stored.container), lenient(LifeCycle, stored.life)
-        processing = self._processing_of(container)
+        settings = self._settings_of(container)
+        processing = settings.processing
+        # What this hides was counted where it was first seen, or is when a reader describes it.
         lane = Lane(
             stored.id,
-            redact_container(processing.redaction, container, LABELS),
+            redact_container(processing.redaction, container, settings.valid)[0],
             life,
             stored.cursor,
             ended=stored.ended,
@@ -110,10 +125,11 @@ class Lanes:
         job = checked(job)
         lane = self.by_id.get(job.id)
         if lane is not None and job.container == lane.described:
-            container = lane.container
+            container, hidden = lane.container, lane.hidden
         else:
-            processing = self._processing_of(job.container)
-            container = redact_container(processing.redaction, job.container, LABELS)
+            settings = self._settings_of(job.container)
+            processing = settings.processing
+            container, hidden = redact_container(processing.redaction, job.container, settings.valid)
         if lane is None:
             processor = Processor(processing) if processing.wanted else None
             lane = self.by_id[job.id] = Lane(job.id, container, job.life, None, processor=processor)
@@ -124,6 +140,9 @@ class Lanes:
             lane.container, lane.life = container, job.life
             self.changed(lane, now)
         lane.described = job.container
+        if more := hidden - lane.hidden:
+            self._metrics.redacted(more)
+            lane.hidden |= hidden
 
     def progressed(self, lane: Lane, now: float) -> None:
         """A batch of it was closed: what failed before does not any more."""
@@ -159,9 +178,9 @@ class Lanes:
         self.by_id.pop(job_id, None)
         self._journal.grow(lambda: self._spool.forget(job_id))
 
-    def _processing_of(self, container: Container) -> Processing:
+    def _settings_of(self, container: Container) -> LabelSettings:
         """Return what is to be done with a container's lines; its labels never change."""
-        return label_settings(self._processing, container.labels, self._allow_labels).processing
+        return label_settings(self._processing, container.labels, self._allow_labels)
 
 
 def _stored(lane: Lane, state: JobState) -> StoredJob:

@@ -78,7 +78,7 @@ class Shipper:
         self.session = Session(instance, rng or Random(), answer_timeout_s=limits.answer_timeout_s)  # noqa: S311
         self._events: deque[LinkEvent] = deque()
         self._journal = Journal(spool)
-        self._lanes = Lanes(spool, self._journal, self.session, limits.processing, limits.allow_labels)
+        self._lanes = Lanes(spool, self._journal, self.session, limits.processing, limits.allow_labels, metrics=metrics)
         shelf = Shelf(spool, self._journal, self.session)
         quarantine = Quarantine(DeadLetters(spool.folder / "rejected"), metrics)
         self._gathering = Gathering(

@@ -81,6 +81,33 @@ def test_bad_label_changes_nothing_and_says_what_would_be_right(
     assert found.processing == replace(operator, redact=added)
 
 
+KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("value", [f"a {KEY_ID}", f"({KEY_ID}", "x" * 55 + KEY_ID, "x" * 300 + KEY_ID])
+@pytest.mark.parametrize("allowed", [ALL, ()])
+def test_notice_of_a_label_does_not_quote_a_secret(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Nor a part of one, where the value is cut."""
+    found = label_settings(Processing(redact=("aws",)), {f"logferry.{name}": value}, allowed)
+    if f"logferry.{name}" in found.valid:
+        assert name == "owner"
+        return
+    (problem,) = found.problems
+    assert "AKIA" not in problem
+    assert problem.startswith(f"the label logferry.{name}=")
+
+
+def test_merge_start_with_a_secret_is_refused_before_and_after_it_was_hidden() -> None:
+    """The spool keeps the label without its secret: what is left must not become another pattern."""
+    operator = Processing(redact=("aws",))
+    for value in (f"^{KEY_ID}", "^[redacted]"):
+        found = label_settings(operator, {"logferry.merge-start": value})
+        assert found.processing == operator
+        assert found.valid == frozenset()
+        assert len(found.problems) == 1
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_label_that_the_operator_forbids_changes_nothing(name: str) -> None:
     values = {"enable": "false", "owner": "x", "redact": "all", "merge-start": "^x", "rate-limit": "1"}

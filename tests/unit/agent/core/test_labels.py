@@ -28,7 +28,7 @@ def test_recorded_labels_are_within_the_wires_limits_and_nothing_vanishes_unsaid
     assert not set(found.kept) & set(found.left_out)
     changed = {key for key, value in found.kept.items() if labels[key] != value}
     assert changed == set(found.shortened)
-    assert (found.notice is None) is (not found.left_out and not changed)
+    assert (found.notice() is None) is (not found.left_out and not changed)
 
 
 FILLER = {f"a{number:03}": "x" * 50 for number in range(300)}
@@ -59,3 +59,12 @@ def test_logferrys_own_labels_go_before_all_others() -> None:
     compose = {f"com.docker.compose.{number:03}": "x" * 200 for number in range(100)}
     found = record({**compose, "logferry.merge-start": "^x", "tier": "front"}, {"tier"})
     assert {"logferry.merge-start", "tier"} <= set(found.kept)
+
+
+def test_notice_hides_secrets_in_the_keys_that_it_lists() -> None:
+    """Before it cuts them."""
+    token = "ghp_" + "a1" * 18
+    found = record({token: "x" * 300})
+    assert token[:20] in str(found.notice())
+    hiding = found.notice(lambda key: key.replace(token, "[redacted]"))
+    assert "([redacted])" in str(hiding)

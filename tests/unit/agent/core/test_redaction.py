@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from base64 import b64encode
 from collections import Counter
@@ -17,13 +18,15 @@ from tests.support.pressing import file_of
 
 from logferry_agent.core.container_redaction import redact_container
 from logferry_agent.core.jsonfile import plain
-from logferry_agent.core.label_settings import LABELS
+from logferry_agent.core.label_settings import label_settings
 from logferry_agent.core.lines import Marks
 from logferry_agent.core.press import Order, Pressed
+from logferry_agent.core.processing import Processing
 from logferry_agent.core.redaction import BUILT_IN, REDACTED, Redaction, Redactor, redact_lines, rules_of
 from logferry_agent.core.visible import View, visible
 from logferry_agent.edge.press_worker import stretch
 from logferry_protocol.batch import decode_body
+from logferry_protocol.events import Gap, Notice, encode_event
 from logferry_protocol.job import Container
 from logferry_protocol.limits import MAX_ENTRY_BYTES
 
@@ -243,6 +246,92 @@ def test_lines_of_a_key_are_hidden_however_they_are_logged(
     assert all(REDACTED in line for line in shown[1:-1])
 
 
+HEADED = {
+    "RSA PRIVATE KEY": ["Proc-Type: 4,ENCRYPTED", "DEK-Info: AES-128-CBC,0F1E2D3C", ""],
+    "EC PRIVATE KEY": ["Proc-Type: 4,ENCRYPTED", "DEK-Info: DES-EDE3-CBC,0F1E2D3C4B5A6978", ""],
+    "PGP PRIVATE KEY BLOCK": ["Version: GnuPG v2.4", "Comment: of the build server", ""],
+    "SSH2 ENCRYPTED PRIVATE KEY": ['Comment: "2048-bit rsa"'],
+}
+DRESSES: list[Callable[[str], str]] = [
+    lambda line: f"2026-11-30 INFO {line}",
+    lambda line: f"2026-11-30 INFO {line}".rstrip(),
+    lambda line: f"2026-12-01T10:00:00.123Z  WARN 1 --- [main] c.e.Tls : {line}",
+    lambda line: f"\x1b[2m10:00:00\x1b[0m \x1b[32mINFO\x1b[0m {line}",
+    lambda line: json.dumps({"level": "info", "msg": line}),
+    lambda line: json.dumps({"msg": line + "\n", "level": "info", "time": "2026-11-30T10:00:00Z"}),
+    lambda line: json.dumps({"log": line, "container_id": "0f1e2d3c4b5a"}, separators=(",", ":")),
+    lambda line: f"level=info msg={json.dumps(line)}",
+    lambda line: f"ts=1 msg='{line}' x=1",
+    lambda line: f"web-1  | {line}\r",
+]
+SHORT_LAST = "aB3dEfG="
+
+
+def hidden_in_steps(texts: list[str], rng: Random) -> list[str]:
+    """As an agent hides that is started anew every few lines."""
+    at, shown, state = 0, list[str](), ""
+    while at < len(texts):
+        redactor = Redactor(Redaction(("all",)))
+        redactor.begin(state)
+        stop = at + rng.randrange(1, 4)
+        shown += redactor.redact("o" * len(texts[at:stop]), texts[at:stop])[0]
+        state, at = redactor.state, stop
+        assert len(state) <= 5
+        assert state == "" or (state.isalpha() and state.islower())
+    return shown
+
+
+@given(st.sampled_from(sorted(HEADED)), st.sampled_from(DRESSES), st.integers(0, 2**32), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_key_with_headers_is_hidden_behind_any_prefix(
+    kind: str, dress: Callable[[str], str], seed: int, every_empty_line: bool
+) -> None:
+    """Also by an agent that is started anew within it, and where the logger leaves the empty line out."""
+    rng = Random(seed)
+    body = [b64encode(rng.randbytes(48)).decode() for _ in range(rng.randrange(1, 30))]
+    head = [line for line in HEADED[kind] if line or every_empty_line]
+    texts = ["before", *map(dress, key(kind, [*head, *body, SHORT_LAST])), "after it", "word"]
+    shown = hidden_lines(texts)
+    assert not any(part in line for line in shown for part in (*body, SHORT_LAST, "DEK-Info", "Proc-Type"))
+    assert (shown[0], shown[-2:]) == ("before", ["after it", "word"])
+    assert hidden_in_steps(texts, rng) == shown
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_key_with_headers_is_hidden_when_an_agent_of_version_0_1_read_a_part_of_them(
+    dress: Callable[[str], str],
+) -> None:
+    texts = [dress(line) for line in key("RSA PRIVATE KEY", [*HEADED["RSA PRIVATE KEY"], *BODY])]
+    for at in range(1, 5):
+        redactor = Redactor(Redaction(("all",)))
+        redactor.redact("o" * at, texts[:at])
+        redactor.begin("".join(sorted(redactor.state)))
+        shown = redactor.redact("o" * len(texts[at:]), texts[at:])[0]
+        assert not any(part in line for line in shown for part in BODY)
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        ["INFO Version: 2.1 started", "INFO order 1 handled", "word", "INFO order 2 handled"],
+        ["INFO Subject: your order", "INFO order 1 handled", "INFO order 2 handled"],
+        ["INFO order 1 handled", "INFO Version: 2.1 started", "word"],
+        ['{"msg":"ready","id":"aB3dEfGh","n":1}', '{"msg":"ready","id":"aB3dEfGh","n":2}'],
+        ["INFO the Proc-Type: 4,ENCRYPTED-ish", "INFO DEK-Info is missing"],
+    ],
+)
+def test_text_behind_a_lone_marker_is_shown_although_it_looks_like_a_header(following: list[str]) -> None:
+    assert hidden_lines(["INFO no -----BEGIN PGP PRIVATE KEY BLOCK-----", *following])[1:] == following
+
+
+def test_key_behind_headers_ends_after_200_lines() -> None:
+    lines = [f"INFO {BODY[number % 12]}" for number in range(300)]
+    head = [f"INFO {line}" for line in HEADED["RSA PRIVATE KEY"]]
+    shown = hidden_lines(["INFO -----BEGIN RSA PRIVATE KEY-----", *head, *lines])
+    assert shown[-103:] == lines[-103:]
+    assert shown[4:-103] == [REDACTED] * 197
+
+
 def test_each_kind_of_key_is_hidden_by_its_name() -> None:
     pem, pgp = key(), key("PGP PRIVATE KEY BLOCK")
     assert hidden_lines(pem + pgp, "private_key") == [REDACTED] * len(pem) + pgp
@@ -425,25 +514,50 @@ def test_labels_and_names_are_redacted_as_lines_are() -> None:
         "key": "\n".join(key(body=BODY[:2])),
         "b": "plain",
         "logferry.merge-start": "^AKIAIOSFODNN7EXAMPLE",
+        "AKIAIOSFODNN7EXAMPLE": "2",
     }
     given_container = Container(name="web", image="https://ann:s3cr3t@registry/x", labels=labels)
-    told = redact_container(Redaction(("all",)), given_container, LABELS)
+    told, hidden = redact_container(Redaction(("all",)), given_container)
     assert told.labels == {
         "a": f"postgres://ann:{REDACTED}@db/x",
         "aws.secret_access_key": REDACTED,
         "key": REDACTED,
         "b": "plain",
-        "logferry.merge-start": "^AKIAIOSFODNN7EXAMPLE",
+        "logferry.merge-start": f"^{REDACTED}",
+        REDACTED: "2",
     }
     assert told.image == f"https://ann:{REDACTED}@registry/x"
-    assert redact_container(Redaction(), given_container, LABELS) is given_container
+    assert hidden == {"aws": 3, "url_password": 2, "private_key": 1}
+    assert redact_container(Redaction(), given_container)[0] is given_container
+    assert redact_container(Redaction(("all",)), told)[0] == told
+
+
+def test_labels_that_are_valid_settings_are_told_as_they_are() -> None:
+    labels = {"logferry.owner": "AKIAIOSFODNN7EXAMPLE", "logferry.rate-limit": "AKIAIOSFODNN7EXAMPLE"}
+    processing = Processing(redact=("all",))
+    told, _ = redact_container(processing.redaction, Container(labels=labels), label_settings(processing, labels).valid)
+    assert told.labels == {**labels, "logferry.rate-limit": REDACTED}
+
+
+def test_sentences_of_system_events_are_redacted() -> None:
+    """The engine's errors may quote a container's text."""
+    quoting = encode_event(Gap(reason="engine", count=3, detail=f"at {JWT}"))
+    key_text = encode_event(Notice(code="unreadable", detail="x -----BEGIN PRIVATE KEY-----\n" + BODY[0]))
+    plain_event = encode_event(Notice(code="label", detail="bäd"))
+    redactor = Redactor(Redaction(("all",)))
+    shown, _ = redactor.redact("sosso", [quoting, JWT, key_text, plain_event, BODY[1]])
+    assert shown[:2] == [encode_event(Gap(reason="engine", count=3, detail=f"at {REDACTED}")), REDACTED]
+    assert shown[2] == encode_event(Notice(code="unreadable", detail=REDACTED))
+    assert shown[3:] == [plain_event, BODY[1]]
+    assert redactor.hidden == {"jwt": 2, "private_key": 1}
 
 
 def test_labels_that_fit_the_wire_fit_it_without_their_secrets() -> None:
     """Although a marker may be longer than what it hides."""
     value = "://:a@" * 42
     full = Container(labels={f"l{number}": value for number in range(15)})
-    told = redact_container(Redaction(("url_password",)), full, LABELS)
+    told, hidden = redact_container(Redaction(("url_password",)), full)
+    assert hidden == {"url_password": 15 * 42}
     assert set(told.labels.values()) == {"://:[@" * 42}
 
 
@@ -465,6 +579,9 @@ HOSTILE = {
     "key": "-----BEGIN PRIVATE KEY-----",
     "key word": "-----BEGIN PRIVATE ",
     "key ends": "-----END ",
+    "key header": "-----BEGIN PRIVATE KEY-----DEK-Info: AAA",
+    "key value": ':"aaaa',
+    "key last": "aaaa",
     "logferry": "lfa_aaaaaaaaaaaa_",
     "slack": "xoxb-",
     "slack hook": "hooks.slack.com/services/",

@@ -276,3 +276,23 @@ def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
     (_, piece) = list(pipeline.spool.pieces())[-1]
     assert split_cursor(piece.cursor) == ("5", 0)
     pipeline.spool.close()
+
+
+def test_secrets_in_a_containers_description_are_counted_once(tmp_path: Path) -> None:
+    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    container = Container(name="web", labels={"AKIAIOSFODNN7EXAMPLE": "1", "b": SECRET})
+    for name in ("web", "renamed"):
+        described = Job("b" * 64, container.model_copy(update={"name": name}), JOB.life)
+        pipeline.shipper.intake.job_appeared(described)
+        pipeline.turn(0)
+    assert pipeline.counted()["redacted_secrets_total"] == 2
+    assert pipeline.shipper.lanes["b" * 64].container.labels == {REDACTED: "1", "b": f"id={REDACTED}"}
+    pipeline.spool.close()
+
+
+def test_problem_of_reading_is_told_without_secrets(tmp_path: Path) -> None:
+    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    pipeline.shipper.intake.job_troubled(JOB.id, f"the engine says: {SECRET}")
+    pipeline.turn(0)
+    assert pipeline.shipper.lanes[JOB.id].shown.problem == f"the engine says: id={REDACTED}"
+    pipeline.spool.close()
