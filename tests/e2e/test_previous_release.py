@@ -110,9 +110,12 @@ def test_agents_of_both_releases_take_turns_on_one_spool(
     settings = {"LOGFERRY_MERGE_START": "^[0-9]{5} |^-----|^[a-z]", "LOGFERRY_REDACT": "all"}
     agent = make_agent(**previous.environment, **settings)
     script = f"{numbered(300, pause_every=50)}; {part(301, 600, 'b')}; {part(601, 900, 'c')}; exit 3"
+    kinds = {"json-file": False, "local": False, "terminal": True}
     names = [
-        containers.run(driver, script, log_config=LogConfig(type=driver), tty=tty)
-        for driver, tty in (("json-file", False), ("local", False))
+        containers.run(
+            kind, script, tty=tty, log_config=LogConfig(type="json-file" if kind == "json-file" else "local")
+        )
+        for kind, tty in kinds.items()
     ]
     secret = f"echo {KEY}; " * 3
     waits = [f"until [ -e /{gate} ]; do sleep 0.1; done; {secret}" for gate in "bc"]
@@ -134,7 +137,12 @@ def test_agents_of_both_releases_take_turns_on_one_spool(
     for name in names:
         cloud.ended(name)
         entries = cloud.exported(name)
-        assert_complete(entries, 900)
+        if name.endswith("terminal"):
+            assert [one["sequence"] for one in entries] == list(range(1, 903))
+            found = [one["line"] for one in entries if one["stream"] == "stdout"]
+            assert found == [f"{line(number)}\r" for number in range(1, 901)]
+        else:
+            assert_complete(entries, 900)
         assert json.loads(entries[-1]["line"])["exit_code"] == 3
     cloud.ended(keeper)
     found = cloud.exported(keeper)
