@@ -102,6 +102,18 @@ def test_label_that_asks_in_vain_is_a_notice_in_the_job(engine: FakeEngine, read
     assert not [event for event in log.events() if isinstance(event, Notice)]
 
 
+def test_notices_of_a_job_do_not_quote_what_is_hidden(engine: FakeEngine, read: Reader) -> None:
+    """Also where they cut it: the sink has them as they were read, before any line is redacted."""
+    token = "ghp_" + "a1" * 18
+    labels = {token: "x" * 300, "logferry.rate-limit": "x" * 55 + token, "logferry.redact": "github"}
+    engine.run(A, "web", labels=labels)
+    engine.write(A, "one")
+    _, sink = read()
+    notices = [event for event in line_comes(sink, A, "one").events() if isinstance(event, Notice)]
+    assert [notice.code for notice in notices] == ["labels_left_out", "label"]
+    assert not any("ghp_" in notice.detail for notice in notices)
+
+
 def test_label_that_the_operator_forbids_does_not_count(engine: FakeEngine, read: Reader) -> None:
     engine.run(A, "web", labels={"logferry.enable": "false", "logferry.owner": "team-b"})
     engine.write(A, "one")
