@@ -86,7 +86,8 @@ def ministack() -> Iterator[str]:
 
 def start_ministack(folder: Path, port: int) -> ProcessIdentity:
     """Start a plain MiniStack on the data of a state folder, and wait until it answers."""
-    (folder / "cloud").mkdir(exist_ok=True)
+    # Where its TMPDIR is not there, Python takes /tmp, and what functions leave would stay in it.
+    (folder / "cloud" / "tmp").mkdir(parents=True, exist_ok=True)
     checkout = find_checkout()
     process = spawn(
         [checkout.cloud_python, "-m", "ministack"],
