@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import msgspec
 
-from logferry_protocol.events import Gap, Notice, decode_event, encode_event
 from logferry_protocol.limits import MAX_ENTRY_BYTES, MAX_MESSAGE_CHARS, MIN_CONTINUED_BYTES
 
 from .key_blocks import MARKER, REDACTED, KeyBlocks, key_spans
@@ -262,6 +261,9 @@ class Redactor:
 
     def _redact_event(self, text: str) -> str:
         """The same system event; its sentence may quote the engine, or the container."""
+        # The second process meets no events; importing their models would make its start three times as long.
+        from logferry_protocol.events import Gap, Notice, decode_event, encode_event  # noqa: PLC0415
+
         event = decode_event(text)
         if not isinstance(event, Gap | Notice) or not event.detail:
             return text

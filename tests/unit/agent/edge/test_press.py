@@ -316,3 +316,9 @@ def test_press_hides_what_an_order_says(press: Press, fd: int) -> None:
     found = texts(press, owner)
     assert found == EXPECTED[: len(found)]
     assert found
+
+
+def test_process_starts_without_the_models_of_the_wire() -> None:
+    """Building them takes longer than all else that it imports: a short backlog would be over before it is there."""
+    code = "import sys, logferry_agent.edge.press_worker; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
