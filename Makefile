@@ -7,10 +7,10 @@ STATE ?=
 # More words for pytest, as in `make unit ARGS="-k batcher"`.
 ARGS ?=
 
-# Tests that need no engine, cloud or browser run on two processors; the others share a machine and run one by one.
+# Tests that need an engine, a cloud or a browser share the machine and run one by one. They wait more than they
+# work, so the others run beside them.
 PURE := not engine and not cloud and not browser and not slow
-# pytest ends with 5 where ARGS chooses no test of one half; without ARGS that is a failure.
-NONE_CHOSEN = { status=$$?; [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; }
+MACHINE := (engine or cloud or browser) and not slow
 
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
@@ -29,8 +29,13 @@ demo: setup ## the whole of Logferry on this machine, with three sample containe
 	@exec $(BIN)/logferry demo $(if $(STATE),--state "$(STATE)")
 
 test: setup check web ## set-up, every check, the viewer's tests and all of pytest
-	$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS) || $(NONE_CHOSEN)
-	$(BIN)/python -m pytest -q -m "not ($(PURE)) and not slow" $(ARGS) || $(NONE_CHOSEN)
+	@mkdir -p .build; $(BIN)/python -m pytest -q -m "$(PURE)" $(ARGS) >.build/pure.log 2>&1 & pure=$$!; \
+	trap 'kill $$pure 2>/dev/null' INT TERM; \
+	$(BIN)/python -m pytest -q -m "$(MACHINE)" $(ARGS); machine=$$?; \
+	wait $$pure; pure=$$?; cat .build/pure.log; \
+	for status in $$machine $$pure; do \
+		[ $$status = 0 ] || { [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; } || exit 1; \
+	done # pytest ends with 5 where ARGS chooses no test of one half
 
 check: setup lint types layers expressions validate ## ruff, mypy, import-linter, tsc, recheck and sam validate, without running a test
 
@@ -61,7 +66,7 @@ unit: setup ## pytest's unit and contract tests alone: no engine, no cloud, no b
 	$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)
 
 integration: setup ## the tests that need the engine, the local cloud or a browser
-	$(BIN)/python -m pytest -q -m "(engine or cloud or browser) and not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -m "$(MACHINE)" $(ARGS)
 
 bench: bench-agent bench-web ## every benchmark, each printing the ratio that it is about
 
