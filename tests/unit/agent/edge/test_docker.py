@@ -40,6 +40,19 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 
 @contextmanager
+def served(path: Path, answers: type[BaseHTTPRequestHandler]) -> Iterator[None]:
+    """Answer requests on a unix socket for the length of a block."""
+    with _Server(str(path), answers) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def engine(path: Path) -> Iterator[list[str]]:
     """One that says who it is; what it was asked."""
     asked: list[str] = []
@@ -59,14 +72,8 @@ def engine(path: Path) -> Iterator[list[str]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with _Server(str(path), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(path, Answers):
+        yield asked
 
 
 def test_what_was_asked_ahead_is_the_first_answer_and_no_later_one(tmp_path: Path) -> None:
@@ -295,14 +302,8 @@ def answering(path: Path, answers: dict[str, tuple[int, str, Any]]) -> Iterator[
 
         def log_message(self, *_: object) -> None: ...
 
-    with _Server(str(path), Answers) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(path, Answers):
+        yield asked
 
 
 def test_podman_is_refused_by_its_version(tmp_path: Path) -> None:
