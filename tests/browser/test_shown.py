@@ -120,14 +120,14 @@ def test_a_line_too_long_to_draw_says_so_and_gives_the_whole(cloud: ViewerCloud,
     cloud.append("web", [pieces[0], "between", *pieces[1:20]], "oe" + "O" * 19)
     page.goto(cloud.page("web", "api") if several else cloud.page("web"))
     cut = page.locator('.row[data-seq="2"] > .cut')
-    expect(cut).to_have_attribute("data-cut", "Cut: 262,144 of 327,680 characters so far", timeout=WAIT)
-    assert len(row(page, 2)) == 262_144
+    expect(cut).to_have_attribute("data-cut", "Cut: 131,072 of 327,680 characters so far", timeout=WAIT)
+    assert len(row(page, 2)) == 131_072
     page.wait_for_function("(job) => window.logferry?.lines(job)?.subscribed", arg=job_id("web"), timeout=WAIT)
     for begin in range(20, count, 28):
         cloud.write("web", pieces[begin : begin + 28], "O" * 28, batch=14)
     cloud.write("web", ["-END", "next"], "Oo")
     whole = "".join(pieces) + "-END"
-    expect(cut).to_have_attribute("data-cut", f"Cut: 262,144 of {len(whole):,} characters", timeout=WAIT)
+    expect(cut).to_have_attribute("data-cut", f"Cut: 131,072 of {len(whole):,} characters", timeout=WAIT)
     cut.get_by_role("button", name="Copy the whole line").click()
     clipboard(page, whole)
     with page.expect_download(timeout=WAIT) as download:

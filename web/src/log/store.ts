@@ -44,8 +44,11 @@ interface StyleTrack {
 }
 
 const EMPTY: Columns = { times: new Float64Array(0), streams: "", texts: [] };
-/** A line that is longer is cut at the end of the piece that reaches this many characters: no page draws ten megabytes. */
-const MOST_SHOWN = 262_144;
+/**
+ * A line that is longer is cut at the end of the piece that reaches this many characters. Chromium takes 0.8 s to lay out so many Thai vowels,
+ * its slowest letters (2026-11); twice as many took 1.2 s.
+ */
+const MOST_SHOWN = 131_072;
 /** Lines longer than that whose extent is remembered; each holds its beginning. */
 const MOST_LONG = 16;
 /** Shorter entries are never continued (PROTOCOL.md); in UTF-8 bytes, of which a UTF-16 unit makes at most three. */

@@ -59,11 +59,11 @@ describe("rows", () => {
     const piece = "x".repeat(16_384);
     const { store } = storeOf([out("before"), out(piece), ...Array.from({ length: 19 }, (): Line => ({ stream: "O", text: piece }))]);
     const row = (tip: number) => rowsOf(store, NONE, tip, tip - 2, 2).rows.find(({ sequence }) => sequence === 2);
-    expect(row(21)).toMatchObject({ last: 21, cut: { shown: 262_144, of: 20 * 16_384, unit: "characters", open: true } });
+    expect(row(21)).toMatchObject({ last: 21, cut: { shown: 131_072, of: 20 * 16_384, unit: "characters", open: true } });
     store.add(factsOf(22, [err("between"), { stream: "O", text: piece }, { stream: "O", text: "end" }]));
-    expect(row(24)).toMatchObject({ last: 24, cut: { shown: 262_144, of: 21 * 16_384 + 3, open: false } });
+    expect(row(24)).toMatchObject({ last: 24, cut: { shown: 131_072, of: 21 * 16_384 + 3, open: false } });
     store.add(factsOf(25, [out("next")]));
-    expect(textOf(row(25) as never)).toHaveLength(262_144);
+    expect(textOf(row(25) as never)).toHaveLength(131_072);
   });
 
   test("of merged entries have their lines, each as a terminal leaves it, and of very many the first", () => {
