@@ -57,7 +57,7 @@ def _main(given: list[str]) -> int:
     arguments = parser.parse_args(given)
     flags = flags_of(arguments)
     if arguments.command != "run":
-        from .edge.console import print_status  # noqa: PLC0415
+        from .edge.status_and_logging import print_status  # noqa: PLC0415
 
         folder = Path(flags.get("spool_dir") or os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)
         return print_status(folder, as_json=arguments.json)
@@ -70,12 +70,12 @@ def _main(given: list[str]) -> int:
     if arguments.check_config:
         sys.stdout.write("\n".join(shown(settings)) + "\n")
         return 0
-    from .edge.press import Press  # noqa: PLC0415
+    from .edge.preencode_pool import Press  # noqa: PLC0415
 
     press = Press() if settings.presses and Press.useful() else None
     if press is not None:
         press.start()  # beside what is loaded here: a backlog is likeliest now
-    from .edge.docker import connect  # noqa: PLC0415
+    from .edge.docker_client import connect  # noqa: PLC0415
     from .edge.endpoint import EndpointError  # noqa: PLC0415
 
     try:
@@ -87,8 +87,8 @@ def _main(given: list[str]) -> int:
         return 2
     connection.ask_ahead()
     from .app import run  # noqa: PLC0415
-    from .edge.console import set_up_logging  # noqa: PLC0415
     from .edge.descriptors import raise_limit  # noqa: PLC0415
+    from .edge.status_and_logging import set_up_logging  # noqa: PLC0415
 
     raise_limit()
     gc.freeze()

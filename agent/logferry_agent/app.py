@@ -19,15 +19,15 @@ import structlog
 from logferry_protocol.limits import MAX_TIME_US
 
 from . import __version__
-from .edge.disk import Spool, SpoolCorruptError, SpoolError
-from .edge.docker import Connection, Engine, EngineUnavailableError, UnsupportedEngineError
+from .edge.cloud_socket import Socket
+from .edge.docker_client import Connection, Engine, EngineUnavailableError, UnsupportedEngineError
 from .edge.health import FolderTakenError, Health, as_json
 from .edge.metrics import Metrics
-from .edge.press import Press
-from .edge.socket import Socket
+from .edge.preencode_pool import Press
+from .edge.readers import SourceSettings, build_reader
+from .edge.spool import Spool, SpoolCorruptError, SpoolError
 from .pipeline import Limits, Shipper
 from .settings import Settings
-from .sources import SourceSettings, build_reader
 
 log = structlog.get_logger(__name__)
 

@@ -27,11 +27,11 @@ from pydantic_settings import (
 
 from logferry_protocol.addresses import clear_host
 
-from .core import label_settings
-from .core.patterns import compile_pattern
-from .core.processing import Processing
-from .core.redaction import BUILT_IN
-from .edge.credential import AwsRole, Credential, CredentialError, Key
+from .core.batching.processing import Processing
+from .core.container import label_settings
+from .core.redaction.patterns import compile_pattern
+from .core.redaction.redaction import BUILT_IN
+from .edge.credentials import AwsRole, Credential, CredentialError, Key
 
 KEY = re.compile(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}")
 KEY_LOOKS = "an agent's key looks like lfa_<12 characters>_<43 characters>"

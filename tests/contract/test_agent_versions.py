@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from logferry_agent.core.chunk import Job
-from logferry_agent.core.cursor import Cursor, LifeMark, Place, decode
-from logferry_agent.core.lines import Mark, Marks
-from logferry_agent.edge.disk import Spool, zstd
+from logferry_agent.core.batching.cursor import Cursor, LifeMark, Place, decode
+from logferry_agent.core.batching.ports import Job
+from logferry_agent.core.parsing.fragments import Mark, Marks
 from logferry_agent.edge.metrics import Metrics
+from logferry_agent.edge.spool import Spool, zstd
 from logferry_agent.pipeline import Limits, Shipper
 from logferry_protocol.job import Container, LifeCycle
 

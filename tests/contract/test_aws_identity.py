@@ -11,7 +11,7 @@ from tests.support.sts import BARE, RoleCredentials, SignatureCheckingSts, made_
 
 from connect.aws_identity import SignedRequest, caller, parse
 from connect.core import Caller, Refusal
-from logferry_agent.edge.credential import AwsRole, CredentialError
+from logferry_agent.edge.credentials import AwsRole, CredentialError
 from logferry_protocol.aws_identity import MAX_TOKEN_CHARS, PREFIX
 
 AUDIENCE = "a1b2c3d4e5"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from logferry_agent.core.stamps import text_of
+from logferry_agent.core.parsing.timestamps import text_of
 
 PIECE = 16_384
 START = 1_764_000_000_000_000_000

@@ -1,4 +1,4 @@
-"""A Docker Engine in memory, as `edge/docker.py` shows one: its list, inspections, events and logs."""
+"""A Docker Engine in memory, as `edge/docker_client.py` shows one: its list, inspections, events and logs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.copier import Copier, Piece, frame
 
-from logferry_agent.edge.docker import ContainerGoneError, EngineUnavailableError
+from logferry_agent.edge.docker_client import ContainerGoneError, EngineUnavailableError
 
 STARTED = "2025-11-24T15:59:59.000000000Z"
 

@@ -15,9 +15,9 @@ from unittest.mock import patch
 
 from tests.support.copier import PIECE, Copier, Piece, frame
 
-from logferry_agent.core import pace
-from logferry_agent.edge import api_source, log_requests
-from logferry_agent.edge.docker import EngineUnavailableError
+from logferry_agent.core.batching import read_throttle
+from logferry_agent.edge import api_source, log_follow
+from logferry_agent.edge.docker_client import EngineUnavailableError
 
 Act = tuple[str, int]
 """
@@ -155,7 +155,7 @@ def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
     waits = {"_RETRY_S": (0.0, 0.0), "_POLL_S": 0.0}
     with (
         patch.multiple(api_source, time=clock, **waits),
-        patch.multiple(log_requests, time=clock, _LINGER_S=60.0),
-        patch.object(pace, "REST_S", rest_s),
+        patch.multiple(log_follow, time=clock, _LINGER_S=60.0),
+        patch.object(read_throttle, "REST_S", rest_s),
     ):
         yield

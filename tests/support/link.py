@@ -45,10 +45,10 @@ import query.growth
 import query.history
 import query.service
 import query.store
-from logferry_agent.core.chunk import Chunk, Job, Offer, Position
-from logferry_agent.edge.disk import Spool
+from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position
+from logferry_agent.edge.cloud_socket import Connected, Frame, Lost
 from logferry_agent.edge.metrics import Metrics
-from logferry_agent.edge.socket import Connected, Frame, Lost
+from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Limits, Shipper
 from logferry_cli.reader import MAX_DELAY_S, Page, Reader, Run
 from logferry_protocol.errors import MalformedMessageError

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from logferry_agent.core.chunk import Chunk, Job, Offer, Position, Sink
-from logferry_agent.edge.credential import Credential, Key
-from logferry_agent.edge.disk import Spool
+from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position, Sink
+from logferry_agent.edge.cloud_socket import Socket
+from logferry_agent.edge.credentials import Credential, Key
 from logferry_agent.edge.metrics import Metrics
-from logferry_agent.edge.socket import Socket
+from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Limits, Shipper
 from logferry_protocol.job import Container, LifeCycle
 

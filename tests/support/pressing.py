@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
-from logferry_agent.core.press import Pressed
-from logferry_agent.core.stamps import text_of
-from logferry_agent.edge.press import Press
+from logferry_agent.core.batching.preencode import Pressed
+from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.edge.preencode_pool import Press
 
 
 def plain_records(count: int, start: int, name: str = "line", first: int = 0) -> bytes:

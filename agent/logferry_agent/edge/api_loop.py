@@ -7,9 +7,9 @@ from typing import Final
 
 import structlog
 
-from ..core.chunk import Sink
+from ..core.batching.ports import Sink
 from .api_source import ApiSource
-from .reading import FAILED, Reading, Step
+from .container_reader import FAILED, Reading, Step
 
 log = structlog.get_logger()
 

@@ -27,17 +27,17 @@ import structlog
 from logferry_protocol.events import Gap, Notice
 from logferry_protocol.job import SourceName
 
-from ..core.catch_up import Beginning, Pass, Sought, Wanted
-from ..core.chunk import Chunk
-from ..core.cursor import Place
-from ..core.frames import BrokenStreamError, Received, UnstampedLogError
-from ..core.lines import CUT, Fragments
-from ..core.recognition import Memory, Seeker
-from ..core.stamps import entry_time, nanoseconds
-from ..core.track import Track
-from .docker import Connection, ContainerGoneError, EngineUnavailableError, LogsUnreadableError
-from .log_requests import MUCH_LINES, Doubt, LogRequests
-from .unreadable import UNREADABLE, say_unreadable
+from ..core.batching.cursor import Place
+from ..core.batching.entry_sequencer import Track
+from ..core.batching.ports import Chunk
+from ..core.parsing.catch_up_read import Beginning, Pass, Sought, Wanted
+from ..core.parsing.deduplication import Memory, Seeker
+from ..core.parsing.fragments import CUT, Fragments
+from ..core.parsing.log_stream import BrokenStreamError, Received, UnstampedLogError
+from ..core.parsing.timestamps import entry_time, nanoseconds
+from .docker_client import Connection, ContainerGoneError, EngineUnavailableError, LogsUnreadableError
+from .log_follow import MUCH_LINES, Doubt, LogRequests
+from .unreadable_source import UNREADABLE, say_unreadable
 
 log = structlog.get_logger()
 

@@ -16,9 +16,9 @@ from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import structlog
 
-from ..core.foreign import instant, mapping, strings, text
-from ..core.stamps import nanoseconds
-from .docker import Connection, ContainerGoneError, EngineError, EngineUnavailableError, LogResponse
+from ..core.parsing.engine_values import instant, mapping, strings, text
+from ..core.parsing.timestamps import nanoseconds
+from .docker_client import Connection, ContainerGoneError, EngineError, EngineUnavailableError, LogResponse
 
 log = structlog.get_logger()
 

@@ -19,15 +19,15 @@ from typing import Final
 
 import structlog
 
-from ..core.chunk import Sink
-from ..core.cursor import Cursor
-from ..core.pace import Pace
-from ..core.redaction import NOTHING_HIDDEN, Redaction
-from ..core.track import Track
+from ..core.batching.cursor import Cursor
+from ..core.batching.entry_sequencer import Track
+from ..core.batching.ports import Sink
+from ..core.batching.read_throttle import Pace
+from ..core.redaction.redaction import NOTHING_HIDDEN, Redaction
+from .container_reader import FAILED, Reading, Step
 from .file_source import FileSource
 from .inotify import CREATED, DELETED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
-from .press import Press
-from .reading import FAILED, Reading, Step
+from .preencode_pool import Press
 
 log = structlog.get_logger()
 

@@ -23,17 +23,25 @@ from typing import Final
 from logferry_protocol.events import Gap, GapReason
 from logferry_protocol.job import SourceName
 
-from ..core.chunk import Chunk
-from ..core.cursor import Place
-from ..core.jsonfile import Corrupt, Segment, end_of_last_until, first_at_or_after, parse, pieces_with, position_of
-from ..core.lines import Fragments, Mark, digest
-from ..core.press import FIRST_SLICE_BYTES, Order
-from ..core.redaction import NOTHING_HIDDEN, Redaction
-from ..core.sealed import Sealed
-from ..core.stamps import entry_time, nanoseconds
-from ..core.track import Track
-from .files import Link, close_all, open_chain, same
-from .press import Press
+from ..core.batching.cursor import Place
+from ..core.batching.entry_sequencer import Track
+from ..core.batching.ports import Chunk
+from ..core.batching.preencode import FIRST_SLICE_BYTES, Order
+from ..core.batching.sealed import Sealed
+from ..core.parsing.fragments import Fragments, Mark, digest
+from ..core.parsing.jsonfile import (
+    Corrupt,
+    Segment,
+    end_of_last_until,
+    first_at_or_after,
+    parse,
+    pieces_with,
+    position_of,
+)
+from ..core.parsing.timestamps import entry_time, nanoseconds
+from ..core.redaction.redaction import NOTHING_HIDDEN, Redaction
+from .file_chain import Link, close_all, open_chain, same
+from .preencode_pool import Press
 
 _RECORD_BYTES: Final = 4 * 1024 * 1024
 """Without a newline for so long it is no json-file (a 16 KiB piece of control characters takes 98,000 bytes)."""

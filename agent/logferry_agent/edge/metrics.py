@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from logferry_protocol.events import Gap, decode_event
 
-from ..core.batcher import Batch
-from ..core.chunk import Chunk
-from ..core.effects import Counted
-from ..core.job import Ref
-from ..core.sealed import Sealed
+from ..core.batching.batcher import Batch
+from ..core.batching.ports import Chunk
+from ..core.batching.sealed import Sealed
+from ..core.session.effects import Counted
+from ..core.session.job_record import Ref
 
 INTENTIONAL = frozenset({"rate_limit", "spool_full", "deleted"})
 """Reasons of drops that the configuration (or a person) asked for."""

@@ -1,5 +1,5 @@
 """Chunks in, batches to the spool, envelopes out, acknowledgements back."""
 
-from .shipper import Limits, Shipper
+from .pipeline import Limits, Shipper
 
 __all__ = ["Limits", "Shipper"]

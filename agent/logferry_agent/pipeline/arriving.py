@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..core.foreign import text
-from ..core.session import Session
+from ..core.parsing.engine_values import text
+from ..core.session.session import Session
 from ..edge.metrics import Metrics
-from .gathering import Gathering
 from .intake import Appeared, Arrival, Ended, Intake, Offered, Troubled
-from .isolation import Isolation
-from .lanes import Lanes
+from .job_buffers import Lanes
+from .job_isolation import Isolation
+from .open_batches import Gathering
 
 TURN_BYTES = 128 * 1024
 """What one turn takes, so that acknowledgements never wait long behind parsing."""

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..core.batcher import split_cursor
-from ..core.chunk import Chunk, Job, Offer, Position
-from ..core.sealed import Sealed
+from ..core.batching.batcher import split_cursor
+from ..core.batching.ports import Chunk, Job, Offer, Position
+from ..core.batching.sealed import Sealed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from collections.abc import Callable
 
 import structlog
 
-from ..core.effects import Send, Ship
-from ..edge.disk import Spool, SpoolStuckError
+from ..core.session.effects import Send, Ship
+from ..edge.spool import Spool, SpoolStuckError
 
 log = structlog.get_logger(__name__)
 

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from logferry_protocol.messages import Ingest, encode
 
-from ..core.effects import Send, Ship
-from ..core.envelope import wire_batch
-from ..core.job import Ref
-from ..edge.disk import SpoolStuckError
+from ..core.session.effects import Send, Ship
+from ..core.session.envelope import wire_batch
+from ..core.session.job_record import Ref
 from ..edge.metrics import Metrics
+from ..edge.spool import SpoolStuckError
 from .journal import Journal
 from .shelf import Shelf
 

@@ -8,12 +8,12 @@ import structlog
 
 from logferry_protocol.events import GapReason
 
-from ..core.batcher import Batch
-from ..core.envelope import refusal
-from ..core.gap import Missing, gap_batch, missing_of
-from ..edge.deadletter import DeadLetters
-from ..edge.disk import Stored
+from ..core.batching.batcher import Batch
+from ..core.batching.gap import Missing, gap_batch, missing_of
+from ..core.session.envelope import refusal
+from ..edge.dead_letters import DeadLetters
 from ..edge.metrics import Metrics
+from ..edge.spool import Stored
 
 log = structlog.get_logger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.session import Session
-from .lanes import Lane, Lanes
+from ..core.session.session import Session
+from .job_buffers import Lane, Lanes
 
 
 def lag(lanes: Lanes, session: Session) -> list[tuple[str, str, int | None]]:

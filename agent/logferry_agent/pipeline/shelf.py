@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import partial
 
-from ..core.batcher import Batch
-from ..core.gap import Missing
-from ..core.job import Ref, wire_size
-from ..core.session import Session
-from ..edge.disk import Spool, Stored
+from ..core.batching.batcher import Batch
+from ..core.batching.gap import Missing
+from ..core.session.job_record import Ref, wire_size
+from ..core.session.session import Session
+from ..edge.spool import Spool, Stored
+from .job_buffers import Lane
 from .journal import Journal
-from .lanes import Lane
 
 RECENT_BATCHES = 64
 """Bodies kept in memory besides the spool: about 1.4 MiB."""

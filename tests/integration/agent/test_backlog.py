@@ -15,7 +15,7 @@ from tests.support.burst import program
 from tests.support.engines import Engine
 from tests.support.fake_ingest import Sink, wait_until
 
-from logferry_agent.edge.press import Press
+from logferry_agent.edge.preencode_pool import Press
 from logferry_local.ports import free_port
 
 pytestmark = [

@@ -151,7 +151,7 @@ def test_the_image_signs_as_an_aws_role(image: str) -> None:
     """With what is left of botocore in it, from an ECS task's credentials; STS, computing the signature, agrees."""
     credentials = made_up()
     with metadata_server(credentials) as server:
-        script = "from logferry_agent.edge.credential import AwsRole; print(AwsRole('api1', 'eu-west-1').token())"
+        script = "from logferry_agent.edge.credentials import AwsRole; print(AwsRole('api1', 'eu-west-1').token())"
         variables = [part for pair in server.environment("ecs").items() for part in ("-e", "=".join(pair))]
         words = ["run", "--rm", *HARDENED, *variables, "--entrypoint=python", image, "-c", script]
         request = parse(docker(*words), ("eu-west-1",), datetime.now(UTC))

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.fake_ingest import Sink, wait_until
 from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
 
-from logferry_agent.core.processing import Processing
+from logferry_agent.core.batching.processing import Processing
 from logferry_agent.pipeline import Limits
 
 

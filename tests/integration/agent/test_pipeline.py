@@ -18,7 +18,7 @@ import pytest
 from tests.support.fake_ingest import ROOT, Sink, wait_until
 from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
 
-from logferry_agent.edge.disk import Spool, SpoolError
+from logferry_agent.edge.spool import Spool, SpoolError
 from logferry_agent.pipeline import Limits
 from logferry_protocol.events import Gap, decode_event
 

@@ -20,9 +20,9 @@ from tests.support.newer_engine import unpacked, why_not
 from tests.support.sink import Log, MemorySink
 
 from logferry_agent.app import SWITCH_S
-from logferry_agent.edge.docker import connect
-from logferry_agent.edge.press import Press
-from logferry_agent.sources import Readers, SourceSettings, build_reader
+from logferry_agent.edge.docker_client import connect
+from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.readers import Readers, SourceSettings, build_reader
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,9 +14,9 @@ from tests.support.burst import numbers, program
 from tests.support.engines import Engine
 from tests.support.sink import MemorySink
 
-from logferry_agent.core import oom
-from logferry_agent.core.chunk import Offer
-from logferry_agent.core.stamps import nanoseconds
+from logferry_agent.core.batching.ports import Offer
+from logferry_agent.core.container import oom
+from logferry_agent.core.parsing.timestamps import nanoseconds
 from logferry_protocol.events import Exited
 
 pytestmark = pytest.mark.engine

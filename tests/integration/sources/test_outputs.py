@@ -7,8 +7,8 @@ from tests.integration.sources.conftest import Watcher
 from tests.support.engines import Engine, limits
 from tests.support.sink import Log
 
-from logferry_agent.core.frames import LogStream
-from logferry_agent.edge.docker import LogResponse, connect
+from logferry_agent.core.parsing.log_stream import LogStream
+from logferry_agent.edge.docker_client import LogResponse, connect
 
 pytestmark = pytest.mark.engine
 

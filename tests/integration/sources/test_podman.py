@@ -16,7 +16,7 @@ from tests.integration.sources.conftest import Watcher
 from tests.support.engines import IMAGE, Engine, until
 from tests.support.sink import MemorySink
 
-from logferry_agent.edge import docker as connection
+from logferry_agent.edge import docker_client as connection
 from logferry_protocol.events import Notice
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]

@@ -20,9 +20,9 @@ from tests.support.ecs_endpoint import TASK_ARN, endpoint
 from tests.support.engines import Engine, limits, until
 from tests.support.sink import MemorySink
 
-from logferry_agent.core.chunk import Position
-from logferry_agent.core.stamps import nanoseconds, text_of
-from logferry_agent.edge import docker as edge_docker
+from logferry_agent.core.batching.ports import Position
+from logferry_agent.core.parsing.timestamps import nanoseconds, text_of
+from logferry_agent.edge import docker_client as edge_docker
 
 pytestmark = pytest.mark.engine
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from logferry_agent import app
-from logferry_agent.edge.disk import SpoolCorruptError
+from logferry_agent.edge.spool import SpoolCorruptError
 
 
 class Ending(threading.Event):

@@ -17,24 +17,24 @@ from tests.support.copier import START, Piece, frame, record
 from tests.support.fake_log import FakeLog, quick
 from tests.support.storing_cloud import StoringCloud
 
-from logferry_agent.core.chunk import Position
-from logferry_agent.core.cursor import UnknownCursorError, decode
-from logferry_agent.core.description import Description, from_event, from_inspect
-from logferry_agent.core.foreign import document
-from logferry_agent.core.lifecycle import Facts, milestones
-from logferry_agent.core.press import Order, Pressed
-from logferry_agent.core.redaction import Redaction
-from logferry_agent.core.stamps import text_of
-from logferry_agent.core.track import Track
+from logferry_agent.core.batching.cursor import UnknownCursorError, decode
+from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.batching.lifecycle import Facts, milestones
+from logferry_agent.core.batching.ports import Position
+from logferry_agent.core.batching.preencode import Order, Pressed
+from logferry_agent.core.container.metadata import Description, from_event, from_inspect
+from logferry_agent.core.parsing.engine_values import document
+from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.core.redaction.redaction import Redaction
 from logferry_agent.edge.api_source import ApiSource
-from logferry_agent.edge.disk import Spool
-from logferry_agent.edge.docker import Connection, ContainerGoneError
+from logferry_agent.edge.cloud_socket import Connected, Frame
+from logferry_agent.edge.container_reader import Reading, Step, TrackedSource
+from logferry_agent.edge.docker_client import Connection, ContainerGoneError
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.metrics import Metrics
-from logferry_agent.edge.press import Press
-from logferry_agent.edge.press_worker import framed, stretch
-from logferry_agent.edge.reading import Reading, Step, TrackedSource
-from logferry_agent.edge.socket import Connected, Frame
+from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_worker import framed, stretch
+from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Limits, Shipper
 from logferry_protocol.messages import OpenJob
 

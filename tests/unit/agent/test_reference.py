@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from logferry_agent.reference import metrics_page, page
+from logferry_agent.docs_reference import metrics_page, page
 
 DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_committed_page_is_the_settings_own() -> None:
     committed = (DOCS / "agent-settings.md").read_text()
-    assert committed == page(), "run: python -m logferry_agent.reference > docs/agent-settings.md"
+    assert committed == page(), "run: python -m logferry_agent.docs_reference > docs/agent-settings.md"
 
 
 def test_the_committed_page_of_metrics_is_their_own() -> None:
     committed = (DOCS / "agent-metrics.md").read_text()
-    assert committed == metrics_page(), "run: python -m logferry_agent.reference metrics > docs/agent-metrics.md"
+    assert committed == metrics_page(), "run: python -m logferry_agent.docs_reference metrics > docs/agent-metrics.md"

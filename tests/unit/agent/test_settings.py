@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from logferry_agent.__main__ import main
-from logferry_agent.edge.credential import CredentialError
+from logferry_agent.edge.credentials import CredentialError
 from logferry_agent.settings import Settings, SettingsError, add_flags, flags_of, load
 
 KEY = "lfa_" + "a" * 12 + "_" + "b" * 43

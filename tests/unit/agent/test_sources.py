@@ -10,10 +10,10 @@ import pytest
 from tests.support.fake_engine import FakeEngine
 from tests.support.sink import Log, MemorySink
 
-from logferry_agent.core.chunk import Job
+from logferry_agent.core.batching.ports import Job
 from logferry_agent.edge import discovery
-from logferry_agent.edge.docker import Connection, UnsupportedEngineError
-from logferry_agent.sources import Readers, SourceSettings, build_reader
+from logferry_agent.edge.docker_client import Connection, UnsupportedEngineError
+from logferry_agent.edge.readers import Readers, SourceSettings, build_reader
 from logferry_protocol.events import Exited, Notice
 
 A, B = "a" * 64, "b" * 64

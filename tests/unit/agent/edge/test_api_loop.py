@@ -9,7 +9,7 @@ import pytest
 
 from logferry_agent.edge import api_loop
 from logferry_agent.edge.api_loop import ApiLoop
-from logferry_agent.edge.reading import FAILED, Step
+from logferry_agent.edge.container_reader import FAILED, Step
 
 
 def test_job_is_well_as_soon_as_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:

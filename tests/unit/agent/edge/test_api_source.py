@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Piece, frame
 from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
 
-from logferry_agent.core import recognition
-from logferry_agent.core.cursor import Cursor, decode
-from logferry_agent.core.stamps import text_of
-from logferry_agent.core.track import Track
-from logferry_agent.edge import api_source, log_requests
+from logferry_agent.core.batching.cursor import Cursor, decode
+from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.parsing import deduplication
+from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.edge import api_source, log_follow
 from logferry_agent.edge.api_source import ApiSource
-from logferry_agent.edge.docker import Connection, LogsUnreadableError
+from logferry_agent.edge.docker_client import Connection, LogsUnreadableError
 from logferry_protocol.events import Gap, decode_event
 
 
@@ -128,7 +128,7 @@ def test_no_gap_is_told_where_nothing_is_missing(script: list[Act]) -> None:
 def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker case 23: far more lines without a pause than are remembered; the catch-up asks for the last ones."""
     monkeypatch.setattr(api_source, "_SURE_ENTRIES", 500)
-    monkeypatch.setattr("logferry_agent.core.recognition._GENERATION", 1_000)
+    monkeypatch.setattr("logferry_agent.core.parsing.deduplication._GENERATION", 1_000)
     log = FakeLog([("write", 1), ("calm", 0), *[("write", 400)] * 50])
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(20_001))
@@ -145,7 +145,7 @@ def test_what_comes_after_much_is_read_together_and_what_comes_after_little_is_n
 def test_little_that_comes_after_much_passes_as_much_did(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else each would be paid for as if all that is remembered had been little: the reads of a backlog vary in size."""
     worked_out = []
-    monkeypatch.setattr(recognition, "_keys", lambda part: [worked_out.append(len(part))] * len(part))
+    monkeypatch.setattr(deduplication, "_keys", lambda part: [worked_out.append(len(part))] * len(part))
     log = FakeLog([("write", 300), *[("write", 1)] * 20, ("write", 300), ("write", 1)])
     reader = Reader(log, rotates=False)
     reader.source.runs(True)
@@ -176,7 +176,7 @@ def test_of_much_from_a_log_that_never_rotates_nothing_is_missing_or_comes_twice
 ) -> None:
     """Of what passes by without being looked at one by one, so much is remembered as may come again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("logferry_agent.core.recognition._SOON", 200)
+        patch.setattr("logferry_agent.core.parsing.deduplication._SOON", 200)
         log = FakeLog([("write", 1), *script])
         reader = Reader(log, rotates=False, replays=replays).read()
     written = [text for letter, text in reader.entries if letter != "s" and text.startswith("line ")]
@@ -277,7 +277,7 @@ def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind
 
 def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker case 3: after a rotation it gives nothing any more, and does not end; the log goes on."""
-    monkeypatch.setattr(log_requests, "_LIVENESS_S", 0.01)
+    monkeypatch.setattr(log_follow, "_LIVENESS_S", 0.01)
     log = FakeLog([("write", 3), ("lose", 5), ("stall", 0), ("write", 2)])
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(10))

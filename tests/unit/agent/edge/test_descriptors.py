@@ -13,8 +13,8 @@ from tests.support.copier import Copier, JsonFile
 from tests.support.sink import MemorySink
 
 from logferry_agent.edge import descriptors, file_loop
+from logferry_agent.edge.file_chain import open_chain
 from logferry_agent.edge.file_loop import FileLoop
-from logferry_agent.edge.files import open_chain
 
 from .test_file_loop import add
 

@@ -13,7 +13,7 @@ from tests.support.engines import until
 
 from logferry_agent.edge import discovery
 from logferry_agent.edge.discovery import Discovery
-from logferry_agent.edge.docker import Connection, ContainerGoneError, EngineUnavailableError
+from logferry_agent.edge.docker_client import Connection, ContainerGoneError, EngineUnavailableError
 
 
 class Stream:

@@ -15,8 +15,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batcher import Batch, Piece
-from logferry_agent.edge.disk import Progress, Spool, StoredJob
+from logferry_agent.core.batching.batcher import Batch, Piece
+from logferry_agent.edge.spool import Progress, Spool, StoredJob
 
 MEMORY = Path("/dev/shm")
 JOBS = ["a" * 64, "b" * 64]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from logferry_agent.edge.docker import connect
+from logferry_agent.edge.docker_client import connect
 from logferry_agent.edge.endpoint import EndpointError, find_endpoint
 
 

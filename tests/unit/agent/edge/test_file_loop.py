@@ -10,15 +10,15 @@ import pytest
 from tests.support.copier import START, Copier, JsonFile
 from tests.support.sink import MemorySink
 
-from logferry_agent.core import pace
-from logferry_agent.core.chunk import Chunk
-from logferry_agent.core.description import Description, from_event
-from logferry_agent.core.lifecycle import Facts
-from logferry_agent.core.track import Track
+from logferry_agent.core.batching import read_throttle
+from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.batching.lifecycle import Facts
+from logferry_agent.core.batching.ports import Chunk
+from logferry_agent.core.container.metadata import Description, from_event
 from logferry_agent.edge import file_loop
+from logferry_agent.edge.container_reader import Reading
 from logferry_agent.edge.file_loop import FileLoop
 from logferry_agent.edge.file_source import FileSource
-from logferry_agent.edge.reading import Reading
 
 GOOD, BAD, NEW = "a" * 64, "b" * 64, "c" * 64
 
@@ -88,7 +88,7 @@ def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy log is not read line by line; one that comes and goes in the meantime is read whole."""
-    monkeypatch.setattr(pace, "REST_S", 3_600.0)
+    monkeypatch.setattr(read_throttle, "REST_S", 3_600.0)
     log, copier = log_of(tmp_path, GOOD), Copier()
     log.write(copier.write("o", b"one\n"))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
@@ -101,7 +101,7 @@ def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
     add(loop, sink, tmp_path, NEW, read=lambda: None)
     sink.until(lambda: NEW in sink.logs and "short" in sink.logs[NEW].lines(), "the new one is read")
     assert sink.logs[GOOD].lines() == ["one"]
-    monkeypatch.setattr(pace, "REST_S", 0.0)
+    monkeypatch.setattr(read_throttle, "REST_S", 0.0)
     loop._resting.clear()
     loop._watcher.wake()
     sink.until(lambda: sink.logs[GOOD].lines() == ["one", "two"], "it is read on")
@@ -111,8 +111,8 @@ def test_a_log_of_which_much_was_read_does_not_rest(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a burst, nothing waits."""
-    monkeypatch.setattr(pace, "REST_S", 3_600.0)
-    monkeypatch.setattr(pace, "RESTLESS_S", 3_600.0)
+    monkeypatch.setattr(read_throttle, "REST_S", 3_600.0)
+    monkeypatch.setattr(read_throttle, "RESTLESS_S", 3_600.0)
     log, copier = log_of(tmp_path, GOOD), Copier()
     log.write(copier.write("o", b"one\n" * 2_000))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)

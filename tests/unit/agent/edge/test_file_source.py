@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.copier import START, Copier, JsonFile, Piece, record
 
-from logferry_agent.core.cursor import Cursor, decode
-from logferry_agent.core.lifecycle import Facts
-from logferry_agent.core.track import Track
+from logferry_agent.core.batching.cursor import Cursor, decode
+from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.batching.lifecycle import Facts
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.inotify import CREATED, MOVED_TO, Watcher
 from logferry_protocol.events import Gap, decode_event

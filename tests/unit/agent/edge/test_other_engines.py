@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.copier import Copier, frame
 
-from logferry_agent.core.cursor import Cursor, decode
-from logferry_agent.core.frames import LogStream
-from logferry_agent.core.track import Track
+from logferry_agent.core.batching.cursor import Cursor, decode
+from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.parsing.log_stream import LogStream
 from logferry_agent.edge.api_source import ApiSource
-from logferry_agent.edge.docker import Connection
+from logferry_agent.edge.docker_client import Connection
 from logferry_protocol.events import Gap, Notice, SystemEvent, decode_event
 
 

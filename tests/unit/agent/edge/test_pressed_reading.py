@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Copier, JsonFile, Piece, record
 from tests.support.pressing import file_of, has_worker, plain_records, take_all, worker_of
 
-from logferry_agent.core.batcher import split_cursor
-from logferry_agent.core.chunk import Chunk
-from logferry_agent.core.cursor import Cursor, LifeMark, decode
-from logferry_agent.core.lifecycle import Facts
-from logferry_agent.core.lines import Marks
-from logferry_agent.core.press import Order
-from logferry_agent.core.redaction import NOTHING_HIDDEN, Redaction
-from logferry_agent.core.sealed import Sealed
-from logferry_agent.core.track import Track
+from logferry_agent.core.batching.batcher import split_cursor
+from logferry_agent.core.batching.cursor import Cursor, LifeMark, decode
+from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.batching.lifecycle import Facts
+from logferry_agent.core.batching.ports import Chunk
+from logferry_agent.core.batching.preencode import Order
+from logferry_agent.core.batching.sealed import Sealed
+from logferry_agent.core.parsing.fragments import Marks
+from logferry_agent.core.redaction.redaction import NOTHING_HIDDEN, Redaction
 from logferry_agent.edge.file_source import FileSource
-from logferry_agent.edge.press import Press
+from logferry_agent.edge.preencode_pool import Press
 from logferry_protocol.events import Gap, decode_event
 
 NAME = "c-json.log"

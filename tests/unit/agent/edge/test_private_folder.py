@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from logferry_agent.core.batcher import Batch
-from logferry_agent.edge.deadletter import DeadLetters
-from logferry_agent.edge.disk import Spool, SpoolError, Stored
+from logferry_agent.core.batching.batcher import Batch
+from logferry_agent.edge.dead_letters import DeadLetters
 from logferry_agent.edge.health import SOCKET_NAME
+from logferry_agent.edge.spool import Spool, SpoolError, Stored
 
 JOB = "a" * 64
 

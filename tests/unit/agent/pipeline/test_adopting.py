@@ -9,14 +9,14 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from logferry_agent.core.batcher import Batcher, split_cursor
-from logferry_agent.core.chunk import Chunk, Job, Offer
-from logferry_agent.core.cursor import state_of
-from logferry_agent.core.processing import Processing
-from logferry_agent.core.redaction import REDACTED, Redaction, redact_lines
-from logferry_agent.core.sealed import Sealed
-from logferry_agent.edge.disk import Spool
+from logferry_agent.core.batching.batcher import Batcher, split_cursor
+from logferry_agent.core.batching.cursor import state_of
+from logferry_agent.core.batching.ports import Chunk, Job, Offer
+from logferry_agent.core.batching.processing import Processing
+from logferry_agent.core.batching.sealed import Sealed
+from logferry_agent.core.redaction.redaction import REDACTED, Redaction, redact_lines
 from logferry_agent.edge.metrics import Metrics
+from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Limits, Shipper
 from logferry_protocol.batch import decode_body
 from logferry_protocol.job import Container, LifeCycle

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from logferry_agent.core.batcher import Batch
-from logferry_agent.core.chunk import Chunk, Job, Offer
-from logferry_agent.core.sealed import Sealed
+from logferry_agent.core.batching.batcher import Batch
+from logferry_agent.core.batching.ports import Chunk, Job, Offer
+from logferry_agent.core.batching.sealed import Sealed
 from logferry_agent.pipeline.intake import Appeared, Intake, Offered
 from logferry_protocol.job import Container, LifeCycle
 

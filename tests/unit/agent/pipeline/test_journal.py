@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from logferry_agent.core.effects import Send, Ship
-from logferry_agent.core.job import Ref
-from logferry_agent.edge.disk import SpoolStuckError
+from logferry_agent.core.session.effects import Send, Ship
+from logferry_agent.core.session.job_record import Ref
+from logferry_agent.edge.spool import SpoolStuckError
 from logferry_agent.pipeline.journal import RETRY_S, Journal
 from logferry_protocol.messages import Ping
 

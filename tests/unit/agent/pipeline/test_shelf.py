@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from logferry_agent.core.batcher import Batcher
-from logferry_agent.core.chunk import Chunk
-from logferry_agent.core.gap import gap_batch, missing_of
-from logferry_agent.core.job import Ref
-from logferry_agent.edge.disk import Spool, StoredJob
+from logferry_agent.core.batching.batcher import Batcher
+from logferry_agent.core.batching.gap import gap_batch, missing_of
+from logferry_agent.core.batching.ports import Chunk
+from logferry_agent.core.session.job_record import Ref
+from logferry_agent.edge.spool import Spool, StoredJob
+from logferry_agent.pipeline.job_buffers import Lane
 from logferry_agent.pipeline.journal import Journal
-from logferry_agent.pipeline.lanes import Lane
 from logferry_agent.pipeline.shelf import Shelf
 from logferry_protocol.job import Container, LifeCycle
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from logferry_agent.core.chunk import Chunk, Job, Offer
-from logferry_agent.edge.disk import Spool
+from logferry_agent.core.batching.ports import Chunk, Job, Offer
+from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
-from logferry_agent.edge.socket import Connected, Frame
+from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Limits, Shipper
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import (

@@ -1,0 +1,307 @@
+"""One job's open batch: gathers chunks in columns, and closes batches that fit one frame.
+
+Theory of operation
+-------------------
+A body is limited after compression, which is known only once it has been done. Compressing again and again to find the
+limit would cost more than everything else, so the batcher learns: each closed batch says how many bytes its weight
+(text
+length plus a constant an entry) came to, and the next is cut at the weight that should fill 94 % of a body. When a
+guess
+was wrong, the batch is cut in proportion and compressed once more; that is rare, as the logs of one container stay
+alike.
+
+Chunks are never copied as a whole: the open batch is a list of segments (chunk, from, to), cut and gathered on closing.
+
+What is open must be on disk as well (within 250 ms), so the batcher keeps count of how much of it has been `saved`.
+Entries that come back from disk know their cursor only where they were saved; in between, a cursor says "from there,
+but skip n" (see `skip_cursor`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from typing import Final
+
+import orjson
+
+from logferry_protocol.encoding import digest_of, encode, utf8_bytes
+from logferry_protocol.errors import BodyTooLargeError
+from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_TIME_US, MIN_TIME_US
+
+from .ports import Chunk
+
+ENTRY_WEIGHT = 8
+"""What an entry weighs beyond its text: its delta, quotes, comma and stream character."""
+
+FILL = 0.94
+"""How much of a body to aim at, so that a batch that compresses a little worse than the last still fits."""
+
+FIRST_TARGET = 4 * MAX_BODY_BYTES
+"""Weight of a job's first batch, before anything is known: plain text compresses at least about so much."""
+
+LARGEST_TARGET = 900_000
+"""Stays under the limit of the decoded document (1 MiB), as far as escapes do not blow the text up."""
+
+Encode = Callable[[Sequence[int], str, Sequence[str]], bytes]
+
+_encode: Final[Encode] = partial(encode, to_json=orjson.dumps)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive entries of one job, encoded once; its sequence is given when it is first sent."""
+
+    count: int
+    start: int
+    """Earliest time, microseconds."""
+    end: int
+    raw: int
+    """UTF-8 bytes of the texts."""
+    gaps: int
+    """Gap entries among them."""
+    cursor: str
+    digest: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an open batch as it goes to the disk, and comes back after a crash."""
+
+    times: list[int]
+    streams: str
+    texts: list[str]
+    cursor: str
+    cursors: list[str] | None = None
+    """After each entry, where skipping entries would not do: several lines may have become one, or none."""
+
+    def chunk(self, before: str | None) -> Chunk:
+        """The piece as a chunk again; `before` is the cursor that it was read after."""
+        count = len(self.texts)
+
+        def cursor_at(index: int) -> str:
+            if index == count:
+                return self.cursor
+            return self.cursors[index - 1] if self.cursors is not None else skip_cursor(before, index)
+
+        times = self.times
+        if min(times) < MIN_TIME_US or max(times) > MAX_TIME_US:  # written by a version that did not look
+            times = [min(max(time, MIN_TIME_US), MAX_TIME_US) for time in times]
+        return Chunk(times, self.streams, self.texts, sum(map(len, self.texts)), cursor_at)
+
+
+def skip_cursor(cursor: str | None, entries: int) -> str:
+    """The cursor that means: from `cursor`, but leave out so many entries."""
+    base, skipped = split_cursor(cursor)
+    total = skipped + entries
+    return f"{base or ''}~{total}" if total else base or ""
+
+
+def split_cursor(cursor: str | None) -> tuple[str | None, int]:
+    """The source's own cursor, and how many entries to leave out after it."""
+    if cursor is None:
+        return None, 0
+    base, mark, count = cursor.rpartition("~")
+    if not mark or not count.isdigit():
+        return cursor or None, 0
+    return base or None, int(count)
+
+
+@dataclass(slots=True)
+class _Segment:
+    chunk: Chunk
+    begin: int
+    weights: list[int]
+    """Weight of the chunk's entries up to each, from its first on."""
+
+    def __len__(self) -> int:
+        return len(self.weights) - self.begin
+
+    @property
+    def base(self) -> int:
+        return self.weights[self.begin - 1] if self.begin else 0
+
+    @property
+    def weight(self) -> int:
+        return self.weights[-1] - self.base
+
+
+class Batcher:
+    """Gathers one job's entries into batches."""
+
+    def __init__(self, encode: Encode = _encode) -> None:
+        self._encode = encode
+        self._segments: deque[_Segment] = deque()
+        self._weight = 0
+        self._target = FIRST_TARGET
+        self._ceiling = LARGEST_TARGET
+        self.count = 0
+        """Entries in the open batch."""
+        self.saved = 0
+        """How many of them, from the first on, are on disk."""
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes the open batch holds."""
+        return self._weight
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor after what is open; None when nothing is."""
+        return self._cursor_at(self.count) if self.count else None
+
+    @property
+    def first_time(self) -> int | None:
+        """Time of the oldest open entry."""
+        segment = next(iter(self._segments), None)
+        return segment.chunk.times[segment.begin] if segment is not None else None
+
+    @property
+    def told(self) -> bool:
+        """Whether the last open entry is one of the agent's own, as where a run's end is told behind its last line."""
+        return bool(self._segments) and self._segments[-1].chunk.streams[-1] == "s"
+
+    def add(self, chunk: Chunk, begin: int = 0) -> None:
+        """Take a chunk's entries from `begin` on. Call `full` and `close` afterwards."""
+        if begin >= len(chunk.texts):
+            return
+        # A C-speed pass over the whole column instead of an object or a Python statement an entry.
+        weights = list(accumulate(map(ENTRY_WEIGHT.__add__, map(len, chunk.texts))))
+        segment = _Segment(chunk, begin, weights)
+        self._segments.append(segment)
+        self._weight += segment.weight
+        self.count += len(segment)
+
+    @property
+    def full(self) -> bool:
+        """Whether a batch should be closed now because of its size."""
+        return self._weight >= self._target or self.count >= MAX_BATCH_ENTRIES
+
+    def close(self) -> Batch | None:
+        """Close a batch of as many of the oldest entries as fit; None when there are none.
+
+        What was saved of these is then superseded: the caller writes the batch and removes the pieces in one
+        transaction, and saves again what is left if `saved` went beyond the batch (it is reset here).
+        """
+        if not self.count:
+            return None
+        count = self._fitting()
+        while True:
+            times, streams, texts = self._gather(count)
+            try:
+                body = self._encode(times, streams, texts)
+                break
+            except BodyTooLargeError as error:
+                if count == 1:
+                    raise
+                share = error.max_size / error.size
+                if error.what == "decoded bytes":
+                    self._ceiling = max(int(self._weight_of(count) * share * 0.9), MAX_BODY_BYTES)
+                count = max(1, min(count - 1, int(count * share * 0.9)))
+        cursor = self._cursor_at(count)
+        weight = self._weight_of(count)
+        self._drop(count)
+        self._learn(weight, len(body))
+        return Batch(
+            count=count,
+            start=min(times),
+            end=max(times),
+            raw=utf8_bytes(texts),
+            gaps=_gaps(streams, texts),
+            cursor=cursor,
+            digest=digest_of(body),
+            body=body,
+        )
+
+    def unsaved(self, *, each: bool = False) -> Piece | None:
+        """What of the open batch is not on disk yet (`each`: with every entry's cursor); then call `mark_saved`."""
+        if self.saved >= self.count:
+            return None
+        times, streams, texts = self._gather(self.count, self.saved)
+        cursors = [self._cursor_at(index) for index in range(self.saved + 1, self.count + 1)] if each else None
+        return Piece(times, streams, texts, self._cursor_at(self.count), cursors)
+
+    def mark_saved(self) -> None:
+        """All that is open now is on disk."""
+        self.saved = self.count
+
+    def clear(self) -> None:
+        """Forget what is open: it will be read again from another position."""
+        self._segments.clear()
+        self._weight = self.count = self.saved = 0
+
+    def _learn(self, weight: int, size: int) -> None:
+        """Aim the next batch by how this one compressed; small ones say little, as a body has fixed costs."""
+        self._ceiling = min(LARGEST_TARGET, int(self._ceiling * 1.1) + 1)
+        if size * 4 < MAX_BODY_BYTES and weight < self._target:
+            return
+        wanted = int(weight * MAX_BODY_BYTES * FILL / size)
+        self._target = max(MAX_BODY_BYTES, min(wanted, self._target * 3, self._ceiling))
+
+    def _fitting(self) -> int:
+        """How many of the oldest entries weigh no more than the target; at least one."""
+        room, count = self._target, 0
+        for segment in self._segments:
+            weight = segment.weight
+            if weight > room:
+                count += bisect_right(segment.weights, segment.base + room, lo=segment.begin) - segment.begin
+                break
+            room -= weight
+            count += len(segment)
+        return max(1, min(count, MAX_BATCH_ENTRIES))
+
+    def _gather(self, end: int, begin: int = 0) -> tuple[list[int], str, list[str]]:
+        times: list[int] = []
+        streams: list[str] = []
+        texts: list[str] = []
+        for segment in self._segments:
+            length = len(segment)
+            if begin < length:
+                low, high = segment.begin + begin, segment.begin + min(end, length)
+                times += segment.chunk.times[low:high]
+                texts += segment.chunk.texts[low:high]
+                streams.append(segment.chunk.streams[low:high])
+            begin, end = max(0, begin - length), end - length
+            if end <= 0:
+                break
+        return times, "".join(streams), texts
+
+    def _weight_of(self, count: int) -> int:
+        weight = 0
+        for segment in self._segments:
+            if count <= len(segment):
+                return weight + (segment.weights[segment.begin + count - 1] - segment.base if count else 0)
+            weight += segment.weight
+            count -= len(segment)
+        return weight
+
+    def _cursor_at(self, count: int) -> str:
+        for segment in self._segments:
+            if count <= len(segment):
+                return segment.chunk.cursor_at(segment.begin + count)
+            count -= len(segment)
+        raise IndexError(count)
+
+    def _drop(self, count: int) -> None:
+        self._weight -= self._weight_of(count)
+        self.count -= count
+        self.saved = 0
+        while count:
+            segment = self._segments[0]
+            if count < len(segment):
+                segment.begin += count
+                break
+            count -= len(segment)
+            self._segments.popleft()
+
+
+def _gaps(streams: str, texts: Sequence[str]) -> int:
+    """Gap entries among the entries; the usual batch has no system entry at all."""
+    if "s" not in streams:
+        return 0
+    return sum(stream == "s" and '"event":"gap"' in text for stream, text in zip(streams, texts, strict=True))

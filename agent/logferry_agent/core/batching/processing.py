@@ -1,0 +1,372 @@
+"""Optional processing, off by default, before anything leaves the host: redaction, merging, rate limit.
+
+Each step takes the columns of a chunk and gives columns back. Cursors stay right because every entry that goes out
+knows which entry of the source it ends with (`Processed.ends`). Nothing is ever dropped without a gap entry that
+counts it.
+
+Merging holds the last entry of a job back until the next one begins, or for a moment at most; so does redaction where
+a line may go on in a further piece. What is held goes to the spool beside the open batch, as it was read, and comes
+back as if it was read again at that moment: lines that follow still join it, and when none comes it goes on as it is.
+It is not shipped as it is at once, because an agent that is restarted in the middle of a stack trace would else cut it
+in two.
+
+Redaction knows whether a stream is inside a private key (`o`, `e`, and how many lines of it there were), and the rate
+limit whether a stream's line was dropped whose further pieces have to share its fate (`O`, `E`). These letters are part
+of every cursor that goes on (`with_state`), so they fit the place that reading goes on from, wherever that cursor was
+kept: in the spool, or in the cloud.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from logferry_protocol.events import Gap, encode_event
+from logferry_protocol.limits import MAX_ENTRY_BYTES
+
+from ..redaction.patterns import compile_pattern, utf8
+from ..redaction.redaction import Redaction, Redactor, may_continue
+from .batcher import split_cursor
+from .cursor import state_of, with_state
+from .ports import Chunk
+
+LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
+"""An entry's limit: a longer stack trace goes on in the next entry."""
+
+MERGED_LINES = 500
+
+
+@dataclass(slots=True)
+class Processed:
+    """Entries after a step, and for each the number of entries of the chunk that are used up with it."""
+
+    times: list[int]
+    streams: str
+    texts: list[str]
+    ends: Sequence[int]
+
+
+def whole(chunk: Chunk) -> Processed:
+    """A chunk's entries, unchanged."""
+    return Processed(chunk.times, chunk.streams, chunk.texts, range(1, len(chunk.texts) + 1))
+
+
+class RateLimit:
+    """At most so many lines a second of one job on average, in bursts of ten seconds' worth; the rest becomes a gap.
+
+    A merged entry counts as all its lines, or merging would be a way around the limit.
+
+    Once it is too much, nothing passes until a second's worth may: there is a gap a second, and not one after every
+    line that passes.
+
+    Time is that of the entries, not of the reader's clock: a backlog read fast is not a container that writes fast.
+    """
+
+    BURST_S = 10
+
+    def __init__(self, lines_per_s: int) -> None:
+        self._rate = lines_per_s
+        self._room = float(lines_per_s * self.BURST_S)
+        self._at: int | None = None
+        self._over = False
+        self._dropping: dict[str, bool] = {}
+        self._cut: set[str] = set()
+        """Streams whose newest line was dropped and may go on."""
+
+    def begin(self, cut: str) -> None:
+        """What comes next follows a place where lines of these streams (`O`, `E`) were dropped and may go on."""
+        self._cut = set(cut)
+        self._dropping = dict.fromkeys(cut.lower(), True)
+
+    @property
+    def state(self) -> str:
+        """Of which streams the newest line was dropped and may go on; what `begin` takes."""
+        return "".join(sorted(self._cut))
+
+    def __call__(self, given: Processed, states: dict[int, str]) -> tuple[Processed, int, int]:
+        """What may pass, with a gap entry in the place of each run that may not; how many entries did not, and gaps.
+
+        states: by `ends`, to which it adds what it has to know there.
+        """
+        times: list[int] = []
+        letters: list[str] = []
+        texts: list[str] = []
+        ends: list[int] = []
+        run: list[int] = []
+        total = gaps = 0
+
+        def close_run() -> None:
+            nonlocal gaps
+            if not run:
+                return
+            gaps += 1
+            lost = [given.texts[index] for index in run]
+            gap = Gap(
+                reason="rate_limit",
+                start=min(given.times[index] for index in run),
+                end=max(given.times[index] for index in run),
+                count=len(run),
+                bytes=sum(len(utf8(text)) for text in lost),
+                detail=f"more than {self._rate} lines a second",
+            )
+            times.append(gap.end or 0)
+            letters.append("s")
+            texts.append(encode_event(gap))
+            keep(given.ends[run[-1]])
+            run.clear()
+
+        def keep(end: int) -> None:
+            ends.append(end)
+            if self._cut:
+                states[end] = states.get(end, "") + self.state
+
+        for index, (time, letter) in enumerate(zip(given.times, given.streams, strict=True)):
+            if letter == "s" or self._passes(time, letter, given.texts[index].count("\n") + 1):
+                close_run()
+                times.append(time)
+                letters.append(letter)
+                texts.append(given.texts[index])
+                self._cut.discard(letter.upper())
+                keep(given.ends[index])
+            else:
+                run.append(index)
+                total += 1
+                if may_continue(letter, given.texts[index]):
+                    self._cut.add(letter.upper())
+                else:
+                    self._cut.discard(letter.upper())
+        close_run()
+        return Processed(times, "".join(letters), texts, ends), total, gaps
+
+    def _passes(self, time: int, letter: str, lines: int) -> bool:
+        if letter.isupper():
+            # A line's further pieces share its fate, or readers would join them to another line.
+            return not self._dropping.get(letter.lower(), False)
+        if self._at is not None and time > self._at:
+            self._room = min(self._rate * self.BURST_S, self._room + (time - self._at) / 1e6 * self._rate)
+        self._at = time if self._at is None else max(self._at, time)
+        passes = self._room >= (self._rate if self._over else 1)
+        self._over = not passes
+        self._room -= lines if passes else 0
+        self._dropping[letter] = not passes
+        return passes
+
+
+class Merger:
+    """Joins lines to the entry before them until one matches the start pattern; never beyond its caps."""
+
+    def __init__(self, start: str) -> None:
+        """start: matches a line that begins an entry.
+
+        Raises:
+            PatternError: RE2 does not take it.
+        """
+        self._start = compile_pattern(start)
+
+    def __call__(self, given: Processed) -> Processed:
+        """Entries merged within what is given."""
+        times: list[int] = []
+        letters: list[str] = []
+        texts: list[str] = []
+        ends: list[int] = []
+        open_at: dict[str, int] = {}
+        sizes: dict[int, int] = {}
+        lines: dict[int, int] = {}
+        for time, letter, text, end in zip(given.times, given.streams, given.texts, given.ends, strict=True):
+            at = open_at.get(letter)
+            raw = utf8(text)
+            size = len(raw) + 1
+            # Only the newest entry can grow: joining to an older one would change the order of cursors.
+            joins = (
+                at == len(texts) - 1
+                and at is not None
+                and sizes[at] + size <= LARGEST_MERGED_BYTES
+                and lines[at] < MERGED_LINES
+                and self._start.search(raw) is None
+            )
+            if joins and at is not None:
+                texts[at] += "\n" + text
+                ends[at] = end
+                sizes[at] += size
+                lines[at] += 1
+                continue
+            times.append(time)
+            letters.append(letter)
+            texts.append(text)
+            ends.append(end)
+            if letter in "oe":
+                open_at[letter] = len(texts) - 1
+                sizes[len(texts) - 1], lines[len(texts) - 1] = size - 1, 1
+            else:
+                open_at.pop(letter.lower(), None)
+        return Processed(times, "".join(letters), texts, ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Processing:
+    """What is to be done with every job's entries."""
+
+    redact: tuple[str, ...] = ()
+    """Names of `BUILT_IN`, or `all`."""
+    redact_patterns: tuple[str, ...] = ()
+    merge_start: str | None = None
+    merge_wait_s: float = 1.0
+    rate_limit: int = 0
+    """Lines a second; 0: any number."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.redaction or self.merge_start or self.rate_limit)
+
+    @property
+    def redaction(self) -> Redaction:
+        """What is hidden."""
+        return Redaction(self.redact, self.redact_patterns)
+
+    @property
+    def by_line(self) -> bool:
+        """Whether what becomes of a line does not depend on the lines around it, but for private keys."""
+        return not (self.merge_start or self.rate_limit)
+
+
+class Processor:
+    """All steps for one job."""
+
+    def __init__(self, processing: Processing) -> None:
+        self.processing = processing
+        self._merger = Merger(processing.merge_start) if processing.merge_start else None
+        self._redactor = Redactor(processing.redaction) if processing.redaction else None
+        self._limit = RateLimit(processing.rate_limit) if processing.rate_limit else None
+        self._held: Chunk | None = None
+        self.limited = 0
+        """Entries that the rate limit took since the caller last set this to zero; `gaps`: what tells of them."""
+        self.gaps = 0
+
+    @property
+    def recounts(self) -> bool:
+        """Whether what goes out are not as many entries as came in."""
+        return self._merger is not None or self._limit is not None
+
+    @property
+    def hidden(self) -> Counter[str]:
+        """Secrets hidden since the caller last cleared it, by the name of what found them."""
+        return self._redactor.hidden if self._redactor is not None else Counter()
+
+    @property
+    def state(self) -> str:
+        """What a cursor behind the last entry that went on has to say (see `begin`)."""
+        redactor, limit = self._redactor, self._limit
+        return (redactor.state if redactor is not None else "") + (limit.state if limit is not None else "")
+
+    def adopts(self, redaction: Redaction) -> bool:
+        """Whether lines that were redacted so where they were read may go on as they are."""
+        return self.processing.by_line and redaction == self.processing.redaction and not self.state
+
+    @property
+    def holding(self) -> bool:
+        """Whether an entry waits for lines to join it, or for its line's next piece."""
+        return self._held is not None
+
+    @property
+    def held(self) -> Chunk | None:
+        """The entry that waits, in the lines that it was read in; another one whenever it changes."""
+        return self._held
+
+    def begin(self, cursor: str | None) -> None:
+        """What comes next is read after a cursor that was given here, once: forget all that was before."""
+        self._held = None
+        # Where entries behind it are to be left out, these are passed over when they come.
+        state = state_of(split_cursor(cursor)[0] or "")
+        if self._redactor is not None:
+            self._redactor.begin("".join(filter(str.islower, state)))
+        if self._limit is not None:
+            self._limit.begin("".join(filter(str.isupper, state)))
+
+    def take(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
+        """What may go on of a chunk's entries from `begin` on, together with what was held."""
+        if begin and self._redactor is not None:
+            self._redactor.pass_over(chunk.streams[:begin], chunk.texts[:begin])
+        if begin >= len(chunk.texts):
+            return None
+        given = _rest(chunk, begin)
+        if self._held is not None:
+            given, self._held = _joined(self._held, given), None
+        if self._redactor is not None:
+            given = replace(given, texts=self._redactor.mend(given.streams, given.texts))
+        processed = self._merger(whole(given)) if self._merger is not None else whole(given)
+        if self._waits(processed):
+            used = processed.ends[-2] if len(processed.ends) > 1 else 0
+            self._held = _rest(given, used)
+            processed = Processed(
+                processed.times[:-1], processed.streams[:-1], processed.texts[:-1], processed.ends[:-1]
+            )
+        return self._rest_of_steps(processed, given)
+
+    def flush(self) -> Chunk | None:
+        """What was held, as it is: it waited long enough, or nothing more comes."""
+        held, self._held = self._held, None
+        if held is None:
+            return None
+        return self._rest_of_steps(self._merger(whole(held)) if self._merger is not None else whole(held), held)
+
+    def _waits(self, processed: Processed) -> bool:
+        letter, text = processed.streams[-1], processed.texts[-1]
+        if self._merger is not None and letter in "oe":
+            return True
+        return self._redactor is not None and may_continue(letter, text)
+
+    def _rest_of_steps(self, processed: Processed, given: Chunk) -> Chunk | None:
+        if not processed.texts:
+            return None
+        states: dict[int, str] = {}
+        if self._redactor is not None:
+            texts, inside = self._redactor.redact(processed.streams, processed.texts)
+            processed = Processed(processed.times, processed.streams, texts, processed.ends)
+            states = dict(zip(processed.ends, inside, strict=False))
+        if self._limit is not None:
+            processed, limited, gaps = self._limit(processed, states)
+            self.limited += limited
+            self.gaps += gaps
+        return _as_chunk(processed, given, states)
+
+
+def _rest(chunk: Chunk, begin: int) -> Chunk:
+    if not begin:
+        return chunk
+    texts = chunk.texts[begin:]
+    return Chunk(
+        chunk.times[begin:],
+        chunk.streams[begin:],
+        texts,
+        sum(map(len, texts)),
+        lambda count: chunk.cursor_at(begin + count),
+    )
+
+
+def _joined(first: Chunk, second: Chunk) -> Chunk:
+    count = len(first.texts)
+
+    def cursor_at(index: int) -> str:
+        return first.cursor_at(index) if index <= count else second.cursor_at(index - count)
+
+    return Chunk(
+        first.times + second.times,
+        first.streams + second.streams,
+        first.texts + second.texts,
+        first.size + second.size,
+        cursor_at,
+    )
+
+
+def _as_chunk(processed: Processed, chunk: Chunk, states: Mapping[int, str]) -> Chunk:
+    """states: by the number of the chunk's entries that are used up, what is to be known then."""
+    ends = processed.ends
+
+    def cursor_at(count: int) -> str:
+        cursor = chunk.cursor_at(ends[count - 1])
+        # Where entries are to be left out behind a cursor, it says what was before these.
+        return cursor if split_cursor(cursor)[1] else with_state(cursor, states.get(ends[count - 1], ""))
+
+    return Chunk(processed.times, processed.streams, processed.texts, sum(map(len, processed.texts)), cursor_at)

@@ -1,0 +1,1 @@
+"""A container as the engine describes it: its metadata, filters, label settings and out-of-memory ends."""

@@ -1,0 +1,61 @@
+"""What is told of a container holds no secret either: its labels and names are redacted as its lines are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Any
+
+from pydantic import ValidationError
+
+from logferry_protocol.job import Container
+from logferry_protocol.limits import MAX_IMAGE_CHARS, MAX_NAME_CHARS
+
+from ..redaction.redaction import Redaction, Rules, rules_of
+
+
+def redact_container(
+    redaction: Redaction, container: Container, kept: Collection[str] = ()
+) -> tuple[Container, Counter[str]]:
+    """Return a container's description without secrets, and what was hidden, by the name of what found it.
+
+    A label is searched as `key=value`, so that a key can say that its value is a secret.
+
+    Args:
+        redaction: as for the container's lines.
+        container: as the engine describes it.
+        kept: keys of labels that stay as they are: settings that are in use.
+    """
+    if not redaction:
+        return container, Counter()
+    rules, hidden = rules_of(redaction), Counter[str]()
+    changes: dict[str, Any] = {
+        name: rules.hide_alone(value, hidden)[:MAX_NAME_CHARS]
+        for name in ("name", "host", "project", "service", "task")
+        if (value := getattr(container, name))
+    }
+    changes["image"] = rules.hide_alone(container.image, hidden)[:MAX_IMAGE_CHARS]
+    for shorten in (False, True):
+        found = hidden.copy()
+        changes["labels"] = _labels(rules, container.labels, kept, found, shorten=shorten)
+        # A marker may be longer than what it hides: then the labels may be too long for the wire.
+        with suppress(ValidationError):
+            if not found:
+                return container, found
+            return Container.model_validate({**container.model_dump(), **changes}), found
+    raise AssertionError("labels that are no longer than before fit")
+
+
+def _labels(
+    rules: Rules, labels: Mapping[str, str], kept: Collection[str], hidden: Counter[str], *, shorten: bool
+) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in labels.items():
+        if key in kept:
+            found[key] = value
+            continue
+        name = rules.hide_alone(key, hidden, in_place=shorten)
+        # Of keys that differ in nothing but their secrets the first is told.
+        found.setdefault(name, rules.hide_value(key, value, hidden, in_place=shorten))
+    return found

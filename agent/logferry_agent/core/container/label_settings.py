@@ -1,0 +1,168 @@
+"""Settings that a container chooses for itself, by labels of its own.
+
+A label adds to what the agent's operator has set, and takes nothing away: it can have more hidden, or fewer lines sent.
+What a label asks for in vain is said in a sentence, which becomes a notice in the container's job, and changes nothing
+else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from logferry_protocol.job import OWNER_PATTERN
+from logferry_protocol.limits import MAX_LABEL_VALUE_CHARS, MAX_MESSAGE_CHARS
+
+from ..batching.processing import Processing
+from ..redaction.patterns import PatternError, compile_pattern
+from ..redaction.redaction import BUILT_IN, REDACTED, rules_of
+from .filters import ENABLE_LABEL, OWNER_LABEL
+
+PREFIX: Final = "logferry."
+ENABLE: Final = ENABLE_LABEL.removeprefix(PREFIX)
+OWNER: Final = OWNER_LABEL.removeprefix(PREFIX)
+REDACT: Final = "redact"
+MERGE_START: Final = "merge-start"
+RATE_LIMIT: Final = "rate-limit"
+ALL: Final = (ENABLE, OWNER, REDACT, MERGE_START, RATE_LIMIT)
+"""What a container may set by a label `logferry.NAME`."""
+LABELS: Final = frozenset(PREFIX + name for name in ALL)
+
+MAX_RATE: Final = 1_000_000_000
+
+_OWNER: Final = re.compile(OWNER_PATTERN)
+_RATE: Final = re.compile(r"[0-9]{1,10}")
+_NOT_ALLOWED: Final = "the agent's setting allow_labels does not have it"
+_TO_BE_HIDDEN: Final = "it holds what the agent hides in lines; write the regular expression without it"
+_TOO_LONG: Final = f"it must have fewer than {MAX_LABEL_VALUE_CHARS} characters"
+_QUOTE_NOTHING: Final = frozenset({_NOT_ALLOWED, _TO_BE_HIDDEN, _TOO_LONG})
+"""Those that quote nothing."""
+_SWITCH: Final = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """What a container's labels come to."""
+
+    processing: Processing
+    """What is to be done with its lines."""
+    problems: tuple[str, ...] = ()
+    """One sentence for each label that changes nothing: what is wrong, and what would be right. Without secrets."""
+    valid: frozenset[str] = frozenset()
+    """Labels whose values are right: settings, whatever they look like."""
+
+
+def label_settings(processing: Processing, labels: Mapping[str, str], allowed: Collection[str] = ALL) -> LabelSettings:
+    """Return what is to be done with a container's lines.
+
+    Args:
+        processing: what the agent's operator has set.
+        labels: the container's.
+        allowed: names of `ALL` that a container may set.
+    """
+    wrong: list[tuple[str, str, str]] = []
+    valid: set[str] = set()
+    for name in ALL:
+        label = PREFIX + name
+        value = labels.get(label)
+        if value is None:
+            continue
+        if name == MERGE_START and (REDACTED in value or _hides(processing, label, value)):
+            problem: str | None = _TO_BE_HIDDEN
+        elif name not in allowed:
+            problem = _NOT_ALLOWED
+            if len(value) < MAX_LABEL_VALUE_CHARS and _applied(Processing(), name, value)[1] is None:
+                valid.add(label)
+        elif len(value) >= MAX_LABEL_VALUE_CHARS:
+            problem = _TOO_LONG
+        else:
+            value = value if name == OWNER else value.strip()
+            processing, problem = _applied(processing, name, value)
+            if problem is None or _applied(Processing(), name, value)[1] is None:
+                valid.add(label)
+        if problem is not None:
+            wrong.append((name, value, problem))
+    problems = [
+        _sentence(processing, name, value, problem, valid=PREFIX + name in valid) for name, value, problem in wrong
+    ]
+    return LabelSettings(processing, tuple(problems), frozenset(valid))
+
+
+def _sentence(processing: Processing, name: str, value: str, problem: str, *, valid: bool) -> str:
+    """Return what is wrong with a label, with nothing in it that is hidden in the container's lines."""
+    label = PREFIX + name
+    shown = value if valid else _hidden(processing, label, value)
+    if shown != value:
+        # What is wrong may quote a part of the value.
+        quoting = name in {REDACT, MERGE_START} and problem not in _QUOTE_NOTHING
+        problem = (_applied(Processing(), name, shown)[1] if quoting else problem) or "its value is hidden"
+    shown = shown if len(shown) <= 64 else shown[:63] + "…"
+    return f"the label {label}={shown} is not used: {problem}"[:MAX_MESSAGE_CHARS]
+
+
+def _hidden(processing: Processing, label: str, value: str) -> str:
+    redaction = processing.redaction
+    return rules_of(redaction).hide_value(label, value, Counter()) if redaction else value
+
+
+def _hides(processing: Processing, label: str, value: str) -> bool:
+    return _hidden(processing, label, value) != value
+
+
+def usable(labels: Mapping[str, str], allowed: Collection[str]) -> Mapping[str, str]:
+    """Return the labels without those settings that the agent's operator does not allow."""
+    refused = {PREFIX + name for name in ALL if name not in allowed}
+    if refused.isdisjoint(labels):
+        return labels
+    return {key: value for key, value in labels.items() if key not in refused}
+
+
+def _applied(processing: Processing, name: str, value: str) -> tuple[Processing, str | None]:
+    """Return what a label makes of the processing, or why it changes nothing."""
+    problem: str | None = None
+    if name == ENABLE and value.lower() not in _SWITCH:
+        problem = "it must be `true` or `false`"
+    elif name == OWNER and _OWNER.fullmatch(value) is None:
+        problem = "an owner has 1 to 128 letters, digits and the signs `.`, `_`, `@`, `:` and `-`"
+    elif name == REDACT:
+        return _redacted(processing, value)
+    elif name == RATE_LIMIT:
+        return _limited(processing, value)
+    elif name == MERGE_START:
+        return _merged(processing, value)
+    return processing, problem
+
+
+def _redacted(processing: Processing, value: str) -> tuple[Processing, str | None]:
+    names = [part.strip() for part in value.split(",") if part.strip()]
+    known = (*BUILT_IN, "all")
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        wrong = f"there is no {unknown[0][:32]!r}" if unknown else "it is empty"
+        return processing, f"{wrong}; it must be one or more of {', '.join(known)}, with commas"
+    added = tuple(name for name in names if name not in processing.redact)
+    return replace(processing, redact=processing.redact + tuple(dict.fromkeys(added))), None
+
+
+def _limited(processing: Processing, value: str) -> tuple[Processing, str | None]:
+    if _RATE.fullmatch(value) is None or not 1 <= int(value) <= MAX_RATE:
+        return processing, f"it must be a whole number of lines a second, 1 to {MAX_RATE:,} written without commas"
+    rate = int(value)
+    if processing.rate_limit and rate > processing.rate_limit:
+        return processing, f"the agent's setting rate_limit is {processing.rate_limit}, and a label can only lower it"
+    return replace(processing, rate_limit=rate), None
+
+
+def _merged(processing: Processing, value: str) -> tuple[Processing, str | None]:
+    if not value:
+        return processing, "it is empty; it must be a regular expression of a line that starts an entry"
+    try:
+        compile_pattern(value)
+    except PatternError as error:
+        return processing, f"it is not a regular expression of RE2: {error.problem}"
+    if processing.merge_start is not None and processing.merge_start != value:
+        return processing, "the agent's setting merge_start is set, and a label cannot change it"
+    return replace(processing, merge_start=value), None

@@ -1,0 +1,283 @@
+"""What the engine's `inspect` and events say of a container, in Logferry's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from logferry_protocol.events import Notice
+from logferry_protocol.job import OWNER_PATTERN, Container, LifeCycle, State
+from logferry_protocol.limits import (
+    MAX_EXIT_CODE,
+    MAX_IMAGE_CHARS,
+    MAX_MESSAGE_CHARS,
+    MAX_NAME_CHARS,
+    MAX_RESTARTS,
+    MIN_EXIT_CODE,
+)
+
+from ..batching.lifecycle import Facts
+from ..parsing.engine_values import instant, mapping, number, strings, text
+from ..parsing.timestamps import nanoseconds
+from .ecs_task import Task, name_of
+from .filters import OWNER_LABEL
+from .labels import record
+
+_OWNER: Final = re.compile(OWNER_PATTERN)
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_MOST_BYTES: Final = 1 << 62
+_MOST_FILES: Final = 1 << 20
+_PROJECT: Final = ("com.docker.compose.project", "com.docker.stack.namespace", "com.amazonaws.ecs.cluster")
+_SERVICE: Final = (
+    "com.docker.compose.service",
+    "com.docker.swarm.service.name",
+    "com.amazonaws.ecs.task-definition-family",
+)
+_TASK: Final = ("com.docker.swarm.task.name", "com.amazonaws.ecs.task-arn")
+_EVENT_ATTRIBUTES: Final = frozenset({"name", "image"})
+"""What the engine itself says in the event of a creation or a start. Whatever else is among its attributes is a label,
+also one that is called `exitCode`."""
+_NON_BLOCKING: Final = "non-blocking"
+_STATES: Final[Mapping[str, State]] = {
+    "created": "created",
+    "running": "running",
+    "paused": "paused",
+    "restarting": "restarting",
+    "exited": "exited",
+    "dead": "exited",
+    "removing": "exited",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A container as far as reading its log needs it."""
+
+    id: str
+    container: Container
+    life: LifeCycle
+    facts: Facts
+    labels: Mapping[str, str]
+    """All of them, for the selection."""
+    log_path: str = ""
+    """On the engine's machine; empty before the first start, and where the driver keeps no json-file."""
+    max_size: int = 0
+    """The size at which the driver begins a new file; 0: never, or not known."""
+    max_file: int = 1
+    created: int = 0
+    """Nanoseconds since 1970."""
+    name: str = ""
+    image: str = ""
+    """The reference that the container was created with, whole; like the name and all labels for the selection."""
+    image_id: str = ""
+    """Empty where only an event is known."""
+    named: frozenset[str] = frozenset()
+    """Keys of the labels that the agent's settings are about."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Those of the logging driver."""
+    notices: tuple[Notice, ...] = ()
+    """What a reader of the job should know from its beginning on."""
+    left_out: str = ""
+    """Why its log is not read any more; empty while it is read."""
+
+    def hiding(self, hide: Callable[[str], str]) -> Description:
+        """The same, with notices that quote only what `hide` leaves of what they quote."""
+        if not self.notices:
+            return self
+        return replace(self, notices=_notices(self.labels, self.named, self.options, hide))
+
+    def beside(self, task: Task) -> Description:
+        """The same, now that the agent's own ECS task is known."""
+        known = self.container
+        container = container_of(
+            name=known.name,
+            image=known.image,
+            host=known.host,
+            labels=self.labels,
+            driver=known.driver,
+            tty=known.tty,
+            task=task,
+            named=self.named,
+        )
+        return replace(self, container=container)
+
+
+def from_inspect(
+    found: Mapping[str, Any], host: str, task: Task | None = None, *, named: frozenset[str] = frozenset()
+) -> Description:
+    """Return the container that `inspect` describes.
+
+    Args:
+        found: the engine's answer.
+        host: the name to record as the container's host.
+        task: the ECS task that the agent runs in, if it is known.
+        named: keys of the labels that the agent's settings are about.
+    """
+    config, state = mapping(found.get("Config")), mapping(found.get("State"))
+    log_config = mapping(mapping(found.get("HostConfig")).get("LogConfig"))
+    options, labels = strings(log_config.get("Config")), strings(config.get("Labels"))
+    driver, name, image = text(log_config.get("Type")), text(found.get("Name")).lstrip("/"), text(config.get("Image"))
+    running = bool(state.get("Running")) and not state.get("Restarting")
+    facts = Facts(
+        running=running,
+        started=_time(state.get("StartedAt")),
+        ended=_time(state.get("FinishedAt")),
+        exit_code=None if running else number(state.get("ExitCode"), MIN_EXIT_CODE, MAX_EXIT_CODE),
+        oom=bool(state.get("OOMKilled")),
+        restarts=number(found.get("RestartCount"), 0, MAX_RESTARTS) or 0,
+    )
+    created = _time(found.get("Created"))
+    status = _STATES.get(str(state.get("Status")), "exited")
+    return Description(
+        id=text(found.get("Id")),
+        container=container_of(
+            name=name,
+            image=image,
+            host=host,
+            labels=labels,
+            driver=driver,
+            tty=bool(config.get("Tty")),
+            task=task,
+            named=named,
+        ),
+        life=life_of(status, facts, created),
+        facts=facts,
+        labels=labels,
+        log_path=text(found.get("LogPath")) if driver == "json-file" else "",
+        max_size=_size(options.get("max-size"), 20 << 20 if driver == "local" else 0),
+        max_file=number(options.get("max-file"), 1, _MOST_FILES) or (5 if driver == "local" else 1),
+        created=created,
+        name=name,
+        image=image,
+        image_id=text(found.get("Image")),
+        named=named,
+        options=options,
+        notices=_notices(labels, named, options),
+    )
+
+
+def from_event(
+    container: str,
+    attributes: Mapping[str, str],
+    host: str,
+    time: int,
+    task: Task | None = None,
+    *,
+    named: frozenset[str] = frozenset(),
+) -> Description:
+    """Return a container of which nothing but the event of its creation or start is left.
+
+    The event's attributes hold all labels, and over them the engine's own name and image.
+    """
+    attributes, time = strings(attributes), max(1, instant(time))
+    labels = {key: value for key, value in attributes.items() if key not in _EVENT_ATTRIBUTES}
+    facts = Facts(running=True, started=time)
+    return Description(
+        id=container,
+        container=container_of(
+            name=attributes.get("name", ""),
+            image=attributes.get("image", ""),
+            host=host,
+            labels=labels,
+            task=task,
+            named=named,
+        ),
+        life=life_of("running", facts, time),
+        facts=facts,
+        labels=labels,
+        created=time,
+        name=attributes.get("name", ""),
+        image=attributes.get("image", ""),
+        named=named,
+        notices=_notices(labels, named, {}),
+    )
+
+
+def container_of(
+    *,
+    name: str,
+    image: str,
+    host: str,
+    labels: Mapping[str, str],
+    driver: str = "",
+    tty: bool = False,
+    task: Task | None = None,
+    named: Collection[str] = (),
+) -> Container:
+    """The protocol's description of a container, within its limits."""
+    owner = labels.get(OWNER_LABEL, "")
+    project = name_of(_first(labels, _PROJECT) or (task.cluster if task is not None else ""))
+    return Container(
+        name=name[:MAX_NAME_CHARS],
+        image=image[:MAX_IMAGE_CHARS],
+        host=host[:MAX_NAME_CHARS],
+        labels=dict(record({**labels, **(task.labels if task is not None else {})}, named).kept),
+        driver=driver[:64],
+        tty=tty,
+        project=project[:MAX_NAME_CHARS] or None,
+        service=_first(labels, _SERVICE),
+        task=_first(labels, _TASK),
+        owner=owner if _OWNER.fullmatch(owner) else None,
+    )
+
+
+def life_of(state: State, facts: Facts, created: int) -> LifeCycle:
+    """The protocol's description of where a container is in its life."""
+    return LifeCycle(
+        state=state,
+        created=created // 1_000_000 or None,
+        started=facts.started // 1_000_000 or None,
+        ended=None if facts.running else facts.ended // 1_000_000 or None,
+        exit_code=None if facts.running or not facts.started else facts.exit_code,
+        oom=facts.oom,
+        restarts=facts.restarts,
+    )
+
+
+def path_below(root: str, log_path: str, mounted: str) -> str | None:
+    """Where a log of the engine's is for us, whose data root is mounted at `mounted`; None when it is elsewhere."""
+    try:
+        return str(PurePosixPath(mounted) / PurePosixPath(log_path).relative_to(root))
+    except ValueError:
+        return None
+
+
+def _notices(
+    labels: Mapping[str, str], named: Collection[str], options: Mapping[str, str], hide: Callable[[str], str] = str
+) -> tuple[Notice, ...]:
+    """Return what the job begins with: what is not recorded of the container, and what its log may lack."""
+    found = []
+    if (left_out := record(labels, named).notice(hide)) is not None:
+        found.append(Notice(code="labels_left_out", detail=left_out))
+    if options.get("mode") == _NON_BLOCKING:
+        size = options.get("max-buffer-size")
+        buffer = f" of {hide(size)}" if size else ""
+        detail = (
+            "the container's logging driver is set to mode=non-blocking: the engine drops lines that its buffer"
+            f"{buffer} has no room for, and neither says so nor counts them, so lines may be missing here unsaid"
+        )
+        found.append(Notice(code="non_blocking", detail=detail[:MAX_MESSAGE_CHARS]))
+    return tuple(found)
+
+
+def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
+    return next((labels[key][:MAX_NAME_CHARS] for key in keys if labels.get(key)), None)
+
+
+def _time(written: object) -> int:
+    """Nanoseconds since 1970, at least 1, as a clock may not be set; 0 for the engine's never (the year 1)."""
+    if not isinstance(written, str) or written.startswith("0001-"):
+        return 0
+    try:
+        return max(1, instant(nanoseconds(written)))
+    except ValueError:
+        return 0
+
+
+def _size(written: str | None, default: int) -> int:
+    match = _SIZE.fullmatch(written or "")
+    return int(min(float(match[1]) * _UNITS[match[2].lower()], _MOST_BYTES)) if match else default

@@ -1,0 +1,242 @@
+"""Fragments of two interleaved streams become entries.
+
+Theory of operation. The engine's copier cuts what a container writes into *fragments*: a line with its newline, a
+piece of exactly 16,384 bytes of a longer line, or what was left unterminated when the stream ended. Drivers store
+each on its own, stdout and stderr interleaved. All pieces of one line carry the timestamp of its first piece, and
+nothing else marks a continuation. So there is one open line per stream, and a fragment continues it when its
+timestamp is the same; an open line whose timestamp is not repeated was cut off (the container ended there) and the
+fragment begins a new line.
+
+A terminated line of exactly 16,384 bytes arrives as a full piece and then a bare newline with the same timestamp,
+which closes the line and is no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+from logferry_protocol.limits import MAX_ENTRY_BYTES
+
+from .timestamps import nanoseconds
+
+FRAGMENT_BYTES: Final = 16_384
+"""At this size Docker's copier cuts a line (moby daemon/logger/copier.go, defaultBufSize)."""
+
+LINE: Final = "n"
+"""A fragment's end: newline."""
+CUT: Final = "c"
+"""A fragment's end: none, and it is as long as a piece can be: the line goes on if the next timestamp is the same."""
+TAIL: Final = "t"
+"""A fragment's end: none, and it is short: the stream ended here."""
+
+
+@dataclass(slots=True)
+class Fragments:
+    """Consecutive fragments of one container's log, in columns of equal length.
+
+    stamps: the engine's timestamps in UTC (see stamps.py): which instants the fragments belong to. Through the API all
+        have nine decimals, so that the same text is the same instant, and a later text a later one.
+    times: of their entries, in microseconds since 1970, within the wire's range.
+    streams: `o` or `e` for each.
+    texts: without the newline.
+    ends: LINE, CUT or TAIL for each; empty when all are LINE, which is nearly always.
+    """
+
+    stamps: list[str]
+    times: list[int]
+    streams: str
+    texts: list[str]
+    ends: str = ""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def ending(self, index: int) -> str:
+        """LINE, CUT or TAIL."""
+        return self.ends[index] if self.ends else LINE
+
+    def slice(self, start: int, stop: int) -> Fragments:
+        """Fragments start..stop-1."""
+        return Fragments(
+            self.stamps[start:stop],
+            self.times[start:stop],
+            self.streams[start:stop],
+            self.texts[start:stop],
+            self.ends[start:stop],
+        )
+
+    def keep(self, wanted: Sequence[int]) -> Fragments:
+        """Only the fragments with these indices."""
+        return Fragments(
+            [self.stamps[i] for i in wanted],
+            [self.times[i] for i in wanted],
+            "".join([self.streams[i] for i in wanted]),
+            [self.texts[i] for i in wanted],
+            "".join([self.ends[i] for i in wanted]) if self.ends else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far one stream was read: its last fragment, recognisable in whatever source it is read from again.
+
+    stamp: the last fragment's timestamp in nanoseconds since 1970, negative before.
+    ordinal: how many fragments of this stream carry that timestamp up to here; 0 when there was none.
+    digest: of the last fragment's text, so that a log that was replaced is not mistaken for this one.
+    open: the line goes on if the next fragment has the same timestamp.
+    """
+
+    stamp: int = 0
+    ordinal: int = 0
+    digest: str = ""
+    open: bool = False
+
+    @property
+    def read(self) -> bool:
+        """Whether anything of the stream was read."""
+        return self.ordinal > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How far both streams were read."""
+
+    out: Mark = Mark()
+    err: Mark = Mark()
+    last: str = ""
+    """The stream of the last fragment, `o` or `e`: timestamps do not tell, as clocks step back. Empty: not known."""
+
+    def of(self, stream: str) -> Mark:
+        """The mark of `o` or `e`."""
+        return self.out if stream == "o" else self.err
+
+    @property
+    def read(self) -> bool:
+        """Whether anything of the log was read."""
+        return self.out.read or self.err.read
+
+    @property
+    def fit_64_bits(self) -> bool:
+        """Whether both timestamps do; MessagePack has no longer numbers."""
+        return min(self.out.stamp, self.err.stamp) >= -(1 << 63) and max(self.out.stamp, self.err.stamp) < 1 << 63
+
+    @property
+    def latest(self) -> int:
+        """The later timestamp of both streams' last fragments, in nanoseconds; 0 when nothing was read."""
+        return max((mark.stamp for mark in (self.out, self.err) if mark.read), default=0)
+
+
+@dataclass(slots=True)
+class Columns:
+    """Entries in columns, and for each the index of the fragment it came from (None: the same index)."""
+
+    times: list[int]
+    streams: str
+    texts: list[str]
+    origins: list[int] | None = None
+
+    def origin(self, index: int) -> int:
+        """The fragment that entry `index` came from."""
+        return index if self.origins is None else self.origins[index]
+
+
+def is_plain(fragments: Fragments, before: Marks) -> bool:
+    """Whether each fragment is an entry, as it is."""
+    return (
+        not fragments.ends
+        and not before.out.open
+        and not before.err.open
+        and max(map(len, fragments.texts), default=0) * 3 <= MAX_ENTRY_BYTES
+    )
+
+
+def assemble(fragments: Fragments, before: Marks) -> Columns:
+    """The entries that these fragments make, after a log that was read up to `before`."""
+    if is_plain(fragments, before):
+        return Columns(fragments.times, fragments.streams, fragments.texts)
+    return _assemble(fragments, before)
+
+
+def _assemble(fragments: Fragments, before: Marks) -> Columns:
+    open_stamp = {
+        "o": before.out.stamp if before.out.open else None,
+        "e": before.err.stamp if before.err.open else None,
+    }
+    times: list[int] = []
+    streams: list[str] = []
+    texts: list[str] = []
+    origins: list[int] = []
+    ends = fragments.ends or LINE * len(fragments)
+    for index, (stamp, time, stream, text, end) in enumerate(
+        zip(fragments.stamps, fragments.times, fragments.streams, fragments.texts, ends, strict=True)
+    ):
+        opened = open_stamp[stream]
+        stamp_ns = nanoseconds(stamp) if opened is not None or end == CUT else None
+        continues = opened is not None and stamp_ns == opened
+        open_stamp[stream] = stamp_ns if end == CUT else None
+        if continues and not text:
+            continue
+        pieces = [text] if len(text) * 3 <= MAX_ENTRY_BYTES else split(text)
+        times.extend([time] * len(pieces))
+        streams.append(stream.upper() if continues else stream)
+        streams.append(stream.upper() * (len(pieces) - 1))
+        texts.extend(pieces)
+        origins.extend([index] * len(pieces))
+    return Columns(times, "".join(streams), texts, origins)
+
+
+def split(text: str) -> list[str]:
+    """The text in the fewest about equal pieces that fit an entry; every piece of several is 4,096 bytes or more.
+
+    A fragment outgrows an entry where the engine replaced bytes that were not UTF-8 (one byte becomes three) or
+    escapes of ours did. Equal pieces keep the rule that a short entry is never continued.
+    """
+    raw = text.encode()
+    if len(raw) <= MAX_ENTRY_BYTES:
+        return [text]
+    count = -(-len(raw) // (MAX_ENTRY_BYTES - 3))
+    pieces = []
+    start = 0
+    for number in range(1, count + 1):
+        stop = len(raw) * number // count
+        while stop < len(raw) and raw[stop] & 0xC0 == 0x80:  # inside of a character
+            stop -= 1
+        pieces.append(raw[start:stop].decode())
+        start = stop
+    return pieces
+
+
+def digest(text: str) -> str:
+    """Eight hexadecimal digits that stand for a fragment's text."""
+    return blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def marks_after(fragments: Fragments, before: Marks, index: int) -> Marks:
+    """How far both streams were read after fragment `index` (-1: none of these)."""
+    last = fragments.streams[index] if index >= 0 else before.last
+    return Marks(_mark_after(fragments, before.out, "o", index), _mark_after(fragments, before.err, "e", index), last)
+
+
+def _mark_after(fragments: Fragments, before: Mark, stream: str, index: int) -> Mark:
+    streams = fragments.streams
+    last = streams.rfind(stream, 0, index + 1)
+    if last < 0:
+        return before
+    stamp_ns = nanoseconds(fragments.stamps[last])
+    ordinal = 1
+    position = streams.rfind(stream, 0, last)
+    while position >= 0 and _is_at(fragments, position, fragments.stamps[last], stamp_ns):
+        ordinal += 1
+        position = streams.rfind(stream, 0, position)
+    if position < 0 and before.read and before.stamp == stamp_ns:
+        ordinal += before.ordinal
+    return Mark(stamp_ns, ordinal, digest(fragments.texts[last]), fragments.ending(last) == CUT)
+
+
+def _is_at(fragments: Fragments, index: int, stamp: str, stamp_ns: int) -> bool:
+    """Whether a fragment has this timestamp, however many decimals it is written with."""
+    written = fragments.stamps[index]
+    return written == stamp or (len(written) != len(stamp) and nanoseconds(written) == stamp_ns)

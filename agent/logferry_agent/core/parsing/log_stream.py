@@ -1,0 +1,502 @@
+"""The engine's log stream over HTTP: from large reads of the socket to fragments, in two layers and a shortcut through
+them.
+
+The outer layer is HTTP/1.1's chunked coding, or none at all. The inner one is, for containers without a TTY, 8-byte
+headed frames (`[type,0,0,0,length]`, type 1 stdout, 2 stderr, 3 an error of the engine's, without timestamp), and with
+a TTY raw text in which every stored piece begins with its timestamp and a space.
+
+A TTY's last line may have no newline (a prompt). When its container starts again, the next piece follows it at once, in
+the same line. Its timestamp is told from text by being later than the line's own: a line's timestamp is taken when the
+line is complete, so a timestamp that a program writes into its line, of the moment that it writes in, is earlier.
+
+The engine flushes each frame by itself, so a chunk holds exactly one frame nearly always: then the bytes between two
+chunks' ends are as long as both their lengths say, and what goes before the text is known from that; so both layers
+come off a whole read at once, and anything else goes through the layers one by one. Where there is no outer layer,
+bursts.py does the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import getitem
+from typing import Final, cast
+
+from .fragments import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments
+from .log_stream_fast import FRAME_HEAD_BYTES, STAMP_BYTES, TYPE_LETTERS, burst, whole
+from .timestamps import AS_ZEROS, SHAPE, is_stamp, nanoseconds, normalise
+
+_STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+_WITHIN: Final = re.compile(rb"T(?<=\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+"""A timestamp inside of text. It is looked for from its `T` on: a search for one character is the fastest."""
+_ZONED: Final = re.compile(rb"\.\d{9}[+-]\d\d:\d\d ")
+"""The end of a timestamp in another zone than UTC."""
+_STAMP_BEGINS: Final = b"0000-00-00T00:00:00.000000000"
+_DATE_CHARS: Final = len("2006-01-02")
+_LONGEST_STAMP: Final = len("2006-01-02T15:04:05.000000000+01:00 ")
+_slice: Final = cast(Callable[[bytes, slice], bytes], getitem)
+_byte: Final = cast(Callable[[bytes, int], int], getitem)
+_CHUNK_END: Final = b"\n\r\n"
+"""A line's newline, and the end of a chunk's data."""
+_NO_HEAD: Final = b"\n"
+"""What no chunk begins with."""
+_REMEMBERED_SHAPES: Final = 4_096
+"""Of longer lines there are few of one length."""
+_MAX_CHUNK_LINE: Final = 1_024
+_LETTER: Final = {0: "o", 1: "o", 2: "e"}
+_ERROR_TYPE: Final = 3
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+"""A longer frame is taken as a broken stream. Docker's own are at most 16,415 bytes, or 262,149 for awslogs' copies."""
+
+
+class BrokenStreamError(Exception):
+    """The stream is not what it should be; what came before it was read is good.
+
+    The sentence does not quote `found`: that may be a container's text, cut where a secret in it is not known any more.
+    """
+
+    def __init__(self, layer: str, found: bytes) -> None:
+        self.layer = layer
+        self.found = found
+        super().__init__(layer, found)
+
+    def __str__(self) -> str:
+        return f"the engine's log stream is broken: {self.layer} does not begin as one"
+
+
+class UnstampedLogError(Exception):
+    """The engine gives log entries without a time to the nanosecond, by which alone an entry can be known again.
+
+    The sentence does not quote `found`, the beginning of a line.
+    """
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(found)
+
+    def __str__(self) -> str:
+        return (
+            "the engine gives this log's entries without a time to the nanosecond, as other engines than Docker's do,"
+            " so they cannot be told apart and are not read"
+        )
+
+
+@dataclass(slots=True)
+class Received:
+    """What one read brought: fragments, and errors that the engine sent in the stream.
+
+    unstamped: the beginnings of entries that have no time, or one of whole seconds. They are among the errors too.
+    """
+
+    fragments: Fragments
+    errors: list[str] = field(default_factory=list)
+    unstamped: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Pieces:
+    stamps: list[bytes] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    """With their newlines."""
+    errors: list[str] = field(default_factory=list)
+    unstamped: list[str] = field(default_factory=list)
+
+    def add(self, stream: str, stamped: bytes) -> None:
+        match = _STAMP.match(stamped)
+        if match is None:
+            self.leave_out(stamped[:128].decode("utf-8", "backslashreplace"))
+            return
+        self.put(stream, match.group()[:-1], stamped[match.end() :])
+
+    def leave_out(self, text: str) -> None:
+        """Note an entry that has no timestamp."""
+        self.errors.append(f"a frame without timestamp: {text}")
+        self.unstamped.append(text)
+
+    def put(self, stream: str, stamp: bytes, payload: bytes) -> None:
+        self.stamps.append(stamp)
+        self.streams.append(stream)
+        self.payloads.append(payload)
+
+    def instants(self) -> tuple[list[str], list[int]]:
+        """The timestamps in UTC, and the times of the entries. What has the form of a timestamp and is none (month 13)
+        becomes an error, and its piece is left out."""
+        stamps = [stamp.decode() for stamp in self.stamps]
+        try:
+            return normalise(stamps)
+        except ValueError:
+            good = [index for index, stamp in enumerate(stamps) if is_stamp(stamp)]
+        for stamp in stamps:
+            if not is_stamp(stamp):
+                self.leave_out(stamp)
+        self.streams = [self.streams[index] for index in good]
+        self.payloads = [self.payloads[index] for index in good]
+        return normalise([stamps[index] for index in good])
+
+
+class LogStream:
+    """One response's body, fed as it comes.
+
+    `chunked`: the body is still in HTTP's chunked coding. `tty`: the container has a TTY. `done` is True once the
+    chunked coding's last chunk was seen.
+    """
+
+    def __init__(self, *, tty: bool, chunked: bool) -> None:
+        self.done = False
+        self._broken: BrokenStreamError | None = None
+        """Met behind what was given last."""
+        self._chunked = chunked
+        self._tty = tty
+        self._coded = b""
+        """Not yet decoded bytes of the outer layer."""
+        self._plain = b""
+        """Not yet decoded bytes of the inner layer."""
+        self._left = 0
+        """Bytes that the present chunk still has, its line end not counted."""
+        self._line_end = False
+        """A chunk's data were all taken, its line end was not."""
+        self._carry: dict[str, tuple[bytes, str, int]] = {}
+        """Of each stream the first bytes of a character whose rest is in the next piece of the line, and the line's
+        timestamp and time."""
+        self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
+
+    def feed(self, data: bytes) -> Received:
+        """Take what was read.
+
+        Raises:
+            BrokenStreamError: it cannot be understood; the stream is of no more use.
+        """
+        if self._broken is not None:
+            raise self._broken
+        if not self._chunked and not self._tty and not self._carry:
+            return self._feed_bare(data)
+        if (
+            self._chunked
+            and not self._tty
+            and not self._plain
+            and not self._left
+            and not self._line_end
+            and not self._carry
+        ):
+            data = self._coded + data if self._coded else data
+            self._coded = b""
+            quick = self._feed_quick(data)
+            if quick is not None:
+                if not self._whole_chunk_waits():
+                    return quick
+                # What the shortcut cannot take must not wait: after the last chunk nothing may come, ever.
+                return self._feed_slowly(b"", quick)
+        return self._feed_slowly(data)
+
+    def _feed_bare(self, data: bytes) -> Received:
+        data = self._plain + data if self._plain else data
+        end = whole(data)
+        found = burst(data[:end] if end < len(data) else data) if end else None
+        if found is None:
+            self._plain = b""
+            return self._feed_slowly(data)
+        self._plain = data[end:]
+        quick = Received(found)
+        # What the shortcut cannot take must not wait: nothing may come after it, ever.
+        return self._feed_slowly(b"", quick) if self._plain else quick
+
+    def _feed_slowly(self, data: bytes, before: Received | None = None) -> Received:
+        """before: what the same read brought in front of these bytes."""
+        pieces = _Pieces()
+        try:
+            if self._chunked:
+                self._unchunk(data)
+            else:
+                self._plain += data
+        except BrokenStreamError as error:
+            self._broken = error
+        try:
+            self._take(pieces)
+        except BrokenStreamError as error:
+            self._broken = error
+        received = self._received(pieces)
+        if before is not None:
+            return _joined(before, received)
+        if self._broken is not None and not (received.errors or len(received.fragments)):
+            raise self._broken
+        return received
+
+    def end(self, *, over: bool = False, cut: bool = False) -> Received:
+        """The stream ended: what is complete of the rest. A frame that was cut off is left to the next read of the
+        log.
+
+        over: the container ran no more, so that no line can go on: what was kept of a character is all of it.
+        cut: the stream may have ended anywhere, so that a TTY's last line may be a part of one: it is left likewise.
+        """
+        if self._broken is not None:
+            raise self._broken
+        pieces = _Pieces()
+        if self._tty and not cut:
+            self._take_raw(pieces, final=True)
+            rest = self._plain
+            # What may be a timestamp's beginning was cut off.
+            if not _STAMP_BEGINS.startswith(rest[: len(_STAMP_BEGINS)].translate(AS_ZEROS)):
+                pieces.leave_out(rest[:128].decode("utf-8", "backslashreplace"))
+        self._plain = b""
+        return self._received(pieces, over=over)
+
+    def _feed_quick(self, data: bytes) -> Received | None:
+        """The chunks that hold one frame of one line each, as many as follow each other; None where the first is none.
+
+        Passes over whole columns at the speed of C: nothing here is a Python statement a line.
+        """
+        *pieces, rest = data.split(_CHUNK_END)
+        if not pieces:
+            return None
+        heads, either, type_at, stamp_at, text_at = zip(*map(_SHAPES.__getitem__, map(len, pieces)), strict=True)
+        if all(map(bytes.startswith, pieces, heads)):
+            streams = "o" * len(pieces)
+        else:
+            usual = list(map(bytes.startswith, pieces, either))
+            if False in usual:
+                rest = _CHUNK_END.join([*pieces[usual.index(False) :], rest])
+                del pieces[usual.index(False) :]
+            streams = bytes(map(_byte, pieces, type_at)).translate(TYPE_LETTERS).decode()
+        stamped = b"".join(map(_slice, pieces, stamp_at))
+        if stamped.translate(AS_ZEROS) != SHAPE * len(pieces):
+            return None
+        written_stamps = stamped.decode()
+        try:
+            stamps, times = normalise(written_stamps.split(" ")[:-1], nine=written_stamps)
+        except ValueError:
+            return None  # one of them is no day
+        texts = list(map(_slice, pieces, text_at))
+        try:
+            written = b"\n".join(texts).decode().split("\n")
+        except UnicodeDecodeError:
+            written = [text.decode("utf-8", "backslashreplace") for text in texts]
+        if len(written) != len(pieces):
+            return None
+        self._coded = rest
+        return Received(Fragments(stamps, times, streams, written))
+
+    def _whole_chunk_waits(self) -> bool:
+        size, end, _ = self._coded[:_MAX_CHUNK_LINE].partition(b"\r\n")
+        if not end:
+            return False
+        try:
+            return len(self._coded) - len(size) - 4 >= int(size, 16)
+        except ValueError:
+            return True
+
+    def _unchunk(self, data: bytes) -> None:
+        coded = self._coded + data
+        plain = [self._plain]
+        try:
+            position = self._unchunked(coded, plain)
+        finally:
+            self._plain = b"".join(plain)
+        self._coded = coded[position:]
+
+    def _unchunked(self, coded: bytes, plain: list[bytes]) -> int:
+        """Take chunks apart; how many bytes were taken."""
+        position = 0
+        while position < len(coded) and not self.done:
+            if self._left:
+                # A chunk's data, then its line end, which is waited for as a whole.
+                taken = coded[position : position + self._left]
+                plain.append(taken)
+                position += len(taken)
+                self._left -= len(taken)
+                if self._left:
+                    break
+                self._line_end = True
+                continue
+            if self._line_end:
+                if len(coded) - position < 2:
+                    break
+                if coded[position : position + 2] != b"\r\n":
+                    raise BrokenStreamError("a chunk's end", coded[position : position + 32])
+                position += 2
+                self._line_end = False
+                continue
+            stop = coded.find(b"\r\n", position, position + _MAX_CHUNK_LINE)
+            if stop < 0:
+                if len(coded) - position >= _MAX_CHUNK_LINE:
+                    raise BrokenStreamError("a chunk", coded[position : position + 32])
+                break
+            try:
+                size = int(coded[position:stop].partition(b";")[0], 16)
+            except ValueError:
+                raise BrokenStreamError("a chunk", coded[position : position + 32]) from None
+            position = stop + 2
+            self._left = size
+            self.done = size == 0
+        return position
+
+    def _take_frames(self, pieces: _Pieces) -> None:
+        data = self._plain
+        position = 0
+        while len(data) - position >= 8:
+            kind = data[position]
+            size = int.from_bytes(data[position + 4 : position + 8], "big")
+            if kind > _ERROR_TYPE or data[position + 1 : position + 4] != b"\0\0\0" or size > MAX_FRAME_BYTES:
+                self._plain = data[position:]
+                raise BrokenStreamError("a frame", data[position : position + 32])
+            stop = position + 8 + size
+            if len(data) < stop:
+                break
+            payload = data[position + 8 : stop]
+            if kind == _ERROR_TYPE:
+                pieces.errors.append(payload.decode("utf-8", "backslashreplace").strip())
+            else:
+                pieces.add(_LETTER[kind], payload)
+            position = stop
+        self._plain = data[position:]
+
+    def _take_raw(self, pieces: _Pieces, *, final: bool = False) -> None:
+        """final: nothing comes after these bytes."""
+        data = self._plain
+        zoned = _ZONED.search(data) is not None
+        position = 0
+        while len(data) - position > STAMP_BYTES:
+            match = _STAMP.match(data, position)
+            if match is None:
+                # Text that no timestamp goes before: the rest of something that was cut elsewhere than we know of.
+                newline = data.find(b"\n", position)
+                if newline < 0:
+                    break
+                if pieces.payloads and not pieces.payloads[-1].endswith(b"\n"):
+                    pieces.payloads[-1] += data[position : newline + 1]
+                else:
+                    pieces.leave_out(data[position : min(newline, position + 128)].decode("utf-8", "backslashreplace"))
+                position = newline + 1
+                continue
+            start = match.end()
+            newline = data.find(b"\n", start, start + FRAGMENT_BYTES + 1)
+            if newline >= 0 and newline - start < FRAGMENT_BYTES:
+                stop = end = newline + 1
+            elif len(data) - start >= FRAGMENT_BYTES + _LONGEST_STAMP or (final and len(data) - start > FRAGMENT_BYTES):
+                stop, end = start + FRAGMENT_BYTES, start + FRAGMENT_BYTES + _LONGEST_STAMP
+            elif final:
+                stop = end = len(data)
+            else:
+                break
+            stamp = data[position : start - 1]
+            # Nearly no text has what a timestamp ends with: only a look for one thing a line.
+            if zoned or data.find(b"Z ", start, end) >= 0:
+                stop = _next_piece(data, stamp, start, stop, end)
+            pieces.put("o", stamp, data[start:stop])
+            position = stop
+        self._plain = data[position:]
+
+    def _received(self, pieces: _Pieces, *, over: bool = False) -> Received:
+        stamps: list[str] = []
+        times: list[int] = []
+        streams: list[str] = []
+        texts: list[str] = []
+        ends: list[str] = []
+
+        def add(stamp: str, time: int, stream: str, data: bytes, end: str) -> None:
+            stamps.append(stamp)
+            times.append(time)
+            streams.append(stream)
+            texts.append(data.decode("utf-8", "backslashreplace"))
+            ends.append(end)
+
+        for written, time, stream, payload in zip(*pieces.instants(), pieces.streams, pieces.payloads, strict=True):
+            carried, of, of_time = self._carry.pop(stream, (b"", "", 0))
+            if carried and of != written:
+                # Its line was cut off there, and this is another one.
+                add(of, of_time, stream, carried, TAIL)
+                carried = b""
+            end, data = LINE, carried + payload.removesuffix(b"\n")
+            if not payload.endswith(b"\n"):
+                end = CUT if len(payload) >= FRAGMENT_BYTES else TAIL
+            if keep := _unfinished(data) if end == CUT else 0:
+                self._carry[stream] = (data[-keep:], written, time)
+                data = data[:-keep]
+            add(written, time, stream, data, end)
+        if over:
+            for stream, (carried, stamp, time) in self._carry.items():
+                add(stamp, time, stream, carried, TAIL)
+            self._carry.clear()
+        marks = "".join(ends)
+        fragments = Fragments(stamps, times, "".join(streams), texts, "" if marks.count(LINE) == len(marks) else marks)
+        return Received(fragments, pieces.errors, pieces.unstamped)
+
+
+def _joined(first: Received, second: Received) -> Received:
+    one, other = first.fragments, second.fragments
+    if not len(other):
+        return Received(one, first.errors + second.errors, first.unstamped + second.unstamped)
+    ends = "" if not one.ends and not other.ends else (one.ends or LINE * len(one)) + (other.ends or LINE * len(other))
+    joined = Fragments(
+        one.stamps + other.stamps, one.times + other.times, one.streams + other.streams, one.texts + other.texts, ends
+    )
+    return Received(joined, first.errors + second.errors, first.unstamped + second.unstamped)
+
+
+class _Shapes(dict[int, tuple[bytes, tuple[bytes, bytes], int, slice, slice]]):
+    """By the length of a chunk of one frame of one line, without its end: what it begins with when it is of stdout, and
+    of either stream, and where its type, its timestamp (with the space) and its text are."""
+
+    def __missing__(self, length: int) -> tuple[bytes, tuple[bytes, bytes], int, slice, slice]:
+        digits = next((count for count in range(1, 8) if len(f"{length - count - 1:x}") == count), 0)
+        payload = length - digits - 1 - FRAME_HEAD_BYTES
+        if payload > STAMP_BYTES:
+            heads = [
+                b"%x\r\n%c\0\0\0%b" % (payload + FRAME_HEAD_BYTES, kind, payload.to_bytes(4, "big")) for kind in (1, 2)
+            ]
+        else:
+            heads = [_NO_HEAD, _NO_HEAD]
+        begin = digits + 2 + FRAME_HEAD_BYTES
+        shape = (
+            heads[0],
+            (heads[0], heads[1]),
+            digits + 2,
+            slice(begin, begin + STAMP_BYTES),
+            slice(begin + STAMP_BYTES, None),
+        )
+        if length < _REMEMBERED_SHAPES:
+            self[length] = shape
+        return shape
+
+
+_SHAPES: Final = _Shapes()
+
+
+def _next_piece(data: bytes, stamp: bytes, start: int, stop: int, end: int) -> int:
+    """Where a TTY's piece ends: where another one begins within, behind a line without a newline, or at `stop`.
+
+    Args:
+        data: what was received.
+        stamp: the piece's timestamp.
+        start: where its text begins.
+        stop: where its text ends, if there is no other piece within.
+        end: where the timestamp of another one ends at the latest.
+    """
+    match = _WITHIN.search(data, start + _DATE_CHARS + 1, end)
+    while match is not None and (begin := match.start() - _DATE_CHARS) < stop:
+        if _is_later(data[begin : match.end() - 1].decode(), stamp.decode()):
+            return begin
+        match = _WITHIN.search(data, match.end(), end)
+    return stop
+
+
+def _is_later(stamp: str, other: str) -> bool:
+    try:
+        return nanoseconds(stamp) > nanoseconds(other)
+    except ValueError:
+        return False
+
+
+def _unfinished(data: bytes) -> int:
+    """How many bytes at the end are the beginning of a character that is not all there."""
+    for back in range(1, min(3, len(data)) + 1):
+        byte = data[-back]
+        if byte > 0xF4 or 0xC0 <= byte < 0xC2:
+            return 0  # no character begins so
+        if byte >= 0xC0:
+            wanted = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2
+            return back if wanted > back else 0
+        if byte < 0x80:
+            return 0
+    return 0

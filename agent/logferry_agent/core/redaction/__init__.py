@@ -1,0 +1,1 @@
+"""Secrets in log lines: the patterns that find them and the text that replaces them."""

@@ -1,0 +1,249 @@
+"""The WebSocket to the cloud: connects, reconnects, and moves frames. What they mean is the session's business.
+
+One asyncio loop in a thread of its own. A new connection is opened before the 2-hour limit closes the old one; both
+stand until the session lets the old one go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from urllib.parse import urlsplit, urlunsplit
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from logferry_protocol.messages import VERSION
+
+from ..core.session.backoff import delays
+from .credentials import Credential, CredentialError
+
+log = structlog.get_logger(__name__)
+
+PING_FRAME_S = 54.0
+"""Ping frames find a dead peer, also behind balancers that forget idle connections after a minute."""
+
+PONG_TIMEOUT_S = 20.0
+
+RENEW_S = 6_600.0
+"""1 h 50 min: API Gateway closes at 2 h."""
+
+RENEW_JITTER_S = 300.0
+"""Spreads a fleet's renewals."""
+
+MAX_MESSAGE_BYTES = 131_072
+"""API Gateway's message limit; ours are a quarter of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection stands."""
+
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A connection is gone."""
+
+    link: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A message came."""
+
+    link: int
+    text: str
+
+
+LinkEvent = Connected | Lost | Frame
+
+
+@dataclass(slots=True)
+class Standing:
+    """How the connection is doing, for health and status."""
+
+    connected: bool = False
+    since: float = 0.0
+    """When that began, seconds since 1970."""
+    attempts: int = 0
+    """Failed attempts since the last connection."""
+    error: str | None = None
+    """Why the last attempt failed, for a person."""
+    refused: bool = False
+    """The cloud does not accept the agent's credential, or there is none: somebody has to do something."""
+
+
+class Socket:
+    """The connections of one agent."""
+
+    def __init__(
+        self,
+        url: str,
+        credential: Credential,
+        post: Callable[[LinkEvent], None],
+        *,
+        user_agent: str = "logferry-agent",
+        rng: Random | None = None,
+        tls: ssl.SSLContext | None = None,
+        renew_s: float = RENEW_S,
+        first_delay_s: float = 1.0,
+    ) -> None:
+        parts = urlsplit(url)
+        query = f"{parts.query}&v={VERSION}" if parts.query else f"v={VERSION}"
+        self._url = urlunsplit(parts._replace(query=query))
+        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "wss" else None
+        self._credential, self._user_agent, self._post = credential, user_agent, post
+        self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
+        self._renew_s, self._first_delay_s = renew_s, first_delay_s
+        self._loop = asyncio.new_event_loop()
+        self._queues: dict[int, asyncio.Queue[str | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._main: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="socket", daemon=True)
+        self.standing = Standing()
+        self.connects = 0
+        """Connections made so far."""
+        self.failures = 0
+        """Attempts that failed so far."""
+
+    # --- from other threads -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Close everything; returns when it is done, or after so long."""
+        self._loop.call_soon_threadsafe(self._cancel)
+        self._thread.join(timeout_s)
+
+    def send(self, link: int, text: str) -> None:
+        """Send a frame on a connection, if it still stands."""
+        self._loop.call_soon_threadsafe(self._enqueue, link, text)
+
+    def close(self, link: int) -> None:
+        """End a connection."""
+        self._loop.call_soon_threadsafe(self._enqueue, link, None)
+
+    # --- in the loop --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._main = self._loop.create_task(self._keep_connected())
+        try:
+            self._loop.run_until_complete(self._main)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            self._loop.run_until_complete(self._leave())
+            self._loop.close()
+
+    def _cancel(self) -> None:
+        if self._main is not None:
+            self._main.cancel()
+
+    async def _leave(self) -> None:
+        for queue in self._queues.values():
+            queue.put_nowait(None)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=3)
+
+    def _enqueue(self, link: int, text: str | None) -> None:
+        if (queue := self._queues.get(link)) is not None:
+            queue.put_nowait(text)
+
+    async def _keep_connected(self) -> None:
+        """Have a connection at any time, and a younger one before it grows too old."""
+        waits = delays(self._rng, self._first_delay_s)
+        link = 0
+        while True:
+            connection = await self._connect()
+            if connection is None:
+                await asyncio.sleep(next(waits))
+                continue
+            link += 1
+            queue: asyncio.Queue[str | None] = asyncio.Queue()
+            self._queues[link] = queue
+            heard = asyncio.Event()
+            self._post(Connected(link))
+            served = asyncio.create_task(self._serve(link, connection, queue, heard))
+            self._tasks.add(served)
+            served.add_done_callback(self._tasks.discard)
+            renew_after = self._renew_s - self._rng.uniform(0, min(RENEW_JITTER_S, self._renew_s / 4))
+            await asyncio.wait({served}, timeout=renew_after)
+            if heard.is_set():
+                waits = delays(self._rng, self._first_delay_s)
+            if served.done():
+                await asyncio.sleep(next(waits))
+
+    async def _connect(self) -> ClientConnection | None:
+        try:
+            # In a thread of its own, because it may ask the network, and another connection may be at work here.
+            token = await asyncio.to_thread(self._credential.token)
+            connection = await connect(
+                self._url,
+                additional_headers={"Authorization": f"Bearer {token}", "User-Agent": self._user_agent},
+                ssl=self._tls,
+                compression=None,  # bodies are compressed already
+                ping_interval=PING_FRAME_S,
+                ping_timeout=PONG_TIMEOUT_S,
+                open_timeout=20,
+                close_timeout=2,
+                max_size=MAX_MESSAGE_BYTES,
+                user_agent_header=None,
+            )
+        except (CredentialError, OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
+            self._failed(error)
+            return None
+        self.connects += 1
+        self.standing = Standing(connected=True, since=time.time())
+        log.info("connected", url=self._url)
+        return connection
+
+    def _failed(self, error: Exception) -> None:
+        denied = isinstance(error, InvalidStatus) and error.response.status_code in {401, 403}
+        refused = denied or isinstance(error, CredentialError)
+        sentence = self._credential.advice if denied else f"cannot connect: {error or type(error).__name__}"
+        self.failures += 1
+        before = self.standing
+        self.standing = Standing(False, before.since, before.attempts + 1, sentence, refused)
+        level = log.error if refused else log.warning
+        level(sentence, url=self._url, attempts=self.standing.attempts, detail=str(error))
+
+    async def _serve(
+        self, link: int, connection: ClientConnection, queue: asyncio.Queue[str | None], heard: asyncio.Event
+    ) -> None:
+        sender = asyncio.create_task(self._send_all(connection, queue))
+        try:
+            async for text in connection:
+                heard.set()
+                if isinstance(text, str):
+                    self._post(Frame(link, text))
+        except ConnectionClosed:
+            pass
+        finally:
+            sender.cancel()
+            del self._queues[link]
+            code, reason = connection.close_code or 1006, connection.close_reason or ""
+            if not self._queues:
+                self.standing = Standing(False, time.time(), 0, f"closed with {code} {reason}".rstrip())
+            log.info("connection closed", code=code, reason=reason)
+            self._post(Lost(link, code, reason))
+
+    async def _send_all(self, connection: ClientConnection, queue: asyncio.Queue[str | None]) -> None:
+        try:
+            while (text := await queue.get()) is not None:
+                await connection.send(text)
+        except ConnectionClosed:
+            return
+        await connection.close()

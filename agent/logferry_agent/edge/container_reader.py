@@ -1,0 +1,304 @@
+"""One container being read: facts about its life go in from discovery, chunks go out to the sink, one at a time.
+
+A reading belongs to the thread that calls `step`; the other public methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+from typing import Final, Protocol
+
+import structlog
+
+from logferry_protocol.events import Gap
+from logferry_protocol.job import SourceName, State
+
+from ..core.batching.cursor import BEGINNING, LEFT_OUT, Cursor, UnknownCursorError, decode, salvage
+from ..core.batching.entry_sequencer import Track
+from ..core.batching.lifecycle import Facts, milestones
+from ..core.batching.ports import Chunk, Job, Offer, Position, Sink, Source
+from ..core.batching.sealed import Sealed
+from ..core.container.metadata import Description, life_of
+
+log = structlog.get_logger()
+
+
+_OWN_DRIVERS: Final = frozenset({"", "json-file", "local", "journald", "none"})
+_COPIED: Final = (
+    "The logging driver cannot be read. The engine keeps a copy for reading, and leaves lines out of it when the driver"
+    " fails or is slow."
+)
+
+
+FAILED: Final = "reading failed inside of the agent, whose own log says how; it is tried again"
+"""What is wrong with a job that met an error of ours."""
+_UNREADABLE: Final = "The log cannot be read; a notice in it says why."
+_LEFT_OUT: Final = "The log is not read any more; a notice in it says why."
+
+
+class Step(Enum):
+    """What a step came to."""
+
+    MORE = "more"
+    IDLE = "idle"
+    FULL = "full"
+    DONE = "done"
+
+
+class TrackedSource(Source, Protocol):
+    """What both sources are, beyond what the pipeline knows of them."""
+
+    track: Track
+    gone: bool
+
+    def runs(self, running: bool) -> None:
+        """Whether the container runs, as far as its owner knows. Called from any thread, also while `read` waits."""
+        ...
+
+    @property
+    def unread(self) -> int:
+        """Bytes known to be there and not read; 0 where that cannot be known."""
+        ...
+
+    def at_end(self) -> Chunk | Sealed | None:
+        """What is due where the log ends for now, one chunk after the other."""
+        ...
+
+
+SourceMaker = Callable[[Description, Track], TrackedSource]
+
+
+class Reading:
+    """A container, its source, and its way through the log."""
+
+    def __init__(self, description: Description, make_source: SourceMaker, *, fresh: bool) -> None:
+        """fresh: the container's whole life is seen, from its creation on."""
+        self.description = description
+        self.id = description.id
+        self.gone = False
+        self.done = False
+        """Set when all was read and the job was ended."""
+        self.expected_source: SourceName | None = None
+        """Before there is one."""
+        self.source: TrackedSource | None = None
+        self.on_news: Callable[[], None] = lambda: None
+        """Called, from any thread, when `step` has something to do."""
+        self.doubtful: Callable[[], None] = lambda: None
+        """Called when lines came from a container that should not be running."""
+        self._make_source = make_source
+        self._fresh = fresh
+        self._facts = description.facts
+        self._inbox: deque[Facts] = deque([description.facts])
+        self._position: deque[Position] = deque(maxlen=1)
+        self._epoch = -1
+        self._held: Chunk | Sealed | None = None
+        self._notices: deque[Chunk] = deque()
+        """Due before anything else that the source gives."""
+        self._renewing = False
+        """Whether the next step makes a new source."""
+        self._misplaced = False
+        """Whether the sink is still to be told that the position was not understood."""
+        self._insisting = False
+        self._doubted = False
+        self._announced: SourceName | None = None
+        """The source that the sink was told of."""
+
+    @property
+    def job(self) -> Job:
+        """The job as it is known now."""
+        source = self.source.name if self.source is not None else self.expected_source
+        copied = source == "api" and self.description.container.driver not in _OWN_DRIVERS
+        problem = _COPIED if copied else _UNREADABLE if source == "none" else None
+        problem = _LEFT_OUT if self.description.left_out else problem
+        life = self.description.life.model_copy(update={"source": source, "problem": problem})
+        if self.gone:
+            life = life.model_copy(update={"state": "removed"})
+        return Job(self.id, self.description.container, life)
+
+    def learn(self, description: Description) -> None:
+        """The container is now as described."""
+        self.description = description
+        self._tell(description.facts)
+
+    def learn_end(self, facts: Facts) -> None:
+        """A run ended, or the container is gone, as an event said it."""
+        self.gone = self.gone or facts.gone
+        state: State = "removed" if self.gone else "exited"
+        created = (self.description.life.created or 0) * 1_000_000
+        life = life_of(state, facts, created) if facts.started else self.description.life
+        self.description = replace(self.description, facts=facts, life=life)
+        self._tell(facts)
+
+    def insist(self) -> None:
+        """What was in doubt is so: read on."""
+        self._insisting = True
+        self.on_news()
+
+    def move(self, position: Position) -> None:
+        """Read on from another position."""
+        self._position.append(position)
+        self.on_news()
+
+    def renew(self) -> None:
+        """Make a new source at the next step, which reads on from where the sink is: the description asks for it."""
+        self._renewing = True
+        self.on_news()
+
+    def begin_again(self, sink: Sink) -> None:
+        """After an error of ours, from the reading thread: read again, at the next step, from where the sink is."""
+        if not self._position:
+            self._position.append(sink.job_appeared(self.job))
+
+    @property
+    def facts(self) -> Facts:
+        """What was learnt last."""
+        return self._facts
+
+    def _tell(self, facts: Facts) -> None:
+        self._facts = facts
+        self._inbox.append(facts)
+        source = self.source
+        if source is not None:
+            source.runs(facts.running)
+        self._doubted = False
+        self.on_news()
+
+    # --- the reading thread ---
+
+    def step(self, sink: Sink, limit_bytes: int) -> Step:
+        """Hand over one chunk, if there is one."""
+        if self._renewing:
+            self._renewing = False
+            self.begin_again(sink)
+        source = self._placed()
+        if source is None:
+            return Step.IDLE
+        while self._inbox:
+            facts = self._inbox.popleft()
+            source.track.learn(facts, fresh=self._fresh)
+        source.gone = self.gone
+        chunk = self._held if self._held is not None else self._next(source, limit_bytes)
+        if chunk is None:
+            if source.ended and not self._inbox and not self._position and not self._renewing:
+                sink.job_changed(self.job)
+                sink.job_ended(self.id)
+                source.close()
+                self.done = True
+                return Step.DONE
+            return Step.IDLE
+        self._held = chunk
+        if self._misplaced:
+            self._misplaced = False
+            sink.misplaced(self.id, self._epoch)
+        answer = sink.offer(self.id, self._epoch, chunk)
+        if answer is Offer.FULL:
+            return Step.FULL
+        self._held = None
+        if source.name != self._announced:
+            self._announced = source.name
+            sink.job_changed(self.job)
+        if answer is Offer.STALE:
+            source.close()
+            self.source = None
+            return Step.IDLE
+        return Step.MORE
+
+    def close(self) -> None:
+        """Give files and connections back."""
+        if self.source is not None:
+            self.source.close()
+
+    def _next(self, source: TrackedSource, limit_bytes: int) -> Chunk | Sealed | None:
+        if self._notices:
+            return self._notices.popleft()
+        if self.description.left_out:
+            return source.read(limit_bytes)
+        if source.track.between_runs and not self.gone and not self._insisting:
+            # Lines that come now belong to a start that was not heard of yet: its entry must come first.
+            if source.unread and not self._doubted:
+                self._doubted = True
+                self.doubtful()
+            return None
+        chunk = source.read(limit_bytes)
+        if chunk is not None:
+            return chunk
+        if self._renewing:
+            return None  # it was closed, not read to its end
+        self._insisting = False
+        return source.at_end()
+
+    def _placed(self) -> TrackedSource | None:
+        """The source, made anew when there is a new position; None until there is one."""
+        if self._position:
+            position = self._position.popleft()
+            if self.source is not None:
+                self.source.close()
+            self._held = None
+            self._notices.clear()
+            self._epoch = position.epoch
+            track = self._track(position)
+            self._begin_with_notices(track)
+            self.source = self._make_source(self.description, track)
+            if milestones(track.life, self._facts):
+                self.source.runs(True)  # a run that was not read yet, be it over or not
+            self.source.runs(self._facts.running)
+            if not self._inbox:
+                self._inbox.append(self._facts)
+        return self.source
+
+    def _begin_with_notices(self, track: Track) -> None:
+        """Have the notices told that the job should begin with, or that an earlier version did not know."""
+        description = self.description
+        if description.left_out:
+            return
+        track.told = track.told.replace(LEFT_OUT, "")
+        if description.notices and BEGINNING not in track.told:
+            track.told += BEGINNING
+            moment = (description.created or time.time_ns()) // 1_000
+            for notice in description.notices:
+                self._notices.extend(track.tell(notice, moment))
+
+    def _track(self, position: Position) -> Track:
+        """A way through the log from a position; from one that cannot be understood, it begins with a gap."""
+        try:
+            return Track(decode(position.cursor) if position.cursor is not None else Cursor())
+        except UnknownCursorError as error:
+            log.warning("cursor_unknown", job=self.id, problem=str(error))
+            track, gap = lost_place(position, self._facts, time.time_ns())
+            (self._held,) = track.tell(gap, gap.start or gap.end or 0)
+            self._misplaced = True
+            return track
+
+
+def lost_place(position: Position, facts: Facts, now: int) -> tuple[Track, Gap]:
+    """Where to read on when the cursor cannot be understood, and what to say. `now`: nanoseconds since 1970.
+
+    Nothing that the cloud or the spool has may come again, and nothing may be missing in silence. So it goes on behind
+    the latest time that is known to have been read: the spool's, or what the cursor itself still tells (see
+    `salvage`). Lines of that very moment may be missing, and what a clock that was set back gave later times than they
+    had. Where no time is known at all, it goes on with what comes from now on. As for the container's life, what
+    happened of it so far counts as told, where the cursor does not say: the job's state shows it anyway.
+    """
+    found = salvage(position.cursor or "")
+    # What is left out behind a cursor is later than the cursor.
+    known = max(0 if position.skip else found.after, (position.last or 0) * 1_000 + 999 if position.last else 0)
+    life = found.life
+    if life.kind == "n" and (told := milestones(life, facts)):
+        life = told[-1].mark
+    where = "the latest line known" if known else "what is there now"
+    gap = Gap(
+        reason="corrupt",
+        start=known // 1_000 or None,
+        end=None if known else now // 1_000,
+        detail=f"the place of reading is damaged, or another version's: it goes on after {where}",
+    )
+    return Track(Cursor(life=life, after=known or now)), gap
+
+
+def lost_job_gap() -> Gap:
+    """For a container that was removed while no agent looked."""
+    return Gap(reason="removed", detail="the container was removed while the agent was away")

@@ -1,0 +1,91 @@
+"""Asks Amazon ECS' task metadata endpoint, in a thread of its own, so that nothing ever waits for the answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any, Final
+
+import requests
+import structlog
+import urllib3.exceptions
+
+from ..core.container.ecs_task import NoTaskError, Task, task_of
+
+log = structlog.get_logger()
+
+_CONNECT_S: Final = 1.0
+_READ_S: Final = 2.0
+_WHOLE_S: Final = 4.0
+"""However slowly an answer trickles, it is not waited for longer."""
+_MAX_BYTES: Final = 1 << 20
+_TRIES: Final = 8
+_RETRY_S: Final = (0.5, 30.0)
+"""Between two tries: at first, at most. The endpoint is throttled, and comes up with the ECS agent."""
+
+
+def ask(uri: str) -> Task:
+    """The agent's own task.
+
+    Raises:
+        NoTaskError: there is no answer, or none that can be understood.
+    """
+    limit = time.monotonic() + _WHOLE_S
+    return task_of(_get(uri, limit), _get(uri.rstrip("/") + "/task", limit))
+
+
+def _get(uri: str, limit: float) -> Any:
+    session = requests.Session()
+    session.trust_env = False  # it is link-local: no proxy leads there
+    try:
+        with session, session.get(uri, timeout=(_CONNECT_S, _READ_S), stream=True, allow_redirects=False) as response:
+            if response.status_code != 200:
+                raise NoTaskError(f"status {response.status_code}")
+            body = b""
+            # Not `iter_content`, which waits for a whole piece, however slowly that comes.
+            while part := response.raw.read1(65_536, decode_content=True):
+                body += part
+                if len(body) > _MAX_BYTES or time.monotonic() > limit:
+                    raise NoTaskError("an answer that does not end")
+        return json.loads(body)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise NoTaskError(f"no answer: {error}"[:300]) from error
+    except ValueError as error:
+        raise error if isinstance(error, NoTaskError) else NoTaskError("no JSON") from error
+
+
+class TaskLookup:
+    """Asks until there is an answer, a few times at most."""
+
+    def __init__(self, uri: str, found: Callable[[Task], None]) -> None:
+        """found: called once, from the lookup's own thread."""
+        self._uri = uri
+        self._found = found
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="logferry-ecs", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more; an answer that is on its way is not waited for."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        pause, most = _RETRY_S
+        for turn in range(_TRIES):
+            try:
+                task = ask(self._uri)
+            except NoTaskError as error:
+                last = turn == _TRIES - 1
+                (log.warning if last else log.debug)("ecs_task_unknown", reason=str(error))
+            else:
+                if not self._stopping.is_set():
+                    self._found(task)
+                return
+            if self._stopping.wait(pause):
+                return
+            pause = min(pause * 2, most)

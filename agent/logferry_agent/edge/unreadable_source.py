@@ -1,0 +1,110 @@
+"""The sources of containers whose logs are not read: each says so in the job, once.
+
+The life of one that cannot be read is told all the same. Of one that the settings leave out nothing is, though the
+job's state follows it to its end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Final
+
+from logferry_protocol.events import Notice
+from logferry_protocol.job import SourceName
+
+from ..core.batching.cursor import LEFT_OUT, Place
+from ..core.batching.entry_sequencer import Track
+from ..core.batching.ports import Chunk
+
+UNREADABLE: Final = Place(0, 0, "none")
+"""Where a job is whose log cannot be read, so that this is said once."""
+
+
+def say_unreadable(track: Track, why: str) -> list[Chunk]:
+    """The notice; nothing when the job has it already."""
+    if track.place == UNREADABLE:
+        return []
+    track.move(UNREADABLE)
+    return track.tell(Notice(code="unreadable", detail=why[:500]), time.time_ns() // 1_000)
+
+
+class UnreadableSource:
+    """Gives nothing but the notice."""
+
+    name: SourceName = "none"
+
+    def __init__(self, track: Track, why: str) -> None:
+        self.track = track
+        self.gone = False
+        self._why = why
+        self._chunks: deque[Chunk] = deque()
+
+    @property
+    def unread(self) -> int:
+        """Nothing can be read."""
+        return 0
+
+    @property
+    def ended(self) -> bool:
+        """True when the container is gone."""
+        return self.gone and not self._chunks
+
+    def runs(self, running: bool) -> None:
+        """It makes no difference."""
+
+    def read(self, limit_bytes: int) -> Chunk | None:
+        """The notice, the first time."""
+        self._chunks.extend(say_unreadable(self.track, self._why))
+        return self._chunks.popleft() if self._chunks else None
+
+    def at_end(self) -> Chunk | None:
+        """What is due of its life, one chunk after the other."""
+        if not self._chunks:
+            self._chunks.extend(self.track.at_end())
+        return self._chunks.popleft() if self._chunks else None
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+class LeftOutSource:
+    """Gives a notice that the container, which was read before, is read no more; then nothing."""
+
+    name: SourceName = "none"
+    unread = 0
+
+    def __init__(self, track: Track, why: str) -> None:
+        """Keep the place of `track`, so that reading can go on from there.
+
+        Args:
+            track: where reading had come to.
+            why: the reason, in words that follow "because".
+        """
+        self.track = track
+        self.gone = False
+        self._why = why
+        self._chunks: deque[Chunk] = deque()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the container is gone."""
+        return self.gone and not self._chunks
+
+    def runs(self, running: bool) -> None:
+        """Do nothing: it makes no difference."""
+
+    def read(self, limit_bytes: int) -> Chunk | None:
+        """Return the notice, unless the job has it."""
+        if LEFT_OUT not in self.track.told:
+            self.track.told += LEFT_OUT
+            detail = f"the log is not read from here on, because {self._why}"[:500]
+            self._chunks.extend(self.track.tell(Notice(code="left_out", detail=detail), time.time_ns() // 1_000))
+        return self._chunks.popleft() if self._chunks else None
+
+    def at_end(self) -> Chunk | None:
+        """Return nothing: the notice is the job's last entry."""
+        return None
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to give back."""

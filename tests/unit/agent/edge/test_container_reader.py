@@ -1,0 +1,178 @@
+"""edge/container_reader.py: what is told of a life is the same in whatever order its parts were learnt."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+from tests.support.sink import MemorySink
+
+from logferry_agent.core.batching.cursor import LifeMark, decode
+from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.batching.lifecycle import Facts
+from logferry_agent.core.batching.ports import Chunk, Offer, Position
+from logferry_agent.core.container.metadata import Description, from_event
+from logferry_agent.edge.container_reader import Reading, Step
+from logferry_protocol.events import Gap
+from logferry_protocol.job import SourceName
+
+S = 10**9
+CONTAINER = "c" * 64
+
+
+class QuietSource:
+    """A log without lines."""
+
+    name: SourceName = "file"
+    unread = 0
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        self.gone = False
+        self._chunks: list[Chunk] = []
+
+    @property
+    def ended(self) -> bool:
+        return self.gone and not self.track.due
+
+    def runs(self, running: bool) -> None: ...
+
+    def read(self, limit_bytes: int) -> Chunk | None:
+        return None
+
+    def at_end(self) -> Chunk | None:
+        self._chunks += self.track.at_end()
+        return self._chunks.pop(0) if self._chunks else None
+
+    def close(self) -> None: ...
+
+
+def described(facts: Facts) -> Description:
+    return replace(from_event(CONTAINER, {}, "h", 0), facts=facts)
+
+
+def reading_of(*facts: Facts) -> tuple[Reading, MemorySink]:
+    """A reading that learnt these facts before its thread came to it."""
+    reading = Reading(described(facts[0]), lambda _, track: QuietSource(track), fresh=True)
+    sink = MemorySink()
+    reading.move(sink.job_appeared(reading.job))
+    for fact in facts[1:]:
+        reading.learn(described(fact))
+    return reading, sink
+
+
+def steps(reading: Reading, sink: MemorySink) -> list[str]:
+    while reading.step(sink, 1) is Step.MORE:
+        pass
+    return sink.logs[CONTAINER].names()
+
+
+def test_a_start_told_by_an_event_and_then_by_inspect_is_one_run() -> None:
+    """All was learnt before the first step: created, the event's time, the inspected time, the end."""
+    run = Facts(running=True, started=100 * S)
+    reading, sink = reading_of(
+        Facts(), replace(run, started=100 * S + 5_000_000), run, Facts(started=100 * S, ended=101 * S, exit_code=0)
+    )
+    assert steps(reading, sink) == ["started", "exited"]
+
+
+def test_a_reading_moved_elsewhere_tells_its_life_again_from_there() -> None:
+    """The new position's cursor decides what was told."""
+    reading, sink = reading_of(Facts(running=True, started=100 * S))
+    assert steps(reading, sink) == ["started"]
+    sink.logs[CONTAINER].epoch = 2
+    reading.move(Position(2, sink.logs[CONTAINER].cursor))
+    assert steps(reading, sink) == ["started"]
+    reading.move(Position(2, None))
+    assert steps(reading, sink) == ["started", "started"]
+
+
+T0 = 1_764_000_000 * S
+UNKNOWN = f"2|o={T0 + 100 * S}.1.0123abcd.0|e={T0 + 103 * S}.7|l=s.{T0 + 90 * S}.0.0|new"
+
+
+def moved_to(position: Position, facts: Facts) -> tuple[Reading, MemorySink]:
+    """A reading of a job that was read before, and all that it gives."""
+    reading = Reading(described(facts), lambda _, track: QuietSource(track), fresh=False)
+    sink = MemorySink()
+    sink.job_appeared(reading.job)
+    reading.move(position)
+    while reading.step(sink, 1) is Step.MORE:
+        pass
+    return reading, sink
+
+
+@pytest.mark.parametrize(
+    ("cursor", "skip", "last", "after", "start"),
+    [
+        (UNKNOWN, 0, None, T0 + 103 * S, T0 // 1_000 + 103_000_000),
+        (UNKNOWN, 0, T0 // 1_000 + 102_000_000, T0 + 103 * S, T0 // 1_000 + 103_000_000),
+        (UNKNOWN, 0, T0 // 1_000 + 104_000_000, T0 + 104 * S + 999, T0 // 1_000 + 104_000_000),
+        (UNKNOWN, 3, T0 // 1_000 + 102_000_000, T0 + 102 * S + 999, T0 // 1_000 + 102_000_000),
+        ("rubbish", 0, T0 // 1_000 + 102_000_000, T0 + 102 * S + 999, T0 // 1_000 + 102_000_000),
+        (f"1|o={T0 + 100 * S}.1", 0, None, T0 + 100 * S, T0 // 1_000 + 100_000_000),
+    ],
+)
+def test_what_was_read_before_a_cursor_that_is_not_understood_is_not_read_again(
+    cursor: str, skip: int, last: int | None, after: int, start: int
+) -> None:
+    """Reading goes on after the latest time that is known, be it the cursor's own or the spool's; a gap says so."""
+    running = Facts(running=True, started=T0 + 90 * S)
+    reading, sink = moved_to(Position(1, cursor, skip, last), running)
+    log = sink.logs[CONTAINER]
+    assert reading.source is not None
+    assert reading.source.track.after == after
+    (gap,) = log.events()
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.start, gap.end) == ("corrupt", start, None)
+    assert log.times == [start]
+    assert log.misplaced == 1, "no entry of what is read now is one of those to leave out behind the cursor"
+    assert decode(log.cursor or "").after == after, "and it is so after a restart, before there is a line"
+    assert decode(log.cursor or "").life == LifeMark("s", T0 + 90 * S), "the start was told before"
+
+
+def test_where_nothing_at_all_is_known_reading_goes_on_with_what_comes() -> None:
+    """Of a job whose spool was lost: the cloud has it up to a place which this agent cannot tell."""
+    before = time.time_ns()
+    for cursor, skip in (("rubbish", 0), (UNKNOWN, 3)):
+        reading, sink = moved_to(Position(1, cursor, skip), Facts(running=True, started=T0 + 90 * S))
+        assert reading.source is not None
+        assert before <= reading.source.track.after <= time.time_ns()
+        (gap,) = sink.logs[CONTAINER].events()
+        assert isinstance(gap, Gap)
+        assert gap.start is None
+        assert before // 1_000 <= (gap.end or 0) <= time.time_ns() // 1_000
+
+
+def test_of_a_life_that_a_cursor_does_not_tell_only_what_comes_is_told() -> None:
+    """What happened before may be told already; the job's state shows it."""
+    ended = Facts(started=T0 + 90 * S, ended=T0 + 95 * S, exit_code=0)
+    reading, sink = moved_to(Position(1, "rubbish", 0, T0 // 1_000 + 99_000_000), ended)
+    assert sink.logs[CONTAINER].names() == ["gap"]
+    reading.learn(described(Facts(running=True, started=T0 + 200 * S, ended=T0 + 95 * S)))
+    assert steps(reading, sink) == ["gap", "restarted"]
+    _, told = moved_to(Position(1, UNKNOWN), ended)
+    assert told.logs[CONTAINER].names() == ["gap", "exited"], "the cursor says that only the start was told"
+
+
+def test_what_cannot_be_handed_over_is_not_followed_by_more() -> None:
+    """Docker case 24: while the pipeline is full a reading holds one chunk and leaves the rest where it is."""
+    reads: list[int] = []
+
+    class Log(QuietSource):
+        def read(self, limit_bytes: int) -> Chunk | None:
+            reads.append(limit_bytes)
+            return Chunk([1], "o", [f"line {len(reads)}"], 6, lambda _: "1")
+
+    reading = Reading(described(Facts(running=True, started=S)), lambda _, track: Log(track), fresh=True)
+    sink = MemorySink()
+    sink.answer = lambda _job, _chunk: Offer.FULL
+    reading.move(sink.job_appeared(reading.job))
+    for _ in range(100):
+        assert reading.step(sink, 1_000) is Step.FULL
+    assert reads == [1_000]
+    sink.answer = lambda _job, _chunk: Offer.TAKEN
+    reading.step(sink, 1_000)
+    reading.step(sink, 1_000)
+    assert sink.logs[CONTAINER].lines() == ["line 1", "line 2"]

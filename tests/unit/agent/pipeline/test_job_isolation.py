@@ -1,0 +1,335 @@
+"""Tests of `pipeline/job_isolation.py` and `pipeline/quarantine.py`: what one job meets, the others do not feel."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.storing_cloud import StoringCloud
+
+from logferry_agent.core.batching.ports import Chunk, Job, Position
+from logferry_agent.edge.cloud_socket import Connected, Frame
+from logferry_agent.edge.metrics import Metrics
+from logferry_agent.edge.spool import Spool
+from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline.job_isolation import RETRY_S
+from logferry_protocol.job import Container, LifeCycle
+
+GOOD, BAD = "a" * 64, "b" * 64
+RUNNING = LifeCycle(state="running")
+
+
+class Rig:
+    """A pipeline on a spool, one turn after the other; its reader is the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cloud, self.now = folder, StoringCloud(), 0.0
+        self.rereads: list[tuple[str, Position]] = []
+        self.begin()
+
+    def begin(self) -> None:
+        self.spool = Spool(self.folder, "engine")
+        self.shipper = Shipper(self.spool, "engine", Limits(flush_interval_s=0.0), Metrics())
+        self.now = time.monotonic()
+        self.shipper.attach(self.cloud, self)
+        self.shipper.post(Connected(1))
+
+    def start(self, sink: object) -> None: ...
+    def stop(self) -> None: ...
+
+    def reread(self, job_id: str, position: Position) -> None:
+        self.rereads.append((job_id, position))
+
+    def appear(self, job: str) -> Position:
+        return self.shipper.intake.job_appeared(Job(job, Container(name=job[:4]), RUNNING))
+
+    def offer(
+        self, job: str, texts: list[str], *, at: int = 5, cursor: Callable[[int], str] = str, epoch: int = 1
+    ) -> None:
+        chunk = Chunk([at] * len(texts), "o" * len(texts), texts, 10, cursor)
+        self.shipper.intake.offer(job, epoch, chunk)
+
+    def turns(self, count: int = 12, pass_s: float = 0.0) -> None:
+        self.now += pass_s
+        for _ in range(count):
+            self.shipper.turn(self.now)
+            for answer in self.cloud.answers():
+                self.shipper.post(Frame(1, answer))
+
+    @property
+    def dead_letters(self) -> list[Path]:
+        return sorted((self.folder / "rejected").glob("*.json"))
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.spool.close()
+
+
+def fails(count: int) -> str:
+    raise ValueError("an error of ours")
+
+
+@pytest.mark.parametrize("what", ["time", "cursor"])
+def test_batch_that_the_wire_refuses_is_set_aside_with_a_gap_in_its_sequence(rig: Rig, what: str) -> None:
+    """And what follows goes on."""
+    for job in (BAD, GOOD):
+        rig.appear(job)
+    rig.turns()
+    rig.offer(
+        BAD, ["one", "two"], at=-499_194 if what == "time" else 5, cursor=lambda _: "c\n" if what == "cursor" else "c"
+    )
+    rig.offer(GOOD, ["good"])
+    rig.turns()
+    rig.offer(BAD, ["three"])
+    rig.turns()
+    (gap,) = map(json.loads, rig.cloud.events(BAD))
+    assert (gap["event"], gap["reason"], gap["count"]) == ("gap", "rejected", 2)
+    assert rig.cloud.lines(BAD) == ["three"]
+    assert rig.cloud.lines(GOOD) == ["good"]
+    (kept,) = rig.dead_letters
+    assert json.loads(kept.read_text())["count"] == 2
+
+
+def test_start_with_a_refused_batch_in_the_spool_works(rig: Rig) -> None:
+    """Version 0.1.0 ended at it, with its sequence given, and ended again at every start."""
+    for job in (BAD, GOOD):
+        rig.appear(job)
+    rig.shipper.turn(rig.now)
+    for job in (BAD, GOOD):
+        rig.offer(job, ["one", "two"])
+        rig.shipper.intake.job_ended(job)
+    rig.shipper.turn(rig.now)
+    rig.spool.close()
+    spool = sqlite3.connect(rig.spool.path)
+    spool.execute('UPDATE batch SET first = 1, start = -499194, "end" = -499194 WHERE job = ?', (BAD,))
+    assert spool.execute("SELECT count(*) FROM batch").fetchone() == (2,)
+    spool.commit()
+    spool.close()
+    rig.begin()
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+    (gap,) = map(json.loads, rig.cloud.events(BAD))
+    assert (gap["reason"], gap["count"], gap["start"]) == ("rejected", 2, 0)
+    assert [path.name for path in rig.dead_letters] == [f"{BAD}-1.json"]
+    assert list(rig.spool.queue()) == []
+
+
+def test_start_with_an_open_batch_of_refused_times_ships_it_and_reads_a_damaged_one_again(rig: Rig) -> None:
+    """Neither ends the agent, and what can be believed is not read twice."""
+    for job in (BAD, GOOD):
+        rig.appear(job)
+    rig.shipper.turn(rig.now)
+    for job in (BAD, GOOD):
+        rig.offer(job, ["one", "two"], at=-5)
+    rig.shipper.turn(rig.now)
+    rig.shipper.turn(rig.now + 1.0)
+    rig.spool.close()
+    spool = sqlite3.connect(rig.spool.path)
+    spool.execute("UPDATE piece SET columns = x'00' WHERE job = ?", (BAD,))
+    spool.commit()
+    spool.close()
+    rig.begin()
+    assert [rig.appear(job).cursor for job in (BAD, GOOD)] == [None, "2"]
+    rig.turns()
+    assert (rig.cloud.lines(BAD), rig.cloud.lines(GOOD)) == ([], ["one", "two"])
+    assert list(rig.spool.pieces()) == []
+
+
+@pytest.mark.parametrize(
+    "life", ['{"state":"running","exit_code":"x","restarts":-5}', '{"state":"of a later version"}', "[]", "{", "null"]
+)
+def test_start_with_a_description_that_is_refused_works(rig: Rig, life: str) -> None:
+    """Fields that the wire's models refuse are left out."""
+    rig.appear(BAD)
+    rig.shipper.turn(rig.now)
+    rig.offer(BAD, ["one"])
+    rig.shipper.intake.job_ended(BAD)
+    rig.shipper.turn(rig.now)
+    rig.spool.close()
+    spool = sqlite3.connect(rig.spool.path)
+    spool.execute("UPDATE job SET life = ?, container = ?", (life, '{"name":"web","host":7}'))
+    spool.commit()
+    spool.close()
+    rig.begin()
+    assert rig.shipper.lanes[BAD].container.name == "web"
+    rig.turns()
+    assert rig.cloud.lines(BAD) == ["one"]
+
+
+def test_job_that_fails_again_and_again_is_parked_and_the_others_go_on(rig: Rig) -> None:
+    """Its status and health say so; what was read of it is read again, and once that succeeds they say so no more."""
+    for job in (BAD, GOOD):
+        rig.appear(job)
+    rig.turns()
+    epoch = 1
+    for wait_s in (*RETRY_S, RETRY_S[-1]):
+        rig.offer(BAD, ["one"], cursor=fails, epoch=epoch)
+        rig.offer(GOOD, ["good"])
+        rig.turns()
+        assert "cannot be processed" in (rig.cloud.lives[BAD].problem or "")
+        assert [said.partition(":")[0] for said in rig.shipper.parked()] == [BAD[:4]]
+        assert rig.cloud.lives[GOOD].problem is None
+        before = len(rig.rereads)
+        rig.turns(pass_s=wait_s * 0.9)
+        assert len(rig.rereads) == before, "it is left alone"
+        rig.turns(pass_s=wait_s * 0.2)
+        (job, position) = rig.rereads[-1]
+        assert (job, position.cursor) == (BAD, None)
+        epoch = position.epoch
+    rig.offer(BAD, ["one", "two"], epoch=epoch)
+    rig.turns()
+    assert rig.cloud.lines(BAD) == ["one", "two"]
+    assert rig.cloud.lines(GOOD) == ["good"] * 4
+    assert (rig.cloud.lives[BAD].problem, rig.shipper.parked()) == (None, [])
+
+
+def test_job_that_failed_and_is_gone_ends_with_a_gap(rig: Rig) -> None:
+    """What was read of it cannot be read again, and is not missing in silence."""
+    rig.appear(BAD)
+    rig.turns()
+    rig.offer(BAD, ["one"], cursor=fails)
+    rig.turns()
+    rig.shipper.intake.job_ended(BAD)
+    rig.turns()
+    (gap,) = map(json.loads, rig.cloud.events(BAD))
+    assert (gap["event"], gap["reason"]) == ("gap", "corrupt")
+    assert rig.shipper.lanes == {}
+
+
+def test_container_that_was_described_with_refused_values_is_shipped(rig: Rig) -> None:
+    """Whoever set them unchecked; and one without an id of a container is left out."""
+    life = RUNNING.model_copy(update={"exit_code": 2**70, "problem": "half of a pair: \ud800", "started": -5})
+    container = Container(name="web").model_copy(update={"image": "x" * 9_999, "labels": {"a": "\udfff"}})
+    rig.shipper.intake.job_appeared(Job(BAD, container, life))
+    rig.shipper.intake.job_appeared(Job("not an id", Container(), RUNNING))
+    rig.turns()
+    rig.offer(BAD, ["one"])
+    rig.turns()
+    assert rig.cloud.lines(BAD) == ["one"]
+    assert rig.shipper.lanes.keys() == {BAD}
+    assert (rig.shipper.lanes[BAD].container.name, rig.cloud.lives[BAD].state) == ("web", "running")
+
+
+def test_answer_that_cannot_be_followed_ends_its_connection_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one begins anew, and nothing is lost or sent twice."""
+    rig.appear(GOOD)
+    rig.turns()
+    rig.offer(GOOD, ["one"])
+    with monkeypatch.context() as context:
+        context.setattr(rig.shipper.session._answers, "ingested", lambda *_: fails(0))
+        rig.turns()
+    assert not rig.shipper.session.online
+    rig.shipper.post(Connected(2))
+    rig.turns()
+    rig.offer(GOOD, ["two"])
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+
+
+def test_job_whose_last_lines_fail_ends_with_a_gap(rig: Rig) -> None:
+    """It does not run for ever in the cloud."""
+    rig.appear(BAD)
+    rig.offer(BAD, ["one"], cursor=fails)
+    rig.shipper.intake.job_ended(BAD)
+    rig.turns()
+    (gap,) = map(json.loads, rig.cloud.events(BAD))
+    assert (gap["event"], gap["reason"]) == ("gap", "corrupt")
+    assert rig.shipper.lanes == {}
+
+
+def left_behind(rig: Rig) -> None:
+    """End the pipeline with two queued lines of each job, which were never sent."""
+    for job in (BAD, GOOD):
+        rig.appear(job)
+        rig.offer(job, ["one", "two"])
+        rig.shipper.intake.job_ended(job)
+    rig.shipper.turn(rig.now)
+    rig.spool.close()
+
+
+def change(path: Path, sql: str, *values: object) -> None:
+    with sqlite3.connect(path) as spool:
+        spool.execute(sql, values)
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("id", "web"),
+        ("id", "b" * 63 + "B"),
+        ("container", '{"name":7,"later":NaN}'),
+        ("life", '{"state":1e999}'),
+        ("tip", -1),
+        ("bytes", 2**63 - 1),
+        ("gaps", -(2**63)),
+        ("last", 2**63 - 1),
+    ],
+)
+def test_start_with_a_job_that_no_message_can_carry_costs_no_other_job(rig: Rig, column: str, value: object) -> None:
+    left_behind(rig)
+    change(rig.spool.path, f"UPDATE job SET {column} = ? WHERE id = ?", value, BAD)
+    rig.begin()
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+    rig.turns(pass_s=60.0)
+    assert rig.shipper.lanes == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("job", "tip", "x"),
+        ("job", "last", b"\xff"),
+        ("job", "cursor", b"\xff"),
+        ("batch", "end", "soon"),
+        ("batch", "start", 1.5),
+        ("batch", "body", 7),
+        ("batch", "body", "text"),
+        ("batch", "id", 2**63 - 1),
+        ("meta", "value", "x"),
+    ],
+)
+def test_spool_with_a_value_of_another_type_is_set_aside(rig: Rig, table: str, column: str, value: object) -> None:
+    """It would end the agent at every start; its jobs are read again from where the cloud is."""
+    left_behind(rig)
+    where = {"job": f"id = '{BAD}'", "batch": f"job = '{BAD}'", "meta": "key = 'made'"}[table]
+    change(rig.spool.path, f'UPDATE {table} SET "{column}" = ? WHERE {where}', value)
+    rig.begin()
+    assert rig.spool.set_aside is not None
+    rig.appear(GOOD)
+    rig.offer(GOOD, ["one", "two"])
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+
+
+def test_batch_that_is_damaged_after_it_was_looked_at_is_set_aside_with_a_gap(rig: Rig) -> None:
+    """The pipeline does not end at it, and the others in its envelope go on."""
+    left_behind(rig)
+    rig.begin()
+    change(rig.spool.path, 'UPDATE batch SET "end" = start - 1 WHERE job = ?', BAD)
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one", "two"]
+    for _ in range(3):
+        rig.turns(pass_s=11.0)
+    (gap,) = map(json.loads, rig.cloud.events(BAD))
+    assert (gap["event"], gap["reason"], gap["count"]) == ("gap", "rejected", 2)
+    assert rig.shipper.lanes == {}
+
+
+def test_disk_that_cannot_be_asked_for_its_room_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_to_tell() -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(rig.spool, "capacity", fails_to_tell)
+    rig.appear(GOOD)
+    rig.offer(GOOD, ["one"])
+    rig.turns()
+    assert rig.cloud.lines(GOOD) == ["one"]

@@ -1,0 +1,169 @@
+"""Tests of `pipeline/pipeline.py`: one turn after the other, by hand, over a real spool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position
+from logferry_agent.edge.cloud_socket import Connected, Frame
+from logferry_agent.edge.metrics import Metrics
+from logferry_agent.edge.spool import Spool
+from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline.arriving import TURN_BYTES
+from logferry_agent.pipeline.open_batches import ENDED_WAIT_S
+from logferry_agent.pipeline.pipeline import WRITE_EVERY_S
+from logferry_protocol.events import Exited, Started, encode_event
+from logferry_protocol.job import Container, LifeCycle, State
+from logferry_protocol.messages import (
+    FROM_AGENT,
+    Ingest,
+    Ingested,
+    Noted,
+    Open,
+    Opened,
+    OpenedJob,
+    Result,
+    Status,
+    decode,
+    encode,
+)
+
+ID = "a" * 64
+LINE = "x" * 1_000
+
+
+class Cloud:
+    """Links to a cloud that takes everything; its answers wait until somebody brings them."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self._answers: list[str] = []
+
+    def send(self, link: int, text: str) -> None:
+        match message := decode(text, FROM_AGENT):
+            case Open():
+                jobs = [OpenedJob(job=job.job, tip=0) for job in message.jobs]
+                self._answers.append(encode(Opened(id=message.id, jobs=jobs)))
+            case Status():
+                self._answers.append(encode(Noted(id=message.id)))
+            case Ingest():
+                self.batches += [batch.count for batch in message.batches]
+                results = [Result(job=b.job, first=b.first, outcome="stored", tip=b.last) for b in message.batches]
+                self._answers.append(encode(Ingested(id=message.id, results=results)))
+
+    def close(self, link: int) -> None:
+        raise AssertionError("nothing here hangs")
+
+    def answers(self) -> list[str]:
+        answers, self._answers = self._answers, []
+        return answers
+
+
+class NoReader:
+    def start(self, sink: object) -> None: ...
+    def stop(self) -> None: ...
+    def reread(self, job_id: str, position: Position) -> None: ...
+
+
+class Rig:
+    def __init__(self, folder: Path) -> None:
+        self.spool = Spool(folder, "engine")
+        self.cloud = Cloud()
+        self.shipper = Shipper(self.spool, "engine", Limits(flush_interval_s=1_000.0), Metrics())
+        self.shipper.attach(self.cloud, NoReader())
+        self._read = 0
+
+    def appear(self, state: State, now: float, *, online: bool) -> None:
+        """A job that is open in the cloud, or one while there is no cloud."""
+        self.shipper.intake.job_appeared(Job(ID, Container(name="web"), LifeCycle(state=state)))
+        if online:
+            self.shipper.post(Connected(1))
+        self.turn(now)
+        self.acknowledge()
+        self.turn(now)
+
+    def acknowledge(self) -> None:
+        """Bring the cloud's answers."""
+        for answer in self.cloud.answers():
+            self.shipper.post(Frame(1, answer))
+
+    def offer(self, lines: int) -> None:
+        begin, self._read = self._read, self._read + lines
+        times = list(range(begin, begin + lines))
+        chunk = Chunk(times, "o" * lines, [LINE] * lines, lines * len(LINE), lambda count: str(begin + count))
+        assert self.shipper.intake.offer(ID, 1, chunk) is Offer.TAKEN
+
+    def turn(self, now: float) -> None:
+        self.shipper.turn(now)
+
+    @property
+    def queued(self) -> int:
+        """Batches on the disk."""
+        return len(list(self.spool.queue()))
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.spool.close()
+
+
+def test_what_was_read_is_written_once_there_is_nothing_more_to_do(rig: Rig) -> None:
+    """And at the latest after a moment, while there is."""
+    turn = TURN_BYTES // len(LINE) + 1
+    rig.appear("running", 10.0, online=False)
+    for _ in range(12):
+        rig.offer(turn)
+    for _ in range(6):
+        rig.turn(10.0)
+    assert rig.queued == 0
+    rig.turn(10.0 + WRITE_EVERY_S)
+    assert (partly := rig.queued) > 0
+    for _ in range(5):
+        rig.turn(10.0 + WRITE_EVERY_S)
+    assert rig.queued > partly
+    assert not rig.shipper.intake.pending
+
+
+def test_what_is_left_of_a_container_that_runs_no_more_goes_in_few_batches(rig: Rig) -> None:
+    """The first at once, then what came in a while: not as many as there are round trips while it is read."""
+    rig.appear("exited", 10.0, online=True)
+    rig.offer(3)
+    rig.turn(10.0)
+    assert rig.cloud.batches == [3]
+    rig.acknowledge()
+    rig.offer(4)
+    rig.turn(10.0 + ENDED_WAIT_S / 2)
+    rig.offer(5)
+    rig.turn(10.0 + ENDED_WAIT_S * 0.9)
+    assert rig.cloud.batches == [3]
+    rig.turn(10.0 + ENDED_WAIT_S)
+    assert rig.cloud.batches == [3, 9]
+
+
+def test_what_ends_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
+    """Nothing more is to come of it."""
+    rig.appear("exited", 10.0, online=True)
+    rig.offer(3)
+    rig.turn(10.0)
+    rig.acknowledge()
+    rig.offer(4)
+    rig.turn(10.0 + ENDED_WAIT_S / 4)
+    assert rig.cloud.batches == [3]
+    text = encode_event(Exited(exit_code=0))
+    rig.shipper.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
+    rig.turn(10.0 + ENDED_WAIT_S / 2)
+    assert rig.cloud.batches == [3, 5]
+
+
+def test_a_run_that_goes_on_ships_its_start_with_its_lines(rig: Rig) -> None:
+    """Only an end is an end."""
+    rig.appear("running", 10.0, online=True)
+    text = encode_event(Started())
+    rig.shipper.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
+    rig.turn(10.0)
+    assert rig.cloud.batches == []

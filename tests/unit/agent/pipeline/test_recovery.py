@@ -1,0 +1,663 @@
+"""Tests of `pipeline/recovery.py`: what a killed agent left on the disk is taken up again, all of it."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from logferry_agent.core.batching.batcher import FIRST_TARGET, Batcher, split_cursor
+from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position
+from logferry_agent.core.batching.processing import Processing, Processor
+from logferry_agent.core.batching.sealed import Sealed
+from logferry_agent.core.redaction.redaction import REDACTED
+from logferry_agent.edge.cloud_socket import Connected, Frame
+from logferry_agent.edge.metrics import Metrics
+from logferry_agent.edge.spool import Spool, StoredJob
+from logferry_agent.pipeline import Limits, Shipper
+from logferry_protocol.batch import decode_body
+from logferry_protocol.job import Container, LifeCycle
+from logferry_protocol.messages import (
+    FROM_AGENT,
+    Ingest,
+    Ingested,
+    Noted,
+    Open,
+    Opened,
+    OpenedJob,
+    Result,
+    Status,
+    Watched,
+    decode,
+    encode,
+)
+from logferry_protocol.messages import Batch as WireBatch
+
+JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running"))
+
+
+def lines(begin: int, count: int) -> list[str]:
+    """As logs are: they come to an eighth, so an open batch grows far beyond what a first batch is cut at."""
+    rng = Random(begin)
+    return [f"{index:06d} GET /items/{rng.getrandbits(32):08x} 200 in 12 ms" for index in range(begin, begin + count)]
+
+
+def chunk(texts: list[str], begin: int) -> Chunk:
+    return Chunk([0] * len(texts), "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(begin + count))
+
+
+def sealed(texts: list[str], begin: int) -> Iterator[Sealed]:
+    """The same, closed where it was read."""
+    batcher = Batcher()
+    batcher.add(chunk(texts, begin))
+    before = begin
+    while (batch := batcher.close()) is not None:
+        yield Sealed(batch, lambda before=before: str(before))  # type: ignore[misc]
+        before += batch.count
+
+
+def place_of(cursor: str | None) -> int:
+    """How many lines are before a cursor; behind a bar is what the pipeline adds."""
+    return int((cursor or "0").split("|")[0])
+
+
+class Pipeline:
+    """The pipeline without a cloud, turned by hand."""
+
+    def __init__(self, folder: Path, processing: Processing | None = None) -> None:
+        self.spool = Spool(folder, "engine")
+        self.now = time.monotonic()  # as the pipeline itself takes it when it begins
+        limits = Limits(processing=processing or Processing())
+        self.shipper = Shipper(self.spool, "engine", limits, Metrics())
+        self.place = place_of(self.shipper.intake.job_appeared(JOB).cursor)
+
+    def read(self, texts: list[str], begin: int) -> None:
+        """Read lines, which are the log's from `begin` on."""
+        while self.shipper.intake.offer(JOB.id, 1, chunk(texts, begin)) is not Offer.TAKEN:
+            self.shipper.turn(self.now)
+
+    def read_sealed(self, texts: list[str], begin: int) -> None:
+        """The same in batches that were closed where they were read."""
+        for each in sealed(texts, begin):
+            while self.shipper.intake.offer(JOB.id, 1, each) is not Offer.TAKEN:
+                self.shipper.turn(self.now)
+
+    def turn(self, seconds: float = 0.25) -> None:
+        self.shipper.turn(self.now)
+        while self.shipper.intake.pending:
+            self.shipper.turn(self.now)
+        self.now += seconds
+        self.shipper.turn(self.now)
+
+    def finish(self) -> None:
+        """The container is gone: all that is open is closed."""
+        self.shipper.intake.job_ended(JOB.id)
+        self.turn()
+
+    @property
+    def open_weight(self) -> int:
+        """Of what is not closed yet."""
+        return self.shipper.lanes[JOB.id].batcher.weight if self.shipper.lanes else 0
+
+    def on_disk(self) -> list[str]:
+        """Every text that would survive a kill now, in order."""
+        closed = [self.spool.load(stored.id) for stored in self.spool.queue()]
+        texts = [text for stored in closed if stored for text in decode_body(stored.batch.body).texts]
+        places = [job.cursor for job in self.spool.jobs()]
+        for _, piece in self.spool.pieces():
+            texts += piece.texts
+            places.append(piece.cursor)
+        return texts + [text for _, place, held in self.spool.held() if [place] == places[-1:] for text in held.texts]
+
+    def kill(self) -> None:
+        """What was not written until now is gone."""
+        self.spool.close()
+
+
+def test_an_open_batch_larger_than_a_new_agent_would_let_it_grow_comes_back_whole(tmp_path: Path) -> None:
+    """A batcher learns how large a batch may be, and a new one knows nothing: it closes some, and keeps the rest."""
+    before, texts = Pipeline(tmp_path), list[str]()
+    while before.open_weight < FIRST_TARGET + 20_000:
+        assert len(texts) < 50_000
+        more = lines(len(texts), 400)
+        before.read(more, len(texts))
+        texts += more
+        before.turn()
+    assert before.on_disk() == texts
+    before.spool.close()  # as a kill leaves it
+
+    again = Pipeline(tmp_path)
+    assert again.place == len(texts), "readers go on behind all of it"
+    again.shipper.turn(again.now)
+    assert again.on_disk() == texts, "at no moment is less there than before"
+    again.read(["one more"], again.place)
+    again.turn()
+    assert again.on_disk() == [*texts, "one more"]
+    again.spool.close()
+    third = Pipeline(tmp_path)
+    third.turn()
+    assert third.on_disk() == [*texts, "one more"]
+    third.spool.close()
+
+
+KINDS = ["like logs", "hardly compressed", "all the same", "long"]
+
+
+def some(kind: str, begin: int, count: int) -> list[str]:
+    """Lines that compress well or badly, every fifth of which begins an entry when lines are merged."""
+    rng = Random(f"{kind} {begin}")
+    filling = {
+        "like logs": lambda: f"GET /items/{rng.getrandbits(32):08x} 200",
+        "hardly compressed": lambda: rng.randbytes(200).hex(),
+        "all the same": lambda: "the same over and over again",
+        "long": lambda: "x" * 5_000 + str(rng.random()),
+    }[kind]
+    return [("" if index % 5 == 0 else " ") + f"{index} {filling()}" for index in range(begin, begin + count)]
+
+
+def test_a_batch_cut_from_a_restored_open_batch_of_merged_lines_knows_how_many_lines_it_ends_after(
+    tmp_path: Path,
+) -> None:
+    """Or reading from its cursor, when the spool is lost, would repeat some: an entry is several lines there."""
+    merging = Processing(merge_start=r"^\S")
+    before, count = Pipeline(tmp_path, merging), 0
+    while before.open_weight < FIRST_TARGET + 10_000:
+        assert count < 50_000
+        more = [text if text[5] in "05" else f" {text}" for text in lines(count, 400)]
+        before.read(more, count)
+        count += 400
+        before.turn()
+    closed = len(list(before.spool.queue()))
+    before.spool.close()
+    again = Pipeline(tmp_path, merging)
+    again.shipper.turn(again.now)
+    queue = [again.spool.load(stored.id) for stored in again.spool.queue()]
+    again.spool.close()
+    assert len(queue) > closed
+    ends, total = [], 0
+    for stored in queue:
+        assert stored is not None
+        total += len("\n".join(decode_body(stored.batch.body).texts).split("\n"))
+        ends.append(str(total))
+    assert [stored.batch.cursor for stored in queue if stored] == ends
+
+
+STEP = st.one_of(
+    st.tuples(st.just("read"), st.sampled_from(KINDS), st.sampled_from([1, 7, 150, 700])),
+    st.tuples(st.just("turn"), st.sampled_from([0.01, 0.25, 1.5]), st.just(0)),
+    st.tuples(st.just("kill"), st.just(0), st.just(0)),
+)
+
+
+@given(
+    st.lists(STEP, min_size=1, max_size=14),
+    st.sampled_from(["nothing", "nothing", "merge", "redact"]),
+    st.lists(st.booleans(), min_size=1, max_size=5),
+)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_killed(
+    steps: list[tuple[str, Any, int]], processing: str, pressed: list[bool]
+) -> None:
+    """Read again from where the spool says; without a cloud, so that nothing but the spool knows anything. And
+    whichever readings come in batches that were closed where they were read."""
+    ways = itertools.cycle(pressed)
+    done = {"merge": Processing(merge_start=r"^\S"), "redact": Processing(redact=("all",))}.get(processing)
+    with tempfile.TemporaryDirectory(
+        prefix="lf-restore-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
+    ) as made:
+        written: list[str] = []
+        pipeline = Pipeline(Path(made), done)
+        read = 0
+
+        def go_on() -> None:
+            (pipeline.read_sealed if next(ways) else pipeline.read)(written[read:], read)
+
+        for what, value, count in steps:
+            if what == "read":
+                written += some(value, len(written), count)
+                go_on()
+                read = len(written)
+            elif what == "turn":
+                pipeline.turn(value)
+            else:
+                pipeline.spool.close()
+                pipeline = Pipeline(Path(made), done)
+                read = pipeline.place
+                if read < len(written):
+                    go_on()
+                read = len(written)
+        pipeline.turn()
+        pipeline.finish()
+        on_disk = pipeline.on_disk()
+        pipeline.spool.close()
+    assert "\n".join(on_disk).split("\n") == (written or [""])
+
+
+MERGING = Processing(merge_start=r"^\S")
+
+
+def test_an_entry_that_is_held_back_is_on_the_disk_like_an_open_one_and_lines_still_join_it(tmp_path: Path) -> None:
+    """A stack trace, killed in its middle: before it goes on as it is, and behind what it follows."""
+    before = Pipeline(tmp_path, MERGING)
+    before.read(["first", "Traceback:", "  File a"], 0)
+    before.turn()
+    assert before.on_disk() == ["first", "Traceback:", "  File a"]
+    before.kill()
+
+    again = Pipeline(tmp_path, MERGING)
+    assert again.place == 3, "nothing is read again"
+    again.turn()
+    again.read(["  File b", "next"], 3)
+    again.turn()
+    again.finish()
+    assert again.on_disk() == ["first", "Traceback:\n  File a\n  File b", "next"]
+    again.kill()
+
+
+def test_an_entry_that_was_held_back_goes_on_as_it_is_when_nothing_follows(tmp_path: Path) -> None:
+    """Its container was removed while no agent ran; or it wrote nothing more."""
+    for end in (True, False):
+        before = Pipeline(tmp_path / str(end), MERGING)
+        before.read(["Traceback:", "  File a"], 0)
+        before.turn()
+        before.kill()
+        again = Pipeline(tmp_path / str(end), MERGING)
+        if end:
+            again.finish()
+        again.turn(1.5)
+        again.turn()
+        assert again.on_disk() == ["Traceback:\n  File a"]
+        assert list(again.spool.held()) == [], "nor is it there a second time"
+        again.kill()
+
+
+def test_an_entry_that_was_held_back_is_no_burden_when_lines_are_not_merged_any_more(tmp_path: Path) -> None:
+    """The settings were changed in between: it is as if its lines were read now."""
+    before = Pipeline(tmp_path, MERGING)
+    before.read(["Traceback:", "  File a"], 0)
+    before.turn()
+    before.kill()
+    again = Pipeline(tmp_path)
+    again.turn()
+    assert again.on_disk() == ["Traceback:", "  File a"]
+    assert list(again.spool.held()) == []
+    again.kill()
+
+
+def test_what_an_agent_without_it_left_of_an_entry_held_back_is_not_taken_for_new(tmp_path: Path) -> None:
+    """An earlier version read the entry again, and left the row where it was."""
+    before = Pipeline(tmp_path, MERGING)
+    before.read(["Traceback:", "  File a"], 0)
+    before.turn()
+    (row,) = before.spool.held()
+    before.finish()
+    with before.spool.transaction():
+        before.spool.save_held(*row)
+    before.kill()
+    again = Pipeline(tmp_path, MERGING)
+    again.turn()
+    assert again.on_disk() == ["Traceback:\n  File a"]
+    assert list(again.spool.held()) == []
+    again.kill()
+
+
+HELD_STEP = st.one_of(
+    st.tuples(st.just("read"), st.sampled_from([1, 2, 7, 150])),
+    st.tuples(st.just("turn"), st.sampled_from([0.01, 0.1, 0.25, 1.5])),
+    st.tuples(st.just("kill"), st.just(0)),
+)
+
+
+@given(st.lists(HELD_STEP, min_size=1, max_size=20), st.sampled_from(KINDS), st.integers(0, 3))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+def test_what_was_read_a_quarter_of_a_second_before_a_kill_needs_its_container_no_more(
+    steps: list[tuple[str, Any]], kind: str, more: int
+) -> None:
+    """Killed again and again while lines are merged, then once more, and the container is gone: no line is missing
+    that was read long enough before, none comes twice, and none is out of order."""
+    with tempfile.TemporaryDirectory(prefix="lf-held-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
+        pipeline, written, safe = Pipeline(Path(made), MERGING), list[str](), 0
+        since = pipeline.now
+        for what, value in [*steps, ("read", 1 + more), ("turn", 0.25)]:
+            if what == "read":
+                written += some(kind, len(written), value)
+                pipeline.read(written[-value:], len(written) - value)
+                since = pipeline.now
+            elif what == "turn":
+                pipeline.turn(value)
+                if pipeline.now - since >= 0.25:
+                    safe = len(written)
+            else:
+                pipeline.kill()
+                pipeline = Pipeline(Path(made), MERGING)
+                assert pipeline.place >= safe
+                if pipeline.place < len(written):
+                    pipeline.read(written[pipeline.place :], pipeline.place)
+                since = pipeline.now
+        assert safe == len(written)
+        pipeline.read([" not yet on the disk"], len(written))
+        pipeline.kill()
+        again = Pipeline(Path(made), MERGING)
+        assert again.place == len(written)
+        again.finish()
+        on_disk = again.on_disk()
+        again.kill()
+    assert "\n".join(on_disk).split("\n") == written
+
+
+# --- inside of a private key ----------------------------------------------------------------------------------------
+
+HIDING = Processing(redact=("private_key",))
+KEY = ["-----BEGIN EC PRIVATE KEY-----", "SECRET1", "SECRET2", "SECRET3", "-----END EC PRIVATE KEY-----"]
+
+
+def with_keys(seed: int, count: int) -> list[str]:
+    """Lines, and private keys between them."""
+    rng, found = Random(seed), list[str]()
+    while len(found) < count:
+        found += KEY if rng.random() < 0.3 else [f"line {len(found)} {rng.getrandbits(64):x}"]
+    return found[:count]
+
+
+def hidden(texts: list[str], cursor: str | None = None) -> list[str]:
+    """As a redactor that is never killed leaves them; or one that begins behind a cursor."""
+    processor = Processor(HIDING)
+    processor.begin(cursor)
+    out = processor.take(chunk(texts, 0), split_cursor(cursor)[1])
+    return out.texts if out is not None else []
+
+
+def test_a_private_key_is_hidden_to_its_end_by_an_agent_that_was_killed_within(tmp_path: Path) -> None:
+    """Where the key began is not read again."""
+    before = Pipeline(tmp_path, HIDING)
+    before.read(["before", *KEY[:2]], 0)
+    before.turn()
+    before.kill()
+    again = Pipeline(tmp_path, HIDING)
+    again.read([*KEY[2:], "after"], again.place)
+    again.turn()
+    assert again.on_disk() == ["before", *[REDACTED] * 5, "after"]
+    again.kill()
+
+
+@given(
+    st.integers(0, 2**32),
+    st.lists(STEP, min_size=1, max_size=14),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+def test_no_line_of_a_private_key_is_ever_shipped_whenever_the_agent_is_killed(
+    seed: int, steps: list[tuple[str, Any, int]], merge: bool
+) -> None:
+    """Nor when the spool is lost, and reading goes on behind any of the batches that the cloud has."""
+    done = Processing(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
+    source = with_keys(seed, 12_000)
+    with tempfile.TemporaryDirectory(prefix="lf-keys-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
+        pipeline, read, written = Pipeline(Path(made), done), 0, 0
+        for what, value, count in steps:
+            if what == "read":
+                written += count
+                pipeline.read(source[read:written], read)
+                read = written
+            elif what == "turn":
+                pipeline.turn(value)
+            else:
+                pipeline.kill()
+                pipeline = Pipeline(Path(made), done)
+                read = pipeline.place
+                if read < written:
+                    pipeline.read(source[read:written], read)
+                read = written
+        pipeline.turn()
+        pipeline.finish()
+        on_disk = pipeline.on_disk()
+        cursors = [stored.batch.cursor for stored in pipeline.spool.queue()]
+        pipeline.kill()
+    assert "SECRET" not in "".join(on_disk)
+    expected = hidden(source[:written])
+    if merge:
+        kept = [line for text in on_disk for line in text.split("\n") if line != REDACTED]
+        assert kept == [text for text in expected if text != REDACTED]
+    else:
+        assert on_disk == expected
+    for cursor in cursors:
+        base, skip = split_cursor(cursor)
+        begin = place_of(base)
+        assert hidden(source[begin:written], cursor) == expected[begin + skip :]
+
+
+def test_a_batch_cut_from_a_restored_open_batch_knows_whether_it_ends_within_a_private_key(tmp_path: Path) -> None:
+    """Its cursor says how many entries to leave out behind a place: these are looked at, though they are not wanted."""
+    before, source = Pipeline(tmp_path, HIDING), list[str]()
+    while before.open_weight < FIRST_TARGET + 10_000:
+        assert len(source) < 50_000
+        more = lines(len(source), 400)
+        for at in range(0, 400, 8):
+            more[at : at + 5] = KEY
+        before.read(more, len(source))
+        source += more
+        before.turn()
+    before.kill()
+    again = Pipeline(tmp_path, HIDING)
+    again.turn()
+    cursors = [stored.batch.cursor for stored in again.spool.queue()]
+    again.kill()
+    assert any(split_cursor(cursor)[1] for cursor in cursors)
+    expected = hidden(source)
+    for cursor in cursors:
+        base, skip = split_cursor(cursor)
+        begin = place_of(base)
+        for cut in range(skip, skip + 6):  # wherever it is cut, as that is by chance
+            assert hidden(source[begin:], f"{base or ''}~{cut}") == expected[begin + cut :]
+
+
+def test_a_private_key_is_hidden_whatever_becomes_of_the_settings_of_merging(tmp_path: Path) -> None:
+    """Its first line goes on, the next is held back: where that was one entry before, it is not known to be within."""
+    for start in ("^-----BEGIN", "^SECRET1", "^SECRET1"):
+        pipeline = Pipeline(tmp_path, Processing(redact=("private_key",), merge_start=start))
+        pipeline.read(KEY[pipeline.place : 2], pipeline.place)
+        pipeline.turn()
+        on_disk = pipeline.on_disk()
+        pipeline.kill()
+    last = Pipeline(tmp_path, HIDING)
+    last.read(KEY[last.place :], last.place)
+    last.turn()
+    assert on_disk[0] == REDACTED
+    assert last.on_disk() == [REDACTED] * 5
+    last.kill()
+
+
+def test_a_private_key_is_hidden_to_its_end_where_the_cloud_says_that_reading_goes_on(tmp_path: Path) -> None:
+    """The spool was lost with the beginning of the key in it: that it is within is told by the cursor in the cloud."""
+    first = Pipeline(tmp_path / "lost", HIDING)
+    first.read(["before", *KEY[:2]], 0)
+    first.turn()
+    first.finish()
+    (stored,) = first.spool.queue()
+    cursor = stored.batch.cursor
+    first.kill()
+
+    class Cloud:
+        """Knows the job, and is told by the pipeline where it moves its reader."""
+
+        def __init__(self) -> None:
+            self.moved: list[Position] = []
+
+        def send(self, link: int, text: str) -> None:
+            if isinstance(message := decode(text, FROM_AGENT), Open):
+                known = OpenedJob(job=JOB.id, tip=3, digest=stored.batch.digest, first=1, cursor=cursor)
+                pipeline.shipper.post(Frame(link, encode(Opened(id=message.id, jobs=[known]))))
+
+        def close(self, link: int) -> None: ...
+
+        def reread(self, job_id: str, position: Position) -> None:
+            self.moved.append(position)
+
+    pipeline, cloud = Pipeline(tmp_path / "new", HIDING), Cloud()
+    pipeline.shipper.attach(cloud, cloud)  # type: ignore[arg-type]
+    pipeline.shipper.post(Connected(1))
+    pipeline.turn()
+    pipeline.turn()
+    (position,) = cloud.moved
+    assert place_of(position.cursor) == 3
+    pipeline.shipper.intake.offer(JOB.id, position.epoch, chunk([*KEY[2:], "after"], 3))
+    pipeline.turn()
+    assert pipeline.on_disk() == [REDACTED, REDACTED, REDACTED, "after"]
+    pipeline.kill()
+
+
+def test_the_latest_time_on_the_disk_is_known_wherever_it_stands(tmp_path: Path) -> None:
+    """Acknowledged, queued, open or held back: who cannot understand the place reads on after it."""
+    for kind in ("queued", "open", "held"):
+        before = Pipeline(tmp_path / kind, MERGING)
+        at = {"queued": 0, "open": 1, "held": 2}[kind]
+        texts = ["a", "b", "c"]
+        timed = Chunk([77 if index == at else 5 for index in range(3)], "ooo", texts, 3, str)
+        before.shipper.intake.offer(JOB.id, 1, timed)
+        before.turn()
+        if kind == "queued":
+            before.finish()
+            with before.spool.transaction():  # what its end wrote, but that it is one
+                (stored,) = before.spool.jobs()
+                stored.ended = False
+                before.spool.put_job(stored)
+        before.kill()
+        again = Pipeline(tmp_path / kind, MERGING)
+        assert again.shipper.intake.job_appeared(JOB).last == 77
+        again.kill()
+    with (spool := Spool(tmp_path / "acknowledged", "engine")).transaction():
+        spool.put_job(
+            StoredJob(JOB.id, JOB.container.model_dump_json(), JOB.life.model_dump_json(), last=77, cursor="3")
+        )
+    spool.close()
+    again = Pipeline(tmp_path / "acknowledged", MERGING)
+    assert again.shipper.intake.job_appeared(JOB).last == 77
+    again.kill()
+
+
+class Storing:
+    """A cloud that outlives the agents, and somebody who looks: each batch is closed as soon as it can be sent."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.ends: list[WireBatch] = []
+        self.moved: list[Position] = []
+        self._answers: list[str] = []
+        self._link = 0
+
+    def connect(self, pipeline: Pipeline) -> None:
+        """A new agent, on a new connection; answers on the one before never come."""
+        self._answers.clear()
+        self._link += 1
+        pipeline.shipper.attach(self, self)  # type: ignore[arg-type]
+        pipeline.shipper.post(Connected(self._link))
+
+    def answer(self, pipeline: Pipeline) -> None:
+        answers, self._answers = self._answers, []
+        for text in answers:
+            pipeline.shipper.post(Frame(self._link, text))
+
+    def send(self, link: int, text: str) -> None:
+        match message := decode(text, FROM_AGENT):
+            case Open():
+                end = self.ends[-1] if self.ends else None
+                known = OpenedJob(
+                    job=JOB.id,
+                    tip=len(self.texts),
+                    digest=end and end.digest,
+                    first=end and end.first,
+                    cursor=end and end.cursor,
+                    watched=Watched(ttl=7_200_000, interval=0),
+                )
+                self._answers.append(encode(Opened(id=message.id, jobs=[known])))
+            case Ingest():
+                (batch,) = message.batches
+                stored = bool(self.ends) and batch.first == self.ends[-1].first
+                assert not stored or batch.digest == self.ends[-1].digest
+                if not stored:
+                    assert batch.first == len(self.texts) + 1
+                    self.texts += decode_body(batch.body).texts
+                    self.ends.append(batch)
+                outcome = Result(job=JOB.id, first=batch.first, outcome="duplicate" if stored else "stored")
+                self._answers.append(encode(Ingested(id=message.id, results=[outcome])))
+            case Status():
+                self._answers.append(encode(Noted(id=message.id)))
+
+    def close(self, link: int) -> None: ...
+
+    def reread(self, job_id: str, position: Position) -> None:
+        self.moved.append(position)
+
+
+SHIPPED_STEP = st.one_of(
+    st.tuples(st.just("read"), st.sampled_from([1, 2, 7, 40])),
+    st.tuples(st.just("turn"), st.sampled_from([0.01, 0.1, 0.25, 1.5])),
+    st.tuples(st.just("answer"), st.just(0)),
+    st.tuples(st.sampled_from(["kill", "kill", "lose"]), st.just(0)),
+)
+
+
+@given(
+    st.lists(SHIPPED_STEP, min_size=3, max_size=25),
+    st.integers(0, 2**32),
+    st.sampled_from(["nothing", "merge", "redact"]),
+    st.lists(st.booleans(), min_size=1, max_size=5),
+)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_closed_and_agents_killed(
+    steps: list[tuple[str, Any]], seed: int, processing: str, pressed: list[bool]
+) -> None:
+    """Between what is closed, open, held back, on its way and answered; and where the spool is lost as a whole. And
+    whichever readings come in a batch that was closed where it was read."""
+    merge, ways = processing == "merge", itertools.cycle(pressed)
+    hides = Processing(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
+    done = Processing() if processing == "nothing" else hides
+    source, read, epoch = with_keys(seed, 1_500), 0, 1
+
+    def reads(begin: int, end: int) -> int:
+        """Lines are offered, if there are any; how far it was read."""
+        end = min(end, len(source))
+        if begin == end:
+            return begin
+        texts = source[begin:end]
+        for offered in sealed(texts, begin) if next(ways) else [chunk(texts, begin)]:
+            if pipeline.shipper.intake.offer(JOB.id, epoch, offered) is not Offer.TAKEN:
+                break
+            begin += offered.count
+        return begin
+
+    with tempfile.TemporaryDirectory(prefix="lf-ship-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
+        place, cloud = Path(made), Storing()
+        pipeline = Pipeline(place, done)
+        cloud.connect(pipeline)
+        for what, value in [*steps, *[("answer", 0), ("turn", 1.5)] * 30]:
+            if what == "read":
+                read = reads(read, read + value)
+            elif what == "turn":
+                pipeline.turn(value)
+            elif what == "answer":
+                cloud.answer(pipeline)
+                pipeline.turn(0.0)
+            else:
+                pipeline.kill()
+                place = place / "again" if what == "lose" else place
+                pipeline, epoch = Pipeline(place, done), 1
+                cloud.connect(pipeline)
+                read = reads(pipeline.place, read)
+            if cloud.moved:
+                position = cloud.moved.pop()
+                epoch = position.epoch
+                read = reads(place_of(position.cursor), read)
+        pipeline.kill()
+    shown = [line for text in cloud.texts for line in text.split("\n")]
+    expected = source[:read] if processing == "nothing" else hidden(source[:read])
+    if merge:
+        shown, expected = ([line for line in found if line != REDACTED] for found in (shown, expected))
+    assert shown == expected
