@@ -9,7 +9,7 @@ import { beginSession } from "./login/session";
 import { parseRoute, route } from "./route";
 import { apply } from "./settings";
 import { attach } from "./state";
-import { App, Broken } from "./view/App";
+import { App, Broken } from "./shell/App";
 import { viewerConfig } from "./wire/messages";
 
 const root = document.getElementById("app") as HTMLElement;

@@ -1,6 +1,6 @@
 /** The page's side of the worker: requests that are answered, and what it tells unasked. */
 import type { Answers, JobFacts, Request, Taking, TakingMerged, Tell } from "./messages";
-import { scriptUrl } from "./trusted";
+import { scriptUrl } from "./trustedUrl";
 import workerUrl from "./worker?worker&url";
 
 /** How many entries were looked at, of how many. */

@@ -1,8 +1,8 @@
 /** One open job: its batches, its feed, and the fetching of what the feed misses. */
 import type { Subscription } from "../live/connection";
 import { Feed } from "../live/feed";
-import type { Span } from "../live/spans";
-import { lineLevel } from "../text/lateLevels";
+import type { Span } from "../live/sequenceRanges";
+import { lineLevel } from "../text/loadLevels";
 import { ERROR } from "../text/levelNames";
 import type { IndexedBatch } from "../index/messages";
 import type { Row, Window } from "../log/row";

@@ -1,10 +1,10 @@
 /** Several jobs as one list, by time. Within a job the sequence rules, even where its host's clock stepped back. */
-import type { Standings } from "../index/standings";
+import type { Standings } from "../index/linePositions";
 import type { Hole, Row, Window } from "../log/row";
 import { rowAt } from "../log/rows";
-import type { Standing } from "../log/standing";
+import type { Standing } from "../log/mergeOrder";
 import type { Store } from "../log/store";
-import type { Spans } from "../live/spans";
+import type { Spans } from "../live/sequenceRanges";
 
 export interface Merged {
   readonly store: Store;

@@ -3,11 +3,11 @@ import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
 import type { Row, Window } from "../log/row";
 import { safely } from "../log/safely";
-import { standingTimes } from "../log/standing";
-import type { Around as TakeAround } from "../take/take";
+import { standingTimes } from "../log/mergeOrder";
+import type { Around as TakeAround } from "../export/export";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
-import { JobList } from "./joblist";
+import { JobList } from "./jobList";
 import type { Merge } from "./merge";
 import type { Answers, Request, Tell } from "./messages";
 
@@ -193,11 +193,11 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     return picked(from, opened(job).pick(sequences), total);
   },
   take: async ({ job, id, what }) => {
-    const [{ take }] = await Promise.all([import("../take/take"), prepareDecoder()]);
+    const [{ take }] = await Promise.all([import("../export/export"), prepareDecoder()]);
     return taking(id, (around) => take(opened(job), api, what, around));
   },
   takeMerged: async ({ id, what }) => {
-    const [{ takeMerged }] = await Promise.all([import("../take/merged"), prepareDecoder()]);
+    const [{ takeMerged }] = await Promise.all([import("../export/merged"), prepareDecoder()]);
     return taking(id, (around) => takeMerged(merged.map(opened), api, what, around));
   },
   untake: ({ id }) => {
@@ -244,7 +244,7 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     if (at === undefined) return null;
     const lacking = others.map(opened).filter((other) => other !== job && at < other.facts.since);
     if (lacking.length > 0) {
-      const { bringAround } = await import("./around");
+      const { bringAround } = await import("./fetchAround");
       await Promise.race([bringAround(lacking, api, at), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
     }
     mergeNow();

@@ -1,11 +1,11 @@
 /** The page's side of the indexer: starts it when it is first needed, and ends it when an expression does not end. */
 import type { Engine } from "../engine/client";
-import { scriptUrl } from "../engine/trusted";
+import { scriptUrl } from "../engine/trustedUrl";
 import indexerUrl from "./indexer?worker&url";
 import type { FromIndexer, ToIndexer } from "./messages";
 import type { Query } from "./query";
-import type { Timed } from "./standings";
-import { TOO_LONG } from "./toolong";
+import type { Timed } from "./linePositions";
+import { TOO_LONG } from "./stoppedExpression";
 
 /** The worker is asked whether it still hears as often as this while there is a query. */
 const ASK_MS = 500;

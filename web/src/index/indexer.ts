@@ -8,7 +8,7 @@ import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
 import type { Query } from "./query";
 import { Matcher, type Segment, segmentOf } from "./segment";
 import { Segments } from "./segments";
-import type { Timed } from "./standings";
+import type { Timed } from "./linePositions";
 
 const page = self as unknown as {
   postMessage(message: FromIndexer, transfer?: Transferable[]): void;

@@ -1,6 +1,6 @@
 /** Between page, store and indexer. */
 import type { Query } from "./query";
-import type { Timed } from "./standings";
+import type { Timed } from "./linePositions";
 
 export interface IndexedBatch {
   readonly first: number;

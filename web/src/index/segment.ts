@@ -9,8 +9,8 @@
  * them must not double the memory of all.
  */
 import type { Columns } from "../log/body";
-import { continuable } from "../log/pieces";
-import { standingTimes } from "../log/standing";
+import { continuable } from "../log/continuation";
+import { standingTimes } from "../log/mergeOrder";
 import { describeEvent } from "../text/events";
 import { expressionOf, type Query } from "./query";
 import { type Level, levelOf } from "../text/levels";

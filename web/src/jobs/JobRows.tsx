@@ -4,9 +4,9 @@ import { navigate, urlOf } from "../route";
 import { records } from "../state";
 import { ago, fullTime, span } from "../text/time";
 import type { JobRecord } from "../wire/messages";
-import { lifeText } from "./lifetext";
+import { lifeText } from "./stateLabel";
 import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
-import { together } from "./together";
+import { together } from "./composeGroup";
 import { countText, type Rates, rateText } from "./rates";
 
 interface Rows {

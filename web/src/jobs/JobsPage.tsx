@@ -10,7 +10,7 @@ import "./jobs.css";
 import { type Grouping, labelKeys, listingOf, tallies } from "./listing";
 import { Notice, standing } from "./Notice";
 import { Rates } from "./rates";
-import { MOST_TOGETHER } from "./together";
+import { MOST_TOGETHER } from "./composeGroup";
 
 const KEPT = "logferry.jobs.grouping";
 

@@ -8,7 +8,7 @@
  * jittered moment, because the batch may just be late and the whole audience sees the same hole; history asked for by a person is fetched
  * at once. An answer that brings nothing new ("not yet") is legal: the hole is asked for again, later and later.
  */
-import { type Span, Spans } from "./spans";
+import { type Span, Spans } from "./sequenceRanges";
 
 /** How long a late batch is waited for: at least the first, at most both. */
 export const HOLE_LEAST_MS = 250;

@@ -1,6 +1,6 @@
 /** A batch's body: zstd over columns, bounded and checked (protocol/PROTOCOL.md, "Body"). */
 import type { ZSTDDecoder } from "zstddec";
-import { prepareLevels } from "../text/lateLevels";
+import { prepareLevels } from "../text/loadLevels";
 import { MAX_DECODED_BYTES } from "../wire/messages";
 import { integer, list, object, text, WireError, whole } from "../wire/shape";
 

@@ -1,8 +1,8 @@
 /** Rows of a job in the order of its sequences: place = sequence - 1. */
-import type { Spans } from "../live/spans";
+import type { Spans } from "../live/sequenceRanges";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
-import { lineLevel } from "../text/lateLevels";
+import { lineLevel } from "../text/loadLevels";
 import { plain, render, type Style, type StyledText } from "../text/terminal";
 import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
 import { AHEAD, type Cut, type LineRow, type Row, textOf, type Window } from "./row";

@@ -1,6 +1,6 @@
 /** A JSON line folded open, as an element of text only. */
 import { unfold } from "../text/json";
-import { nodesOf } from "./pieces";
+import { nodesOf } from "./textPieces";
 
 /** Null when the line holds no JSON document. Copied, it is the document again. */
 export function foldElement(text: string): HTMLElement | null {

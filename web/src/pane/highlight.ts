@@ -1,6 +1,6 @@
 /** Marks matches in the rows that are drawn, by the CSS Custom Highlight API: no element is added, so selections and layout stay. */
 import type { Query } from "../index/query";
-import { spansOf } from "../search/spans";
+import { spansOf } from "../search/matchRanges";
 import type { Trial } from "../search/trial";
 
 interface Highlights {

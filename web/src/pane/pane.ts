@@ -10,9 +10,9 @@
  * While following, the last row's end stays at the viewport's end. Following ends with what a person does to go up, never by geometry.
  */
 import type { Row, Window } from "../log/row";
-import { type CutRow, type Drawing, drawRow, lengthened } from "./rowview";
+import { type CutRow, type Drawing, drawRow, lengthened } from "./rowView";
 import { covers, FLOODED_SCREENS, lacking, type Range as Places, windowAround } from "./scroll";
-import { type Drawn, type Reference, Sheet } from "./sheet";
+import { type Drawn, type Reference, Sheet } from "./virtualRows";
 
 export interface Source {
   rows(from: number, count: number): Promise<Window>;

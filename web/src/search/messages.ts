@@ -1,6 +1,6 @@
 /** Between the page and the worker that searches on the service. */
 import type { Query } from "../index/query";
-import type { Timed } from "../index/standings";
+import type { Timed } from "../index/linePositions";
 
 export interface Task {
   readonly id: number;

@@ -1,9 +1,9 @@
 /** The page's side of searches on the service: what each found so far, and how far it is. */
 import { signal } from "@preact/signals";
-import { scriptUrl } from "../engine/trusted";
+import { scriptUrl } from "../engine/trustedUrl";
 import type { Query } from "../index/query";
-import { NOTHING, type Timed, united } from "../index/standings";
-import { TOO_LONG } from "../index/toolong";
+import { NOTHING, type Timed, united } from "../index/linePositions";
+import { TOO_LONG } from "../index/stoppedExpression";
 import { token } from "../login/key";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
 import searcherUrl from "./searcher?worker&url";

@@ -1,9 +1,9 @@
 /** The worker that searches on the service what the tab has not: apart, so that an expression that never ends is ended with it. */
 import { Api, ApiError } from "../wire/api";
-import { searchJob } from "./calls";
+import { searchJob } from "./api";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
 import { forServer, whyHere } from "./re2";
-import { check, Walk } from "./walk";
+import { check, Walk } from "./rangePlanner";
 
 const page = self as unknown as {
   postMessage(message: FromSearcher, transfer?: Transferable[]): void;

@@ -1,8 +1,8 @@
 /** Tries a person's expression on texts, in a worker that can be ended: JavaScript's expressions may backtrack without end. Loaded when it is wanted. */
-import { scriptUrl } from "../engine/trusted";
-import { TOO_LONG } from "../index/toolong";
+import { scriptUrl } from "../engine/trustedUrl";
+import { TOO_LONG } from "../index/stoppedExpression";
 import type { Query } from "../index/query";
-import trialUrl from "./trialworker?worker&url";
+import trialUrl from "./trialWorker?worker&url";
 
 export interface Tried {
   readonly query: Query;

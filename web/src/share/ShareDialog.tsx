@@ -5,9 +5,9 @@ import { urlOf } from "../route";
 import { now } from "../state";
 import { ago, fullTime, span } from "../text/time";
 import { Icon } from "../ui/Icon";
-import { Sheet } from "../ui/Sheet";
+import { Sheet } from "../ui/Dialog";
 import { Api, ApiError } from "../wire/api";
-import { createShare, listShares, revokeShare, type Share, standingOf } from "./calls";
+import { createShare, listShares, revokeShare, type Share, standingOf } from "./api";
 import "./share.css";
 
 const DAY_S = 86_400;

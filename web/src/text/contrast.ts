@@ -1,5 +1,5 @@
 /** WCAG 2.2 contrast, and the nearest colour of the same hue that can be read. */
-import type { Rgb } from "./palette";
+import type { Rgb } from "./ansiColors";
 
 /** Success criterion 1.4.3, level AA, for text of usual size. */
 export const AA = 4.5;

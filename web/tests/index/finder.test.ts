@@ -4,8 +4,8 @@ import type { Engine } from "../../src/engine/client";
 import { type Found, Finder } from "../../src/index/finder";
 import type { FromIndexer, ToIndexer } from "../../src/index/messages";
 import { EVERYTHING } from "../../src/index/query";
-import { NOTHING } from "../../src/index/standings";
-import { TOO_LONG } from "../../src/index/toolong";
+import { NOTHING } from "../../src/index/linePositions";
+import { TOO_LONG } from "../../src/index/stoppedExpression";
 
 const QUERY = { ...EVERYTHING, text: "^(a|a)+b$", regex: true };
 

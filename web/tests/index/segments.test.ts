@@ -5,7 +5,7 @@ import { Segments } from "../../src/index/segments";
 import { fc } from "../support/check";
 
 // Short lines stand for long ones.
-vi.mock("../../src/log/pieces", () => ({ continuable: (text: string) => text.length >= 4 }));
+vi.mock("../../src/log/continuation", () => ({ continuable: (text: string) => text.length >= 4 }));
 
 type Entry = readonly [stream: string, text: string];
 

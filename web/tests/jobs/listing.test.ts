@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseFilter } from "../../src/jobs/filter";
-import { lifeText } from "../../src/jobs/lifetext";
+import { lifeText } from "../../src/jobs/stateLabel";
 import { groupOf, labelKeys, listingOf, shortHost, shortImage } from "../../src/jobs/listing";
 import { countText, Rates, rateText } from "../../src/jobs/rates";
 import { record } from "./records";

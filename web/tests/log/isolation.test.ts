@@ -1,6 +1,6 @@
 /** A line that cannot be read as it is meant is shown as text, and costs no other line anything. */
 import { beforeAll, expect, test, vi } from "vitest";
-import { Spans } from "../../src/live/spans";
+import { Spans } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
 import { rowsOf } from "../../src/log/rows";

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { Merge } from "../../src/engine/merge";
-import { Spans } from "../../src/live/spans";
+import { Spans } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
 import { Store } from "../../src/log/store";
-import { standingsOf } from "../../src/view/several";
+import { standingsOf } from "../../src/search/mergeResults";
 import { bodyOf, fc } from "../support/zstd";
 
 beforeAll(prepareDecoder);

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { Spans } from "../../src/live/spans";
+import { Spans } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
 import { rowsOf } from "../../src/log/rows";

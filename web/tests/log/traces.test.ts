@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/index/query";
 import { Matcher, segmentOf } from "../../src/index/segment";
-import { Spans } from "../../src/live/spans";
+import { Spans } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { rowsOf } from "../../src/log/rows";
 import { Store } from "../../src/log/store";

@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { EVERYTHING } from "../../src/index/query";
-import { TOO_LONG } from "../../src/index/toolong";
-import { Texts } from "../../src/take/format";
+import { TOO_LONG } from "../../src/index/stoppedExpression";
+import { Texts } from "../../src/export/format";
 import { type FromTrial, Trial, type Tried } from "../../src/search/trial";
 
 const QUERY = { ...EVERYTHING, text: "(a+)+$", regex: true };

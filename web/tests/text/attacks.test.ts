@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 /** Log text cannot inject markup, script, links other than http(s), or terminal tricks. */
 import { describe, expect, it } from "vitest";
-import { drawSpan } from "../../src/pane/rowview";
+import { drawSpan } from "../../src/pane/rowView";
 import { linkSpans } from "../../src/text/links";
 import { plain, render } from "../../src/text/terminal";
 import { ATTACKS } from "./attacks";

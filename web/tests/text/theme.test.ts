@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { AA, contrast, mix } from "../../src/text/contrast";
-import { hex, paint } from "../../src/text/paint";
-import { ANSI, INK, SURFACES } from "../../src/text/palette";
+import { hex, paint } from "../../src/text/cssStyle";
+import { ANSI, INK, SURFACES } from "../../src/text/ansiColors";
 import { DIM, PLAIN, RGB } from "../../src/text/terminal";
 
 const THEMES = ["light", "dark"] as const;

@@ -1,0 +1,132 @@
+/** Download or copy: what, in which form, with which times; with its progress, and a way to end it. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { SaveFormat } from "../engine/messages";
+import type { Query } from "../index/query";
+import { settings } from "../settings";
+import { TIME_MODES, type TimeMode } from "../text/time";
+import { Icon } from "../ui/Icon";
+import { Sheet } from "../ui/Dialog";
+import { copyText, saveAs, type Takeable, type What } from "../shell/clipboardAndSave";
+import { countText } from "../jobs/rates";
+import { TIME_NAMES } from "../settings/SettingsMenu";
+
+/** `whole` says what all the lines are of; `modes` are the times that can be told there. */
+export function TakeDialog({ view, name, close, whole = "The whole job", modes = TIME_MODES }: { view: Takeable; name: string; close(): void; whole?: string; modes?: readonly TimeMode[] }) {
+  const query = view.find.query.peek();
+  const filtered = words(query);
+  const picked = view.marked;
+  const [what, setWhat] = useState<What>(filtered !== "" ? "filtered" : picked !== null ? "picked" : "all");
+  const [format, setFormat] = useState<SaveFormat>("text");
+  const [done, setDone] = useState<{ done: number; of: number } | null>(null);
+  const [said, setSaid] = useState<{ words: string; bad: boolean }>({ words: "", bad: false });
+  const ending = useRef<AbortController | null>(null);
+  useEffect(() => () => ending.current?.abort(), []);
+  const time = modes.includes(settings.timeMode.value) ? settings.timeMode.value : "local";
+  const total = view.entries;
+
+  const run = (use: (blob: Promise<Blob>) => Promise<string>): void => {
+    const controller = new AbortController();
+    ending.current = controller;
+    setDone({ done: 0, of: 0 });
+    setSaid({ words: "", bad: false });
+    const blob = view.takeOut(what, format, time, (done, of) => setDone({ done, of }), controller.signal);
+    use(blob)
+      .then((words) => setSaid({ words, bad: false }))
+      .catch((error: unknown) => setSaid(controller.signal.aborted ? { words: "Cancelled.", bad: false } : { words: error instanceof Error ? error.message : String(error), bad: true }))
+      .finally(() => setDone(null));
+  };
+  const download = (): void =>
+    run(async (coming) => {
+      const blob = await coming;
+      const file = fileName(name, what, picked?.file ?? "", format);
+      saveAs(blob, file);
+      return `${file}, ${countText(blob.size)}B, is in your downloads.`;
+    });
+  const copy = (): void =>
+    run(async (coming) => {
+      await copyText(coming);
+      return `${countText((await coming).size)}B are in the clipboard.`;
+    });
+
+  const option = (value: What, title: string, more: string, disabled = false) => (
+    <label>
+      <input type="radio" name="what" checked={what === value} disabled={disabled} onChange={() => setWhat(value)} />
+      <span>
+        {title} <span class="soft">{more}</span>
+      </span>
+    </label>
+  );
+  const form = (value: SaveFormat, title: string, more: string) => (
+    <label>
+      <input type="radio" name="form" checked={format === value} onChange={() => setFormat(value)} data-form={value} />
+      <span>
+        {title} <span class="soft">{more}</span>
+      </span>
+    </label>
+  );
+  return (
+    <Sheet title={`Download ${name}`} close={close} class="take">
+      <fieldset class="choices">
+        <legend>Lines</legend>
+        {option("all", whole, `${total.toLocaleString("en")} lines`)}
+        {option("filtered", "What the filter leaves of it", filtered === "" ? "nothing is filtered now" : filtered, filtered === "")}
+        {option("picked", "The marked lines", picked === null ? "click a line's number to mark it" : picked.words, picked === null)}
+      </fieldset>
+      <fieldset class="choices">
+        <legend>Form</legend>
+        {form("text", "Text", "as it reads here, without colours")}
+        {form("jsonl", "JSON lines", "an object an entry, as it is stored; times in UTC")}
+      </fieldset>
+      <div class="dialog-row">
+        <label>
+          Times, here and in the pane
+          <select class="field" value={time} disabled={format === "jsonl"} onChange={(event) => (settings.timeMode.value = event.currentTarget.value as typeof time)}>
+            {modes.map((mode) => (
+              <option key={mode} value={mode}>
+                {TIME_NAMES[mode]}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      <div class="dialog-end">
+        {done === null ? (
+          <>
+            <button type="button" class="button primary" onClick={download} data-save={format} disabled={total === 0}>
+              <Icon name="download" /> Download
+            </button>
+            <button type="button" class="button" onClick={copy} disabled={total === 0}>
+              <Icon name="copy" /> Copy
+            </button>
+          </>
+        ) : (
+          <>
+            <progress max={Math.max(1, done.of)} value={done.done} aria-label="Lines written" />
+            <span class="soft">{Math.floor((done.done / Math.max(1, done.of)) * 100)} %</span>
+            <button type="button" class="button" onClick={() => ending.current?.abort()}>
+              Cancel
+            </button>
+          </>
+        )}
+      </div>
+      <p class="dialog-said" role="status" data-bad={said.bad ? "" : undefined}>
+        {said.words}
+      </p>
+    </Sheet>
+  );
+}
+
+/** A query in words; empty for one that leaves everything. */
+export function words({ text, regex, matchCase, word, hide, level }: Query): string {
+  const parts = [
+    text === "" ? "" : `${regex ? "matching" : "with"} “${text.length > 40 ? `${text.slice(0, 40)}…` : text}”${word ? ", whole word" : ""}${matchCase ? ", this case" : ""}`,
+    ["", "", "", "info and above", "warnings and above", "errors"][level] ?? "",
+    hide.length > 0 ? `without ${hide.map((one) => (one === "frames" ? "stack frames" : one)).join(", ")}` : "",
+  ];
+  return parts.filter(Boolean).join("; ");
+}
+
+function fileName(name: string, what: What, marked: string, format: SaveFormat): string {
+  const part = what === "filtered" ? "-filtered" : what === "picked" ? `-${marked}` : "";
+  return `${name.replace(/[^\w.-]+/g, "_")}${part}.${format === "jsonl" ? "jsonl" : "log"}`;
+}

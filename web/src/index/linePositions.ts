@@ -1,0 +1,96 @@
+/** Lines that were found, of one job in the order of its sequences, or of several in the order in which they stand. Pure. */
+import type { Standing } from "../log/mergeOrder";
+
+/** Lines of one job, ascending; their times, µs, where several jobs are looked at. */
+export interface Timed {
+  readonly sequences: Float64Array;
+  readonly times: Float64Array | null;
+}
+
+export const NONE = new Float64Array(0);
+export const NOTHING: Timed = { sequences: NONE, times: NONE };
+
+export class Standings {
+  constructor(
+    readonly sequences: Float64Array,
+    /** Null where sequences alone tell the order: all are of one job. */
+    readonly times: Float64Array | null = null,
+    readonly sources: Uint8Array | null = null,
+  ) {}
+
+  get length(): number {
+    return this.sequences.length;
+  }
+
+  at(index: number): Standing {
+    return { source: this.sources?.[index] ?? 0, sequence: this.sequences[index] ?? 0, at: this.times?.[index] ?? 0 };
+  }
+
+  slice(from: number, to: number): Standing[] {
+    const lines: Standing[] = [];
+    for (let index = from; index < Math.min(to, this.length); index++) lines.push(this.at(index));
+    return lines;
+  }
+
+  /** How many stand before a line. */
+  before(line: Standing): number {
+    let [low, high] = [0, this.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.compare(middle, line) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Index of the last that stands at a line or before it; -1 when there is none. */
+  upTo(line: Standing): number {
+    const before = this.before(line);
+    return before < this.length && this.compare(before, line) === 0 ? before : before - 1;
+  }
+
+  /** Where a line is; -1 when it is not among them. */
+  indexOf(line: Standing): number {
+    const index = this.upTo(line);
+    return index >= 0 && this.compare(index, line) === 0 ? index : -1;
+  }
+
+  /** The same, though the line may stand at another time by now: where its clock had stepped back, and it was not here. */
+  find(line: Standing): number {
+    const index = this.indexOf(line);
+    return index >= 0 || this.times === null ? index : this.sequences.findIndex((sequence, at) => sequence === line.sequence && this.sources?.[at] === line.source);
+  }
+
+  /** Whether these begin with all of the others: lines came at the end alone. */
+  beginsWith(others: Standings): boolean {
+    const last = others.length - 1;
+    return last < this.length && (last < 0 || (this.compare(0, others.at(0)) === 0 && this.compare(last, others.at(last)) === 0));
+  }
+
+  private compare(index: number, { source, sequence, at }: Standing): number {
+    if (this.times !== null && this.sources !== null) {
+      const apart = (this.times[index] as number) - at || (this.sources[index] as number) - source;
+      if (apart !== 0) return apart;
+    }
+    return (this.sequences[index] as number) - sequence;
+  }
+}
+
+/** All of two lists of one job, once each; of what is in both, the first list's time. */
+export function united(one: Timed, other: Timed): Timed {
+  if (one.sequences.length === 0) return other;
+  if (other.sequences.length === 0) return one;
+  const [mine, theirs] = [one.sequences, other.sequences];
+  const sequences = new Float64Array(mine.length + theirs.length);
+  const times = one.times === null || other.times === null ? null : new Float64Array(sequences.length);
+  let [a, b, length] = [0, 0, 0];
+  while (a < mine.length || b < theirs.length) {
+    const [x, y] = [mine[a] ?? Number.POSITIVE_INFINITY, theirs[b] ?? Number.POSITIVE_INFINITY];
+    sequences[length] = Math.min(x, y);
+    if (times !== null) times[length] = ((x <= y ? one.times?.[a] : other.times?.[b]) as number);
+    length++;
+    if (x <= y) a++;
+    if (y <= x) b++;
+  }
+  return { sequences: sequences.slice(0, length), times: times?.slice(0, length) ?? null };
+}

@@ -1,0 +1,458 @@
+/** Everything that one job's page does, without a framework: the pane, what is found, and what a person asks of them. */
+import { batch, signal } from "@preact/signals";
+import type { Engine, Progress } from "../engine/client";
+import type { JobFacts, SaveFormat, Taking } from "../engine/messages";
+import type { Finder } from "../index/finder";
+import type { Query } from "../index/query";
+import { exact, exactOrBefore } from "../index/sorted";
+import { NONE } from "../index/linePositions";
+import { AHEAD, type LineRow, type Row } from "../log/row";
+import type { Standing } from "../log/mergeOrder";
+import { token } from "../login/key";
+import { highlight } from "../pane/highlight";
+import { Minimap } from "../pane/minimap";
+import { LogPane, type Source } from "../pane/pane";
+import type { Drawing } from "../pane/rowView";
+import type { SelectionKeeper } from "../pane/selection";
+import { navigate, urlOf } from "../route";
+import type { TimeMode } from "../text/time";
+import { sequenceAt } from "../search/api";
+import { awayOf } from "../search/jobSearch";
+import { Api } from "../wire/api";
+import { markDays, tellTimes } from "../pane/dayHeaders";
+import { Finding, MOVES, type Searchable } from "../search/searchController";
+import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "../shell/clipboardAndSave";
+
+export class JobView implements Searchable {
+  readonly following = signal(true);
+  /** Tip and error count when following ended. */
+  readonly paused = signal({ tip: 0, errors: 0 });
+  /** A marked line or range, by sequence. */
+  readonly picked = signal<{ first: number; last: number } | null>(null);
+  /** Time of the row that is read first, µs; 0 before there is one. */
+  readonly reading = signal(0);
+  /** What stands over the page. */
+  readonly dialog = signal<"share" | "take" | null>(null);
+  readonly find: Finding;
+  facts: JobFacts | null = null;
+  pane: LogPane | null = null;
+  private map: Minimap | null = null;
+  /** The sequences that a filter leaves; null shows all. */
+  private shown: Float64Array | null = null;
+  private current: number | null = null;
+  private seen: [number, number] = [0, 0];
+  private texts: { sequence: number; element: HTMLElement }[] = [];
+  private keeper: SelectionKeeper | null = null;
+  private over = false;
+  private stop: (() => void) | null = null;
+  private awaited: number | null = null;
+  /** What was found in the current line is to be seen once that is drawn. */
+  private landing = false;
+  private turns = 0;
+  /** Told the time of the row that is read first, µs, whenever that changes; null while the end is followed. */
+  onLook: ((time: number | null) => void) | null = null;
+
+  constructor(
+    readonly job: string,
+    private readonly engine: Engine,
+    private readonly finder: Finder,
+    private readonly timeMode: () => TimeMode,
+    private readonly api: string,
+    /** Of several side by side: the address is all of theirs. */
+    private readonly beside = false,
+  ) {
+    this.find = new Finding([job], finder, api, null, {
+      facts: () => this.facts,
+      whole: () => this.wantWhole(),
+      began: () => this.light(),
+      found: ({ sequences }) => this.foundSome(sequences),
+      over: () => {
+        this.map?.mark({ hits: NONE }, this.length);
+        if (this.shown !== null) this.filterBy(null);
+        this.light();
+      },
+      errors: ({ sequences }) => this.map?.mark({ errors: sequences }, this.length),
+      seen: () => (this.shown === null ? [lineOf(this.sequenceSeen()), lineOf(this.sequenceSeen(1))] : null),
+      go: ({ sequence }) => {
+        this.landing = true;
+        this.go(sequence);
+      },
+    });
+  }
+
+  attach(host: HTMLElement, canvas: HTMLCanvasElement, drawing: Drawing, line: number | null, until: number | null): void {
+    void this.engine.ask({ do: "open", job: this.job, at: line });
+    this.pane = new LogPane(
+      host,
+      { rows: (from, count) => this.rows(from, count) },
+      {
+        follow: (on) => {
+          batch(() => {
+            this.following.value = on;
+            if (!on) this.paused.value = { tip: this.facts?.tip ?? 0, errors: this.facts?.liveErrors ?? 0 };
+          });
+        },
+        seen: (first, last, total) => this.look(first, last, total),
+        drawing: () => this.keeper?.drawing(),
+        drawn: (rows) => {
+          this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
+          markDays(rows);
+          this.texts = rows.map(({ row, element }) => ({ sequence: row.sequence, element }));
+          this.light();
+        },
+      },
+      drawing,
+    );
+    this.map = new Minimap(canvas, (share) => this.pane?.show(Math.floor(share * this.places), 0.4));
+    void this.keepSelection(host);
+    host.addEventListener("click", (event) => this.clicked(event));
+    for (const move of MOVES) host.addEventListener(move, () => this.find.stay(), { passive: true });
+    tellTimes(host);
+    this.stop = this.engine.listen((tell) => {
+      if (tell.tell !== "job" || tell.facts.job !== this.job) return;
+      this.hear(tell.facts);
+      this.find.heard(this.job);
+    });
+    if (line !== null) {
+      this.picked.value = { first: line, last: until ?? line };
+      this.pane.pause();
+      this.awaited = line;
+    }
+  }
+
+  /** Loaded after the page: nothing is selected before something is seen. */
+  private async keepSelection(host: HTMLElement): Promise<void> {
+    const { SelectionKeeper } = await import("../pane/selection");
+    const { pane } = this;
+    if (pane === null || this.over) return;
+    this.keeper = new SelectionKeeper(
+      host,
+      {
+        drawn: (place) => drawnText(pane.rows.find(({ index }) => index === place)),
+        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last, this.whole),
+      },
+      () => pane.pause(),
+    );
+    this.keeper.redrawn(pane.rows.flatMap(({ index }) => ({ place: index, element: pane.elementOf(index) ?? host })));
+  }
+
+  destroy(): void {
+    this.over = true;
+    this.stop?.();
+    this.find.destroy();
+    this.keeper?.destroy();
+    this.pane?.destroy();
+    this.map?.destroy();
+    highlight(this, [], null, null);
+    void this.engine.ask({ do: "close", job: this.job });
+  }
+
+  get length(): number {
+    return this.facts?.tip ?? 0;
+  }
+
+  get entries(): number {
+    return this.length;
+  }
+
+  focus(): void {
+    this.pane?.focus();
+  }
+
+  follow(): void {
+    this.pane?.follow();
+  }
+
+  /** Brings what was written at a time, or after it, to the top, if that is `wanted` still when it is known. */
+  async showTime(time: number, wanted: () => boolean): Promise<void> {
+    const turn = ++this.turns;
+    const sequence = await this.sequenceAt(time);
+    if (turn === this.turns && wanted()) this.pane?.show(this.placeOf(sequence), 0.001);
+  }
+
+  /** Shows a sequence and marks it. */
+  go(sequence: number): void {
+    this.current = sequence;
+    this.pane?.show(this.placeOf(sequence), 0.35);
+    this.light();
+  }
+
+  /** Makes the next or previous row the current one. */
+  move(by: number): void {
+    const rows = this.pane?.rows ?? [];
+    const at = rows.findIndex(({ sequence }) => sequence === this.current);
+    if (at < 0) {
+      this.go(this.sequenceSeen(by > 0 ? 0 : 1));
+      return;
+    }
+    if (this.pane?.pageWithin((rows[at] as Row).index, by) === true) return;
+    const row = rows[at + by];
+    if (row === undefined) return;
+    this.current = row.sequence;
+    this.pane?.reveal(row.index);
+    this.light();
+  }
+
+  /** Unfolds or folds the current row. */
+  fold(): void {
+    const row = this.texts.find(({ sequence }) => sequence === this.current);
+    if (row !== undefined) void this.pane?.fold(row.element);
+  }
+
+  // --- taking it away ----------------------------------------------------------------------------------------------
+
+  /** Marks a line or a range, and puts it into the address. */
+  pick(first: number, last = first): void {
+    const range = first <= last ? { first, last } : { first: last, last: first };
+    this.picked.value = range;
+    if (!this.beside) navigate(urlOf([this.job], range.first, range.last), true);
+    this.light();
+  }
+
+  /** Time of the first marked line, µs, where it is drawn. */
+  get pickedTime(): number | null {
+    const first = this.picked.peek()?.first;
+    const row = this.pane?.rows.find(({ sequence }) => sequence === first);
+    return row !== undefined && "time" in row ? row.time : null;
+  }
+
+  get markedWords(): string | null {
+    const range = this.picked.value;
+    if (range === null) return null;
+    return range.first === range.last ? `Line ${range.first.toLocaleString("en")}` : `${(range.last - range.first + 1).toLocaleString("en")} lines`;
+  }
+
+  unpick(): void {
+    this.picked.value = null;
+    if (!this.beside) navigate(urlOf([this.job]), true);
+    this.light();
+  }
+
+  get link(): string {
+    const range = this.picked.peek();
+    const sequence = this.current ?? this.sequenceSeen();
+    return new URL(urlOf([this.job], range?.first ?? sequence, range?.last ?? null), location.href).href;
+  }
+
+  /** The marked lines, or the one that is current, into the clipboard as text; how many entries they are. */
+  async copy(withTime: boolean): Promise<number> {
+    const one = this.current ?? this.sequenceSeen(1);
+    const range = this.picked.peek() ?? { first: one, last: one };
+    // Asked for with times, they have some, also where the pane shows none.
+    const mode = this.timeMode();
+    await copyText(this.take({ ...range, marked: true, query: null, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
+    return range.last - range.first + 1;
+  }
+
+  /** A line's text, however long. */
+  private readonly whole = ({ sequence }: LineRow): Promise<Blob> => this.take({ first: sequence, last: sequence, marked: true, query: null, format: "text", time: "hidden" });
+
+  /** Lines written out, whether they are here or not. */
+  take(what: Omit<Taking, "base">, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
+    return this.engine.take(this.job, { ...what, base: this.base }, progress, signal);
+  }
+
+  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
+    const range = what === "picked" ? this.picked.peek() : null;
+    return this.take({ ...(range ?? { first: 1, last: this.length }), marked: range !== null, query: what === "filtered" ? this.find.query.peek() : null, format, time }, progress, signal);
+  }
+
+  get marked(): Takeable["marked"] {
+    const range = this.picked.peek();
+    if (range === null) return null;
+    const [first, last] = [range.first.toLocaleString("en"), range.last.toLocaleString("en")];
+    return { words: first === last ? `line ${first}` : `${first} to ${last}`, file: `${range.first}-${range.last}` };
+  }
+
+  /** What relative times count from, µs. */
+  get base(): number {
+    const life = this.facts?.record?.life;
+    return (life?.started ?? life?.created ?? 0) * 1000;
+  }
+
+  private clicked(event: MouseEvent): void {
+    const target = event.target instanceof Element ? event.target : null;
+    const row = target?.closest<HTMLElement>(".row");
+    if (row === null || row === undefined) return;
+    const whole = target?.closest<HTMLElement>("[data-whole]");
+    if (whole != null) {
+      const drawn = this.pane?.rows.find(({ sequence }) => sequence === Number(row.dataset["seq"]));
+      if (drawn !== undefined) void takeWhole(whole, drawn, this.whole);
+      return;
+    }
+    if (target?.closest(".mark") != null && "json" in row.dataset) {
+      void this.pane?.fold(row);
+      return;
+    }
+    if (target?.closest(".gutter") === null) return;
+    event.preventDefault();
+    const sequence = Number(row.dataset["seq"]);
+    this.pane?.pause();
+    this.current = sequence;
+    const kept = this.picked.peek();
+    if (event.shiftKey && kept !== null) this.pick(kept.first === sequence ? kept.last : kept.first, sequence);
+    else this.pick(sequence);
+  }
+
+  // --- finding -----------------------------------------------------------------------------------------------------
+
+  search(query: Query, filtering: boolean): void {
+    this.find.search(query, filtering);
+  }
+
+  /** The next or previous match from what is seen or was found last. */
+  step(by: 1 | -1): void {
+    this.find.step(lineOf(this.current ?? this.sequenceSeen()), by);
+  }
+
+  stepError(by: 1 | -1): void {
+    this.find.stepError(lineOf(this.current ?? this.sequenceSeen()), by);
+  }
+
+  firstError(): void {
+    const first = this.find.errors.peek().sequences[0];
+    if (first !== undefined) this.go(first);
+  }
+
+  /** Jumps to the first entry at or after a time, µs. */
+  async goTime(time: number): Promise<void> {
+    this.go(await this.sequenceAt(time));
+  }
+
+  /** The first entry at or after a time; the last one when all are earlier. What is not here is asked of the service. */
+  async sequenceAt(time: number): Promise<number> {
+    this.find.index();
+    const here = await this.finder.timeToSequence(this.job, time);
+    const { tip, tail, received, last } = this.facts ?? { tip: 1, tail: null, received: 0, last: null };
+    // The index answers when it has read all that is here; the first of that may have earlier ones before it that are not here.
+    if (this.find.indexedLines.peek() >= received) {
+      if (here === null && last === tip) return tip;
+      if (here !== null && (here > (tail ?? 1) || awayOf(this.facts) === null)) return here;
+    }
+    return Math.max(1, Math.min(tip, await sequenceAt(new Api(this.api, token.peek() ?? ""), this.job, time)));
+  }
+
+  private wantWhole(): void {
+    const { facts } = this;
+    if (facts !== null && facts.received + facts.gone < facts.tip) void this.engine.ask({ do: "whole", job: this.job });
+  }
+
+  private foundSome(sequences: Float64Array): void {
+    this.find.reached(this.current === null ? null : lineOf(this.current));
+    this.map?.mark({ hits: sequences }, this.length);
+    if (this.find.narrows) this.filterBy(sequences);
+    else if (this.shown !== null) this.filterBy(null);
+    this.light();
+  }
+
+  private filterBy(sequences: Float64Array | null): void {
+    const { pane } = this;
+    if (pane === null) return;
+    const before = this.shown;
+    if (sequences === null || before === null) {
+      // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went
+      // to a match of a filtered list wants to see what is around that one.
+      const stays = sequences === null ? (pane.readingOf(({ sequence }) => sequence === this.current) ?? pane.reading) : pane.readingOf(({ sequence }) => exact(sequences, sequence) >= 0);
+      const sequence = stays?.row.sequence ?? this.sequenceSeen();
+      this.shown = sequences;
+      pane.restart(this.places, this.following.peek() ? null : this.placeOf(sequence), stays?.offset);
+      return;
+    }
+    this.shown = sequences;
+    const grown = before.length <= sequences.length && before[0] === sequences[0] && before.at(-1) === sequences[before.length - 1];
+    if (grown) pane.update(sequences.length, this.facts?.revision ?? 0);
+    else {
+      pane.renumber(({ sequence }) => {
+        const at = exact(sequences, sequence);
+        return at < 0 ? null : at;
+      }, sequences.length);
+    }
+  }
+
+  // --- the pane's source -------------------------------------------------------------------------------------------
+
+  private get places(): number {
+    return this.shown?.length ?? this.facts?.tip ?? 0;
+  }
+
+  private rows(from: number, count: number): ReturnType<Source["rows"]> {
+    if (this.shown === null) return this.engine.ask({ do: "rows", job: this.job, from, count });
+    const sequences = [...this.shown.subarray(from, from + count)];
+    return this.engine.ask({ do: "pick", job: this.job, from, sequences, total: this.shown.length });
+  }
+
+  private placeOf(sequence: number): number {
+    return this.shown === null ? sequence - 1 : Math.max(0, exactOrBefore(this.shown, sequence));
+  }
+
+  private sequenceSeen(end = 0): number {
+    const place = this.seen[end] ?? 0;
+    return this.shown === null ? place + 1 : (this.shown[place] ?? 1);
+  }
+
+  private hear(facts: JobFacts): void {
+    const before = this.facts;
+    // Paused before anything was known (a link to a line): what there is now is not new.
+    if (!this.following.peek() && this.length === 0) this.paused.value = { tip: facts.tip, errors: facts.liveErrors };
+    this.facts = facts;
+    if (facts.caughtUp) this.find.indexSoon();
+    // A link's line is gone to once the job is known to reach that far.
+    if (this.awaited !== null && facts.tip > 0 && (facts.tip >= this.awaited || facts.caughtUp)) {
+      const line = Math.min(this.awaited, facts.tip);
+      this.awaited = null;
+      this.pane?.resetTotal(facts.tip, facts.revision);
+      this.go(line);
+      return;
+    }
+    // Where nothing is missing, lines come at the end alone.
+    const ends = before !== null && before.holes.length === 0 && facts.holes.length === 0;
+    if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - AHEAD : 0);
+    else if (this.pane?.rows.some(({ kind }) => kind === "loading") === true) this.pane.update(this.shown.length, facts.revision);
+  }
+
+  private look(first: number, last: number, total: number): void {
+    this.seen = [first, last];
+    const row = this.pane?.rows.find(({ index }) => index >= first);
+    const time = row !== undefined && "time" in row ? row.time : null;
+    if (time !== null) this.reading.value = time;
+    if (this.following.peek()) this.onLook?.(null);
+    else if (time !== null) this.onLook?.(time);
+    const tip = this.facts?.tip ?? total;
+    if (this.shown === null) this.map?.look(first, last, tip);
+    else this.map?.look((this.shown[first] ?? 1) - 1, (this.shown[last] ?? 1) - 1, tip);
+  }
+
+  private light(): void {
+    let current: HTMLElement | null = null;
+    const range = this.picked.peek();
+    for (const { sequence, element } of this.texts) {
+      const is = sequence === this.current;
+      if (is) current = element;
+      element.classList.toggle("current", is);
+      element.classList.toggle("picked", range !== null && sequence >= range.first && sequence <= range.last);
+    }
+    const { list, expression } = this.find;
+    if (expression === null) {
+      this.landing = false;
+      highlight(this, [], null, null);
+      return;
+    }
+    const found = this.texts.filter(({ sequence }) => exact(list.sequences, sequence) >= 0);
+    const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.land(found));
+  }
+
+  /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
+  private land(found: Range): void {
+    queueMicrotask(() => {
+      if (!this.landing || this.pane?.arriving !== false) return;
+      this.landing = false;
+      this.pane.revealRange(found);
+    });
+  }
+}
+
+/** A line of this job, as searches tell it. */
+function lineOf(sequence: number): Standing {
+  return { source: 0, sequence, at: 0 };
+}

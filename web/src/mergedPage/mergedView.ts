@@ -1,0 +1,536 @@
+/** Everything that the merged pane does, without a framework: several jobs as one list by time, searched as one. */
+import { batch, signal } from "@preact/signals";
+import type { Engine, Progress } from "../engine/client";
+import type { JobFacts, SaveFormat } from "../engine/messages";
+import type { Finder } from "../index/finder";
+import type { Query } from "../index/query";
+import { NONE, Standings } from "../index/linePositions";
+import type { LineRow, Row } from "../log/row";
+import { isSame, type Standing } from "../log/mergeOrder";
+import { highlight } from "../pane/highlight";
+import { Minimap } from "../pane/minimap";
+import { LogPane } from "../pane/pane";
+import type { Drawing } from "../pane/rowView";
+import { SelectionKeeper } from "../pane/selection";
+import { facts } from "../state";
+import type { TimeMode } from "../text/time";
+import { markDays, tellTimes } from "../pane/dayHeaders";
+import { navigate, type Route, urlOf, urlOfMark } from "../route";
+import { Finding, MOVES, type Searchable } from "../search/searchController";
+import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "../shell/clipboardAndSave";
+import { several } from "../search/mergeResults";
+import { type Marks, marksOf, within, wordsOf } from "../log/markedRange";
+
+const LOCATE_MS = 250;
+
+export class MergedView implements Searchable {
+  readonly following = signal(true);
+  readonly find: Finding;
+  /** Lines and errors that had come when following ended. */
+  readonly pausedAt = signal({ lines: 0, errors: 0 });
+  /** What stands over the page. */
+  readonly dialog = signal<"take" | null>(null);
+  readonly total = signal(0);
+  /** A marked line or range of the merged order. */
+  readonly picked = signal<Marks | null>(null);
+  /** Why the line of a link is not shown. */
+  readonly lost = signal<string | null>(null);
+  pane: LogPane | null = null;
+  private map: Minimap | null = null;
+  private keeper: SelectionKeeper | null = null;
+  /** The lines that a filter leaves; null shows all that are loaded. */
+  private shown: Standings | null = null;
+  /** A filter is on its way off: what is read comes first. */
+  private leaving = false;
+  /** Where what was found is in the merged list, as of lately. */
+  private places: Float64Array = NONE;
+  private current: Standing | null = null;
+  /** The line at the end. */
+  private last: Standing = { source: 0, sequence: 0, at: 0 };
+  /** The line that is gone to, until it is drawn: the list may grow in front of it meanwhile. */
+  private heading: Standing | null = null;
+  /** What was found in the current line is to be seen once that is drawn. */
+  private landing = false;
+  /** The line that was marked first: a range goes from it to wherever one clicks next. */
+  private anchor: Standing | null = null;
+  private seen: [number, number] = [0, 0];
+  private elements: { row: Row; element: HTMLElement }[] = [];
+  private revision = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private locating = false;
+  private stop: (() => void) | null = null;
+  private over = false;
+  /** Grows with whatever makes a line that is still on its way one that is not gone to any more. */
+  private turns = 0;
+
+  constructor(
+    readonly jobs: readonly string[],
+    private readonly engine: Engine,
+    finder: Finder,
+    api: string,
+    private readonly names: () => readonly string[],
+    private readonly timeMode: () => TimeMode,
+  ) {
+    this.find = new Finding(jobs, finder, api, several(names), {
+      facts: (job) => facts.peek().get(job) ?? null,
+      whole: (job) => void this.engine.ask({ do: "whole", job }),
+      began: () => this.light(),
+      found: (lines) => this.foundSome(lines),
+      over: () => {
+        this.places = NONE;
+        this.map?.mark({ hits: NONE }, this.total.peek());
+        this.filterBy(null);
+        this.light();
+      },
+      errors: () => this.soon(),
+      seen: () => this.bounds,
+      go: (line) => {
+        this.landing = true;
+        this.go(line);
+      },
+    });
+  }
+
+  /** What came live, of all jobs. */
+  arrived(known: ReadonlyMap<string, JobFacts>): { lines: number; errors: number } {
+    const all = this.jobs.flatMap((job) => known.get(job) ?? []);
+    return { lines: all.reduce((sum, { live }) => sum + live, 0), errors: all.reduce((sum, { liveErrors }) => sum + liveErrors, 0) };
+  }
+
+  attach(host: HTMLElement, canvas: HTMLCanvasElement, drawing: Drawing, mark: Route["mark"]): void {
+    const pane = new LogPane(
+      host,
+      { rows: (from, count) => this.rows(from, count) },
+      {
+        follow: (on) => {
+          if (on) this.heading = null;
+          batch(() => {
+            this.following.value = on;
+            if (!on) this.pausedAt.value = this.arrived(facts.peek());
+          });
+        },
+        seen: (first, last) => {
+          this.seen = [first, last];
+          const [from, to] = this.shown === null ? this.seen : [this.places[first] ?? 0, this.places[last] ?? 0];
+          this.map?.look(from, to, this.total.peek());
+        },
+        drawing: () => this.keeper?.drawing(),
+        drawn: (rows) => {
+          markDays(rows);
+          this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
+          this.elements = [...rows];
+          this.arrive();
+          this.light();
+          this.find.drawn();
+        },
+      },
+      drawing,
+    );
+    this.pane = pane;
+    this.map = new Minimap(canvas, (share) => pane.show(Math.floor(share * (this.shown?.length ?? this.total.peek())), 0.4));
+    this.keeper = new SelectionKeeper(
+      host,
+      {
+        drawn: (place) => drawnText(pane.rows.find(({ index }) => index === place)),
+        fetch: (first, last) => textsOf((from, count) => this.rows(from, count), first, last, this.whole),
+      },
+      () => pane.pause(),
+    );
+    host.addEventListener("click", (event) => this.clicked(event));
+    for (const move of MOVES) host.addEventListener(move, () => this.stay(), { passive: true });
+    tellTimes(host);
+    this.stop = this.engine.listen((tell) => {
+      if (tell.tell === "merged") {
+        this.last = tell.last;
+        this.grown(tell.total, tell.revision, tell.changed);
+      }
+      if (tell.tell === "job") this.find.heard(tell.facts.job);
+    });
+    if (mark !== null) pane.pause();
+    void this.open(mark);
+  }
+
+  destroy(): void {
+    this.over = true;
+    clearTimeout(this.timer);
+    this.stop?.();
+    highlight(this, [], null, null);
+    this.keeper?.destroy();
+    this.map?.destroy();
+    this.pane?.destroy();
+    this.find.destroy();
+    for (const job of this.jobs) void this.engine.ask({ do: "close", job });
+    void this.engine.ask({ do: "merge", jobs: [] });
+  }
+
+  focus(): void {
+    this.pane?.focus();
+  }
+
+  search(query: Query, filtering: boolean): void {
+    this.find.search(query, filtering);
+  }
+
+  step(by: 1 | -1): void {
+    this.find.step(this.reading, by);
+  }
+
+  stepError(by: 1 | -1): void {
+    this.find.stepError(this.reading, by);
+  }
+
+  /** A person moved: nothing that was on its way moves them elsewhere. */
+  private stay(): void {
+    this.heading = null;
+    this.turns++;
+    this.find.stay();
+  }
+
+  /** What is drawn needs not be gone to any more. */
+  private arrive(): void {
+    if (this.elements.some(({ row }) => isSame(this.heading, standingOf(row)))) this.heading = null;
+  }
+
+  /** Shows a line that is here. */
+  private async show(line: Standing): Promise<void> {
+    const turn = this.turns;
+    const place = await this.engine.ask({ do: "place", ...line });
+    if (this.over || turn !== this.turns || this.shown !== null) return;
+    this.pane?.show(place, 0.35);
+    this.arrive();
+    this.light();
+  }
+
+  /** Shows a line, wherever it is, and marks it. */
+  go(line: Standing): void {
+    const turn = ++this.turns;
+    // At once, so that a key pressed again before the row is here goes on from there.
+    this.current = line;
+    this.heading = null;
+    this.lost.value = null;
+    this.pane?.pause();
+    this.light();
+    if (this.shown !== null) {
+      this.pane?.show(Math.max(0, this.shown.upTo(line)), 0.35);
+      return;
+    }
+    void this.reach(line).then((at) => {
+      if (this.over || turn !== this.turns) return;
+      if (at === null) this.lost.value = "That line is not to be had: it is not kept any more, or its job cannot be read.";
+      else {
+        this.heading = line;
+        void this.show(line);
+      }
+    });
+  }
+
+  /** Loads what was written around a line in all jobs. The time by which it stands; null when it is not to be had. */
+  private reach({ source, sequence }: Standing): Promise<number | null> {
+    return this.engine.ask({ do: "reach", job: this.jobs[source] as string, sequence, others: this.jobs }).catch(() => null);
+  }
+
+  /** Makes the next or previous row the current one. */
+  move(by: number): void {
+    const rows = this.pane?.rows ?? [];
+    const at = rows.findIndex((row) => isSame(this.current, standingOf(row)));
+    if (at >= 0 && this.pane?.pageWithin((rows[at] as Row).index, by) === true) return;
+    const row = at < 0 ? rows.find(({ index }) => index >= this.seen[by > 0 ? 0 : 1]) : rows[at + by];
+    if (row === undefined) return;
+    this.pane?.pause();
+    this.current = standingOf(row);
+    this.pane?.reveal(row.index);
+    this.light();
+  }
+
+  /** Unfolds or folds the current row. */
+  fold(): void {
+    const here = this.elements.find(({ row }) => isSame(this.current, standingOf(row)));
+    if (here !== undefined) void this.pane?.fold(here.element);
+  }
+
+  // --- taking it away ----------------------------------------------------------------------------------------------
+
+  /** Marks a line or a range, and puts it into the address. */
+  pick(marks: Marks): void {
+    this.picked.value = marks;
+    navigate(this.addressOf(marks), true);
+    this.light();
+  }
+
+  unpick(): void {
+    this.picked.value = null;
+    navigate(urlOf(this.jobs), true);
+    this.light();
+  }
+
+  get markedWords(): string | null {
+    const marks = this.picked.value;
+    return marks === null ? null : wordsOf(marks, this.names());
+  }
+
+  get pickedTime(): number | null {
+    return this.picked.peek()?.first.at ?? null;
+  }
+
+  /** To the marked lines; else to the current line, or the one that is read first. */
+  get link(): string {
+    const marks = this.chosen;
+    return new URL(marks === null ? urlOf(this.jobs) : this.addressOf(marks), location.href).href;
+  }
+
+  /** The marked lines, or the one that is current, into the clipboard; with times there are names, too. */
+  async copy(withTime: boolean): Promise<void> {
+    const marks = this.chosen;
+    if (marks === null) return;
+    const mode = this.timeMode();
+    const names = withTime ? this.names() : null;
+    await copyText(this.engine.takeMerged({ marks, query: null, names, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
+  }
+
+  /** A line's text, however long. */
+  private readonly whole = (row: LineRow): Promise<Blob> => {
+    const line = standingOf(row);
+    return this.engine.takeMerged({ marks: { first: line, last: line }, query: null, names: null, format: "text", time: "hidden" });
+  };
+
+  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
+    const marks = what === "picked" ? this.picked.peek() : null;
+    const query = what === "filtered" ? this.find.query.peek() : null;
+    return this.engine.takeMerged({ marks, query, names: this.names(), format, time }, progress, signal);
+  }
+
+  get marked(): Takeable["marked"] {
+    const marks = this.picked.peek();
+    return marks === null ? null : { words: wordsOf(marks, this.names()), file: "marked" };
+  }
+
+  /** Entries of all jobs, here or not. */
+  get entries(): number {
+    return this.jobs.reduce((sum, job) => sum + (facts.peek().get(job)?.tip ?? 0), 0);
+  }
+
+  /** The marked lines, or the one that is current, or read first. */
+  private get chosen(): Marks | null {
+    const line = this.standing;
+    return this.picked.peek() ?? (line === null ? null : { first: line, last: line });
+  }
+
+  private get standing(): Standing | null {
+    if (this.current !== null) return this.current;
+    const row = this.pane?.reading?.row;
+    return row === undefined ? null : standingOf(row);
+  }
+
+  private addressOf({ first, last }: Marks): string {
+    const line = ({ source, sequence }: Standing) => ({ job: this.jobs[source] as string, sequence });
+    return urlOfMark(this.jobs, line(first), line(last));
+  }
+
+  private async open(mark: Route["mark"]): Promise<void> {
+    await Promise.all(this.jobs.map((job) => this.engine.ask({ do: "open", job, at: null })));
+    // Left meanwhile: the jobs are another page's now.
+    if (this.over) return;
+    const marks = mark === null ? null : await this.reachMarks(mark);
+    if (this.over) return;
+    if (marks !== null) {
+      this.current = this.heading = marks.first;
+      this.pick(marks);
+    }
+    await this.engine.ask({ do: "merge", jobs: this.jobs });
+    if (this.over) return;
+    if (marks === null && mark !== null) {
+      this.lost.value = "The line of this link is not to be had: it is not kept any more, or its job cannot be read.";
+      this.pane?.follow();
+    }
+    this.find.index();
+  }
+
+  /** Loads what is around the lines of a link, in all jobs. Null when one of them is not to be had. */
+  private async reachMarks(mark: NonNullable<Route["mark"]>): Promise<Marks | null> {
+    const lines = await Promise.all(
+      [mark.first, mark.last].map(async ({ job, sequence }) => {
+        const line = { source: this.jobs.indexOf(job), sequence, at: 0 };
+        const at = await this.reach(line);
+        return at === null ? null : { ...line, at };
+      }),
+    );
+    const [one, other] = lines;
+    return one == null || other == null ? null : marksOf(one, other);
+  }
+
+  /** The list grew, perhaps in front of what is read: that stays where it is. */
+  private grown(total: number, revision: number, changed: number): void {
+    const pane = this.pane;
+    if (pane === null) return;
+    this.total.value = total;
+    this.revision = revision;
+    this.soon();
+    if (this.shown !== null) {
+      if (pane.rows.some(({ kind }) => kind === "loading")) pane.update(this.shown.length, revision);
+      return;
+    }
+    const { heading } = this;
+    const { reading } = pane;
+    const placeOf = (row: Row) => this.engine.ask({ do: "place", ...standingOf(row) });
+    if (heading !== null && !pane.following) {
+      if (reading === null) pane.resetTotal(total, revision);
+      else void pane.grownBefore(total, revision, placeOf);
+      void this.show(heading);
+      return;
+    }
+    if (pane.following || reading === null || (changed > reading.row.index && !pane.placing)) {
+      pane.update(total, revision);
+      return;
+    }
+    void pane.grownBefore(total, revision, placeOf);
+  }
+
+  private soon(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      void this.locate();
+    }, LOCATE_MS);
+  }
+
+  /** Where in the merged list errors and matches are, for the strip beside the scroll bar. */
+  private async locate(): Promise<void> {
+    if (this.locating) {
+      this.soon();
+      return;
+    }
+    this.locating = true;
+    const { list } = this.find;
+    const place = ({ sequences, times, sources }: Standings) => this.engine.ask({ do: "locate", lines: { sequences, times, sources } });
+    try {
+      const [errors, hits] = await Promise.all([place(this.find.errors.peek()), place(list)]);
+      if (list === this.find.list) this.places = hits;
+      this.map?.mark({ errors, hits: this.places }, this.total.peek());
+    } finally {
+      this.locating = false;
+    }
+  }
+
+  private foundSome(lines: Standings): void {
+    // Once it is here, a line that a clock stepped back for stands where it is read.
+    const at = this.current === null ? -1 : lines.find(this.current);
+    if (at >= 0) this.current = lines.at(at);
+    this.find.reached(this.current);
+    this.soon();
+    this.filterBy(this.find.narrows ? lines : null);
+    this.light();
+  }
+
+  private filterBy(lines: Standings | null): void {
+    const { pane, shown } = this;
+    if (pane === null || (lines === null && (shown === null || this.leaving))) return;
+    this.turns++;
+    this.leaving = false;
+    if (lines !== null && shown !== null) {
+      this.shown = lines;
+      if (lines.beginsWith(shown)) pane.update(lines.length, this.revision);
+      else {
+        pane.renumber((row) => {
+          const at = lines.indexOf(standingOf(row));
+          return at < 0 ? null : at;
+        }, lines.length);
+      }
+      return;
+    }
+    // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went to
+    // a match of a filtered list wants to see what is around that one.
+    const stays = lines === null ? (pane.readingOf((row) => isSame(this.current, standingOf(row))) ?? pane.reading) : pane.readingOf((row) => lines.indexOf(standingOf(row)) >= 0);
+    const line = stays === null ? this.reading : standingOf(stays.row);
+    if (lines !== null || this.following.peek()) {
+      this.shown = lines;
+      pane.restart(lines?.length ?? this.total.peek(), this.following.peek() ? null : Math.max(0, lines?.upTo(line) ?? 0), stays?.offset);
+      return;
+    }
+    this.leaving = true;
+    void this.reach(line).then(async () => {
+      const place = await this.engine.ask({ do: "place", ...line });
+      if (this.over || !this.leaving) return;
+      this.leaving = false;
+      this.shown = null;
+      pane.restart(this.total.peek(), place, stays?.offset);
+    });
+  }
+
+  private rows(from: number, count: number): ReturnType<ConstructorParameters<typeof LogPane>[1]["rows"]> {
+    if (this.shown === null) return this.engine.ask({ do: "merged", from, count });
+    return this.engine.ask({ do: "mergedPick", from, lines: this.shown.slice(from, from + count), total: this.shown.length });
+  }
+
+  /** The first and last line that are seen; null while there is none, or a filter leaves what was found. */
+  private get bounds(): readonly [Standing, Standing] | null {
+    const [first, last] = this.seen.map((place) => this.pane?.rows.find(({ index }) => index === place));
+    return this.shown !== null || first === undefined || last === undefined ? null : [standingOf(first), standingOf(last)];
+  }
+
+  /** The line from which the next match is looked for. */
+  private get reading(): Standing {
+    if (this.current !== null) return this.current;
+    // Who follows is at the end, though the last rows may not be drawn yet.
+    if (this.following.peek()) return this.last;
+    const rows = this.pane?.rows ?? [];
+    const row = rows.find(({ index }) => index === this.seen[0]) ?? rows[0];
+    return row === undefined ? this.last : standingOf(row);
+  }
+
+  private clicked(event: MouseEvent): void {
+    const target = event.target instanceof Element ? event.target : null;
+    const element = target?.closest<HTMLElement>(".row") ?? null;
+    if (element === null) return;
+    const whole = target?.closest<HTMLElement>("[data-whole]");
+    if (whole != null) {
+      const cut = this.elements.find((one) => one.element === element)?.row;
+      if (cut !== undefined) void takeWhole(whole, cut, this.whole);
+      return;
+    }
+    if (target?.closest(".mark") != null && "json" in element.dataset) {
+      void this.pane?.fold(element);
+      return;
+    }
+    const row = target?.closest(".gutter") == null ? undefined : this.elements.find((one) => one.element === element)?.row;
+    if (row === undefined) return;
+    event.preventDefault();
+    const line = standingOf(row);
+    this.pane?.pause();
+    this.current = line;
+    const kept = this.picked.peek();
+    // A range grows from the end that was chosen first.
+    if (event.shiftKey && kept !== null) this.pick(marksOf(this.anchor ?? kept.first, line));
+    else {
+      this.anchor = line;
+      this.pick({ first: line, last: line });
+    }
+  }
+
+  private light(): void {
+    let current: HTMLElement | null = null;
+    const texts: HTMLElement[] = [];
+    const { list, expression } = this.find;
+    for (const { row, element } of this.elements) {
+      const line = standingOf(row);
+      const is = isSame(this.current, line);
+      if (is) current = element;
+      element.classList.toggle("current", is);
+      element.classList.toggle("picked", within(this.picked.peek(), line));
+      const text = element.querySelector<HTMLElement>(":scope > .text");
+      if (expression !== null && text !== null && list.indexOf(line) >= 0) texts.push(text);
+    }
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.land(found));
+  }
+
+  /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
+  private land(found: Range): void {
+    queueMicrotask(() => {
+      if (!this.landing || this.pane?.arriving !== false) return;
+      this.landing = false;
+      this.pane.revealRange(found);
+    });
+  }
+}
+
+function standingOf({ source = 0, sequence, at = 0 }: Row): Standing {
+  return { source, sequence, at };
+}

@@ -1,0 +1,159 @@
+/** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
+import { type Cut, type Hole, type LineRow, type Row, textOf } from "../log/row";
+import { safely } from "../log/safely";
+import { LEVELS } from "../text/levelNames";
+import { linkSpans } from "../text/links";
+import { paint } from "../text/cssStyle";
+import type { StyledText } from "../text/terminal";
+import { nodesOf } from "./textPieces";
+
+export interface Drawing {
+  /** The time column; empty hides it. */
+  time(us: number): string;
+  title(us: number): string;
+  /** Name of the job that a merged row is of. */
+  name?(source: number): string;
+}
+
+const LEVEL_MARKS = ["", "T", "D", "I", "W", "E", "F"];
+
+export function drawRow(row: Row, drawing: Drawing): HTMLElement {
+  const element = document.createElement("div");
+  element.className = "row";
+  element.setAttribute("role", "listitem");
+  const { dataset } = element;
+  dataset["seq"] = String(row.sequence);
+  dataset["kind"] = row.kind;
+  // Number, time and marks are drawn by CSS from attributes: they cannot be selected, so copies hold the text alone.
+  const gutter = document.createElement("a");
+  gutter.className = "gutter";
+  gutter.dataset["n"] = row.kind === "loading" || row.kind === "gone" ? "" : String(row.sequence);
+  gutter.setAttribute("aria-hidden", "true");
+  element.append(gutter);
+  if (row.source !== undefined && drawing.name !== undefined) {
+    const name = document.createElement("span");
+    name.className = `name hue${row.source % 8}`;
+    name.dataset["name"] = drawing.name(row.source);
+    dataset["source"] = String(row.source);
+    element.append(name);
+  }
+  if (row.kind === "line") drawLine(element, row, drawing);
+  else if (row.kind === "event") {
+    dataset["stream"] = "system";
+    dataset["event"] = row.event;
+    if (row.bad) dataset["bad"] = "";
+    element.append(timeOf(row.time, drawing), sentence(row.sentence));
+  } else element.append(sentence(row.kind === "loading" ? "" : absence(row)));
+  if (row.hole !== undefined) element.append(holeOf(row.hole, drawing.name?.(row.source ?? 0) ?? ""));
+  return element;
+}
+
+function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Drawing): void {
+  const { dataset } = element;
+  dataset["stream"] = row.stream;
+  if (row.level > 0) {
+    dataset["level"] = LEVELS[row.level];
+    dataset["mark"] = LEVEL_MARKS[row.level];
+  }
+  if (row.json) dataset["json"] = "";
+  if (row.headless) dataset["headless"] = "";
+  if (row.trace !== null) dataset["trace"] = row.trace;
+  if (row.frames > 0) dataset["frames"] = `${row.frames} ${row.frames === 1 ? "frame" : "frames"}`;
+  const mark = document.createElement("span");
+  mark.className = "mark";
+  if (row.level >= 4 || row.stream === "stderr") {
+    mark.setAttribute("role", "img");
+    mark.setAttribute("aria-label", [row.stream === "stderr" ? "stderr" : "", LEVELS[row.level] ?? ""].filter(Boolean).join(" "));
+  }
+  const text = document.createElement("span");
+  text.className = "text";
+  // A line that cannot be drawn as it is meant is text.
+  text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).flatMap(drawSpan), [textOf(row)]));
+  element.append(timeOf(row.time, drawing), mark, text);
+  if (row.lines > 1) dataset["lines"] = String(row.lines);
+  if (row.cut !== undefined) element.append(cutOf(row.cut));
+}
+
+/** A row's element, when its line goes on behind what is drawn of it. */
+export function lengthened(element: HTMLElement, { cut }: CutRow): HTMLElement {
+  element.querySelector<HTMLElement>(":scope > .cut")?.setAttribute("data-cut", cutText(cut));
+  return element;
+}
+
+export type CutRow = LineRow & { readonly cut: Cut };
+
+function cutText({ shown, of, unit, open }: Cut): string {
+  return `Cut: ${shown.toLocaleString("en")} of ${of.toLocaleString("en")} ${unit}${open ? " so far" : ""}`;
+}
+
+/** Says how much of a line is drawn, and offers the whole. The sentence is an attribute: it is not copied. */
+function cutOf(cut: Cut): HTMLElement {
+  const element = document.createElement("div");
+  element.className = "cut";
+  element.dataset["cut"] = cutText(cut);
+  for (const [what, title] of [
+    ["copy", "Copy the whole line"],
+    ["save", "Download it"],
+  ] as const) {
+    const button = document.createElement("button");
+    button.className = "button small";
+    button.dataset["whole"] = what;
+    button.textContent = title;
+    element.append(button);
+  }
+  return element;
+}
+
+/** A span as nodes: text, or an element of text. */
+export function drawSpan(span: StyledText): Node[] {
+  if (span.style === undefined && span.href === undefined) return nodesOf(span.text);
+  const element = document.createElement(span.href === undefined ? "span" : "a");
+  element.append(...nodesOf(span.text));
+  if (span.href !== undefined) {
+    element.setAttribute("href", span.href);
+    element.setAttribute("target", "_blank");
+    element.setAttribute("rel", "noopener noreferrer nofollow");
+    element.title = span.href;
+    // Drawn by CSS, as all that the program did not write.
+    if (span.leads !== undefined) element.dataset["leads"] = span.leads;
+  }
+  return [dress(element, span)];
+}
+
+/** Colours go through the style object, which a Content-Security-Policy without inline styles allows. */
+function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
+  if (style === undefined) return element;
+  const { color, background, classes } = paint(style);
+  if (color !== undefined) element.style.color = color;
+  if (background !== undefined) element.style.backgroundColor = background;
+  if (classes.length > 0) element.className = classes.join(" ");
+  return element;
+}
+
+/** Said by an attribute, as all that is no line: it is not copied. */
+function holeOf({ side, count }: Hole, name: string): HTMLElement {
+  const element = document.createElement("span");
+  element.className = `hole ${side}`;
+  element.dataset["hole"] = `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"} of ${name} ${side === "before" ? "before this" : "after this"}, loading as you read on`;
+  return element;
+}
+
+function timeOf(us: number, drawing: Drawing): HTMLElement {
+  const element = document.createElement("span");
+  element.className = "time";
+  element.dataset["time"] = drawing.time(us);
+  element.dataset["us"] = String(us);
+  return element;
+}
+
+function sentence(text: string): HTMLElement {
+  const element = document.createElement("span");
+  element.className = "text";
+  element.textContent = text;
+  return element;
+}
+
+function absence(row: Row & { kind: "gone" | "unreadable" | "loading" }): string {
+  if (row.kind === "gone") return "Older lines are no longer kept.";
+  return `${row.count === 1 ? "This entry" : `These ${row.count.toLocaleString("en")} entries`} cannot be read.`;
+}

@@ -1,0 +1,51 @@
+/** The way from match to match, in one job or over several: the nearest is gone to, and only once it is known that no nearer one will come. */
+import type { Standings } from "../index/linePositions";
+import { byStanding, type Standing } from "../log/mergeOrder";
+
+/** Every match that stands here or after is known; null when all are. */
+export type Sure = Standing | null;
+
+/** Nothing is known yet. */
+export const UNSURE: Standing = { source: 0, sequence: Number.POSITIVE_INFINITY, at: Number.POSITIVE_INFINITY };
+
+/** Index of the next match from a line, around the ends; -1 when there is none at all, null while it cannot be told. */
+export function nearest(list: Standings, from: Standing, by: 1 | -1, sure: Sure): number | null {
+  const last = list.length - 1;
+  const next = by === 1 ? list.upTo(from) + 1 : list.before(from) - 1;
+  if (sure === null) return last < 0 ? -1 : next < 0 ? last : next > last ? 0 : next;
+  if (next < 0 || next > last) return null;
+  const near = by === 1 ? from : list.at(next);
+  // Of one job there are no times to compare.
+  const order = list.times === null ? near.sequence - sure.sequence : byStanding(near, sure);
+  return order >= 0 ? next : null;
+}
+
+export class Way {
+  private wanted: { readonly from: Standing; readonly by: 1 | -1 } | null = null;
+
+  constructor(
+    private readonly list: () => Standings,
+    private readonly sure: () => Sure,
+    private readonly go: (index: number) => void,
+  ) {}
+
+  /** To the next one from a line: at once, or when it is known which that is. */
+  step(from: Standing, by: 1 | -1): void {
+    this.wanted = { from, by };
+    this.look();
+  }
+
+  /** More is known than before. */
+  look(): void {
+    if (this.wanted === null) return;
+    const next = nearest(this.list(), this.wanted.from, this.wanted.by, this.sure());
+    if (next === null) return;
+    this.wanted = null;
+    if (next >= 0) this.go(next);
+  }
+
+  /** Whoever moved by themselves is not taken elsewhere any more. */
+  stay(): void {
+    this.wanted = null;
+  }
+}

@@ -1,0 +1,61 @@
+/** What was found in several jobs, put together. Pure. */
+import { NONE, Standings, type Timed } from "../index/linePositions";
+import type { Progress } from "./remote";
+import type { Searched, Several } from "./searchController";
+
+export function several(names: () => readonly string[]): Several {
+  return { order: standingsOf, progress: (parts) => gathered(parts, names) };
+}
+
+/** All in one order, each job's lines as those of its place. */
+export function standingsOf(jobs: readonly Timed[]): Standings {
+  let lists = jobs.map(ordered);
+  while (lists.length > 1) {
+    const halved: Standings[] = [];
+    for (let at = 0; at < lists.length; at += 2) {
+      const [one, other] = [lists[at] as Standings, lists[at + 1]];
+      halved.push(other === undefined ? one : joined(one, other));
+    }
+    lists = halved;
+  }
+  return lists[0] ?? new Standings(NONE, NONE, new Uint8Array(0));
+}
+
+/** How far a search on the service is, in all jobs. */
+export function gathered(parts: readonly (Progress | null)[], names: () => readonly string[]): Searched | null {
+  const known = parts.flatMap((part, at) => (part === null ? [] : [{ ...part, at }]));
+  if (known.length === 0) return null;
+  const failed = known.filter(({ state }) => state === "failed");
+  const called = failed.map(({ at }) => names()[at] ?? "");
+  return {
+    state: (["searching", "failed", "full"] as const).find((state) => known.some((one) => one.state === state)) ?? "done",
+    covered: known.reduce((sum, { covered }) => sum + covered, 0),
+    lines: known.reduce((sum, { lines }) => sum + lines, 0),
+    unsearched: known.reduce((sum, { unsearched }) => sum + unsearched, 0),
+    message: failed.map(({ message }, at) => `${called[at]}: ${message}`).join(" "),
+    missed: failed.length === parts.length ? "" : called.length > 2 ? `${called.length} of ${parts.length} jobs` : called.join(" and "),
+  };
+}
+
+function ordered({ sequences, times }: Timed, source: number): Standings {
+  const own = times ?? new Float64Array(sequences.length);
+  const sources = new Uint8Array(sequences.length).fill(source);
+  if (own.every((time, at) => at === 0 || time >= (own[at - 1] as number))) return new Standings(sequences, own, sources);
+  const order = Uint32Array.from(sequences, (_, at) => at).sort((a, b) => (own[a] as number) - (own[b] as number) || a - b);
+  return new Standings(Float64Array.from(order, (at) => sequences[at] as number), Float64Array.from(order, (at) => own[at] as number), sources);
+}
+
+/** Two lists as one; jobs of the first stand before those of the other. */
+function joined(one: Standings, other: Standings): Standings {
+  const length = one.length + other.length;
+  const [sequences, times, sources] = [new Float64Array(length), new Float64Array(length), new Uint8Array(length)];
+  const [mine, theirs] = [one.times as Float64Array, other.times as Float64Array];
+  for (let [a, b, to] = [0, 0, 0]; to < length; to++) {
+    const first = b >= other.length || (a < one.length && (mine[a] as number) <= (theirs[b] as number));
+    const [from, at] = first ? [one, a++] : [other, b++];
+    sequences[to] = from.sequences[at] as number;
+    times[to] = (from.times as Float64Array)[at] as number;
+    sources[to] = (from.sources as Uint8Array)[at] as number;
+  }
+  return new Standings(sequences, times, sources);
+}

@@ -1,0 +1,358 @@
+/** What is looked for in one job, or in several as one, and what was found: queries, matches, errors. No rows, no scrolling. */
+import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import type { JobFacts } from "../engine/messages";
+import type { Finder } from "../index/finder";
+import { EVERYTHING, expressionOf, type Query } from "../index/query";
+import { NONE, Standings, type Timed } from "../index/linePositions";
+import type { Standing } from "../log/mergeOrder";
+import { type From, JobSearch } from "./jobSearch";
+import { type Progress, Searcher } from "./remote";
+import { type Sure, UNSURE, Way } from "./matchNavigator";
+
+/** What a search bar asks for. */
+export interface Searchable {
+  readonly find: Finding;
+  search(query: Query, filtering: boolean): void;
+  step(by: 1 | -1): void;
+  stepError(by: 1 | -1): void;
+  focus(): void;
+}
+
+/** By these people move in a pane: what was on its way to a match is left there. */
+export const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
+
+/** Leaves a stream out, or the frames of stack traces; or shows them again. */
+export function toggle(view: Pick<Searchable, "find" | "search">, what: "stdout" | "stderr" | "frames"): void {
+  const query = view.find.query.peek();
+  const hide = query.hide.includes(what) ? query.hide.filter((one) => one !== what) : [...query.hide, what];
+  view.search({ ...query, hide }, view.find.filtering.peek());
+}
+
+export interface FindingEvents {
+  facts(job: string): JobFacts | null;
+  /** All of the job is to be loaded. */
+  whole(job: string): void;
+  /** A search began. */
+  began(): void;
+  /** Matches came. */
+  found(lines: Standings): void;
+  /** Nothing is looked for any more. */
+  over(): void;
+  /** All errors so far. */
+  errors(lines: Standings): void;
+  /** The first and last line that are seen; null where a match is not gone to by itself. */
+  seen(): readonly [Standing, Standing] | null;
+  /** To a match, or an error. */
+  go(line: Standing): void;
+}
+
+/** A search on the service, of one job or of several. */
+export interface Searched extends Progress {
+  /** Jobs of which not all could be searched, in words; empty where it goes without saying. */
+  readonly missed: string;
+}
+
+/** How what was found in several jobs is put together. Theirs alone, so that it is not loaded for one. */
+export interface Several {
+  order(parts: readonly Timed[]): Standings;
+  progress(parts: readonly (Progress | null)[]): Searched | null;
+}
+
+export interface Result {
+  readonly list: Standings;
+  /** Lines that the tab looked at, and how long that took. */
+  readonly lines: number;
+  readonly ms: number;
+}
+
+/** Of several jobs what was found is put into one order at most this often. */
+const ORDER_MS = 250;
+
+export class Finding {
+  readonly query = signal<Query>(EVERYTHING);
+  /** Only matching lines are shown. */
+  readonly filtering = signal(false);
+  readonly found: Signal<Result | null> = signal(null);
+  /** The text that `found` is of. */
+  readonly foundFor = signal("");
+  readonly searching = signal(false);
+  readonly problem = signal<string | null>(null);
+  /** Index into what was found, -1 for none. */
+  readonly at = signal(-1);
+  readonly errors = signal(new Standings(NONE));
+  /** Lines that the indexer has read. */
+  readonly indexedLines = signal(0);
+  /** What the tab looks through is not all that it will. */
+  readonly unsure = signal(false);
+  /** All of a job is loaded. */
+  readonly loading = signal(false);
+  /** Why, where only the tab can search for this. */
+  readonly reason = signal<string | null>(null);
+  readonly count = computed(() => this.found.value?.list.length ?? 0);
+  readonly progress: ReadonlySignal<Searched | null>;
+  readonly errorsProgress: ReadonlySignal<Searched | null>;
+  /** What the query means, for marking matches in what is drawn. */
+  expression: RegExp | null = null;
+  private readonly searcher: Searcher;
+  private readonly searches: readonly JobSearch[];
+  private readonly matches = new Way(
+    () => this.list,
+    () => this.sureOf(({ sure }) => sure),
+    (index) => {
+      this.fresh = false;
+      this.at.value = index;
+      this.events.go(this.list.at(index));
+    },
+  );
+  private readonly failures = new Way(
+    () => this.errors.peek(),
+    () => this.sureOf(({ sureOfErrors }) => sureOfErrors),
+    (index) => this.events.go(this.errors.peek().at(index)),
+  );
+  /** Nothing was gone to since the query was typed. */
+  private fresh = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly ordering: { found?: ReturnType<typeof setTimeout> | undefined; errors?: ReturnType<typeof setTimeout> | undefined } = {};
+
+  constructor(
+    private readonly jobs: readonly string[],
+    finder: Finder,
+    api: string,
+    /** Null for one job. */
+    private readonly several: Several | null,
+    private readonly events: FindingEvents,
+  ) {
+    this.searcher = new Searcher(api);
+    this.searches = jobs.map(
+      (job) =>
+        new JobSearch(
+          job,
+          finder,
+          this.searcher,
+          {
+            facts: () => events.facts(job),
+            whole: () => events.whole(job),
+            found: () => this.soon("found"),
+            errors: () => this.soon("errors"),
+            failed: (message) => this.fail(message),
+          },
+          several !== null,
+        ),
+    );
+    this.progress = computed(() => this.searched(this.searches.map(({ remote }) => remote.progress.value)));
+    this.errorsProgress = computed(() => this.searched(this.searches.map(({ remoteErrors }) => remoteErrors.progress.value)));
+  }
+
+  destroy(): void {
+    clearTimeout(this.timer);
+    clearTimeout(this.ordering.found);
+    clearTimeout(this.ordering.errors);
+    this.searcher.destroy();
+    for (const search of this.searches) search.destroy();
+  }
+
+  /** Whether lines that do not match are left out. */
+  get narrows(): boolean {
+    const { hide, level } = this.query.peek();
+    return this.filtering.peek() || hide.length > 0 || level > 0;
+  }
+
+  get list(): Standings {
+    return this.found.peek()?.list ?? EMPTY;
+  }
+
+  /** Entries that there are to be looked through. */
+  get length(): number {
+    return this.jobs.reduce((sum, job) => {
+      const facts = this.events.facts(job);
+      return sum + (facts === null ? 0 : facts.tip - facts.gone);
+    }, 0);
+  }
+
+  search(query: Query, filtering: boolean): void {
+    if (sameQuery(query, this.query.peek()) && (this.found.peek() !== null || this.searching.peek())) {
+      // All lines, or only those that match: nothing new is to be found.
+      this.filtering.value = filtering;
+      if (this.fresh) this.matches.stay();
+      if (this.found.peek() !== null) this.told();
+      return;
+    }
+    let wrong: string | null = null;
+    try {
+      this.expression = expressionOf(query);
+    } catch (error) {
+      wrong = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, "") : String(error);
+      this.expression = null;
+    }
+    const idle = wrong !== null || (query.text === "" && query.level === 0 && query.hide.length === 0);
+    batch(() => {
+      this.query.value = query;
+      this.filtering.value = filtering;
+      this.problem.value = wrong;
+      this.at.value = -1;
+      this.searching.value = !idle;
+      if (idle) this.found.value = null;
+    });
+    this.matches.stay();
+    this.fresh = query.text !== "";
+    for (const search of this.searches) {
+      if (idle) search.end();
+      else search.begin(query);
+    }
+    this.tellLoading();
+    if (idle) this.events.over();
+    else this.events.began();
+  }
+
+  /** Loads all there is, for a search that found too much elsewhere, or failed there. */
+  loadAll(): void {
+    for (const search of this.searches) search.loadAll();
+    this.tellLoading();
+    this.soon("found");
+  }
+
+  /** To the next or previous match from a line. */
+  step(from: Standing, by: 1 | -1): void {
+    this.matches.step(from, by);
+  }
+
+  /** To the next or previous error. The first question about errors is about all of them: those of what is not here are asked for as well. */
+  stepError(from: Standing, by: 1 | -1): void {
+    for (const search of this.searches) search.askErrors();
+    this.failures.step(from, by);
+  }
+
+  /** Whoever moved by themselves is not taken to a match any more. */
+  stay(): void {
+    this.fresh = false;
+    this.matches.stay();
+    this.failures.stay();
+  }
+
+  /** Rows were drawn: what is seen may hold a match. */
+  drawn(): void {
+    if (this.fresh && this.found.peek() !== null) this.look();
+  }
+
+  /** More of a job is here, or is known of. */
+  heard(job: string): void {
+    const search = this.searches[this.jobs.indexOf(job)];
+    if (search === undefined) return;
+    search.heard();
+    this.tellLoading();
+    if (this.found.peek() === null) return;
+    this.look();
+    this.failures.look();
+  }
+
+  index(): void {
+    for (const search of this.searches) search.index();
+  }
+
+  indexSoon(): void {
+    this.timer ??= setTimeout(() => this.index(), 400);
+  }
+
+  /** The reader is at this line: if it is a match, it is the current one. */
+  reached(line: Standing | null): void {
+    if (line !== null) this.at.value = this.list.indexOf(line);
+  }
+
+  /** The tab cannot look for this: the expression is at fault, in whichever job it is. */
+  private fail(message: string): void {
+    for (const search of this.searches) search.end();
+    batch(() => {
+      this.problem.value = message;
+      this.searching.value = false;
+      this.found.value = null;
+    });
+  }
+
+  private soon(what: "found" | "errors"): void {
+    const order = (): void => {
+      this.ordering[what] = undefined;
+      this[what === "found" ? "order" : "orderErrors"]();
+    };
+    if (this.several === null) order();
+    // What was just typed is answered as soon as all jobs have.
+    else if (what === "found" && this.searching.peek()) this.order();
+    else this.ordering[what] ??= setTimeout(order, ORDER_MS);
+  }
+
+  /** What the tab found, and what the service did. */
+  private order(): void {
+    const parts = this.searches.flatMap(({ found }) => found ?? []);
+    if (parts.length < this.searches.length) return;
+    batch(() => {
+      this.searching.value = false;
+      this.foundFor.value = this.query.peek().text;
+      this.found.value = {
+        list: this.together(parts),
+        lines: this.searches.reduce((sum, { lines }) => sum + lines, 0),
+        ms: Math.max(...this.searches.map(({ ms }) => ms)),
+      };
+    });
+    this.told();
+  }
+
+  private told(): void {
+    this.tellLoading();
+    this.events.found(this.list);
+    this.look();
+  }
+
+  /** Goes to the nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones. */
+  private look(): void {
+    this.unsure.value = this.sureOf(({ sure }) => sure) !== null;
+    const seen = this.fresh && this.list.length > 0 ? this.events.seen() : null;
+    if (seen === null) {
+      this.matches.look();
+      return;
+    }
+    const [first, last] = seen;
+    if (this.list.upTo(last) >= this.list.before(first)) this.fresh = false;
+    else if (this.list.upTo(last) >= 0) this.matches.step({ ...last, sequence: last.sequence + 0.5 }, -1);
+  }
+
+  private orderErrors(): void {
+    const parts = this.searches.map(({ errors }) => errors);
+    batch(() => {
+      this.errors.value = this.together(parts);
+      this.indexedLines.value = this.searches.reduce((sum, { lines }) => sum + lines, 0);
+    });
+    this.events.errors(this.errors.peek());
+    this.failures.look();
+  }
+
+  private together(parts: readonly Timed[]): Standings {
+    return this.several === null ? new Standings(parts[0]?.sequences ?? NONE) : this.several.order(parts);
+  }
+
+  private searched(parts: readonly (Progress | null)[]): Searched | null {
+    if (this.several !== null) return this.several.progress(parts);
+    return parts[0] == null ? null : { ...parts[0], missed: "" };
+  }
+
+  private tellLoading(): void {
+    this.loading.value = this.searches.some(({ loading }) => loading);
+    this.reason.value = this.searches.find(({ reason }) => reason !== null)?.reason ?? null;
+  }
+
+  /** From where on all jobs are sure. */
+  private sureOf(of: (search: JobSearch) => From | null): Sure {
+    const parts = this.searches.flatMap((search) => of(search) ?? []);
+    const [own] = parts;
+    if (own === undefined) return null;
+    if (this.several === null) return { ...UNSURE, sequence: own.from };
+    return { source: 0, sequence: 0, at: Math.max(...parts.map(({ since }) => since)) };
+  }
+}
+
+const EMPTY = new Standings(NONE);
+
+function sameQuery(one: Query, other: Query): boolean {
+  const { text, regex, matchCase, word, level, hide } = one;
+  return (
+    text === other.text && regex === other.regex && matchCase === other.matchCase && word === other.word && level === other.level && hide.join() === other.hide.join()
+  );
+}

@@ -1,0 +1,36 @@
+/** The worker that tries a person's expression on texts: apart, so that one that never ends is ended with it. */
+import { expressionOf } from "../index/query";
+import { spansOf } from "./matchRanges";
+import type { FromTrial, Tried } from "./trial";
+
+const owner = self as unknown as {
+  postMessage(told: FromTrial): void;
+  onmessage: ((event: MessageEvent<Tried>) => void) | null;
+};
+
+const TELL_MS = 200;
+
+owner.onmessage = ({ data: { query, texts, what } }) => {
+  const expression = expressionOf(query);
+  let told = performance.now();
+  const each = <T>(step: (text: string, expression: RegExp) => T, otherwise: T): T[] =>
+    texts.map((text) => {
+      const made = expression === null ? otherwise : step(text, expression);
+      if (performance.now() - told > TELL_MS) {
+        owner.postMessage("alive");
+        told = performance.now();
+      }
+      return made;
+    });
+  if (what === "spans") owner.postMessage(each<readonly number[]>(spansOf, []));
+  else {
+    owner.postMessage(
+      each((text, asked) => {
+        asked.lastIndex = 0;
+        return asked.test(text);
+      }, true),
+    );
+  }
+};
+
+owner.postMessage("alive");

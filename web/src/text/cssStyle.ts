@@ -1,0 +1,74 @@
+/**
+ * A terminal style as CSS, in both themes at once: `light-dark()` picks by the page's colour scheme, so a change of theme repaints
+ * nothing. Whatever a program chose (black on black, the page's own background), its text can be read.
+ */
+import { BOLD, type Colour, DIM, ITALIC, RGB, STRIKE, type Style, UNDERLINE } from "./terminal";
+import { mix, readable } from "./contrast";
+import { ANSI, INK, type Rgb, SURFACES, type Theme, xterm } from "./ansiColors";
+
+export interface Paint {
+  /** CSS colours; absent: the row's own. */
+  readonly color?: string;
+  readonly background?: string;
+  /** Names for `classList`: `bold`, `italic`, `underline`, `strike`. */
+  readonly classes: readonly string[];
+}
+
+/** Programs use a handful of styles; one that paints rainbows must not fill the memory. */
+const MOST_KEPT = 4_096;
+const kept = new Map<string, Paint>();
+
+export function paint(style: Style): Paint {
+  const key = `${style.fg},${style.bg},${style.flags},${style.inverse}`;
+  let found = kept.get(key);
+  if (found === undefined) {
+    if (kept.size >= MOST_KEPT) kept.clear();
+    kept.set(key, (found = make(style)));
+  }
+  return found;
+}
+
+function make({ fg, bg, flags, inverse }: Style): Paint {
+  const classes: string[] = [];
+  for (const [flag, name] of NAMES) if (flags & flag) classes.push(name);
+  const faint = (flags & DIM) !== 0;
+  // Opacity would make a text that just reads one that does not: the colour itself goes towards the page, as far as it may.
+  const fade = (ink: Rgb, ground: Rgb): Rgb => (faint ? mix(ink, ground, FADE) : ink);
+  if (!inverse && bg === null) {
+    if (fg === null && !faint) return { classes };
+    if (fg !== null && fg < 16 && !faint) return { color: `var(--ansi-${fg})`, classes };
+    const ink = (theme: Theme): Rgb => fade(fg === null ? INK[theme] : valueOf(fg, theme), SURFACES[theme][0] as Rgb);
+    return { color: both((theme) => readable(ink(theme), SURFACES[theme])), classes };
+  }
+  const on = (theme: Theme): { ink: Rgb; ground: Rgb } => {
+    const ink = fg === null ? INK[theme] : valueOf(fg, theme);
+    const ground = bg === null ? (SURFACES[theme][0] as Rgb) : valueOf(bg, theme);
+    return inverse ? { ink: ground, ground: ink } : { ink, ground };
+  };
+  return {
+    color: both((theme) => readable(fade(on(theme).ink, on(theme).ground), [on(theme).ground])),
+    background: both((theme) => on(theme).ground),
+    classes,
+  };
+}
+
+const FADE = 0.35;
+const NAMES: readonly (readonly [flag: number, name: string])[] = [
+  [BOLD, "bold"],
+  [ITALIC, "italic"],
+  [UNDERLINE, "underline"],
+  [STRIKE, "strike"],
+];
+
+function valueOf(colour: Colour, theme: Theme): Rgb {
+  if (colour >= RGB) return colour - RGB;
+  return colour < 16 ? (ANSI[theme][colour] as Rgb) : xterm(colour);
+}
+
+function both(colour: (theme: Theme) => Rgb): string {
+  return `light-dark(${hex(colour("light"))}, ${hex(colour("dark"))})`;
+}
+
+export function hex(colour: Rgb): string {
+  return `#${colour.toString(16).padStart(6, "0")}`;
+}

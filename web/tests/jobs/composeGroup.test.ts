@@ -1,0 +1,47 @@
+import { describe, expect, test } from "vitest";
+import { parseFilter } from "../../src/jobs/filter";
+import { tallies } from "../../src/jobs/listing";
+import { MOST_TOGETHER, together } from "../../src/jobs/composeGroup";
+import { record } from "./records";
+
+describe("jobs that belong together", () => {
+  const container = (name: string, host: string, service: string, project = "shop") => ({ name, host, service, project });
+
+  test("are a project's, of each container on each host the newest", () => {
+    const old = record({ container: container("shop-api-1", "a", "api"), life: { created: 1, state: "removed" } });
+    const api = record({ container: container("shop-api-1", "a", "api"), life: { created: 2 } });
+    const there = record({ container: container("shop-api-1", "b", "api"), life: { created: 1 } });
+    const web = record({ container: container("shop-web-1", "a", "web") });
+    const other = record({ container: container("blog-api-1", "a", "api", "blog") });
+    const all = [web, old, there, api, other];
+    expect(together(all, "shop")).toEqual([api.job, there.job, web.job]);
+    expect(together(all, "shop", "api")).toEqual([api.job, there.job]);
+    expect(together(all, "none")).toEqual([]);
+  });
+
+  test("are no more than help, and what runs goes first", () => {
+    const ended = Array.from({ length: 40 }, (_, at) => record({ container: container(`e-${at}`, "a", "x"), life: { created: 1_000 + at, state: "exited" } }));
+    const running = record({ container: container("r", "a", "x"), life: { created: 1, state: "running" } });
+    const chosen = together([...ended, running], "shop");
+    expect(chosen).toHaveLength(MOST_TOGETHER);
+    expect(chosen).toContain(running.job);
+  });
+});
+
+describe("the counts over the list", () => {
+  test("are of states worth a look, and their filter finds as many", () => {
+    const jobs = [
+      record({ life: { state: "running" } }),
+      record({ life: { state: "exited", exit_code: 0 } }),
+      record({ life: { state: "exited", exit_code: 1 } }),
+      record({ life: { state: "removed", exit_code: null, oom: true } }),
+      record({ life: { state: "lost" } }),
+    ];
+    expect(tallies(jobs).map(({ name, count }) => [name, count])).toEqual([
+      ["running", 1],
+      ["failed", 2],
+      ["lost", 1],
+    ]);
+    for (const { filter, count } of tallies(jobs)) expect(jobs.filter(parseFilter(filter))).toHaveLength(count);
+  });
+});

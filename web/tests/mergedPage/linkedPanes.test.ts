@@ -1,0 +1,88 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Linkable, LinkedTime } from "../../src/mergedPage/linkedPanes";
+
+class Pane extends EventTarget implements Linkable {
+  onLook: Linkable["onLook"] = null;
+  readonly shown: (number | "end")[] = [];
+  /** Until then it is not known where a time lies. */
+  asked: Promise<void> = Promise.resolve();
+
+  async showTime(time: number, wanted: () => boolean): Promise<void> {
+    await this.asked;
+    if (!wanted()) return;
+    this.shown.push(time);
+    // As a pane does when it is moved, by whomever.
+    this.onLook?.(time);
+  }
+
+  follow(): void {
+    this.shown.push("end");
+  }
+
+  scroll(time: number | null): void {
+    this.dispatchEvent(new Event("wheel"));
+    this.onLook?.(time);
+  }
+}
+
+describe("panes at the same moment", () => {
+  let linked: LinkedTime;
+  let panes: Pane[];
+  beforeEach(() => {
+    vi.useFakeTimers();
+    linked = new LinkedTime();
+    panes = [new Pane(), new Pane(), new Pane()];
+    for (const pane of panes) linked.join(pane, pane);
+  });
+  afterEach(() => vi.useRealTimers());
+  const [A, B, C] = [0, 1, 2];
+  const shown = (): (number | "end")[][] => panes.map((pane) => pane.shown);
+
+  test("go where the one that a person scrolls goes, and never lead it back", async () => {
+    panes[A]?.scroll(10);
+    panes[A]?.scroll(20);
+    await vi.runAllTimersAsync();
+    expect(shown()).toEqual([[], [20], [20]]);
+    panes[B]?.scroll(30);
+    await vi.runAllTimersAsync();
+    expect(shown()).toEqual([[30], [20], [20, 30]]);
+  });
+
+  test("follow when it follows", () => {
+    panes[C]?.scroll(null);
+    vi.runAllTimers();
+    expect(shown()).toEqual([["end"], ["end"], []]);
+  });
+
+  test("stay where they are when it is switched off", async () => {
+    panes[A]?.scroll(10);
+    linked.on.value = false;
+    await vi.runAllTimersAsync();
+    panes[A]?.scroll(20);
+    await vi.runAllTimersAsync();
+    expect(shown()).toEqual([[], [], []]);
+  });
+
+  /** The time is asked for; what is done before the answer is done in time. */
+  const meanwhile = async (act: () => void): Promise<void> => {
+    let answer = (): void => undefined;
+    const asked = new Promise<void>((resolve) => (answer = resolve));
+    for (const pane of panes) pane.asked = asked;
+    panes[A]?.scroll(10);
+    await vi.runAllTimersAsync();
+    act();
+    answer();
+    await vi.runAllTimersAsync();
+  };
+
+  test("stay where they are when it is switched off before it is known where to go", async () => {
+    await meanwhile(() => (linked.on.value = false));
+    expect(shown()).toEqual([[], [], []]);
+  });
+
+  test("are not taken away from where a person began to read meanwhile", async () => {
+    await meanwhile(() => panes[B]?.dispatchEvent(new Event("pointerdown")));
+    expect(shown()).toEqual([[], [], [10]]);
+  });
+});

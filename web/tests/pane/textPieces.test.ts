@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { piecesOf } from "../../src/pane/textPieces";
+import { fc } from "../support/check";
+
+test("a long text is cut into short pieces, and stays the same text", () => {
+  const part = fc.string({ unit: fc.constantFrom("a", " ", "\u0301", "\u0628", "\u{1f600}", "\ud83d"), maxLength: 12 });
+  fc.assert(
+    fc.property(part, fc.integer({ min: 1, max: 400 }), (unit, times) => {
+      const text = unit.repeat(times);
+      const pieces = piecesOf(text);
+      expect(pieces.join("")).toBe(text);
+      if (text.length > 1_000 && /[^\0-\u02ff]/.test(text)) for (const piece of pieces) expect(piece.length).toBeLessThanOrEqual(500);
+      // No pair is cut in two.
+      for (const [at, piece] of pieces.entries()) expect(/[\ud800-\udbff]$/.test(piece) && /^[\udc00-\udfff]/.test(pieces[at + 1] ?? "")).toBe(false);
+    }),
+  );
+  expect(piecesOf("\u0301".repeat(64_000))).toHaveLength(128);
+  expect(piecesOf("x".repeat(64_000))).toHaveLength(1);
+  expect(piecesOf(`${"\u0628".repeat(300)} `.repeat(4))[0]).toHaveLength(301);
+});
