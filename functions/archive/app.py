@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from logferry_protocol.job import split_job_id
-from registry.telemetry import flush
+from runtime.metrics import flush
 
 from .core import Why
 from .service import Service, deadline

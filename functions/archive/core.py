@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from logferry_protocol.batch import STREAM_OF, Columns, decode_body
 from logferry_protocol.errors import BatchError
-from registry.archived import Segment, rows_key, segment_key
+from registry.archive_index import Segment, rows_key, segment_key
 
 Batch = Mapping[str, Any]
 """A batch as the log table holds it."""

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from registry import items
-from registry.archived import encode_segment
+from registry.archive_index import encode_segment
 
 from . import core
 from .core import Batch, Plan, State, Why

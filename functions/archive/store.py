@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from registry import archived, items
-from registry.archived import Index, Segment
+from registry import archive_index, items
+from registry.archive_index import Index, Segment
 from registry.tombstone import YEAR_S, put_tombstone
 
 from .core import Batch, Left, Plan, State
@@ -184,7 +184,7 @@ class Store:
                 **_planned_values(plan),
             },
         }
-        puts = [{"TableName": self._registry, "Item": archived.to_item(job, segment)} for segment in segments]
+        puts = [{"TableName": self._registry, "Item": archive_index.to_item(job, segment)} for segment in segments]
         try:
             self._dynamodb.transact_write_items(TransactItems=[{"Update": update}, *({"Put": put} for put in puts)])
         except ClientError as error:

@@ -12,8 +12,8 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_protocol.messages import Expired, encode
-from registry.failures import passes
-from registry.posting import ConnectionBusyError, ConnectionGoneError, Post
+from runtime.aws_errors import passes
+from runtime.websocket_push import ConnectionBusyError, ConnectionGoneError, Post
 
 from . import core
 from .core import Subscriber

@@ -7,8 +7,8 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from registry.environment import read
-from registry.posting import close_with, post_with
+from runtime.environment import read
+from runtime.websocket_push import close_with, post_with
 
 from .app import build_handler
 from .delivery import Clock, Delivery

@@ -8,9 +8,9 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from registry.posting import Post
 from registry.principal import NotAuthenticatedError, Principal, from_context
-from registry.telemetry import flush
+from runtime.metrics import flush
+from runtime.websocket_push import Post
 
 from . import authorize, core
 from .settings import Settings

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from registry.principal import Principal, from_context
-from registry.secrets import bearer, digest, parse_key
+from runtime.keys import bearer, digest, parse_key
 
 from . import core
 from .store import Store

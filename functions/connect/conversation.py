@@ -22,8 +22,8 @@ from logferry_protocol.messages import (
     encode,
 )
 from registry import jobs
-from registry.posting import ConnectionBusyError, ConnectionGoneError, Post
 from registry.principal import Principal
+from runtime.websocket_push import ConnectionBusyError, ConnectionGoneError, Post
 
 from . import core
 from .store import Store

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from registry.principal import Principal, maker_ended
-from registry.secrets import Key
+from runtime.keys import Key
 
 CONNECTION_LIFE_S: Final = 2 * 3600 + 600
 """How long the registry remembers a connection whose end it was never told of: API Gateway's two hours and some."""

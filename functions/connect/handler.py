@@ -10,9 +10,9 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from registry.environment import read
-from registry.posting import Post, post_with
 from registry.principal import Principal
+from runtime.environment import read
+from runtime.websocket_push import Post, post_with
 
 from .app import build_handler
 from .core import Caller, Refusal

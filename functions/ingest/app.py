@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from logferry_protocol.errors import ErrorCode, MalformedMessageError
 from logferry_protocol.messages import Error, Ingest, Open, Ping, Status, encode
 from registry.principal import NotAuthenticatedError, Principal, from_context
-from registry.telemetry import flush
+from runtime.metrics import flush
 
 from . import partial
 from .service import Service

@@ -9,7 +9,7 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from registry.environment import read
+from runtime.environment import read
 
 from .app import build_handler
 from .service import Service

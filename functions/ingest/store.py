@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from logferry_protocol.messages import Batch
 from registry import items, jobs
-from registry.failures import THROTTLED
+from runtime.aws_errors import THROTTLED
 
 DAY_S = 86_400
 

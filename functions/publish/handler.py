@@ -6,7 +6,7 @@ from pathlib import Path
 import boto3
 from aws_lambda_powertools import Logger
 
-from registry.environment import read
+from runtime.environment import read
 
 from .app import build_handler
 from .settings import Settings

@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 
 from registry.principal import NotAuthenticatedError, Principal, from_context
-from registry.telemetry import flush
+from runtime.metrics import flush
 
 from .core import ParameterError
 from .export import CONTENT_TYPES, Page

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from registry.archived import Index, Segment, decode_segment
+from registry.archive_index import Index, Segment, decode_segment
 
 CACHED: Final = 4
 """Segments kept in memory, a megabyte each: pages of one job, and steps of one search for a time, hit the same."""

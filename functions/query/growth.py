@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry import jobs
-from registry.failures import passes
+from runtime.aws_errors import passes
 
 from .store import Store
 

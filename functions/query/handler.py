@@ -10,9 +10,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
-from registry.archived import Index
-from registry.environment import read
+from registry.archive_index import Index
 from registry.jobs import DamagedRecordError
+from runtime.environment import read
 
 from .app import build_handler
 from .archive import Archive

@@ -10,8 +10,8 @@ from logferry_protocol.job import JobRecord, split_job_id
 from logferry_protocol.limits import MAX_SEQUENCE
 from registry import jobs
 from registry.principal import Principal
-from registry.secrets import digest
 from registry.tombstone import YEAR_S
+from runtime.keys import digest
 
 from . import core, export, instant, search, shares
 from .growth import Growth

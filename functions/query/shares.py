@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry.principal import Principal
-from registry.secrets import SHARE_PREFIX, digest
+from runtime.keys import SHARE_PREFIX, digest
 
 from .core import ParameterError
 

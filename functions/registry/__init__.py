@@ -1,1 +1,1 @@
-"""What the registry's items look like, and who stands behind a request: shared by every function."""
+"""The items of the registry table: jobs, keys, grants, tombstones and the archive index; shared by every function."""

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from archive import core
 from logferry_protocol.batch import encode_body
-from registry.archived import rows_key
+from registry.archive_index import rows_key
 
 ROOT = Path(__file__).parents[2]
 Resources = dict[str, dict[str, Any]]

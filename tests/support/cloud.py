@@ -42,8 +42,8 @@ from connect.core import Refusal
 from ingest.service import Service as IngestService
 from query.service import Service as QueryService
 from registry import items
-from registry.archived import Index
-from registry.posting import ConnectionBusyError, ConnectionGoneError
+from registry.archive_index import Index
+from runtime.websocket_push import ConnectionBusyError, ConnectionGoneError
 
 ORIGIN = "https://logs.example"
 AGENTS, VIEWERS = "agentsapi", "viewersapi"

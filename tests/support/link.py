@@ -65,9 +65,9 @@ from logferry_protocol.messages import (
     encode,
 )
 from registry import items
-from registry.archived import Index
-from registry.posting import ConnectionBusyError, ConnectionGoneError
+from registry.archive_index import Index
 from registry.principal import Principal
+from runtime.websocket_push import ConnectionBusyError, ConnectionGoneError
 
 AGENT = Principal(kind="agent", name="host", credential="a" * 12, owner="team")
 VIEWER = Principal(kind="viewer", name="me", credential="v" * 12, subject="team")

@@ -17,7 +17,7 @@ from query.core import ParameterError
 from query.history import Span
 from query.lines import Batch
 from registry.principal import Principal
-from registry.secrets import digest
+from runtime.keys import digest
 
 
 class ViewerService(ViewerCloud):

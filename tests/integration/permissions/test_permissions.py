@@ -18,8 +18,8 @@ from tests.support.batches import batch_document
 from tests.support.stacks import Stack
 
 from broadcast.core import AUDIENCE
-from registry.archived import Segment, encode_segment
-from registry.archived import to_item as to_index
+from registry.archive_index import Segment, encode_segment
+from registry.archive_index import to_item as to_index
 from registry.items import from_item, key, to_item, unarchived
 from registry.principal import Principal
 

@@ -20,7 +20,7 @@ from ingest.store import Store as IngestStore
 from query.archive import Archive
 from query.history import History
 from registry import items
-from registry.archived import Segment
+from registry.archive_index import Segment
 
 JOB = "web." + "c" * 64
 OTHER = "web." + "d" * 64

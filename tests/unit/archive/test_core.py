@@ -13,7 +13,7 @@ from archive import core
 from archive.core import Left, Plan, State, due, finished, plan_of, rows, take
 from logferry_protocol.batch import encode_body
 from logferry_protocol.job import OWNER_PATTERN
-from registry.archived import DamagedSegmentError, Segment, decode_segment, encode_segment, rows_key, segment_key
+from registry.archive_index import DamagedSegmentError, Segment, decode_segment, encode_segment, rows_key, segment_key
 
 JOB = "web." + "c" * 64
 DAY_US = 86_400_000_000

@@ -28,7 +28,7 @@ from logferry_protocol.batch import decode_body
 from query.archive import Archive
 from query.history import History
 from registry import items
-from registry.archived import Index
+from registry.archive_index import Index
 
 JOB = "web." + "c" * 64
 START_MS = 1_764_000_000_000

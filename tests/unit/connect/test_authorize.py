@@ -10,7 +10,7 @@ from tests.support.cloud import AGENTS, ORIGIN, VIEWERS, Cloud
 
 from connect import core
 from registry.principal import NotAuthenticatedError, Principal, from_context
-from registry.secrets import bearer, parse_key
+from runtime.keys import bearer, parse_key
 
 
 def test_a_key_opens_its_own_api_only(cloud: Cloud) -> None:

@@ -20,7 +20,7 @@ from tests.support.gateway.functions import HandlerFunctions
 from tests.support.gateway.template import apis_of
 from tests.unit.gateway.conftest import TEMPLATE
 
-from registry.failures import THROTTLED
+from runtime.aws_errors import THROTTLED
 
 
 @dataclass

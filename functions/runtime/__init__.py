@@ -1,0 +1,1 @@
+"""What every function needs of AWS: settings from the environment, keys, errors, metrics and WebSocket pushes."""
