@@ -7,10 +7,12 @@ STATE ?=
 # More words for pytest, as in `make unit ARGS="-k batcher"`.
 ARGS ?=
 
-# Tests that need an engine, a cloud or a browser share the machine and run one by one. They wait more than they
-# work, so the others run beside them.
+# `make test` runs two processes side by side, of about the same length. One has the tests that need an engine or a
+# cloud, which share the machine, run one by one and mostly wait. The other has all others, the browser's among them.
 PURE := not engine and not cloud and not browser and not slow
 MACHINE := (engine or cloud or browser) and not slow
+ENGINE_OR_CLOUD := (engine or cloud) and not slow
+OTHERS := not engine and not cloud and not slow
 
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
@@ -29,13 +31,13 @@ demo: setup ## the whole of Logferry on this machine, with three sample containe
 	@exec $(BIN)/logferry demo $(if $(STATE),--state "$(STATE)")
 
 test: setup check web ## set-up, every check, the viewer's tests and all of pytest
-	@mkdir -p .build; $(BIN)/python -m pytest -q -m "$(PURE)" $(ARGS) >.build/pure.log 2>&1 & pure=$$!; \
-	trap 'kill $$pure 2>/dev/null' INT TERM; \
-	$(BIN)/python -m pytest -q -m "$(MACHINE)" $(ARGS); machine=$$?; \
-	wait $$pure; pure=$$?; cat .build/pure.log; \
-	for status in $$machine $$pure; do \
+	@mkdir -p .build; $(BIN)/python -m pytest -q -m "$(OTHERS)" $(ARGS) >.build/others.log 2>&1 & others=$$!; \
+	trap 'kill $$others 2>/dev/null' INT TERM; \
+	$(BIN)/python -m pytest -q -m "$(ENGINE_OR_CLOUD)" $(ARGS); machine=$$?; \
+	wait $$others; others=$$?; cat .build/others.log; \
+	for status in $$machine $$others; do \
 		[ $$status = 0 ] || { [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; } || exit 1; \
-	done # pytest ends with 5 where ARGS chooses no test of one half
+	done # pytest ends with 5 where ARGS chooses no test of one process
 
 check: setup lint types layers expressions validate ## ruff, mypy, import-linter, tsc, recheck and sam validate, without running a test
 
