@@ -45,7 +45,8 @@ import query.growth
 import query.history
 import query.service
 import query.store
-from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position
+from logferry_agent.core.batching.entries import Chunk
+from logferry_agent.core.batching.ports import Job, Offer, Position
 from logferry_agent.edge.cloud_socket import Connected, Frame, Lost
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool

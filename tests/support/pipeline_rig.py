@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position, Sink
+from logferry_agent.core.batching.entries import Chunk
+from logferry_agent.core.batching.ports import Job, Offer, Position, Sink
 from logferry_agent.edge.cloud_socket import Socket
 from logferry_agent.edge.credentials import Credential, Key
 from logferry_agent.edge.metrics import Metrics

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition
 
-from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position
-from logferry_agent.core.batching.sealed import Sealed
+from logferry_agent.core.batching.entries import Chunk, Sealed
+from logferry_agent.core.batching.ports import Job, Offer, Position
 from logferry_protocol.events import SystemEvent, decode_event
 
 WAIT_S = 60.0

@@ -28,8 +28,8 @@ from logferry_protocol.events import Gap, Notice
 from logferry_protocol.job import SourceName
 
 from ..core.batching.cursor import Place
+from ..core.batching.entries import Chunk
 from ..core.batching.entry_sequencer import Track
-from ..core.batching.ports import Chunk
 from ..core.parsing.catch_up_read import Beginning, Pass, Sought, Wanted
 from ..core.parsing.deduplication import Memory, Seeker
 from ..core.parsing.fragments import CUT, Fragments

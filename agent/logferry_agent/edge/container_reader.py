@@ -18,10 +18,10 @@ from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName, State
 
 from ..core.batching.cursor import BEGINNING, LEFT_OUT, Cursor, UnknownCursorError, decode, salvage
+from ..core.batching.entries import Chunk, Sealed
 from ..core.batching.entry_sequencer import Track
 from ..core.batching.lifecycle import Facts, milestones
-from ..core.batching.ports import Chunk, Job, Offer, Position, Sink, Source
-from ..core.batching.sealed import Sealed
+from ..core.batching.ports import Job, Offer, Position, Sink, Source
 from ..core.container.metadata import Description, life_of
 
 log = structlog.get_logger()

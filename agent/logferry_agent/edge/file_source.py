@@ -24,10 +24,9 @@ from logferry_protocol.events import Gap, GapReason
 from logferry_protocol.job import SourceName
 
 from ..core.batching.cursor import Place
+from ..core.batching.entries import Chunk, Sealed
 from ..core.batching.entry_sequencer import Track
-from ..core.batching.ports import Chunk
 from ..core.batching.preencode import FIRST_SLICE_BYTES, Order
-from ..core.batching.sealed import Sealed
 from ..core.parsing.fragments import Fragments, Mark, digest
 from ..core.parsing.jsonfile import (
     Corrupt,

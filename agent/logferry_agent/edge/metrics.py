@@ -13,9 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from logferry_protocol.events import Gap, decode_event
 
-from ..core.batching.batcher import Batch
-from ..core.batching.ports import Chunk
-from ..core.batching.sealed import Sealed
+from ..core.batching.entries import Batch, Chunk, Sealed
 from ..core.session.effects import Counted
 from ..core.session.job_record import Ref
 

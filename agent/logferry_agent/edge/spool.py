@@ -32,7 +32,7 @@ from typing import IO, Any, Literal, NamedTuple
 
 import msgspec
 
-from ..core.batching.batcher import Batch, Piece
+from ..core.batching.entries import Batch, Piece
 from .private_folder import OpenFolderError, make_private, open_private
 
 if sys.version_info >= (3, 14):

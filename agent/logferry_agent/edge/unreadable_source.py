@@ -14,8 +14,8 @@ from logferry_protocol.events import Notice
 from logferry_protocol.job import SourceName
 
 from ..core.batching.cursor import LEFT_OUT, Place
+from ..core.batching.entries import Chunk
 from ..core.batching.entry_sequencer import Track
-from ..core.batching.ports import Chunk
 
 UNREADABLE: Final = Place(0, 0, "none")
 """Where a job is whose log cannot be read, so that this is said once."""

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..core.batching.batcher import split_cursor
-from ..core.batching.ports import Chunk, Job, Offer, Position
-from ..core.batching.sealed import Sealed
+from ..core.batching.cursor import split_cursor
+from ..core.batching.entries import Chunk, Sealed
+from ..core.batching.ports import Job, Offer, Position
 
 
 @dataclass(frozen=True, slots=True)

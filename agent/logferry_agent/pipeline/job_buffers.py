@@ -13,8 +13,9 @@ import structlog
 from logferry_protocol.job import CONTAINER_PATTERN, Container, LifeCycle
 
 from ..core.batching.batcher import Batcher
+from ..core.batching.entries import Chunk
 from ..core.batching.gap import Missing
-from ..core.batching.ports import Chunk, Job
+from ..core.batching.ports import Job
 from ..core.batching.processing import Processing, Processor
 from ..core.container.container_redaction import redact_container
 from ..core.container.label_settings import ALL, LabelSettings, label_settings

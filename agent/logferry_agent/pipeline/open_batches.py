@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ..core.batching.batcher import Batch, Piece
-from ..core.batching.ports import Chunk
+from ..core.batching.entries import Batch, Chunk, Piece, Sealed
 from ..core.batching.processing import Processor
-from ..core.batching.sealed import Sealed
 from ..core.session.session import Session
 from ..edge.metrics import Metrics
 from ..edge.spool import Spool, Stored

@@ -8,7 +8,7 @@ import structlog
 
 from logferry_protocol.events import GapReason
 
-from ..core.batching.batcher import Batch
+from ..core.batching.entries import Batch
 from ..core.batching.gap import Missing, gap_batch, missing_of
 from ..core.session.envelope import refusal
 from ..edge.dead_letters import DeadLetters

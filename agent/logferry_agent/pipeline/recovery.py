@@ -10,8 +10,9 @@ import structlog
 
 from logferry_protocol.limits import MAX_COUNT, MAX_SEQUENCE, MAX_TIME_US, MIN_TIME_US
 
-from ..core.batching.batcher import split_cursor
-from ..core.batching.ports import Chunk, Job
+from ..core.batching.cursor import split_cursor
+from ..core.batching.entries import Chunk
+from ..core.batching.ports import Job
 from ..core.session.job_record import JobState
 from ..core.session.session import Session
 from ..edge.spool import Spool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import partial
 
-from ..core.batching.batcher import Batch
+from ..core.batching.entries import Batch
 from ..core.batching.gap import Missing
 from ..core.session.job_record import Ref, wire_size
 from ..core.session.session import Session

@@ -1,20 +1,19 @@
-"""One job's open batch: gathers chunks in columns, and closes batches that fit one frame.
+"""Gather one job's chunks in an open batch, and close batches that fit one frame.
 
 Theory of operation
 -------------------
-A body is limited after compression, which is known only once it has been done. Compressing again and again to find the
-limit would cost more than everything else, so the batcher learns: each closed batch says how many bytes its weight
-(text
-length plus a constant an entry) came to, and the next is cut at the weight that should fill 94 % of a body. When a
-guess
-was wrong, the batch is cut in proportion and compressed once more; that is rare, as the logs of one container stay
-alike.
+The limit of a body applies after compression, and the compressed size is known only after compressing. Compressing
+again and again to find the limit would cost more than everything else, so the batcher learns. Each closed batch shows
+how many bytes its weight (text length plus a constant for each entry) came to. The next batch is cut at the weight that
+should fill 94 % of a body. When the guess is too high, the batch is cut in proportion and compressed once more. That is
+rare, because the logs of one container stay alike.
 
-Chunks are never copied as a whole: the open batch is a list of segments (chunk, from, to), cut and gathered on closing.
+Chunks are never copied as a whole. The open batch is a list of segments (chunk, begin, weights) that are joined when
+the batch closes.
 
-What is open must be on disk as well (within 250 ms), so the batcher keeps count of how much of it has been `saved`.
-Entries that come back from disk know their cursor only where they were saved; in between, a cursor says "from there,
-but skip n" (see `skip_cursor`).
+Open entries must also be on disk within 250 ms, so the batcher counts how many of them are `saved`. Entries that come
+back from disk know their cursor only where they were saved. Between these points a cursor says "from there, but skip n
+entries" (see `skip_cursor`).
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ import orjson
 
 from logferry_protocol.encoding import digest_of, encode, utf8_bytes
 from logferry_protocol.errors import BodyTooLargeError
-from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_TIME_US, MIN_TIME_US
+from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES
 
-from .ports import Chunk
+from .entries import Batch, Chunk, Piece
 
 ENTRY_WEIGHT = 8
 """What an entry weighs beyond its text: its delta, quotes, comma and stream character."""
@@ -50,66 +49,6 @@ LARGEST_TARGET = 900_000
 Encode = Callable[[Sequence[int], str, Sequence[str]], bytes]
 
 _encode: Final[Encode] = partial(encode, to_json=orjson.dumps)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Consecutive entries of one job, encoded once; its sequence is given when it is first sent."""
-
-    count: int
-    start: int
-    """Earliest time, microseconds."""
-    end: int
-    raw: int
-    """UTF-8 bytes of the texts."""
-    gaps: int
-    """Gap entries among them."""
-    cursor: str
-    digest: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of an open batch as it goes to the disk, and comes back after a crash."""
-
-    times: list[int]
-    streams: str
-    texts: list[str]
-    cursor: str
-    cursors: list[str] | None = None
-    """After each entry, where skipping entries would not do: several lines may have become one, or none."""
-
-    def chunk(self, before: str | None) -> Chunk:
-        """The piece as a chunk again; `before` is the cursor that it was read after."""
-        count = len(self.texts)
-
-        def cursor_at(index: int) -> str:
-            if index == count:
-                return self.cursor
-            return self.cursors[index - 1] if self.cursors is not None else skip_cursor(before, index)
-
-        times = self.times
-        if min(times) < MIN_TIME_US or max(times) > MAX_TIME_US:  # written by a version that did not look
-            times = [min(max(time, MIN_TIME_US), MAX_TIME_US) for time in times]
-        return Chunk(times, self.streams, self.texts, sum(map(len, self.texts)), cursor_at)
-
-
-def skip_cursor(cursor: str | None, entries: int) -> str:
-    """The cursor that means: from `cursor`, but leave out so many entries."""
-    base, skipped = split_cursor(cursor)
-    total = skipped + entries
-    return f"{base or ''}~{total}" if total else base or ""
-
-
-def split_cursor(cursor: str | None) -> tuple[str | None, int]:
-    """The source's own cursor, and how many entries to leave out after it."""
-    if cursor is None:
-        return None, 0
-    base, mark, count = cursor.rpartition("~")
-    if not mark or not count.isdigit():
-        return cursor or None, 0
-    return base or None, int(count)
 
 
 @dataclass(slots=True)

@@ -176,6 +176,23 @@ def state_of(text: str) -> str:
     return letters if mark and letters.isalpha() else ""
 
 
+def skip_cursor(cursor: str | None, entries: int) -> str:
+    """The cursor that means: from `cursor`, but leave out so many entries."""
+    base, skipped = split_cursor(cursor)
+    total = skipped + entries
+    return f"{base or ''}~{total}" if total else base or ""
+
+
+def split_cursor(cursor: str | None) -> tuple[str | None, int]:
+    """The source's own cursor, and how many entries to leave out after it."""
+    if cursor is None:
+        return None, 0
+    base, mark, count = cursor.rpartition("~")
+    if not mark or not count.isdigit():
+        return cursor or None, 0
+    return base or None, int(count)
+
+
 def _place(fields: list[str]) -> Place | None:
     """Return the place in a file; None where no file has such a one, as the marks tell where reading was to."""
     place = Place(int(fields[0]), int(fields[1]), fields[2])

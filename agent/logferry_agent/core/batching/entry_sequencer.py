@@ -15,12 +15,10 @@ from logferry_protocol.events import Gap, Notice, SystemEvent, encode_event
 from ..parsing.fragments import Columns, Fragments, Marks, assemble, marks_after
 from ..parsing.timestamps import entry_time
 from ..redaction.redaction import Redaction
-from .batcher import Batch
 from .cursor import Cursor, LifeMark, Place, encode
+from .entries import Batch, Chunk, Sealed
 from .lifecycle import Facts, Milestone, milestones
-from .ports import Chunk
 from .preencode import Pressed
-from .sealed import Sealed
 
 PlaceAt = Callable[[int], Place | None]
 """The place behind fragment i of a segment; -1: the place before it."""

@@ -10,7 +10,7 @@ from logferry_protocol.errors import BatchError
 from logferry_protocol.events import Gap, GapReason, decode_event, encode_event
 from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
 
-from .batcher import Batch
+from .entries import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,67 +1,35 @@
-"""What passes between the sources that read logs and the pipeline that ships them.
+"""The protocols between the sources that read logs and the pipeline that ships them.
 
-The pipeline is columnar from end to end: a chunk holds many entries as parallel columns, and nothing makes an object
-for one entry. Both sides are written against the protocols here, so either can be replaced by a fake in a test.
+Both sides are written against these protocols, so a test can replace either side by a fake. The entries that pass
+between them are in entries.py.
 
-Life of a job, as the two sides see it:
+The life of a job, as both sides see it:
 
-1. A reader sees a container and calls `Sink.job_appeared`, which answers where to read from (`Position`).
-2. It reads, and offers chunks under the position's epoch. Each answer says whether the chunk was taken.
-3. When the cloud turns out to hold something else than the spool (spool lost, disk rolled back, another agent), the
-   pipeline opens a new epoch and calls `Reader.reread`; chunks of an older epoch are refused as stale from then on.
-4. `Sink.job_changed` passes every change of state or metadata. An `exited` or `removed` state ships what is there at
-once.
-5. `Sink.job_ended` says that nothing more can ever be read (removed, and read to its end): once all is acknowledged the
-   job is forgotten.
+1. A reader finds a container and calls `Sink.job_appeared`, which returns where to read from (`Position`).
+2. The reader reads, and offers chunks with the epoch of its position. Each answer says whether the chunk was taken.
+3. The pipeline may find that the cloud holds other entries than the spool (spool lost, disk rolled back, another
+   agent). Then it opens a new epoch and calls `Reader.reread`. From then on it refuses chunks of an older epoch as
+   stale.
+4. `Sink.job_changed` passes every change of state or metadata. The states `exited` and `removed` ship the open batch at
+   once.
+5. `Sink.job_ended` says that the log has no more entries (removed, and read to its end). The pipeline forgets the job
+   when all its entries are acknowledged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from logferry_protocol.job import Container, LifeCycle, SourceName
 
-if TYPE_CHECKING:
-    from .sealed import Sealed
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Consecutive entries of one job, in columns of equal length (at least one entry).
-
-    times: microseconds since the epoch, one per entry.
-    streams: one character per entry, as on the wire (`o` `e`, `O` `E` continuation, `s` system event as JSON).
-    texts: one text per entry, at most 16,384 bytes in UTF-8, without line end.
-    size: about how many bytes the texts hold (exactness does not matter; queues are bounded by it).
-    cursor_at: the cursor after the i-th entry, i in 1..len(texts), at most 1,024 characters of printable ASCII without
-        quote and backslash; the pipeline calls it only where a batch or a write to the spool ends, and may call it
-        later
-        and from another thread than the one that made the chunk.
-    """
-
-    times: list[int]
-    streams: str
-    texts: list[str]
-    size: int
-    cursor_at: Callable[[int], str]
-
-    @property
-    def count(self) -> int:
-        """How many entries it holds."""
-        return len(self.texts)
-
-    @property
-    def end(self) -> str:
-        """The cursor after its last entry."""
-        return self.cursor_at(len(self.texts))
+from .entries import Chunk, Sealed
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is known of a container now."""
+    """A container as it is known now."""
 
     id: str
     """The container's id, 64 hexadecimal digits."""
@@ -71,10 +39,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where to read a job from: after `cursor`, or as `start_at` says when it is None (never read before).
+    """Where to read a job from.
 
-    skip: entries behind the cursor that the pipeline leaves out, as it has them.
-    last: the latest time (microseconds) that is known to be before this place; for a cursor that cannot be understood.
+    Attributes:
+        epoch: the number to offer chunks with.
+        cursor: read after it. None: the job was never read, so the setting `start_at` decides.
+        skip: how many entries after the cursor the pipeline leaves out, because it already has them.
+        last: the latest time (microseconds since 1970) that was read before this position. It is used when the cursor
+            cannot be decoded.
     """
 
     epoch: int
@@ -84,52 +56,55 @@ class Position:
 
 
 class Offer(Enum):
-    """What became of an offered chunk."""
+    """The answer to an offered chunk."""
 
     TAKEN = "taken"
     FULL = "full"
-    """Nothing was taken: keep the chunk (or do not read on), `wait_for_room`, and offer it again."""
+    """Nothing was taken. Keep the chunk (or stop reading), call `wait_for_room`, and offer it again."""
     STALE = "stale"
-    """The epoch is over: throw the chunk away; `Reader.reread` was or is being called with the new position."""
+    """The epoch is over. Discard the chunk: the pipeline calls `Reader.reread` with the new position."""
 
 
 class Sink(Protocol):
-    """The pipeline as readers see it; every method may be called from any thread, and returns at once."""
+    """The pipeline as readers see it. Every method may be called from any thread and returns at once."""
 
     def known(self) -> list[Job]:
-        """Jobs that are not ended yet, as they were last seen (before this start of the agent, perhaps).
+        """Return the jobs that have not ended, as they were last seen, perhaps before this start of the agent.
 
-        After a whole listing of the engine, those that it does not show are gone: the reader says so in a gap entry
-        when it did not see their end, and ends them.
+        After a complete list of the engine's containers, the reader ends those jobs that the list does not contain. It
+        records a gap entry for a job whose end it did not see.
         """
         ...
 
     def job_appeared(self, job: Job) -> Position:
-        """Make a job known (again, after a reconnect to the engine) and learn where to read it from."""
+        """Add a job, or add it again after a reconnect to the engine, and return where to read it from."""
         ...
 
     def job_changed(self, job: Job) -> None:
-        """Pass a job's new state or metadata; unknown jobs are taken as appeared."""
+        """Pass a job's new state or metadata. An unknown job is added."""
         ...
 
     def job_ended(self, job_id: str) -> None:
-        """Say that nothing more can be read of a job, ever; all that was read has been offered and taken."""
+        """End a job whose log has no more entries. All its chunks have been offered and taken."""
         ...
 
     def job_troubled(self, job_id: str, problem: str | None) -> None:
-        """Show what is wrong with reading a job, in one sentence for a person, or None when it is well again."""
+        """Show in one sentence why a job cannot be read, or clear the sentence with None."""
         ...
 
     def offer(self, job_id: str, epoch: int, chunk: Chunk | Sealed) -> Offer:
-        """Hand over a chunk; once TAKEN it is the pipeline's and must not be changed."""
+        """Hand over a chunk. Once it is TAKEN, the pipeline owns it and the caller must not change it."""
         ...
 
     def misplaced(self, job_id: str, epoch: int) -> None:
-        """Say that a position could not be understood: what is offered begins elsewhere, so nothing is left out."""
+        """Say that the position's cursor cannot be decoded.
+
+        The next chunk begins somewhere else, so the pipeline leaves no entries out.
+        """
         ...
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Wait until an offer can be taken again, at most so long; False when there is still no room."""
+        """Wait at most `timeout_s` seconds until an offer can be taken again. Return False on a timeout."""
         ...
 
 
@@ -138,23 +113,23 @@ class Source(Protocol):
 
     @property
     def name(self) -> SourceName:
-        """What it reads from; `none` where the log turned out not to be readable."""
+        """Return what the source reads from, or `none` when the log cannot be read."""
         ...
 
     @property
     def ended(self) -> bool:
-        """True when nothing more can come, and all that came has been read."""
+        """Return whether everything has been read and nothing more can come."""
         ...
 
     def read(self, limit_bytes: int) -> Chunk | Sealed | None:
-        """Read on, about as many bytes as the limit; None when there is nothing new now.
+        """Read about `limit_bytes` bytes. Return None when there is nothing new now.
 
-        Losses are values: a gap entry in the chunk, never an exception.
+        A loss is a gap entry in the chunk, never an exception.
         """
         ...
 
     def close(self) -> None:
-        """Give files and connections back."""
+        """Release files and connections."""
         ...
 
 
@@ -162,17 +137,17 @@ class Reader(Protocol):
     """Discovery and all sources together, as the pipeline sees them."""
 
     def start(self, sink: Sink) -> None:
-        """Begin to discover and read, in threads of its own."""
+        """Start to discover and read, in threads of its own."""
         ...
 
     def reread(self, job_id: str, position: Position) -> None:
-        """Read a job again from another position. Called from the pipeline's thread: return at once, never offer
-        inside.
+        """Read a job again from another position.
 
-        When the container is gone, answer by `Sink.job_ended`.
+        The pipeline's thread calls this method, so return at once and never call `Sink.offer` inside. When the
+        container is gone, call `Sink.job_ended`.
         """
         ...
 
     def stop(self) -> None:
-        """Read no more; when it returns (within 3 s) nothing will be offered any longer."""
+        """Stop reading. When this method returns (within 3 s), nothing is offered any more."""
         ...

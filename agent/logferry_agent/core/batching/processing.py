@@ -27,9 +27,8 @@ from logferry_protocol.limits import MAX_ENTRY_BYTES
 
 from ..redaction.patterns import compile_pattern, utf8
 from ..redaction.redaction import Redaction, Redactor, may_continue
-from .batcher import split_cursor
-from .cursor import state_of, with_state
-from .ports import Chunk
+from .cursor import split_cursor, state_of, with_state
+from .entries import Chunk
 
 LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
 """An entry's limit: a longer stack trace goes on in the next entry."""

@@ -16,7 +16,7 @@ from logferry_protocol.limits import (
 from logferry_protocol.messages import Batch as WireBatch
 from logferry_protocol.messages import OpenJob, StatusJob
 
-from ..batching.batcher import Batch
+from ..batching.entries import Batch
 from .job_record import JobState, Ref
 
 FRAME_ROOM = MAX_FRAME_BYTES - 128

@@ -9,9 +9,10 @@ import pytest
 from tests.support.sink import MemorySink
 
 from logferry_agent.core.batching.cursor import LifeMark, decode
+from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.entry_sequencer import Track
 from logferry_agent.core.batching.lifecycle import Facts
-from logferry_agent.core.batching.ports import Chunk, Offer, Position
+from logferry_agent.core.batching.ports import Offer, Position
 from logferry_agent.core.container.metadata import Description, from_event
 from logferry_agent.edge.container_reader import Reading, Step
 from logferry_protocol.events import Gap

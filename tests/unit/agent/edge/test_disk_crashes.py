@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batching.batcher import Batch, Piece
+from logferry_agent.core.batching.entries import Batch, Piece
 from logferry_agent.edge.spool import Progress, Spool, StoredJob
 
 MEMORY = Path("/dev/shm")

@@ -11,9 +11,9 @@ from tests.support.copier import START, Copier, JsonFile
 from tests.support.sink import MemorySink
 
 from logferry_agent.core.batching import read_throttle
+from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.entry_sequencer import Track
 from logferry_agent.core.batching.lifecycle import Facts
-from logferry_agent.core.batching.ports import Chunk
 from logferry_agent.core.container.metadata import Description, from_event
 from logferry_agent.edge import file_loop
 from logferry_agent.edge.container_reader import Reading

@@ -16,13 +16,11 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Copier, JsonFile, Piece, record
 from tests.support.pressing import file_of, has_worker, plain_records, take_all, worker_of
 
-from logferry_agent.core.batching.batcher import split_cursor
-from logferry_agent.core.batching.cursor import Cursor, LifeMark, decode
+from logferry_agent.core.batching.cursor import Cursor, LifeMark, decode, split_cursor
+from logferry_agent.core.batching.entries import Chunk, Sealed
 from logferry_agent.core.batching.entry_sequencer import Track
 from logferry_agent.core.batching.lifecycle import Facts
-from logferry_agent.core.batching.ports import Chunk
 from logferry_agent.core.batching.preencode import Order
-from logferry_agent.core.batching.sealed import Sealed
 from logferry_agent.core.parsing.fragments import Marks
 from logferry_agent.core.redaction.redaction import NOTHING_HIDDEN, Redaction
 from logferry_agent.edge.file_source import FileSource

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from logferry_agent.core.batching.batcher import Batch
+from logferry_agent.core.batching.entries import Batch
 from logferry_agent.edge.dead_letters import DeadLetters
 from logferry_agent.edge.health import SOCKET_NAME
 from logferry_agent.edge.spool import Spool, SpoolError, Stored

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from logferry_agent.core.batching.batcher import Batch, Piece
+from logferry_agent.core.batching.entries import Batch, Piece
 from logferry_agent.edge.spool import FORMAT, Spool, SpoolError, SpoolLockedError, SpoolStuckError, StoredJob
 
 JOB = "a" * 64

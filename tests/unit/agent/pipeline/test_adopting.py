@@ -9,11 +9,11 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from logferry_agent.core.batching.batcher import Batcher, split_cursor
-from logferry_agent.core.batching.cursor import state_of
-from logferry_agent.core.batching.ports import Chunk, Job, Offer
+from logferry_agent.core.batching.batcher import Batcher
+from logferry_agent.core.batching.cursor import split_cursor, state_of
+from logferry_agent.core.batching.entries import Chunk, Sealed
+from logferry_agent.core.batching.ports import Job, Offer
 from logferry_agent.core.batching.processing import Processing
-from logferry_agent.core.batching.sealed import Sealed
 from logferry_agent.core.redaction.redaction import REDACTED, Redaction, redact_lines
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool

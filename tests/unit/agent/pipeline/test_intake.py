@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from logferry_agent.core.batching.batcher import Batch
-from logferry_agent.core.batching.ports import Chunk, Job, Offer
-from logferry_agent.core.batching.sealed import Sealed
+from logferry_agent.core.batching.entries import Batch, Chunk, Sealed
+from logferry_agent.core.batching.ports import Job, Offer
 from logferry_agent.pipeline.intake import Appeared, Intake, Offered
 from logferry_protocol.job import Container, LifeCycle
 

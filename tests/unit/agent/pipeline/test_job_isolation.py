@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from tests.support.storing_cloud import StoringCloud
 
-from logferry_agent.core.batching.ports import Chunk, Job, Position
+from logferry_agent.core.batching.entries import Chunk
+from logferry_agent.core.batching.ports import Job, Position
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool

@@ -13,10 +13,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batching.batcher import FIRST_TARGET, Batcher, split_cursor
-from logferry_agent.core.batching.ports import Chunk, Job, Offer, Position
+from logferry_agent.core.batching.batcher import FIRST_TARGET, Batcher
+from logferry_agent.core.batching.cursor import split_cursor
+from logferry_agent.core.batching.entries import Chunk, Sealed
+from logferry_agent.core.batching.ports import Job, Offer, Position
 from logferry_agent.core.batching.processing import Processing, Processor
-from logferry_agent.core.batching.sealed import Sealed
 from logferry_agent.core.redaction.redaction import REDACTED
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics

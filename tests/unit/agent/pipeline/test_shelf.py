@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from logferry_agent.core.batching.batcher import Batcher
+from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.gap import gap_batch, missing_of
-from logferry_agent.core.batching.ports import Chunk
 from logferry_agent.core.session.job_record import Ref
 from logferry_agent.edge.spool import Spool, StoredJob
 from logferry_agent.pipeline.job_buffers import Lane

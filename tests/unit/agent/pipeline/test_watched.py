@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from logferry_agent.core.batching.ports import Chunk, Job, Offer
+from logferry_agent.core.batching.entries import Chunk
+from logferry_agent.core.batching.ports import Job, Offer
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batching.batcher import Batch, Batcher, Piece, skip_cursor, split_cursor
-from logferry_agent.core.batching.ports import Chunk
+from logferry_agent.core.batching.batcher import Batcher
+from logferry_agent.core.batching.cursor import skip_cursor, split_cursor
+from logferry_agent.core.batching.entries import Batch, Chunk, Piece
 from logferry_protocol.batch import decode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_ENTRY_BYTES

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from logferry_agent.core.batching.cursor import Cursor, LifeMark, decode
+from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.entry_sequencer import Track
 from logferry_agent.core.batching.lifecycle import Facts
-from logferry_agent.core.batching.ports import Chunk
 from logferry_agent.core.parsing.fragments import Fragments
 from logferry_agent.core.parsing.timestamps import text_of
 from logferry_protocol.events import decode_event

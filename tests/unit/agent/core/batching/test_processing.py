@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batching.batcher import Piece
-from logferry_agent.core.batching.ports import Chunk
+from logferry_agent.core.batching.entries import Chunk, Piece
 from logferry_agent.core.batching.processing import LARGEST_MERGED_BYTES, MERGED_LINES, Processing, Processor
 from logferry_agent.core.redaction.redaction import REDACTED
 from logferry_protocol.events import Gap, decode_event
