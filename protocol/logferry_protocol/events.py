@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from .event_sentences import sentence
 from .integers import ExitCode, Restarts, ToldCount, ToldMicroseconds
 from .limits import MAX_MESSAGE_CHARS
 
@@ -20,20 +21,7 @@ GapReason = Literal[
     "rate_limit",
     "conflict",
 ]
-"""Why entries are missing.
-
-- `rotated`: the engine rotated them away
-- `removed`: the container was removed before they were read
-- `truncated`: the log file was cut
-- `corrupt`: the log file or the stream could not be understood
-- `engine`: the engine said that it skipped them
-- `spool_full`: dropped by policy
-- `spool_lost`: the agent's disk lost them
-- `rejected`: the cloud refused them for good
-- `quota`: the principal's quota was used up
-- `rate_limit`: the container wrote more than it was allowed
-- `conflict`: another writer had stored something else
-"""
+"""Why entries are missing. `event_sentences.GAP_REASONS` says what each means."""
 
 _Sentence = Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
 
@@ -103,18 +91,5 @@ def decode_event(text: str) -> SystemEvent:
 
 
 def describe(event: SystemEvent) -> str:
-    """The event as a sentence for a person."""
-    match event:
-        case Started():
-            return "container started"
-        case Restarted():
-            return f"container restarted (restart {event.restarts})" if event.restarts else "container restarted"
-        case Exited():
-            code = "" if event.exit_code is None else f" with code {event.exit_code}"
-            why = ", out of memory" if event.oom else ""
-            return f"container exited{code}{why}" + (", removed" if event.removed else "")
-        case Gap():
-            many = "lines" if event.count is None else "1 line" if event.count == 1 else f"{event.count:,} lines"
-            return f"{many} missing: {event.reason.replace('_', ' ')}" + (f" ({event.detail})" if event.detail else "")
-        case Notice():
-            return event.detail or event.code.replace("_", " ")
+    """Return the sentence that readers show for an event (see `event_sentences`)."""
+    return sentence(event.event, event.model_dump())
