@@ -19,7 +19,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers generated generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos fmt lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
@@ -39,7 +39,7 @@ test: setup check web ## set-up, every check, the viewer's tests and all of pyte
 		[ $$status = 0 ] || { [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; } || exit 1; \
 	done # pytest ends with 5 where ARGS chooses no test of one process
 
-check: setup lint types layers expressions validate ## ruff, mypy, import-linter, tsc, recheck and sam validate, without running a test
+check: setup lint types layers generated expressions validate ## ruff, mypy, tsc, import-linter, stale generated files, recheck, sam validate; no test
 
 lint:
 	$(BIN)/ruff check .
@@ -51,6 +51,10 @@ types:
 
 layers:
 	PYTHONPATH=functions $(BIN)/lint-imports
+
+# Every file that infra/generate/files.py lists equals what its source gives.
+generated:
+	PYTHONPATH=functions $(BIN)/python -m infra.generate --check
 
 # Every regular expression of the viewer and of Python: none may take more than linear time.
 expressions:
@@ -97,6 +101,9 @@ bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, re
 chaos: setup ## the long proofs: crashes, cuts, full disks, rotations; and new examples for the property tests
 	$(BIN)/python -m pytest -q --hypothesis-profile explore tests/unit tests/contract
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)
+
+generate: setup ## write every generated file (docs, schema, TypeScript) from its source in Python
+	PYTHONPATH=functions $(BIN)/python -m infra.generate
 
 fmt: setup ## format and sort what can be formatted
 	$(BIN)/ruff check --fix --exit-zero .

@@ -1,12 +1,10 @@
-"""The agent's settings and metrics as pages for people.
+"""Render the agent's settings and metrics as pages: docs/agent-settings.md and docs/agent-metrics.md.
 
-python -m logferry_agent.docs_reference > docs/agent-settings.md
-python -m logferry_agent.docs_reference metrics > docs/agent-metrics.md
+`make generate` writes both.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +70,3 @@ def _default(value: Any) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(metrics_page() if sys.argv[1:] == ["metrics"] else page())

@@ -1,6 +1,7 @@
-"""Every limit of the wire, with where it comes from.
+"""Every limit of the wire, with its source.
 
-PROTOCOL.md repeats these as a table; a contract test compares the two.
+`make generate` writes these as TypeScript (web/src/limits.ts) and as the table in PROTOCOL.md, which shows the first
+sentence of each description. PROTOCOL.md's contract test compares the values again.
 """
 
 from typing import Final
@@ -8,8 +9,9 @@ from typing import Final
 # --- frames ---------------------------------------------------------------------------------------------------------
 
 MAX_FRAME_BYTES: Final = 32_768
-"""Bytes of one WebSocket message, encoded. API Gateway's frame quota (it closes with 1009 above), and what it
-meters as one message. https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
+"""Encoded bytes of one WebSocket message: API Gateway's frame quota and metering unit. Above it, API Gateway closes the
+connection with 1009.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html"""
 
 MAX_ID_CHARS: Final = 64
 """Characters of a request's `id`, which its answer repeats."""
@@ -17,16 +19,18 @@ MAX_ID_CHARS: Final = 64
 # --- entries --------------------------------------------------------------------------------------------------------
 
 MAX_ENTRY_BYTES: Final = 16_384
-"""UTF-8 bytes of one entry's text: the size at which Docker's copier cuts a line (`defaultBufSize`)."""
+"""UTF-8 bytes of one entry's text. Docker's copier cuts a line at this size (`defaultBufSize`)."""
 
 MIN_CONTINUED_BYTES: Final = 4_096
-"""An entry shorter than this is never continued by another, so that a reader may show it as a whole line at once."""
+"""UTF-8 bytes below which no other entry continues an entry. A reader may show a shorter one
+as a whole line at once."""
 
 # --- batches --------------------------------------------------------------------------------------------------------
 
 MAX_BODY_BYTES: Final = 22_528
-"""Compressed bytes of a body: base64 makes 30,040 characters of them, which leaves 2,728 for the envelope
-(measured by a contract test with every field at its longest)."""
+"""Compressed bytes of a body: what one frame carries in base64 beside the longest envelope. Base64 makes 30,040
+characters of them, which leaves 2,728 for the envelope (measured by a contract test with every field at its
+longest)."""
 
 MAX_DECODED_BYTES: Final = 1_048_576
 """Bytes of a body's JSON document after decompression. Bounds what a hostile body can make ingest do."""
@@ -35,14 +39,17 @@ MAX_BATCH_ENTRIES: Final = 8_192
 """Entries of a batch."""
 
 MAX_CURSOR_BYTES: Final = 1_024
-"""Characters of a cursor: printable ASCII without quote and backslash, opaque to all but the agent that wrote it."""
+"""Characters of a cursor. They are printable ASCII without quote and backslash, opaque to all but the agent that wrote
+the cursor."""
 
 MAX_ENVELOPE_BATCHES: Final = 64
-"""Batches of one envelope; each of a different job."""
+"""Batches of one envelope, each of a different job."""
 
 MIN_TIME_US: Final = 0
+"""Times of entries in whole microseconds begin with 1970."""
+
 MAX_TIME_US: Final = 2**53 - 1
-"""Times are whole microseconds since 1970, exact in JavaScript's numbers: up to 2255-06-05."""
+"""Times of entries in whole microseconds end at 2255-06-05: up to there JavaScript's numbers are exact."""
 
 MAX_SEQUENCE: Final = 2**53 - 1
 """Sequences stay exact in JavaScript's numbers (`Number.MAX_SAFE_INTEGER`)."""
@@ -51,8 +58,8 @@ MAX_COUNT: Final = 2**53 - 1
 """Sums (bytes of a job, its gaps, the lines that a gap misses) stay exact in JavaScript's numbers."""
 
 MAX_DURATION_MS: Final = 7_200_000
-"""Milliseconds that a message asks somebody to believe it or to wait: nothing said on a connection outlives the two
-hours after which API Gateway ends it."""
+"""Milliseconds of `ttl`, `interval` and `slow_down`. Nothing said on a connection outlives the two hours after which
+API Gateway ends it."""
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
 
@@ -63,34 +70,50 @@ MAX_STATUS_JOBS: Final = 64
 """Jobs of one `status`."""
 
 MAX_TIME_MS: Final = 253_402_300_799_999
-"""Times of a container's life are whole milliseconds from 1970 to the end of the year 9999, RFC 3339's last."""
+"""Times of a container's life in whole milliseconds end with the year 9999, RFC 3339's last. They begin with 1970."""
 
 MIN_EXIT_CODE: Final = -(2**31)
+"""Windows ends a process with 32 bits, which some engines give as signed."""
+
 MAX_EXIT_CODE: Final = 2**32 - 1
-"""Linux ends a process with 0 to 255, Windows with 32 bits, which engines give signed or unsigned."""
+"""Windows ends a process with 32 bits, which other engines give as unsigned. Linux uses 0 to 255."""
 
 MAX_RESTARTS: Final = 999_999_999
-"""Nine digits, as many as an agent's cursor holds: three years of a restart every 100 ms."""
+"""Restarts of a container: nine digits, as many as an agent's cursor holds. That is three years of a restart every
+100 ms."""
 
 MAX_LABELS: Final = 64
+"""Labels of a container. The agent leaves out those that go over; Logferry's, Compose's, Swarm's and ECS's own
+go last."""
+
 MAX_LABEL_KEY_CHARS: Final = 128
+"""Characters of a label's key."""
+
 MAX_LABEL_VALUE_CHARS: Final = 256
+"""Characters of a label's value."""
+
 MAX_LABELS_BYTES: Final = 4_096
-"""Labels that go over are left out by the agent, Logferry's, Compose's, Swarm's and ECS's own last."""
+"""UTF-8 bytes of all labels' keys and values. The agent leaves out labels that go over, as for `MAX_LABELS`."""
 
 MAX_LABELS_JSON_BYTES: Final = 16_384
-"""Bytes of all labels as JSON writes them, where one control character takes six. Labels over it lose their values,
-then their places, so that a record with every other field at its longest (15,700 bytes) fits a frame."""
+"""Bytes of all labels as JSON, in which one control character takes six. Labels over it lose their values, then they
+are left out, so that a record with every other field at its longest (15,700 bytes) fits a frame."""
 
 MAX_NAME_CHARS: Final = 255
+"""Characters of a name: of a container, a host, a project, a service or a task."""
+
 MAX_IMAGE_CHARS: Final = 512
+"""Characters of an image's reference."""
+
 MAX_DRIVER_CHARS: Final = 64
+"""Characters of the name of a logging driver."""
+
 MAX_MESSAGE_CHARS: Final = 512
 """Characters of an error's or a state's sentence for a person."""
 
 MAX_RESULT_CHARS: Final = 160
-"""Characters of the sentence about one job or batch, printable ASCII: 64 results, one for each batch of the largest
-envelope, fit the answer's frame."""
+"""Characters of the sentence about one job or batch in `opened` and `ingested`. It is printable ASCII, so that 64
+results, one for each batch of the largest envelope, fit the answer's frame."""
 
 MAX_SUBSCRIPTIONS: Final = 200
-"""Jobs one viewer's connection may be subscribed to: their tips fit one `pong`."""
+"""Jobs that one viewer's connection may subscribe to: their tips fit one `pong`."""

@@ -1,9 +1,8 @@
-"""The messages as one JSON Schema document, from which the viewer's TypeScript types are generated.
+"""The messages as one JSON Schema document: protocol/schema.json, from which the TypeScript types are generated.
 
-python -m logferry_protocol.schema > protocol/schema.json
+`make generate` writes both.
 """
 
-import json
 from typing import Any
 
 from pydantic import BaseModel
@@ -62,7 +61,3 @@ def schema() -> dict[str, Any]:
     _, document = models_json_schema([(model, "serialization") for model in _MODELS], title="Wire")
     definitions = {name: _tidied(definition) for name, definition in document["$defs"].items()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Wire", "$defs": definitions}
-
-
-if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2, sort_keys=True))

@@ -42,4 +42,4 @@ def test_every_stream_character_gap_reason_and_event_is_in_the_paper() -> None:
 
 def test_the_committed_schema_is_the_models_own() -> None:
     committed = json.loads((PROTOCOL / "schema.json").read_text())
-    assert committed == schema(), "run: python -m logferry_protocol.schema > protocol/schema.json"
+    assert committed == schema(), "run: make generate"

@@ -9,9 +9,9 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 def test_the_committed_page_is_the_settings_own() -> None:
     committed = (DOCS / "agent-settings.md").read_text()
-    assert committed == page(), "run: python -m logferry_agent.docs_reference > docs/agent-settings.md"
+    assert committed == page(), "run: make generate"
 
 
 def test_the_committed_page_of_metrics_is_their_own() -> None:
     committed = (DOCS / "agent-metrics.md").read_text()
-    assert committed == metrics_page(), "run: python -m logferry_agent.docs_reference metrics > docs/agent-metrics.md"
+    assert committed == metrics_page(), "run: make generate"

@@ -1,0 +1,87 @@
+"""The registry: every file that is generated, its source, and the function that renders it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from logferry_agent.docs_reference import metrics_page, page
+from logferry_protocol.schema import schema
+from query.routes import openapi
+
+from .limits import limits_table, limits_typescript
+
+HOME = Path(__file__).resolve().parents[2]
+
+
+class GenerateError(Exception):
+    """A file cannot be generated; the sentence says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedFile:
+    """A file of which every byte is generated."""
+
+    path: str
+    source: str
+    """What to edit instead."""
+    render: Callable[[], str]
+
+    def content(self, current: str) -> str:
+        """Return what the file should contain."""
+        return self.render()
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedSection(GeneratedFile):
+    """A part of a file that people write, between two comments: `<!-- generated: NAME -->` and `<!-- end: NAME -->`."""
+
+    name: str
+
+    def content(self, current: str) -> str:
+        """Return the file with a new section.
+
+        Raises:
+            GenerateError: the file does not have the two comments.
+        """
+        start, end = f"<!-- generated: {self.name} -->\n", f"<!-- end: {self.name} -->\n"
+        before, found_start, rest = current.partition(start)
+        _, found_end, after = rest.partition(end)
+        if not found_start or not found_end:
+            raise GenerateError(f"{self.path} needs the lines {start.strip()} and {end.strip()}: add them")
+        return f"{before}{start}\n{self.render()}\n{end}{after}"
+
+
+def _schema_text() -> str:
+    return json.dumps(schema(), indent=2, sort_keys=True) + "\n"
+
+
+def _openapi_text() -> str:
+    return json.dumps(openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _protocol_types() -> str:
+    """Return the TypeScript types of the messages.
+
+    Raises:
+        GenerateError: the program that makes them of the schema failed.
+    """
+    command = ["node", str(HOME / "web" / "scripts" / "protocol.mjs")]
+    done = subprocess.run(command, input=_schema_text(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise GenerateError(f"web/scripts/protocol.mjs failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+FILES: tuple[GeneratedFile, ...] = (
+    GeneratedFile("docs/agent-settings.md", "agent/logferry_agent/settings.py", page),
+    GeneratedFile("docs/agent-metrics.md", "agent/logferry_agent/edge/metrics.py", metrics_page),
+    GeneratedFile("docs/openapi.json", "functions/query/routes.py", _openapi_text),
+    GeneratedFile("protocol/schema.json", "protocol/logferry_protocol/", _schema_text),
+    GeneratedSection("protocol/PROTOCOL.md", "protocol/logferry_protocol/limits.py", limits_table, "limits"),
+    GeneratedFile("web/src/limits.ts", "protocol/logferry_protocol/limits.py", limits_typescript),
+    GeneratedFile("web/src/protocol.ts", "protocol/logferry_protocol/", _protocol_types),
+)
