@@ -1,4 +1,4 @@
-"""What the agent's tests share: this machine's engine, and a fake ingest for each test."""
+"""Share this machine's engine and one fake ingest a test among the agent's tests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""An agent that signs in as its host's AWS role: the real handshake, the cloud's own check, and STS behind it.
+"""Test an agent that signs in as its host's AWS role: the real handshake, the cloud's check, and STS.
 
-Over real WebSockets: the functions run in this process behind the strict gateway, with the template's own routes.
+The connections are real WebSockets. The functions run in this process behind the strict gateway, with the template's
+routes.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def ministack() -> Iterator[str]:
 
 @pytest.fixture
 def backend(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """The functions and their tables; the agent principal `fleet` has neither key nor role yet."""
+    """Provide the functions and their tables; the agent principal `fleet` has neither key nor role yet."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in BARE.items():
@@ -69,7 +70,7 @@ async def gateway(backend: Cloud) -> AsyncIterator[StrictGateway]:
 
 
 def trust(backend: Cloud, sts: Ask) -> None:
-    """The function connect asks this STS."""
+    """Make the function connect ask this STS."""
 
     def identify(token: str) -> Caller | Refusal:
         request = parse(token, (REGION,), datetime.now(UTC))
@@ -86,7 +87,7 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
 
 @asynccontextmanager
 async def agent(gateway: StrictGateway, folder: Path, **settings: str) -> AsyncIterator[Rig]:
-    """The agent's pipeline, signing in as its settings say."""
+    """Run the agent's pipeline, which signs in as its settings say."""
     flags = {"agents_url": gateway.address("Agents"), "aws_identity": "true", "aws_region": REGION} | settings
     flags = {"aws_audience": AGENTS, "spool_dir": str(folder)} | flags
     rig = Rig(flags["agents_url"], folder, MadeUpReader(1, LINES), credential=load(flags).credential())
@@ -104,7 +105,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def stored(backend: Cloud) -> list[str]:
-    """Every line of the one job, which is the principal's that the role stands for."""
+    """Return every line of the one job, owned by the principal that the role maps to."""
     job = {":job": {"S": f"fleet.{job_id(0)}"}}
     found = backend.tables.dynamodb.query(
         TableName=backend.tables.log, KeyConditionExpression="job = :job", ExpressionAttributeValues=job
@@ -117,7 +118,7 @@ EVERYTHING = [line(0, index) for index in range(LINES)]
 
 @pytest.mark.parametrize("kind", ["ecs", "ec2"])
 @pytest.mark.parametrize("sts", ["double", pytest.param("ministack", marks=pytest.mark.cloud)])
-async def test_a_host_without_any_secret_ships_as_its_role(
+async def test_agent_without_secret_ships_as_its_host_role(
     sts: str,
     kind: str,
     backend: Cloud,
@@ -126,7 +127,7 @@ async def test_a_host_without_any_secret_ships_as_its_role(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    """Credentials from where ECS and EC2 have them; STS computes the signature again, audience and all."""
+    """Credentials come from where ECS and EC2 provide them. STS recomputes the signature, audience included."""
     if sts == "ministack":
         real = MiniStackSts(await asyncio.to_thread(request.getfixturevalue, "ministack"))
         credentials = await asyncio.to_thread(real.credentials, f"Fleet-{kind}")
@@ -144,10 +145,10 @@ async def test_a_host_without_any_secret_ships_as_its_role(
 
 
 @pytest.mark.cloud
-async def test_what_ministack_did_not_sign_for_is_refused(
+async def test_token_for_another_audience_is_refused(
     backend: Cloud, gateway: StrictGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ministack: str
 ) -> None:
-    """Another deployment's audience: the proof that its STS, too, computes the signature over that header."""
+    """The token is for another deployment. The refusal proves that this STS, too, signs over the audience header."""
     sts = MiniStackSts(ministack)
     credentials = await asyncio.to_thread(sts.credentials, "Fleet-elsewhere")
     trust(backend, sts)
@@ -161,10 +162,10 @@ async def test_what_ministack_did_not_sign_for_is_refused(
 
 
 @pytest.mark.parametrize("why", ["not mapped", "mapping revoked", "principal revoked", "no agent", "unknown to AWS"])
-async def test_a_role_that_is_refused_is_told_and_shipping_goes_on_once_it_is_not(
+async def test_refused_role_is_reported_and_shipping_resumes_once_allowed(
     why: str, backend: Cloud, gateway: StrictGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In words for a person; what is read meanwhile goes into the spool."""
+    """The report is readable. Lines read meanwhile go to the spool."""
     credentials = made_up()
     sts = SignatureCheckingSts([] if why == "unknown to AWS" else [credentials])
     trust(backend, sts)
@@ -188,10 +189,10 @@ async def test_a_role_that_is_refused_is_told_and_shipping_goes_on_once_it_is_no
         assert rig.socket.standing.connected
 
 
-async def test_no_credentials_are_told_and_waited_for(
+async def test_missing_credentials_are_reported_and_retried(
     backend: Cloud, gateway: StrictGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The instance's role may come after its boot: nothing has to be started again."""
+    """The instance's role may arrive after boot, so nothing has to be restarted."""
     credentials = made_up()
     trust(backend, SignatureCheckingSts([credentials]))
     backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")
@@ -202,10 +203,10 @@ async def test_no_credentials_are_told_and_waited_for(
         await until(lambda: stored(backend) == EVERYTHING)
 
 
-async def test_every_handshake_is_signed_anew(
+async def test_each_handshake_gets_a_fresh_signature(
     backend: Cloud, gateway: StrictGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the credentials of its moment: a token counts for fifteen minutes, and an agent runs for months."""
+    """A token is valid for 15 minutes, and an agent runs for months."""
     first, second = made_up(life=timedelta(minutes=5)), made_up()
     sts = SignatureCheckingSts([first, second])
     trust(backend, sts)

@@ -1,4 +1,4 @@
-"""An agent that comes late: what a container wrote before it is read by the megabyte, in a second process, exactly."""
+"""Test an agent that starts late: a second process reads the container's backlog by the megabyte, exactly."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LINES = 50_000
 
 @pytest.fixture
 def job(machine: Engine) -> Iterator[tuple[str, str]]:
-    """A container that wrote, and ended, before any agent came: its name and id."""
+    """Provide the name and id of a container that wrote and exited before any agent started."""
     name = f"lf-backlog-{secrets.token_hex(4)}"
     container = machine.run_command(program(LINES), name=name, network_mode="none")
     container.wait()
@@ -43,8 +43,10 @@ def counted(port: int, name: str) -> float:
     return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
 
-def test_a_backlog_is_carried_exactly_and_was_pressed(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
-    """Every line once and in order, between start and exit; and some of it at least went through the second process."""
+def test_backlog_is_shipped_exactly_through_the_preencode_process(
+    sink: Sink, job: tuple[str, str], tmp_path: Path
+) -> None:
+    """Every line arrives once and in order, between start and exit. Some went through the second process."""
     name, container = job
     port = free_port()
     with AgentProcess(sink, tmp_path / "spool", name, metrics_address=f"127.0.0.1:{port}") as agent:

@@ -1,4 +1,4 @@
-"""An agent that was away: a backlog of one container's log, read with a press, through every kind of end."""
+"""Test an agent that was away: it catches up with one container's backlog through every kind of failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROGRAM = r"""{ printf "%d GET /items/%d?page=%d \"agent\" 200\n", $1, $1 * 7919
 
 
 class Backlog:
-    """A container that wrote its lines and is over."""
+    """A container that wrote its lines and exited."""
 
     def __init__(self, machine: Engine, lines: int) -> None:
         self.lines, self.name = lines, f"lf-backlog-{secrets.token_hex(4)}"
@@ -31,7 +31,7 @@ class Backlog:
         return str(self.container.id)
 
     def is_exact(self, sink: Sink) -> None:
-        """Every line once and in order, between its start and its end."""
+        """Check that every line is stored once and in order, between start and exit."""
         entries = sink.entries(self.id)
         assert [sequence for sequence, *_ in entries] == list(range(1, self.lines + 3))
         texts = [text for _, _, letter, text in entries if letter == "o"]
@@ -48,8 +48,11 @@ def backlog(request: pytest.FixtureRequest, machine: Engine) -> Iterator[Backlog
     made.container.remove(force=True)
 
 
-def test_killed_again_and_again_while_it_catches_up(backlog: Backlog, sink: Sink, tmp_path: Path) -> None:
-    """SIGKILL whenever a little more is stored, answers lost and connections cut meanwhile: exactly 1..n."""
+def test_agent_killed_repeatedly_during_catch_up_is_exact(backlog: Backlog, sink: Sink, tmp_path: Path) -> None:
+    """SIGKILL follows each advance; acknowledgements are lost and connections cut meanwhile.
+
+    Entries are exactly 1..n.
+    """
     rng = random.Random(backlog.lines)
     sink.faults(drop_answer=0.02, cut=0.02, delay_s=0.05)  # it would be over before it could be killed
     agent = AgentProcess(sink, tmp_path / "spool", backlog.name, start_at="beginning", answer_timeout="0.3")

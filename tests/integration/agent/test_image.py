@@ -1,4 +1,4 @@
-"""The agent's image: built without a registry, run as it is documented."""
+"""Test the agent's image, built without a registry and run as documented."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def image() -> Iterator[str]:
 
 
 def documented(name: str, image: str, folder: Path, sink: Sink) -> list[str]:
-    """The README's own `docker run`, but for its names, its host paths, and the way to a cloud on this machine."""
+    """Return the documented `docker run` with this test's names and host paths, and the address of a local cloud."""
     text = (ROOT / "infra" / "agent" / "README.md").read_text().replace("\\\n", " ")
     line = next(line for line in text.splitlines() if line.strip().startswith("docker run --detach"))
     words = shlex.split(line)[1:]
@@ -60,7 +60,7 @@ def documented(name: str, image: str, folder: Path, sink: Sink) -> list[str]:
 
 @contextmanager
 def removed(*names: str) -> Iterator[None]:
-    """Containers that are gone after the block."""
+    """Remove containers after the block."""
     try:
         yield
     finally:
@@ -72,8 +72,8 @@ LINES = 3_000
 WRITE = f"import sys; [print('line', i, file=(sys.stdout, sys.stderr)[i % 3 == 0]) for i in range({LINES})]"
 
 
-def carried(sink: Sink, image: str, agent: str, name: str) -> str:
-    """A container's lines, all of which an agent carries; the container's id."""
+def shipped_container(sink: Sink, image: str, agent: str, name: str) -> str:
+    """Run a container whose lines an agent ships, check them, and return its id."""
     # The image asks not to be shipped, so this container of it asks for the opposite.
     label = "--label=logferry.enable=true"
     job = docker("run", "-d", "--name", name, label, "--entrypoint=python", image, "-uc", WRITE)
@@ -86,12 +86,12 @@ def carried(sink: Sink, image: str, agent: str, name: str) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_the_documented_command_carries_a_container_exactly(image: str, tmp_path: Path) -> None:
-    """Every capability dropped, root file system read-only, the key in a file: and itself it does not ship."""
+def test_documented_command_ships_a_container_exactly(image: str, tmp_path: Path) -> None:
+    """All capabilities are dropped, the root is read-only, the key is a file. The agent does not ship itself."""
     name = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-")
     with Sink() as sink, removed(name, f"{name}-job"):
         docker(*documented(name, image, tmp_path, sink))
-        job = carried(sink, image, name, f"{name}-job")
+        job = shipped_container(sink, image, name, f"{name}-job")
         assert sink.lives()["lives"][job]["life"]["source"] == "file"
         assert list(sink.counts()["jobs"]) == [job]
         assert docker("exec", name, "python", "-m", "logferry_agent", "health") == "ok"
@@ -108,8 +108,8 @@ print(ask(Path("/var/lib/logferry"), "/metrics")[1].decode())
 
 
 @pytest.mark.timeout(600)
-def test_a_backlog_is_pressed_by_a_second_process(image: str, tmp_path: Path) -> None:
-    """With all that is dropped and read-only; what was written before the agent came is carried exactly."""
+def test_backlog_goes_through_the_preencode_process(image: str, tmp_path: Path) -> None:
+    """The container is hardened as documented; lines from before the agent started are shipped exactly."""
     name, lines = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-"), 40_000
     with Sink() as sink, removed(name, f"{name}-job"):
         write = f"for i in range({lines}): print('line', i)"
@@ -127,8 +127,8 @@ def test_a_backlog_is_pressed_by_a_second_process(image: str, tmp_path: Path) ->
 
 
 @pytest.mark.timeout(600)
-def test_another_user_reads_through_the_api(image: str, tmp_path: Path) -> None:
-    """The documented alternative to uid 0: the socket's group, a spool of its own, no log folder."""
+def test_unprivileged_user_reads_through_the_api(image: str, tmp_path: Path) -> None:
+    """The documented alternative to uid 0: the socket's group, its own spool, no log folder."""
     name = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-")
     spool = tmp_path / "spool"
     spool.mkdir()
@@ -142,13 +142,13 @@ def test_another_user_reads_through_the_api(image: str, tmp_path: Path) -> None:
             *(part for key, value in settings.items() for part in ("-e", f"LOGFERRY_{key}={value}")),
             image,
         )
-        job = carried(sink, image, name, f"{name}-job")
+        job = shipped_container(sink, image, name, f"{name}-job")
         assert sink.lives()["lives"][job]["life"]["source"] == "api"
 
 
 @pytest.mark.timeout(600)
-def test_the_image_signs_as_an_aws_role(image: str) -> None:
-    """With what is left of botocore in it, from an ECS task's credentials; STS, computing the signature, agrees."""
+def test_image_signs_as_an_aws_role(image: str) -> None:
+    """The image keeps a part of botocore only. Credentials are an ECS task's, and STS accepts the signature."""
     credentials = made_up()
     with metadata_server(credentials) as server:
         script = "from logferry_agent.edge.credentials import AwsRole; print(AwsRole('api1', 'eu-west-1').token())"

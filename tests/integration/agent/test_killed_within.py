@@ -1,4 +1,4 @@
-"""An agent killed where something hangs on what it read before: an entry held back, a private key, its own cursor."""
+"""Test an agent killed while earlier input matters: a held-back entry, a private key, its own cursor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def name() -> str:
 
 
 def in_spool(folder: Path, sql: str) -> list[tuple[object, ...]]:
-    """What a running agent's spool says."""
+    """Return what a running agent's spool contains."""
     (path,) = folder.glob("spool-*.db")
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as spool:
         return spool.execute(sql).fetchall()
@@ -42,10 +42,10 @@ def lines(sink: Sink, job: str) -> list[str]:
         (("-----BEGIN EC PRIVATE KEY-----", "MHcCAQ"), ["[redacted]", "[redacted]"]),
     ],
 )
-def test_an_entry_held_back_outlives_the_agent_and_its_container(
+def test_held_back_entry_survives_agent_and_container(
     machine: Engine, sink: Sink, name: str, tmp_path: Path, written: tuple[str, ...], expected: list[str]
 ) -> None:
-    """`docker run --rm`: after the kill the container is gone, and its log with it; what is on the disk is all."""
+    """With `docker run --rm` the container and its log are gone after the kill. Only the disk has the entry."""
     folder = tmp_path / "spool"
     script = "; ".join(f"echo '{line}'" for line in written) + "; exec sleep 1000"
     agent = AgentProcess(
@@ -68,10 +68,8 @@ def test_an_entry_held_back_outlives_the_agent_and_its_container(
     assert in_spool(folder, "SELECT job FROM held") == []
 
 
-def test_the_cursor_of_another_version_makes_nothing_come_twice(
-    machine: Engine, sink: Sink, name: str, tmp_path: Path
-) -> None:
-    """A later agent was here, and this one took its place again; the container writes on meanwhile."""
+def test_cursor_of_another_version_causes_no_duplicates(machine: Engine, sink: Sink, name: str, tmp_path: Path) -> None:
+    """A newer agent ran here before this one came back; the container keeps writing meanwhile."""
     folder = tmp_path / "spool"
     script = "for i in $(seq 50); do echo line $i; done; read go; echo line 51; exec sleep 1000"
     with AgentProcess(sink, folder, name) as agent:

@@ -1,4 +1,4 @@
-"""Lines that wait to be joined: never for long, and never lost."""
+"""Test that lines waiting to be merged wait briefly and are never lost."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from logferry_agent.core.batching.processing import Processing
 from logferry_agent.pipeline import Limits
 
 
-def test_a_line_that_nothing_joins_is_shipped_when_it_has_waited(tmp_path: Path) -> None:
-    """Docker case 30: the container goes on living, and no further line ever says that the entry is whole."""
+def test_unmerged_line_is_shipped_after_its_wait(tmp_path: Path) -> None:
+    """Docker case 30: the container lives on, and no further line completes the entry."""
     limits = Limits(
         flush_interval_s=0.02, answer_timeout_s=5, processing=Processing(merge_start="^job", merge_wait_s=0.2)
     )

@@ -1,4 +1,4 @@
-"""The way to the cloud: certificates of one's own, proxies, names that do not resolve."""
+"""Test the network path to the cloud: custom certificate authorities, proxies, unresolvable names."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host:
 
 
 class Relay:
-    """A server in a thread of its own."""
+    """A server in its own thread."""
 
     def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self._loop = asyncio.new_event_loop()
@@ -82,7 +82,7 @@ class Relay:
 
 @pytest.fixture
 def secure(sink: Sink, certificate: tuple[Path, Path]) -> Iterator[Relay]:
-    """The sink behind TLS."""
+    """Put the sink behind TLS."""
     sink.reset()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
@@ -97,26 +97,26 @@ def rig_for(port: int, folder: Path, ca_file: Path | None) -> Rig:
     return Rig(settings.agents_url, folder, MadeUpReader(1, 100), tls=tls_of(settings))
 
 
-def test_a_certificate_authority_of_ones_own_is_trusted(
+def test_custom_certificate_authority_is_trusted(
     secure: Relay, sink: Sink, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
-    """`ca_file`."""
+    """`ca_file` names it."""
     with rig_for(secure.port, tmp_path, certificate[0]):
         wait_until(lambda: sink.tip(job_id(0)) == 100)
 
 
-def test_an_unknown_certificate_is_refused_and_said(secure: Relay, sink: Sink, tmp_path: Path) -> None:
-    """Nothing goes to whoever answers."""
+def test_unknown_certificate_is_refused_and_reported(secure: Relay, sink: Sink, tmp_path: Path) -> None:
+    """The agent sends nothing to an unverified server."""
     with rig_for(secure.port, tmp_path, None) as rig:
         wait_until(lambda: rig.socket.standing.error is not None)
         assert "certificate" in (rig.socket.standing.error or "")
     assert sink.counts().get("connections", 0) == 0
 
 
-def test_a_proxy_is_used_when_the_environment_names_one(
+def test_proxy_from_the_environment_is_used(
     secure: Relay, sink: Sink, tmp_path: Path, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`HTTPS_PROXY`: CONNECT, then TLS through it."""
+    """`HTTPS_PROXY`: CONNECT, then TLS through the proxy."""
     asked: list[str] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,8 +139,8 @@ def test_a_proxy_is_used_when_the_environment_names_one(
     assert asked[0] == f"CONNECT localhost:{secure.port}"
 
 
-def test_a_name_that_does_not_resolve_is_said_and_tried_again(tmp_path: Path) -> None:
-    """DNS failure: reading goes on into the spool."""
+def test_unresolvable_name_is_reported_and_retried(tmp_path: Path) -> None:
+    """On DNS failure, lines are read into the spool."""
     with Rig("ws://logferry.invalid/live", tmp_path, MadeUpReader(1, 50)) as rig:
         wait_until(lambda: rig.socket.standing.attempts >= 2)
         assert "cannot connect" in (rig.socket.standing.error or "")

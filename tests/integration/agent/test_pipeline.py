@@ -1,4 +1,4 @@
-"""The pipeline with a real spool and a real WebSocket, against a cloud that misbehaves: what is read is stored."""
+"""Test the pipeline with a real spool and WebSocket against a faulty cloud: everything read is stored."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def sink(sink_process: Sink) -> Sink:
     return sink_process
 
 
-def waiting(rig: Rig) -> list[int]:
-    """Entries of each job that are not acknowledged."""
+def unacknowledged(rig: Rig) -> list[int]:
+    """Return the number of unacknowledged entries of each job."""
     return [job["waiting"] for job in rig.shipper.report()]
 
 
 def assert_exact(sink: Sink, number: int, lines: int) -> None:
-    """Sequences 1..n, and the very lines."""
+    """Check sequences 1..n and every line."""
     entries = sink.entries(job_id(number))
     assert [sequence for sequence, *_ in entries] == list(range(1, lines + 1))
     assert [text for *_, text in entries] == [line(number, index) for index in range(lines)]
@@ -55,7 +55,7 @@ def arrived(sink: Sink, jobs: int, lines: int) -> bool:
 
 
 def test_every_line_arrives_once_and_in_order(sink: Sink, tmp_path: Path) -> None:
-    """With nothing going wrong."""
+    """Nothing goes wrong."""
     with Rig(sink.url, tmp_path, MadeUpReader(3, 5_000)):
         wait_until(lambda: arrived(sink, 3, 5_000))
     for number in range(3):
@@ -76,8 +76,8 @@ def test_every_line_arrives_once_and_in_order(sink: Sink, tmp_path: Path) -> Non
     ],
     ids="+".join,
 )
-def test_nothing_is_missing_or_repeated_when_the_cloud_misbehaves(sink: Sink, tmp_path: Path, faults: dict) -> None:
-    """Acknowledgements lost, repeated, out of order; envelopes lost; connections cut; batches rejected."""
+def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(sink: Sink, tmp_path: Path, faults: dict) -> None:
+    """Acknowledgements are lost, repeated and reordered; envelopes lost; connections cut; batches rejected."""
     sink.faults(**faults)
     limits = Limits(flush_interval_s=0.02, answer_timeout_s=0.2)
     with Rig(sink.url, tmp_path, MadeUpReader(4, 400, rate=400, chunk=40), limits=limits):
@@ -89,8 +89,8 @@ def test_nothing_is_missing_or_repeated_when_the_cloud_misbehaves(sink: Sink, tm
 
 
 @pytest.mark.parametrize("code", [1001, 1009, 1011])
-def test_a_closed_connection_is_made_again(sink: Sink, tmp_path: Path, code: int) -> None:
-    """Going away, message too big, internal error."""
+def test_closed_connection_is_reopened(sink: Sink, tmp_path: Path, code: int) -> None:
+    """Close codes: going away, message too big, internal error."""
     with Rig(sink.url, tmp_path, MadeUpReader(1, 300, rate=600)) as rig:
         wait_until(lambda: sink.tip(job_id(0)) > 0)
         sink.close(code)
@@ -100,8 +100,8 @@ def test_a_closed_connection_is_made_again(sink: Sink, tmp_path: Path, code: int
     assert_exact(sink, 0, 300)
 
 
-def test_a_younger_connection_takes_over_before_the_old_one_is_closed(sink: Sink, tmp_path: Path) -> None:
-    """The 2-hour limit, made short."""
+def test_new_connection_takes_over_before_the_old_one_closes(sink: Sink, tmp_path: Path) -> None:
+    """The 2-hour limit is shortened."""
     rig = Rig(sink.url, tmp_path, MadeUpReader(2, 600, rate=300))
     rig.socket._renew_s = 0.5
     with rig:
@@ -112,65 +112,65 @@ def test_a_younger_connection_takes_over_before_the_old_one_is_closed(sink: Sink
         assert_exact(sink, number, 600)
 
 
-def test_a_revoked_key_is_said_and_reading_goes_on_into_the_spool(sink: Sink, tmp_path: Path) -> None:
-    """And it recovers when the key does."""
+def test_revoked_key_is_reported_and_reading_continues_into_the_spool(sink: Sink, tmp_path: Path) -> None:
+    """Shipping resumes once the key is valid again."""
     sink.faults(keys=["good"])
     with Rig(sink.url, tmp_path, MadeUpReader(1, 3_000), key="revoked") as rig:
         wait_until(lambda: rig.socket.standing.refused)
         assert "does not accept the agent's key" in (rig.socket.standing.error or "")
-        wait_until(lambda: waiting(rig) == [3_000])
+        wait_until(lambda: unacknowledged(rig) == [3_000])
         rig.key = "good"
         wait_until(lambda: arrived(sink, 1, 3_000))
     assert_exact(sink, 0, 3_000)
 
 
 def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: Sink, tmp_path: Path) -> None:
-    """The long interval never passes in this test: only being watched lets lines go."""
+    """The long interval never elapses here; only a watch releases lines."""
     limits = Limits(flush_interval_s=3_600, answer_timeout_s=5)
     with Rig(sink.url, tmp_path, MadeUpReader(1, 50, rate=100, chunk=5), limits=limits) as rig:
-        wait_until(lambda: waiting(rig) == [50])
+        wait_until(lambda: unacknowledged(rig) == [50])
         assert sink.tip(job_id(0)) == 0
         sink.watch()
         wait_until(lambda: arrived(sink, 1, 50))
     assert_exact(sink, 0, 50)
 
 
-def test_what_is_open_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path) -> None:
+def test_open_batch_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path) -> None:
     """SIGTERM flushes."""
     rig = Rig(sink.url, tmp_path, MadeUpReader(2, 40), limits=Limits(flush_interval_s=3_600))
     with rig:
-        wait_until(lambda: waiting(rig) == [40, 40])
+        wait_until(lambda: unacknowledged(rig) == [40, 40])
         wait_until(lambda: sink.counts().get("opens", 0) == 2)
     for number in range(2):
         assert_exact(sink, number, 40)
     wait_until(lambda: [sink.told(job_id(number)) for number in range(2)] == [40, 40])
 
 
-def test_what_an_ending_agent_could_not_ship_is_said_to_be_left(sink: Sink, tmp_path: Path) -> None:
-    """An open batch as well, though nothing of it was ever queued."""
+def test_undelivered_entries_are_reported_when_the_agent_exits(sink: Sink, tmp_path: Path) -> None:
+    """The report includes an open batch that was never queued."""
     sink.faults(keys=[])
     rig = Rig(sink.url, tmp_path / "refused", MadeUpReader(1, 40))
     with rig:
-        wait_until(lambda: waiting(rig) == [40])
+        wait_until(lambda: unacknowledged(rig) == [40])
         rig.reader.stop()
         assert not rig.shipper.stop(0.1)
     sink.faults()
     rig = Rig(sink.url, tmp_path / "well", MadeUpReader(1, 40))
     with rig:
-        wait_until(lambda: waiting(rig) == [0])
+        wait_until(lambda: unacknowledged(rig) == [0])
         rig.reader.stop()
         assert rig.shipper.stop(5)
 
 
 def pieces_on_disk(folder: Path) -> int:
-    """Saved parts of open batches, as another process finds them."""
+    """Return the saved parts of open batches, as another process sees them."""
     (path,) = folder.glob("spool-*.db")
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         return int(db.execute("SELECT count(*) FROM piece").fetchone()[0])
 
 
-def test_what_is_open_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Path) -> None:
-    """An open batch included: the container may be gone by the next start."""
+def test_open_batch_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Path) -> None:
+    """The container may be gone by the next start."""
     sink.faults(keys=[])
     rig = Rig(sink.url, tmp_path, MadeUpReader(1, 40))
     with rig:
@@ -187,8 +187,8 @@ def test_what_is_open_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: 
     assert_exact(sink, 0, 40)
 
 
-def test_an_ended_job_is_forgotten_when_all_of_it_is_stored(sink: Sink, tmp_path: Path) -> None:
-    """The spool does not grow with every container that ever was."""
+def test_ended_job_is_forgotten_once_all_is_stored(sink: Sink, tmp_path: Path) -> None:
+    """The spool does not grow with every container that ever ran."""
     with Rig(sink.url, tmp_path, MadeUpReader(2, 100, end=True)) as rig:
         wait_until(lambda: rig.metrics.registry.get_sample_value("logferry_agent_acknowledged_events_total") == 200)
         wait_until(lambda: not rig.shipper.lanes)
@@ -201,8 +201,8 @@ def test_an_ended_job_is_forgotten_when_all_of_it_is_stored(sink: Sink, tmp_path
 # --- resync ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_lost_spool_is_made_good_from_the_clouds_cursor(sink: Sink, tmp_path: Path) -> None:
-    """Nothing repeated, nothing missing, as long as the log is still there."""
+def test_lost_spool_is_recovered_from_the_clouds_cursor(sink: Sink, tmp_path: Path) -> None:
+    """Nothing is repeated or missing while the log still exists."""
     with Rig(sink.url, tmp_path / "first", MadeUpReader(2, 1_000)):
         wait_until(lambda: arrived(sink, 2, 1_000))
     reader = MadeUpReader(2, 2_500)
@@ -214,7 +214,7 @@ def test_a_lost_spool_is_made_good_from_the_clouds_cursor(sink: Sink, tmp_path: 
         assert_exact(sink, number, 2_500)
 
 
-def test_a_rolled_back_spool_takes_the_clouds(sink: Sink, tmp_path: Path) -> None:
+def test_rolled_back_spool_adopts_the_clouds_state(sink: Sink, tmp_path: Path) -> None:
     """A snapshot of the host's disk was restored."""
     old, new = tmp_path / "old", tmp_path / "new"
     with Rig(sink.url, new, MadeUpReader(1, 500)):
@@ -230,7 +230,7 @@ def test_a_rolled_back_spool_takes_the_clouds(sink: Sink, tmp_path: Path) -> Non
 
 
 def test_two_agents_on_one_engine_never_overwrite_each_other(sink: Sink, tmp_path: Path) -> None:
-    """Each takes the cloud's place when it finds the other's batch there, and nothing is stored twice."""
+    """Each adopts the cloud's state when it finds the other's batch; nothing is stored twice."""
     readers = [MadeUpReader(1, 2_000, rate=1_000, chunk=20) for _ in range(2)]
     with Rig(sink.url, tmp_path / "a", readers[0]), Rig(sink.url, tmp_path / "b", readers[1]):
         wait_until(lambda: arrived(sink, 1, 2_000))
@@ -238,8 +238,8 @@ def test_two_agents_on_one_engine_never_overwrite_each_other(sink: Sink, tmp_pat
     assert sink.counts().get("conflicts", 0) + len(readers[0].rereads) + len(readers[1].rereads) > 0
 
 
-def test_a_cloud_that_lost_its_tables_is_filled_again(sink: Sink, tmp_path: Path) -> None:
-    """A new local cloud under an old spool."""
+def test_cloud_that_lost_its_tables_is_filled_again(sink: Sink, tmp_path: Path) -> None:
+    """A new local cloud meets an old spool."""
     with Rig(sink.url, tmp_path, MadeUpReader(1, 500)):
         wait_until(lambda: arrived(sink, 1, 500))
     sink.forget()
@@ -248,8 +248,8 @@ def test_a_cloud_that_lost_its_tables_is_filled_again(sink: Sink, tmp_path: Path
     assert_exact(sink, 0, 800)
 
 
-def test_a_damaged_spool_is_made_good_from_the_cloud(sink: Sink, tmp_path: Path) -> None:
-    """Set aside, resynchronised, said so."""
+def test_damaged_spool_is_recovered_from_the_cloud(sink: Sink, tmp_path: Path) -> None:
+    """The spool is set aside and resynchronised, and the agent reports it."""
     with Rig(sink.url, tmp_path, MadeUpReader(1, 500)):
         wait_until(lambda: arrived(sink, 1, 500))
     (path,) = tmp_path.glob("spool-*.db")
@@ -272,8 +272,8 @@ def lines_of(sink: Sink, number: int) -> list[str]:
     return [text for _, _, stream, text in sink.entries(job_id(number)) if stream != "s"]
 
 
-def test_a_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, tmp_path: Path) -> None:
-    """Never retried for ever, never blocking the others; gaps add up to what is missing."""
+def test_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, tmp_path: Path) -> None:
+    """It is not retried and does not block others. Gap counts add up to what is missing."""
     sink.faults(reject={"reason": "malformed", "needle": "job 1 line 7 "})
     with Rig(sink.url, tmp_path, MadeUpReader(2, 60, rate=100, chunk=5)):
         wait_until(
@@ -289,13 +289,13 @@ def test_a_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, t
     assert (kept["job"], kept["count"], kept["reason"]) == (job_id(1), gap.count, "malformed")
 
 
-def test_a_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Path) -> None:
-    """Policy `block`, with the cloud away: far more is to be read than the spool and what is on its way to it hold."""
+def test_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Path) -> None:
+    """Policy `block`, cloud away: there is far more to read than the spool and its input hold."""
     sink.faults(keys=[])
     limits = Limits(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
     with Rig(sink.url, tmp_path, MadeUpReader(2, 200_000), limits=limits) as rig:
         wait_until(lambda: rig.shipper.full)
-        assert sum(waiting(rig)) < 400_000
+        assert sum(unacknowledged(rig)) < 400_000
         sink.faults()
         wait_until(lambda: arrived(sink, 2, 200_000))
         wait_until(lambda: not rig.shipper.full)
@@ -303,8 +303,8 @@ def test_a_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: P
         assert_exact(sink, number, 200_000)
 
 
-def test_dropping_the_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None:
-    """Policy `drop-oldest`, with the cloud away."""
+def test_drop_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None:
+    """Policy `drop-oldest`, cloud away."""
     sink.faults(keys=[])
     limits = Limits(spool_bytes=150_000, policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=1.0)
     with Rig(sink.url, tmp_path, MadeUpReader(2, 40_000), limits=limits) as rig:
@@ -312,7 +312,7 @@ def test_dropping_the_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path)
         wait_until(lambda: not rig.shipper.intake.pending)
         assert rig.spool.bytes < 200_000
         sink.faults()
-        wait_until(lambda: not any(waiting(rig)))
+        wait_until(lambda: not any(unacknowledged(rig)))
     for number in range(2):
         missing = sum(gap.count or 0 for gap in gaps(sink, number))
         kept = lines_of(sink, number)
@@ -322,8 +322,8 @@ def test_dropping_the_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path)
         assert kept == [line(number, index) for index in range(40_000 - len(kept), 40_000)]
 
 
-def test_a_disk_that_takes_nothing_stops_everything_until_it_does(sink: Sink, tmp_path: Path) -> None:
-    """Full, or read-only: nothing is lost, and it is said."""
+def test_unwritable_disk_stops_the_agent_until_it_is_writable(sink: Sink, tmp_path: Path) -> None:
+    """Full or read-only: nothing is lost, and the agent reports it."""
     with Rig(sink.url, tmp_path, MadeUpReader(1, 30_000, rate=30_000)) as rig:
         wait_until(lambda: sink.tip(job_id(0)) > 0)
         rig.spool._db.execute("PRAGMA query_only = 1")
@@ -336,7 +336,7 @@ def test_a_disk_that_takes_nothing_stops_everything_until_it_does(sink: Sink, tm
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
+    """Provide a file system of 4 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
@@ -347,7 +347,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def hog(folder: Path, leave: int = 0) -> Path:
-    """Somebody else's file, that takes all the room but so much."""
+    """Fill the disk with a foreign file except for this much room."""
     path = folder / "hog"
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while shutil.disk_usage(folder).free > leave:
@@ -355,8 +355,8 @@ def hog(folder: Path, leave: int = 0) -> Path:
     return path
 
 
-def test_a_disk_that_others_fill_loses_nothing_and_goes_on_shipping(sink: Sink, small_disk: Path) -> None:
-    """What is on disk is sent and deleted, though not one byte is free; the rest follows when there is room again."""
+def test_disk_filled_by_others_loses_nothing_and_keeps_shipping(sink: Sink, small_disk: Path) -> None:
+    """With no byte free, spooled batches are sent and deleted. The rest follows once there is room."""
     sink.faults(keys=[])
     with Rig(sink.url, small_disk, MadeUpReader(2, 40_000, rate=8_000), limits=FAST) as rig:
         wait_until(lambda: rig.spool.bytes > 50_000)
@@ -380,7 +380,7 @@ def failing_disk(tmp_path: Path) -> Iterator[FailingDisk]:
 
 
 class FailingDisk:
-    """An ext4 that its kernel makes read-only when it meets an error, as most hosts' do."""
+    """An ext4 that its kernel remounts read-only on an error, as on most hosts."""
 
     def __init__(self, place: Path) -> None:
         self.folder, self._image = place / "disk", place / "image"
@@ -397,21 +397,21 @@ class FailingDisk:
         subprocess.run(words, check=True)
 
     def fail(self) -> None:
-        """The kernel meets an error: from now on nothing is written."""
+        """Make the kernel meet an error, after which nothing is written."""
         device = next(
             line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if str(self.folder) in line
         )
         (Path("/sys/fs/ext4") / Path(device).name / "trigger_fs_error").write_text("1")
 
     def repair(self, *options: str) -> None:
-        """As an administrator does, with the agent ended."""
+        """Repair the file system as an administrator does, with the agent stopped."""
         subprocess.run(["umount", str(self.folder)], check=True)
         assert subprocess.run(["fsck.ext4", "-y", str(self._image)], check=False, capture_output=True).returncode <= 1
         self._mount(*options)
 
 
-def test_a_disk_that_turns_read_only_stops_reading_and_loses_nothing(sink: Sink, failing_disk: FailingDisk) -> None:
-    """It is said, also at a start. Repaired, with what was never synced gone, the agent goes on from the cloud's."""
+def test_read_only_disk_stops_reading_and_loses_nothing(sink: Sink, failing_disk: FailingDisk) -> None:
+    """It is reported, also at a start. After repair, unsynced data is gone and the agent continues from the cloud's."""
     folder = failing_disk.folder / "spool"
     rig = Rig(sink.url, folder, MadeUpReader(1, 30_000, rate=10_000), limits=FAST)
     rig.__enter__()
@@ -430,8 +430,8 @@ def test_a_disk_that_turns_read_only_stops_reading_and_loses_nothing(sink: Sink,
     assert_exact(sink, 0, 30_000)
 
 
-def test_dropping_the_oldest_on_a_small_disk_says_what_it_dropped(sink: Sink, small_disk: Path) -> None:
-    """Policy `drop-oldest`, with a limit beyond what the disk holds: gap entries add up to what is missing."""
+def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: Sink, small_disk: Path) -> None:
+    """Policy `drop-oldest` with a limit above the disk's size: gap counts add up to what is missing."""
     sink.faults(keys=[])
     limits = Limits(policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=0.5)
     with Rig(sink.url, small_disk, MadeUpReader(2, 60_000), limits=limits) as rig:
@@ -439,7 +439,7 @@ def test_dropping_the_oldest_on_a_small_disk_says_what_it_dropped(sink: Sink, sm
         wait_until(lambda: all(after == 60_000 for after in rig.reader._next.values()))
         wait_until(lambda: not rig.shipper.intake.pending)
         sink.faults()
-        wait_until(lambda: not any(waiting(rig)))
+        wait_until(lambda: not any(unacknowledged(rig)))
     for number in range(2):
         kept = lines_of(sink, number)
         missing = sum(gap.count or 0 for gap in gaps(sink, number))
@@ -472,8 +472,8 @@ def kill(agent: subprocess.Popen[bytes]) -> None:
     agent.wait()
 
 
-def test_an_agent_that_is_killed_and_cut_again_and_again_is_exact(sink: Sink, tmp_path: Path) -> None:
-    """The short form of `make chaos`: acknowledgements lost, repeated, late and out of order besides."""
+def test_agent_killed_and_disconnected_repeatedly_is_exact(sink: Sink, tmp_path: Path) -> None:
+    """The short form of `make chaos`; acknowledgements are also lost, repeated, late and out of order."""
     sink.faults(**NOISE)
     for tip in (200, 500, 900, 1_200):
         agent = agent_process(sink, tmp_path, 3, 1_200, 600)
@@ -489,8 +489,8 @@ def test_an_agent_that_is_killed_and_cut_again_and_again_is_exact(sink: Sink, tm
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_thirty_jobs_for_two_minutes_of_kills_and_cuts_are_exact(sink: Sink, tmp_path: Path) -> None:
-    """Killed every 5 s, cut every 7 s: per job exactly 1..n."""
+def test_thirty_jobs_are_exact_through_two_minutes_of_kills_and_cuts(sink: Sink, tmp_path: Path) -> None:
+    """Killed every 5 s, cut every 7 s: each job is exactly 1..n."""
     jobs, lines = 30, 120_000
     sink.faults(**NOISE)
     cut_at = time.monotonic() + 7

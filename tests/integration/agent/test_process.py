@@ -1,4 +1,4 @@
-"""The agent as a process: what it tells of itself, how it ends, and what it refuses to start with."""
+"""Test the agent as a process: what it reports, how it exits, and when it refuses to start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCRIPT = f"for i in $(seq {LINES}); do echo line $i; done; exec sleep 1000"
 
 @pytest.fixture
 def job(machine: Engine) -> Iterator[tuple[str, str]]:
-    """A container that wrote and now runs on: its name and id."""
+    """Provide the name and id of a container that wrote and keeps running."""
     name = f"lf-process-{secrets.token_hex(4)}"
     container = machine.run(SCRIPT, name=name, network_mode="none")
     yield name, str(container.id)
@@ -43,7 +43,7 @@ def page(port: int, path: str) -> tuple[int, str]:
 
 
 def samples(port: int) -> dict[tuple[str, str], float]:
-    """Every sample of /metrics by its name and its first label's value."""
+    """Return every sample of /metrics by its name and first label value."""
     families = text_string_to_metric_families(page(port, "/metrics")[1])
     return {
         (sample.name.removeprefix("logferry_agent_"), next(iter(sample.labels.values()), "")): sample.value
@@ -52,8 +52,8 @@ def samples(port: int) -> dict[tuple[str, str], float]:
     }
 
 
-def test_an_agent_tells_how_it_is(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
-    """Metrics, health, readiness and status: well, then refused by the cloud, then well again."""
+def test_agent_reports_its_health(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+    """Metrics, health, readiness and status: healthy, then refused by the cloud, then healthy again."""
     name, container = job
     port = free_port()
     with AgentProcess(sink, tmp_path / "spool", name, metrics_address=f"127.0.0.1:{port}") as agent:
@@ -93,10 +93,8 @@ def test_an_agent_tells_how_it_is(sink: Sink, job: tuple[str, str], tmp_path: Pa
     assert agent.ask("status")[0] == 3
 
 
-def test_asked_to_end_it_keeps_what_a_deaf_cloud_does_not_take(
-    sink: Sink, job: tuple[str, str], tmp_path: Path
-) -> None:
-    """SIGTERM: exit 0 without an answer to anything; the next start delivers, though nothing can be read again."""
+def test_agent_keeps_unacknowledged_entries_on_sigterm(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+    """It exits with 0 without an answer. The next start delivers, though the log is gone."""
     name, container = job
     sink.faults(ignore=1.0)
     agent = AgentProcess(sink, tmp_path / "spool", name)
@@ -112,8 +110,8 @@ def test_asked_to_end_it_keeps_what_a_deaf_cloud_does_not_take(
     assert texts == [f"line {number}" for number in range(1, LINES + 1)]
 
 
-def test_a_second_agent_on_a_spool_is_refused(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
-    """And told what to do; the first one does not notice."""
+def test_second_agent_on_a_spool_is_refused(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+    """It says what to do; the first agent is unaffected."""
     first, second = (AgentProcess(sink, tmp_path / "spool", job[0]) for _ in range(2))
     with first:
         wait_until(lambda: sink.tip(job[1]) > 0)
@@ -125,8 +123,8 @@ def test_a_second_agent_on_a_spool_is_refused(sink: Sink, job: tuple[str, str], 
         first.require_alive()
 
 
-def test_an_address_that_is_taken_is_said(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
-    """In one sentence, with the setting's name."""
+def test_occupied_address_is_reported(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+    """One sentence names the setting."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with AgentProcess(sink, tmp_path / "spool", job[0], metrics_address=address) as agent:

@@ -1,4 +1,4 @@
-"""The command against a pretend cloud that speaks the viewers' contract, in this process."""
+"""Run the command in this process against a fake cloud that speaks the viewers' contract."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from logferry_cli import app
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did."""
+    """The result of a command."""
 
     status: int
     out: bytes
@@ -31,7 +31,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ViewerCloud]:
-    """A pretend cloud that the environment names, as it would name a deployed one."""
+    """Provide a fake cloud that the environment names like a deployed one."""
     with ViewerCloud() as running:
         monkeypatch.setenv("LOGFERRY_STATE", str(tmp_path / "no-local-cloud"))
         monkeypatch.setenv("LOGFERRY_API_URL", running.url)
@@ -42,7 +42,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ViewerClo
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Runs the command as the shell would, in this process."""
+    """Run the command in this process as the shell would."""
 
     def runs(*words: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["logferry", *words])

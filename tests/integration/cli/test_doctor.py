@@ -1,4 +1,4 @@
-"""`logferry doctor` against the viewers' contract: every leg is looked at, and the one that fails is named."""
+"""Test `logferry doctor` against the viewers' contract: it checks every leg and names the failing one."""
 
 import json
 
@@ -9,13 +9,13 @@ from tests.support.viewer_cloud import ViewerCloud, job_id
 
 
 def outcomes(run: Run, *words: str) -> tuple[int, dict[str, str]]:
-    """The status, and what was found of each leg."""
+    """Return the exit status and the outcome of each leg."""
     outcome = run("doctor", "--json", *words)
     return outcome.status, {leg["name"]: leg["outcome"] for leg in json.loads(outcome.out)}
 
 
-def test_a_healthy_deployment(cloud: ViewerCloud, run: Run) -> None:
-    """The reading side needs no AWS credentials."""
+def test_healthy_deployment_passes(cloud: ViewerCloud, run: Run) -> None:
+    """The reading legs need no AWS credentials."""
     cloud.add_job("web")
     cloud.append("web", ["line"])
     outcome = run("doctor")
@@ -25,8 +25,8 @@ def test_a_healthy_deployment(cloud: ViewerCloud, run: Run) -> None:
     assert outcome.text.endswith("Every leg that was looked at works.\n")
 
 
-def test_a_websocket_that_refuses_is_named(cloud: ViewerCloud, run: Run) -> None:
-    """The legs before and after it are looked at all the same."""
+def test_refusing_websocket_is_named(cloud: ViewerCloud, run: Run) -> None:
+    """The legs before and after it are still checked."""
 
     class Never(set[str]):
         def add(self, _: str) -> None:
@@ -38,8 +38,8 @@ def test_a_websocket_that_refuses_is_named(cloud: ViewerCloud, run: Run) -> None
     assert found == {"HTTP API and viewer key": "ok", "history": "ok", "viewers' WebSocket": "failed"}
 
 
-def test_a_socket_that_does_not_answer_is_named(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is a failure, after a limited time."""
+def test_silent_socket_is_named(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence counts as failure after a time limit."""
 
     async def silent(*_: object) -> None:
         return None
@@ -52,7 +52,7 @@ def test_a_socket_that_does_not_answer_is_named(cloud: ViewerCloud, run: Run, mo
 
 
 def test_damaged_history_is_named(cloud: ViewerCloud, run: Run) -> None:
-    """Bytes that do not unpack are found before a user finds them."""
+    """Undecodable bytes are found before a user finds them."""
     cloud.add_job("web")
     cloud.append("web", ["line"])
     cloud.jobs[job_id("web")].facts[0]["count"] = 2
@@ -60,16 +60,16 @@ def test_damaged_history_is_named(cloud: ViewerCloud, run: Run) -> None:
     assert (status, found["history"]) == (1, "failed")
 
 
-def test_a_wrong_key_is_told_by_each_leg(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no stack trace."""
+def test_wrong_key_is_reported_by_each_leg(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a stack trace."""
     monkeypatch.setattr(cloud, "refused", lambda _: web.json_response({"message": "Forbidden"}, status=403))
     status, found = outcomes(run)
     assert status == 1
     assert set(found.values()) == {"failed"}
 
 
-def test_deep_without_a_stack_says_what_is_missing(cloud: ViewerCloud, run: Run) -> None:
-    """The reading legs are still looked at; what cannot be is skipped and not called healthy."""
+def test_deep_check_without_a_stack_reports_what_is_missing(cloud: ViewerCloud, run: Run) -> None:
+    """The reading legs are still checked; skipped ones do not count as healthy."""
     outcome = run("doctor", "--deep")
     assert outcome.status == 1
     assert "LOGFERRY_STACK" in outcome.text

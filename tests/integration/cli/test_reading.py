@@ -1,4 +1,4 @@
-"""`jobs`, `tail` and `export` against the viewers' contract."""
+"""Test `jobs`, `tail` and `export` against the viewers' contract."""
 
 import errno
 import json
@@ -20,7 +20,7 @@ PIECE = "p" * 16_384
 
 
 def test_jobs_are_listed(cloud: ViewerCloud, run: Run) -> None:
-    """The table shows what tells jobs apart."""
+    """The table shows what distinguishes jobs."""
     cloud.add_job("web")
     cloud.add_job("batch", state="exited")
     outcome = run("jobs")
@@ -32,8 +32,8 @@ def test_jobs_are_listed(cloud: ViewerCloud, run: Run) -> None:
     assert outcome.status == 0
 
 
-def test_jobs_are_json(cloud: ViewerCloud, run: Run) -> None:
-    """The records, whole, as one array."""
+def test_jobs_json_is_one_array(cloud: ViewerCloud, run: Run) -> None:
+    """It holds the whole records."""
     cloud.add_job("web", labels={"team": "a"})
     [record] = json.loads(run("jobs", "--json").out)
     assert record["job"] == job_id("web")
@@ -41,7 +41,7 @@ def test_jobs_are_json(cloud: ViewerCloud, run: Run) -> None:
     assert record["life"]["state"] == "running"
 
 
-def test_no_jobs_are_an_empty_array_and_a_sentence(cloud: ViewerCloud, run: Run) -> None:
+def test_no_jobs_prints_an_empty_array_and_a_sentence(cloud: ViewerCloud, run: Run) -> None:
     """A fresh deployment is not an error."""
     assert json.loads(run("jobs", "--json").out) == []
     outcome = run("jobs")
@@ -56,8 +56,8 @@ def test_no_jobs_are_an_empty_array_and_a_sentence(cloud: ViewerCloud, run: Run)
         *(("--in-state", state) for state in ("created", "paused", "restarting", "exited", "removed", "lost")),
     ],
 )
-def test_filter_that_matches_nothing_is_said(cloud: ViewerCloud, run: Run, option: str, value: str) -> None:
-    """By its option and value; it is not an error, and for programs an empty array."""
+def test_filter_without_matches_is_reported(cloud: ViewerCloud, run: Run, option: str, value: str) -> None:
+    """The message names the option and its value. It is no error, and `--json` prints an empty array."""
     outcome = run("jobs", option, value)
     assert (outcome.status, outcome.out) == (0, b"")
     said = f"{option} 'a=b c'" if " " in value else f"{option} {value}"
@@ -67,8 +67,8 @@ def test_filter_that_matches_nothing_is_said(cloud: ViewerCloud, run: Run, optio
 
 
 @pytest.mark.parametrize("state", ["failed", "", "RUNNING", "running,exited"])
-def test_unknown_state_is_refused_with_the_list(cloud: ViewerCloud, run: Run, state: str) -> None:
-    """A word that no job can be in would never match."""
+def test_unknown_state_is_refused_with_the_valid_ones(cloud: ViewerCloud, run: Run, state: str) -> None:
+    """A word that is no state would never match."""
     outcome = run("jobs", "--in-state", state)
     assert outcome.status == 2
     said = outcome.err.replace("│", " ").split()
@@ -77,7 +77,7 @@ def test_unknown_state_is_refused_with_the_list(cloud: ViewerCloud, run: Run, st
 
 
 def damage_record(cloud: ViewerCloud, name: str) -> None:
-    """As an agent of another version, or one that means ill, may have had it stored."""
+    """Damage a stored record as a different or hostile agent could have."""
     job = cloud.jobs[job_id(name)]
     life = job.record.life.model_copy(update={"exit_code": "none", "problem": "x" * 9999})
     job.record = job.record.model_copy(update={"life": life, "owner": "local"})
@@ -85,7 +85,7 @@ def damage_record(cloud: ViewerCloud, name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_damaged_record_is_one_row_and_its_job_is_readable(cloud: ViewerCloud, run: Run) -> None:
-    """The others are listed as ever."""
+    """Other jobs are listed as usual."""
     for name in ("web", "poison", "db"):
         cloud.add_job(name, state="exited")
         cloud.append(name, [f"line of {name}"])
@@ -108,10 +108,10 @@ def test_damaged_record_is_one_row_and_its_job_is_readable(cloud: ViewerCloud, r
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("follow", [(), ("--follow",)])
-def test_damaged_batch_is_said_and_the_others_are_shown(
+def test_damaged_batch_is_reported_and_others_are_shown(
     cloud: ViewerCloud, run: Run, tmp_path: Path, follow: tuple[str, ...]
 ) -> None:
-    """By its digest, or by facts that no batch has; the status says that something is missing."""
+    """Its digest is wrong, or its fields are impossible. The exit status reports missing entries."""
     cloud.add_job("web", state="exited")
     streams = "o" * 11 + "s"
     cloud.append("web", [*(f"line {n}" for n in range(1, 12)), encode_event(Exited(exit_code=0))], streams, batch=2)
@@ -137,7 +137,7 @@ def test_damaged_batch_is_said_and_the_others_are_shown(
 
 
 def on_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
-    """What a command writes when its output is a terminal."""
+    """Return what a command writes when its output is a terminal."""
     master, slave = os.openpty()
     with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", terminal)
@@ -147,10 +147,10 @@ def on_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
     return written.replace("\r\n", "\n")
 
 
-def test_export_to_a_terminal_does_not_steer_it(
+def test_export_to_a_terminal_is_neutralised(
     cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As `tail` shows it; a pipe and a file have every byte, and JSON stays JSON of the same text."""
+    """It matches `tail`. A pipe and a file get every byte, and JSON stays JSON of the same text."""
     hostile = "\x1b]52;c;cm0=\x07\x1b]8;;http://evil\x1b\\x\x1b]8;;\x1b\\ \x9b2J \u202e \U000e0041 \x1b[31mred"
     cloud.add_job("web")
     cloud.append("web", [hostile, "日本"])
@@ -166,7 +166,7 @@ def test_export_to_a_terminal_does_not_steer_it(
     assert (tmp_path / "file").read_text() == f"{hostile}\n日本\n"
 
 
-def test_lists_on_a_terminal_do_not_steer_it(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_on_a_terminal_are_neutralised(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names, images and labels are as hostile as lines."""
     hostile = "a\x1b]0;x\x07\x9b2J\u202e"
     cloud.add_job("evil", image=hostile, host=hostile, labels={"k": hostile})
@@ -192,10 +192,10 @@ def test_lists_on_a_terminal_do_not_steer_it(cloud: ViewerCloud, run: Run, monke
         ),
     ],
 )
-def test_every_command_ends_cleanly_on_a_full_disk_and_a_broken_pipe(
+def test_every_command_handles_a_full_disk_and_a_broken_pipe(
     cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
-    """One line and status 1; nothing and status 141."""
+    """A full disk gives one line and status 1; a broken pipe gives nothing and status 141."""
     cloud.add_job("web")
     cloud.append("web", [f"row {n}" for n in range(5000)])
     with open("/dev/full", "w") as disk, monkeypatch.context() as patched:
@@ -211,10 +211,10 @@ def test_every_command_ends_cleanly_on_a_full_disk_and_a_broken_pipe(
     assert (outcome.status, outcome.err) == (141, "")
 
 
-def test_full_disk_leaves_the_old_file_of_an_export(
+def test_full_disk_keeps_the_old_export_file(
     cloud: ViewerCloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said which file, and nothing is left beside it."""
+    """The message names the file, and no temporary file remains."""
     cloud.add_job("web")
     cloud.append("web", ["line"])
     wanted = tmp_path / "out.txt"
@@ -231,8 +231,8 @@ def test_full_disk_leaves_the_old_file_of_an_export(
     assert list(tmp_path.iterdir()) == [wanted]
 
 
-def test_an_export_into_a_device_or_pipe_writes_into_it(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
-    """A file that took its name would end it for everybody."""
+def test_export_to_a_device_or_pipe_writes_into_it(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
+    """Replacing the device by a file would break it for everybody."""
     cloud.add_job("web")
     cloud.append("web", ["line"])
     pipe = tmp_path / "pipe"
@@ -244,16 +244,16 @@ def test_an_export_into_a_device_or_pipe_writes_into_it(cloud: ViewerCloud, run:
     assert pipe.is_fifo()
 
 
-def test_a_jobs_name_cannot_steer_the_terminal(cloud: ViewerCloud, run: Run) -> None:
-    """What an engine says of a container is as hostile as its lines."""
+def test_job_name_on_a_terminal_is_neutralised(cloud: ViewerCloud, run: Run) -> None:
+    """An engine's names are as hostile as lines."""
     cloud.add_job("evil\x1b]0;title\x07", image="a\nb")
     outcome = run("jobs")
     assert b"\x1b" not in outcome.out
     assert len(outcome.text.splitlines()) == 2
 
 
-def test_export_is_one_object_a_line_with_sequences_without_a_hole(cloud: ViewerCloud, run: Run) -> None:
-    """Exactly the five keys, in UTC with microseconds."""
+def test_json_export_is_one_object_a_line_with_consecutive_sequences(cloud: ViewerCloud, run: Run) -> None:
+    """Exactly five keys, times in UTC with microseconds."""
     cloud.add_job("web")
     cloud.append("web", [encode_event(Started()), "out", "err ü 🚢"], "soe", every_us=1_000_001)
     lines = run("export", "web", "--format", "jsonl").text.splitlines()
@@ -271,8 +271,8 @@ def test_export_is_one_object_a_line_with_sequences_without_a_hole(cloud: Viewer
     ]
 
 
-def test_text_export_is_the_lines_alone(cloud: ViewerCloud, run: Run) -> None:
-    """Pieces are joined, system entries left out, escapes left as they were written."""
+def test_text_export_is_only_the_lines(cloud: ViewerCloud, run: Run) -> None:
+    """Fragments are joined, system entries omitted, escapes unchanged."""
     cloud.add_job("web")
     streams = "soeOoe"
     texts = [encode_event(Started()), PIECE, "between", "end", "\x1b[31mred\x1b[0m\r", ""]
@@ -280,8 +280,8 @@ def test_text_export_is_the_lines_alone(cloud: ViewerCloud, run: Run) -> None:
     assert run("export", "web", "--format", "text").text == f"between\n{PIECE}end\n\x1b[31mred\x1b[0m\r\n\n"
 
 
-def test_a_big_job_is_exported_whole(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
-    """Many pages, one file, which is there only when all of it is."""
+def test_big_job_is_exported_whole(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
+    """Many pages make one file, which appears only when complete."""
     cloud.add_job("big")
     rng = random.Random(1)
     texts = [f"{n} {rng.getrandbits(320):x}" for n in range(60_000)]
@@ -294,10 +294,10 @@ def test_a_big_job_is_exported_whole(cloud: ViewerCloud, run: Run, tmp_path: Pat
     assert sum("batches" in request for request in cloud.requests) > 2
 
 
-def test_a_failed_export_leaves_the_old_file(
+def test_failed_export_keeps_the_old_file(
     cloud: ViewerCloud, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a file never takes the place of a whole one."""
+    """A partial file never replaces a complete one."""
     cloud.add_job("web")
     cloud.append("web", ["line"])
     refused = cloud.refused
@@ -316,16 +316,16 @@ def test_a_failed_export_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [wanted]
 
 
-def test_an_export_into_a_folder_that_is_not_there_says_so(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
-    """One line and what to do."""
+def test_export_to_a_missing_folder_is_reported(cloud: ViewerCloud, run: Run, tmp_path: Path) -> None:
+    """One line says what to do."""
     cloud.add_job("web")
     outcome = run("export", "web", "--format", "text", "-o", str(tmp_path / "none" / "file"))
     assert outcome.status == 1
     assert "Does the folder exist?" in outcome.err
 
 
-def test_tail_shows_what_is_stored_and_tells_stderr_apart(cloud: ViewerCloud, run: Run) -> None:
-    """Piped, each stream goes where the container wrote it, and system entries go to stderr as sentences."""
+def test_tail_shows_stored_lines_and_separates_stderr(cloud: ViewerCloud, run: Run) -> None:
+    """Piped, each stream goes to its own; system entries go to stderr as sentences."""
     cloud.add_job("web")
     gap = Gap(reason="rotated", count=3)
     cloud.append("web", [encode_event(Started()), "out", "err", encode_event(gap)], "soes")
@@ -336,7 +336,7 @@ def test_tail_shows_what_is_stored_and_tells_stderr_apart(cloud: ViewerCloud, ru
 
 
 def test_tail_neutralises_control_sequences_unless_raw(cloud: ViewerCloud, run: Run) -> None:
-    """Colours stay; a title, a cleared screen or an overwritten line do not get through."""
+    """Colours stay; titles, screen clears and overwritten lines do not pass."""
     cloud.add_job("web")
     cloud.append("web", ["\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m", "10%\r20%"])
     assert run("tail", "web").text == "␛]0;owned␇␛[2J\x1b[31mred\x1b[0m\x1b[0m\n10%␍20%\n"
@@ -344,8 +344,8 @@ def test_tail_neutralises_control_sequences_unless_raw(cloud: ViewerCloud, run: 
     assert run("tail", "web", "--raw").text == "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m\n10%\r20%\n"
 
 
-def test_tail_joins_pieces_and_shows_the_last_entries(cloud: ViewerCloud, run: Run) -> None:
-    """A line of several pieces is one line; --lines counts entries from the end."""
+def test_tail_joins_fragments_and_shows_the_last_entries(cloud: ViewerCloud, run: Run) -> None:
+    """A line of several fragments prints as one; --lines counts entries from the end."""
     cloud.add_job("web")
     cloud.append("web", ["first", PIECE, "end", "last"], "ooOo")
     assert run("tail", "web").text == f"first\n{PIECE}end\nlast\n"
@@ -354,7 +354,7 @@ def test_tail_joins_pieces_and_shows_the_last_entries(cloud: ViewerCloud, run: R
 
 
 def test_follow_shows_stored_and_live_lines_and_ends_with_the_job(cloud: ViewerCloud, run: Run) -> None:
-    """Through lost, repeated and reordered broadcasts and cut sockets, every line comes once and in order."""
+    """Broadcasts are lost, repeated and reordered and sockets cut; each line prints once, in order."""
     cloud.add_job("web")
     cloud.append("web", [f"line {n}" for n in range(1, 501)], batch=100)
     cloud.mangle = lossy(random.Random(7))
@@ -380,23 +380,23 @@ def test_follow_shows_stored_and_live_lines_and_ends_with_the_job(cloud: ViewerC
     assert outcome.status == 0
 
 
-def test_follow_of_a_job_that_has_ended_ends(cloud: ViewerCloud, run: Run) -> None:
-    """It is the same as without --follow."""
+def test_follow_of_an_ended_job_ends(cloud: ViewerCloud, run: Run) -> None:
+    """It equals tail without --follow."""
     cloud.add_job("done", state="exited")
     cloud.append("done", ["line", encode_event(Exited(exit_code=3))], "os")
     assert run("tail", "done", "-f").text == "line\n"
 
 
 @pytest.mark.parametrize("prefix", [8, 12, 64])
-def test_a_job_is_found_by_the_beginning_of_its_container_id(cloud: ViewerCloud, run: Run, prefix: int) -> None:
+def test_job_is_found_by_a_prefix_of_its_container_id(cloud: ViewerCloud, run: Run, prefix: int) -> None:
     """As with the docker command."""
     cloud.add_job("web")
     cloud.append("web", ["line"])
     assert run("tail", job_id("web").partition(".")[2][:prefix]).text == "line\n"
 
 
-def test_a_name_means_the_newest_job_that_has_it(cloud: ViewerCloud, run: Run) -> None:
-    """Containers are made again under the same name."""
+def test_name_selects_its_newest_job(cloud: ViewerCloud, run: Run) -> None:
+    """Containers are recreated under the same name."""
     for other, created in (("old", 1000), ("new", 3000), ("older", 500)):
         job = cloud.add_job(other)
         container = job.record.container.model_copy(update={"name": "web"})
@@ -406,7 +406,7 @@ def test_a_name_means_the_newest_job_that_has_it(cloud: ViewerCloud, run: Run) -
     assert run("tail", "web").text == "new\n"
 
 
-def test_an_ambiguous_prefix_lists_what_it_could_mean(cloud: ViewerCloud, run: Run) -> None:
+def test_ambiguous_prefix_lists_its_matches(cloud: ViewerCloud, run: Run) -> None:
     """Nobody has to guess."""
     names = [f"job-{n}" for n in range(40)]
     by_digit: dict[str, list[str]] = {}
@@ -420,8 +420,8 @@ def test_an_ambiguous_prefix_lists_what_it_could_mean(cloud: ViewerCloud, run: R
     assert len(outcome.err.splitlines()) == 1
 
 
-def test_entries_that_are_kept_no_more_are_told(cloud: ViewerCloud, run: Run) -> None:
-    """Retention took the beginning: the reader says so instead of waiting for it."""
+def test_expired_entries_are_reported(cloud: ViewerCloud, run: Run) -> None:
+    """Retention removed the beginning: the reader says so and does not wait for it."""
     cloud.add_job("old")
     cloud.append("old", ["a", "b", "c"], batch=1)
     cloud.jobs[job_id("old")].forget(2)

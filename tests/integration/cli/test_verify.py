@@ -1,4 +1,4 @@
-"""`logferry verify` against the viewers' contract."""
+"""Test `logferry verify` against the viewers' contract."""
 
 import json
 
@@ -8,7 +8,7 @@ from tests.support.viewer_cloud import ViewerCloud, job_id
 from logferry_protocol.events import Gap, encode_event
 
 
-def test_a_sound_job(cloud: ViewerCloud, run: Run) -> None:
+def test_sound_job_passes(cloud: ViewerCloud, run: Run) -> None:
     """All of it is read, and the last line says that it is sound."""
     cloud.add_job("web")
     cloud.append("web", [f"line {n}" for n in range(5000)], batch=500)
@@ -19,7 +19,7 @@ def test_a_sound_job(cloud: ViewerCloud, run: Run) -> None:
 
 
 def test_gaps_are_listed_and_strict_counts_them(cloud: ViewerCloud, run: Run) -> None:
-    """What could not be had is said with its reason and its times."""
+    """Each missing range has its reason and times."""
     cloud.add_job("web")
     gap = Gap(reason="rotated", count=12, start=0, end=1_000_000, detail="evil\x1b[2J")
     cloud.append("web", ["a", encode_event(gap)], "os")
@@ -31,8 +31,8 @@ def test_gaps_are_listed_and_strict_counts_them(cloud: ViewerCloud, run: Run) ->
     assert json.loads(run("verify", "web", "--json").out)["gaps"][0]["reason"] == "rotated"
 
 
-def test_a_damaged_and_a_missing_batch_are_found(cloud: ViewerCloud, run: Run) -> None:
-    """Both, in one reading, and the status says it."""
+def test_damaged_and_missing_batches_are_found(cloud: ViewerCloud, run: Run) -> None:
+    """One run finds both, and the exit status reports it."""
     cloud.add_job("web")
     cloud.append("web", ["a", "b", "c", "d"], batch=1)
     job = cloud.jobs[job_id("web")]
@@ -45,8 +45,8 @@ def test_a_damaged_and_a_missing_batch_are_found(cloud: ViewerCloud, run: Run) -
     assert "sound" not in outcome.text
 
 
-def test_a_job_without_entries(cloud: ViewerCloud, run: Run) -> None:
-    """A container that wrote nothing yet is nothing to complain about."""
+def test_job_without_entries_passes(cloud: ViewerCloud, run: Run) -> None:
+    """A container that wrote nothing is fine."""
     cloud.add_job("web")
     outcome = run("verify", "web")
     assert (outcome.status, "nothing is stored" in outcome.text) == (0, True)

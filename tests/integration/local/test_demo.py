@@ -1,4 +1,4 @@
-"""`make demo`: everything, until it is interrupted."""
+"""Test `make demo` from start to interrupt."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = [pytest.mark.cloud, pytest.mark.engine, pytest.mark.timeout(600)]
 
 
 def containers() -> list[str]:
-    """Names of all sample containers that there are."""
+    """Return the names of all sample containers."""
     command = ["docker", "ps", "--all", "--filter", "label=logferry.demo", "--format", "{{.Names}}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
 class Demonstration:
-    """`make demo` with a pipe for a terminal, in a process group of its own."""
+    """`make demo` with a pipe as its terminal, in its own process group."""
 
     def __init__(self, folder: Path) -> None:
         command = ["make", "--no-print-directory", "demo", f"STATE={folder}"]
@@ -54,7 +54,7 @@ class Demonstration:
             self.said += line
 
     def address(self) -> str:
-        """The printed address; fails with all that was said when there is none."""
+        """Return the printed address; fail with the whole output when there is none."""
         pattern = re.compile(r"http://127\.0\.0\.1:\d+/#key=lfv_\S+(?=\s)")
         wait_until(lambda: bool(pattern.search(self.said)) or self.process.poll() is not None, timeout_s=300)
         found = pattern.search(self.said)
@@ -62,22 +62,22 @@ class Demonstration:
         return found[0]
 
     def ended(self) -> str:
-        """All that it said, once it has ended by itself."""
+        """Return the whole output once the demo has exited by itself."""
         self.process.wait(120)
         # The end of the process is known before what it said last is read.
         self._reader.join(60)
         return self.said
 
     def end(self) -> None:
-        """Whatever happened, nothing is left behind."""
+        """Clean up, whatever happened."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait(120)
         self._reader.join(60)
 
 
-def test_the_demonstration_shows_its_containers_until_make_is_interrupted(tmp_path: Path) -> None:
-    """Three jobs are listed, the address logs in, and a SIGINT to make alone cleans everything up."""
+def test_demo_shows_its_containers_until_interrupted(tmp_path: Path) -> None:
+    """Three jobs are listed, the address logs in, and a SIGINT to make alone cleans up."""
     folder = tmp_path / "demo"
     demonstration = Demonstration(folder)
     try:

@@ -1,4 +1,4 @@
-"""The second engine that proofs run on: it works, and it leaves the first one alone."""
+"""Test the second engine that long tests use: it works and leaves the first one alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_a_newer_engine_runs_containers_beside_the_machines_own() -> None:
-    """Version 26 or later, a json-file log below its own data root, and nothing of it stays."""
+def test_newer_engine_runs_beside_the_machines_own() -> None:
+    """Version 26 or later, with json-file logs in its own data root; it leaves nothing behind."""
     networks = docker("network", "ls", "--quiet")
     images.make_sample_image(find_checkout(), IMAGE)
     try:

@@ -1,4 +1,4 @@
-"""`logferry up`, `down` and `status`, as processes of their own, against the embedded emulator."""
+"""Test `logferry up`, `down` and `status` as processes against the embedded emulator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOGFERRY = Path(sys.executable).parent / "logferry"
 
 
 def logferry(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command's result; a foreign AWS configuration in its environment must not matter to it."""
+    """Return the command's result; foreign AWS configuration in its environment must not matter."""
     around = {name: value for name, value in os.environ.items() if not name.startswith("LOGFERRY_")}
     foreign = {"AWS_PROFILE": "nobody", "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "LOGFERRY_STATE": str(folder)}
     return subprocess.run(
@@ -44,7 +44,7 @@ def logferry(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def ask(url: str, key: str | None = None) -> tuple[int, str]:
-    """Status and text of a GET."""
+    """Return status and text of a GET."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     answers: list[tuple[int, str]] = []
 
@@ -63,7 +63,7 @@ def ask(url: str, key: str | None = None) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state folder of a local cloud that is up, without an agent."""
+    """Provide the state folder of a running local cloud without an agent."""
     folder = tmp_path_factory.mktemp("cloud")
     done = logferry("up", "--detach", "--no-agent", folder=folder)
     try:
@@ -73,8 +73,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         logferry("down", folder=folder)
 
 
-def test_a_second_up_changes_nothing_and_prints_the_address_again(folder: Path) -> None:
-    """The same processes and keys; the key in the address's fragment is the one that the API takes."""
+def test_second_up_changes_nothing_and_prints_the_address_again(folder: Path) -> None:
+    """Processes and keys stay; the API accepts the key in the address's fragment."""
     state, keys = load_state(folder), load_keys(folder)
     again = logferry("up", "--detach", "--no-agent", folder=folder)
     assert (load_state(folder), load_keys(folder)) == (state, keys)
@@ -83,8 +83,8 @@ def test_a_second_up_changes_nothing_and_prints_the_address_again(folder: Path) 
     assert (status, json.loads(me)["principal"]) == (200, "me")
 
 
-def test_there_is_no_way_in_without_a_key(folder: Path) -> None:
-    """Locally as in the cloud, through the viewer's server and past it."""
+def test_access_without_a_key_is_refused(folder: Path) -> None:
+    """Locally as in the cloud, through the viewer's server and around it."""
     state, keys = load_state(folder), load_keys(folder)
     for base in (state.viewer_url, state.http_url):
         assert ask(f"{base}/api/jobs")[0] == 401
@@ -92,14 +92,14 @@ def test_there_is_no_way_in_without_a_key(folder: Path) -> None:
         assert ask(f"{base}/api/jobs", keys.agent_key)[0] == 403
 
 
-def test_status_says_what_runs(folder: Path) -> None:
-    """As an object that programs read."""
+def test_status_reports_what_runs(folder: Path) -> None:
+    """As a JSON object."""
     said = json.loads(logferry("status", "--json", folder=folder).stdout)
     assert said["running"] == {"viewer": True, "cloud": True}
 
 
-def test_the_viewers_files_are_in_the_bucket(folder: Path) -> None:
-    """As they would be on AWS, typed for browsers."""
+def test_viewer_files_are_in_the_bucket(folder: Path) -> None:
+    """With content types for browsers, as on AWS."""
     state = load_state(folder)
     s3 = LocalAws(state.endpoint_url, state.region, state.access_key).client("s3")
     page = s3.get_object(Bucket=state.viewer_bucket, Key="index.html")
@@ -136,8 +136,8 @@ for path in sys.argv[2:]:
 """What another user of the machine may try: the services as MiniStack's root, its own addresses, the state's files."""
 
 
-def test_another_user_gets_nothing(folder: Path) -> None:
-    """Tables, functions, administration, connections, the state folder; and no secret is on a command line."""
+def test_another_user_has_no_access(folder: Path) -> None:
+    """Tables, functions, administration, connections, state folder; command lines show no secret."""
     state = load_state(folder)
     tries: list[tuple[str, str, dict[str, str]]] = [
         (f"{state.endpoint_url}/", "POST", {"X-Amz-Target": "DynamoDB_20120810.ListTables"}),
@@ -170,12 +170,12 @@ class _Page(BaseHTTPRequestHandler):
         self.wfile.write(b"<title>evil</title>")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def foreign_port() -> Iterator[int]:
-    """A web server of somebody else's, on another port of this machine."""
+    """Provide a foreign web server on another port of this machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -227,10 +227,10 @@ FOREIGN_SCRIPT = """async ([cloud, api, viewer, socket, who]) => {
 
 
 @pytest.mark.browser
-def test_pages_of_other_origins_get_nothing(folder: Path, foreign_port: int) -> None:
-    """Neither an answer nor an effect: fetch with and without CORS, preflights, forms, WebSockets, rebound names.
+def test_pages_of_other_origins_have_no_access(folder: Path, foreign_port: int) -> None:
+    """Neither answer nor effect: fetch with and without CORS, preflights, forms, WebSockets, rebound names.
 
-    The viewer's own page opens the WebSocket that they are refused.
+    The viewer's own page may open the WebSocket that they may not.
     """
     state, keys = load_state(folder), load_keys(folder)
 
@@ -268,10 +268,10 @@ def test_pages_of_other_origins_get_nothing(folder: Path, foreign_port: int) -> 
     assert aws.client("dynamodb").list_tables()["TableNames"]
 
 
-def test_data_survive_and_an_emulator_that_runs_already_is_used_and_left_alone(folder: Path, tmp_path: Path) -> None:
-    """What was stored is there after `down` and `up`; `--endpoint-url` takes what answers there, stack and all.
+def test_data_survives_restart_and_a_foreign_emulator_is_reused(folder: Path, tmp_path: Path) -> None:
+    """Data is there after `down` and `up`. `--endpoint-url` uses a running emulator, stack included.
 
-    One that 0.1.0 left running is replaced by a private one.
+    An emulator that 0.1.0 left running is replaced by a private one.
     """
     state, keys = load_state(folder), load_keys(folder)
     ports = (folder / PORTS_FILE).read_bytes()
@@ -333,8 +333,8 @@ def test_data_survive_and_an_emulator_that_runs_already_is_used_and_left_alone(f
         (["jobs"], "logferry up"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_with_advice(words: list[str], advice: str, tmp_path: Path) -> None:
-    """And a non-zero exit status; never a stack trace."""
+def test_impossible_requests_print_one_line_with_advice(words: list[str], advice: str, tmp_path: Path) -> None:
+    """With a non-zero exit status and without a stack trace."""
     done = logferry(*words, folder=tmp_path / "none")
     assert done.returncode == 1
     assert advice in done.stderr.splitlines()[-1]

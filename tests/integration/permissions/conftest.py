@@ -1,4 +1,4 @@
-"""One deployed stack for the tests here, with alarms and the dashboard."""
+"""Deploy one stack for these tests, with alarms and dashboard."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Under the emulator's IAM, every function works with the template's permissions, and each of them is needed.
+"""Test under the emulator's IAM that the template's permissions suffice and that each is needed.
 
-Each function is called with events like API Gateway's and the streams'. Then one permission after the other is taken
-away, and the right thing, and only that, fails. A new permission needs a line in `NEEDED_BY`.
+Each function receives events like those of API Gateway and the streams. Then the test removes one permission after the
+other, and exactly the right probe fails. A new permission needs a line in `NEEDED_BY`.
 """
 
 import base64
@@ -101,7 +101,7 @@ NOT_TRIED: Final = {
 
 
 class Probes:
-    """One call of each kind for each function, with fresh jobs and connections each time; True when it is served."""
+    """One call of each kind for each function, with fresh jobs and connections; True when it is served."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -215,11 +215,11 @@ class Probes:
         return answer if "jobs" in answer else {"jobs": [{"error": answer["code"]}]}
 
     def _opened(self) -> str:
-        """A job that was opened, and written, while everything was allowed."""
+        """Return a job that was opened and written while everything was allowed."""
         return self._warm.pop()
 
     def warm(self) -> None:
-        """Opens jobs while everything is allowed."""
+        """Open jobs while everything is allowed."""
         self._warm = [self._container() for _ in range(3)]
         for container in self._warm:
             assert "error" not in self._open(container)["jobs"][0]
@@ -242,7 +242,7 @@ class Probes:
         return bool(self._agent({"type": "status", "id": "s", "instance": ENGINE, "jobs": [job]})["type"] == "noted")
 
     def end(self) -> bool:
-        """The archive is told of a job's end. The status is noted either way, so the function's own log says it."""
+        """Tell the archive of a job's end. The status is noted either way, so the function's log reports it."""
         job = {"job": self._container(), "life": {"state": "exited"}, "tip": 0}
         message = {"type": "status", "id": "s", "instance": ENGINE, "jobs": [job]}
         context = {"eventType": "MESSAGE", "connectionId": "agent", "authorizer": AGENT.to_context()}
@@ -261,7 +261,7 @@ class Probes:
         return self._sent(container)
 
     def large_audience(self) -> bool:
-        """One viewer more than an invocation sends to. All are left alone for now, so that nobody is sent anything."""
+        """Add one viewer more than an invocation serves. All are backed off, so nothing is sent to them."""
         container = self._container()
         for _ in range(AUDIENCE + 1):
             self._subscribe(container, lagging=2**53)
@@ -328,7 +328,7 @@ class Probes:
         return "FunctionError" not in self._invoke("Archive", {"sweep": "hourly"})
 
     def _archived(self, **more: Any) -> str:
-        """A job of which one segment is archived, and nothing is in the log table."""
+        """Return a job with one archived segment and nothing in the log table."""
         job = str(self._job_item(self._container(), **more)["job"])
         batch = {**batch_document(1), "body": b"body"}
         for name in (self._segment.key(job), *self._segment.rows(job, "team")):
@@ -383,13 +383,13 @@ class Probes:
 
 
 class Roles:
-    """The functions' policies, from which one permission can be taken for a while."""
+    """The functions' policies, from which one permission can be removed for a while."""
 
     def __init__(self, stack: Stack) -> None:
         self._iam, self._stack = stack.client("iam"), stack
 
     def permissions(self) -> list[tuple[tuple[str, str, str], str, dict[str, Any], dict[str, Any]]]:
-        """Each: (function, action, resource), the policy's name, its document, and the document without it."""
+        """Yield (function, action, resource), the policy's name, its document, and the document without it."""
         found = []
         for logical, role in self._stack.physical.items():
             if not logical.endswith("Role"):
@@ -435,7 +435,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _all_but(statement: dict[str, Any], action: str, resource: str) -> list[dict[str, Any]]:
-    """The statement as one for each pair of action and resource, without the one."""
+    """Return the statement as one for each pair of action and resource, without the given pair."""
     return [
         {**statement, "Action": one, "Resource": other}
         for one in _listed(statement["Action"])
@@ -445,7 +445,7 @@ def _all_but(statement: dict[str, Any], action: str, resource: str) -> list[dict
 
 
 def failing(probes: Probes, function: str, expected: set[str] | None = None) -> set[str]:
-    """The probes that fail: of all, or of those that should and as many that should not."""
+    """Return the failing probes: of all, or of those expected to fail and as many others."""
     every = probes.of(function)
     others = [name for name in every if name not in (expected or set())]
     tried = every if expected is None else [*expected, *others[:2]]
@@ -453,8 +453,8 @@ def failing(probes: Probes, function: str, expected: set[str] | None = None) -> 
 
 
 @pytest.mark.timeout(600)
-def test_every_permission_is_enough_and_needed(stack: Stack) -> None:
-    """With all of them nothing fails; without one, exactly what needs it."""
+def test_every_permission_is_needed_and_sufficient(stack: Stack) -> None:
+    """With all of them nothing fails; without one, exactly what needs it fails."""
     probes, roles = Probes(stack), Roles(stack)
     probes.warm()
     for function in ("Connect", "Ingest", "Broadcast", "Query", "Archive"):

@@ -1,4 +1,4 @@
-"""Alarms and the dashboard deploy with the stack, and are about its own resources."""
+"""Test that alarms and the dashboard deploy with the stack and refer to its resources."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.support.stacks import STACK, Stack
 pytestmark = pytest.mark.cloud
 
 
-def test_alarms_and_the_dashboard_are_about_the_stacks_own_resources(stack: Stack) -> None:
-    """As many as the README says, each telling the topic."""
+def test_alarms_and_dashboard_refer_to_the_stacks_resources(stack: Stack) -> None:
+    """The README's count of alarms, each notifying the topic."""
     cloudwatch = stack.client("cloudwatch")
     made = [one for page in cloudwatch.get_paginator("describe_alarms").paginate() for one in page["MetricAlarms"]]
     assert len(made) == 29

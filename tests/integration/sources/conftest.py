@@ -1,6 +1,6 @@
-"""Real engines of two generations, and readers on them that offer to a sink in memory.
+"""Provide real engines of two generations, and readers on them that feed a sink in memory.
 
-Every test here runs on the machine's own engine; `make chaos` runs it on 26.1 too, where this machine can have one.
+Every test here runs on the machine's engine; `make chaos` also runs it on 26.1, where this machine can have one.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ def _threads_take_turns_as_in_the_agent() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _what_is_there_is_not_searched_for_garbage_as_in_the_agent() -> Iterator[None]:
-    """A collection among all that a long session of tests has made halts every thread for up to a second; a container
-    lives for less."""
+def _no_full_garbage_collection_as_in_the_agent() -> Iterator[None]:
+    """Freeze the objects of a long test session. Collecting them halts every thread for up to a second, longer than a
+    short container lives.
+    """
     gc.freeze()
     yield
     gc.unfreeze()
@@ -44,7 +45,7 @@ def _what_is_there_is_not_searched_for_garbage_as_in_the_agent() -> Iterator[Non
 
 @pytest.fixture(scope="session", params=["machine", pytest.param("26.1", marks=pytest.mark.slow)], name="generation")
 def _generation(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """An engine of either generation, for all tests."""
+    """Provide an engine of each generation for all tests."""
     if request.param == "machine":
         with machine_engine() as engine:
             yield engine
@@ -58,7 +59,7 @@ def _generation(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 @pytest.fixture(name="prefix")
 def _prefix() -> str:
-    """Of the names of this test's containers: only those are read."""
+    """Provide the name prefix of this test's containers; only those are read."""
     return f"lfs-{uuid.uuid4().hex[:8]}-"
 
 
@@ -69,8 +70,8 @@ def _engine(generation: Engine) -> Iterator[Engine]:
     generation.made.clear()
 
 
-class Watch:
-    """Readers at work, and what they gave."""
+class RunningReaders:
+    """Running readers and what they produced."""
 
     def __init__(self, settings: SourceSettings, sink: MemorySink, since: int | None) -> None:
         self.sink = sink
@@ -80,12 +81,12 @@ class Watch:
         self.readers.start(sink)
 
     def log(self, container: str) -> Log:
-        """The job of a container, once it has appeared."""
+        """Return the job of a container once it has appeared."""
         self.sink.until(lambda: container in self.sink.logs, f"{container[:12]} appears")
         return self.sink.logs[container]
 
     def ended(self, container: str) -> Log:
-        """The job once a run of it is over and told, in its log and as its life: either may come first."""
+        """Return the job once a run of it has ended in both its log and its lifecycle; either may come first."""
         log = self.log(container)
         self.sink.until(
             lambda: "exited" in log.names() and any(job.life.over for job in log.jobs), f"{container[:12]} exits"
@@ -96,13 +97,13 @@ class Watch:
         self.readers.stop()
 
 
-Watcher = Callable[..., Watch]
+Watcher = Callable[..., RunningReaders]
 
 
 @pytest.fixture(name="watch")
 def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
-    """Begin to read this test's containers, on its engine if it names no other."""
-    watches: list[Watch] = []
+    """Start readers for this test's containers, on its engine unless it names another."""
+    watches: list[RunningReaders] = []
     host = request.getfixturevalue("engine").host if "engine" in request.fixturenames else None
 
     def begin(
@@ -112,7 +113,7 @@ def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
         first_seen: int | None = None,
         since: int | None = None,
         **more: Any,
-    ) -> Watch:
+    ) -> RunningReaders:
         settings: dict[str, Any] = {
             "docker_host": host,
             "source": source,
@@ -120,7 +121,7 @@ def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
             "start_at": "now",
             "include_names": [prefix + "*"],
         }
-        made = Watch(SourceSettings(**{**settings, **more}), sink or MemorySink(), since)
+        made = RunningReaders(SourceSettings(**{**settings, **more}), sink or MemorySink(), since)
         watches.append(made)
         made.sink.until(lambda: made.readers.ready, "the first list is taken")
         return made
@@ -132,5 +133,5 @@ def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
 
 @pytest.fixture(params=["file", "api"])
 def source(request: pytest.FixtureRequest) -> str:
-    """Both sources."""
+    """Provide both sources."""
     return str(request.param)

@@ -1,4 +1,4 @@
-"""Logs that something else than the engine laid hands on: read on behind the damage, which is told once."""
+"""Test logs changed by something other than the engine: reading continues, and one gap reports the damage."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.engine
 HALVES = "trap 'go=1' USR1; seq 1 20; while [ -z \"$go\" ]; do sleep 0.02; done; seq 21 40; echo end"
 
 
-def with_a_damage_in_the_middle(
+def with_damage_in_the_middle(
     engine: Engine, watch: Watcher, prefix: str, source: str, harm: Callable[[Path], None]
 ) -> Log:
-    """A container that writes 20 lines, has its log file harmed, and writes 20 more."""
+    """Run a container that writes 20 lines, has its log file damaged, and writes 20 more."""
     watched = watch(source)
     container: Container = engine.run(HALVES, name=prefix + "a")
     log = watched.log(container.id)
@@ -39,14 +39,14 @@ def numbered(first: int, last: int) -> list[str]:
     return [str(number) for number in range(first, last + 1)]
 
 
-def test_a_corrupt_log_is_read_on_behind_the_damage(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker case 16: NULs, as a crash or a full disk leaves them; one gap, and the rest of the lines."""
+def test_reading_continues_behind_corrupt_records(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Docker case 16: NULs, as after a crash or a full disk; one gap, then the remaining lines."""
 
     def spoil(path: Path) -> None:
         with path.open("ab") as file:
             file.write(b"\0" * 700)
 
-    log = with_a_damage_in_the_middle(engine, watch, prefix, source, spoil)
+    log = with_damage_in_the_middle(engine, watch, prefix, source, spoil)
     whole = [*numbered(1, 40), "end"]
     if source == "file":
         assert log.lines() == whole
@@ -57,9 +57,10 @@ def test_a_corrupt_log_is_read_on_behind_the_damage(engine: Engine, watch: Watch
         assert log.names() == (["started", "exited"] if log.lines() == whole else ["started", "gap", "exited"])
 
 
-def test_a_log_that_another_program_cuts_is_read_on(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker case 17: copytruncate; nothing twice, and what comes afterwards. All before it had been read, which
-    only the API can know: what a file held beyond what was read of it is gone with it."""
+def test_log_truncated_by_another_program_is_read_on(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Docker case 17: copytruncate repeats nothing and reads what follows. All earlier lines had been read, which only
+    the API can know: unread bytes of a truncated file are lost with it.
+    """
 
     def cut(path: Path) -> None:
         shutil.copy(path, path.with_name("copy"))
@@ -67,7 +68,7 @@ def test_a_log_that_another_program_cuts_is_read_on(engine: Engine, watch: Watch
             file.truncate(0)
         path.with_name("copy").unlink()
 
-    log = with_a_damage_in_the_middle(engine, watch, prefix, source, cut)
+    log = with_damage_in_the_middle(engine, watch, prefix, source, cut)
     assert log.lines() == [*numbered(1, 40), "end"]
     gaps = [event.reason for event in log.events() if isinstance(event, Gap)]
     assert gaps in ([["truncated"]] if source == "file" else [[], ["rotated"]])

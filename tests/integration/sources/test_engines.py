@@ -1,4 +1,4 @@
-"""The long proofs, on both engine generations side by side: 20.10 (the machine's) and 26.1."""
+"""Run the long tests on both engine generations: 20.10 (the machine's) and 26.1."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ ROUND = 40
 
 
 @pytest.mark.parametrize("at_once", [1, 8], ids=["back to back", "8 at a time"])
-def test_short_lives_ten_times_over(engine: Engine, watch: Watcher, prefix: str, at_once: int) -> None:
-    """440 of 440 lines, by the files, in each of ten rounds."""
+def test_short_lived_containers_are_read_whole_ten_times(
+    engine: Engine, watch: Watcher, prefix: str, at_once: int
+) -> None:
+    """440 of 440 lines through files, in each of ten rounds."""
     watched = watch("file")
     sink = watched.sink
     lines = 0
@@ -43,7 +45,7 @@ def test_short_lives_ten_times_over(engine: Engine, watch: Watcher, prefix: str,
     print(f"\n{at_once} at once: {lines:,} of {ROUNDS * ROUND * len(SHORT_LINES):,} lines")
 
 
-def test_a_hundred_at_once(engine: Engine, watch: Watcher, prefix: str) -> None:
+def test_hundred_concurrent_containers_are_read_whole(engine: Engine, watch: Watcher, prefix: str) -> None:
     """Each of them whole."""
     watched = watch("file")
     sink = watched.sink
@@ -54,8 +56,8 @@ def test_a_hundred_at_once(engine: Engine, watch: Watcher, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("lines", [100_000, 1_000_000])
-def test_bursts_by_the_files(engine: Engine, watch: Watcher, prefix: str, lines: int) -> None:
-    """Flat out into 1m x 3: in order, none twice, and a gap entry with its times in every hole."""
+def test_burst_through_files_is_complete_or_has_gaps(engine: Engine, watch: Watcher, prefix: str, lines: int) -> None:
+    """Full speed into 1m x 3: in order, no duplicate, and a gap entry with times for every hole."""
     watched = watch("file")
     container = engine.run_command(program(lines), name=prefix + "a", **limits("1m", 3))
     log = watched.log(container.id)
@@ -65,8 +67,8 @@ def test_bursts_by_the_files(engine: Engine, watch: Watcher, prefix: str, lines:
 
 
 @pytest.mark.parametrize("lines", [100_000, 1_000_000])
-def test_bursts_by_the_api(engine: Engine, watch: Watcher, prefix: str, lines: int) -> None:
-    """The same: none twice, and every hole within a gap entry's times, but for what was gone before the first read."""
+def test_burst_through_the_api_is_complete_or_has_gaps(engine: Engine, watch: Watcher, prefix: str, lines: int) -> None:
+    """No duplicate, and a gap entry covers every hole except for lines gone before the first read."""
     watched = watch("api")
     container = engine.run_command(program(lines), name=prefix + "a", **limits("1m", 3))
     log = watched.log(container.id)
@@ -76,8 +78,8 @@ def test_bursts_by_the_api(engine: Engine, watch: Watcher, prefix: str, lines: i
     print(f"\napi: {len(numbers(log)):,} of {lines:,} lines, {gaps} gaps, {early:,} gone before the first read")
 
 
-def test_a_line_of_20_mib_comes_whole(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """1,280 pieces, over several rotated files."""
+def test_line_of_20_mib_arrives_whole(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """1,280 fragments over several rotated files."""
     watched = watch(source)
     script = "head -c 20971520 /dev/zero | tr '\\0' x; echo; echo end"
     container = engine.run(script, name=prefix + "a", **limits("9m", 9))
@@ -96,10 +98,10 @@ def _programs(request: pytest.FixtureRequest) -> Path | None:
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["stopped", "live-restore"])
-def test_an_engine_is_restarted_under_its_containers(
+def test_engine_restart_loses_and_repeats_nothing(
     programs: Path | None, watch: Watcher, prefix: str, source: str, live: bool
 ) -> None:
-    """Nothing is missing that the engine still has, and nothing comes twice."""
+    """Everything that the engine still has arrives once."""
     folder = Path(tempfile.mkdtemp(prefix="lfd-", dir="/tmp"))
     with daemon(folder, programs, ["--live-restore"] if live else []) as made:
         engine: Engine = made.engine()
@@ -124,6 +126,6 @@ def test_an_engine_is_restarted_under_its_containers(
 
 
 def restart(made: Daemon) -> None:
-    """Stop it and start it again."""
+    """Stop and start the engine."""
     made.stop()
     made.start()

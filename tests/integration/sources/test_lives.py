@@ -1,4 +1,4 @@
-"""Every kind of life of a real container is read to its end, and told."""
+"""Test that every lifecycle of a real container is read to its end and reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from docker.models.containers import Container
-from tests.integration.sources.conftest import Watch, Watcher
+from tests.integration.sources.conftest import RunningReaders, Watcher
 from tests.support.burst import numbers, program
 from tests.support.engines import Engine
 from tests.support.sink import MemorySink
@@ -26,7 +26,7 @@ SHORT_LINES = [f"line {number}" for number in range(1, 11)] + ["end"]
 
 
 def short_lived(engine: Engine, watch: Watcher, prefix: str, source: str, serial: int, parallel: int) -> MemorySink:
-    """Containers that are removed as soon as they end, one after the other and at once."""
+    """Run containers that are removed as soon as they exit, in series and at once."""
     watched = watch(source)
     for number in range(serial):
         engine.run(SHORT, name=f"{prefix}s{number}", auto_remove=True)
@@ -39,8 +39,8 @@ def short_lived(engine: Engine, watch: Watcher, prefix: str, source: str, serial
     return sink
 
 
-def test_containers_of_a_few_milliseconds_are_read_whole(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Docker cases 5 and 12, by the files: each line, the unterminated one too, and the whole life."""
+def test_millisecond_containers_are_read_whole(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Docker cases 5 and 12, through files: every line, an unterminated one too, and the whole lifecycle."""
     sink = short_lived(engine, watch, prefix, "file", 3, 5)
     for log in sink.logs.values():
         assert log.lines() == SHORT_LINES
@@ -49,8 +49,8 @@ def test_containers_of_a_few_milliseconds_are_read_whole(engine: Engine, watch: 
         assert log.jobs[-1].life.exit_code == 0
 
 
-def test_what_the_api_could_not_give_of_a_short_life_is_said(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """By the API: nothing twice, and where a line is missing the job says that some may be."""
+def test_lines_missed_by_the_api_are_reported(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Through the API: no duplicates, and a job with missing lines says that some may be missing."""
     sink = short_lived(engine, watch, prefix, "api", 2, 3)
     for log in sink.logs.values():
         found = log.lines()
@@ -59,8 +59,8 @@ def test_what_the_api_could_not_give_of_a_short_life_is_said(engine: Engine, wat
         assert [name for name in log.names() if name not in {"gap", "notice"}] == ["started", "exited"]
 
 
-def test_a_restart_goes_on_in_the_same_job(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker case 13: nothing again, nothing missing, a restarted entry between the runs."""
+def test_restart_continues_the_same_job(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Docker case 13: nothing repeated, nothing missing, a restarted entry between the runs."""
     watched = watch(source)
     container = engine.run("echo up; sleep 0.1; printf cut; exit 3", name=prefix + "a")
     log = watched.ended(container.id)
@@ -72,10 +72,10 @@ def test_a_restart_goes_on_in_the_same_job(engine: Engine, watch: Watcher, prefi
     assert [event.exit_code for event in log.events() if isinstance(event, Exited)] == [3, 3]
 
 
-def test_a_restart_policy_is_followed(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Three runs by the engine's own doing; every line, and starts and exits in turns.
+def test_restart_policy_is_followed(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """The engine makes three runs: every line, with alternating starts and exits.
 
-    Runs that follow each other faster than the engine can be asked about them may be told as one.
+    Runs that follow faster than the engine can be inspected may be reported as one.
     """
     watched = watch("file")
     policy = {"Name": "on-failure", "MaximumRetryCount": 2}
@@ -89,7 +89,7 @@ def test_a_restart_policy_is_followed(engine: Engine, watch: Watcher, prefix: st
     assert "".join(told) == "sx" * (len(told) // 2)
 
 
-def test_states_and_names_are_passed_on(engine: Engine, watch: Watcher, prefix: str) -> None:
+def test_states_and_names_are_reported(engine: Engine, watch: Watcher, prefix: str) -> None:
     """Pause, unpause, rename, kill."""
     watched = watch("file")
     container = engine.run("echo up; sleep 600", name=prefix + "a")
@@ -107,8 +107,8 @@ def test_states_and_names_are_passed_on(engine: Engine, watch: Watcher, prefix: 
     assert [event.exit_code for event in log.events() if isinstance(event, Exited)] == [137]
 
 
-def test_want_of_memory_is_said(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """The kernel ended it, and the agent says so where the engine does; 20.10 does not always, on a busy machine."""
+def test_out_of_memory_is_reported(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """The kernel killed it, and the agent says so if the engine does; 20.10 does not always on a busy machine."""
     watched = watch("file")
     said = False
     for number in range(5):
@@ -126,22 +126,22 @@ def test_want_of_memory_is_said(engine: Engine, watch: Watcher, prefix: str) -> 
     assert said, "the engine never said it"
 
 
-def test_the_end_of_what_was_killed_from_outside_is_told(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """By no request of the engine's, and not for want of memory: exit code 137 all the same."""
+def test_exit_after_an_external_kill_is_reported(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Neither the engine nor lack of memory killed it; the exit code is still 137."""
     watched = watch("file", list_interval=3600.0)
-    container = killed_from_outside(engine, watched, prefix)
+    container = killed_externally(engine, watched, prefix)
     log = watched.ended(container.id)
     assert [(event.exit_code, event.oom) for event in log.events() if isinstance(event, Exited)] == [(137, False)]
 
 
 @pytest.mark.parametrize("after", ["the word", "a request", "a new run", "its removal"])
-def test_an_end_is_waited_with_no_longer_than_it_takes(
+def test_exit_is_delayed_no_longer_than_needed(
     engine: Engine, watch: Watcher, prefix: str, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
-    """It may be for want of memory, which the engine may say later; the wait would be an hour here."""
+    """The engine may report out-of-memory later; the maximum delay is an hour here."""
     monkeypatch.setattr(oom, "WAIT_S", 3600.0)
     watched = watch("file")
-    container = killed_from_outside(engine, watched, prefix)
+    container = killed_externally(engine, watched, prefix)
     log = watched.log(container.id)
     # Words said here must not overtake the engine's own, of its start: a start forgets what was said before it.
     watched.sink.until(lambda: container.id in watched.readers._died, "the engine's word of its end is heard")
@@ -159,8 +159,8 @@ def test_an_end_is_waited_with_no_longer_than_it_takes(
     assert ends == [(137, after == "the word")]
 
 
-def killed_from_outside(engine: Engine, watched: Watch, prefix: str) -> Container:
-    """A container whose process another one of the host kills, once its line was read."""
+def killed_externally(engine: Engine, watched: RunningReaders, prefix: str) -> Container:
+    """Run a container whose process the host kills after its line was read."""
     container = engine.run("echo up; sleep 600", name=prefix + "a")
     log = watched.log(container.id)
     watched.sink.until(lambda: log.lines() == ["up"], "it is up")
@@ -169,8 +169,8 @@ def killed_from_outside(engine: Engine, watched: Watch, prefix: str) -> Containe
     return container
 
 
-def test_a_container_removed_with_unread_logs_is_read_all_the_same(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """The sink took nothing while it lived."""
+def test_removed_container_with_unread_logs_is_read(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """The sink accepted nothing while it lived."""
     sink = MemorySink()
     sink.answer = lambda _job, _chunk: Offer.FULL
     watched = watch("file", sink=sink)
@@ -185,8 +185,8 @@ def test_a_container_removed_with_unread_logs_is_read_all_the_same(engine: Engin
     assert log.names() == ["started", "exited"]
 
 
-def test_labels_choose(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Opt-in and opt-out; what was not chosen is not held open either."""
+def test_labels_select_containers(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Opt-in and opt-out; logs of excluded containers are not held open."""
     watched = watch("file", discover="labelled")
     silent = engine.run("echo no", name=prefix + "a")
     loud = engine.run("echo yes", name=prefix + "b", labels={"logferry.enable": "true", "logferry.owner": "team-a"})
@@ -196,8 +196,8 @@ def test_labels_choose(engine: Engine, watch: Watcher, prefix: str) -> None:
     assert silent.id not in watched.sink.logs
 
 
-def test_many_started_at_once_are_all_read(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Docker case 20, in a quick form: 8 at once, some of them before the reader came."""
+def test_many_concurrent_starts_are_all_read(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Docker case 20, short form: 8 at once, some started before the reader."""
     first = [engine.run(f"echo {number}", name=f"{prefix}e{number}") for number in range(2)]
     watched = watch("file", first_seen=0, start_at="beginning")
     with ThreadPoolExecutor(8) as pool:
@@ -208,11 +208,10 @@ def test_many_started_at_once_are_all_read(engine: Engine, watch: Watcher, prefi
         assert watched.ended(container.id).lines() == [str(number)]
 
 
-def test_a_reader_that_stands_still_never_holds_up_the_container(
-    engine: Engine, watch: Watcher, prefix: str, source: str
-) -> None:
-    """Docker case 31: the agent does not attach. It takes nothing while the container writes megabytes and ends;
-    afterwards every line is there."""
+def test_stalled_reader_never_blocks_the_container(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Docker case 31: the agent does not attach. The sink accepts nothing while the container writes megabytes and
+    exits; afterwards every line is there.
+    """
     sink = MemorySink()
     sink.answer = lambda _job, _chunk: Offer.FULL
     watched = watch(source, sink=sink)
@@ -225,8 +224,8 @@ def test_a_reader_that_stands_still_never_holds_up_the_container(
     assert numbers(log) == list(range(1, 60_001))
 
 
-def test_from_a_time_on_is_exact_to_the_nanosecond(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker case 26: a container that ran before the agent first came is read from `start_at` on, to the line."""
+def test_start_at_is_exact_to_the_nanosecond(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Docker case 26: a container older than the agent is read from `start_at` on, to the line."""
     container = engine.run("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.05; done", name=prefix + "a")
     container.wait()
     stamped = [line.split(" ") for line in container.logs(timestamps=True).decode().splitlines()]

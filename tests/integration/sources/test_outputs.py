@@ -1,4 +1,4 @@
-"""Every kind of output of a real container comes as Docker keeps it, from both sources."""
+"""Test that both sources deliver every kind of output of a real container as Docker stores it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNUSUAL = {
 
 
 def test_unusual_texts_are_kept(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """CRLF, carriage returns, ANSI, NUL, control characters, any script; what is not UTF-8 the engine has replaced."""
+    """CRLF, carriage returns, ANSI, NUL, control characters, any script. The engine has replaced invalid UTF-8."""
     watched = watch(source)
     script = "".join(f"printf '{text}';" for text in UNUSUAL) + "printf unterminated"
     container = engine.run(script, name=prefix + "a")
@@ -34,8 +34,8 @@ def test_unusual_texts_are_kept(engine: Engine, watch: Watcher, prefix: str, sou
     assert log.jobs[-1].life.source == source
 
 
-def test_lines_of_every_length_come_whole(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker cases 8 and 28: around the engine's cut at 16 KiB, and 1 MiB; across rotated files."""
+def test_lines_of_every_length_arrive_whole(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """Docker cases 8 and 28: around the engine's limit of 16 KiB, and 1 MiB; across rotated files."""
     sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 1_048_576]
     script = "".join(f"head -c {size} /dev/zero | tr '\\0' x; echo;" for size in sizes) + "echo end"
     watched = watch(source)
@@ -46,7 +46,7 @@ def test_lines_of_every_length_come_whole(engine: Engine, watch: Watcher, prefix
 
 
 def test_streams_do_not_mix(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker cases 7 and 9: long lines of both streams, written at once."""
+    """Docker cases 7 and 9: long lines of both streams, written concurrently."""
     half = "for i in 1 2 3 4 5 6 7 8; do head -c 40000 /dev/zero | tr '\\0' {letter}; echo; done"
     script = f"({half.format(letter='e')}) >&2 & {half.format(letter='o')}; wait"
     watched = watch(source)
@@ -56,8 +56,8 @@ def test_streams_do_not_mix(engine: Engine, watch: Watcher, prefix: str, source:
     assert log.lines("e") == ["e" * 40_000] * 8
 
 
-def test_a_local_engine_leaves_the_coding_away_and_nothing_else(engine: Engine, prefix: str) -> None:
-    """Over its socket it is asked in HTTP/1.0, which knows no chunks; what it gives is what it gives in chunks."""
+def test_local_engine_answers_the_same_without_chunking(engine: Engine, prefix: str) -> None:
+    """On its socket the agent asks in HTTP/1.0, which has no chunks; content is the same as in chunks."""
     script = "i=0; while [ $i -lt 3000 ]; do echo line $i; echo Ünï $i >&2; i=$((i+1)); done; printf '%70000s' x"
     container = engine.run(script, name=prefix + "a")
     container.wait()
@@ -73,7 +73,7 @@ def test_a_local_engine_leaves_the_coding_away_and_nothing_else(engine: Engine, 
 
 
 def _read(response: LogResponse) -> list[tuple[str, str, str]]:
-    """Stamp, stream and text of every fragment."""
+    """Return timestamp, stream and text of every fragment."""
     stream = LogStream(tty=False, chunked=response.chunked)
     found: list[tuple[str, str, str]] = []
     while data := response.read():
@@ -85,8 +85,8 @@ def _read(response: LogResponse) -> list[tuple[str, str, str]]:
     return found
 
 
-def test_a_tty_is_read(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """One stream, not multiplexed, lines end with CRLF."""
+def test_tty_is_read(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
+    """One unmultiplexed stream; lines end with CRLF."""
     watched = watch(source)
     script = "echo one; echo two >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; printf bye"
     container = engine.run(script, name=prefix + "a", tty=True)
@@ -96,8 +96,8 @@ def test_a_tty_is_read(engine: Engine, watch: Watcher, prefix: str, source: str)
 
 
 @pytest.mark.parametrize("driver", ["local", "json-file", "gelf"])
-def test_every_driver_that_can_be_read_is_read(engine: Engine, watch: Watcher, prefix: str, driver: str) -> None:
-    """By the API where there is no json-file: `local`, and the engine's own copy of what a remote driver sends."""
+def test_every_readable_driver_is_read(engine: Engine, watch: Watcher, prefix: str, driver: str) -> None:
+    """Through the API where there is no json-file: `local`, and the engine's copy of a remote driver's log."""
     options = {"gelf-address": "udp://127.0.0.1:9"} if driver == "gelf" else {}
     watched = watch("auto")
     script = "for i in 1 2 3; do echo line $i; sleep 0.05; done"
@@ -113,8 +113,8 @@ def test_every_driver_that_can_be_read_is_read(engine: Engine, watch: Watcher, p
     assert log.jobs[-1].life.source == ("file" if driver == "json-file" else "api")
 
 
-def test_a_driver_that_cannot_be_read_is_said_so(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Docker case 14: once, and without asking again and again."""
+def test_unreadable_driver_is_reported(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Docker case 14: once, without asking again."""
     watched = watch("auto")
     container = engine.run("echo lost", name=prefix + "a", log_config={"type": "none", "config": {}})
     log: Log = watched.ended(container.id)
@@ -126,10 +126,8 @@ def test_a_driver_that_cannot_be_read_is_said_so(engine: Engine, watch: Watcher,
 
 
 @pytest.mark.parametrize(("source", "driver", "used"), [("file", "local", "none"), ("api", "json-file", "api")])
-def test_the_source_may_be_forced(
-    engine: Engine, watch: Watcher, prefix: str, source: str, driver: str, used: str
-) -> None:
-    """`file` never falls back on the API, and says so in the job; `api` leaves the files alone."""
+def test_source_can_be_forced(engine: Engine, watch: Watcher, prefix: str, source: str, driver: str, used: str) -> None:
+    """`file` never falls back to the API and says so in the job; `api` ignores the files."""
     watched = watch(source)
     container = engine.run("echo one", name=prefix + "a", log_config={"type": driver, "config": {}})
     log = watched.ended(container.id)
@@ -138,8 +136,8 @@ def test_the_source_may_be_forced(
     assert log.names() == (["started", "notice", "exited"] if used == "none" else ["started", "exited"])
 
 
-def test_lines_of_every_length_come_whole_from_the_local_driver(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Before 23.0 it does not mark the end of a long line: the next timestamp does."""
+def test_lines_of_every_length_arrive_whole_from_the_local_driver(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Before 23.0 it does not mark a long line's end; the next timestamp does."""
     sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 40_000, 1_048_576]
     script = "".join(f"head -c {size} /dev/zero | tr '\\0' x; echo;" for size in sizes) + "echo end"
     watched = watch("auto")

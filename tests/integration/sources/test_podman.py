@@ -1,4 +1,4 @@
-"""The agent and a real Podman: it is refused, or its jobs say that they are not read."""
+"""Test the agent with a real Podman: it is refused, or its jobs say that they are not read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 
 @pytest.fixture(name="podman")
 def _podman(engine: Engine) -> Iterator[str]:
-    """Podman's service with the tests' image, in folders of its own; the path of its socket."""
+    """Provide Podman's service with the tests' image in its own folders; return its socket path."""
     program = shutil.which("podman")
     if program is None or os.geteuid() != 0:
         pytest.skip("podman is not installed (apt-get install --no-install-recommends podman), or this is not root")
@@ -53,7 +53,7 @@ def _podman(engine: Engine) -> Iterator[str]:
 
 
 def test_agent_does_not_start_on_podman(podman: str, tmp_path: Path) -> None:
-    """It ends with status 1, and its log says what to do."""
+    """It exits with status 1, and its log says what to do."""
     environment = {
         **os.environ,
         "DOCKER_HOST": f"unix://{podman}",
@@ -73,10 +73,10 @@ def test_agent_does_not_start_on_podman(podman: str, tmp_path: Path) -> None:
     assert "this is Podman" in ended.stdout + ended.stderr
 
 
-def test_podman_in_the_engines_place_is_told_and_loses_nothing(
+def test_podman_replacing_the_engine_is_reported_and_loses_nothing(
     podman: str, engine: Engine, watch: Watcher, prefix: str, tmp_path: Path
 ) -> None:
-    """While the agent runs, its socket leads to Podman, and back."""
+    """While the agent runs, its socket switches to Podman and back."""
     here = tmp_path / "docker.sock"
     own = (engine.host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock").removeprefix("unix://")
 
@@ -102,10 +102,10 @@ def test_podman_in_the_engines_place_is_told_and_loses_nothing(
     assert log.names() == ["started", "exited"]
 
 
-def test_engine_like_podman_that_is_not_recognised_never_looks_read(
+def test_unrecognised_podman_never_looks_read(
     podman: str, watch: Watcher, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing tells that it is Podman, its log does: whole seconds are no times."""
+    """Nothing identifies Podman, but its log does: times in whole seconds are not exact."""
     monkeypatch.setattr(connection, "_PODMAN", "nothing")
     monkeypatch.setattr(connection, "_PODMAN_SERVER", "nothing")
     client = docker.DockerClient(base_url=f"unix://{podman}")

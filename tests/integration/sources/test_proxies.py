@@ -1,4 +1,4 @@
-"""The agent's readers behind a proxy in front of the engine's socket, allowed what docs/docker-engines.md says."""
+"""Test readers behind a proxy in front of the engine's socket that allows what docs/docker-engines.md lists."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def socket_of(engine: Engine) -> str:
 
 
 def allowed_paths() -> str:
-    """Return the paths of the page's HAProxy configuration as an expression, without the version before them."""
+    """Return the paths of the page's HAProxy configuration as an expression, without the version prefix."""
     assert HAPROXY is not None
     found = re.search(r"path_reg \^\(/v\[0-9\.\]\+\)\?(\S+)\$", HAPROXY[1])
     assert found is not None
@@ -45,10 +45,10 @@ def allowed_paths() -> str:
         pytest.param("api", TECNATIVA, id="api behind docker-socket-proxy", marks=pytest.mark.slow),
     ],
 )
-def test_short_life_with_long_events_is_read_whole_through_a_proxy(
+def test_short_container_with_long_events_is_read_through_a_proxy(
     engine: Engine, watch: Watcher, prefix: str, tmp_path: Path, source: str, allow: str
 ) -> None:
-    """Every event comes in several chunks, and nothing but the documented paths is asked for."""
+    """Each event spans several chunks, and only the documented paths are requested."""
     asked: set[str] = set()
     with rechunking(socket_of(engine), tmp_path, (4_096, 1), allow=allow, asked=asked.add) as address:
         seen = watch(source, docker_host=address)
@@ -62,10 +62,10 @@ def test_short_life_with_long_events_is_read_whole_through_a_proxy(
 
 
 @pytest.mark.slow
-def test_haproxy_as_documented_lets_everything_through(
+def test_documented_haproxy_passes_everything(
     engine: Engine, watch: Watcher, prefix: str, tmp_path: Path, source: str
 ) -> None:
-    """The page's own configuration, but for its sockets and with seconds for its ten minutes: streams are cut often."""
+    """The page's configuration with other sockets and seconds instead of ten minutes, so streams are cut often."""
     haproxy = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
     if haproxy is None:
         pytest.skip("haproxy is not installed (apt-get install haproxy)")

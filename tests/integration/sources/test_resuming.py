@@ -1,4 +1,4 @@
-"""Reading goes on exactly where it was, from either source, and over another way to the engine."""
+"""Test that reading resumes exactly, from either source and over other connections to the engine."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ TOLD = "trap 'go=1' USR1"
 
 
 @pytest.mark.parametrize(("first", "second"), [("file", "file"), ("file", "api"), ("api", "file"), ("api", "api")])
-def test_reading_goes_on_where_it_was(engine: Engine, watch: Watcher, prefix: str, first: str, second: str) -> None:
-    """Docker cases 10, 11 and 26: the agent is gone while lines are written, and comes back with its cursor."""
+def test_reading_resumes_at_the_cursor(engine: Engine, watch: Watcher, prefix: str, first: str, second: str) -> None:
+    """Docker cases 10, 11 and 26: lines are written while the agent is away; it returns with its cursor."""
     begun = watch(first, first_seen=1)
     half = COUNT.format(lines=300)
     container = engine.run(f"{TOLD}; {half}; {UNTIL_TOLD}; {half}", name=prefix + "a")
@@ -60,9 +60,7 @@ def test_reading_goes_on_where_it_was(engine: Engine, watch: Watcher, prefix: st
     assert before == len(log.texts)
 
 
-def test_what_the_engine_rotated_away_meanwhile_is_a_gap(
-    engine: Engine, watch: Watcher, prefix: str, source: str
-) -> None:
+def test_lines_rotated_away_meanwhile_are_a_gap(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
     """The agent was away for too long."""
     begun = watch(source, first_seen=1)
     script = f"{TOLD}; echo first; {UNTIL_TOLD}; seq 1 20000; echo last"
@@ -80,7 +78,7 @@ def test_what_the_engine_rotated_away_meanwhile_is_a_gap(
 
 
 class TlsFront:
-    """Makes an engine one that is reached by TCP with TLS and client certificates."""
+    """Serve an engine over TCP with TLS and client certificates."""
 
     def __init__(self, folder: Path, host: str | None) -> None:
         self.folder = folder
@@ -127,10 +125,10 @@ def _tls(tmp_path: Path, engine: Engine) -> Iterator[TlsFront]:
     front.close()
 
 
-def test_an_engine_behind_tls_is_read(
+def test_engine_behind_tls_is_read(
     engine: Engine, watch: Watcher, prefix: str, tls: TlsFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` say; by its API, as its files are elsewhere."""
+    """`DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`; through the API, as its files are remote."""
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{tls.port}")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tls.folder))
@@ -141,10 +139,10 @@ def test_an_engine_behind_tls_is_read(
     assert log.jobs[-1].life.source == "api"
 
 
-def test_an_engine_behind_ssh_is_read(
+def test_engine_behind_ssh_is_read(
     engine: Engine, watch: Watcher, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By `docker system dial-stdio` at the other end; the ssh program is one that stays on this machine."""
+    """`docker system dial-stdio` runs at the other end; the ssh program here stays on this machine."""
     pytest.importorskip("paramiko", reason="the docker package wants it for ssh, although the ssh program is used")
     program = tmp_path / "ssh"
     host = f"-H {engine.host} " if engine.host else ""
@@ -158,10 +156,10 @@ def test_an_engine_behind_ssh_is_read(
     assert log.jobs[-1].life.source == "api"
 
 
-def test_an_engine_that_does_not_answer_is_waited_for(
+def test_unresponsive_engine_is_retried(
     engine: Engine, watch: Watcher, prefix: str, tls: TlsFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Docker case 15: the connection is cut and made again; nothing twice, nothing missing."""
+    """Docker case 15: the connection is cut and reopened; nothing repeated, nothing missing."""
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{tls.port}")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tls.folder))
@@ -178,11 +176,10 @@ def test_an_engine_that_does_not_answer_is_waited_for(
 
 
 @pytest.mark.parametrize(("first", "second"), [("file", "file"), ("file", "api"), ("api", "file"), ("api", "api")])
-def test_a_clock_that_was_set_back_does_not_matter(
-    engine: Engine, watch: Watcher, prefix: str, first: str, second: str
-) -> None:
-    """Docker case 25: the engine serves a log whose times run forth, back by two hours, and forth again; the agent
-    is away once in each part."""
+def test_clock_set_back_does_not_matter(engine: Engine, watch: Watcher, prefix: str, first: str, second: str) -> None:
+    """Docker case 25: the log's times run forward, back by two hours, and forward again. The agent is away once in each
+    part.
+    """
     container = engine.run("seq 1 60", name=prefix + "a")
     container.wait()
     container.reload()
@@ -214,13 +211,14 @@ def test_a_clock_that_was_set_back_does_not_matter(
 
 
 def without_end(cursor: str) -> str:
-    """A cursor of before the end was told."""
+    """Return a cursor from before the end was reported."""
     return "|".join(part for part in cursor.split("|") if not part.startswith("l="))
 
 
 class SlowFront:
-    """A proxy before an engine, as they stand before sockets and in clouds: it cuts log streams that were quiet, and
-    passes nothing of an answer on before its first byte of content came, the headers not even."""
+    """Proxy like those in front of sockets and in clouds: it cuts quiet log streams, and forwards nothing of an answer,
+    headers included, before its first byte of content.
+    """
 
     def __init__(self, folder: Path, host: str | None) -> None:
         self._engine = (host or "unix:///var/run/docker.sock").removeprefix("unix://")
@@ -234,7 +232,7 @@ class SlowFront:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_quiet_streams(self) -> int:
-        """Cut them now, as after a time-out; how many."""
+        """Cut quiet streams now, as after a time-out, and return how many."""
         cut, self._open = self._open, []
         for end in cut:
             with suppress(OSError):
@@ -287,10 +285,10 @@ def _front(tmp_path: Path, engine: Engine) -> Iterator[SlowFront]:
     front.close()
 
 
-def test_a_quiet_container_is_no_error_and_a_cut_stream_is_taken_up_silently(
+def test_quiet_container_is_no_error_and_a_cut_stream_resumes_silently(
     engine: Engine, watch: Watcher, prefix: str, front: SlowFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Docker case 18: no headers before the first byte, and proxies that cut what was quiet for long."""
+    """Docker case 18: no headers before the first byte, and proxies that cut long-quiet streams."""
     monkeypatch.setattr(edge_docker, "_TIMEOUT_S", 3.0)
     watched = watch("api", docker_host=f"unix://{front.path}")
     container = engine.run("trap 'echo said' USR1; while :; do sleep 0.05; done", name=prefix + "a")
@@ -310,10 +308,10 @@ def test_a_quiet_container_is_no_error_and_a_cut_stream_is_taken_up_silently(
     assert log.names() == ["started", "exited"]
 
 
-def test_a_container_on_ecs_is_recorded_with_its_task_and_an_endpoint_that_is_missing_delays_nothing(
+def test_ecs_container_has_its_task_and_a_late_endpoint_delays_nothing(
     engine: Engine, watch: Watcher, prefix: str
 ) -> None:
-    """The endpoint answers only when the containers have been read; then their jobs are told again."""
+    """The endpoint answers only after the containers were read; their jobs are then updated."""
     with endpoint() as server:
         server.held.clear()
         watched = watch("auto", metadata_uri=server.uri)

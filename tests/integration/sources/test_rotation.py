@@ -1,4 +1,4 @@
-"""Bursts into rotating logs: all of it, or a gap entry for what is missing, and nothing twice."""
+"""Test bursts into rotating logs: complete, or with a gap entry for the missing part, and no duplicates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.engine
 
 
 def burst(engine: Engine, watch: Watcher, prefix: str, source: str, lines: int, **options: object) -> Log:
-    """A container that writes numbered lines as fast as it can, read to its end."""
+    """Run a container that writes numbered lines at full speed, and read it to its end."""
     watched = watch(source)
     container = engine.run_command(program(lines), name=prefix + "a", **options)
     log = watched.log(container.id)
@@ -25,31 +25,31 @@ def burst(engine: Engine, watch: Watcher, prefix: str, source: str, lines: int, 
 
 
 @pytest.mark.parametrize(("size", "files", "compress"), [("1m", 3, "false"), ("1m", 3, "true"), ("100k", 5, "false")])
-def test_the_file_source_misses_nothing_silently(
+def test_file_source_misses_nothing_silently(
     engine: Engine, watch: Watcher, prefix: str, size: str, files: int, compress: str
 ) -> None:
-    """Docker cases 1, 2 and 3: 100,000 lines flat out."""
+    """Docker cases 1, 2 and 3: 100,000 lines at full speed."""
     more = {"compress": compress} if compress == "true" else {}
     log = burst(engine, watch, prefix, "file", 100_000, **limits(size, files, **more))
     assert_in_order_and_every_hole_is_a_gap(log, 100_000)
 
 
-def test_the_api_source_repeats_nothing_and_says_what_is_missing(engine: Engine, watch: Watcher, prefix: str) -> None:
+def test_api_source_repeats_nothing_and_reports_what_is_missing(engine: Engine, watch: Watcher, prefix: str) -> None:
     """The same through the engine's stream, which loses lines and on 20.10 repeats them."""
     log = burst(engine, watch, prefix, "api", 100_000, **limits("1m", 3))
     assert_none_twice_and_every_hole_is_in_a_gap(log, 100_000)
 
 
-def test_a_single_file_that_the_engine_cuts_is_read(engine: Engine, watch: Watcher, prefix: str) -> None:
-    """Engines before 23.0 with max-file=1 cut the file under the reader."""
+def test_single_file_truncated_by_the_engine_is_read(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """Engines before 23.0 with max-file=1 truncate the file under the reader."""
     log = burst(engine, watch, prefix, "file", 20_000, **limits("200k", 1))
     assert_in_order_and_every_hole_is_a_gap(log, 20_000)
 
 
-def test_long_lines_that_go_on_in_the_next_file_come_whole_and_once(
+def test_long_lines_continuing_in_the_next_file_arrive_whole_and_once(
     engine: Engine, watch: Watcher, prefix: str, source: str
 ) -> None:
-    """All their pieces are alike; engines before 23.0 send what is in the new file again."""
+    """All their fragments are equal; engines before 23.0 resend what is in the new file."""
     watched = watch(source)
     part = "head -c 40000 /dev/zero | tr '\\0' x; sleep 0.05"
     script = f"for i in $(seq 20); do for j in 1 2 3; do {part}; done; echo $i; done"

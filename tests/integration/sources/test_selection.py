@@ -1,4 +1,4 @@
-"""Real engines' lists, events and inspections: which containers are read, and whose word counts."""
+"""Test with real engines' lists, events and inspections which containers are read, and which source decides."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from logferry_protocol.events import Exited, Notice
 pytestmark = pytest.mark.engine
 
 
-def test_engines_word_counts_where_labels_and_moved_tags_say_otherwise(
-    engine: Engine, watch: Watcher, prefix: str
-) -> None:
-    """A container whose image's tag moved is known by its name; a label `exitCode` is no exit code."""
+def test_inspection_overrides_labels_and_moved_tags(engine: Engine, watch: Watcher, prefix: str) -> None:
+    """A container whose image's tag moved keeps its image name; a label `exitCode` is no exit code."""
     image = f"{prefix}api"
     engine.client.images.get(IMAGE).tag(image, "latest")
     script = "while [ ! -e /go ]; do sleep 0.05; done; echo done; exit 3"

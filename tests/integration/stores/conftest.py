@@ -1,4 +1,4 @@
-"""Every test here runs twice: against moto, and against MiniStack over the wire."""
+"""Run every test here twice: against moto, and against MiniStack over the network."""
 
 import contextlib
 import uuid
@@ -33,7 +33,7 @@ def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A cloud's S3 with one bucket, empty."""
+    """One empty S3 bucket of a cloud."""
 
     s3: Any
     name: str
@@ -41,7 +41,7 @@ class Bucket:
 
 @pytest.fixture
 def bucket(tables: Tables) -> Iterator[Bucket]:
-    """In the same cloud as the tables; removed with all that is in it."""
+    """Provide a bucket in the tables' cloud; remove it with its content afterwards."""
     endpoint = tables.dynamodb.meta.endpoint_url
     address = None if "amazonaws" in endpoint else endpoint
     s3: Any = boto3.client("s3", endpoint_url=address, **clouds.SECRETS)

@@ -1,4 +1,4 @@
-"""The archive's stores, that of the function and that of query, keep their promises on every DynamoDB and S3."""
+"""Test the archive stores of the functions archive and query on every DynamoDB and S3."""
 
 from dataclasses import replace
 from itertools import islice
@@ -44,7 +44,7 @@ def put(ingest: IngestStore, *firsts: int) -> None:
 
 
 def planned(store: Store) -> tuple[Plan, list[Any]]:
-    """Writes down a plan for all that is left."""
+    """Write a plan for everything that is left."""
     state = store.state(JOB)
     batches = list(store.batches_after(JOB, state.tip))
     plan = plan_of(batches)
@@ -56,8 +56,8 @@ def segments(plan: Plan, batches: list[Any]) -> list[Segment]:
     return [segment for segment, _inside in segments_of(plan, batches, 0)]
 
 
-def test_an_opened_job_is_listed_until_it_is_taken_off(store: Store, ingest: IngestStore) -> None:
-    """`open` says what is known of the archive; a removal counts only for the opening that it saw."""
+def test_opened_job_is_listed_until_removed(store: Store, ingest: IngestStore) -> None:
+    """`open` returns the archive's state; a removal applies only to the opening that it saw."""
     assert ingest.archive(JOB) is None
     assert ingest.list_unarchived(JOB, NOW_MS)["opened"] == NOW_MS
     seen = store.state(JOB)
@@ -70,8 +70,8 @@ def test_an_opened_job_is_listed_until_it_is_taken_off(store: Store, ingest: Ing
     assert list(store.unarchived(items.shard_of(JOB))) == []
 
 
-def test_what_is_left_lies_behind_the_tip(store: Store, ingest: IngestStore) -> None:
-    """A tombstone is nothing that could be archived."""
+def test_remaining_batches_exclude_the_tombstone(store: Store, ingest: IngestStore) -> None:
+    """A tombstone cannot be archived."""
     assert store.left(JOB, 0) is None
     put(ingest, 1, 4, 7)
     assert store.left(JOB, 0) == Left(1, NOW_MS, 9)
@@ -82,8 +82,8 @@ def test_what_is_left_lies_behind_the_tip(store: Store, ingest: IngestStore) -> 
     assert [one["first"] for one in store.batches_after(JOB, 3)] == [4, 7]
 
 
-def test_of_two_plans_one_is_written_down(store: Store, ingest: IngestStore) -> None:
-    """And whoever reads the state finds it, as it was."""
+def test_only_one_of_two_plans_is_written(store: Store, ingest: IngestStore) -> None:
+    """Later readers of the state find that plan unchanged."""
     put(ingest, 1, 4)
     before = store.state(JOB)
     plan, _batches = planned(store)
@@ -91,8 +91,8 @@ def test_of_two_plans_one_is_written_down(store: Store, ingest: IngestStore) -> 
     assert store.state(JOB).plan == plan == Plan(1, 6, ((1, 6),), ("2025-11-24",))
 
 
-def test_a_plan_is_committed_once_and_with_all_its_segments(store: Store, ingest: IngestStore) -> None:
-    """All or nothing: the index never speaks of half a run."""
+def test_plan_is_committed_once_with_all_its_segments(store: Store, ingest: IngestStore) -> None:
+    """All or nothing: the index never lists half a run."""
     put(ingest, 1, 4)
     plan, batches = planned(store)
     made = segments(plan, batches)
@@ -108,8 +108,8 @@ def test_a_plan_is_committed_once_and_with_all_its_segments(store: Store, ingest
     assert (known["tip"], known["first"], known["digest"], known["cursor"]) == (6, 4, batch(4).digest, "cursor-4")
 
 
-def test_a_plan_that_was_taken_back_is_not_committed(store: Store, ingest: IngestStore) -> None:
-    """Nor taken back twice; nor is another put in the place of one that is there."""
+def test_withdrawn_plan_is_not_committed(store: Store, ingest: IngestStore) -> None:
+    """Nor withdrawn twice; nor does another plan replace an existing one."""
     put(ingest, 1)
     plan, batches = planned(store)
     assert store.unplan(JOB, plan) is True
@@ -118,8 +118,8 @@ def test_a_plan_that_was_taken_back_is_not_committed(store: Store, ingest: Inges
     assert list(store.index.from_sequence(JOB, 0)) == []
 
 
-def test_a_deleted_job_is_neither_planned_nor_committed(store: Store, ingest: IngestStore) -> None:
-    """From the moment of its erasure on, whoever is in the middle of it."""
+def test_deleted_job_is_neither_planned_nor_committed(store: Store, ingest: IngestStore) -> None:
+    """From the moment of erasure, also for a run in progress."""
     put(ingest, 1)
     state = store.state(JOB)
     plan, batches = planned(store)
@@ -130,8 +130,8 @@ def test_a_deleted_job_is_neither_planned_nor_committed(store: Store, ingest: In
     assert store.state(JOB).deleted
 
 
-def test_the_index_is_read_both_ways_from_inside_a_segment(store: Store, ingest: IngestStore) -> None:
-    """More of them than one page of a query holds."""
+def test_index_is_read_both_ways_from_inside_a_segment(store: Store, ingest: IngestStore) -> None:
+    """With more segments than one page of a query holds."""
     for number in range(1, 121):
         put(ingest, number * 3 - 2)
         plan, batches = planned(store)
@@ -147,8 +147,8 @@ def test_the_index_is_read_both_ways_from_inside_a_segment(store: Store, ingest:
     assert list(index.from_sequence(OTHER, 0)) == []
 
 
-def test_objects_are_put_read_and_deleted_though_some_are_not_there(store: Store, bucket: Bucket) -> None:
-    """Putting the same again is no error; nor is deleting what is gone."""
+def test_missing_objects_do_not_fail_put_read_and_delete(store: Store, bucket: Bucket) -> None:
+    """Putting an object again is no error; nor is deleting a missing one."""
     for _ in range(2):
         store.put_object("segments/a", b"bytes")
     assert bucket.s3.get_object(Bucket=bucket.name, Key="segments/a")["Body"].read() == b"bytes"
@@ -158,8 +158,8 @@ def test_objects_are_put_read_and_deleted_though_some_are_not_there(store: Store
     assert gone.value.response["Error"]["Code"] == "NoSuchKey"
 
 
-def test_the_bucket_in_memory_answers_as_s3_does() -> None:
-    """Unit tests stand on it."""
+def test_bucket_in_memory_answers_like_s3() -> None:
+    """Unit tests rely on it."""
     memory = MemoryBucket()
     memory.put_object(Bucket="b", Key="k", Body=b"bytes")
     assert memory.get_object(Bucket="b", Key="k")["Body"].read() == b"bytes"
@@ -169,10 +169,10 @@ def test_the_bucket_in_memory_answers_as_s3_does() -> None:
     assert gone.value.response["Error"]["Code"] == "NoSuchKey"
 
 
-def test_a_job_goes_into_the_archive_is_read_from_it_and_erased(
+def test_job_is_archived_read_back_and_erased(
     store: Store, ingest: IngestStore, tables: Tables, bucket: Bucket
 ) -> None:
-    """The whole way, with a table that forgot every second batch, and then all."""
+    """End to end, with a table that lost every second batch, and then all."""
     put(ingest, 1, 4, 7, 10)
     ingest.list_unarchived(JOB, NOW_MS)
     logger, metrics = Logger(service="tests", level="CRITICAL"), Metrics(namespace="Tests", service="tests")

@@ -1,4 +1,4 @@
-"""Broadcast's store keeps its promises on every DynamoDB."""
+"""Test broadcast's store on every DynamoDB."""
 
 import pytest
 from tests.support.batches import NOW_MS
@@ -29,23 +29,23 @@ def put(tables: Tables, pk: str, sk: str, **attributes: object) -> None:
     tables.dynamodb.put_item(TableName=tables.registry, Item=item)
 
 
-def test_subscribers_of_a_job_are_listed_with_what_ends_them(store: Store, connect: ConnectStore) -> None:
-    """Expiry and credential travel with the subscription, for they are checked at every send."""
+def test_subscribers_are_listed_with_expiry_and_credential(store: Store, connect: ConnectStore) -> None:
+    """Both travel with the subscription because every send checks them."""
     connect.put_subscription(JOB, "one", ME, LATER, NOW_MS)
     (subscriber,) = store.subscribers(f"JOB#{JOB}")
     assert (subscriber.connection, subscriber.expires, subscriber.credential) == ("one", LATER, "cred00000000")
 
 
 def test_many_subscribers_are_read_over_several_pages(store: Store, tables: Tables) -> None:
-    """A page of DynamoDB holds a megabyte, and a job may have more subscribers than that."""
+    """A DynamoDB page holds a megabyte, and a job may have more subscribers."""
     for index in range(30):
         pad = "x" * 50_000
         put(tables, f"JOB#{JOB}", f"SUBSCRIPTION#{index:02d}", connection=f"{index:02d}", created=1, pad=pad)
     assert [one.connection for one in store.subscribers(f"JOB#{JOB}")] == [f"{index:02d}" for index in range(30)]
 
 
-def test_a_newer_subscription_survives_the_removal_of_an_older_one(store: Store, connect: ConnectStore) -> None:
-    """A 410 that comes late removes only what it was about."""
+def test_newer_subscription_survives_removal_of_an_older_one(store: Store, connect: ConnectStore) -> None:
+    """A late 410 removes only the subscription that it concerns."""
     connect.put_subscription(JOB, "one", ME, LATER, NOW_MS)
     (old,) = store.subscribers(f"JOB#{JOB}")
     connect.put_subscription(JOB, "one", ME, LATER, NOW_MS + 1)
@@ -59,8 +59,8 @@ def test_a_newer_subscription_survives_the_removal_of_an_older_one(store: Store,
     assert list(store.subscribers(f"JOB#{JOB}")) == []
 
 
-def test_a_credential_ends_with_its_revocation_or_its_principals(store: Store, tables: Tables) -> None:
-    """Revoked, deleted, or of a revoked principal: in each case what it opened ends."""
+def test_revoked_or_deleted_credential_ends_its_connections(store: Store, tables: Tables) -> None:
+    """Revoked, deleted, or of a revoked principal: what it opened ends."""
     put(tables, "PRINCIPAL#me", "PRINCIPAL", name="me")
     put(tables, "CREDENTIAL#good", "CREDENTIAL", principal="me")
     put(tables, "CREDENTIAL#bad", "CREDENTIAL", principal="me", revoked=NOW_MS)
@@ -71,8 +71,8 @@ def test_a_credential_ends_with_its_revocation_or_its_principals(store: Store, t
     assert store.credential_ended("good") is True
 
 
-def test_connections_are_found_by_their_credential(store: Store, connect: ConnectStore, tables: Tables) -> None:
-    """Revoking a key closes what it opened, and nothing else."""
+def test_connections_are_found_by_credential(store: Store, connect: ConnectStore, tables: Tables) -> None:
+    """Revoking a key closes only what it opened."""
     other = Principal("viewer", "me", "cred11111111", subject="me")
     connect.put_connection("one", ME, LATER, NOW_MS)
     connect.put_connection("two", other, LATER, NOW_MS)

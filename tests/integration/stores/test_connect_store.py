@@ -1,4 +1,4 @@
-"""Connect's store keeps its promises on every DynamoDB."""
+"""Test connect's store on every DynamoDB."""
 
 import pytest
 from tests.support.batches import NOW_MS, batch
@@ -24,7 +24,7 @@ def items_of(tables: Tables) -> list[str]:
     return sorted(f"{item['pk']['S']}/{item['sk']['S']}" for item in found)
 
 
-def test_a_ticket_is_taken_once(store: Store, tables: Tables) -> None:
+def test_ticket_is_used_once(store: Store, tables: Tables) -> None:
     """Of two connections with one ticket, one is opened."""
     item = {**items.ticket_key("hash"), **items.to_item({"until": NOW_MS, "who": "{}"})}
     tables.dynamodb.put_item(TableName=tables.registry, Item=item)
@@ -34,8 +34,8 @@ def test_a_ticket_is_taken_once(store: Store, tables: Tables) -> None:
     assert store.take_ticket("hash") is None
 
 
-def test_a_disconnect_leaves_nothing_behind(store: Store, tables: Tables) -> None:
-    """Connection, subscriptions, lists and the instance's link go together; another connection's stay."""
+def test_disconnect_removes_all_items_of_a_connection(store: Store, tables: Tables) -> None:
+    """Connection, subscriptions, lists and the instance's link go together; other connections' items stay."""
     ingest = IngestStore(tables.dynamodb, tables.log, tables.registry, 30)
     for connection in ("gone", "here"):
         store.put_connection(connection, ME, LATER, NOW_MS)
@@ -49,7 +49,7 @@ def test_a_disconnect_leaves_nothing_behind(store: Store, tables: Tables) -> Non
 
 
 def test_subscriptions_are_found_by_job_and_by_connection(store: Store) -> None:
-    """The broadcast asks by job, the ping by connection."""
+    """Broadcast looks up by job, ping by connection."""
     store.put_subscription(JOB, "one", ME, LATER, NOW_MS)
     store.put_subscription(JOB, "two", ME, LATER, NOW_MS)
     assert store.viewers(JOB) == 2
@@ -59,16 +59,16 @@ def test_subscriptions_are_found_by_job_and_by_connection(store: Store) -> None:
     assert store.subscribed_jobs("one") == []
 
 
-def test_ending_a_list_leaves_the_jobs_subscribed(store: Store) -> None:
-    """`unsubscribe` without a job ends the list and nothing else."""
+def test_ending_a_list_keeps_job_subscriptions(store: Store) -> None:
+    """`unsubscribe` without a job ends the list only."""
     store.put_subscription(JOB, "one", ME, LATER, NOW_MS)
     store.put_list("team", "one", ME, {}, expires=LATER, now_ms=NOW_MS)
     store.remove_lists("one")
     assert store.subscribed_jobs("one") == [JOB]
 
 
-def test_the_tip_is_the_end_of_the_last_batch(store: Store, tables: Tables) -> None:
-    """First plus count of the last batch stored; none when nothing is."""
+def test_tip_is_the_end_of_the_last_batch(store: Store, tables: Tables) -> None:
+    """First sequence plus count of the last stored batch; none when nothing is stored."""
     assert store.tip(JOB) is None
     ingest = IngestStore(tables.dynamodb, tables.log, tables.registry, 30)
     ingest.put_batch(JOB, batch(1), NOW_MS)
@@ -76,7 +76,7 @@ def test_the_tip_is_the_end_of_the_last_batch(store: Store, tables: Tables) -> N
     assert store.tip(JOB) == 6
 
 
-def test_one_of_many_wins_a_watch(store: Store) -> None:
+def test_only_one_concurrent_watch_wins(store: Store) -> None:
     """Whoever extends the watch tells the agent; the others need not."""
     assert store.win_watch(JOB, NOW_MS + 150, NOW_MS + 75, 0) is True
     assert store.win_watch(JOB, NOW_MS + 151, NOW_MS + 76, 0) is False

@@ -1,4 +1,4 @@
-"""Ingest's store keeps its promises on every DynamoDB."""
+"""Test ingest's store on every DynamoDB."""
 
 import pytest
 from tests.support.batches import NOW_MS, batch
@@ -19,8 +19,8 @@ def opened(store: Store, **overrides: object) -> dict[str, object]:
     return store.open_job(JOB, **{**given, "now_ms": NOW_MS, **overrides})  # type: ignore[arg-type]
 
 
-def test_a_stored_batch_is_the_last_one(store: Store) -> None:
-    """What was acknowledged is what `open` answers with."""
+def test_stored_batch_is_the_last_one(store: Store) -> None:
+    """`open` answers with what was acknowledged."""
     store.put_batch(JOB, batch(1), NOW_MS)
     store.put_batch(JOB, batch(4, ("four",)), NOW_MS)
     last = store.last_batch(JOB)
@@ -29,8 +29,8 @@ def test_a_stored_batch_is_the_last_one(store: Store) -> None:
     assert last["digest"] == batch(4, ("four",)).digest
 
 
-def test_a_place_is_given_once(store: Store) -> None:
-    """Invariant 4: of two writers one loses, and is told what is there."""
+def test_sequence_is_assigned_once(store: Store) -> None:
+    """Invariant 4: one of two writers loses and learns what is stored."""
     store.put_batch(JOB, batch(1), NOW_MS)
     with pytest.raises(AlreadyThereError) as refused:
         store.put_batch(JOB, batch(1, ("another",)), NOW_MS)
@@ -38,7 +38,7 @@ def test_a_place_is_given_once(store: Store) -> None:
     assert store.batch_at(JOB, 1) == store.last_batch(JOB)
 
 
-def test_nothing_is_stored_of_an_unknown_job(store: Store) -> None:
+def test_nothing_is_stored_for_an_unknown_job(store: Store) -> None:
     """No batch, no record, no watch."""
     assert store.last_batch(JOB) is None
     assert store.batch_at(JOB, 1) is None
@@ -46,8 +46,8 @@ def test_nothing_is_stored_of_an_unknown_job(store: Store) -> None:
     assert store.watch(JOB) is None
 
 
-def test_a_job_keeps_its_first_owner(store: Store) -> None:
-    """Who may read a job is settled when it is first seen; a key given to somebody else later moves no history."""
+def test_job_keeps_its_first_owner(store: Store) -> None:
+    """The first open settles who may read a job; reassigning a key moves no history."""
     opened(store)
     again = opened(store, owner="thief", container={"name": "b"}, now_ms=NOW_MS + 5)
     assert (again["owner"], again["gpk"]) == ("team", "OWNER#team")
@@ -56,8 +56,8 @@ def test_a_job_keeps_its_first_owner(store: Store) -> None:
     assert again["created"] == NOW_MS
 
 
-def test_a_status_changes_a_known_job_only(store: Store) -> None:
-    """A status neither creates a record nor brings a deleted one back."""
+def test_status_changes_only_a_known_job(store: Store) -> None:
+    """A status neither creates a record nor restores a deleted one."""
     assert store.note_status(JOB, {"tip": 3}, NOW_MS) is False
     assert store.job(JOB) is None
     opened(store)
@@ -68,14 +68,14 @@ def test_a_status_changes_a_known_job_only(store: Store) -> None:
     assert "last" not in record
 
 
-def test_a_status_of_before_is_left_out(store: Store) -> None:
-    """What is later is decided by the table, as two functions may write at once."""
+def test_older_status_is_ignored(store: Store) -> None:
+    """The table decides which is later, as two functions may write concurrently."""
     opened(store)
     for tip, at, taken in ((3, 5, True), (3, 5, True), (3, 4, False), (2, 9, False), (4, 1, True), (3, 9, False)):
         assert store.note_status(JOB, {"noted_tip": tip, "noted_at": at}, NOW_MS) is taken
 
 
-def test_a_batch_expires_after_its_retention(store: Store, tables: Tables) -> None:
+def test_batch_expires_after_its_retention(store: Store, tables: Tables) -> None:
     """The table's time to live deletes it."""
     store.put_batch(JOB, batch(1), NOW_MS)
     item = tables.dynamodb.get_item(TableName=tables.log, Key={"job": {"S": JOB}, "first": {"N": "1"}})["Item"]

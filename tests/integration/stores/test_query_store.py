@@ -1,4 +1,4 @@
-"""Query's store keeps its promises on every DynamoDB."""
+"""Test query's store on every DynamoDB."""
 
 from itertools import islice
 
@@ -38,7 +38,7 @@ def open_jobs(ingest: IngestStore, owner: str, *ages: int) -> list[str]:
     return jobs
 
 
-def test_jobs_come_newest_first_over_all_partitions(store: Store, ingest: IngestStore) -> None:
+def test_jobs_are_listed_newest_first_over_all_partitions(store: Store, ingest: IngestStore) -> None:
     """Owners, or shards, are merged into one order."""
     mine, theirs = open_jobs(ingest, "mine", 1, 3, 5), open_jobs(ingest, "theirs", 2, 4)
     expected = [mine[0], theirs[0], mine[1], theirs[1], mine[2]]
@@ -47,8 +47,8 @@ def test_jobs_come_newest_first_over_all_partitions(store: Store, ingest: Ingest
     assert [item["job"] for item in store.jobs(("theirs",), None, 2)] == theirs
 
 
-def test_a_list_goes_on_where_it_stopped(store: Store, ingest: IngestStore) -> None:
-    """Pages neither repeat a job nor leave one out."""
+def test_list_continues_where_it_stopped(store: Store, ingest: IngestStore) -> None:
+    """Pages neither repeat nor omit a job."""
     jobs = open_jobs(ingest, "mine", *range(7))
     place, seen = None, []
     while page := list(islice(store.jobs(("mine",), place, 3), 3)):
@@ -64,7 +64,7 @@ def test_a_list_goes_on_where_it_stopped(store: Store, ingest: IngestStore) -> N
 def test_batches_after_a_sequence_include_the_one_that_holds_it(
     store: Store, ingest: IngestStore, after: int, firsts: list[int]
 ) -> None:
-    """A reader may stand in the middle of a batch."""
+    """A reader may be in the middle of a batch."""
     for first in (1, 4, 7):
         ingest.put_batch(JOB, batch(first), NOW_MS)
     assert [item["first"] for item in store.batches_after(JOB, after)] == firsts
@@ -76,22 +76,22 @@ def test_batches_after_a_sequence_include_the_one_that_holds_it(
 def test_batches_before_a_sequence_come_backwards(
     store: Store, ingest: IngestStore, before: int, firsts: list[int]
 ) -> None:
-    """The nearest is read first, as a reader scrolls up."""
+    """The nearest comes first, as a reader scrolls up."""
     for first in (1, 4, 7):
         ingest.put_batch(JOB, batch(first), NOW_MS)
     assert [item["first"] for item in store.batches_before(JOB, before)] == firsts
 
 
 def test_history_is_read_over_several_pages(store: Store, ingest: IngestStore) -> None:
-    """A query of DynamoDB ends at fifty items here, a job does not."""
+    """A DynamoDB query ends at fifty items here; a job does not."""
     for first in range(1, 121):
         ingest.put_batch(JOB, batch(first, ("x",)), NOW_MS)
     assert [item["first"] for item in store.batches_after(JOB, 0)] == list(range(1, 121))
     assert store.tip(JOB) == 120
 
 
-def test_the_newest_batch_comes_without_its_body(store: Store, ingest: IngestStore) -> None:
-    """How far a job got and when; by number, of this job alone, and nothing of a tombstone."""
+def test_newest_batch_comes_without_its_body(store: Store, ingest: IngestStore) -> None:
+    """Its end and time, by sequence, for this job only, ignoring tombstones."""
     assert store.newest(JOB) is None
     for first in (1, 9, 10):
         ingest.put_batch(JOB, batch(first, ("x", "y")), NOW_MS + first)
@@ -103,7 +103,7 @@ def test_the_newest_batch_comes_without_its_body(store: Store, ingest: IngestSto
     assert store.newest(JOB) is None
 
 
-def test_instances_are_known_by_when_they_were_heard(store: Store, ingest: IngestStore) -> None:
-    """Those never heard of are left out."""
+def test_instances_are_known_by_last_heard_time(store: Store, ingest: IngestStore) -> None:
+    """Instances never heard of are omitted."""
     ingest.instance_heard("web", "ENGINE", NOW_MS)
     assert store.heard([("web", "ENGINE"), ("web", "OTHER")]) == {("web", "ENGINE"): NOW_MS}
