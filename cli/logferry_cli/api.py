@@ -16,14 +16,15 @@ from logferry_cli.reader import Page
 from logferry_cli.records import read_batches, read_record
 from logferry_cli.target import Target, address
 from logferry_cli.terminal import harmless_word
+from logferry_protocol.backoff import Backoff
 from logferry_protocol.job import JobRecord
 from logferry_protocol.messages import BatchFacts
 
 ATTEMPTS: Final = 6
-"""Tries of one request, with full-jitter backoff between them: over half a minute of trouble is bridged."""
+"""How often a request is tried."""
 
-FIRST_BACKOFF_S: Final = 0.5
-MAX_BACKOFF_S: Final = 15.0
+BACKOFF: Final = Backoff(first_s=0.5, longest_s=15.0)
+"""Waits between attempts: at most 15.5 s in all."""
 
 TIMEOUT: Final = httpx.Timeout(35.0, connect=10.0)
 """API Gateway gives an answer within 30 s or never."""
@@ -223,7 +224,7 @@ class Api:
                     raise
                 if attempt + 1 == ATTEMPTS:
                     raise Problem(f"{trouble}, {ATTEMPTS} times.", "Try again a little later.") from None
-                await asyncio.sleep(random.random() * min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2.0**attempt))  # noqa: S311 - no secret
+                await asyncio.sleep(BACKOFF.delay(attempt + 1, random.random))
         raise AssertionError("at least one attempt is made")
 
     async def _once(

@@ -1,9 +1,9 @@
 """A job as it grows: the reader over one WebSocket at a time and the HTTP history.
 
-One task keeps the connection (`_Link`): a fresh one-time ticket each time, `subscribe` after what the reader has, a
-ping every 30 s whose answer tells a lost last broadcast, full-jitter backoff after a cut, and a new connection that is
-subscribed before API Gateway's two hours end the old one. Everything that arrives goes through one queue to
-`events()`.
+One task keeps the connection. Each time, it fetches a new one-time ticket and subscribes after the last entry that the
+reader has. It pings every 30 s; the answer shows whether the last broadcast was lost. After a failure it waits by
+`logferry_protocol.backoff`. It opens and subscribes a new connection before API Gateway ends the old one after two
+hours. Everything that arrives goes through one queue to `events()`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from logferry_cli.problems import Problem
 from logferry_cli.reader import Damaged, Lost, Page, Reader, Run
 from logferry_cli.terminal import harmless_word
 from logferry_protocol import messages
+from logferry_protocol.backoff import RECONNECT, Backoff
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import JobRecord
 from logferry_protocol.limits import MAX_FRAME_BYTES
@@ -48,8 +49,8 @@ class Timing:
     """Up to so much earlier, so that an audience that came together does not reconnect together."""
     answer: float = 15.0
     """How long to wait for `subscribed`."""
-    first_backoff: float = 1.0
-    max_backoff: float = 30.0
+    backoff: Backoff = RECONNECT
+    """Waits before a new connection after a failure."""
     settled: float = 10.0
     """A connection that held for so long was a good one: the next backoff begins anew."""
 
@@ -249,8 +250,7 @@ class _Link:
 
     async def _pause(self) -> None:
         if self._failures:
-            longest = min(self._timing.max_backoff, self._timing.first_backoff * 2.0 ** (self._failures - 1))
-            await asyncio.sleep(random.random() * longest)  # noqa: S311 - no secret
+            await asyncio.sleep(self._timing.backoff.delay(self._failures, random.random))
 
     async def _open(self) -> _Connection:
         url = await self._api.viewers_url()

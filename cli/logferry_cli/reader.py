@@ -21,20 +21,18 @@ No clock, randomness or I/O in here: `now` is any monotonic time in seconds, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from logferry_protocol.backoff import Backoff, Jitter
 from logferry_protocol.batch import Columns, decode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
 from logferry_protocol.messages import BatchFacts
 
-FIRST_DELAY_S: Final = 0.5
-"""A hole in the live batches is asked for after up to this long: most fill themselves before."""
-
-MAX_DELAY_S: Final = 10.0
-"""The longest wait between two requests for the same hole."""
+HOLE_BACKOFF: Final = Backoff(first_s=0.5, longest_s=10.0)
+"""Waits before each request for the same hole in the live batches. Most holes fill themselves before the first."""
 
 MAX_PENDING: Final = 512
 """Batches held while one before them is missing (at most 11 MiB). Those furthest ahead go first: history has them."""
@@ -97,7 +95,7 @@ class Page:
 class Reader:
     """The entries of one job after the sequence `after`. See the theory of operation above."""
 
-    def __init__(self, jitter: Callable[[], float], after: int = 0) -> None:
+    def __init__(self, jitter: Jitter, after: int = 0) -> None:
         self.position = after
         """The last sequence that was handed out."""
         self.tip = after
@@ -231,9 +229,8 @@ class Reader:
             self.due = None
             self._attempts = 0
         elif self.due is None and self._asked is None:
-            delay = min(MAX_DELAY_S, FIRST_DELAY_S * 2.0**self._attempts)
-            self._attempts = min(self._attempts + 1, 16)
-            self.due = now + delay * self._jitter()
+            self._attempts += 1
+            self.due = now + HOLE_BACKOFF.delay(self._attempts, self._jitter)
 
 
 def _taken_of(batch: Stored, wanted: int) -> Run | Damaged:

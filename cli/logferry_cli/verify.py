@@ -16,6 +16,7 @@ from logferry_cli.selection import find_job
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
 from logferry_cli.terminal import harmless_word
 from logferry_cli.verification import FoundGap, Report, Verifier
+from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import describe
 from logferry_protocol.job import JobRecord
 
@@ -25,6 +26,9 @@ WITH_GAPS: Final = 3
 
 ASKED_AGAIN: Final = 4
 """How often a page that goes on later than asked for, and does not say why, is asked for again."""
+
+_ASKED_AGAIN_AFTER: Final = Backoff(first_s=0.2, longest_s=1.6)
+"""Waits before each of these requests, without jitter: the store needs the whole time to become consistent."""
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +75,7 @@ async def _verified(target: Target, name: str) -> tuple[JobRecord, Report]:
             skips = bool(batches) and batches[0].first > after + 1
             if page.kept is None and (skips or (not batches and page.tip > after)) and asked < ASKED_AGAIN:
                 asked += 1
-                await asyncio.sleep(0.1 * 2**asked)
+                await asyncio.sleep(_ASKED_AGAIN_AFTER.ceiling(asked))
                 continue
             asked = 0
             for batch in batches:

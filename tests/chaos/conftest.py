@@ -18,11 +18,12 @@ from logferry_cli.live import Following, Timing
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Lost, Run
 from logferry_cli.target import Target
+from logferry_protocol.backoff import Backoff
 
 __all__ = ["cloud", "containers", "engine"]
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = Timing(ping=3.0, silence=12.0, answer=4.0, first_backoff=0.2, max_backoff=2.0, settled=2.0)
+QUICK = Timing(ping=3.0, silence=12.0, answer=4.0, backoff=Backoff(0.2, 2.0), settled=2.0)
 """A viewer that notices within seconds what it may take half a minute to notice elsewhere."""
 
 

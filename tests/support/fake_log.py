@@ -18,6 +18,7 @@ from tests.support.copier import PIECE, Copier, Piece, frame
 from logferry_agent.core.batching import read_throttle
 from logferry_agent.edge import api_source, log_follow
 from logferry_agent.edge.docker_client import EngineUnavailableError
+from logferry_protocol.backoff import Backoff
 
 Act = tuple[str, int]
 """
@@ -152,7 +153,7 @@ def _chunk(data: bytes) -> bytes:
 def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
     """No waiting, but for rests: the source sees the log's own clock."""
     clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
-    waits = {"_RETRY_S": (0.0, 0.0), "_POLL_S": 0.0}
+    waits = {"_RETRY": Backoff(0.0, 0.0), "_FOLLOW_AGAIN": Backoff(0.0, 0.0), "_POLL_S": 0.0}
     with (
         patch.multiple(api_source, time=clock, **waits),
         patch.multiple(log_follow, time=clock, _LINGER_S=60.0),

@@ -20,10 +20,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from random import random
 from typing import Final
 
 import structlog
 
+from logferry_protocol.backoff import Backoff, Jitter, Retries
 from logferry_protocol.events import Gap, Notice
 from logferry_protocol.job import SourceName
 
@@ -56,7 +58,10 @@ _POLL_S: Final = 0.05
 _CALM_POLLS: Final = 10
 _BUSY_LINES: Final = 200
 """A catch-up with fewer new lines counts as calm."""
-_RETRY_S: Final = (0.1, 5.0)
+_RETRY: Final = Backoff(first_s=0.1, longest_s=5.0)
+"""Waits after the engine failed."""
+_FOLLOW_AGAIN: Final = Backoff(first_s=0.1, longest_s=1.0)
+"""Waits after a stream of a running container ended without a new entry."""
 _UNVERIFIED: Final = "removed before its end could be read again: an unterminated last line may be missing"
 _JSON_OVERHEAD: Final = 72
 """Bytes that a json-file record is longer than its text."""
@@ -109,6 +114,7 @@ class ApiSource:
         self._verified_time: int | None = None
         self._last_key: int | None = None
         self._removed = False
+        self._jitter: Jitter = random
         self._steps = self._run()
 
     def runs(self, running: bool) -> None:
@@ -154,7 +160,7 @@ class ApiSource:
     # --- the course of it: True when there may be chunks, False when there is nothing now ---
 
     def _run(self) -> Iterator[bool]:
-        pause, most = _RETRY_S
+        retries, follows = Retries(_RETRY, self._jitter), Retries(_FOLLOW_AGAIN, self._jitter)
         resumed = self._resume_needed()
         while True:
             if self._removed:
@@ -172,13 +178,12 @@ class ApiSource:
                         yield from self._follow(_OVERLAP, running=True)
                     yield from self._catch_up()
                 self.troubled(None)
+                retries.reset()
                 if not running:
                     self._run_unread = self._unsure = False
                     yield False
                     continue
-                pause = _RETRY_S[0] if self._taken > before or not self._requests.running else pause
-                self._requests.pause(pause)
-                pause = min(pause * 2, 1.0)
+                self._pause_before_following(follows, new=self._taken > before)
             except ContainerGoneError:
                 self._removed = True
                 if self._run_unread:
@@ -192,9 +197,14 @@ class ApiSource:
                 self.troubled(str(error))
             except (EngineUnavailableError, BrokenStreamError) as error:
                 self.troubled(str(error))
-                self._requests.pause(pause)
-                pause = min(pause * 2, most)
+                self._requests.pause(retries.next_delay())
             yield True
+
+    def _pause_before_following(self, follows: Retries, *, new: bool) -> None:
+        """Leave the engine alone for a moment; longer while its streams end without a new entry."""
+        if new or not self._requests.running:
+            follows.reset()
+        self._requests.pause(follows.next_delay())
 
     def _say_unreadable(self, error: Exception) -> None:
         """Say that the log cannot be read, or where it was read before, that it cannot from here on."""

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,9 +19,9 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from logferry_protocol.backoff import RECONNECT, Retries
 from logferry_protocol.messages import VERSION
 
-from ..core.session.backoff import delays
 from .credentials import Credential, CredentialError
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,7 @@ class Socket:
         rng: Random | None = None,
         tls: ssl.SSLContext | None = None,
         renew_s: float = RENEW_S,
-        first_delay_s: float = 1.0,
+        first_delay_s: float = RECONNECT.first_s,
     ) -> None:
         parts = urlsplit(url)
         query = f"{parts.query}&v={VERSION}" if parts.query else f"v={VERSION}"
@@ -104,7 +104,8 @@ class Socket:
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "wss" else None
         self._credential, self._user_agent, self._post = credential, user_agent, post
         self._rng = rng or Random()  # noqa: S311 - jitter, not a secret
-        self._renew_s, self._first_delay_s = renew_s, first_delay_s
+        self._renew_s = renew_s
+        self._backoff = replace(RECONNECT, first_s=first_delay_s)
         self._loop = asyncio.new_event_loop()
         self._queues: dict[int, asyncio.Queue[str | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -164,12 +165,12 @@ class Socket:
 
     async def _keep_connected(self) -> None:
         """Have a connection at any time, and a younger one before it grows too old."""
-        waits = delays(self._rng, self._first_delay_s)
+        retries = Retries(self._backoff, self._rng.random)
         link = 0
         while True:
             connection = await self._connect()
             if connection is None:
-                await asyncio.sleep(next(waits))
+                await asyncio.sleep(retries.next_delay())
                 continue
             link += 1
             queue: asyncio.Queue[str | None] = asyncio.Queue()
@@ -182,9 +183,9 @@ class Socket:
             renew_after = self._renew_s - self._rng.uniform(0, min(RENEW_JITTER_S, self._renew_s / 4))
             await asyncio.wait({served}, timeout=renew_after)
             if heard.is_set():
-                waits = delays(self._rng, self._first_delay_s)
+                retries.reset()
             if served.done():
-                await asyncio.sleep(next(waits))
+                await asyncio.sleep(retries.next_delay())
 
     async def _connect(self) -> ClientConnection | None:
         try:

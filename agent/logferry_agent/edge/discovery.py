@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
 from queue import Empty, SimpleQueue
+from random import random
 from threading import Event, Thread
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 import structlog
+
+from logferry_protocol.backoff import Backoff, Retries
 
 from ..core.parsing.engine_values import instant, mapping, strings, text
 from ..core.parsing.timestamps import nanoseconds
@@ -24,8 +27,8 @@ log = structlog.get_logger()
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_RETRY_S: Final = (0.1, 5.0)
-"""Between two tries to reach the engine: at first, at most."""
+_RETRY: Final = Backoff(first_s=0.1, longest_s=5.0)
+"""Waits between attempts to reach the engine."""
 _OVERLAP_NS: Final = 2_000_000_000
 """Events are asked for from so long before the list on; the engine keeps the last 256. What is known already is no
 news."""
@@ -116,7 +119,7 @@ class Discovery:
     # --- events ---
 
     def _listen(self) -> None:
-        pause, most = _RETRY_S
+        retries = Retries(_RETRY, random)
         told = False
         since = _begin(self._engine_time) if self._engine_time else 0
         while not self._stopping.is_set():
@@ -125,7 +128,7 @@ class Discovery:
                 self._stream, events = self._connection.events(_seconds(since))
                 # Subscribed: whatever is missing in the list from now on comes as an event.
                 self._queue.put(("list", "", {}, 0))
-                pause = _RETRY_S[0]
+                retries.reset()
                 for event in events:
                     if event is None:
                         self._queue.put(("list", "", {}, 0))  # it shows what was not understood
@@ -144,8 +147,7 @@ class Discovery:
                 # Whatever an engine says, its next words are listened to.
                 log.exception("events_failed")
             if not self._stopping.is_set():
-                self._stopping.wait(pause)
-                pause = min(pause * 2, most)
+                self._stopping.wait(retries.next_delay())
 
     def _take(self, event: Mapping[str, Any]) -> int:
         actor = mapping(event.get("Actor"))
@@ -163,7 +165,7 @@ class Discovery:
     # --- questions ---
 
     def _ask(self) -> None:
-        pause, most = _RETRY_S
+        retries = Retries(_RETRY, random)
         listed = time.monotonic()
         later: list[tuple[int, str]] = []
         while not self._stopping.is_set():
@@ -188,15 +190,14 @@ class Discovery:
                         listed = time.monotonic()
                     else:
                         self._safely(self._answer, action, container, attributes, time_ns)
-                    pause = _RETRY_S[0]
+                    retries.reset()
                     break
                 except EngineUnavailableError as error:
                     self._observer.troubled(str(error))
                 except Exception:
                     # An error of ours must not end discovery: it is tried again.
                     log.exception("discovery_failed", about=action)
-                self._stopping.wait(pause)
-                pause = min(pause * 2, most)
+                self._stopping.wait(retries.next_delay())
 
     def _list(self, *, again: bool) -> None:
         found = self._connection.containers()

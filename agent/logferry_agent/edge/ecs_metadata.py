@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from random import random
 from threading import Event, Thread
 from typing import Any, Final
 
 import requests
 import structlog
 import urllib3.exceptions
+
+from logferry_protocol.backoff import Backoff, Retries
 
 from ..core.container.ecs_task import NoTaskError, Task, task_of
 
@@ -22,8 +25,8 @@ _WHOLE_S: Final = 4.0
 """However slowly an answer trickles, it is not waited for longer."""
 _MAX_BYTES: Final = 1 << 20
 _TRIES: Final = 8
-_RETRY_S: Final = (0.5, 30.0)
-"""Between two tries: at first, at most. The endpoint is throttled, and comes up with the ECS agent."""
+_RETRY: Final = Backoff(first_s=0.5, longest_s=30.0)
+"""Waits between attempts. The endpoint is throttled, and comes up with the ECS agent."""
 
 
 def ask(uri: str) -> Task:
@@ -75,7 +78,7 @@ class TaskLookup:
         self._stopping.set()
 
     def _run(self) -> None:
-        pause, most = _RETRY_S
+        retries = Retries(_RETRY, random)
         for turn in range(_TRIES):
             try:
                 task = ask(self._uri)
@@ -86,6 +89,5 @@ class TaskLookup:
                 if not self._stopping.is_set():
                     self._found(task)
                 return
-            if self._stopping.wait(pause):
+            if self._stopping.wait(retries.next_delay()):
                 return
-            pause = min(pause * 2, most)

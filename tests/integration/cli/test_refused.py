@@ -8,8 +8,9 @@ from tests.integration.cli.conftest import Outcome, Run
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
 from logferry_cli import live
+from logferry_protocol.backoff import Backoff
 
-FAST = live.Timing(first_backoff=0.01, max_backoff=0.01)
+FAST = live.Timing(backoff=Backoff(0.01, 0.01))
 KEY = "lfv_" + "b" * 12 + "_" + "B" * 43
 
 

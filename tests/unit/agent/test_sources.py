@@ -14,6 +14,7 @@ from logferry_agent.core.batching.ports import Job
 from logferry_agent.edge import discovery
 from logferry_agent.edge.docker_client import Connection, UnsupportedEngineError
 from logferry_agent.edge.readers import Readers, SourceSettings, build_reader
+from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import Exited, Notice
 
 A, B = "a" * 64, "b" * 64
@@ -281,7 +282,7 @@ def test_podman_in_the_engines_place_is_told_in_every_job(
     engine: FakeEngine, read: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing that it answers is believed: no container is gone, and no line is missing, when the engine is back."""
-    monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
+    monkeypatch.setattr(discovery, "_RETRY", Backoff(0.01, 0.05))
     engine.run(A, "web")
     engine.write(A, "one")
     _, sink = read()

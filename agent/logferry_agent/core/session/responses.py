@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from logferry_protocol.backoff import RECONNECT
 from logferry_protocol.messages import Error, Ingested, Noted, Opened, OpenedJob, Result, Watched
 
-from .backoff import delay
 from .congestion_window import Window
 from .connections import Connections
 from .effects import Counted, Effect, Hang, Reread, SetAside
@@ -196,7 +196,7 @@ class Answers:
         for job in self._concerned(request):
             if request.kind == "status":
                 job.reporting, job.noted = None, None
-                self._agenda.report_by(job, now + delay(self._rng, 4))
+                self._agenda.report_by(job, now + RECONNECT.delay(4, self._rng.random))
             elif job.request == request_id:
                 self._agenda.retry(job, now)
         if self._connections.unanswered(request.link):

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from random import Random
 
+from logferry_protocol.backoff import RECONNECT
 from logferry_protocol.errors import ErrorCode, RejectReason
 
-from .backoff import delay
 from .connections import Connections
 from .effects import Acknowledged, Discard, Effect, Forget, Park
 from .job_record import JobState, Ref
@@ -118,7 +118,7 @@ class Agenda:
 
     def _wait(self, job: JobState, now: float) -> None:
         job.attempt += 1
-        job.not_before = now + delay(self._rng, job.attempt)
+        job.not_before = now + RECONNECT.delay(job.attempt, self._rng.random)
         self._timers.set(job.not_before, "job", job.id)
 
     # --- what comes next ----------------------------------------------------------------------------------------

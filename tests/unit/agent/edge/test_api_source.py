@@ -20,6 +20,7 @@ from logferry_agent.core.parsing.timestamps import text_of
 from logferry_agent.edge import api_source, log_follow
 from logferry_agent.edge.api_source import ApiSource
 from logferry_agent.edge.docker_client import Connection, LogsUnreadableError
+from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import Gap, decode_event
 
 
@@ -234,9 +235,10 @@ def test_a_log_that_something_came_of_is_soon_followed_again(
     """An engine that ends its streams at once is asked ever more seldom only while it gives nothing."""
     log = FakeLog([("write", 1), *[step for _ in range(20) for step in (act, act, act, ("end", 0))]])
     reader = Reader(log, rotates=False)
+    reader.source._jitter = lambda: 1.0
     reader.source._requests._closed = waits = Waits()
     with quick(log):
-        monkeypatch.setattr(api_source, "_RETRY_S", (0.125, 5.0))
+        monkeypatch.setattr(api_source, "_FOLLOW_AGAIN", Backoff(0.125, 1.0))
         reader.read_on()
     assert max(waits.asked) == longest
     assert reader.numbers == list(range(log.written))

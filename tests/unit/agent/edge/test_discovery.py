@@ -14,6 +14,7 @@ from tests.support.engines import until
 from logferry_agent.edge import discovery
 from logferry_agent.edge.discovery import Discovery
 from logferry_agent.edge.docker_client import Connection, ContainerGoneError, EngineUnavailableError
+from logferry_protocol.backoff import Backoff
 
 
 class Stream:
@@ -128,7 +129,7 @@ class Rig:
 
 @pytest.fixture(name="rig")
 def _rig(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Rig]:
-    monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
+    monkeypatch.setattr(discovery, "_RETRY", Backoff(0.01, 0.05))
     engine, seen = Engine(), Seen()
     rig = Rig(
         engine,
@@ -252,7 +253,7 @@ def test_an_engine_that_does_not_know_the_time_is_listened_to(said: str, monkeyp
 def test_whatever_an_event_or_a_list_holds_discovery_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd fields are left out, a time of a far future does not hide what comes before it, an error of ours is not the
     end."""
-    monkeypatch.setattr(discovery, "_RETRY_S", (0.01, 0.05))
+    monkeypatch.setattr(discovery, "_RETRY", Backoff(0.01, 0.05))
     engine, seen = Engine(), Seen()
     failing: list[Exception] = [TypeError("a list of lists"), RecursionError("deep")]
     engine.listing = lambda: fail_with(failing)

@@ -13,6 +13,7 @@ from logferry_agent.core.container.ecs_task import NoTaskError, Task, task_of
 from logferry_agent.core.container.metadata import from_event, from_inspect
 from logferry_agent.edge import ecs_metadata
 from logferry_agent.edge.ecs_metadata import TaskLookup, ask
+from logferry_protocol.backoff import Backoff
 
 HERE = Task("prod", TASK_ARN, "logferry-agent", "24", "agent", "logferry", "eu-west-1b")
 
@@ -78,7 +79,7 @@ def test_nobody_is_there() -> None:
 
 def test_the_lookup_asks_again_until_it_is_answered(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ECS agent throttles, or is not up yet."""
-    monkeypatch.setattr(ecs_metadata, "_RETRY_S", (0.01, 0.01))
+    monkeypatch.setattr(ecs_metadata, "_RETRY", Backoff(0.01, 0.01))
     server.status = 429
     found: list[Task] = []
     done = threading.Event()
