@@ -108,6 +108,7 @@ generate: setup ## write every generated file (docs, schema, TypeScript) from it
 fmt: setup ## format and sort what can be formatted
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
+	cd web && npm run --silent fmt
 
 lock: ## compile requirements/*.in and the functions' layer anew (newest versions, with hashes)
 	@$(PYTHON) infra/setup lock
