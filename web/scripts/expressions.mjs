@@ -18,7 +18,9 @@ import ts from "typescript";
 
 const HOME = fileURLToPath(new URL("../../", import.meta.url));
 /** Part of the cache's keys: another version of recheck may decide otherwise. */
-const RECHECK = JSON.parse(readFileSync(new URL("../node_modules/recheck/package.json", import.meta.url), "utf8")).version;
+const RECHECK = JSON.parse(
+  readFileSync(new URL("../node_modules/recheck/package.json", import.meta.url), "utf8"),
+).version;
 /**
  * The same verdict each time, whatever else the machine does: no attack is ended by a clock, only by its count. What takes 1,000 steps a
  * character counts as slow. Repetitions of a few hundred are left to the automaton, which is exact.
@@ -76,7 +78,8 @@ function expressionsOf(folders) {
       let symbol = checker.getSymbolAtLocation(node);
       if (symbol !== undefined && symbol.flags & ts.SymbolFlags.Alias) symbol = checker.getAliasedSymbol(symbol);
       const made = symbol?.valueDeclaration;
-      const constant = made !== undefined && ts.isVariableDeclaration(made) && ts.getCombinedNodeFlags(made) & ts.NodeFlags.Const;
+      const constant =
+        made !== undefined && ts.isVariableDeclaration(made) && ts.getCombinedNodeFlags(made) & ts.NodeFlags.Const;
       return constant ? textOf(made.initializer, depth + 1) : null;
     }
     return null;
@@ -137,9 +140,16 @@ async function verdictsOf(expressions, cacheFile) {
   } catch {
     // Nothing is known yet.
   }
-  const keyOf = ({ source, flags }) => createHash("sha256").update(JSON.stringify([RECHECK, PARAMETERS, source, flags])).digest("hex");
+  const keyOf = ({ source, flags }) =>
+    createHash("sha256")
+      .update(JSON.stringify([RECHECK, PARAMETERS, source, flags]))
+      .digest("hex");
   const verdicts = {};
-  const waiting = [...new Map(expressions.filter(({ source, flags }) => source !== null && flags !== null).map((one) => [keyOf(one), one]))];
+  const waiting = [
+    ...new Map(
+      expressions.filter(({ source, flags }) => source !== null && flags !== null).map((one) => [keyOf(one), one]),
+    ),
+  ];
   const work = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [key, { source, flags }] = next;
@@ -157,7 +167,9 @@ async function verdictsOf(expressions, cacheFile) {
   return (one) => verdicts[keyOf(one)] ?? { status: "unknown", says: "made while the program runs", attack: "" };
 }
 
-const { values } = parseArgs({ options: { sources: { type: "string", multiple: true }, list: { type: "string" }, cache: { type: "string" } } });
+const { values } = parseArgs({
+  options: { sources: { type: "string", multiple: true }, list: { type: "string" }, cache: { type: "string" } },
+});
 const own = expressionsOf(values.sources ?? ["src", "scripts"].map((folder) => join(HOME, "web", folder)));
 const listed = values.list === undefined ? [] : JSON.parse(readFileSync(values.list === "-" ? 0 : values.list, "utf8"));
 const expressions = [...own, ...listed];
@@ -174,9 +186,13 @@ for (const one of expressions) {
   }
   failures++;
   const source = one.source === null ? "" : `: /${one.source.slice(0, 160)}/${one.flags}`;
-  console.error(`${placeOf(one)}: ${status === "safe" ? `is safe, so its comment says what is not true any more (${one.excuse})` : `${status} (${says})`}${source}`);
+  console.error(
+    `${placeOf(one)}: ${status === "safe" ? `is safe, so its comment says what is not true any more (${one.excuse})` : `${status} (${says})`}${source}`,
+  );
   if (attack !== "") console.error(`    slow on ${attack.slice(0, 160)}`);
 }
-console.log(`${expressions.length} regular expressions (${own.length} of TypeScript), ${excused} with a reason beside them, ${failures} to mend`);
+console.log(
+  `${expressions.length} regular expressions (${own.length} of TypeScript), ${excused} with a reason beside them, ${failures} to mend`,
+);
 // recheck's own process would keep this one alive.
 process.exit(failures > 0 ? 1 : 0);

@@ -4,7 +4,8 @@ import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 
 const BUDGET = 60_000;
-const dist = process.argv[2] === undefined ? new URL("../dist/", import.meta.url) : pathToFileURL(`${process.argv[2]}/`);
+const dist =
+  process.argv[2] === undefined ? new URL("../dist/", import.meta.url) : pathToFileURL(`${process.argv[2]}/`);
 const folder = new URL("assets/", dist);
 const files = readdirSync(folder).filter((name) => name.endsWith(".js"));
 const source = new Map(files.map((name) => [name, readFileSync(new URL(name, folder))]));

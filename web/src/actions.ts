@@ -54,11 +54,18 @@ export function listen(target: Pick<Window, "addEventListener" | "removeEventLis
 
 function typing(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return true;
-  return target instanceof HTMLInputElement && !["checkbox", "radio", "button", "submit", "range"].includes(target.type);
+  if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement)
+    return true;
+  return (
+    target instanceof HTMLInputElement && !["checkbox", "radio", "button", "submit", "range"].includes(target.type)
+  );
 }
 
 /** Space and Enter on a button or a link are the button's. */
 function pressesControl({ key, target }: KeyboardEvent): boolean {
-  return (key === " " || key === "Enter") && target instanceof Element && target.closest("button, a[href], summary, input, [role=button]") !== null;
+  return (
+    (key === " " || key === "Enter") &&
+    target instanceof Element &&
+    target.closest("button, a[href], summary, input, [role=button]") !== null
+  );
 }

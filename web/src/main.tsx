@@ -8,8 +8,8 @@ import { heedLinks, keep, mark, restoreKey, token } from "./login/key";
 import { beginSession } from "./login/session";
 import { parseRoute, route } from "./route";
 import { apply } from "./settings";
-import { attach } from "./state";
 import { App, Broken } from "./shell/App";
+import { attach } from "./state";
 import { viewerConfig } from "./wire/messages";
 
 const root = document.getElementById("app") as HTMLElement;

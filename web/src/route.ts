@@ -26,10 +26,21 @@ export function parseRoute(search: string): Route {
   const jobs = [...new Set(query.getAll("job").filter((job) => /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/.test(job)))];
   const [, first, last] = /^([1-9]\d{0,15})(?:-([1-9]\d{0,15}))?$/.exec(query.get("line") ?? "") ?? [];
   const mark = jobs.length > 1 ? markOf(jobs, query.get("line") ?? "") : null;
-  return { jobs, mark, line: first === undefined ? null : Number(first), until: last === undefined ? null : Number(last), side: query.get("side") === "1" };
+  return {
+    jobs,
+    mark,
+    line: first === undefined ? null : Number(first),
+    until: last === undefined ? null : Number(last),
+    side: query.get("side") === "1",
+  };
 }
 
-export function urlOf(jobs: readonly string[], line: number | null = null, until: number | null = null, side = false): string {
+export function urlOf(
+  jobs: readonly string[],
+  line: number | null = null,
+  until: number | null = null,
+  side = false,
+): string {
   const query = new URLSearchParams();
   for (const job of jobs) query.append("job", job);
   if (line !== null) query.set("line", until === null || until === line ? String(line) : `${line}-${until}`);
@@ -80,10 +91,17 @@ addEventListener("popstate", () => {
 
 /** Links within the viewer stay within the page; a modifier key or another button does what it does everywhere. */
 addEventListener("click", (event) => {
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
   const link = event.target instanceof Element ? event.target.closest("a[href]") : null;
   const href = link?.getAttribute("href") ?? "";
-  if (link === null || link.hasAttribute("target") || link.hasAttribute("download") || !(href.startsWith("?") || href === "./")) return;
+  if (
+    link === null ||
+    link.hasAttribute("target") ||
+    link.hasAttribute("download") ||
+    !(href.startsWith("?") || href === "./")
+  )
+    return;
   event.preventDefault();
   navigate(href);
 });

@@ -72,7 +72,8 @@ function restore(): void {
   take(settings.theme, THEMES, kept["theme"]);
   take(settings.density, DENSITIES, kept["density"]);
   const size = kept["fontSize"];
-  if (typeof size === "number" && Number.isInteger(size) && size >= FONT_SIZES.least && size <= FONT_SIZES.most) settings.fontSize.value = size;
+  if (typeof size === "number" && Number.isInteger(size) && size >= FONT_SIZES.least && size <= FONT_SIZES.most)
+    settings.fontSize.value = size;
 }
 
 function take<T>(setting: Signal<T>, values: readonly T[], kept: unknown): void {

@@ -2,7 +2,11 @@
 import { describe, expect, test } from "vitest";
 import { parseRoute, urlOfMark } from "../src/route";
 
-const [ONE, TWO, LIKE] = [`local.${"a".repeat(64)}`, `local.${"b".repeat(64)}`, `local.${"a".repeat(12)}${"c".repeat(52)}`];
+const [ONE, TWO, LIKE] = [
+  `local.${"a".repeat(64)}`,
+  `local.${"b".repeat(64)}`,
+  `local.${"a".repeat(12)}${"c".repeat(52)}`,
+];
 
 describe("the address of merged lines", () => {
   test("names each by its job and sequence, and is read as it was written", () => {
@@ -21,7 +25,14 @@ describe("the address of merged lines", () => {
     expect(parseRoute(urlOfMark([ONE, LIKE], line, line)).mark).toEqual({ first: line, last: line });
   });
 
-  test.each([`&line=${"a".repeat(12)}.1`, "&line=aaaa.1", `&line=${"d".repeat(12)}.1`, "&line=7", `&line=${"b".repeat(12)}.0`, "&line="])("is not taken for one that it does not name: %s", (line) => {
+  test.each([
+    `&line=${"a".repeat(12)}.1`,
+    "&line=aaaa.1",
+    `&line=${"d".repeat(12)}.1`,
+    "&line=7",
+    `&line=${"b".repeat(12)}.0`,
+    "&line=",
+  ])("is not taken for one that it does not name: %s", (line) => {
     expect(parseRoute(`?job=${ONE}&job=${LIKE}&job=${TWO}${line}`).mark).toBeNull();
   });
 });

@@ -22,7 +22,13 @@ export function Help({ close }: { close(): void }) {
     else members.push(action);
   }
   return (
-    <dialog class="help" ref={dialog} aria-labelledby="help-title" onCancel={close} onClick={(event) => event.target === dialog.current && close()}>
+    <dialog
+      class="help"
+      ref={dialog}
+      aria-labelledby="help-title"
+      onCancel={close}
+      onClick={(event) => event.target === dialog.current && close()}
+    >
       <header>
         <h2 id="help-title">Keys</h2>
         <button type="button" class="button quiet" onClick={close}>

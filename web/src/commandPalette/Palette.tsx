@@ -48,7 +48,14 @@ export function Palette({ close }: { close(): void }) {
     event.stopPropagation();
   };
   return (
-    <dialog class="palette" ref={dialog} aria-label="Commands" onKeyDown={press} onCancel={close} onClick={(event) => event.target === dialog.current && close()}>
+    <dialog
+      class="palette"
+      ref={dialog}
+      aria-label="Commands"
+      onKeyDown={press}
+      onCancel={close}
+      onClick={(event) => event.target === dialog.current && close()}
+    >
       <input
         class="field"
         role="combobox"
@@ -68,7 +75,13 @@ export function Palette({ close }: { close(): void }) {
       />
       <ul id="palette-list" role="listbox" aria-label="Commands">
         {found.map((action, index) => (
-          <li key={action.id} id={`palette-${index}`} role="option" aria-selected={index === chosen} onClick={() => run(action)}>
+          <li
+            key={action.id}
+            id={`palette-${index}`}
+            role="option"
+            aria-selected={index === chosen}
+            onClick={() => run(action)}
+          >
             <span class="palette-title">{action.title}</span>
             <span class="palette-group">{action.group}</span>
             <Keys keys={action.keys.slice(0, 1)} />
@@ -92,7 +105,11 @@ function matching(typed: string, known: readonly Action[]): Action[] {
     for (const record of records.value.values()) {
       const { name, project } = record.container;
       const score = rank(typed, name);
-      if (score !== null) ranked.push({ action: jobAction(record.job, project === null ? name : `${name} (${project})`), score: score - 100 });
+      if (score !== null)
+        ranked.push({
+          action: jobAction(record.job, project === null ? name : `${name} (${project})`),
+          score: score - 100,
+        });
     }
     ranked.sort((one, other) => other.score - one.score);
   } else {

@@ -1,14 +1,15 @@
 /** One open job: its batches, its feed, and the fetching of what the feed misses. */
+
+import type { IndexedBatch } from "../index/messages";
 import type { Subscription } from "../live/connection";
 import { Feed } from "../live/feed";
 import type { Span } from "../live/sequenceRanges";
-import { lineLevel } from "../text/loadLevels";
-import { ERROR } from "../text/levelNames";
-import type { IndexedBatch } from "../index/messages";
 import type { Row, Window } from "../log/row";
 import { rowAt, rowsOf } from "../log/rows";
 import { safely } from "../log/safely";
 import { type Batch, Store } from "../log/store";
+import { ERROR } from "../text/levelNames";
+import { lineLevel } from "../text/loadLevels";
 import { plain } from "../text/terminal";
 import { type Api, ApiError } from "../wire/api";
 import { type BatchFacts, type JobRecord, MAX_SEQUENCE, type ToViewer } from "../wire/messages";
@@ -125,7 +126,10 @@ export class OpenJob {
   rows(from: number, count: number): Window {
     const tip = this.feed.tip;
     const [first, last] = [Math.max(1, from + 1), Math.min(tip, from + count)];
-    if (first <= last && this.feed.held.missing(first, last).some((span) => this.feed.gone.missing(span.first, span.last).length > 0)) {
+    if (
+      first <= last &&
+      this.feed.held.missing(first, last).some((span) => this.feed.gone.missing(span.first, span.last).length > 0)
+    ) {
       this.demand = { first, last };
       this.pump();
     }
@@ -171,7 +175,8 @@ export class OpenJob {
       for (; next <= end; next++) {
         const at = next - here.batch.first;
         const [time, stream, text] = [times[at], streams[at], texts[at]];
-        if (time !== undefined && stream !== undefined && text !== undefined) found.push({ sequence: next, time, stream, text });
+        if (time !== undefined && stream !== undefined && text !== undefined)
+          found.push({ sequence: next, time, stream, text });
       }
     }
     return found;
@@ -221,7 +226,8 @@ export class OpenJob {
   private answered(message: ToViewer & { type: "subscribed" | "error" }): void {
     if (this.closed) return;
     if (message.type === "error") {
-      if (message.retry) this.around.later(2_000 + this.around.random() * 2_000, () => this.closed || this.around.again(this.id));
+      if (message.retry)
+        this.around.later(2_000 + this.around.random() * 2_000, () => this.closed || this.around.again(this.id));
       else {
         const status = message.code === "not_found" ? 404 : message.code === "forbidden" ? 403 : 400;
         this.problem = { status, message: message.message || message.code };
@@ -245,7 +251,11 @@ export class OpenJob {
       const held = this.feed.held;
       const last = facts.first + facts.count - 1;
       if (held.missing(facts.first, last).length === 0 || !this.add(facts, live)) {
-        this.feed.received(facts.first, held.missing(facts.first, last).length === 0 ? facts.count : 0, this.around.now());
+        this.feed.received(
+          facts.first,
+          held.missing(facts.first, last).length === 0 ? facts.count : 0,
+          this.around.now(),
+        );
         continue;
       }
       this.feed.received(facts.first, facts.count, this.around.now());
@@ -275,7 +285,11 @@ export class OpenJob {
     if (here === null) return;
     const { streams, texts } = here.columns;
     for (let at = 0; at < texts.length; at++) {
-      if ((streams[at] === "o" || streams[at] === "e") && safely(() => lineLevel(plain(texts[at] as string)), 0) >= ERROR) this.liveErrors++;
+      if (
+        (streams[at] === "o" || streams[at] === "e") &&
+        safely(() => lineLevel(plain(texts[at] as string)), 0) >= ERROR
+      )
+        this.liveErrors++;
     }
   }
 
@@ -315,7 +329,9 @@ export class OpenJob {
       return;
     }
     const { bytes } = this.store;
-    const lowest = this.feed.held.list.find(({ first, last }) => first <= this.openedAt && this.openedAt <= last)?.first;
+    const lowest = this.feed.held.list.find(
+      ({ first, last }) => first <= this.openedAt && this.openedAt <= last,
+    )?.first;
     // Old history only as far as the budget goes, down from the end; holes above it are always mended, parts that were gone to lie apart.
     if (!this.whole && bytes > AUTO_BYTES && lowest !== undefined) this.feed.settle(lowest, now);
     const due = this.feed.due(now);
@@ -390,7 +406,8 @@ export class OpenJob {
       const passing = !(error instanceof ApiError) || error.passing;
       if (!passing) this.problem = { status: (error as ApiError).status, message: (error as ApiError).message };
       this.failures++;
-      const wait = (error instanceof ApiError ? error.retryAfterMs : null) ?? Math.min(30_000, 500 * 2 ** this.failures);
+      const wait =
+        (error instanceof ApiError ? error.retryAfterMs : null) ?? Math.min(30_000, 500 * 2 ** this.failures);
       if (passing) this.timer = this.around.later(wait * (0.5 + this.around.random() / 2), () => this.pump());
     } finally {
       this.fetching = false;

@@ -101,7 +101,12 @@ export class JobList {
     this.telling = true;
     this.clock.later(TELL_MS, () => {
       this.telling = false;
-      this.tell({ changed: [...this.changed.values()], removed: [...this.removed], loaded: this.loaded, problem: this.problem });
+      this.tell({
+        changed: [...this.changed.values()],
+        removed: [...this.removed],
+        loaded: this.loaded,
+        problem: this.problem,
+      });
       this.changed.clear();
       this.removed.clear();
     });

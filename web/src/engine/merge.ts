@@ -1,10 +1,10 @@
 /** Several jobs as one list, by time. Within a job the sequence rules, even where its host's clock stepped back. */
 import type { Standings } from "../index/linePositions";
+import type { Spans } from "../live/sequenceRanges";
+import type { Standing } from "../log/mergeOrder";
 import type { Hole, Row, Window } from "../log/row";
 import { rowAt } from "../log/rows";
-import type { Standing } from "../log/mergeOrder";
 import type { Store } from "../log/store";
-import type { Spans } from "../live/sequenceRanges";
 
 export interface Merged {
   readonly store: Store;
@@ -63,7 +63,9 @@ export class Merge {
     this.revision++;
     const order = Uint32Array.from(times, (_, at) => at).sort(
       (a, b) =>
-        (times[a] as number) - (times[b] as number) || (who[a] as number) - (who[b] as number) || (sequences[a] as number) - (sequences[b] as number),
+        (times[a] as number) - (times[b] as number) ||
+        (who[a] as number) - (who[b] as number) ||
+        (sequences[a] as number) - (sequences[b] as number),
     );
     return this.insert(times, who, sequences, order);
   }
@@ -103,7 +105,11 @@ export class Merge {
   }
 
   private compare(place: number, time: number, source: number, sequence: number): number {
-    return (this.times[place] as number) - time || (this.who[place] as number) - source || (this.sequences[place] as number) - sequence;
+    return (
+      (this.times[place] as number) - time ||
+      (this.who[place] as number) - source ||
+      (this.sequences[place] as number) - sequence
+    );
   }
 
   rows(from: number, count: number): Window {
@@ -115,7 +121,13 @@ export class Merge {
       const row = rowAt(store, feed.gone, this.sequences[place] as number, Number.POSITIVE_INFINITY);
       if (row === null) continue;
       const hole = holeAt(this.jobs[index] as Merged, row);
-      rows.push({ ...row, index: place, source: index, at: this.times[place] as number, ...(hole !== null && { hole }) });
+      rows.push({
+        ...row,
+        index: place,
+        source: index,
+        at: this.times[place] as number,
+        ...(hole !== null && { hole }),
+      });
     }
     return { from: Math.max(0, from), to: Math.max(from, end), total: this.total, rows };
   }
@@ -153,11 +165,20 @@ export class Merge {
  * are here, at the end of the first. What comes by itself is not told.
  */
 function holeAt({ store, feed }: Merged, row: Row): Hole | null {
-  const absent = (sequence: number): boolean => sequence > 0 && sequence < feed.floor && store.holding(sequence) === null && !feed.gone.has(sequence);
+  const absent = (sequence: number): boolean =>
+    sequence > 0 && sequence < feed.floor && store.holding(sequence) === null && !feed.gone.has(sequence);
   const next = (row.kind === "line" ? row.last : row.sequence) + 1;
   const following = absent(next) ? store.following(next) : null;
   if (following !== null) return { side: "after", count: following - next };
   const before = row.sequence - 1;
   if (store.all[0]?.first !== row.sequence || !absent(before)) return null;
-  return { side: "before", count: before - feed.gone.list.reduce((sum, { first, last }) => sum + (first <= before ? Math.min(last, before) - first + 1 : 0), 0) };
+  return {
+    side: "before",
+    count:
+      before -
+      feed.gone.list.reduce(
+        (sum, { first, last }) => sum + (first <= before ? Math.min(last, before) - first + 1 : 0),
+        0,
+      ),
+  };
 }

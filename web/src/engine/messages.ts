@@ -1,12 +1,13 @@
 /** What the page and its worker say to each other. Both are ours, built together: types are enough here. */
+
+import type { Standings } from "../index/linePositions";
+import type { Query } from "../index/query";
 import type { ConnectionState } from "../live/connection";
 import type { Span } from "../live/sequenceRanges";
-import type { Query } from "../index/query";
-import type { Standings } from "../index/linePositions";
-import type { Window } from "../log/row";
-import type { Standing } from "../log/mergeOrder";
-import type { TimeMode } from "../text/time";
 import type { Marks } from "../log/markedRange";
+import type { Standing } from "../log/mergeOrder";
+import type { Window } from "../log/row";
+import type { TimeMode } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 
 export interface Problem {

@@ -1,10 +1,11 @@
 /** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
+
+import type { Around as TakeAround } from "../export/export";
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
+import { standingTimes } from "../log/mergeOrder";
 import type { Row, Window } from "../log/row";
 import { safely } from "../log/safely";
-import { standingTimes } from "../log/mergeOrder";
-import type { Around as TakeAround } from "../export/export";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./jobList";
@@ -81,7 +82,8 @@ function tell(job: OpenJob): void {
   telling = true;
   setTimeout(() => {
     telling = false;
-    for (const one of changed) if (jobs.get(one.id) === one) safely(() => port.postMessage({ tell: "job", facts: one.facts }), undefined);
+    for (const one of changed)
+      if (jobs.get(one.id) === one) safely(() => port.postMessage({ tell: "job", facts: one.facts }), undefined);
     changed.clear();
   }, TELL_MS);
 }
@@ -100,7 +102,14 @@ function mergeSoon(): void {
 
 function mergeNow(): void {
   const place = merge?.update() ?? null;
-  if (merge !== null && place !== null) port.postMessage({ tell: "merged", total: merge.total, revision: merge.revision, changed: place, last: merge.at(merge.total - 1) });
+  if (merge !== null && place !== null)
+    port.postMessage({
+      tell: "merged",
+      total: merge.total,
+      revision: merge.revision,
+      changed: place,
+      last: merge.at(merge.total - 1),
+    });
 }
 
 /** Lines of a merged job that are told to be missing where one looks. */
@@ -124,7 +133,12 @@ function fill({ rows }: Window): void {
 
 /** Rows of a filtered list, as the places from... */
 function picked(from: number, rows: readonly (Row | null)[], total: number): Window {
-  return { from, to: from + rows.length, total, rows: rows.flatMap((row, at) => (row === null ? [] : [{ ...row, index: from + at }])) };
+  return {
+    from,
+    to: from + rows.length,
+    total,
+    rows: rows.flatMap((row, at) => (row === null ? [] : [{ ...row, index: from + at }])),
+  };
 }
 
 function opened(id: string): OpenJob {

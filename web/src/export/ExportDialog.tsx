@@ -2,16 +2,28 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SaveFormat } from "../engine/messages";
 import type { Query } from "../index/query";
-import { settings } from "../settings";
-import { TIME_MODES, type TimeMode } from "../text/time";
-import { Icon } from "../ui/Icon";
-import { Sheet } from "../ui/Dialog";
-import { copyText, saveAs, type Takeable, type What } from "../shell/clipboardAndSave";
 import { countText } from "../jobs/rates";
+import { settings } from "../settings";
 import { TIME_NAMES } from "../settings/SettingsMenu";
+import { copyText, saveAs, type Takeable, type What } from "../shell/clipboardAndSave";
+import { TIME_MODES, type TimeMode } from "../text/time";
+import { Sheet } from "../ui/Dialog";
+import { Icon } from "../ui/Icon";
 
 /** `whole` says what all the lines are of; `modes` are the times that can be told there. */
-export function TakeDialog({ view, name, close, whole = "The whole job", modes = TIME_MODES }: { view: Takeable; name: string; close(): void; whole?: string; modes?: readonly TimeMode[] }) {
+export function TakeDialog({
+  view,
+  name,
+  close,
+  whole = "The whole job",
+  modes = TIME_MODES,
+}: {
+  view: Takeable;
+  name: string;
+  close(): void;
+  whole?: string;
+  modes?: readonly TimeMode[];
+}) {
   const query = view.find.query.peek();
   const filtered = words(query);
   const picked = view.marked;
@@ -32,7 +44,13 @@ export function TakeDialog({ view, name, close, whole = "The whole job", modes =
     const blob = view.takeOut(what, format, time, (done, of) => setDone({ done, of }), controller.signal);
     use(blob)
       .then((words) => setSaid({ words, bad: false }))
-      .catch((error: unknown) => setSaid(controller.signal.aborted ? { words: "Cancelled.", bad: false } : { words: error instanceof Error ? error.message : String(error), bad: true }))
+      .catch((error: unknown) =>
+        setSaid(
+          controller.signal.aborted
+            ? { words: "Cancelled.", bad: false }
+            : { words: error instanceof Error ? error.message : String(error), bad: true },
+        ),
+      )
       .finally(() => setDone(null));
   };
   const download = (): void =>
@@ -69,8 +87,18 @@ export function TakeDialog({ view, name, close, whole = "The whole job", modes =
       <fieldset class="choices">
         <legend>Lines</legend>
         {option("all", whole, `${total.toLocaleString("en")} lines`)}
-        {option("filtered", "What the filter leaves of it", filtered === "" ? "nothing is filtered now" : filtered, filtered === "")}
-        {option("picked", "The marked lines", picked === null ? "click a line's number to mark it" : picked.words, picked === null)}
+        {option(
+          "filtered",
+          "What the filter leaves of it",
+          filtered === "" ? "nothing is filtered now" : filtered,
+          filtered === "",
+        )}
+        {option(
+          "picked",
+          "The marked lines",
+          picked === null ? "click a line's number to mark it" : picked.words,
+          picked === null,
+        )}
       </fieldset>
       <fieldset class="choices">
         <legend>Form</legend>
@@ -80,7 +108,12 @@ export function TakeDialog({ view, name, close, whole = "The whole job", modes =
       <div class="dialog-row">
         <label>
           Times, here and in the pane
-          <select class="field" value={time} disabled={format === "jsonl"} onChange={(event) => (settings.timeMode.value = event.currentTarget.value as typeof time)}>
+          <select
+            class="field"
+            value={time}
+            disabled={format === "jsonl"}
+            onChange={(event) => (settings.timeMode.value = event.currentTarget.value as typeof time)}
+          >
             {modes.map((mode) => (
               <option key={mode} value={mode}>
                 {TIME_NAMES[mode]}
@@ -119,7 +152,9 @@ export function TakeDialog({ view, name, close, whole = "The whole job", modes =
 /** A query in words; empty for one that leaves everything. */
 export function words({ text, regex, matchCase, word, hide, level }: Query): string {
   const parts = [
-    text === "" ? "" : `${regex ? "matching" : "with"} “${text.length > 40 ? `${text.slice(0, 40)}…` : text}”${word ? ", whole word" : ""}${matchCase ? ", this case" : ""}`,
+    text === ""
+      ? ""
+      : `${regex ? "matching" : "with"} “${text.length > 40 ? `${text.slice(0, 40)}…` : text}”${word ? ", whole word" : ""}${matchCase ? ", this case" : ""}`,
     ["", "", "", "info and above", "warnings and above", "errors"][level] ?? "",
     hide.length > 0 ? `without ${hide.map((one) => (one === "frames" ? "stack frames" : one)).join(", ")}` : "",
   ];

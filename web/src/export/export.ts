@@ -57,7 +57,12 @@ export class Breath {
   }
 }
 
-export async function take(job: Pick<OpenJob, "id" | "store" | "feed">, api: Api, { first, last, marked, query, ...form }: Taking, around: Around): Promise<Blob> {
+export async function take(
+  job: Pick<OpenJob, "id" | "store" | "feed">,
+  api: Api,
+  { first, last, marked, query, ...form }: Taking,
+  around: Around,
+): Promise<Blob> {
   const wanted = query === null ? () => true : filterOf(query);
   // All entries are wanted as they are stored: in their order. What a filter leaves, or a person marked, is whole lines.
   const lines = new Lines(form.format === "jsonl" && query === null && !marked);
@@ -88,7 +93,12 @@ export interface Piece {
   readonly columns: Columns;
 }
 
-export async function* batches({ id, store }: Pick<OpenJob, "id" | "store">, api: Api, first: number, last: number): AsyncGenerator<Piece> {
+export async function* batches(
+  { id, store }: Pick<OpenJob, "id" | "store">,
+  api: Api,
+  first: number,
+  last: number,
+): AsyncGenerator<Piece> {
   for (let next = first; next <= last; ) {
     const here = store.holding(next);
     if (here !== null) {
@@ -101,7 +111,11 @@ export async function* batches({ id, store }: Pick<OpenJob, "id" | "store">, api
     for (const batch of page.batches) {
       // Older lines may not be kept any more: then it begins later.
       if (batch.first > last || batch.first + batch.count <= next) continue;
-      yield { start: batch.first, count: batch.count, columns: readable(batch.first, () => fromBase64(batch.body), batch.count) };
+      yield {
+        start: batch.first,
+        count: batch.count,
+        columns: readable(batch.first, () => fromBase64(batch.body), batch.count),
+      };
       next = batch.first + batch.count;
     }
     if (next === before) break;
@@ -114,7 +128,11 @@ function readable(first: number, body: () => Uint8Array, count: number): Columns
     return decodeBody(body(), count);
   } catch {
     const detail = `Entries ${first} to ${first + count - 1} cannot be read.`;
-    return { times: Float64Array.of(0), streams: "s", texts: [JSON.stringify({ event: "notice", code: "unreadable", detail })] };
+    return {
+      times: Float64Array.of(0),
+      streams: "s",
+      texts: [JSON.stringify({ event: "notice", code: "unreadable", detail })],
+    };
   }
 }
 

@@ -20,19 +20,27 @@ export interface Form {
 
 /** As the pane shows it: without escape sequences; a system entry is a sentence. */
 export function shownText(line: Line): string {
-  const text = line.entries.length === 1 ? (line.entries[0]?.text ?? "") : line.entries.map((entry) => entry.text).join("");
+  const text =
+    line.entries.length === 1 ? (line.entries[0]?.text ?? "") : line.entries.map((entry) => entry.text).join("");
   return line.stream === "system" ? describeEvent(text).sentence : plain(text);
 }
 
 /** Text has a line a line, times as chosen. JSON lines have an object an entry, as `logferry export` writes them, times always in UTC. */
 export function written(job: string, line: Line, { format, time, base, name }: Form): string {
-  if (format === "jsonl") return line.entries.map((entry) => jsonOf({ jobId: job, ...(name !== undefined && { name }) }, line.stream, entry)).join("");
+  if (format === "jsonl")
+    return line.entries
+      .map((entry) => jsonOf({ jobId: job, ...(name !== undefined && { name }) }, line.stream, entry))
+      .join("");
   const stamp = stampText(line.entries[0]?.time ?? 0, time, base);
   const shown = shownText(line);
   return `${stamp === "" ? "" : `${stamp} `}${name === undefined ? "" : `${name} | `}${line.stream === "system" ? `-- ${shown} --` : shown}\n`;
 }
 
-function jsonOf(of: { readonly jobId: string; readonly name?: string }, stream: Line["stream"], { sequence, time, text }: Line["entries"][number]): string {
+function jsonOf(
+  of: { readonly jobId: string; readonly name?: string },
+  stream: Line["stream"],
+  { sequence, time, text }: Line["entries"][number],
+): string {
   return `${JSON.stringify({ ...of, timestamp: stampText(time, "utc", 0), stream, line: text, sequence })}\n`;
 }
 
@@ -47,7 +55,8 @@ export function filterOf(query: Query): (line: Line) => boolean {
     if (line.stream !== "system") before[line.stream] = role;
     if (query.hide.includes(line.stream) || (query.hide.includes("frames") && role === "frame")) return false;
     if (query.level > 0) {
-      const level = line.stream === "system" ? (describeEvent(line.entries[0]?.text ?? "").bad ? 5 : 0) : levelOf(shown);
+      const level =
+        line.stream === "system" ? (describeEvent(line.entries[0]?.text ?? "").bad ? 5 : 0) : levelOf(shown);
       if (level < query.level) return false;
     }
     if (expression === null) return true;

@@ -43,7 +43,12 @@ export class Lines {
 
   add(first: number, { times, streams, texts }: Columns, from = first, to = Number.POSITIVE_INFINITY): void {
     for (let at = Math.max(0, from - first); at < texts.length && first + at <= to; at++) {
-      this.take({ sequence: first + at, time: times[at] as number, stream: streams[at] as string, text: texts[at] as string });
+      this.take({
+        sequence: first + at,
+        time: times[at] as number,
+        stream: streams[at] as string,
+        text: texts[at] as string,
+      });
     }
   }
 
@@ -72,7 +77,9 @@ export class Lines {
       return;
     }
     const before = this.last[stream];
-    const open = entry.text.length >= MIN_CONTINUED_BYTES || (entry.text.length * 3 >= MIN_CONTINUED_BYTES && utf8Length(entry.text) >= MIN_CONTINUED_BYTES);
+    const open =
+      entry.text.length >= MIN_CONTINUED_BYTES ||
+      (entry.text.length * 3 >= MIN_CONTINUED_BYTES && utf8Length(entry.text) >= MIN_CONTINUED_BYTES);
     if (entry.stream !== entry.stream.toLowerCase() && before !== null) {
       before.entries.push(entry);
       before.open = open;

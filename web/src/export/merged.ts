@@ -1,20 +1,26 @@
 /** Writes several jobs out as one, by time: a stream of each, however long they are; none is held whole. Loaded when it is wanted. */
 import type { OpenJob } from "../engine/job";
 import type { TakingMerged } from "../engine/messages";
-import { sequenceAt } from "../search/api";
-import { byStanding, type Standing } from "../log/mergeOrder";
 import { type Marks, within } from "../log/markedRange";
+import { byStanding, type Standing } from "../log/mergeOrder";
+import { sequenceAt } from "../search/api";
 import type { Api } from "../wire/api";
+import { type Around, Breath, batches, Parts, type Piece } from "./export";
 import { filterOf, Texts, written } from "./format";
 import { type Line, Lines } from "./lines";
-import { type Around, batches, Breath, Parts, type Piece } from "./export";
 
 export type Joined = Line & { readonly standing: Standing };
 
-export async function takeMerged(jobs: readonly OpenJob[], api: Api, { marks, query, names, format, time }: TakingMerged, around: Around): Promise<Blob> {
+export async function takeMerged(
+  jobs: readonly OpenJob[],
+  api: Api,
+  { marks, query, names, format, time }: TakingMerged,
+  around: Around,
+): Promise<Blob> {
   await Promise.all(jobs.map(({ opened }) => opened));
   for (const [source, { problem }] of jobs.entries()) {
-    if (problem !== null) throw new Error(`${names?.[source] ?? "A job"}: ${problem.message} Leave that job out to take the others.`);
+    if (problem !== null)
+      throw new Error(`${names?.[source] ?? "A job"}: ${problem.message} Leave that job out to take the others.`);
   }
   const ranges = await Promise.all(jobs.map((job, source) => rangeOf(job, source, api, marks)));
   const of = ranges.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);
@@ -37,7 +43,15 @@ export async function takeMerged(jobs: readonly OpenJob[], api: Api, { marks, qu
   try {
     for await (const line of inOrder(streams)) {
       const { source } = line.standing;
-      if (marks === null || within(marks, line.standing)) parts.add(written(jobs[source]?.id ?? "", line, { format, time, base: 0, ...(names !== null && { name: names[source] ?? "" }) }));
+      if (marks === null || within(marks, line.standing))
+        parts.add(
+          written(jobs[source]?.id ?? "", line, {
+            format,
+            time,
+            base: 0,
+            ...(names !== null && { name: names[source] ?? "" }),
+          }),
+        );
     }
   } finally {
     texts.destroy();
@@ -45,7 +59,11 @@ export async function takeMerged(jobs: readonly OpenJob[], api: Api, { marks, qu
   return parts.blob(format);
 }
 
-async function* matching(parts: AsyncIterable<Joined[]>, wanted: (line: Line) => boolean, texts: Texts): AsyncGenerator<Joined[]> {
+async function* matching(
+  parts: AsyncIterable<Joined[]>,
+  wanted: (line: Line) => boolean,
+  texts: Texts,
+): AsyncGenerator<Joined[]> {
   for await (const lines of parts) yield [...(await texts.matching(lines.filter(wanted)))];
 }
 
@@ -57,7 +75,12 @@ async function* counted(pieces: AsyncIterable<Piece>, count: (piece: Piece) => P
 }
 
 /** Which of a job's entries may stand between two marks. */
-async function rangeOf({ id, feed }: OpenJob, source: number, api: Api, marks: Marks | null): Promise<{ first: number; last: number }> {
+async function rangeOf(
+  { id, feed }: OpenJob,
+  source: number,
+  api: Api,
+  marks: Marks | null,
+): Promise<{ first: number; last: number }> {
   if (marks === null) return { first: 1, last: feed.tip };
   const first = source === marks.first.source ? marks.first.sequence : await sequenceAt(api, id, marks.first.at);
   const last = source === marks.last.source ? marks.last.sequence : (await sequenceAt(api, id, marks.last.at + 1)) - 1;
@@ -65,7 +88,14 @@ async function rangeOf({ id, feed }: OpenJob, source: number, api: Api, marks: M
 }
 
 /** A job's lines, some at a time, each with where it stands: never before the one that it follows in its job. */
-export async function* linesOf(pieces: AsyncIterable<Piece>, source: number, first: number, last: number, marks: Marks | null, singly: boolean): AsyncGenerator<Joined[]> {
+export async function* linesOf(
+  pieces: AsyncIterable<Piece>,
+  source: number,
+  first: number,
+  last: number,
+  marks: Marks | null,
+  singly: boolean,
+): AsyncGenerator<Joined[]> {
   const lines = new Lines(singly);
   let latest = marks?.first.source === source ? marks.first.at : 0;
   const most = marks?.last.source === source ? marks.last.at : Number.POSITIVE_INFINITY;
@@ -78,7 +108,12 @@ export async function* linesOf(pieces: AsyncIterable<Piece>, source: number, fir
     lines.add(start, columns, first, last);
     const ready = lines.ready(false);
     if (ready.length > 0) yield ready.map(joined);
-    if (marks?.last.source === source && start + columns.texts.length > marks.last.sequence && !lines.goesOn(marks.last.sequence)) break;
+    if (
+      marks?.last.source === source &&
+      start + columns.texts.length > marks.last.sequence &&
+      !lines.goesOn(marks.last.sequence)
+    )
+      break;
   }
   yield lines.ready(true).map(joined);
 }
@@ -95,10 +130,13 @@ export async function* inOrder(streams: readonly AsyncIterable<Joined[]>[]): Asy
     }
     return true;
   };
-  for (let at = heads.length - 1; at >= 0; at--) if (!(await filled(heads[at] as (typeof heads)[number]))) heads.splice(at, 1);
+  for (let at = heads.length - 1; at >= 0; at--)
+    if (!(await filled(heads[at] as (typeof heads)[number]))) heads.splice(at, 1);
   while (heads.length > 0) {
     let least = heads[0] as (typeof heads)[number];
-    for (const head of heads) if (byStanding(head.lines[head.at]?.standing as Standing, least.lines[least.at]?.standing as Standing) < 0) least = head;
+    for (const head of heads)
+      if (byStanding(head.lines[head.at]?.standing as Standing, least.lines[least.at]?.standing as Standing) < 0)
+        least = head;
     yield least.lines[least.at++] as Joined;
     if (least.at >= least.lines.length && !(await filled(least))) heads.splice(heads.indexOf(least), 1);
   }

@@ -2,9 +2,9 @@
 import type { Engine } from "../engine/client";
 import { scriptUrl } from "../engine/trustedUrl";
 import indexerUrl from "./indexer?worker&url";
+import type { Timed } from "./linePositions";
 import type { FromIndexer, ToIndexer } from "./messages";
 import type { Query } from "./query";
-import type { Timed } from "./linePositions";
 import { TOO_LONG } from "./stoppedExpression";
 
 /** The worker is asked whether it still hears as often as this while there is a query. */
@@ -125,7 +125,9 @@ export class Finder {
     this.worker = null;
     // Whoever has the same query would be next.
     const endless = this.busy === null ? undefined : this.asked.get(this.busy)?.query;
-    const stuck = [...this.asked].filter(([, { query }]) => endless === undefined || JSON.stringify(query) === JSON.stringify(endless));
+    const stuck = [...this.asked].filter(
+      ([, { query }]) => endless === undefined || JSON.stringify(query) === JSON.stringify(endless),
+    );
     for (const [job] of stuck) {
       this.asked.delete(job);
       this.listeners.get(job)?.failed(TOO_LONG);

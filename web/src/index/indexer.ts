@@ -4,11 +4,11 @@
  */
 import { decodeBody, prepareDecoder } from "../log/body";
 import { ERROR } from "../text/levelNames";
+import type { Timed } from "./linePositions";
 import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
 import type { Query } from "./query";
 import { Matcher, type Segment, segmentOf } from "./segment";
 import { Segments } from "./segments";
-import type { Timed } from "./linePositions";
 
 const page = self as unknown as {
   postMessage(message: FromIndexer, transfer?: Transferable[]): void;
@@ -151,7 +151,8 @@ class JobIndex {
       const part = parts[nth];
       if (part === undefined) continue;
       sequences.set(part, at);
-      if (times !== null) for (const [index, sequence] of part.entries()) times[at + index] = all[sequence - first] as number;
+      if (times !== null)
+        for (const [index, sequence] of part.entries()) times[at + index] = all[sequence - first] as number;
       at += part.length;
     }
     return { sequences, times };
@@ -194,7 +195,12 @@ page.onmessage = ({ data }) => {
       try {
         indexOf(data.job).search(data.id, data.query);
       } catch (error) {
-        page.postMessage({ tell: "wrong", job: data.job, id: data.id, message: error instanceof Error ? error.message : String(error) });
+        page.postMessage({
+          tell: "wrong",
+          job: data.job,
+          id: data.id,
+          message: error instanceof Error ? error.message : String(error),
+        });
       }
       break;
     case "timed":

@@ -58,13 +58,18 @@ export class Standings {
   /** The same, though the line may stand at another time by now: where its clock had stepped back, and it was not here. */
   find(line: Standing): number {
     const index = this.indexOf(line);
-    return index >= 0 || this.times === null ? index : this.sequences.findIndex((sequence, at) => sequence === line.sequence && this.sources?.[at] === line.source);
+    return index >= 0 || this.times === null
+      ? index
+      : this.sequences.findIndex((sequence, at) => sequence === line.sequence && this.sources?.[at] === line.source);
   }
 
   /** Whether these begin with all of the others: lines came at the end alone. */
   beginsWith(others: Standings): boolean {
     const last = others.length - 1;
-    return last < this.length && (last < 0 || (this.compare(0, others.at(0)) === 0 && this.compare(last, others.at(last)) === 0));
+    return (
+      last < this.length &&
+      (last < 0 || (this.compare(0, others.at(0)) === 0 && this.compare(last, others.at(last)) === 0))
+    );
   }
 
   private compare(index: number, { source, sequence, at }: Standing): number {
@@ -87,7 +92,7 @@ export function united(one: Timed, other: Timed): Timed {
   while (a < mine.length || b < theirs.length) {
     const [x, y] = [mine[a] ?? Number.POSITIVE_INFINITY, theirs[b] ?? Number.POSITIVE_INFINITY];
     sequences[length] = Math.min(x, y);
-    if (times !== null) times[length] = ((x <= y ? one.times?.[a] : other.times?.[b]) as number);
+    if (times !== null) times[length] = (x <= y ? one.times?.[a] : other.times?.[b]) as number;
     length++;
     if (x <= y) a++;
     if (y <= x) b++;

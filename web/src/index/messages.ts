@@ -1,6 +1,7 @@
 /** Between page, store and indexer. */
-import type { Query } from "./query";
+
 import type { Timed } from "./linePositions";
+import type { Query } from "./query";
 
 export interface IndexedBatch {
   readonly first: number;

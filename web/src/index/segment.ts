@@ -12,10 +12,10 @@ import type { Columns } from "../log/body";
 import { continuable } from "../log/continuation";
 import { standingTimes } from "../log/mergeOrder";
 import { describeEvent } from "../text/events";
-import { expressionOf, type Query } from "./query";
 import { type Level, levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
 import { type TraceRole, traceRoleAfter } from "../text/trace";
+import { expressionOf, type Query } from "./query";
 
 export interface Segment {
   readonly first: number;
@@ -147,7 +147,19 @@ export function segmentOf(first: number, columns: Columns): Segment {
   }
   starts[count] = at;
   lines.push("");
-  return { first, count, narrow: lines.join("\n"), starts, wide, levels, streams: kinds, edges, edgeTexts, frames, times: standingTimes(times) };
+  return {
+    first,
+    count,
+    narrow: lines.join("\n"),
+    starts,
+    wide,
+    levels,
+    streams: kinds,
+    edges,
+    edgeTexts,
+    frames,
+    times: standingTimes(times),
+  };
 }
 
 /** What takes the end of a text for a line's end, or sees it. */

@@ -121,10 +121,14 @@ export class Segments {
       const { begins, ends } = segment.edges[kind];
       for (const offset of begins === ends ? [begins] : [begins, ends]) {
         if (offset < 0 || (offset === begins && this.headOf(at, kind) !== at)) continue;
-        if (matcher.wantsEdge(segment, offset) && this.matches(matcher, at, kind, offset)) found.push(segment.first + offset);
+        if (matcher.wantsEdge(segment, offset) && this.matches(matcher, at, kind, offset))
+          found.push(segment.first + offset);
       }
     }
-    this.edgeHits.set(segment.first, found.sort((a, b) => a - b));
+    this.edgeHits.set(
+      segment.first,
+      found.sort((a, b) => a - b),
+    );
   }
 
   /** Whether the line that begins at an offset is found, with all that is here of it. */

@@ -5,35 +5,50 @@ import { register } from "../actions";
 import type { Engine } from "../engine/client";
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
+import { together } from "../jobs/composeGroup";
+import { shortHost, shortImage } from "../jobs/listing";
+import { countText } from "../jobs/rates";
+import { lifeText } from "../jobs/stateLabel";
 import type { ConnectionState } from "../live/connection";
+import type { LinkedTime } from "../mergedPage/linkedPanes";
+import { dayUnlessToday } from "../pane/dayHeaders";
 import { route, urlOf } from "../route";
 import { settings } from "../settings";
+import { FindBar } from "../shell/FindBar";
+import { Marked, Toolbar } from "../shell/Toolbar";
 import { connection, facts, me, now, records } from "../state";
 import { ago, formatTime, fullTime } from "../text/time";
-import type { JobRecord } from "../wire/messages";
 import { Icon } from "../ui/Icon";
 import { lazy } from "../ui/lazy";
-import { lifeText } from "../jobs/stateLabel";
-import { shortHost, shortImage } from "../jobs/listing";
-import { together } from "../jobs/composeGroup";
-import { countText } from "../jobs/rates";
-import { dayUnlessToday } from "../pane/dayHeaders";
-import { FindBar } from "../shell/FindBar";
+import type { JobRecord } from "../wire/messages";
 import { jobActions } from "./jobActions";
 import { JobView } from "./jobView";
-import type { LinkedTime } from "../mergedPage/linkedPanes";
-import { Marked, Toolbar } from "../shell/Toolbar";
 
 const ShareDialog = lazy(async () => (await import("../share/ShareDialog")).ShareDialog);
 const TakeDialog = lazy(async () => (await import("../export/ExportDialog")).TakeDialog);
 
-export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; finder: Finder; job: string; api: string; linked?: LinkedTime }) {
+export function JobPage({
+  engine,
+  finder,
+  job,
+  api,
+  linked,
+}: {
+  engine: Engine;
+  finder: Finder;
+  job: string;
+  api: string;
+  linked?: LinkedTime;
+}) {
   const beside = linked !== undefined;
   const page = useRef<HTMLElement>(null);
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const field = useRef<HTMLInputElement>(null);
-  const view = useMemo(() => new JobView(job, engine, finder, () => settings.timeMode.peek(), api, beside), [engine, finder, job, api, beside]);
+  const view = useMemo(
+    () => new JobView(job, engine, finder, () => settings.timeMode.peek(), api, beside),
+    [engine, finder, job, api, beside],
+  );
   const known = facts.value.get(job) ?? null;
 
   useEffect(() => {
@@ -42,7 +57,10 @@ export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; 
     view.attach(
       host.current,
       canvas.current,
-      { time: (us) => formatTime(us, settings.timeMode.peek(), view.base), title: (us) => fullTime(us, settings.timeMode.peek()) },
+      {
+        time: (us) => formatTime(us, settings.timeMode.peek(), view.base),
+        title: (us) => fullTime(us, settings.timeMode.peek()),
+      },
       line,
       until,
     );
@@ -94,7 +112,15 @@ export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; 
   const news = known === null || following ? 0 : Math.max(0, known.tip - view.paused.value.tip);
   const bad = known === null || following ? 0 : Math.max(0, known.liveErrors - view.paused.value.errors);
   return (
-    <Page class="job" aria-label={beside ? name : undefined} ref={page} data-job-page={job} data-barred={problem !== null && (known?.received ?? 0) === 0 ? "" : undefined} data-tip={known?.tip ?? 0} data-received={known?.received ?? 0}>
+    <Page
+      class="job"
+      aria-label={beside ? name : undefined}
+      ref={page}
+      data-job-page={job}
+      data-barred={problem !== null && (known?.received ?? 0) === 0 ? "" : undefined}
+      data-tip={known?.tip ?? 0}
+      data-received={known?.received ?? 0}
+    >
       <div class="head">
         <a href="./" class="back" aria-label="Back to all jobs">
           ‹
@@ -119,12 +145,22 @@ export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; 
         >
           Follow
         </button>
-        <button type="button" class="button switch" title="Download or copy (D)" onClick={() => (view.dialog.value = "take")}>
+        <button
+          type="button"
+          class="button switch"
+          title="Download or copy (D)"
+          onClick={() => (view.dialog.value = "take")}
+        >
           <Icon name="download" /> <span class="wide">Download</span>
           <span class="narrow away">Download</span>
         </button>
         {me.value?.job == null && (
-          <button type="button" class="button switch" title="Share by a link (S)" onClick={() => (view.dialog.value = "share")}>
+          <button
+            type="button"
+            class="button switch"
+            title="Share by a link (S)"
+            onClick={() => (view.dialog.value = "share")}
+          >
             <Icon name="share" /> <span class="wide">Share</span>
             <span class="narrow away">Share</span>
           </button>
@@ -135,7 +171,11 @@ export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; 
         <Toolbar view={view} />
       </div>
       {problem !== null && (
-        <div class={(known?.received ?? 0) === 0 ? "standing" : "notice bad"} role="alert" data-problem={problem.status}>
+        <div
+          class={(known?.received ?? 0) === 0 ? "standing" : "notice bad"}
+          role="alert"
+          data-problem={problem.status}
+        >
           <strong>{PROBLEMS[problem.status]?.title ?? "This job cannot be read"}</strong>
           <span>
             {problem.message} {PROBLEMS[problem.status]?.advice ?? ""}
@@ -160,7 +200,9 @@ export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; 
             {record !== null && !RUNNING.has(record.life.state) ? (
               <>
                 <strong>This job wrote nothing</strong>
-                <span>Its container ended ({lifeText(record, now.value).words}) without a line on stdout or stderr.</span>
+                <span>
+                  Its container ended ({lifeText(record, now.value).words}) without a line on stdout or stderr.
+                </span>
               </>
             ) : (
               <>
@@ -180,7 +222,9 @@ export function JobPage({ engine, finder, job, api, linked }: { engine: Engine; 
         )}
         <Announcer facts={known} following={following} />
       </div>
-      {view.dialog.value === "share" && <ShareDialog job={job} name={name} api={api} picked={view.picked.peek()} close={close} />}
+      {view.dialog.value === "share" && (
+        <ShareDialog job={job} name={name} api={api} picked={view.picked.peek()} close={close} />
+      )}
       {view.dialog.value === "take" && <TakeDialog view={view} name={name} close={close} />}
     </Page>
   );
@@ -193,7 +237,10 @@ function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | 
   const { project, service } = container;
   const all = records.value;
   const whole = useMemo(() => (project === null ? [] : together(all.values(), project)), [all, project]);
-  const siblings = useMemo(() => (project === null || service === null ? [] : together(all.values(), project, service)), [all, project, service]);
+  const siblings = useMemo(
+    () => (project === null || service === null ? [] : together(all.values(), project, service)),
+    [all, project, service],
+  );
   const link = (jobs: readonly string[], words: string, title: string) =>
     jobs.length > 1 && jobs.includes(job) ? (
       <a href={urlOf(jobs)} title={title}>
@@ -243,8 +290,14 @@ function Day({ view }: { view: JobView }) {
 /** What each refusal means to who meets it, and what to do. */
 const PROBLEMS: { readonly [status: number]: { readonly title: string; readonly advice: string } } = {
   401: { title: "The permission to read this job has ended", advice: "Log in again, or ask for a new link." },
-  403: { title: "This job is not yours to read", advice: "Ask its owner for a share link, or log in with another key." },
-  404: { title: "No such job", advice: "Look whether the address was copied whole, or ask its owner for a share link." },
+  403: {
+    title: "This job is not yours to read",
+    advice: "Ask its owner for a share link, or log in with another key.",
+  },
+  404: {
+    title: "No such job",
+    advice: "Look whether the address was copied whole, or ask its owner for a share link.",
+  },
   410: { title: "This job was deleted", advice: "What was read stays here until you leave." },
 };
 
@@ -269,14 +322,21 @@ function LiveState({ facts: known, following }: { facts: JobFacts | null; follow
 }
 
 /** Of one job, or of several that are read as one. */
-export function liveState(jobs: readonly JobFacts[], following: boolean, socket: ConnectionState, at: number): [state: string, words: string] {
-  if (socket.kind === "waiting" || (socket.kind === "connecting" && socket.attempt > 1)) return ["reconnecting", reconnecting(socket, at)];
+export function liveState(
+  jobs: readonly JobFacts[],
+  following: boolean,
+  socket: ConnectionState,
+  at: number,
+): [state: string, words: string] {
+  if (socket.kind === "waiting" || (socket.kind === "connecting" && socket.attempt > 1))
+    return ["reconnecting", reconnecting(socket, at)];
   if (socket.kind === "refused") return ["refused", "Not live"];
   const readable = jobs.filter(({ problem }) => problem === null);
   if (readable.length === 0 || !readable.every(({ caughtUp }) => caughtUp)) return ["catching-up", "Catching up"];
   const lives = readable.flatMap(({ record }) => (record === null ? [] : [record.life]));
   const [first] = lives;
-  if (first !== undefined && lives.every(({ state }) => !RUNNING.has(state))) return ["ended", lives.length === 1 ? endedWords(first) : "All ended"];
+  if (first !== undefined && lives.every(({ state }) => !RUNNING.has(state)))
+    return ["ended", lives.length === 1 ? endedWords(first) : "All ended"];
   return following ? ["live", "Live"] : ["paused", "Paused"];
 }
 
@@ -291,7 +351,11 @@ function useRate(known: JobFacts | null): number {
   const at = now.value;
   if (known !== null && at - kept.current.at >= 900) {
     const seconds = (at - kept.current.at) / 1000;
-    kept.current = { at, live: known.live, rate: kept.current.at === 0 ? 0 : Math.max(0, (known.live - kept.current.live) / seconds) };
+    kept.current = {
+      at,
+      live: known.live,
+      rate: kept.current.at === 0 ? 0 : Math.max(0, (known.live - kept.current.live) / seconds),
+    };
   }
   return kept.current.rate;
 }
@@ -316,7 +380,9 @@ function Announcer({ facts: known, following }: { facts: JobFacts | null; follow
       if (next === null || next.live === live) return;
       const [lines, bad] = [next.live - live, next.liveErrors - errors];
       [live, errors] = [next.live, next.liveErrors];
-      setSaid(`${lines} new ${lines === 1 ? "line" : "lines"}${bad > 0 ? `, ${bad} ${bad === 1 ? "error" : "errors"}` : ""}`);
+      setSaid(
+        `${lines} new ${lines === 1 ? "line" : "lines"}${bad > 0 ? `, ${bad} ${bad === 1 ? "error" : "errors"}` : ""}`,
+      );
     }, SPEAK_MS);
     return () => clearInterval(timer);
   }, [following]);

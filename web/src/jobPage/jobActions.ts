@@ -1,11 +1,11 @@
 /** What a job's page can do by key; the help and the palette list the same. */
 import type { Action } from "../actions";
-import { next, settings } from "../settings";
-import { TIME_MODES } from "../text/time";
 import { newestFirst } from "../jobs/listing";
 import { navigate, urlOf } from "../route";
-import { me, records } from "../state";
 import { toggle } from "../search/searchController";
+import { next, settings } from "../settings";
+import { me, records } from "../state";
+import { TIME_MODES } from "../text/time";
 import type { JobView } from "./jobView";
 
 export function jobActions(view: JobView, field: () => HTMLInputElement | null): Action[] {
@@ -26,7 +26,13 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
       keys: ["m"],
       run: () => view.search(view.find.query.peek(), !view.find.filtering.peek()),
     },
-    { id: "follow", group: "Move", title: "Go to the end and follow", keys: ["f", "G", "End"], run: () => view.pane?.follow() },
+    {
+      id: "follow",
+      group: "Move",
+      title: "Go to the end and follow",
+      keys: ["f", "G", "End"],
+      run: () => view.pane?.follow(),
+    },
     {
       id: "pause",
       group: "Move",
@@ -34,7 +40,13 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
       keys: ["Space"],
       run: () => (view.following.peek() ? view.pane?.pause() : view.pane?.follow()),
     },
-    { id: "goto", group: "Move", title: "Go to a line or a time", keys: [":"], run: () => document.querySelector<HTMLElement>("[data-goto] summary")?.click() },
+    {
+      id: "goto",
+      group: "Move",
+      title: "Go to a line or a time",
+      keys: [":"],
+      run: () => document.querySelector<HTMLElement>("[data-goto] summary")?.click(),
+    },
     { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => view.go(1) },
     { id: "down", group: "Move", title: "Next line", keys: ["j"], run: rows(1) },
     { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: rows(-1) },
@@ -46,14 +58,54 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
     { id: "stderr", group: "Show", title: "Show or hide stderr", keys: ["2"], run: stream("stderr") },
     { id: "frames", group: "Show", title: "Fold or unfold stack traces", keys: ["3"], run: stream("frames") },
     { id: "fold", group: "Show", title: "Unfold or fold the line (JSON)", keys: ["o"], run: () => view.fold() },
-    { id: "time", group: "Show", title: "Times: local, UTC, since the start, hidden", keys: ["t"], run: () => next(settings.timeMode, TIME_MODES) },
-    { id: "wrap", group: "Show", title: "Wrap long lines, or not", keys: ["w"], run: () => next(settings.wrap, [true, false]) },
+    {
+      id: "time",
+      group: "Show",
+      title: "Times: local, UTC, since the start, hidden",
+      keys: ["t"],
+      run: () => next(settings.timeMode, TIME_MODES),
+    },
+    {
+      id: "wrap",
+      group: "Show",
+      title: "Wrap long lines, or not",
+      keys: ["w"],
+      run: () => next(settings.wrap, [true, false]),
+    },
     { id: "copy", group: "Take", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
-    { id: "copy-times", group: "Take", title: "Copy the marked lines with times", keys: ["Y"], run: () => void view.copy(true) },
-    { id: "unmark", group: "Take", title: "Unmark the lines", keys: ["Escape"], run: () => view.picked.peek() !== null && view.unpick() },
+    {
+      id: "copy-times",
+      group: "Take",
+      title: "Copy the marked lines with times",
+      keys: ["Y"],
+      run: () => void view.copy(true),
+    },
+    {
+      id: "unmark",
+      group: "Take",
+      title: "Unmark the lines",
+      keys: ["Escape"],
+      run: () => view.picked.peek() !== null && view.unpick(),
+    },
     { id: "link", group: "Take", title: "Copy a link to this place", keys: ["l"], run: () => say(view.link) },
-    { id: "take", group: "Take", title: "Download or copy lines", keys: ["D"], run: () => (view.dialog.value = "take") },
-    ...(me.peek()?.job == null ? [{ id: "share", group: "Take", title: "Share this job by a link", keys: ["S"], run: () => void (view.dialog.value = "share") }] : []),
+    {
+      id: "take",
+      group: "Take",
+      title: "Download or copy lines",
+      keys: ["D"],
+      run: () => (view.dialog.value = "take"),
+    },
+    ...(me.peek()?.job == null
+      ? [
+          {
+            id: "share",
+            group: "Take",
+            title: "Share this job by a link",
+            keys: ["S"],
+            run: () => void (view.dialog.value = "share"),
+          },
+        ]
+      : []),
   ];
 }
 

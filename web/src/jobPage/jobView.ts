@@ -3,25 +3,25 @@ import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat, Taking } from "../engine/messages";
 import type { Finder } from "../index/finder";
+import { NONE } from "../index/linePositions";
 import type { Query } from "../index/query";
 import { exact, exactOrBefore } from "../index/sorted";
-import { NONE } from "../index/linePositions";
-import { AHEAD, type LineRow, type Row } from "../log/row";
 import type { Standing } from "../log/mergeOrder";
+import { AHEAD, type LineRow, type Row } from "../log/row";
 import { token } from "../login/key";
+import { markDays, tellTimes } from "../pane/dayHeaders";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane, type Source } from "../pane/pane";
 import type { Drawing } from "../pane/rowView";
 import type { SelectionKeeper } from "../pane/selection";
 import { navigate, urlOf } from "../route";
-import type { TimeMode } from "../text/time";
 import { sequenceAt } from "../search/api";
 import { awayOf } from "../search/jobSearch";
-import { Api } from "../wire/api";
-import { markDays, tellTimes } from "../pane/dayHeaders";
 import { Finding, MOVES, type Searchable } from "../search/searchController";
 import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "../shell/clipboardAndSave";
+import type { TimeMode } from "../text/time";
+import { Api } from "../wire/api";
 
 export class JobView implements Searchable {
   readonly following = signal(true);
@@ -80,7 +80,13 @@ export class JobView implements Searchable {
     });
   }
 
-  attach(host: HTMLElement, canvas: HTMLCanvasElement, drawing: Drawing, line: number | null, until: number | null): void {
+  attach(
+    host: HTMLElement,
+    canvas: HTMLCanvasElement,
+    drawing: Drawing,
+    line: number | null,
+    until: number | null,
+  ): void {
     void this.engine.ask({ do: "open", job: this.job, at: line });
     this.pane = new LogPane(
       host,
@@ -219,7 +225,9 @@ export class JobView implements Searchable {
   get markedWords(): string | null {
     const range = this.picked.value;
     if (range === null) return null;
-    return range.first === range.last ? `Line ${range.first.toLocaleString("en")}` : `${(range.last - range.first + 1).toLocaleString("en")} lines`;
+    return range.first === range.last
+      ? `Line ${range.first.toLocaleString("en")}`
+      : `${(range.last - range.first + 1).toLocaleString("en")} lines`;
   }
 
   unpick(): void {
@@ -240,12 +248,21 @@ export class JobView implements Searchable {
     const range = this.picked.peek() ?? { first: one, last: one };
     // Asked for with times, they have some, also where the pane shows none.
     const mode = this.timeMode();
-    await copyText(this.take({ ...range, marked: true, query: null, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
+    await copyText(
+      this.take({
+        ...range,
+        marked: true,
+        query: null,
+        format: "text",
+        time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden",
+      }),
+    );
     return range.last - range.first + 1;
   }
 
   /** A line's text, however long. */
-  private readonly whole = ({ sequence }: LineRow): Promise<Blob> => this.take({ first: sequence, last: sequence, marked: true, query: null, format: "text", time: "hidden" });
+  private readonly whole = ({ sequence }: LineRow): Promise<Blob> =>
+    this.take({ first: sequence, last: sequence, marked: true, query: null, format: "text", time: "hidden" });
 
   /** Lines written out, whether they are here or not. */
   take(what: Omit<Taking, "base">, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
@@ -254,7 +271,17 @@ export class JobView implements Searchable {
 
   takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
     const range = what === "picked" ? this.picked.peek() : null;
-    return this.take({ ...(range ?? { first: 1, last: this.length }), marked: range !== null, query: what === "filtered" ? this.find.query.peek() : null, format, time }, progress, signal);
+    return this.take(
+      {
+        ...(range ?? { first: 1, last: this.length }),
+        marked: range !== null,
+        query: what === "filtered" ? this.find.query.peek() : null,
+        format,
+        time,
+      },
+      progress,
+      signal,
+    );
   }
 
   get marked(): Takeable["marked"] {
@@ -352,14 +379,18 @@ export class JobView implements Searchable {
     if (sequences === null || before === null) {
       // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went
       // to a match of a filtered list wants to see what is around that one.
-      const stays = sequences === null ? (pane.readingOf(({ sequence }) => sequence === this.current) ?? pane.reading) : pane.readingOf(({ sequence }) => exact(sequences, sequence) >= 0);
+      const stays =
+        sequences === null
+          ? (pane.readingOf(({ sequence }) => sequence === this.current) ?? pane.reading)
+          : pane.readingOf(({ sequence }) => exact(sequences, sequence) >= 0);
       const sequence = stays?.row.sequence ?? this.sequenceSeen();
       this.shown = sequences;
       pane.restart(this.places, this.following.peek() ? null : this.placeOf(sequence), stays?.offset);
       return;
     }
     this.shown = sequences;
-    const grown = before.length <= sequences.length && before[0] === sequences[0] && before.at(-1) === sequences[before.length - 1];
+    const grown =
+      before.length <= sequences.length && before[0] === sequences[0] && before.at(-1) === sequences[before.length - 1];
     if (grown) pane.update(sequences.length, this.facts?.revision ?? 0);
     else {
       pane.renumber(({ sequence }) => {
@@ -407,7 +438,8 @@ export class JobView implements Searchable {
     // Where nothing is missing, lines come at the end alone.
     const ends = before !== null && before.holes.length === 0 && facts.holes.length === 0;
     if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - AHEAD : 0);
-    else if (this.pane?.rows.some(({ kind }) => kind === "loading") === true) this.pane.update(this.shown.length, facts.revision);
+    else if (this.pane?.rows.some(({ kind }) => kind === "loading") === true)
+      this.pane.update(this.shown.length, facts.revision);
   }
 
   private look(first: number, last: number, total: number): void {

@@ -4,10 +4,10 @@ import { navigate, urlOf } from "../route";
 import { records } from "../state";
 import { ago, fullTime, span } from "../text/time";
 import type { JobRecord } from "../wire/messages";
-import { lifeText } from "./stateLabel";
-import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
 import { together } from "./composeGroup";
+import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
 import { countText, type Rates, rateText } from "./rates";
+import { lifeText } from "./stateLabel";
 
 interface Rows {
   readonly items: readonly Item[];
@@ -64,7 +64,10 @@ export function JobRows(rows: Rows) {
     setActive(next);
   };
   useLayoutEffect(() => {
-    if (active >= 0) box.current?.querySelector<HTMLElement>(`[data-at="${active}"] .job-name, [data-at="${active}"] .group-name`)?.focus({ preventScroll: true });
+    if (active >= 0)
+      box.current
+        ?.querySelector<HTMLElement>(`[data-at="${active}"] .job-name, [data-at="${active}"] .group-name`)
+        ?.focus({ preventScroll: true });
   }, [active]);
 
   const key = (event: KeyboardEvent): void => {
@@ -87,7 +90,16 @@ export function JobRows(rows: Rows) {
   };
 
   return (
-    <div class="jobs-table" role="table" aria-label="Jobs" aria-rowcount={items.length + 1} ref={box} onKeyDown={key} onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })} tabIndex={-1}>
+    <div
+      class="jobs-table"
+      role="table"
+      aria-label="Jobs"
+      aria-rowcount={items.length + 1}
+      ref={box}
+      onKeyDown={key}
+      onScroll={(event) => setView({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
+      tabIndex={-1}
+    >
       <div class="job-row jobs-head" role="row" aria-rowindex={1}>
         {["Choose", "State", "Name", "Image", "Project", "Host", "Age", "Lines", "Rate", "Last line"].map((name) => (
           <span key={name} role="columnheader" class={`cell at-${name.toLowerCase().replace(" ", "-")}`}>
@@ -98,7 +110,11 @@ export function JobRows(rows: Rows) {
       <div class="jobs-space" role="rowgroup" style={{ height: `${items.length * height}px` }}>
         {items.slice(from, to).map((item, offset) => {
           const at = from + offset;
-          const place = { at, top: at * height, tab: at === Math.max(0, active) || (active < from && at === from) ? 0 : -1 };
+          const place = {
+            at,
+            top: at * height,
+            tab: at === Math.max(0, active) || (active < from && at === from) ? 0 : -1,
+          };
           return item.kind === "group" ? (
             <GroupRow key={`group ${item.name}`} group={item} place={place} rows={rows} />
           ) : (
@@ -119,7 +135,13 @@ interface Place {
 function GroupRow({ group, place, rows }: { group: Group; place: Place; rows: Rows }) {
   const name = group.name === "" ? "without" : group.name;
   return (
-    <div class="job-row group-row" role="row" aria-rowindex={place.at + 2} data-at={place.at} style={{ top: `${place.top}px` }}>
+    <div
+      class="job-row group-row"
+      role="row"
+      aria-rowindex={place.at + 2}
+      data-at={place.at}
+      style={{ top: `${place.top}px` }}
+    >
       <span role="cell" class="cell at-group">
         <button type="button" class="group-name" aria-expanded={!group.closed} onClick={() => rows.fold(group.name)}>
           <span aria-hidden="true">{group.closed ? "▸" : "▾"}</span> {name}
@@ -140,9 +162,18 @@ function GroupRow({ group, place, rows }: { group: Group; place: Place; rows: Ro
 
 /** All of a Compose project, or one service on all its hosts, in one click: what they are is looked up when it comes. */
 function Together({ project, service, words, tab }: { project: string; service?: string; words: string; tab: number }) {
-  const title = service === undefined ? `All jobs of ${project}, merged by time` : `${service} of ${project} on all hosts, merged by time`;
+  const title =
+    service === undefined
+      ? `All jobs of ${project}, merged by time`
+      : `${service} of ${project} on all hosts, merged by time`;
   return (
-    <button type="button" class="job-together" tabIndex={tab} title={title} onClick={() => navigate(urlOf(together(records.peek().values(), project, service)))}>
+    <button
+      type="button"
+      class="job-together"
+      tabIndex={tab}
+      title={title}
+      onClick={() => navigate(urlOf(together(records.peek().values(), project, service)))}
+    >
       {words}
     </button>
   );
@@ -172,7 +203,13 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
       }}
     >
       <span role="cell" class="cell at-choose">
-        <input type="checkbox" aria-label={`Choose ${name}`} checked={chosen} onChange={() => rows.choose(job)} tabIndex={place.tab} />
+        <input
+          type="checkbox"
+          aria-label={`Choose ${name}`}
+          checked={chosen}
+          onChange={() => rows.choose(job)}
+          tabIndex={place.tab}
+        />
       </span>
       <span role="cell" class="cell at-state" data-tone={state.tone} title={state.words}>
         <span aria-hidden="true">{state.sign}</span> {state.words}
@@ -197,7 +234,12 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
             {container.service !== null && container.service !== "" && (
               <>
                 <span class="soft"> / </span>
-                <Together project={container.project} service={container.service} words={container.service} tab={place.tab} />
+                <Together
+                  project={container.project}
+                  service={container.service}
+                  words={container.service}
+                  tab={place.tab}
+                />
               </>
             )}
           </>
@@ -212,7 +254,9 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
       <span role="cell" class="cell at-lines" title={tip.toLocaleString("en")}>
         {countText(tip)}
       </span>
-      <span role="cell" class="cell at-rate">{rateText(rows.rates.of(record))}</span>
+      <span role="cell" class="cell at-rate">
+        {rateText(rows.rates.of(record))}
+      </span>
       <span role="cell" class="cell at-last-line" title={last === null ? "" : fullTime(last * 1000, "local")}>
         {last === null ? "" : ago(rows.now - last)}
       </span>

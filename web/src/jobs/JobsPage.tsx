@@ -7,10 +7,10 @@ import { jobsLoaded, jobsProblem, now, records } from "../state";
 import { parseFilter } from "./filter";
 import { JobRows } from "./JobRows";
 import "./jobs.css";
+import { MOST_TOGETHER } from "./composeGroup";
 import { type Grouping, labelKeys, listingOf, tallies } from "./listing";
 import { Notice, standing } from "./Notice";
 import { Rates } from "./rates";
-import { MOST_TOGETHER } from "./composeGroup";
 
 const KEPT = "logferry.jobs.grouping";
 
@@ -27,7 +27,19 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
   const counts = useComputed(() => tallies(records.value.values()));
   const labels = useComputed(() => labelKeys(records.value.values()));
 
-  useEffect(() => register([{ id: "filter", group: "Find", title: "Filter the jobs", keys: ["/", "Ctrl+F"], run: () => field.current?.select() }]), []);
+  useEffect(
+    () =>
+      register([
+        {
+          id: "filter",
+          group: "Find",
+          title: "Filter the jobs",
+          keys: ["/", "Ctrl+F"],
+          run: () => field.current?.select(),
+        },
+      ]),
+    [],
+  );
 
   const { items, matching } = listing.value;
   const here = [...chosen.value].filter((job) => records.value.has(job));
@@ -78,13 +90,22 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
         />
         <label class="jobs-grouping">
           <span>Group by</span>
-          <select class="field" value={grouping.value} onChange={(event) => group(event.currentTarget.value as Grouping)}>
+          <select
+            class="field"
+            value={grouping.value}
+            onChange={(event) => group(event.currentTarget.value as Grouping)}
+          >
             <option value="">nothing</option>
             <option value="host">host</option>
             <option value="project">project</option>
             <option value="service">service</option>
             <option value="image">image</option>
-            {[...new Set([...labels.value.map((key) => `label:${key}`), ...(grouping.value.startsWith("label:") ? [grouping.value] : [])])].map((value) => (
+            {[
+              ...new Set([
+                ...labels.value.map((key) => `label:${key}`),
+                ...(grouping.value.startsWith("label:") ? [grouping.value] : []),
+              ]),
+            ].map((value) => (
               <option key={value} value={value}>
                 {value.slice(6)}
               </option>
@@ -92,7 +113,9 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
           </select>
         </label>
         <span class="jobs-count" role="status">
-          {jobsLoaded.value ? `${matching === records.value.size ? "" : `${matching.toLocaleString("en")} of `}${records.value.size.toLocaleString("en")} jobs` : ""}
+          {jobsLoaded.value
+            ? `${matching === records.value.size ? "" : `${matching.toLocaleString("en")} of `}${records.value.size.toLocaleString("en")} jobs`
+            : ""}
         </span>
       </form>
       {counts.value.length > 0 && (
@@ -120,11 +143,21 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
       {here.length > 0 && (
         <div class="jobs-chosen" role="region" aria-label="Chosen jobs">
           <span>{here.length} chosen</span>
-          <button type="button" class="button primary" disabled={here.length > MOST_TOGETHER} onClick={() => open(here)}>
+          <button
+            type="button"
+            class="button primary"
+            disabled={here.length > MOST_TOGETHER}
+            onClick={() => open(here)}
+          >
             {here.length === 1 ? "Open" : "Open merged"}
           </button>
           {here.length > 1 && (
-            <button type="button" class="button" disabled={here.length > MOST_TOGETHER} onClick={() => navigate(urlOf(here, null, null, true))}>
+            <button
+              type="button"
+              class="button"
+              disabled={here.length > MOST_TOGETHER}
+              onClick={() => navigate(urlOf(here, null, null, true))}
+            >
               Side by side
             </button>
           )}
@@ -160,7 +193,9 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
 function remembered(): Grouping {
   try {
     const kept = localStorage.getItem(KEPT) ?? "";
-    return kept === "host" || kept === "project" || kept === "service" || kept === "image" || kept.startsWith("label:") ? (kept as Grouping) : "";
+    return kept === "host" || kept === "project" || kept === "service" || kept === "image" || kept.startsWith("label:")
+      ? (kept as Grouping)
+      : "";
   } catch {
     return "";
   }

@@ -9,12 +9,23 @@ export interface Standing {
   readonly stale: boolean;
 }
 
-export function standing(at: { loaded: boolean; problem: Problem | null; count: number; matching: number; typed: string }): Standing | null {
+export function standing(at: {
+  loaded: boolean;
+  problem: Problem | null;
+  count: number;
+  matching: number;
+  typed: string;
+}): Standing | null {
   const stale = at.count > 0;
   if (at.problem !== null) {
     const { status, message } = at.problem;
     if (status === 401) {
-      return { kind: "expired", title: "Your session has ended", advice: "Log in again; what is shown stays as it is.", stale };
+      return {
+        kind: "expired",
+        title: "Your session has ended",
+        advice: "Log in again; what is shown stays as it is.",
+        stale,
+      };
     }
     if (status === 403) {
       return {
@@ -32,14 +43,20 @@ export function standing(at: { loaded: boolean; problem: Problem | null; count: 
         stale,
       };
     }
-    return { kind: "failed", title: "The list could not be read", advice: `${message} It is tried again every few seconds.`, stale };
+    return {
+      kind: "failed",
+      title: "The list could not be read",
+      advice: `${message} It is tried again every few seconds.`,
+      stale,
+    };
   }
   if (!at.loaded && !stale) return { kind: "loading", title: "Loading jobs…", advice: "", stale };
   if (at.loaded && at.count === 0) {
     return {
       kind: "empty",
       title: "No jobs yet",
-      advice: "A job appears here as soon as an agent sees a container. Start an agent on a Docker host, then any container:",
+      advice:
+        "A job appears here as soon as an agent sees a container. Start an agent on a Docker host, then any container:",
       stale,
     };
   }
@@ -50,10 +67,15 @@ export function standing(at: { loaded: boolean; problem: Problem | null; count: 
 }
 
 export function Notice({ notice, clear }: { notice: Standing; clear(): void }) {
-  const grave = notice.kind === "expired" || notice.kind === "forbidden" || notice.kind === "failed" || notice.kind === "offline";
+  const grave =
+    notice.kind === "expired" || notice.kind === "forbidden" || notice.kind === "failed" || notice.kind === "offline";
   if (notice.kind === "loading") return <Skeleton title={notice.title} />;
   return (
-    <section class={notice.stale && grave ? "jobs-notice stale" : "jobs-notice"} data-notice={notice.kind} role={grave ? "alert" : "status"}>
+    <section
+      class={notice.stale && grave ? "jobs-notice stale" : "jobs-notice"}
+      data-notice={notice.kind}
+      role={grave ? "alert" : "status"}
+    >
       <h2>{notice.title}</h2>
       {notice.advice !== "" && <p>{notice.advice}</p>}
       {notice.kind === "empty" && <pre>{"logferry agent\ndocker run --rm hello-world"}</pre>}

@@ -16,9 +16,17 @@ export function together(records: Iterable<JobRecord>, project: string, service?
     if (known === undefined || newestFirst(record, known) < 0) newest.set(place, record);
   }
   return [...newest.values()]
-    .sort((one, other) => Number(other.life.state === "running") - Number(one.life.state === "running") || newestFirst(one, other))
+    .sort(
+      (one, other) =>
+        Number(other.life.state === "running") - Number(one.life.state === "running") || newestFirst(one, other),
+    )
     .slice(0, MOST_TOGETHER)
-    .sort((one, other) => compare(one.container.name, other.container.name) || compare(one.container.host, other.container.host) || compare(one.job, other.job))
+    .sort(
+      (one, other) =>
+        compare(one.container.name, other.container.name) ||
+        compare(one.container.host, other.container.host) ||
+        compare(one.job, other.job),
+    )
     .map(({ job }) => job);
 }
 

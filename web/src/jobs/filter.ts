@@ -2,8 +2,9 @@
  * The filter as typed. Words apart by spaces must all be found; `-word` must not be. `field:value` looks in one field: state (`state:failed` too), host, image,
  * project, service, name, owner, label (`label:tier=web`, or the key alone). Quotes keep spaces together.
  */
-import { failed } from "./listing";
+
 import type { JobRecord } from "../wire/messages";
+import { failed } from "./listing";
 
 export const FIELDS = ["state", "host", "image", "project", "service", "name", "owner", "label"] as const;
 type Field = (typeof FIELDS)[number];
@@ -20,7 +21,8 @@ export function parseFilter(typed: string): Match {
     const text = field === undefined ? whole.slice(minus?.length ?? 0).replaceAll('"', "") : (quoted ?? bare ?? "");
     // A field that is still being typed leaves everything.
     if (text === "" || FIELDS.some((known) => text === `${known}:`)) continue;
-    const test: Match = field === undefined ? (record) => haystack(record).includes(text) : (record) => within(record, field, text);
+    const test: Match =
+      field === undefined ? (record) => haystack(record).includes(text) : (record) => within(record, field, text);
     tests.push(minus === "-" ? (record) => !test(record) : test);
   }
   return (record) => tests.every((test) => test(record));
@@ -33,7 +35,17 @@ function haystack(record: JobRecord): string {
   let text = haystacks.get(record);
   if (text === undefined) {
     const { container: c, life, owner, job } = record;
-    text = [c.name, c.image, c.host, c.project ?? "", c.service ?? "", life.state, life.exit_code ?? "", life.oom ? "oom out of memory" : "", owner]
+    text = [
+      c.name,
+      c.image,
+      c.host,
+      c.project ?? "",
+      c.service ?? "",
+      life.state,
+      life.exit_code ?? "",
+      life.oom ? "oom out of memory" : "",
+      owner,
+    ]
       .concat([job, ...Object.entries(c.labels).map(([key, value]) => `${key}=${value}`)])
       .join("\n")
       .toLowerCase();
@@ -44,8 +56,15 @@ function haystack(record: JobRecord): string {
 
 function within({ container: c, life, owner }: JobRecord, field: Field, text: string): boolean {
   if (field === "label") {
-    return Object.entries(c.labels).some(([key, value]) => key.toLowerCase() === text || `${key}=${value}`.toLowerCase().includes(text));
+    return Object.entries(c.labels).some(
+      ([key, value]) => key.toLowerCase() === text || `${key}=${value}`.toLowerCase().includes(text),
+    );
   }
-  const value = field === "state" ? `${life.state} ${life.exit_code ?? ""}${life.oom ? " oom" : ""}${failed(life) ? " failed" : ""}` : field === "owner" ? owner : c[field];
+  const value =
+    field === "state"
+      ? `${life.state} ${life.exit_code ?? ""}${life.oom ? " oom" : ""}${failed(life) ? " failed" : ""}`
+      : field === "owner"
+        ? owner
+        : c[field];
   return (value ?? "").toLowerCase().includes(text);
 }

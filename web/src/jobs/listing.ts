@@ -30,7 +30,12 @@ export function newestFirst(one: JobRecord, other: JobRecord): number {
   return createdOf(other) - createdOf(one) || (one.job < other.job ? -1 : one.job > other.job ? 1 : 0);
 }
 
-export function listingOf(records: Iterable<JobRecord>, match: Match, grouping: Grouping, closed: ReadonlySet<string>): Listing {
+export function listingOf(
+  records: Iterable<JobRecord>,
+  match: Match,
+  grouping: Grouping,
+  closed: ReadonlySet<string>,
+): Listing {
   const found: JobRecord[] = [];
   for (const record of records) if (match(record)) found.push(record);
   found.sort(newestFirst);
@@ -60,7 +65,8 @@ export function listingOf(records: Iterable<JobRecord>, match: Match, grouping: 
 
 export function groupOf({ container }: JobRecord, grouping: Grouping): string {
   if (grouping.startsWith("label:")) return container.labels[grouping.slice(6)] ?? "";
-  if (grouping === "host" || grouping === "project" || grouping === "service" || grouping === "image") return container[grouping] ?? "";
+  if (grouping === "host" || grouping === "project" || grouping === "service" || grouping === "image")
+    return container[grouping] ?? "";
   return "";
 }
 
@@ -75,7 +81,8 @@ export interface Tally {
 export function tallies(records: Iterable<JobRecord>): Tally[] {
   const counts = { running: 0, failed: 0, restarting: 0, lost: 0, paused: 0 };
   for (const { life } of records) {
-    if (life.state === "running" || life.state === "restarting" || life.state === "lost" || life.state === "paused") counts[life.state]++;
+    if (life.state === "running" || life.state === "restarting" || life.state === "lost" || life.state === "paused")
+      counts[life.state]++;
     else if (failed(life)) counts.failed++;
   }
   return (["running", "failed", "restarting", "lost", "paused"] as const)
@@ -91,7 +98,8 @@ export function failed({ state, exit_code: code, oom }: JobRecord["life"]): bool
 /** The label keys worth grouping by: on at least two jobs, the most used first. */
 export function labelKeys(records: Iterable<JobRecord>, most = 30): string[] {
   const counts = new Map<string, number>();
-  for (const { container } of records) for (const key of Object.keys(container.labels)) counts.set(key, (counts.get(key) ?? 0) + 1);
+  for (const { container } of records)
+    for (const key of Object.keys(container.labels)) counts.set(key, (counts.get(key) ?? 0) + 1);
   return [...counts]
     .filter(([, count]) => count > 1)
     .sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1))

@@ -48,7 +48,8 @@ export function countText(count: number): string {
     [1e6, "M"],
     [1e3, "k"],
   ] as const) {
-    if (count >= least) return `${count < least * 10 ? (Math.floor(count / (least / 10)) / 10).toFixed(1) : Math.floor(count / least)}${unit}`;
+    if (count >= least)
+      return `${count < least * 10 ? (Math.floor(count / (least / 10)) / 10).toFixed(1) : Math.floor(count / least)}${unit}`;
   }
   return String(Math.round(count));
 }

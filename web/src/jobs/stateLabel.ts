@@ -45,7 +45,8 @@ export function lifeText({ life, seen }: JobRecord, now: number): LifeText {
 }
 
 function ended(word: string, exitCode: number | null, oom: boolean): LifeText {
-  if (oom || (exitCode !== null && exitCode !== 0)) return { sign: "✕", words: word + code(exitCode, oom), tone: "bad" };
+  if (oom || (exitCode !== null && exitCode !== 0))
+    return { sign: "✕", words: word + code(exitCode, oom), tone: "bad" };
   if (exitCode === 0) return { sign: "✓", words: `${word} 0`, tone: "good" };
   return { sign: "–", words: word, tone: "quiet" };
 }

@@ -6,5 +6,8 @@ const MIN_CONTINUED_BYTES = 4_096;
 
 /** Whether the next entry of the same stream may be the line's next piece. */
 export function continuable(text: string): boolean {
-  return text.length * 3 >= MIN_CONTINUED_BYTES && (text.length >= MIN_CONTINUED_BYTES || utf8Length(text) >= MIN_CONTINUED_BYTES);
+  return (
+    text.length * 3 >= MIN_CONTINUED_BYTES &&
+    (text.length >= MIN_CONTINUED_BYTES || utf8Length(text) >= MIN_CONTINUED_BYTES)
+  );
 }

@@ -17,6 +17,7 @@ export function within(marks: Marks | null, line: Standing): boolean {
 
 /** "web-1 line 12", or "web-1 line 12 to api-1 line 7". */
 export function wordsOf({ first, last }: Marks, names: readonly string[]): string {
-  const one = ({ source, sequence }: Standing): string => `${names[source] ?? ""} line ${sequence.toLocaleString("en")}`;
+  const one = ({ source, sequence }: Standing): string =>
+    `${names[source] ?? ""} line ${sequence.toLocaleString("en")}`;
   return byStanding(first, last) === 0 ? one(first) : `${one(first)} to ${one(last)}`;
 }

@@ -44,7 +44,8 @@ function beginning(store: Store, from: number, end: number): number {
   const seen = { o: false, e: false };
   for (let index = from; index < end && !(seen.o && seen.e); index++) {
     const here = store.at(index + 1);
-    const stream = here === null || here.broken !== null ? "s" : (here.columns.streams[index + 1 - here.batch.first] as string);
+    const stream =
+      here === null || here.broken !== null ? "s" : (here.columns.streams[index + 1 - here.batch.first] as string);
     const own = stream.toLowerCase() as "o" | "e" | "s";
     if (own === "s" || seen[own]) continue;
     seen[own] = true;
@@ -98,7 +99,13 @@ function limited(spans: readonly StyledText[]): { spans: readonly StyledText[]; 
 
 /** Of a line that nothing is known of. No character of it may act. */
 function bare(text: string): Shown {
-  return { spans: [{ text: text.replace(/[^\t -~\u00a0-\u2027\u2030-\u2065\u2070-\uffff]/g, "\ufffd") }], level: 0, json: false, trace: null, lines: 1 };
+  return {
+    spans: [{ text: text.replace(/[^\t -~\u00a0-\u2027\u2030-\u2065\u2070-\uffff]/g, "\ufffd") }],
+    level: 0,
+    json: false,
+    trace: null,
+    lines: 1,
+  };
 }
 
 /** The row of one sequence; null when it belongs to a row before. */

@@ -3,10 +3,11 @@
  *
  * A million lines are some 10 to 25 MB this way. What is unpacked is bounded by `unpackedBytes`; the last used stay.
  */
+
+import { PLAIN, render, type Style } from "../text/terminal";
 import type { BatchFacts } from "../wire/messages";
 import { type Columns, decodeBody, fromBase64, utf8Length } from "./body";
 import { safely } from "./safely";
-import { PLAIN, render, type Style } from "../text/terminal";
 
 export interface Batch {
   readonly first: number;
@@ -226,7 +227,10 @@ export class Store {
 }
 
 function continuable(text: string): boolean {
-  return text.length * 3 >= MIN_CONTINUED_BYTES && (text.length >= MIN_CONTINUED_BYTES || utf8Length(text) >= MIN_CONTINUED_BYTES);
+  return (
+    text.length * 3 >= MIN_CONTINUED_BYTES &&
+    (text.length >= MIN_CONTINUED_BYTES || utf8Length(text) >= MIN_CONTINUED_BYTES)
+  );
 }
 
 /** Styles before each line, per stream; empty when the batch has no escape sequence at all. */

@@ -8,13 +8,31 @@ import type { ViewerConfig } from "../wire/messages";
 type Who = string;
 
 /** Resolves when the person has decided: whether the link's key is to be used. `kept` is the key of now, null for a login at the issuer. */
-export function askToChange(root: HTMLElement, api: string, config: ViewerConfig, kept: string | null, given: string): Promise<boolean> {
+export function askToChange(
+  root: HTMLElement,
+  api: string,
+  config: ViewerConfig,
+  kept: string | null,
+  given: string,
+): Promise<boolean> {
   return new Promise((resolve) => {
     render(<Question api={api} config={config} kept={kept} given={given} decide={resolve} />, root);
   });
 }
 
-function Question({ api, config, kept, given, decide }: { api: string; config: ViewerConfig; kept: string | null; given: string; decide(change: boolean): void }) {
+function Question({
+  api,
+  config,
+  kept,
+  given,
+  decide,
+}: {
+  api: string;
+  config: ViewerConfig;
+  kept: string | null;
+  given: string;
+  decide(change: boolean): void;
+}) {
   const [now, setNow] = useState<Who | null>(null);
   const [then, setThen] = useState<Who | null>(null);
   useEffect(() => {
@@ -33,7 +51,9 @@ function Question({ api, config, kept, given, decide }: { api: string; config: V
         <dt>With the link</dt>
         <dd>{then ?? "…"}</dd>
       </dl>
-      <p class="hint">If you did not expect this, stay as you are: whoever made the link may want you to work in their name.</p>
+      <p class="hint">
+        If you did not expect this, stay as you are: whoever made the link may want you to work in their name.
+      </p>
       <p>
         <button type="button" class="button primary" autoFocus onClick={() => decide(false)}>
           Stay signed in

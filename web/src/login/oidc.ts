@@ -5,7 +5,7 @@
  * Tokens are in memory alone: a reload asks the issuer again, which answers without a question while its own session lives. The refresh
  * token renews silently; where the issuer gives none, the end of the session is said and the page stays.
  */
-import { ErrorResponse, InMemoryWebStorage, UserManager, type User, WebStorageStateStore } from "oidc-client-ts";
+import { ErrorResponse, InMemoryWebStorage, type User, UserManager, WebStorageStateStore } from "oidc-client-ts";
 import type { ViewerConfig } from "../wire/messages";
 
 export type OidcConfig = ViewerConfig["auth"];
@@ -94,14 +94,17 @@ export class Oidc {
     clearTimeout(this.timer);
     const user = await this.manager.getUser();
     await this.manager.removeUser();
-    const { end_session_endpoint: end } = await this.manager.metadataService.getMetadata().catch(() => ({ end_session_endpoint: undefined }));
+    const { end_session_endpoint: end } = await this.manager.metadataService
+      .getMetadata()
+      .catch(() => ({ end_session_endpoint: undefined }));
     if (this.config.logout !== null) {
       // Cognito has no standard way: its own takes these two (docs.aws.amazon.com/cognito, "logout endpoint").
       const url = new URL(this.config.logout);
       url.searchParams.set("client_id", this.config.client_id ?? "");
       url.searchParams.set("logout_uri", home());
       location.assign(url.href);
-    } else if (end !== undefined && user?.id_token !== undefined) await this.manager.signoutRedirect({ id_token_hint: user.id_token });
+    } else if (end !== undefined && user?.id_token !== undefined)
+      await this.manager.signoutRedirect({ id_token_hint: user.id_token });
     else location.assign(home());
   }
 
@@ -114,7 +117,8 @@ export class Oidc {
 
   private take(user: User): string {
     const token = this.config.token === "id" ? user.id_token : user.access_token;
-    if (token === undefined || token === "") throw new LoginError(`The issuer gave no ${this.config.token === "id" ? "ID" : "access"} token.`);
+    if (token === undefined || token === "")
+      throw new LoginError(`The issuer gave no ${this.config.token === "id" ? "ID" : "access"} token.`);
     this.failures = 0;
     this.told.token(token);
     const life = (user.expires_in ?? 0) * 1000;
@@ -133,7 +137,8 @@ export class Oidc {
           (error: unknown) => {
             // The issuer's refusal is final; a network that is away is not.
             if (error instanceof ErrorResponse || Date.now() >= end) this.told.ended(end);
-            else this.renewAfter(Math.min(RETRY_LEAST_MS * 2 ** this.failures++, Math.max(1_000, end - Date.now())), end);
+            else
+              this.renewAfter(Math.min(RETRY_LEAST_MS * 2 ** this.failures++, Math.max(1_000, end - Date.now())), end);
           },
         );
       },
@@ -146,9 +151,13 @@ export class Oidc {
       return await work;
     } catch (error) {
       const issuer = new URL(this.manager.settings.authority).host;
-      if (error instanceof ErrorResponse) throw new LoginError(`${issuer} refused the login: ${error.error_description ?? error.error ?? error.message}`);
-      if (error instanceof Error && /state/i.test(error.message)) throw new LoginError("The login was begun in another tab, or too long ago. Try again.");
-      throw new LoginError(`The login at ${issuer} did not work: ${error instanceof Error ? error.message : String(error)}`);
+      if (error instanceof ErrorResponse)
+        throw new LoginError(`${issuer} refused the login: ${error.error_description ?? error.error ?? error.message}`);
+      if (error instanceof Error && /state/i.test(error.message))
+        throw new LoginError("The login was begun in another tab, or too long ago. Try again.");
+      throw new LoginError(
+        `The login at ${issuer} did not work: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 }

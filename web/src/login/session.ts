@@ -22,7 +22,8 @@ export async function beginSession({ auth }: ViewerConfig): Promise<void> {
           token.value = given;
         },
         ended: (at) => {
-          ending.value = at > Date.now() ? `Your session ends at ${new Date(at).toLocaleTimeString()}.` : "Your session has ended.";
+          ending.value =
+            at > Date.now() ? `Your session ends at ${new Date(at).toLocaleTimeString()}.` : "Your session has ended.";
         },
       }),
   );

@@ -4,18 +4,18 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { register } from "../actions";
 import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
+import { JobPage, liveState } from "../jobPage/JobPage";
 import { navigate, route, urlOf } from "../route";
+import { toggle } from "../search/searchController";
 import { next, settings } from "../settings";
+import { FindBar } from "../shell/FindBar";
+import { LineFilters, Marked } from "../shell/Toolbar";
 import { connection, facts, now, records } from "../state";
 import { formatTime, fullTime, TIME_MODES, type TimeMode } from "../text/time";
 import { Icon } from "../ui/Icon";
 import { lazy } from "../ui/lazy";
-import { FindBar } from "../shell/FindBar";
-import { JobPage, liveState } from "../jobPage/JobPage";
-import { toggle } from "../search/searchController";
 import { LinkedTime } from "./linkedPanes";
 import { MergedView } from "./mergedView";
-import { LineFilters, Marked } from "../shell/Toolbar";
 import "./merged.css";
 
 const TakeDialog = lazy(async () => (await import("../export/ExportDialog")).TakeDialog);
@@ -33,8 +33,14 @@ function recordOf(job: string) {
 
 /** The names of jobs; with their hosts where two are called the same. */
 export function namesOf(jobs: readonly string[]): string[] {
-  const names = jobs.map((job) => recordOf(job)?.container.name || job.slice(job.indexOf(".") + 1, job.indexOf(".") + 13));
-  return names.map((name, at) => (names.indexOf(name) === names.lastIndexOf(name) ? name : `${name}@${recordOf(jobs[at] ?? "")?.container.host.split(".")[0] ?? ""}`));
+  const names = jobs.map(
+    (job) => recordOf(job)?.container.name || job.slice(job.indexOf(".") + 1, job.indexOf(".") + 13),
+  );
+  return names.map((name, at) =>
+    names.indexOf(name) === names.lastIndexOf(name)
+      ? name
+      : `${name}@${recordOf(jobs[at] ?? "")?.container.host.split(".")[0] ?? ""}`,
+  );
 }
 
 /** Names without what they all begin with, for a narrow column: "api-1" of "shop-api-1" and "shop-web-1". */
@@ -43,7 +49,9 @@ export function shortNames(names: readonly string[]): string[] {
   let length = 0;
   while (length < first.length && names.every((name) => name[length] === first[length])) length++;
   const cut = Math.max(...["-", "_", ".", "/"].map((sign) => first.slice(0, length).lastIndexOf(sign))) + 1;
-  return names.length < 2 || names.some((name) => name.length <= cut) ? [...names] : names.map((name) => name.slice(cut));
+  return names.length < 2 || names.some((name) => name.length <= cut)
+    ? [...names]
+    : names.map((name) => name.slice(cut));
 }
 
 export function MergedPage({ engine, finder, jobs, api }: Several) {
@@ -53,12 +61,18 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
   const title = titleOf(jobs);
   const all = jobs.map((job) => facts.value.get(job));
   const total = all.reduce((sum, one) => sum + (one?.tip ?? 0), 0);
-  const away = all.reduce((sum, one) => sum + (one === undefined ? 0 : Math.max(0, one.tip - one.received - one.gone)), 0);
+  const away = all.reduce(
+    (sum, one) => sum + (one === undefined ? 0 : Math.max(0, one.tip - one.received - one.gone)),
+    0,
+  );
   const broken = jobs.flatMap((job, at) => {
     const problem = facts.value.get(job)?.problem;
     return problem == null ? [] : [`${names[at]}: ${problem.message}`];
   });
-  const view = useMemo(() => (side ? null : new MergedView(jobs, engine, finder, api, () => namesOf(jobs), timeMode)), [jobs.join(" "), engine, finder, api, side]);
+  const view = useMemo(
+    () => (side ? null : new MergedView(jobs, engine, finder, api, () => namesOf(jobs), timeMode)),
+    [jobs.join(" "), engine, finder, api, side],
+  );
   const show = (beside: boolean) => () => navigate(urlOf(jobs, null, null, beside), true);
   useEffect(() => {
     document.title = `${title} · Logferry`;
@@ -82,7 +96,12 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
         {view !== null && <MergedState jobs={jobs} following={view.following.value} />}
         {view === null && (
           <label class="linked">
-            <input type="checkbox" checked={linked.on.value} onChange={(event) => (linked.on.value = event.currentTarget.checked)} /> Same moment in all
+            <input
+              type="checkbox"
+              checked={linked.on.value}
+              onChange={(event) => (linked.on.value = event.currentTarget.checked)}
+            />{" "}
+            Same moment in all
           </label>
         )}
         <span class="group" role="group" aria-label="Arrangement">
@@ -102,7 +121,12 @@ export function MergedPage({ engine, finder, jobs, api }: Several) {
                 {names[at]}
               </a>
               {jobs.length > 2 && (
-                <button type="button" aria-label={`Leave ${names[at]} out`} title="Leave out" onClick={() => navigate(urlOf(jobs.filter((other) => other !== job)))}>
+                <button
+                  type="button"
+                  aria-label={`Leave ${names[at]} out`}
+                  title="Leave out"
+                  onClick={() => navigate(urlOf(jobs.filter((other) => other !== job)))}
+                >
                   ×
                 </button>
               )}
@@ -165,21 +189,50 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
 
   useEffect(() => {
     if (host.current === null || canvas.current === null) return;
-    view.attach(host.current, canvas.current, {
-      time: (us) => formatTime(us, timeMode()),
-      title: (us) => fullTime(us, settings.timeMode.peek()),
-      name: (source) => shortNames(namesOf(jobs))[source] ?? "",
-    }, route.peek().mark);
+    view.attach(
+      host.current,
+      canvas.current,
+      {
+        time: (us) => formatTime(us, timeMode()),
+        title: (us) => fullTime(us, settings.timeMode.peek()),
+        name: (source) => shortNames(namesOf(jobs))[source] ?? "",
+      },
+      route.peek().mark,
+    );
     const page = (by: number) => () => view.pane?.scrollBy(by * (view.pane.pageHeight - 40));
     const actions = register([
-      { id: "find", group: "Find", title: "Search these jobs", keys: ["/", "Ctrl+F"], run: () => field.current?.select() },
+      {
+        id: "find",
+        group: "Find",
+        title: "Search these jobs",
+        keys: ["/", "Ctrl+F"],
+        run: () => field.current?.select(),
+      },
       { id: "next-match", group: "Find", title: "Next match", keys: ["n"], run: () => view.step(1) },
       { id: "previous-match", group: "Find", title: "Previous match", keys: ["N"], run: () => view.step(-1) },
       { id: "next-error", group: "Find", title: "Next error", keys: ["e"], run: () => view.stepError(1) },
       { id: "previous-error", group: "Find", title: "Previous error", keys: ["E"], run: () => view.stepError(-1) },
-      { id: "only-matches", group: "Find", title: "Show matching lines only, or all again", keys: ["m"], run: () => view.search(view.find.query.peek(), !view.find.filtering.peek()) },
-      { id: "follow", group: "Move", title: "Go to the end and follow", keys: ["f", "G", "End"], run: () => view.pane?.follow() },
-      { id: "pause", group: "Move", title: "Pause or follow", keys: ["Space"], run: () => (view.following.peek() ? view.pane?.pause() : view.pane?.follow()) },
+      {
+        id: "only-matches",
+        group: "Find",
+        title: "Show matching lines only, or all again",
+        keys: ["m"],
+        run: () => view.search(view.find.query.peek(), !view.find.filtering.peek()),
+      },
+      {
+        id: "follow",
+        group: "Move",
+        title: "Go to the end and follow",
+        keys: ["f", "G", "End"],
+        run: () => view.pane?.follow(),
+      },
+      {
+        id: "pause",
+        group: "Move",
+        title: "Pause or follow",
+        keys: ["Space"],
+        run: () => (view.following.peek() ? view.pane?.pause() : view.pane?.follow()),
+      },
       { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => view.pane?.show(0) },
       { id: "down", group: "Move", title: "Next line", keys: ["j"], run: () => view.move(1) },
       { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: () => view.move(-1) },
@@ -187,15 +240,57 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
       { id: "page-up", group: "Move", title: "A page up", keys: ["PageUp", "u"], run: page(-1) },
       { id: "stdout", group: "Show", title: "Show or hide stdout", keys: ["1"], run: () => toggle(view, "stdout") },
       { id: "stderr", group: "Show", title: "Show or hide stderr", keys: ["2"], run: () => toggle(view, "stderr") },
-      { id: "frames", group: "Show", title: "Fold or unfold stack traces", keys: ["3"], run: () => toggle(view, "frames") },
-      { id: "time", group: "Show", title: "Times: local, UTC, hidden", keys: ["t"], run: () => next(settings.timeMode, MODES) },
-      { id: "wrap", group: "Show", title: "Wrap long lines, or not", keys: ["w"], run: () => next(settings.wrap, [true, false]) },
+      {
+        id: "frames",
+        group: "Show",
+        title: "Fold or unfold stack traces",
+        keys: ["3"],
+        run: () => toggle(view, "frames"),
+      },
+      {
+        id: "time",
+        group: "Show",
+        title: "Times: local, UTC, hidden",
+        keys: ["t"],
+        run: () => next(settings.timeMode, MODES),
+      },
+      {
+        id: "wrap",
+        group: "Show",
+        title: "Wrap long lines, or not",
+        keys: ["w"],
+        run: () => next(settings.wrap, [true, false]),
+      },
       { id: "fold", group: "Show", title: "Unfold or fold the line (JSON)", keys: ["o"], run: () => view.fold() },
       { id: "copy", group: "Take", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
-      { id: "copy-times", group: "Take", title: "Copy the marked lines with times and names", keys: ["Y"], run: () => void view.copy(true) },
-      { id: "unmark", group: "Take", title: "Unmark the lines", keys: ["Escape"], run: () => view.picked.peek() !== null && view.unpick() },
-      { id: "link", group: "Take", title: "Copy a link to this place", keys: ["l"], run: () => void navigator.clipboard.writeText(view.link) },
-      { id: "take", group: "Take", title: "Download or copy lines", keys: ["D"], run: () => (view.dialog.value = "take") },
+      {
+        id: "copy-times",
+        group: "Take",
+        title: "Copy the marked lines with times and names",
+        keys: ["Y"],
+        run: () => void view.copy(true),
+      },
+      {
+        id: "unmark",
+        group: "Take",
+        title: "Unmark the lines",
+        keys: ["Escape"],
+        run: () => view.picked.peek() !== null && view.unpick(),
+      },
+      {
+        id: "link",
+        group: "Take",
+        title: "Copy a link to this place",
+        keys: ["l"],
+        run: () => void navigator.clipboard.writeText(view.link),
+      },
+      {
+        id: "take",
+        group: "Take",
+        title: "Download or copy lines",
+        keys: ["D"],
+        run: () => (view.dialog.value = "take"),
+      },
     ]);
     return () => {
       actions();
@@ -225,12 +320,24 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
         <FindBar view={view} field={field} hint="Search these jobs   /" />
         <div class="actions" role="toolbar" aria-label="Lines">
           <LineFilters view={view} />
-          <button type="button" class="button switch" title="Download or copy (D)" onClick={() => (view.dialog.value = "take")}>
+          <button
+            type="button"
+            class="button switch"
+            title="Download or copy (D)"
+            onClick={() => (view.dialog.value = "take")}
+          >
             <Icon name="download" /> Download
           </button>
           {away > 0 && (
-            <button type="button" class="button switch" title="Older lines than these are not loaded; searches find in them, too" onClick={() => view.find.loadAll()}>
-              {view.find.loading.value ? `Loading ${away.toLocaleString("en")} older lines…` : `Load ${away.toLocaleString("en")} older lines`}
+            <button
+              type="button"
+              class="button switch"
+              title="Older lines than these are not loaded; searches find in them, too"
+              onClick={() => view.find.loadAll()}
+            >
+              {view.find.loading.value
+                ? `Loading ${away.toLocaleString("en")} older lines…`
+                : `Load ${away.toLocaleString("en")} older lines`}
             </button>
           )}
         </div>
@@ -253,7 +360,15 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
           </button>
         )}
       </div>
-      {view.dialog.value === "take" && <TakeDialog view={view} name={title} whole="The whole of these jobs" modes={MODES} close={() => (view.dialog.value = null)} />}
+      {view.dialog.value === "take" && (
+        <TakeDialog
+          view={view}
+          name={title}
+          whole="The whole of these jobs"
+          modes={MODES}
+          close={() => (view.dialog.value = null)}
+        />
+      )}
     </section>
   );
 }

@@ -3,23 +3,23 @@ import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import type { Query } from "../index/query";
 import { NONE, Standings } from "../index/linePositions";
-import type { LineRow, Row } from "../log/row";
+import type { Query } from "../index/query";
+import { type Marks, marksOf, within, wordsOf } from "../log/markedRange";
 import { isSame, type Standing } from "../log/mergeOrder";
+import type { LineRow, Row } from "../log/row";
+import { markDays, tellTimes } from "../pane/dayHeaders";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane } from "../pane/pane";
 import type { Drawing } from "../pane/rowView";
 import { SelectionKeeper } from "../pane/selection";
-import { facts } from "../state";
-import type { TimeMode } from "../text/time";
-import { markDays, tellTimes } from "../pane/dayHeaders";
 import { navigate, type Route, urlOf, urlOfMark } from "../route";
+import { several } from "../search/mergeResults";
 import { Finding, MOVES, type Searchable } from "../search/searchController";
 import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "../shell/clipboardAndSave";
-import { several } from "../search/mergeResults";
-import { type Marks, marksOf, within, wordsOf } from "../log/markedRange";
+import { facts } from "../state";
+import type { TimeMode } from "../text/time";
 
 const LOCATE_MS = 250;
 
@@ -94,7 +94,10 @@ export class MergedView implements Searchable {
   /** What came live, of all jobs. */
   arrived(known: ReadonlyMap<string, JobFacts>): { lines: number; errors: number } {
     const all = this.jobs.flatMap((job) => known.get(job) ?? []);
-    return { lines: all.reduce((sum, { live }) => sum + live, 0), errors: all.reduce((sum, { liveErrors }) => sum + liveErrors, 0) };
+    return {
+      lines: all.reduce((sum, { live }) => sum + live, 0),
+      errors: all.reduce((sum, { liveErrors }) => sum + liveErrors, 0),
+    };
   }
 
   attach(host: HTMLElement, canvas: HTMLCanvasElement, drawing: Drawing, mark: Route["mark"]): void {
@@ -127,7 +130,9 @@ export class MergedView implements Searchable {
       drawing,
     );
     this.pane = pane;
-    this.map = new Minimap(canvas, (share) => pane.show(Math.floor(share * (this.shown?.length ?? this.total.peek())), 0.4));
+    this.map = new Minimap(canvas, (share) =>
+      pane.show(Math.floor(share * (this.shown?.length ?? this.total.peek())), 0.4),
+    );
     this.keeper = new SelectionKeeper(
       host,
       {
@@ -216,7 +221,8 @@ export class MergedView implements Searchable {
     }
     void this.reach(line).then((at) => {
       if (this.over || turn !== this.turns) return;
-      if (at === null) this.lost.value = "That line is not to be had: it is not kept any more, or its job cannot be read.";
+      if (at === null)
+        this.lost.value = "That line is not to be had: it is not kept any more, or its job cannot be read.";
       else {
         this.heading = line;
         void this.show(line);
@@ -226,7 +232,9 @@ export class MergedView implements Searchable {
 
   /** Loads what was written around a line in all jobs. The time by which it stands; null when it is not to be had. */
   private reach({ source, sequence }: Standing): Promise<number | null> {
-    return this.engine.ask({ do: "reach", job: this.jobs[source] as string, sequence, others: this.jobs }).catch(() => null);
+    return this.engine
+      .ask({ do: "reach", job: this.jobs[source] as string, sequence, others: this.jobs })
+      .catch(() => null);
   }
 
   /** Makes the next or previous row the current one. */
@@ -284,13 +292,27 @@ export class MergedView implements Searchable {
     if (marks === null) return;
     const mode = this.timeMode();
     const names = withTime ? this.names() : null;
-    await copyText(this.engine.takeMerged({ marks, query: null, names, format: "text", time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden" }));
+    await copyText(
+      this.engine.takeMerged({
+        marks,
+        query: null,
+        names,
+        format: "text",
+        time: withTime ? (mode === "hidden" ? "utc" : mode) : "hidden",
+      }),
+    );
   }
 
   /** A line's text, however long. */
   private readonly whole = (row: LineRow): Promise<Blob> => {
     const line = standingOf(row);
-    return this.engine.takeMerged({ marks: { first: line, last: line }, query: null, names: null, format: "text", time: "hidden" });
+    return this.engine.takeMerged({
+      marks: { first: line, last: line },
+      query: null,
+      names: null,
+      format: "text",
+      time: "hidden",
+    });
   };
 
   takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
@@ -400,7 +422,8 @@ export class MergedView implements Searchable {
     }
     this.locating = true;
     const { list } = this.find;
-    const place = ({ sequences, times, sources }: Standings) => this.engine.ask({ do: "locate", lines: { sequences, times, sources } });
+    const place = ({ sequences, times, sources }: Standings) =>
+      this.engine.ask({ do: "locate", lines: { sequences, times, sources } });
     try {
       const [errors, hits] = await Promise.all([place(this.find.errors.peek()), place(list)]);
       if (list === this.find.list) this.places = hits;
@@ -438,11 +461,18 @@ export class MergedView implements Searchable {
     }
     // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went to
     // a match of a filtered list wants to see what is around that one.
-    const stays = lines === null ? (pane.readingOf((row) => isSame(this.current, standingOf(row))) ?? pane.reading) : pane.readingOf((row) => lines.indexOf(standingOf(row)) >= 0);
+    const stays =
+      lines === null
+        ? (pane.readingOf((row) => isSame(this.current, standingOf(row))) ?? pane.reading)
+        : pane.readingOf((row) => lines.indexOf(standingOf(row)) >= 0);
     const line = stays === null ? this.reading : standingOf(stays.row);
     if (lines !== null || this.following.peek()) {
       this.shown = lines;
-      pane.restart(lines?.length ?? this.total.peek(), this.following.peek() ? null : Math.max(0, lines?.upTo(line) ?? 0), stays?.offset);
+      pane.restart(
+        lines?.length ?? this.total.peek(),
+        this.following.peek() ? null : Math.max(0, lines?.upTo(line) ?? 0),
+        stays?.offset,
+      );
       return;
     }
     this.leaving = true;
@@ -457,13 +487,20 @@ export class MergedView implements Searchable {
 
   private rows(from: number, count: number): ReturnType<ConstructorParameters<typeof LogPane>[1]["rows"]> {
     if (this.shown === null) return this.engine.ask({ do: "merged", from, count });
-    return this.engine.ask({ do: "mergedPick", from, lines: this.shown.slice(from, from + count), total: this.shown.length });
+    return this.engine.ask({
+      do: "mergedPick",
+      from,
+      lines: this.shown.slice(from, from + count),
+      total: this.shown.length,
+    });
   }
 
   /** The first and last line that are seen; null while there is none, or a filter leaves what was found. */
   private get bounds(): readonly [Standing, Standing] | null {
     const [first, last] = this.seen.map((place) => this.pane?.rows.find(({ index }) => index === place));
-    return this.shown !== null || first === undefined || last === undefined ? null : [standingOf(first), standingOf(last)];
+    return this.shown !== null || first === undefined || last === undefined
+      ? null
+      : [standingOf(first), standingOf(last)];
   }
 
   /** The line from which the next match is looked for. */
@@ -490,7 +527,8 @@ export class MergedView implements Searchable {
       void this.pane?.fold(element);
       return;
     }
-    const row = target?.closest(".gutter") == null ? undefined : this.elements.find((one) => one.element === element)?.row;
+    const row =
+      target?.closest(".gutter") == null ? undefined : this.elements.find((one) => one.element === element)?.row;
     if (row === undefined) return;
     event.preventDefault();
     const line = standingOf(row);

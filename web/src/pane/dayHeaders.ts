@@ -39,7 +39,13 @@ export function dayUnlessToday(us: number, now: number): string {
 }
 
 function dayWords(us: number, mode: TimeMode): string {
-  return new Date(us / 1000).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "short", year: "numeric", ...(mode === "utc" ? { timeZone: "UTC" } : {}) });
+  return new Date(us / 1000).toLocaleDateString("en-GB", {
+    weekday: "short",
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    ...(mode === "utc" ? { timeZone: "UTC" } : {}),
+  });
 }
 
 /** When the day of a time begins and ends, µs. */

@@ -36,7 +36,13 @@ export interface Marking {
 }
 
 /** Marks what is searched for in a pane's texts, in place of what was marked there; tells what comes first in the current row. */
-export function highlight(pane: object, texts: readonly HTMLElement[], marking: Marking | null, current: HTMLElement | null, first: (found: Range) => void = () => {}): void {
+export function highlight(
+  pane: object,
+  texts: readonly HTMLElement[],
+  marking: Marking | null,
+  current: HTMLElement | null,
+  first: (found: Range) => void = () => {},
+): void {
   const expression = marking?.expression ?? null;
   if (registry === undefined || Highlight === undefined || (expression === null && !marked.has(pane))) return;
   if (marking === null || expression === null || !marking.query.regex) {
@@ -84,7 +90,13 @@ function contentOf(element: HTMLElement): string {
   return element.textContent ?? "";
 }
 
-function mark(pane: object, texts: readonly HTMLElement[], current: HTMLElement | null, first: (found: Range) => void, spans: (content: string) => readonly number[]): void {
+function mark(
+  pane: object,
+  texts: readonly HTMLElement[],
+  current: HTMLElement | null,
+  first: (found: Range) => void,
+  spans: (content: string) => readonly number[],
+): void {
   if (registry === undefined || Highlight === undefined) return;
   const [all, now]: [Range[], Range[]] = [[], []];
   for (const text of texts) {

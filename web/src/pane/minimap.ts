@@ -72,7 +72,11 @@ export class Minimap {
     pen.fillRect(0, at(this.seen[0]), width, Math.max(3 * scale, at(this.seen[1] - this.seen[0] + 1)));
     // There may be a million marks, and there are a thousand pixels: they are gone through when they change, not when somebody scrolls.
     if (this.ticks === null || Math.abs(1 - this.ticks.total / this.total) * height > 1) {
-      this.ticks = { total: this.total, errors: ticksOf(this.marks.errors, this.total, height), hits: ticksOf(this.marks.hits, this.total, height) };
+      this.ticks = {
+        total: this.total,
+        errors: ticksOf(this.marks.errors, this.total, height),
+        hits: ticksOf(this.marks.hits, this.total, height),
+      };
     }
     const tick = Math.max(1, scale * 1.5);
     pen.fillStyle = style.getPropertyValue("--map-error") || "red";

@@ -187,7 +187,8 @@ export class LogPane {
       // How far one scrolled may not have been told yet.
       this.scrolled();
       const now = this.sheet.drawn.find(({ row }) => row === anchor);
-      if (now !== undefined && this.goal === null && !this.following) this.goal = { place, align: 0.5, offset: this.sheet.offsetOf(now) };
+      if (now !== undefined && this.goal === null && !this.following)
+        this.goal = { place, align: 0.5, offset: this.sheet.offsetOf(now) };
     }
     this.request(true);
   }
@@ -236,8 +237,10 @@ export class LogPane {
   /** Scrolls to what was found in a row, when that is not seen: a line may be wider or higher than the viewport. */
   revealRange(range: Range): void {
     const [found, view] = [range.getBoundingClientRect(), this.host.getBoundingClientRect()];
-    if (found.top < view.top || found.bottom > view.bottom) this.scrollBy(found.top - view.top - this.pageHeight * 0.35);
-    if (found.left < view.left || found.right > view.right) this.host.scrollLeft += found.left - view.left - view.width * 0.5;
+    if (found.top < view.top || found.bottom > view.bottom)
+      this.scrollBy(found.top - view.top - this.pageHeight * 0.35);
+    if (found.left < view.left || found.right > view.right)
+      this.host.scrollLeft += found.left - view.left - view.width * 0.5;
   }
 
   /** Unfolds a row whose line is JSON, or folds it again; what is above it does not move. */
@@ -357,7 +360,11 @@ export class LogPane {
         if (this.goal?.offset !== undefined) this.scrolled();
         const [seen] = this.sheet.visible;
         // An answer about where nobody is any more (following ended meanwhile) would move what is read.
-        const elsewhere = !this.following && this.goal === null && this.sheet.drawn.length > 0 && (seen < wanted.from || seen >= wanted.to);
+        const elsewhere =
+          !this.following &&
+          this.goal === null &&
+          this.sheet.drawn.length > 0 &&
+          (seen < wanted.from || seen >= wanted.to);
         if (elsewhere) this.stale = true;
         else this.apply(window, wanted, goal?.align === 0 && this.goal?.align === 0 ? goal : this.goal);
         if (this.stale) this.request(true);
@@ -393,8 +400,12 @@ export class LogPane {
       else come.push({ row, element: drawRow(row, this.drawing) });
     }
     const next = [...before, ...come, ...after];
-    const reference = goal === null && !this.following ? sheet.reference(new Set(next.map(({ row }) => row.index))) : null;
-    sheet.replace(next, { from: before.length > 0 ? wanted.from : window.from, to: after.length > 0 ? wanted.to : window.to });
+    const reference =
+      goal === null && !this.following ? sheet.reference(new Set(next.map(({ row }) => row.index))) : null;
+    sheet.replace(next, {
+      from: before.length > 0 ? wanted.from : window.from,
+      to: after.length > 0 ? wanted.to : window.to,
+    });
     this.events.drawn(next);
     if (this.following) this.stick();
     else if (goal !== null) this.reach(goal);
@@ -503,7 +514,12 @@ function isWhole(row: Row): boolean {
 
 /** Whether a row's line has only grown behind what is drawn of it: a quarter of a megabyte is not drawn anew for each piece that comes. */
 function isLonger(old: Row, next: Row): next is CutRow {
-  const alike = old.kind === "line" && next.kind === "line" && old.sequence === next.sequence && old.source === next.source && old.headless === next.headless;
+  const alike =
+    old.kind === "line" &&
+    next.kind === "line" &&
+    old.sequence === next.sequence &&
+    old.source === next.source &&
+    old.headless === next.headless;
   return alike && next.cut !== undefined && old.cut?.unit === next.cut.unit && old.cut.shown === next.cut.shown;
 }
 
@@ -511,6 +527,13 @@ function isLonger(old: Row, next: Row): next is CutRow {
 function sameRow(old: Row, next: Row): boolean {
   if (old.kind !== next.kind || old.sequence !== next.sequence || old.source !== next.source) return false;
   if (old.hole?.side !== next.hole?.side || old.hole?.count !== next.hole?.count) return false;
-  if (old.kind === "line" && next.kind === "line") return old.last === next.last && old.cut?.open === next.cut?.open && old.frames === next.frames && old.level === next.level && old.headless === next.headless;
+  if (old.kind === "line" && next.kind === "line")
+    return (
+      old.last === next.last &&
+      old.cut?.open === next.cut?.open &&
+      old.frames === next.frames &&
+      old.level === next.level &&
+      old.headless === next.headless
+    );
   return old.kind === "event" || next.kind === "loading";
 }

@@ -1,9 +1,9 @@
 /** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
 import { type Cut, type Hole, type LineRow, type Row, textOf } from "../log/row";
 import { safely } from "../log/safely";
+import { paint } from "../text/cssStyle";
 import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
-import { paint } from "../text/cssStyle";
 import type { StyledText } from "../text/terminal";
 import { nodesOf } from "./textPieces";
 
@@ -63,7 +63,10 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   mark.className = "mark";
   if (row.level >= 4 || row.stream === "stderr") {
     mark.setAttribute("role", "img");
-    mark.setAttribute("aria-label", [row.stream === "stderr" ? "stderr" : "", LEVELS[row.level] ?? ""].filter(Boolean).join(" "));
+    mark.setAttribute(
+      "aria-label",
+      [row.stream === "stderr" ? "stderr" : "", LEVELS[row.level] ?? ""].filter(Boolean).join(" "),
+    );
   }
   const text = document.createElement("span");
   text.className = "text";
@@ -134,7 +137,8 @@ function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
 function holeOf({ side, count }: Hole, name: string): HTMLElement {
   const element = document.createElement("span");
   element.className = `hole ${side}`;
-  element.dataset["hole"] = `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"} of ${name} ${side === "before" ? "before this" : "after this"}, loading as you read on`;
+  element.dataset["hole"] =
+    `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"} of ${name} ${side === "before" ? "before this" : "after this"}, loading as you read on`;
   return element;
 }
 

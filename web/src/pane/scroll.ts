@@ -64,7 +64,9 @@ export function covers(drawn: Range, first: number, last: number, total: number,
 /** What of `wanted` must be asked for when `drawn` is there: all of it, unless it goes on from `drawn` at one end. */
 export function lacking(wanted: Range, drawn: Range): Range {
   if (drawn.from >= drawn.to) return wanted;
-  if (wanted.from >= drawn.from && wanted.from < drawn.to && wanted.to > drawn.to) return { from: drawn.to, to: wanted.to };
-  if (wanted.to <= drawn.to && wanted.to > drawn.from && wanted.from < drawn.from) return { from: wanted.from, to: drawn.from };
+  if (wanted.from >= drawn.from && wanted.from < drawn.to && wanted.to > drawn.to)
+    return { from: drawn.to, to: wanted.to };
+  if (wanted.to <= drawn.to && wanted.to > drawn.from && wanted.from < drawn.from)
+    return { from: wanted.from, to: drawn.from };
   return wanted;
 }

@@ -93,7 +93,8 @@ export class SelectionKeeper {
   }
 
   private endsAlive(): boolean {
-    const alive = (end: End | null): boolean => end !== null && this.rows.some(({ place, element }) => place === end.place && element.isConnected);
+    const alive = (end: End | null): boolean =>
+      end !== null && this.rows.some(({ place, element }) => place === end.place && element.isConnected);
     return alive(this.from) && alive(this.to);
   }
 
@@ -147,7 +148,9 @@ export class SelectionKeeper {
       return;
     }
     // Past what is drawn, or what of a long line is: the clipboard takes a promise, within the same gesture.
-    const text = this.texts.fetch(range.first.place, range.last.place).then((all) => new Blob([cut(all, range.first, range.last)], { type: "text/plain" }));
+    const text = this.texts
+      .fetch(range.first.place, range.last.place)
+      .then((all) => new Blob([cut(all, range.first, range.last)], { type: "text/plain" }));
     void navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
   }
 }

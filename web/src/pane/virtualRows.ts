@@ -163,7 +163,8 @@ export class Sheet {
     // What is higher than the viewport is read from its beginning.
     const wanted = offset ?? Math.max(0, Math.round((this.viewport - element.offsetHeight) * align));
     const bar = positionOf(place, this.total, this.rowHeight);
-    const top = align === 0 ? this.scroller.scrollTop : Math.max(0, Math.min(bar - wanted, this.scrollHeight - this.viewport));
+    const top =
+      align === 0 ? this.scroller.scrollTop : Math.max(0, Math.min(bar - wanted, this.scrollHeight - this.viewport));
     this.place(top + wanted - element.offsetTop);
     this.setTop(top);
     this.edges();

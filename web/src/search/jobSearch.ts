@@ -1,8 +1,8 @@
 /** What is looked for in one job, and found: in the tab what is here, on the service what is not. */
 import type { JobFacts } from "../engine/messages";
 import type { Finder, Found } from "../index/finder";
-import { EVERYTHING, type Query } from "../index/query";
 import { NOTHING, type Timed, united } from "../index/linePositions";
+import { EVERYTHING, type Query } from "../index/query";
 import { ERROR } from "../text/levelNames";
 import { RemoteSearch, type Searcher } from "./remote";
 
@@ -76,7 +76,12 @@ export class JobSearch {
     /** Of several jobs lines are told with their times, and what only filters leave out is not loaded to be told. */
     private readonly several: boolean,
   ) {
-    this.remote = new RemoteSearch(job, searcher, () => this.local !== null && around.found(), (reason) => this.alone(reason));
+    this.remote = new RemoteSearch(
+      job,
+      searcher,
+      () => this.local !== null && around.found(),
+      (reason) => this.alone(reason),
+    );
     this.remoteErrors = new RemoteSearch(job, searcher, () => around.errors());
   }
 
@@ -116,7 +121,8 @@ export class JobSearch {
   /** More of the job is here, or is known of. */
   heard(): void {
     const facts = this.around.facts();
-    if (this.all === null && facts !== null && facts.tip > 0 && facts.received + facts.gone >= facts.tip) this.all = facts.received;
+    if (this.all === null && facts !== null && facts.tip > 0 && facts.received + facts.gone >= facts.tip)
+      this.all = facts.received;
     this.ask();
   }
 
@@ -131,7 +137,8 @@ export class JobSearch {
     const { away } = this;
     const facts = this.around.facts();
     if (facts !== null) this.knownErrors ??= knownOf(facts);
-    if (away !== null && this.remoteErrors.progress.peek() === null) this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, away.first, away.last, away.since);
+    if (away !== null && this.remoteErrors.progress.peek() === null)
+      this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, away.first, away.last, away.since);
   }
 
   /** Null until the tab has looked. */
@@ -156,20 +163,29 @@ export class JobSearch {
 
   /** Nothing is known, unless the job cannot be read: then nothing is waited for. */
   private get waited(): From | null {
-    return this.around.facts()?.problem == null ? { from: Number.POSITIVE_INFINITY, since: Number.POSITIVE_INFINITY } : null;
+    return this.around.facts()?.problem == null
+      ? { from: Number.POSITIVE_INFINITY, since: Number.POSITIVE_INFINITY }
+      : null;
   }
 
   private surely(remote: RemoteSearch, known: From): From | null {
     const state = remote.progress.peek()?.state;
     if (state === "searching") return { from: remote.sureFrom, since: Math.min(known.since, remote.since) };
-    if (state !== undefined || (this.all !== null && this.lines >= this.all) || this.around.facts()?.problem != null) return null;
+    if (state !== undefined || (this.all !== null && this.lines >= this.all) || this.around.facts()?.problem != null)
+      return null;
     return known;
   }
 
   /** Asks for what is not here, once it is known what that is. */
   private ask(): void {
     const facts = this.around.facts();
-    if (this.query === null || this.known !== null || facts === null || (facts.tail === null && facts.problem === null && !facts.caughtUp)) return;
+    if (
+      this.query === null ||
+      this.known !== null ||
+      facts === null ||
+      (facts.tail === null && facts.problem === null && !facts.caughtUp)
+    )
+      return;
     const { query, away } = this;
     this.known = knownOf(facts);
     if (away === null) this.around.whole();
@@ -179,7 +195,8 @@ export class JobSearch {
   /** Only the tab can search for this, so everything is loaded for it. */
   private alone(reason: string): void {
     const { away } = this;
-    if (this.several && this.query?.text === "") this.remote.refuse(away === null ? 0 : away.last - away.first + 1, reason);
+    if (this.several && this.query?.text === "")
+      this.remote.refuse(away === null ? 0 : away.last - away.first + 1, reason);
     else {
       this.loading = true;
       this.reason = reason;

@@ -28,21 +28,34 @@ export function gathered(parts: readonly (Progress | null)[], names: () => reado
   const failed = known.filter(({ state }) => state === "failed");
   const called = failed.map(({ at }) => names()[at] ?? "");
   return {
-    state: (["searching", "failed", "full"] as const).find((state) => known.some((one) => one.state === state)) ?? "done",
+    state:
+      (["searching", "failed", "full"] as const).find((state) => known.some((one) => one.state === state)) ?? "done",
     covered: known.reduce((sum, { covered }) => sum + covered, 0),
     lines: known.reduce((sum, { lines }) => sum + lines, 0),
     unsearched: known.reduce((sum, { unsearched }) => sum + unsearched, 0),
     message: failed.map(({ message }, at) => `${called[at]}: ${message}`).join(" "),
-    missed: failed.length === parts.length ? "" : called.length > 2 ? `${called.length} of ${parts.length} jobs` : called.join(" and "),
+    missed:
+      failed.length === parts.length
+        ? ""
+        : called.length > 2
+          ? `${called.length} of ${parts.length} jobs`
+          : called.join(" and "),
   };
 }
 
 function ordered({ sequences, times }: Timed, source: number): Standings {
   const own = times ?? new Float64Array(sequences.length);
   const sources = new Uint8Array(sequences.length).fill(source);
-  if (own.every((time, at) => at === 0 || time >= (own[at - 1] as number))) return new Standings(sequences, own, sources);
-  const order = Uint32Array.from(sequences, (_, at) => at).sort((a, b) => (own[a] as number) - (own[b] as number) || a - b);
-  return new Standings(Float64Array.from(order, (at) => sequences[at] as number), Float64Array.from(order, (at) => own[at] as number), sources);
+  if (own.every((time, at) => at === 0 || time >= (own[at - 1] as number)))
+    return new Standings(sequences, own, sources);
+  const order = Uint32Array.from(sequences, (_, at) => at).sort(
+    (a, b) => (own[a] as number) - (own[b] as number) || a - b,
+  );
+  return new Standings(
+    Float64Array.from(order, (at) => sequences[at] as number),
+    Float64Array.from(order, (at) => own[at] as number),
+    sources,
+  );
 }
 
 /** Two lists as one; jobs of the first stand before those of the other. */

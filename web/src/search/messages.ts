@@ -1,6 +1,7 @@
 /** Between the page and the worker that searches on the service. */
-import type { Query } from "../index/query";
+
 import type { Timed } from "../index/linePositions";
+import type { Query } from "../index/query";
 
 export interface Task {
   readonly id: number;

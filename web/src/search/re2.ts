@@ -31,12 +31,15 @@ export function forServer({ text, regex, matchCase, word, level }: Query): Serve
 /** Why the service cannot be asked this, for a person; the query must be one that it cannot be asked. */
 export function whyHere({ text, regex }: Query): string {
   if (text === "") return "what these filters leave is told with every line here";
-  return regex && translated(text) === null ? "this expression is one that only the tab can search for" : "the service does not search for anything this long";
+  return regex && translated(text) === null
+    ? "this expression is one that only the tab can search for"
+    : "the service does not search for anything this long";
 }
 
 /** Every line that `levelOf` says is of a level from warnings up holds one of these. Most others do not. */
 function levelled(level: number): string {
-  const words = "err|eror|sever|crit|fatal|fata\\b|ftl|fail|pani|pnc|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";
+  const words =
+    "err|eror|sever|crit|fatal|fata\\b|ftl|fail|pani|pnc|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";
   // Letters of glog, Ruby, MongoDB and etcd; numbers of pino, and GELF's, which are syslog's.
   const [letters, numbers] = level === 4 ? ["wefc", "[4-9]\\d|[0-4]\\b"] : ["efc", "[5-9]\\d|[0-3]\\b"];
   const fields = `(?:level|lvl|severity)[a-z_]*"?\\s*[:=]\\s*"?(?:${numbers}|\\d{3})|severity_?number"\\s*:|priority"\\s*:|"s"\\s*:\\s*"[${letters}]`;

@@ -1,8 +1,8 @@
 /** The page's side of searches on the service: what each found so far, and how far it is. */
 import { signal } from "@preact/signals";
 import { scriptUrl } from "../engine/trustedUrl";
-import type { Query } from "../index/query";
 import { NOTHING, type Timed, united } from "../index/linePositions";
+import type { Query } from "../index/query";
 import { TOO_LONG } from "../index/stoppedExpression";
 import { token } from "../login/key";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
@@ -28,7 +28,10 @@ type Told = FromSearcher | { tell: "lost"; id: number };
 export class Searcher {
   private worker: Worker | null = null;
   private id = 0;
-  private readonly asked = new Map<number, { hear(told: Told): void; watch: ReturnType<typeof setTimeout> | undefined }>();
+  private readonly asked = new Map<
+    number,
+    { hear(told: Told): void; watch: ReturnType<typeof setTimeout> | undefined }
+  >();
 
   constructor(private readonly api: string) {}
 
@@ -136,7 +139,10 @@ export class RemoteSearch {
     if (told.tell === "lost") {
       // What is searched whole need not be searched again.
       const known = this.found.sequences.findIndex((sequence) => sequence >= this.sureFrom);
-      this.found = known < 0 ? NOTHING : { sequences: this.found.sequences.slice(known), times: this.found.times?.slice(known) ?? null };
+      this.found =
+        known < 0
+          ? NOTHING
+          : { sequences: this.found.sequences.slice(known), times: this.found.times?.slice(known) ?? null };
       this.ask({ ...task, last: this.sureFrom - 1 });
       return;
     }
@@ -147,10 +153,17 @@ export class RemoteSearch {
       this.found = united(this.found, told.found);
       this.sureFrom = task.last + 1 - told.covered;
       this.since = told.since ?? this.since;
-      this.progress.value = { ...progress, covered: before + told.covered, unsearched: progress.unsearched + told.unsearched };
+      this.progress.value = {
+        ...progress,
+        covered: before + told.covered,
+        unsearched: progress.unsearched + told.unsearched,
+      };
     } else {
       this.settle();
-      this.progress.value = told.tell === "done" ? { ...progress, state: told.full ? "full" : "done" } : { ...progress, state: "failed", message: told.message };
+      this.progress.value =
+        told.tell === "done"
+          ? { ...progress, state: told.full ? "full" : "done" }
+          : { ...progress, state: "failed", message: told.message };
     }
     this.changed();
   }

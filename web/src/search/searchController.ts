@@ -2,12 +2,12 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { EVERYTHING, expressionOf, type Query } from "../index/query";
 import { NONE, Standings, type Timed } from "../index/linePositions";
+import { EVERYTHING, expressionOf, type Query } from "../index/query";
 import type { Standing } from "../log/mergeOrder";
 import { type From, JobSearch } from "./jobSearch";
-import { type Progress, Searcher } from "./remote";
 import { type Sure, UNSURE, Way } from "./matchNavigator";
+import { type Progress, Searcher } from "./remote";
 
 /** What a search bar asks for. */
 export interface Searchable {
@@ -112,7 +112,10 @@ export class Finding {
   /** Nothing was gone to since the query was typed. */
   private fresh = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly ordering: { found?: ReturnType<typeof setTimeout> | undefined; errors?: ReturnType<typeof setTimeout> | undefined } = {};
+  private readonly ordering: {
+    found?: ReturnType<typeof setTimeout> | undefined;
+    errors?: ReturnType<typeof setTimeout> | undefined;
+  } = {};
 
   constructor(
     private readonly jobs: readonly string[],
@@ -140,7 +143,9 @@ export class Finding {
         ),
     );
     this.progress = computed(() => this.searched(this.searches.map(({ remote }) => remote.progress.value)));
-    this.errorsProgress = computed(() => this.searched(this.searches.map(({ remoteErrors }) => remoteErrors.progress.value)));
+    this.errorsProgress = computed(() =>
+      this.searched(this.searches.map(({ remoteErrors }) => remoteErrors.progress.value)),
+    );
   }
 
   destroy(): void {
@@ -353,6 +358,11 @@ const EMPTY = new Standings(NONE);
 function sameQuery(one: Query, other: Query): boolean {
   const { text, regex, matchCase, word, level, hide } = one;
   return (
-    text === other.text && regex === other.regex && matchCase === other.matchCase && word === other.word && level === other.level && hide.join() === other.hide.join()
+    text === other.text &&
+    regex === other.regex &&
+    matchCase === other.matchCase &&
+    word === other.word &&
+    level === other.level &&
+    hide.join() === other.hide.join()
   );
 }

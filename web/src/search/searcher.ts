@@ -2,8 +2,8 @@
 import { Api, ApiError } from "../wire/api";
 import { searchJob } from "./api";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
-import { forServer, whyHere } from "./re2";
 import { check, Walk } from "./rangePlanner";
+import { forServer, whyHere } from "./re2";
 
 const page = self as unknown as {
   postMessage(message: FromSearcher, transfer?: Transferable[]): void;
@@ -55,9 +55,22 @@ async function search({ id, api: base, token, job, query, first, last }: Task, s
       failures = 0;
       page.postMessage({ tell: "checking", id });
       const found = answer.matches.filter(matches);
-      const [sequences, times] = [Float64Array.from(found, ({ line, sequence }) => line ?? sequence), Float64Array.from(found, ({ time }) => time)];
+      const [sequences, times] = [
+        Float64Array.from(found, ({ line, sequence }) => line ?? sequence),
+        Float64Array.from(found, ({ time }) => time),
+      ];
       walk.answered(answer, found.length, ms);
-      page.postMessage({ tell: "found", id, found: { sequences, times }, covered: walk.covered, since: walk.since, unsearched: answer.unsearched?.length ?? 0 }, [sequences.buffer, times.buffer]);
+      page.postMessage(
+        {
+          tell: "found",
+          id,
+          found: { sequences, times },
+          covered: walk.covered,
+          since: walk.since,
+          unsearched: answer.unsearched?.length ?? 0,
+        },
+        [sequences.buffer, times.buffer],
+      );
     } catch (error) {
       if (signal.aborted) return;
       const passing = error instanceof ApiError && error.passing;
@@ -81,7 +94,12 @@ page.onmessage = ({ data }) => {
   search(task, ending.signal)
     .catch((error: unknown) => {
       const status = error instanceof ApiError ? error.status : 0;
-      page.postMessage({ tell: "failed", id: task.id, status, message: error instanceof Error ? error.message : String(error) });
+      page.postMessage({
+        tell: "failed",
+        id: task.id,
+        status,
+        message: error instanceof Error ? error.message : String(error),
+      });
     })
     .finally(() => tasks.delete(task.id));
 };

@@ -1,7 +1,7 @@
 /** Tries a person's expression on texts, in a worker that can be ended: JavaScript's expressions may backtrack without end. Loaded when it is wanted. */
 import { scriptUrl } from "../engine/trustedUrl";
-import { TOO_LONG } from "../index/stoppedExpression";
 import type { Query } from "../index/query";
+import { TOO_LONG } from "../index/stoppedExpression";
 import trialUrl from "./trialWorker?worker&url";
 
 export interface Tried {

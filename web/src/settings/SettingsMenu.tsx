@@ -55,11 +55,23 @@ export function SettingsMenu() {
         <div class="settings-row" role="group" aria-label="Font size">
           <span>Font size</span>
           <span class="settings-size">
-            <button type="button" class="button" aria-label="Smaller" disabled={size <= FONT_SIZES.least} onClick={() => resize(-1)}>
+            <button
+              type="button"
+              class="button"
+              aria-label="Smaller"
+              disabled={size <= FONT_SIZES.least}
+              onClick={() => resize(-1)}
+            >
               −
             </button>
             <output>{size}</output>
-            <button type="button" class="button" aria-label="Larger" disabled={size >= FONT_SIZES.most} onClick={() => resize(1)}>
+            <button
+              type="button"
+              class="button"
+              aria-label="Larger"
+              disabled={size >= FONT_SIZES.most}
+              onClick={() => resize(1)}
+            >
               +
             </button>
           </span>

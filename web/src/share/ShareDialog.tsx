@@ -4,8 +4,8 @@ import { token } from "../login/key";
 import { urlOf } from "../route";
 import { now } from "../state";
 import { ago, fullTime, span } from "../text/time";
-import { Icon } from "../ui/Icon";
 import { Sheet } from "../ui/Dialog";
+import { Icon } from "../ui/Icon";
 import { Api, ApiError } from "../wire/api";
 import { createShare, listShares, revokeShare, type Share, standingOf } from "./api";
 import "./share.css";
@@ -57,7 +57,13 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
       const { secret, ...share } = await createShare(service(), job, life, note.trim());
       const lines = picked !== null && atLines;
       // In the fragment, which browsers send to nobody.
-      setLink({ url: new URL(`${urlOf([job], lines ? picked.first : null, lines ? picked.last : null)}#key=${secret}`, location.href).href, share });
+      setLink({
+        url: new URL(
+          `${urlOf([job], lines ? picked.first : null, lines ? picked.last : null)}#key=${secret}`,
+          location.href,
+        ).href,
+        share,
+      });
       setCopied(false);
       setNote("");
       setShares((known) => [share, ...(known ?? [])]);
@@ -84,7 +90,10 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
 
   return (
     <Sheet title={`Share ${name}`} close={close} class="share">
-      <p class="soft">Whoever has the link reads this one job, live, without an account, and nothing else. It ends by itself, or when you revoke it.</p>
+      <p class="soft">
+        Whoever has the link reads this one job, live, without an account, and nothing else. It ends by itself, or when
+        you revoke it.
+      </p>
       <form onSubmit={create}>
         <div class="dialog-row">
           <label>
@@ -99,13 +108,21 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
           </label>
           <label class="share-note">
             Note, for the list below
-            <input class="field" maxLength={MOST_NOTE} value={note} placeholder="for the database team" onInput={(event) => setNote(event.currentTarget.value)} />
+            <input
+              class="field"
+              maxLength={MOST_NOTE}
+              value={note}
+              placeholder="for the database team"
+              onInput={(event) => setNote(event.currentTarget.value)}
+            />
           </label>
         </div>
         {picked !== null && (
           <label class="share-lines">
             <input type="checkbox" checked={atLines} onChange={(event) => setAtLines(event.currentTarget.checked)} />
-            {picked.first === picked.last ? `Open at line ${picked.first.toLocaleString("en")}` : `Open at lines ${picked.first.toLocaleString("en")} to ${picked.last.toLocaleString("en")}`}
+            {picked.first === picked.last
+              ? `Open at line ${picked.first.toLocaleString("en")}`
+              : `Open at lines ${picked.first.toLocaleString("en")} to ${picked.last.toLocaleString("en")}`}
           </label>
         )}
         <div class="dialog-end">
@@ -117,7 +134,14 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
       {link !== null && (
         <div class="share-new" role="group" aria-label="The new link">
           <div class="dialog-row">
-            <input class="field" readOnly aria-label="Share link" value={link.url} onFocus={(event) => event.currentTarget.select()} data-share-link />
+            <input
+              class="field"
+              readOnly
+              aria-label="Share link"
+              value={link.url}
+              onFocus={(event) => event.currentTarget.select()}
+              data-share-link
+            />
             <button type="button" class="button primary" onClick={copy}>
               <Icon name="copy" /> {copied ? "Copied" : "Copy"}
             </button>
@@ -147,13 +171,25 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
                 </span>
                 <span class="share-standing">
                   {standing === "works" ? (
-                    <span title={`in ${span(share.expires - now.value)}`}>until {when(share.expires).slice(0, 16)}</span>
+                    <span title={`in ${span(share.expires - now.value)}`}>
+                      until {when(share.expires).slice(0, 16)}
+                    </span>
                   ) : (
-                    <span class="soft">{standing === "revoked" ? `revoked ${ago(now.value - (share.revoked ?? 0))}` : `ended ${ago(now.value - share.expires)}`}</span>
+                    <span class="soft">
+                      {standing === "revoked"
+                        ? `revoked ${ago(now.value - (share.revoked ?? 0))}`
+                        : `ended ${ago(now.value - share.expires)}`}
+                    </span>
                   )}
                 </span>
                 {standing === "works" && (
-                  <button type="button" class={`button small ${sure === share.share ? "danger" : ""}`} disabled={busy} onClick={() => revoke(share.share)} onBlur={() => setSure(null)}>
+                  <button
+                    type="button"
+                    class={`button small ${sure === share.share ? "danger" : ""}`}
+                    disabled={busy}
+                    onClick={() => revoke(share.share)}
+                    onBlur={() => setSure(null)}
+                  >
                     {sure === share.share ? "Revoke for good" : "Revoke"}
                   </button>
                 )}
@@ -167,7 +203,9 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
 }
 
 function when(ms: number): string {
-  return fullTime(ms * 1000, "local").replace("T", " ").replace(/\.\d+/, " ");
+  return fullTime(ms * 1000, "local")
+    .replace("T", " ")
+    .replace(/\.\d+/, " ");
 }
 
 function sentence(error: unknown): string {

@@ -1,25 +1,35 @@
 /** The frame: who you are, where you are, and whether the service is heard. */
 import { useEffect, useState } from "preact/hooks";
+import { Over } from "../commandPalette/GlobalOverlay";
 import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
+import { JobPage } from "../jobPage/JobPage";
 import { token } from "../login/key";
 import { ending, login, logout, renewSession } from "../login/session";
-import { Over } from "../commandPalette/GlobalOverlay";
 import { navigate, route, urlOf } from "../route";
 import { SettingsMenu } from "../settings/SettingsMenu";
 import { connection, me } from "../state";
+import { lazy } from "../ui/lazy";
 import { Api, ApiError } from "../wire/api";
 import type { ViewerConfig } from "../wire/messages";
 import { ConnectionBadge } from "./ConnectionBadge";
-import { JobPage } from "../jobPage/JobPage";
-import { lazy } from "../ui/lazy";
 
 // A link leads to a job: its page is in the first load, the list is fetched beside it.
 const JobsPage = lazy(async () => (await import("../jobs/JobsPage")).JobsPage);
 const MergedPage = lazy(async () => (await import("../mergedPage/MergedPage")).MergedPage);
 const LoginPage = lazy(async () => (await import("./LoginPage")).LoginPage);
 
-export function App({ engine, finder, api, config }: { engine: Engine; finder: Finder; api: string; config: ViewerConfig }) {
+export function App({
+  engine,
+  finder,
+  api,
+  config,
+}: {
+  engine: Engine;
+  finder: Finder;
+  api: string;
+  config: ViewerConfig;
+}) {
   const key = token.value;
   const [refusal, setRefusal] = useState<string | null>(null);
   const state = connection.value;
@@ -52,7 +62,8 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
         if (!over) me.value = answer;
       },
       (error: unknown) => {
-        if (!over && error instanceof ApiError && (error.status === 401 || error.status === 403)) setRefusal(error.message);
+        if (!over && error instanceof ApiError && (error.status === 401 || error.status === 403))
+          setRefusal(error.message);
       },
     );
     void engine.ask({ do: "jobs", on: true });
@@ -65,7 +76,10 @@ export function App({ engine, finder, api, config }: { engine: Engine; finder: F
   const reading = me.value !== null;
   if (key === null || asked || (refusal !== null && !reading)) return <LoginPage refusal={refusal} config={config} />;
   // Who came by a link has no key that could be wrong, and nothing to log in with.
-  const end = refusal !== null && key.startsWith("lfs_") ? "This share link has ended or was revoked." : (refusal ?? ending.value);
+  const end =
+    refusal !== null && key.startsWith("lfs_")
+      ? "This share link has ended or was revoked."
+      : (refusal ?? ending.value);
   const { jobs } = route.value;
   const [job] = jobs;
   return (

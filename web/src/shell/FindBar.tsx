@@ -2,8 +2,8 @@
 import type { ComponentChildren, Ref } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Query } from "../index/query";
-import { Icon } from "../ui/Icon";
 import type { Searchable } from "../search/searchController";
+import { Icon } from "../ui/Icon";
 
 const TYPING_MS = 140;
 
@@ -12,7 +12,15 @@ function share(part: number, whole: number): string {
   return `${Math.floor((part / Math.max(1, whole)) * 100)} %`;
 }
 
-export function FindBar({ view, field, hint = "Search the whole job   /" }: { view: Searchable; field: Ref<HTMLInputElement>; hint?: string }) {
+export function FindBar({
+  view,
+  field,
+  hint = "Search the whole job   /",
+}: {
+  view: Searchable;
+  field: Ref<HTMLInputElement>;
+  hint?: string;
+}) {
   const query = view.find.query.value;
   const filtering = view.find.filtering.value;
   const [text, setText] = useState(query.text);
@@ -38,7 +46,12 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
   if (problem !== null) said = problem;
   else if (view.find.searching.value) said = "Searching";
   else if (found !== null) {
-    said = count === 0 ? "No match" : at >= 0 ? `${(at + 1).toLocaleString("en")} of ${count.toLocaleString("en")}` : count.toLocaleString("en");
+    said =
+      count === 0
+        ? "No match"
+        : at >= 0
+          ? `${(at + 1).toLocaleString("en")} of ${count.toLocaleString("en")}`
+          : count.toLocaleString("en");
     const covered = share(Math.min(all, found.lines + (remote?.covered ?? 0)), all);
     if (remote?.state === "full") said += ", and more in older lines";
     else if (remote?.state === "failed" && remote.missed === "") said += " in what is loaded";
@@ -46,7 +59,8 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
     else if (view.find.unsure.value) said += ` · ${view.find.loading.value ? "loading" : "reading"}, ${covered}`;
     const reason = view.find.reason.value;
     if (reason !== null && view.find.unsure.value) said += `: ${reason}`;
-    if (remote !== null && remote.unsearched > 0) said += `, ${remote.unsearched.toLocaleString("en")} too long or damaged`;
+    if (remote !== null && remote.unsearched > 0)
+      said += `, ${remote.unsearched.toLocaleString("en")} too long or damaged`;
     if (remote !== null && remote.missed !== "") said += `, not all of ${remote.missed}`;
   }
   const beyond = remote?.state === "failed" || remote?.state === "full" ? remote : null;
@@ -81,15 +95,31 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
           }}
         />
         {toggle("Aa", "Match case", query.matchCase, () => change({ matchCase: !query.matchCase }))}
-        {toggle(<span class="whole-word" aria-hidden="true" />, "Whole word", query.word, () => change({ word: !query.word }))}
+        {toggle(<span class="whole-word" aria-hidden="true" />, "Whole word", query.word, () =>
+          change({ word: !query.word }),
+        )}
         {toggle(".*", "Regular expression", query.regex, () => change({ regex: !query.regex }))}
       </span>
       {toggle(<Icon name="filter" />, "Show matching lines only", filtering, () => change({}, !filtering))}
       <span class="group" role="group" aria-label="Matches">
-        <button type="button" class="button switch" title="Previous match (N)" aria-label="Previous match" disabled={count === 0} onClick={() => view.step(-1)}>
+        <button
+          type="button"
+          class="button switch"
+          title="Previous match (N)"
+          aria-label="Previous match"
+          disabled={count === 0}
+          onClick={() => view.step(-1)}
+        >
           <Icon name="up" />
         </button>
-        <button type="button" class="button switch" title="Next match (n)" aria-label="Next match" disabled={count === 0} onClick={() => view.step(1)}>
+        <button
+          type="button"
+          class="button switch"
+          title="Next match (n)"
+          aria-label="Next match"
+          disabled={count === 0}
+          onClick={() => view.step(1)}
+        >
           <Icon name="down" />
         </button>
       </span>
@@ -106,7 +136,12 @@ export function FindBar({ view, field, hint = "Search the whole job   /" }: { vi
         {said}
       </span>
       {beyond !== null && (
-        <button type="button" class="button small" title={beyond.message || "Only the newest are found on the service; loaded, all are"} onClick={() => view.find.loadAll()}>
+        <button
+          type="button"
+          class="button small"
+          title={beyond.message || "Only the newest are found on the service; loaded, all are"}
+          onClick={() => view.find.loadAll()}
+        >
           {beyond.state === "failed" ? "Load the rest" : "Load all"}
         </button>
       )}

@@ -27,7 +27,12 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
   };
   // What came by a link knows nothing of keys.
   const shared = refusal !== null && token.value?.startsWith("lfs_") === true;
-  const said = wrong ?? (shared ? "This share link has ended or was revoked. Ask whoever sent it for a new one, or log in below." : refusal) ?? loginRefusal.value;
+  const said =
+    wrong ??
+    (shared
+      ? "This share link has ended or was revoked. Ask whoever sent it for a new one, or log in below."
+      : refusal) ??
+    loginRefusal.value;
   const { kind, issuer } = config.auth;
   return (
     <main class="message login">
@@ -62,8 +67,8 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
         </button>
       </form>
       <p class="hint">
-        Locally <code>logferry status</code> shows the address with a key in it; elsewhere whoever runs Logferry makes one with{" "}
-        <code>logferry keys</code>.
+        Locally <code>logferry status</code> shows the address with a key in it; elsewhere whoever runs Logferry makes
+        one with <code>logferry keys</code>.
       </p>
     </main>
   );

@@ -1,10 +1,10 @@
 /** What else can be done with a job's lines: leave some out, go to errors and times, take lines away. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { JobView } from "../jobPage/jobView";
+import { type Searchable, toggle } from "../search/searchController";
 import { settings } from "../settings";
 import { formatTime } from "../text/time";
 import { Icon } from "../ui/Icon";
-import { type Searchable, toggle } from "../search/searchController";
-import type { JobView } from "../jobPage/jobView";
 
 export function Toolbar({ view }: { view: JobView }) {
   const [note, say] = useNote();
@@ -48,13 +48,29 @@ export function Marked({ view }: { view: Markable }) {
         {note !== "" ? note : words}
         {note === "" && time !== null && ` · ${formatTime(time, settings.timeMode.value === "utc" ? "utc" : "local")}`}
       </span>
-      <button type="button" class="button switch" title="Copy the marked lines (y; with times: Y)" onClick={() => act(() => view.copy(false), "Copied")}>
+      <button
+        type="button"
+        class="button switch"
+        title="Copy the marked lines (y; with times: Y)"
+        onClick={() => act(() => view.copy(false), "Copied")}
+      >
         <Icon name="copy" /> Copy
       </button>
-      <button type="button" class="button switch" title="Copy a link to the marked lines (l)" onClick={() => act(() => navigator.clipboard.writeText(view.link), "Link copied")}>
+      <button
+        type="button"
+        class="button switch"
+        title="Copy a link to the marked lines (l)"
+        onClick={() => act(() => navigator.clipboard.writeText(view.link), "Link copied")}
+      >
         <Icon name="link" /> Link
       </button>
-      <button type="button" class="button switch square" aria-label="Unmark the lines" title="Unmark the lines (Escape)" onClick={() => view.unpick()}>
+      <button
+        type="button"
+        class="button switch square"
+        aria-label="Unmark the lines"
+        title="Unmark the lines (Escape)"
+        onClick={() => view.unpick()}
+      >
         <Icon name="close" />
       </button>
     </div>
@@ -82,10 +98,22 @@ export function LineFilters({ view }: { view: Searchable }) {
   return (
     <>
       <span class="group" role="group" aria-label="Shown">
-        <button type="button" class="button switch stream-out" aria-pressed={!query.hide.includes("stdout")} title="Show stdout (1)" onClick={() => toggle(view, "stdout")}>
+        <button
+          type="button"
+          class="button switch stream-out"
+          aria-pressed={!query.hide.includes("stdout")}
+          title="Show stdout (1)"
+          onClick={() => toggle(view, "stdout")}
+        >
           stdout
         </button>
-        <button type="button" class="button switch stream-err" aria-pressed={!query.hide.includes("stderr")} title="Show stderr (2)" onClick={() => toggle(view, "stderr")}>
+        <button
+          type="button"
+          class="button switch stream-err"
+          aria-pressed={!query.hide.includes("stderr")}
+          title="Show stderr (2)"
+          onClick={() => toggle(view, "stderr")}
+        >
           stderr
         </button>
         <button
@@ -102,7 +130,9 @@ export function LineFilters({ view }: { view: Searchable }) {
         class="field"
         aria-label="Least level shown"
         value={query.level}
-        onChange={(event) => view.search({ ...query, level: Number(event.currentTarget.value) }, view.find.filtering.peek())}
+        onChange={(event) =>
+          view.search({ ...query, level: Number(event.currentTarget.value) }, view.find.filtering.peek())
+        }
       >
         <option value={0}>Every level</option>
         <option value={3}>Info and above</option>
@@ -110,14 +140,35 @@ export function LineFilters({ view }: { view: Searchable }) {
         <option value={5}>Errors</option>
       </select>
       <span class="group" role="group" aria-label="Errors">
-        <button type="button" class="button switch" disabled={errors === 0} title="Previous error (E)" aria-label="Previous error" onClick={() => view.stepError(-1)}>
+        <button
+          type="button"
+          class="button switch"
+          disabled={errors === 0}
+          title="Previous error (E)"
+          aria-label="Previous error"
+          onClick={() => view.stepError(-1)}
+        >
           <Icon name="up" />
         </button>
-        <span class="count" data-errors={errors} data-indexed={view.find.indexedLines.value} data-some={errors > 0 ? "" : undefined}>
-          {view.find.indexedLines.value === 0 ? "Errors" : `${errors.toLocaleString("en")} ${errors === 1 ? "error" : "errors"}`}
+        <span
+          class="count"
+          data-errors={errors}
+          data-indexed={view.find.indexedLines.value}
+          data-some={errors > 0 ? "" : undefined}
+        >
+          {view.find.indexedLines.value === 0
+            ? "Errors"
+            : `${errors.toLocaleString("en")} ${errors === 1 ? "error" : "errors"}`}
           {asking && "…"}
         </span>
-        <button type="button" class="button switch" disabled={errors === 0} title="Next error (e)" aria-label="Next error" onClick={() => view.stepError(1)}>
+        <button
+          type="button"
+          class="button switch"
+          disabled={errors === 0}
+          title="Next error (e)"
+          aria-label="Next error"
+          onClick={() => view.stepError(1)}
+        >
           <Icon name="down" />
         </button>
       </span>
@@ -135,7 +186,12 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
   useEffect(() => {
     const leave = (event: Event): void => {
       if (menu.current?.open !== true) return;
-      if (event instanceof KeyboardEvent ? event.key === "Escape" : !(event.target instanceof Node && menu.current.contains(event.target))) menu.current.open = false;
+      if (
+        event instanceof KeyboardEvent
+          ? event.key === "Escape"
+          : !(event.target instanceof Node && menu.current.contains(event.target))
+      )
+        menu.current.open = false;
     };
     addEventListener("pointerdown", leave);
     addEventListener("keydown", leave);
@@ -151,7 +207,10 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
     if (place === null) return;
     close();
     if (place.sequence !== null) view.go(Math.min(place.sequence, view.facts?.tip ?? 1));
-    else view.goTime(place.time * 1000).catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
+    else
+      view
+        .goTime(place.time * 1000)
+        .catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
   };
   const go = (step: () => void) => () => {
     close();
@@ -171,12 +230,19 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
       </summary>
       <div class="sheet">
         <form onSubmit={jump} class="jump">
-          <input ref={field} class="field" name="to" aria-label="Go to a line or a time" aria-invalid={wrong} placeholder="Line or time" autocomplete="off" onKeyDown={(event) => event.key !== "Escape" && event.stopPropagation()} />
+          <input
+            ref={field}
+            class="field"
+            name="to"
+            aria-label="Go to a line or a time"
+            aria-invalid={wrong}
+            placeholder="Line or time"
+            autocomplete="off"
+            onKeyDown={(event) => event.key !== "Escape" && event.stopPropagation()}
+          />
           <button class="button">Go</button>
         </form>
-        <p class={wrong ? "sheet-hint wrong" : "sheet-hint"}>
-          1200 · 14:05:10 · 2026-11-23 14:05 · 2026-11-23T14:05Z
-        </p>
+        <p class={wrong ? "sheet-hint wrong" : "sheet-hint"}>1200 · 14:05:10 · 2026-11-23 14:05 · 2026-11-23T14:05Z</p>
         <hr />
         <button type="button" class="item" onClick={go(() => view.go(1))}>
           First line <kbd>g</kbd>
@@ -184,7 +250,12 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
         <button type="button" class="item" onClick={go(() => view.pane?.follow())}>
           Last line, and follow <kbd>G</kbd>
         </button>
-        <button type="button" class="item" disabled={view.find.errors.value.length === 0} onClick={go(() => view.firstError())}>
+        <button
+          type="button"
+          class="item"
+          disabled={view.find.errors.value.length === 0}
+          onClick={go(() => view.firstError())}
+        >
           First error
         </button>
       </div>
@@ -193,7 +264,10 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
 }
 
 /** A number is a line; anything with a colon or a dash is a time, of today if it has no day, in the reader's zone. */
-export function placeOf(text: string, today = new Date()): { sequence: number; time: null } | { sequence: null; time: number } | null {
+export function placeOf(
+  text: string,
+  today = new Date(),
+): { sequence: number; time: null } | { sequence: null; time: number } | null {
   const digits = text.replace(/[\s,_]/g, "");
   if (/^[1-9]\d{0,14}$/.test(digits)) return { sequence: Number(digits), time: null };
   const clock = /^(\d{1,2}):(\d{2})(?::(\d{2}))?$/.exec(text);
@@ -202,6 +276,8 @@ export function placeOf(text: string, today = new Date()): { sequence: number; t
     at.setHours(Number(clock[1]), Number(clock[2]), Number(clock[3] ?? 0), 0);
     return { sequence: null, time: at.getTime() };
   }
-  const time = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text.includes("T") ? text : text.replace(" ", "T")) : Number.NaN;
+  const time = /^\d{4}-\d{2}-\d{2}/.test(text)
+    ? Date.parse(text.includes("T") ? text : text.replace(" ", "T"))
+    : Number.NaN;
   return Number.isNaN(time) ? null : { sequence: null, time };
 }

@@ -1,9 +1,9 @@
 /** Taking a job's lines out of the page: into the clipboard, into a file. */
 import type { Progress } from "../engine/client";
 import type { SaveFormat } from "../engine/messages";
-import type { TimeMode } from "../text/time";
-import type { Finding } from "../search/searchController";
 import { type LineRow, type Row, textOf, type Window } from "../log/row";
+import type { Finding } from "../search/searchController";
+import type { TimeMode } from "../text/time";
 
 /** All, what a query leaves, or what is marked. */
 export type What = "all" | "filtered" | "picked";
@@ -24,9 +24,15 @@ const PORTION = 5_000;
 type Rows = (from: number, count: number) => Promise<Window>;
 
 /** Texts of the places first..last of a list; `whole` writes a line out that is too long to be drawn. */
-export async function textsOf(rows: Rows, first: number, last: number, whole: (row: LineRow) => Promise<Blob>): Promise<string[]> {
+export async function textsOf(
+  rows: Rows,
+  first: number,
+  last: number,
+  whole: (row: LineRow) => Promise<Blob>,
+): Promise<string[]> {
   const lines: string[] = [];
-  for await (const row of rowsBetween(rows, first, last)) lines.push(isCut(row) ? (await (await whole(row)).text()).replace(/\n$/, "") : textOf(row));
+  for await (const row of rowsBetween(rows, first, last))
+    lines.push(isCut(row) ? (await (await whole(row)).text()).replace(/\n$/, "") : textOf(row));
   return lines;
 }
 

@@ -2,9 +2,10 @@
  * A terminal style as CSS, in both themes at once: `light-dark()` picks by the page's colour scheme, so a change of theme repaints
  * nothing. Whatever a program chose (black on black, the page's own background), its text can be read.
  */
-import { BOLD, type Colour, DIM, ITALIC, RGB, STRIKE, type Style, UNDERLINE } from "./terminal";
-import { mix, readable } from "./contrast";
+
 import { ANSI, INK, type Rgb, SURFACES, type Theme, xterm } from "./ansiColors";
+import { mix, readable } from "./contrast";
+import { BOLD, type Colour, DIM, ITALIC, RGB, STRIKE, type Style, UNDERLINE } from "./terminal";
 
 export interface Paint {
   /** CSS colours; absent: the row's own. */

@@ -38,7 +38,11 @@ export function describeEvent(text: string): SystemEvent {
       return { kind: "started", sentence: "Container started", bad: false };
     case "restarted": {
       const restarts = number("restarts");
-      return { kind: "restarted", sentence: restarts ? `Container restarted (restart ${restarts})` : "Container restarted", bad: false };
+      return {
+        kind: "restarted",
+        sentence: restarts ? `Container restarted (restart ${restarts})` : "Container restarted",
+        bad: false,
+      };
     }
     case "exited": {
       const code = number("exit_code");

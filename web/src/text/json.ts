@@ -22,7 +22,9 @@ export function looksJson(plain: string): boolean {
   const start = beginning(plain);
   if (start < 0) return false;
   const close = plain.trimEnd().at(-1);
-  return plain[start] === "{" ? close === "}" && plain.indexOf('"', start) > 0 : close === "]" && plain.indexOf("{", start) > 0;
+  return plain[start] === "{"
+    ? close === "}" && plain.indexOf('"', start) > 0
+    : close === "]" && plain.indexOf("{", start) > 0;
 }
 
 /** The document that the line holds, laid out; null when it holds none. */

@@ -14,7 +14,7 @@
 
 import { ERROR, type Level } from "./levelNames";
 
-export { ERROR, type Level, LEVELS } from "./levelNames";
+export { ERROR, LEVELS, type Level } from "./levelNames";
 
 /** What stands before the text is no longer than this, characters. */
 const REACH = 160;
@@ -79,7 +79,20 @@ const NUMBERS: readonly (readonly [least: number, level: Level])[] = [
 const SYSLOG: readonly Level[] = [6, 6, 6, 5, 4, 3, 3, 2];
 const LETTERS: { readonly [letter: string]: Level } = { T: 1, V: 2, D: 2, I: 3, N: 3, W: 4, E: 5, C: 6, F: 6 };
 const REDIS_SIGNS: { readonly [sign: string]: Level } = { ".": 2, "-": 2, "*": 3, "#": 4 };
-const NPM_WORDS: { readonly [word: string]: Level } = { "ERR!": 5, error: 5, WARN: 4, warn: 4, notice: 3, http: 3, info: 3, timing: 2, verb: 2, verbose: 2, sill: 1, silly: 1 };
+const NPM_WORDS: { readonly [word: string]: Level } = {
+  "ERR!": 5,
+  error: 5,
+  WARN: 4,
+  warn: 4,
+  notice: 3,
+  http: 3,
+  info: 3,
+  timing: 2,
+  verb: 2,
+  verbose: 2,
+  sill: 1,
+  silly: 1,
+};
 
 const GLOG = /^[DIWEFC]\d{4,8} \d\d:\d\d:\d\d/;
 const SYSLOG_PREFIX = /^<(\d{1,3})>/;
@@ -90,11 +103,61 @@ const FAILURES = ["Traceback (most recent call last)", "Caused by: ", "Unhandled
 /** A fast way for what most of logfmt is. */
 const LOGFMT = /^(?:time|ts|t)=(?:"[^"]*"|[^\s"]*) (?:level|lvl)=([A-Za-z]+)/;
 /** Words that stand between a time and what matters, and are no text: parts of dates, and those of containers' logs as the kubelet keeps them. */
-const OF_HEADERS = /*#__PURE__*/ new Set(["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "AM", "PM", "UTC", "GMT", "CET", "CEST", "EST", "PST", "stdout", "stderr", "F", "P", "Z"]);
+const OF_HEADERS = /*#__PURE__*/ new Set([
+  "Jan",
+  "Feb",
+  "Mar",
+  "Apr",
+  "May",
+  "Jun",
+  "Jul",
+  "Aug",
+  "Sep",
+  "Oct",
+  "Nov",
+  "Dec",
+  "Mon",
+  "Tue",
+  "Wed",
+  "Thu",
+  "Fri",
+  "Sat",
+  "Sun",
+  "AM",
+  "PM",
+  "UTC",
+  "GMT",
+  "CET",
+  "CEST",
+  "EST",
+  "PST",
+  "stdout",
+  "stderr",
+  "F",
+  "P",
+  "Z",
+]);
 
-const [TAB, LINE_FEED, SPACE, QUOTE, OPEN, COMMA, DASH, DOT, SLASH, COLON, LESS, EQUALS, OPEN_SQUARE, BACKSLASH, CLOSE_SQUARE, OPEN_BRACE, BAR, CLOSE_BRACE] = [
-  9, 10, 32, 34, 40, 44, 45, 46, 47, 58, 60, 61, 91, 92, 93, 123, 124, 125,
-];
+const [
+  TAB,
+  LINE_FEED,
+  SPACE,
+  QUOTE,
+  OPEN,
+  COMMA,
+  DASH,
+  DOT,
+  SLASH,
+  COLON,
+  LESS,
+  EQUALS,
+  OPEN_SQUARE,
+  BACKSLASH,
+  CLOSE_SQUARE,
+  OPEN_BRACE,
+  BAR,
+  CLOSE_BRACE,
+] = [9, 10, 32, 34, 40, 44, 45, 46, 47, 58, 60, 61, 91, 92, 93, 123, 124, 125];
 
 /** Of plain text, without escape sequences. */
 export function levelOf(line: string): Level {
@@ -136,9 +199,13 @@ function levelOfForm(line: string, first: number): Level {
     case 70:
     case 73:
     case 87:
-      return (isDigit(second) && GLOG.test(line)) || (second === COMMA && RUBY.test(line)) ? (LETTERS[line[0] as string] ?? 0) : 0;
+      return (isDigit(second) && GLOG.test(line)) || (second === COMMA && RUBY.test(line))
+        ? (LETTERS[line[0] as string] ?? 0)
+        : 0;
     case 116: // t
-      return second === EQUALS || line.startsWith("time=") || line.startsWith("ts=") ? valueAt(LOGFMT.exec(line)?.[1] ?? "", 0) : 0;
+      return second === EQUALS || line.startsWith("time=") || line.startsWith("ts=")
+        ? valueAt(LOGFMT.exec(line)?.[1] ?? "", 0)
+        : 0;
     default:
       return 0;
   }
@@ -177,10 +244,14 @@ function levelOfHeader(line: string, start: number): Level {
       const length = at - from;
       if (next === EQUALS && bracket === 0) pairs++;
       if (length === 1) {
-        if (plain === 0 && bracket === 0 && token === from && isLetterField(line, from, before)) return LETTERS[line[from] as string] as Level;
+        if (plain === 0 && bracket === 0 && token === from && isLetterField(line, from, before))
+          return LETTERS[line[from] as string] as Level;
       } else if (next === EQUALS) {
         // The pair's own "=" has been counted.
-        if ((plain === 0 || pairs > 1 || (plain === 1 && line.indexOf("=", at + 1) > 0)) && isFieldName(line, from, at)) {
+        if (
+          (plain === 0 || pairs > 1 || (plain === 1 && line.indexOf("=", at + 1) > 0)) &&
+          isFieldName(line, from, at)
+        ) {
           const level = valueAt(line, at + 1);
           if (level !== 0) return level;
         }
@@ -213,7 +284,8 @@ function levelOfHeader(line: string, start: number): Level {
           if (level !== 0) return level;
         }
         // A quoted string that is no value and no column is what the line is about: the request of an access log.
-        if (bracket === 0 && pairs === 0 && before !== COMMA && codeAt(line, close + 1) !== COMMA && close - at > 2) return 0;
+        if (bracket === 0 && pairs === 0 && before !== COMMA && codeAt(line, close + 1) !== COMMA && close - at > 2)
+          return 0;
         pure = false;
         before = QUOTE;
         at = close + 1;
@@ -227,7 +299,8 @@ function levelOfHeader(line: string, start: number): Level {
       if (level !== null) return level;
     }
     // Commas, full stops and the like end words of a text as spaces do.
-    if (!(code === COMMA || code === DOT || code === 59 || code === 33 || code === 63 || code === 39) || at === token) pure = false;
+    if (!(code === COMMA || code === DOT || code === 59 || code === 33 || code === 63 || code === 39) || at === token)
+      pure = false;
     before = code;
     at++;
   }
@@ -235,33 +308,63 @@ function levelOfHeader(line: string, start: number): Level {
 }
 
 /** Whether a level's word is one where it stands. */
-function counts(line: string, word: Word, from: number, to: number, previous: number, next: number, plain: number, bracket: number, opened: number, before: number): boolean {
+function counts(
+  line: string,
+  word: Word,
+  from: number,
+  to: number,
+  previous: number,
+  next: number,
+  plain: number,
+  bracket: number,
+  opened: number,
+  before: number,
+): boolean {
   const { kind } = word;
   const capitals = isCapitals(line, from, to);
   if (bracket !== 0) {
     if (plain > 1 || kind === "colon" || kind === "stamped") return false;
     // "[error]", "[core:error]", "[ info ]", "<Error>": the last word of its bracket.
-    if (bracket !== OPEN && (previous === bracket || previous === COLON || previous === SPACE || previous === SLASH) && (capitals || blankFrom(line, opened + 1, from) || previous === COLON)) {
+    if (
+      bracket !== OPEN &&
+      (previous === bracket || previous === COLON || previous === SPACE || previous === SLASH) &&
+      (capitals || blankFrom(line, opened + 1, from) || previous === COLON)
+    ) {
       let end = to;
       while (codeAt(line, end) === SPACE) end++;
       if (codeAt(line, end) === bracket + 2) return true;
     }
     // "[10:00:00 ERR]", "[: ERROR/MainProcess]", "[2026-11-30T10:00:00Z ERROR app]".
     if (!capitals || kind === "bracket") return false;
-    const apart = previous === bracket || previous === SPACE || previous === COLON || previous === SLASH || previous === BAR;
-    return apart && (isBlank(next) || next === CLOSE_SQUARE || next === 41 || next === 62 || next === COLON || next === SLASH || next === BAR || next === COMMA);
+    const apart =
+      previous === bracket || previous === SPACE || previous === COLON || previous === SLASH || previous === BAR;
+    return (
+      apart &&
+      (isBlank(next) ||
+        next === CLOSE_SQUARE ||
+        next === 41 ||
+        next === 62 ||
+        next === COLON ||
+        next === SLASH ||
+        next === BAR ||
+        next === COMMA)
+    );
   }
   if (next === OPEN_SQUARE) {
     // "ERRO[0003] …" and "ERROR[11-30|10:00:00.000] …": at the line's beginning, before a number.
-    return capitals && previous === LINE_FEED && kind !== "bracket" && kind !== "colon" && isDigit(codeAt(line, to + 1));
+    return (
+      capitals && previous === LINE_FEED && kind !== "bracket" && kind !== "colon" && isDigit(codeAt(line, to + 1))
+    );
   }
   if (kind === "stamped" || kind === "bracket") return false;
   // "DEBUG1: …", PostgreSQL's.
   const numbered = word.text === "debug" && capitals && isDigit(next) && codeAt(line, to + 1) === COLON;
   if (next === COLON || numbered) {
     const after = codeAt(line, to + (numbered ? 2 : 1));
-    const field = isBlank(previous) || previous === OPEN || previous === BAR || previous === DASH || (previous === DOT && capitals);
-    if (field && isBlank(after) && plain <= (kind === "any" ? 2 : 0)) return kind !== "colon" || word.text !== "log" || capitals;
+    const field =
+      isBlank(previous) || previous === OPEN || previous === BAR || previous === DASH || (previous === DOT && capitals);
+    if (field && isBlank(after) && plain <= (kind === "any" ? 2 : 0))
+      return kind !== "colon" || word.text !== "log" || capitals;
     // "ERROR:root:failed".
     return capitals && kind !== "colon" && (previous === LINE_FEED || previous === COLON) && plain === 0;
   }
@@ -270,10 +373,17 @@ function counts(line: string, word: Word, from: number, to: number, previous: nu
   // A column of a table.
   if (previous === COMMA && next === COMMA && kind === "any") return true;
   const apart = isBlank(previous) || previous === BAR || previous === DASH || previous === QUOTE || previous === 39;
-  if (!apart || !(isBlank(next) || next === BAR || next === DASH || next === COMMA || next === 33 || next === 39)) return false;
+  if (!apart || !(isBlank(next) || next === BAR || next === DASH || next === COMMA || next === 33 || next === 39))
+    return false;
   if (kind === "colon") {
     // NestJS: "LOG [InstanceLoader] …".
-    return word.text === "log" && plain === 0 && before !== 0 && codeAt(line, to) === SPACE && codeAt(line, to + 1) === OPEN_SQUARE;
+    return (
+      word.text === "log" &&
+      plain === 0 &&
+      before !== 0 &&
+      codeAt(line, to) === SPACE &&
+      codeAt(line, to + 1) === OPEN_SQUARE
+    );
   }
   if (plain <= (kind === "any" ? 1 : 0)) return true;
   // Any number of words may stand before it where it is a column: " - ERROR - ", "| ERROR |".
@@ -285,7 +395,12 @@ function counts(line: string, word: Word, from: number, to: number, previous: nu
 
 /** A letter that is a level: etcd's "E | ", MongoDB's "E NETWORK  [", TensorFlow's ": E tensorflow/"; after a time. */
 function isLetterField(line: string, at: number, before: number): boolean {
-  if (LETTERS[line[at] as string] === undefined || !(isDigit(before) || before === COLON || before === 90) || codeAt(line, at + 1) !== SPACE) return false;
+  if (
+    LETTERS[line[at] as string] === undefined ||
+    !(isDigit(before) || before === COLON || before === 90) ||
+    codeAt(line, at + 1) !== SPACE
+  )
+    return false;
   let next = at + 1;
   while (codeAt(line, next) === SPACE) next++;
   if (codeAt(line, next) === BAR) return true;
@@ -304,9 +419,17 @@ function isLetterField(line: string, at: number, before: number): boolean {
 function isFieldName(line: string, from: number, to: number): boolean {
   const length = to - from;
   if (length !== 5 && length !== 3 && length !== 8) return false;
-  if (!isText(line, from, length === 5 ? "level" : length === 3 ? "lvl" : (codeAt(line, from) | 32) === 115 ? "severity" : "loglevel")) return false;
+  if (
+    !isText(
+      line,
+      from,
+      length === 5 ? "level" : length === 3 ? "lvl" : (codeAt(line, from) | 32) === 115 ? "severity" : "loglevel",
+    )
+  )
+    return false;
   const previous = from > 0 ? codeAt(line, from - 1) : SPACE;
-  if (previous === DOT || previous === 95) return line.slice(from - 4, from - 1).toLowerCase() === "log" && (from < 5 || !isWordly(codeAt(line, from - 5)));
+  if (previous === DOT || previous === 95)
+    return line.slice(from - 4, from - 1).toLowerCase() === "log" && (from < 5 || !isWordly(codeAt(line, from - 5)));
   return !isWordly(previous) && previous !== DASH && previous !== SLASH && previous !== 63 && previous !== 38;
 }
 
@@ -315,7 +438,8 @@ function valueAt(line: string, at: number): Level {
   const from = codeAt(line, at) === QUOTE ? at + 1 : at;
   let to = from;
   let sum = 0;
-  for (let code = codeAt(line, to); to < from + 16 && isLetter(code); code = codeAt(line, ++to)) sum = (sum * 31 + (code | 32)) & SUM;
+  for (let code = codeAt(line, to); to < from + 16 && isLetter(code); code = codeAt(line, ++to))
+    sum = (sum * 31 + (code | 32)) & SUM;
   if (to > from) {
     const value = VALUES.get(sum);
     return value !== undefined && value.text.length === to - from && isText(line, from, value.text) ? value.level : 0;
@@ -466,7 +590,8 @@ function levelOfField(line: string, field: Field, name: string, value: number, s
     case "syslog": {
       // journald's, a digit; other programs' priorities are numbers of their own.
       const digit = codeAt(line, value + 1) - 48;
-      if (quoted && digit >= 0 && digit < 8 && codeAt(line, value + 2) === QUOTE) return name === "PRIORITY" ? (SYSLOG[digit] ?? 0) : 0;
+      if (quoted && digit >= 0 && digit < 8 && codeAt(line, value + 2) === QUOTE)
+        return name === "PRIORITY" ? (SYSLOG[digit] ?? 0) : 0;
       return quoted ? valueAt(line, value) : 0;
     }
     default:
@@ -502,15 +627,22 @@ function fails(line: string, start: number): boolean {
 function isFailure(line: string, from: number, code: number): boolean {
   if (code === 116) return line.startsWith("thread '", from) && line.slice(from, from + REACH).includes(" panicked");
   if (code === 103) return line.startsWith("goroutine ", from) && line.slice(from, from + REACH).includes(" [running]");
-  return (code === 84 || code === 67 || code === 85 || code === 69) && FAILURES.some((text) => line.startsWith(text, from)); // T C U E
+  return (
+    (code === 84 || code === 67 || code === 85 || code === 69) && FAILURES.some((text) => line.startsWith(text, from))
+  ); // T C U E
 }
 
 /** "java.lang.IllegalStateException: …", "ValueError". */
 function isException(line: string, from: number): boolean {
   let end = from;
-  while (end < from + REACH && (isWordly(codeAt(line, end)) || codeAt(line, end) === DOT || codeAt(line, end) === 36)) end++;
+  while (end < from + REACH && (isWordly(codeAt(line, end)) || codeAt(line, end) === DOT || codeAt(line, end) === 36))
+    end++;
   const last = codeAt(line, end - 1);
-  if (end - from < 5 || !((last === 114 && line.startsWith("Error", end - 5)) || (last === 110 && line.startsWith("Exception", end - 9)))) return false;
+  if (
+    end - from < 5 ||
+    !((last === 114 && line.startsWith("Error", end - 5)) || (last === 110 && line.startsWith("Exception", end - 9)))
+  )
+    return false;
   const next = codeAt(line, end);
   return next === LINE_FEED || (next === COLON && isBlank(codeAt(line, end + 1)));
 }
@@ -518,17 +650,28 @@ function isException(line: string, from: number): boolean {
 // --- tables: made by functions, so that a page that only takes types from here has none -----------------------------
 
 function wordsOf(): ReadonlyMap<number, Word> {
-  return new Map(SPELLINGS.flatMap(([level, kind, words]) => words.split(" ").map((text): [number, Word] => [sumOf(text), { text, level, kind }])));
+  return new Map(
+    SPELLINGS.flatMap(([level, kind, words]) =>
+      words.split(" ").map((text): [number, Word] => [sumOf(text), { text, level, kind }]),
+    ),
+  );
 }
 
 function valuesOf(): ReadonlyMap<number, Pick<Word, "text" | "level">> {
   const values = new Map<number, Pick<Word, "text" | "level">>([...WORDS].filter(([, { kind }]) => kind !== "bracket"));
-  for (const [text, level] of [["silly", 1], ["http", 3], ["informational", 3], ["default", 3]] as const) values.set(sumOf(text), { text, level });
+  for (const [text, level] of [
+    ["silly", 1],
+    ["http", 3],
+    ["informational", 3],
+    ["default", 3],
+  ] as const)
+    values.set(sumOf(text), { text, level });
   return values;
 }
 
 function fieldsOf(): ReadonlyMap<string, Field> {
-  const names = "level lvl severity levelname level_name log.level log_level loglevel @level severitytext severity_text".split(" ");
+  const names =
+    "level lvl severity levelname level_name log.level log_level loglevel @level severitytext severity_text".split(" ");
   return new Map<string, Field>([
     ...names.map((name): [string, Field] => [name, "plain"]),
     ["@l", "serilog"],
@@ -556,7 +699,10 @@ function isOfHeader(line: string, from: number, to: number): boolean {
   const end = codeAt(line, to - 1) === COMMA ? to - 1 : to;
   const length = end - from;
   // All begin with a capital, but for two.
-  return (length <= 4 && codeAt(line, from) <= 90 && OF_HEADERS.has(line.slice(from, end))) || (length === 6 && line.startsWith("std", from) && OF_HEADERS.has(line.slice(from, end)));
+  return (
+    (length <= 4 && codeAt(line, from) <= 90 && OF_HEADERS.has(line.slice(from, end))) ||
+    (length === 6 && line.startsWith("std", from) && OF_HEADERS.has(line.slice(from, end)))
+  );
 }
 
 /** Whether `text`, of small letters, begins here in small letters or capitals. */

@@ -50,7 +50,11 @@ export function linkSpans<S extends Linked>(spans: readonly S[]): readonly S[] {
       used += piece.length;
       const { leads, ...rest } = own;
       const whole = used === own.text.length;
-      found.push({ ...(whole ? own : rest), text: piece, ...(own.href === undefined && part.href !== undefined ? { href: part.href } : {}) } as S);
+      found.push({
+        ...(whole ? own : rest),
+        text: piece,
+        ...(own.href === undefined && part.href !== undefined ? { href: part.href } : {}),
+      } as S);
       if (whole) [at, used] = [at + 1, 0];
     }
   }

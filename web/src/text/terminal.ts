@@ -112,7 +112,10 @@ function finished(spans: readonly StyledText[]): StyledText[] {
   const joined: Joined[] = [];
   for (const part of spans) {
     const before = joined.at(-1);
-    if (before !== undefined && (joined.length >= MOST_SPANS || (before.href === part.href && sameStyle(before.style, part.style)))) {
+    if (
+      before !== undefined &&
+      (joined.length >= MOST_SPANS || (before.href === part.href && sameStyle(before.style, part.style)))
+    ) {
       before.text += part.text;
     } else if (part.text !== "") joined.push({ ...part });
   }
@@ -121,7 +124,10 @@ function finished(spans: readonly StyledText[]): StyledText[] {
     if (href === undefined) continue;
     let end = at + 1;
     while (joined[end]?.href === href) end++;
-    const text = joined.slice(at, end).map((part) => part.text).join("");
+    const text = joined
+      .slice(at, end)
+      .map((part) => part.text)
+      .join("");
     const { host } = new URL(href);
     const named = hostNamed(text);
     if (named !== null && named !== bare(host)) for (let part = at; part < end; part++) delete joined[part]?.href;
@@ -242,7 +248,8 @@ class Cells implements Screen {
         break;
       case "K":
         // The cursor may stand far behind the last cell: there is nothing to erase.
-        if (count === 1 || count === 2) for (let at = 0; at <= this.column && at < this.characters.length; at++) this.blank(at);
+        if (count === 1 || count === 2)
+          for (let at = 0; at <= this.column && at < this.characters.length; at++) this.blank(at);
         if (count !== 1) this.cut(this.column);
         break;
       case "P":
@@ -272,7 +279,8 @@ class Cells implements Screen {
       this.characters[at] = " ";
     }
     for (let at = 1; at <= this.characters.length; at++) {
-      if (at < this.characters.length && this.styles[at] === this.styles[from] && this.links[at] === this.links[from]) continue;
+      if (at < this.characters.length && this.styles[at] === this.styles[from] && this.links[at] === this.links[from])
+        continue;
       found.push(span(this.characters.slice(from, at).join(""), this.styles[from] ?? PLAIN, this.links[from]));
       from = at;
     }
@@ -332,7 +340,10 @@ function sgr(parameters: string, style: Style): Style {
       else {
         const kind = Number.parseInt(groups[at + 1] ?? "", 10);
         const length = kind === 5 ? 1 : kind === 2 ? 3 : 0;
-        colour = extended(kind, groups.slice(at + 2, at + 2 + length).map((part) => Number.parseInt(part || "0", 10)));
+        colour = extended(
+          kind,
+          groups.slice(at + 2, at + 2 + length).map((part) => Number.parseInt(part || "0", 10)),
+        );
         at += 1 + length;
       }
       if (code === 38) fg = colour ?? fg;

@@ -16,7 +16,9 @@ export function formatTime(us: number, mode: TimeMode, base = 0): string {
   const ms = date.getTime();
   if (Number.isNaN(ms)) return "";
   if (mode === "utc") return clockText((((ms % DAY_MS) + DAY_MS) % DAY_MS) | 0);
-  return clockText(((date.getHours() * 60 + date.getMinutes()) * 60 + date.getSeconds()) * 1000 + date.getMilliseconds());
+  return clockText(
+    ((date.getHours() * 60 + date.getMinutes()) * 60 + date.getSeconds()) * 1000 + date.getMilliseconds(),
+  );
 }
 
 /** RFC 3339 to the microsecond, for titles and copies; `local` with its offset, everything else in UTC. */
@@ -40,7 +42,7 @@ export function stampText(us: number, mode: TimeMode, base: number): string {
 
 /** The day that a time falls on, "2026-11-24"; empty where `formatTime` is. */
 export function dayText(us: number, mode: TimeMode): string {
-  return mode === "local" || mode === "utc" ? fullTime(us, mode).split("T")[0] ?? "" : "";
+  return mode === "local" || mode === "utc" ? (fullTime(us, mode).split("T")[0] ?? "") : "";
 }
 
 /** "just now", "3 s ago", "12 min ago", "5 h ago", "8 d ago", of milliseconds. Clocks differ: what lies ahead is just now. */

@@ -47,7 +47,8 @@ export function traceRole(line: string): TraceRole | null {
   const first = line.charCodeAt(0);
   // Nearly all lines begin with a date, a bracket or a plain word: looked at once, they are done with.
   if ((first >= 48 && first <= 57) || first === 123 || first === 91 || first === 34 || first === 60) return null;
-  if (first !== 32 && first !== 9 && !MARKS.test(line.length > MARK_REACH ? line.slice(0, MARK_REACH) : line)) return null;
+  if (first !== 32 && first !== 9 && !MARKS.test(line.length > MARK_REACH ? line.slice(0, MARK_REACH) : line))
+    return null;
   const text = line.length > REACH ? line.slice(0, REACH) : line;
   if (HEADS.some((head) => head.test(text))) return "head";
   return isFrame(text) || SOURCE.test(text) ? "frame" : null;
@@ -63,7 +64,8 @@ function isFrame(text: string): boolean {
   return FRAMES.some((frame) => frame.test(text));
 }
 
-const MARKS = /Error|Exception|Throwable|Warning|Interrupt|Exit|Traceback|panic|goroutine|fatal error|backtrace|Unhandled|Uncaught|Caused by|Suppressed|--- |\(|\.rb:|^#|::|created by/;
+const MARKS =
+  /Error|Exception|Throwable|Warning|Interrupt|Exit|Traceback|panic|goroutine|fatal error|backtrace|Unhandled|Uncaught|Caused by|Suppressed|--- |\(|\.rb:|^#|::|created by/;
 
 export interface Trace {
   /** Indexes of the head and of the last line, both in it. */

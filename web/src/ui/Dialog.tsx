@@ -4,7 +4,17 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "./Icon";
 import "./dialog.css";
 
-export function Sheet({ title, close, children, class: name = "" }: { title: string; close(): void; children: ComponentChildren; class?: string }) {
+export function Sheet({
+  title,
+  close,
+  children,
+  class: name = "",
+}: {
+  title: string;
+  close(): void;
+  children: ComponentChildren;
+  class?: string;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const element = dialog.current;

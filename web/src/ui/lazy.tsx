@@ -23,7 +23,11 @@ export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): C
     }
     return failed ? (
       <p class="notice bad" role="alert">
-        A part of the viewer could not be loaded. Check the network, then <a href={location.href} target="_self">reload the page</a>.
+        A part of the viewer could not be loaded. Check the network, then{" "}
+        <a href={location.href} target="_self">
+          reload the page
+        </a>
+        .
       </p>
     ) : null;
   };

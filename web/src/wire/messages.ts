@@ -69,7 +69,9 @@ const DAMAGED = "damaged record";
 /** A record of which something cannot be read says so, and hides neither the rest of it nor other records. Raises WireError without a job id. */
 export const jobRecord: Shape<JobRecord> = (value) => {
   const [found, damage] = damageOf(() => record(value));
-  return damage === null ? found : { ...found, life: { ...found.life, state: DAMAGED, problem: `This record is damaged: ${damage}.` } };
+  return damage === null
+    ? found
+    : { ...found, life: { ...found.life, state: DAMAGED, problem: `This record is damaged: ${damage}.` } };
 };
 
 /** One of a list, where even a record without a readable id has its row. */
@@ -77,7 +79,11 @@ const listed: Shape<JobRecord> = (value) => {
   try {
     return jobRecord(value);
   } catch {
-    const none = jobRecord({ job: `x.${"0".repeat(64)}`, container: null, life: { state: DAMAGED, problem: "This record is damaged: its job id cannot be read." } });
+    const none = jobRecord({
+      job: `x.${"0".repeat(64)}`,
+      container: null,
+      life: { state: DAMAGED, problem: "This record is damaged: its job id cannot be read." },
+    });
     // Told apart by what they hold, so that one that is read again is the same row.
     return { ...none, job: `damaged ${JSON.stringify(value)}` };
   }
@@ -154,13 +160,19 @@ export function decodeMessage(raw: string): ToViewer {
   if (given["type"] === undefined && typeof given["message"] === "string") {
     return { type: "error", id: null, code: "internal", message: given["message"], retry: true };
   }
-  const read = typeof given["type"] === "string" && Object.hasOwn(kinds, given["type"]) ? kinds[given["type"]] : undefined;
+  const read =
+    typeof given["type"] === "string" && Object.hasOwn(kinds, given["type"]) ? kinds[given["type"]] : undefined;
   if (read === undefined) throw new WireError("type", "a message type of this version");
   return read(document);
 }
 
 /** `kept`: where what is kept begins, if what was asked for before it is kept no more. */
-export const historyPage = object({ tip: whole(), batches: those(keptFacts), more: otherwise(flag, false), kept: maybe(whole()) });
+export const historyPage = object({
+  tip: whole(),
+  batches: those(keptFacts),
+  more: otherwise(flag, false),
+  kept: maybe(whole()),
+});
 export type HistoryPage = Of<typeof historyPage>;
 
 export const jobsPage = object({ jobs: list(listed), next: maybe(text) });

@@ -68,7 +68,9 @@ describe("keys", () => {
   });
 
   it("are left to a field that one types in, but Escape and Ctrl-K are not", () => {
-    ends.push(register([action("n", ["n"]), action("escape", ["Escape"]), action("k", ["Ctrl+K"]), action("copy", ["Ctrl+C"])]));
+    ends.push(
+      register([action("n", ["n"]), action("escape", ["Escape"]), action("k", ["Ctrl+K"]), action("copy", ["Ctrl+C"])]),
+    );
     const field = document.body.appendChild(document.createElement("input"));
     for (const key of ["n", "Escape"]) press(key, {}, field);
     for (const key of ["k", "c"]) press(key, { ctrlKey: true }, field);
@@ -103,7 +105,11 @@ describe("the palette", () => {
   it("opens on Ctrl-K, finds by letters, runs on Enter and closes", async () => {
     ends.push(register([action("end", ["G"], "Jump to the end"), action("wrap", ["w"], "Wrap long lines")]));
     await show();
-    expect([...document.querySelectorAll("[role=option] .palette-title")].map((title) => title.textContent)).toEqual(["Jump to the end", "Wrap long lines", "Show the keys"]);
+    expect([...document.querySelectorAll("[role=option] .palette-title")].map((title) => title.textContent)).toEqual([
+      "Jump to the end",
+      "Wrap long lines",
+      "Show the keys",
+    ]);
     type("wll");
     expect(document.querySelectorAll("[role=option]")).toHaveLength(1);
     press("Enter", {}, field());
@@ -114,7 +120,8 @@ describe("the palette", () => {
   it("is walked through by arrows, round at the ends, and closed by Escape", async () => {
     ends.push(register([action("a", []), action("b", [])]));
     await show();
-    const chosen = (): string | null | undefined => document.querySelector("[aria-selected=true] .palette-title")?.textContent;
+    const chosen = (): string | null | undefined =>
+      document.querySelector("[aria-selected=true] .palette-title")?.textContent;
     expect(chosen()).toBe("a");
     press("ArrowUp", {}, field());
     expect(chosen()).toBe("Show the keys");
@@ -157,7 +164,12 @@ describe("help", () => {
     act(() => render(<Over />, document.body.firstElementChild as Element));
     press("?", { shiftKey: true });
     await vi.waitFor(() => expect(document.querySelector(".help")).not.toBeNull(), { timeout: 60_000 });
-    expect([...document.querySelectorAll(".help kbd")].map((key) => key.textContent)).toEqual(["End", "G", "Ctrl+K", "?"]);
+    expect([...document.querySelectorAll(".help kbd")].map((key) => key.textContent)).toEqual([
+      "End",
+      "G",
+      "Ctrl+K",
+      "?",
+    ]);
     expect(document.querySelector(".help")?.textContent).not.toContain("keyless");
     act(() => document.querySelector<HTMLElement>(".help .button")?.click());
     expect(document.querySelector(".help")).toBeNull();

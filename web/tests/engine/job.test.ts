@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { OpenJob } from "../../src/engine/job";
-import { textOf } from "../../src/log/row";
 import { prepareDecoder } from "../../src/log/body";
+import { textOf } from "../../src/log/row";
 import { Api } from "../../src/wire/api";
 import type { ToViewer } from "../../src/wire/messages";
 import { record } from "../jobs/records";
@@ -15,7 +15,15 @@ const JOB = `local.${"a".repeat(64)}`;
 function opened(): OpenJob {
   const never = new Promise<never>(() => undefined);
   const api = { job: () => never, history: () => never } as unknown as Api;
-  const around = { api, ready: Promise.resolve(), now: () => 0, random: () => 0, later: () => () => undefined, changed: () => undefined, again: () => undefined };
+  const around = {
+    api,
+    ready: Promise.resolve(),
+    now: () => 0,
+    random: () => 0,
+    later: () => () => undefined,
+    changed: () => undefined,
+    again: () => undefined,
+  };
   const job = new OpenJob(JOB, around, null);
   job.open();
   return job;
@@ -26,7 +34,16 @@ function subscribed(job: OpenJob, tip: number): void {
 }
 
 function broadcast(job: OpenJob, first: number, ...texts: string[]): void {
-  job.receive({ type: "batch", job: JOB, batches: [factsOf(first, texts.map((text) => ({ stream: "e", text })))] } as unknown as ToViewer);
+  job.receive({
+    type: "batch",
+    job: JOB,
+    batches: [
+      factsOf(
+        first,
+        texts.map((text) => ({ stream: "e", text })),
+      ),
+    ],
+  } as unknown as ToViewer);
 }
 
 describe("what came live", () => {
@@ -56,7 +73,12 @@ describe("what came live", () => {
 });
 
 describe("damaged batches of history", () => {
-  const line = (first: number, ...texts: string[]): Record<string, unknown> => ({ ...factsOf(first, texts.map((text) => ({ stream: "o", text }))) });
+  const line = (first: number, ...texts: string[]): Record<string, unknown> => ({
+    ...factsOf(
+      first,
+      texts.map((text) => ({ stream: "o", text })),
+    ),
+  });
   const good = line(3, "c", "d");
 
   test.each<[string, Record<string, unknown>]>([
@@ -67,13 +89,29 @@ describe("damaged batches of history", () => {
     ["whose size is negative", { ...good, raw: -1 }],
   ])("%s are shown as that, between the others", async (_, damaged) => {
     const page = { tip: 5, more: false, batches: [line(1, "a", "b"), damaged, line(5, "e")] };
-    const api = new Api("", "", (input) => Promise.resolve(new Response(JSON.stringify(String(input).includes("/batches") ? page : {}), { status: String(input).includes("/batches") ? 200 : 404 })));
-    const around = { api, ready: Promise.resolve(), now: () => 0, random: () => 0, later: () => () => undefined, changed: () => undefined, again: () => undefined };
+    const api = new Api("", "", (input) =>
+      Promise.resolve(
+        new Response(JSON.stringify(String(input).includes("/batches") ? page : {}), {
+          status: String(input).includes("/batches") ? 200 : 404,
+        }),
+      ),
+    );
+    const around = {
+      api,
+      ready: Promise.resolve(),
+      now: () => 0,
+      random: () => 0,
+      later: () => () => undefined,
+      changed: () => undefined,
+      again: () => undefined,
+    };
     const job = new OpenJob(JOB, around, null);
     job.open();
     await job.opened;
     job.problem = null;
-    const shown = job.rows(0, 5).rows.map((row) => (row.kind === "line" ? textOf(row) : `${row.kind} ${"count" in row ? row.count : ""}`));
+    const shown = job
+      .rows(0, 5)
+      .rows.map((row) => (row.kind === "line" ? textOf(row) : `${row.kind} ${"count" in row ? row.count : ""}`));
     const readable = typeof damaged["body"] === "string" && damaged["body"].length > 8;
     expect(shown).toEqual(["a", "b", ...(readable ? ["c", "d"] : ["unreadable 2"]), "e"]);
   });

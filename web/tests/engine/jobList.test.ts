@@ -31,7 +31,12 @@ test("the list is not asked for before the rows that somebody waits to read are 
     },
   } as unknown as Api;
   const clock = { now: () => 0, later: () => () => undefined };
-  const list = new JobList(() => api, clock, () => undefined, () => rows.then(() => asked.push("rows")));
+  const list = new JobList(
+    () => api,
+    clock,
+    () => undefined,
+    () => rows.then(() => asked.push("rows")),
+  );
   const loading = list.load();
   await Promise.resolve();
   expect(asked).toEqual([]);
@@ -50,7 +55,12 @@ test("what began while the list was read and was not subscribed to yet is read a
     },
   } as unknown as Api;
   const clock = { now: () => 0, later: () => () => undefined };
-  const list = new JobList(() => api, clock, () => undefined, () => Promise.resolve());
+  const list = new JobList(
+    () => api,
+    clock,
+    () => undefined,
+    () => Promise.resolve(),
+  );
   const loading = list.load();
   await vi.waitFor(() => expect(answers).toHaveLength(1), { timeout: 60_000 });
   jobs.push(record());
@@ -73,22 +83,53 @@ test("a damaged record is one row of the list, and hides no other", async () => 
     life: { state: "exited", exit_code: 2 ** 60 },
     tip: 12,
   };
-  const jobs = [poison, { ...poison, job: 7 }, "nothing of the kind", null, { ...poison, job: `b.${"2".repeat(64)}`, container: "?", life: [] }, record({ job: `c.${"3".repeat(64)}` })];
+  const jobs = [
+    poison,
+    { ...poison, job: 7 },
+    "nothing of the kind",
+    null,
+    { ...poison, job: `b.${"2".repeat(64)}`, container: "?", life: [] },
+    record({ job: `c.${"3".repeat(64)}` }),
+  ];
   const fetched: string[] = [];
   const api = new Api("", "", (input) => {
     fetched.push(String(input));
-    return Promise.resolve(new Response(JSON.stringify(fetched.length === 1 ? { jobs, next: "2" } : { jobs: [record({ job: `d.${"4".repeat(64)}` })], next: null })));
+    return Promise.resolve(
+      new Response(
+        JSON.stringify(
+          fetched.length === 1 ? { jobs, next: "2" } : { jobs: [record({ job: `d.${"4".repeat(64)}` })], next: null },
+        ),
+      ),
+    );
   });
   const told: Changes[] = [];
-  const list = new JobList(() => api, { now: () => 1, later: (_, step) => (step(), () => undefined) }, (changes) => told.push(changes), () => Promise.resolve());
+  const list = new JobList(
+    () => api,
+    { now: () => 1, later: (_, step) => (step(), () => undefined) },
+    (changes) => told.push(changes),
+    () => Promise.resolve(),
+  );
   await list.load();
   const rows = told.flatMap(({ changed }) => changed);
   expect(told.at(-1)).toMatchObject({ loaded: true, problem: null });
   expect(new Set(rows.map(({ job }) => job)).size).toBe(jobs.length + 1);
   const of = (job: string) => rows.find((row) => row.job === job);
-  expect(of(poison.job)).toMatchObject({ container: { name: "poison", image: "x", labels: {} }, tip: 12, life: { state: "damaged record", exit_code: null } });
-  expect(of(`b.${"2".repeat(64)}`)).toMatchObject({ owner: "o", tip: 12, container: { name: "" }, life: { state: "damaged record" } });
+  expect(of(poison.job)).toMatchObject({
+    container: { name: "poison", image: "x", labels: {} },
+    tip: 12,
+    life: { state: "damaged record", exit_code: null },
+  });
+  expect(of(`b.${"2".repeat(64)}`)).toMatchObject({
+    owner: "o",
+    tip: 12,
+    container: { name: "" },
+    life: { state: "damaged record" },
+  });
   expect(of(`c.${"3".repeat(64)}`)?.life.state).toBe(record({}).life.state);
-  expect(rows.filter(({ life }) => life.state === "damaged record").every(({ life }) => life.problem?.startsWith("This record is damaged: "))).toBe(true);
+  expect(
+    rows
+      .filter(({ life }) => life.state === "damaged record")
+      .every(({ life }) => life.problem?.startsWith("This record is damaged: ")),
+  ).toBe(true);
   expect(rows.filter(({ life }) => life.state === "damaged record")).toHaveLength(5);
 });

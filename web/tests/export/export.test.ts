@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { EVERYTHING } from "../../src/index/query";
 import type { OpenJob } from "../../src/engine/job";
+import { take } from "../../src/export/export";
+import { type Form, filterOf, written } from "../../src/export/format";
+import { Lines } from "../../src/export/lines";
+import { EVERYTHING } from "../../src/index/query";
 import { type Columns, prepareDecoder } from "../../src/log/body";
 import { Store } from "../../src/log/store";
-import { filterOf, type Form, written } from "../../src/export/format";
-import { Lines } from "../../src/export/lines";
-import { take } from "../../src/export/export";
-import type { Api } from "../../src/wire/api";
 import { fullTime } from "../../src/text/time";
+import type { Api } from "../../src/wire/api";
 import { factsOf, fc, type Line } from "../support/zstd";
 
 const JOB = `local.${"a".repeat(64)}`;
@@ -18,7 +18,12 @@ function columns(streams: string, texts: readonly string[]): Columns {
   return { times: Float64Array.from(texts, (_, at) => BASE + at * 1_500_000), streams, texts };
 }
 
-function all(parts: readonly Columns[], form: Form = TEXT, wanted: ReturnType<typeof filterOf> = () => true, singly = false): string {
+function all(
+  parts: readonly Columns[],
+  form: Form = TEXT,
+  wanted: ReturnType<typeof filterOf> = () => true,
+  singly = false,
+): string {
   const lines = new Lines(singly);
   let [first, text] = [1, ""];
   for (const part of parts) {
@@ -44,7 +49,10 @@ describe("lines written out", () => {
             const own = err ? "e" : "o";
             for (let piece = 0; piece < pieces; piece++) {
               const text = `${at}.${piece} `;
-              queues[own].push([piece === 0 ? own : own.toUpperCase(), piece < pieces - 1 ? text.padEnd(4_200, "x") : text]);
+              queues[own].push([
+                piece === 0 ? own : own.toUpperCase(),
+                piece < pieces - 1 ? text.padEnd(4_200, "x") : text,
+              ]);
             }
           }
           const entries: [string, string][] = [];
@@ -55,12 +63,21 @@ describe("lines written out", () => {
           const parts: Columns[] = [];
           for (let at = 0, cut = 0; at < entries.length; at += cuts[cut++] ?? 1) {
             const some = entries.slice(at, at + (cuts[cut] ?? 1));
-            parts.push(columns(some.map(([stream]) => stream).join(""), some.map(([, text]) => text)));
+            parts.push(
+              columns(
+                some.map(([stream]) => stream).join(""),
+                some.map(([, text]) => text),
+              ),
+            );
           }
-          const order = entries.filter(([stream]) => stream === stream.toLowerCase()).map(([, text]) => text.split(".")[0]);
+          const order = entries
+            .filter(([stream]) => stream === stream.toLowerCase())
+            .map(([, text]) => text.split(".")[0]);
           const given = all(parts).split("\n").slice(0, -1);
           expect(given.map((line) => line.split(".")[0])).toEqual(order);
-          expect(given.join("").replaceAll("\n", "").length).toBe(entries.reduce((sum, [, text]) => sum + text.length, 0));
+          expect(given.join("").replaceAll("\n", "").length).toBe(
+            entries.reduce((sum, [, text]) => sum + text.length, 0),
+          );
         },
       ),
       { numRuns: 200 },
@@ -70,8 +87,12 @@ describe("lines written out", () => {
   test("have their times in the form that is chosen, and no escape sequence", () => {
     const part = columns("os", ["\u001b[31mred\u001b[0m", '{"event":"exited","exit_code":3}']);
     expect(all([part])).toBe("red\n-- Container exited with code 3 --\n");
-    expect(all([part], { ...TEXT, time: "utc" })).toBe("2025-11-24T16:00:00.000000Z red\n2025-11-24T16:00:01.500000Z -- Container exited with code 3 --\n");
-    expect(all([part], { ...TEXT, time: "relative", base: BASE })).toBe("+0:00:00.000 red\n+0:00:01.500 -- Container exited with code 3 --\n");
+    expect(all([part], { ...TEXT, time: "utc" })).toBe(
+      "2025-11-24T16:00:00.000000Z red\n2025-11-24T16:00:01.500000Z -- Container exited with code 3 --\n",
+    );
+    expect(all([part], { ...TEXT, time: "relative", base: BASE })).toBe(
+      "+0:00:00.000 red\n+0:00:01.500 -- Container exited with code 3 --\n",
+    );
     expect(all([part], { ...TEXT, time: "local" })).toBe(
       `${fullTime(BASE, "local")} red\n${fullTime(BASE + 1_500_000, "local")} -- Container exited with code 3 --\n`,
     );
@@ -80,7 +101,10 @@ describe("lines written out", () => {
   test("as JSON are every entry as it is stored", () => {
     const long = "y".repeat(4_100);
     const made = all([columns("oeO", [long, "e\u001b[1m", "rest"])], { ...TEXT, format: "jsonl" }, undefined, true);
-    const read = made.split("\n").slice(0, -1).map((line) => JSON.parse(line) as { sequence: number; line: string; stream: string; jobId: string });
+    const read = made
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as { sequence: number; line: string; stream: string; jobId: string });
     expect(read.map(({ sequence, line, stream }) => [sequence, line, stream])).toEqual([
       [1, long, "stdout"],
       [2, "e\u001b[1m", "stderr"],
@@ -89,8 +113,18 @@ describe("lines written out", () => {
   });
 
   test("are those that the filter leaves: stream, level, frames, text", () => {
-    const part = columns("oeeeos", ["plain", "ValueError: bad", "    at main (app.js:1)", "ERROR no", "\u001b[31mneed\u001b[0mle", '{"event":"gap","reason":"rotated","count":4}']);
-    const left = (query: Partial<typeof EVERYTHING>): string[] => all([part], TEXT, filterOf({ ...EVERYTHING, ...query })).split("\n").slice(0, -1);
+    const part = columns("oeeeos", [
+      "plain",
+      "ValueError: bad",
+      "    at main (app.js:1)",
+      "ERROR no",
+      "\u001b[31mneed\u001b[0mle",
+      '{"event":"gap","reason":"rotated","count":4}',
+    ]);
+    const left = (query: Partial<typeof EVERYTHING>): string[] =>
+      all([part], TEXT, filterOf({ ...EVERYTHING, ...query }))
+        .split("\n")
+        .slice(0, -1);
     expect(left({ hide: ["stderr"] })).toEqual(["plain", "needle", expect.stringContaining("4 lines missing")]);
     expect(left({ hide: ["frames", "system"] })).toEqual(["plain", "ValueError: bad", "ERROR no", "needle"]);
     expect(left({ level: 5 })).toEqual(["ValueError: bad", "ERROR no", expect.stringContaining("missing")]);
@@ -115,9 +149,19 @@ describe("marked lines", () => {
   // A batch ends within the line.
   for (let at = 0; at < entries.length; at += 3) store.add(factsOf(at + 1, entries.slice(at, at + 3)));
 
-  const taken = async (first: number, last: number, marked: boolean, format: Form["format"] = "text"): Promise<string[]> => {
+  const taken = async (
+    first: number,
+    last: number,
+    marked: boolean,
+    format: Form["format"] = "text",
+  ): Promise<string[]> => {
     const job = { id: JOB, store, feed: { tip: entries.length } as OpenJob["feed"] };
-    const blob = await take(job, {} as Api, { ...TEXT, format, first, last, marked, query: null }, { cancelled: () => false, progress: () => undefined });
+    const blob = await take(
+      job,
+      {} as Api,
+      { ...TEXT, format, first, last, marked, query: null },
+      { cancelled: () => false, progress: () => undefined },
+    );
     return (await blob.text()).split("\n").slice(0, -1);
   };
 
@@ -126,10 +170,14 @@ describe("marked lines", () => {
     expect(await taken(2, 2, true)).toEqual([line]);
     expect(await taken(1, 3, true)).toEqual(["before", line, `two ${piece}`]);
     expect(await taken(7, 7, true)).toEqual(["after"]);
-    expect((await taken(2, 2, true, "jsonl")).map((text) => (JSON.parse(text) as { sequence: number }).sequence)).toEqual([2, 4, 6]);
+    expect(
+      (await taken(2, 2, true, "jsonl")).map((text) => (JSON.parse(text) as { sequence: number }).sequence),
+    ).toEqual([2, 4, 6]);
   });
 
   test("are not what an export of entries takes: it ends where it is told to", async () => {
-    expect((await taken(1, 3, false, "jsonl")).map((text) => (JSON.parse(text) as { sequence: number }).sequence)).toEqual([1, 2, 3]);
+    expect(
+      (await taken(1, 3, false, "jsonl")).map((text) => (JSON.parse(text) as { sequence: number }).sequence),
+    ).toEqual([1, 2, 3]);
   });
 });

@@ -1,11 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { inOrder, type Joined, linesOf } from "../../src/export/merged";
 import type { Piece } from "../../src/export/export";
-import { byStanding } from "../../src/log/mergeOrder";
+import { inOrder, type Joined, linesOf } from "../../src/export/merged";
 import { type Marks, marksOf, within } from "../../src/log/markedRange";
+import { byStanding } from "../../src/log/mergeOrder";
 import { fc } from "../support/check";
 
-const pieces = fc.array(fc.array(fc.record({ step: fc.integer({ min: -2, max: 3 }), err: fc.boolean() }), { minLength: 1, maxLength: 4 }), { maxLength: 6 });
+const pieces = fc.array(
+  fc.array(fc.record({ step: fc.integer({ min: -2, max: 3 }), err: fc.boolean() }), { minLength: 1, maxLength: 4 }),
+  { maxLength: 6 },
+);
 
 /** A job's batches, whose clock may step back, and nothing may come out of its order for that. */
 async function* batchesOf(steps: { step: number; err: boolean }[][]): AsyncGenerator<Piece> {
@@ -13,14 +16,21 @@ async function* batchesOf(steps: { step: number; err: boolean }[][]): AsyncGener
   for (const batch of steps) {
     const times = batch.map(({ step }) => (time += step));
     const texts = batch.map((_, at) => String(start + at));
-    yield { start, count: batch.length, columns: { times: Float64Array.from(times), streams: batch.map(({ err }) => (err ? "e" : "o")).join(""), texts } };
+    yield {
+      start,
+      count: batch.length,
+      columns: { times: Float64Array.from(times), streams: batch.map(({ err }) => (err ? "e" : "o")).join(""), texts },
+    };
     start += batch.length;
   }
 }
 
 async function taken(jobs: { step: number; err: boolean }[][][], marks: Marks | null = null): Promise<Joined[]> {
   const found: Joined[] = [];
-  for await (const line of inOrder(jobs.map((steps, source) => linesOf(batchesOf(steps), source, 1, 1_000, marks, false)))) found.push(line);
+  for await (const line of inOrder(
+    jobs.map((steps, source) => linesOf(batchesOf(steps), source, 1, 1_000, marks, false)),
+  ))
+    found.push(line);
   return found;
 }
 
@@ -30,10 +40,13 @@ describe("several jobs written out as one", () => {
       fc.asyncProperty(fc.array(pieces, { minLength: 1, maxLength: 4 }), async (jobs) => {
         const lines = await taken(jobs);
         for (const [source, steps] of jobs.entries()) {
-          const own = lines.filter(({ standing }) => standing.source === source).map(({ standing }) => standing.sequence);
+          const own = lines
+            .filter(({ standing }) => standing.source === source)
+            .map(({ standing }) => standing.sequence);
           expect(own).toEqual(Array.from({ length: steps.flat().length }, (_, at) => at + 1));
         }
-        for (let at = 1; at < lines.length; at++) expect(byStanding(lines[at - 1]!.standing, lines[at]!.standing)).toBeLessThan(0);
+        for (let at = 1; at < lines.length; at++)
+          expect(byStanding(lines[at - 1]!.standing, lines[at]!.standing)).toBeLessThan(0);
       }),
       { numRuns: 200 },
     );
@@ -45,7 +58,9 @@ describe("several jobs written out as one", () => {
     for (const [at, one] of all.entries()) {
       for (const [other, line] of all.entries()) {
         const marks = marksOf(one, line);
-        expect(all.filter((standing) => within(marks, standing))).toEqual(all.slice(Math.min(at, other), Math.max(at, other) + 1));
+        expect(all.filter((standing) => within(marks, standing))).toEqual(
+          all.slice(Math.min(at, other), Math.max(at, other) + 1),
+        );
       }
     }
   });
@@ -55,6 +70,10 @@ describe("several jobs written out as one", () => {
     // Where the merged list has it: by the times of its own batch.
     const last = { source: 0, sequence: 2, at: 1_004 };
     const marks = { first: { source: 0, sequence: 1, at: 1_000 }, last };
-    expect((await taken([stepped], marks)).filter(({ standing }) => within(marks, standing)).map(({ standing }) => standing.sequence)).toEqual([1, 2]);
+    expect(
+      (await taken([stepped], marks))
+        .filter(({ standing }) => within(marks, standing))
+        .map(({ standing }) => standing.sequence),
+    ).toEqual([1, 2]);
   });
 });

@@ -1,10 +1,10 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Engine } from "../../src/engine/client";
-import { type Found, Finder } from "../../src/index/finder";
+import { Finder, type Found } from "../../src/index/finder";
+import { NOTHING } from "../../src/index/linePositions";
 import type { FromIndexer, ToIndexer } from "../../src/index/messages";
 import { EVERYTHING } from "../../src/index/query";
-import { NOTHING } from "../../src/index/linePositions";
 import { TOO_LONG } from "../../src/index/stoppedExpression";
 
 const QUERY = { ...EVERYTHING, text: "^(a|a)+b$", regex: true };

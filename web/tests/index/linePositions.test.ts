@@ -1,22 +1,36 @@
 import { describe, expect, test } from "vitest";
 import { Standings, type Timed, united } from "../../src/index/linePositions";
 import { byStanding, type Standing, standingTimes } from "../../src/log/mergeOrder";
-import { standingsOf } from "../../src/search/mergeResults";
 import { nearest, type Sure, Way } from "../../src/search/matchNavigator";
+import { standingsOf } from "../../src/search/mergeResults";
 import { fc } from "../support/check";
 
 /** Of each job sequences with times, which may step back. */
-const jobs = fc.array(fc.uniqueArray(fc.nat(40), { maxLength: 12 }).chain((sequences) => fc.tuple(fc.constant(sequences.sort((a, b) => a - b)), fc.array(fc.nat(9), { minLength: sequences.length, maxLength: sequences.length }))), {
-  minLength: 2,
-  maxLength: 5,
-});
+const jobs = fc.array(
+  fc
+    .uniqueArray(fc.nat(40), { maxLength: 12 })
+    .chain((sequences) =>
+      fc.tuple(
+        fc.constant(sequences.sort((a, b) => a - b)),
+        fc.array(fc.nat(9), { minLength: sequences.length, maxLength: sequences.length }),
+      ),
+    ),
+  {
+    minLength: 2,
+    maxLength: 5,
+  },
+);
 
 function timed([sequences, times]: [number[], number[]]): Timed {
   return { sequences: Float64Array.from(sequences), times: Float64Array.from(times) };
 }
 
 function linesOf(all: [number[], number[]][]): Standing[] {
-  return all.flatMap(([sequences, times], source) => sequences.map((sequence, at) => ({ source, sequence, at: times[at] as number }))).sort(byStanding);
+  return all
+    .flatMap(([sequences, times], source) =>
+      sequences.map((sequence, at) => ({ source, sequence, at: times[at] as number })),
+    )
+    .sort(byStanding);
 }
 
 const line = fc.record({ source: fc.nat(5), sequence: fc.nat(41), at: fc.nat(10) });
@@ -52,10 +66,14 @@ test("what the tab and the service found is one list, each line once, at the tab
   const part = fc.uniqueArray(fc.nat(60)).map((values) => Float64Array.from(values.sort((a, b) => a - b)));
   fc.assert(
     fc.property(part, part, fc.boolean(), (one, other, withTimes) => {
-      const found = united({ sequences: one, times: withTimes ? one.map((value) => value * 10) : null }, { sequences: other, times: other.map((value) => value * 10 + 1) });
+      const found = united(
+        { sequences: one, times: withTimes ? one.map((value) => value * 10) : null },
+        { sequences: other, times: other.map((value) => value * 10 + 1) },
+      );
       const all = [...new Set([...one, ...other])].sort((a, b) => a - b);
       expect([...found.sequences]).toEqual(all);
-      if (withTimes) expect([...(found.times ?? [])]).toEqual(all.map((value) => value * 10 + (one.includes(value) ? 0 : 1)));
+      if (withTimes)
+        expect([...(found.times ?? [])]).toEqual(all.map((value) => value * 10 + (one.includes(value) ? 0 : 1)));
     }),
   );
 });
@@ -69,33 +87,53 @@ test("entries stand by the latest time of their batch so far", () => {
 describe("the way from match to match", () => {
   test("never leads past a match that is still to come", () => {
     fc.assert(
-      fc.property(jobs, line, line, fc.constantFrom<1 | -1>(1, -1), fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }), (all, from, edge, by, come) => {
-        // Whatever stands before the edge may have come or not.
-        const lines = linesOf(all);
-        const here = lines.filter((one, at) => byStanding(one, edge) >= 0 || come[at]);
-        const known = standingsOf(all.map((_, source) => {
-          const own = here.filter((one) => one.source === source).sort((a, b) => a.sequence - b.sequence);
-          return { sequences: Float64Array.from(own, ({ sequence }) => sequence), times: Float64Array.from(own, ({ at }) => at) };
-        }));
-        const next = nearest(known, from, by, edge);
-        const truly = nearest(standingsOf(all.map(timed)), from, by, null) as number;
-        if (next !== null) expect(known.at(next)).toEqual(lines[truly]);
-        // And what is known is not waited for.
-        const beyond = by === 1 ? from : lines[truly];
-        const round = beyond !== undefined && truly >= 0 && (byStanding(lines[truly] as Standing, from) > 0) !== (by === 1);
-        if (truly >= 0 && !round && beyond !== undefined && byStanding(beyond, edge) >= 0) expect(next).not.toBeNull();
-      }),
+      fc.property(
+        jobs,
+        line,
+        line,
+        fc.constantFrom<1 | -1>(1, -1),
+        fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }),
+        (all, from, edge, by, come) => {
+          // Whatever stands before the edge may have come or not.
+          const lines = linesOf(all);
+          const here = lines.filter((one, at) => byStanding(one, edge) >= 0 || come[at]);
+          const known = standingsOf(
+            all.map((_, source) => {
+              const own = here.filter((one) => one.source === source).sort((a, b) => a.sequence - b.sequence);
+              return {
+                sequences: Float64Array.from(own, ({ sequence }) => sequence),
+                times: Float64Array.from(own, ({ at }) => at),
+              };
+            }),
+          );
+          const next = nearest(known, from, by, edge);
+          const truly = nearest(standingsOf(all.map(timed)), from, by, null) as number;
+          if (next !== null) expect(known.at(next)).toEqual(lines[truly]);
+          // And what is known is not waited for.
+          const beyond = by === 1 ? from : lines[truly];
+          const round =
+            beyond !== undefined && truly >= 0 && byStanding(lines[truly] as Standing, from) > 0 !== (by === 1);
+          if (truly >= 0 && !round && beyond !== undefined && byStanding(beyond, edge) >= 0)
+            expect(next).not.toBeNull();
+        },
+      ),
       { numRuns: 1_000 },
     );
   });
 
   test("goes round at both ends once all is known, and never stays where it is", () => {
     const list = new Standings(Float64Array.of(10, 20, 30));
-    const to = (sequence: number, by: 1 | -1, sure: Sure = null) => nearest(list, { source: 0, sequence, at: 0 }, by, sure);
+    const to = (sequence: number, by: 1 | -1, sure: Sure = null) =>
+      nearest(list, { source: 0, sequence, at: 0 }, by, sure);
     expect([to(10, 1), to(30, 1), to(15, 1)]).toEqual([1, 0, 1]);
     expect([to(10, -1), to(30, -1), to(15, -1)]).toEqual([2, 1, 0]);
     const from = (sequence: number) => ({ source: 0, sequence, at: Number.POSITIVE_INFINITY });
-    expect([to(10, -1, from(5)), to(30, 1, from(5)), to(30, -1, from(20)), to(30, -1, from(21))]).toEqual([null, null, 1, null]);
+    expect([to(10, -1, from(5)), to(30, 1, from(5)), to(30, -1, from(20)), to(30, -1, from(21))]).toEqual([
+      null,
+      null,
+      1,
+      null,
+    ]);
     expect([to(15, 1, from(16)), to(15, 1, from(15))]).toEqual([null, 1]);
     expect(nearest(new Standings(new Float64Array(0)), { source: 0, sequence: 5, at: 0 }, 1, null)).toBe(-1);
   });

@@ -73,7 +73,22 @@ describe("searching a batch", () => {
     const word = fc.constantFrom("a", "b", "ab", "é", "✗", " ", "", "x1", "\t");
     const line = fc.array(word, { maxLength: 6 }).map((words) => words.join(""));
     const query = fc.record({
-      text: fc.constantFrom("a", "b", "ab", "✗", "a.?b", "^a", "b$", "\\bab\\b", "[^a]b", "\\s", "(a|✗)b", "x\\d", "(?<=a)b", "é"),
+      text: fc.constantFrom(
+        "a",
+        "b",
+        "ab",
+        "✗",
+        "a.?b",
+        "^a",
+        "b$",
+        "\\bab\\b",
+        "[^a]b",
+        "\\s",
+        "(a|✗)b",
+        "x\\d",
+        "(?<=a)b",
+        "é",
+      ),
       regex: fc.boolean(),
       matchCase: fc.boolean(),
       word: fc.boolean(),

@@ -45,26 +45,36 @@ function joined(entries: readonly Entry[]): { first: number; text: string }[] {
   return lines;
 }
 
-const entry = fc.tuple(fc.constantFrom("o", "o", "O", "O", "O", "e", "E", "E"), fc.string({ unit: fc.constantFrom("a", "b", "é", "✗"), maxLength: 8 }));
+const entry = fc.tuple(
+  fc.constantFrom("o", "o", "O", "O", "O", "e", "E", "E"),
+  fc.string({ unit: fc.constantFrom("a", "b", "é", "✗"), maxLength: 8 }),
+);
 const pattern = fc.constantFrom("aab", "^ab", "ba$", "^a*$", "b+a+b", "^$", "a.{6}b", "✗b", "(?<!a)b", "x*");
 
 describe("lines that go on from batch to batch", () => {
   test("are found as joined ones are, whatever the batches and the order in which they come", () => {
     const order = fc.array(fc.nat(), { minLength: 30, maxLength: 30 });
     fc.assert(
-      fc.property(fc.array(entry, { minLength: 1, maxLength: 30 }), pattern, fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 20 }), order, fc.nat(20), (entries, text, sizes, keys, asked) => {
-        const expression = new RegExp(text);
-        const wanted = joined(entries).flatMap((line) => (expression.test(line.text) ? [line.first] : []));
-        const parts = batches(entries, sizes);
-        const shuffled = [...parts].sort((a, b) => (keys[a.first % 30] as number) - (keys[b.first % 30] as number));
-        const segments = new Segments();
-        // The query comes when some are here.
-        for (const part of shuffled.slice(0, asked)) segments.insert(segment(part));
-        segments.look(new Matcher(query(text, { matchCase: true })));
-        for (let at = 0; at < segments.length; at++) segments.match(at);
-        for (const part of shuffled.slice(asked)) segments.matchNew(segments.insert(segment(part)));
-        expect(segments.all.flatMap((one) => segments.found(one))).toEqual(wanted);
-      }),
+      fc.property(
+        fc.array(entry, { minLength: 1, maxLength: 30 }),
+        pattern,
+        fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 20 }),
+        order,
+        fc.nat(20),
+        (entries, text, sizes, keys, asked) => {
+          const expression = new RegExp(text);
+          const wanted = joined(entries).flatMap((line) => (expression.test(line.text) ? [line.first] : []));
+          const parts = batches(entries, sizes);
+          const shuffled = [...parts].sort((a, b) => (keys[a.first % 30] as number) - (keys[b.first % 30] as number));
+          const segments = new Segments();
+          // The query comes when some are here.
+          for (const part of shuffled.slice(0, asked)) segments.insert(segment(part));
+          segments.look(new Matcher(query(text, { matchCase: true })));
+          for (let at = 0; at < segments.length; at++) segments.match(at);
+          for (const part of shuffled.slice(asked)) segments.matchNew(segments.insert(segment(part)));
+          expect(segments.all.flatMap((one) => segments.found(one))).toEqual(wanted);
+        },
+      ),
       { numRuns: 400 },
     );
   });
@@ -73,16 +83,25 @@ describe("lines that go on from batch to batch", () => {
     const piece = fc.string({ unit: fc.constantFrom("a", "b"), minLength: 4, maxLength: 8 });
     const needle = fc.string({ unit: fc.constantFrom("a", "b"), minLength: 1, maxLength: 8 });
     fc.assert(
-      fc.property(fc.array(piece, { minLength: 1, maxLength: 30 }), fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 20 }), needle, (pieces, sizes, text) => {
-        const entries = pieces.map((one, at): Entry => [at === 0 ? "o" : "O", one]);
-        const whole = pieces.join("");
-        for (const [asked, has] of [[text, whole.includes(text)], [`^${text}`, whole.startsWith(text)], [`${text}$`, whole.endsWith(text)]] as const) {
-          const segments = new Segments(20, 10);
-          segments.look(new Matcher(query(asked)));
-          for (const part of batches(entries, sizes)) segments.matchNew(segments.insert(segment(part)));
-          expect([asked, segments.all.flatMap((one) => segments.found(one))]).toEqual([asked, has ? [1] : []]);
-        }
-      }),
+      fc.property(
+        fc.array(piece, { minLength: 1, maxLength: 30 }),
+        fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 20 }),
+        needle,
+        (pieces, sizes, text) => {
+          const entries = pieces.map((one, at): Entry => [at === 0 ? "o" : "O", one]);
+          const whole = pieces.join("");
+          for (const [asked, has] of [
+            [text, whole.includes(text)],
+            [`^${text}`, whole.startsWith(text)],
+            [`${text}$`, whole.endsWith(text)],
+          ] as const) {
+            const segments = new Segments(20, 10);
+            segments.look(new Matcher(query(asked)));
+            for (const part of batches(entries, sizes)) segments.matchNew(segments.insert(segment(part)));
+            expect([asked, segments.all.flatMap((one) => segments.found(one))]).toEqual([asked, has ? [1] : []]);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -94,7 +113,10 @@ describe("lines that go on from batch to batch", () => {
     segments.look(matcher);
     const work = (): number => looked.mock.calls.reduce((sum, [text]) => sum + text.length, 0);
     const write = (from: number, to: number): void => {
-      for (let at = from; at < to; at++) segments.matchNew(segments.insert(segment({ first: at + 1, entries: [[at === 0 ? "o" : "O", "x".repeat(400)]] })));
+      for (let at = from; at < to; at++)
+        segments.matchNew(
+          segments.insert(segment({ first: at + 1, entries: [[at === 0 ? "o" : "O", "x".repeat(400)]] })),
+        );
     };
     write(0, 100);
     const small = work();
@@ -105,7 +127,13 @@ describe("lines that go on from batch to batch", () => {
   test("take no part in a filter but as one line, with the level and the stream of its beginning", () => {
     const segments = new Segments();
     segments.look(new Matcher({ ...EVERYTHING, level: 5 }));
-    const entries: Entry[] = [["o", "ERROR it"], ["O", "ERROR failed"], ["e", "ERROR"], ["O", "."], ["o", "fine"]];
+    const entries: Entry[] = [
+      ["o", "ERROR it"],
+      ["O", "ERROR failed"],
+      ["e", "ERROR"],
+      ["O", "."],
+      ["o", "fine"],
+    ];
     for (const part of batches(entries, [1, 1, 1, 1, 1])) segments.matchNew(segments.insert(segment(part)));
     expect(segments.all.flatMap((one) => segments.found(one))).toEqual([1, 3]);
     segments.look(new Matcher({ ...EVERYTHING, hide: ["stderr"] }));

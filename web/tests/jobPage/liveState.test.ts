@@ -8,7 +8,11 @@ const { liveState } = await import("../../src/jobPage/JobPage");
 
 const OPEN = { kind: "open" } as const;
 
-function job(caughtUp: boolean, life: Parameters<typeof record>[0] = {}, problem: JobFacts["problem"] = null): JobFacts {
+function job(
+  caughtUp: boolean,
+  life: Parameters<typeof record>[0] = {},
+  problem: JobFacts["problem"] = null,
+): JobFacts {
   return { caughtUp, problem, record: record(life) } as JobFacts;
 }
 
@@ -21,7 +25,10 @@ describe("what is said of a job's lines", () => {
   });
 
   test("when a lost connection is tried again, and when it will not be", () => {
-    expect(liveState([job(true)], true, { kind: "waiting", until: 7_200 } as never, 3_000)).toEqual(["reconnecting", "Reconnecting in 5 s"]);
+    expect(liveState([job(true)], true, { kind: "waiting", until: 7_200 } as never, 3_000)).toEqual([
+      "reconnecting",
+      "Reconnecting in 5 s",
+    ]);
     expect(liveState([job(true)], true, { kind: "refused", message: "" } as never, 0)).toEqual(["refused", "Not live"]);
   });
 
@@ -31,6 +38,9 @@ describe("what is said of a job's lines", () => {
     expect(liveState([oom], true, OPEN, 0)).toEqual(["ended", "Ended: out of memory (137)"]);
     expect(liveState([good, oom], true, OPEN, 0)).toEqual(["ended", "All ended"]);
     expect(liveState([good, job(true)], true, OPEN, 0)).toEqual(["live", "Live"]);
-    expect(liveState([good, job(false, {}, { status: 404, message: "" })], true, OPEN, 0)).toEqual(["ended", "Ended: exit 0"]);
+    expect(liveState([good, job(false, {}, { status: 404, message: "" })], true, OPEN, 0)).toEqual([
+      "ended",
+      "Ended: exit 0",
+    ]);
   });
 });

@@ -1,11 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { MOST_TOGETHER, together } from "../../src/jobs/composeGroup";
 import { parseFilter } from "../../src/jobs/filter";
 import { tallies } from "../../src/jobs/listing";
-import { MOST_TOGETHER, together } from "../../src/jobs/composeGroup";
 import { record } from "./records";
 
 describe("jobs that belong together", () => {
-  const container = (name: string, host: string, service: string, project = "shop") => ({ name, host, service, project });
+  const container = (name: string, host: string, service: string, project = "shop") => ({
+    name,
+    host,
+    service,
+    project,
+  });
 
   test("are a project's, of each container on each host the newest", () => {
     const old = record({ container: container("shop-api-1", "a", "api"), life: { created: 1, state: "removed" } });
@@ -20,7 +25,9 @@ describe("jobs that belong together", () => {
   });
 
   test("are no more than help, and what runs goes first", () => {
-    const ended = Array.from({ length: 40 }, (_, at) => record({ container: container(`e-${at}`, "a", "x"), life: { created: 1_000 + at, state: "exited" } }));
+    const ended = Array.from({ length: 40 }, (_, at) =>
+      record({ container: container(`e-${at}`, "a", "x"), life: { created: 1_000 + at, state: "exited" } }),
+    );
     const running = record({ container: container("r", "a", "x"), life: { created: 1, state: "running" } });
     const chosen = together([...ended, running], "shop");
     expect(chosen).toHaveLength(MOST_TOGETHER);

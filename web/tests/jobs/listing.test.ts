@@ -1,15 +1,26 @@
 import { describe, expect, it } from "vitest";
 import { parseFilter } from "../../src/jobs/filter";
-import { lifeText } from "../../src/jobs/stateLabel";
 import { groupOf, labelKeys, listingOf, shortHost, shortImage } from "../../src/jobs/listing";
 import { countText, Rates, rateText } from "../../src/jobs/rates";
+import { lifeText } from "../../src/jobs/stateLabel";
 import { record } from "./records";
 
 const all = () => true;
 
 describe("the filter", () => {
-  const web = record({ container: { name: "shop-web-1", image: "ghcr.io/acme/web:2.1", project: "shop", service: "web", labels: { tier: "front", "com.acme.team": "Red" } } });
-  const dead = record({ container: { name: "batch", host: "host-b" }, life: { state: "exited", exit_code: 137, oom: true } });
+  const web = record({
+    container: {
+      name: "shop-web-1",
+      image: "ghcr.io/acme/web:2.1",
+      project: "shop",
+      service: "web",
+      labels: { tier: "front", "com.acme.team": "Red" },
+    },
+  });
+  const dead = record({
+    container: { name: "batch", host: "host-b" },
+    life: { state: "exited", exit_code: 137, oom: true },
+  });
 
   it.each([
     ["", true, true],
@@ -40,8 +51,13 @@ describe("the filter", () => {
 
 describe("the listing", () => {
   it("is newest first, equal ones by id, so that nothing changes places by itself", () => {
-    const [a, b, c] = [record({ life: { created: 1 } }), record({ life: { created: 3 } }), record({ life: { created: 3 } })];
-    const order = (records: (typeof a)[]) => listingOf(records, all, "", new Set()).items.map((item) => item.kind === "job" && item.record.job);
+    const [a, b, c] = [
+      record({ life: { created: 1 } }),
+      record({ life: { created: 3 } }),
+      record({ life: { created: 3 } }),
+    ];
+    const order = (records: (typeof a)[]) =>
+      listingOf(records, all, "", new Set()).items.map((item) => item.kind === "job" && item.record.job);
     expect(order([a, b, c])).toEqual([b.job, c.job, a.job]);
     expect(order([c, a, b])).toEqual([b.job, c.job, a.job]);
   });
@@ -55,19 +71,17 @@ describe("the listing", () => {
     ];
     const { items, matching } = listingOf(records, all, "project", new Set(["new"]));
     expect(matching).toBe(4);
-    expect(items.map((item) => (item.kind === "group" ? `${item.name}: ${item.jobs.length}, ${item.running} running` : item.record.life.created))).toEqual([
-      "old: 2, 1 running",
-      4,
-      1,
-      "new: 1, 1 running",
-      ": 1, 1 running",
-      3,
-    ]);
+    expect(
+      items.map((item) =>
+        item.kind === "group" ? `${item.name}: ${item.jobs.length}, ${item.running} running` : item.record.life.created,
+      ),
+    ).toEqual(["old: 2, 1 running", 4, 1, "new: 1, 1 running", ": 1, 1 running", 3]);
     expect(groupOf(record({ container: { labels: { tier: "a" } } }), "label:tier")).toBe("a");
   });
 
   it("offers the labels that several jobs have", () => {
-    const labels = (...keys: string[]) => record({ container: { labels: Object.fromEntries(keys.map((key) => [key, "x"])) } });
+    const labels = (...keys: string[]) =>
+      record({ container: { labels: Object.fromEntries(keys.map((key) => [key, "x"])) } });
     expect(labelKeys([labels("a", "b"), labels("b", "a", "c"), labels("b")])).toEqual(["b", "a"]);
   });
 

@@ -9,7 +9,11 @@ import { record } from "./records";
 
 let opened: (readonly string[])[] = [];
 
-function show(list: readonly JobRecord[], loaded = true, problem: { status: number; message: string } | null = null): void {
+function show(
+  list: readonly JobRecord[],
+  loaded = true,
+  problem: { status: number; message: string } | null = null,
+): void {
   act(() => {
     records.value = new Map(list.map((one) => [one.job, one]));
     jobsLoaded.value = loaded;
@@ -83,9 +87,14 @@ describe("the job list", () => {
   });
 
   it("opens chosen jobs together, and a whole group", () => {
-    const [a, b, c] = [record({ container: { project: "shop" } }), record({ container: { project: "shop" } }), record()];
+    const [a, b, c] = [
+      record({ container: { project: "shop" } }),
+      record({ container: { project: "shop" } }),
+      record(),
+    ];
     show([a, b, c]);
-    for (const job of [a.job, c.job]) act(() => document.querySelector<HTMLElement>(`[data-job="${job}"] input`)?.click());
+    for (const job of [a.job, c.job])
+      act(() => document.querySelector<HTMLElement>(`[data-job="${job}"] input`)?.click());
     act(() => document.querySelector<HTMLElement>(".jobs-chosen .button")?.click());
     expect(opened).toEqual([[a.job, c.job]]);
     const select = document.querySelector("select") as HTMLSelectElement;

@@ -17,7 +17,16 @@ export function record(overrides: Overrides = {}): JobRecord {
     last: 1_000_000,
     seen: 1_000_000,
     ...overrides,
-    container: { name: `web-${number}`, image: "nginx:1.27", host: "host-a", labels: {}, tty: false, project: null, service: null, ...overrides.container },
+    container: {
+      name: `web-${number}`,
+      image: "nginx:1.27",
+      host: "host-a",
+      labels: {},
+      tty: false,
+      project: null,
+      service: null,
+      ...overrides.container,
+    },
     life: {
       state: "running",
       created: 900_000 + number,

@@ -65,7 +65,8 @@ class FakeSocket implements SocketLike {
     const message = JSON.parse(text) as (typeof this.sent)[number];
     this.sent.push(message);
     if (this.healthy && message.type === "ping") this.say({ type: "pong", id: message.id, tips: {} });
-    if (this.healthy && message.type === "subscribe") this.say({ type: "subscribed", id: message.id, job: JOB, tip: 0 });
+    if (this.healthy && message.type === "subscribe")
+      this.say({ type: "subscribed", id: message.id, job: JOB, tip: 0 });
   }
   close(): void {
     this.closed = true;
@@ -84,7 +85,11 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 
 function subscription(job: string) {
   const answers: ToViewer[] = [];
-  return { answers, request: () => ({ job, after: answers.length }), answer: (message: ToViewer) => void answers.push(message) };
+  return {
+    answers,
+    request: () => ({ job, after: answers.length }),
+    answer: (message: ToViewer) => void answers.push(message),
+  };
 }
 
 describe("Connection", () => {
@@ -106,7 +111,12 @@ describe("Connection", () => {
     const said = vi.spyOn(console, "error").mockImplementation(() => undefined);
     const world = new World();
     const [broken, other] = [subscription("a"), subscription("b")];
-    world.connection.subscribe("a", { ...broken, answer: () => { throw new Error("this job's alone"); } });
+    world.connection.subscribe("a", {
+      ...broken,
+      answer: () => {
+        throw new Error("this job's alone");
+      },
+    });
     world.connection.subscribe("b", other);
     await settled();
     world.socket.onopen?.();

@@ -94,7 +94,8 @@ describe("Feed", () => {
         const chance = (): number => random.next().value as number;
         const fate = (): number => fates.next().value as number;
         const batches: { first: number; count: number }[] = [];
-        for (const count of sizes) batches.push({ first: (batches.at(-1)?.first ?? 1) + (batches.at(-1)?.count ?? 0), count });
+        for (const count of sizes)
+          batches.push({ first: (batches.at(-1)?.first ?? 1) + (batches.at(-1)?.count ?? 0), count });
         const total = batches.reduce((sum, { count }) => sum + count, 0);
         const feed = new Feed(chance);
         let now = 0;

@@ -2,7 +2,11 @@ import { describe, expect, test } from "vitest";
 import { Spans } from "../../src/live/sequenceRanges";
 import { fc } from "../support/check";
 
-const piece = fc.record({ first: fc.integer({ min: 1, max: 60 }), length: fc.integer({ min: 1, max: 12 }), add: fc.boolean() });
+const piece = fc.record({
+  first: fc.integer({ min: 1, max: 60 }),
+  length: fc.integer({ min: 1, max: 12 }),
+  add: fc.boolean(),
+});
 
 describe("Spans", () => {
   test("hold the same as a set of numbers, whatever is added and removed in any order", () => {
@@ -21,7 +25,11 @@ describe("Spans", () => {
           else spans.remove(first, last);
         }
         expect(spans.count).toBe(model.size);
-        const missing = new Set(spans.missing(1, 80).flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, at) => first + at)));
+        const missing = new Set(
+          spans
+            .missing(1, 80)
+            .flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, at) => first + at)),
+        );
         for (let at = 1; at <= 80; at++) {
           expect(spans.has(at)).toBe(model.has(at));
           expect(missing.has(at)).toBe(!model.has(at));

@@ -11,51 +11,89 @@ beforeAll(prepareDecoder);
 
 describe("merged jobs", () => {
   test("are in the order of time, whatever order their batches came in, and each row is found again", () => {
-    const batch = fc.record({ job: fc.nat(2), start: fc.integer({ min: 0, max: 50 }), count: fc.integer({ min: 1, max: 4 }) });
+    const batch = fc.record({
+      job: fc.nat(2),
+      start: fc.integer({ min: 0, max: 50 }),
+      count: fc.integer({ min: 1, max: 4 }),
+    });
     fc.assert(
-      fc.property(fc.array(batch, { minLength: 1, maxLength: 12 }), fc.integer({ min: 1, max: 12 }), (batches, portion) => {
-        const jobs = [0, 1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 }, next: 1 }));
-        const merge = new Merge(jobs);
-        const wanted: { time: number; source: number; sequence: number }[] = [];
-        for (const [at, { job, start, count }] of batches.entries()) {
-          const one = jobs[job] as (typeof jobs)[number];
-          const lines = Array.from({ length: count }, (_, offset) => ({ stream: "o", text: `${job}:${one.next + offset}` }));
-          const began = 1_000_000 + start * 1_000;
-          one.store.add({ first: one.next, count, start: began, end: began + count * 1_000, raw: 0, body: bodyOf(lines, began) });
-          for (let offset = 0; offset < count; offset++) wanted.push({ time: began + offset * 1_000, source: job, sequence: one.next + offset });
-          one.next += count;
-          if (at % portion === 0) merge.update();
-        }
-        merge.update();
-        expect(merge.update()).toBeNull();
-        wanted.sort((a, b) => a.time - b.time || a.source - b.source || a.sequence - b.sequence);
-        const { rows } = merge.rows(0, 1_000);
-        expect(rows.map((row) => textOf(row))).toEqual(wanted.map(({ source, sequence }) => `${source}:${sequence}`));
-        expect(rows.map(({ index }) => index)).toEqual(rows.map((_, at) => at));
-        for (const { source, sequence, time } of wanted) {
-          const place = merge.placeOf(source, sequence, time);
-          expect(rows[place]).toMatchObject({ source, sequence });
-        }
-        // Every other entry, told by where it stands, is found at its place; one that is not here, where it would be.
-        const chosen = wanted.flatMap((one, place) => (place % 2 === 0 ? [{ ...one, place }] : []));
-        const lists = (apart: number) =>
-          standingsOf(
-            [0, 1, 2].map((job) => {
-              const own = chosen.filter(({ source }) => source === job).sort((a, b) => a.sequence - b.sequence);
-              return { sequences: Float64Array.from(own, ({ sequence }) => sequence + apart), times: Float64Array.from(own, ({ time }) => time) };
-            }),
-          );
-        expect([...merge.locate(lists(0))]).toEqual(chosen.map(({ place }) => place));
-        expect([...merge.locate(lists(0.5))]).toEqual(chosen.map(({ place }) => place + 1));
-      }),
+      fc.property(
+        fc.array(batch, { minLength: 1, maxLength: 12 }),
+        fc.integer({ min: 1, max: 12 }),
+        (batches, portion) => {
+          const jobs = [0, 1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 }, next: 1 }));
+          const merge = new Merge(jobs);
+          const wanted: { time: number; source: number; sequence: number }[] = [];
+          for (const [at, { job, start, count }] of batches.entries()) {
+            const one = jobs[job] as (typeof jobs)[number];
+            const lines = Array.from({ length: count }, (_, offset) => ({
+              stream: "o",
+              text: `${job}:${one.next + offset}`,
+            }));
+            const began = 1_000_000 + start * 1_000;
+            one.store.add({
+              first: one.next,
+              count,
+              start: began,
+              end: began + count * 1_000,
+              raw: 0,
+              body: bodyOf(lines, began),
+            });
+            for (let offset = 0; offset < count; offset++)
+              wanted.push({ time: began + offset * 1_000, source: job, sequence: one.next + offset });
+            one.next += count;
+            if (at % portion === 0) merge.update();
+          }
+          merge.update();
+          expect(merge.update()).toBeNull();
+          wanted.sort((a, b) => a.time - b.time || a.source - b.source || a.sequence - b.sequence);
+          const { rows } = merge.rows(0, 1_000);
+          expect(rows.map((row) => textOf(row))).toEqual(wanted.map(({ source, sequence }) => `${source}:${sequence}`));
+          expect(rows.map(({ index }) => index)).toEqual(rows.map((_, at) => at));
+          for (const { source, sequence, time } of wanted) {
+            const place = merge.placeOf(source, sequence, time);
+            expect(rows[place]).toMatchObject({ source, sequence });
+          }
+          // Every other entry, told by where it stands, is found at its place; one that is not here, where it would be.
+          const chosen = wanted.flatMap((one, place) => (place % 2 === 0 ? [{ ...one, place }] : []));
+          const lists = (apart: number) =>
+            standingsOf(
+              [0, 1, 2].map((job) => {
+                const own = chosen.filter(({ source }) => source === job).sort((a, b) => a.sequence - b.sequence);
+                return {
+                  sequences: Float64Array.from(own, ({ sequence }) => sequence + apart),
+                  times: Float64Array.from(own, ({ time }) => time),
+                };
+              }),
+            );
+          expect([...merge.locate(lists(0))]).toEqual(chosen.map(({ place }) => place));
+          expect([...merge.locate(lists(0.5))]).toEqual(chosen.map(({ place }) => place + 1));
+        },
+      ),
       { numRuns: 150 },
     );
   });
 });
 
 test("entries of merged jobs that cannot be read are one row that says so", () => {
-  const [sound, damaged] = [1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 } })) as [{ store: Store; feed: { gone: Spans; floor: number } }, { store: Store; feed: { gone: Spans; floor: number } }];
-  sound.store.add({ first: 1, count: 2, start: 10, end: 30, raw: 0, body: bodyOf([{ stream: "o", text: "a" }, { stream: "o", text: "b" }], 1_000) });
+  const [sound, damaged] = [1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 } })) as [
+    { store: Store; feed: { gone: Spans; floor: number } },
+    { store: Store; feed: { gone: Spans; floor: number } },
+  ];
+  sound.store.add({
+    first: 1,
+    count: 2,
+    start: 10,
+    end: 30,
+    raw: 0,
+    body: bodyOf(
+      [
+        { stream: "o", text: "a" },
+        { stream: "o", text: "b" },
+      ],
+      1_000,
+    ),
+  });
   damaged.store.add({ first: 1, count: 3, start: 500, end: 600, raw: 0, body: "" });
   const merge = new Merge([sound, damaged]);
   merge.update();
@@ -67,11 +105,25 @@ test("entries of merged jobs that cannot be read are one row that says so", () =
 });
 
 describe("what is missing of merged jobs", () => {
-  function merged(floor: number, gone: [number, number] | null, ...batches: [first: number, count: number][]): [number, unknown][] {
+  function merged(
+    floor: number,
+    gone: [number, number] | null,
+    ...batches: [first: number, count: number][]
+  ): [number, unknown][] {
     const store = new Store();
     for (const [first, count] of batches) {
       const start = 1_000_000 + first * 1_000;
-      store.add({ first, count, start, end: start + count * 1_000, raw: 0, body: bodyOf(Array.from({ length: count }, () => ({ stream: "o", text: "x" })), start) });
+      store.add({
+        first,
+        count,
+        start,
+        end: start + count * 1_000,
+        raw: 0,
+        body: bodyOf(
+          Array.from({ length: count }, () => ({ stream: "o", text: "x" })),
+          start,
+        ),
+      });
     }
     const spans = new Spans();
     if (gone !== null) spans.add(...gone);

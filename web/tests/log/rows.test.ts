@@ -24,7 +24,9 @@ function storeOf(...batches: Line[][]): { store: Store; tip: number } {
 }
 
 function texts(store: Store, tip: number, from = 0, count = 1_000): string[] {
-  return rowsOf(store, NONE, tip, from, count).rows.map((row) => `${row.sequence} ${row.kind === "line" ? row.stream : row.kind} ${textOf(row).slice(0, 30)}`);
+  return rowsOf(store, NONE, tip, from, count).rows.map(
+    (row) => `${row.sequence} ${row.kind === "line" ? row.stream : row.kind} ${textOf(row).slice(0, 30)}`,
+  );
 }
 
 /** The sequences of a line's pieces, from its first on. */
@@ -57,9 +59,16 @@ describe("rows", () => {
 
   test("of a very long line say how much of it is shown, as far as it has come, and are there wherever one looks at it", () => {
     const piece = "x".repeat(16_384);
-    const { store } = storeOf([out("before"), out(piece), ...Array.from({ length: 19 }, (): Line => ({ stream: "O", text: piece }))]);
+    const { store } = storeOf([
+      out("before"),
+      out(piece),
+      ...Array.from({ length: 19 }, (): Line => ({ stream: "O", text: piece })),
+    ]);
     const row = (tip: number) => rowsOf(store, NONE, tip, tip - 2, 2).rows.find(({ sequence }) => sequence === 2);
-    expect(row(21)).toMatchObject({ last: 21, cut: { shown: 131_072, of: 20 * 16_384, unit: "characters", open: true } });
+    expect(row(21)).toMatchObject({
+      last: 21,
+      cut: { shown: 131_072, of: 20 * 16_384, unit: "characters", open: true },
+    });
     store.add(factsOf(22, [err("between"), { stream: "O", text: piece }, { stream: "O", text: "end" }]));
     expect(row(24)).toMatchObject({ last: 24, cut: { shown: 131_072, of: 21 * 16_384 + 3, open: false } });
     store.add(factsOf(25, [out("next")]));
@@ -80,13 +89,21 @@ describe("rows", () => {
     const store = new Store();
     store.add(factsOf(5, [{ stream: "E", text: "tail" }, err("whole")]));
     const { rows } = rowsOf(store, NONE, 6, 4, 2);
-    expect(rows).toMatchObject([{ sequence: 5, headless: true }, { sequence: 6, headless: false }]);
+    expect(rows).toMatchObject([
+      { sequence: 5, headless: true },
+      { sequence: 6, headless: false },
+    ]);
   });
 
   test("stand in for what is not here yet, and say what is kept no more", () => {
     const store = new Store();
     store.add(factsOf(3, [out("c")]));
-    expect(rowsOf(store, NONE, 4, 0, 4).rows.map(({ kind }) => kind)).toEqual(["loading", "loading", "line", "loading"]);
+    expect(rowsOf(store, NONE, 4, 0, 4).rows.map(({ kind }) => kind)).toEqual([
+      "loading",
+      "loading",
+      "line",
+      "loading",
+    ]);
     const gone = new Spans();
     gone.add(1, 2);
     expect(rowsOf(store, gone, 3, 0, 3).rows.map(({ kind }) => kind)).toEqual(["gone", "gone", "line"]);
@@ -106,46 +123,72 @@ describe("rows", () => {
   });
 
   test("carry a colour that a stream left on to its next lines, not to the other stream's", () => {
-    const { store, tip } = storeOf([out("\u001b[31mred"), err("plain"), out("still"), out("\u001b[0mover"), out("plain")]);
-    const rows = rowsOf(store, NONE, tip, 0, 9).rows.map((row) => (row.kind === "line" ? row.spans[0]?.style?.fg : null));
+    const { store, tip } = storeOf([
+      out("\u001b[31mred"),
+      err("plain"),
+      out("still"),
+      out("\u001b[0mover"),
+      out("plain"),
+    ]);
+    const rows = rowsOf(store, NONE, tip, 0, 9).rows.map((row) =>
+      row.kind === "line" ? row.spans[0]?.style?.fg : null,
+    );
     expect(rows).toEqual([1, undefined, 1, undefined, undefined]);
   });
 
   test("are the same for every window and every order in which the batches came", () => {
-    const line = fc.record({ stream: fc.constantFrom("o", "e", "s"), text: fc.constantFrom("a", "b", LONG, '{"event":"started"}') });
+    const line = fc.record({
+      stream: fc.constantFrom("o", "e", "s"),
+      text: fc.constantFrom("a", "b", LONG, '{"event":"started"}'),
+    });
     const batches = fc.array(fc.array(line, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 6 });
     fc.assert(
-      fc.property(batches, fc.nat(20), fc.nat(20), fc.infiniteStream(fc.double({ min: 0, max: 0.99, noNaN: true })), (made, from, count, random) => {
-        // A long entry may be continued by the next of its stream.
-        const open = { o: false, e: false };
-        const lines = made.map((batch) =>
-          batch.map(({ stream, text }): Line => {
-            if (stream !== "o" && stream !== "e") return { stream, text };
-            const goesOn = open[stream] && (random.next().value as number) < 0.5;
-            open[stream] = text === LONG;
-            return { stream: goesOn ? stream.toUpperCase() : stream, text };
-          }),
-        );
-        const { store, tip } = storeOf(...lines);
-        const shuffled = new Store(6_000);
-        let first = 1;
-        const facts = lines.map((batch) => {
-          const one = factsOf(first, batch);
-          first += batch.length;
-          return one;
-        });
-        for (const one of facts.map((batch) => ({ batch, key: random.next().value as number })).sort((a, b) => a.key - b.key)) {
-          shuffled.add(one.batch);
-          shuffled.add(one.batch);
-        }
-        const all = rowsOf(store, NONE, tip, 0, tip).rows;
-        expect(rowsOf(shuffled, NONE, tip, 0, tip).rows).toEqual(all);
-        const end = Math.min(tip, from + count);
-        // A line that began before the window is in it, with what was written between its pieces.
-        const goingOn = all.filter((row) => row.kind === "line" && row.index < from && piecesOf(lines.flat(), row.sequence).some((at) => at > from && at <= end));
-        const begin = Math.min(from, ...goingOn.map(({ index }) => index));
-        expect(rowsOf(shuffled, NONE, tip, from, count).rows).toEqual(all.filter((row) => row.index >= begin && row.index < end));
-      }),
+      fc.property(
+        batches,
+        fc.nat(20),
+        fc.nat(20),
+        fc.infiniteStream(fc.double({ min: 0, max: 0.99, noNaN: true })),
+        (made, from, count, random) => {
+          // A long entry may be continued by the next of its stream.
+          const open = { o: false, e: false };
+          const lines = made.map((batch) =>
+            batch.map(({ stream, text }): Line => {
+              if (stream !== "o" && stream !== "e") return { stream, text };
+              const goesOn = open[stream] && (random.next().value as number) < 0.5;
+              open[stream] = text === LONG;
+              return { stream: goesOn ? stream.toUpperCase() : stream, text };
+            }),
+          );
+          const { store, tip } = storeOf(...lines);
+          const shuffled = new Store(6_000);
+          let first = 1;
+          const facts = lines.map((batch) => {
+            const one = factsOf(first, batch);
+            first += batch.length;
+            return one;
+          });
+          for (const one of facts
+            .map((batch) => ({ batch, key: random.next().value as number }))
+            .sort((a, b) => a.key - b.key)) {
+            shuffled.add(one.batch);
+            shuffled.add(one.batch);
+          }
+          const all = rowsOf(store, NONE, tip, 0, tip).rows;
+          expect(rowsOf(shuffled, NONE, tip, 0, tip).rows).toEqual(all);
+          const end = Math.min(tip, from + count);
+          // A line that began before the window is in it, with what was written between its pieces.
+          const goingOn = all.filter(
+            (row) =>
+              row.kind === "line" &&
+              row.index < from &&
+              piecesOf(lines.flat(), row.sequence).some((at) => at > from && at <= end),
+          );
+          const begin = Math.min(from, ...goingOn.map(({ index }) => index));
+          expect(rowsOf(shuffled, NONE, tip, from, count).rows).toEqual(
+            all.filter((row) => row.index >= begin && row.index < end),
+          );
+        },
+      ),
       { numRuns: 120 },
     );
   });

@@ -9,7 +9,12 @@ import { factsOf, type Line } from "../support/zstd";
 
 beforeAll(prepareDecoder);
 
-const TRACE = ["Traceback (most recent call last):", '  File "/app/a.py", line 1, in <module>', "    main()", "ValueError: bad"];
+const TRACE = [
+  "Traceback (most recent call last):",
+  '  File "/app/a.py", line 1, in <module>',
+  "    main()",
+  "ValueError: bad",
+];
 /** A trace on stderr with lines of stdout in between, and indented lines that belong to no trace. */
 const LINES: readonly Line[] = [
   { stream: "o", text: "key:" },
@@ -28,7 +33,16 @@ describe("stack traces in a job", () => {
     store.add(factsOf(1, LINES.slice(0, 4)));
     store.add(factsOf(5, LINES.slice(4)));
     const { rows } = rowsOf(store, new Spans(), LINES.length, 0, LINES.length);
-    expect(rows.map((row) => (row.kind === "line" ? row.trace : row.kind))).toEqual([null, null, "head", null, "frame", null, "frame", "head"]);
+    expect(rows.map((row) => (row.kind === "line" ? row.trace : row.kind))).toEqual([
+      null,
+      null,
+      "head",
+      null,
+      "frame",
+      null,
+      "frame",
+      "head",
+    ]);
     expect(rows.map((row) => (row.kind === "line" ? row.frames : -1))).toEqual([0, 0, 2, 0, 0, 0, 0, 0]);
   });
 
@@ -53,7 +67,10 @@ describe("stack traces in a job", () => {
 
   test("say two hundred frames at most", () => {
     const store = new Store();
-    const lines = [TRACE[0] as string, ...Array<string>(900).fill("    at deep (/app/a.js:1:1)")].map((text) => ({ stream: "e", text }));
+    const lines = [TRACE[0] as string, ...Array<string>(900).fill("    at deep (/app/a.js:1:1)")].map((text) => ({
+      stream: "e",
+      text,
+    }));
     store.add(factsOf(1, lines));
     expect(rowsOf(store, new Spans(), lines.length, 0, 1).rows[0]).toMatchObject({ trace: "head", frames: 200 });
   });

@@ -19,13 +19,16 @@ test("a link signs in where nobody is signed in", () => {
   expect([visit(""), token.value]).toEqual([null, "mine"]);
 });
 
-test.each(["#key=theirs", "#key=theirs&key=mine", "#key=", "#other=1&key=theirs"])("a link with another key waits for a yes: %s", (fragment) => {
-  keep("mine");
-  expect(visit(fragment)).toBe(fragment === "#key=" ? "" : "theirs");
-  expect([token.value, sessionStorage.getItem("logferry.key")]).toEqual(["mine", "mine"]);
-  expect(location.href).not.toContain("key");
-  expect([visit(""), token.value]).toEqual([null, "mine"]);
-});
+test.each(["#key=theirs", "#key=theirs&key=mine", "#key=", "#other=1&key=theirs"])(
+  "a link with another key waits for a yes: %s",
+  (fragment) => {
+    keep("mine");
+    expect(visit(fragment)).toBe(fragment === "#key=" ? "" : "theirs");
+    expect([token.value, sessionStorage.getItem("logferry.key")]).toEqual(["mine", "mine"]);
+    expect(location.href).not.toContain("key");
+    expect([visit(""), token.value]).toEqual([null, "mine"]);
+  },
+);
 
 test("a link with the same key asks nothing", () => {
   keep("mine");

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { CLUSTER, covers, lacking, MAX_HEIGHT, placeAt, positionOf, spacerHeight, windowAround } from "../../src/pane/scroll";
+import {
+  CLUSTER,
+  covers,
+  lacking,
+  MAX_HEIGHT,
+  placeAt,
+  positionOf,
+  spacerHeight,
+  windowAround,
+} from "../../src/pane/scroll";
 import { fc } from "../support/check";
 
 const shape = fc.record({
@@ -54,16 +63,20 @@ describe("scroll arithmetic", () => {
   });
 
   test("what is asked for and what is drawn make the window, nothing of it is asked for that is drawn at its end", () => {
-    const range = fc.tuple(fc.nat(400), fc.integer({ min: 1, max: 200 })).map(([from, length]) => ({ from, to: from + length }));
+    const range = fc
+      .tuple(fc.nat(400), fc.integer({ min: 1, max: 200 }))
+      .map(([from, length]) => ({ from, to: from + length }));
     fc.assert(
       fc.property(range, range, (wanted, drawn) => {
         const part = lacking(wanted, drawn);
-        const has = (place: number): boolean => (place >= drawn.from && place < drawn.to) || (place >= part.from && place < part.to);
+        const has = (place: number): boolean =>
+          (place >= drawn.from && place < drawn.to) || (place >= part.from && place < part.to);
         for (let place = wanted.from; place < wanted.to; place++) expect(has(place)).toBe(true);
         expect(part.from).toBeGreaterThanOrEqual(wanted.from);
         expect(part.to).toBeLessThanOrEqual(wanted.to);
         const overlaps = part.from < drawn.to && drawn.from < part.to;
-        const oneEnd = drawn.from <= wanted.from !== drawn.to >= wanted.to && drawn.to > wanted.from && drawn.from < wanted.to;
+        const oneEnd =
+          drawn.from <= wanted.from !== drawn.to >= wanted.to && drawn.to > wanted.from && drawn.from < wanted.to;
         if (oneEnd) expect(overlaps).toBe(false);
       }),
     );

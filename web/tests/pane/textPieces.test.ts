@@ -9,9 +9,11 @@ test("a long text is cut into short pieces, and stays the same text", () => {
       const text = unit.repeat(times);
       const pieces = piecesOf(text);
       expect(pieces.join("")).toBe(text);
-      if (text.length > 1_000 && /[^\0-\u02ff]/.test(text)) for (const piece of pieces) expect(piece.length).toBeLessThanOrEqual(500);
+      if (text.length > 1_000 && /[^\0-\u02ff]/.test(text))
+        for (const piece of pieces) expect(piece.length).toBeLessThanOrEqual(500);
       // No pair is cut in two.
-      for (const [at, piece] of pieces.entries()) expect(/[\ud800-\udbff]$/.test(piece) && /^[\udc00-\udfff]/.test(pieces[at + 1] ?? "")).toBe(false);
+      for (const [at, piece] of pieces.entries())
+        expect(/[\ud800-\udbff]$/.test(piece) && /^[\udc00-\udfff]/.test(pieces[at + 1] ?? "")).toBe(false);
     }),
   );
   expect(piecesOf("\u0301".repeat(64_000))).toHaveLength(128);

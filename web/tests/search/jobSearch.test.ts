@@ -3,12 +3,20 @@ import type { JobFacts } from "../../src/engine/messages";
 import type { Finder, Listener } from "../../src/index/finder";
 import { EVERYTHING } from "../../src/index/query";
 import { JobSearch } from "../../src/search/jobSearch";
-import type { Searcher } from "../../src/search/remote";
 import { gathered } from "../../src/search/mergeResults";
+import type { Searcher } from "../../src/search/remote";
 
 const QUERY = { ...EVERYTHING, text: "needle" };
 /** A job of a million lines, of which the last hundred thousand are here. A line's time is ten times its sequence. */
-const FACTS = { tip: 1_000_000, received: 100_000, gone: 0, tail: 900_001, since: 9_000_010, problem: null, caughtUp: true } as unknown as JobFacts;
+const FACTS = {
+  tip: 1_000_000,
+  received: 100_000,
+  gone: 0,
+  tail: 900_001,
+  since: 9_000_010,
+  problem: null,
+  caughtUp: true,
+} as unknown as JobFacts;
 
 function timed(...sequences: number[]) {
   return { sequences: Float64Array.from(sequences), times: Float64Array.from(sequences, (sequence) => sequence * 10) };
@@ -20,13 +28,24 @@ let asked: { first: number; last: number; hear: Parameters<Searcher["begin"]>[1]
 let did: string[];
 
 function jobSearch(several = true): JobSearch {
-  const finder = { index: (_: string, one: Listener) => (listener = one), search: () => undefined, forget: () => undefined } as unknown as Finder;
+  const finder = {
+    index: (_: string, one: Listener) => (listener = one),
+    search: () => undefined,
+    forget: () => undefined,
+  } as unknown as Finder;
   const searcher = {
-    begin: ({ first, last }: { first: number; last: number }, hear: Parameters<Searcher["begin"]>[1]) => asked.push({ first, last, hear }),
+    begin: ({ first, last }: { first: number; last: number }, hear: Parameters<Searcher["begin"]>[1]) =>
+      asked.push({ first, last, hear }),
     stop: () => undefined,
   } as unknown as Searcher;
   const say = (what: string) => (): void => void did.push(what);
-  return new JobSearch("local.a", finder, searcher, { facts: () => facts, whole: say("whole"), found: say("found"), errors: say("errors"), failed: say("failed") }, several);
+  return new JobSearch(
+    "local.a",
+    finder,
+    searcher,
+    { facts: () => facts, whole: say("whole"), found: say("found"), errors: say("errors"), failed: say("failed") },
+    several,
+  );
 }
 
 /** The service tells something in answer to the last question. */
@@ -137,12 +156,36 @@ describe("a search in one job", () => {
 });
 
 test("how far a search of several jobs is says of which not all could be looked through", () => {
-  const part = (state: "searching" | "done" | "full" | "failed", message = "") => ({ state, covered: 10, lines: 20, unsearched: 1, message });
+  const part = (state: "searching" | "done" | "full" | "failed", message = "") => ({
+    state,
+    covered: 10,
+    lines: 20,
+    unsearched: 1,
+    message,
+  });
   const names = () => ["one", "two", "three", "four"];
   expect(gathered([null, null], names)).toBeNull();
-  expect(gathered([part("done"), null, part("full")], names)).toEqual({ state: "full", covered: 20, lines: 40, unsearched: 2, message: "", missed: "" });
-  expect(gathered([part("searching"), part("failed", "No.")], names)).toEqual({ state: "searching", covered: 20, lines: 40, unsearched: 2, message: "two: No.", missed: "two" });
-  expect(gathered([part("failed", "No."), part("failed", "Not."), null], names)).toMatchObject({ state: "failed", message: "one: No. two: Not.", missed: "one and two" });
+  expect(gathered([part("done"), null, part("full")], names)).toEqual({
+    state: "full",
+    covered: 20,
+    lines: 40,
+    unsearched: 2,
+    message: "",
+    missed: "",
+  });
+  expect(gathered([part("searching"), part("failed", "No.")], names)).toEqual({
+    state: "searching",
+    covered: 20,
+    lines: 40,
+    unsearched: 2,
+    message: "two: No.",
+    missed: "two",
+  });
+  expect(gathered([part("failed", "No."), part("failed", "Not."), null], names)).toMatchObject({
+    state: "failed",
+    message: "one: No. two: Not.",
+    missed: "one and two",
+  });
   expect(gathered([part("failed"), part("failed"), part("failed"), part("done")], names)?.missed).toBe("3 of 4 jobs");
   expect(gathered([part("failed"), part("failed")], names)?.missed).toBe("");
 });

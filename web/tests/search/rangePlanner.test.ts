@@ -1,34 +1,39 @@
 import { describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/index/query";
-import { forServer } from "../../src/search/re2";
 import { check, MOST_FOUND, Walk } from "../../src/search/rangePlanner";
+import { forServer } from "../../src/search/re2";
 import { levelOf } from "../../src/text/levels";
 import { fc } from "../support/check";
 
 describe("the walk over what is not here", () => {
   test("asks for every line once, the newest stretch first, however answers are cut", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 900_000 }), fc.integer({ min: 1, max: 900_000 }), fc.infiniteStream(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 0, max: 4_000 }))), (one, other, luck) => {
-        const [first, last] = [Math.min(one, other), Math.max(one, other)];
-        const walk = new Walk(first, last);
-        let [asked, steps, before] = [0, 0, -1];
-        for (let wanted = walk.next(); wanted !== null && steps < 400; wanted = walk.next(), steps++) {
-          const [share, ms] = luck.next().value;
-          const size = wanted.before - wanted.after - 1;
-          expect(size).toBeGreaterThan(0);
-          // An answer that ended early reaches somewhere into what was asked.
-          const part = steps > 200 ? size : Math.max(1, Math.floor(size * share));
-          asked += part;
-          walk.answered({ next: part < size ? wanted.after + part : null, since: wanted.after + 1 }, 0, ms);
-          expect(walk.covered).toBeGreaterThanOrEqual(Math.max(0, before));
-          before = walk.covered;
-          // Here a line's time is its sequence: what is searched whole begins with the first line of a stretch.
-          expect(walk.since).toBe(walk.covered === 0 ? null : last - walk.covered + 1);
-        }
-        expect(walk.next()).toBeNull();
-        expect(asked).toBe(last - first + 1);
-        expect(walk.covered).toBe(last - first + 1);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 900_000 }),
+        fc.integer({ min: 1, max: 900_000 }),
+        fc.infiniteStream(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 0, max: 4_000 }))),
+        (one, other, luck) => {
+          const [first, last] = [Math.min(one, other), Math.max(one, other)];
+          const walk = new Walk(first, last);
+          let [asked, steps, before] = [0, 0, -1];
+          for (let wanted = walk.next(); wanted !== null && steps < 400; wanted = walk.next(), steps++) {
+            const [share, ms] = luck.next().value;
+            const size = wanted.before - wanted.after - 1;
+            expect(size).toBeGreaterThan(0);
+            // An answer that ended early reaches somewhere into what was asked.
+            const part = steps > 200 ? size : Math.max(1, Math.floor(size * share));
+            asked += part;
+            walk.answered({ next: part < size ? wanted.after + part : null, since: wanted.after + 1 }, 0, ms);
+            expect(walk.covered).toBeGreaterThanOrEqual(Math.max(0, before));
+            before = walk.covered;
+            // Here a line's time is its sequence: what is searched whole begins with the first line of a stretch.
+            expect(walk.since).toBe(walk.covered === 0 ? null : last - walk.covered + 1);
+          }
+          expect(walk.next()).toBeNull();
+          expect(asked).toBe(last - first + 1);
+          expect(walk.covered).toBe(last - first + 1);
+        },
+      ),
     );
   });
 
@@ -68,13 +73,55 @@ describe("what the service found", () => {
   });
 
   test("holds every line of a level that is asked for", () => {
-    const words = fc.constantFrom("ERROR", "error:", "[warn]", "W0102 10:00:00", "F0102 10:00:00", '"level":50', '{"severity":"ERROR"}', "level=40", "panic: x", "Traceback (most recent call last)", "x.y.FooException: no", "Caused by: it", "goroutine 1 [running]", "thread 'a' panicked", "Unhandled thing", "[crit]", "EMERG", "SEVERE", "fatal:", "log_level: 60", "E, [2026-11-30T10:00:00 #1]", "<11>it", "1:M 30 Nov 2026 10:00:00.000 # it", '{"t":{"$date":""},"s":"E"}', '{"severityNumber":17}', '{"PRIORITY":"3"}', '{"short_message":"","level":3}', "2026-11-30 10:00:00.000000 E | etcd", "10:00:00 FTL x", "FATA[0003] x", "EROR[0003]", "fail: x", "npm ERR! x", "level=WARN+1", "DEBUG", "plain", " ");
+    const words = fc.constantFrom(
+      "ERROR",
+      "error:",
+      "[warn]",
+      "W0102 10:00:00",
+      "F0102 10:00:00",
+      '"level":50',
+      '{"severity":"ERROR"}',
+      "level=40",
+      "panic: x",
+      "Traceback (most recent call last)",
+      "x.y.FooException: no",
+      "Caused by: it",
+      "goroutine 1 [running]",
+      "thread 'a' panicked",
+      "Unhandled thing",
+      "[crit]",
+      "EMERG",
+      "SEVERE",
+      "fatal:",
+      "log_level: 60",
+      "E, [2026-11-30T10:00:00 #1]",
+      "<11>it",
+      "1:M 30 Nov 2026 10:00:00.000 # it",
+      '{"t":{"$date":""},"s":"E"}',
+      '{"severityNumber":17}',
+      '{"PRIORITY":"3"}',
+      '{"short_message":"","level":3}',
+      "2026-11-30 10:00:00.000000 E | etcd",
+      "10:00:00 FTL x",
+      "FATA[0003] x",
+      "EROR[0003]",
+      "fail: x",
+      "npm ERR! x",
+      "level=WARN+1",
+      "DEBUG",
+      "plain",
+      " ",
+    );
     fc.assert(
-      fc.property(fc.array(fc.oneof(words, fc.string({ maxLength: 8 })), { maxLength: 4 }), fc.constantFrom(4, 5, 6), (parts, level) => {
-        const line = parts.join(" ");
-        const asked = forServer({ ...EVERYTHING, level });
-        if (levelOf(line) >= level) expect(new RegExp(asked?.q ?? "$.", "i").test(line), line).toBe(true);
-      }),
+      fc.property(
+        fc.array(fc.oneof(words, fc.string({ maxLength: 8 })), { maxLength: 4 }),
+        fc.constantFrom(4, 5, 6),
+        (parts, level) => {
+          const line = parts.join(" ");
+          const asked = forServer({ ...EVERYTHING, level });
+          if (levelOf(line) >= level) expect(new RegExp(asked?.q ?? "$.", "i").test(line), line).toBe(true);
+        },
+      ),
       { numRuns: 3_000 },
     );
   });

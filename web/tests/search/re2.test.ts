@@ -17,7 +17,9 @@ interface Case {
   /** Stream, how many times "x", and text; `found` are the first entries of the lines that are found. */
   entries?: { what: string; entries: [string, number, string][]; found: number[] }[];
 }
-const cases = JSON.parse(readFileSync(new URL("../../../tests/contract/search.json", import.meta.url), "utf8")) as Case[];
+const cases = JSON.parse(
+  readFileSync(new URL("../../../tests/contract/search.json", import.meta.url), "utf8"),
+) as Case[];
 
 describe("a query for the service", () => {
   test.each(cases.map((one) => [one.what, one] as const))("%s", (_, { query, server, matches, others }) => {
@@ -32,7 +34,9 @@ describe("a query for the service", () => {
     expect(others.filter(found)).toEqual([]);
   });
 
-  const inEntries = cases.flatMap((one) => (one.entries ?? []).map((entries) => [`${one.what}: ${entries.what}`, one.query, entries] as const));
+  const inEntries = cases.flatMap((one) =>
+    (one.entries ?? []).map((entries) => [`${one.what}: ${entries.what}`, one.query, entries] as const),
+  );
   test.each(inEntries)("finds in the tab %s", (_, query, { entries, found }) => {
     for (const size of [1, 2, 100]) {
       const segments = new Segments();
@@ -40,7 +44,15 @@ describe("a query for the service", () => {
       for (let at = 0; at < entries.length; at += size) {
         const part = entries.slice(at, at + size);
         const texts = part.map(([, times, text]) => "x".repeat(times) + text);
-        segments.matchNew(segments.insert(segmentOf(at + 1, { times: new Float64Array(part.length), streams: part.map(([stream]) => stream).join(""), texts })));
+        segments.matchNew(
+          segments.insert(
+            segmentOf(at + 1, {
+              times: new Float64Array(part.length),
+              streams: part.map(([stream]) => stream).join(""),
+              texts,
+            }),
+          ),
+        );
       }
       expect(segments.all.flatMap((one) => segments.found(one))).toEqual(found);
     }

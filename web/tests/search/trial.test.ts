@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Texts } from "../../src/export/format";
 import { EVERYTHING } from "../../src/index/query";
 import { TOO_LONG } from "../../src/index/stoppedExpression";
-import { Texts } from "../../src/export/format";
 import { type FromTrial, Trial, type Tried } from "../../src/search/trial";
 
 const QUERY = { ...EVERYTHING, text: "(a+)+$", regex: true };
@@ -95,7 +95,11 @@ describe("an expression that is tried", () => {
   });
 
   test("ends what is written out with its sentence, not the worker that writes", async () => {
-    const line = { stream: "stdout", open: false, entries: [{ sequence: 1, time: 0, stream: "o", text: "a".repeat(60) }] } as const;
+    const line = {
+      stream: "stdout",
+      open: false,
+      entries: [{ sequence: 1, time: 0, stream: "o", text: "a".repeat(60) }],
+    } as const;
     const texts = new Texts(QUERY);
     const taken = texts.matching([{ ...line, entries: [...line.entries] }]).catch((error: Error) => error.message);
     await vi.waitFor(() => expect(Pretended.all).toHaveLength(1));

@@ -6,7 +6,8 @@ import { apply, next, resize, settings, THEMES } from "../../src/settings";
 import { SettingsMenu } from "../../src/settings/SettingsMenu";
 
 let end: () => void = () => undefined;
-const kept = (): Record<string, unknown> => JSON.parse(localStorage.getItem("logferry.settings") ?? "{}") as Record<string, unknown>;
+const kept = (): Record<string, unknown> =>
+  JSON.parse(localStorage.getItem("logferry.settings") ?? "{}") as Record<string, unknown>;
 
 beforeEach(() => {
   localStorage.clear();
@@ -32,7 +33,10 @@ describe("settings", () => {
   });
 
   it("are taken up again, and what is not a setting's value is left out", () => {
-    localStorage.setItem("logferry.settings", JSON.stringify({ timeMode: "utc", wrap: "perhaps", theme: "<script>", density: "wide", fontSize: 9000 }));
+    localStorage.setItem(
+      "logferry.settings",
+      JSON.stringify({ timeMode: "utc", wrap: "perhaps", theme: "<script>", density: "wide", fontSize: 9000 }),
+    );
     end = apply();
     expect(settings.timeMode.value).toBe("utc");
     expect(settings.wrap.value).toBe(true);
@@ -70,7 +74,8 @@ describe("settings", () => {
     expect(settings.timeMode.value).toBe("utc");
     act(() => document.querySelector<HTMLElement>("[aria-label=Larger]")?.click());
     expect(settings.fontSize.value).toBe(14);
-    for (const control of document.querySelectorAll("select, input")) expect(control.closest("label")?.textContent).toBeTruthy();
+    for (const control of document.querySelectorAll("select, input"))
+      expect(control.closest("label")?.textContent).toBeTruthy();
     act(() => render(null, document.body.firstElementChild as Element));
   });
 });

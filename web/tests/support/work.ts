@@ -42,7 +42,11 @@ type Method = (...given: unknown[]) => unknown;
 
 function patch(): () => void {
   const undo: (() => void)[] = [];
-  const around = (owner: object, name: PropertyKey, cost: (self: unknown, given: unknown[], result: unknown) => number): void => {
+  const around = (
+    owner: object,
+    name: PropertyKey,
+    cost: (self: unknown, given: unknown[], result: unknown) => number,
+  ): void => {
     const known = Object.getOwnPropertyDescriptor(owner, name);
     if (known === undefined) return;
     const method = known.value as Method;
@@ -58,17 +62,51 @@ function patch(): () => void {
   };
   const length = (self: unknown): number => (self as { length: number }).length;
   const resulting = (_: unknown, __: unknown[], result: unknown): number => length(result ?? "");
-  for (const name of ["slice", "substring", "repeat", "padStart", "padEnd", "concat"]) around(String.prototype, name, resulting);
-  for (const name of ["trim", "trimStart", "trimEnd", "toLowerCase", "toUpperCase", "normalize", "split", "replaceAll", Symbol.iterator]) around(String.prototype, name, length);
+  for (const name of ["slice", "substring", "repeat", "padStart", "padEnd", "concat"])
+    around(String.prototype, name, resulting);
+  for (const name of [
+    "trim",
+    "trimStart",
+    "trimEnd",
+    "toLowerCase",
+    "toUpperCase",
+    "normalize",
+    "split",
+    "replaceAll",
+    Symbol.iterator,
+  ])
+    around(String.prototype, name, length);
   around(String.prototype, "includes", length);
   for (const name of ["indexOf", "lastIndexOf"]) {
-    around(String.prototype, name, (self, [, from], found) => (name === "indexOf" && (found as number) >= 0 ? (found as number) - Number(from ?? 0) : length(self) - Number(from ?? 0)));
+    around(String.prototype, name, (self, [, from], found) =>
+      name === "indexOf" && (found as number) >= 0
+        ? (found as number) - Number(from ?? 0)
+        : length(self) - Number(from ?? 0),
+    );
   }
   for (const name of ["startsWith", "endsWith"]) around(String.prototype, name, (_, [sought]) => String(sought).length);
   for (const name of ["slice", "concat", "map", "filter", "flatMap", "flat"]) around(Array.prototype, name, resulting);
-  for (const name of ["indexOf", "includes", "find", "findIndex", "some", "every", "reverse", "sort", "fill", "shift", "unshift", "entries"]) around(Array.prototype, name, length);
+  for (const name of [
+    "indexOf",
+    "includes",
+    "find",
+    "findIndex",
+    "some",
+    "every",
+    "reverse",
+    "sort",
+    "fill",
+    "shift",
+    "unshift",
+    "entries",
+  ])
+    around(Array.prototype, name, length);
   around(Array.prototype, "join", resulting);
-  around(Array.prototype, "splice", (self, [from, , ...added]) => Math.max(0, length(self) - Number(from)) + added.length);
+  around(
+    Array.prototype,
+    "splice",
+    (self, [from, , ...added]) => Math.max(0, length(self) - Number(from)) + added.length,
+  );
   around(JSON, "parse", (_, [text]) => String(text).length);
   around(JSON, "stringify", resulting);
   around(TextEncoder.prototype, "encode", resulting);
@@ -88,7 +126,8 @@ function countedExec(this: RegExp, text: string): RegExpExecArray | null {
   const span = match(this, String(text), from);
   const found = nativeExec.call(this, text);
   const [begin, end] = found === null ? [-1, -1] : [found.index, found.index + (found[0] as string).length];
-  if (begin !== span[0] || end !== span[1]) throw new Error(`${String(this)}: the counting matcher found ${span.join("..")}, the engine ${begin}..${end}`);
+  if (begin !== span[0] || end !== span[1])
+    throw new Error(`${String(this)}: the counting matcher found ${span.join("..")}, the engine ${begin}..${end}`);
   return found;
 }
 
@@ -117,7 +156,8 @@ const programs = new Map<string, readonly Step[]>();
 function match(expression: RegExp, text: string, from: number): [number, number] {
   const key = String(expression);
   let program = programs.get(key);
-  if (program === undefined) programs.set(key, (program = uncounted(() => compile(parse(expression.source, expression.flags)))));
+  if (program === undefined)
+    programs.set(key, (program = uncounted(() => compile(parse(expression.source, expression.flags)))));
   for (let start = from; start <= text.length; start++) {
     const end = run(program, text, start, expression.unicode);
     if (end >= 0) return [start, end];
@@ -148,7 +188,9 @@ function run(program: readonly Step[], text: string, start: number, unicode: boo
         break;
       case "look": {
         // Lookbehinds are of one character here.
-        const found = step.ahead ? run(step.program, text, at, unicode) >= 0 : at > 0 && run(step.program, text, at - 1, unicode) === at;
+        const found = step.ahead
+          ? run(step.program, text, at, unicode) >= 0
+          : at > 0 && run(step.program, text, at - 1, unicode) === at;
         holds = found === step.wanted;
         pc++;
         break;
@@ -203,7 +245,9 @@ function compile(node: Node): readonly Step[] {
       for (const end of ends) program[end] = { do: "jump", to: program.length };
     } else {
       const branch = (at: number, into: number, past: number): void => {
-        program[at] = one.lazy ? { do: "split", first: past, second: into } : { do: "split", first: into, second: past };
+        program[at] = one.lazy
+          ? { do: "split", first: past, second: into }
+          : { do: "split", first: into, second: past };
       };
       for (let nth = 0; nth < one.least; nth++) emit(one.node);
       if (one.most === Number.POSITIVE_INFINITY) {
@@ -266,7 +310,10 @@ function parse(source: string, flags: string): Node {
           ? [1, Number.POSITIVE_INFINITY]
           : mark === "?"
             ? [0, 1]
-            : [Number(least), comma === undefined ? Number(least) : most === "" ? Number.POSITIVE_INFINITY : Number(most)];
+            : [
+                Number(least),
+                comma === undefined ? Number(least) : most === "" ? Number.POSITIVE_INFINITY : Number(most),
+              ];
     return { is: "repeat", node, least: bounds[0], most: bounds[1], lazy: lazy === "?" };
   };
   const atom = (): Node => {
@@ -285,16 +332,25 @@ function parse(source: string, flags: string): Node {
         is: "assert",
         holds: (text, place) => {
           const next = begin ? text[place - 1] : text[place];
-          return next === undefined || (line && (next === "\n" || next === "\r" || next === "\u2028" || next === "\u2029"));
+          return (
+            next === undefined || (line && (next === "\n" || next === "\r" || next === "\u2028" || next === "\u2029"))
+          );
         },
       };
     }
     if (/^\\[bB]/.test(rest)) {
       at += 2;
-      const word = (character: string | undefined): boolean => character !== undefined && nativeExec.call(/\w/, character) !== null;
-      return { is: "assert", holds: (text, place) => (word(text[place - 1]) !== word(text[place])) === (rest[1] === "b") };
+      const word = (character: string | undefined): boolean =>
+        character !== undefined && nativeExec.call(/\w/, character) !== null;
+      return {
+        is: "assert",
+        holds: (text, place) => (word(text[place - 1]) !== word(text[place])) === (rest[1] === "b"),
+      };
     }
-    const [taken] = /^(?:\[(?:[^\]\\]|\\[\s\S])*\]|\\(?:u\{[0-9a-f]+\}|u[0-9a-f]{4}|x[0-9a-f]{2}|[pP]\{[^}]*\}|[^1-9k])|[^\\])/i.exec(rest) ?? [];
+    const [taken] =
+      /^(?:\[(?:[^\]\\]|\\[\s\S])*\]|\\(?:u\{[0-9a-f]+\}|u[0-9a-f]{4}|x[0-9a-f]{2}|[pP]\{[^}]*\}|[^1-9k])|[^\\])/i.exec(
+        rest,
+      ) ?? [];
     if (taken === undefined) throw new Error(`${source}: not known at ${rest}`);
     at += taken.length;
     // What one character may be is asked of the engine itself, once for each.

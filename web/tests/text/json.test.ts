@@ -3,18 +3,36 @@ import { describe, expect, it } from "vitest";
 import { looksJson, type Token, unfold } from "../../src/text/json";
 
 function shown(lines: Token[][] | null): string {
-  return (lines ?? []).map((line) => "  ".repeat(line[0]?.depth ?? 0) + line.map((token) => token.text).join("")).join("\n");
+  return (lines ?? [])
+    .map((line) => "  ".repeat(line[0]?.depth ?? 0) + line.map((token) => token.text).join(""))
+    .join("\n");
 }
 
 describe("a JSON line folded open", () => {
   it("is laid out as it was written: order, repeated keys, every digit", () => {
     expect(shown(unfold('{"b":1.00,"a":[1,{"x":null}],"b":12345678901234567890,"e":{},"f":[],"s":"a\\"b"}'))).toBe(
-      ["{", '  "b": 1.00,', '  "a": [', "    1,", "    {", '      "x": null', "    }", "  ],", '  "b": 12345678901234567890,', '  "e": {},', '  "f": [],', '  "s": "a\\"b"', "}"].join("\n"),
+      [
+        "{",
+        '  "b": 1.00,',
+        '  "a": [',
+        "    1,",
+        "    {",
+        '      "x": null',
+        "    }",
+        "  ],",
+        '  "b": 12345678901234567890,',
+        '  "e": {},',
+        '  "f": [],',
+        '  "s": "a\\"b"',
+        "}",
+      ].join("\n"),
     );
   });
 
   it("tells keys, strings, numbers and words apart", () => {
-    const kinds = unfold('{"k":"s","n":-1e3,"t":true}')?.flat().filter((token) => token.kind !== "mark");
+    const kinds = unfold('{"k":"s","n":-1e3,"t":true}')
+      ?.flat()
+      .filter((token) => token.kind !== "mark");
     expect(kinds?.map((token) => token.kind)).toEqual(["key", "string", "key", "number", "key", "word"]);
   });
 
@@ -23,7 +41,17 @@ describe("a JSON line folded open", () => {
     expect(unfold('2026-11-24T10:00:00Z {"level":"info"}')).not.toBeNull();
   });
 
-  it.each(["", "{}", "plain", "{not json}", '{"a":1', "[1,2,3]", "[INFO] text {x}", "{'a': 1}", "a".repeat(300) + '{"a":1}'])("is not made of %j", (line) => {
+  it.each([
+    "",
+    "{}",
+    "plain",
+    "{not json}",
+    '{"a":1',
+    "[1,2,3]",
+    "[INFO] text {x}",
+    "{'a': 1}",
+    "a".repeat(300) + '{"a":1}',
+  ])("is not made of %j", (line) => {
     expect(unfold(line)).toBeNull();
   });
 
@@ -39,7 +67,9 @@ describe("a JSON line folded open", () => {
       fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { minKeys: 1 }), (value) => {
         const lines = unfold(JSON.stringify(value));
         if (lines === null || lines.length > 1_900) return;
-        expect(JSON.parse(lines.map((line) => line.map((token) => token.text).join("")).join("\n"))).toEqual(JSON.parse(JSON.stringify(value)));
+        expect(JSON.parse(lines.map((line) => line.map((token) => token.text).join("")).join("\n"))).toEqual(
+          JSON.parse(JSON.stringify(value)),
+        );
       }),
       { numRuns: 500 },
     );

@@ -43,17 +43,42 @@ describe("the level that a line claims", () => {
 
   const rows = table as [program: string, level: string, line: string][];
   it.each([...new Set(rows.map(([program]) => program))])("is right for each line of %s", (program) => {
-    for (const [of, level, line] of rows) if (of === program) expect([LEVELS[levelOf(line)], line]).toEqual([level, line]);
+    for (const [of, level, line] of rows)
+      if (of === program) expect([LEVELS[levelOf(line)], line]).toEqual([level, line]);
   });
 
   it("is that of the first line of several", () => {
     for (const [, level, line] of rows) {
-      if (level !== "") expect([LEVELS[levelOf(`${line}\n${"[ERROR] level=fatal trace: ".repeat(3)}`)], line]).toEqual([level, line]);
+      if (level !== "")
+        expect([LEVELS[levelOf(`${line}\n${"[ERROR] level=fatal trace: ".repeat(3)}`)], line]).toEqual([level, line]);
     }
   });
 });
 
-const PARTS = ['"', '{"', '{"a":', '"="', 'level=', 'a=b ', '\\"', '[', 'a.', 'Error', "ERROR ", "\n", "thread '", '"level":', '{"log":', "<", "1:", " ", "é", "npm ", "time=", 'time="'];
+const PARTS = [
+  '"',
+  '{"',
+  '{"a":',
+  '"="',
+  "level=",
+  "a=b ",
+  '\\"',
+  "[",
+  "a.",
+  "Error",
+  "ERROR ",
+  "\n",
+  "thread '",
+  '"level":',
+  '{"log":',
+  "<",
+  "1:",
+  " ",
+  "é",
+  "npm ",
+  "time=",
+  'time="',
+];
 
 describe("the work that a line takes", () => {
   it.each(PARTS)("is linear in its length for %j after anything", (part) => {

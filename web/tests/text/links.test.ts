@@ -18,7 +18,11 @@ describe("addresses in text", () => {
     ["xhttps://a.example/", []],
   ])("%s", (text, found) => {
     expect(links(text)).toEqual(found);
-    expect(linkify(text).map((part) => part.text).join("")).toBe(text);
+    expect(
+      linkify(text)
+        .map((part) => part.text)
+        .join(""),
+    ).toBe(text);
   });
 
   it("end where a sentence's punctuation and unopened brackets begin", () => {
@@ -43,7 +47,11 @@ describe("addresses in text", () => {
   });
 
   it("are linked through a change of colour, and only once", () => {
-    const parts = linkSpans<{ text: string; href?: string; style?: string }>([{ text: "at https://a.ex" }, { text: "ample/x and", style: "red" }, { text: " more" }]);
+    const parts = linkSpans<{ text: string; href?: string; style?: string }>([
+      { text: "at https://a.ex" },
+      { text: "ample/x and", style: "red" },
+      { text: " more" },
+    ]);
     expect(parts.map(({ text, href }) => [text, href])).toEqual([
       ["at ", undefined],
       ["https://a.ex", "https://a.example/x"],

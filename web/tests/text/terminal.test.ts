@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BOLD, DIM, PLAIN, plain, render, RGB, STRIKE, UNDERLINE } from "../../src/text/terminal";
+import { BOLD, DIM, PLAIN, plain, RGB, render, STRIKE, UNDERLINE } from "../../src/text/terminal";
 
 const E = "\u001b";
 
@@ -91,7 +91,22 @@ describe("for any text at all", () => {
   const pieces = fc.array(
     fc.oneof(
       fc.string({ unit: "binary", maxLength: 8 }),
-      fc.constantFrom(E, `${E}[`, `${E}]8;;`, `${E}\\`, "\r", "\b", "\u0007", "m", "31m", "https://a.example/", "\u202e", "\n", `${E}[2K`, `${E}[5C`),
+      fc.constantFrom(
+        E,
+        `${E}[`,
+        `${E}]8;;`,
+        `${E}\\`,
+        "\r",
+        "\b",
+        "\u0007",
+        "m",
+        "31m",
+        "https://a.example/",
+        "\u202e",
+        "\n",
+        `${E}[2K`,
+        `${E}[5C`,
+      ),
     ),
     { maxLength: 30 },
   );
@@ -101,7 +116,11 @@ describe("for any text at all", () => {
       fc.property(pieces, (parts) => {
         const line = parts.join("");
         const text = plain(line);
-        expect(render(line).spans.map((span) => span.text).join("")).toBe(text);
+        expect(
+          render(line)
+            .spans.map((span) => span.text)
+            .join(""),
+        ).toBe(text);
         // biome-ignore lint: control characters are the subject
         expect(text).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/);
         expect(plain(text)).toBe(text);

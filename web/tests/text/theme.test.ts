@@ -1,17 +1,19 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { ANSI, INK, SURFACES } from "../../src/text/ansiColors";
 import { AA, contrast, mix } from "../../src/text/contrast";
 import { hex, paint } from "../../src/text/cssStyle";
-import { ANSI, INK, SURFACES } from "../../src/text/ansiColors";
 import { DIM, PLAIN, RGB } from "../../src/text/terminal";
 
 const THEMES = ["light", "dark"] as const;
 const css = readFileSync(new URL("../../src/theme.css", import.meta.url), "utf-8");
 const tokens = new Map(
-  [...css.matchAll(/--([\w-]+): light-dark\(#([0-9a-f]{6}), #([0-9a-f]{6})\)/g)].map(([, name = "", light = "", dark = ""]) => [
-    name,
-    { light: Number.parseInt(light, 16), dark: Number.parseInt(dark, 16) },
-  ]),
+  [...css.matchAll(/--([\w-]+): light-dark\(#([0-9a-f]{6}), #([0-9a-f]{6})\)/g)].map(
+    ([, name = "", light = "", dark = ""]) => [
+      name,
+      { light: Number.parseInt(light, 16), dark: Number.parseInt(dark, 16) },
+    ],
+  ),
 );
 const token = (name: string, theme: "light" | "dark"): number => {
   const found = tokens.get(name);
@@ -27,14 +29,21 @@ describe.each(THEMES)("the %s theme", (theme) => {
     expect(ANSI[theme].map((_, at) => token(`ansi-${at}`, theme))).toEqual(ANSI[theme]);
   });
 
-  it.each(["ink", "muted", "accent", "red", "green", "amber", "stdout", "stderr", ...ANSI.light.map((_, at) => `ansi-${at}`)])(
-    "--%s reads on every surface (AA, 4.5:1)",
-    (name) => {
-      for (const surface of SURFACES[theme]) {
-        expect([hex(surface), contrast(token(name, theme), surface) >= AA]).toEqual([hex(surface), true]);
-      }
-    },
-  );
+  it.each([
+    "ink",
+    "muted",
+    "accent",
+    "red",
+    "green",
+    "amber",
+    "stdout",
+    "stderr",
+    ...ANSI.light.map((_, at) => `ansi-${at}`),
+  ])("--%s reads on every surface (AA, 4.5:1)", (name) => {
+    for (const surface of SURFACES[theme]) {
+      expect([hex(surface), contrast(token(name, theme), surface) >= AA]).toEqual([hex(surface), true]);
+    }
+  });
 
   it("has buttons whose text reads, and a focus ring that shows (3:1)", () => {
     expect(contrast(token("accent-ink", theme), token("accent", theme))).toBeGreaterThanOrEqual(AA);
@@ -43,17 +52,29 @@ describe.each(THEMES)("the %s theme", (theme) => {
 });
 
 describe("whatever colours a program picks", () => {
-  const colours = [...Array(256).keys(), RGB, RGB + 0xffffff, RGB + 0x0f1318, RGB + 0x7f7f7f, RGB + 0xff0000, RGB + 0x0000ff];
+  const colours = [
+    ...Array(256).keys(),
+    RGB,
+    RGB + 0xffffff,
+    RGB + 0x0f1318,
+    RGB + 0x7f7f7f,
+    RGB + 0xff0000,
+    RGB + 0x0000ff,
+  ];
   const both = (value: string | undefined): readonly [number, number] | null => {
     const [, light, dark] = /^light-dark\(#([0-9a-f]{6}), #([0-9a-f]{6})\)$/.exec(value ?? "") ?? [];
     return light === undefined || dark === undefined ? null : [Number.parseInt(light, 16), Number.parseInt(dark, 16)];
   };
 
   it("its text reads on the page in both themes", () => {
-    for (const [fg, flags] of [...colours.filter((colour) => colour >= 16).map((fg) => [fg, 0] as const), ...[null, ...colours].map((fg) => [fg, DIM] as const)]) {
+    for (const [fg, flags] of [
+      ...colours.filter((colour) => colour >= 16).map((fg) => [fg, 0] as const),
+      ...[null, ...colours].map((fg) => [fg, DIM] as const),
+    ]) {
       const found = both(paint({ ...PLAIN, fg, flags }).color);
       THEMES.forEach((theme, at) => {
-        for (const surface of SURFACES[theme]) expect([fg, contrast(found?.[at] ?? 0, surface) >= AA]).toEqual([fg, true]);
+        for (const surface of SURFACES[theme])
+          expect([fg, contrast(found?.[at] ?? 0, surface) >= AA]).toEqual([fg, true]);
       });
     }
   });
@@ -70,7 +91,13 @@ describe("whatever colours a program picks", () => {
         for (const inverse of [false, true]) {
           const { color, background } = paint({ ...PLAIN, fg, bg, inverse });
           const [ink, ground] = [both(color), both(background)];
-          for (const at of [0, 1]) expect([fg, bg, inverse, contrast(ink?.[at] ?? 0, ground?.[at] ?? 0) >= AA]).toEqual([fg, bg, inverse, true]);
+          for (const at of [0, 1])
+            expect([fg, bg, inverse, contrast(ink?.[at] ?? 0, ground?.[at] ?? 0) >= AA]).toEqual([
+              fg,
+              bg,
+              inverse,
+              true,
+            ]);
         }
       }
     }

@@ -44,10 +44,13 @@ created by main.start in goroutine 1`,
 };
 
 describe("stack traces", () => {
-  it.each(Object.entries(TRACES).filter(([language]) => language !== "PHP" && language !== "Ruby"))("of %s are one group between other lines", (_language, trace) => {
-    const lines = ["10:00 request 1", ...trace.split("\n"), "10:01 request 2"];
-    expect(groupTraces(lines.map(traceRole))).toEqual([{ first: 1, last: lines.length - 2 }]);
-  });
+  it.each(Object.entries(TRACES).filter(([language]) => language !== "PHP" && language !== "Ruby"))(
+    "of %s are one group between other lines",
+    (_language, trace) => {
+      const lines = ["10:00 request 1", ...trace.split("\n"), "10:01 request 2"];
+      expect(groupTraces(lines.map(traceRole))).toEqual([{ first: 1, last: lines.length - 2 }]);
+    },
+  );
 
   it.each(["PHP", "Ruby"])("of %s are found", (language) => {
     const lines = (TRACES[language] as string).split("\n");

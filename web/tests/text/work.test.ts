@@ -1,10 +1,10 @@
 /** What a container wrote is read in time that grows with its length, whatever it is: work on 4n characters is about four times that on n. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { shortHost, shortImage } from "../../src/jobs/listing";
-import { parseFilter } from "../../src/jobs/filter";
 import { rank } from "../../src/commandPalette/rank";
 import { filterOf, written } from "../../src/export/format";
+import { parseFilter } from "../../src/jobs/filter";
+import { shortHost, shortImage } from "../../src/jobs/listing";
 import { describeEvent } from "../../src/text/events";
 import { looksJson, unfold } from "../../src/text/json";
 import { levelOf } from "../../src/text/levels";
@@ -14,7 +14,8 @@ import { traceRole, traceRoleAfter } from "../../src/text/trace";
 import { workOf } from "../support/work";
 
 const E = "\u001b";
-const line = (text: string) => ({ stream: "stdout", open: false, entries: [{ sequence: 1, time: 0, stream: "o", text }] }) as const;
+const line = (text: string) =>
+  ({ stream: "stdout", open: false, entries: [{ sequence: 1, time: 0, stream: "o", text }] }) as const;
 const query = { text: "x", regex: false, matchCase: false, word: true, hide: ["frames"], level: 3 } as const;
 
 /** Everything that takes a text of a container, an agent or a link, whatever its length. */
@@ -42,7 +43,25 @@ const FUNCTIONS: { readonly [name: string]: (text: string) => unknown } = {
 };
 
 /** Functions of `src/text` that take no line. */
-const OTHERS = ["AA", "contrast", "luminance", "readable", "mix", "paint", "hex", "xterm", "groupTraces", "formatTime", "fullTime", "stampText", "dayText", "ago", "span", "prepareLevels", "lineLevel"];
+const OTHERS = [
+  "AA",
+  "contrast",
+  "luminance",
+  "readable",
+  "mix",
+  "paint",
+  "hex",
+  "xterm",
+  "groupTraces",
+  "formatTime",
+  "fullTime",
+  "stampText",
+  "dayText",
+  "ago",
+  "span",
+  "prepareLevels",
+  "lineLevel",
+];
 
 const times = (unit: string, n: number): string => unit.repeat(Math.ceil(n / unit.length)).slice(0, n);
 /** A unit again and again between a beginning and an end, `n` characters in all. */
@@ -77,7 +96,10 @@ const HOSTILE: { readonly [name: string]: (n: number) => string } = {
   "strings without an end": around(`${E}P`),
   escapes: around(E),
   hyperlinks: around(`${E}]8;;http://a${E}\\x`),
-  "hyperlinks to many places": (n) => Array.from({ length: Math.ceil(n / 20) }, (_, at) => `${E}]8;;http://a${at}${E}\\x`).join("").slice(0, n),
+  "hyperlinks to many places": (n) =>
+    Array.from({ length: Math.ceil(n / 20) }, (_, at) => `${E}]8;;http://a${at}${E}\\x`)
+      .join("")
+      .slice(0, n),
   "erasures far from the text": around(`${E}[2000G${E}[1K`, "", "x"),
   "erasures of a long line": (n) => times("x", n / 2) + times(`${E}[1K`, n / 2),
   "deletions from a long line": (n) => `${times("x", n / 2)}\r${times(`${E}[P`, n / 2)}`,
@@ -103,11 +125,11 @@ const HOSTILE: { readonly [name: string]: (n: number) => string } = {
   "a list of numbers": (n) => `[${times("1,", n - 4)}{}]`,
   "a list of texts": (n) => `[{"a":[${'"",'.repeat(Math.floor((n - 12) / 3))}""]}]`,
   "a long text in JSON": around('\\"', '{"a":"', '"}'),
-  "quotes": around('"', "{", "}"),
+  quotes: around('"', "{", "}"),
   backslashes: around("\\", '{"a":"', "}"),
   "level fields": around('"level":'),
   "level words": around("level="),
-  "errors": around("Error"),
+  errors: around("Error"),
   "errors with colons": around("Error: "),
   "errors with dots": around("Error.", "", "!"),
   "names and backslashes": around("a\\\\:"),
@@ -132,7 +154,9 @@ const SMALL = 2_200;
 describe.each(Object.entries(FUNCTIONS))("the work of %s", (_name, run) => {
   it.each(Object.entries(HOSTILE))("grows with the length of %s", (_kind, make) => {
     const [small, large] = [make(SMALL), make(4 * SMALL)];
-    expect(workOf(large.length, () => run(large))).toBeLessThanOrEqual(RATIO * workOf(small.length, () => run(small)) + 100);
+    expect(workOf(large.length, () => run(large))).toBeLessThanOrEqual(
+      RATIO * workOf(small.length, () => run(small)) + 100,
+    );
   });
 });
 
@@ -141,28 +165,77 @@ describe("the work of every function", () => {
     ["a frame of Go that is none", `${"a.".repeat(45)}a(!`],
     ["a class of Java that is none", `${"a.".repeat(45)}Error!`],
   ])("is little for %s", (_kind, text) => {
-    for (const run of Object.values(FUNCTIONS)) expect(workOf(text.length, () => run(text))).toBeLessThan(200 * text.length);
+    for (const run of Object.values(FUNCTIONS))
+      expect(workOf(text.length, () => run(text))).toBeLessThan(200 * text.length);
   });
 
   it("grows with the length of whatever is repeated", () => {
-    const pieces = ["a", ".", "(", ")", "[", "]", "{", "}", '"', "'", ":", "/", "\\", "^", "~", "!", " ", "\t", "\r", "\b", "1", "T.", "www.", ".com", "http://", "at ", "Error", "#1 ", "level=", E, `${E}[`, `${E}]8;;`, `${E}\\`, "m", ";", "\u0301", "\ud83d"];
-    const some = (maxLength: number): fc.Arbitrary<string> => fc.array(fc.constantFrom(...pieces), { maxLength }).map((parts) => parts.join(""));
+    const pieces = [
+      "a",
+      ".",
+      "(",
+      ")",
+      "[",
+      "]",
+      "{",
+      "}",
+      '"',
+      "'",
+      ":",
+      "/",
+      "\\",
+      "^",
+      "~",
+      "!",
+      " ",
+      "\t",
+      "\r",
+      "\b",
+      "1",
+      "T.",
+      "www.",
+      ".com",
+      "http://",
+      "at ",
+      "Error",
+      "#1 ",
+      "level=",
+      E,
+      `${E}[`,
+      `${E}]8;;`,
+      `${E}\\`,
+      "m",
+      ";",
+      "\u0301",
+      "\ud83d",
+    ];
+    const some = (maxLength: number): fc.Arbitrary<string> =>
+      fc.array(fc.constantFrom(...pieces), { maxLength }).map((parts) => parts.join(""));
     fc.assert(
-      fc.property(some(3), some(4).filter((unit) => unit !== ""), some(2), (begin, unit, end) => {
-        for (const [name, run] of Object.entries(FUNCTIONS)) {
-          const [small, large] = [1, 4].map((factor) => around(unit, begin, end)(factor * 500)) as [string, string];
-          const [work, more] = [workOf(small.length, () => run(small)), workOf(large.length, () => run(large))];
-          // A cap may lie between the two: it makes the larger one cheaper, never the smaller one.
-          expect(more, `${name}: ${JSON.stringify([begin, unit, end])}`).toBeLessThanOrEqual(2 * RATIO * work + 5_000);
-        }
-      }),
+      fc.property(
+        some(3),
+        some(4).filter((unit) => unit !== ""),
+        some(2),
+        (begin, unit, end) => {
+          for (const [name, run] of Object.entries(FUNCTIONS)) {
+            const [small, large] = [1, 4].map((factor) => around(unit, begin, end)(factor * 500)) as [string, string];
+            const [work, more] = [workOf(small.length, () => run(small)), workOf(large.length, () => run(large))];
+            // A cap may lie between the two: it makes the larger one cheaper, never the smaller one.
+            expect(more, `${name}: ${JSON.stringify([begin, unit, end])}`).toBeLessThanOrEqual(
+              2 * RATIO * work + 5_000,
+            );
+          }
+        },
+      ),
       { numRuns: 25 },
     );
   });
 
   it("is measured for all of src/text", () => {
     const modules = import.meta.glob<Record<string, unknown>>("../../src/text/*.ts", { eager: true });
-    const functions = Object.values(modules).flatMap((module) => Object.entries(module).filter(([, value]) => typeof value === "function"));
+    const functions = Object.values(modules).flatMap((module) =>
+      Object.entries(module).filter(([, value]) => typeof value === "function"),
+    );
     const missing = functions.map(([name]) => name).filter((name) => !(name in FUNCTIONS) && !OTHERS.includes(name));
     expect(missing).toEqual([]);
   });
@@ -193,6 +266,11 @@ describe("the counting of work", () => {
 
   it("agrees with the engine on every expression here", () => {
     const text = fc.string({ unit: fc.constantFrom(..."aAb1. \t(^~)[]{}:;'\"\\/-_<>#\u00e9\ud83d\n"), maxLength: 40 });
-    fc.assert(fc.property(text, (one) => Object.values(FUNCTIONS).forEach((run) => workOf(Math.max(1, one.length), () => run(one)))), { numRuns: 40 });
+    fc.assert(
+      fc.property(text, (one) =>
+        Object.values(FUNCTIONS).forEach((run) => workOf(Math.max(1, one.length), () => run(one))),
+      ),
+      { numRuns: 40 },
+    );
   });
 });

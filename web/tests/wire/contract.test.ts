@@ -13,15 +13,20 @@ interface Golden {
   body: { body: string; entries: { time: number; character: string; text: string }[] };
   bad_bodies: Record<string, string>;
 }
-const golden = JSON.parse(readFileSync(new URL("../../../tests/contract/messages.json", import.meta.url), "utf8")) as Golden;
+const golden = JSON.parse(
+  readFileSync(new URL("../../../tests/contract/messages.json", import.meta.url), "utf8"),
+) as Golden;
 
 beforeAll(prepareDecoder);
 
 describe("the wire", () => {
-  test.each(golden.good.to_viewer.map((message) => [message.type, message] as const))("a golden %s is read", (_, message) => {
-    const read = decodeMessage(JSON.stringify(message));
-    expect(read.type).toBe(message.type);
-  });
+  test.each(golden.good.to_viewer.map((message) => [message.type, message] as const))(
+    "a golden %s is read",
+    (_, message) => {
+      const read = decodeMessage(JSON.stringify(message));
+      expect(read.type).toBe(message.type);
+    },
+  );
 
   test.each(golden.bad.to_viewer.map((raw) => [raw.slice(0, 90), raw] as const))("refuses %s", (_, raw) => {
     expect(() => decodeMessage(raw)).toThrow(WireError);
@@ -32,7 +37,10 @@ describe("the wire", () => {
     const good = { job, owner: "o", principal: "a", container: { name: "web" }, life: { state: "running" }, tip: 3 };
     const anything = fc.oneof(fc.constant(2 ** 60), fc.constant(-1), fc.jsonValue());
     const fields = ["owner", "principal", "container", "life", "tip", "bytes", "gaps", "last", "seen"];
-    const inner = fc.dictionary(fc.constantFrom("name", "labels", "tty", "state", "created", "exit_code", "oom", "restarts", "problem"), anything);
+    const inner = fc.dictionary(
+      fc.constantFrom("name", "labels", "tty", "state", "created", "exit_code", "oom", "restarts", "problem"),
+      anything,
+    );
     const damage = fc.dictionary(fc.constantFrom(...fields), fc.oneof(anything, inner));
     fc.assert(
       fc.property(damage, (damaged) => {
@@ -43,19 +51,27 @@ describe("the wire", () => {
           const read = decodeMessage(JSON.stringify(message)) as { record: JobRecord };
           expect(read.record.job).toBe(job);
           if (!("life" in damaged) && !("container" in damaged)) expect(read.record.container.name).toBe("web");
-          if (read.record.life.state === "damaged record") expect(read.record.life.problem).toMatch(/^This record is damaged: .* is not /);
+          if (read.record.life.state === "damaged record")
+            expect(read.record.life.problem).toMatch(/^This record is damaged: .* is not /);
         }
       }),
     );
-    const { record } = decodeMessage(JSON.stringify({ type: "job", record: { ...good, tip: 2 ** 60 } })) as { record: JobRecord };
-    expect(record).toMatchObject({ tip: 0, life: { state: "damaged record", problem: "This record is damaged: tip is not a whole number of at least 0." } });
+    const { record } = decodeMessage(JSON.stringify({ type: "job", record: { ...good, tip: 2 ** 60 } })) as {
+      record: JobRecord;
+    };
+    expect(record).toMatchObject({
+      tip: 0,
+      life: { state: "damaged record", problem: "This record is damaged: tip is not a whole number of at least 0." },
+    });
   });
 
   test("a damaged batch of a message leaves the others", () => {
     const job = `a.${"1".repeat(64)}`;
     const good = { first: 1, count: 1, start: 1, end: 1, raw: 1, body: "" };
     for (const damaged of [{ ...good, first: 0 }, { ...good, count: 2 ** 40 }, { ...good, body: 7 }, null, "x"]) {
-      expect(decodeMessage(JSON.stringify({ type: "batch", job, batches: [damaged, good] }))).toMatchObject({ batches: [good] });
+      expect(decodeMessage(JSON.stringify({ type: "batch", job, batches: [damaged, good] }))).toMatchObject({
+        batches: [good],
+      });
     }
   });
 
