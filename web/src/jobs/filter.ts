@@ -4,7 +4,7 @@
  */
 
 import type { JobRecord } from "../wire/messages";
-import { failed } from "./listing";
+import { failed } from "./state";
 
 export const FIELDS = ["state", "host", "image", "project", "service", "name", "owner", "label"] as const;
 type Field = (typeof FIELDS)[number];

@@ -1,6 +1,7 @@
 /** The records as the list shows them: filtered, newest first, in groups. Pure. */
 import type { JobRecord } from "../wire/messages";
 import type { Match } from "./filter";
+import { failed } from "./state";
 
 /** "" is no grouping; a label's is `label:KEY`. */
 export type Grouping = "" | "host" | "project" | "service" | "image" | `label:${string}`;
@@ -88,11 +89,6 @@ export function tallies(records: Iterable<JobRecord>): Tally[] {
   return (["running", "failed", "restarting", "lost", "paused"] as const)
     .map((name) => ({ name, filter: `state:${name}`, count: counts[name] }))
     .filter(({ count }) => count > 0);
-}
-
-/** Its run ended, and not well. */
-export function failed({ state, exit_code: code, oom }: JobRecord["life"]): boolean {
-  return (state === "exited" || state === "removed") && (oom || (code !== null && code !== 0));
 }
 
 /** The label keys worth grouping by: on at least two jobs, the most used first. */

@@ -6,6 +6,7 @@
  */
 import { safely } from "../log/safely";
 import { decodeMessage, type ToViewer } from "../wire/messages";
+import { Refusal } from "../wire/refusal";
 import { backoff } from "./backoff";
 
 export interface SocketLike {
@@ -24,17 +25,6 @@ export interface Surroundings {
   random(): number;
   /** Runs `step` after a while; returns how to call it off. */
   later(ms: number, step: () => void): () => void;
-}
-
-/** Asking again will not help: a wrong key, a revoked one. */
-export class Refusal extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
-    super(message);
-    this.name = "Refusal";
-  }
 }
 
 export type ConnectionState =

@@ -2,17 +2,8 @@
 import { scriptUrl } from "../engine/trustedUrl";
 import type { Query } from "../index/query";
 import { TOO_LONG } from "../index/stoppedExpression";
+import type { TrialAnswer, TrialRequest } from "./trialMessages";
 import trialUrl from "./trialWorker?worker&url";
-
-export interface Tried {
-  readonly query: Query;
-  readonly texts: readonly string[];
-  /** Where it matches in each text, or whether it does. */
-  readonly what: "spans" | "test";
-}
-
-/** "alive" before the first, and while it comes on. */
-export type FromTrial = "alive" | readonly (readonly number[])[] | readonly boolean[];
 
 /** A worker that tells nothing over so many looks at it, half a second apart, is at an expression without end. Counted: a page that was held up looks late. */
 const LOOK_MS = 500;
@@ -23,7 +14,7 @@ export class Trial {
   private alive = false;
   private turn: Promise<unknown> = Promise.resolve();
   private drop: (reason: Error) => void = () => undefined;
-  private hear: (told: FromTrial) => void = () => undefined;
+  private hear: (told: TrialAnswer) => void = () => undefined;
 
   /** Where the expression matches in each text. Rejects when that takes too long. */
   spans(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[]> {
@@ -41,14 +32,15 @@ export class Trial {
     this.drop(reason);
   }
 
-  private inTurn<T>(tried: Tried): Promise<T> {
+  private inTurn<T>(tried: TrialRequest): Promise<T> {
     const step = this.turn.then(() => this.run<T>(tried));
     this.turn = step.catch(() => undefined);
     return step;
   }
 
-  private run<T>(tried: Tried): Promise<T> {
-    const worker = (this.worker ??= this.start());
+  private run<T>(tried: TrialRequest): Promise<T> {
+    this.worker ??= this.start();
+    const worker = this.worker;
     return new Promise<T>((resolve, reject) => {
       let silent = 0;
       let watch: ReturnType<typeof setInterval> | undefined;
@@ -82,7 +74,7 @@ export class Trial {
   private start(): Worker {
     const worker = new Worker(scriptUrl(trialUrl), { type: "module", name: "logferry-trial" });
     this.alive = false;
-    worker.onmessage = ({ data }: MessageEvent<FromTrial>) => this.hear(data);
+    worker.onmessage = ({ data }: MessageEvent<TrialAnswer>) => this.hear(data);
     // Mostly its script cannot be had (another version is deployed, or the network is gone): nobody waits for it.
     worker.onerror = () => this.destroy(new Error("The worker that tries expressions has failed. Reload the page."));
     return worker;

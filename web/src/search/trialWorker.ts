@@ -1,11 +1,11 @@
 /** The worker that tries a person's expression on texts: apart, so that one that never ends is ended with it. */
 import { expressionOf } from "../index/query";
 import { spansOf } from "./matchRanges";
-import type { FromTrial, Tried } from "./trial";
+import type { TrialAnswer, TrialRequest } from "./trialMessages";
 
 const owner = self as unknown as {
-  postMessage(told: FromTrial): void;
-  onmessage: ((event: MessageEvent<Tried>) => void) | null;
+  postMessage(told: TrialAnswer): void;
+  onmessage: ((event: MessageEvent<TrialRequest>) => void) | null;
 };
 
 const TELL_MS = 200;

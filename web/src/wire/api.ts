@@ -1,5 +1,4 @@
 /** The HTTP API as the viewer uses it: bearer in the header, problem details out, answers decoded. */
-import { Refusal } from "../live/connection";
 import {
   type HistoryPage,
   historyPage,
@@ -11,6 +10,7 @@ import {
   problem,
   ticketAnswer,
 } from "./messages";
+import { Refusal } from "./refusal";
 import type { Shape } from "./shape";
 
 /** An answer other than 2xx; `message` is a sentence for a person. */

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
-import { Connection, type ConnectionState, Refusal, type SocketLike } from "../../src/live/connection";
+import { Connection, type ConnectionState, type SocketLike } from "../../src/live/connection";
 import type { ToViewer } from "../../src/wire/messages";
+import { Refusal } from "../../src/wire/refusal";
 
 /** Time by hand, tickets and sockets on paper. */
 class World {

@@ -3,27 +3,28 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Texts } from "../../src/export/format";
 import { EVERYTHING } from "../../src/index/query";
 import { TOO_LONG } from "../../src/index/stoppedExpression";
-import { type FromTrial, Trial, type Tried } from "../../src/search/trial";
+import { Trial } from "../../src/search/trial";
+import type { TrialAnswer, TrialRequest } from "../../src/search/trialMessages";
 
 const QUERY = { ...EVERYTHING, text: "(a+)+$", regex: true };
 
 /** A worker that answers when it is told to. */
 class Pretended {
   static all: Pretended[] = [];
-  onmessage: ((event: { data: FromTrial }) => void) | null = null;
+  onmessage: ((event: { data: TrialAnswer }) => void) | null = null;
   onerror: (() => void) | null = null;
-  readonly heard: Tried[] = [];
+  readonly heard: TrialRequest[] = [];
   ended = false;
 
   constructor() {
     Pretended.all.push(this);
   }
 
-  postMessage(tried: Tried): void {
+  postMessage(tried: TrialRequest): void {
     this.heard.push(tried);
   }
 
-  tell(data: FromTrial): void {
+  tell(data: TrialAnswer): void {
     this.onmessage?.({ data });
   }
 

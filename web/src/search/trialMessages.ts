@@ -1,0 +1,12 @@
+/** Messages between the page and the worker that tries expressions. */
+import type { Query } from "../index/query";
+
+export interface TrialRequest {
+  readonly query: Query;
+  readonly texts: readonly string[];
+  /** Where it matches in each text, or whether it does. */
+  readonly what: "spans" | "test";
+}
+
+/** "alive" before the first, and while it comes on. */
+export type TrialAnswer = "alive" | readonly (readonly number[])[] | readonly boolean[];
