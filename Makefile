@@ -39,11 +39,12 @@ test: setup check web ## set-up, every check, the viewer's tests and all of pyte
 		[ $$status = 0 ] || { [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; } || exit 1; \
 	done # pytest ends with 5 where ARGS chooses no test of one process
 
-check: setup lint types layers generated expressions validate ## ruff, mypy, tsc, import-linter, stale generated files, recheck, sam validate; no test
+check: setup lint types layers generated expressions validate ## ruff, Biome, mypy, tsc, import-linter, stale generated files, recheck, sam validate; no test
 
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	cd web && npm run --silent lint
 
 types:
 	$(BIN)/mypy

@@ -179,7 +179,10 @@ const jobs = new Map<string, JobIndex>();
 
 function indexOf(job: string): JobIndex {
   let index = jobs.get(job);
-  if (index === undefined) jobs.set(job, (index = new JobIndex(job)));
+  if (index === undefined) {
+    index = new JobIndex(job);
+    jobs.set(job, index);
+  }
   return index;
 }
 

@@ -193,6 +193,7 @@ export function JobPage({
       <div class="stage">
         <div class="panes">
           <div ref={host} />
+          {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas without tabindex takes no focus */}
           <canvas ref={canvas} class="minimap" aria-hidden="true" />
         </div>
         {known?.caughtUp === true && known.tip === 0 && (

@@ -93,7 +93,9 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
       group: "Take",
       title: "Download or copy lines",
       keys: ["D"],
-      run: () => (view.dialog.value = "take"),
+      run: () => {
+        view.dialog.value = "take";
+      },
     },
     ...(me.peek()?.job == null
       ? [
@@ -102,7 +104,9 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
             group: "Take",
             title: "Share this job by a link",
             keys: ["S"],
-            run: () => void (view.dialog.value = "share"),
+            run: () => {
+              view.dialog.value = "share";
+            },
           },
         ]
       : []),

@@ -13,7 +13,8 @@ export interface Columns {
 }
 
 const MAX_ENTRY_BYTES = 16_384;
-const MAX_TIME_US = 253_402_300_799_999_999;
+/** The last microsecond of the year 9999 (…799_999_999), as the nearest double has it. */
+const MAX_TIME_US = 253_402_300_800_000_000;
 const encoder = new TextEncoder();
 
 /** Bytes of a text in UTF-8. */

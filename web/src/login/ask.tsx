@@ -55,6 +55,7 @@ function Question({
         If you did not expect this, stay as you are: whoever made the link may want you to work in their name.
       </p>
       <p>
+        {/* biome-ignore lint/a11y/noAutofocus: a dialog about identity opens with its safe answer focused */}
         <button type="button" class="button primary" autoFocus onClick={() => decide(false)}>
           Stay signed in
         </button>{" "}

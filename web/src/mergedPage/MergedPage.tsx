@@ -350,6 +350,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
       <div class="stage">
         <div class="panes">
           <div ref={host} />
+          {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas without tabindex takes no focus */}
           <canvas ref={canvas} class="minimap" aria-hidden="true" />
         </div>
         <Marked view={view} />

@@ -3,7 +3,7 @@ import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { NONE, Standings } from "../index/linePositions";
+import { NONE, type Standings } from "../index/linePositions";
 import type { Query } from "../index/query";
 import { type Marks, marksOf, within, wordsOf } from "../log/markedRange";
 import { isSame, type Standing } from "../log/mergeOrder";

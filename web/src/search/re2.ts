@@ -53,10 +53,10 @@ function translated(text: string): string | null {
     const character = text[at] as string;
     const rest = text.slice(at);
     if (character === "\\") {
-      const escape = escaped(rest, inClass);
-      if (escape === null) return null;
-      made += escape.made;
-      at += escape.length - 1;
+      const sequence = escaped(rest, inClass);
+      if (sequence === null) return null;
+      made += sequence.made;
+      at += sequence.length - 1;
     } else if (inClass) {
       // "[" in a class may begin a POSIX class there, and is only itself here.
       made += character === "[" ? "\\[" : character;

@@ -240,7 +240,9 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
             autocomplete="off"
             onKeyDown={(event) => event.key !== "Escape" && event.stopPropagation()}
           />
-          <button class="button">Go</button>
+          <button type="submit" class="button">
+            Go
+          </button>
         </form>
         <p class={wrong ? "sheet-hint wrong" : "sheet-hint"}>1200 · 14:05:10 · 2026-11-23 14:05 · 2026-11-23T14:05Z</p>
         <hr />

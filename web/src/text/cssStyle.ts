@@ -24,7 +24,8 @@ export function paint(style: Style): Paint {
   let found = kept.get(key);
   if (found === undefined) {
     if (kept.size >= MOST_KEPT) kept.clear();
-    kept.set(key, (found = make(style)));
+    found = make(style);
+    kept.set(key, found);
   }
   return found;
 }
@@ -38,12 +39,12 @@ function make({ fg, bg, flags, inverse }: Style): Paint {
   if (!inverse && bg === null) {
     if (fg === null && !faint) return { classes };
     if (fg !== null && fg < 16 && !faint) return { color: `var(--ansi-${fg})`, classes };
-    const ink = (theme: Theme): Rgb => fade(fg === null ? INK[theme] : valueOf(fg, theme), SURFACES[theme][0] as Rgb);
+    const ink = (theme: Theme): Rgb => fade(fg === null ? INK[theme] : rgbOf(fg, theme), SURFACES[theme][0] as Rgb);
     return { color: both((theme) => readable(ink(theme), SURFACES[theme])), classes };
   }
   const on = (theme: Theme): { ink: Rgb; ground: Rgb } => {
-    const ink = fg === null ? INK[theme] : valueOf(fg, theme);
-    const ground = bg === null ? (SURFACES[theme][0] as Rgb) : valueOf(bg, theme);
+    const ink = fg === null ? INK[theme] : rgbOf(fg, theme);
+    const ground = bg === null ? (SURFACES[theme][0] as Rgb) : rgbOf(bg, theme);
     return inverse ? { ink: ground, ground: ink } : { ink, ground };
   };
   return {
@@ -61,7 +62,7 @@ const NAMES: readonly (readonly [flag: number, name: string])[] = [
   [STRIKE, "strike"],
 ];
 
-function valueOf(colour: Colour, theme: Theme): Rgb {
+function rgbOf(colour: Colour, theme: Theme): Rgb {
   if (colour >= RGB) return colour - RGB;
   return colour < 16 ? (ANSI[theme][colour] as Rgb) : xterm(colour);
 }

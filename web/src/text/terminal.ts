@@ -47,7 +47,6 @@ const MOST_WORK = 1_000_000;
 /** A line that changes style more often goes on in the last one: each span is an element on the page. */
 const MOST_SPANS = 2_000;
 
-// biome-ignore lint: control characters are what this module is about
 const SPECIAL = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 const MOVES = /[\r\b]|\u001b\[[0-9;:]*[CDGKPX@`a]/;
 const TOKEN =

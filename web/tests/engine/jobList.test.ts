@@ -105,7 +105,13 @@ test("a damaged record is one row of the list, and hides no other", async () => 
   const told: Changes[] = [];
   const list = new JobList(
     () => api,
-    { now: () => 1, later: (_, step) => (step(), () => undefined) },
+    {
+      now: () => 1,
+      later: (_, step) => {
+        step();
+        return () => undefined;
+      },
+    },
     (changes) => told.push(changes),
     () => Promise.resolve(),
   );

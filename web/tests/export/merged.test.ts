@@ -46,7 +46,7 @@ describe("several jobs written out as one", () => {
           expect(own).toEqual(Array.from({ length: steps.flat().length }, (_, at) => at + 1));
         }
         for (let at = 1; at < lines.length; at++)
-          expect(byStanding(lines[at - 1]!.standing, lines[at]!.standing)).toBeLessThan(0);
+          expect(byStanding((lines[at - 1] as Joined).standing, (lines[at] as Joined).standing)).toBeLessThan(0);
       }),
       { numRuns: 200 },
     );

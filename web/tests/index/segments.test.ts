@@ -40,7 +40,11 @@ function joined(entries: readonly Entry[]): { first: number; text: string }[] {
     if (stream !== own && line !== undefined && line.last.length >= 4) {
       line.text += text;
       line.last = text;
-    } else lines.push((open[own] = { first: at + 1, text, last: text }));
+    } else {
+      const begun = { first: at + 1, text, last: text };
+      open[own] = begun;
+      lines.push(begun);
+    }
   }
   return lines;
 }

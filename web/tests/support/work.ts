@@ -156,8 +156,10 @@ const programs = new Map<string, readonly Step[]>();
 function match(expression: RegExp, text: string, from: number): [number, number] {
   const key = String(expression);
   let program = programs.get(key);
-  if (program === undefined)
-    programs.set(key, (program = uncounted(() => compile(parse(expression.source, expression.flags)))));
+  if (program === undefined) {
+    program = uncounted(() => compile(parse(expression.source, expression.flags)));
+    programs.set(key, program);
+  }
   for (let start = from; start <= text.length; start++) {
     const end = run(program, text, start, expression.unicode);
     if (end >= 0) return [start, end];
@@ -225,7 +227,7 @@ function run(program: readonly Step[], text: string, start: number, unicode: boo
 function compile(node: Node): readonly Step[] {
   const program: Step[] = [];
   let loops = 0;
-  const add = (step: Step): number => (program[program.length] = step) && program.length - 1;
+  const add = (step: Step): number => program.push(step) - 1;
   const emit = (one: Node): void => {
     if (one.is === "character") add({ do: "character", test: one.test });
     else if (one.is === "assert") add({ do: "assert", holds: one.holds });
@@ -360,7 +362,10 @@ function parse(source: string, flags: string): Node {
       is: "character",
       test: (character) => {
         let is = known.get(character);
-        if (is === undefined) known.set(character, (is = nativeExec.call(single, character) !== null));
+        if (is === undefined) {
+          is = nativeExec.call(single, character) !== null;
+          known.set(character, is);
+        }
         return is;
       },
     };

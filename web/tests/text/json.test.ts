@@ -50,7 +50,7 @@ describe("a JSON line folded open", () => {
     "[1,2,3]",
     "[INFO] text {x}",
     "{'a': 1}",
-    "a".repeat(300) + '{"a":1}',
+    `${"a".repeat(300)}{"a":1}`,
   ])("is not made of %j", (line) => {
     expect(unfold(line)).toBeNull();
   });
