@@ -19,7 +19,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers generated generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers generated markdown generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos fmt lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,10 @@ layers:
 # Every file that infra/generate/files.py lists equals what its source gives.
 generated:
 	PYTHONPATH=functions $(BIN)/python -m infra.generate --check
+
+# Line length, links, sentence length and table cells of every Markdown page.
+markdown:
+	$(BIN)/python -m infra.checks.markdown
 
 # Every regular expression of the viewer and of Python: none may take more than linear time.
 expressions:
