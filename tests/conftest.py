@@ -1,7 +1,7 @@
-"""What the whole suite needs: a Docker Engine, when a test that was chosen asks for one.
+"""Provide what the whole suite needs: a Docker Engine, when a selected test asks for one.
 
-Property tests try the same examples in every run, so that a run says something about the change that it is of;
-`make chaos` looks for new ones (`--hypothesis-profile=explore`).
+Property tests try the same examples in every run, so that a result depends on the change under test only; `make chaos`
+looks for new ones (`--hypothesis-profile=explore`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ settings.load_profile("same")
 
 @pytest.fixture(scope="session", autouse=True)
 def docker_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The engine that runs, or one started for the tests and ended after them; nothing when no chosen test needs it."""
+    """Provide the running engine, or start one for the tests; do nothing when no selected test needs it."""
     if any(item.get_closest_marker("engine") for item in request.session.items):
         with running_engine(tmp_path_factory.mktemp("engine")):
             yield

@@ -1,4 +1,4 @@
-"""What the viewer's browser tests share: the built viewer and one Chromium."""
+"""Share the built viewer and one Chromium among the viewer's browser tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 @pytest.fixture(scope="session")
 def viewer_dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The viewer, built from the sources as they are, in a folder of its own."""
+    """Build the viewer from the current sources in its own folder."""
     folder = tmp_path_factory.mktemp("viewer")
     built = subprocess.run(
         ["npx", "vite", "build", "--outDir", str(folder), "--emptyOutDir", "--logLevel", "error"],
@@ -37,7 +37,7 @@ def viewer_dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # Of a module, not of the session: while Playwright runs, its event loop is this thread's; no test could have its own.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for a module's tests; each opens a context of its own."""
+    """Provide one Chromium for a module's tests; each opens its own context."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
@@ -48,14 +48,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def cloud(viewer_dist: Path) -> Iterator[ViewerService]:
-    """A pretend cloud of this test's own, which serves the built viewer."""
+    """Provide a fake cloud for this test, which serves the built viewer."""
     with ViewerService(viewer_dist) as running:
         yield running
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page in a context of its own, on a screen with a device pixel ratio of 2."""
+    """Provide a page in its own context, on a screen with a device pixel ratio of 2."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, device_scale_factor=2)
     context.set_default_timeout(PATIENCE_MS)
     try:

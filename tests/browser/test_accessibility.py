@@ -1,4 +1,4 @@
-"""No serious or critical finding of axe on any page, in both themes, on a desk and on a phone."""
+"""Test that axe has no serious or critical finding on any page, in both themes, on desktop and phone."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ ON_A_PHONE = (jobs, job, settings, share, merged, merged_marked)
 
 
 def findings(page: Page, rules: list[str] | None = None) -> list[str]:
-    """What axe finds serious or critical, a line each with the place."""
+    """Return the serious and critical findings of axe, one line each with its element."""
     page.evaluate(AXE)
     only = {} if rules is None else {"runOnly": {"type": "rule", "values": rules}}
     found: dict[str, Any] = page.evaluate(
@@ -169,8 +169,8 @@ def findings(page: Page, rules: list[str] | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_axe_finds_nothing_serious(browser: Browser, cloud: ViewerService, size: str) -> None:
-    """On every page and in every dialog, in the light theme and (colours being all that differs) in the dark one."""
+def test_axe_has_no_serious_finding(browser: Browser, cloud: ViewerService, size: str) -> None:
+    """On every page and in every dialog, in the light theme and in the dark one, where only colours differ."""
     width, height = SIZES[size]
     found: dict[str, list[str]] = {}
     for show in PAGES if size == "desk" else ON_A_PHONE:
@@ -189,8 +189,8 @@ def test_axe_finds_nothing_serious(browser: Browser, cloud: ViewerService, size:
     assert {name: here for name, here in found.items() if here} == {}
 
 
-def test_axe_would_find_it(browser: Browser, cloud: ViewerService) -> None:
-    """A colour that does not read is a finding here: the tests above can fail."""
+def test_axe_reports_an_unreadable_colour(browser: Browser, cloud: ViewerService) -> None:
+    """An unreadable colour is a finding: the tests above can fail."""
     context = browser.new_context()
     try:
         page = context.new_page()

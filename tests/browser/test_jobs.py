@@ -1,4 +1,4 @@
-"""The job list in a real browser: live, thousands of jobs, and states that say what to do next."""
+"""Test the job list in a real browser: live updates, thousands of jobs, and states that say what to do next."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PATIENCE_MS = 60_000
 MANY = 3_000
 
 
-def test_an_empty_list_says_what_fills_it_and_a_job_appears_by_itself(page: Page, cloud: ViewerCloud) -> None:
-    """Live, without a reload: the job, then its end."""
+def test_empty_list_says_how_to_fill_it_and_shows_a_new_job_live(page: Page, cloud: ViewerCloud) -> None:
+    """Without a reload: the job appears, then its end."""
     page.goto(cloud.page())
     expect(page.locator("[data-notice=empty]")).to_contain_text("logferry agent", timeout=PATIENCE_MS)
     cloud.add_job("web-1")
@@ -29,8 +29,8 @@ def test_an_empty_list_says_what_fills_it_and_a_job_appears_by_itself(page: Page
     expect(page).to_have_url(f"{cloud.url}?job={job_id('web-1')}")
 
 
-def test_thousands_of_jobs_are_walked_and_filtered(page: Page, cloud: ViewerCloud) -> None:
-    """Few rows are in the page at any time; the last one is reached, and one in thousands is found as one types."""
+def test_thousands_of_jobs_are_scrolled_and_filtered(page: Page, cloud: ViewerCloud) -> None:
+    """The page holds few rows at any time; the last one is reachable, and typing finds one in thousands."""
     for number in range(MANY):
         cloud.add_job(f"web-{number}", project=f"project-{number % 7}")
     page.goto(cloud.page())
@@ -47,8 +47,8 @@ def test_thousands_of_jobs_are_walked_and_filtered(page: Page, cloud: ViewerClou
     expect(page.locator("[data-at='0']")).to_have_text(re.compile(r"project-\d.*jobs"), timeout=PATIENCE_MS)
 
 
-def test_a_session_that_ends_leaves_what_was_read(page: Page, cloud: ViewerCloud) -> None:
-    """It is said, with the way back in; a new key goes on where one was."""
+def test_expired_session_keeps_what_was_read(page: Page, cloud: ViewerCloud) -> None:
+    """The page says so and offers to log in; a new key continues in the same state."""
     cloud.add_job("web-1")
     page.goto(cloud.page())
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
@@ -66,8 +66,8 @@ def test_a_session_that_ends_leaves_what_was_read(page: Page, cloud: ViewerCloud
     expect(ended).to_have_count(0)
 
 
-def test_a_network_that_is_away_is_said(page: Page, cloud: ViewerCloud) -> None:
-    """The first listing fails and is tried again by itself."""
+def test_offline_network_is_reported(page: Page, cloud: ViewerCloud) -> None:
+    """The first listing fails and is retried automatically."""
     cloud.add_job("web-1")
     page.route("**/api/jobs*", lambda route: route.abort())
     page.goto(cloud.page())

@@ -1,4 +1,4 @@
-"""Login by OpenID Connect in a real browser, against a real issuer."""
+"""Test OpenID Connect login in a real browser against a real issuer."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def log_in(context: BrowserContext, cloud: OidcCloud, query: str = "") -> Page:
-    """From the login page to the issuer, and back."""
+    """Go from the login page to the issuer and back."""
     page = context.new_page()
     page.goto(cloud.url + query)
     page.get_by_role("button", name="Log in with localhost").click()
@@ -83,8 +83,8 @@ def log_in(context: BrowserContext, cloud: OidcCloud, query: str = "") -> Page:
     return page
 
 
-def test_a_login_goes_to_the_issuer_and_back_to_the_same_address(context: BrowserContext, cloud: OidcCloud) -> None:
-    """Code and state leave the address; no token is in any storage."""
+def test_login_returns_from_the_issuer_to_the_same_address(context: BrowserContext, cloud: OidcCloud) -> None:
+    """Code and state leave the address; no storage holds a token."""
     page = log_in(context, cloud, f"?job={JOB}")
     expect(page.get_by_text("line 100", exact=True)).to_be_visible(timeout=PATIENCE_MS)
     expect(page).to_have_url(f"{cloud.url}?job={JOB}")
@@ -93,8 +93,8 @@ def test_a_login_goes_to_the_issuer_and_back_to_the_same_address(context: Browse
         assert secret not in stored
 
 
-def test_a_reload_asks_the_issuer_again_and_the_person_nothing(context: BrowserContext, cloud: OidcCloud) -> None:
-    """Tokens are in memory, the issuer's own session is in its cookie."""
+def test_reload_asks_only_the_issuer(context: BrowserContext, cloud: OidcCloud) -> None:
+    """Tokens are in memory; the issuer's session is in its cookie."""
     page = log_in(context, cloud)
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
     # It leaves for the issuer by itself, perhaps before it is loaded.
@@ -103,8 +103,8 @@ def test_a_reload_asks_the_issuer_again_and_the_person_nothing(context: BrowserC
     assert len(cloud.issuer.access_tokens) == 2
 
 
-def test_a_token_is_renewed_silently(context: BrowserContext, cloud: OidcCloud) -> None:
-    """The page stays the same page, and goes on with the new token."""
+def test_token_is_renewed_silently(context: BrowserContext, cloud: OidcCloud) -> None:
+    """The page stays and continues with the new token."""
     cloud.issuer.life_s = 4
     page = log_in(context, cloud)
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
@@ -117,8 +117,8 @@ def test_a_token_is_renewed_silently(context: BrowserContext, cloud: OidcCloud) 
     assert page.evaluate("window.samePage") is True
 
 
-def test_a_session_that_cannot_be_renewed_is_said_and_the_page_stays(context: BrowserContext, cloud: OidcCloud) -> None:
-    """What was read stays readable; logging in again comes back to it."""
+def test_failed_renewal_is_reported_and_the_page_stays(context: BrowserContext, cloud: OidcCloud) -> None:
+    """Read lines stay readable; logging in again returns to them."""
     cloud.issuer.life_s = 4
     cloud.issuer.refresh = False
     page = log_in(context, cloud, f"?job={JOB}")
@@ -131,8 +131,8 @@ def test_a_session_that_cannot_be_renewed_is_said_and_the_page_stays(context: Br
     expect(page).to_have_url(f"{cloud.url}?job={JOB}")
 
 
-def test_a_refusal_of_the_issuer_is_said(context: BrowserContext, cloud: OidcCloud) -> None:
-    """With the issuer's own words, and the way to try again."""
+def test_issuers_refusal_is_reported(context: BrowserContext, cloud: OidcCloud) -> None:
+    """With the issuer's own words and a way to retry."""
     cloud.issuer.deny = True
     page = context.new_page()
     page.goto(cloud.url)
@@ -142,7 +142,7 @@ def test_a_refusal_of_the_issuer_is_said(context: BrowserContext, cloud: OidcClo
     assert cloud.issuer.access_tokens == []
 
 
-def test_an_answer_to_a_question_that_was_not_asked_is_refused(context: BrowserContext, cloud: OidcCloud) -> None:
+def test_unsolicited_answer_is_refused(context: BrowserContext, cloud: OidcCloud) -> None:
     """A link with somebody else's code logs nobody in (RFC 6749, 10.12)."""
     page = context.new_page()
     page.goto(f"{cloud.url}?code=forged&state=forged")
@@ -150,7 +150,7 @@ def test_an_answer_to_a_question_that_was_not_asked_is_refused(context: BrowserC
     assert cloud.issuer.access_tokens == []
 
 
-def test_a_logout_ends_the_session_here_and_at_the_issuer(context: BrowserContext, cloud: OidcCloud) -> None:
+def test_logout_ends_the_session_here_and_at_the_issuer(context: BrowserContext, cloud: OidcCloud) -> None:
     """A reload afterwards asks for the login."""
     page = log_in(context, cloud)
     page.get_by_role("button", name="Log out").click()

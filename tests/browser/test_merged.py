@@ -1,4 +1,4 @@
-"""Several jobs merged by time, in a real browser: their lines are marked, linked to and taken away as one job's are."""
+"""Test several jobs merged by time in a real browser: marking, linking and downloading work as for one job."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LONG = 70_000
 
 
 def container(name: str) -> str:
-    """A job as a link to one of its lines names it."""
+    """Return a job as a link to one of its lines names it."""
     return job_id(name).partition(".")[2][:12]
 
 
 def long_jobs(cloud: ViewerCloud, *names: str) -> None:
-    """Jobs whose first lines are far from what is loaded, written at the same moments."""
+    """Make jobs whose first lines are far from the loaded ones, written at the same moments."""
     for name in names:
         cloud.add_job(name)
         noise = random.Random(name)
@@ -37,7 +37,7 @@ def long_jobs(cloud: ViewerCloud, *names: str) -> None:
 
 
 def texts(page: Page, rows: str) -> list[str]:
-    """What rows say, without the noise that makes them long."""
+    """Return the rows' texts without their long filler."""
     return [" ".join(text.split()[:2]) for text in page.locator(f"{rows} .text").all_inner_texts()]
 
 
@@ -47,7 +47,7 @@ def received(page: Page, name: str) -> int:
 
 
 def clipboard(page: Page, expected: str) -> None:
-    """Waits until the clipboard holds this: it is written once all is fetched."""
+    """Wait until the clipboard holds this text, which is written once all is fetched."""
     # Asked for in the page: `wait_for_function` would take the promise itself for a yes.
     found = page.evaluate(
         """async ([expected, patience]) => {
@@ -63,8 +63,8 @@ def clipboard(page: Page, expected: str) -> None:
     assert found == expected
 
 
-def test_a_link_to_merged_lines_opens_them_in_all_jobs_far_from_the_tail(cloud: ViewerCloud, page: Page) -> None:
-    """What both wrote around it is there, and reading on loads more."""
+def test_link_to_merged_lines_opens_them_in_all_jobs(cloud: ViewerCloud, page: Page) -> None:
+    """Far from the tail: the lines around them in both jobs are there, and scrolling loads more."""
     long_jobs(cloud, "one", "two")
     page.goto(cloud.page("one", "two", extra=f"line={container('one')}.5000-{container('one')}.5001"))
     expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
@@ -98,7 +98,7 @@ def test_a_link_to_merged_lines_opens_them_in_all_jobs_far_from_the_tail(cloud: 
 
 
 def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Page) -> None:
-    """A click marks a line, a shift-click a range of the merged order; address, link and copies are of it."""
+    """A click marks a line, a shift-click a range of the merged order; address, link and copies refer to it."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     for name in ("one", "two"):
         cloud.add_job(name)
@@ -127,8 +127,8 @@ def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Pag
     expect(page).to_have_url(address)
 
 
-def test_merged_jobs_are_downloaded_whole_and_in_their_order(cloud: ViewerCloud, page: Page) -> None:
-    """All lines of all jobs, loaded or not, by time, with each line's job; or what is marked."""
+def test_merged_jobs_are_downloaded_whole_and_in_order(cloud: ViewerCloud, page: Page) -> None:
+    """All lines of all jobs, loaded or not, by time, each with its job; or only the marked ones."""
     long_jobs(cloud, "one", "two")
     page.goto(cloud.page("one", "two", extra=f"line={container('one')}.7-{container('one')}.8"))
     expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
@@ -166,7 +166,7 @@ def test_merged_jobs_are_downloaded_whole_and_in_their_order(cloud: ViewerCloud,
 
 
 def at_rest(page: Page, *names: str) -> None:
-    """Waits until all that comes by itself is here."""
+    """Wait until everything that arrives unasked is here."""
     page.wait_for_function(
         """(jobs) => jobs.every((job) => {
           const lines = window.logferry?.lines(job);
@@ -178,7 +178,7 @@ def at_rest(page: Page, *names: str) -> None:
 
 
 def held_back(page: Page, addresses: str | re.Pattern[str] = "**/batches?*") -> tuple[list[Route], Callable[[], None]]:
-    """Requests (for history) are not answered from now on, until they are let go: what is held back, and how to."""
+    """Hold back the answers to history requests; return them and a function that releases them."""
     held: list[Route] = []
     open_again = False
 
@@ -199,7 +199,7 @@ def held_back(page: Page, addresses: str | re.Pattern[str] = "**/batches?*") -> 
 
 
 def noisy_jobs(cloud: ViewerCloud, *names: str) -> None:
-    """Long jobs of which little is loaded, with a warning at either end."""
+    """Make long jobs of which little is loaded, with a warning at either end."""
     for name in names:
         cloud.add_job(name)
         noise = random.Random(name)
@@ -208,8 +208,8 @@ def noisy_jobs(cloud: ViewerCloud, *names: str) -> None:
         cloud.append(name, [f"WARN {name} ends"], "e")
 
 
-def test_a_filtered_download_is_of_all_of_the_merged_jobs(cloud: ViewerCloud, page: Page) -> None:
-    """Lines that the tab never had are in it, by time, with each line's job and time."""
+def test_filtered_download_covers_all_merged_jobs(cloud: ViewerCloud, page: Page) -> None:
+    """It contains lines that the tab never had, by time, each with its job and time."""
     noisy_jobs(cloud, "one", "two")
     page.goto(cloud.page("one", "two"))
     page.locator('.row[data-source="1"][data-seq="175002"]').wait_for(timeout=WAIT)
@@ -228,8 +228,8 @@ def test_a_filtered_download_is_of_all_of_the_merged_jobs(cloud: ViewerCloud, pa
     assert max(received(page, "one"), received(page, "two")) < 160_000
 
 
-def test_a_download_of_merged_jobs_can_be_cancelled_and_begun_again(cloud: ViewerCloud, page: Page) -> None:
-    """Nothing is saved of what was cancelled, and the next one is whole."""
+def test_download_of_merged_jobs_can_be_cancelled_and_restarted(cloud: ViewerCloud, page: Page) -> None:
+    """Nothing of the cancelled download is saved, and the next one is complete."""
     noisy_jobs(cloud, "one", "two")
     page.goto(cloud.page("one", "two"))
     at_rest(page, "one", "two")
@@ -277,10 +277,8 @@ SCROLLED_ON = """([by, job, count, patience]) => {
 
 
 @pytest.mark.parametrize("by", [-5, 5])
-def test_what_one_scrolls_through_does_not_jump_when_lines_come_in_front(
-    cloud: ViewerCloud, page: Page, by: int
-) -> None:
-    """The history of another job comes, all of it older: each row moves by what is scrolled and no pixel more."""
+def test_scrolled_rows_do_not_jump_when_older_lines_arrive(cloud: ViewerCloud, page: Page, by: int) -> None:
+    """The older history of another job arrives; each row moves by the scrolled distance and no pixel more."""
     for name, count in (("one", 800), ("two", 800), ("early", 300)):
         cloud.add_job(name)
         cloud.append(name, [f"{name} {number}" for number in range(1, count + 1)], batch=20)
@@ -305,8 +303,8 @@ def test_what_one_scrolls_through_does_not_jump_when_lines_come_in_front(
     assert received(page, "early") == 300
 
 
-def test_the_head_of_merged_jobs_says_whether_their_end_is_followed(cloud: ViewerCloud, page: Page) -> None:
-    """Live while it is, paused while one reads back."""
+def test_merged_header_says_whether_the_end_is_followed(cloud: ViewerCloud, page: Page) -> None:
+    """Live while it is, paused while reading back."""
     for name in ("one", "two"):
         cloud.add_job(name)
         cloud.append(name, [f"{name} {number}" for number in range(1, 301)])
@@ -321,7 +319,7 @@ def test_the_head_of_merged_jobs_says_whether_their_end_is_followed(cloud: Viewe
 
 
 def hidden_needles(cloud: ViewerCloud) -> list[str]:
-    """Two long jobs with needles in lines that are not loaded, by turns in time; the needles in the merged order."""
+    """Make two long jobs with needles in unloaded lines, alternating in time; return the needles in merged order."""
     noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
     for name, before in (("one", 0), ("two", 20)):
         cloud.add_job(name)
@@ -334,14 +332,14 @@ def hidden_needles(cloud: ViewerCloud) -> list[str]:
 
 
 def searches_of(name: str) -> re.Pattern[str]:
-    """Addresses that search a job on the service."""
+    """Return the URLs that search a job on the service."""
     return re.compile(rf"/jobs/{re.escape(job_id(name))}/search\?")
 
 
-def test_a_search_in_merged_jobs_covers_the_whole_of_them(
+def test_search_in_merged_jobs_covers_all_of_them(
     cloud: ViewerCloud, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not loaded is found on the service, gone to by time with what all wrote around it, and filtered."""
+    """The service finds unloaded lines; the page goes to them by time with their surroundings, and filters them."""
     # An answer ends between two matches, so that the farther one of them comes first.
     monkeypatch.setattr(search, "SEARCH_RAW_BYTES", 1_000_000)
     needles = hidden_needles(cloud)
@@ -382,8 +380,8 @@ def test_a_search_in_merged_jobs_covers_the_whole_of_them(
     expect(found).to_have_attribute("data-found", "7", timeout=WAIT)
 
 
-def test_a_merged_job_whose_search_fails_stops_no_other(cloud: ViewerCloud, page: Page) -> None:
-    """What the others found is shown and gone to; whose is not all there is said, with what can be done."""
+def test_failed_search_in_one_job_stops_no_other(cloud: ViewerCloud, page: Page) -> None:
+    """The others' matches are shown and reachable; the page names the incomplete job and what to do."""
     needles = hidden_needles(cloud)
     page.goto(cloud.page("one", "two"))
     at_rest(page, "one", "two")
@@ -399,8 +397,8 @@ def test_a_merged_job_whose_search_fails_stops_no_other(cloud: ViewerCloud, page
     expect(page.locator(".row .text")).to_have_text(needles, timeout=WAIT)
 
 
-def test_a_search_that_is_not_wanted_any_more_is_cancelled(cloud: ViewerCloud, page: Page) -> None:
-    """Other words end the requests of the last ones, and their answers come to nothing."""
+def test_superseded_search_is_cancelled(cloud: ViewerCloud, page: Page) -> None:
+    """A new query ends the requests of the last one and ignores their answers."""
     hidden_needles(cloud)
     page.goto(cloud.page("one", "two"))
     at_rest(page, "one", "two")
@@ -419,8 +417,8 @@ def test_a_search_that_is_not_wanted_any_more_is_cancelled(cloud: ViewerCloud, p
     expect(page.locator(".found")).to_have_text("")
 
 
-def test_errors_of_merged_jobs_are_gone_to_wherever_they_are(cloud: ViewerCloud, page: Page) -> None:
-    """The first step to an error asks for those of what is not loaded; they are gone through by time."""
+def test_errors_of_merged_jobs_are_reachable_anywhere(cloud: ViewerCloud, page: Page) -> None:
+    """The first step to an error requests those of unloaded lines; steps go by time."""
     noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
     for name, before in (("one", 40), ("two", 60)):
         cloud.add_job(name)

@@ -1,4 +1,4 @@
-"""What the viewer shows, copies and writes out is what was written: merged entries, and very long lines."""
+"""Test that the viewer shows, copies and downloads what was written: merged entries and very long lines."""
 
 import re
 
@@ -18,7 +18,7 @@ SHOWN = "2026-11-30 ERROR failed\njava.lang.IllegalStateException: no\n\tat a.B.
 
 
 def row(page: Page, sequence: int) -> str:
-    """The text of a drawn row, as it is in the page."""
+    """Return the text of a drawn row as the page has it."""
     selector = f'.row[data-seq="{sequence}"] > .text'
     page.wait_for_selector(selector, timeout=WAIT)
     text: str = page.evaluate("(selector) => document.querySelector(selector).textContent", selector)
@@ -26,7 +26,7 @@ def row(page: Page, sequence: int) -> str:
 
 
 def clipboard(page: Page, expected: str) -> None:
-    """Waits until the clipboard holds a text: what is not drawn is fetched first."""
+    """Wait until the clipboard holds a text; unloaded lines are fetched first."""
     page.evaluate(
         """async ([wanted, patience]) => {
           const until = performance.now() + patience;
@@ -43,7 +43,7 @@ def clipboard(page: Page, expected: str) -> None:
 
 
 def downloaded(page: Page, form: str) -> str:
-    """The file of all entries."""
+    """Download the file of all entries."""
     page.keyboard.press("D")
     page.locator(f"[data-form={form}]").check()
     with page.expect_download(timeout=WAIT) as download:
@@ -52,8 +52,8 @@ def downloaded(page: Page, form: str) -> str:
     return download.value.path().read_bytes().decode()
 
 
-def test_a_merged_entry_is_read_searched_and_taken_away_as_its_lines(cloud: ViewerCloud, page: Page) -> None:
-    """Its row is as high as its lines are many, wrapped or not, and none of its characters is made into another."""
+def test_merged_entry_is_shown_searched_and_exported_as_its_lines(cloud: ViewerCloud, page: Page) -> None:
+    """Its row is as high as its lines, wrapped or not, and no character is changed."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tall = "\n".join(["2026-11-30 INFO tall", *(f"\tat deep {number}" for number in range(1, 400))])
     cloud.add_job("web")
@@ -109,8 +109,8 @@ def test_a_merged_entry_is_read_searched_and_taken_away_as_its_lines(cloud: View
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_a_line_too_long_to_draw_says_so_and_gives_the_whole(cloud: ViewerCloud, page: Page, several: bool) -> None:
-    """While its pieces come, and with lines of the other stream between them; in one job and in several."""
+def test_oversized_line_says_so_and_offers_the_whole(cloud: ViewerCloud, page: Page, several: bool) -> None:
+    """While its fragments arrive, with lines of the other stream between them; in one job and in several."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     for name in ("web", "api"):
         cloud.add_job(name)

@@ -1,4 +1,4 @@
-"""The viewer in a real browser, against a pretend cloud that speaks the real contract."""
+"""Test the viewer in a real browser against a fake cloud that speaks the real contract."""
 
 import random
 import re
@@ -75,7 +75,7 @@ SCROLLED = """async ([by, steps, patience]) => {
 
 
 def received(page: Page, name: str, count: int) -> None:
-    """Waits until the page has `count` entries of the job and misses none."""
+    """Wait until the page has `count` entries of the job and misses none."""
     page.wait_for_function(
         """([job, n]) => {
           const lines = window.logferry?.lines(job);
@@ -87,14 +87,14 @@ def received(page: Page, name: str, count: int) -> None:
 
 
 def entries(page: Page, name: str, count: int) -> list[str]:
-    """The texts of entries 1..count, after checking that each is there once."""
+    """Return the texts of entries 1..count, after checking that each is there once."""
     found = page.evaluate("([job, n]) => window.logferry.entries(job, 1, n)", [job_id(name), count])
     assert [entry["sequence"] for entry in found] == list(range(1, count + 1))
     return [entry["text"] for entry in found]
 
 
 def opened(page: Page, cloud: ViewerCloud, name: str, extra: str = "") -> Page:
-    """Opens a job's page and waits for its first rows."""
+    """Open a job's page and wait for its first rows."""
     page.goto(cloud.page(name, extra=extra))
     page.wait_for_selector(".row[data-kind=line]", timeout=WAIT)
     subscribed(page, name)
@@ -102,17 +102,17 @@ def opened(page: Page, cloud: ViewerCloud, name: str, extra: str = "") -> Page:
 
 
 def subscribed(page: Page, name: str) -> None:
-    """Waits until live lines of the job reach the page."""
+    """Wait until live lines of the job reach the page."""
     page.wait_for_function("(job) => window.logferry?.lines(job)?.subscribed", arg=job_id(name), timeout=WAIT)
 
 
 def drawn(page: Page) -> None:
-    """Waits until every drawn row is what it will be: none is on its way any more."""
+    """Wait until every drawn row has its final content."""
     expect(page.locator(".row[data-kind=loading]")).to_have_count(0)
 
 
 def scrolled_up(page: Page, pixels: int) -> list[int]:
-    """Turns the wheel over the pane, which follows its end; the row at the top once that is over, as AT_TOP has it."""
+    """Turn the wheel over the following pane; return the top row afterwards, as AT_TOP gives it."""
     end = still(page, AT_TOP)
     page.locator(".pane").hover()
     page.mouse.wheel(0, -pixels)
@@ -127,7 +127,7 @@ def numbered(count: int, start: int = 1) -> list[str]:
 
 
 def clipboard(page: Page, count: int) -> list[str]:
-    """Lines of the clipboard, once they are as many: what is not drawn is fetched first."""
+    """Return the clipboard's lines once there are this many; unloaded lines are fetched first."""
     text: str = page.evaluate(
         """async ([count, patience]) => {
           const began = performance.now();
@@ -143,7 +143,7 @@ def clipboard(page: Page, count: int) -> list[str]:
 
 
 def test_history_and_live_lines_join_without_a_seam(cloud: ViewerCloud, page: Page) -> None:
-    """What was written before, while and after the page opened is there once, in order."""
+    """Lines from before, during and after opening the page are there once, in order."""
     cloud.add_job("web")
     cloud.append("web", numbered(3_000), "oeo" * 1_000, batch=250)
     opened(page, cloud, "web")
@@ -154,7 +154,7 @@ def test_history_and_live_lines_join_without_a_seam(cloud: ViewerCloud, page: Pa
     expect(page.locator('[data-live-state="live"]')).to_be_visible(timeout=WAIT)
 
 
-def test_a_job_opened_before_its_first_line_shows_it_live(cloud: ViewerCloud, page: Page) -> None:
+def test_job_opened_before_its_first_line_shows_it_live(cloud: ViewerCloud, page: Page) -> None:
     """An empty job says so, then shows its lines."""
     cloud.add_job("new")
     page.goto(cloud.page("new"))
@@ -163,8 +163,8 @@ def test_a_job_opened_before_its_first_line_shows_it_live(cloud: ViewerCloud, pa
     expect(page.locator('[data-seq="2"][data-stream="stderr"] .text')).to_have_text("second", timeout=WAIT)
 
 
-def test_lost_repeated_and_reordered_broadcasts_and_cuts_leave_no_trace(cloud: ViewerCloud, page: Page) -> None:
-    """Broadcasts are lost, repeated and reordered, the connection is cut: nothing is missing or there twice."""
+def test_faulty_broadcasts_and_disconnects_have_no_visible_effect(cloud: ViewerCloud, page: Page) -> None:
+    """Broadcasts are lost, repeated and reordered, the connection is cut; nothing is missing or repeated."""
     cloud.add_job("bad")
     cloud.mangle = lossy(random.Random(7))
     page.goto(cloud.page("bad"))
@@ -181,8 +181,8 @@ def test_lost_repeated_and_reordered_broadcasts_and_cuts_leave_no_trace(cloud: V
     assert entries(page, "bad", written) == numbered(written)
 
 
-def test_the_successor_connection_takes_over_without_a_gap(cloud: ViewerCloud, page: Page) -> None:
-    """A connection is replaced before the old one is closed, and never shows as lost."""
+def test_successor_connection_takes_over_without_a_gap(cloud: ViewerCloud, page: Page) -> None:
+    """It opens before the old one closes, and the page never shows a lost connection."""
     cloud.add_job("long")
     page.goto(cloud.page("long"))
     page.wait_for_function("(job) => window.logferry?.lines(job)?.subscribed", arg=job_id("long"), timeout=WAIT)
@@ -201,7 +201,7 @@ def test_the_successor_connection_takes_over_without_a_gap(cloud: ViewerCloud, p
     ],
 )
 def test_refusals_say_why(cloud: ViewerCloud, page: Page, name: str, key: str | None, marker: str, said: str) -> None:
-    """Another owner's job and a wrong key are refused with a sentence, and nothing of the job shows."""
+    """Another owner's job and a wrong key are refused with a sentence; nothing of the job shows."""
     cloud.add_job("mine")
     cloud.add_job("theirs", owner="somebody-else")
     cloud.append("theirs", ["secret"])
@@ -211,8 +211,8 @@ def test_refusals_say_why(cloud: ViewerCloud, page: Page, name: str, key: str | 
     assert "lfv_" not in page.evaluate("() => location.href")
 
 
-def test_a_revoked_key_is_said_and_takes_nothing_away(cloud: ViewerCloud, page: Page) -> None:
-    """A key that is revoked while its page is open is refused at the next connection; what was read stays."""
+def test_revoked_key_is_reported_and_removes_nothing(cloud: ViewerCloud, page: Page) -> None:
+    """A key revoked while its page is open is refused at the next connection; read lines stay."""
     cloud.add_job("web")
     cloud.append("web", numbered(10))
     opened(page, cloud, "web")
@@ -222,8 +222,8 @@ def test_a_revoked_key_is_said_and_takes_nothing_away(cloud: ViewerCloud, page: 
     expect(page.locator('[data-seq="10"]')).to_be_visible()
 
 
-def test_what_is_read_does_not_move_when_lines_come_above_and_below(cloud: ViewerCloud, page: Page) -> None:
-    """A paused reader's row keeps its place to the pixel while live lines come and older history is loaded."""
+def test_paused_row_stays_when_lines_arrive_above_and_below(cloud: ViewerCloud, page: Page) -> None:
+    """It keeps its position to the pixel while live lines arrive and older history is loaded."""
     cloud.add_job("web")
     cloud.append("web", [f"{line} {'wide ' * (number % 60)}" for number, line in enumerate(numbered(4_000))], batch=50)
     cloud.history_delay = 0.15
@@ -237,8 +237,8 @@ def test_what_is_read_does_not_move_when_lines_come_above_and_below(cloud: Viewe
 
 
 @pytest.mark.parametrize("by", [-140, 140])
-def test_rows_that_come_and_go_at_both_ends_move_nothing(cloud: ViewerCloud, page: Page, by: int) -> None:
-    """While one scrolls through lines of many heights, each moves by what was scrolled and no pixel more."""
+def test_rows_added_and_removed_at_both_ends_move_nothing(cloud: ViewerCloud, page: Page, by: int) -> None:
+    """While scrolling through lines of many heights, each moves by the scrolled distance and no pixel more."""
     cloud.add_job("web")
     cloud.append("web", [f"{line} {'wide ' * (number * 7 % 90)}" for number, line in enumerate(numbered(3_000))])
     opened(page, cloud, "web", extra="line=1500")
@@ -249,8 +249,8 @@ def test_rows_that_come_and_go_at_both_ends_move_nothing(cloud: ViewerCloud, pag
     assert worst <= 1
 
 
-def test_what_is_read_stays_when_a_stream_is_hidden_and_shown(cloud: ViewerCloud, page: Page) -> None:
-    """Lines of an indexed job that are taken out and put back around the row that is read leave it where it is."""
+def test_current_row_stays_when_a_stream_is_hidden_and_shown(cloud: ViewerCloud, page: Page) -> None:
+    """Removing and restoring an indexed job's lines around the current row does not move it."""
     cloud.add_job("web")
     lines = [f"{line} {'wide ' * (number % 40)}" for number, line in enumerate(numbered(3_000))]
     cloud.append("web", lines, "oee" * 1_000)
@@ -275,8 +275,8 @@ def test_what_is_read_stays_when_a_stream_is_hidden_and_shown(cloud: ViewerCloud
     assert still(page, AT_TOP) == before
 
 
-def test_both_ends_of_a_million_lines_are_reached(cloud: ViewerCloud, page: Page) -> None:
-    """At a device pixel ratio of 2 the first and the last of a million lines can be seen, and places between."""
+def test_both_ends_of_a_million_lines_are_reachable(cloud: ViewerCloud, page: Page) -> None:
+    """At a device pixel ratio of 2: the first line, the last, and positions between."""
     cloud.add_job("million")
     cloud.append_copies("million", ["the same line"] * 8_000, 125)
     opened(page, cloud, "million")
@@ -305,10 +305,10 @@ PRESSED = """(keys) => {
 
 
 @pytest.mark.parametrize(("jump", "top", "follows"), [("f", None, "on"), ("g", [1, 0], "off")])
-def test_of_two_keys_within_one_frame_the_second_counts(
+def test_second_of_two_keys_within_one_frame_wins(
     cloud: ViewerCloud, page: Page, jump: str, top: list[int] | None, follows: str
 ) -> None:
-    """The browser tells of a page's scroll only with the next frame: by then one may have asked for either end."""
+    """The browser reports a scroll only with the next frame, when the user may have asked for the other end."""
     cloud.add_job("web")
     cloud.append("web", numbered(3_000), batch=250)
     page.add_init_script(LATE)
@@ -324,7 +324,7 @@ def test_of_two_keys_within_one_frame_the_second_counts(
 
 
 def test_search_steps_through_matches_and_filters(cloud: ViewerCloud, page: Page) -> None:
-    """A regular expression finds its lines, n and N step through them, and the filter shows them alone."""
+    """A regular expression finds its lines, n and N step through them, and the filter shows only them."""
     cloud.add_job("web")
     cloud.append("web", [f"line {n}{' needle' if n % 100 == 0 else ''}" for n in range(1, 2_001)], batch=300)
     opened(page, cloud, "web")
@@ -350,10 +350,10 @@ def test_search_steps_through_matches_and_filters(cloud: ViewerCloud, page: Page
     expect(page.locator(".found[data-problem]")).to_be_visible(timeout=WAIT)
 
 
-def test_a_search_finds_on_the_service_what_the_tab_has_not(
+def test_search_uses_the_service_for_unloaded_lines(
     cloud: ViewerService, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A long job that is not loaded is searched at once, jumped in and filtered; only what RE2 cannot is loaded."""
+    """An unloaded long job is searched at once, navigated and filtered; only what RE2 cannot do is loaded."""
     # An answer ends between two matches, so that the farther one of them comes first.
     monkeypatch.setattr(search, "SEARCH_RAW_BYTES", 1_000_000)
     cloud.add_job("long")
@@ -389,8 +389,8 @@ def test_a_search_finds_on_the_service_what_the_tab_has_not(
     page.wait_for_function("(job) => window.logferry?.lines(job).received > 200_000", arg=job_id("long"), timeout=WAIT)
 
 
-def test_an_endless_expression_is_given_up_and_the_page_goes_on(cloud: ViewerCloud, page: Page) -> None:
-    """A catastrophic expression ends with a sentence, be its line there or to come; live lines and searches go on."""
+def test_endless_expression_is_stopped_and_the_page_goes_on(cloud: ViewerCloud, page: Page) -> None:
+    """A sentence reports it, whether its line is there or arrives later; live lines and searches continue."""
     cloud.add_job("web")
     cloud.append("web", ["harmless"])
     opened(page, cloud, "web")
@@ -409,8 +409,8 @@ def test_an_endless_expression_is_given_up_and_the_page_goes_on(cloud: ViewerClo
     expect(page.locator(".found[data-problem]")).to_contain_text("too long", timeout=WAIT)
 
 
-def test_catastrophic_expression_is_stopped_and_said_so_while_the_page_goes_on(cloud: ViewerCloud, page: Page) -> None:
-    """Be its line the first match or come after one: the pane moves, lines arrive, and another search works."""
+def test_catastrophic_expression_is_stopped_and_reported(cloud: ViewerCloud, page: Page) -> None:
+    """Whether its line is the first match or a later one: the pane moves, lines arrive, and another search works."""
     cloud.add_job("web")
     cloud.append("web", [*numbered(500), "a" * 16_000 + "!", "x" + "b" * 60 + "!"])
     opened(page, cloud, "web")
@@ -433,8 +433,8 @@ def test_catastrophic_expression_is_stopped_and_said_so_while_the_page_goes_on(c
     expect(found).to_have_attribute("data-found", "1", timeout=WAIT)
 
 
-def test_text_across_a_cut_is_found_in_its_row(cloud: ViewerCloud, page: Page) -> None:
-    """A line of several entries is one match, at its row; also filtered, and while its pieces come one by one."""
+def test_text_across_a_fragment_boundary_is_found_in_its_row(cloud: ViewerCloud, page: Page) -> None:
+    """A line of several entries is one match, at its row; also filtered, and while its fragments arrive."""
     cloud.add_job("web")
     cloud.append("web", ["before", "x" * 16_380 + "NEED", "LE-7711 and the rest", "after"], streams="ooOo")
     opened(page, cloud, "web")
@@ -452,8 +452,8 @@ def test_text_across_a_cut_is_found_in_its_row(cloud: ViewerCloud, page: Page) -
     expect(found).to_have_attribute("data-found", "2", timeout=WAIT)
 
 
-def test_a_selection_past_the_window_is_copied_whole_and_without_gutter(cloud: ViewerCloud, page: Page) -> None:
-    """Rows that left the page while one selected are in the copy; numbers and times are not."""
+def test_selection_beyond_the_window_is_copied_whole_without_gutter(cloud: ViewerCloud, page: Page) -> None:
+    """Rows that left the page during selection are in the copy; numbers and times are not."""
     cloud.add_job("web")
     cloud.append("web", numbered(3_000))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -484,8 +484,8 @@ def test_a_selection_past_the_window_is_copied_whole_and_without_gutter(cloud: V
     assert copied == ["100", *(f"line {number}" for number in range(101, last + 1))]
 
 
-def test_a_selection_upwards_outlives_the_lines_that_come_meanwhile(cloud: ViewerCloud, page: Page) -> None:
-    """Selecting ends following; what is selected from the end upwards, past the window's edge, is copied as it was."""
+def test_upward_selection_survives_new_lines(cloud: ViewerCloud, page: Page) -> None:
+    """Selecting ends following; a selection from the end upwards, beyond the window, is copied as it was."""
     cloud.add_job("web")
     cloud.append("web", numbered(3_000))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -524,7 +524,7 @@ def test_a_selection_upwards_outlives_the_lines_that_come_meanwhile(cloud: Viewe
     assert copied == [str(first), *(f"line {number}" for number in range(first + 1, 2_999)), "line"]
 
 
-def test_a_permalink_opens_its_range_and_a_gutter_click_makes_one(cloud: ViewerCloud, page: Page) -> None:
+def test_permalink_opens_its_range_and_a_gutter_click_makes_one(cloud: ViewerCloud, page: Page) -> None:
     """?line=a-b shows and marks the range; clicks on the numbers put a range into the address."""
     cloud.add_job("web")
     cloud.append("web", numbered(5_000), batch=500)
@@ -537,8 +537,8 @@ def test_a_permalink_opens_its_range_and_a_gutter_click_makes_one(cloud: ViewerC
     expect(page).to_have_url(re.compile("&line=705-708$"))
 
 
-def test_a_hidden_stream_is_left_out_and_comes_back(cloud: ViewerCloud, page: Page) -> None:
-    """Hiding stderr leaves stdout and system entries; showing it again brings all back."""
+def test_hidden_stream_is_omitted_and_restored(cloud: ViewerCloud, page: Page) -> None:
+    """Hiding stderr leaves stdout and system entries; showing it again restores all."""
     cloud.add_job("web")
     cloud.append("web", [*numbered(300), '{"event":"exited","exit_code":3}'], "oee" * 100 + "s")
     opened(page, cloud, "web")
@@ -549,8 +549,8 @@ def test_a_hidden_stream_is_left_out_and_comes_back(cloud: ViewerCloud, page: Pa
     page.wait_for_selector('[data-seq="300"][data-stream="stderr"]', timeout=WAIT)
 
 
-def test_what_is_downloaded_is_what_was_written(cloud: ViewerCloud, page: Page) -> None:
-    """The JSON lines of a download are every entry, in order."""
+def test_download_equals_what_was_written(cloud: ViewerCloud, page: Page) -> None:
+    """Its JSON lines are every entry, in order."""
     cloud.add_job("web")
     cloud.append("web", numbered(1_200), "ooe" * 400)
     opened(page, cloud, "web")
@@ -566,8 +566,8 @@ def test_what_is_downloaded_is_what_was_written(cloud: ViewerCloud, page: Page) 
     )
 
 
-def test_a_filtered_download_is_of_the_whole_job_though_little_of_it_is_loaded(cloud: ViewerCloud, page: Page) -> None:
-    """Lines that the tab never had are in it, with times in the form that the pane shows, and the tab stays small."""
+def test_filtered_download_covers_the_whole_job(cloud: ViewerCloud, page: Page) -> None:
+    """It contains lines that the tab never had, with times in the pane's form, and the tab's memory stays small."""
     cloud.add_job("long")
     noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
     cloud.append("long", ["WARN the first"], "e")
@@ -585,10 +585,8 @@ def test_a_filtered_download_is_of_the_whole_job_though_little_of_it_is_loaded(c
     assert page.evaluate("(job) => window.logferry?.lines(job).received", job_id("long")) < 160_000
 
 
-def test_a_share_link_opens_its_job_for_anyone_until_it_is_revoked(
-    cloud: ViewerService, page: Page, browser: Browser
-) -> None:
-    """It is made, copied and opened without an account; nothing else is to be had by it; revoked, it says so."""
+def test_share_link_opens_its_job_for_anyone_until_revoked(cloud: ViewerService, page: Page, browser: Browser) -> None:
+    """It is made, copied and opened without an account; it opens nothing else; once revoked, it says so."""
     cloud.add_job("web", project="shop")
     cloud.add_job("secret", project="shop")
     cloud.append("web", numbered(20))
@@ -621,7 +619,7 @@ def test_a_share_link_opens_its_job_for_anyone_until_it_is_revoked(
         guest.close()
 
 
-def test_a_damaged_record_is_one_row_of_the_list(cloud: ViewerService, page: Page) -> None:
+def test_damaged_record_is_one_row_of_the_list(cloud: ViewerService, page: Page) -> None:
     for name in ("sound", "poison"):
         cloud.add_job(name, state="exited")
         cloud.append(name, numbered(3))
@@ -641,7 +639,7 @@ def test_a_damaged_record_is_one_row_of_the_list(cloud: ViewerService, page: Pag
     expect(page.locator('[data-seq="3"] .text')).to_have_text("line 3", timeout=WAIT)
 
 
-def test_a_link_with_another_key_asks_before_it_changes_who_is_signed_in(cloud: ViewerService, page: Page) -> None:
+def test_link_with_another_key_asks_before_switching_user(cloud: ViewerService, page: Page) -> None:
     cloud.add_job("mine")
     cloud.add_job("shared")
     cloud.append("mine", numbered(3))
@@ -668,8 +666,8 @@ def test_a_link_with_another_key_asks_before_it_changes_who_is_signed_in(cloud: 
     expect(page.locator(".who")).to_have_text("Shared link", timeout=WAIT)
 
 
-def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerCloud, page: Page) -> None:
-    """Lines of three jobs interleave by time, each with its name; late history above does not move what is read."""
+def test_jobs_are_merged_by_time_and_the_current_row_stays(cloud: ViewerCloud, page: Page) -> None:
+    """Lines of three jobs interleave by time, each with its name; late history above does not move the current row."""
     for name in ("one", "two", "three"):
         cloud.add_job(name)
         cloud.append(name, [f"{name} {number}" for number in range(1, 401)], batch=100)
@@ -688,7 +686,7 @@ def test_several_jobs_are_merged_by_time_and_what_is_read_stays(cloud: ViewerClo
 
 
 def test_merged_jobs_are_searched_as_one(cloud: ViewerCloud, page: Page) -> None:
-    """From job to job by time; the filter leaves all that was found, and what comes is found too."""
+    """From job to job by time; the filter keeps all matches, and new lines are found too."""
     for name in ("one", "two"):
         cloud.add_job(name)
         cloud.append(name, [f"{name} {n}{' needle' if n % 100 == 0 else ''}" for n in range(1, 401)], batch=100)
@@ -710,8 +708,8 @@ def test_merged_jobs_are_searched_as_one(cloud: ViewerCloud, page: Page) -> None
     expect(page.locator(".row")).to_have_count(9, timeout=WAIT)
 
 
-def test_side_by_side_one_pane_moves_the_others_to_the_same_moment(cloud: ViewerCloud, page: Page) -> None:
-    """Scrolling one brings the other to its time, though it is half as dense; switched off it does not."""
+def test_side_by_side_panes_scroll_to_the_same_moment(cloud: ViewerCloud, page: Page) -> None:
+    """Scrolling one moves the denser or sparser other to its time; with the option off it does not."""
     cloud.add_job("one")
     cloud.append("one", numbered(2_000), batch=500)
     cloud.add_job("two")
@@ -743,8 +741,8 @@ def test_side_by_side_one_pane_moves_the_others_to_the_same_moment(cloud: Viewer
 
 
 @pytest.mark.parametrize("left", [2, 0])
-def test_lines_that_are_kept_no_more_are_told_and_not_waited_for(page: Page, cloud: ViewerCloud, left: int) -> None:
-    """Retention took a job's beginning, or all of it; its tip stays."""
+def test_expired_lines_are_reported_and_not_awaited(page: Page, cloud: ViewerCloud, left: int) -> None:
+    """Retention removed a job's beginning, or all of it; its tip stays."""
     cloud.add_job("old", state="exited")
     cloud.append("old", numbered(5), batch=1)
     job = cloud.jobs[job_id("old")]

@@ -1,4 +1,4 @@
-"""What goes wrong in a local cloud behind a strict gateway, and who reads on all the same."""
+"""Inject faults into a local cloud behind a strict gateway, and read on through them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUICK = Timing(ping=3.0, silence=12.0, answer=4.0, backoff=Backoff(0.2, 2.0), se
 
 @pytest.fixture
 def gateway(cloud: Cloud) -> Iterator[GatewayProcess]:
-    """The strict gateway that everything here goes through. At the end nothing goes wrong any more."""
+    """Provide the strict gateway that everything here goes through; clear all faults at the end."""
     try:
         yield cloud.gateway
     finally:
@@ -38,7 +38,7 @@ def gateway(cloud: Cloud) -> Iterator[GatewayProcess]:
 
 @pytest.fixture
 def make_agent(cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Starts agents for this test's containers, whether or not they get through."""
+    """Start agents for this test's containers, whether or not they get through."""
     made: list[Agent] = []
 
     def make(**settings: str) -> Agent:
@@ -56,7 +56,7 @@ def make_agent(cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator
 
 @dataclass
 class Seen:
-    """What a reader was given of a job."""
+    """What a reader received of a job."""
 
     job: str
     after: int = 0
@@ -65,22 +65,22 @@ class Seen:
 
     @property
     def position(self) -> int:
-        """The last sequence."""
+        """Return the last sequence."""
         return self.entries[-1][0] if self.entries else self.after
 
     @property
     def ended(self) -> bool:
-        """Whether the end of the container's run is among it."""
+        """Report whether the end of the container's run was received."""
         return bool(self.entries) and self.entries[-1][1] == "s" and '"exited"' in self.entries[-1][2]
 
     def take(self, run: Run) -> None:
-        """Entries were handed out."""
+        """Record entries that were received."""
         columns = run.columns
         self.entries += zip(range(run.first, run.last + 1), columns.streams, columns.texts, strict=True)
 
 
 async def events(cloud: Cloud, seen: Seen) -> AsyncIterator[object]:
-    """What `logferry tail` would be handed: it is started again, after what it has, when it gives up."""
+    """Yield what `logferry tail` receives; when it gives up, start it again after the last entry."""
     while True:
         async with Api(Target(cloud.state.http_url, cloud.state.viewers_url, cloud.keys.viewer_key)) as api:
             try:
@@ -95,7 +95,7 @@ async def events(cloud: Cloud, seen: Seen) -> AsyncIterator[object]:
 
 
 async def read_to_the_end(cloud: Cloud, job: str) -> Seen:
-    """Reads a job until its container's end."""
+    """Read a job until its container's end."""
     seen = Seen(job)
     async for _event in events(cloud, seen):
         if seen.ended:
@@ -104,7 +104,7 @@ async def read_to_the_end(cloud: Cloud, job: str) -> Seen:
 
 
 async def visit(cloud: Cloud, jobs: list[str], over: asyncio.Event, rng: random.Random) -> list[Seen]:
-    """Comes and goes: reads some job from somewhere for a while, then another."""
+    """Read a random job from a random position for a while, then another."""
     visits = []
     while not over.is_set():
         seen = Seen(rng.choice(jobs), rng.choice((0, 0, rng.randrange(50))))
@@ -117,5 +117,5 @@ async def visit(cloud: Cloud, jobs: list[str], over: asyncio.Event, rng: random.
 
 
 def within_patience() -> asyncio.Timeout:
-    """A generous limit."""
+    """Return a generous limit."""
     return asyncio.timeout(PATIENCE_S)

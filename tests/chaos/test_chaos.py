@@ -1,9 +1,8 @@
-"""Real containers, a real agent, a strict gateway, the local cloud, and readers; and everything goes wrong at once.
+"""Run real containers, an agent, a strict gateway, the local cloud and readers with all faults at once.
 
 The agent is killed every 5 seconds, every WebSocket is cut about every 7, acknowledgements are lost and repeated,
-answers
-come out of order, functions crash after their work, tables throttle, broadcasts get lost; viewers come and go. Whatever
-was written is stored once and in order, and every reader has seen exactly that.
+answers arrive out of order, functions crash after their work, tables throttle, broadcasts are lost, and viewers come
+and go. Every written line is stored once and in order, and every reader has received exactly that.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ async def storm(
     visitors: int,
     patience_s: float,
 ) -> int:
-    """A storm from beginning to end; how often the agent was killed."""
+    """Run all faults from start to end and return how often the agent was killed."""
     gateway.faults(**WEATHER)
     names = [
         await asyncio.to_thread(containers.run, f"storm{number}", numbered(lines, pause_every=pause_every))
@@ -84,7 +83,7 @@ async def storm(
 
 
 def job_of(cloud: Cloud, name: str) -> str:
-    """The job of a container, though the API throttles."""
+    """Return the job of a container, although the API throttles."""
     while True:
         try:
             return cloud.job_of(name)
@@ -93,9 +92,9 @@ def job_of(cloud: Cloud, name: str) -> str:
 
 
 async def every(seconds: float, over: asyncio.Event, gateway: GatewayProcess, *does: Callable[[], None]) -> int:
-    """Does something every so many seconds, as long as the agent gets anywhere in between; how often.
+    """Do something every given number of seconds, as long as the agent advances in between, and return how often.
 
-    Without this a busy machine, on which a start and a handshake take longer than that, would never get anywhere.
+    Without this condition a busy machine, where a start and a handshake take longer, would never advance.
     """
     times, heard = 0, 0
     while True:
@@ -113,7 +112,7 @@ async def every(seconds: float, over: asyncio.Event, gateway: GatewayProcess, *d
 
 
 @pytest.mark.timeout(1200)
-async def test_in_a_storm_nothing_is_lost_or_repeated_for_any_reader(
+async def test_nothing_is_lost_or_repeated_for_any_reader_under_all_faults(
     cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
     """The short form."""
@@ -135,7 +134,7 @@ async def test_in_a_storm_nothing_is_lost_or_repeated_for_any_reader(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-async def test_in_a_long_storm_nothing_is_lost_or_repeated_for_any_reader(
+async def test_nothing_is_lost_or_repeated_for_any_reader_under_long_faults(
     cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
     """Minutes, more containers, and more viewers who come and go."""

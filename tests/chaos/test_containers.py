@@ -1,7 +1,7 @@
-"""The agent itself on a real engine, with real containers, against a cloud that comes, goes and lies; on both engines.
+"""Run the agent on real engines of both generations with real containers, against an unreliable cloud.
 
 The cloud is `tests/support/fake_ingest.py`, which keeps the wire's contract as the functions do and is fast enough for
-what the containers write. The same with the functions themselves, and with readers, is test_chaos.py.
+the containers' output. test_chaos.py does the same with the functions themselves and with readers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOISE = {"drop_answer": 0.05, "ignore": 0.03, "repeat_answer": 0.1, "delay_s": 0
 
 @dataclass
 class Machine:
-    """An engine, and this test's containers on it."""
+    """An engine with this test's containers."""
 
     host: str
     prefix: str
@@ -44,20 +44,20 @@ class Machine:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def agent(self, sink: Sink, folder: Path, **settings: str) -> AgentProcess:
-        """An agent for them."""
+        """Return an agent for its containers."""
         made = AgentProcess(sink, folder, f"{self.prefix}-*", **settings)
         made.environment["DOCKER_HOST"] = self.host
         return made
 
     def run(self, number: int, script: str) -> str:
-        """Start a container; its id."""
+        """Start a container and return its id."""
         words = ("run", "-d", "--net=none", "--name", f"{self.prefix}-{number}", IMAGE, "sh", "-c", script)
         return self.docker(*words)
 
 
 @pytest.fixture(scope="module", params=["machine", "newer"])
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The machine's own engine, and a newer one beside it."""
+    """Provide the machine's engine, and a newer one beside it."""
     make_sample_image(find_checkout(), IMAGE)
     try:
         if request.param == "machine":
@@ -88,7 +88,7 @@ def gaps_of(entries: list[tuple[int, int, str, str]]) -> list[Gap]:
 
 
 def assert_whole(sink: Sink, job: str, lines: int, streams: str = "oe") -> None:
-    """Sequences 1..n; every line of each stream once and in order; a start, an end, and no gap."""
+    """Check sequences 1..n; every line of each stream once and in order; a start, an end, and no gap."""
     entries = sink.entries(job)
     assert [sequence for sequence, *_ in entries] == list(range(1, lines + 3))
     assert gaps_of(entries) == []
@@ -98,8 +98,10 @@ def assert_whole(sink: Sink, job: str, lines: int, streams: str = "oe") -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_thirty_containers_are_exact_while_the_agent_is_killed_and_cut(machine: Machine, tmp_path: Path) -> None:
-    """1,000 lines a second together for two minutes; SIGKILL every 5 s, the WebSocket cut every 7 s."""
+def test_thirty_containers_are_exact_while_the_agent_is_killed_and_disconnected(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """1,000 lines a second in total for two minutes; SIGKILL every 5 s, the WebSocket cut every 7 s."""
     jobs, lines = 30, 4_000
     write = "if [ $((i % 2)) -eq 1 ]; then echo line $i >&2; else echo line $i; fi"
     script = f"i=1; while [ $i -le {lines} ]; do {write}; i=$((i + 1)); [ $((i % 33)) -eq 0 ] && sleep 1; done"
@@ -139,7 +141,7 @@ def test_thirty_containers_are_exact_while_the_agent_is_killed_and_cut(machine: 
 
 @pytest.fixture
 def small_disks(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """Two file systems of 4 MiB."""
+    """Provide two file systems of 4 MiB."""
     folders = tmp_path / "block", tmp_path / "drop"
     mounted = []
     try:
@@ -159,10 +161,10 @@ AWAY_S = 300.0
 
 
 @pytest.mark.timeout(1800)
-def test_five_minutes_without_a_cloud_on_a_disk_of_four_megabytes(
+def test_spool_of_four_megabytes_survives_five_minutes_without_a_cloud(
     machine: Machine, small_disks: tuple[Path, Path]
 ) -> None:
-    """`block` loses nothing, and what `drop-oldest` loses its gap entries count; killed once in between."""
+    """`block` loses nothing; gap entries count what `drop-oldest` loses. The agent is killed once."""
     noise = 'for (k = 0; k < 12; k++) s = s sprintf("%08x", rand() * 4294967295)'
     pause = 'if (i % 100 == 0) { fflush(); system("sleep 0.25") }'
     loop = f'for (i = 1; i <= 120000; i++) {{ s = ""; {noise}; print i, s; {pause} }}'
@@ -208,12 +210,12 @@ def test_five_minutes_without_a_cloud_on_a_disk_of_four_megabytes(
 
 
 def ended(sink: Sink, job: str) -> bool:
-    """Whether the end of the run is stored."""
+    """Report whether the end of the run is stored."""
     entries = sink.entries(job)
     return bool(entries) and entries[-1][2] == "s" and '"exited"' in entries[-1][3]
 
 
 def is_in_order(some: list[str], everything: list[str]) -> bool:
-    """Whether these are some of all, in their order, none twice."""
+    """Report whether these are a part of all, in order, without repeats."""
     left = iter(everything)
     return all(any(text == other for other in left) for text in some)

@@ -1,6 +1,6 @@
-"""A thousand viewers of one job, and a thousand jobs with a viewer each: everyone is given everything.
+"""Test a thousand viewers of one job, and a thousand jobs with one viewer each: every viewer receives everything.
 
-Through the strict gateway and the local cloud. Prints what it took.
+The traffic goes through the strict gateway and the local cloud. The test prints its measurements.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ STAY_S = 120.0
 """How long the agent may say nothing: API Gateway ends what idles for ten minutes."""
 
 
-class PretendAgent:
-    """Sends numbered lines of many jobs, as the wire has it; sends again what is not answered in time."""
+class FakeAgent:
+    """Send numbered lines of many jobs over the wire; resend what is not answered in time."""
 
     def __init__(self, socket: ClientConnection, jobs: list[str]) -> None:
         self._socket = socket
@@ -71,19 +71,19 @@ class PretendAgent:
         self._asked = 0.0
 
     async def open(self) -> None:
-        """Makes the jobs known."""
+        """Open the jobs."""
         life, container = LifeCycle(state="running", created=1), Container(name="crowd", image="none", host="host")
         for some in _some(self._jobs, OPENED_AT_ONCE):
             jobs = [OpenJob(job=job, container=container, life=life) for job in some]
             await self._ask(lambda number, jobs=jobs: Open(id=number, instance="crowd", jobs=jobs))
 
     async def stay(self) -> None:
-        """Keeps the connection from idling while the crowd gathers."""
+        """Keep the connection from idling while the viewers connect."""
         if time.monotonic() - self._asked > STAY_S:
             await self._ask(lambda number: Ping(id=number))
 
     async def write(self, number: int) -> None:
-        """The next batch of every job."""
+        """Send the next batch of every job."""
         texts = [f"line {number * LINES + n}" for n in range(1, LINES + 1)]
         times = [1_764_000_000_000_000 + n for n in range(LINES)]
         body = encode_body(times, "o" * LINES, texts)
@@ -131,7 +131,7 @@ def _json(text: str | bytes) -> dict[str, Any]:
 
 
 class Watcher:
-    """One viewer of one job, on a connection of its own."""
+    """One viewer of one job, on its own connection."""
 
     def __init__(
         self, cloud: Cloud, http: aiohttp.ClientSession, door: asyncio.Semaphore, job: str, ping_s: float
@@ -144,7 +144,7 @@ class Watcher:
         self.subscribed = asyncio.Event()
 
     async def read(self, count: int) -> None:
-        """Until it has so many entries."""
+        """Read until it has this many entries."""
         while len(self.texts) < count:
             self.reconnects += 1
             try:
@@ -172,7 +172,7 @@ class Watcher:
             await socket.close()
 
     async def _connect(self) -> ClientConnection:
-        """A connection that is subscribed."""
+        """Return a subscribed connection."""
         async with self._door:
             async with self._http.post(f"{self._cloud.state.http_url}/api/tickets", raise_for_status=True) as answer:
                 ticket = (await answer.json())["ticket"]
@@ -218,7 +218,7 @@ class Watcher:
 
 
 def memory_mib(pid: int) -> float:
-    """Resident memory of a process and of all that it started."""
+    """Return the resident memory of a process and its descendants, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     own = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -226,7 +226,7 @@ def memory_mib(pid: int) -> float:
 
 
 async def admitted(address: str, headers: dict[str, str]) -> ClientConnection:
-    """An agent's connection; asked for again where the emulator is still busy with the crowd that left."""
+    """Open an agent's connection; retry while the emulator is busy with viewers that left."""
     until = time.monotonic() + 120
     while True:
         try:
@@ -237,8 +237,8 @@ async def admitted(address: str, headers: dict[str, str]) -> ClientConnection:
             await asyncio.sleep(1)
 
 
-async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) -> None:
-    """`viewers` connect, each to one of the jobs; then every job grows, and everyone is given all of it."""
+async def many_viewers(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) -> None:
+    """Connect `viewers`, each to one of the jobs; then grow every job until every viewer has all of it."""
     containers = [f"{number:064x}" for number in range(viewers * 7, viewers * 7 + jobs)]
     key = {"Authorization": f"Bearer {cloud.keys.viewer_key}"}
     agent_key = {"Authorization": f"Bearer {cloud.keys.agent_key}"}
@@ -249,7 +249,7 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
         aiohttp.ClientSession(headers=key, timeout=patience, connector=limits) as http,
         asyncio.TaskGroup() as tasks,
     ):
-        agent = PretendAgent(socket, containers)
+        agent = FakeAgent(socket, containers)
         await agent.open()
         opened = time.monotonic()
         door = asyncio.Semaphore(AT_THE_DOOR)
@@ -283,18 +283,18 @@ async def crowd(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers: int) 
     assert gateway.state()["violations"] == []
 
 
-async def test_viewers_of_several_jobs_are_all_given_all_of_them(cloud: Cloud, gateway: GatewayProcess) -> None:
+async def test_viewers_of_several_jobs_receive_everything(cloud: Cloud, gateway: GatewayProcess) -> None:
     """The short form: three viewers of each of eight jobs."""
-    await crowd(cloud, gateway, 8, 24)
+    await many_viewers(cloud, gateway, 8, 24)
 
 
 @pytest.mark.slow
-async def test_a_thousand_viewers_of_one_job_are_all_given_all_of_it(cloud: Cloud, gateway: GatewayProcess) -> None:
+async def test_thousand_viewers_of_one_job_receive_everything(cloud: Cloud, gateway: GatewayProcess) -> None:
     """One job, many viewers."""
-    await crowd(cloud, gateway, 1, CROWD)
+    await many_viewers(cloud, gateway, 1, CROWD)
 
 
 @pytest.mark.slow
-async def test_a_thousand_jobs_with_a_viewer_each_are_given_in_full(cloud: Cloud, gateway: GatewayProcess) -> None:
+async def test_thousand_jobs_with_one_viewer_each_are_received_whole(cloud: Cloud, gateway: GatewayProcess) -> None:
     """Many jobs, many viewers."""
-    await crowd(cloud, gateway, CROWD, CROWD)
+    await many_viewers(cloud, gateway, CROWD, CROWD)

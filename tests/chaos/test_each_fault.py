@@ -1,7 +1,7 @@
-"""One thing after the other goes wrong with every call, while a container writes and people read; nothing is lost.
+"""Inject one fault after the other into every call while a container writes and readers read; nothing is lost.
 
-Tables that throttle, puts that are done and whose answer never comes, functions that crash between the put and the
-acknowledgement, functions that Lambda ends because they take too long.
+The faults: tables throttle, puts succeed without an answer, functions crash between the put and the acknowledgement,
+and Lambda ends functions that take too long.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FAULTS: Final[tuple[tuple[dict[str, float], str, int], ...]] = (
 
 @contextmanager
 def ended_after(cloud: Cloud, function: str, seconds: int) -> Iterator[None]:
-    """Lambda ends the function after so long, as the template says of AWS; tests elsewhere give it more."""
+    """Make Lambda end the function after this time, as the template says of AWS; other tests allow more."""
     functions: Any = boto3.client(
         "lambda",
         endpoint_url=cloud.state.endpoint_url,
@@ -56,7 +56,7 @@ def ended_after(cloud: Cloud, function: str, seconds: int) -> Iterator[None]:
 
 
 def script() -> str:
-    """Writes a part of the lines whenever it is told to; the first at once."""
+    """Return a script that writes a part of the lines on each signal; the first at once."""
     parts = []
     for part in range(len(FAULTS) + 1):
         lines = numbered(LINES * (part + 1), pause_every=4).replace("i=1;", f"i={LINES * part + 1};")
@@ -65,7 +65,9 @@ def script() -> str:
 
 
 def suffer(cloud: Cloud, gateway: GatewayProcess, containers: Containers, name: str, job: str) -> None:
-    """Every fault in turn, from before a part is written until it happened often enough, and then until it is over."""
+    """Inject each fault in turn, from before a part is written until it happened often enough, and wait until it is
+    over.
+    """
     for part, (fault, counted, times) in enumerate(FAULTS, 1):
         wait_for(lambda part=part: cloud.tip(job) > LINES * part, f"part {part - 1} before {fault}")
         before = gateway.state()["counts"].get(counted, 0)
@@ -75,10 +77,10 @@ def suffer(cloud: Cloud, gateway: GatewayProcess, containers: Containers, name: 
         gateway.faults()
 
 
-async def test_whatever_fails_all_the_time_for_a_while_loses_and_repeats_nothing(
+async def test_continuous_faults_lose_and_repeat_nothing(
     cloud: Cloud, gateway: GatewayProcess, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
-    """For those who read through all of it, for those who come and go, and for those who come afterwards."""
+    """For readers who read throughout, who come and go, and who come afterwards."""
     make_agent(LOGFERRY_FLUSH_INTERVAL="0.2")
     name = containers.run("suffers", script())
     job = await asyncio.to_thread(cloud.job_of, name)

@@ -1,6 +1,6 @@
-"""What an agent of version 0.1.0 left behind is taken up by the one after it: cursors and the spool.
+"""Test that an agent reads the cursors and the spool that version 0.1.0 left behind.
 
-Nothing here is made by the code under test: a change that cannot read these strands every host that updates.
+The code under test made nothing here: a change that cannot read these strands every host that updates.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ CURSORS = {
 
 
 @pytest.mark.parametrize("text", list(CURSORS))
-def test_its_cursors_mean_what_they_meant(text: str) -> None:
-    """Both streams, the file's place, the life, the pieces."""
+def test_cursors_of_0_1_0_keep_their_meaning(text: str) -> None:
+    """Both streams, the file position, the run, the fragments."""
     assert decode(text) == CURSORS[text]
 
 
@@ -64,8 +64,8 @@ CREATE INDEX piece_job ON piece (job);
 """
 
 
-def test_its_spool_is_taken_up(tmp_path: Path) -> None:
-    """The job, the batch in flight with its sequence, the open batch, and where reading goes on."""
+def test_spool_of_0_1_0_is_read(tmp_path: Path) -> None:
+    """The job, the batch in flight with its sequence, the open batch, and the read position."""
     job, engine = "a" * 64, "ENGINE"
     path = tmp_path / f"spool-{hashlib.sha256(engine.encode()).hexdigest()[:16]}.db"
     document = {"t": 1_764_000_000_000_000, "d": [0, 1], "s": "oo", "l": ["one", "two"]}

@@ -1,4 +1,4 @@
-"""What the agent signs is what the cloud takes: PROTOCOL.md, AWS identity. Signed by botocore, checked by connect."""
+"""Test that the cloud accepts what the agent signs (PROTOCOL.md, AWS identity): botocore signs, connect checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLEET = "arn:aws:iam::123456789012:role/Fleet"
 
 @pytest.fixture(autouse=True)
 def bare_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No credentials but those that a test gives."""
+    """Provide no credentials except those that a test sets."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -35,16 +35,14 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
 
 
 def who(token: str, sts: SignatureCheckingSts, audience: str = AUDIENCE, region: str = "eu-west-1") -> str | Refusal:
-    """What the cloud makes of a token."""
+    """Return the identity that the cloud derives from a token."""
     request = parse(token, (region,), datetime.now(UTC))
     found = request if isinstance(request, Refusal) else caller(request, audience, sts)
     return found.arn if isinstance(found, Caller) else found
 
 
 @pytest.mark.parametrize("kind", ["environment", "ecs", "ec2"])
-def test_the_role_of_a_host_is_known_wherever_its_credentials_come_from(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hosts_role_is_known_from_every_credential_source(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables, an ECS task's endpoint, an EC2 instance's metadata; STS itself checks the signature."""
     credentials = made_up()
     with metadata_server(credentials) as server:
@@ -64,8 +62,8 @@ def test_the_role_of_a_host_is_known_wherever_its_credentials_come_from(
         ("ap-southeast-2", "sts.ap-southeast-2.amazonaws.com"),
     ],
 )
-def test_every_partition_has_an_sts(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both sides make the same host of a region, which is signed."""
+def test_every_partition_has_an_sts_host(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agent and cloud derive the same signed host from a region."""
     credentials = made_up()
     give(monkeypatch, credentials.environment())
     sts = SignatureCheckingSts([credentials])
@@ -73,7 +71,7 @@ def test_every_partition_has_an_sts(region: str, host: str, monkeypatch: pytest.
     assert sts.asked == [host]
 
 
-def test_a_token_for_another_deployment_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_for_another_deployment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its audience is signed, and the cloud sends its own."""
     credentials = made_up()
     give(monkeypatch, credentials.environment())
@@ -82,8 +80,8 @@ def test_a_token_for_another_deployment_opens_nothing(monkeypatch: pytest.Monkey
     assert who(token, SignatureCheckingSts([credentials]), "another") == FLEET
 
 
-def test_a_token_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not by a character that is signed."""
+def test_changed_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any changed character of the signed part invalidates it."""
     credentials = made_up()
     give(monkeypatch, credentials.environment())
     query = base64.urlsafe_b64decode(AwsRole(AUDIENCE, "eu-west-1").token().removeprefix(PREFIX) + "==").decode()
@@ -97,14 +95,14 @@ def test_a_token_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert who(PREFIX + changed.rstrip("="), SignatureCheckingSts([credentials])) == Refusal("identity_refused")
 
 
-def test_credentials_that_aws_does_not_know_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever made them up."""
+def test_credentials_unknown_to_aws_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever made them."""
     give(monkeypatch, made_up().environment())
     assert who(AwsRole(AUDIENCE, "eu-west-1").token(), SignatureCheckingSts([])) == Refusal("identity_refused")
 
 
-def test_every_token_is_made_of_the_credentials_of_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those about to end are fetched anew: an agent runs for months, and they live for hours."""
+def test_every_token_uses_current_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials about to expire are renewed: an agent runs for months, and they last for hours."""
     first, second = made_up(life=timedelta(minutes=5)), made_up()
     with metadata_server(first) as server:
         give(monkeypatch, server.environment("ecs"))
@@ -114,8 +112,8 @@ def test_every_token_is_made_of_the_credentials_of_its_moment(monkeypatch: pytes
         assert who(role.token(), SignatureCheckingSts([second])) == FLEET
 
 
-def test_a_host_without_a_role_is_told_so_and_may_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At boot, an instance's role may come later than the agent."""
+def test_host_without_a_role_is_reported_and_may_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At boot, an instance's role may arrive later than the agent."""
     role = AwsRole(AUDIENCE, "eu-west-1")
     with pytest.raises(CredentialError, match="no AWS credentials were found"):
         role.token()
@@ -124,8 +122,8 @@ def test_a_host_without_a_role_is_told_so_and_may_get_one(monkeypatch: pytest.Mo
     assert who(role.token(), SignatureCheckingSts([credentials])) == FLEET
 
 
-def test_an_endpoint_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried again at the next handshake."""
+def test_failing_endpoint_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is retried at the next handshake."""
     with metadata_server(made_up()) as server:
         server.credentials = None
         give(monkeypatch, server.environment("ecs"))
@@ -134,7 +132,7 @@ def test_an_endpoint_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None
             AwsRole(AUDIENCE, "eu-west-1").token()
 
 
-def test_a_token_that_would_not_be_taken_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_token_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Session tags make session tokens long."""
     tagged = RoleCredentials("ASIA" + "X" * 16, "secret", "t" * MAX_TOKEN_CHARS, FLEET)
     give(monkeypatch, tagged.environment())
@@ -142,8 +140,8 @@ def test_a_token_that_would_not_be_taken_is_not_sent(monkeypatch: pytest.MonkeyP
         AwsRole(AUDIENCE, "eu-west-1").token()
 
 
-def test_the_request_itself_is_not_in_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither its host nor the secret: the cloud makes the one, and never needs the other."""
+def test_token_does_not_contain_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its host nor the secret: the cloud derives the host and never needs the secret."""
     credentials = made_up()
     give(monkeypatch, credentials.environment())
     token = AwsRole(AUDIENCE, "eu-west-1").token()

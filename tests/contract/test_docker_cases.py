@@ -1,4 +1,4 @@
-"""docs/docker-cases.md names tests that are there."""
+"""Test that docs/docker-cases.md names existing tests."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NOT_OURS = {"22"}
 
 
 def test_every_case_has_its_row() -> None:
-    """In order, none twice, none left out."""
+    """In order, no duplicates, no omissions."""
     assert [row[0] for row in ROWS] == [str(number) for number in range(1, len(ROWS) + 1)]
     assert len(ROWS) >= 40
     assert all(len(row) == 4 and row[1] and row[2] for row in ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
-def test_the_tests_of_a_case_exist(row: list[str]) -> None:
-    """By file and name; only what does not concern us has none."""
+def test_tests_of_a_case_exist(row: list[str]) -> None:
+    """By file and name; only cases that do not concern us have none."""
     named = re.findall(r"`([\w/]+\.py)::(\w+)`", row[3])
     assert bool(named) != (row[0] in NOT_OURS)
     assert len(named) == row[3].count("::")

@@ -1,4 +1,4 @@
-"""How regular expressions are used in the agent and the protocol."""
+"""Test how the agent and the protocol use regular expressions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SOURCES = sorted(
 
 
 def _names_of_anchored_patterns() -> set[str]:
-    """Return the module constants, of all sources, whose text ends in `$`, and those compiled from such a one.
+    """Return the module constants, of all sources, whose text ends in `$`, and those compiled from one.
 
-    RE2's `$` is the end of the text alone.
+    RE2's `$` is the end of the text only.
     """
     found: set[str] = set()
     for _ in range(2):
@@ -44,7 +44,9 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
 
 
 def test_anchored_patterns_are_matched_whole() -> None:
-    """In Python `$` lets one newline pass behind it, so `match` and `search` would take `x\\n` for `x`."""
+    """Python's `$` allows one trailing newline, so `match` and `search` would accept `x
+    ` for `x`.
+    """
     anchored = _names_of_anchored_patterns()
     assert {"OWNER_PATTERN", "_JOB"} <= anchored
     for path in SOURCES:
@@ -62,8 +64,8 @@ def _anchored_text(call: ast.Call) -> bool:
 
 
 @pytest.mark.parametrize("job", ["x." + "0" * 64 + "\n", "x\n." + "0" * 64, "x." + "0" * 63 + "\n", "x." + "0" * 65])
-def test_job_id_with_a_newline_is_none(job: str) -> None:
-    """Nor is one of another length."""
+def test_job_id_with_a_newline_is_invalid(job: str) -> None:
+    """Nor is one of another length valid."""
     assert re.fullmatch(r"x\.0{64}", job) is None
     with pytest.raises(ValueError, match="not a job id"):
         split_job_id(job)

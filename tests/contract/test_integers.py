@@ -1,4 +1,4 @@
-"""Every integer of the wire has bounds that JavaScript's numbers can hold, and nothing passes beyond them."""
+"""Test that every integer of the wire has bounds that JavaScript's numbers can hold, and that they are enforced."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Way = tuple[str, ...]
 
 
 def integers(schema: dict[str, Any], definitions: dict[str, Any], way: Way = ()) -> Iterator[tuple[Way, Any, Any]]:
-    """The place and the bounds of every integer that a JSON Schema describes."""
+    """Yield the path and the bounds of every integer that a JSON Schema describes."""
     if "$ref" in schema:
         yield from integers(definitions[schema["$ref"].rpartition("/")[2]], definitions, way)
     if schema.get("type") == "integer":
@@ -46,7 +46,7 @@ def integers(schema: dict[str, Any], definitions: dict[str, Any], way: Way = ())
 
 
 def described(adapter: TypeAdapter[Any], key: str) -> dict[str, dict[Way, tuple[Any, Any]]]:
-    """The integers of every message (or event) of a family, by its type."""
+    """Return the integers of every message (or event) of a family, by its type."""
     document = adapter.json_schema()
     definitions = document.get("$defs", {})
     return {
@@ -57,7 +57,7 @@ def described(adapter: TypeAdapter[Any], key: str) -> dict[str, dict[Way, tuple[
 
 
 def holders(document: Any, way: Way) -> Iterator[tuple[Any, Any]]:
-    """Every container and key in a document that are at a way."""
+    """Yield every container and key in a document at a path."""
     step, *rest = way
     if step == "[]":
         inside = enumerate(document) if isinstance(document, list) else ()
@@ -86,7 +86,7 @@ EVENT_FIELDS: Final = [
 
 
 def beyond(least: int, most: int) -> st.SearchStrategy[int | float]:
-    """Numbers that are too small or too large, as JSON can write them."""
+    """Return numbers that are too small or too large, as JSON can write them."""
     near = st.integers(1, 1_000)
     far = st.integers(1, 10**30)
     return st.one_of(
@@ -97,8 +97,8 @@ def beyond(least: int, most: int) -> st.SearchStrategy[int | float]:
     )
 
 
-def test_there_are_integers_to_check() -> None:
-    """The walk over the schemas finds what a reader of PROTOCOL.md finds."""
+def test_schemas_contain_integers() -> None:
+    """The search of the schemas finds what a reader of PROTOCOL.md finds."""
     ways = {(kind, way) for _family, kind, way, _bounds in (field.values for field in FIELDS)}
     assert {
         ("open", ("jobs", "[]", "life", "exit_code")),
@@ -112,10 +112,10 @@ def test_there_are_integers_to_check() -> None:
 
 
 @pytest.mark.parametrize(("family", "kind", "way", "bounds"), FIELDS)
-def test_integer_of_a_message_has_bounds_that_javascript_holds(
+def test_message_integer_has_bounds_that_javascript_holds(
     family: str, kind: str, way: Way, bounds: tuple[Any, Any]
 ) -> None:
-    """A new integer without bounds fails here: its type is one of logferry_protocol.integers."""
+    """A new integer without bounds fails here: its type must be one of logferry_protocol.integers."""
     least, most = bounds
     assert least is not None, "no least value"
     assert most is not None, "no greatest value"
@@ -125,10 +125,10 @@ def test_integer_of_a_message_has_bounds_that_javascript_holds(
 @pytest.mark.parametrize(("family", "kind", "way", "bounds"), FIELDS)
 @settings(max_examples=12, deadline=None, database=None)
 @given(data=st.data())
-def test_integer_beyond_its_bounds_is_refused_or_moved_to_them(
+def test_integer_beyond_its_bounds_is_refused_or_clamped(
     family: str, kind: str, way: Way, bounds: tuple[int, int], data: st.DataObject
 ) -> None:
-    """In each golden message that has the field; one at least has."""
+    """In each golden message that has the field; at least one has."""
     examples = [one for one in GOLDEN[family] if one["type"] == kind and next(holders(one, way), None)]
     assert examples, f"tests/contract/messages.json has no {kind} with {'.'.join(way)}"
     document = copy.deepcopy(data.draw(st.sampled_from(examples)))
@@ -146,7 +146,7 @@ def test_integer_beyond_its_bounds_is_refused_or_moved_to_them(
 @pytest.mark.parametrize(("kind", "way", "bounds"), EVENT_FIELDS)
 @settings(max_examples=12, deadline=None, database=None)
 @given(data=st.data())
-def test_integer_of_a_system_event_is_moved_to_its_bounds(
+def test_integer_of_a_system_event_is_clamped(
     kind: str, way: Way, bounds: tuple[int, int], data: st.DataObject
 ) -> None:
     """A gap stays a gap, whatever an older agent wrote into it."""
@@ -172,16 +172,16 @@ def test_integer_of_a_system_event_is_moved_to_its_bounds(
         ({"ended": 10**20}, limits.MAX_TIME_MS),
     ],
 )
-def test_numbers_of_an_engine_are_moved_to_their_bounds(number: dict[str, int], moved: int) -> None:
-    """Windows' exit codes among them, which are 32 bits; the year 1 of a container that never ended."""
+def test_numbers_of_an_engine_are_clamped(number: dict[str, int], moved: int) -> None:
+    """Windows' 32-bit exit codes, and the year 1 of a container that never ended."""
     opened = next(copy.deepcopy(one) for one in GOLDEN["from_agent"] if one["type"] == "open")
     opened["jobs"][0]["life"] |= number
     message: Any = decode(json.dumps(opened), FAMILIES["from_agent"])
     assert [getattr(message.jobs[0].life, name) for name in number] == [moved]
 
 
-def test_numbers_that_the_sender_counts_are_refused_beyond_their_bounds() -> None:
-    """A sequence moved to another place would be another entry's."""
+def test_numbers_counted_by_the_sender_are_refused_beyond_their_bounds() -> None:
+    """A clamped sequence would be another entry's."""
     ingest = next(one for one in GOLDEN["from_agent"] if one["type"] == "ingest")
     for change in ({"first": 2**53}, {"first": 2**53 - 1, "count": 2}, {"raw": 2**40}, {"end": 2**53}, {"start": -1}):
         document = {**ingest, "batches": [{**ingest["batches"][0], **change}]}
@@ -190,7 +190,7 @@ def test_numbers_that_the_sender_counts_are_refused_beyond_their_bounds() -> Non
 
 
 def test_integer_parameters_of_the_http_api_have_bounds() -> None:
-    """A test of the routes sends what is beyond each."""
+    """A test of the routes sends values beyond each."""
     found = [one for route in ROUTES for one in route.parameters if one.schema.get("type") == "integer"]
     assert len(found) > 10
     for parameter in found:

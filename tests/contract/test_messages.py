@@ -1,4 +1,4 @@
-"""The golden messages, which the viewer's tests read too."""
+"""Test the golden messages, which the viewer's tests read too."""
 
 import base64
 import json
@@ -18,13 +18,13 @@ BAD = [(family, text) for family, found in GOLDEN["bad"].items() for text in fou
 @pytest.mark.parametrize(
     ("family", "message"), GOOD, ids=lambda value: value if isinstance(value, str) else value["type"]
 )
-def test_a_good_message_decodes_and_encodes_to_itself(family: str, message: dict[str, object]) -> None:
+def test_good_message_decodes_and_encodes_to_itself(family: str, message: dict[str, object]) -> None:
     decoded = messages.decode(json.dumps(message), messages.FAMILIES[family])
     assert json.loads(messages.encode(decoded)) == message
 
 
 @pytest.mark.parametrize(("family", "text"), BAD)
-def test_a_bad_message_is_refused_with_a_sentence(family: str, text: str) -> None:
+def test_bad_message_is_refused_with_a_sentence(family: str, text: str) -> None:
     with pytest.raises(MalformedMessageError) as caught:
         messages.decode(text, messages.FAMILIES[family])
     assert 0 < len(str(caught.value)) < 600
@@ -36,7 +36,7 @@ def test_every_message_type_has_a_golden_example() -> None:
         assert {message["type"] for message in GOLDEN["good"][family]} == set(mapping), family
 
 
-def test_the_golden_body_decodes_to_its_entries() -> None:
+def test_golden_body_decodes_to_its_entries() -> None:
     golden = GOLDEN["body"]
     body = base64.b64decode(golden["body"])
     assert digest_of(body) == golden["digest"]
@@ -48,12 +48,12 @@ def test_the_golden_body_decodes_to_its_entries() -> None:
 
 
 @pytest.mark.parametrize("name", GOLDEN["bad_bodies"])
-def test_a_bad_body_is_refused(name: str) -> None:
+def test_bad_body_is_refused(name: str) -> None:
     with pytest.raises(BatchError):
         batch.decode_body(base64.b64decode(GOLDEN["bad_bodies"][name]))
 
 
-def test_a_malformed_message_is_answered_by_its_id_where_it_has_one() -> None:
+def test_malformed_message_is_answered_by_its_id_if_it_has_one() -> None:
     with pytest.raises(MalformedMessageError) as caught:
         messages.decode('{"type": "ingest", "id": "i7", "batches": []}', messages.FROM_AGENT)
     assert caught.value.request_id == "i7"

@@ -1,4 +1,4 @@
-"""The service's side of tests/contract/search.json: what the viewer sends means to RE2 what it means in the viewer."""
+"""Test the service's side of tests/contract/search.json: RE2 gives the viewer's query the viewer's meaning."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "search.json")
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["server"]], ids=lambda case: str(case["what"]))
-def test_the_service_finds_what_the_viewer_finds(case: dict[str, Any]) -> None:
-    """Colours and a carriage return at a line's end are no part of it, on either side."""
+def test_service_finds_what_the_viewer_finds(case: dict[str, Any]) -> None:
+    """Colours and a carriage return at a line's end are not part of it, on either side."""
     asked = case["server"]
     wanted = Wanted.of({"q": asked["q"], "regex": "1", "ignore_case": "1" if asked["ignoreCase"] else "0"})
     assert [line for line in case["matches"] if not wanted.matches(line)] == []
@@ -27,10 +27,8 @@ def test_the_service_finds_what_the_viewer_finds(case: dict[str, Any]) -> None:
     [(case["server"], one) for case in CASES for one in case.get("entries", [])],
     ids=lambda value: str(value.get("what", "")),
 )
-def test_the_service_finds_the_lines_that_the_viewer_finds(
-    asked: dict[str, Any], case: dict[str, Any], size: int
-) -> None:
-    """Entries are (stream, how many times "x", text); whatever batches they are in, each line is found once."""
+def test_service_finds_the_lines_that_the_viewer_finds(asked: dict[str, Any], case: dict[str, Any], size: int) -> None:
+    """Entries are (stream, count of "x", text); whatever batches they are in, each line is found once."""
     entries = [(stream, "x" * times + text) for stream, times, text in case["entries"]]
     batches = []
     for at in range(0, len(entries), size):

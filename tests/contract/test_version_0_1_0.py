@@ -1,8 +1,8 @@
-"""The cloud of today serves agents and viewers of 0.1.0, and reads what the cloud of 0.1.0 stored.
+"""Test that the current cloud serves agents and viewers of 0.1.0 and reads what the cloud of 0.1.0 stored.
 
-Nothing in `version_0_1_0/` is made by the code under test. `agent_frames.json` is what an agent of 0.1.0 sent of four
-containers, one of them with numbers that no engine should give; `stored.json` is what the functions of 0.1.0 made of
-that, and of three hostile jobs; `schema.json` is the wire as they knew it.
+The code under test made nothing in `version_0_1_0/`. `agent_frames.json` is what an agent of 0.1.0 sent for four
+containers, one of them with invalid engine numbers; `stored.json` is what the functions of 0.1.0 stored for them and
+for three hostile jobs; `schema.json` is the wire as they knew it.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def cloud() -> Iterator[Cloud]:
 
 
 def given(value: Any) -> Any:
-    """A document without what is null, which HTTP writes and the schema leaves out."""
+    """Return a document without nulls, which HTTP writes and the schema omits."""
     if isinstance(value, dict):
         return {name: given(inner) for name, inner in value.items() if inner is not None}
     return [given(inner) for inner in value] if isinstance(value, list) else value
 
 
 def numbers(value: Any) -> Iterator[int]:
-    """Every number of a document."""
+    """Yield every number of a document."""
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from numbers(inner)
@@ -52,18 +52,18 @@ def numbers(value: Any) -> Iterator[int]:
 
 @functools.cache
 def reader(name: str) -> jsonschema.Draft202012Validator:
-    """Checks documents as a reader of 0.1.0 would."""
+    """Return a validator that checks documents as a reader of 0.1.0 would."""
     return jsonschema.Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{name}"})
 
 
 def assert_read(document: Any, name: str) -> None:
-    """A reader of 0.1.0 takes it: its shape, and numbers that JavaScript holds."""
+    """Check that a reader of 0.1.0 accepts it: its shape, and numbers that JavaScript holds."""
     reader(name).validate(given(document))
     assert all(isinstance(one, int) and abs(one) <= SAFE for one in numbers(document)), document
 
 
 def restore(cloud: Cloud) -> None:
-    """Puts back what 0.1.0 stored."""
+    """Restore what 0.1.0 stored."""
     for table, found in STORED.items():
         for item in found:
             stored = {k: {"B": base64.b64decode(v["B"])} if "B" in v else v for k, v in item.items()}
@@ -71,7 +71,7 @@ def restore(cloud: Cloud) -> None:
 
 
 def test_agent_of_0_1_0_is_served(cloud: Cloud) -> None:
-    """Each answer is one that it reads; every job is open, and every batch stored."""
+    """It understands each answer; every job is open, and every batch stored."""
     agent = cloud.agent(cloud.agent_key("old", owner="team"))
     kinds = []
     for frame in FRAMES:
@@ -87,8 +87,8 @@ def test_agent_of_0_1_0_is_served(cloud: Cloud) -> None:
         assert_read(record, "JobRecord")
 
 
-def test_agent_of_0_1_0_gets_reasons_that_it_knows_for_what_is_malformed(cloud: Cloud) -> None:
-    """By job and by batch; a code that it does not know would be no answer to it at all."""
+def test_agent_of_0_1_0_gets_known_reasons_for_malformed_input(cloud: Cloud) -> None:
+    """By job and by batch; an unknown code would be no answer to it."""
     agent = cloud.agent(cloud.agent_key("old", owner="team"))
     opening = json.loads(FRAMES[0])
     opening["jobs"][1]["life"] = {"state": "happy"}
@@ -119,7 +119,7 @@ def test_viewer_of_0_1_0_reads_what_0_1_0_stored(cloud: Cloud) -> None:
 
 
 def test_viewer_of_0_1_0_follows_what_0_1_0_stored(cloud: Cloud) -> None:
-    """Subscriptions, the list's messages, batches: each fits its frame and is one that it reads."""
+    """Subscriptions, list messages, batches: each fits its frame and is understood."""
     restore(cloud)
     viewer = cloud.viewer(cloud.viewer_key())
     assert viewer.say({"type": "subscribe", "id": "l", "jobs": {}})["type"] == "subscribed"

@@ -1,7 +1,7 @@
-"""The whole of it: a local cloud from the real template, real agents, real containers, real commands.
+"""Run everything together: a local cloud from the real template, real agents, containers and commands.
 
-Between the cloud and everybody stands the strict gateway: frames, idle times, concurrency and route responses are as
-AWS documents them, and not as the emulator has them.
+The strict gateway stands in front of the cloud: frames, idle times, concurrency and route responses are as AWS
+documents them, not as the emulator has them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOGFERRY = Path(sys.executable).parent / "logferry"
 
 
 def wait_for(find: Callable[[], T | None], what: str) -> T:
-    """What `find` returns, once that is true."""
+    """Return what `find` returns, once it is truthy."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if found := find():
@@ -62,12 +62,12 @@ class Cloud:
     gateway: GatewayProcess
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The environment in which a command finds this cloud and no other."""
+        """Return the environment in which a command finds this cloud and no other."""
         around = {name: value for name, value in os.environ.items() if not name.startswith(("LOGFERRY_", "AWS_"))}
         return around | {"LOGFERRY_STATE": str(self.folder)} | more
 
     def logferry(self, *words: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[bytes]:
-        """Runs a command to its end."""
+        """Run a command to its end."""
         done = subprocess.run(
             [LOGFERRY, *words], capture_output=True, env=self.environment(**more), stdin=subprocess.DEVNULL, check=False
         )
@@ -75,7 +75,7 @@ class Cloud:
         return done
 
     def get(self, path: str, **query: Any) -> Any:
-        """The answer of the HTTP API to the local viewer."""
+        """Return the HTTP API's answer to the local viewer."""
         headers = {"Authorization": f"Bearer {self.keys.viewer_key}"}
 
         def ask() -> httpx.Response | None:
@@ -91,7 +91,7 @@ class Cloud:
         return answer.json()
 
     def job_of(self, name: str) -> str:
-        """The job of a container, once it is there."""
+        """Return the job of a container, once it exists."""
 
         def find() -> str | None:
             jobs = self.get("/api/jobs", name=name)["jobs"]
@@ -100,11 +100,11 @@ class Cloud:
         return wait_for(find, f"the job of {name}")
 
     def tip(self, job: str) -> int:
-        """The job's last stored sequence."""
+        """Return the job's last stored sequence."""
         return int(self.get(f"/api/jobs/{job}/batches", before=2**53 - 1, limit=1)["tip"])
 
     def ended(self, name: str) -> str:
-        """The job of a container, once the end of its run is stored."""
+        """Return the job of a container, once the end of its run is stored."""
         job = self.job_of(name)
 
         def is_over() -> bool:
@@ -118,13 +118,13 @@ class Cloud:
         return job
 
     def exported(self, name: str) -> list[dict[str, Any]]:
-        """The job as `logferry export --format jsonl` writes it."""
+        """Return the job as `logferry export --format jsonl` writes it."""
         return [json.loads(line) for line in self.logferry("export", name, "--format", "jsonl").stdout.splitlines()]
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """One local cloud for all tests here, as `logferry up` makes it, without an agent; and the gateway before it."""
+    """Provide one local cloud for all tests here, as `logferry up` makes it, without an agent, behind the gateway."""
     folder = tmp_path_factory.mktemp("cloud")
     around = {name: value for name, value in os.environ.items() if not name.startswith(("LOGFERRY_", "AWS_"))}
     environment = around | {"LOGFERRY_STATE": str(folder)}
@@ -141,7 +141,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @contextmanager
 def gateway_before(folder: Path, direct: LocalState) -> Iterator[GatewayProcess]:
-    """A strict gateway, whose addresses every command and the viewer's page are given instead of the emulator's.
+    """Run a strict gateway whose addresses replace the emulator's for every command and the viewer's page.
 
     The functions' DynamoDB calls go through it as well.
     """
@@ -175,14 +175,14 @@ class Containers:
     started: list[Container] = field(default_factory=list)
 
     def run(self, what: str, script: str, **options: Any) -> str:
-        """Starts a container with a shell script; its name."""
+        """Start a container with a shell script and return its name."""
         name = f"{self.prefix}-{what}"
         command = ["/bin/sh", "-c", script]
         self.started.append(self.engine.containers.run(self.image, command, name=name, detach=True, **options))
         return name
 
     def remove(self) -> None:
-        """Removes them all."""
+        """Remove all of them."""
         for container in self.started:
             try:
                 container.remove(force=True, v=True)
@@ -192,7 +192,7 @@ class Containers:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[tuple[docker.DockerClient, str]]:
-    """The Docker Engine and an image with a shell in it."""
+    """Provide the Docker Engine and an image with a shell."""
     client = docker.from_env()
     image = f"lf-e2e-{secrets.token_hex(4)}"
     make_sample_image(find_checkout(), image)
@@ -205,7 +205,7 @@ def engine() -> Iterator[tuple[docker.DockerClient, str]]:
 
 @pytest.fixture
 def containers(engine: tuple[docker.DockerClient, str]) -> Iterator[Containers]:
-    """Containers of this test."""
+    """Provide the containers of this test."""
     made = Containers(*engine)
     try:
         yield made
@@ -214,7 +214,7 @@ def containers(engine: tuple[docker.DockerClient, str]) -> Iterator[Containers]:
 
 
 class Agent:
-    """An agent as a process of its own, for the containers of one test alone. It keeps its spool when started again."""
+    """An agent as a process, for the containers of one test only. It keeps its spool when restarted."""
 
     def __init__(self, cloud: Cloud, folder: Path, names: str, **settings: str) -> None:
         self._cloud, self._folder, self._names = cloud, folder, names
@@ -224,11 +224,11 @@ class Agent:
 
     @property
     def log(self) -> str:
-        """What it logged so far."""
+        """Return its log so far."""
         return (self._folder / "agent.log").read_text()
 
     def start(self, **settings: str) -> None:
-        """Starts it, on the spool that it left; with these settings from now on."""
+        """Start it on its old spool, with these settings from now on."""
         self._settings |= settings
         environment = self._cloud.environment(
             LOGFERRY_SPOOL_DIR=str(self._folder / "spool"),
@@ -243,13 +243,13 @@ class Agent:
             )
 
     def kill(self) -> None:
-        """SIGKILL, in whatever it is doing."""
+        """Send SIGKILL, whatever it is doing."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """SIGTERM, and when that takes too long SIGKILL."""
+        """Send SIGTERM, and SIGKILL when that takes too long."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -262,7 +262,7 @@ class Agent:
 
 @pytest.fixture
 def make_agent(cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Starts agents for this test's containers; they are connected, unless they are to be `refused`."""
+    """Start agents for this test's containers; wait until they are connected, unless `refused` is set."""
     made: list[Agent] = []
 
     def make(*, refused: bool = False, **settings: str) -> Agent:
@@ -284,17 +284,17 @@ LINES = 5_000
 
 
 def line(number: int) -> str:
-    """The text of a numbered line: unicode and ANSI colours among it."""
+    """Return the text of a numbered line; some contain Unicode or ANSI colours."""
     return f"{number:05d} \x1b[3{number % 8}mfarbe {number}\x1b[0m äöü 日本語 🚢"
 
 
 def is_stderr(number: int) -> bool:
-    """One third goes to stderr."""
+    """Report whether a line goes to stderr; one third do."""
     return number % 3 == 0
 
 
 def numbered(lines: int = LINES, *, pause_every: int = 0, pause_s: float = 0.05) -> str:
-    """A script that writes `line(1)` to `line(lines)`; the last six slowly, so that both streams are among the last."""
+    """Return a script that writes `line(1)` to `line(lines)`; the last six slowly, so that both streams end it."""
     pause = f"[ $i -gt {lines - 6} ] && sleep {pause_s}; "
     if pause_every:
         pause += f"[ $((i % {pause_every})) -eq 0 ] && sleep {pause_s}; "
@@ -306,7 +306,7 @@ def numbered(lines: int = LINES, *, pause_every: int = 0, pause_s: float = 0.05)
 
 
 def assert_complete(entries: list[dict[str, Any]], lines: int = LINES) -> None:
-    """Every line is there once, in its stream's order, and sequences are 1..n."""
+    """Check that every line is there once, in its stream's order, and that sequences are 1..n."""
     assert [entry["sequence"] for entry in entries] == list(range(1, len(entries) + 1))
     for stream, wanted in (
         ("stdout", [line(n) for n in range(1, lines + 1) if not is_stderr(n)]),
@@ -321,7 +321,7 @@ def assert_complete(entries: list[dict[str, Any]], lines: int = LINES) -> None:
 
 @contextmanager
 def following(cloud: Cloud, name: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`logferry tail --follow` as a process."""
+    """Run `logferry tail --follow` as a process."""
     process = subprocess.Popen(
         [LOGFERRY, "tail", name, "--follow"],
         env=cloud.environment(**more),

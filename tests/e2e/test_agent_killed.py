@@ -1,4 +1,4 @@
-"""An agent that is killed, and started again, has missed nothing and sends nothing twice."""
+"""Test that a killed and restarted agent misses nothing and sends nothing twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(600)]
 def test_nothing_is_lost_or_repeated_when_the_agent_is_killed(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
-    """SIGKILL twice while the container writes; the container ends while no agent runs."""
+    """SIGKILL comes twice while the container writes; the container exits while no agent runs."""
     agent = make_agent(LOGFERRY_FLUSH_INTERVAL="0.1")
     name = containers.run("killed", numbered(pause_every=100))
     job = cloud.job_of(name)

@@ -1,4 +1,4 @@
-"""A job that the log table has forgotten reads as before, byte for byte, out of the archive; then it is deleted."""
+"""Test that a job whose batches left the log table reads the same from the archive, byte for byte; then delete it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Account:
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
     def archive(self, event: dict[str, Any]) -> None:
-        """Invokes the function archive, and waits for its end."""
+        """Invoke the function archive and wait for its end."""
         resources = self._aws.client("cloudformation")
         found = resources.describe_stack_resource(StackName=self._state.stack, LogicalResourceId="Archive")
         name = found["StackResourceDetail"]["PhysicalResourceId"]
@@ -41,7 +41,7 @@ class Account:
         return int(items.from_item(item or {}).get("tip") or 0)
 
     def batches(self, job: str) -> list[int]:
-        """First sequences of what the log table holds."""
+        """Return first sequences of the batches in the log table."""
         pages = self.dynamodb.get_paginator("query").paginate(
             TableName=self._state.tables.log,
             KeyConditionExpression="job = :job",
@@ -50,7 +50,7 @@ class Account:
         return [int(item["first"]["N"]) for page in pages for item in page["Items"]]
 
     def forget(self, job: str, firsts: list[int]) -> None:
-        """What the table's time to live does."""
+        """Delete batches as the table's time to live does."""
         for first in firsts:
             key = {"job": {"S": job}, "first": {"N": str(first)}}
             self.dynamodb.delete_item(TableName=self._state.tables.log, Key=key)
@@ -60,7 +60,7 @@ class Account:
         return [item["Key"] for page in pages for item in page.get("Contents", []) if job in item["Key"]]
 
     def query(self, sql: str) -> list[list[str]]:
-        """The rows that Athena gives; on the emulator it is DuckDB that reads the objects of the same Glue table."""
+        """Return Athena's rows; on the emulator, DuckDB reads the objects of the same Glue table."""
         execution = self.athena.start_query_execution(
             QueryString=sql,
             QueryExecutionContext={"Database": self.outputs["ArchiveDatabase"]},
@@ -79,14 +79,14 @@ class Account:
 
 
 def commands(cloud: Cloud, job: str) -> list[bytes]:
-    """What the commands say of the job."""
+    """Return what the commands print about the job."""
     tail, verified = cloud.logferry("tail", job), cloud.logferry("verify", job, "--json").stdout
     assert json.loads(verified)["sound"] is True
     return [tail.stdout, tail.stderr, verified, cloud.logferry("export", job, "--format", "text").stdout]
 
 
 def answers(cloud: Cloud, job: str) -> list[Any]:
-    """What the HTTP API says of it: the whole as JSON lines, and places in it found by time, text and sequence."""
+    """Return what the HTTP API says of it: the whole as JSON lines, and seeks by time, text and sequence."""
     exported = cloud.logferry("export", job, "--format", "jsonl").stdout
     middle = json.loads(exported.splitlines()[LINES // 2])["timestamp"]
     return [
@@ -99,10 +99,10 @@ def answers(cloud: Cloud, job: str) -> list[Any]:
     ]
 
 
-def test_a_job_reads_the_same_when_the_table_has_forgotten_it(
+def test_job_reads_the_same_after_its_batches_expired(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
-    """Its end has it archived; the table forgets in any order; Athena has each line once; deleting takes all."""
+    """Its end archives it; the table forgets in any order; Athena has each line once; deletion removes all."""
     make_agent()
     job = cloud.ended(containers.run("archived", numbered(LINES, pause_every=100)))
     account, tip = Account(cloud), cloud.tip(job)

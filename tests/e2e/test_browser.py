@@ -1,4 +1,4 @@
-"""What a person sees: all lines live, and all of them from history, in a real browser on the deployed cloud."""
+"""Test in a real browser on the deployed cloud that all lines are shown, live and from history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STREAMS = {"o": "stdout", "O": "stdout", "e": "stderr", "E": "stderr", "s": "sys
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the tests here."""
+    """Provide one Chromium for the tests here."""
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 
 
 def opened(browser: Browser, url: str) -> Page:
-    """A page in a context of its own: nobody is logged in there."""
+    """Open a page in a new context, where nobody is logged in."""
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
@@ -37,7 +37,7 @@ def opened(browser: Browser, url: str) -> Page:
 
 
 def seen(page: Page, job: str) -> list[dict[str, Any]]:
-    """The entries that the page holds, in the form of an export."""
+    """Return the entries that the page holds, in the form of an export."""
     entries = page.evaluate(
         "async job => { const l = window.logferry.lines(job); return await window.logferry.entries(job, 1, l.last) }",
         job,
@@ -49,7 +49,7 @@ def seen(page: Page, job: str) -> list[dict[str, Any]]:
 
 
 def wait_until_whole(page: Page, job: str, last: int) -> dict[str, Any]:
-    """Waits until the page knows of the entry `last`, and has it fetch what it has not needed to show yet."""
+    """Wait until the page knows the entry `last`, and make it fetch what it has not shown yet."""
     page.wait_for_function(
         "([job, last]) => { const l = window.logferry?.lines(job); return l && l.last >= last && l.caughtUp }",
         arg=[job, last],
@@ -63,10 +63,10 @@ def wait_until_whole(page: Page, job: str, last: int) -> dict[str, Any]:
     return lines
 
 
-def test_a_browser_shows_every_line_live_and_from_history(
+def test_browser_shows_every_line_live_and_from_history(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
 ) -> None:
-    """Opened before the container started, and opened after it ended."""
+    """One page opens before the container starts, one after it ended."""
     make_agent()
     early = opened(browser, f"{cloud.state.viewer_url}/#key={cloud.keys.viewer_key}")
     expect(early.locator("[data-connection-state=open]").first).to_be_attached(timeout=PATIENCE_MS)
@@ -112,10 +112,10 @@ DISTURBED: Final = {"lose_push": 0.2, "repeat_push": 0.2, "delay_push_s": 0.3, "
 """Broadcasts are lost, come twice and overtake each other while connections are cut."""
 
 
-def cut_off(cloud: Cloud, containers: Containers, browser: Browser, *, times: int) -> dict[str, Any]:
-    """A page whose WebSocket is cut `times` times while a container writes; what the page then says that it has.
+def disconnected_repeatedly(cloud: Cloud, containers: Containers, browser: Browser, *, times: int) -> dict[str, Any]:
+    """Open a page whose WebSocket is cut `times` times while a container writes; return the page's entries.
 
-    The gateway cuts it as a network does, without a close frame, in the middle of what is on its way.
+    The gateway cuts it as a network does, without a close frame, while messages are in transit.
     """
     name = containers.run(
         "cut-off",
@@ -147,24 +147,24 @@ def cut_off(cloud: Cloud, containers: Containers, browser: Browser, *, times: in
     return {**found, "opened": page.evaluate("() => window.logferry.connection().opened")}
 
 
-def test_a_browser_that_is_cut_off_again_and_again_misses_nothing_and_shows_nothing_twice(
+def test_repeatedly_disconnected_browser_misses_and_repeats_nothing(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
 ) -> None:
     """The short form."""
     make_agent()
-    found = cut_off(cloud, containers, browser, times=10)
+    found = disconnected_repeatedly(cloud, containers, browser, times=10)
     assert found["opened"] > 10
     assert cloud.gateway.state()["violations"] == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_browser_that_is_cut_off_a_hundred_times_misses_nothing_and_shows_nothing_twice(
+def test_browser_disconnected_a_hundred_times_misses_and_repeats_nothing(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
 ) -> None:
     """The long form."""
     make_agent()
-    found = cut_off(cloud, containers, browser, times=100)
+    found = disconnected_repeatedly(cloud, containers, browser, times=100)
     print(
         f"{found['opened'] - 1} reconnects: 0 missing, 0 twice of {found['last']} entries; {found['live']} came live, "
         f"{found['repeats']} batches came again and were left out"
@@ -173,16 +173,16 @@ def test_a_browser_that_is_cut_off_a_hundred_times_misses_nothing_and_shows_noth
     assert cloud.gateway.state()["violations"] == []
 
 
-def test_a_wrong_key_is_told_in_the_browser(cloud: Cloud, browser: Browser) -> None:
-    """The page says that the key does not count, and shows nothing."""
+def test_wrong_key_is_reported_in_the_browser(cloud: Cloud, browser: Browser) -> None:
+    """The page says that the key is not valid, and shows nothing."""
     page = opened(browser, f"{cloud.state.viewer_url}/#key=lfv_abcdefghijkl_{'A' * 43}")
     expect(page.locator("[data-refusal]")).to_be_visible(timeout=PATIENCE_MS)
 
 
-def test_another_owners_job_is_told_in_the_browser(
+def test_another_owners_job_is_not_found_in_the_browser(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], browser: Browser
 ) -> None:
-    """As if it were not there."""
+    """The page reports it as if it did not exist."""
     key = cloud.logferry("keys", "create", "viewer", "guest").stdout.decode().strip()
     make_agent()
     job = cloud.ended(containers.run("theirs", "echo secret"))

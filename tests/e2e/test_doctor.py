@@ -1,4 +1,4 @@
-"""`logferry doctor --deep` and `verify`, on the deployed template."""
+"""Test `logferry doctor --deep` and `verify` on the deployed template."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from registry import items
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
-def test_a_line_goes_through_and_leaves_nothing_behind(cloud: Cloud) -> None:
+def test_deep_check_passes_and_cleans_up(cloud: Cloud) -> None:
     """Every leg is ok; the key is revoked and the job deleted."""
     legs = json.loads(cloud.logferry("doctor", "--deep", "--json", "--patience", "180").stdout)
     assert [leg for leg in legs if leg["outcome"] != "ok"] == []
@@ -29,7 +29,7 @@ def test_a_line_goes_through_and_leaves_nothing_behind(cloud: Cloud) -> None:
 
 
 def client(cloud: Cloud, service: str) -> Any:
-    """The local cloud as its operator sees it."""
+    """Return a client with which the operator sees the local cloud."""
     return boto3.client(  # type: ignore[call-overload]
         service,
         endpoint_url=cloud.state.endpoint_url,
@@ -40,22 +40,22 @@ def client(cloud: Cloud, service: str) -> Any:
 
 
 def archive_leg(cloud: Cloud) -> dict[str, Any]:
-    """What the command says of the archive."""
+    """Return what the command says of the archive."""
     legs = json.loads(cloud.logferry("doctor", "--json", "--patience", "180", check=False).stdout)
     [found] = [leg for leg in legs if leg["name"] == "archive"]
     return dict(found)
 
 
 def physical(cloud: Cloud, logical: str) -> str:
-    """A resource of the stack."""
+    """Return the physical id of a resource of the stack."""
     formation = client(cloud, "cloudformation")
     found = formation.describe_stack_resource(StackName=cloud.state.stack, LogicalResourceId=logical)
     return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
 
 @contextmanager
-def a_job_that_waits(cloud: Cloud) -> Iterator[str]:
-    """A job on the archive's list that was last opened long ago, and a batch of it."""
+def job_awaiting_archive(cloud: Cloud) -> Iterator[str]:
+    """Put a job that was last opened long ago on the archive's list, with one batch."""
     job, long_ago = f"nobody.{'e' * 64}", int(time.time() * 1000) - 9 * 3_600_000
     dynamodb, tables = client(cloud, "dynamodb"), cloud.state.tables
     listed = {**items.archive_key(job), **items.to_item({"opened": long_ago, **items.unarchived(job)})}
@@ -69,15 +69,15 @@ def a_job_that_waits(cloud: Cloud) -> Iterator[str]:
         dynamodb.delete_item(TableName=tables.log, Key={"job": batch["job"], "first": batch["first"]})
 
 
-def test_an_archive_that_does_not_work_is_named(cloud: Cloud) -> None:
-    """A sweep is seen; a job that waits too long, a schedule that is off and a call that was given up are told."""
+def test_broken_archive_is_named(cloud: Cloud) -> None:
+    """A sweep is seen; a job that waits too long, a disabled schedule and a failed invocation are reported."""
     function, rule = physical(cloud, "Archive"), physical(cloud, "ArchiveHourly")
     answer = client(cloud, "lambda").invoke(FunctionName=function, Payload=b'{"sweep":"hourly"}')
     assert "FunctionError" not in answer
     found = archive_leg(cloud)
     assert (found["outcome"], found["detail"].partition(",")[0]) == ("ok", "swept 0 minutes ago")
 
-    with a_job_that_waits(cloud) as job:
+    with job_awaiting_archive(cloud) as job:
         found = archive_leg(cloud)
     assert found["outcome"] == "failed"
     assert job in found["detail"]
@@ -100,8 +100,8 @@ def test_an_archive_that_does_not_work_is_named(cloud: Cloud) -> None:
     assert (found["outcome"], "`logferry replay`" in found["detail"]) == ("warning", True)
 
 
-def test_a_broadcast_that_does_not_run_is_named(cloud: Cloud) -> None:
-    """The stream's mapping is switched off: storing and history work, and the leg between is the one that fails."""
+def test_disabled_broadcast_is_named(cloud: Cloud) -> None:
+    """The stream's mapping is disabled: storing and history work, and only the leg between them fails."""
     functions = client(cloud, "lambda")
     mappings = [
         mapping["UUID"]

@@ -1,4 +1,4 @@
-"""A container's lines reach `export` and `tail`, each once and in order, whatever is cut on the way."""
+"""Test that a container's lines reach `export` and `tail` once and in order, whatever is cut on the way."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.e2e.conftest import (
     numbered,
     wait_for,
 )
-from tests.e2e.wire import Wire
+from tests.e2e.wire import CuttableProxy
 
 pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
 def test_5000_lines_arrive_exactly(cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]) -> None:
-    """Two thirds on stdout, one third on stderr, unicode and colours among them: as jsonl, as text, and followed."""
+    """Two thirds on stdout, one third on stderr, with Unicode and colours: as jsonl, as text, and followed."""
     make_agent()
     name = containers.run("numbered", numbered(pause_every=500))
     job = cloud.job_of(name)
@@ -48,10 +48,10 @@ def test_5000_lines_arrive_exactly(cloud: Cloud, containers: Containers, make_ag
     assert text == "".join(entry["line"] + "\n" for entry in entries if entry["stream"] != "system")
 
 
-def test_the_list_of_jobs_counts_the_lines_of_a_container_that_writes(
+def test_job_list_counts_the_lines_of_a_running_container(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
-    """As of now, while its record, written every few minutes, knows of its first lines at most."""
+    """The count is current, although the record is written only every few minutes."""
     make_agent()
     name = containers.run("chatty", "while :; do echo a line; sleep 0.1; done")
     job = cloud.job_of(name)
@@ -67,14 +67,14 @@ def test_the_list_of_jobs_counts_the_lines_of_a_container_that_writes(
 def test_nothing_is_lost_or_repeated_when_the_websocket_is_cut(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
-    """The agent's connection breaks several times in the middle of what it sends, acknowledgements included."""
-    with Wire(cloud.state.agents_url) as wire:
-        make_agent(LOGFERRY_AGENTS_URL=wire.url, LOGFERRY_FLUSH_INTERVAL="0.1")
+    """The agent's connection breaks several times while it sends, acknowledgements included."""
+    with CuttableProxy(cloud.state.agents_url) as proxy:
+        make_agent(LOGFERRY_AGENTS_URL=proxy.url, LOGFERRY_FLUSH_INTERVAL="0.1")
         name = containers.run("cut", numbered(pause_every=100, pause_s=0.1))
         job = cloud.job_of(name)
         for part in (500, 1500, 2500):
             wait_for(lambda part=part: cloud.tip(job) >= part, f"entry {part}")
-            wait_for(wire.cut, "a connection to cut")
+            wait_for(proxy.cut, "a connection to cut")
         cloud.ended(name)
-        assert wire.connections >= 3
+        assert proxy.connections >= 3
     assert_complete(cloud.exported(name))

@@ -1,4 +1,4 @@
-"""schemathesis at the deployed API, with authorizer and roles; tests/unit/query/test_openapi.py is the long form."""
+"""Run schemathesis on the deployed API, with authorizer and roles. Long form: tests/unit/query/test_openapi.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BESIDE = ("TICKET#", "AUDIT#", "GRANT#", "CONNECTION#", "INSTANCE#", "USAGE#")
 
 
 def stored(cloud: Cloud) -> dict[str, Any]:
-    """The job's batches, and everything of the registry that no good request here may change."""
+    """Return the job's batches and all registry items that no valid request here may change."""
     dynamodb = boto3.client(
         "dynamodb",
         endpoint_url=cloud.state.endpoint_url,
@@ -42,7 +42,7 @@ def stored(cloud: Cloud) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def job(cloud: Cloud) -> Iterator[str]:
-    """A job with a batch, which is as it was at the end."""
+    """Provide a job with a batch, and check at the end that it is unchanged."""
     life, container = {"state": "exited", "created": 1, "ended": 2}, {"name": "asked"}
     opening = [{"job": CONTAINER, "container": container, "life": life}]
     headers = {"Authorization": f"Bearer {cloud.keys.agent_key}"}
@@ -60,7 +60,7 @@ def job(cloud: Cloud) -> Iterator[str]:
 
 @schema(coverage=False).parametrize()
 @settings(max_examples=4, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_the_document_says(cloud: Cloud, job: str, case: Case) -> None:
+def test_every_operation_answers_as_documented(cloud: Cloud, job: str, case: Case) -> None:
     """Through the authorizer, API Gateway's own parsing, and a function with its own role."""
     # The emulator's own routes match no line feed in a path.
     assume("\n" not in unquote(case.formatted_path))

@@ -1,7 +1,7 @@
-"""Upgrades go cloud first, then viewer, then agents: the programs of 0.1.0 work on with the cloud of today.
+"""Test that the programs of 0.1.0 work with the current cloud; upgrades go cloud first, then viewer, then agents.
 
-They are the real ones, out of the history (`support/previous_release.py`). What 0.1.0 sent and stored, byte for byte,
-is in `contract/test_version_0_1_0.py`.
+They are the real ones from the history (`support/previous_release.py`). What 0.1.0 sent and stored, byte for byte, is
+in `contract/test_version_0_1_0.py`.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ TODAY = {"PYTHONPATH": ""}
 
 @pytest.fixture(scope="module")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """The previous release's files."""
+    """Provide the previous release's files."""
     return previous_release.check_out(tmp_path_factory.mktemp("previous"))
 
 
 def open_gate(containers: Containers, names: list[str], gate: str) -> None:
-    """Let containers go on that wait for `/gate`."""
+    """Release containers that wait for `/gate`."""
     for name in names:
         containers.engine.containers.get(name).exec_run(["/bin/sh", "-c", f": > /{gate}"])
 
 
 def part(first: int, last: int, gate: str) -> str:
-    """A script that waits for `/gate`, and then writes lines `first` to `last`."""
+    """Return a script that waits for `/gate` and then writes lines `first` to `last`."""
     return f"until [ -e /{gate} ]; do sleep 0.1; done; {numbered(last, pause_every=50).replace('i=1;', f'i={first};')}"
 
 
@@ -74,10 +74,10 @@ def old_logferry(cloud: Cloud, release: Release, *words: str) -> subprocess.Comp
     return done
 
 
-def test_agent_and_command_of_the_previous_release_work_on(
+def test_agent_and_command_of_the_previous_release_keep_working(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], previous: Release
 ) -> None:
-    """The short form: 0.1.0 ships, today's agent goes on, 0.1.0 is put back; its command exports each line once."""
+    """The short form: 0.1.0 ships, the current agent takes over, 0.1.0 returns; its command exports each line once."""
     agent = make_agent(**previous.environment, LOGFERRY_FLUSH_INTERVAL="0.1")
     name = containers.run("turns", f"{numbered(100)}; {part(101, 200, 'b')}; {part(201, 300, 'c')}; exit 3")
     job = cloud.job_of(name)
@@ -100,12 +100,12 @@ KEY = "TWlsayBhbmQgaG9uZXkgZG8gbm90IG1ha2UgYSBrZXkgYXQgYWxs"
 
 
 @pytest.mark.slow
-def test_agents_of_both_releases_take_turns_on_one_spool(
+def test_agents_of_both_releases_alternate_on_one_spool(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], previous: Release
 ) -> None:
-    """0.1.0 is killed, today's goes on, 0.1.0 is put back: 1..n without a gap or a repeat, from files and the API.
+    """0.1.0 is killed, the current one takes over, 0.1.0 returns: 1..n without gaps or repeats, from files and the API.
 
-    Entries are held back to be merged, and a private key is redacted that is written through all of it.
+    Meanwhile entries are held back for merging, and a private key that spans all of it is redacted.
     """
     settings = {"LOGFERRY_MERGE_START": "^[0-9]{5} |^-----|^[a-z]", "LOGFERRY_REDACT": "all"}
     agent = make_agent(**previous.environment, **settings)
@@ -156,10 +156,10 @@ def test_agents_of_both_releases_take_turns_on_one_spool(
 
 
 @pytest.mark.slow
-def test_command_of_the_previous_release_reads_on(
+def test_command_of_the_previous_release_reads(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], previous: Release
 ) -> None:
-    """`tail --follow` while it is written; then jobs, tail, export and verify say what is there."""
+    """`tail --follow` reads while it is written; then jobs, tail, export and verify report what is there."""
     make_agent()
     name = containers.run("read", f"{part(1, 300, 'go')}; exit 3")
     cloud.job_of(name)
@@ -194,7 +194,7 @@ def test_command_of_the_previous_release_reads_on(
 
 @contextmanager
 def pages_of(release: Release, cloud: Cloud) -> Iterator[None]:
-    """Today's cloud serves the release's viewer at its address, the only one whose pages may open its WebSocket."""
+    """Make the current cloud serve the release's viewer at the only address that may open its WebSocket."""
     port = urlsplit(cloud.state.viewer_url).port or 0
     words = pages.command(find_checkout(), port, cloud.state.http_url, cloud.state.viewers_url)
     built = release.build_viewer()
@@ -218,7 +218,7 @@ def pages_of(release: Release, cloud: Cloud) -> Iterator[None]:
 def test_viewer_of_the_previous_release_lists_follows_and_searches(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent], previous: Release
 ) -> None:
-    """It lists the job, opens it, shows a line that is written then, and has the service search what it has not."""
+    """It lists and opens the job, shows a new line, and lets the service search what it has not loaded."""
     make_agent()
     noise = "echo a needle; yes hay | head -n 60000"
     name = containers.run("old-viewer", f"{noise}; until [ -e /go ]; do sleep 0.1; done; echo a live line")
@@ -270,12 +270,12 @@ def test_viewer_of_the_previous_release_lists_follows_and_searches(
 
 
 @pytest.mark.slow
-def test_local_cloud_of_the_previous_release_comes_up_as_todays(
+def test_local_cloud_of_the_previous_release_is_taken_over(
     containers: Containers, previous: Release, tmp_path: Path
 ) -> None:
-    """0.1.0's `logferry up` is left running, and today's `up` takes its folder over, and each of its processes.
+    """0.1.0's `logferry up` keeps running, and the current `up` takes over its folder and processes.
 
-    What was stored reads as before, and a container that wrote through all of it has every line once.
+    Stored jobs read as before, and a container that wrote throughout has every line once.
     """
     folder = tmp_path / "state"
     cloud = Cloud(folder, *cast(Any, (None, None, None)))

@@ -1,4 +1,4 @@
-"""Who has no right gets nothing but a clear sentence: agents, commands and WebSockets, at the deployed template."""
+"""Test on the deployed template that agents, commands and WebSockets without rights get a clear sentence only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRONG = "abcdefghijkl_" + "A" * 43
 
 
 def refused(cloud: Cloud, *words: str, key: str, says: str) -> None:
-    """The command ends with one line that says why, and prints nothing else."""
+    """Check that the command ends with one line that says why, and prints nothing else."""
     done = cloud.logferry(*words, check=False, LOGFERRY_VIEWER_KEY=key)
     told = done.stderr.decode()
     assert (done.returncode, done.stdout) == (1, b"")
@@ -31,28 +31,28 @@ def refused(cloud: Cloud, *words: str, key: str, says: str) -> None:
 
 @pytest.fixture(scope="module")
 def other(cloud: Cloud) -> str:
-    """The key of a viewer who owns nothing here."""
+    """Provide the key of a viewer who owns nothing here."""
     made = cloud.logferry("keys", "create", "viewer", "other", "--subject", "somebody@example.com")
     return made.stdout.decode().strip()
 
 
 @pytest.fixture
 def job(cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]) -> str:
-    """A job of the owner `local`."""
+    """Provide a job of the owner `local`."""
     make_agent()
     name = containers.run("secret", "echo secret")
     return cloud.ended(name)
 
 
-def test_a_wrong_key_is_refused(cloud: Cloud) -> None:
-    """With the deployed authorizers; that each command says it so is tests/integration/cli's."""
+def test_wrong_key_is_refused(cloud: Cloud) -> None:
+    """The deployed authorizers refuse it; tests/integration/cli checks each command's message."""
     for words in (["jobs"], ["tail", "-f", "any"]):
         refused(cloud, *words, key=f"lfv_{WRONG}", says="The viewer key was refused")
 
 
 @pytest.mark.engine
-def test_another_owners_job_is_not_there(cloud: Cloud, job: str, other: str) -> None:
-    """Not in the list, not by its id, not by its name, and not to subscribe to; the owner reads it."""
+def test_another_owners_job_is_hidden(cloud: Cloud, job: str, other: str) -> None:
+    """It is not in the list, not found by id or name, and not subscribable; its owner reads it."""
     assert cloud.logferry("export", job, "--format", "text").stdout == b"secret\n"
     listed = cloud.logferry("jobs", "--json", LOGFERRY_VIEWER_KEY=other)
     assert listed.stdout == b"[]\n"
@@ -69,8 +69,8 @@ async def _subscription_is_refused(cloud: Cloud, job: str, key: str) -> None:
         assert answer.code == "not_found"
 
 
-def test_a_ticket_works_once_and_not_for_ever(cloud: Cloud) -> None:
-    """A used one and an expired one are refused at the handshake, as are none and an invented one."""
+def test_ticket_works_once_and_expires(cloud: Cloud) -> None:
+    """Used, expired, missing and invented tickets are refused at the handshake."""
     used, expired = _ticket(cloud, cloud.keys.viewer_key), _ticket(cloud, cloud.keys.viewer_key)
     table = boto3.resource(
         "dynamodb",
@@ -112,10 +112,10 @@ def _ticket(cloud: Cloud, key: str) -> str:
 
 
 @pytest.mark.engine
-def test_a_revoked_key_ends_what_is_open(
+def test_revoked_key_closes_its_connections(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
-    """The one who follows is cut off with a sentence, and cannot come back."""
+    """The follower is disconnected with a sentence and cannot reconnect."""
     made = cloud.logferry("keys", "create", "viewer", "leaver", "--group", "local")
     key = made.stdout.decode().strip()
     make_agent()
@@ -133,7 +133,7 @@ def test_a_revoked_key_ends_what_is_open(
 
 
 @pytest.mark.engine
-def test_an_agent_with_a_wrong_key_says_so_and_writes_nothing(
+def test_agent_with_a_wrong_key_reports_it_and_writes_nothing(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
     """The container's lines wait in the spool; the log says what is wrong."""

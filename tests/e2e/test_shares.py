@@ -1,4 +1,4 @@
-"""A link to one job, and a job's end, on the deployed template."""
+"""Test share links and job deletion on the deployed template."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.e2e.conftest import Agent, Cloud, Containers
 pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
-def test_a_link_reads_one_job_until_it_is_revoked_and_a_deleted_job_is_gone(
+def test_link_reads_one_job_until_revoked_and_a_deleted_job_is_gone(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
-    """The link's secret is a key for its job alone; deleting leaves nothing to read."""
+    """The link's secret is a key for its job only; deletion leaves nothing to read."""
     make_agent()
     names = [containers.run(what, f"echo {what}") for what in ("shared", "private")]
     shared, private = (cloud.ended(name) for name in names)

@@ -1,4 +1,4 @@
-"""A wire between an agent and the cloud that can be cut."""
+"""Provide a TCP connection between an agent and the cloud that tests can cut."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Self
 from urllib.parse import urlsplit
 
 
-class Wire:
-    """Forwards TCP connections to the host and port of a URL; `url` is the same place reached through it."""
+class CuttableProxy:
+    """Forward TCP connections to the host and port of a URL; `url` reaches the same server through the proxy."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -37,7 +37,7 @@ class Wire:
         self.cut()
 
     def cut(self) -> int:
-        """Cuts every connection at once, whatever is on its way; says how many."""
+        """Cut every connection at once, data in transit included, and return how many."""
         with self._lock:
             cut, self._open = self._open, set()
         for end in cut:

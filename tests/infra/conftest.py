@@ -1,4 +1,4 @@
-"""The template as data."""
+"""Load the template as data."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short functions as their long forms."""
+    """Read CloudFormation's short functions as their long forms."""
 
 
 def _intrinsic(loader: yaml.Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -29,17 +29,17 @@ _Loader.add_multi_constructor("!", _intrinsic)  # type: ignore[no-untyped-call]
 
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
-    """template.yaml."""
+    """Provide template.yaml."""
     return yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
 def resources(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The template's resources by logical id."""
+    """Provide the template's resources by logical id."""
     return template["Resources"]  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
 def watch() -> dict[str, Any]:
-    """infra/nested/watch.yaml: alarms and the dashboard."""
+    """Provide infra/nested/watch.yaml: alarms and the dashboard."""
     return yaml.load((ROOT / "infra" / "nested" / "watch.yaml").read_text(), _Loader)  # type: ignore[no-any-return]

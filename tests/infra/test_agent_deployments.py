@@ -1,4 +1,4 @@
-"""Every documented way to run the agent hardens it alike and names settings that exist."""
+"""Test that every documented way to run the agent hardens it alike and names existing settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOUNTS = {"/var/run/docker.sock": True, "/var/lib/docker/containers": True, "/va
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as what they stand before."""
+    """Read CloudFormation's short forms as the functions that they abbreviate."""
 
 
 def _short_form(loader: Any, suffix: str, node: Any) -> Any:
@@ -33,19 +33,19 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def docker_run_of(path: Path) -> list[str]:
-    """The words of the `docker run` in a shell script or a Markdown file."""
+    """Return the words of the `docker run` in a shell script or a Markdown file."""
     text = path.read_text().replace("\\\n", " ")
     line = next(line for line in text.splitlines() if line.strip().startswith("docker run --detach"))
     return shlex.split(line)
 
 
 def volumes(words: list[str]) -> dict[str, bool]:
-    """Places in the container of `source:place[:ro]`, and whether each is read-only."""
+    """Return the container's side of each `source:target[:ro]`, and whether it is read-only."""
     return {parts[1]: parts[2:] == ["ro"] for word in words if len(parts := word.split(":")) > 1}
 
 
 @pytest.mark.parametrize("name", ["ec2-user-data.sh", "README.md"])
-def test_the_run_line_drops_every_right_that_the_agent_does_not_need(name: str) -> None:
+def test_run_line_drops_every_unneeded_right(name: str) -> None:
     """Capabilities, writing to its file system, new privileges."""
     words = docker_run_of(FOLDER / name)
     pairs = list(pairwise(words))
@@ -64,10 +64,10 @@ def test_the_run_line_drops_every_right_that_the_agent_does_not_need(name: str) 
         ("/logferry/key", "LOGFERRY_AGENT_KEY_FILE=/etc/logferry/agent-key", "lfa_x\n"),
     ],
 )
-def test_the_user_data_signs_in_by_role_or_by_a_key_of_the_parameter_store(
+def test_user_data_signs_in_by_role_or_by_parameter_store_key(
     parameter: str, sign_in: str, stored: str | None, tmp_path: Path
 ) -> None:
-    """The script itself is run, with stand-ins for what it calls, in a folder that stands for the root."""
+    """The script itself runs, with stubs for what it calls, in a folder that replaces the root."""
     script = (FOLDER / "ec2-user-data.sh").read_text().replace("key_parameter=''", f"key_parameter='{parameter}'")
     (tmp_path / "etc").mkdir()
     for place in ("/etc/logferry", "/var/lib/logferry", "/etc/docker"):
@@ -87,15 +87,15 @@ def test_the_user_data_signs_in_by_role_or_by_a_key_of_the_parameter_store(
     assert stored is None or key.stat().st_mode & 0o077 == 0
 
 
-def test_the_compose_file_says_the_same() -> None:
-    """And takes the key from a secret's file."""
+def test_compose_file_hardens_alike() -> None:
+    """It takes the key from a secret's file."""
     service = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]["logferry-agent"]
     assert (service["read_only"], service["cap_drop"], service["user"]) == (True, ["ALL"], "0")
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert volumes(service["volumes"]) == MOUNTS
 
 
-def test_the_daemon_service_says_the_same() -> None:
+def test_daemon_service_hardens_alike() -> None:
     """On every instance of the cluster, and never two agents on one engine."""
     resources: dict[str, Any] = yaml.load((FOLDER / "ecs.yaml").read_text(), _Loader)["Resources"]
     (agent,) = resources["Task"]["Properties"]["ContainerDefinitions"]
@@ -119,13 +119,13 @@ def test_the_daemon_service_says_the_same() -> None:
     sorted(path for ending in ("md", "yaml", "sh") for path in FOLDER.glob(f"*.{ending}")),
     ids=lambda path: path.name,
 )
-def test_only_settings_that_exist_are_named(path: Path) -> None:
-    """A renamed setting must not live on in an example."""
+def test_examples_name_only_existing_settings(path: Path) -> None:
+    """A renamed setting must not stay in an example."""
     known = {f"LOGFERRY_{name.upper()}" for name in Settings.model_fields} | {"LOGFERRY_IMAGE"}
     assert set(re.findall(r"LOGFERRY_[A-Z_]+", path.read_text())) <= known
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name)
-def test_the_scripts_are_valid_for_every_sh(path: Path) -> None:
-    """Parsed by the machine's own `sh`."""
+def test_scripts_are_valid_for_sh(path: Path) -> None:
+    """The machine's own `sh` parses them."""
     subprocess.run(["sh", "-n", path], check=True)

@@ -1,6 +1,6 @@
-"""What the template says of the archive agrees with what the functions do.
+"""Test that the template's archive agrees with the functions.
 
-Athena itself runs in AWS alone; so its table is held to its documented rules here.
+Athena runs on AWS only, so its table is checked here against its documented rules.
 """
 
 import json
@@ -22,8 +22,8 @@ def table(resources: Resources) -> dict[str, Any]:
     return resources["ArchiveRows"]["Properties"]["TableInput"]  # type: ignore[no-any-return]
 
 
-def test_the_tables_columns_are_what_a_row_holds(resources: Resources) -> None:
-    """OpenX's SerDe finds them by name; a column more or less would be null, or never be seen."""
+def test_table_columns_are_a_rows_fields(resources: Resources) -> None:
+    """OpenX's SerDe finds them by name; an extra column would be null, a missing one never seen."""
     batch = {"first": 1, "body": encode_body([1], "o", ["text"])}
     ((_day, line),) = core.rows(JOB, {"name": "a", "host": "b", "image": "c"}, batch)
     row = json.loads(line)
@@ -33,7 +33,7 @@ def test_the_tables_columns_are_what_a_row_holds(resources: Resources) -> None:
     assert all(name == name.lower() for name in columns)
 
 
-def test_the_tables_partitions_are_where_the_rows_lie(resources: Resources) -> None:
+def test_table_partitions_are_where_the_rows_are(resources: Resources) -> None:
     """Projection puts a query's values into the location.
 
     https://docs.aws.amazon.com/athena/latest/ug/partition-projection-setting-up.html
@@ -49,8 +49,8 @@ def test_the_tables_partitions_are_where_the_rows_lie(resources: Resources) -> N
     assert template.startswith(location)
 
 
-def test_partitions_are_projected_and_nothing_has_to_register_them(resources: Resources) -> None:
-    """An owner is named in every query (`injected`); a day is of a range that holds every time a batch may have."""
+def test_partitions_are_projected_and_need_no_registration(resources: Resources) -> None:
+    """Every query names an owner (`injected`); a day's range holds every time a batch may have."""
     parameters = table(resources)["Parameters"]
     assert parameters["projection.enabled"] == "true"
     assert parameters["projection.owner.type"] == "injected"
@@ -60,7 +60,7 @@ def test_partitions_are_projected_and_nothing_has_to_register_them(resources: Re
 
 
 def test_athena_can_read_the_rows(resources: Resources) -> None:
-    """Lines of JSON by OpenX's SerDe; zstd is told by the suffix, and no name begins with a dot or an underscore.
+    """OpenX's SerDe reads JSON lines; the suffix tells zstd, and no name begins with a dot or an underscore.
 
     https://docs.aws.amazon.com/athena/latest/ug/compression-support-hive.html
     """
@@ -71,7 +71,7 @@ def test_athena_can_read_the_rows(resources: Resources) -> None:
     assert not re.search(r"/[._]", rows_key("_o", "2025-11-24", JOB, 1, 2))
 
 
-def test_the_statement_in_the_docs_makes_the_same_table(resources: Resources) -> None:
+def test_documented_statement_makes_the_same_table(resources: Resources) -> None:
     """Columns, partitions, SerDe and projection of docs/archive.md are the template's."""
     (statement,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "archive.md").read_text(), re.DOTALL)
     made, storage = table(resources), table(resources)["StorageDescriptor"]
@@ -101,8 +101,8 @@ def test_times_are_what_athena_parses() -> None:
         assert round(parsed.timestamp() * 1_000_000) == us or us > 2**52  # a float holds no more
 
 
-def test_the_sweeps_run_every_hour_and_every_day(resources: Resources) -> None:
-    """And nothing but them invokes the function by itself: no stream, no queue that is polled while nobody writes."""
+def test_sweeps_run_hourly_and_daily(resources: Resources) -> None:
+    """Nothing else invokes the function on its own: no stream, and no queue that is polled while idle."""
     rules = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
     inputs = {rule["ScheduleExpression"]: json.loads(rule["Targets"][0]["Input"]) for rule in rules.values()}
     assert inputs == {"rate(1 hour)": {"sweep": "hourly"}, "cron(17 3 * * ? *)": {"sweep": "daily"}}
@@ -114,13 +114,13 @@ def test_the_sweeps_run_every_hour_and_every_day(resources: Resources) -> None:
         assert permission["Principal"] == "events.amazonaws.com"
 
 
-def test_the_archive_always_comes_before_the_time_to_live(template: dict[str, Any]) -> None:
-    """Whatever is a day old is tried every hour, and a day at least is left for that."""
+def test_archive_precedes_the_time_to_live(template: dict[str, Any]) -> None:
+    """Hourly sweeps try everything a day old, and at least a day is left for that."""
     shortest_ms = template["Parameters"]["BatchRetentionDays"]["MinValue"] * 86_400_000
     assert shortest_ms >= 2 * core.OLD_MS
 
 
-def test_an_event_that_fails_is_tried_again_and_then_kept(resources: Resources) -> None:
+def test_failed_event_is_retried_and_then_kept(resources: Resources) -> None:
     """Sweeps, ended jobs and deletions alike."""
     retries = resources["ArchiveRetries"]["Properties"]
     assert retries["FunctionName"] == {"Ref": "Archive"}
@@ -128,10 +128,8 @@ def test_an_event_that_fails_is_tried_again_and_then_kept(resources: Resources) 
     assert retries["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": "FailureBucket.Arn"}
 
 
-def test_what_is_archived_outlives_the_stack_and_expires_only_when_that_is_asked_for(
-    template: dict[str, Any], resources: Resources
-) -> None:
-    """0 days is for ever."""
+def test_archive_outlives_the_stack_and_expires_only_on_request(template: dict[str, Any], resources: Resources) -> None:
+    """0 days means never."""
     bucket = resources["ArchiveBucket"]
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert template["Parameters"]["ArchiveRetentionDays"]["Default"] == 0

@@ -1,4 +1,4 @@
-"""What DESIGN promises of the template."""
+"""Test the properties that ARCHITECTURE.md promises of the template."""
 
 import importlib
 import itertools
@@ -24,21 +24,21 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_every_function_has_a_role_of_its_own(resources: Resources) -> None:
-    """A function can do what its own job needs, and nothing that another's does."""
+def test_every_function_has_its_own_role(resources: Resources) -> None:
+    """A function can do what it needs, and nothing that another needs."""
     functions = of_type(resources, "AWS::Serverless::Function")
     roles = [function["Role"]["Fn::GetAtt"] for function in functions.values()]
     assert sorted(roles) == sorted(f"{name}Role.Arn" for name in functions)
 
 
 def test_roles_have_inline_statements_only(resources: Resources) -> None:
-    """No managed policy: those name every resource."""
+    """Managed policies name every resource."""
     for name, role in of_type(resources, "AWS::IAM::Role").items():
         assert "ManagedPolicyArns" not in role, name
 
 
-def test_no_role_names_everything(resources: Resources) -> None:
-    """Neither `*` as a resource nor an action with one."""
+def test_no_role_uses_a_bare_wildcard(resources: Resources) -> None:
+    """Neither `*` as a resource nor a wildcard action."""
     policies = {name: {"Policies": [policy]} for name, policy in of_type(resources, "AWS::IAM::Policy").items()}
     for name, role in {**of_type(resources, "AWS::IAM::Role"), **policies}.items():
         for statement in statements(role):
@@ -47,7 +47,7 @@ def test_no_role_names_everything(resources: Resources) -> None:
 
 
 def test_every_statement_names_a_resource_of_this_stack(resources: Resources) -> None:
-    """Each resource is reached through a reference, never spelt out; a star may only stand for what is inside of it."""
+    """Each resource is a reference, never spelt out; a wildcard may only cover what is inside it."""
     for name, role in of_type(resources, "AWS::IAM::Role").items():
         for statement, resource in ((s, r) for s in statements(role) for r in listed(s["Resource"])):
             assert isinstance(resource, dict), (name, statement)
@@ -58,7 +58,7 @@ def test_every_statement_names_a_resource_of_this_stack(resources: Resources) ->
 
 
 def test_every_function_logs_to_a_group_with_retention(resources: Resources) -> None:
-    """Logs that nobody deletes are kept, and paid for, for ever."""
+    """Logs that nobody deletes cost money forever."""
     groups = of_type(resources, "AWS::Logs::LogGroup")
     assert all("RetentionInDays" in group for group in groups.values())
     for name, function in of_type(resources, "AWS::Serverless::Function").items():
@@ -66,7 +66,7 @@ def test_every_function_logs_to_a_group_with_retention(resources: Resources) -> 
         assert f"{name}Log" in groups
 
 
-def test_every_stream_mapping_is_bounded_and_keeps_what_fails(resources: Resources) -> None:
+def test_every_stream_mapping_is_bounded_and_keeps_failures(resources: Resources) -> None:
     """A poison record must neither block its shard nor vanish."""
     mappings = of_type(resources, "AWS::Lambda::EventSourceMapping")
     assert {str(mapping["EventSourceArn"]["Fn::GetAtt"]) for mapping in mappings.values()} == {
@@ -86,7 +86,7 @@ def test_every_stream_mapping_is_bounded_and_keeps_what_fails(resources: Resourc
 
 
 def test_no_dynamodb_stream_has_more_than_two_readers(resources: Resources) -> None:
-    """A stream serves two readers a shard, and the second place is kept for alerts."""
+    """A stream serves two readers a shard, and the second slot is reserved for alerts."""
     streams = [str(m["EventSourceArn"]) for m in of_type(resources, "AWS::Lambda::EventSourceMapping").values()]
     assert len(streams) == len(set(streams))
 
@@ -111,20 +111,20 @@ def test_every_answering_route_has_a_route_response(resources: Resources) -> Non
 
 
 def test_every_answering_route_selects_its_response(resources: Resources) -> None:
-    """A route response alone is not enough: the route must say which one."""
+    """A route response alone is not enough: the route must select it."""
     for api, route in answering_routes(resources):
         spec = resources[api]["Properties"]["Routes"][route]
         assert spec["RouteResponseSelectionExpression"] == "$default", (api, route)
 
 
-def test_route_responses_are_left_out_for_local_clouds_only(resources: Resources) -> None:
-    """The emulator knows no such type; on AWS they must be there."""
+def test_route_responses_are_omitted_for_local_clouds_only(resources: Resources) -> None:
+    """The emulator does not know the type; AWS needs it."""
     kind = "AWS::ApiGatewayV2::RouteResponse"
     assert {r.get("Condition") for r in resources.values() if r["Type"] == kind} == {"OnAws"}
 
 
 def test_every_websocket_api_refuses_junk_before_a_function_runs(resources: Resources) -> None:
-    """An identity source makes API Gateway itself refuse whoever brings no credential."""
+    """With an identity source, API Gateway itself refuses clients without a credential."""
     for properties in of_type(resources, "AWS::Serverless::WebSocketApi").values():
         assert properties["Auth"]["AuthType"] == "CUSTOM"
         assert properties["Auth"]["IdentitySource"]
@@ -132,14 +132,14 @@ def test_every_websocket_api_refuses_junk_before_a_function_runs(resources: Reso
 
 
 def test_every_http_route_is_authorized(resources: Resources) -> None:
-    """There is no unauthenticated path."""
+    """No path is unauthenticated."""
     for route in of_type(resources, "AWS::ApiGatewayV2::Route").values():
         assert route["AuthorizationType"] == "CUSTOM"
         assert route["AuthorizerId"]
 
 
 def test_bodies_are_never_logged(resources: Resources) -> None:
-    """Data traces would put container logs, and tickets, into CloudWatch; an access log with queries would too."""
+    """Data traces would put container logs and tickets into CloudWatch; an access log with queries would too."""
     for properties in of_type(resources, "AWS::Serverless::WebSocketApi").values():
         assert properties["DefaultRouteSettings"]["DataTraceEnabled"] is False
         assert "AccessLogSettings" not in properties
@@ -150,8 +150,8 @@ def test_bodies_are_never_logged(resources: Resources) -> None:
 
 
 @pytest.mark.parametrize("table", ["LogTable", "RegistryTable"])
-def test_tables_are_paid_by_use_have_generated_names_and_forget(resources: Resources, table: str) -> None:
-    """On demand, named by CloudFormation, with a time to live, a stream of new images, and kept when the stack goes."""
+def test_tables_are_on_demand_with_generated_names_and_time_to_live(resources: Resources, table: str) -> None:
+    """CloudFormation names them; they have a stream of new images and stay when the stack is deleted."""
     properties = resources[table]["Properties"]
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert "TableName" not in properties
@@ -160,14 +160,14 @@ def test_tables_are_paid_by_use_have_generated_names_and_forget(resources: Resou
     assert resources[table]["DeletionPolicy"] == "Retain"
 
 
-def test_the_registry_can_be_recovered_to_a_point_in_time(resources: Resources) -> None:
-    """Who may read what must not be lost to a slip of the hand."""
+def test_registry_has_point_in_time_recovery(resources: Resources) -> None:
+    """An operator's mistake must not lose who may read what."""
     recovery = resources["RegistryTable"]["Properties"]["PointInTimeRecoverySpecification"]
     assert recovery["PointInTimeRecoveryEnabled"] is True
 
 
 def test_buckets_are_private_and_encrypted(resources: Resources) -> None:
-    """No bucket is ever public; over plain HTTP none answers."""
+    """No bucket is ever public; none answers over plain HTTP."""
     policies = of_type(resources, "AWS::S3::BucketPolicy").values()
     for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
@@ -177,7 +177,7 @@ def test_buckets_are_private_and_encrypted(resources: Resources) -> None:
         assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": False}}
 
 
-def test_the_viewer_is_served_with_a_strict_policy(resources: Resources) -> None:
+def test_viewer_is_served_with_a_strict_policy(resources: Resources) -> None:
     """Log text is hostile: no inline script or style, no framing, and connections to our own APIs only."""
     config = resources["ViewerHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
     policy = config["SecurityHeadersConfig"]["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Sub"]
@@ -195,7 +195,7 @@ def test_the_viewer_is_served_with_a_strict_policy(resources: Resources) -> None
 
 
 def test_environment_names_equal_the_functions_settings(resources: Resources) -> None:
-    """A setting that the template forgot, or one that nothing reads, is a mistake."""
+    """A setting that the template omits, or one that nothing reads, is a mistake."""
     for function in of_type(resources, "AWS::Serverless::Function").values():
         package = function["Handler"].partition(".")[0]
         settings = importlib.import_module(f"{package}.settings").Settings
@@ -204,7 +204,7 @@ def test_environment_names_equal_the_functions_settings(resources: Resources) ->
 
 
 def test_functions_run_on_arm64_and_python_3_13_by_default(template: dict[str, Any]) -> None:
-    """A local cloud says otherwise by parameters, and by nothing else."""
+    """Only parameters change that for a local cloud."""
     parameters = template["Parameters"]
     assert parameters["PythonRuntime"]["Default"] == "python3.13"
     assert parameters["Architecture"]["Default"] == "arm64"

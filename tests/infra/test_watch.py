@@ -1,4 +1,4 @@
-"""Alarms and the dashboard: complete, off by default, on metrics that exist."""
+"""Test that alarms and the dashboard are complete, off by default, and based on existing metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dimensions(alarm: Document) -> dict[str, Any]:
 
 
 def own_metrics() -> set[tuple[str, str]]:
-    """(function, name) of every count of our own; names that are made of an outcome are spelt out."""
+    """Return (function, name) of every custom count; names built from an outcome are expanded."""
     found = {("ingest", f"Batches{end}") for end in ("Stored", "Duplicate", "Conflict", "Rejected")}
     found |= {("broadcast", f"Viewers{end}") for end in ("Sent", "Gone", "Expired", "Lagging", "LeftAlone")}
     for path in (ROOT / "functions").rglob("*.py"):
@@ -35,14 +35,14 @@ def own_metrics() -> set[tuple[str, str]]:
     return found
 
 
-def test_they_are_left_out_unless_asked_for(template: Document) -> None:
+def test_watch_is_omitted_by_default(template: Document) -> None:
     """An idle deployment costs nothing, and CloudWatch charges for alarms by the month."""
     assert template["Parameters"]["Monitoring"]["Default"] == "off"
     assert template["Resources"]["Watch"]["Condition"] == "Monitored"
 
 
-def test_every_parameter_is_given_by_the_template(template: Document, watch: Document) -> None:
-    """And nothing else is."""
+def test_template_gives_every_parameter(template: Document, watch: Document) -> None:
+    """And no other."""
     assert set(template["Resources"]["Watch"]["Properties"]["Parameters"]) == set(watch["Parameters"])
 
 
@@ -59,7 +59,7 @@ def test_every_function_is_watched(resources: dict[str, Document], watch: Docume
 
 
 def test_every_table_api_and_stream_is_watched(resources: dict[str, Document], watch: Document) -> None:
-    """Throttles and failures of each table, errors of each API, age and leavings of the streams."""
+    """Throttles and failures of each table, errors of each API, age and failures of the streams."""
     found = {
         (alarm["Namespace"], alarm["MetricName"], next(iter(dimensions(alarm).values())).get("Ref"))
         for alarm in alarms(watch).values()
@@ -81,8 +81,8 @@ def test_every_table_api_and_stream_is_watched(resources: dict[str, Document], w
     assert ("AWS/S3", "NumberOfObjects", "FailureBucket") in found
 
 
-def test_every_metric_of_our_own_is_one_that_a_function_counts(template: Document, watch: Document) -> None:
-    """A metric that was renamed would leave an alarm that never rings, and an empty graph."""
+def test_every_custom_metric_is_counted_by_a_function(template: Document, watch: Document) -> None:
+    """A renamed metric would leave an alarm that never fires, and an empty graph."""
     namespace = template["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     assert template["Resources"]["Watch"]["Properties"]["Parameters"]["Namespace"] == namespace
     ours = [alarm for alarm in alarms(watch).values() if alarm["Namespace"] == {"Ref": "Namespace"}]
@@ -101,8 +101,8 @@ def test_every_metric_of_our_own_is_one_that_a_function_counts(template: Documen
     assert rung | shown <= own_metrics()
 
 
-def test_silence_is_no_alarm_and_whoever_is_to_hear_does(watch: Document) -> None:
-    """Where nothing is written nothing is measured; what is measured every hour is told of when it falls silent."""
+def test_missing_data_raises_no_alarm_and_alarms_notify(watch: Document) -> None:
+    """Nothing is measured while nothing is written. What is measured hourly raises an alarm when it stops."""
     silent = {"SweepsStopped"}
     for name, alarm in alarms(watch).items():
         assert alarm["TreatMissingData"] == ("missing" if name in silent else "notBreaching"), name
@@ -112,8 +112,8 @@ def test_silence_is_no_alarm_and_whoever_is_to_hear_does(watch: Document) -> Non
             assert actions == [{"Fn::If": ["Told", {"Ref": "Topic"}, {"Ref": "AWS::NoValue"}]}]
 
 
-def test_the_alarm_on_silence_waits_for_more_than_one_sweep(resources: dict[str, Document], watch: Document) -> None:
-    """It counts the sweeps themselves, which the hourly schedule asks for whatever is written."""
+def test_silence_alarm_waits_for_more_than_one_sweep(resources: dict[str, Document], watch: Document) -> None:
+    """It counts the sweeps themselves, which the hourly schedule starts regardless of writes."""
     alarm = alarms(watch)["SweepsStopped"]
     assert resources["ArchiveHourly"]["Properties"]["ScheduleExpression"] == "rate(1 hour)"
     assert (alarm["MetricName"], alarm["Statistic"]) == ("JobsUnarchived", "SampleCount")
@@ -121,7 +121,7 @@ def test_the_alarm_on_silence_waits_for_more_than_one_sweep(resources: dict[str,
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "LessThanThreshold")
 
 
-def test_the_readme_says_what_they_cost(watch: Document) -> None:
+def test_readme_states_the_cost(watch: Document) -> None:
     """Ten cents a month and alarm."""
     said = f"{len(alarms(watch))} alarms (${len(alarms(watch)) * 0.1:.2f} a month)"
     assert said in " ".join((ROOT / "README.md").read_text().split())
