@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from logferry_protocol.events import Gap, decode_event
 
 from ..core.batching.entries import Batch, Chunk, Sealed
-from ..core.session.effects import Counted
-from ..core.session.job_record import Ref
+from ..core.session.effects import Observation
+from ..core.session.job_record import QueuedBatch
 
 INTENTIONAL = frozenset({"rate_limit", "spool_full", "deleted"})
 """Reasons of drops that the configuration (or a person) asked for."""
@@ -53,7 +53,7 @@ class Metrics:
             "pattern",
         )
         self._answers = _counter(
-            "answers", "Answers other than `stored`, and missing ones, by outcome.", registry, "outcome"
+            "answers", "ResponseHandler other than `stored`, and missing ones, by outcome.", registry, "outcome"
         )
         self._resyncs = _counter("resyncs", "Jobs taken up from the cloud's place, by cause.", registry, "cause")
         self._refused = _counter("refused_jobs", "Times that the cloud refused a job, by reason.", registry, "reason")
@@ -90,7 +90,7 @@ class Metrics:
         self._sent_entries.inc(batch.count)
         self._sent_bytes.inc(len(batch.body))
 
-    def acknowledged(self, ref: Ref) -> None:
+    def acknowledged(self, ref: QueuedBatch) -> None:
         """A batch is durable."""
         self._acked_entries.inc(ref.count)
         self._acked_bytes.inc(ref.raw)
@@ -106,7 +106,7 @@ class Metrics:
         for name, count in hidden.items():
             self._redacted.labels(name).inc(count)
 
-    def counted(self, effect: Counted) -> None:
+    def counted(self, effect: Observation) -> None:
         """An answer was not the usual one."""
         self._answers.labels(effect.what).inc()
 

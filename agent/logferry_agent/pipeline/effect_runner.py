@@ -16,16 +16,16 @@ from ..core.batching.gap import Missing, gap_batch
 from ..core.batching.ports import Reader
 from ..core.session.effects import (
     Acknowledged,
-    Counted,
+    CloseConnection,
     Discard,
     Effect,
     Forget,
-    Hang,
+    Observation,
     Park,
     Reread,
-    Send,
+    SendBatches,
+    SendMessage,
     SetAside,
-    Ship,
 )
 from ..core.session.session import Session
 from ..edge.metrics import Metrics
@@ -83,11 +83,11 @@ class Carrying:
 
     def _do(self, effect: Effect, now: float) -> None:
         match effect:
-            case Ship():
+            case SendBatches():
                 for _, ref in effect.batches:
                     self._shelf.assign(ref)
                 self._journal.send(effect)
-            case Send():
+            case SendMessage():
                 self._journal.send(effect)
             case Acknowledged():
                 self._acknowledged(effect)
@@ -101,9 +101,9 @@ class Carrying:
                 self._discard(effect)
             case Forget():
                 self._forget(effect)
-            case Hang():
+            case CloseConnection():
                 self._outbox.hang_up(effect.link)
-            case Counted():
+            case Observation():
                 self._metrics.counted(effect)
                 if effect.what in {"conflict", "rejected", "error"}:
                     log.warning(f"the cloud says {effect.what}", job=effect.job, detail=effect.detail)
@@ -112,18 +112,18 @@ class Carrying:
         lane = self._lanes.by_id[effect.job]
         if lane.parked:
             lane.parked, lane.problem = False, None
-        for ref in effect.refs:
+        for ref in effect.batches:
             self._shelf.remove(lane, ref)
             self._metrics.acknowledged(ref)
         self._lanes.advance(lane)
 
     def _set_aside(self, effect: SetAside, now: float) -> None:
-        ref, lane = effect.ref, self._lanes.by_id[effect.job]
+        ref, lane = effect.batch, self._lanes.by_id[effect.job]
         if (stored := self._shelf.load(ref.id)) is None:
             return
         gap, missing = self._quarantine.set_aside(stored, effect.reason, effect.message)
         self._shelf.become_gap(lane, ref, gap, missing)
-        self._session.requeue(effect.job, self._session.jobs[effect.job].queue, now)
+        self._session.replace_queue(effect.job, self._session.jobs[effect.job].queue, now)
 
     def _reread(self, effect: Reread, now: float) -> None:
         """Take the cloud's word for where a job stands."""

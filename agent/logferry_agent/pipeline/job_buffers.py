@@ -20,7 +20,7 @@ from ..core.batching.processing import Processing, Processor
 from ..core.container.container_redaction import redact_container
 from ..core.container.label_settings import ALL, LabelSettings, label_settings
 from ..core.redaction.redaction import rules_of
-from ..core.session.job_record import JobState
+from ..core.session.job_record import JobRecord
 from ..core.session.session import Session
 from ..edge.metrics import Metrics
 from ..edge.spool import Progress, Spool, StoredJob
@@ -136,7 +136,7 @@ class Lanes:
             lane = self.by_id[job.id] = Lane(job.id, container, job.life, None, processor=processor)
             stored = StoredJob(job.id, container.model_dump_json(), job.life.model_dump_json())
             self._journal.grow(lambda: self._spool.put_job(stored))
-            self._session.add(JobState(job.id, container, job.life), now)
+            self._session.add(JobRecord(job.id, container, job.life), now)
         elif (container, job.life) != (lane.container, lane.life):
             lane.container, lane.life = container, job.life
             self.changed(lane, now)
@@ -156,7 +156,7 @@ class Lanes:
         if self.describe(lane) is not None:
             self._session.change(lane.id, lane.container, lane.shown, now)
 
-    def describe(self, lane: Lane) -> JobState | None:
+    def describe(self, lane: Lane) -> JobRecord | None:
         """Write what the engine says of it; None when the session has forgotten it."""
         if (state := self._session.jobs.get(lane.id)) is not None:
             stored = _stored(lane, state)
@@ -184,7 +184,7 @@ class Lanes:
         return label_settings(self._processing, container.labels, self._allow_labels)
 
 
-def _stored(lane: Lane, state: JobState) -> StoredJob:
+def _stored(lane: Lane, state: JobRecord) -> StoredJob:
     return StoredJob(
         lane.id,
         lane.container.model_dump_json(),

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import structlog
 
-from ..core.session.effects import Send, Ship
+from ..core.session.effects import SendBatches, SendMessage
 from ..edge.spool import Spool, SpoolStuckError
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ class Journal:
         self._growth: list[Write] = []
         self._settling: list[tuple[int | None, Write]] = []
         self._cursors: dict[str, str] = {}
-        self._sends: list[Send | Ship] = []
+        self._sends: list[SendMessage | SendBatches] = []
         self._unwritten: set[int] = set()
         """Batches among the growth."""
         self.stuck_until: float | None = None
@@ -78,11 +78,11 @@ class Journal:
         """The job will be read again from somewhere else."""
         self._cursors.pop(job_id, None)
 
-    def send(self, effect: Send | Ship) -> None:
-        """Send something, after all that was to be written before it."""
+    def send(self, effect: SendMessage | SendBatches) -> None:
+        """SendMessage something, after all that was to be written before it."""
         self._sends.append(effect)
 
-    def commit(self, now: float) -> list[Send | Ship]:
+    def commit(self, now: float) -> list[SendMessage | SendBatches]:
         """Write what the disk takes; what may be sent now."""
         if self._growth or self._cursors:
             if self.stuck_until is not None and now < self.stuck_until:
@@ -121,7 +121,7 @@ class Journal:
         self._settling.clear()
         self._unwritten.clear()
 
-    def _settle_alone(self) -> list[Send | Ship]:
+    def _settle_alone(self) -> list[SendMessage | SendBatches]:
         ready = [(batch_id, write) for batch_id, write in self._settling if batch_id not in self._unwritten]
         try:
             if ready:
@@ -131,7 +131,7 @@ class Journal:
         self._settling = [(batch_id, write) for batch_id, write in self._settling if batch_id in self._unwritten]
         sends, self._sends = self._sends, []
         for effect in sends:
-            if isinstance(effect, Ship) and any(ref.id in self._unwritten for _, ref in effect.batches):
+            if isinstance(effect, SendBatches) and any(ref.id in self._unwritten for _, ref in effect.batches):
                 self._sends.append(effect)
         return [effect for effect in sends if effect not in self._sends]
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from logferry_protocol.messages import Ingest, encode
 
-from ..core.session.effects import Send, Ship
+from ..core.session.effects import SendBatches, SendMessage
 from ..core.session.envelope import wire_batch
-from ..core.session.job_record import Ref
+from ..core.session.job_record import QueuedBatch
 from ..edge.metrics import Metrics
 from ..edge.spool import SpoolStuckError
 from .journal import Journal
@@ -24,7 +24,7 @@ class Links(Protocol):
     """The connections to the cloud, as the pipeline sees them; never blocks."""
 
     def send(self, link: int, text: str) -> None:
-        """Send a frame, if the connection still stands."""
+        """SendMessage a frame, if the connection still stands."""
         ...
 
     def close(self, link: int) -> None:
@@ -39,7 +39,7 @@ class Outbox:
         self._journal, self._shelf, self._metrics = journal, shelf, metrics
         self.links: Links | None = None
         """Set when the pipeline starts; nothing is sent before."""
-        self.refused: list[tuple[str, Ref]] = []
+        self.refused: list[tuple[str, QueuedBatch]] = []
         """Batches that no message can carry: met only where the spool does not give back what was looked at."""
 
     def commit(self, now: float) -> None:
@@ -52,12 +52,12 @@ class Outbox:
         if self.links is not None:
             self.links.close(link)
 
-    def _send(self, effect: Send | Ship) -> None:
-        message = effect.message if isinstance(effect, Send) else self._envelope(effect)
+    def _send(self, effect: SendMessage | SendBatches) -> None:
+        message = effect.message if isinstance(effect, SendMessage) else self._envelope(effect)
         if self.links is not None and message is not None:
             self.links.send(effect.link, encode(message))
 
-    def _envelope(self, ship: Ship) -> BaseModel | None:
+    def _envelope(self, ship: SendBatches) -> BaseModel | None:
         batches = []
         for job_id, ref in ship.batches:
             try:

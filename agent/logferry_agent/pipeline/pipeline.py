@@ -167,7 +167,7 @@ class Shipper:
         self._wake.set()
 
     def stop(self, timeout_s: float) -> bool:
-        """Ship what is there for at most so long, then end; False when something was left for the next start."""
+        """SendBatches what is there for at most so long, then end; False when something was left for the next start."""
         self._stop_by = time.monotonic() + timeout_s
         self._stopping.set()
         self._wake.set()
@@ -285,7 +285,7 @@ class Shipper:
         now = time.monotonic()
         if self._drained or now >= self._stop_by:
             self._gathering.save_all(now)
-            self.session.leave(now)
+            self.session.report_before_exit(now)
             self._carrying.carry_out(now)
             self._outbox.commit(now)
             return True

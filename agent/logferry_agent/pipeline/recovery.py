@@ -13,7 +13,7 @@ from logferry_protocol.limits import MAX_COUNT, MAX_SEQUENCE, MAX_TIME_US, MIN_T
 from ..core.batching.cursor import split_cursor
 from ..core.batching.entries import Chunk
 from ..core.batching.ports import Job
-from ..core.session.job_record import JobState
+from ..core.session.job_record import JobRecord
 from ..core.session.session import Session
 from ..edge.spool import Spool
 from .intake import Intake
@@ -39,7 +39,7 @@ def restore(
     now: float,
 ) -> None:
     """Bring jobs, queued batches and open batches back, and tell readers where to go on."""
-    states: dict[str, JobState] = {}
+    states: dict[str, JobRecord] = {}
     last: dict[str, int] = {}
     for stored in spool.jobs():
         if not is_job_id(stored.id):
@@ -48,7 +48,7 @@ def restore(
             lanes.forget(stored.id)
             continue
         lane = lanes.restore(stored)
-        states[lane.id] = JobState(
+        states[lane.id] = JobRecord(
             lane.id,
             lane.container,
             lane.life,

@@ -25,7 +25,7 @@ def report(lanes: Lanes, session: Session, now: float) -> list[dict[str, Any]]:
                 "name": lane.container.name,
                 "state": lane.life.state,
                 "source": lane.life.source,
-                "phase": state.phase.value,
+                "phase": state.state.value,
                 "tip": state.tip,
                 "waiting": sum(ref.count for ref in list(state.queue)) + lane.batcher.count,
                 "waiting_since": _waiting_since(lane, session),

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..core.batching.entries import Batch
 from ..core.batching.gap import Missing
-from ..core.session.job_record import Ref, wire_size
+from ..core.session.job_record import QueuedBatch, wire_size
 from ..core.session.session import Session
 from ..edge.spool import Spool, Stored
 from .job_buffers import Lane
@@ -31,7 +31,7 @@ class Shelf:
         """The number of the batch that is queued next."""
         return self._next_id
 
-    def restored(self, stored: Stored) -> Ref:
+    def restored(self, stored: Stored) -> QueuedBatch:
         """A batch that the last run left in the spool."""
         self._next_id = stored.id + 1
         return _ref(stored.id, stored.batch, stored.size, gap=stored.gap, first=stored.first)
@@ -48,9 +48,9 @@ class Shelf:
         self._recent[batch_id] = batch
         if len(self._recent) > RECENT_BATCHES:
             self._recent.popitem(last=False)
-        self._session.queue(lane.id, ref, now)
+        self._session.enqueue(lane.id, ref, now)
 
-    def body(self, ref: Ref) -> Batch | None:
+    def body(self, ref: QueuedBatch) -> Batch | None:
         """A queued batch with its body."""
         recent = self._recent.get(ref.id)
         if recent is not None and recent.digest == ref.digest:
@@ -62,23 +62,23 @@ class Shelf:
         """A queued batch as it is in the spool."""
         return self._spool.load(batch_id)
 
-    def assign(self, ref: Ref) -> None:
+    def assign(self, ref: QueuedBatch) -> None:
         """Write the sequence that a batch was given; one that is yet to be written takes it along."""
         if ref.first is not None and not self._journal.awaits(ref.id):
             self._journal.settle(partial(self._spool.assign, ref.id, ref.first), ref.id)
 
-    def remove(self, lane: Lane, ref: Ref) -> None:
+    def remove(self, lane: Lane, ref: QueuedBatch) -> None:
         """An acknowledged batch is not needed any more."""
         lane.gaps.pop(ref.id, None)
         self._recent.pop(ref.id, None)
         self._journal.settle(partial(self._spool.remove, ref.id), ref.id)
 
-    def fold(self, lane: Lane, ref: Ref) -> Missing:
+    def fold(self, lane: Lane, ref: QueuedBatch) -> Missing:
         """Take a queued gap away whose place another one takes; what it stood for."""
         self._journal.grow(lambda: self._spool.remove(ref.id))
         return lane.gaps.pop(ref.id)
 
-    def become_gap(self, lane: Lane, ref: Ref, gap: Batch, missing: Missing) -> None:
+    def become_gap(self, lane: Lane, ref: QueuedBatch, gap: Batch, missing: Missing) -> None:
         """Let a gap take a queued batch's place, and its sequence if it had one."""
         lane.gaps[ref.id] = missing
         replaced = _ref(ref.id, gap, len(gap.body), gap=True, first=ref.first)
@@ -93,8 +93,8 @@ class Shelf:
         self._journal.grow(lambda: self._spool.clear(lane.id))
 
 
-def _ref(batch_id: int, batch: Batch, size: int, *, gap: bool = False, first: int | None = None) -> Ref:
-    return Ref(
+def _ref(batch_id: int, batch: Batch, size: int, *, gap: bool = False, first: int | None = None) -> QueuedBatch:
+    return QueuedBatch(
         id=batch_id,
         count=batch.count,
         raw=batch.raw,

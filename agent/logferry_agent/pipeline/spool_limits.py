@@ -117,4 +117,4 @@ class Bounds:
             missing += self._shelf.fold(lane, before)
             del queue[index - 1]
         self._shelf.become_gap(lane, ref, gap_batch("spool_full", missing, stored.batch.cursor), missing)
-        self._session.requeue(lane.id, queue, now)
+        self._session.replace_queue(lane.id, queue, now)

@@ -1,4 +1,4 @@
-"""What the session asks the shell to do, as values."""
+"""What the session asks the pipeline to do, as values. `pipeline/effect_runner.py` carries them out."""
 
 from __future__ import annotations
 
@@ -8,47 +8,48 @@ from typing import Literal
 from logferry_protocol.errors import ErrorCode, RejectReason
 from logferry_protocol.messages import Open, Ping, Status
 
-from .job_record import Ref
+from .job_record import QueuedBatch
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
-    """Send a message."""
+class SendMessage:
+    """Send a message that carries no batches."""
 
     link: int
     message: Open | Status | Ping
 
 
 @dataclass(frozen=True, slots=True)
-class Ship:
+class SendBatches:
     """Write the sequences of these batches, then send them in one envelope."""
 
     link: int
     id: str
-    batches: tuple[tuple[str, Ref], ...]
+    batches: tuple[tuple[str, QueuedBatch], ...]
+    """Each with the id of its job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """These batches are durable in the cloud: delete them, write the job's tip."""
+    """Delete these batches, which are durable in the cloud, and write the job's tip."""
 
     job: str
-    refs: tuple[Ref, ...]
+    batches: tuple[QueuedBatch, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A batch was refused for good: keep it in the dead-letter folder; a gap takes its sequence."""
+    """Move a batch that was refused for good to the dead-letter folder; a gap takes its sequence."""
 
     job: str
-    ref: Ref
+    batch: QueuedBatch
     reason: RejectReason
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """The cloud holds something else than the spool: drop what is queued, and read on from the cloud's cursor."""
+    """Drop what is queued, and read on from the cloud's cursor: the cloud holds something else than the spool."""
 
     job: str
     tip: int
@@ -59,9 +60,10 @@ class Reread:
 
 @dataclass(frozen=True, slots=True)
 class Park:
-    """The cloud refuses the job for now: say so, and try again later.
+    """Report that the cloud refuses the job for now; the session tries again later.
 
-    What is queued stays queued. Where the spool is full, it is the first to become a gap.
+    The queued batches stay queued, and nothing becomes a gap because of this. Only when the spool is full are the
+    oldest unsent batches of such a job dropped first, with a gap in their place (see `pipeline/spool_limits.py`).
     """
 
     job: str
@@ -71,33 +73,44 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The job was deleted in the cloud: drop what is queued and all that still comes."""
+    """Drop what is queued of a job that was deleted in the cloud, and everything that is still read of it."""
 
     job: str
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The job ended, all of it is acknowledged, and the cloud knows."""
+    """Forget a job that has ended: all of it is acknowledged, and the cloud knows that it ended."""
 
     job: str
 
 
 @dataclass(frozen=True, slots=True)
-class Hang:
-    """Close a connection: it is dead, or its successor has taken over."""
+class CloseConnection:
+    """Close a connection that is dead or was replaced by a newer one."""
 
     link: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """Something for metrics and the log."""
+class Observation:
+    """Count something in the metrics, and log it when it is unusual."""
 
     what: Literal["timeout", "duplicate", "conflict", "rejected", "slow_down", "error"]
     job: str | None = None
     detail: str = ""
 
 
-Effect = Send | Ship | Acknowledged | SetAside | Reread | Park | Discard | Forget | Hang | Counted
+Effect = (
+    SendMessage
+    | SendBatches
+    | Acknowledged
+    | SetAside
+    | Reread
+    | Park
+    | Discard
+    | Forget
+    | CloseConnection
+    | Observation
+)

@@ -1,4 +1,4 @@
-"""What goes into the next frame: as many jobs as are due and fit."""
+"""Fill the next frame: as many jobs or batches as are due and fit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from logferry_protocol.messages import Batch as WireBatch
 from logferry_protocol.messages import OpenJob, StatusJob
 
 from ..batching.entries import Batch
-from .job_record import JobState, Ref
+from .job_record import JobRecord, QueuedBatch
 
 FRAME_ROOM = MAX_FRAME_BYTES - 128
-"""What an envelope's batches may come to; the rest is its own fields."""
+"""Bytes for an envelope's batches; the rest of the frame is for its own fields."""
 
 JOBS_ROOM = MAX_FRAME_BYTES - 256
-"""What the jobs of an `open` or a `status` may come to; the rest is its own fields, of which an instance's id may have
-128 characters and a request's 64."""
+"""Bytes for the jobs of an `open` or a `status`. The rest is for its own fields: an instance's id may have 128
+characters, and a request's id 64."""
 
 
-def jobs_to_open(jobs: Iterable[JobState], now: float) -> list[OpenJob]:
-    """The jobs of the next `open`; none when none is due."""
+def jobs_to_open(jobs: Iterable[JobRecord], now: float) -> list[OpenJob]:
+    """Return the jobs of the next `open`, an empty list when none is due."""
     chosen: list[OpenJob] = []
     room = JOBS_ROOM
     for job in jobs:
@@ -42,10 +42,10 @@ def jobs_to_open(jobs: Iterable[JobState], now: float) -> list[OpenJob]:
     return chosen
 
 
-def statuses_to_send(jobs: Iterable[JobState]) -> Iterator[list[StatusJob]]:
-    """Yield what to say of all these jobs, as many in one `status` as its frame takes.
+def statuses_to_send(jobs: Iterable[JobRecord]) -> Iterator[list[StatusJob]]:
+    """Yield the reports on these jobs, as many in one `status` as fit in its frame.
 
-    A job's `problem` may take six bytes a character, so that nine jobs may be all that fit.
+    A job's `problem` may take six bytes a character, so as few as nine jobs may fit.
     """
     chosen: list[StatusJob] = []
     room = JOBS_ROOM
@@ -61,29 +61,34 @@ def statuses_to_send(jobs: Iterable[JobState]) -> Iterator[list[StatusJob]]:
         yield chosen
 
 
-def batches_to_send(jobs: Iterable[JobState], now: float) -> list[tuple[JobState, Ref]]:
-    """The batches of the next envelope, the head of each job's queue; none when none is due."""
-    chosen: list[tuple[JobState, Ref]] = []
+def batches_to_send(jobs: Iterable[JobRecord], now: float) -> list[tuple[JobRecord, QueuedBatch]]:
+    """Return the batches of the next envelope: the head of each job's queue, an empty list when none is due."""
+    chosen: list[tuple[JobRecord, QueuedBatch]] = []
     room = FRAME_ROOM
     for job in jobs:
         if job.not_before > now:
             continue
-        ref = job.queue[0]
-        if chosen and (ref.size > room or len(chosen) == MAX_ENVELOPE_BATCHES):
+        batch = job.queue[0]
+        if chosen and (batch.size > room or len(chosen) == MAX_ENVELOPE_BATCHES):
             continue
-        room -= ref.size
-        chosen.append((job, ref))
+        room -= batch.size
+        chosen.append((job, batch))
     return chosen
 
 
-def status_of(job: JobState) -> StatusJob:
-    """What a status says of a job."""
+def status_of(job: JobRecord) -> StatusJob:
+    """Return the report on a job."""
     bytes_, gaps = min(job.bytes, MAX_COUNT), min(job.gaps, MAX_COUNT)
     return StatusJob(job=job.id, life=job.life, tip=job.tip, bytes=bytes_, gaps=gaps, last=job.last)
 
 
 def wire_batch(job_id: str, first: int, batch: Batch) -> WireBatch:
     """Return a batch as a message carries it.
+
+    Args:
+        job_id: the job that it belongs to.
+        first: its first sequence.
+        batch: the batch with its body.
 
     Raises:
         ValidationError: the wire's model refuses it.
@@ -102,7 +107,7 @@ def wire_batch(job_id: str, first: int, batch: Batch) -> WireBatch:
 
 
 def refusal(job_id: str, batch: Batch) -> str | None:
-    """Return why the wire's model refuses a batch, whatever its sequence; None when it does not."""
+    """Return why the wire's model refuses a batch under any sequence; None when it accepts it."""
     try:
         wire_batch(job_id, 1, batch)
     except ValidationError as error:

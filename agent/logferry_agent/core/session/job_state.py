@@ -1,6 +1,6 @@
-"""Where a job stands with the cloud, and what moves it: the table that `core/session/scheduler.py` moves it by.
+"""A job's state in the session, and the table of transitions that `core/session/scheduler.py` applies.
 
-Everything that moves a job is here; an illegal move is a KeyError, which is a bug of ours.
+Every change of a job's state is in this table. A transition that is not in it raises KeyError, which is a bug.
 
                 open                opened                  send
     CLOSED ───────────► OPENING ───────────► READY ⇄─────────────────── SENDING
@@ -15,8 +15,8 @@ Everything that moves a job is here; an illegal move is a KeyError, which is a b
 from enum import Enum
 
 
-class Phase(Enum):
-    """Where a job stands with the cloud."""
+class JobState(Enum):
+    """What the agent and the cloud have agreed on for a job. The values are shown in the agent's status."""
 
     CLOSED = "closed"
     OPENING = "opening"
@@ -26,8 +26,8 @@ class Phase(Enum):
     GONE = "gone"
 
 
-class Event(Enum):
-    """What moves a job."""
+class JobEvent(Enum):
+    """What changes a job's state."""
 
     OPEN = "open"
     OPENED = "opened"
@@ -42,30 +42,30 @@ class Event(Enum):
     DUE = "due"
 
 
-TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
-    Phase.CLOSED: {Event.OPEN: Phase.OPENING, Event.LOST: Phase.CLOSED},
-    Phase.OPENING: {
-        Event.OPENED: Phase.READY,
-        Event.RETRY: Phase.CLOSED,
-        Event.LOST: Phase.CLOSED,
-        Event.REFUSED: Phase.PARKED,
-        Event.DELETED: Phase.GONE,
+TRANSITIONS: dict[JobState, dict[JobEvent, JobState]] = {
+    JobState.CLOSED: {JobEvent.OPEN: JobState.OPENING, JobEvent.LOST: JobState.CLOSED},
+    JobState.OPENING: {
+        JobEvent.OPENED: JobState.READY,
+        JobEvent.RETRY: JobState.CLOSED,
+        JobEvent.LOST: JobState.CLOSED,
+        JobEvent.REFUSED: JobState.PARKED,
+        JobEvent.DELETED: JobState.GONE,
     },
-    Phase.READY: {
-        Event.SEND: Phase.SENDING,
-        Event.STORED: Phase.READY,
-        Event.REOPEN: Phase.CLOSED,
-        Event.LOST: Phase.CLOSED,
+    JobState.READY: {
+        JobEvent.SEND: JobState.SENDING,
+        JobEvent.STORED: JobState.READY,
+        JobEvent.REOPEN: JobState.CLOSED,
+        JobEvent.LOST: JobState.CLOSED,
     },
-    Phase.SENDING: {
-        Event.STORED: Phase.READY,
-        Event.ASIDE: Phase.READY,
-        Event.RETRY: Phase.READY,
-        Event.REOPEN: Phase.CLOSED,
-        Event.LOST: Phase.CLOSED,
-        Event.REFUSED: Phase.PARKED,
-        Event.DELETED: Phase.GONE,
+    JobState.SENDING: {
+        JobEvent.STORED: JobState.READY,
+        JobEvent.ASIDE: JobState.READY,
+        JobEvent.RETRY: JobState.READY,
+        JobEvent.REOPEN: JobState.CLOSED,
+        JobEvent.LOST: JobState.CLOSED,
+        JobEvent.REFUSED: JobState.PARKED,
+        JobEvent.DELETED: JobState.GONE,
     },
-    Phase.PARKED: {Event.DUE: Phase.CLOSED, Event.LOST: Phase.PARKED},
-    Phase.GONE: {Event.LOST: Phase.GONE},
+    JobState.PARKED: {JobEvent.DUE: JobState.CLOSED, JobEvent.LOST: JobState.PARKED},
+    JobState.GONE: {JobEvent.LOST: JobState.GONE},
 }

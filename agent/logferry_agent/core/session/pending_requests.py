@@ -1,4 +1,4 @@
-"""Requests that wait for their answers, each for so long, and those lately given up, whose answer may still come."""
+"""Requests that wait for their answers, and those that timed out lately, whose answers may still arrive."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from typing import Literal
 from .timers import Timers
 
 LATE_KEPT = 256
-"""Timed out requests whose late answers are still understood."""
+"""How many timed-out requests are kept, so that their late answers are still understood."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked, on which connection."""
+    """What was asked, and on which connection."""
 
     link: int
     kind: Literal["open", "ingest", "status", "ping"]
     jobs: tuple[str, ...]
     batches: tuple[int, ...] = ()
-    """The batch of each job, for an envelope."""
+    """For an envelope: the number of each job's batch."""
 
 
-class Requests:
-    """Everything asked and not yet answered, by id."""
+class PendingRequests:
+    """The unanswered requests, by id."""
 
     def __init__(self, prefix: str, timers: Timers, timeout_s: float) -> None:
-        """prefix: tells this run's ids from those of any other."""
+        """Start without requests.
+
+        Args:
+            prefix: begins every request's id, and distinguishes this run of the agent from others.
+            timers: where each request's timeout is set.
+            timeout_s: how long to wait for an answer, in seconds.
+        """
         self._prefix, self._timers, self._timeout_s = prefix, timers, timeout_s
         self._ids = count(1)
         self._waiting: dict[str, Request] = {}
@@ -38,31 +44,31 @@ class Requests:
 
     @property
     def envelopes(self) -> int:
-        """Envelopes among them."""
+        """How many of them are envelopes."""
         return sum(request.kind == "ingest" for request in self._waiting.values())
 
     @property
     def links(self) -> set[int]:
-        """Connections that an answer of weight is still to come on."""
+        """The connections on which an answer other than a pong is expected."""
         return {request.link for request in self._waiting.values() if request.kind != "ping"}
 
-    def ask(self, request: Request, now: float) -> str:
-        """Wait for a request's answer; its id."""
+    def add(self, request: Request, now: float) -> str:
+        """Record a request that is about to be sent, and return its id."""
         request_id = f"{self._prefix}-{next(self._ids)}"
         self._waiting[request_id] = request
         self._timers.set(now + self._timeout_s, "answer", request_id)
         return request_id
 
     def answered(self, request_id: str) -> Request | None:
-        """Its answer came; None when nobody waits for it."""
+        """Remove and return the request that was answered; None when it is not pending."""
         return self._waiting.pop(request_id, None)
 
     def answered_late(self, request_id: str) -> Request | None:
-        """The answer of an envelope that was given up came after all."""
+        """Remove and return the timed-out envelope that was answered after all; None when it is not known."""
         return self._late.pop(request_id, None)
 
     def give_up(self, request_id: str) -> Request | None:
-        """Its answer did not come in time; None when it did."""
+        """Remove and return a request that timed out; None when it was answered."""
         request = self._waiting.pop(request_id, None)
         if request is not None and request.kind == "ingest":
             self._late[request_id] = request
@@ -71,6 +77,6 @@ class Requests:
         return request
 
     def give_up_all(self, link: int) -> list[Request]:
-        """No answer comes on a connection any more."""
+        """Remove and return the requests of a connection that is gone."""
         gone = [request_id for request_id, request in self._waiting.items() if request.link == link]
         return [request for request_id in gone if (request := self.give_up(request_id)) is not None]

@@ -1,4 +1,4 @@
-"""Where the cloud stands with a job, compared with where the spool does."""
+"""Compare what the cloud holds of a job with what the spool holds."""
 
 from __future__ import annotations
 
@@ -7,40 +7,46 @@ from typing import Literal
 
 from logferry_protocol.messages import OpenedJob
 
-from .job_record import JobState, Ref
+from .job_record import JobRecord, QueuedBatch
 
 Cause = Literal["spool_lost", "conflict", "cloud_lost"]
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """The cloud holds the head of the queue already: it was sent, and its answer was lost. Empty: they agree."""
+class InSync:
+    """The cloud holds what the spool says."""
 
-    refs: tuple[Ref, ...] = ()
+    batches: tuple[QueuedBatch, ...] = ()
+    """The head of the queue that the cloud has stored already: it was sent, and its answer was lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Differs:
-    """The cloud holds something else than the spool: its place counts."""
+class Diverged:
+    """The cloud holds something else than the spool. The cloud's tip and cursor count."""
 
     cause: Cause
 
 
-def compare(job: JobState, cloud: OpenedJob) -> Stored | Differs:
-    """What the answer to an `open` means for what the spool holds."""
+def reconcile(job: JobRecord, cloud: OpenedJob) -> InSync | Diverged:
+    """Return what the answer to an `open` means for what the spool holds.
+
+    Args:
+        job: the job as the spool knows it.
+        cloud: the same job in the answer.
+    """
     if cloud.tip == job.tip and (cloud.digest is None or job.digest is None or cloud.digest == job.digest):
-        return Stored()
+        return InSync()
     if cloud.tip > job.tip:
-        tip, known = job.tip, []
-        for ref in job.queue:
-            tip += ref.count
-            known.append(ref)
+        tip, stored = job.tip, []
+        for batch in job.queue:
+            tip += batch.count
+            stored.append(batch)
             if tip >= cloud.tip:
                 break
-        if tip == cloud.tip and known and cloud.digest == known[-1].digest:
-            return Stored(tuple(known))
+        if tip == cloud.tip and stored and cloud.digest == stored[-1].digest:
+            return InSync(tuple(stored))
     if cloud.tip < job.tip:
-        return Differs("cloud_lost")
-    if job.tip == 0 and not any(ref.first for ref in job.queue):
-        return Differs("spool_lost")
-    return Differs("conflict")
+        return Diverged("cloud_lost")
+    if job.tip == 0 and not any(batch.first for batch in job.queue):
+        return Diverged("spool_lost")
+    return Diverged("conflict")

@@ -1,4 +1,4 @@
-"""Moments at which something is to be done although nothing comes from outside."""
+"""Moments at which something has to be done although no event arrives."""
 
 from __future__ import annotations
 
@@ -8,27 +8,33 @@ from itertools import count
 from typing import Literal
 
 Kind = Literal["answer", "job", "ping", "report", "wake"]
-"""What becomes due: a request's answer, a job that waited, a ping, a job's status; or only that time has passed."""
+"""What becomes due: a request's timeout, a waiting job, a ping, a job's status report, or a mere wake-up."""
 
 
 class Timers:
-    """What becomes due when. A timer is never taken back: who set it looks whether it still matters."""
+    """A heap of timers. A timer is never cancelled: its owner checks whether it still matters when it is due."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Kind, str]] = []
         self._ids = count()
 
     def set(self, when: float, kind: Kind, key: str = "") -> None:
-        """Something becomes due."""
+        """Add a timer.
+
+        Args:
+            when: the moment, in seconds of the monotonic clock.
+            kind: what becomes due.
+            key: the request, job or connection that it is about.
+        """
         heapq.heappush(self._heap, (when, next(self._ids), kind, key))
 
     @property
     def next(self) -> float | None:
-        """When the next becomes due."""
+        """When the next timer becomes due; None when there is none."""
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: float) -> Iterator[tuple[Kind, str]]:
-        """All that is due by now, in order; also what is set meanwhile."""
+        """Remove and yield the timers that are due, in order, including those set in the meantime."""
         while self._heap and self._heap[0][0] <= now:
             _, _, kind, key = heapq.heappop(self._heap)
             yield kind, key

@@ -224,7 +224,7 @@ def test_answer_that_cannot_be_followed_ends_its_connection_alone(rig: Rig, monk
     rig.turns()
     rig.offer(GOOD, ["one"])
     with monkeypatch.context() as context:
-        context.setattr(rig.shipper.session._answers, "ingested", lambda *_: fails(0))
+        context.setattr(rig.shipper.session._responses, "ingested", lambda *_: fails(0))
         rig.turns()
     assert not rig.shipper.session.online
     rig.shipper.post(Connected(2))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from logferry_agent.core.session.effects import Send, Ship
-from logferry_agent.core.session.job_record import Ref
+from logferry_agent.core.session.effects import SendBatches, SendMessage
+from logferry_agent.core.session.job_record import QueuedBatch
 from logferry_agent.edge.spool import SpoolStuckError
 from logferry_agent.pipeline.journal import RETRY_S, Journal
 from logferry_protocol.messages import Ping
@@ -45,9 +45,9 @@ class FakeSpool:
         self.ballast = 1
 
 
-def ship(*ids: int) -> Ship:
-    refs = [Ref(id=number, count=1, raw=1, gaps=0, start=1, end=1, digest="", size=1) for number in ids]
-    return Ship(1, f"r{ids}", tuple((f"job {ref.id}", ref) for ref in refs))
+def ship(*ids: int) -> SendBatches:
+    refs = [QueuedBatch(id=number, count=1, raw=1, gaps=0, start=1, end=1, digest="", size=1) for number in ids]
+    return SendBatches(1, f"r{ids}", tuple((f"job {ref.id}", ref) for ref in refs))
 
 
 def journal() -> tuple[Journal, FakeSpool]:
@@ -72,7 +72,7 @@ def test_a_full_disk_holds_growth_back_but_not_what_lets_the_spool_shrink() -> N
     """Nor what is to be sent of batches that are on disk."""
     book, spool = journal()
     spool.room = 1
-    ping = Send(1, Ping(id="p"))
+    ping = SendMessage(1, Ping(id="p"))
     book.grow(lambda: spool.write("append 2"), 2)
     book.settle(lambda: spool.write("assign 2"), 2)
     book.settle(lambda: spool.write("remove 1"), 1)

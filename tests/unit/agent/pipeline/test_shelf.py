@@ -9,7 +9,7 @@ import pytest
 from logferry_agent.core.batching.batcher import Batcher
 from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.gap import gap_batch, missing_of
-from logferry_agent.core.session.job_record import Ref
+from logferry_agent.core.session.job_record import QueuedBatch
 from logferry_agent.edge.spool import Spool, StoredJob
 from logferry_agent.pipeline.job_buffers import Lane
 from logferry_agent.pipeline.journal import Journal
@@ -23,9 +23,9 @@ class Queue:
     """Takes what the session would."""
 
     def __init__(self) -> None:
-        self.refs: list[Ref] = []
+        self.refs: list[QueuedBatch] = []
 
-    def queue(self, _job: str, ref: Ref, _now: float) -> None:
+    def enqueue(self, _job: str, ref: QueuedBatch, _now: float) -> None:
         self.refs.append(ref)
 
 

@@ -1,11 +1,11 @@
 """Tests of `core/session/congestion_window.py`."""
 
-from logferry_agent.core.session.congestion_window import FIRST, LARGEST, Window
+from logferry_agent.core.session.congestion_window import FIRST, LARGEST, CongestionWindow
 
 
 def test_the_window_grows_with_answers_and_halves_without() -> None:
     """One more a round of answers, half after a missing one."""
-    window = Window()
+    window = CongestionWindow()
     for _ in range(int(FIRST) + 1):
         window.answered()
     assert window.size == int(FIRST) + 1
@@ -15,7 +15,7 @@ def test_the_window_grows_with_answers_and_halves_without() -> None:
 
 def test_the_window_stays_between_one_and_its_largest() -> None:
     """Never zero, which would stop everything."""
-    window = Window()
+    window = CongestionWindow()
     for _ in range(20):
         window.congested()
     assert window.size == 1

@@ -15,7 +15,7 @@ from logferry_agent.core.session.envelope import (
     jobs_to_open,
     statuses_to_send,
 )
-from logferry_agent.core.session.job_record import JobState, Ref
+from logferry_agent.core.session.job_record import JobRecord, QueuedBatch
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.limits import (
     MAX_COUNT,
@@ -33,10 +33,10 @@ from logferry_protocol.limits import (
 from logferry_protocol.messages import Open, Status, encode
 
 
-def job(number: int, size: int = 1_000, **fields: float) -> JobState:
-    ref = Ref(number, 1, 10, 0, 1, 2, "0" * 64, size)
+def job(number: int, size: int = 1_000, **fields: float) -> JobRecord:
+    ref = QueuedBatch(number, 1, 10, 0, 1, 2, "0" * 64, size)
     life = LifeCycle(state="running")
-    return JobState(f"{number:064x}", Container(name="c"), life, queue=deque([ref]), **fields)  # type: ignore[arg-type]
+    return JobRecord(f"{number:064x}", Container(name="c"), life, queue=deque([ref]), **fields)  # type: ignore[arg-type]
 
 
 def test_an_envelope_takes_what_fits_a_frame() -> None:
@@ -71,7 +71,7 @@ def test_an_open_takes_what_fits_a_frame() -> None:
     assert len(encode(Open(id="x" * 64, instance="y", jobs=chosen)).encode()) <= MAX_FRAME_BYTES
 
 
-def said(states: list[JobState]) -> list[int]:
+def said(states: list[JobRecord]) -> list[int]:
     """How many jobs each status has. Every job is in one, in order, and every status fits its frame."""
     messages = list(statuses_to_send(states))
     assert [entry.job for jobs in messages for entry in jobs] == [state.id for state in states]
@@ -80,7 +80,7 @@ def said(states: list[JobState]) -> list[int]:
     return [len(jobs) for jobs in messages]
 
 
-def problem_jobs(problems: list[str]) -> list[JobState]:
+def problem_jobs(problems: list[str]) -> list[JobRecord]:
     largest = {"tip": MAX_SEQUENCE, "bytes": MAX_COUNT, "gaps": MAX_COUNT, "last": MAX_TIME_US}
     times = {"created": MAX_TIME_MS, "started": MAX_TIME_MS, "ended": MAX_TIME_MS}
     life = LifeCycle(

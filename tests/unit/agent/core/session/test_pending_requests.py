@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from logferry_agent.core.session.connections import SILENT_TIMEOUTS, Connections
-from logferry_agent.core.session.pending_requests import LATE_KEPT, Request, Requests
+from logferry_agent.core.session.pending_requests import LATE_KEPT, PendingRequests, Request
 from logferry_agent.core.session.timers import Timers
 
 
-def requests() -> tuple[Requests, Timers]:
+def requests() -> tuple[PendingRequests, Timers]:
     timers = Timers()
-    return Requests("run", timers, 10.0), timers
+    return PendingRequests("run", timers, 10.0), timers
 
 
 def test_an_answer_is_taken_once() -> None:
     """A repeated one finds nobody waiting."""
     book, _ = requests()
     envelope = Request(1, "ingest", ("a",), (7,))
-    request_id = book.ask(envelope, 0.0)
+    request_id = book.add(envelope, 0.0)
     assert book.envelopes == 1
     assert book.answered(request_id) == envelope
     assert book.answered(request_id) is None
@@ -26,7 +26,7 @@ def test_an_answer_is_taken_once() -> None:
 def test_every_request_has_a_timer_of_its_own() -> None:
     """Due after the timeout, in the order of asking."""
     book, timers = requests()
-    asked = [book.ask(Request(1, "open", ("a",)), 0.0), book.ask(Request(1, "open", ("b",)), 1.0)]
+    asked = [book.add(Request(1, "open", ("a",)), 0.0), book.add(Request(1, "open", ("b",)), 1.0)]
     assert timers.next == 10.0
     assert list(timers.due(10.5)) == [("answer", asked[0])]
     assert list(timers.due(11.0)) == [("answer", asked[1])]
@@ -36,10 +36,10 @@ def test_every_request_has_a_timer_of_its_own() -> None:
 def test_only_an_envelope_may_be_answered_late() -> None:
     """Once, and only the last so many."""
     book, _ = requests()
-    opened = book.ask(Request(1, "open", ("a",)), 0.0)
+    opened = book.add(Request(1, "open", ("a",)), 0.0)
     book.give_up(opened)
     assert book.answered_late(opened) is None
-    asked = [book.ask(Request(1, "ingest", ("a",), (n,)), 0.0) for n in range(LATE_KEPT + 1)]
+    asked = [book.add(Request(1, "ingest", ("a",), (n,)), 0.0) for n in range(LATE_KEPT + 1)]
     for request_id in asked:
         book.give_up(request_id)
     assert book.answered_late(asked[0]) is None
@@ -51,8 +51,8 @@ def test_a_lost_connection_gives_up_its_own_requests_alone() -> None:
     """The other's answers are still waited for."""
     book, _ = requests()
     mine, other = Request(1, "ingest", ("a",), (1,)), Request(2, "status", ("b",))
-    late = book.ask(mine, 0.0)
-    book.ask(other, 0.0)
+    late = book.add(mine, 0.0)
+    book.add(other, 0.0)
     assert book.links == {1, 2}
     assert book.give_up_all(1) == [mine]
     assert book.links == {2}
@@ -63,11 +63,11 @@ def test_an_old_connection_is_left_when_it_is_not_busy() -> None:
     """And the only one never is."""
     links = Connections()
     links.up(1)
-    assert links.leave(busy=set()) == []
+    assert links.drop_replaced(busy=set()) == []
     links.up(2)
     assert links.current == 2
-    assert links.leave(busy={1}) == []
-    assert links.leave(busy=set()) == [1]
+    assert links.drop_replaced(busy={1}) == []
+    assert links.drop_replaced(busy=set()) == [1]
     assert 1 not in links
 
 

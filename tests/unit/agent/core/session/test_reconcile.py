@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 
-from logferry_agent.core.session.job_record import JobState, Ref
-from logferry_agent.core.session.reconcile import Differs, Stored, compare
+from logferry_agent.core.session.job_record import JobRecord, QueuedBatch
+from logferry_agent.core.session.reconcile import Diverged, InSync, reconcile
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import OpenedJob
 
 JOB = "a" * 64
 
 
-def ref(serial: int, first: int | None = None) -> Ref:
-    return Ref(serial, 10, 100, 0, 1, 2, f"{serial:064x}", 1_000, first=first)
+def ref(serial: int, first: int | None = None) -> QueuedBatch:
+    return QueuedBatch(serial, 10, 100, 0, 1, 2, f"{serial:064x}", 1_000, first=first)
 
 
-def job(tip: int, digest: str | None, *queue: Ref) -> JobState:
-    return JobState(JOB, Container(name="c"), LifeCycle(state="running"), tip=tip, digest=digest, queue=deque(queue))
+def job(tip: int, digest: str | None, *queue: QueuedBatch) -> JobRecord:
+    return JobRecord(JOB, Container(name="c"), LifeCycle(state="running"), tip=tip, digest=digest, queue=deque(queue))
 
 
 def cloud(tip: int, digest: str | None) -> OpenedJob:
@@ -26,30 +26,30 @@ def cloud(tip: int, digest: str | None) -> OpenedJob:
 
 def test_equal_tips_and_digests_agree() -> None:
     """Nothing is to be done; a digest that is not known any more does not matter."""
-    assert compare(job(10, "1" * 64), cloud(10, "1" * 64)) == Stored()
-    assert compare(job(10, None), cloud(10, "1" * 64)) == Stored()
-    assert compare(job(10, "1" * 64), cloud(10, None)) == Stored()
+    assert reconcile(job(10, "1" * 64), cloud(10, "1" * 64)) == InSync()
+    assert reconcile(job(10, None), cloud(10, "1" * 64)) == InSync()
+    assert reconcile(job(10, "1" * 64), cloud(10, None)) == InSync()
 
 
 def test_a_batch_whose_answer_was_lost_is_known_by_its_digest() -> None:
     """The cloud is ahead by exactly what heads the queue."""
     sent, waiting = ref(1, first=11), ref(2)
-    assert compare(job(10, "f" * 64, sent, waiting), cloud(20, sent.digest)) == Stored((sent,))
+    assert reconcile(job(10, "f" * 64, sent, waiting), cloud(20, sent.digest)) == InSync((sent,))
 
 
 def test_other_bytes_are_a_conflict() -> None:
     """At the tip, and at what was sent beyond it."""
-    assert compare(job(10, "1" * 64), cloud(10, "2" * 64)) == Differs("conflict")
-    assert compare(job(10, "1" * 64, ref(1, first=11)), cloud(20, "2" * 64)) == Differs("conflict")
-    assert compare(job(10, "1" * 64, ref(1, first=11)), cloud(15, "2" * 64)) == Differs("conflict")
+    assert reconcile(job(10, "1" * 64), cloud(10, "2" * 64)) == Diverged("conflict")
+    assert reconcile(job(10, "1" * 64, ref(1, first=11)), cloud(20, "2" * 64)) == Diverged("conflict")
+    assert reconcile(job(10, "1" * 64, ref(1, first=11)), cloud(15, "2" * 64)) == Diverged("conflict")
 
 
 def test_a_spool_that_knows_nothing_was_lost() -> None:
     """What it read anew was never sent, so it is no conflict."""
-    assert compare(job(0, None), cloud(10, "1" * 64)) == Differs("spool_lost")
-    assert compare(job(0, None, ref(1)), cloud(20, "1" * 64)) == Differs("spool_lost")
+    assert reconcile(job(0, None), cloud(10, "1" * 64)) == Diverged("spool_lost")
+    assert reconcile(job(0, None, ref(1)), cloud(20, "1" * 64)) == Diverged("spool_lost")
 
 
 def test_a_cloud_behind_the_spool_lost_something() -> None:
     """Its place counts all the same."""
-    assert compare(job(10, "1" * 64), cloud(5, "2" * 64)) == Differs("cloud_lost")
+    assert reconcile(job(10, "1" * 64), cloud(5, "2" * 64)) == Diverged("cloud_lost")

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from logferry_agent.core.session.connections import SILENT_TIMEOUTS
 from logferry_agent.core.session.effects import (
     Acknowledged,
+    CloseConnection,
     Discard,
     Effect,
     Forget,
-    Hang,
     Park,
     Reread,
-    Send,
+    SendBatches,
+    SendMessage,
     SetAside,
-    Ship,
 )
-from logferry_agent.core.session.job_record import JobState, Ref
-from logferry_agent.core.session.job_state import TRANSITIONS, Event, Phase
+from logferry_agent.core.session.job_record import JobRecord, QueuedBatch
+from logferry_agent.core.session.job_state import TRANSITIONS, JobEvent, JobState
 from logferry_agent.core.session.scheduler import ENDED_STATUS_S, PARKED_S, STATUS_EVERY_S
 from logferry_agent.core.session.session import PING_EVERY_S, Session
 from logferry_protocol.job import Container, LifeCycle
@@ -50,15 +50,17 @@ def digest(job: str, serial: int) -> str:
     return f"{int(job, 16):032x}{serial:032x}"
 
 
-def ref(job: str, serial: int, count: int = 1, size: int = 1_000) -> Ref:
-    return Ref(id=serial, count=count, raw=10, gaps=0, start=serial, end=serial, digest=digest(job, serial), size=size)
+def ref(job: str, serial: int, count: int = 1, size: int = 1_000) -> QueuedBatch:
+    return QueuedBatch(
+        id=serial, count=count, raw=10, gaps=0, start=serial, end=serial, digest=digest(job, serial), size=size
+    )
 
 
 class Cloud:
     """Stores as ingest does: compare-and-set on the tip."""
 
     def __init__(self) -> None:
-        self.stored: dict[str, list[tuple[int, Ref]]] = {}
+        self.stored: dict[str, list[tuple[int, QueuedBatch]]] = {}
         self.names: dict[str, str] = {}
 
     def tip(self, job: str) -> int:
@@ -82,7 +84,7 @@ class Cloud:
             )
         return Opened(id=message.id, jobs=jobs)
 
-    def ingest(self, ship: Ship, sent: dict[int, Ref]) -> Ingested:
+    def ingest(self, ship: SendBatches, sent: dict[int, QueuedBatch]) -> Ingested:
         results = []
         for job, _ in ship.batches:
             batch = sent[job]
@@ -109,11 +111,11 @@ class Shell:
     def __init__(self, cloud: Cloud, seed: int = 0) -> None:
         self.cloud, self.rng = cloud, Random(seed)
         self.now = 0.0
-        self.spool: dict[str, list[Ref]] = {job: [] for job in JOBS}
+        self.spool: dict[str, list[QueuedBatch]] = {job: [] for job in JOBS}
         self.tips: dict[str, tuple[int, str | None]] = dict.fromkeys(JOBS, (0, None))
         self.read: dict[str, int] = dict.fromkeys(JOBS, 0)
         """Serials made so far: batch k of a job is the k-th piece of its log."""
-        self.up: list[tuple[int, Effect, dict[str, Ref]]] = []
+        self.up: list[tuple[int, Effect, dict[str, QueuedBatch]]] = []
         self.down: list[tuple[int, object]] = []
         self.link = 0
         self.names = dict.fromkeys(JOBS, "")
@@ -127,7 +129,7 @@ class Shell:
         self.up, self.down = [], []
         for job in JOBS:
             tip, tip_digest = self.tips[job]
-            state = JobState(job, Container(name=self.names[job]), self.lives[job], tip=tip, digest=tip_digest)
+            state = JobRecord(job, Container(name=self.names[job]), self.lives[job], tip=tip, digest=tip_digest)
             state.queue.extend(replace(stored) for stored in self.spool[job])
             self.session.add(state, self.now)
         self.carry_out()
@@ -147,7 +149,7 @@ class Shell:
         self.read[job] += 1
         made = ref(job, self.read[job], count)
         self.spool[job].append(replace(made))
-        self.session.queue(job, made, self.now)
+        self.session.enqueue(job, made, self.now)
         self.carry_out()
 
     def rename(self, job: str, name: str) -> None:
@@ -158,16 +160,16 @@ class Shell:
     def carry_out(self) -> None:
         for effect in self.session.effects():
             match effect:
-                case Ship():
+                case SendBatches():
                     for job, batch in effect.batches:
                         assert self.spool[job][0].id == batch.id, "only the head of a queue is sent"
                         assert self.spool[job][0].first in {None, batch.first}, "a sequence is never given twice"
                         self.spool[job][0].first = batch.first
                     self.up.append((effect.link, effect, {job: replace(batch) for job, batch in effect.batches}))
-                case Send():
+                case SendMessage():
                     self.up.append((effect.link, effect, {}))
                 case Acknowledged():
-                    for batch in effect.refs:
+                    for batch in effect.batches:
                         assert self.spool[effect.job][0].id == batch.id
                         gone = self.spool[effect.job].pop(0)
                         self.tips[effect.job] = (self.tips[effect.job][0] + gone.count, gone.digest)
@@ -183,13 +185,13 @@ class Shell:
         """A frame reaches the cloud, not necessarily the oldest; its answer may be lost."""
         link, effect, sent = self.up.pop(index % len(self.up))
         match effect:
-            case Ship():
+            case SendBatches():
                 answer: object = self.cloud.ingest(effect, sent)
-            case Send(message=Open() as message):
+            case SendMessage(message=Open() as message):
                 answer = self.cloud.open(message)
-            case Send(message=Status() as message):
+            case SendMessage(message=Status() as message):
                 answer = Noted(id=message.id)
-            case Send(message=Ping() as message):
+            case SendMessage(message=Ping() as message):
                 answer = Pong(id=message.id)
         if answered:
             self.down.append((link, answer))
@@ -289,8 +291,8 @@ def test_what_is_stored_is_what_was_read_whatever_happens_on_the_way(
 
 def test_the_table_names_every_phase() -> None:
     """And every event moves something."""
-    assert set(TRANSITIONS) == set(Phase)
-    assert {event for row in TRANSITIONS.values() for event in row} == set(Event)
+    assert set(TRANSITIONS) == set(JobState)
+    assert {event for row in TRANSITIONS.values() for event in row} == set(JobEvent)
 
 
 def test_at_most_one_batch_of_a_job_is_unacknowledged() -> None:
@@ -299,7 +301,7 @@ def test_at_most_one_batch_of_a_job_is_unacknowledged() -> None:
     shell.make(JOBS[0])
     shell.make(JOBS[0])
     shell.make(JOBS[1])
-    ships = [effect for _, effect, _ in shell.up if isinstance(effect, Ship)]
+    ships = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     assert [[job for job, _ in ship.batches] for ship in ships] == [[JOBS[0]], [JOBS[1]]]
 
 
@@ -313,7 +315,7 @@ def test_several_jobs_share_an_envelope_as_far_as_it_goes() -> None:
     shell.connect()
     shell.arrive(0)
     shell.receive(0)
-    ships = [effect for _, effect, _ in shell.up if isinstance(effect, Ship)]
+    ships = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     assert [len(ship.batches) for ship in ships] == [2, 1]
 
 
@@ -345,7 +347,7 @@ def test_a_late_answer_does_not_count_for_the_batch_that_came_after() -> None:
 
 
 def test_a_lost_spool_takes_the_clouds_place_and_cursor() -> None:
-    """DESIGN.md, Resync: spool lost."""
+    """`core/session/reconcile.py`: spool lost."""
     shell = opened()
     for _ in range(3):
         shell.make(JOBS[0])
@@ -401,7 +403,7 @@ def test_a_cloud_that_lost_what_it_had_is_given_it_again() -> None:
 
 def answer(shell: Shell, **fields: object) -> None:
     """Answer the only envelope on its way with one result."""
-    (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, Ship)]
+    (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     shell.up.clear()
     ((job, batch),) = ship.batches
     result = Result(job=job, first=batch.first, **fields)  # type: ignore[arg-type]
@@ -415,8 +417,8 @@ def test_a_batch_refused_for_good_is_set_aside_and_its_gap_takes_its_sequence() 
     shell.make(JOBS[0])
     answer(shell, outcome="rejected", reason="malformed", retry=False)
     (aside,) = [effect for effect in shell.others if isinstance(effect, SetAside)]
-    aside.ref.gap, aside.ref.digest = True, digest(JOBS[0], 99)
-    shell.session.requeue(JOBS[0], shell.session.jobs[JOBS[0]].queue, shell.now)
+    aside.batch.gap, aside.batch.digest = True, digest(JOBS[0], 99)
+    shell.session.replace_queue(JOBS[0], shell.session.jobs[JOBS[0]].queue, shell.now)
     shell.carry_out()
     shell.make(JOBS[0])
     shell.settle()
@@ -433,9 +435,9 @@ def test_a_job_whose_gap_is_refused_too_is_left_alone_for_a_while() -> None:
     shell.session.jobs[JOBS[0]].queue[0].gap = True
     answer(shell, outcome="rejected", reason="quota", retry=False)
     assert [effect.reason for effect in shell.others if isinstance(effect, Park)] == ["quota"]
-    assert shell.session.jobs[JOBS[0]].phase is Phase.PARKED
+    assert shell.session.jobs[JOBS[0]].state is JobState.PARKED
     shell.advance(PARKED_S)
-    assert shell.session.jobs[JOBS[0]].phase is Phase.OPENING
+    assert shell.session.jobs[JOBS[0]].state is JobState.OPENING
     shell.settle()
     assert shell.cloud.tip(JOBS[0]) == 1
 
@@ -457,7 +459,7 @@ def test_a_retryable_rejection_sends_the_same_again_later() -> None:
     shell.make(JOBS[0])
     answer(shell, outcome="rejected", reason="throttled", retry=True)
     shell.advance(31.0)
-    (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, Ship)]
+    (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     assert [(job, batch.id, batch.first) for job, batch in ship.batches] == [(JOBS[0], 1, 1)]
 
 
@@ -466,7 +468,7 @@ def test_slow_down_is_obeyed() -> None:
     shell = opened()
     shell.make(JOBS[0])
     shell.make(JOBS[0])
-    (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, Ship)]
+    (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     shell.up.clear()
     result = Result(job=JOBS[0], first=1, outcome="stored")
     shell.session.received(shell.link, Ingested(id=ship.id, results=[result], slow_down=2_000), shell.now)
@@ -487,7 +489,7 @@ def test_a_connection_on_which_nothing_answers_is_given_up() -> None:
         shell.advance(11.0)
         shell.up.clear()
         shell.advance(31.0)
-    assert [effect.link for effect in shell.others if isinstance(effect, Hang)] == [shell.link]
+    assert [effect.link for effect in shell.others if isinstance(effect, CloseConnection)] == [shell.link]
     assert not shell.session.online
 
 
@@ -497,9 +499,9 @@ def test_a_second_connection_takes_over_without_losing_what_is_in_flight() -> No
     shell.make(JOBS[0])
     old = shell.link
     shell.connect()
-    assert not [effect for effect in shell.others if isinstance(effect, Hang)]
+    assert not [effect for effect in shell.others if isinstance(effect, CloseConnection)]
     shell.settle()
-    assert next(effect.link for effect in shell.others if isinstance(effect, Hang)) == old
+    assert next(effect.link for effect in shell.others if isinstance(effect, CloseConnection)) == old
     assert shell.cloud.tip(JOBS[0]) == 1
 
 
@@ -508,14 +510,14 @@ def test_an_ended_credential_leaves_the_connection() -> None:
     shell = opened()
     shell.session.received(shell.link, Error(code="unauthorized", message="revoked"), shell.now)
     shell.carry_out()
-    assert Hang(shell.link, "unauthorized") in shell.others
+    assert CloseConnection(shell.link, "unauthorized") in shell.others
 
 
 def test_a_ping_goes_out_every_four_minutes() -> None:
     """Against the 10-minute idle limit."""
     shell = opened()
     shell.advance(PING_EVERY_S)
-    assert [effect.message.type for _, effect, _ in shell.up if isinstance(effect, Send)] == ["ping"]
+    assert [effect.message.type for _, effect, _ in shell.up if isinstance(effect, SendMessage)] == ["ping"]
 
 
 def test_watched_is_believed_for_as_long_as_it_was_said() -> None:
@@ -534,7 +536,7 @@ def test_watched_is_believed_for_as_long_as_it_was_said() -> None:
 
 
 def statuses(shell: Shell) -> list[Status]:
-    return [e.message for _, e, _ in shell.up if isinstance(e, Send) and isinstance(e.message, Status)]
+    return [e.message for _, e, _ in shell.up if isinstance(e, SendMessage) and isinstance(e.message, Status)]
 
 
 def test_a_change_of_state_is_reported_at_once_and_growth_every_five_minutes() -> None:
@@ -637,18 +639,18 @@ def test_an_agent_that_ends_reports_what_it_has_not() -> None:
         shell.make(job)
     shell.drain()
     end(shell)
-    shell.session.leave(shell.now)
+    shell.session.report_before_exit(shell.now)
     shell.carry_out()
     assert [(job.job, job.tip) for message in statuses(shell) for job in message.jobs] == [(JOBS[1], 1)]
     shell.make(JOBS[1])
     shell.arrive(1)
     shell.receive(0)
     shell.up.clear()
-    shell.session.leave(shell.now)
+    shell.session.report_before_exit(shell.now)
     shell.carry_out()
     assert [(job.job, job.tip) for message in statuses(shell) for job in message.jobs] == [(JOBS[1], 2)]
     shell.up.clear()
-    shell.session.leave(shell.now)
+    shell.session.report_before_exit(shell.now)
     shell.carry_out()
     assert statuses(shell) == []
 
@@ -660,7 +662,9 @@ def test_a_renamed_container_is_told_at_once_and_once() -> None:
     shell.rename(JOBS[0], "other")
     shell.rename(JOBS[1], "another")
     opens = [
-        effect.message for _, effect, _ in shell.up if isinstance(effect, Send) and isinstance(effect.message, Open)
+        effect.message
+        for _, effect, _ in shell.up
+        if isinstance(effect, SendMessage) and isinstance(effect.message, Open)
     ]
     assert [entry.container.name for message in opens for entry in message.jobs] == ["another"]
     while shell.up or shell.down:
@@ -702,7 +706,7 @@ def test_a_job_that_may_not_be_opened_does_not_hold_up_the_others() -> None:
     answers = [OpenedJob(job=JOBS[0], error="forbidden", message="no"), OpenedJob(job=JOBS[1]), OpenedJob(job=JOBS[2])]
     shell.session.received(shell.link, Opened(id=effect.message.id, jobs=answers), shell.now)
     shell.carry_out()
-    assert shell.session.jobs[JOBS[0]].phase is Phase.PARKED
+    assert shell.session.jobs[JOBS[0]].state is JobState.PARKED
     shell.arrive(0)
     assert shell.cloud.tip(JOBS[1]) == 1
 
