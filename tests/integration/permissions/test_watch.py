@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cloud
 
 
 def test_alarms_and_dashboard_refer_to_the_stacks_resources(stack: Stack) -> None:
-    """The README's count of alarms, each notifying the topic."""
+    """The count of alarms in docs/operate.md, each notifying the topic."""
     cloudwatch = stack.client("cloudwatch")
     made = [one for page in cloudwatch.get_paginator("describe_alarms").paginate() for one in page["MetricAlarms"]]
     assert len(made) == 29
