@@ -19,7 +19,7 @@ export SAM_CLI_TELEMETRY := 0
 export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types layers generated markdown generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos fmt lock clean distclean
+.PHONY: help setup demo test check lint types layers generated markdown generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos screenshots fmt lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
@@ -109,6 +109,9 @@ chaos: setup ## the long proofs: crashes, cuts, full disks, rotations; and new e
 
 generate: setup ## write every generated file (docs, schema, TypeScript) from its source in Python
 	PYTHONPATH=functions $(BIN)/python -m infra.generate
+
+screenshots: setup ## take the README's pictures of the viewer again, from the demo (needs Chromium)
+	$(BIN)/python -m infra.screenshots
 
 fmt: setup ## format and sort what can be formatted
 	$(BIN)/ruff check --fix --exit-zero .

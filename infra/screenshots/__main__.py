@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from logferry_local.checkout import find_checkout
 from logferry_local.state import DEMO_FOLDER_NAME
@@ -25,7 +25,7 @@ from logferry_local.state import DEMO_FOLDER_NAME
 CHROMIUM = "/usr/bin/chromium"
 FOLDER = find_checkout().root / "docs" / "pictures"
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-VIEWPORT = {"width": 1280, "height": 680}
+VIEWPORT: ViewportSize = {"width": 1280, "height": 680}
 """CSS pixels. GitHub shows a README about 900 pixels wide."""
 MAX_BYTES = 250_000
 """A README that loads slowly is not read."""
