@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Test that PROTOCOL.md, the JSON Schema and the code agree."""
-=======
-"""PROTOCOL.md, the JSON Schema and the code say the same, and ARCHITECTURE.md names every folder."""
->>>>>>> 2b6bb77 (Write a glossary, a README of one page, docs by task, and ARCHITECTURE with a picture and a map of every folder)
+"""Test that PROTOCOL.md, the JSON Schema and the code agree, and that ARCHITECTURE.md names every folder."""
 
 import json
 import re

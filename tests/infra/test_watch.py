@@ -121,7 +121,7 @@ def test_silence_alarm_waits_for_more_than_one_sweep(resources: dict[str, Docume
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "LessThanThreshold")
 
 
-def test_readme_states_the_cost(watch: Document) -> None:
+def test_docs_state_the_cost_of_alarms(watch: Document) -> None:
     """Ten cents a month and alarm."""
     said = f"{len(alarms(watch))} alarms (${len(alarms(watch)) * 0.1:.2f} a month)"
     assert said in " ".join((ROOT / "docs" / "operate.md").read_text().split())
