@@ -24,7 +24,7 @@ from .edge.docker_client import Connection, Engine, EngineUnavailableError, Unsu
 from .edge.health import FolderTakenError, Health, as_json
 from .edge.metrics import Metrics
 from .edge.preencode_pool import Press
-from .edge.readers import SourceSettings, build_reader
+from .edge.readers import ReaderSettings, build_reader
 from .edge.spool import Spool, SpoolCorruptError, SpoolError
 from .pipeline import Limits, Shipper
 from .settings import Settings
@@ -253,8 +253,8 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _source_settings(settings: Settings, spool: Spool, engine: Engine) -> SourceSettings:
-    return SourceSettings(
+def _source_settings(settings: Settings, spool: Spool, engine: Engine) -> ReaderSettings:
+    return ReaderSettings(
         docker_host=settings.docker_host,
         docker_root=settings.docker_root,
         source=settings.source,

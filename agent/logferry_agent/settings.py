@@ -27,7 +27,7 @@ from pydantic_settings import (
 
 from logferry_protocol.addresses import clear_host
 
-from .core.batching.processing import Processing
+from .core.batching.processing import ProcessingOptions
 from .core.container import label_settings
 from .core.redaction.patterns import compile_pattern
 from .core.redaction.redaction import BUILT_IN
@@ -313,9 +313,9 @@ class Settings(BaseSettings):
         return self.source != "api" and self.processing.by_line
 
     @property
-    def processing(self) -> Processing:
+    def processing(self) -> ProcessingOptions:
         """What is to be done with the lines."""
-        return Processing(
+        return ProcessingOptions(
             redact=tuple(self.redact),
             redact_patterns=tuple(self.redact_patterns),
             merge_start=self.merge_start,

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from logferry_agent.core.batching.cursor import Cursor, LifeMark, Place, decode
+from logferry_agent.core.batching.cursor import Cursor, FilePosition, LifecycleCheckpoint, decode
 from logferry_agent.core.batching.ports import Job
-from logferry_agent.core.parsing.fragments import Mark, Marks
+from logferry_agent.core.parsing.fragments import StreamPosition, StreamPositions
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool, zstd
 from logferry_agent.pipeline import Limits, Shipper
@@ -25,16 +25,17 @@ CURSORS = {
     "1": Cursor(),
     "1|o=1764000000123456789.2.9f86d081.1|e=1764000000123456790.1.60303ae2.0|f=131077.4096.9f86d081"
     "|l=s.1764000000000000000.0.0": Cursor(
-        Marks(
-            Mark(1764000000123456789, 2, "9f86d081", open=True), Mark(1764000000123456790, 1, "60303ae2", open=False)
+        StreamPositions(
+            StreamPosition(1764000000123456789, 2, "9f86d081", open=True),
+            StreamPosition(1764000000123456790, 1, "60303ae2", open=False),
         ),
-        Place(131077, 4096, "9f86d081"),
-        LifeMark("s", 1764000000000000000, 0, 0),
+        FilePosition(131077, 4096, "9f86d081"),
+        LifecycleCheckpoint("s", 1764000000000000000, 0, 0),
     ),
     "1|e=1764000000123456790.1.60303ae2.0|l=x.1764000000000000000.1764000001000000000.3|k=17": Cursor(
-        Marks(Mark(), Mark(1764000000123456790, 1, "60303ae2", open=False)),
+        StreamPositions(StreamPosition(), StreamPosition(1764000000123456790, 1, "60303ae2", open=False)),
         None,
-        LifeMark("x", 1764000000000000000, 1764000001000000000, 3),
+        LifecycleCheckpoint("x", 1764000000000000000, 1764000001000000000, 3),
         17,
     ),
 }

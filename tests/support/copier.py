@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.core.parsing.timestamps import format_stamp
 
 PIECE = 16_384
 START = 1_764_000_000_000_000_000
@@ -67,7 +67,7 @@ class Copier:
 
 def record(piece: Piece) -> bytes:
     """The piece in a json-file, which trims zeros off times and replaces what is not UTF-8."""
-    stamp = text_of(piece.stamp)[:-1].rstrip("0").rstrip(".") + "Z"
+    stamp = format_stamp(piece.stamp)[:-1].rstrip("0").rstrip(".") + "Z"
     name = "stdout" if piece.stream == "o" else "stderr"
     log = {"log": piece.data.decode("utf-8", "replace"), "stream": name, "time": stamp}
     return json.dumps(log, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
@@ -75,7 +75,7 @@ def record(piece: Piece) -> bytes:
 
 def frame(piece: Piece) -> bytes:
     """The piece in the API's multiplexed stream."""
-    payload = text_of(piece.stamp).encode() + b" " + piece.data
+    payload = format_stamp(piece.stamp).encode() + b" " + piece.data
     return bytes([1 if piece.stream == "o" else 2, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
 
 

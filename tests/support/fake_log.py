@@ -157,6 +157,6 @@ def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
     with (
         patch.multiple(api_source, time=clock, **waits),
         patch.multiple(log_follow, time=clock, _LINGER_S=60.0),
-        patch.object(read_throttle, "REST_S", rest_s),
+        patch.object(read_throttle, "PAUSE_S", rest_s),
     ):
         yield

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 
-from logferry_agent.core.batching.preencode import Pressed
-from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.core.batching.preencode import PreencodedSlice
+from logferry_agent.core.parsing.timestamps import format_stamp
 from logferry_agent.edge.preencode_pool import Press
 
 
@@ -22,7 +22,7 @@ def plain_records(count: int, start: int, name: str = "line", first: int = 0) ->
             number,
             blake2b(b"%d" % number, digest_size=32).hexdigest().encode(),
             b"stderr" if number % 7 == 0 else b"stdout",
-            text_of(start + number * 1_000).encode(),
+            format_stamp(start + number * 1_000).encode(),
         )
         for number in range(first, first + count)
     )
@@ -40,9 +40,9 @@ def file_of(data: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def take_all(press: Press, owner: object) -> list[Pressed]:
+def take_all(press: Press, owner: object) -> list[PreencodedSlice]:
     """The owner's stretch to its end."""
-    found: list[Pressed] = []
+    found: list[PreencodedSlice] = []
     while press.owner is owner:
         found += press.take()
     return found

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition
 
-from logferry_agent.core.batching.entries import Chunk, Sealed
+from logferry_agent.core.batching.entries import Chunk, PreencodedBatch
 from logferry_agent.core.batching.ports import Job, Offer, Position
 from logferry_protocol.events import SystemEvent, decode_event
 
@@ -59,7 +59,7 @@ class MemorySink:
     def __init__(self, cursors: dict[str, str] | None = None) -> None:
         self.logs: dict[str, Log] = {}
         self.changed = Condition()
-        self.answer: Callable[[str, Chunk | Sealed], Offer] = lambda _job, _chunk: Offer.TAKEN
+        self.answer: Callable[[str, Chunk | PreencodedBatch], Offer] = lambda _job, _chunk: Offer.TAKEN
         self.jobs_known: list[Job] = []
         self.sealed = 0
         """Batches that came from the press."""
@@ -90,7 +90,7 @@ class MemorySink:
             if problem is not None:
                 self.logs[job_id].problems.append(problem)
 
-    def offer(self, job_id: str, epoch: int, chunk: Chunk | Sealed) -> Offer:
+    def offer(self, job_id: str, epoch: int, chunk: Chunk | PreencodedBatch) -> Offer:
         with self.changed:
             log = self.logs[job_id]
             if epoch != log.epoch:
@@ -98,9 +98,9 @@ class MemorySink:
             answer = self.answer(job_id, chunk)
             if answer is not Offer.TAKEN:
                 return answer
-            if isinstance(chunk, Sealed):
+            if isinstance(chunk, PreencodedBatch):
                 self.sealed += 1
-                chunk = chunk.opened()
+                chunk = chunk.decode()
             assert len(chunk.times) == len(chunk.streams) == len(chunk.texts) > 0
             log.times += chunk.times
             log.streams += chunk.streams

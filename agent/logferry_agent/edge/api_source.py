@@ -8,7 +8,8 @@ A log that rotates is followed only while it is calm: when much came, it is read
 again; and what came by following is never believed to be all before a catch-up has said so, at the latest a while
 after it came. The pieces of a long line may all be alike: where an engine may send them again, a catch-up reads them.
 
-What was read before is recognised by `Memory`, or after a restart of the agent by the cursor's marks (`Seeker`).
+`Deduplicator` recognises what was read before. After a restart of the agent, `CursorSeeker` finds the cursor's stream
+positions.
 
 A damaged record ends a reading of the log: with an error in the stream, or (before 23.0) without a word. So every
 catch-up first asks for the last entry, which a whole reading must come to; behind the damage the log is read on by the
@@ -29,13 +30,13 @@ from logferry_protocol.backoff import Backoff, Jitter, Retries
 from logferry_protocol.events import Gap, Notice
 from logferry_protocol.job import SourceName
 
-from ..core.batching.cursor import Place
+from ..core.batching.cursor import FilePosition
 from ..core.batching.entries import Chunk
-from ..core.batching.entry_sequencer import Track
-from ..core.parsing.catch_up_read import Beginning, Pass, Sought, Wanted
-from ..core.parsing.deduplication import Memory, Seeker
+from ..core.batching.entry_sequencer import EntrySequencer
+from ..core.parsing.catch_up_read import CatchUpRead, KeySeeker, PositionSeeker, TailStart
+from ..core.parsing.deduplication import CursorSeeker, Deduplicator
 from ..core.parsing.fragments import CUT, Fragments
-from ..core.parsing.log_stream import BrokenStreamError, Received, UnstampedLogError
+from ..core.parsing.log_stream import BrokenStreamError, ReadResult, UnstampedLogError
 from ..core.parsing.timestamps import entry_time, nanoseconds
 from .docker_client import Connection, ContainerGoneError, EngineUnavailableError, LogsUnreadableError
 from .log_follow import MUCH_LINES, Doubt, LogRequests
@@ -53,7 +54,7 @@ _REMEMBERED: Final = 1_000
 _DOUBT_S: Final = (1.0, 15.0)
 """What a rotating log gave by being followed is made sure of after so long: after a burst, otherwise."""
 _SURE_ENTRIES: Final = 50_000
-"""A log that never rotates loses nothing by being followed; the memory need not reach back further than this."""
+"""A log that never rotates loses nothing by being followed; the deduplicator need not reach back further than this."""
 _POLL_S: Final = 0.05
 _CALM_POLLS: Final = 10
 _BUSY_LINES: Final = 200
@@ -73,13 +74,13 @@ class ApiSource:
     @property
     def name(self) -> SourceName:
         """`none` once the engine said that this log cannot be read."""
-        return "none" if self.track.place == UNREADABLE else "api"
+        return "none" if self.sequencer.file_position == UNREADABLE else "api"
 
     def __init__(
         self,
         connection: Connection,
         container: str,
-        track: Track,
+        sequencer: EntrySequencer,
         *,
         tty: bool,
         since: int,
@@ -87,7 +88,7 @@ class ApiSource:
         replays: bool,
         born_below: int = 0,
     ) -> None:
-        """Read on from where `track` is.
+        """Read on from where `sequencer` is.
 
         since: without a cursor, begin with the first entry of this time (nanoseconds since 1970).
         max_size: the size at which the driver begins a new file, 0 where it never does.
@@ -95,18 +96,18 @@ class ApiSource:
         born_below: when the container's whole life is to be read, the bytes below which its log has dropped nothing
             yet.
         """
-        self.track = track
+        self.sequencer = sequencer
         self.gone = False
         self.troubled: Callable[[str | None], None] = lambda _: None
         self._requests = LogRequests(connection, container, tty=tty, useless=self._begins_within_line)
         # The engine compares each line's time: where its clock was set back, an earlier line may be a later time's.
-        self._since = track.after + 1 if track.after else since
+        self._since = sequencer.after + 1 if sequencer.after else since
         self._max_size = max_size
         self._replays = replays
-        self._born_below = 0 if track.cursor.begun or track.after else born_below
+        self._born_below = 0 if sequencer.cursor.begun or sequencer.after else born_below
         self._early_bytes = 0
         self._early_until: int | None = None
-        self._memory = Memory()
+        self._deduplicator = Deduplicator()
         self._chunks: deque[Chunk] = deque()
         self._last_time: int | None = None
         self._verified: int | None = None
@@ -144,7 +145,7 @@ class ApiSource:
     def at_end(self) -> Chunk | None:
         """What is due where the log ends for now, one chunk after the other."""
         if not self._chunks:
-            self._chunks.extend(self.track.at_end())
+            self._chunks.extend(self.sequencer.take_due())
         return self._chunks.popleft() if self._chunks else None
 
     def close(self) -> None:
@@ -171,7 +172,7 @@ class ApiSource:
                 if resumed:
                     yield from self._resume()
                     resumed = False
-                if not self._memory and not self.track.cursor.begun:
+                if not self._deduplicator and not self.sequencer.cursor.begun:
                     yield from self._follow(None, running=running)
                 else:
                     if running:
@@ -190,7 +191,9 @@ class ApiSource:
                     self._lose(Gap(reason="removed", start=self._last_time, detail="removed before it could be read"))
                 elif self._unsure:
                     # Engines before 23.0 end a follow stream before an unterminated last line, more often than not.
-                    self._chunks.extend(self.track.tell(Notice(code="end_unverified", detail=_UNVERIFIED), _now()))
+                    self._chunks.extend(
+                        self.sequencer.add_event(Notice(code="end_unverified", detail=_UNVERIFIED), _now())
+                    )
             except (LogsUnreadableError, UnstampedLogError) as error:
                 self._removed = True
                 self._say_unreadable(error)
@@ -208,25 +211,25 @@ class ApiSource:
 
     def _say_unreadable(self, error: Exception) -> None:
         """Say that the log cannot be read, or where it was read before, that it cannot from here on."""
-        if isinstance(error, UnstampedLogError) and self.track.cursor.begun:
+        if isinstance(error, UnstampedLogError) and self.sequencer.cursor.begun:
             self._lose(Gap(reason="engine", start=self._last_time, detail=str(error)[:500]))
         else:
-            self._chunks.extend(say_unreadable(self.track, str(error)))
+            self._chunks.extend(say_unreadable(self.sequencer, str(error)))
 
     def _resume_needed(self) -> bool:
-        return self.track.cursor.begun
+        return self.sequencer.cursor.begun
 
     def _follow(self, tail: int | None, *, running: bool) -> Iterator[bool]:
         """Read as lines come, until the stream ends, the log is too busy to be followed, or it is time to make sure."""
         if tail is not None:
-            tail += max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
-        overlaps = tail is None or not self._memory
+            tail += max(self.sequencer.stream_positions.out.ordinal, self.sequencer.stream_positions.err.ordinal)
+        overlaps = tail is None or not self._deduplicator
         received = 0
-        doubt, beginning = Doubt(), Beginning(whole=overlaps)
+        doubt, beginning = Doubt(), TailStart(whole=overlaps)
         early = tail is not None and self._since > 0
         # What a rotation may take away, or an engine repeat after one, is remembered as far back as can be.
         steady = not self._max_size and not (running and self._replays)
-        self._memory.rewind()
+        self._deduplicator.restart()
         try:
             for part, waited in self._ask(
                 follow=running, tail=tail, since=0 if tail is not None else self._since, doubt=doubt
@@ -234,8 +237,8 @@ class ApiSource:
                 if steady and overlaps and not early and not part.errors and self._pass(part.fragments):
                     yield True
                     continue
-                keys = self._memory.keys(part.fragments)
-                unsure = beginning.of(part.fragments)
+                keys = self._deduplicator.keys(part.fragments)
+                unsure = beginning.find_unsure(part.fragments)
                 fresh = self._fresh(keys, unsure)
                 if not overlaps and len(keys) > len(unsure):
                     if len(fresh) == len(keys) - len(unsure):
@@ -267,16 +270,18 @@ class ApiSource:
     def _pass(self, fragments: Fragments) -> bool:
         """Take much of a log that never rotates, or what comes soon after, if it is later than all before; False when
         it is not."""
-        if len(fragments) < (1 if self._memory.passing else MUCH_LINES) or not self._memory.passes(fragments):
+        if len(fragments) < (
+            1 if self._deduplicator.has_pending_keys else MUCH_LINES
+        ) or not self._deduplicator.are_newer(fragments):
             return False
         self._verify()
-        self._memory.add_passing(fragments)
-        first, last = (self._memory.keys(fragments.slice(at, at + 1))[0] for at in (0, len(fragments) - 1))
+        self._deduplicator.add_newer(fragments)
+        first, last = (self._deduplicator.keys(fragments.slice(at, at + 1))[0] for at in (0, len(fragments) - 1))
         self._enter(fragments, first, last)
         return True
 
     def _fresh(self, keys: list[int], unsure: frozenset[int]) -> Sequence[int]:
-        unknown = self._memory.unknown(keys)
+        unknown = self._deduplicator.find_new(keys)
         return [index for index in unknown if index not in unsure] if unsure else unknown
 
     def _may_be_repeated(self, fragments: Fragments, fresh: Sequence[int]) -> bool:
@@ -289,7 +294,7 @@ class ApiSource:
     def _without_early(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> tuple[bool, list[int]]:
         """Of a tail up to what was read of it, whether that is still to come, and what is fresh without what is older
         than all that was to be read."""
-        unknown = set(self._memory.unknown(keys))
+        unknown = set(self._deduplicator.find_new(keys))
         begin = next((index for index in range(len(keys)) if index not in unknown), len(keys))
         stamps = fragments.stamps
         wanted = [index for index in fresh if index > begin or nanoseconds(stamps[index]) >= self._since]
@@ -306,26 +311,26 @@ class ApiSource:
 
     def _catch_up(self) -> Iterator[bool]:
         """Read what there is behind the last verified fragment, and find out whether anything is missing."""
-        more = max(self.track.marks.out.ordinal, self.track.marks.err.ordinal)
+        more = max(self.sequencer.stream_positions.out.ordinal, self.sequencer.stream_positions.err.ordinal)
         first = max(self._unsure_entries, self._taken_last) + _OVERLAP + more
         # A small log is rotated away while it is asked for piece by piece.
         further = (None,) if 0 < self._max_size <= _SMALL_BYTES else _TAILS
         tails = [first, *(tail for tail in further if tail is None or tail > first)]
-        yield from self._read_behind(lambda: Wanted(self._verified), tails)
+        yield from self._read_behind(lambda: KeySeeker(self._verified), tails)
 
     def _resume(self) -> Iterator[bool]:
         """Find the cursor's place in the log and read on from there."""
-        marks = self.track.marks
-        self._last_time = entry_time(marks.latest)
-        more = max(marks.out.ordinal, marks.err.ordinal)
+        stream_positions = self.sequencer.stream_positions
+        self._last_time = entry_time(stream_positions.latest)
+        more = max(stream_positions.out.ordinal, stream_positions.err.ordinal)
         # Before 23.0 a tail of a rotating log may leave out whole files.
         tails: list[int | None] = [tail and tail + more for tail in _TAILS]
         if self._replays and self._max_size:
             tails = [None]
-        yield from self._read_behind(lambda: Seeker(marks), tails)
+        yield from self._read_behind(lambda: CursorSeeker(stream_positions), tails)
 
     def _read_behind(
-        self, seek: Callable[[], Sought], tails: list[int | None], *, again: bool = False
+        self, seek: Callable[[], PositionSeeker], tails: list[int | None], *, again: bool = False
     ) -> Iterator[bool]:
         """Read what comes after a place in the log; when that is not there any more, all that is."""
         end = self._end_of_log()
@@ -333,20 +338,20 @@ class ApiSource:
         for tail in tails:
             if whole and tail is not None:
                 continue
-            place, reading = seek(), Pass(end, tail)
-            beginning = Beginning(whole=tail is None, steps=True)
+            place, reading = seek(), CatchUpRead(end, tail)
+            beginning = TailStart(whole=tail is None, steps=True)
             before: deque[int] = deque(maxlen=_REMEMBERED)
             taken = self._taken
             self._within = False
-            self._memory.rewind()
+            self._deduplicator.restart()
             for part, _ in self._ask(follow=False, tail=tail, since=0, reading=reading):
-                keys = self._memory.keys(part.fragments)
-                behind = place.unread(part.fragments, keys, beginning.of(part.fragments))
-                unknown = self._memory.unknown(keys)
+                keys = self._deduplicator.keys(part.fragments)
+                behind = place.unread(part.fragments, keys, beginning.find_unsure(part.fragments))
+                unknown = self._deduplicator.find_new(keys)
                 before.extend(keys[: len(keys) - len(behind)])
-                self._memory.saw(part.fragments)
+                self._deduplicator.note_newest(part.fragments)
                 if place.found and before:
-                    self._memory.add(list(before))
+                    self._deduplicator.add(list(before))
                     before.clear()
                 self._take(part.fragments, keys, _both(behind, unknown, len(keys)))
                 yield True
@@ -368,10 +373,10 @@ class ApiSource:
     def _take_all_after_loss(self) -> Iterator[bool]:
         """What was read last is no longer in the log: all of it is new, and something before it is missing."""
         first = True
-        self._memory.rewind()
+        self._deduplicator.restart()
         for part, _ in self._ask(follow=False, tail=None, since=0):
-            keys = self._memory.keys(part.fragments)
-            fresh = self._memory.unknown(keys)
+            keys = self._deduplicator.keys(part.fragments)
+            fresh = self._deduplicator.find_new(keys)
             if first and keys:
                 first = False
                 start = self._verified_time or self._last_time
@@ -381,7 +386,7 @@ class ApiSource:
             yield True
         self._verify()
 
-    def _read_behind_damage(self, place: Sought) -> Iterator[bool]:
+    def _read_behind_damage(self, place: PositionSeeker) -> Iterator[bool]:
         """Something in the log cannot be read, nor past it: read the longest tail that begins behind it."""
         good, bad = 0, 1
         while (reading := self._try(bad)) is not None and not reading.broken:
@@ -392,13 +397,13 @@ class ApiSource:
             middle = (good + bad) // 2
             good, bad = (good, middle) if self._try(middle).broken else (middle, bad)
         told = False
-        self._memory.rewind()
+        self._deduplicator.restart()
         for part, _ in self._ask(follow=False, tail=good, since=0):
-            keys = self._memory.keys(part.fragments)
+            keys = self._deduplicator.keys(part.fragments)
             behind = place.unread(part.fragments, keys, frozenset())
-            if not place.found and self._memory.unknown(keys):
+            if not place.found and self._deduplicator.find_new(keys):
                 behind = list(range(len(keys)))
-            fresh = _both(behind, self._memory.unknown(keys), len(keys))
+            fresh = _both(behind, self._deduplicator.find_new(keys), len(keys))
             if fresh and not place.found and not told:
                 told = True
                 detail = "the engine cannot read its log past a damaged record"
@@ -416,8 +421,8 @@ class ApiSource:
         tail: int | None,
         since: int,
         doubt: Doubt | None = None,
-        reading: Pass | None = None,
-    ) -> Iterator[tuple[Received, bool]]:
+        reading: CatchUpRead | None = None,
+    ) -> Iterator[tuple[ReadResult, bool]]:
         """Ask for the log as `LogRequests.ask` does, and say once that of the entries some have no time."""
         for part, waited in self._requests.ask(follow=follow, tail=tail, since=since, doubt=doubt, reading=reading):
             if part.unstamped and not self._unstamped:
@@ -431,21 +436,21 @@ class ApiSource:
         """Whether a tail begins with a piece of the line that is open: which one of its pieces, cannot be told."""
         self._within = False
         for stream in "oe":
-            mark, first = self.track.marks.of(stream), fragments.streams.find(stream)
+            mark, first = self.sequencer.stream_positions.of(stream), fragments.streams.find(stream)
             if mark.open and first >= 0 and nanoseconds(fragments.stamps[first]) == mark.stamp:
                 self._within = True
         return self._within
 
-    def _try(self, tail: int) -> Pass:
+    def _try(self, tail: int) -> CatchUpRead:
         """Whether so many last entries can be read."""
-        reading = Pass(self._end_of_log(), tail)
+        reading = CatchUpRead(self._end_of_log(), tail)
         for _ in self._ask(follow=False, tail=tail, since=0, reading=reading):
             pass
         return reading
 
     def _end_of_log(self) -> tuple[str, str] | None:
         """By what the last entry of the log is known: its timestamp and stream."""
-        reading = Pass(None)
+        reading = CatchUpRead(None)
         for _ in self._ask(follow=False, tail=1, since=0, reading=reading):
             pass
         return reading.last
@@ -472,8 +477,8 @@ class ApiSource:
         if len(fresh) != len(keys):
             fragments = fragments.keep(fresh)
             keys = [keys[index] for index in fresh]
-        self._memory.saw(fragments)
-        self._memory.add(keys)
+        self._deduplicator.note_newest(fragments)
+        self._deduplicator.add(keys)
         self._enter(fragments, keys[0], keys[-1])
 
     def _enter(self, fragments: Fragments, first: int, last: int) -> None:
@@ -486,7 +491,7 @@ class ApiSource:
         self._last_time = fragments.times[-1]
         self._taken += len(fragments)
         self._unsure_entries += len(fragments)
-        self._chunks.extend(self.track.lines(fragments, _nowhere))
+        self._chunks.extend(self.sequencer.add_fragments(fragments, _nowhere))
 
     def _watch_beginning(self, fragments: Fragments) -> None:
         """A log that was full when it was first read has dropped its beginning, most likely."""
@@ -510,7 +515,7 @@ class ApiSource:
         self._unsure_entries = 0
 
     def _lose(self, gap: Gap) -> None:
-        self._chunks.extend(self.track.tell(gap, gap.end or self._last_time or _now()))
+        self._chunks.extend(self.sequencer.add_event(gap, gap.end or self._last_time or _now()))
 
 
 def part_size(fragments: Fragments) -> int:
@@ -525,7 +530,7 @@ def _both(these: Sequence[int], those: Sequence[int], of: int) -> Sequence[int]:
     return sorted(set(these).intersection(those))
 
 
-def _nowhere(_: int) -> Place | None:
+def _nowhere(_: int) -> FilePosition | None:
     return None
 
 

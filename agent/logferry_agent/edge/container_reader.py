@@ -17,12 +17,12 @@ import structlog
 from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName, State
 
-from ..core.batching.cursor import BEGINNING, LEFT_OUT, Cursor, UnknownCursorError, decode, salvage
-from ..core.batching.entries import Chunk, Sealed
-from ..core.batching.entry_sequencer import Track
-from ..core.batching.lifecycle import Facts, milestones
+from ..core.batching.cursor import FIRST_NOTICES, LEFT_OUT, Cursor, UnknownCursorError, decode, decode_damaged
+from ..core.batching.entries import Chunk, PreencodedBatch
+from ..core.batching.entry_sequencer import EntrySequencer
+from ..core.batching.lifecycle import RunState, unrecorded_entries
 from ..core.batching.ports import Job, Offer, Position, Sink, Source
-from ..core.container.metadata import Description, life_of
+from ..core.container.metadata import ContainerMetadata, build_life_cycle
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Step(Enum):
 class TrackedSource(Source, Protocol):
     """What both sources are, beyond what the pipeline knows of them."""
 
-    track: Track
+    sequencer: EntrySequencer
     gone: bool
 
     def runs(self, running: bool) -> None:
@@ -64,21 +64,21 @@ class TrackedSource(Source, Protocol):
         """Bytes known to be there and not read; 0 where that cannot be known."""
         ...
 
-    def at_end(self) -> Chunk | Sealed | None:
+    def at_end(self) -> Chunk | PreencodedBatch | None:
         """What is due where the log ends for now, one chunk after the other."""
         ...
 
 
-SourceMaker = Callable[[Description, Track], TrackedSource]
+SourceMaker = Callable[[ContainerMetadata, EntrySequencer], TrackedSource]
 
 
 class Reading:
     """A container, its source, and its way through the log."""
 
-    def __init__(self, description: Description, make_source: SourceMaker, *, fresh: bool) -> None:
+    def __init__(self, metadata: ContainerMetadata, make_source: SourceMaker, *, fresh: bool) -> None:
         """fresh: the container's whole life is seen, from its creation on."""
-        self.description = description
-        self.id = description.id
+        self.metadata = metadata
+        self.id = metadata.id
         self.gone = False
         self.done = False
         """Set when all was read and the job was ended."""
@@ -91,11 +91,11 @@ class Reading:
         """Called when lines came from a container that should not be running."""
         self._make_source = make_source
         self._fresh = fresh
-        self._facts = description.facts
-        self._inbox: deque[Facts] = deque([description.facts])
+        self._run_state = metadata.run_state
+        self._inbox: deque[RunState] = deque([metadata.run_state])
         self._position: deque[Position] = deque(maxlen=1)
         self._epoch = -1
-        self._held: Chunk | Sealed | None = None
+        self._held: Chunk | PreencodedBatch | None = None
         self._notices: deque[Chunk] = deque()
         """Due before anything else that the source gives."""
         self._renewing = False
@@ -111,27 +111,27 @@ class Reading:
     def job(self) -> Job:
         """The job as it is known now."""
         source = self.source.name if self.source is not None else self.expected_source
-        copied = source == "api" and self.description.container.driver not in _OWN_DRIVERS
+        copied = source == "api" and self.metadata.container.driver not in _OWN_DRIVERS
         problem = _COPIED if copied else _UNREADABLE if source == "none" else None
-        problem = _LEFT_OUT if self.description.left_out else problem
-        life = self.description.life.model_copy(update={"source": source, "problem": problem})
+        problem = _LEFT_OUT if self.metadata.left_out else problem
+        life = self.metadata.life.model_copy(update={"source": source, "problem": problem})
         if self.gone:
             life = life.model_copy(update={"state": "removed"})
-        return Job(self.id, self.description.container, life)
+        return Job(self.id, self.metadata.container, life)
 
-    def learn(self, description: Description) -> None:
+    def learn(self, metadata: ContainerMetadata) -> None:
         """The container is now as described."""
-        self.description = description
-        self._tell(description.facts)
+        self.metadata = metadata
+        self._tell(metadata.run_state)
 
-    def learn_end(self, facts: Facts) -> None:
+    def learn_end(self, run_state: RunState) -> None:
         """A run ended, or the container is gone, as an event said it."""
-        self.gone = self.gone or facts.gone
+        self.gone = self.gone or run_state.gone
         state: State = "removed" if self.gone else "exited"
-        created = (self.description.life.created or 0) * 1_000_000
-        life = life_of(state, facts, created) if facts.started else self.description.life
-        self.description = replace(self.description, facts=facts, life=life)
-        self._tell(facts)
+        created = (self.metadata.life.created or 0) * 1_000_000
+        life = build_life_cycle(state, run_state, created) if run_state.started else self.metadata.life
+        self.metadata = replace(self.metadata, run_state=run_state, life=life)
+        self._tell(run_state)
 
     def insist(self) -> None:
         """What was in doubt is so: read on."""
@@ -154,16 +154,16 @@ class Reading:
             self._position.append(sink.job_appeared(self.job))
 
     @property
-    def facts(self) -> Facts:
+    def run_state(self) -> RunState:
         """What was learnt last."""
-        return self._facts
+        return self._run_state
 
-    def _tell(self, facts: Facts) -> None:
-        self._facts = facts
-        self._inbox.append(facts)
+    def _tell(self, run_state: RunState) -> None:
+        self._run_state = run_state
+        self._inbox.append(run_state)
         source = self.source
         if source is not None:
-            source.runs(facts.running)
+            source.runs(run_state.running)
         self._doubted = False
         self.on_news()
 
@@ -178,8 +178,8 @@ class Reading:
         if source is None:
             return Step.IDLE
         while self._inbox:
-            facts = self._inbox.popleft()
-            source.track.learn(facts, fresh=self._fresh)
+            run_state = self._inbox.popleft()
+            source.sequencer.learn(run_state, fresh=self._fresh)
         source.gone = self.gone
         chunk = self._held if self._held is not None else self._next(source, limit_bytes)
         if chunk is None:
@@ -212,12 +212,12 @@ class Reading:
         if self.source is not None:
             self.source.close()
 
-    def _next(self, source: TrackedSource, limit_bytes: int) -> Chunk | Sealed | None:
+    def _next(self, source: TrackedSource, limit_bytes: int) -> Chunk | PreencodedBatch | None:
         if self._notices:
             return self._notices.popleft()
-        if self.description.left_out:
+        if self.metadata.left_out:
             return source.read(limit_bytes)
-        if source.track.between_runs and not self.gone and not self._insisting:
+        if source.sequencer.between_runs and not self.gone and not self._insisting:
             # Lines that come now belong to a start that was not heard of yet: its entry must come first.
             if source.unread and not self._doubted:
                 self._doubted = True
@@ -240,54 +240,54 @@ class Reading:
             self._held = None
             self._notices.clear()
             self._epoch = position.epoch
-            track = self._track(position)
-            self._begin_with_notices(track)
-            self.source = self._make_source(self.description, track)
-            if milestones(track.life, self._facts):
+            sequencer = self._make_sequencer(position)
+            self._begin_with_notices(sequencer)
+            self.source = self._make_source(self.metadata, sequencer)
+            if unrecorded_entries(sequencer.life, self._run_state):
                 self.source.runs(True)  # a run that was not read yet, be it over or not
-            self.source.runs(self._facts.running)
+            self.source.runs(self._run_state.running)
             if not self._inbox:
-                self._inbox.append(self._facts)
+                self._inbox.append(self._run_state)
         return self.source
 
-    def _begin_with_notices(self, track: Track) -> None:
+    def _begin_with_notices(self, sequencer: EntrySequencer) -> None:
         """Have the notices told that the job should begin with, or that an earlier version did not know."""
-        description = self.description
-        if description.left_out:
+        metadata = self.metadata
+        if metadata.left_out:
             return
-        track.told = track.told.replace(LEFT_OUT, "")
-        if description.notices and BEGINNING not in track.told:
-            track.told += BEGINNING
-            moment = (description.created or time.time_ns()) // 1_000
-            for notice in description.notices:
-                self._notices.extend(track.tell(notice, moment))
+        sequencer.notices = sequencer.notices.replace(LEFT_OUT, "")
+        if metadata.notices and FIRST_NOTICES not in sequencer.notices:
+            sequencer.notices += FIRST_NOTICES
+            moment = (metadata.created or time.time_ns()) // 1_000
+            for notice in metadata.notices:
+                self._notices.extend(sequencer.add_event(notice, moment))
 
-    def _track(self, position: Position) -> Track:
+    def _make_sequencer(self, position: Position) -> EntrySequencer:
         """A way through the log from a position; from one that cannot be understood, it begins with a gap."""
         try:
-            return Track(decode(position.cursor) if position.cursor is not None else Cursor())
+            return EntrySequencer(decode(position.cursor) if position.cursor is not None else Cursor())
         except UnknownCursorError as error:
             log.warning("cursor_unknown", job=self.id, problem=str(error))
-            track, gap = lost_place(position, self._facts, time.time_ns())
-            (self._held,) = track.tell(gap, gap.start or gap.end or 0)
+            sequencer, gap = lost_place(position, self._run_state, time.time_ns())
+            (self._held,) = sequencer.add_event(gap, gap.start or gap.end or 0)
             self._misplaced = True
-            return track
+            return sequencer
 
 
-def lost_place(position: Position, facts: Facts, now: int) -> tuple[Track, Gap]:
+def lost_place(position: Position, run_state: RunState, now: int) -> tuple[EntrySequencer, Gap]:
     """Where to read on when the cursor cannot be understood, and what to say. `now`: nanoseconds since 1970.
 
-    Nothing that the cloud or the spool has may come again, and nothing may be missing in silence. So it goes on behind
-    the latest time that is known to have been read: the spool's, or what the cursor itself still tells (see
-    `salvage`). Lines of that very moment may be missing, and what a clock that was set back gave later times than they
-    had. Where no time is known at all, it goes on with what comes from now on. As for the container's life, what
-    happened of it so far counts as told, where the cursor does not say: the job's state shows it anyway.
+    Nothing that the cloud or the spool has may come again, and nothing may be missing in silence. So reading goes on
+    after the latest time that is known to have been read: the spool's, or what the cursor itself still shows (see
+    `decode_damaged`). Lines of that moment may be missing, and so may lines to which a clock gave later times before it
+    was set back. Where no time is known, reading goes on with what comes from now on. Lifecycle events up to now count
+    as recorded unless the cursor says otherwise: the job's state shows them anyway.
     """
-    found = salvage(position.cursor or "")
+    found = decode_damaged(position.cursor or "")
     # What is left out behind a cursor is later than the cursor.
     known = max(0 if position.skip else found.after, (position.last or 0) * 1_000 + 999 if position.last else 0)
     life = found.life
-    if life.kind == "n" and (told := milestones(life, facts)):
+    if life.kind == "n" and (told := unrecorded_entries(life, run_state)):
         life = told[-1].mark
     where = "the latest line known" if known else "what is there now"
     gap = Gap(
@@ -296,7 +296,7 @@ def lost_place(position: Position, facts: Facts, now: int) -> tuple[Track, Gap]:
         end=None if known else now // 1_000,
         detail=f"the place of reading is damaged, or another version's: it goes on after {where}",
     )
-    return Track(Cursor(life=life, after=known or now)), gap
+    return EntrySequencer(Cursor(life=life, after=known or now)), gap
 
 
 def lost_job_gap() -> Gap:

@@ -15,7 +15,7 @@ import urllib3.exceptions
 
 from logferry_protocol.backoff import Backoff, Retries
 
-from ..core.container.ecs_task import NoTaskError, Task, task_of
+from ..core.container.ecs_task import EcsMetadataError, EcsTask, parse_task
 
 log = structlog.get_logger()
 
@@ -29,14 +29,14 @@ _RETRY: Final = Backoff(first_s=0.5, longest_s=30.0)
 """Waits between attempts. The endpoint is throttled, and comes up with the ECS agent."""
 
 
-def ask(uri: str) -> Task:
+def ask(uri: str) -> EcsTask:
     """The agent's own task.
 
     Raises:
         NoTaskError: there is no answer, or none that can be understood.
     """
     limit = time.monotonic() + _WHOLE_S
-    return task_of(_get(uri, limit), _get(uri.rstrip("/") + "/task", limit))
+    return parse_task(_get(uri, limit), _get(uri.rstrip("/") + "/task", limit))
 
 
 def _get(uri: str, limit: float) -> Any:
@@ -45,24 +45,24 @@ def _get(uri: str, limit: float) -> Any:
     try:
         with session, session.get(uri, timeout=(_CONNECT_S, _READ_S), stream=True, allow_redirects=False) as response:
             if response.status_code != 200:
-                raise NoTaskError(f"status {response.status_code}")
+                raise EcsMetadataError(f"status {response.status_code}")
             body = b""
             # Not `iter_content`, which waits for a whole piece, however slowly that comes.
             while part := response.raw.read1(65_536, decode_content=True):
                 body += part
                 if len(body) > _MAX_BYTES or time.monotonic() > limit:
-                    raise NoTaskError("an answer that does not end")
+                    raise EcsMetadataError("an answer that does not end")
         return json.loads(body)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise NoTaskError(f"no answer: {error}"[:300]) from error
+        raise EcsMetadataError(f"no answer: {error}"[:300]) from error
     except ValueError as error:
-        raise error if isinstance(error, NoTaskError) else NoTaskError("no JSON") from error
+        raise error if isinstance(error, EcsMetadataError) else EcsMetadataError("no JSON") from error
 
 
 class TaskLookup:
     """Asks until there is an answer, a few times at most."""
 
-    def __init__(self, uri: str, found: Callable[[Task], None]) -> None:
+    def __init__(self, uri: str, found: Callable[[EcsTask], None]) -> None:
         """found: called once, from the lookup's own thread."""
         self._uri = uri
         self._found = found
@@ -82,7 +82,7 @@ class TaskLookup:
         for turn in range(_TRIES):
             try:
                 task = ask(self._uri)
-            except NoTaskError as error:
+            except EcsMetadataError as error:
                 last = turn == _TRIES - 1
                 (log.warning if last else log.debug)("ecs_task_unknown", reason=str(error))
             else:

@@ -20,10 +20,10 @@ from typing import Final
 import structlog
 
 from ..core.batching.cursor import Cursor
-from ..core.batching.entry_sequencer import Track
+from ..core.batching.entry_sequencer import EntrySequencer
 from ..core.batching.ports import Sink
-from ..core.batching.read_throttle import Pace
-from ..core.redaction.redaction import NOTHING_HIDDEN, Redaction
+from ..core.batching.read_throttle import ReadThrottle
+from ..core.redaction.redaction import NO_REDACTION, Redaction
 from .container_reader import FAILED, Reading, Step
 from .file_source import FileSource
 from .inotify import CREATED, DELETED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
@@ -78,7 +78,7 @@ class FileLoop:
         self._folders: dict[str, _Folder] = {}
         self._watches: dict[int, _Folder] = {}
         self._ready: set[str] = set()
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, ReadThrottle] = {}
         self._resting: dict[str, float] = {}
         """Those of them that are not read before a moment."""
         self._to_open: dict[str, _Folder] = {}
@@ -125,19 +125,19 @@ class FileLoop:
         self,
         container: str,
         path: Path,
-        track: Track,
+        sequencer: EntrySequencer,
         *,
         since: int,
         max_size: int,
-        redaction: Redaction | None = NOTHING_HIDDEN,
+        redaction: Redaction | None = NO_REDACTION,
     ) -> FileSource:
         """The source for a reading; takes over what was held since birth. Only from the loop's own thread."""
         folder = self._folders.get(container)
         if folder is not None and folder.source.path == path and folder.source.untouched:
             source = folder.source
-            source.begin(track, since=since, max_size=max_size, redaction=redaction)
+            source.begin(sequencer, since=since, max_size=max_size, redaction=redaction)
             return source
-        source = FileSource(path, track, since=since, max_size=max_size, press=self._press, redaction=redaction)
+        source = FileSource(path, sequencer, since=since, max_size=max_size, press=self._press, redaction=redaction)
         if folder is None:
             folder = self._watch(container, source)
         folder.source = source
@@ -257,7 +257,7 @@ class FileLoop:
             self._ready.discard(container)
         elif step is Step.MORE and isinstance(source := reading.source, FileSource):
             now = time.monotonic()
-            rest = self._paces.setdefault(container, Pace(_MUCH_BYTES)).rest(source.taken, now)
+            rest = self._paces.setdefault(container, ReadThrottle(_MUCH_BYTES)).pause_s(source.taken, now)
             if rest and source.caught_up:
                 self._resting[container] = now + rest
         if step is Step.DONE:
@@ -277,7 +277,9 @@ class FileLoop:
 
     def _nurse(self, container: str) -> None:
         if container not in self._folders:
-            source = FileSource(self._root / container / f"{container}-json.log", Track(Cursor()), press=self._press)
+            source = FileSource(
+                self._root / container / f"{container}-json.log", EntrySequencer(Cursor()), press=self._press
+            )
             self._open(self._watch(container, source))
 
     def _watch(self, container: str, source: FileSource) -> _Folder:

@@ -23,22 +23,22 @@ from typing import Final
 from logferry_protocol.events import Gap, GapReason
 from logferry_protocol.job import SourceName
 
-from ..core.batching.cursor import Place
-from ..core.batching.entries import Chunk, Sealed
-from ..core.batching.entry_sequencer import Track
-from ..core.batching.preencode import FIRST_SLICE_BYTES, Order
-from ..core.parsing.fragments import Fragments, Mark, digest
+from ..core.batching.cursor import FilePosition
+from ..core.batching.entries import Chunk, PreencodedBatch
+from ..core.batching.entry_sequencer import EntrySequencer
+from ..core.batching.preencode import FIRST_SLICE_BYTES, PreencodeRequest
+from ..core.parsing.fragments import Fragments, StreamPosition, digest
 from ..core.parsing.jsonfile import (
-    Corrupt,
-    Segment,
-    end_of_last_until,
-    first_at_or_after,
+    CorruptBytes,
+    Records,
+    count_pieces,
+    find_end_until,
+    find_position,
+    find_start_from,
     parse,
-    pieces_with,
-    position_of,
 )
 from ..core.parsing.timestamps import entry_time, nanoseconds
-from ..core.redaction.redaction import NOTHING_HIDDEN, Redaction
+from ..core.redaction.redaction import NO_REDACTION, Redaction
 from .file_chain import Link, close_all, open_chain, same
 from .preencode_pool import Press
 
@@ -80,21 +80,21 @@ class FileSource:
     def __init__(
         self,
         path: Path,
-        track: Track,
+        sequencer: EntrySequencer,
         *,
         since: int = 0,
         max_size: int = 0,
         press: Press | None = None,
-        redaction: Redaction | None = NOTHING_HIDDEN,
+        redaction: Redaction | None = NO_REDACTION,
     ) -> None:
-        """Read the log at `path` on from where `track` is.
+        """Read the log at `path` on from where `sequencer` is.
 
         since: without a cursor, begin with the first record of this time (nanoseconds since 1970).
         max_size: the size from which on the engine rotates the file, 0 where it never does.
         press: for what waits to be read by the megabyte.
         redaction: what the press hides in it; None: its lines are processed one after the other, without the press.
         """
-        self.track = track
+        self.sequencer = sequencer
         self.path = path
         self.gone = False
         """Set by the owner: the container was removed, no file will come any more."""
@@ -107,7 +107,7 @@ class FileSource:
         self._since = since
         self._max_size = max_size
         self._links: deque[Link | _Missing] = deque()
-        self._chunks: deque[Chunk | Sealed] = deque()
+        self._chunks: deque[Chunk | PreencodedBatch] = deque()
         self._press = press
         self._redaction = redaction
         self._slice = FIRST_SLICE_BYTES
@@ -133,14 +133,14 @@ class FileSource:
 
     def begin(
         self,
-        track: Track,
+        sequencer: EntrySequencer,
         *,
         since: int,
         max_size: int,
-        redaction: Redaction | None = NOTHING_HIDDEN,
+        redaction: Redaction | None = NO_REDACTION,
     ) -> None:
         """Read what was held so far as the constructor would."""
-        self.track, self._since, self._max_size, self._redaction = track, since, max_size, redaction
+        self.sequencer, self._since, self._max_size, self._redaction = sequencer, since, max_size, redaction
 
     def uncounted(self) -> None:
         """The count of new files is not to be trusted up to now."""
@@ -203,25 +203,25 @@ class FileSource:
     def _find_place(self) -> None:
         self._placed = True
         links = [link for link in self._links if isinstance(link, Link)]
-        marks = self.track.marks
-        place = self.track.place
+        stream_positions = self.sequencer.stream_positions
+        file_position = self.sequencer.file_position
         for link in links:
             link.head_holds()
-        if place is not None and place.head:
+        if file_position is not None and file_position.head:
             for link in links:
-                if link.head == place.head:
-                    self._begin_at_place(link, place.offset)
+                if link.head == file_position.head:
+                    self._begin_at_place(link, file_position.offset)
                     return
-        if marks.read:
+        if stream_positions.read:
             found = self._find_marks(links)
             if found is not None:
                 self._begin_at(*found)
                 return
-            self._last_time = entry_time(marks.latest)
+            self._last_time = entry_time(stream_positions.latest)
             self._lose("rotated", detail="where reading had come to is no longer in the log")
-        elif place is None and self.track.after:
-            self._begin_behind_time(links, self.track.after)
-        elif place is None and self._since:
+        elif file_position is None and self.sequencer.after:
+            self._begin_behind_time(links, self.sequencer.after)
+        elif file_position is None and self._since:
             self._begin_at_time(links)
 
     def _begin_at(self, link: Link, offset: int) -> None:
@@ -243,9 +243,9 @@ class FileSource:
         if link.packed is not None or self._is_behind_marks(link, offset):
             self._begin_at(link, offset)
             return
-        self._last_time = entry_time(self.track.marks.latest)
+        self._last_time = entry_time(self.sequencer.stream_positions.latest)
         scan = link.reopened()
-        found = _search_time(scan, self.track.marks.latest + 1_000, bisect=False)
+        found = _search_time(scan, self.sequencer.stream_positions.latest + 1_000, bisect=False)
         scan.close()
         self._begin_at(link, link.size if found is None else found)
         self._lose("truncated", detail="the file was cut behind where reading had come to")
@@ -258,19 +258,19 @@ class FileSource:
         if not data:
             return True
         last = data[data.rfind(b"\n", 0, len(data) - 1) + 1 :]
-        (part, *_) = reversed(parse(last)) if last.endswith(b"\n") else [Corrupt(len(last))]
-        if isinstance(part, Corrupt):
+        (part, *_) = reversed(parse(last)) if last.endswith(b"\n") else [CorruptBytes(len(last))]
+        if isinstance(part, CorruptBytes):
             return last.endswith(b"\n") or len(last) >= _BEHIND_BYTES
-        mark = self.track.marks.of(part.fragments.streams)
+        mark = self.sequencer.stream_positions.of(part.fragments.streams)
         return nanoseconds(part.fragments.stamps[0]) == mark.stamp and digest(part.fragments.texts[0]) == mark.digest
 
     def _find_marks(self, links: list[Link]) -> tuple[Link, int] | None:
         """Behind the fragment that was read last; where a cursor of before does not say which that is, behind the later
         one of the two streams' marks in the log."""
-        marks = self.track.marks
+        stream_positions = self.sequencer.stream_positions
         found: tuple[Link, int] | None = None
-        for stream, mark in (("o", marks.out), ("e", marks.err)):
-            if not mark.read or marks.last not in {"", stream}:
+        for stream, mark in (("o", stream_positions.out), ("e", stream_positions.err)):
+            if not mark.read or stream_positions.last not in {"", stream}:
                 continue
             for number in range(len(links) - 1, -1, -1):
                 scan = links[number].reopened()
@@ -325,7 +325,7 @@ class FileSource:
         """Bytes not read of files that exist only because they are held here."""
         return sum(link.unread for link in self._links if isinstance(link, Link) and link.deleted)
 
-    def read(self, limit_bytes: int) -> Chunk | Sealed | None:
+    def read(self, limit_bytes: int) -> Chunk | PreencodedBatch | None:
         """Read on; None when all that is there was read."""
         if self._chunks:
             return self._chunks.popleft()
@@ -338,23 +338,23 @@ class FileSource:
                 return None
         return self._chunks.popleft()
 
-    def at_end(self) -> Chunk | Sealed | None:
+    def at_end(self) -> Chunk | PreencodedBatch | None:
         """What is due where the log ends for now, one chunk after the other."""
-        if not self._chunks and (self.gone or self.track.ending):
+        if not self._chunks and (self.gone or self.sequencer.awaits_exit):
             self._tell_last_loss()
         if not self._chunks:
-            self._chunks.extend(self.track.at_end())
+            self._chunks.extend(self.sequencer.take_due())
         return self._chunks.popleft() if self._chunks else None
 
     def _tell_last_loss(self) -> None:
         """Nothing follows any more: what is missing at the end is told now, before the end of the run itself."""
-        if not self._held and self.track.ending:
+        if not self._held and self.sequencer.awaits_exit:
             self._held = True  # once
             self._lose("removed", detail="removed before its log could be opened")
         if self._loss is not None:
             loss, self._loss = self._loss, None
             gap = Gap(reason=loss.reason, start=loss.start, count=loss.count, bytes=loss.size, detail=loss.detail)
-            self._chunks.extend(self.track.tell(gap, loss.start or time.time_ns() // 1_000))
+            self._chunks.extend(self.sequencer.add_event(gap, loss.start or time.time_ns() // 1_000))
 
     def drop_oldest(self) -> int:
         """Give up the oldest file that was deleted; how many unread bytes that frees."""
@@ -424,13 +424,15 @@ class FileSource:
         self.taken = 0
         for pressed in found:
             end = link.offset + pressed.size
-            if not self.track.seals(pressed):
+            if not self.sequencer.accepts(pressed):
                 self._give_up_stretch()
                 link.unpressed_until = end
                 break
-            place = Place(link.inode, link.offset, link.head)
-            redaction = self._redaction or NOTHING_HIDDEN
-            self._chunks.append(self.track.seal(pressed, place, replace(place, offset=end), redaction))
+            file_position = FilePosition(link.inode, link.offset, link.head)
+            redaction = self._redaction or NO_REDACTION
+            self._chunks.append(
+                self.sequencer.add_preencoded(pressed, file_position, replace(file_position, offset=end), redaction)
+            )
             self._last_time, self._slice = pressed.last, pressed.size
             self.taken += pressed.size
             link.advance(pressed.size)
@@ -438,17 +440,25 @@ class FileSource:
 
     def _order(self, link: Link, press: Press) -> bool:
         """Have a stretch pressed from here on, if what is read next can be that plain."""
-        marks = self.track.marks
+        stream_positions = self.sequencer.stream_positions
         # Before the first lines there often belongs a start.
-        plain = link.packed is None and self._last_time is not None and not (self._loss or self.track.pieces)
-        if self._redaction is None or not plain or marks.out.open or marks.err.open or not marks.fit_64_bits:
+        plain = link.packed is None and self._last_time is not None and not (self._loss or self.sequencer.pieces)
+        if (
+            self._redaction is None
+            or not plain
+            or stream_positions.out.open
+            or stream_positions.err.open
+            or not stream_positions.fit_64_bits
+        ):
             return False
         if link.offset < link.unpressed_until:
             return False
         # By its head it is known afterwards whether it is still the file that was pressed: so it is learnt before.
         if not (link.head_holds() and link.head):
             return False
-        return press.order(link, link.fd, Order(link.offset, link.size, marks, self._slice, self._redaction))
+        return press.order(
+            link, link.fd, PreencodeRequest(link.offset, link.size, stream_positions, self._slice, self._redaction)
+        )
 
     def _give_up_stretch(self) -> None:
         press = self._press
@@ -471,17 +481,17 @@ class FileSource:
         base = link.offset
         head, inode = link.head, link.inode
         for part in parse(data):
-            if isinstance(part, Corrupt):
+            if isinstance(part, CorruptBytes):
                 base += part.size
                 self._lose("corrupt", size=part.size)
                 continue
             start = base
-            self._tell_loss(part.fragments, Place(inode, start, head))
+            self._tell_loss(part.fragments, FilePosition(inode, start, head))
 
-            def place_at(index: int, part: Segment = part, start: int = start) -> Place:
-                return Place(inode, start + part.bytes_through(index), head)
+            def file_position_at(index: int, part: Records = part, start: int = start) -> FilePosition:
+                return FilePosition(inode, start + part.bytes_through(index), head)
 
-            self._chunks.extend(self.track.lines(part.fragments, place_at))
+            self._chunks.extend(self.sequencer.add_fragments(part.fragments, file_position_at))
             self._last_time = part.fragments.times[-1]
             base += part.size
         link.advance(len(data))
@@ -508,23 +518,23 @@ class FileSource:
         elif size is not None:
             self._loss.size = (self._loss.size or 0) + size
 
-    def _tell_loss(self, fragments: Fragments, place: Place) -> None:
+    def _tell_loss(self, fragments: Fragments, file_position: FilePosition) -> None:
         if self._loss is None:
             return
         loss, self._loss = self._loss, None
-        self.track.move(place)
+        self.sequencer.move_to(file_position)
         end = fragments.times[0]
         gap = Gap(reason=loss.reason, start=loss.start, end=end, count=loss.count, bytes=loss.size, detail=loss.detail)
-        self._chunks.extend(self.track.tell(gap, end))
+        self._chunks.extend(self.sequencer.add_event(gap, end))
 
 
-def _search(link: Link, stream: str, mark: Mark) -> int | None:
+def _search(link: Link, stream: str, mark: StreamPosition) -> int | None:
     seen = 0
     while data := _whole_records(link):
-        offset = position_of(data, stream, replace(mark, ordinal=mark.ordinal - seen))
+        offset = find_position(data, stream, replace(mark, ordinal=mark.ordinal - seen))
         if offset is not None:
             return link.offset + offset
-        seen += pieces_with(data, stream, mark)
+        seen += count_pieces(data, stream, mark)
         link.advance(len(data))
     return None
 
@@ -534,7 +544,7 @@ def _search_time(link: Link, since: int, *, bisect: bool = True) -> int | None:
     if bisect and link.packed is None:
         link.offset = _bisected(link, since)
     while data := _whole_records(link):
-        offset = first_at_or_after(data, since)
+        offset = find_start_from(data, since)
         if offset is not None:
             return link.offset + offset
         link.advance(len(data))
@@ -545,7 +555,7 @@ def _search_end(link: Link, time_ns: int) -> int | None:
     """Where the last record of that time or earlier ends."""
     found = None
     while data := _whole_records(link):
-        offset = end_of_last_until(data, time_ns)
+        offset = find_end_until(data, time_ns)
         found = link.offset + offset if offset is not None else found
         link.advance(len(data))
     return found
@@ -558,7 +568,7 @@ def _bisected(link: Link, since: int) -> int:
         middle = (low + high) // 2
         data = os.pread(link.fd, _SEARCH_BYTES // 4, middle)
         begin, stop = data.find(b"\n") + 1, data.rfind(b"\n") + 1
-        if not 0 < begin < stop or first_at_or_after(data[begin:stop], since) == 0:
+        if not 0 < begin < stop or find_start_from(data[begin:stop], since) == 0:
             high = middle
         else:
             low = middle + begin

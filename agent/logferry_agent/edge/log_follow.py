@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from threading import Event, Timer
 from typing import Final
 
-from ..core.batching.read_throttle import Pace
-from ..core.parsing.catch_up_read import Pass
+from ..core.batching.read_throttle import ReadThrottle
+from ..core.parsing.catch_up_read import CatchUpRead
 from ..core.parsing.fragments import Fragments
-from ..core.parsing.log_stream import LogStream, Received, UnstampedLogError
+from ..core.parsing.log_stream import LogStreamParser, ReadResult, UnstampedLogError
 from .docker_client import Connection, LogResponse
 
 MUCH_LINES: Final = 150
@@ -87,8 +87,8 @@ class LogRequests:
         tail: int | None,
         since: int,
         doubt: Doubt | None = None,
-        reading: Pass | None = None,
-    ) -> Iterator[tuple[Received, bool]]:
+        reading: CatchUpRead | None = None,
+    ) -> Iterator[tuple[ReadResult, bool]]:
         """What a request brings, and whether it was waited for.
 
         tail: only so many last entries. since: from this time on (nanoseconds since 1970).
@@ -107,8 +107,8 @@ class LogRequests:
         if follow and not self.running:
             _give_up(response)
         try:
-            stream = LogStream(tty=self._tty, chunked=response.chunked)
-            pace = Pace(MUCH_LINES, _BREATH_S)
+            stream = LogStreamParser(tty=self._tty, chunked=response.chunked)
+            pace = ReadThrottle(MUCH_LINES, _BREATH_S)
             together = 0
             while not self.closed and not stream.done:
                 begun = time.monotonic()
@@ -121,13 +121,13 @@ class LogRequests:
                 if part.unstamped and first and not len(part.fragments):
                     raise UnstampedLogError(part.unstamped[0])
                 if reading is not None:
-                    reading.saw(part)
+                    reading.add(part)
                 if first and len(part.fragments):
                     first = False
                     if tail is not None and self._useless(part.fragments):
                         return
                 yield part, came - begun > _CALM_S
-                if rest := pace.rest(len(part.fragments), came):
+                if rest := pace.pause_s(len(part.fragments), came):
                     self.pause(rest if follow else min(rest, _BREATH_S))
             if not self.closed:
                 part = stream.end(over=not running and not self.running, cut=follow)

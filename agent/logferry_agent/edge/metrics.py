@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from logferry_protocol.events import Gap, decode_event
 
-from ..core.batching.entries import Batch, Chunk, Sealed
+from ..core.batching.entries import Batch, Chunk, PreencodedBatch
 from ..core.session.effects import Observation
 from ..core.session.job_record import QueuedBatch
 
@@ -74,11 +74,11 @@ class Metrics:
             registry=registry,
         )
 
-    def read(self, chunk: Chunk | Sealed, source: str) -> None:
+    def read(self, chunk: Chunk | PreencodedBatch, source: str) -> None:
         """A chunk came from a source."""
         self._read_entries.labels(source).inc(chunk.count)
         self._read_bytes.labels(source).inc(chunk.size if isinstance(chunk, Chunk) else chunk.batch.raw)
-        if isinstance(chunk, Sealed):
+        if isinstance(chunk, PreencodedBatch):
             self._pressed.inc(chunk.count)
         elif "s" in chunk.streams:
             for stream, text in zip(chunk.streams, chunk.texts, strict=True):

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from ..core.batching.preencode import Order, Pressed
+from ..core.batching.preencode import PreencodedSlice, PreencodeRequest
 from .preencode_worker import LENGTH_BYTES, ORDER_BYTES, framed
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ class Press:
         """Whether it could not begin, so that starting it again now would come to nothing."""
         self._late = False
         """Whether it once kept reading waiting: it is left alone from then on."""
-        self._answers = msgspec.msgpack.Decoder(Pressed | bool)
+        self._answers = msgspec.msgpack.Decoder(PreencodedSlice | bool)
 
     @staticmethod
     def useful() -> bool:
@@ -86,7 +86,7 @@ class Press:
         self._line, self._there = ours, False
         self._unread.clear()
 
-    def order(self, owner: object, fd: int, order: Order) -> bool:
+    def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
         """Begin a stretch, if the press is free and the stretch worth it; then `take` while one is the owner."""
         if self.owner is not None or order.end - order.offset < _BACKLOG_BYTES:
             return False
@@ -110,9 +110,9 @@ class Press:
         self.owner, self.plain = owner, False
         return True
 
-    def take(self) -> list[Pressed]:
+    def take(self) -> list[PreencodedSlice]:
         """The next batches of the owner's stretch, as many as are there; none only at its end."""
-        found: list[Pressed] = []
+        found: list[PreencodedSlice] = []
         try:
             while not found or self._waiting:
                 answer = self._receive(self._patience_s)
@@ -143,7 +143,7 @@ class Press:
         if self._process is not None and self._process.poll() is not None:
             self.stop()
 
-    def _receive(self, patience_s: float) -> Pressed | bool:
+    def _receive(self, patience_s: float) -> PreencodedSlice | bool:
         """The next answer: a batch, or at a stretch's end whether it was plain.
 
         Raises:
@@ -157,7 +157,7 @@ class Press:
                 raise ConnectionResetError("it ended")
             self._unread += more
         stop = LENGTH_BYTES + self._length
-        answer: Pressed | bool = self._answers.decode(memoryview(self._unread)[LENGTH_BYTES:stop])
+        answer: PreencodedSlice | bool = self._answers.decode(memoryview(self._unread)[LENGTH_BYTES:stop])
         del self._unread[:stop]
         return answer
 

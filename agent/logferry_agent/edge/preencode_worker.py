@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ..core.batching.preencode import Order, Pressed, Stretch
+from ..core.batching.preencode import PreencodedSlice, Preencoder, PreencodeRequest
 
 ORDER_BYTES = 65_536
 """An order is under 1 KiB, but for the patterns of what is to be hidden."""
@@ -32,7 +32,7 @@ def main(idle_s: float) -> None:
     """Serve orders."""
     line = socket.socket(fileno=0)
     line.settimeout(idle_s)
-    orders = msgspec.msgpack.Decoder(Order)
+    orders = msgspec.msgpack.Decoder(PreencodeRequest)
     try:
         line.sendall(framed(True))
         while True:
@@ -53,21 +53,21 @@ def main(idle_s: float) -> None:
         return
 
 
-def framed(message: Pressed | Order | bool) -> bytes:
+def framed(message: PreencodedSlice | PreencodeRequest | bool) -> bytes:
     """A message behind its length."""
     data = _ENCODER.encode(message)
     return len(data).to_bytes(LENGTH_BYTES, "big") + data
 
 
-def stretch(fd: int, order: Order) -> Iterator[Pressed | bool]:
+def stretch(fd: int, order: PreencodeRequest) -> Iterator[PreencodedSlice | bool]:
     """The batches of a stretch, then whether it was plain to its end, where too little is left for a whole one."""
-    pressing, offset = Stretch(order), order.offset
+    pressing, offset = Preencoder(order), order.offset
     while offset + (wanted := pressing.slice) <= order.end:
         try:
             data = os.pread(fd, wanted, offset)
         except OSError:
             data = b""  # ordinary reading meets it too, and says it
-        pressed = pressing.take(data) if len(data) == wanted else None
+        pressed = pressing.encode_next(data) if len(data) == wanted else None
         if pressed is None:
             yield False
             return

@@ -32,7 +32,7 @@ from typing import IO, Any, Literal, NamedTuple
 
 import msgspec
 
-from ..core.batching.entries import Batch, Piece
+from ..core.batching.entries import Batch, SavedEntries
 from .private_folder import OpenFolderError, make_private, open_private
 
 if sys.version_info >= (3, 14):
@@ -361,7 +361,7 @@ class Spool:
 
     # --- open batches -------------------------------------------------------------------------------------------
 
-    def save_piece(self, job: str, piece: Piece) -> None:
+    def save_piece(self, job: str, piece: SavedEntries) -> None:
         """Keep what a job's open batch has gained."""
         columns = _packed(piece)
         self.bytes += len(columns) + ROW_BYTES
@@ -372,14 +372,14 @@ class Spool:
         for (size,) in self._db.execute("DELETE FROM piece WHERE job = ? RETURNING length(columns)", (job,)).fetchall():
             self.bytes -= size + ROW_BYTES
 
-    def pieces(self) -> Iterator[tuple[str, Piece | None]]:
+    def pieces(self) -> Iterator[tuple[str, SavedEntries | None]]:
         """The open batches' pieces, in order; None where one is damaged."""
         for job, cursor, columns in self._read("SELECT job, cursor, columns FROM piece ORDER BY id"):
             yield job, _unpacked(columns, cursor)
 
     # --- entries held back --------------------------------------------------------------------------------------
 
-    def save_held(self, job: str, place: str | None, piece: Piece) -> None:
+    def save_held(self, job: str, place: str | None, piece: SavedEntries) -> None:
         """Keep the entry that a job's processor holds back, in the place of the one before; it follows `place`."""
         self.drop_held(job)
         columns = _packed(piece)
@@ -391,7 +391,7 @@ class Spool:
         for (size,) in self._db.execute("DELETE FROM held WHERE job = ? RETURNING length(columns)", (job,)).fetchall():
             self.bytes -= size + ROW_BYTES
 
-    def held(self) -> Iterator[tuple[str, str | None, Piece | None]]:
+    def held(self) -> Iterator[tuple[str, str | None, SavedEntries | None]]:
         """Of each job that has one: the entry held back, and the place that it follows. Void where the job is at
         another place: then the entry went on."""
         for job, place, cursor, columns in self._read("SELECT job, place, cursor, columns FROM held"):
@@ -492,12 +492,12 @@ def _stored(row: Any, size: int, body: bytes) -> Stored:
     return Stored(row[0], row[1], row[2], bool(row[3]), size, Batch(count, start, end, raw, gaps, cursor, digest, body))
 
 
-def _packed(piece: Piece) -> bytes:
+def _packed(piece: SavedEntries) -> bytes:
     parts = (piece.times, piece.streams, piece.texts, *([piece.cursors] if piece.cursors is not None else []))
     return zstd.compress(msgspec.msgpack.encode(parts), PIECE_LEVEL)
 
 
-def _unpacked(columns: bytes, cursor: str) -> Piece | None:
+def _unpacked(columns: bytes, cursor: str) -> SavedEntries | None:
     try:
         parts = msgspec.msgpack.decode(zstd.decompress(columns))
         times, streams, texts = msgspec.convert(parts[:3], tuple[list[int], str, list[str]])
@@ -505,7 +505,7 @@ def _unpacked(columns: bytes, cursor: str) -> Piece | None:
     except (zstd.ZstdError, msgspec.MsgspecError, TypeError, ValueError, LookupError):
         return None
     counts = {len(times), len(streams), len(texts), len(texts if cursors is None else cursors)}
-    return Piece(times, streams, texts, cursor, cursors) if len(counts) == 1 and texts else None
+    return SavedEntries(times, streams, texts, cursor, cursors) if len(counts) == 1 and texts else None
 
 
 def _columns(batch: Batch) -> tuple[object, ...]:

@@ -13,20 +13,20 @@ from typing import Final
 from logferry_protocol.events import Notice
 from logferry_protocol.job import SourceName
 
-from ..core.batching.cursor import LEFT_OUT, Place
+from ..core.batching.cursor import LEFT_OUT, FilePosition
 from ..core.batching.entries import Chunk
-from ..core.batching.entry_sequencer import Track
+from ..core.batching.entry_sequencer import EntrySequencer
 
-UNREADABLE: Final = Place(0, 0, "none")
+UNREADABLE: Final = FilePosition(0, 0, "none")
 """Where a job is whose log cannot be read, so that this is said once."""
 
 
-def say_unreadable(track: Track, why: str) -> list[Chunk]:
+def say_unreadable(sequencer: EntrySequencer, why: str) -> list[Chunk]:
     """The notice; nothing when the job has it already."""
-    if track.place == UNREADABLE:
+    if sequencer.file_position == UNREADABLE:
         return []
-    track.move(UNREADABLE)
-    return track.tell(Notice(code="unreadable", detail=why[:500]), time.time_ns() // 1_000)
+    sequencer.move_to(UNREADABLE)
+    return sequencer.add_event(Notice(code="unreadable", detail=why[:500]), time.time_ns() // 1_000)
 
 
 class UnreadableSource:
@@ -34,8 +34,8 @@ class UnreadableSource:
 
     name: SourceName = "none"
 
-    def __init__(self, track: Track, why: str) -> None:
-        self.track = track
+    def __init__(self, sequencer: EntrySequencer, why: str) -> None:
+        self.sequencer = sequencer
         self.gone = False
         self._why = why
         self._chunks: deque[Chunk] = deque()
@@ -55,13 +55,13 @@ class UnreadableSource:
 
     def read(self, limit_bytes: int) -> Chunk | None:
         """The notice, the first time."""
-        self._chunks.extend(say_unreadable(self.track, self._why))
+        self._chunks.extend(say_unreadable(self.sequencer, self._why))
         return self._chunks.popleft() if self._chunks else None
 
     def at_end(self) -> Chunk | None:
         """What is due of its life, one chunk after the other."""
         if not self._chunks:
-            self._chunks.extend(self.track.at_end())
+            self._chunks.extend(self.sequencer.take_due())
         return self._chunks.popleft() if self._chunks else None
 
     def close(self) -> None:
@@ -74,14 +74,14 @@ class LeftOutSource:
     name: SourceName = "none"
     unread = 0
 
-    def __init__(self, track: Track, why: str) -> None:
-        """Keep the place of `track`, so that reading can go on from there.
+    def __init__(self, sequencer: EntrySequencer, why: str) -> None:
+        """Keep the place of `sequencer`, so that reading can go on from there.
 
         Args:
-            track: where reading had come to.
+            sequencer: where reading had come to.
             why: the reason, in words that follow "because".
         """
-        self.track = track
+        self.sequencer = sequencer
         self.gone = False
         self._why = why
         self._chunks: deque[Chunk] = deque()
@@ -96,10 +96,12 @@ class LeftOutSource:
 
     def read(self, limit_bytes: int) -> Chunk | None:
         """Return the notice, unless the job has it."""
-        if LEFT_OUT not in self.track.told:
-            self.track.told += LEFT_OUT
+        if LEFT_OUT not in self.sequencer.notices:
+            self.sequencer.notices += LEFT_OUT
             detail = f"the log is not read from here on, because {self._why}"[:500]
-            self._chunks.extend(self.track.tell(Notice(code="left_out", detail=detail), time.time_ns() // 1_000))
+            self._chunks.extend(
+                self.sequencer.add_event(Notice(code="left_out", detail=detail), time.time_ns() // 1_000)
+            )
         return self._chunks.popleft() if self._chunks else None
 
     def at_end(self) -> Chunk | None:

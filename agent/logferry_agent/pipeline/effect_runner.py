@@ -12,7 +12,7 @@ import structlog
 
 from logferry_protocol.events import GapReason
 
-from ..core.batching.gap import Missing, gap_batch
+from ..core.batching.gap import MissingEntries, build_gap_batch
 from ..core.batching.ports import Reader
 from ..core.session.effects import (
     Acknowledged,
@@ -136,9 +136,9 @@ class Carrying:
         if lane.ended:
             # Nothing can be read again: what the queue held beyond the cloud is unknown, and is said to be.
             at = time.time_ns() // 1000
-            missing = Missing(0, 0, at, at)
+            missing = MissingEntries(0, 0, at, at)
             reason: GapReason = "conflict" if effect.cause == "conflict" else "spool_lost"
-            gap = gap_batch(reason, missing, effect.cursor or "", "the container is gone")
+            gap = build_gap_batch(reason, missing, effect.cursor or "", "the container is gone")
             self._shelf.put(lane, gap, now, missing)
             return
         position = self._intake.reposition(lane.id, effect.cursor)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..core.batching.cursor import split_cursor
-from ..core.batching.entries import Chunk, Sealed
+from ..core.batching.entries import Chunk, PreencodedBatch
 from ..core.batching.ports import Job, Offer, Position
 
 
@@ -40,7 +40,7 @@ class Offered:
 
     job_id: str
     epoch: int
-    chunk: Chunk | Sealed
+    chunk: Chunk | PreencodedBatch
     begin: int
 
 
@@ -53,7 +53,7 @@ class _Place:
 
     epoch: int
     cursor: str | None
-    last: Chunk | Sealed | None = None
+    last: Chunk | PreencodedBatch | None = None
     """The last chunk offered; its end is the place, worked out only when somebody asks."""
     skip: int = 0
     """Entries still to be left out."""
@@ -115,7 +115,7 @@ class Intake:
             self._arrivals.append(Troubled(job_id, problem))
         self._wake()
 
-    def offer(self, job_id: str, epoch: int, chunk: Chunk | Sealed) -> Offer:
+    def offer(self, job_id: str, epoch: int, chunk: Chunk | PreencodedBatch) -> Offer:
         """See `core.chunk.Sink`."""
         with self._lock:
             place = self._places.get(job_id)

@@ -14,12 +14,12 @@ from logferry_protocol.job import CONTAINER_PATTERN, Container, LifeCycle
 
 from ..core.batching.batcher import Batcher
 from ..core.batching.entries import Chunk
-from ..core.batching.gap import Missing
+from ..core.batching.gap import MissingEntries
 from ..core.batching.ports import Job
-from ..core.batching.processing import Processing, Processor
+from ..core.batching.processing import ProcessingOptions, Processor
 from ..core.container.container_redaction import redact_container
-from ..core.container.label_settings import ALL, LabelSettings, label_settings
-from ..core.redaction.redaction import rules_of
+from ..core.container.label_settings import ALL, LabelSettings, apply_label_settings
+from ..core.redaction.redaction import compile_rules
 from ..core.session.job_record import JobRecord
 from ..core.session.session import Session
 from ..edge.metrics import Metrics
@@ -68,7 +68,7 @@ class Lane:
     """As the reader described it last."""
     hidden: Counter[str] = field(default_factory=Counter)
     """What was counted as hidden in its description."""
-    gaps: dict[int, Missing] = field(default_factory=dict)
+    gaps: dict[int, MissingEntries] = field(default_factory=dict)
     """What the queued gaps made here stand for."""
 
     @property
@@ -78,7 +78,7 @@ class Lane:
             return self.life
         problem = self.problem
         if self.processor is not None and (redaction := self.processor.processing.redaction):
-            problem = rules_of(redaction).hide_alone(problem, Counter())
+            problem = compile_rules(redaction).hide_alone(problem, Counter())
         return self.life.model_copy(update={"problem": problem[:512]})
 
 
@@ -90,12 +90,12 @@ class Lanes:
         spool: Spool,
         journal: Journal,
         session: Session,
-        processing: Processing,
+        processing: ProcessingOptions,
         allow_labels: Collection[str] = ALL,
         *,
         metrics: Metrics,
     ) -> None:
-        """allow_labels: what a container may set by a label, names of `core.label_settings.ALL`."""
+        """allow_labels: what a container may set by a label, names of `core.apply_label_settings.ALL`."""
         self._metrics = metrics
         self._spool, self._journal, self._session = spool, journal, session
         self._processing, self._allow_labels = processing, allow_labels
@@ -181,7 +181,7 @@ class Lanes:
 
     def _settings_of(self, container: Container) -> LabelSettings:
         """Return what is to be done with a container's lines; its labels never change."""
-        return label_settings(self._processing, container.labels, self._allow_labels)
+        return apply_label_settings(self._processing, container.labels, self._allow_labels)
 
 
 def _stored(lane: Lane, state: JobRecord) -> StoredJob:

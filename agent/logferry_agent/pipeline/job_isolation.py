@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from ..core.batching.gap import Missing, gap_batch
+from ..core.batching.gap import MissingEntries, build_gap_batch
 from ..core.batching.ports import Reader
 from ..edge.metrics import Metrics
 from ..edge.spool import SpoolError
@@ -83,8 +83,8 @@ class Isolation:
         """Nothing more can be read of a job: what was given up of it is missing for good."""
         if lane.failures:
             at = time.time_ns() // 1_000
-            missing = Missing(0, 0, at, at)
-            self._shelf.put(lane, gap_batch("corrupt", missing, lane.cursor or "", _GIVEN_UP), now, missing)
+            missing = MissingEntries(0, 0, at, at)
+            self._shelf.put(lane, build_gap_batch("corrupt", missing, lane.cursor or "", _GIVEN_UP), now, missing)
             self._parked.pop(lane.id, None)
             lane.retry_at, lane.failures = None, 0
 

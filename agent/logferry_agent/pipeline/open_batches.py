@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ..core.batching.entries import Batch, Chunk, Piece, Sealed
+from ..core.batching.entries import Batch, Chunk, PreencodedBatch, SavedEntries
 from ..core.batching.processing import Processor
 from ..core.session.session import Session
 from ..edge.metrics import Metrics
@@ -71,18 +71,18 @@ class Gathering:
 
     # --- in -----------------------------------------------------------------------------------------------------
 
-    def take(self, lane: Lane, chunk: Chunk | Sealed, begin: int, now: float) -> None:
+    def take(self, lane: Lane, chunk: Chunk | PreencodedBatch, begin: int, now: float) -> None:
         """A chunk was read; its entries count from `begin` on."""
-        if isinstance(chunk, Sealed):
+        if isinstance(chunk, PreencodedBatch):
             if not begin and self._adopts(lane, chunk, now):
                 self._adopt(lane, chunk.batch, now)
                 self._metrics.redacted(chunk.hidden)
                 return
-            chunk = chunk.opened(lane.processor.state if lane.processor is not None else "")
+            chunk = chunk.decode(lane.processor.state if lane.processor is not None else "")
         if lane.processor is None:
             self.gain(lane, chunk, begin, now)
             return
-        if (processed := lane.processor.take(chunk, begin)) is not None:
+        if (processed := lane.processor.process(chunk, begin)) is not None:
             self.gain(lane, processed, 0, now)
         self._count(lane.processor)
         if lane.processor.holding:
@@ -91,13 +91,13 @@ class Gathering:
         if lane.processor.held is not lane.held_saved:
             self._save_by(now + SAVE_EVERY_S)
 
-    def _adopts(self, lane: Lane, sealed: Sealed, now: float) -> bool:
+    def _adopts(self, lane: Lane, sealed: PreencodedBatch, now: float) -> bool:
         """Return whether a closed batch holds what its lines would have become here."""
         if lane.processor is None:
             return not sealed.redaction
         if lane.processor.holding and lane.processor.processing.by_line:
             self._let_go(lane, now)  # its line does not go on: where one is open, nothing is pressed
-        return lane.processor.adopts(sealed.redaction)
+        return lane.processor.accepts(sealed.redaction)
 
     def _count(self, processor: Processor) -> None:
         if processor.limited:
@@ -178,7 +178,7 @@ class Gathering:
         lane.batcher.clear()
         lane.held_saved = None
         if lane.processor is not None:
-            lane.processor.begin(cursor)
+            lane.processor.resume_after(cursor)
         self.forget(lane.id)
 
     def forget(self, job_id: str) -> None:
@@ -238,7 +238,7 @@ class Gathering:
         if self.hurried:
             return now
         if lane.life.over:
-            wait_s = 0.0 if lane.batcher.told else ENDED_WAIT_S
+            wait_s = 0.0 if lane.batcher.ends_with_event else ENDED_WAIT_S
             return max(now, self._session.jobs[lane.id].sent_at + wait_s)
         if self._session.watched(lane.id, now):
             state = self._session.jobs[lane.id]
@@ -267,5 +267,5 @@ class Gathering:
             return
         self._kept[lane.id] = lane
         place = lane.batcher.cursor or lane.cursor
-        piece = Piece(held.times, held.streams, held.texts, held.cursor_at(len(held.texts)))
+        piece = SavedEntries(held.times, held.streams, held.texts, held.cursor_at(len(held.texts)))
         self._journal.grow(lambda: self._spool.save_held(lane.id, place, piece))

@@ -23,7 +23,7 @@ from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.messages import TO_AGENT, decode
 
 from ..core.batching.ports import Reader
-from ..core.batching.processing import Processing
+from ..core.batching.processing import ProcessingOptions
 from ..core.container.label_settings import ALL
 from ..core.session.session import Session
 from ..edge.cloud_socket import Connected, Frame, LinkEvent, Lost
@@ -63,7 +63,7 @@ class Limits:
     policy: Policy = "block"
     flush_interval_s: float = 30.0
     answer_timeout_s: float = 10.0
-    processing: Processing = field(default_factory=Processing)
+    processing: ProcessingOptions = field(default_factory=ProcessingOptions)
     allow_labels: Collection[str] = ALL
 
 

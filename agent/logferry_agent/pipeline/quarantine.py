@@ -9,7 +9,7 @@ import structlog
 from logferry_protocol.events import GapReason
 
 from ..core.batching.entries import Batch
-from ..core.batching.gap import Missing, gap_batch, missing_of
+from ..core.batching.gap import MissingEntries, build_gap_batch, measure_missing
 from ..core.session.envelope import refusal
 from ..edge.dead_letters import DeadLetters
 from ..edge.metrics import Metrics
@@ -28,7 +28,9 @@ class Quarantine:
         """Return why no message can carry a batch; None when one can."""
         return refusal(job_id, batch)
 
-    def set_aside(self, stored: Stored, reason: str, message: str, cursor: str | None = None) -> tuple[Batch, Missing]:
+    def set_aside(
+        self, stored: Stored, reason: str, message: str, cursor: str | None = None
+    ) -> tuple[Batch, MissingEntries]:
         """Keep a batch, and return the gap that takes its place, with what it stands for.
 
         Args:
@@ -38,9 +40,9 @@ class Quarantine:
             cursor: where reading was before it, for a batch whose own cursor is refused.
         """
         where = self._dead.keep(stored, reason, message)
-        missing = missing_of(stored.batch)
+        missing = measure_missing(stored.batch)
         kind: GapReason = "quota" if reason == "quota" else "rejected"
-        gap = gap_batch(kind, missing, stored.batch.cursor, f"{reason}: {message}".rstrip(": "))
+        gap = build_gap_batch(kind, missing, stored.batch.cursor, f"{reason}: {message}".rstrip(": "))
         if refusal(stored.job, gap) is not None:
             gap = replace(gap, cursor=cursor or "")
         self._metrics.dropped(kind, missing.count)

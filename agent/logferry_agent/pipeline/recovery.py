@@ -79,14 +79,14 @@ def restore(
     _restore_open(spool, places, last, known=known, gathering=gathering, isolation=isolation, now=now)
     for lane in known.values():
         if lane.processor is not None:
-            lane.processor.begin(places[lane.id])
+            lane.processor.resume_after(places[lane.id])
     for job_id, place, held in spool.held():
         # What is left out behind a cursor is looked at when it is read again (the settings of merging were changed in
         # between): only then it is known what an entry behind it is in.
         if held is None or job_id not in known or places[job_id] != place or split_cursor(place)[1]:
             gathering.drop_held(job_id)
             continue
-        isolation.guard(job_id, partial(gathering.restore_held, known[job_id], held.chunk(place), now), now)
+        isolation.guard(job_id, partial(gathering.restore_held, known[job_id], held.to_chunk(place), now), now)
         if not known[job_id].failures:
             places[job_id] = held.cursor
             last[job_id] = max(last[job_id], *map(_within_range, held.times))
@@ -121,7 +121,7 @@ def _restore_open(
             log.warning("open_batch_damaged", job=job_id)
             damaged.add(job_id)
             continue
-        opened.setdefault(job_id, []).append(piece.chunk(places[job_id]))
+        opened.setdefault(job_id, []).append(piece.to_chunk(places[job_id]))
         places[job_id] = piece.cursor
         last[job_id] = max(last[job_id], *map(_within_range, piece.times))
     for job_id, chunks in opened.items():

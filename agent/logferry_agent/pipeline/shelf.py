@@ -6,7 +6,7 @@ from collections import OrderedDict
 from functools import partial
 
 from ..core.batching.entries import Batch
-from ..core.batching.gap import Missing
+from ..core.batching.gap import MissingEntries
 from ..core.session.job_record import QueuedBatch, wire_size
 from ..core.session.session import Session
 from ..edge.spool import Spool, Stored
@@ -36,7 +36,7 @@ class Shelf:
         self._next_id = stored.id + 1
         return _ref(stored.id, stored.batch, stored.size, gap=stored.gap, first=stored.first)
 
-    def put(self, lane: Lane, batch: Batch, now: float, missing: Missing | None = None) -> None:
+    def put(self, lane: Lane, batch: Batch, now: float, missing: MissingEntries | None = None) -> None:
         """Queue a batch; `missing` is what a gap stands for."""
         batch_id = self._next_id
         self._next_id += 1
@@ -73,12 +73,12 @@ class Shelf:
         self._recent.pop(ref.id, None)
         self._journal.settle(partial(self._spool.remove, ref.id), ref.id)
 
-    def fold(self, lane: Lane, ref: QueuedBatch) -> Missing:
+    def fold(self, lane: Lane, ref: QueuedBatch) -> MissingEntries:
         """Take a queued gap away whose place another one takes; what it stood for."""
         self._journal.grow(lambda: self._spool.remove(ref.id))
         return lane.gaps.pop(ref.id)
 
-    def become_gap(self, lane: Lane, ref: QueuedBatch, gap: Batch, missing: Missing) -> None:
+    def become_gap(self, lane: Lane, ref: QueuedBatch, gap: Batch, missing: MissingEntries) -> None:
         """Let a gap take a queued batch's place, and its sequence if it had one."""
         lane.gaps[ref.id] = missing
         replaced = _ref(ref.id, gap, len(gap.body), gap=True, first=ref.first)

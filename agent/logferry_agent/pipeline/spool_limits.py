@@ -6,7 +6,7 @@ from typing import Literal
 
 import structlog
 
-from ..core.batching.gap import gap_batch, missing_of
+from ..core.batching.gap import build_gap_batch, measure_missing
 from ..core.session.session import Session
 from ..edge.metrics import Metrics
 from ..edge.spool import Spool, SpoolStuckError
@@ -111,10 +111,10 @@ class Bounds:
         queue = list(self._session.jobs[lane.id].queue)
         index = next(index for index, ref in enumerate(queue) if ref.id == batch_id)
         ref, before = queue[index], queue[index - 1] if index else None
-        missing = missing_of(stored.batch)
+        missing = measure_missing(stored.batch)
         self._metrics.dropped("spool_full", missing.count)
         if before is not None and before.gap and before.first is None and before.id in lane.gaps:
             missing += self._shelf.fold(lane, before)
             del queue[index - 1]
-        self._shelf.become_gap(lane, ref, gap_batch("spool_full", missing, stored.batch.cursor), missing)
+        self._shelf.become_gap(lane, ref, build_gap_batch("spool_full", missing, stored.batch.cursor), missing)
         self._session.replace_queue(lane.id, queue, now)

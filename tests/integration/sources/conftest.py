@@ -22,7 +22,7 @@ from tests.support.sink import Log, MemorySink
 from logferry_agent.app import SWITCH_S
 from logferry_agent.edge.docker_client import connect
 from logferry_agent.edge.preencode_pool import Press
-from logferry_agent.edge.readers import Readers, SourceSettings, build_reader
+from logferry_agent.edge.readers import EngineReader, ReaderSettings, build_reader
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,9 +73,9 @@ def _engine(generation: Engine) -> Iterator[Engine]:
 class RunningReaders:
     """Running readers and what they produced."""
 
-    def __init__(self, settings: SourceSettings, sink: MemorySink, since: int | None) -> None:
+    def __init__(self, settings: ReaderSettings, sink: MemorySink, since: int | None) -> None:
         self.sink = sink
-        self.readers: Readers = build_reader(settings, connect(settings.docker_host), press=Press())
+        self.readers: EngineReader = build_reader(settings, connect(settings.docker_host), press=Press())
         if since is not None:
             self.readers._since = since  # `start_at` gives a span before now
         self.readers.start(sink)
@@ -121,7 +121,7 @@ def _watch(prefix: str, request: pytest.FixtureRequest) -> Iterator[Watcher]:
             "start_at": "now",
             "include_names": [prefix + "*"],
         }
-        made = RunningReaders(SourceSettings(**{**settings, **more}), sink or MemorySink(), since)
+        made = RunningReaders(ReaderSettings(**{**settings, **more}), sink or MemorySink(), since)
         watches.append(made)
         made.sink.until(lambda: made.readers.ready, "the first list is taken")
         return made

@@ -7,7 +7,7 @@ from tests.integration.sources.conftest import Watcher
 from tests.support.engines import Engine, limits
 from tests.support.sink import Log
 
-from logferry_agent.core.parsing.log_stream import LogStream
+from logferry_agent.core.parsing.log_stream import LogStreamParser
 from logferry_agent.edge.docker_client import LogResponse, connect
 
 pytestmark = pytest.mark.engine
@@ -74,7 +74,7 @@ def test_local_engine_answers_the_same_without_chunking(engine: Engine, prefix: 
 
 def _read(response: LogResponse) -> list[tuple[str, str, str]]:
     """Return timestamp, stream and text of every fragment."""
-    stream = LogStream(tty=False, chunked=response.chunked)
+    stream = LogStreamParser(tty=False, chunked=response.chunked)
     found: list[tuple[str, str, str]] = []
     while data := response.read():
         fragments = stream.feed(data).fragments

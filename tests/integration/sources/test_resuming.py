@@ -21,7 +21,7 @@ from tests.support.engines import Engine, limits, until
 from tests.support.sink import MemorySink
 
 from logferry_agent.core.batching.ports import Position
-from logferry_agent.core.parsing.timestamps import nanoseconds, text_of
+from logferry_agent.core.parsing.timestamps import format_stamp, nanoseconds
 from logferry_agent.edge import docker_client as edge_docker
 
 pytestmark = pytest.mark.engine
@@ -188,7 +188,7 @@ def test_clock_set_back_does_not_matter(engine: Engine, watch: Watcher, prefix: 
     now = nanoseconds(json.loads(records[0])["time"])
     shifts = [0] * 20 + [-7_200] * 20 + [-3_600] * 20
     moved = [
-        re.sub(rb'"time":"[^"]*"', b'"time":"%b"' % text_of(now + shift * 10**9 + number * 1_000).encode(), record)
+        re.sub(rb'"time":"[^"]*"', b'"time":"%b"' % format_stamp(now + shift * 10**9 + number * 1_000).encode(), record)
         for number, (shift, record) in enumerate(zip(shifts, records, strict=True))
     ]
     for stop in (10, 30, 50):

@@ -18,13 +18,13 @@ from tests.support.fake_log import FakeLog, quick
 from tests.support.storing_cloud import StoringCloud
 
 from logferry_agent.core.batching.cursor import UnknownCursorError, decode
-from logferry_agent.core.batching.entry_sequencer import Track
-from logferry_agent.core.batching.lifecycle import Facts, milestones
+from logferry_agent.core.batching.entry_sequencer import EntrySequencer
+from logferry_agent.core.batching.lifecycle import RunState, unrecorded_entries
 from logferry_agent.core.batching.ports import Position
-from logferry_agent.core.batching.preencode import Order, Pressed
-from logferry_agent.core.container.metadata import Description, from_event, from_inspect
+from logferry_agent.core.batching.preencode import PreencodedSlice, PreencodeRequest
+from logferry_agent.core.container.metadata import ContainerMetadata, from_event, from_inspect
 from logferry_agent.core.parsing.engine_values import document
-from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.core.parsing.timestamps import format_stamp
 from logferry_agent.core.redaction.redaction import Redaction
 from logferry_agent.edge.api_source import ApiSource
 from logferry_agent.edge.cloud_socket import Connected, Frame
@@ -58,7 +58,7 @@ STAMPS = st.one_of(
             "2026-11-23T24:00:60.123456789Z",
         ]
     ),
-    st.integers(-(10**20), 10**21).map(text_of),
+    st.integers(-(10**20), 10**21).map(format_stamp),
     st.text(max_size=35),
 )
 JSON = st.recursive(
@@ -103,15 +103,15 @@ ODD_BYTES = st.one_of(
 class ThisProcessesPress(Press):
     """Presses at once, here: what passes between the processes is what passes between them otherwise."""
 
-    def order(self, owner: object, fd: int, order: Order) -> bool:
+    def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
         if self.owner is not None:
             return False
-        order = self._through(order, Order)
-        self._found = [self._through(answer, Pressed | bool) for answer in stretch(fd, order)]
+        order = self._through(order, PreencodeRequest)
+        self._found = [self._through(answer, PreencodedSlice | bool) for answer in stretch(fd, order)]
         self.owner, self.plain = owner, False
         return True
 
-    def take(self) -> list[Pressed]:
+    def take(self) -> list[PreencodedSlice]:
         *found, self.plain = self._found
         self.owner = None
         return found
@@ -139,7 +139,7 @@ class Rig:
     def reread(self, job_id: str, position: Position) -> None:
         self.readings[job_id].move(position)
 
-    def read(self, container: str, source: Callable[[Description, Track], TrackedSource]) -> None:
+    def read(self, container: str, source: Callable[[ContainerMetadata, EntrySequencer], TrackedSource]) -> None:
         described = from_event(container, {"name": container[:3]}, "h", START)
         reading = self.readings[container] = Reading(described, source, fresh=True)
         reading.move(self.shipper.intake.job_appeared(reading.job))
@@ -171,8 +171,8 @@ def files(folder: Path, logs: dict[str, bytes], *, press: Press | None = None) -
         path.parent.mkdir()
         path.write_bytes(data)
 
-        def source(_: Description, track: Track, path: Path = path) -> FileSource:
-            made = FileSource(path, track, press=press, redaction=Redaction())
+        def source(_: ContainerMetadata, sequencer: EntrySequencer, path: Path = path) -> FileSource:
+            made = FileSource(path, sequencer, press=press, redaction=Redaction())
             made._slice = 400
             return made
 
@@ -232,28 +232,30 @@ def test_any_frames_from_an_engine_cost_no_other_containers_line(
 ) -> None:
     """With a TTY or without; and whatever came before the first odd byte arrives."""
     first = Piece("o", START, b"line 0\n")
-    odd_log = OddLog((text_of(first.stamp).encode() + b" " + first.data if tty else frame(first)) + b"".join(odd))
+    odd_log = OddLog((format_stamp(first.stamp).encode() + b" " + first.data if tty else frame(first)) + b"".join(odd))
     good_log = FakeLog([])
     good_log.entries = [Piece("o", START + n, f"{text}\n".encode()) for n, text in enumerate(LINES)]
     rig = Rig(tmp_path_factory.mktemp("logs"))
     with quick(good_log):
         for container, log, is_tty in ((BAD, odd_log, tty), (GOOD, good_log, False)):
 
-            def source(_: Description, track: Track, log: FakeLog = log, is_tty: bool = is_tty) -> ApiSource:
+            def source(
+                _: ContainerMetadata, sequencer: EntrySequencer, log: FakeLog = log, is_tty: bool = is_tty
+            ) -> ApiSource:
                 connection = cast(Connection, log)
-                return ApiSource(connection, "c", track, tty=is_tty, since=0, max_size=4_000, replays=replays)
+                return ApiSource(connection, "c", sequencer, tty=is_tty, since=0, max_size=4_000, replays=replays)
 
             rig.read(container, source)
-            rig.readings[container].learn(ended(rig.readings[container].description))
+            rig.readings[container].learn(ended(rig.readings[container].metadata))
         rig.run()
     assert rig.cloud.lines(GOOD) == LINES
     assert "line 0" in [text.removesuffix("\r") for text in rig.cloud.lines(BAD)][:1]
     rig.close()
 
 
-def ended(description: Description) -> Description:
+def ended(metadata: ContainerMetadata) -> ContainerMetadata:
     """As it is after its only run."""
-    return replace(description, facts=Facts(started=START, ended=START + 10**9, exit_code=0))
+    return replace(metadata, run_state=RunState(started=START, ended=START + 10**9, exit_code=0))
 
 
 STATE = ("Running", "StartedAt", "FinishedAt", "ExitCode", "OOMKilled", "Status")
@@ -284,9 +286,9 @@ def test_whatever_inspect_answers_becomes_a_container_that_a_message_can_carry(f
     described = from_inspect(document(json.dumps(found).encode()), "host")
     opened = OpenJob(job=described.id, container=described.container, life=described.life)
     assert OpenJob.model_validate_json(opened.model_dump_json()) == opened
-    track = Track(decode("1"))
-    track.learn(described.facts, fresh=True)
-    for chunk in iter(track.at_end, []):
+    sequencer = EntrySequencer(decode("1"))
+    sequencer.learn(described.run_state, fresh=True)
+    for chunk in iter(sequencer.take_due, []):
         decode(chunk[0].end)
     assert described.max_size >= 0 < described.max_file
 
@@ -303,7 +305,7 @@ def test_whatever_an_event_says_becomes_a_container_that_a_message_can_carry(
     described = from_event(BAD, attributes, "host", time)
     opened = OpenJob(job=described.id, container=described.container, life=described.life)
     assert OpenJob.model_validate_json(opened.model_dump_json()) == opened
-    assert milestones(decode("1").life, described.facts)
+    assert unrecorded_entries(decode("1").life, described.run_state)
 
 
 @pytest.mark.parametrize("data", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000, b"\xff", b"", b'{"a":1'])
@@ -327,4 +329,4 @@ def test_any_text_for_a_cursor_is_read_or_refused_cleanly(text: str) -> None:
         cursor = decode(text)
     except UnknownCursorError:
         return
-    Track(cursor).learn(Facts(running=True, started=START))
+    EntrySequencer(cursor).learn(RunState(running=True, started=START))

@@ -13,14 +13,14 @@ from tests.support.sink import Log, MemorySink
 from logferry_agent.core.batching.ports import Job
 from logferry_agent.edge import discovery
 from logferry_agent.edge.docker_client import Connection, UnsupportedEngineError
-from logferry_agent.edge.readers import Readers, SourceSettings, build_reader
+from logferry_agent.edge.readers import EngineReader, ReaderSettings, build_reader
 from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import Exited, Notice
 
 A, B = "a" * 64, "b" * 64
 IMAGE_ID = "sha256:" + "36d6" * 16
 
-Reader = Callable[..., tuple[Readers, MemorySink]]
+Reader = Callable[..., tuple[EngineReader, MemorySink]]
 
 
 @pytest.fixture(name="engine")
@@ -31,12 +31,12 @@ def _engine() -> FakeEngine:
 @pytest.fixture(name="read")
 def _read(engine: FakeEngine) -> Iterator[Reader]:
     """Begin to read the engine through its API with some settings, once it is listed."""
-    begun: list[Readers] = []
+    begun: list[EngineReader] = []
 
-    def begin(sink: MemorySink | None = None, **settings: Any) -> tuple[Readers, MemorySink]:
+    def begin(sink: MemorySink | None = None, **settings: Any) -> tuple[EngineReader, MemorySink]:
         sink = sink or MemorySink()
         readers = build_reader(
-            SourceSettings(source="api", start_at="beginning", **{"list_interval": 600.0, **settings}),
+            ReaderSettings(source="api", start_at="beginning", **{"list_interval": 600.0, **settings}),
             cast(Connection, engine),
         )
         begun.append(readers)

@@ -32,7 +32,7 @@ from logferry_protocol.encoding import digest_of, encode, utf8_bytes
 from logferry_protocol.errors import BodyTooLargeError
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES
 
-from .entries import Batch, Chunk, Piece
+from .entries import Batch, Chunk, SavedEntries
 
 ENTRY_WEIGHT = 8
 """What an entry weighs beyond its text: its delta, quotes, comma and stream character."""
@@ -101,7 +101,7 @@ class Batcher:
         return segment.chunk.times[segment.begin] if segment is not None else None
 
     @property
-    def told(self) -> bool:
+    def ends_with_event(self) -> bool:
         """Whether the last open entry is one of the agent's own, as where a run's end is told behind its last line."""
         return bool(self._segments) and self._segments[-1].chunk.streams[-1] == "s"
 
@@ -157,13 +157,13 @@ class Batcher:
             body=body,
         )
 
-    def unsaved(self, *, each: bool = False) -> Piece | None:
+    def unsaved(self, *, each: bool = False) -> SavedEntries | None:
         """What of the open batch is not on disk yet (`each`: with every entry's cursor); then call `mark_saved`."""
         if self.saved >= self.count:
             return None
         times, streams, texts = self._gather(self.count, self.saved)
         cursors = [self._cursor_at(index) for index in range(self.saved + 1, self.count + 1)] if each else None
-        return Piece(times, streams, texts, self._cursor_at(self.count), cursors)
+        return SavedEntries(times, streams, texts, self._cursor_at(self.count), cursors)
 
     def mark_saved(self) -> None:
         """All that is open now is on disk."""

@@ -7,7 +7,7 @@ way when the file is still there. Only printable ASCII without quote and backsla
 under 250).
 
 What a later version writes may be unknown to an earlier one that takes its place again. So whatever changes, `o=`, `e=`
-and `t=` begin with a time in nanoseconds, and `l=` stays as it is: `salvage` goes by these, and by nothing else.
+and `t=` begin with a time in nanoseconds, and `l=` stays as it is: `decode_damaged` goes by these, and by nothing else.
 
 `n=` holds a letter for each kind of notice that the job has already.
 
@@ -20,22 +20,22 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ..parsing.fragments import Mark, Marks
+from ..parsing.fragments import StreamPosition, StreamPositions
 
 _VERSION: Final = "1"
 _TIME: Final = re.compile(r"[|][oet]=(\d{19})(?!\d)", re.ASCII)
 _LIFE: Final = re.compile(r"[|]l=([sx])\.(\d{1,19})\.(\d{1,19})\.(\d{1,9})(?![^|])", re.ASCII)
 _STATE: Final = "|r="
-BEGINNING: Final = "b"
-"""In `Cursor.told`: the notices that a job begins with (see `Description.notices`)."""
+FIRST_NOTICES: Final = "b"
+"""In `Cursor.notices`: the notices that a job begins with (see `Description.notices`)."""
 LEFT_OUT: Final = "l"
-"""In `Cursor.told`: the container is not read any more."""
+"""In `Cursor.notices`: the container is not read any more."""
 _LONG_NUMBER: Final = re.compile(r"[=.]-?\d{25}", re.ASCII)
 """No time, offset or count has so many digits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FilePosition:
     """Where in which file: its inode, the offset behind the last record read, and a digest of the file's first
     record.
 
@@ -48,7 +48,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class LifeMark:
+class LifecycleCheckpoint:
     """The last life-cycle event recorded in the job.
 
     kind: `n` none, `s` a start (or restart), `x` an exit.
@@ -62,7 +62,7 @@ class LifeMark:
     restarts: int = 0
 
 
-_UNREAD: Final = Marks()
+_UNREAD: Final = StreamPositions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,20 @@ class Cursor:
 
     pieces: entries that were already made of the fragment behind this place.
     after: while nothing of the log was read, only what is later than this is to be (nanoseconds since 1970); 0: all.
-    told: letters of the notices that the job has, `BEGINNING` and `LEFT_OUT`.
+    told: letters of the notices that the job has, `FIRST_NOTICES` and `LEFT_OUT`.
     """
 
-    marks: Marks = _UNREAD
-    place: Place | None = None
-    life: LifeMark = LifeMark()
+    stream_positions: StreamPositions = _UNREAD
+    file_position: FilePosition | None = None
+    life: LifecycleCheckpoint = LifecycleCheckpoint()
     pieces: int = 0
     after: int = 0
-    told: str = ""
+    notices: str = ""
 
     @property
     def begun(self) -> bool:
         """Whether anything of the log was read."""
-        return self.marks.read
+        return self.stream_positions.read
 
 
 class UnknownCursorError(ValueError):
@@ -101,21 +101,21 @@ class UnknownCursorError(ValueError):
 def encode(cursor: Cursor) -> str:
     """The cursor as text."""
     parts = [_VERSION]
-    for letter, mark in (("o", cursor.marks.out), ("e", cursor.marks.err)):
+    for letter, mark in (("o", cursor.stream_positions.out), ("e", cursor.stream_positions.err)):
         if mark.read:
             parts.append(f"{letter}={mark.stamp}.{mark.ordinal}.{mark.digest}.{int(mark.open)}")
-    if cursor.marks.last:
-        parts.append(f"a={cursor.marks.last}")
-    if cursor.place is not None:
-        parts.append(f"f={cursor.place.inode}.{cursor.place.offset}.{cursor.place.head}")
+    if cursor.stream_positions.last:
+        parts.append(f"a={cursor.stream_positions.last}")
+    if cursor.file_position is not None:
+        parts.append(f"f={cursor.file_position.inode}.{cursor.file_position.offset}.{cursor.file_position.head}")
     if cursor.life.kind != "n":
         parts.append(f"l={cursor.life.kind}.{cursor.life.started}.{cursor.life.ended}.{cursor.life.restarts}")
     if cursor.pieces:
         parts.append(f"k={cursor.pieces}")
     if cursor.after and not cursor.begun:
         parts.append(f"t={cursor.after}")
-    if cursor.told:
-        parts.append(f"n={cursor.told}")
+    if cursor.notices:
+        parts.append(f"n={cursor.notices}")
     return "|".join(parts)
 
 
@@ -128,7 +128,16 @@ def decode(text: str) -> Cursor:
     version, *parts = text.split("|")
     if version != _VERSION or _LONG_NUMBER.search(text):
         raise UnknownCursorError(text)
-    out, err, last, place, life, pieces, after, told = Mark(), Mark(), "", None, LifeMark(), 0, 0, ""
+    out, err, last, file_position, life, pieces, after, notices = (
+        StreamPosition(),
+        StreamPosition(),
+        "",
+        None,
+        LifecycleCheckpoint(),
+        0,
+        0,
+        "",
+    )
     try:
         for part in parts:
             name, _, value = part.partition("=")
@@ -140,38 +149,38 @@ def decode(text: str) -> Cursor:
             elif name == "a":
                 last = value if value in {"o", "e"} else ""
             elif name == "f":
-                place = _place(fields)
+                file_position = _place(fields)
             elif name == "l":
                 kind: Literal["s", "x"] = "x" if fields[0] == "x" else "s"
-                life = LifeMark(kind, int(fields[1]), int(fields[2]), int(fields[3]))
+                life = LifecycleCheckpoint(kind, int(fields[1]), int(fields[2]), int(fields[3]))
             elif name == "k":
                 pieces = max(0, int(value))
             elif name == "t":
                 after = int(value)
             elif name == "n":
-                told = "".join(letter for letter in (BEGINNING, LEFT_OUT) if letter in value)
+                notices = "".join(letter for letter in (FIRST_NOTICES, LEFT_OUT) if letter in value)
     except (ValueError, IndexError):
         raise UnknownCursorError(text) from None
-    return Cursor(Marks(out, err, last), place, life, pieces, after, told)
+    return Cursor(StreamPositions(out, err, last), file_position, life, pieces, after, notices)
 
 
-def salvage(text: str) -> Cursor:
+def decode_damaged(text: str) -> Cursor:
     """What can be said of a cursor that `decode` refuses: after which time it is, and what was told of the life."""
     after = max(map(int, _TIME.findall(text)), default=0)
     found = _LIFE.search(text)
     if found is None:
         return Cursor(after=after)
     kind: Literal["s", "x"] = "x" if found[1] == "x" else "s"
-    return Cursor(life=LifeMark(kind, int(found[2]), int(found[3]), int(found[4])), after=after)
+    return Cursor(life=LifecycleCheckpoint(kind, int(found[2]), int(found[3]), int(found[4])), after=after)
 
 
-def with_state(text: str, letters: str) -> str:
+def with_processing_state(text: str, letters: str) -> str:
     """The same cursor with what processing has to know there; readers of a log ignore it."""
     return f"{text}{_STATE}{letters}" if letters else text
 
 
-def state_of(text: str) -> str:
-    """What `with_state` said."""
+def processing_state_of(text: str) -> str:
+    """What `with_processing_state` said."""
     _, mark, letters = text.rpartition(_STATE)
     return letters if mark and letters.isalpha() else ""
 
@@ -193,11 +202,11 @@ def split_cursor(cursor: str | None) -> tuple[str | None, int]:
     return base or None, int(count)
 
 
-def _place(fields: list[str]) -> Place | None:
+def _place(fields: list[str]) -> FilePosition | None:
     """Return the place in a file; None where no file has such a one, as the marks tell where reading was to."""
-    place = Place(int(fields[0]), int(fields[1]), fields[2])
-    return place if 0 <= place.inode < 1 << 64 and 0 <= place.offset < 1 << 63 else None
+    file_position = FilePosition(int(fields[0]), int(fields[1]), fields[2])
+    return file_position if 0 <= file_position.inode < 1 << 64 and 0 <= file_position.offset < 1 << 63 else None
 
 
-def _mark(fields: list[str]) -> Mark:
-    return Mark(int(fields[0]), int(fields[1]), fields[2], fields[3] == "1")
+def _mark(fields: list[str]) -> StreamPosition:
+    return StreamPosition(int(fields[0]), int(fields[1]), fields[2], fields[3] == "1")

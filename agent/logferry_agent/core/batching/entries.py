@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from logferry_protocol.batch import decode_body
 from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
 
-from ..redaction.redaction import NOTHING_HIDDEN, Redaction
-from .cursor import skip_cursor, with_state
+from ..redaction.redaction import NO_REDACTION, Redaction
+from .cursor import skip_cursor, with_processing_state
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SavedEntries:
     """A part of an open batch as the spool stores it and returns it after a crash."""
 
     times: list[int]
@@ -78,7 +78,7 @@ class Piece:
     """The cursor after each entry. Needed where processing made one entry of several lines, or none: skipping entries
     would then be wrong."""
 
-    def chunk(self, before: str | None) -> Chunk:
+    def to_chunk(self, before: str | None) -> Chunk:
         """Return the entries as a chunk again.
 
         Args:
@@ -98,7 +98,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class PreencodedBatch:
     """Consecutive lines of one job that were encoded as a closed batch where they were read (see preencode.py).
 
     A source offers it instead of a chunk. It holds no system events.
@@ -107,7 +107,7 @@ class Sealed:
     batch: Batch
     before: Callable[[], str]
     """Returns the cursor before the first line."""
-    redaction: Redaction = NOTHING_HIDDEN
+    redaction: Redaction = NO_REDACTION
     """The redaction that was applied to the lines where they were read."""
     hidden: Mapping[str, int] = field(default_factory=dict)
     """Number of secrets hidden, by the name of the pattern that found them."""
@@ -129,7 +129,7 @@ class Sealed:
         """Return the cursor after the last entry."""
         return self.batch.cursor
 
-    def opened(self, state: str = "") -> Chunk:
+    def decode(self, state: str = "") -> Chunk:
         """Return the original lines in columns, so that they can be processed one by one or in part.
 
         The chunk has no cursors of the source between its entries. A cursor there says "from before the first line,
@@ -144,6 +144,6 @@ class Sealed:
             texts[index] = text
 
         def cursor_at(count: int) -> str:
-            return self.end if count == self.count else skip_cursor(with_state(self.before(), state), count)
+            return self.end if count == self.count else skip_cursor(with_processing_state(self.before(), state), count)
 
         return Chunk(list(columns.times), columns.streams, texts, self.batch.raw, cursor_at)

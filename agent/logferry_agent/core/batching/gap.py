@@ -14,7 +14,7 @@ from .entries import Batch
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingEntries:
     """What is missing: how many entries, how many bytes, between which times (microseconds)."""
 
     count: int
@@ -22,8 +22,8 @@ class Missing:
     start: int
     end: int
 
-    def __add__(self, other: Missing) -> Missing:
-        return Missing(
+    def __add__(self, other: MissingEntries) -> MissingEntries:
+        return MissingEntries(
             self.count + other.count,
             self.raw + other.raw,
             min(self.start, other.start),
@@ -31,12 +31,12 @@ class Missing:
         )
 
 
-def missing_of(batch: Batch) -> Missing:
+def measure_missing(batch: Batch) -> MissingEntries:
     """What is missing without a batch: its lines, and what its own gap entries stand for."""
     try:
         columns = decode_body(batch.body)
     except BatchError:
-        return Missing(batch.count, batch.raw, batch.start, batch.end)
+        return MissingEntries(batch.count, batch.raw, batch.start, batch.end)
     count = raw = 0
     for stream, text in zip(columns.streams, columns.texts, strict=True):
         if stream != "s":
@@ -45,10 +45,10 @@ def missing_of(batch: Batch) -> Missing:
         elif isinstance(event := decode_event(text), Gap):
             count += event.count or 0
             raw += event.bytes or 0
-    return Missing(count, raw, batch.start, batch.end)
+    return MissingEntries(count, raw, batch.start, batch.end)
 
 
-def gap_batch(reason: GapReason, missing: Missing, cursor: str, detail: str = "") -> Batch:
+def build_gap_batch(reason: GapReason, missing: MissingEntries, cursor: str, detail: str = "") -> Batch:
     """A batch of one gap entry, that ends where what it stands for ended."""
     text = encode_event(
         Gap(

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from logferry_protocol.events import Exited, Restarted, Started, SystemEvent
 from logferry_protocol.limits import MAX_RESTARTS
 
-from .cursor import LifeMark
+from .cursor import LifecycleCheckpoint
 
 _CLOCK_SLACK_NS = 5_000_000_000
 _EARLY_NS = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunState:
     """A container's newest run, as known now. Times in nanoseconds since 1970, 0 where there is none.
 
     `ended` is of the newest run when it is over, of the run before while it runs.
@@ -39,7 +39,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Milestone:
+class LifecycleEntry:
     """One life-cycle entry to be recorded: its time (nanoseconds), its event, and the mark after it.
 
     boundary: lines from this time on (nanoseconds) come after it; None when only the end of the log says where it
@@ -48,39 +48,45 @@ class Milestone:
 
     time: int
     event: SystemEvent
-    mark: LifeMark
+    mark: LifecycleCheckpoint
     boundary: int | None = None
 
 
-def milestones(mark: LifeMark, facts: Facts) -> list[Milestone]:
+def unrecorded_entries(mark: LifecycleCheckpoint, run_state: RunState) -> list[LifecycleEntry]:
     """What the facts say that was not recorded yet, in order."""
-    found: list[Milestone] = []
-    if facts.started and not _is_recorded(facts.started, mark.started):
+    found: list[LifecycleEntry] = []
+    if run_state.started and not _is_recorded(run_state.started, mark.started):
         if mark.kind == "s":
             # The run that was recorded ended unseen. With a newer run only its time may be known, not its code.
-            ended = facts.ended if facts.running and facts.ended >= mark.started else facts.started
-            mark = LifeMark("x", mark.started, ended, mark.restarts)
-            found.append(Milestone(ended, Exited(), mark))
-        restarts = facts.restarts if mark.kind == "n" else min(max(mark.restarts + 1, facts.restarts), MAX_RESTARTS)
-        mark = LifeMark("s", facts.started, 0, restarts)
+            ended = run_state.ended if run_state.running and run_state.ended >= mark.started else run_state.started
+            mark = LifecycleCheckpoint("x", mark.started, ended, mark.restarts)
+            found.append(LifecycleEntry(ended, Exited(), mark))
+        restarts = (
+            run_state.restarts if mark.kind == "n" else min(max(mark.restarts + 1, run_state.restarts), MAX_RESTARTS)
+        )
+        mark = LifecycleCheckpoint("s", run_state.started, 0, restarts)
         event: SystemEvent = Restarted(restarts=restarts) if restarts else Started()
-        found.append(Milestone(facts.started, event, mark, _boundary(facts)))
-    if mark.kind == "s" and not facts.running and (facts.ended or facts.gone):
-        ended = max(facts.ended, mark.started)
+        found.append(LifecycleEntry(run_state.started, event, mark, _boundary(run_state)))
+    if mark.kind == "s" and not run_state.running and (run_state.ended or run_state.gone):
+        ended = max(run_state.ended, mark.started)
         mark = replace(mark, kind="x", ended=ended)
-        found.append(Milestone(ended, Exited(exit_code=facts.exit_code, oom=facts.oom, removed=facts.gone), mark))
+        found.append(
+            LifecycleEntry(
+                ended, Exited(exit_code=run_state.exit_code, oom=run_state.oom, removed=run_state.gone), mark
+            )
+        )
     return found
 
 
-def _boundary(facts: Facts) -> int:
+def _boundary(run_state: RunState) -> int:
     """From when on a line belongs to the newest run.
 
     A process may have written before the engine noted the time of its start; and what the run before left in the pipe
     may have been stamped after its end. So the line is drawn between the two, near the start.
     """
-    if not facts.ended or facts.ended >= facts.started:
-        return facts.started - _EARLY_NS
-    return facts.started - min(_EARLY_NS, (facts.started - facts.ended) // 2)
+    if not run_state.ended or run_state.ended >= run_state.started:
+        return run_state.started - _EARLY_NS
+    return run_state.started - min(_EARLY_NS, (run_state.started - run_state.ended) // 2)
 
 
 def _is_recorded(started: int, recorded: int) -> bool:

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from logferry_protocol.job import Container, LifeCycle, SourceName
 
-from .entries import Chunk, Sealed
+from .entries import Chunk, PreencodedBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Sink(Protocol):
         """Show in one sentence why a job cannot be read, or clear the sentence with None."""
         ...
 
-    def offer(self, job_id: str, epoch: int, chunk: Chunk | Sealed) -> Offer:
+    def offer(self, job_id: str, epoch: int, chunk: Chunk | PreencodedBatch) -> Offer:
         """Hand over a chunk. Once it is TAKEN, the pipeline owns it and the caller must not change it."""
         ...
 
@@ -121,7 +121,7 @@ class Source(Protocol):
         """Return whether everything has been read and nothing more can come."""
         ...
 
-    def read(self, limit_bytes: int) -> Chunk | Sealed | None:
+    def read(self, limit_bytes: int) -> Chunk | PreencodedBatch | None:
         """Read about `limit_bytes` bytes. Return None when there is nothing new now.
 
         A loss is a gap entry in the chunk, never an exception.

@@ -21,9 +21,9 @@ from logferry_protocol.encoding import digest_of, encode, utf8_bytes
 from logferry_protocol.errors import BodyTooLargeError
 from logferry_protocol.limits import MAX_BODY_BYTES, MAX_DECODED_BYTES
 
-from ..parsing.fragments import Marks, is_plain, marks_after
-from ..parsing.jsonfile import plain
-from ..redaction.redaction import NOTHING_HIDDEN, Redaction, redact_lines
+from ..parsing.fragments import StreamPositions, is_plain, positions_after
+from ..parsing.jsonfile import parse_plain
+from ..redaction.redaction import NO_REDACTION, Redaction, redact_lines
 
 FIRST_SLICE_BYTES: Final = 96 * 1024
 """Of a log of which nothing is known: plain text in records compresses at least about so well."""
@@ -38,22 +38,22 @@ TAG_BYTES: Final = 96
 """The end of a record, which holds its timestamp."""
 
 
-class Order(msgspec.Struct, array_like=True, frozen=True):
+class PreencodeRequest(msgspec.Struct, array_like=True, frozen=True):
     """A stretch to press."""
 
     offset: int
     """Where in the file it begins, behind a record."""
     end: int
     """Nothing from here on is looked at."""
-    marks: Marks
+    stream_positions: StreamPositions
     """How far both streams were read before it; no line is open."""
     slice: int = FIRST_SLICE_BYTES
     """How many bytes of this log filled a body, the last time."""
-    redaction: Redaction = NOTHING_HIDDEN
+    redaction: Redaction = NO_REDACTION
     """What to hide in its lines."""
 
 
-class Pressed(msgspec.Struct, array_like=True, frozen=True):
+class PreencodedSlice(msgspec.Struct, array_like=True, frozen=True):
     """One batch of a stretch."""
 
     size: int
@@ -66,7 +66,7 @@ class Pressed(msgspec.Struct, array_like=True, frozen=True):
     """Time of the last record, microseconds."""
     raw: int
     """UTF-8 bytes of the texts."""
-    marks: Marks
+    stream_positions: StreamPositions
     """After it."""
     tag: bytes
     """What is at the end of it in the file, by which it is known to be there still."""
@@ -78,21 +78,21 @@ class Pressed(msgspec.Struct, array_like=True, frozen=True):
     """The lines that redaction changed, as they were, each with its index."""
 
 
-class Stretch:
+class Preencoder:
     """One stretch, slice after slice."""
 
-    def __init__(self, order: Order) -> None:
-        self._marks = order.marks
+    def __init__(self, order: PreencodeRequest) -> None:
+        self._stream_positions = order.stream_positions
         self._redaction = order.redaction
         self.slice = order.slice
         """How many bytes the next batch should be made of."""
 
-    def take(self, data: bytes) -> Pressed | None:
+    def encode_next(self, data: bytes) -> PreencodedSlice | None:
         """The batch that these bytes, `slice` of them or a little less, begin with; None where they are not plain."""
         while True:
             data = data[: data.rfind(b"\n") + 1]
-            fragments = plain(data)
-            if fragments is None or not fragments.texts or not is_plain(fragments, self._marks):
+            fragments = parse_plain(data)
+            if fragments is None or not fragments.texts or not is_plain(fragments, self._stream_positions):
                 return None
             texts = fragments.texts
             hidden: dict[str, int] = {}
@@ -115,19 +115,19 @@ class Stretch:
                     return None
                 data = data[: max(self.slice, data.find(b"\n") + 1)]
                 continue
-            marks = marks_after(fragments, self._marks, len(fragments) - 1)
-            if not marks.fit_64_bits:
+            stream_positions = positions_after(fragments, self._stream_positions, len(fragments) - 1)
+            if not stream_positions.fit_64_bits:
                 return None  # of the year 9999, say: it could not be passed on
-            self._marks = marks
+            self._stream_positions = stream_positions
             self._learn(len(data), len(body))
-            return Pressed(
+            return PreencodedSlice(
                 size=len(data),
                 count=len(fragments),
                 start=min(fragments.times),
                 end=max(fragments.times),
                 last=fragments.times[-1],
                 raw=utf8_bytes(texts),
-                marks=self._marks,
+                stream_positions=self._stream_positions,
                 tag=data[-TAG_BYTES:],
                 digest=digest_of(body),
                 body=body,

@@ -1,19 +1,19 @@
-"""Optional processing, off by default, before anything leaves the host: redaction, merging, rate limit.
+"""Process entries before they leave the host: redaction, merging, rate limit. Every step is off by default.
 
-Each step takes the columns of a chunk and gives columns back. Cursors stay right because every entry that goes out
-knows which entry of the source it ends with (`Processed.ends`). Nothing is ever dropped without a gap entry that
-counts it.
+Each step takes the columns of a chunk and returns columns. Cursors stay right because every processed entry knows
+which entry of the source it ends with (`ProcessedEntries.ends`). Entries are never dropped without a gap entry that
+counts them.
 
-Merging holds the last entry of a job back until the next one begins, or for a moment at most; so does redaction where
-a line may go on in a further piece. What is held goes to the spool beside the open batch, as it was read, and comes
-back as if it was read again at that moment: lines that follow still join it, and when none comes it goes on as it is.
-It is not shipped as it is at once, because an agent that is restarted in the middle of a stack trace would else cut it
-in two.
+Merging holds back the last entry of a job until the next one begins, or for a moment at most. Redaction does the same
+where a line may continue in another piece. The held entry is stored in the spool beside the open batch, in its original
+form. After a restart it is processed as if it was just read: following lines still join it, and when none comes it is
+passed on unchanged. It is not shipped at once, because a restart in the middle of a stack trace would then cut the
+trace in two.
 
-Redaction knows whether a stream is inside a private key (`o`, `e`, and how many lines of it there were), and the rate
-limit whether a stream's line was dropped whose further pieces have to share its fate (`O`, `E`). These letters are part
-of every cursor that goes on (`with_state`), so they fit the place that reading goes on from, wherever that cursor was
-kept: in the spool, or in the cloud.
+Redaction must know whether a stream is inside a private key (`o`, `e`, and how many lines of it there were). The rate
+limit must know whether it dropped a line of a stream whose further pieces it has to drop as well (`O`, `E`). These
+letters are part of every cursor that is passed on (`with_processing_state`). So they always match the position that
+reading resumes from, whether the cursor comes from the spool or from the cloud.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from logferry_protocol.limits import MAX_ENTRY_BYTES
 
 from ..redaction.patterns import compile_pattern, utf8
 from ..redaction.redaction import Redaction, Redactor, may_continue
-from .cursor import split_cursor, state_of, with_state
+from .cursor import processing_state_of, split_cursor, with_processing_state
 from .entries import Chunk
 
 LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
@@ -37,7 +37,7 @@ MERGED_LINES = 500
 
 
 @dataclass(slots=True)
-class Processed:
+class ProcessedEntries:
     """Entries after a step, and for each the number of entries of the chunk that are used up with it."""
 
     times: list[int]
@@ -46,12 +46,12 @@ class Processed:
     ends: Sequence[int]
 
 
-def whole(chunk: Chunk) -> Processed:
+def unprocessed(chunk: Chunk) -> ProcessedEntries:
     """A chunk's entries, unchanged."""
-    return Processed(chunk.times, chunk.streams, chunk.texts, range(1, len(chunk.texts) + 1))
+    return ProcessedEntries(chunk.times, chunk.streams, chunk.texts, range(1, len(chunk.texts) + 1))
 
 
-class RateLimit:
+class RateLimiter:
     """At most so many lines a second of one job on average, in bursts of ten seconds' worth; the rest becomes a gap.
 
     A merged entry counts as all its lines, or merging would be a way around the limit.
@@ -73,17 +73,17 @@ class RateLimit:
         self._cut: set[str] = set()
         """Streams whose newest line was dropped and may go on."""
 
-    def begin(self, cut: str) -> None:
+    def resume(self, cut: str) -> None:
         """What comes next follows a place where lines of these streams (`O`, `E`) were dropped and may go on."""
         self._cut = set(cut)
         self._dropping = dict.fromkeys(cut.lower(), True)
 
     @property
     def state(self) -> str:
-        """Of which streams the newest line was dropped and may go on; what `begin` takes."""
+        """Of which streams the newest line was dropped and may go on; what `resume` takes."""
         return "".join(sorted(self._cut))
 
-    def __call__(self, given: Processed, states: dict[int, str]) -> tuple[Processed, int, int]:
+    def __call__(self, given: ProcessedEntries, states: dict[int, str]) -> tuple[ProcessedEntries, int, int]:
         """What may pass, with a gap entry in the place of each run that may not; how many entries did not, and gaps.
 
         states: by `ends`, to which it adds what it has to know there.
@@ -136,7 +136,7 @@ class RateLimit:
                 else:
                     self._cut.discard(letter.upper())
         close_run()
-        return Processed(times, "".join(letters), texts, ends), total, gaps
+        return ProcessedEntries(times, "".join(letters), texts, ends), total, gaps
 
     def _passes(self, time: int, letter: str, lines: int) -> bool:
         if letter.isupper():
@@ -152,7 +152,7 @@ class RateLimit:
         return passes
 
 
-class Merger:
+class LineMerger:
     """Joins lines to the entry before them until one matches the start pattern; never beyond its caps."""
 
     def __init__(self, start: str) -> None:
@@ -163,7 +163,7 @@ class Merger:
         """
         self._start = compile_pattern(start)
 
-    def __call__(self, given: Processed) -> Processed:
+    def __call__(self, given: ProcessedEntries) -> ProcessedEntries:
         """Entries merged within what is given."""
         times: list[int] = []
         letters: list[str] = []
@@ -199,11 +199,11 @@ class Merger:
                 sizes[len(texts) - 1], lines[len(texts) - 1] = size - 1, 1
             else:
                 open_at.pop(letter.lower(), None)
-        return Processed(times, "".join(letters), texts, ends)
+        return ProcessedEntries(times, "".join(letters), texts, ends)
 
 
 @dataclass(frozen=True, slots=True)
-class Processing:
+class ProcessingOptions:
     """What is to be done with every job's entries."""
 
     redact: tuple[str, ...] = ()
@@ -233,11 +233,11 @@ class Processing:
 class Processor:
     """All steps for one job."""
 
-    def __init__(self, processing: Processing) -> None:
+    def __init__(self, processing: ProcessingOptions) -> None:
         self.processing = processing
-        self._merger = Merger(processing.merge_start) if processing.merge_start else None
+        self._merger = LineMerger(processing.merge_start) if processing.merge_start else None
         self._redactor = Redactor(processing.redaction) if processing.redaction else None
-        self._limit = RateLimit(processing.rate_limit) if processing.rate_limit else None
+        self._limiter = RateLimiter(processing.rate_limit) if processing.rate_limit else None
         self._held: Chunk | None = None
         self.limited = 0
         """Entries that the rate limit took since the caller last set this to zero; `gaps`: what tells of them."""
@@ -246,7 +246,7 @@ class Processor:
     @property
     def recounts(self) -> bool:
         """Whether what goes out are not as many entries as came in."""
-        return self._merger is not None or self._limit is not None
+        return self._merger is not None or self._limiter is not None
 
     @property
     def hidden(self) -> Counter[str]:
@@ -255,11 +255,11 @@ class Processor:
 
     @property
     def state(self) -> str:
-        """What a cursor behind the last entry that went on has to say (see `begin`)."""
-        redactor, limit = self._redactor, self._limit
-        return (redactor.state if redactor is not None else "") + (limit.state if limit is not None else "")
+        """What a cursor behind the last entry that went on has to say (see `resume_after`)."""
+        redactor, limiter = self._redactor, self._limiter
+        return (redactor.state if redactor is not None else "") + (limiter.state if limiter is not None else "")
 
-    def adopts(self, redaction: Redaction) -> bool:
+    def accepts(self, redaction: Redaction) -> bool:
         """Whether lines that were redacted so where they were read may go on as they are."""
         return self.processing.by_line and redaction == self.processing.redaction and not self.state
 
@@ -273,32 +273,32 @@ class Processor:
         """The entry that waits, in the lines that it was read in; another one whenever it changes."""
         return self._held
 
-    def begin(self, cursor: str | None) -> None:
+    def resume_after(self, cursor: str | None) -> None:
         """What comes next is read after a cursor that was given here, once: forget all that was before."""
         self._held = None
         # Where entries behind it are to be left out, these are passed over when they come.
-        state = state_of(split_cursor(cursor)[0] or "")
+        state = processing_state_of(split_cursor(cursor)[0] or "")
         if self._redactor is not None:
-            self._redactor.begin("".join(filter(str.islower, state)))
-        if self._limit is not None:
-            self._limit.begin("".join(filter(str.isupper, state)))
+            self._redactor.resume("".join(filter(str.islower, state)))
+        if self._limiter is not None:
+            self._limiter.resume("".join(filter(str.isupper, state)))
 
-    def take(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
+    def process(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
         """What may go on of a chunk's entries from `begin` on, together with what was held."""
         if begin and self._redactor is not None:
-            self._redactor.pass_over(chunk.streams[:begin], chunk.texts[:begin])
+            self._redactor.skip(chunk.streams[:begin], chunk.texts[:begin])
         if begin >= len(chunk.texts):
             return None
         given = _rest(chunk, begin)
         if self._held is not None:
             given, self._held = _joined(self._held, given), None
         if self._redactor is not None:
-            given = replace(given, texts=self._redactor.mend(given.streams, given.texts))
-        processed = self._merger(whole(given)) if self._merger is not None else whole(given)
+            given = replace(given, texts=self._redactor.redact_cuts(given.streams, given.texts))
+        processed = self._merger(unprocessed(given)) if self._merger is not None else unprocessed(given)
         if self._waits(processed):
             used = processed.ends[-2] if len(processed.ends) > 1 else 0
             self._held = _rest(given, used)
-            processed = Processed(
+            processed = ProcessedEntries(
                 processed.times[:-1], processed.streams[:-1], processed.texts[:-1], processed.ends[:-1]
             )
         return self._rest_of_steps(processed, given)
@@ -308,24 +308,26 @@ class Processor:
         held, self._held = self._held, None
         if held is None:
             return None
-        return self._rest_of_steps(self._merger(whole(held)) if self._merger is not None else whole(held), held)
+        return self._rest_of_steps(
+            self._merger(unprocessed(held)) if self._merger is not None else unprocessed(held), held
+        )
 
-    def _waits(self, processed: Processed) -> bool:
+    def _waits(self, processed: ProcessedEntries) -> bool:
         letter, text = processed.streams[-1], processed.texts[-1]
         if self._merger is not None and letter in "oe":
             return True
         return self._redactor is not None and may_continue(letter, text)
 
-    def _rest_of_steps(self, processed: Processed, given: Chunk) -> Chunk | None:
+    def _rest_of_steps(self, processed: ProcessedEntries, given: Chunk) -> Chunk | None:
         if not processed.texts:
             return None
         states: dict[int, str] = {}
         if self._redactor is not None:
             texts, inside = self._redactor.redact(processed.streams, processed.texts)
-            processed = Processed(processed.times, processed.streams, texts, processed.ends)
+            processed = ProcessedEntries(processed.times, processed.streams, texts, processed.ends)
             states = dict(zip(processed.ends, inside, strict=False))
-        if self._limit is not None:
-            processed, limited, gaps = self._limit(processed, states)
+        if self._limiter is not None:
+            processed, limited, gaps = self._limiter(processed, states)
             self.limited += limited
             self.gaps += gaps
         return _as_chunk(processed, given, states)
@@ -359,13 +361,13 @@ def _joined(first: Chunk, second: Chunk) -> Chunk:
     )
 
 
-def _as_chunk(processed: Processed, chunk: Chunk, states: Mapping[int, str]) -> Chunk:
+def _as_chunk(processed: ProcessedEntries, chunk: Chunk, states: Mapping[int, str]) -> Chunk:
     """states: by the number of the chunk's entries that are used up, what is to be known then."""
     ends = processed.ends
 
     def cursor_at(count: int) -> str:
         cursor = chunk.cursor_at(ends[count - 1])
         # Where entries are to be left out behind a cursor, it says what was before these.
-        return cursor if split_cursor(cursor)[1] else with_state(cursor, states.get(ends[count - 1], ""))
+        return cursor if split_cursor(cursor)[1] else with_processing_state(cursor, states.get(ends[count - 1], ""))
 
     return Chunk(processed.times, processed.streams, processed.texts, sum(map(len, processed.texts)), cursor_at)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-REST_S: Final = 0.01
+PAUSE_S: Final = 0.01
 """2026-11, 2,000 lines a second, one by one: 5 % of a CPU, and 35 % without."""
 
-RESTLESS_S: Final = 1.0
+BURST_S: Final = 1.0
 """After much came there is no rest for so long: in a burst a read right after another one brings little."""
 
 
-class Pace:
+class ReadThrottle:
     """Of one log."""
 
     def __init__(self, much: int, breath_s: float = 0.0) -> None:
@@ -27,9 +27,9 @@ class Pace:
         self._breath_s = breath_s
         self._restless_until = float("-inf")
 
-    def rest(self, came: int, now: float) -> float:
+    def pause_s(self, came: int, now: float) -> float:
         """For how long (seconds) not to read it, after a read that brought so much."""
         if came >= self._much:
-            self._restless_until = now + RESTLESS_S
+            self._restless_until = now + BURST_S
             return 0.0
-        return self._breath_s if now < self._restless_until else REST_S
+        return self._breath_s if now < self._restless_until else PAUSE_S

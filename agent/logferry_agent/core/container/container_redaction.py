@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from logferry_protocol.job import Container
 from logferry_protocol.limits import MAX_IMAGE_CHARS, MAX_NAME_CHARS
 
-from ..redaction.redaction import Redaction, Rules, rules_of
+from ..redaction.redaction import Redaction, RedactionRules, compile_rules
 
 
 def redact_container(
@@ -29,7 +29,7 @@ def redact_container(
     """
     if not redaction:
         return container, Counter()
-    rules, hidden = rules_of(redaction), Counter[str]()
+    rules, hidden = compile_rules(redaction), Counter[str]()
     changes: dict[str, Any] = {
         name: rules.hide_alone(value, hidden)[:MAX_NAME_CHARS]
         for name in ("name", "host", "project", "service", "task")
@@ -48,7 +48,7 @@ def redact_container(
 
 
 def _labels(
-    rules: Rules, labels: Mapping[str, str], kept: Collection[str], hidden: Counter[str], *, shorten: bool
+    rules: RedactionRules, labels: Mapping[str, str], kept: Collection[str], hidden: Counter[str], *, shorten: bool
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in labels.items():

@@ -17,7 +17,7 @@ ZONE_LABEL: Final = "logferry.ecs.zone"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class EcsTask:
     """The agent's own task. Empty where the endpoint does not say."""
 
     cluster: str
@@ -39,7 +39,7 @@ class Task:
         return {name: value for name, value in ((CLUSTER_LABEL, self.cluster), (ZONE_LABEL, self.zone)) if value}
 
 
-class NoTaskError(ValueError):
+class EcsMetadataError(ValueError):
     """The endpoint answered something else than it should."""
 
     def __init__(self, problem: str) -> None:
@@ -50,19 +50,19 @@ class NoTaskError(ValueError):
         return f"the ECS task metadata endpoint gave {self.problem}"
 
 
-def task_of(container: Any, task: Any) -> Task:
+def parse_task(container: Any, task: Any) -> EcsTask:
     """The task, from the endpoint's two documents (`${ECS_CONTAINER_METADATA_URI_V4}` and the same with `/task`).
 
     Raises:
         NoTaskError: they are not what the endpoint is documented to answer.
     """
     if not isinstance(container, Mapping) or not isinstance(task, Mapping):
-        raise NoTaskError("no JSON object")
+        raise EcsMetadataError("no JSON object")
     for name in ("Cluster", "TaskARN"):
         if not _text(task, name):
-            raise NoTaskError(f"a task without {name}")
-    return Task(
-        cluster=name_of(_text(task, "Cluster")),
+            raise EcsMetadataError(f"a task without {name}")
+    return EcsTask(
+        cluster=cluster_name(_text(task, "Cluster")),
         arn=_text(task, "TaskARN"),
         family=_text(task, "Family"),
         revision=_text(task, "Revision"),
@@ -72,7 +72,7 @@ def task_of(container: Any, task: Any) -> Task:
     )
 
 
-def name_of(cluster: str) -> str:
+def cluster_name(cluster: str) -> str:
     """A cluster's name, of its name or its ARN (`arn:aws:ecs:eu-west-1:111122223333:cluster/prod`)."""
     return cluster.rpartition("/")[2] if cluster.startswith("arn:") else cluster
 

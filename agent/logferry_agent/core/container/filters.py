@@ -31,7 +31,7 @@ class StartAtError(ValueError):
         return f"start_at must be `beginning`, `now` or a span such as 90s, 15m, 1h or 7d, not {self.text!r}"
 
 
-def start_time(start_at: str, now: int) -> int:
+def parse_start_at(start_at: str, now: int) -> int:
     """From which time on (nanoseconds since 1970; 0: all) a container is read that ran before the agent first came.
 
     Raises:
@@ -58,7 +58,7 @@ class EnableLabelError(ValueError):
         return f"the label {ENABLE_LABEL} must be `true` or `false`, not {self.value[:64]!r}"
 
 
-def enabled(labels: Mapping[str, str]) -> bool | None:
+def parse_enable_label(labels: Mapping[str, str]) -> bool | None:
     """Return what a container's label `logferry.enable` asks for; None without the label.
 
     Raises:
@@ -74,7 +74,7 @@ def enabled(labels: Mapping[str, str]) -> bool | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class ContainerFilters:
     """The patterns that choose containers. Names and images are shell patterns; labels are `key` or `key=pattern`.
 
     A container is read unless it is the agent's own, an exclude pattern matches, its label `logferry.enable` is
@@ -98,9 +98,9 @@ class Selection:
 
     def selects(self, container: str, name: str, image: str, labels: Mapping[str, str], *, image_id: str = "") -> bool:
         """Return whether a container is read."""
-        return self.refusal(container, name, image, labels, image_id=image_id) is None
+        return self.exclusion_reason(container, name, image, labels, image_id=image_id) is None
 
-    def refusal(
+    def exclusion_reason(
         self, container: str, name: str, image: str, labels: Mapping[str, str], *, image_id: str = ""
     ) -> str | None:
         """Return why a container is not read, in words that follow "because"; None when it is read.
@@ -122,7 +122,7 @@ class Selection:
             if pattern is not None:
                 return f"the agent's setting {setting} has {pattern!r}"
         try:
-            wanted = enabled(labels)
+            wanted = parse_enable_label(labels)
         except EnableLabelError:
             wanted = None
         if wanted is False:

@@ -16,9 +16,9 @@ from typing import Final
 from logferry_protocol.job import OWNER_PATTERN
 from logferry_protocol.limits import MAX_LABEL_VALUE_CHARS, MAX_MESSAGE_CHARS
 
-from ..batching.processing import Processing
+from ..batching.processing import ProcessingOptions
 from ..redaction.patterns import PatternError, compile_pattern
-from ..redaction.redaction import BUILT_IN, REDACTED, rules_of
+from ..redaction.redaction import BUILT_IN, REDACTED, compile_rules
 from .filters import ENABLE_LABEL, OWNER_LABEL
 
 PREFIX: Final = "logferry."
@@ -47,7 +47,7 @@ _SWITCH: Final = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"}
 class LabelSettings:
     """What a container's labels come to."""
 
-    processing: Processing
+    processing: ProcessingOptions
     """What is to be done with its lines."""
     problems: tuple[str, ...] = ()
     """One sentence for each label that changes nothing: what is wrong, and what would be right. Without secrets."""
@@ -55,7 +55,9 @@ class LabelSettings:
     """Labels whose values are right: settings, whatever they look like."""
 
 
-def label_settings(processing: Processing, labels: Mapping[str, str], allowed: Collection[str] = ALL) -> LabelSettings:
+def apply_label_settings(
+    processing: ProcessingOptions, labels: Mapping[str, str], allowed: Collection[str] = ALL
+) -> LabelSettings:
     """Return what is to be done with a container's lines.
 
     Args:
@@ -74,14 +76,14 @@ def label_settings(processing: Processing, labels: Mapping[str, str], allowed: C
             problem: str | None = _TO_BE_HIDDEN
         elif name not in allowed:
             problem = _NOT_ALLOWED
-            if len(value) < MAX_LABEL_VALUE_CHARS and _applied(Processing(), name, value)[1] is None:
+            if len(value) < MAX_LABEL_VALUE_CHARS and _applied(ProcessingOptions(), name, value)[1] is None:
                 valid.add(label)
         elif len(value) >= MAX_LABEL_VALUE_CHARS:
             problem = _TOO_LONG
         else:
             value = value if name == OWNER else value.strip()
             processing, problem = _applied(processing, name, value)
-            if problem is None or _applied(Processing(), name, value)[1] is None:
+            if problem is None or _applied(ProcessingOptions(), name, value)[1] is None:
                 valid.add(label)
         if problem is not None:
             wrong.append((name, value, problem))
@@ -91,28 +93,28 @@ def label_settings(processing: Processing, labels: Mapping[str, str], allowed: C
     return LabelSettings(processing, tuple(problems), frozenset(valid))
 
 
-def _sentence(processing: Processing, name: str, value: str, problem: str, *, valid: bool) -> str:
+def _sentence(processing: ProcessingOptions, name: str, value: str, problem: str, *, valid: bool) -> str:
     """Return what is wrong with a label, with nothing in it that is hidden in the container's lines."""
     label = PREFIX + name
     shown = value if valid else _hidden(processing, label, value)
     if shown != value:
         # What is wrong may quote a part of the value.
         quoting = name in {REDACT, MERGE_START} and problem not in _QUOTE_NOTHING
-        problem = (_applied(Processing(), name, shown)[1] if quoting else problem) or "its value is hidden"
+        problem = (_applied(ProcessingOptions(), name, shown)[1] if quoting else problem) or "its value is hidden"
     shown = shown if len(shown) <= 64 else shown[:63] + "…"
     return f"the label {label}={shown} is not used: {problem}"[:MAX_MESSAGE_CHARS]
 
 
-def _hidden(processing: Processing, label: str, value: str) -> str:
+def _hidden(processing: ProcessingOptions, label: str, value: str) -> str:
     redaction = processing.redaction
-    return rules_of(redaction).hide_value(label, value, Counter()) if redaction else value
+    return compile_rules(redaction).hide_value(label, value, Counter()) if redaction else value
 
 
-def _hides(processing: Processing, label: str, value: str) -> bool:
+def _hides(processing: ProcessingOptions, label: str, value: str) -> bool:
     return _hidden(processing, label, value) != value
 
 
-def usable(labels: Mapping[str, str], allowed: Collection[str]) -> Mapping[str, str]:
+def allowed_labels(labels: Mapping[str, str], allowed: Collection[str]) -> Mapping[str, str]:
     """Return the labels without those settings that the agent's operator does not allow."""
     refused = {PREFIX + name for name in ALL if name not in allowed}
     if refused.isdisjoint(labels):
@@ -120,7 +122,7 @@ def usable(labels: Mapping[str, str], allowed: Collection[str]) -> Mapping[str, 
     return {key: value for key, value in labels.items() if key not in refused}
 
 
-def _applied(processing: Processing, name: str, value: str) -> tuple[Processing, str | None]:
+def _applied(processing: ProcessingOptions, name: str, value: str) -> tuple[ProcessingOptions, str | None]:
     """Return what a label makes of the processing, or why it changes nothing."""
     problem: str | None = None
     if name == ENABLE and value.lower() not in _SWITCH:
@@ -136,7 +138,7 @@ def _applied(processing: Processing, name: str, value: str) -> tuple[Processing,
     return processing, problem
 
 
-def _redacted(processing: Processing, value: str) -> tuple[Processing, str | None]:
+def _redacted(processing: ProcessingOptions, value: str) -> tuple[ProcessingOptions, str | None]:
     names = [part.strip() for part in value.split(",") if part.strip()]
     known = (*BUILT_IN, "all")
     unknown = [name for name in names if name not in known]
@@ -147,7 +149,7 @@ def _redacted(processing: Processing, value: str) -> tuple[Processing, str | Non
     return replace(processing, redact=processing.redact + tuple(dict.fromkeys(added))), None
 
 
-def _limited(processing: Processing, value: str) -> tuple[Processing, str | None]:
+def _limited(processing: ProcessingOptions, value: str) -> tuple[ProcessingOptions, str | None]:
     if _RATE.fullmatch(value) is None or not 1 <= int(value) <= MAX_RATE:
         return processing, f"it must be a whole number of lines a second, 1 to {MAX_RATE:,} written without commas"
     rate = int(value)
@@ -156,7 +158,7 @@ def _limited(processing: Processing, value: str) -> tuple[Processing, str | None
     return replace(processing, rate_limit=rate), None
 
 
-def _merged(processing: Processing, value: str) -> tuple[Processing, str | None]:
+def _merged(processing: ProcessingOptions, value: str) -> tuple[ProcessingOptions, str | None]:
     if not value:
         return processing, "it is empty; it must be a regular expression of a line that starts an entry"
     try:

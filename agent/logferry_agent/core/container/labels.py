@@ -57,7 +57,7 @@ class RecordedLabels:
         return f"of the container's labels {' and '.join(parts)}: {limits}"[:MAX_MESSAGE_CHARS]
 
 
-def record(labels: Mapping[str, str], named: Collection[str] = ()) -> RecordedLabels:
+def select_labels(labels: Mapping[str, str], named: Collection[str] = ()) -> RecordedLabels:
     """Choose the labels that are recorded.
 
     Logferry's own go first, then those that a setting of the agent names, then those of Compose, Swarm and ECS: of

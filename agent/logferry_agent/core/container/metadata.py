@@ -19,12 +19,12 @@ from logferry_protocol.limits import (
     MIN_EXIT_CODE,
 )
 
-from ..batching.lifecycle import Facts
+from ..batching.lifecycle import RunState
 from ..parsing.engine_values import instant, mapping, number, strings, text
 from ..parsing.timestamps import nanoseconds
-from .ecs_task import Task, name_of
+from .ecs_task import EcsTask, cluster_name
 from .filters import OWNER_LABEL
-from .labels import record
+from .labels import select_labels
 
 _OWNER: Final = re.compile(OWNER_PATTERN)
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
@@ -54,13 +54,13 @@ _STATES: Final[Mapping[str, State]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ContainerMetadata:
     """A container as far as reading its log needs it."""
 
     id: str
     container: Container
     life: LifeCycle
-    facts: Facts
+    run_state: RunState
     labels: Mapping[str, str]
     """All of them, for the selection."""
     log_path: str = ""
@@ -84,16 +84,16 @@ class Description:
     left_out: str = ""
     """Why its log is not read any more; empty while it is read."""
 
-    def hiding(self, hide: Callable[[str], str]) -> Description:
+    def with_redacted_notices(self, hide: Callable[[str], str]) -> ContainerMetadata:
         """The same, with notices that quote only what `hide` leaves of what they quote."""
         if not self.notices:
             return self
         return replace(self, notices=_notices(self.labels, self.named, self.options, hide))
 
-    def beside(self, task: Task) -> Description:
+    def with_task(self, task: EcsTask) -> ContainerMetadata:
         """The same, now that the agent's own ECS task is known."""
         known = self.container
-        container = container_of(
+        container = build_container(
             name=known.name,
             image=known.image,
             host=known.host,
@@ -107,8 +107,8 @@ class Description:
 
 
 def from_inspect(
-    found: Mapping[str, Any], host: str, task: Task | None = None, *, named: frozenset[str] = frozenset()
-) -> Description:
+    found: Mapping[str, Any], host: str, task: EcsTask | None = None, *, named: frozenset[str] = frozenset()
+) -> ContainerMetadata:
     """Return the container that `inspect` describes.
 
     Args:
@@ -122,7 +122,7 @@ def from_inspect(
     options, labels = strings(log_config.get("Config")), strings(config.get("Labels"))
     driver, name, image = text(log_config.get("Type")), text(found.get("Name")).lstrip("/"), text(config.get("Image"))
     running = bool(state.get("Running")) and not state.get("Restarting")
-    facts = Facts(
+    run_state = RunState(
         running=running,
         started=_time(state.get("StartedAt")),
         ended=_time(state.get("FinishedAt")),
@@ -132,9 +132,9 @@ def from_inspect(
     )
     created = _time(found.get("Created"))
     status = _STATES.get(str(state.get("Status")), "exited")
-    return Description(
+    return ContainerMetadata(
         id=text(found.get("Id")),
-        container=container_of(
+        container=build_container(
             name=name,
             image=image,
             host=host,
@@ -144,8 +144,8 @@ def from_inspect(
             task=task,
             named=named,
         ),
-        life=life_of(status, facts, created),
-        facts=facts,
+        life=build_life_cycle(status, run_state, created),
+        run_state=run_state,
         labels=labels,
         log_path=text(found.get("LogPath")) if driver == "json-file" else "",
         max_size=_size(options.get("max-size"), 20 << 20 if driver == "local" else 0),
@@ -165,20 +165,20 @@ def from_event(
     attributes: Mapping[str, str],
     host: str,
     time: int,
-    task: Task | None = None,
+    task: EcsTask | None = None,
     *,
     named: frozenset[str] = frozenset(),
-) -> Description:
+) -> ContainerMetadata:
     """Return a container of which nothing but the event of its creation or start is left.
 
     The event's attributes hold all labels, and over them the engine's own name and image.
     """
     attributes, time = strings(attributes), max(1, instant(time))
     labels = {key: value for key, value in attributes.items() if key not in _EVENT_ATTRIBUTES}
-    facts = Facts(running=True, started=time)
-    return Description(
+    run_state = RunState(running=True, started=time)
+    return ContainerMetadata(
         id=container,
-        container=container_of(
+        container=build_container(
             name=attributes.get("name", ""),
             image=attributes.get("image", ""),
             host=host,
@@ -186,8 +186,8 @@ def from_event(
             task=task,
             named=named,
         ),
-        life=life_of("running", facts, time),
-        facts=facts,
+        life=build_life_cycle("running", run_state, time),
+        run_state=run_state,
         labels=labels,
         created=time,
         name=attributes.get("name", ""),
@@ -197,7 +197,7 @@ def from_event(
     )
 
 
-def container_of(
+def build_container(
     *,
     name: str,
     image: str,
@@ -205,17 +205,17 @@ def container_of(
     labels: Mapping[str, str],
     driver: str = "",
     tty: bool = False,
-    task: Task | None = None,
+    task: EcsTask | None = None,
     named: Collection[str] = (),
 ) -> Container:
     """The protocol's description of a container, within its limits."""
     owner = labels.get(OWNER_LABEL, "")
-    project = name_of(_first(labels, _PROJECT) or (task.cluster if task is not None else ""))
+    project = cluster_name(_first(labels, _PROJECT) or (task.cluster if task is not None else ""))
     return Container(
         name=name[:MAX_NAME_CHARS],
         image=image[:MAX_IMAGE_CHARS],
         host=host[:MAX_NAME_CHARS],
-        labels=dict(record({**labels, **(task.labels if task is not None else {})}, named).kept),
+        labels=dict(select_labels({**labels, **(task.labels if task is not None else {})}, named).kept),
         driver=driver[:64],
         tty=tty,
         project=project[:MAX_NAME_CHARS] or None,
@@ -225,20 +225,20 @@ def container_of(
     )
 
 
-def life_of(state: State, facts: Facts, created: int) -> LifeCycle:
+def build_life_cycle(state: State, run_state: RunState, created: int) -> LifeCycle:
     """The protocol's description of where a container is in its life."""
     return LifeCycle(
         state=state,
         created=created // 1_000_000 or None,
-        started=facts.started // 1_000_000 or None,
-        ended=None if facts.running else facts.ended // 1_000_000 or None,
-        exit_code=None if facts.running or not facts.started else facts.exit_code,
-        oom=facts.oom,
-        restarts=facts.restarts,
+        started=run_state.started // 1_000_000 or None,
+        ended=None if run_state.running else run_state.ended // 1_000_000 or None,
+        exit_code=None if run_state.running or not run_state.started else run_state.exit_code,
+        oom=run_state.oom,
+        restarts=run_state.restarts,
     )
 
 
-def path_below(root: str, log_path: str, mounted: str) -> str | None:
+def map_log_path(root: str, log_path: str, mounted: str) -> str | None:
     """Where a log of the engine's is for us, whose data root is mounted at `mounted`; None when it is elsewhere."""
     try:
         return str(PurePosixPath(mounted) / PurePosixPath(log_path).relative_to(root))
@@ -251,7 +251,7 @@ def _notices(
 ) -> tuple[Notice, ...]:
     """Return what the job begins with: what is not recorded of the container, and what its log may lack."""
     found = []
-    if (left_out := record(labels, named).notice(hide)) is not None:
+    if (left_out := select_labels(labels, named).notice(hide)) is not None:
         found.append(Notice(code="labels_left_out", detail=left_out))
     if options.get("mode") == _NON_BLOCKING:
         size = options.get("max-buffer-size")

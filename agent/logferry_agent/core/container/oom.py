@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..batching.lifecycle import Facts
+from ..batching.lifecycle import RunState
 
 WAIT_S: Final = 1.0
 """How long the word is waited for: ten times the latest seen."""
@@ -25,12 +25,12 @@ _KILLED: Final = 128 + 9
 class _Doubt:
     """An end that is being waited with, or was."""
 
-    facts: Facts
+    run_state: RunState
     until: float
     open: bool = True
 
 
-class OomWatch:
+class OomDetector:
     """What the engine said of each container's newest run. Told in the order of the engine's events."""
 
     def __init__(self) -> None:
@@ -38,11 +38,11 @@ class OomWatch:
         self._killed: set[str] = set()
         self._doubts: dict[str, _Doubt] = {}
 
-    def said(self, container: str) -> None:
+    def record_oom(self, container: str) -> None:
         """The kernel ended a process of it for want of memory."""
         self._said.add(container)
 
-    def killed(self, container: str) -> None:
+    def record_kill(self, container: str) -> None:
         """Someone had the engine send it a signal."""
         self._killed.add(container)
 
@@ -52,31 +52,31 @@ class OomWatch:
         self._killed.discard(container)
         self._doubts.pop(container, None)
 
-    def judge(self, container: str, facts: Facts, now: float, *, news: bool) -> Facts | None:
+    def judge(self, container: str, run_state: RunState, now: float, *, news: bool) -> RunState | None:
         """The facts with what was said; None when they tell of an end that is to be judged again, `WAIT_S` later.
 
         now: seconds of a clock that is never set.
         news: whether the run was not known to be over; nothing more comes of an old end.
         """
-        if facts.running or not facts.ended:
-            return facts
-        facts = self._with_word(container, facts)
-        sure = facts.oom or facts.exit_code != _KILLED or container in self._killed
+        if run_state.running or not run_state.ended:
+            return run_state
+        run_state = self._with_word(container, run_state)
+        sure = run_state.oom or run_state.exit_code != _KILLED or container in self._killed
         doubt = self._doubts.get(container)
         if doubt is None:
             if sure or not news:
-                return facts
-            doubt = self._doubts[container] = _Doubt(facts, now + WAIT_S)
+                return run_state
+            doubt = self._doubts[container] = _Doubt(run_state, now + WAIT_S)
         doubt.open = doubt.open and not sure and now < doubt.until
-        return None if doubt.open else facts
+        return None if doubt.open else run_state
 
-    def give_up(self, container: str) -> Facts | None:
+    def settle(self, container: str) -> RunState | None:
         """The end that is waited with, with what was said till now; None when there is none. It is judged by this."""
         doubt = self._doubts.get(container)
         if doubt is None or not doubt.open:
             return None
         doubt.open = False
-        return self._with_word(container, doubt.facts)
+        return self._with_word(container, doubt.run_state)
 
-    def _with_word(self, container: str, facts: Facts) -> Facts:
-        return replace(facts, oom=True) if container in self._said else facts
+    def _with_word(self, container: str, run_state: RunState) -> RunState:
+        return replace(run_state, oom=True) if container in self._said else run_state

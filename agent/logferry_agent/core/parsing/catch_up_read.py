@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from .fragments import CUT, Fragments
-from .log_stream import Received
+from .log_stream import ReadResult
 
 
-class Sought(Protocol):
+class PositionSeeker(Protocol):
     """A place in the log that is looked for."""
 
     found: bool
@@ -19,7 +19,7 @@ class Sought(Protocol):
         ...
 
 
-class Wanted:
+class KeySeeker:
     """The place behind a fragment by its key; None: the beginning."""
 
     def __init__(self, key: int | None) -> None:
@@ -27,7 +27,7 @@ class Wanted:
         self.found = key is None
 
     def unread(self, fragments: Fragments, keys: list[int], unsure: frozenset[int]) -> list[int]:
-        """See `Sought`."""
+        """See `PositionSeeker`."""
         if self.found:
             return list(range(len(fragments)))
         if self._key not in keys:
@@ -39,7 +39,7 @@ class Wanted:
         return list(range(index + 1, len(keys)))
 
 
-class Beginning:
+class TailStart:
     """The beginning of a tail: its first line may be one that began before, and so may each that is older."""
 
     def __init__(self, *, whole: bool, steps: bool = False) -> None:
@@ -52,7 +52,7 @@ class Beginning:
         """Those of which no line was seen that certainly begins here."""
         self._first: dict[str, str] = {}
 
-    def of(self, fragments: Fragments) -> frozenset[int]:
+    def find_unsure(self, fragments: Fragments) -> frozenset[int]:
         """The indices of what may be a later piece of a line."""
         found = set()
         if self._streams:
@@ -69,7 +69,7 @@ class Beginning:
         return frozenset(found)
 
 
-class Pass:
+class CatchUpRead:
     """One reading of the log that does not follow, and whether it came to the end that is known to be there."""
 
     def __init__(self, end: tuple[str, str] | None, asked: int | None = None) -> None:
@@ -82,7 +82,7 @@ class Pass:
         self._complete = end is None
         self._failed = False
 
-    def saw(self, part: Received) -> None:
+    def add(self, part: ReadResult) -> None:
         """It gave this."""
         stamps, streams = part.fragments.stamps, part.fragments.streams
         self.entries += len(stamps)

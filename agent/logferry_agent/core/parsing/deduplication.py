@@ -1,8 +1,9 @@
-"""Which fragments of a log read again were read before: by what they are (stream, timestamp, text), not by time
-alone.
+"""Find which fragments of a log that is read again were read before.
 
-Two aids. `Seeker` finds the place of a cursor in a copy of the log. `Memory` remembers what was read lately, so that
-what an engine sends twice is dropped, although clocks step back and lines of a burst may come late.
+A fragment is identified by stream, timestamp and text, not by its timestamp alone.
+
+`CursorSeeker` finds the position of a cursor in a copy of the log. `Deduplicator` remembers recent fragments, so that
+fragments the engine sends twice are dropped, although clocks step back and lines of a burst may come late.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from .fragments import CUT, LINE, TAIL, Fragments, Marks, digest
-from .timestamps import text_of
+from .fragments import CUT, LINE, TAIL, Fragments, StreamPositions, digest
+from .timestamps import format_stamp
 
 _GENERATION: Final = 131_072
-"""Fragments after which the older half of the memory is forgotten: two of them cover a rotated file of 20 MB in
+"""Fragments after which the older half of the deduplicator is forgotten: two of them cover a rotated file of 20 MB in
 150-byte records, at about 60 bytes each."""
 _SOON: Final = 2_000
 """The last so many fragments are remembered of those whose repeats are not to be feared."""
 _ORDINAL_STEP: Final = 0x9E3779B97F4A7C15
 
 
-class Memory:
+class Deduplicator:
     """What was read lately. Holds a number for each fragment, never its text."""
 
     def __init__(self) -> None:
@@ -54,11 +55,11 @@ class Memory:
                 keys[index] += ordinal * _ORDINAL_STEP
         return keys
 
-    def rewind(self) -> None:
+    def restart(self) -> None:
         """The log is read again from elsewhere: its first fragments do not follow what was read last."""
         self._open.clear()
 
-    def unknown(self, keys: list[int]) -> Sequence[int]:
+    def find_new(self, keys: list[int]) -> Sequence[int]:
         """The indices of those that were not read lately, rising."""
         self._work_out()
         if self._new.isdisjoint(keys) and (not self._old or self._old.isdisjoint(keys)):
@@ -72,23 +73,26 @@ class Memory:
         if len(self._new) > _GENERATION:
             self._old, self._new = self._new, set()
 
-    def saw(self, fragments: Fragments) -> None:
+    def note_newest(self, fragments: Fragments) -> None:
         """These were read, some or all of them, and are or will be added by their keys."""
         self._newest = max(self._newest, max(fragments.stamps, default=""))
 
     @property
-    def passing(self) -> bool:
+    def has_pending_keys(self) -> bool:
         """Whether keys wait to be worked out: whoever asks for any pays for them all."""
         return bool(self._unkeyed)
 
-    def passes(self, fragments: Fragments) -> bool:
+    def are_newer(self, fragments: Fragments) -> bool:
         """Whether these are whole lines, and later than all that was read: so none of them can have been read."""
         return not fragments.ends and not self._open and min(fragments.stamps, default="") > self._newest
 
-    def add_passing(self, fragments: Fragments) -> None:
-        """These were read, and `passes` is true of them. Only the last of them are remembered, and their keys are not
-        worked out before somebody asks: most of a backlog never needs them."""
-        self.saw(fragments)
+    def add_newer(self, fragments: Fragments) -> None:
+        """Remember fragments for which `are_newer` is true.
+
+        Only the last ones are remembered, and their keys are computed when they are first needed: most of a backlog
+        never needs them.
+        """
+        self.note_newest(fragments)
         self._unkeyed.append(fragments)
         self._unkeyed_lines += len(fragments)
         while self._unkeyed_lines - len(self._unkeyed[0]) >= _SOON:
@@ -104,16 +108,18 @@ def _keys(fragments: Fragments) -> list[int]:
     return list(map(hash, zip(fragments.stamps, fragments.streams, fragments.texts, strict=True)))
 
 
-class Seeker:
+class CursorSeeker:
     """Finds the place behind a cursor's marks in a copy of the log that is read from somewhere before it.
 
     The place is behind the fragment that was read last, wherever its timestamp stands among the others: clocks step
     back.
     """
 
-    def __init__(self, marks: Marks) -> None:
-        self._stream = marks.last or ("o" if marks.out.read and marks.out.stamp == marks.latest else "e")
-        self._mark = marks.of(self._stream)
+    def __init__(self, stream_positions: StreamPositions) -> None:
+        self._stream = stream_positions.last or (
+            "o" if stream_positions.out.read and stream_positions.out.stamp == stream_positions.latest else "e"
+        )
+        self._mark = stream_positions.of(self._stream)
         self._seen = 0
         self.found = not self._mark.read
         """Whether the place was met: all before it was read, nothing behind it was lost."""
@@ -127,7 +133,7 @@ class Seeker:
         """
         if self.found:
             return list(range(len(fragments)))
-        wanted = text_of(self._mark.stamp)
+        wanted = format_stamp(self._mark.stamp)
         for index, (stamp, stream) in enumerate(zip(fragments.stamps, fragments.streams, strict=True)):
             if stamp != wanted or stream != self._stream or index in unsure:
                 continue

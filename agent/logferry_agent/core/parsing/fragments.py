@@ -80,7 +80,7 @@ class Fragments:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class StreamPosition:
     """How far one stream was read: its last fragment, recognisable in whatever source it is read from again.
 
     stamp: the last fragment's timestamp in nanoseconds since 1970, negative before.
@@ -101,15 +101,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class StreamPositions:
     """How far both streams were read."""
 
-    out: Mark = Mark()
-    err: Mark = Mark()
+    out: StreamPosition = StreamPosition()
+    err: StreamPosition = StreamPosition()
     last: str = ""
     """The stream of the last fragment, `o` or `e`: timestamps do not tell, as clocks step back. Empty: not known."""
 
-    def of(self, stream: str) -> Mark:
+    def of(self, stream: str) -> StreamPosition:
         """The mark of `o` or `e`."""
         return self.out if stream == "o" else self.err
 
@@ -130,7 +130,7 @@ class Marks:
 
 
 @dataclass(slots=True)
-class Columns:
+class EntryColumns:
     """Entries in columns, and for each the index of the fragment it came from (None: the same index)."""
 
     times: list[int]
@@ -143,7 +143,7 @@ class Columns:
         return index if self.origins is None else self.origins[index]
 
 
-def is_plain(fragments: Fragments, before: Marks) -> bool:
+def is_plain(fragments: Fragments, before: StreamPositions) -> bool:
     """Whether each fragment is an entry, as it is."""
     return (
         not fragments.ends
@@ -153,14 +153,14 @@ def is_plain(fragments: Fragments, before: Marks) -> bool:
     )
 
 
-def assemble(fragments: Fragments, before: Marks) -> Columns:
+def assemble(fragments: Fragments, before: StreamPositions) -> EntryColumns:
     """The entries that these fragments make, after a log that was read up to `before`."""
     if is_plain(fragments, before):
-        return Columns(fragments.times, fragments.streams, fragments.texts)
+        return EntryColumns(fragments.times, fragments.streams, fragments.texts)
     return _assemble(fragments, before)
 
 
-def _assemble(fragments: Fragments, before: Marks) -> Columns:
+def _assemble(fragments: Fragments, before: StreamPositions) -> EntryColumns:
     open_stamp = {
         "o": before.out.stamp if before.out.open else None,
         "e": before.err.stamp if before.err.open else None,
@@ -185,7 +185,7 @@ def _assemble(fragments: Fragments, before: Marks) -> Columns:
         streams.append(stream.upper() * (len(pieces) - 1))
         texts.extend(pieces)
         origins.extend([index] * len(pieces))
-    return Columns(times, "".join(streams), texts, origins)
+    return EntryColumns(times, "".join(streams), texts, origins)
 
 
 def split(text: str) -> list[str]:
@@ -214,13 +214,15 @@ def digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def marks_after(fragments: Fragments, before: Marks, index: int) -> Marks:
+def positions_after(fragments: Fragments, before: StreamPositions, index: int) -> StreamPositions:
     """How far both streams were read after fragment `index` (-1: none of these)."""
     last = fragments.streams[index] if index >= 0 else before.last
-    return Marks(_mark_after(fragments, before.out, "o", index), _mark_after(fragments, before.err, "e", index), last)
+    return StreamPositions(
+        _mark_after(fragments, before.out, "o", index), _mark_after(fragments, before.err, "e", index), last
+    )
 
 
-def _mark_after(fragments: Fragments, before: Mark, stream: str, index: int) -> Mark:
+def _mark_after(fragments: Fragments, before: StreamPosition, stream: str, index: int) -> StreamPosition:
     streams = fragments.streams
     last = streams.rfind(stream, 0, index + 1)
     if last < 0:
@@ -233,7 +235,7 @@ def _mark_after(fragments: Fragments, before: Mark, stream: str, index: int) -> 
         position = streams.rfind(stream, 0, position)
     if position < 0 and before.read and before.stamp == stamp_ns:
         ordinal += before.ordinal
-    return Mark(stamp_ns, ordinal, digest(fragments.texts[last]), fragments.ending(last) == CUT)
+    return StreamPosition(stamp_ns, ordinal, digest(fragments.texts[last]), fragments.ending(last) == CUT)
 
 
 def _is_at(fragments: Fragments, index: int, stamp: str, stamp_ns: int) -> bool:

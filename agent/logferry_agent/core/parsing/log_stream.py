@@ -24,7 +24,7 @@ from operator import getitem
 from typing import Final, cast
 
 from .fragments import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments
-from .log_stream_fast import FRAME_HEAD_BYTES, STAMP_BYTES, TYPE_LETTERS, burst, whole
+from .log_stream_fast import FRAME_HEAD_BYTES, STAMP_BYTES, TYPE_LETTERS, count_whole, parse_burst
 from .timestamps import AS_ZEROS, SHAPE, is_stamp, nanoseconds, normalise
 
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
@@ -83,7 +83,7 @@ class UnstampedLogError(Exception):
 
 
 @dataclass(slots=True)
-class Received:
+class ReadResult:
     """What one read brought: fragments, and errors that the engine sent in the stream.
 
     unstamped: the beginnings of entries that have no time, or one of whole seconds. They are among the errors too.
@@ -136,7 +136,7 @@ class _Pieces:
         return normalise([stamps[index] for index in good])
 
 
-class LogStream:
+class LogStreamParser:
     """One response's body, fed as it comes.
 
     `chunked`: the body is still in HTTP's chunked coding. `tty`: the container has a TTY. `done` is True once the
@@ -162,7 +162,7 @@ class LogStream:
         timestamp and time."""
         self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
 
-    def feed(self, data: bytes) -> Received:
+    def feed(self, data: bytes) -> ReadResult:
         """Take what was read.
 
         Raises:
@@ -190,19 +190,19 @@ class LogStream:
                 return self._feed_slowly(b"", quick)
         return self._feed_slowly(data)
 
-    def _feed_bare(self, data: bytes) -> Received:
+    def _feed_bare(self, data: bytes) -> ReadResult:
         data = self._plain + data if self._plain else data
-        end = whole(data)
-        found = burst(data[:end] if end < len(data) else data) if end else None
+        end = count_whole(data)
+        found = parse_burst(data[:end] if end < len(data) else data) if end else None
         if found is None:
             self._plain = b""
             return self._feed_slowly(data)
         self._plain = data[end:]
-        quick = Received(found)
+        quick = ReadResult(found)
         # What the shortcut cannot take must not wait: nothing may come after it, ever.
         return self._feed_slowly(b"", quick) if self._plain else quick
 
-    def _feed_slowly(self, data: bytes, before: Received | None = None) -> Received:
+    def _feed_slowly(self, data: bytes, before: ReadResult | None = None) -> ReadResult:
         """before: what the same read brought in front of these bytes."""
         pieces = _Pieces()
         try:
@@ -223,7 +223,7 @@ class LogStream:
             raise self._broken
         return received
 
-    def end(self, *, over: bool = False, cut: bool = False) -> Received:
+    def end(self, *, over: bool = False, cut: bool = False) -> ReadResult:
         """The stream ended: what is complete of the rest. A frame that was cut off is left to the next read of the
         log.
 
@@ -242,7 +242,7 @@ class LogStream:
         self._plain = b""
         return self._received(pieces, over=over)
 
-    def _feed_quick(self, data: bytes) -> Received | None:
+    def _feed_quick(self, data: bytes) -> ReadResult | None:
         """The chunks that hold one frame of one line each, as many as follow each other; None where the first is none.
 
         Passes over whole columns at the speed of C: nothing here is a Python statement a line.
@@ -275,7 +275,7 @@ class LogStream:
         if len(written) != len(pieces):
             return None
         self._coded = rest
-        return Received(Fragments(stamps, times, streams, written))
+        return ReadResult(Fragments(stamps, times, streams, written))
 
     def _whole_chunk_waits(self) -> bool:
         size, end, _ = self._coded[:_MAX_CHUNK_LINE].partition(b"\r\n")
@@ -387,7 +387,7 @@ class LogStream:
             position = stop
         self._plain = data[position:]
 
-    def _received(self, pieces: _Pieces, *, over: bool = False) -> Received:
+    def _received(self, pieces: _Pieces, *, over: bool = False) -> ReadResult:
         stamps: list[str] = []
         times: list[int] = []
         streams: list[str] = []
@@ -420,18 +420,18 @@ class LogStream:
             self._carry.clear()
         marks = "".join(ends)
         fragments = Fragments(stamps, times, "".join(streams), texts, "" if marks.count(LINE) == len(marks) else marks)
-        return Received(fragments, pieces.errors, pieces.unstamped)
+        return ReadResult(fragments, pieces.errors, pieces.unstamped)
 
 
-def _joined(first: Received, second: Received) -> Received:
+def _joined(first: ReadResult, second: ReadResult) -> ReadResult:
     one, other = first.fragments, second.fragments
     if not len(other):
-        return Received(one, first.errors + second.errors, first.unstamped + second.unstamped)
+        return ReadResult(one, first.errors + second.errors, first.unstamped + second.unstamped)
     ends = "" if not one.ends and not other.ends else (one.ends or LINE * len(one)) + (other.ends or LINE * len(other))
     joined = Fragments(
         one.stamps + other.stamps, one.times + other.times, one.streams + other.streams, one.texts + other.texts, ends
     )
-    return Received(joined, first.errors + second.errors, first.unstamped + second.unstamped)
+    return ReadResult(joined, first.errors + second.errors, first.unstamped + second.unstamped)
 
 
 class _Shapes(dict[int, tuple[bytes, tuple[bytes, bytes], int, slice, slice]]):

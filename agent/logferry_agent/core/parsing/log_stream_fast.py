@@ -40,7 +40,7 @@ TYPE_LETTERS: Final = bytes.maketrans(b"\x01\x02", b"oe")
 """Of a frame's type, the stream's letter."""
 
 
-def whole(data: bytes) -> int:
+def count_whole(data: bytes) -> int:
     """How many bytes of these, which begin with a frame, are frames of whole lines, as far as can be told quickly."""
     last = data.rfind(_OUT, max(0, len(data) - _NEAR_BYTES))
     last = max(last, data.rfind(_ERR, max(0, last, len(data) - _NEAR_BYTES))) + 1
@@ -48,7 +48,7 @@ def whole(data: bytes) -> int:
     return end if end == len(data) and data.endswith(b"\n") else last
 
 
-def burst(data: bytes) -> Fragments | None:
+def parse_burst(data: bytes) -> Fragments | None:
     """The lines of these frames, the last of which ends with a newline; None where there is anything else."""
     # A third of the time of `count`, which looks at every byte by itself for one that is sought alone (2026-11).
     count = len(data) - len(data.replace(b"\n", b""))

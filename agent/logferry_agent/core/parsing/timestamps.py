@@ -112,7 +112,7 @@ def is_stamp(stamp: str) -> bool:
     return True
 
 
-def text_of(time: int) -> str:
+def format_stamp(time: int) -> str:
     """Return the stamp with nine decimals, as the API writes it, of nanoseconds since 1970."""
     seconds, rest = divmod(min(max(time, FIRST_INSTANT), LAST_INSTANT), _NS)
     return f"{_written(seconds)}.{rest:09d}Z"
@@ -176,7 +176,7 @@ def _in_utc(stamp: str) -> str:
     if zone != "Z":
         seconds = _shifted(prefix, zone)
         if not FIRST_INSTANT <= seconds * _NS <= LAST_INSTANT:
-            return text_of(seconds * _NS)
+            return format_stamp(seconds * _NS)
         prefix = _written(seconds)
     else:
         _seconds(prefix)  # refuses what is no day

@@ -20,7 +20,7 @@ from typing import Final
 
 import re2
 
-from .visible_text import View
+from .visible_text import VisibleText
 
 REDACTED: Final = "[redacted]"
 
@@ -74,7 +74,7 @@ _BEHIND_EMPTY: Final = "u"
 _STATE: Final = re.compile(f"([oe])([{_DIGITS}]{{2}})([{_BEHIND_HEADER}{_BEHIND_EMPTY}]?)")
 
 
-class KeyBlocks:
+class PrivateKeyTracker:
     """Follows the private keys in a job's streams."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -96,7 +96,7 @@ class KeyBlocks:
         counts = ((letter, *divmod(lines, 16), last) for letter, (lines, last) in sorted(self._inside.items()))
         return _COUNTED + "".join(letter + _DIGITS[high] + _DIGITS[low] + last for letter, high, low, last in counts)
 
-    def begin(self, state: str) -> None:
+    def resume(self, state: str) -> None:
         """Go on from a state. An agent of 0.1.0 says only which streams are inside: their lines count from here on."""
         if state.startswith(_COUNTED):
             self._inside = {
@@ -121,7 +121,7 @@ class KeyBlocks:
         return "\n".join(lines), found
 
     def _hide(self, stream: str, line: str, found: list[str]) -> str:
-        view = View(line)
+        view = VisibleText(line)
         seen = view.text
         hidden: list[tuple[int, int]] = []
         at = 0
@@ -153,9 +153,9 @@ class KeyBlocks:
         return _without(line, view, hidden) if hidden else line
 
 
-def key_spans(text: str, names: Sequence[str]) -> list[tuple[str, int, int]]:
+def find_keys(text: str, names: Sequence[str]) -> list[tuple[str, int, int]]:
     """Return where keys are in a text, each with its name, to the text's end where one has no END in it."""
-    view = View(text)
+    view = VisibleText(text)
     found: list[tuple[str, int, int]] = []
     at = 0
     while (begin := _search(_BEGIN, view.text, at)) is not None:
@@ -170,7 +170,7 @@ def _name(text: str, begin: tuple[int, int]) -> str:
     return "pgp" if "PGP" in text[begin[0] : begin[1]] else "private_key"
 
 
-def _without(line: str, view: View, hidden: list[tuple[int, int]]) -> str:
+def _without(line: str, view: VisibleText, hidden: list[tuple[int, int]]) -> str:
     parts: list[str] = []
     at = 0
     for begin, end in hidden:

@@ -19,12 +19,12 @@ import msgspec
 
 from logferry_protocol.limits import MAX_ENTRY_BYTES, MAX_MESSAGE_CHARS, MIN_CONTINUED_BYTES
 
-from .key_blocks import MARKER, REDACTED, KeyBlocks, key_spans
+from .key_blocks import MARKER, REDACTED, PrivateKeyTracker, find_keys
 from .patterns import utf8
-from .secrets import BUILT_IN, Spans, UserPattern, merged, screen_of
-from .visible_text import View, visible
+from .secrets import BUILT_IN, Spans, UserPattern, compile_screen, merge_spans
+from .visible_text import VisibleText, to_visible
 
-__all__ = ["BUILT_IN", "NOTHING_HIDDEN", "REDACTED", "Redaction", "Redactor", "may_continue", "rules_of"]
+__all__ = ["BUILT_IN", "NO_REDACTION", "REDACTED", "Redaction", "Redactor", "compile_rules", "may_continue"]
 
 REACH: Final = 4_096
 """How far to both sides of a cut a secret is looked for at least."""
@@ -50,10 +50,10 @@ class Redaction(msgspec.Struct, array_like=True, frozen=True):
         return bool(self.names or self.patterns)
 
 
-NOTHING_HIDDEN: Final = Redaction()
+NO_REDACTION: Final = Redaction()
 
 
-class Rules:
+class RedactionRules:
     """What a `Redaction` means, compiled once for all jobs that share it. Holds no state."""
 
     def __init__(self, redaction: Redaction) -> None:
@@ -65,14 +65,14 @@ class Rules:
         self.keys = tuple(name for name in chosen if name in {"pgp", "private_key"})
         """Kinds of keys over several lines."""
         screens = [MARKER] if self.keys else []
-        self._screen: Any = screen_of([secret for _, secret in self._secrets], *screens) if chosen else None
-        self._key_screen: Any = screen_of([], MARKER) if self.keys else None
+        self._screen: Any = compile_screen([secret for _, secret in self._secrets], *screens) if chosen else None
+        self._key_screen: Any = compile_screen([], MARKER) if self.keys else None
 
     def suspects(self, texts: Sequence[str]) -> list[int]:
         """Return the indices of those texts in which something may have to be hidden, in order."""
         joined = "\n".join(texts)
         raw = utf8(joined)
-        seen = visible(joined, raw)
+        seen = to_visible(joined, raw)
         found = set(self._hits(texts, raw, joined))
         if seen is not None:
             lines = seen.split("\n")
@@ -87,7 +87,7 @@ class Rules:
         if self._key_screen is None:
             return False
         raw = utf8(text)
-        seen = visible(text, raw)
+        seen = to_visible(text, raw)
         return self._key_screen.search(raw) is not None or (
             seen is not None and self._key_screen.search(utf8(seen)) is not None
         )
@@ -118,7 +118,7 @@ class Rules:
             if spans := [(max(0, start - begin), stop - begin) for start, stop in places if stop > begin]:
                 found[name] = spans
         # What follows a marker may be a key without its END, as the text may have been cut.
-        if self.keys and self.has_marker(text) and (keys := key_spans(text, self.keys)):
+        if self.keys and self.has_marker(text) and (keys := find_keys(text, self.keys)):
             found |= {name: [(0, len(text))] for name, _, _ in keys}
         if not found:
             return text
@@ -133,7 +133,7 @@ class Rules:
             cut: only those that a cut here would part from what they are known by.
         """
         text = _encodable(text)
-        view = View(text)
+        view = VisibleText(text)
         lowered = text.lower()
         seen = view.text if view.differs else ""
         seen_lowered = seen.lower()
@@ -141,16 +141,16 @@ class Rules:
 
         def add(name: str, spans: Spans) -> None:
             if spans:
-                found[name] = merged(found[name] + spans) if name in found else spans
+                found[name] = merge_spans(found[name] + spans) if name in found else spans
 
         for name, secret in self._secrets:
             add(name, _places(secret.matches(text, lowered), secret.group, None, cut))
             if seen:
                 add(name, _places(secret.matches(seen, seen_lowered), secret.group, view, cut))
         for name, pattern in self._patterns:
-            add(name, merged(_places(pattern.matches(text), pattern.group, None, cut)))
+            add(name, merge_spans(_places(pattern.matches(text), pattern.group, None, cut)))
             if seen:
-                add(name, merged(_places(pattern.matches(seen), pattern.group, view, cut)))
+                add(name, merge_spans(_places(pattern.matches(seen), pattern.group, view, cut)))
         return found
 
     def _hits(self, texts: Sequence[str], raw: bytes, joined: str) -> Iterator[int]:
@@ -169,13 +169,13 @@ class Rules:
 
 
 @lru_cache(maxsize=64)
-def rules_of(redaction: Redaction) -> Rules:
+def compile_rules(redaction: Redaction) -> RedactionRules:
     """Return the compiled rules, shared by all jobs with the same redaction.
 
     Raises:
         PatternError: RE2 does not take one of the patterns.
     """
-    return Rules(redaction)
+    return RedactionRules(redaction)
 
 
 def redact_lines(redaction: Redaction, texts: Sequence[str]) -> tuple[list[tuple[int, str]], Counter[str]] | None:
@@ -183,7 +183,7 @@ def redact_lines(redaction: Redaction, texts: Sequence[str]) -> tuple[list[tuple
 
     None where a private key may begin in them, as it may go on in lines that follow.
     """
-    rules, hidden = rules_of(redaction), Counter[str]()
+    rules, hidden = compile_rules(redaction), Counter[str]()
     suspects = rules.suspects(texts)
     if any(map(rules.has_marker, map(texts.__getitem__, suspects))):
         return None
@@ -201,28 +201,28 @@ class Redactor:
             PatternError: RE2 does not take one of the patterns.
         """
         self.redaction = redaction
-        self._rules = rules_of(redaction)
-        self._keys = KeyBlocks(self._rules.keys)
+        self._rules = compile_rules(redaction)
+        self._keys = PrivateKeyTracker(self._rules.keys)
         self.hidden: Counter[str] = Counter()
         """Secrets hidden since the caller last cleared it, by the name of what found them."""
 
     @property
     def state(self) -> str:
-        """Which streams are inside a private key: what `begin` takes."""
+        """Which streams are inside a private key: what `resume` takes."""
         return self._keys.state
 
-    def begin(self, state: str) -> None:
+    def resume(self, state: str) -> None:
         """What comes next follows a place where the streams were in this state."""
-        self._keys.begin(state if self._rules.keys else "")
+        self._keys.resume(state if self._rules.keys else "")
 
-    def pass_over(self, streams: str, texts: Sequence[str]) -> None:
+    def skip(self, streams: str, texts: Sequence[str]) -> None:
         """These come before what is to be redacted next, and are not wanted."""
         if self._rules.keys:
             for letter, text in zip(streams, texts, strict=True):
                 if letter != "s" and (self._keys.inside or self._rules.has_marker(text)):
                     self._keys.hide(letter.lower(), _encodable(text))
 
-    def mend(self, streams: str, texts: Sequence[str]) -> list[str]:
+    def redact_cuts(self, streams: str, texts: Sequence[str]) -> list[str]:
         """The same pieces, without secrets that a cut between two of them goes through. The number stays the same."""
         if "O" not in streams and "E" not in streams:
             return list(texts)
@@ -231,7 +231,7 @@ class Redactor:
         for index, letter in enumerate(streams):
             before = latest.get(letter.lower()) if letter in "OE" else None
             if before is not None:
-                mended[before], mended[index] = self._mend(mended[before], mended[index])
+                mended[before], mended[index] = self._redact_cut(mended[before], mended[index])
             if letter != "s":
                 latest[letter.lower()] = index
         return mended
@@ -272,14 +272,14 @@ class Redactor:
             return text
         return encode_event(event.model_copy(update={"detail": detail[:MAX_MESSAGE_CHARS]}))
 
-    def _mend(self, first: str, second: str) -> tuple[str, str]:
+    def _redact_cut(self, first: str, second: str) -> tuple[str, str]:
         tail, head = _tail(first), _head(second)
         window = tail + head
         if not self._rules.suspects([window]):
             return first, second
         cut, base = len(tail), len(first) - len(tail)
         found = self._rules.spans(window, cut)
-        for name, begin, end in key_spans(window, self._rules.keys):
+        for name, begin, end in find_keys(window, self._rules.keys):
             if begin < cut < end:
                 found[name] = [(begin, end)]
         self.hidden.update({name: len(spans) for name, spans in found.items()})
@@ -295,7 +295,7 @@ class Redactor:
         return first, second
 
 
-def _places(matches: Iterable[Any], group: int, view: View | None, cut: int | None) -> Spans:
+def _places(matches: Iterable[Any], group: int, view: VisibleText | None, cut: int | None) -> Spans:
     """Return where the secrets of some matches are: in the source of the view that was searched, if it was one."""
     if view is None and cut is None:
         return [match.span(group) for match in matches]
@@ -313,7 +313,7 @@ def _together(found: dict[str, Spans]) -> Spans:
     """Return the places of all names, those that overlap as one."""
     if len(found) == 1:
         return next(iter(found.values()))
-    return merged(span for spans in found.values() for span in spans)
+    return merge_spans(span for spans in found.values() for span in spans)
 
 
 def _tail(text: str) -> str:

@@ -25,7 +25,7 @@ Spans = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class SecretPattern:
     """One form of one kind. Its pattern's group `secret` is hidden, or all of it where there is no such group."""
 
     screen: str
@@ -49,12 +49,12 @@ class Secret:
 
 def _secret(
     pattern: str, *hints: str, ignore_case: bool = False, screen: str = "", check: Callable[[str], bool] | None = None
-) -> Secret:
+) -> SecretPattern:
     flags = re.ASCII | re.IGNORECASE if ignore_case else re.ASCII
     wanted = screen or pattern
     compiled = re.compile(pattern, flags)
     group = compiled.groupindex.get("secret", 0)
-    return Secret(f"(?i:{wanted})" if ignore_case else wanted, compiled, hints, check, group)
+    return SecretPattern(f"(?i:{wanted})" if ignore_case else wanted, compiled, hints, check, group)
 
 
 def _is_name_and_password(encoded: str) -> bool:
@@ -68,7 +68,7 @@ def _is_name_and_password(encoded: str) -> bool:
 
 _JWT: Final = r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){2,4}"
 
-BUILT_IN: Final[dict[str, tuple[Secret, ...]]] = {
+BUILT_IN: Final[dict[str, tuple[SecretPattern, ...]]] = {
     "aws": (
         _secret(r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16,}", "akia", "asia", "aroa", "aida"),
         _secret(
@@ -101,7 +101,7 @@ BUILT_IN: Final[dict[str, tuple[Secret, ...]]] = {
         ),
     ),
     # Searched by RE2 in a line as well: in a run of these characters without a dot `re` would begin at each `eyJ` anew.
-    "jwt": (Secret(_JWT, re2.compile(_JWT), ("eyj",)),),
+    "jwt": (SecretPattern(_JWT, re2.compile(_JWT), ("eyj",)),),
     "logferry": (_secret(r"lf[asv]_[a-z0-9]{12}_[A-Za-z0-9_-]{43}", "lfa_", "lfs_", "lfv_"),),
     "pgp": (),
     "private_key": (),
@@ -188,7 +188,7 @@ class _Shifted:
         return begin + self._by, end + self._by
 
 
-def merged(spans: Iterable[tuple[int, int]]) -> Spans:
+def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
     """Return the same places in order, those that overlap as one."""
     found: Spans = []
     for begin, end in sorted(spans):
@@ -199,7 +199,7 @@ def merged(spans: Iterable[tuple[int, int]]) -> Spans:
     return found
 
 
-def screen_of(secrets: Sequence[Secret], *more: str) -> Any:
+def compile_screen(secrets: Sequence[SecretPattern], *more: str) -> Any:
     """Compile the one search that says where in joined lines any of these secrets may be."""
     options = re2.Options()
     options.never_capture = True

@@ -51,7 +51,7 @@ class _Shown(dict[str, str]):
 _SHOWN: Final = _Shown()
 
 
-def visible(text: str, raw: bytes) -> str | None:
+def to_visible(text: str, raw: bytes) -> str | None:
     """Return the text as a reader sees it, with as many line feeds; None where that is the text itself.
 
     Args:
@@ -67,7 +67,7 @@ def visible(text: str, raw: bytes) -> str | None:
     return "".join(parts)
 
 
-class View:
+class VisibleText:
     """One text as a reader sees it, and where each part of that is in the text."""
 
     def __init__(self, source: str, raw: bytes | None = None) -> None:

@@ -14,9 +14,9 @@ from tests.support.copier import START, Piece, frame
 from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
 
 from logferry_agent.core.batching.cursor import Cursor, decode
-from logferry_agent.core.batching.entry_sequencer import Track
+from logferry_agent.core.batching.entry_sequencer import EntrySequencer
 from logferry_agent.core.parsing import deduplication
-from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.core.parsing.timestamps import format_stamp
 from logferry_agent.edge import api_source, log_follow
 from logferry_agent.edge.api_source import ApiSource
 from logferry_agent.edge.docker_client import Connection, LogsUnreadableError
@@ -41,7 +41,7 @@ class Reader:
         self.source = ApiSource(
             cast(Connection, log),
             "c",
-            Track(decode(cursor) if cursor else Cursor()),
+            EntrySequencer(decode(cursor) if cursor else Cursor()),
             tty=tty,
             since=0,
             max_size=4_000 if rotates else 0,
@@ -408,13 +408,15 @@ def test_nothing_that_was_read_is_read_again_when_only_its_latest_time_is_known(
 
 def raw(piece: Piece) -> bytes:
     """As a TTY's log has it."""
-    return text_of(piece.stamp).encode() + b" " + piece.data
+    return format_stamp(piece.stamp).encode() + b" " + piece.data
 
 
 def summer(piece: Piece) -> bytes:
     """In a frame, as an engine in Amsterdam wrote the first half of them in summer and the others in winter."""
     hours = 2 if piece.stamp < START + 3_000 else 1
-    payload = text_of(piece.stamp + hours * 3_600 * 10**9).encode().replace(b"Z", b"+%02d:00 " % hours) + piece.data
+    payload = (
+        format_stamp(piece.stamp + hours * 3_600 * 10**9).encode().replace(b"Z", b"+%02d:00 " % hours) + piece.data
+    )
     return bytes([1, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
 
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from tests.support.sink import MemorySink
 
-from logferry_agent.core.batching.cursor import LifeMark, decode
+from logferry_agent.core.batching.cursor import LifecycleCheckpoint, decode
 from logferry_agent.core.batching.entries import Chunk
-from logferry_agent.core.batching.entry_sequencer import Track
-from logferry_agent.core.batching.lifecycle import Facts
+from logferry_agent.core.batching.entry_sequencer import EntrySequencer
+from logferry_agent.core.batching.lifecycle import RunState
 from logferry_agent.core.batching.ports import Offer, Position
-from logferry_agent.core.container.metadata import Description, from_event
+from logferry_agent.core.container.metadata import ContainerMetadata, from_event
 from logferry_agent.edge.container_reader import Reading, Step
 from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName
@@ -28,14 +28,14 @@ class QuietSource:
     name: SourceName = "file"
     unread = 0
 
-    def __init__(self, track: Track) -> None:
-        self.track = track
+    def __init__(self, sequencer: EntrySequencer) -> None:
+        self.sequencer = sequencer
         self.gone = False
         self._chunks: list[Chunk] = []
 
     @property
     def ended(self) -> bool:
-        return self.gone and not self.track.due
+        return self.gone and not self.sequencer.due
 
     def runs(self, running: bool) -> None: ...
 
@@ -43,22 +43,22 @@ class QuietSource:
         return None
 
     def at_end(self) -> Chunk | None:
-        self._chunks += self.track.at_end()
+        self._chunks += self.sequencer.take_due()
         return self._chunks.pop(0) if self._chunks else None
 
     def close(self) -> None: ...
 
 
-def described(facts: Facts) -> Description:
-    return replace(from_event(CONTAINER, {}, "h", 0), facts=facts)
+def described(run_state: RunState) -> ContainerMetadata:
+    return replace(from_event(CONTAINER, {}, "h", 0), run_state=run_state)
 
 
-def reading_of(*facts: Facts) -> tuple[Reading, MemorySink]:
+def reading_of(*run_state: RunState) -> tuple[Reading, MemorySink]:
     """A reading that learnt these facts before its thread came to it."""
-    reading = Reading(described(facts[0]), lambda _, track: QuietSource(track), fresh=True)
+    reading = Reading(described(run_state[0]), lambda _, sequencer: QuietSource(sequencer), fresh=True)
     sink = MemorySink()
     reading.move(sink.job_appeared(reading.job))
-    for fact in facts[1:]:
+    for fact in run_state[1:]:
         reading.learn(described(fact))
     return reading, sink
 
@@ -71,16 +71,19 @@ def steps(reading: Reading, sink: MemorySink) -> list[str]:
 
 def test_a_start_told_by_an_event_and_then_by_inspect_is_one_run() -> None:
     """All was learnt before the first step: created, the event's time, the inspected time, the end."""
-    run = Facts(running=True, started=100 * S)
+    run = RunState(running=True, started=100 * S)
     reading, sink = reading_of(
-        Facts(), replace(run, started=100 * S + 5_000_000), run, Facts(started=100 * S, ended=101 * S, exit_code=0)
+        RunState(),
+        replace(run, started=100 * S + 5_000_000),
+        run,
+        RunState(started=100 * S, ended=101 * S, exit_code=0),
     )
     assert steps(reading, sink) == ["started", "exited"]
 
 
 def test_a_reading_moved_elsewhere_tells_its_life_again_from_there() -> None:
     """The new position's cursor decides what was told."""
-    reading, sink = reading_of(Facts(running=True, started=100 * S))
+    reading, sink = reading_of(RunState(running=True, started=100 * S))
     assert steps(reading, sink) == ["started"]
     sink.logs[CONTAINER].epoch = 2
     reading.move(Position(2, sink.logs[CONTAINER].cursor))
@@ -93,9 +96,9 @@ T0 = 1_764_000_000 * S
 UNKNOWN = f"2|o={T0 + 100 * S}.1.0123abcd.0|e={T0 + 103 * S}.7|l=s.{T0 + 90 * S}.0.0|new"
 
 
-def moved_to(position: Position, facts: Facts) -> tuple[Reading, MemorySink]:
+def moved_to(position: Position, run_state: RunState) -> tuple[Reading, MemorySink]:
     """A reading of a job that was read before, and all that it gives."""
-    reading = Reading(described(facts), lambda _, track: QuietSource(track), fresh=False)
+    reading = Reading(described(run_state), lambda _, sequencer: QuietSource(sequencer), fresh=False)
     sink = MemorySink()
     sink.job_appeared(reading.job)
     reading.move(position)
@@ -119,27 +122,27 @@ def test_what_was_read_before_a_cursor_that_is_not_understood_is_not_read_again(
     cursor: str, skip: int, last: int | None, after: int, start: int
 ) -> None:
     """Reading goes on after the latest time that is known, be it the cursor's own or the spool's; a gap says so."""
-    running = Facts(running=True, started=T0 + 90 * S)
+    running = RunState(running=True, started=T0 + 90 * S)
     reading, sink = moved_to(Position(1, cursor, skip, last), running)
     log = sink.logs[CONTAINER]
     assert reading.source is not None
-    assert reading.source.track.after == after
+    assert reading.source.sequencer.after == after
     (gap,) = log.events()
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.start, gap.end) == ("corrupt", start, None)
     assert log.times == [start]
     assert log.misplaced == 1, "no entry of what is read now is one of those to leave out behind the cursor"
     assert decode(log.cursor or "").after == after, "and it is so after a restart, before there is a line"
-    assert decode(log.cursor or "").life == LifeMark("s", T0 + 90 * S), "the start was told before"
+    assert decode(log.cursor or "").life == LifecycleCheckpoint("s", T0 + 90 * S), "the start was told before"
 
 
 def test_where_nothing_at_all_is_known_reading_goes_on_with_what_comes() -> None:
     """Of a job whose spool was lost: the cloud has it up to a place which this agent cannot tell."""
     before = time.time_ns()
     for cursor, skip in (("rubbish", 0), (UNKNOWN, 3)):
-        reading, sink = moved_to(Position(1, cursor, skip), Facts(running=True, started=T0 + 90 * S))
+        reading, sink = moved_to(Position(1, cursor, skip), RunState(running=True, started=T0 + 90 * S))
         assert reading.source is not None
-        assert before <= reading.source.track.after <= time.time_ns()
+        assert before <= reading.source.sequencer.after <= time.time_ns()
         (gap,) = sink.logs[CONTAINER].events()
         assert isinstance(gap, Gap)
         assert gap.start is None
@@ -148,10 +151,10 @@ def test_where_nothing_at_all_is_known_reading_goes_on_with_what_comes() -> None
 
 def test_of_a_life_that_a_cursor_does_not_tell_only_what_comes_is_told() -> None:
     """What happened before may be told already; the job's state shows it."""
-    ended = Facts(started=T0 + 90 * S, ended=T0 + 95 * S, exit_code=0)
+    ended = RunState(started=T0 + 90 * S, ended=T0 + 95 * S, exit_code=0)
     reading, sink = moved_to(Position(1, "rubbish", 0, T0 // 1_000 + 99_000_000), ended)
     assert sink.logs[CONTAINER].names() == ["gap"]
-    reading.learn(described(Facts(running=True, started=T0 + 200 * S, ended=T0 + 95 * S)))
+    reading.learn(described(RunState(running=True, started=T0 + 200 * S, ended=T0 + 95 * S)))
     assert steps(reading, sink) == ["gap", "restarted"]
     _, told = moved_to(Position(1, UNKNOWN), ended)
     assert told.logs[CONTAINER].names() == ["gap", "exited"], "the cursor says that only the start was told"
@@ -166,7 +169,7 @@ def test_what_cannot_be_handed_over_is_not_followed_by_more() -> None:
             reads.append(limit_bytes)
             return Chunk([1], "o", [f"line {len(reads)}"], 6, lambda _: "1")
 
-    reading = Reading(described(Facts(running=True, started=S)), lambda _, track: Log(track), fresh=True)
+    reading = Reading(described(RunState(running=True, started=S)), lambda _, sequencer: Log(sequencer), fresh=True)
     sink = MemorySink()
     sink.answer = lambda _job, _chunk: Offer.FULL
     reading.move(sink.job_appeared(reading.job))

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batching.entries import Batch, Piece
+from logferry_agent.core.batching.entries import Batch, SavedEntries
 from logferry_agent.edge.spool import Progress, Spool, StoredJob
 
 MEMORY = Path("/dev/shm")
@@ -45,8 +45,8 @@ class Model:
 
     jobs: dict[str, StoredJob] = field(default_factory=dict)
     queue: list[tuple[int, str, int | None, bool, Batch]] = field(default_factory=list)
-    pieces: list[tuple[str, Piece]] = field(default_factory=list)
-    held: dict[str, tuple[str, str | None, Piece]] = field(default_factory=dict)
+    pieces: list[tuple[str, SavedEntries]] = field(default_factory=list)
+    held: dict[str, tuple[str, str | None, SavedEntries]] = field(default_factory=dict)
     next_id: int = 1
 
     def head(self, job: str) -> int | None:
@@ -108,11 +108,13 @@ def take(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
             model.queue[head] = (*entry[:3], True, gap)
         case "save":
             each = [f"c{n}" for n in range(value)] if value % 2 else None
-            piece = Piece(list(range(value)), "o" * value, [f"text {n}" for n in range(value)], f"p{value}", each)
+            piece = SavedEntries(
+                list(range(value)), "o" * value, [f"text {n}" for n in range(value)], f"p{value}", each
+            )
             spool.save_piece(job, piece)
             model.pieces.append((job, piece))
         case "hold":
-            piece = Piece(list(range(value)), "o" * value, [f"held {n}" * 99 for n in range(value)], f"h{value}")
+            piece = SavedEntries(list(range(value)), "o" * value, [f"held {n}" * 99 for n in range(value)], f"h{value}")
             model.held[job] = (job, f"p{value}" if value % 2 else None, piece)
             spool.save_held(*model.held[job])
         case "let go":

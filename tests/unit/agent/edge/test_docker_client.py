@@ -23,7 +23,7 @@ from tests.support.copier import Copier, frame
 from tests.support.rechunk import rechunking
 
 from logferry_agent import app
-from logferry_agent.core.parsing.log_stream import LogStream
+from logferry_agent.core.parsing.log_stream import LogStreamParser
 from logferry_agent.edge import docker_client
 from logferry_agent.edge.docker_client import EngineUnavailableError, LogResponse, UnsupportedEngineError, connect
 from logferry_agent.settings import Settings
@@ -220,7 +220,7 @@ def test_log_lines_come_whole_wherever_chunks_and_reads_are_cut(
     copier = Copier()
     pieces = [piece for length in lengths for piece in copier.write("oe"[length % 2], b"x" * length + b"\n")]
     response = responded(b"".join(map(frame, pieces)), chunks, reads)
-    stream = LogStream(tty=False, chunked=response.chunked)
+    stream = LogStreamParser(tty=False, chunked=response.chunked)
     texts = []
     while not stream.done and (data := response.read()):
         texts += stream.feed(data).fragments.texts
@@ -409,7 +409,7 @@ def test_all_answers_are_read_through_a_proxy_that_cuts_chunks(tmp_path: Path, s
             assert connection.inspect("c") == answers["/containers/c/json"]
             assert list(connection.events("0")[1]) == answers["/events"]
             response = connection.logs("c", follow=True)
-            stream = LogStream(tty=False, chunked=response.chunked)
+            stream = LogStreamParser(tty=False, chunked=response.chunked)
             texts = []
             while not stream.done and (data := response.read()):
                 texts += stream.feed(data).fragments.texts

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from tests.support.ecs_endpoint import PATH, TASK, TASK_ARN, Endpoint, endpoint
 
-from logferry_agent.core.container.ecs_task import NoTaskError, Task, task_of
+from logferry_agent.core.container.ecs_task import EcsMetadataError, EcsTask, parse_task
 from logferry_agent.core.container.metadata import from_event, from_inspect
 from logferry_agent.edge import ecs_metadata
 from logferry_agent.edge.ecs_metadata import TaskLookup, ask
 from logferry_protocol.backoff import Backoff
 
-HERE = Task("prod", TASK_ARN, "logferry-agent", "24", "agent", "logferry", "eu-west-1b")
+HERE = EcsTask("prod", TASK_ARN, "logferry-agent", "24", "agent", "logferry", "eu-west-1b")
 
 
 @pytest.fixture(name="server")
@@ -51,7 +51,7 @@ def test_no_proxy_is_asked_for_the_way(server: Endpoint, monkeypatch: pytest.Mon
 def test_an_answer_that_is_none_is_a_clear_error(server: Endpoint, document: Any, problem: str) -> None:
     """Whatever sits at the address."""
     server.documents[PATH + "/task"] = document
-    with pytest.raises(NoTaskError, match=problem):
+    with pytest.raises(EcsMetadataError, match=problem):
         ask(server.uri)
 
 
@@ -59,7 +59,7 @@ def test_an_answer_that_trickles_is_given_up(server: Endpoint, monkeypatch: pyte
     """Each byte comes in time, the whole never."""
     monkeypatch.setattr(ecs_metadata, "_WHOLE_S", 0.2)
     server.trickles = True
-    with pytest.raises(NoTaskError, match="does not end"):
+    with pytest.raises(EcsMetadataError, match="does not end"):
         ask(server.uri)
 
 
@@ -67,13 +67,13 @@ def test_an_answer_that_does_not_come_is_given_up(server: Endpoint, monkeypatch:
     """Connected, and silent."""
     monkeypatch.setattr(ecs_metadata, "_READ_S", 0.1)
     server.held.clear()
-    with pytest.raises(NoTaskError, match="no answer"):
+    with pytest.raises(EcsMetadataError, match="no answer"):
         ask(server.uri)
 
 
 def test_nobody_is_there() -> None:
     """Not on ECS after all."""
-    with pytest.raises(NoTaskError, match="no answer"):
+    with pytest.raises(EcsMetadataError, match="no answer"):
         ask("http://127.0.0.1:9/v4/x")
 
 
@@ -81,10 +81,10 @@ def test_the_lookup_asks_again_until_it_is_answered(server: Endpoint, monkeypatc
     """The ECS agent throttles, or is not up yet."""
     monkeypatch.setattr(ecs_metadata, "_RETRY", Backoff(0.01, 0.01))
     server.status = 429
-    found: list[Task] = []
+    found: list[EcsTask] = []
     done = threading.Event()
 
-    def take(task: Task) -> None:
+    def take(task: EcsTask) -> None:
         found.append(task)
         done.set()
 
@@ -100,7 +100,7 @@ def test_the_lookup_asks_again_until_it_is_answered(server: Endpoint, monkeypatc
 def test_an_arn_names_its_cluster() -> None:
     """Fargate and newer ECS agents give the ARN."""
     arn = {**TASK, "Cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod"}
-    assert task_of({"Name": "agent"}, arn).cluster == "prod"
+    assert parse_task({"Name": "agent"}, arn).cluster == "prod"
 
 
 def inspected(labels: dict[str, str]) -> dict[str, Any]:
@@ -137,6 +137,6 @@ def test_what_is_learnt_late_is_added_to_what_was_known() -> None:
     """The selection still sees the container's own labels only."""
     before = from_inspect(inspected(OTHER), "h")
     assert "logferry.ecs.zone" not in before.container.labels
-    after = before.beside(HERE)
+    after = before.with_task(HERE)
     assert after == from_inspect(inspected(OTHER), "h", HERE)
     assert dict(after.labels) == OTHER

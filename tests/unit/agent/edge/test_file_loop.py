@@ -12,9 +12,9 @@ from tests.support.sink import MemorySink
 
 from logferry_agent.core.batching import read_throttle
 from logferry_agent.core.batching.entries import Chunk
-from logferry_agent.core.batching.entry_sequencer import Track
-from logferry_agent.core.batching.lifecycle import Facts
-from logferry_agent.core.container.metadata import Description, from_event
+from logferry_agent.core.batching.entry_sequencer import EntrySequencer
+from logferry_agent.core.batching.lifecycle import RunState
+from logferry_agent.core.container.metadata import ContainerMetadata, from_event
 from logferry_agent.edge import file_loop
 from logferry_agent.edge.container_reader import Reading
 from logferry_agent.edge.file_loop import FileLoop
@@ -43,8 +43,8 @@ def log_of(folder: Path, container: str) -> JsonFile:
 def add(loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read: Callable[..., None]) -> Reading:
     """A running container's reading; `read` is called before each of its reads."""
 
-    def source(_: Description, track: Track) -> FileSource:
-        made = loop.source_for(container, folder / container / f"{container}-json.log", track, since=0, max_size=0)
+    def source(_: ContainerMetadata, sequencer: EntrySequencer) -> FileSource:
+        made = loop.source_for(container, folder / container / f"{container}-json.log", sequencer, since=0, max_size=0)
         honest = made.read
 
         def reads(limit_bytes: int) -> Chunk | None:
@@ -54,7 +54,7 @@ def add(loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read:
         made.read = reads  # type: ignore[method-assign]
         return made
 
-    running = replace(from_event(container, {}, "h", START), facts=Facts(running=True, started=START))
+    running = replace(from_event(container, {}, "h", START), run_state=RunState(running=True, started=START))
     reading = Reading(running, source, fresh=True)
     reading.move(sink.job_appeared(reading.job))
     loop.add(reading)
@@ -88,7 +88,7 @@ def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy log is not read line by line; one that comes and goes in the meantime is read whole."""
-    monkeypatch.setattr(read_throttle, "REST_S", 3_600.0)
+    monkeypatch.setattr(read_throttle, "PAUSE_S", 3_600.0)
     log, copier = log_of(tmp_path, GOOD), Copier()
     log.write(copier.write("o", b"one\n"))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
@@ -101,7 +101,7 @@ def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
     add(loop, sink, tmp_path, NEW, read=lambda: None)
     sink.until(lambda: NEW in sink.logs and "short" in sink.logs[NEW].lines(), "the new one is read")
     assert sink.logs[GOOD].lines() == ["one"]
-    monkeypatch.setattr(read_throttle, "REST_S", 0.0)
+    monkeypatch.setattr(read_throttle, "PAUSE_S", 0.0)
     loop._resting.clear()
     loop._watcher.wake()
     sink.until(lambda: sink.logs[GOOD].lines() == ["one", "two"], "it is read on")
@@ -111,8 +111,8 @@ def test_a_log_of_which_much_was_read_does_not_rest(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a burst, nothing waits."""
-    monkeypatch.setattr(read_throttle, "REST_S", 3_600.0)
-    monkeypatch.setattr(read_throttle, "RESTLESS_S", 3_600.0)
+    monkeypatch.setattr(read_throttle, "PAUSE_S", 3_600.0)
+    monkeypatch.setattr(read_throttle, "BURST_S", 3_600.0)
     log, copier = log_of(tmp_path, GOOD), Copier()
     log.write(copier.write("o", b"one\n" * 2_000))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Copier, JsonFile, Piece, record
 
 from logferry_agent.core.batching.cursor import Cursor, decode
-from logferry_agent.core.batching.entry_sequencer import Track
-from logferry_agent.core.batching.lifecycle import Facts
+from logferry_agent.core.batching.entry_sequencer import EntrySequencer
+from logferry_agent.core.batching.lifecycle import RunState
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.inotify import CREATED, MOVED_TO, Watcher
 from logferry_protocol.events import Gap, decode_event
@@ -28,8 +28,8 @@ class Reader:
     """A source, what it gave, and the cursor after each entry."""
 
     def __init__(self, path: Path, cursor: str | None = None, *, since: int = 0, max_size: int = 0) -> None:
-        track = Track(decode(cursor) if cursor else Cursor())
-        self.source = FileSource(path, track, since=since, max_size=max_size)
+        sequencer = EntrySequencer(decode(cursor) if cursor else Cursor())
+        self.source = FileSource(path, sequencer, since=since, max_size=max_size)
         self.streams: list[str] = []
         self.texts: list[str] = []
         self.cursors: list[str] = []
@@ -187,7 +187,7 @@ def counting(watcher: Watcher, path: Path) -> FileSource:
         seen += sum(change.name == path.name for change in watcher.wait(0))
         return seen
 
-    source = FileSource(path, Track(Cursor()))
+    source = FileSource(path, EntrySequencer(Cursor()))
     source.count_files = count
     return source
 
@@ -340,8 +340,8 @@ def told(reader: Reader) -> list[str]:
 
 def live(reader: Reader) -> None:
     """A run of a second."""
-    reader.source.track.learn(Facts(running=True, started=START), fresh=True)
-    reader.source.track.learn(Facts(started=START, ended=START + 10**9, exit_code=0))
+    reader.source.sequencer.learn(RunState(running=True, started=START), fresh=True)
+    reader.source.sequencer.learn(RunState(started=START, ended=START + 10**9, exit_code=0))
 
 
 @pytest.mark.parametrize("removal", ["heard of with the end", "heard of later"])

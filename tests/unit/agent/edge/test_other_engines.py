@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.support.copier import Copier, frame
 
 from logferry_agent.core.batching.cursor import Cursor, decode
-from logferry_agent.core.batching.entry_sequencer import Track
-from logferry_agent.core.parsing.log_stream import LogStream
+from logferry_agent.core.batching.entry_sequencer import EntrySequencer
+from logferry_agent.core.parsing.log_stream import LogStreamParser
 from logferry_agent.edge.api_source import ApiSource
 from logferry_agent.edge.docker_client import Connection
 from logferry_protocol.events import Gap, Notice, SystemEvent, decode_event
@@ -60,8 +60,8 @@ class Engine:
 def read(answer: bytes, *, tty: bool, cursor: str | None = None) -> tuple[list[str], list[SystemEvent], ApiSource, int]:
     """All that a source gives of a container that ended: its lines, its events; the source, and how often it asked."""
     engine = Engine(answer)
-    track = Track(decode(cursor) if cursor else Cursor())
-    source = ApiSource(cast(Connection, engine), "c", track, tty=tty, since=0, max_size=0, replays=False)
+    sequencer = EntrySequencer(decode(cursor) if cursor else Cursor())
+    source = ApiSource(cast(Connection, engine), "c", sequencer, tty=tty, since=0, max_size=0, replays=False)
     problems: list[str | None] = []
     source.troubled = problems.append
     entries = []
@@ -111,8 +111,8 @@ def test_entries_without_times_among_others_are_a_gap(answer: bytes) -> None:
 )
 def test_no_entry_without_a_time_passes_unnoticed(answer: bytes, good: bool, sizes: list[int]) -> None:
     """However the stream is cut into reads, each is counted."""
-    whole = LogStream(tty=False, chunked=False).feed(answer).unstamped
-    stream = LogStream(tty=False, chunked=False)
+    whole = LogStreamParser(tty=False, chunked=False).feed(answer).unstamped
+    stream = LogStreamParser(tty=False, chunked=False)
     rest = GOOD * good + answer
     found, texts = [], []
     for size in [*sizes, len(rest)]:
@@ -128,6 +128,6 @@ def test_stamp_that_was_cut_off_is_no_other_engines() -> None:
     """A connection may break within the first bytes of a terminal's log: that is read again."""
     stamp = b"2026-11-30T12:51:17.123456789Z "
     for length in range(len(stamp)):
-        stream = LogStream(tty=True, chunked=False)
+        stream = LogStreamParser(tty=True, chunked=False)
         assert stream.feed(stamp[:length]).unstamped == []
         assert stream.end().unstamped == []

@@ -15,8 +15,8 @@ import pytest
 from tests.support.copier import START
 from tests.support.pressing import assert_ended, file_of, has_worker, plain_records, take_all, worker_of
 
-from logferry_agent.core.batching.preencode import Order
-from logferry_agent.core.parsing.fragments import Marks
+from logferry_agent.core.batching.preencode import PreencodeRequest
+from logferry_agent.core.parsing.fragments import StreamPositions
 from logferry_agent.core.redaction.redaction import REDACTED, Redaction
 from logferry_agent.edge.preencode_pool import Press
 from logferry_protocol.batch import decode_body
@@ -41,7 +41,7 @@ def _press() -> Iterator[Press]:
 
 
 def ordered(press: Press, fd: int, owner: object) -> bool:
-    return press.order(owner, fd, Order(0, len(MUCH), Marks()))
+    return press.order(owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions()))
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -68,13 +68,15 @@ def test_a_stretch_is_pressed_once_the_process_is_there(press: Press, fd: int) -
     """Asking before that is no harm, and after it one stretch follows the other."""
     owner, other = object(), object()
     assert not ordered(press, fd, owner), "who asks first has it started"
-    assert not press.order(owner, fd, Order(0, len(LITTLE), Marks())), "that is read faster than asked for"
+    assert not press.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions())), (
+        "that is read faster than asked for"
+    )
     pid = begin(press, fd, owner)
     found = texts(press, owner)
     assert len(found) > len(EXPECTED) * 0.9, "all but what would not fill a batch"
     assert found == EXPECTED[: len(found)]
     assert (press.owner, press.plain) == (None, True)
-    assert not press.order(owner, fd, Order(0, len(LITTLE), Marks()))
+    assert not press.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions()))
     assert ordered(press, fd, other), "it is free"
     assert texts(press, other) == found
     assert worker_of(press) == pid
@@ -99,7 +101,10 @@ def test_what_comes_after_a_stretch_that_was_given_up_is_the_next_one(press: Pre
         press.stop()
         assert press.owner is None
         assert_ended(first)
-        until(lambda: press.order(owner, another, Order(0, os.fstat(another).st_size, Marks())), "it comes back")
+        until(
+            lambda: press.order(owner, another, PreencodeRequest(0, os.fstat(another).st_size, StreamPositions())),
+            "it comes back",
+        )
         assert {text.split()[0] for text in texts(press, owner)} == {"other"}
     assert worker_of(press) != first
 
@@ -224,8 +229,8 @@ def test_descriptors_do_not_become_more(press: Press, fd: int) -> None:
 AGENT = """
 import os, signal, sys
 from tests.support.pressing import file_of, plain_records, take_all, worker_of
-from logferry_agent.core.parsing.fragments import Marks
-from logferry_agent.core.batching.preencode import Order
+from logferry_agent.core.parsing.fragments import StreamPositions
+from logferry_agent.core.batching.preencode import PreencodeRequest
 from logferry_agent.edge.preencode_pool import Press
 
 press = Press()
@@ -236,7 +241,7 @@ print(worker_of(press), flush=True)
 data = plain_records(20_000, 1_764_000_000_000_000_000)
 with file_of(data) as fd:
     if sys.argv[1] != "starting":
-        while not press.order(press, fd, Order(0, len(data), Marks())):
+        while not press.order(press, fd, PreencodeRequest(0, len(data), StreamPositions())):
             pass
     if sys.argv[1] == "pressed":
         take_all(press, press)
@@ -305,13 +310,15 @@ def test_press_hides_what_an_order_says(press: Press, fd: int) -> None:
     """Also where that takes many patterns; with more than a line between processes takes, it is read as usual."""
     many = tuple(f"no line has this {number} {'x' * 3_900}" for number in range(10))
     patterns = ("line (?P<secret>[0-9]+) is", *many)
-    order = Order(0, len(MUCH), Marks(), redaction=Redaction(("all",), patterns))
+    order = PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction(("all",), patterns))
     owner = object()
     until(lambda: press.order(owner, fd, order), "it is never there")
     found = texts(press, owner)
     assert found == [f"line {REDACTED}{line[line.index(' is') :]}" for line in EXPECTED[: len(found)]]
     assert found
-    assert not press.order(owner, fd, Order(0, len(MUCH), Marks(), redaction=Redaction((), many * 3)))
+    assert not press.order(
+        owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction((), many * 3))
+    )
     assert ordered(press, fd, owner)
     found = texts(press, owner)
     assert found == EXPECTED[: len(found)]

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Copier, JsonFile, Piece, record
 from tests.support.pressing import file_of, has_worker, plain_records, take_all, worker_of
 
-from logferry_agent.core.batching.cursor import Cursor, LifeMark, decode, split_cursor
-from logferry_agent.core.batching.entries import Chunk, Sealed
-from logferry_agent.core.batching.entry_sequencer import Track
-from logferry_agent.core.batching.lifecycle import Facts
-from logferry_agent.core.batching.preencode import Order
-from logferry_agent.core.parsing.fragments import Marks
-from logferry_agent.core.redaction.redaction import NOTHING_HIDDEN, Redaction
+from logferry_agent.core.batching.cursor import Cursor, LifecycleCheckpoint, decode, split_cursor
+from logferry_agent.core.batching.entries import Chunk, PreencodedBatch
+from logferry_agent.core.batching.entry_sequencer import EntrySequencer
+from logferry_agent.core.batching.lifecycle import RunState
+from logferry_agent.core.batching.preencode import PreencodeRequest
+from logferry_agent.core.parsing.fragments import StreamPositions
+from logferry_agent.core.redaction.redaction import NO_REDACTION, Redaction
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.preencode_pool import Press
 from logferry_protocol.events import Gap, decode_event
@@ -44,7 +44,7 @@ class Watched(Press):
         super().__init__(patience_s=60)
         self.on_ready: Callable[[], None] = lambda: None
 
-    def order(self, owner: object, fd: int, order: Order) -> bool:
+    def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
         begun = super().order(owner, fd, order)
         if begun:
             select.select([self._line], [], [], 30)
@@ -58,7 +58,7 @@ def there(press: Press) -> None:
     data = plain_records(8_000, START)
     with file_of(data) as fd:
         limit = time.monotonic() + 30
-        while not press.order(press, fd, Order(0, len(data), Marks())):
+        while not press.order(press, fd, PreencodeRequest(0, len(data), StreamPositions())):
             assert time.monotonic() < limit, "it is never there"
         take_all(press, press)
 
@@ -101,24 +101,24 @@ class Reader:
         path: Path,
         press: Press | None = None,
         cursor: str | None = None,
-        track: Track | None = None,
-        redaction: Redaction | None = NOTHING_HIDDEN,
+        sequencer: EntrySequencer | None = None,
+        redaction: Redaction | None = NO_REDACTION,
     ) -> None:
         self.base, self.skip = split_cursor(cursor)
-        track = track or Track(decode(self.base) if self.base else Cursor())
-        self.source = FileSource(path, track, press=press, redaction=redaction)
+        sequencer = sequencer or EntrySequencer(decode(self.base) if self.base else Cursor())
+        self.source = FileSource(path, sequencer, press=press, redaction=redaction)
         self.entries: list[Entry] = []
-        self.sealed: list[tuple[int, Sealed]] = []
+        self.sealed: list[tuple[int, PreencodedBatch]] = []
         """With how many entries were before it."""
         self.cursor = cursor
 
-    def step(self) -> Chunk | Sealed | None:
+    def step(self) -> Chunk | PreencodedBatch | None:
         """One chunk."""
         found = self.source.read(SLICE)
         chunk = found
-        if isinstance(found, Sealed):
+        if isinstance(found, PreencodedBatch):
             self.sealed.append((len(self.entries), found))
-            chunk = found.opened()
+            chunk = found.decode()
             assert chunk.count == found.count
         if isinstance(chunk, Chunk):
             self.entries += zip(chunk.times, chunk.streams, chunk.texts, strict=True)
@@ -160,9 +160,9 @@ class Reader:
         return [event for event in events if isinstance(event, Gap)]
 
 
-def plainly(path: Path, cursor: str | None = None, track: Track | None = None) -> list[Entry]:
+def plainly(path: Path, cursor: str | None = None, sequencer: EntrySequencer | None = None) -> list[Entry]:
     """What ordinary reading gives."""
-    reader = Reader(path, None, cursor, track).read().close()
+    reader = Reader(path, None, cursor, sequencer).read().close()
     assert not reader.sealed
     return reader.entries[reader.skip :]
 
@@ -348,15 +348,15 @@ def test_a_run_begins_where_its_first_line_is(path: Path, press: Watched, at: in
     """Also where that is in the middle of what was pressed."""
     path.write_bytes(plain_records(MANY, START))
     began = START + at * 1_000
-    facts = Facts(running=True, started=began, ended=began - 2 * 1_000)
+    run_state = RunState(running=True, started=began, ended=began - 2 * 1_000)
 
-    def track() -> Track:
-        made = Track(Cursor(life=LifeMark("s", START - 60 * S, 0, 0)))
-        made.learn(facts)
+    def sequencer() -> EntrySequencer:
+        made = EntrySequencer(Cursor(life=LifecycleCheckpoint("s", START - 60 * S, 0, 0)))
+        made.learn(run_state)
         return made
 
-    reader = Reader(path, press, track=track()).read().close()
-    assert reader.entries == plainly(path, track=track())
+    reader = Reader(path, press, sequencer=sequencer()).read().close()
+    assert reader.entries == plainly(path, sequencer=sequencer())
     events = [index for index, (_, letter, _) in enumerate(reader.entries) if letter == "s"]
     assert events == [at - 1, at], "exit and start, together, before the lines from half way between them on"
     assert reader.sealed
@@ -365,12 +365,12 @@ def test_a_run_begins_where_its_first_line_is(path: Path, press: Watched, at: in
 def test_what_is_pressed_carries_what_is_known_of_its_run(path: Path, press: Watched) -> None:
     """Or a start would be told again by who reads on from there."""
     path.write_bytes(plain_records(MANY, START))
-    track = Track(Cursor())
-    track.learn(Facts(running=True, started=START - S), fresh=True)
-    reader = Reader(path, press, track=track).until_pressed().close()
+    sequencer = EntrySequencer(Cursor())
+    sequencer.learn(RunState(running=True, started=START - S), fresh=True)
+    reader = Reader(path, press, sequencer=sequencer).until_pressed().close()
     assert reader.entries[0][1] == "s"
     for cursor in (reader.sealed[-1][1].end, reader.sealed[-1][1].before()):
-        assert decode(cursor).life == LifeMark("s", START - S, 0, 0)
+        assert decode(cursor).life == LifecycleCheckpoint("s", START - S, 0, 0)
 
 
 def test_reading_of_secrets_is_pressed_but_for_the_keys_over_several_lines(path: Path, press: Watched) -> None:
@@ -498,7 +498,7 @@ def test_reading_goes_on_after_each_entry_of_a_batch(path: Path, press: Watched)
     assert reader.entries == whole
     assert len(reader.sealed) > 5
     for at, sealed in (reader.sealed[0], reader.sealed[len(reader.sealed) // 2], reader.sealed[-1]):
-        opened = sealed.opened()
+        opened = sealed.decode()
         for count in (1, sealed.count // 2, sealed.count - 1, sealed.count):
             cursor = opened.cursor_at(count)
             assert plainly(path, cursor) == whole[at + count :]

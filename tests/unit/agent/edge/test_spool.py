@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from logferry_agent.core.batching.entries import Batch, Piece
+from logferry_agent.core.batching.entries import Batch, SavedEntries
 from logferry_agent.edge.spool import FORMAT, Spool, SpoolError, SpoolLockedError, SpoolStuckError, StoredJob
 
 JOB = "a" * 64
@@ -35,7 +35,7 @@ def reopened(spool: Spool) -> Spool:
 def test_batches_jobs_and_pieces_come_back_as_they_were_written(spool: Spool) -> None:
     """All of a spool's content survives its process."""
     job = StoredJob(JOB, "{}", "{}", True, 7, "d" * 64, "cursor", 10, 1, 99)
-    piece = Piece([1, 2], "oe", ["a", "é\x00"], "p1")
+    piece = SavedEntries([1, 2], "oe", ["a", "é\x00"], "p1")
     with spool.transaction():
         spool.put_job(job)
         spool.append(5, JOB, batch(5))
@@ -71,8 +71,8 @@ def test_a_spool_of_before_entries_held_back_were_kept_is_taken_up_and_may_be_gi
     assert [stored.id for stored in spool.queue()] == [5]
     assert list(spool.held()) == []
     with spool.transaction():
-        spool.save_held(JOB, None, Piece([1], "o", ["a"], "p1"))
-    assert list(reopened(spool).held()) == [(JOB, None, Piece([1], "o", ["a"], "p1"))]
+        spool.save_held(JOB, None, SavedEntries([1], "o", ["a"], "p1"))
+    assert list(reopened(spool).held()) == [(JOB, None, SavedEntries([1], "o", ["a"], "p1"))]
     assert FORMAT == "1", "an earlier version reads it"
 
 
@@ -82,7 +82,7 @@ def test_bytes_go_up_and_down_with_what_is_queued(spool: Spool) -> None:
     with spool.transaction():
         spool.append(1, JOB, batch(1, bytes(5_000)))
         spool.append(2, JOB, batch(2, bytes(3_000)))
-        spool.save_piece(JOB, Piece([1], "o", ["x" * 500], "p"))
+        spool.save_piece(JOB, SavedEntries([1], "o", ["x" * 500], "p"))
     assert spool.bytes > 8_500
     with spool.transaction():
         spool.replace(2, batch(2, b"gap"))

@@ -10,10 +10,10 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from logferry_agent.core.batching.batcher import Batcher
-from logferry_agent.core.batching.cursor import split_cursor, state_of
-from logferry_agent.core.batching.entries import Chunk, Sealed
+from logferry_agent.core.batching.cursor import processing_state_of, split_cursor
+from logferry_agent.core.batching.entries import Chunk, PreencodedBatch
 from logferry_agent.core.batching.ports import Job, Offer
-from logferry_agent.core.batching.processing import Processing
+from logferry_agent.core.batching.processing import ProcessingOptions
 from logferry_agent.core.redaction.redaction import REDACTED, Redaction, redact_lines
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
@@ -33,28 +33,28 @@ def chunk(begin: int, texts: list[str]) -> Chunk:
     return Chunk([5] * len(texts), "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(begin + count))
 
 
-def sealed(begin: int, texts: list[str]) -> Sealed:
+def sealed(begin: int, texts: list[str]) -> PreencodedBatch:
     batcher = Batcher()
     batcher.add(chunk(begin, texts))
     batch = batcher.close()
     assert batch is not None
     assert batch.count == len(texts)
-    return Sealed(batch, lambda: str(begin))
+    return PreencodedBatch(batch, lambda: str(begin))
 
 
 class Pipeline:
     """Without a cloud, turned by hand."""
 
-    def __init__(self, folder: Path, processing: Processing | None = None) -> None:
+    def __init__(self, folder: Path, processing: ProcessingOptions | None = None) -> None:
         self.folder = folder
         self.spool = Spool(folder, "engine")
         self.metrics = Metrics()
-        self.shipper = Shipper(self.spool, "engine", Limits(processing=processing or Processing()), self.metrics)
+        self.shipper = Shipper(self.spool, "engine", Limits(processing=processing or ProcessingOptions()), self.metrics)
         self.place = self.shipper.intake.job_appeared(JOB).cursor
         self.now = 0.0
         self.turn(0)
 
-    def offer(self, *chunks: Chunk | Sealed, epoch: int = 1) -> None:
+    def offer(self, *chunks: Chunk | PreencodedBatch, epoch: int = 1) -> None:
         for each in chunks:
             assert self.shipper.intake.offer(JOB.id, epoch, each) is Offer.TAKEN
         self.turn(0)
@@ -136,7 +136,7 @@ def test_what_is_to_be_left_out_is_left_out_of_it(pipeline: Pipeline) -> None:
 def test_a_part_of_it_ends_at_its_end_or_counts_from_before_it() -> None:
     """In columns it is what it was."""
     whole = sealed(3, lines(3, 8))
-    opened = whole.opened()
+    opened = whole.decode()
     assert (opened.texts, opened.streams, opened.times) == (lines(3, 8), "ooooo", [5] * 5)
     assert [opened.cursor_at(count) for count in range(1, 6)] == ["3~1", "3~2", "3~3", "3~4", "8"]
     assert (whole.end, whole.count, opened.count) == ("8", 5, 5)
@@ -165,7 +165,7 @@ def test_of_a_job_that_was_deleted_it_is_counted_as_discarded(pipeline: Pipeline
     assert (pipeline.closed, pipeline.open) == ([], [])
 
 
-def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> Sealed:
+def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> PreencodedBatch:
     """As the press makes it."""
     found = redact_lines(redaction, texts)
     assert found is not None
@@ -174,7 +174,7 @@ def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> S
     for index, text in changed:
         shown[index] = text
     made = sealed(begin, shown)
-    return Sealed(made.batch, made.before, redaction, hidden, [(index, texts[index]) for index, _ in changed])
+    return PreencodedBatch(made.batch, made.before, redaction, hidden, [(index, texts[index]) for index, _ in changed])
 
 
 SECRET = "id=AKIAIOSFODNN7EXAMPLE"
@@ -182,7 +182,7 @@ SECRET = "id=AKIAIOSFODNN7EXAMPLE"
 
 def test_batch_that_was_redacted_where_it_was_read_is_adopted(tmp_path: Path) -> None:
     """Its secrets are counted as if they had been hidden here."""
-    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
     pipeline.turn(1)
     assert pipeline.closed == [(["a"], "1"), (["b", f"id={REDACTED}"], "3")]
@@ -193,15 +193,15 @@ def test_batch_that_was_redacted_where_it_was_read_is_adopted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("processing", "redaction"),
     [
-        (Processing(redact=("jwt",)), Redaction(("aws",))),
-        (Processing(), Redaction(("aws",))),
-        (Processing(redact=("aws",), redact_patterns=("b",)), Redaction(("aws",))),
-        (Processing(redact=("aws",), rate_limit=1_000), Redaction(("aws",))),
-        (Processing(redact=("aws",)), Redaction()),
+        (ProcessingOptions(redact=("jwt",)), Redaction(("aws",))),
+        (ProcessingOptions(), Redaction(("aws",))),
+        (ProcessingOptions(redact=("aws",), redact_patterns=("b",)), Redaction(("aws",))),
+        (ProcessingOptions(redact=("aws",), rate_limit=1_000), Redaction(("aws",))),
+        (ProcessingOptions(redact=("aws",)), Redaction()),
     ],
 )
 def test_batch_that_was_redacted_otherwise_is_processed_as_it_was_read(
-    tmp_path: Path, processing: Processing, redaction: Redaction
+    tmp_path: Path, processing: ProcessingOptions, redaction: Redaction
 ) -> None:
     """Where the reader and the pipeline do not agree, what the pipeline is set to counts."""
     texts = ["b", SECRET]
@@ -221,7 +221,7 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
     """The press knows nothing of the lines before; nor does a restart within it begin outside of the key."""
     body = [f"{number:02}ab+/CD" * 4 for number in range(6)]
     redaction = Redaction(("all",))
-    pipeline = Pipeline(tmp_path, Processing(redact=("all",)))
+    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("all",)))
     pipeline.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
     pipeline.turn(1)
     assert pipeline.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
@@ -231,8 +231,8 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
     pipeline.turn(1)
     (*_, (_, piece)) = pipeline.spool.pieces()
     assert set(piece.texts) == {REDACTED}
-    assert state_of(piece.cursor).startswith("zo")
-    opened = redacted_where_read(9, body[1:], redaction).opened("oab")
+    assert processing_state_of(piece.cursor).startswith("zo")
+    opened = redacted_where_read(9, body[1:], redaction).decode("oab")
     assert opened.cursor_at(2) == "9|r=oab~2"
     pipeline.spool.close()
 
@@ -240,7 +240,7 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
 def test_batch_from_the_press_lets_a_long_line_go_on_that_waited_for_more(tmp_path: Path) -> None:
     """Nothing is pressed while a line is open: so it does not go on."""
     long = f"{SECRET} {'x' * 5_000}"
-    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
     pipeline.turn(1)
     texts = [text for closed, _ in pipeline.closed for text in closed]
@@ -269,7 +269,7 @@ def test_container_is_told_and_written_without_secrets(tmp_path: Path) -> None:
 
 def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
     """Nothing goes by what is to be done with every line, even if a reader thought that there was nothing to do."""
-    pipeline = Pipeline(tmp_path, Processing(redact=("private_key",)))
+    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("private_key",)))
     pipeline.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
     pipeline.turn(1)
     assert pipeline.open == ["before", *[REDACTED] * 3, "after"]
@@ -279,7 +279,7 @@ def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
 
 
 def test_secrets_in_a_containers_description_are_counted_once(tmp_path: Path) -> None:
-    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
     container = Container(name="web", labels={"AKIAIOSFODNN7EXAMPLE": "1", "b": SECRET})
     for name in ("web", "renamed"):
         described = Job("b" * 64, container.model_copy(update={"name": name}), JOB.life)
@@ -291,7 +291,7 @@ def test_secrets_in_a_containers_description_are_counted_once(tmp_path: Path) ->
 
 
 def test_problem_of_reading_is_told_without_secrets(tmp_path: Path) -> None:
-    pipeline = Pipeline(tmp_path, Processing(redact=("aws",)))
+    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.shipper.intake.job_troubled(JOB.id, f"the engine says: {SECRET}")
     pipeline.turn(0)
     assert pipeline.shipper.lanes[JOB.id].shown.problem == f"the engine says: id={REDACTED}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logferry_agent.core.batching.entries import Batch, Chunk, Sealed
+from logferry_agent.core.batching.entries import Batch, Chunk, PreencodedBatch
 from logferry_agent.core.batching.ports import Job, Offer
 from logferry_agent.pipeline.intake import Appeared, Intake, Offered
 from logferry_protocol.job import Container, LifeCycle
@@ -96,8 +96,8 @@ def test_entries_are_left_out_of_a_sealed_batch_as_of_a_chunk() -> None:
     box = intake(limit=1_000)
     box.restore([(JOB, "5~4", None)])
     batch = Batch(3, 0, 0, 3, 0, "8", "digest", b"body")
-    box.offer(JOB.id, 1, Sealed(batch, lambda: "5"))
-    box.offer(JOB.id, 1, Sealed(batch, lambda: "8"))
+    box.offer(JOB.id, 1, PreencodedBatch(batch, lambda: "5"))
+    box.offer(JOB.id, 1, PreencodedBatch(batch, lambda: "8"))
     assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)] == [3, 1]
     assert box.job_appeared(JOB).cursor == "8"
 

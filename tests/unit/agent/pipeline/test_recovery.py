@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from logferry_agent.core.batching.batcher import FIRST_TARGET, Batcher
 from logferry_agent.core.batching.cursor import split_cursor
-from logferry_agent.core.batching.entries import Chunk, Sealed
+from logferry_agent.core.batching.entries import Chunk, PreencodedBatch
 from logferry_agent.core.batching.ports import Job, Offer, Position
-from logferry_agent.core.batching.processing import Processing, Processor
+from logferry_agent.core.batching.processing import ProcessingOptions, Processor
 from logferry_agent.core.redaction.redaction import REDACTED
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
@@ -54,13 +54,13 @@ def chunk(texts: list[str], begin: int) -> Chunk:
     return Chunk([0] * len(texts), "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(begin + count))
 
 
-def sealed(texts: list[str], begin: int) -> Iterator[Sealed]:
+def sealed(texts: list[str], begin: int) -> Iterator[PreencodedBatch]:
     """The same, closed where it was read."""
     batcher = Batcher()
     batcher.add(chunk(texts, begin))
     before = begin
     while (batch := batcher.close()) is not None:
-        yield Sealed(batch, lambda before=before: str(before))  # type: ignore[misc]
+        yield PreencodedBatch(batch, lambda before=before: str(before))  # type: ignore[misc]
         before += batch.count
 
 
@@ -72,10 +72,10 @@ def place_of(cursor: str | None) -> int:
 class Pipeline:
     """The pipeline without a cloud, turned by hand."""
 
-    def __init__(self, folder: Path, processing: Processing | None = None) -> None:
+    def __init__(self, folder: Path, processing: ProcessingOptions | None = None) -> None:
         self.spool = Spool(folder, "engine")
         self.now = time.monotonic()  # as the pipeline itself takes it when it begins
-        limits = Limits(processing=processing or Processing())
+        limits = Limits(processing=processing or ProcessingOptions())
         self.shipper = Shipper(self.spool, "engine", limits, Metrics())
         self.place = place_of(self.shipper.intake.job_appeared(JOB).cursor)
 
@@ -167,7 +167,7 @@ def test_a_batch_cut_from_a_restored_open_batch_of_merged_lines_knows_how_many_l
     tmp_path: Path,
 ) -> None:
     """Or reading from its cursor, when the spool is lost, would repeat some: an entry is several lines there."""
-    merging = Processing(merge_start=r"^\S")
+    merging = ProcessingOptions(merge_start=r"^\S")
     before, count = Pipeline(tmp_path, merging), 0
     while before.open_weight < FIRST_TARGET + 10_000:
         assert count < 50_000
@@ -209,7 +209,9 @@ def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_kill
     """Read again from where the spool says; without a cloud, so that nothing but the spool knows anything. And
     whichever readings come in batches that were closed where they were read."""
     ways = itertools.cycle(pressed)
-    done = {"merge": Processing(merge_start=r"^\S"), "redact": Processing(redact=("all",))}.get(processing)
+    done = {"merge": ProcessingOptions(merge_start=r"^\S"), "redact": ProcessingOptions(redact=("all",))}.get(
+        processing
+    )
     with tempfile.TemporaryDirectory(
         prefix="lf-restore-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as made:
@@ -241,7 +243,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_kill
     assert "\n".join(on_disk).split("\n") == (written or [""])
 
 
-MERGING = Processing(merge_start=r"^\S")
+MERGING = ProcessingOptions(merge_start=r"^\S")
 
 
 def test_an_entry_that_is_held_back_is_on_the_disk_like_an_open_one_and_lines_still_join_it(tmp_path: Path) -> None:
@@ -355,7 +357,7 @@ def test_what_was_read_a_quarter_of_a_second_before_a_kill_needs_its_container_n
 
 # --- inside of a private key ----------------------------------------------------------------------------------------
 
-HIDING = Processing(redact=("private_key",))
+HIDING = ProcessingOptions(redact=("private_key",))
 KEY = ["-----BEGIN EC PRIVATE KEY-----", "SECRET1", "SECRET2", "SECRET3", "-----END EC PRIVATE KEY-----"]
 
 
@@ -370,8 +372,8 @@ def with_keys(seed: int, count: int) -> list[str]:
 def hidden(texts: list[str], cursor: str | None = None) -> list[str]:
     """As a redactor that is never killed leaves them; or one that begins behind a cursor."""
     processor = Processor(HIDING)
-    processor.begin(cursor)
-    out = processor.take(chunk(texts, 0), split_cursor(cursor)[1])
+    processor.resume_after(cursor)
+    out = processor.process(chunk(texts, 0), split_cursor(cursor)[1])
     return out.texts if out is not None else []
 
 
@@ -398,7 +400,7 @@ def test_no_line_of_a_private_key_is_ever_shipped_whenever_the_agent_is_killed(
     seed: int, steps: list[tuple[str, Any, int]], merge: bool
 ) -> None:
     """Nor when the spool is lost, and reading goes on behind any of the batches that the cloud has."""
-    done = Processing(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
+    done = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     source = with_keys(seed, 12_000)
     with tempfile.TemporaryDirectory(prefix="lf-keys-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
         pipeline, read, written = Pipeline(Path(made), done), 0, 0
@@ -462,7 +464,7 @@ def test_a_batch_cut_from_a_restored_open_batch_knows_whether_it_ends_within_a_p
 def test_a_private_key_is_hidden_whatever_becomes_of_the_settings_of_merging(tmp_path: Path) -> None:
     """Its first line goes on, the next is held back: where that was one entry before, it is not known to be within."""
     for start in ("^-----BEGIN", "^SECRET1", "^SECRET1"):
-        pipeline = Pipeline(tmp_path, Processing(redact=("private_key",), merge_start=start))
+        pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
         pipeline.read(KEY[pipeline.place : 2], pipeline.place)
         pipeline.turn()
         on_disk = pipeline.on_disk()
@@ -618,8 +620,8 @@ def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_cl
     """Between what is closed, open, held back, on its way and answered; and where the spool is lost as a whole. And
     whichever readings come in a batch that was closed where it was read."""
     merge, ways = processing == "merge", itertools.cycle(pressed)
-    hides = Processing(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
-    done = Processing() if processing == "nothing" else hides
+    hides = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
+    done = ProcessingOptions() if processing == "nothing" else hides
     source, read, epoch = with_keys(seed, 1_500), 0, 1
 
     def reads(begin: int, end: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from logferry_agent.core.batching.batcher import Batcher
 from logferry_agent.core.batching.entries import Chunk
-from logferry_agent.core.batching.gap import gap_batch, missing_of
+from logferry_agent.core.batching.gap import build_gap_batch, measure_missing
 from logferry_agent.core.session.job_record import QueuedBatch
 from logferry_agent.edge.spool import Spool, StoredJob
 from logferry_agent.pipeline.job_buffers import Lane
@@ -62,8 +62,8 @@ def test_the_sequence_of_a_batch_is_written_with_it(tmp_path: Path, steps: tuple
             session.refs[0].first = 41
             shelf.assign(session.refs[0])
         elif step == "gap":
-            missing = missing_of(batch)
-            shelf.become_gap(LANE, session.refs[0], gap_batch("spool_full", missing, batch.cursor), missing)
+            missing = measure_missing(batch)
+            shelf.become_gap(LANE, session.refs[0], build_gap_batch("spool_full", missing, batch.cursor), missing)
         else:
             journal.commit(0.0)
     assert journal.empty

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from logferry_agent.core.batching.batcher import Batcher
 from logferry_agent.core.batching.cursor import skip_cursor, split_cursor
-from logferry_agent.core.batching.entries import Batch, Chunk, Piece
+from logferry_agent.core.batching.entries import Batch, Chunk, SavedEntries
 from logferry_protocol.batch import decode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_ENTRY_BYTES
@@ -126,7 +126,7 @@ def test_no_single_entry_exceeds_a_body(alphabet: str) -> None:
 def test_what_is_open_is_saved_in_pieces_and_comes_back_whole() -> None:
     """A crash between two closings loses nothing that was read."""
     batcher = Batcher()
-    pieces: list[Piece] = []
+    pieces: list[SavedEntries] = []
     for first, lines in ((0, ["a", "b"]), (2, ["c"]), (3, ["d", "e", "f"])):
         batcher.add(chunk(lines, first))
         piece = batcher.unsaved()
@@ -136,7 +136,7 @@ def test_what_is_open_is_saved_in_pieces_and_comes_back_whole() -> None:
     assert batcher.unsaved() is None
     again, before = Batcher(), None
     for piece in pieces:
-        again.add(piece.chunk(before))
+        again.add(piece.to_chunk(before))
         before = piece.cursor
     (batch,) = drained(again)
     assert list(decode_body(batch.body).texts) == list("abcdef")
@@ -145,11 +145,11 @@ def test_what_is_open_is_saved_in_pieces_and_comes_back_whole() -> None:
 
 def test_a_cursor_inside_a_restored_piece_skips_from_the_one_before() -> None:
     """Only its end has a cursor of the source's own."""
-    piece = Piece([1, 2, 3], "ooo", ["a", "b", "c"], "after")
-    restored = piece.chunk("before")
+    piece = SavedEntries([1, 2, 3], "ooo", ["a", "b", "c"], "after")
+    restored = piece.to_chunk("before")
     assert [restored.cursor_at(count) for count in (1, 2, 3)] == ["before~1", "before~2", "after"]
-    assert piece.chunk("before~4").cursor_at(1) == "before~5"
-    assert piece.chunk(None).cursor_at(2) == "~2"
+    assert piece.to_chunk("before~4").cursor_at(1) == "before~5"
+    assert piece.to_chunk(None).cursor_at(2) == "~2"
 
 
 @given(st.none() | st.text("abc:~/0123", min_size=1).filter(lambda text: "~" not in text), st.integers(0, 9_999))

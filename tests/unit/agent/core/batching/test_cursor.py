@@ -10,35 +10,38 @@ from hypothesis import strategies as st
 
 from logferry_agent.core.batching.cursor import (
     Cursor,
-    LifeMark,
-    Place,
+    FilePosition,
+    LifecycleCheckpoint,
     UnknownCursorError,
     decode,
+    decode_damaged,
     encode,
-    salvage,
-    state_of,
-    with_state,
+    processing_state_of,
+    with_processing_state,
 )
-from logferry_agent.core.parsing.fragments import Mark, Marks
+from logferry_agent.core.parsing.fragments import StreamPosition, StreamPositions
 from logferry_protocol.limits import MAX_CURSOR_BYTES
 
 numbers = st.integers(0, 2**63)
 digests = st.text("0123456789abcdef", min_size=8, max_size=8)
-marks = st.one_of(
-    st.just(Mark()), st.builds(Mark, st.integers(-(2**63), 2**63), st.integers(1, 2**31), digests, st.booleans())
+stream_positions = st.one_of(
+    st.just(StreamPosition()),
+    st.builds(StreamPosition, st.integers(-(2**63), 2**63), st.integers(1, 2**31), digests, st.booleans()),
 )
-lives = st.one_of(st.just(LifeMark()), st.builds(LifeMark, st.sampled_from("sx"), numbers, numbers, numbers))
+lives = st.one_of(
+    st.just(LifecycleCheckpoint()), st.builds(LifecycleCheckpoint, st.sampled_from("sx"), numbers, numbers, numbers)
+)
 times = st.integers(10**18, 10**19 - 1)
 unread = st.builds(
     Cursor,
-    place=st.one_of(st.none(), st.builds(Place, numbers, numbers, digests)),
+    file_position=st.one_of(st.none(), st.builds(FilePosition, numbers, numbers, digests)),
     life=lives,
     after=st.one_of(st.just(0), times),
 )
 cursors = unread | st.builds(
     Cursor,
-    st.builds(Marks, marks, marks, st.sampled_from(["", "o", "e"])),
-    st.one_of(st.none(), st.builds(Place, numbers, numbers, digests)),
+    st.builds(StreamPositions, stream_positions, stream_positions, st.sampled_from(["", "o", "e"])),
+    st.one_of(st.none(), st.builds(FilePosition, numbers, numbers, digests)),
     lives,
     st.integers(0, 2**31),
 )
@@ -47,35 +50,45 @@ cursors = unread | st.builds(
 @given(unread)
 def test_what_is_read_at_last_needs_no_time_to_begin_after(cursor: Cursor) -> None:
     """The place of a line says it all."""
-    assert "t=" not in encode(Cursor(Marks(Mark(10**18, 1, "00000000")), cursor.place, cursor.life, 0, cursor.after))
+    assert "t=" not in encode(
+        Cursor(
+            StreamPositions(StreamPosition(10**18, 1, "00000000")), cursor.file_position, cursor.life, 0, cursor.after
+        )
+    )
 
 
 @given(st.lists(times, min_size=2, max_size=2), lives, st.sampled_from(["2", "17", "x", ""]), st.booleans())
 def test_of_another_versions_cursor_the_latest_time_and_the_life_are_known(
-    stamps: list[int], life: LifeMark, version: str, unread: bool
+    stamps: list[int], life: LifecycleCheckpoint, version: str, unread: bool
 ) -> None:
     """Whatever else is in it: the parts that every version writes in the same way."""
-    life = LifeMark(life.kind, life.started % 10**19, life.ended % 10**19, life.restarts % 10**9)
-    marks = Marks(Mark(stamps[0], 1, "0123abcd"), Mark(stamps[1], 12, "4567ef01"))
-    written = encode(Cursor(life=life, after=max(stamps)) if unread else Cursor(marks, Place(1, 2, "89abcdef"), life))
+    life = LifecycleCheckpoint(life.kind, life.started % 10**19, life.ended % 10**19, life.restarts % 10**9)
+    stream_positions = StreamPositions(
+        StreamPosition(stamps[0], 1, "0123abcd"), StreamPosition(stamps[1], 12, "4567ef01")
+    )
+    written = encode(
+        Cursor(life=life, after=max(stamps))
+        if unread
+        else Cursor(stream_positions, FilePosition(1, 2, "89abcdef"), life)
+    )
     other = f"{version}|new=1.2.3{written[1:]}|z=9999999999999999999|q"
     with pytest.raises(UnknownCursorError):
         decode(other)
-    assert salvage(other) == Cursor(life=life, after=max(stamps))
+    assert decode_damaged(other) == Cursor(life=life, after=max(stamps))
 
 
 @given(st.text())
 def test_nothing_is_known_of_what_is_no_cursor_and_it_never_fails(text: str) -> None:
     """Rubbish."""
-    assert salvage(text) == Cursor()
+    assert decode_damaged(text) == Cursor()
 
 
 @given(cursors, st.sampled_from(["", "o", "e", "eo", "O", "eoEO"]))
 def test_what_the_pipeline_adds_is_nothing_to_who_reads_the_log(cursor: Cursor, letters: str) -> None:
     """And comes back."""
-    text = with_state(encode(cursor), letters)
+    text = with_processing_state(encode(cursor), letters)
     assert decode(text) == cursor
-    assert state_of(text) == letters
+    assert processing_state_of(text) == letters
     assert len(text) <= MAX_CURSOR_BYTES
 
 
@@ -104,5 +117,5 @@ def test_anything_else_is_refused(text: str) -> None:
 def test_place_that_no_file_has_is_left_out(place: str) -> None:
     """The system would refuse to read there, again and again; the marks find the place all the same."""
     found = decode(f"1|o=1764000000123456789.1.9f86d081.0|f={place}")
-    assert found.place is None
-    assert found.marks.out.stamp == 1764000000123456789
+    assert found.file_position is None
+    assert found.stream_positions.out.stamp == 1764000000123456789

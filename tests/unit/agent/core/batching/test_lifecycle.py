@@ -5,17 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logferry_agent.core.batching.cursor import LifeMark
-from logferry_agent.core.batching.lifecycle import Facts, milestones
+from logferry_agent.core.batching.cursor import LifecycleCheckpoint
+from logferry_agent.core.batching.lifecycle import RunState, unrecorded_entries
 
 S = 10**9
-NEVER = LifeMark()
+NEVER = LifecycleCheckpoint()
 
 
-def told(mark: LifeMark, *facts: Facts) -> list[str]:
+def told(mark: LifecycleCheckpoint, *run_state: RunState) -> list[str]:
     found = []
-    for fact in facts:
-        for milestone in milestones(mark, fact):
+    for fact in run_state:
+        for milestone in unrecorded_entries(mark, fact):
             found.append(milestone.event.event)
             mark = milestone.mark
     return found
@@ -23,42 +23,44 @@ def told(mark: LifeMark, *facts: Facts) -> list[str]:
 
 def test_a_first_run_is_started_and_exited() -> None:
     """By events, with inspect saying the same again."""
-    run = Facts(running=True, started=100 * S)
-    assert told(NEVER, run, run, Facts(started=100 * S, ended=105 * S, exit_code=1)) == ["started", "exited"]
+    run = RunState(running=True, started=100 * S)
+    assert told(NEVER, run, run, RunState(started=100 * S, ended=105 * S, exit_code=1)) == ["started", "exited"]
 
 
 def test_an_event_time_and_the_inspected_time_are_one_run() -> None:
     """The event comes a little after the start that inspect knows."""
-    assert told(NEVER, Facts(running=True, started=100 * S + 7), Facts(running=True, started=100 * S)) == ["started"]
+    assert told(NEVER, RunState(running=True, started=100 * S + 7), RunState(running=True, started=100 * S)) == [
+        "started"
+    ]
 
 
 def test_what_happened_while_nobody_looked_is_derived() -> None:
     """A run ended and another began: inspect knows the end's time but not its code."""
-    mark = LifeMark("s", 100 * S, 0, 0)
-    found = milestones(mark, Facts(running=True, started=200 * S, ended=150 * S, restarts=1))
+    mark = LifecycleCheckpoint("s", 100 * S, 0, 0)
+    found = unrecorded_entries(mark, RunState(running=True, started=200 * S, ended=150 * S, restarts=1))
     assert [(m.event.event, m.time) for m in found] == [("exited", 150 * S), ("restarted", 200 * S)]
     assert found[1].boundary == 190 * S
 
 
 def test_the_clock_may_be_set_back() -> None:
     """A run that began more than five seconds before the recorded one is a new one."""
-    mark = LifeMark("x", 100 * S, 105 * S, 0)
-    assert told(mark, Facts(running=True, started=50 * S, ended=105 * S)) == ["restarted"]
+    mark = LifecycleCheckpoint("x", 100 * S, 105 * S, 0)
+    assert told(mark, RunState(running=True, started=50 * S, ended=105 * S)) == ["restarted"]
 
 
 def test_a_removed_container_is_exited() -> None:
     """Although its end was not heard of."""
-    (milestone,) = milestones(LifeMark("s", 100 * S, 0, 0), Facts(started=100 * S, gone=True))
+    (milestone,) = unrecorded_entries(LifecycleCheckpoint("s", 100 * S, 0, 0), RunState(started=100 * S, gone=True))
     assert milestone.event.model_dump() == {"event": "exited", "exit_code": None, "oom": False, "removed": True}
 
 
 def test_a_container_that_never_ran_tells_nothing() -> None:
     """Created and removed."""
-    assert told(NEVER, Facts(), Facts(gone=True)) == []
+    assert told(NEVER, RunState(), RunState(gone=True)) == []
 
 
-facts = st.builds(
-    Facts,
+run_state = st.builds(
+    RunState,
     running=st.booleans(),
     started=st.sampled_from([0, 10 * S, 20 * S, 30 * S]),
     ended=st.sampled_from([0, 15 * S, 25 * S, 35 * S]),
@@ -66,13 +68,13 @@ facts = st.builds(
 )
 
 
-@given(st.lists(facts, max_size=12))
-def test_starts_and_exits_alternate_whatever_is_told(told_facts: list[Facts]) -> None:
+@given(st.lists(run_state, max_size=12))
+def test_starts_and_exits_alternate_whatever_is_told(told_facts: list[RunState]) -> None:
     """And the same facts twice tell nothing new."""
     mark, found = NEVER, []
     for fact in told_facts:
-        for milestone in milestones(mark, fact):
+        for milestone in unrecorded_entries(mark, fact):
             found.append("x" if milestone.event.event == "exited" else "s")
             mark = milestone.mark
-        assert milestones(mark, fact) == []
+        assert unrecorded_entries(mark, fact) == []
     assert "".join(found).replace("sx", "") in {"", "s"}

@@ -14,9 +14,15 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Piece, record
 from tests.support.pressing import file_of
 
-from logferry_agent.core.batching.preencode import FIRST_SLICE_BYTES, LARGEST_SLICE_BYTES, Order, Pressed, Stretch
-from logferry_agent.core.parsing.fragments import Columns, Fragments, Marks, assemble, marks_after
-from logferry_agent.core.parsing.jsonfile import Segment, parse
+from logferry_agent.core.batching.preencode import (
+    FIRST_SLICE_BYTES,
+    LARGEST_SLICE_BYTES,
+    PreencodedSlice,
+    Preencoder,
+    PreencodeRequest,
+)
+from logferry_agent.core.parsing.fragments import EntryColumns, Fragments, StreamPositions, assemble, positions_after
+from logferry_agent.core.parsing.jsonfile import Records, parse
 from logferry_agent.core.parsing.timestamps import nanoseconds, normalise
 from logferry_agent.edge.preencode_worker import stretch
 from logferry_protocol.batch import decode_body, decompress
@@ -63,28 +69,28 @@ class Ordinary:
     """What ordinary reading gives of a log up to the first thing in it that is no record."""
 
     fragments: Fragments
-    entries: Columns
+    entries: EntryColumns
     ends: list[int]
 
     @classmethod
     def of(cls, data: bytes) -> Ordinary:
         found = parse(data[: data.rfind(b"\n") + 1])
-        if not found or not isinstance(found[0], Segment):
-            return cls(Fragments([], [], "", []), Columns([], "", []), [])
+        if not found or not isinstance(found[0], Records):
+            return cls(Fragments([], [], "", []), EntryColumns([], "", []), [])
         fragments = found[0].fragments
-        return cls(fragments, assemble(fragments, Marks()), list(found[0].ends))
+        return cls(fragments, assemble(fragments, StreamPositions()), list(found[0].ends))
 
 
-def pressed(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> tuple[list[Pressed], bool]:
+def pressed(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> tuple[list[PreencodedSlice], bool]:
     """The stretch behind so many plain records: its batches, each held against ordinary reading, and how it ended."""
     told = Ordinary.of(data)
     offset = told.ends[behind - 1] if behind else 0
-    marks = marks_after(told.fragments, Marks(), behind - 1)
+    stream_positions = positions_after(told.fragments, StreamPositions(), behind - 1)
     with file_of(data) as fd:
-        *batches, plain = stretch(fd, Order(offset, len(data), marks, first))
+        *batches, plain = stretch(fd, PreencodeRequest(offset, len(data), stream_positions, first))
     at = behind
     for batch in batches:
-        assert isinstance(batch, Pressed)
+        assert isinstance(batch, PreencodedSlice)
         assert 0 < batch.count <= MAX_BATCH_ENTRIES
         assert len(batch.body) <= MAX_BODY_BYTES
         assert len(decompress(batch.body)) <= MAX_DECODED_BYTES
@@ -101,10 +107,10 @@ def pressed(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> 
         assert data[:offset].endswith(batch.tag)
         assert len(batch.tag) > 60, "with the time of its last record"
         assert batch.digest == digest_of(batch.body)
-        assert batch.marks == marks_after(told.fragments, Marks(), stop - 1)
+        assert batch.stream_positions == positions_after(told.fragments, StreamPositions(), stop - 1)
         at = stop
     assert isinstance(plain, bool)
-    return [batch for batch in batches if isinstance(batch, Pressed)], plain
+    return [batch for batch in batches if isinstance(batch, PreencodedSlice)], plain
 
 
 @given(
@@ -171,10 +177,10 @@ def test_half_a_record_at_the_end_is_left_for_when_it_is_whole() -> None:
 def test_nothing_is_pressed_while_a_line_is_open() -> None:
     """What follows may belong to it."""
     made = records([("like logs", 900, 1_000, "o")], 1)
-    press = Stretch(Order(0, 10**6, Marks()))
-    assert press.take(b"".join(made)) is not None
-    open_line = marks_after(Fragments(["2026-11-23T10:00:00Z"], [0], "e", ["x"], "c"), Marks(), 0)
-    assert Stretch(Order(0, 10**6, open_line)).take(b"".join(made)) is None
+    press = Preencoder(PreencodeRequest(0, 10**6, StreamPositions()))
+    assert press.encode_next(b"".join(made)) is not None
+    open_line = positions_after(Fragments(["2026-11-23T10:00:00Z"], [0], "e", ["x"], "c"), StreamPositions(), 0)
+    assert Preencoder(PreencodeRequest(0, 10**6, open_line)).encode_next(b"".join(made)) is None
 
 
 def test_a_body_that_does_not_hold_a_slice_is_cut_and_nothing_is_left_out() -> None:
@@ -209,10 +215,10 @@ def test_a_cut_file_ends_the_stretch() -> None:
     """It was longer when the stretch was asked for."""
     data = b"".join(records([("like logs", 4_000, 1_000, "o")], 5))
     with file_of(data) as fd:
-        *batches, plain = stretch(fd, Order(0, len(data) + 10**6, Marks()))
+        *batches, plain = stretch(fd, PreencodeRequest(0, len(data) + 10**6, StreamPositions()))
         assert batches
         assert plain is False
-        (plain,) = stretch(fd, Order(len(data), len(data) + 10**6, Marks()))
+        (plain,) = stretch(fd, PreencodeRequest(len(data), len(data) + 10**6, StreamPositions()))
         assert plain is False
 
 
@@ -220,7 +226,7 @@ def test_a_file_that_cannot_be_read_ends_the_stretch() -> None:
     """Ordinary reading meets it too, and says it."""
     reading, writing = os.pipe()
     try:
-        assert list(stretch(reading, Order(0, 10**6, Marks()))) == [False]
+        assert list(stretch(reading, PreencodeRequest(0, 10**6, StreamPositions()))) == [False]
     finally:
         os.close(reading)
         os.close(writing)
@@ -232,8 +238,8 @@ def test_marks_count_records_of_one_time_over_several_batches() -> None:
     batches, _ = pressed(b"".join(made))
     assert len(batches) > 5
     counts = list(accumulate(batch.count for batch in batches))
-    assert [batch.marks.out.ordinal + batch.marks.err.ordinal for batch in batches] == counts
+    assert [batch.stream_positions.out.ordinal + batch.stream_positions.err.ordinal for batch in batches] == counts
     stamp = parse(made[0])[0]
-    assert isinstance(stamp, Segment)
-    assert {batch.marks.out.stamp for batch in batches} == {nanoseconds(stamp.fragments.stamps[0])}
+    assert isinstance(stamp, Records)
+    assert {batch.stream_positions.out.stamp for batch in batches} == {nanoseconds(stamp.fragments.stamps[0])}
     assert {batch.last for batch in batches} == set(normalise(stamp.fragments.stamps)[1])

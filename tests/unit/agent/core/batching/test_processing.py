@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.batching.entries import Chunk, Piece
-from logferry_agent.core.batching.processing import LARGEST_MERGED_BYTES, MERGED_LINES, Processing, Processor
+from logferry_agent.core.batching.entries import Chunk, SavedEntries
+from logferry_agent.core.batching.processing import LARGEST_MERGED_BYTES, MERGED_LINES, ProcessingOptions, Processor
 from logferry_agent.core.redaction.redaction import REDACTED
 from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.limits import MAX_ENTRY_BYTES
@@ -22,7 +22,7 @@ def chunk(texts: list[str], streams: str | None = None, first: int = 0, step_us:
 
 
 def redacted(text: str, *names: str, patterns: tuple[str, ...] = ()) -> str:
-    processed = Processor(Processing(redact=names, redact_patterns=patterns)).take(chunk([text]))
+    processed = Processor(ProcessingOptions(redact=names, redact_patterns=patterns)).process(chunk([text]))
     assert processed is not None
     return processed.texts[0]
 
@@ -97,15 +97,15 @@ def test_each_of_the_users_patterns_means_what_it_means_alone(
 ) -> None:
     """Anchors, flags, groups and alternatives: whatever else is in the same chunk, or in the other patterns."""
     given = chunk(["before", text, "after"])
-    out = Processor(Processing(redact=("aws", "bearer"), redact_patterns=patterns)).take(given)
+    out = Processor(ProcessingOptions(redact=("aws", "bearer"), redact_patterns=patterns)).process(given)
     assert out is not None
     assert out.texts == ["before", expected, "after"]
 
 
 def test_an_anchor_holds_for_every_line_of_a_merged_entry() -> None:
     """Merging comes before redaction."""
-    processor = Processor(Processing(merge_start=r"^\S", redact_patterns=(r"^ pin: \d+$",)))
-    assert processor.take(chunk(["start", " pin: 1234", " end"])) is None
+    processor = Processor(ProcessingOptions(merge_start=r"^\S", redact_patterns=(r"^ pin: \d+$",)))
+    assert processor.process(chunk(["start", " pin: 1234", " end"])) is None
     out = processor.flush()
     assert out is not None
     assert out.texts == [f"start\n{REDACTED}\n end"]
@@ -123,13 +123,13 @@ def test_a_secret_that_was_cut_in_two_with_its_line_is_replaced(before: int, chu
     line = "x" * (16_384 - before) + f" aws_secret_access_key={secret} " + "y" * 20_000
     texts = [*pieces_of(line), "next"]
     streams = ("eEEo" if stderr else "oOOo") if len(texts) == 4 else ("eEo" if stderr else "oOo")
-    processor = Processor(Processing(redact=("aws",)))
+    processor = Processor(ProcessingOptions(redact=("aws",)))
     found: list[str] = []
     cursors: list[str] = []
     step = -(-len(texts) // chunks)
     for first in range(0, len(texts), step):
         part = chunk(texts[first : first + step], streams[first : first + step], first)
-        if (out := processor.take(part)) is not None:
+        if (out := processor.process(part)) is not None:
             found += out.texts
             cursors += [out.cursor_at(count) for count in range(1, len(out.texts) + 1)]
     if (out := processor.flush()) is not None:
@@ -147,7 +147,7 @@ def test_redaction_never_makes_an_entry_too_long_for_the_wire() -> None:
     """Or the cloud would refuse the batch that it is in."""
     text = "bearer 12345678 " * 1_024
     assert len(text) == MAX_ENTRY_BYTES
-    out = Processor(Processing(redact=("bearer",))).take(chunk([text, "x"]))
+    out = Processor(ProcessingOptions(redact=("bearer",))).process(chunk([text, "x"]))
     assert out is not None
     assert len(out.texts[0]) <= MAX_ENTRY_BYTES
     assert "12345678" not in out.texts[0]
@@ -155,9 +155,9 @@ def test_redaction_never_makes_an_entry_too_long_for_the_wire() -> None:
 
 def test_a_private_key_over_several_lines_is_hidden_line_by_line() -> None:
     """Also when the lines come in several chunks, and another stream writes between them."""
-    processor = Processor(Processing(redact=("private_key",)))
-    first = processor.take(chunk(["x -----BEGIN EC PRIVATE KEY-----", "stderr", "MHcCAQ"], "oeo"))
-    second = processor.take(chunk(["AwEHoU", "-----END EC PRIVATE KEY----- y", "plain"], "ooo", first=3))
+    processor = Processor(ProcessingOptions(redact=("private_key",)))
+    first = processor.process(chunk(["x -----BEGIN EC PRIVATE KEY-----", "stderr", "MHcCAQ"], "oeo"))
+    second = processor.process(chunk(["AwEHoU", "-----END EC PRIVATE KEY----- y", "plain"], "ooo", first=3))
     assert first is not None
     assert second is not None
     assert first.texts == [f"x {REDACTED}", "stderr", REDACTED]
@@ -166,10 +166,10 @@ def test_a_private_key_over_several_lines_is_hidden_line_by_line() -> None:
 
 def merged(*parts: Chunk, start: str = r"^\S") -> tuple[list[str], list[str]]:
     """The texts and cursors that come out of a merger, flushed at the end."""
-    processor = Processor(Processing(merge_start=start))
+    processor = Processor(ProcessingOptions(merge_start=start))
     texts: list[str] = []
     cursors: list[str] = []
-    for out in [*(processor.take(part) for part in parts), processor.flush()]:
+    for out in [*(processor.process(part) for part in parts), processor.flush()]:
         if out is not None:
             texts += out.texts
             cursors += [out.cursor_at(count) for count in range(1, len(out.texts) + 1)]
@@ -214,8 +214,8 @@ def test_merging_keeps_every_line_in_order(parts: list[list[tuple[str, str]]]) -
 
 def test_a_rate_limit_turns_the_excess_into_gaps_that_count_it() -> None:
     """By the entries' own times, in bursts of ten seconds' worth."""
-    processor = Processor(Processing(rate_limit=10))
-    out = processor.take(chunk([f"line {index}" for index in range(500)]))
+    processor = Processor(ProcessingOptions(rate_limit=10))
+    out = processor.process(chunk([f"line {index}" for index in range(500)]))
     assert out is not None
     events = [decode_event(text) for letter, text in zip(out.streams, out.texts, strict=True) if letter == "s"]
     gaps = [event for event in events if isinstance(event, Gap)]
@@ -229,7 +229,7 @@ def test_a_rate_limit_turns_the_excess_into_gaps_that_count_it() -> None:
 
 def test_a_container_that_never_stops_writing_too_much_has_a_gap_a_second_and_its_share_of_lines() -> None:
     """Not a gap after every line that passes, which would double what it sends."""
-    out = Processor(Processing(rate_limit=10)).take(chunk(["x"] * 6_000, step_us=10_000))
+    out = Processor(ProcessingOptions(rate_limit=10)).process(chunk(["x"] * 6_000, step_us=10_000))
     assert out is not None
     assert 600 <= out.streams.count("o") <= 700
     assert out.streams.count("s") <= 60
@@ -237,8 +237,8 @@ def test_a_container_that_never_stops_writing_too_much_has_a_gap_a_second_and_it
 
 def test_merging_is_no_way_around_the_rate_limit() -> None:
     """A merged entry counts as all its lines."""
-    processor = Processor(Processing(rate_limit=10, merge_start="^start"))
-    processor.take(chunk(["start", *[" x"] * 49] * 20))
+    processor = Processor(ProcessingOptions(rate_limit=10, merge_start="^start"))
+    processor.process(chunk(["start", *[" x"] * 49] * 20))
     out = processor.flush()
     assert out is not None
     assert processor.limited == 17
@@ -246,26 +246,26 @@ def test_merging_is_no_way_around_the_rate_limit() -> None:
 
 def test_a_slow_container_is_never_limited() -> None:
     """Ten lines a second for a minute, read at once."""
-    processor = Processor(Processing(rate_limit=10))
-    out = processor.take(chunk(["x"] * 600, step_us=100_000))
+    processor = Processor(ProcessingOptions(rate_limit=10))
+    out = processor.process(chunk(["x"] * 600, step_us=100_000))
     assert out is not None
     assert out.streams == "o" * 600
 
 
 def test_the_pieces_of_a_long_line_share_its_fate() -> None:
     """Or readers would join them to another line."""
-    processor = Processor(Processing(rate_limit=1))
-    out = processor.take(chunk(["x"] * 10 + ["long", "er", "y"], "o" * 11 + "Oo"))
+    processor = Processor(ProcessingOptions(rate_limit=1))
+    out = processor.process(chunk(["x"] * 10 + ["long", "er", "y"], "o" * 11 + "Oo"))
     assert out is not None
     assert out.streams == "o" * 10 + "s"
 
 
 def test_entries_that_were_skipped_are_not_processed() -> None:
     """A restored cursor says how many to leave out."""
-    out = Processor(Processing(redact=("all",))).take(chunk(["a", "b", "c"]), 2)
+    out = Processor(ProcessingOptions(redact=("all",))).process(chunk(["a", "b", "c"]), 2)
     assert out is not None
     assert (out.texts, out.cursor_at(1)) == (["c"], "3")
-    assert Processor(Processing(redact=("all",))).take(chunk(["a"]), 1) is None
+    assert Processor(ProcessingOptions(redact=("all",))).process(chunk(["a"]), 1) is None
 
 
 KEY = ["-----BEGIN EC PRIVATE KEY-----", "MHcCAQ", "AwEHoU", "-----END EC PRIVATE KEY-----"]
@@ -276,7 +276,7 @@ def test_a_cursor_says_whether_it_is_inside_of_a_private_key_and_another_process
     texts = ["x", KEY[0], "stderr", KEY[0], *KEY[1:3], KEY[2], KEY[3], "y", KEY[3], "z"]
     streams = "ooeeoeoeooo"
     for rate in (0, 1):
-        out = Processor(Processing(redact=("private_key",), rate_limit=rate)).take(chunk(texts, streams))
+        out = Processor(ProcessingOptions(redact=("private_key",), rate_limit=rate)).process(chunk(texts, streams))
         assert out is not None
         ends = [out.cursor_at(count) for count in range(1, len(out.texts) + 1)]
         if not rate:
@@ -285,19 +285,19 @@ def test_a_cursor_says_whether_it_is_inside_of_a_private_key_and_another_process
                 *("r=zoac", "r=zoad", "", ""),
             ]
         for end in ends:
-            processor = Processor(Processing(redact=("private_key",)))
-            processor.begin(end)
-            rest = processor.take(chunk(texts, streams), int(end.partition("|")[0]))
+            processor = Processor(ProcessingOptions(redact=("private_key",)))
+            processor.resume_after(end)
+            rest = processor.process(chunk(texts, streams), int(end.partition("|")[0]))
             assert rest is None or not {"MHcCAQ", "AwEHoU"} & set(rest.texts)
 
 
 def test_a_processor_that_begins_elsewhere_is_not_inside_of_a_private_key_any_more() -> None:
     """What is read from another place follows something else; and what was held back is read again."""
-    processor = Processor(Processing(redact=("private_key",), merge_start="^"))
-    processor.take(chunk(["a", KEY[0], "held"]))
+    processor = Processor(ProcessingOptions(redact=("private_key",), merge_start="^"))
+    processor.process(chunk(["a", KEY[0], "held"]))
     assert processor.holding
-    processor.begin("1")
-    out = processor.take(chunk(["b", "c"]))
+    processor.resume_after("1")
+    out = processor.process(chunk(["b", "c"]))
     assert out is not None
     assert out.texts == ["b"]
 
@@ -305,32 +305,32 @@ def test_a_processor_that_begins_elsewhere_is_not_inside_of_a_private_key_any_mo
 def test_entries_that_are_left_out_are_looked_at_for_a_private_key_that_begins_in_them() -> None:
     """Also where they are a chunk of their own."""
     for first, second, begins in ((KEY[:2], KEY[2:], (2, 0)), ([], KEY, (0, 2))):
-        processor = Processor(Processing(redact=("private_key",)))
-        processor.begin("0~2")
-        assert not first or processor.take(chunk(first), begins[0]) is None
-        out = processor.take(chunk(second), begins[1])
+        processor = Processor(ProcessingOptions(redact=("private_key",)))
+        processor.resume_after("0~2")
+        assert not first or processor.process(chunk(first), begins[0]) is None
+        out = processor.process(chunk(second), begins[1])
         assert out is not None
         assert out.texts == [REDACTED, REDACTED]
 
 
 def test_a_cursor_behind_which_entries_are_left_out_says_what_was_before_these() -> None:
     """As a restored entry's does: what it says is not said a second time."""
-    restored = Piece([0, 0], "oo", KEY[:2], "2").chunk("9|r=e")
-    out = Processor(Processing(redact=("private_key",))).take(restored)
+    restored = SavedEntries([0, 0], "oo", KEY[:2], "2").to_chunk("9|r=e")
+    out = Processor(ProcessingOptions(redact=("private_key",))).process(restored)
     assert out is not None
     assert [out.cursor_at(1), out.cursor_at(2)] == ["9|r=e~1", "2|r=zoab"]
 
 
 def test_what_is_held_back_is_the_lines_of_one_entry_as_they_were_read() -> None:
     """With the cursor behind them: fed to another processor, they are held back in the same way."""
-    processor = Processor(Processing(merge_start=r"^\S", redact=("bearer",)))
-    processor.take(chunk(["a", "b", " bearer 12345678"]))
+    processor = Processor(ProcessingOptions(merge_start=r"^\S", redact=("bearer",)))
+    processor.process(chunk(["a", "b", " bearer 12345678"]))
     held = processor.held
     assert held is not None
     assert (held.texts, held.cursor_at(2)) == (["b", " bearer 12345678"], "3")
-    again = Processor(Processing(merge_start=r"^\S", redact=("bearer",)))
-    assert again.take(held) is None
-    out = again.take(chunk([" c", "d"], first=3))
+    again = Processor(ProcessingOptions(merge_start=r"^\S", redact=("bearer",)))
+    assert again.process(held) is None
+    out = again.process(chunk([" c", "d"], first=3))
     assert out is not None
     assert (out.texts, out.cursor_at(1)) == ([f"b\n bearer {REDACTED}\n c"], "4")
 
@@ -345,11 +345,11 @@ def test_the_pieces_of_a_long_line_share_its_fate_wherever_another_processor_goe
     texts = [f"{index} {'x' * 5_000}" for index in range(len(streams))]
     given = chunk(texts, streams)
     for cut in range(1, len(streams)):
-        out = Processor(Processing(rate_limit=1)).take(chunk(texts[:cut], streams[:cut]))
+        out = Processor(ProcessingOptions(rate_limit=1)).process(chunk(texts[:cut], streams[:cut]))
         assert out is not None
-        again = Processor(Processing(rate_limit=1))
-        again.begin(out.cursor_at(len(out.texts)))
-        rest = again.take(given, cut)
+        again = Processor(ProcessingOptions(rate_limit=1))
+        again.resume_after(out.cursor_at(len(out.texts)))
+        rest = again.process(given, cut)
         assert rest is not None
         passed = {*out.texts, *rest.texts}
         for index, letter in enumerate(streams):

@@ -6,40 +6,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logferry_agent.core.container.filters import EnableLabelError, Selection, StartAtError, enabled, start_time
+from logferry_agent.core.container.filters import (
+    ContainerFilters,
+    EnableLabelError,
+    StartAtError,
+    parse_enable_label,
+    parse_start_at,
+)
 
 DIGEST = "sha256:" + "36d6" * 16
 ID = "sha256:" + "0a1b2c3d" * 8
 
 
-def chosen(selection: Selection, name: str = "web", image: str = "shop/web:3", **labels: str) -> bool:
+def chosen(selection: ContainerFilters, name: str = "web", image: str = "shop/web:3", **labels: str) -> bool:
     return selection.selects("c" * 64, name, image, {key.replace("__", "."): value for key, value in labels.items()})
 
 
 def test_everything_is_read_by_default_but_the_agent_itself() -> None:
     """By its id; no label but the documented one keeps a container out."""
-    assert chosen(Selection())
-    assert not chosen(Selection(own_container="c" * 64))
-    assert chosen(Selection(), logferry__agent="true")
+    assert chosen(ContainerFilters())
+    assert not chosen(ContainerFilters(own_container="c" * 64))
+    assert chosen(ContainerFilters(), logferry__agent="true")
 
 
 def test_enable_label_chooses_among_what_patterns_leave() -> None:
     """A label keeps a container out or answers `labelled`, and undoes no pattern of the operator's."""
-    assert not chosen(Selection(), logferry__enable="false")
-    assert not chosen(Selection(discover="labelled"))
-    assert chosen(Selection(discover="labelled"), logferry__enable="TRUE")
-    assert not chosen(Selection(exclude_names=["*"]), logferry__enable="true")
-    assert not chosen(Selection(include_names=["db*"]), logferry__enable="true")
-    assert not chosen(Selection(discover="labelled", include_names=["db*"]), logferry__enable="true")
+    assert not chosen(ContainerFilters(), logferry__enable="false")
+    assert not chosen(ContainerFilters(discover="labelled"))
+    assert chosen(ContainerFilters(discover="labelled"), logferry__enable="TRUE")
+    assert not chosen(ContainerFilters(exclude_names=["*"]), logferry__enable="true")
+    assert not chosen(ContainerFilters(include_names=["db*"]), logferry__enable="true")
+    assert not chosen(ContainerFilters(discover="labelled", include_names=["db*"]), logferry__enable="true")
 
 
 @pytest.mark.parametrize("value", ["", "maybe", "true\n;", "tru", "2", "ｔｒｕｅ", "nil"])
 def test_enable_label_with_another_value_changes_nothing(value: str) -> None:
     """Neither keeps a container out in silence nor answers `labelled`."""
     with pytest.raises(EnableLabelError, match=r"logferry\.enable must be `true` or `false`"):
-        enabled({"logferry.enable": value})
-    assert chosen(Selection(), logferry__enable=value)
-    assert not chosen(Selection(discover="labelled"), logferry__enable=value)
+        parse_enable_label({"logferry.enable": value})
+    assert chosen(ContainerFilters(), logferry__enable=value)
+    assert not chosen(ContainerFilters(discover="labelled"), logferry__enable=value)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,7 @@ def test_enable_label_with_another_value_changes_nothing(value: str) -> None:
 )
 def test_image_is_matched_by_tag_digest_and_id(pattern: str, image: str, expected: bool) -> None:
     """A pattern without a tag or digest stands for every one; includes and excludes agree."""
-    for selection in (Selection(include_images=[pattern]), Selection(exclude_images=[pattern])):
+    for selection in (ContainerFilters(include_images=[pattern]), ContainerFilters(exclude_images=[pattern])):
         included = bool(selection.include_images)
         assert selection.selects("c" * 64, "n", image, {}, image_id=ID) is (expected is included)
 
@@ -102,14 +108,14 @@ def test_repository_pattern_matches_its_image_however_pinned(
     """The kind of fault: any of the ways to pin an image hides its name from a pattern."""
     repository = registry + path
     image = repository + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
-    assert Selection(include_images=[repository]).selects("c", "n", image, {})
-    assert not Selection(exclude_images=[repository]).selects("c", "n", image, {})
-    assert not Selection(include_images=[repository + "x"]).selects("c", "n", image, {})
+    assert ContainerFilters(include_images=[repository]).selects("c", "n", image, {})
+    assert not ContainerFilters(exclude_images=[repository]).selects("c", "n", image, {})
+    assert not ContainerFilters(include_images=[repository + "x"]).selects("c", "n", image, {})
 
 
 def test_refusal_says_which_setting_or_label_decided() -> None:
     """For the agent's log and the job's notice."""
-    refusal = Selection(exclude_images=["shop/*"], include_names=["w*"], include_labels=["a"]).refusal
+    refusal = ContainerFilters(exclude_images=["shop/*"], include_names=["w*"], include_labels=["a"]).exclusion_reason
     assert refusal("c", "web", "shop/web:3", {}) == "the agent's setting exclude_images has 'shop/*'"
     assert refusal("c", "db", "db", {}) == "the agent's setting include_names or include_labels does not name it"
     assert refusal("c", "web", "db", {"logferry.enable": "no"}) == "its label logferry.enable says so"
@@ -119,27 +125,27 @@ def test_refusal_says_which_setting_or_label_decided() -> None:
 @pytest.mark.parametrize(
     ("selection", "expected"),
     [
-        (Selection(include_names=["w*"]), True),
-        (Selection(include_names=["db*"]), False),
-        (Selection(include_names=["db*"], include_images=["shop/*"]), True),
-        (Selection(include_images=["shop/web"]), True),
-        (Selection(include_images=["shop/web:2"]), False),
-        (Selection(exclude_images=["*/web"]), False),
-        (Selection(include_labels=["tier=front*"]), True),
-        (Selection(include_labels=["tier=back"]), False),
-        (Selection(exclude_labels=["tier"]), False),
-        (Selection(include_names=["web"], exclude_labels=["tier=front"]), False),
+        (ContainerFilters(include_names=["w*"]), True),
+        (ContainerFilters(include_names=["db*"]), False),
+        (ContainerFilters(include_names=["db*"], include_images=["shop/*"]), True),
+        (ContainerFilters(include_images=["shop/web"]), True),
+        (ContainerFilters(include_images=["shop/web:2"]), False),
+        (ContainerFilters(exclude_images=["*/web"]), False),
+        (ContainerFilters(include_labels=["tier=front*"]), True),
+        (ContainerFilters(include_labels=["tier=back"]), False),
+        (ContainerFilters(exclude_labels=["tier"]), False),
+        (ContainerFilters(include_names=["web"], exclude_labels=["tier=front"]), False),
     ],
 )
-def test_patterns_choose(selection: Selection, expected: bool) -> None:
+def test_patterns_choose(selection: ContainerFilters, expected: bool) -> None:
     """An exclude goes before an include, and one include of any kind is enough."""
     assert chosen(selection, tier="front") is expected
 
 
 def test_start_at_is_a_time() -> None:
     """Nanoseconds."""
-    assert start_time("beginning", 10**19) == 0
-    assert start_time("now", 10**19) == 10**19
-    assert start_time("15m", 10**19) == 10**19 - 900 * 10**9
+    assert parse_start_at("beginning", 10**19) == 0
+    assert parse_start_at("now", 10**19) == 10**19
+    assert parse_start_at("15m", 10**19) == 10**19 - 900 * 10**9
     with pytest.raises(StartAtError, match="not 'yesterday'"):
-        start_time("yesterday", 0)
+        parse_start_at("yesterday", 0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logferry_agent.core.container.labels import record
+from logferry_agent.core.container.labels import select_labels
 from logferry_protocol.job import Container
 from logferry_protocol.limits import MAX_LABEL_VALUE_CHARS
 
@@ -22,7 +22,7 @@ def test_recorded_labels_are_within_the_wires_limits_and_nothing_vanishes_unsaid
     labels: dict[str, str], named: frozenset[str]
 ) -> None:
     """Whatever the keys and values are, the protocol takes them, and each label is kept, shortened or listed."""
-    found = record(labels, named)
+    found = select_labels(labels, named)
     assert Container(labels=dict(found.kept)).labels == found.kept, "the protocol leaves nothing out in addition"
     assert set(found.kept) | set(found.left_out) == set(labels)
     assert not set(found.kept) & set(found.left_out)
@@ -48,7 +48,7 @@ FILLER = {f"a{number:03}": "x" * 50 for number in range(300)}
 @pytest.mark.parametrize("length", [1, MAX_LABEL_VALUE_CHARS, 5_000])
 def test_orchestrators_and_named_labels_are_never_the_ones_left_out(key: str, length: int) -> None:
     """However many others there are; a value over the limit is shortened."""
-    found = record({**FILLER, key: "v" * length}, {"zz-named-by-a-filter"})
+    found = select_labels({**FILLER, key: "v" * length}, {"zz-named-by-a-filter"})
     assert found.kept[key].startswith("v" * min(length, 250))
     assert key not in found.left_out
     assert (key in found.shortened) is (length > MAX_LABEL_VALUE_CHARS)
@@ -57,14 +57,14 @@ def test_orchestrators_and_named_labels_are_never_the_ones_left_out(key: str, le
 def test_logferrys_own_labels_go_before_all_others() -> None:
     """Compose's alone may fill the limit."""
     compose = {f"com.docker.compose.{number:03}": "x" * 200 for number in range(100)}
-    found = record({**compose, "logferry.merge-start": "^x", "tier": "front"}, {"tier"})
+    found = select_labels({**compose, "logferry.merge-start": "^x", "tier": "front"}, {"tier"})
     assert {"logferry.merge-start", "tier"} <= set(found.kept)
 
 
 def test_notice_hides_secrets_in_the_keys_that_it_lists() -> None:
     """Before it cuts them."""
     token = "ghp_" + "a1" * 18
-    found = record({token: "x" * 300})
+    found = select_labels({token: "x" * 300})
     assert token[:20] in str(found.notice())
     hiding = found.notice(lambda key: key.replace(token, "[redacted]"))
     assert "([redacted])" in str(hiding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from logferry_agent.core.container.metadata import from_event, from_inspect, path_below
+from logferry_agent.core.container.metadata import from_event, from_inspect, map_log_path
 from logferry_protocol.limits import MAX_LABELS, MAX_LABELS_BYTES
 
 INSPECT = {
@@ -48,7 +48,7 @@ def test_a_container_that_never_ended_has_no_end() -> None:
         "FinishedAt": "0001-01-01T00:00:00Z",
     }
     found = from_inspect({**INSPECT, "State": state}, "h")
-    assert (found.life.ended, found.life.exit_code, found.facts.ended) == (None, None, 0)
+    assert (found.life.ended, found.life.exit_code, found.run_state.ended) == (None, None, 0)
 
 
 def test_compose_swarm_and_ecs_say_what_a_container_belongs_to() -> None:
@@ -124,5 +124,5 @@ def test_an_event_is_enough_to_know_a_container() -> None:
 
 def test_the_engines_paths_are_found_where_they_are_mounted() -> None:
     """Or not."""
-    assert path_below("/var/lib/docker", "/var/lib/docker/containers/c/l", "/host") == "/host/containers/c/l"
-    assert path_below("/var/lib/docker", "/elsewhere/l", "/host") is None
+    assert map_log_path("/var/lib/docker", "/var/lib/docker/containers/c/l", "/host") == "/host/containers/c/l"
+    assert map_log_path("/var/lib/docker", "/elsewhere/l", "/host") is None

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_agent.core.parsing.deduplication import Memory, Seeker
-from logferry_agent.core.parsing.fragments import Fragments, Mark, Marks, digest, marks_after
-from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.core.parsing.deduplication import CursorSeeker, Deduplicator
+from logferry_agent.core.parsing.fragments import Fragments, StreamPosition, StreamPositions, digest, positions_after
+from logferry_agent.core.parsing.timestamps import format_stamp
 
 S = 10**9
 
 
 def log(*entries: tuple[float, str, str]) -> Fragments:
     return Fragments(
-        [text_of(int(second * S)) for second, _, _ in entries],
+        [format_stamp(int(second * S)) for second, _, _ in entries],
         [int(second * 10**6) for second, _, _ in entries],
         "".join(stream for _, stream, _ in entries),
         [text for _, _, text in entries],
@@ -26,30 +26,30 @@ def log(*entries: tuple[float, str, str]) -> Fragments:
 
 def test_repeats_are_dropped_and_a_clock_set_back_is_not_taken_for_one() -> None:
     """Docker cases 2 and 25."""
-    memory = Memory()
-    memory.add(memory.keys(log((10, "o", "a"), (11, "o", "b"), (12, "e", "a"))))
-    memory.rewind()
+    deduplicator = Deduplicator()
+    deduplicator.add(deduplicator.keys(log((10, "o", "a"), (11, "o", "b"), (12, "e", "a"))))
+    deduplicator.restart()
     again = log((10, "o", "a"), (11, "o", "b"), (5, "o", "b"), (12, "e", "a"), (12, "o", "a"))
-    assert memory.unknown(memory.keys(again)) == [2, 4]
+    assert deduplicator.find_new(deduplicator.keys(again)) == [2, 4]
 
 
 def test_pieces_that_are_all_alike_are_not_repeats_of_each_other() -> None:
     """A long line of one character; its next piece has the same stamp, stream and text."""
-    memory = Memory()
+    deduplicator = Deduplicator()
     pieces = replace(log((10, "o", "x"), (10, "o", "x")), ends="cc")
-    memory.add(memory.keys(pieces))
-    more = memory.keys(log((10, "o", "x"), (11, "o", "y")))
-    assert list(memory.unknown(more)) == [0, 1]
-    memory.rewind()
+    deduplicator.add(deduplicator.keys(pieces))
+    more = deduplicator.keys(log((10, "o", "x"), (11, "o", "y")))
+    assert list(deduplicator.find_new(more)) == [0, 1]
+    deduplicator.restart()
     again = replace(log((10, "o", "x"), (10, "o", "x"), (10, "o", "x"), (11, "o", "y")), ends="cccn")
-    assert memory.unknown(memory.keys(again)) == [2, 3]
+    assert deduplicator.find_new(deduplicator.keys(again)) == [2, 3]
 
 
 def test_a_whole_line_that_comes_again_at_once_is_a_repeat() -> None:
     """A line that ended is not continued; no two lines of one stream carry one nanosecond."""
-    memory = Memory()
-    memory.add(memory.keys(log((10, "o", "x"))))
-    assert memory.unknown(memory.keys(log((10, "o", "x"), (11, "o", "x")))) == [1]
+    deduplicator = Deduplicator()
+    deduplicator.add(deduplicator.keys(log((10, "o", "x"))))
+    assert deduplicator.find_new(deduplicator.keys(log((10, "o", "x"), (11, "o", "x")))) == [1]
 
 
 @given(
@@ -73,7 +73,7 @@ def test_the_place_of_a_cursor_is_found_in_any_tail_that_holds_it(
     whole = log(*stamped)
     place = data.draw(st.integers(0, len(entries) - 1))
     first = data.draw(st.integers(0, place))
-    seeker = Seeker(marks_after(whole, Marks(), place))
+    seeker = CursorSeeker(positions_after(whole, StreamPositions(), place))
     tail = whole.slice(first, len(whole))
     middle = data.draw(st.integers(0, len(tail)))
     found = seeker.unread(tail.slice(0, middle))
@@ -85,67 +85,67 @@ def test_the_place_of_a_cursor_is_found_in_any_tail_that_holds_it(
 def test_the_cursor_of_an_agent_of_before_is_found_by_its_later_mark() -> None:
     """It does not say which stream came last."""
     whole = log((10, "o", "a"), (11, "e", "b"), (12, "o", "c"), (13, "e", "d"))
-    marks = replace(marks_after(whole, Marks(), 2), last="")
-    assert Seeker(marks).unread(whole) == [3]
+    stream_positions = replace(positions_after(whole, StreamPositions(), 2), last="")
+    assert CursorSeeker(stream_positions).unread(whole) == [3]
 
 
 def test_a_place_that_is_not_in_the_log_is_not_found() -> None:
     """That something is missing is known; whoever asks reads all of it."""
-    seeker = Seeker(marks_after(log((10, "o", "a")), Marks(), 0))
+    seeker = CursorSeeker(positions_after(log((10, "o", "a")), StreamPositions(), 0))
     assert seeker.unread(log((11, "o", "b"), (12, "o", "c"))) == []
     assert not seeker.found
 
 
 def test_what_is_later_than_all_before_passes() -> None:
     """Else it may have been read: then its keys tell."""
-    memory = Memory()
-    assert memory.passes(log((10, "o", "a")))
-    memory.saw(log((10, "o", "a"), (12, "o", "b"), (11, "o", "c")))
-    assert not memory.passes(log((13, "o", "d"), (12, "o", "e")))
-    assert memory.passes(log((13, "o", "d"), (14, "o", "e")))
-    assert not memory.passes(replace(log((13, "o", "d"), (14, "o", "e")), ends="nc"))
+    deduplicator = Deduplicator()
+    assert deduplicator.are_newer(log((10, "o", "a")))
+    deduplicator.note_newest(log((10, "o", "a"), (12, "o", "b"), (11, "o", "c")))
+    assert not deduplicator.are_newer(log((13, "o", "d"), (12, "o", "e")))
+    assert deduplicator.are_newer(log((13, "o", "d"), (14, "o", "e")))
+    assert not deduplicator.are_newer(replace(log((13, "o", "d"), (14, "o", "e")), ends="nc"))
 
 
 def test_while_a_line_goes_on_nothing_passes() -> None:
     """What comes may be its next piece."""
-    memory = Memory()
-    memory.keys(replace(log((10, "o", "x")), ends="c"))
-    assert not memory.passes(log((11, "o", "y")))
-    memory.rewind()
-    assert memory.passes(log((11, "o", "y")))
+    deduplicator = Deduplicator()
+    deduplicator.keys(replace(log((10, "o", "x")), ends="c"))
+    assert not deduplicator.are_newer(log((11, "o", "y")))
+    deduplicator.restart()
+    assert deduplicator.are_newer(log((11, "o", "y")))
 
 
 def test_the_last_of_what_passed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """At least so many as are asked for, however they came; of a backlog not all."""
     monkeypatch.setattr("logferry_agent.core.parsing.deduplication._SOON", 5)
-    memory = Memory()
+    deduplicator = Deduplicator()
     parts = [log(*((number, "o", "a") for number in range(start, start + 3))) for start in range(1, 31, 3)]
     for part in parts:
-        memory.add_passing(part)
-    assert memory
-    everything = [key for part in parts for key in memory.keys(part)]
-    assert list(memory.unknown(everything)) == list(range(24))
-    assert not memory.passes(parts[-1])
+        deduplicator.add_newer(part)
+    assert deduplicator
+    everything = [key for part in parts for key in deduplicator.keys(part)]
+    assert list(deduplicator.find_new(everything)) == list(range(24))
+    assert not deduplicator.are_newer(parts[-1])
 
 
 def test_what_passed_after_keys_were_worked_out_is_known_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many of the last as ever, not so many fewer as were worked out before."""
     monkeypatch.setattr("logferry_agent.core.parsing.deduplication._SOON", 5)
-    memory = Memory()
-    memory.add_passing(log(*((number, "o", "a") for number in range(1, 5))))
-    assert memory.passing
-    memory.unknown([])
-    assert not memory.passing
+    deduplicator = Deduplicator()
+    deduplicator.add_newer(log(*((number, "o", "a") for number in range(1, 5))))
+    assert deduplicator.has_pending_keys
+    deduplicator.find_new([])
+    assert not deduplicator.has_pending_keys
     parts = [log((number, "o", "a")) for number in range(5, 10)]
     for part in parts:
-        memory.add_passing(part)
-    assert not memory.unknown([key for part in parts for key in memory.keys(part)])
+        deduplicator.add_newer(part)
+    assert not deduplicator.find_new([key for part in parts for key in deduplicator.keys(part)])
 
 
 def test_the_place_that_version_0_1_0_left_within_a_terminals_line_is_found() -> None:
     """It took a prompt and the first line of the next run, timestamp included, for one."""
     parts = replace(log((10, "o", "$ "), (11, "o", "$ "), (12, "o", "one\r"), (13, "o", "two\r")), ends="ttnn")
-    glued = f"$ {text_of(11 * S)} $ {text_of(12 * S)} one\r"
-    seeker = Seeker(Marks(Mark(10 * S, 1, digest(glued)), last="o"))
+    glued = f"$ {format_stamp(11 * S)} $ {format_stamp(12 * S)} one\r"
+    seeker = CursorSeeker(StreamPositions(StreamPosition(10 * S, 1, digest(glued)), last="o"))
     assert seeker.unread(parts) == [3]
     assert seeker.found

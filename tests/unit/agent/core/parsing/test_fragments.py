@@ -10,14 +10,21 @@ from hypothesis import strategies as st
 from tests.support.copier import Copier, Piece, chunked, frame, record
 
 from logferry_agent.core.parsing import jsonfile
-from logferry_agent.core.parsing.fragments import Columns, Fragments, Marks, assemble, marks_after, split
-from logferry_agent.core.parsing.log_stream import LogStream
+from logferry_agent.core.parsing.fragments import (
+    EntryColumns,
+    Fragments,
+    StreamPositions,
+    assemble,
+    positions_after,
+    split,
+)
+from logferry_agent.core.parsing.log_stream import LogStreamParser
 from logferry_protocol.limits import MAX_ENTRY_BYTES, MIN_CONTINUED_BYTES
 
 LENGTHS = [0, 1, 2, 100, 4_095, 4_096, 16_382, 16_383, 16_384, 16_385, 32_767, 32_768, 32_769, 40_000]
 
 
-def joined(columns: Columns, stream: str) -> list[str]:
+def joined(columns: EntryColumns, stream: str) -> list[str]:
     """The lines of one stream, as a reader joins them."""
     found: list[str] = []
     for letter, text in zip(columns.streams, columns.texts, strict=True):
@@ -37,7 +44,7 @@ def reference(written: bytes) -> list[bytes]:
 def fragments_of(pieces: list[Piece]) -> Fragments:
     """Through the json-file's parser, in one go."""
     (segment,) = jsonfile.parse(b"".join(record(piece) for piece in pieces))
-    assert isinstance(segment, jsonfile.Segment)
+    assert isinstance(segment, jsonfile.Records)
     return segment.fragments
 
 
@@ -73,7 +80,7 @@ def test_lines_from_a_json_file_are_the_lines_that_were_written(output, cut) -> 
     pieces, written = pieces_of(output, cut)
     if not pieces:
         return
-    columns = assemble(fragments_of(pieces), Marks())
+    columns = assemble(fragments_of(pieces), StreamPositions())
     for stream in "oe":
         assert joined(columns, stream) == [text.decode() for text in reference(written[stream])]
 
@@ -84,17 +91,17 @@ def test_lines_from_the_api_are_the_lines_that_were_written(output, cut, read) -
     """However the stream is cut into reads."""
     pieces, written = pieces_of(output, cut)
     body = chunked(frame(piece) for piece in pieces)
-    stream = LogStream(tty=False, chunked=True)
-    marks, texts, streams = Marks(), [], ""
+    stream = LogStreamParser(tty=False, chunked=True)
+    stream_positions, texts, streams = StreamPositions(), [], ""
     for start in range(0, len(body), read):
         fragments = stream.feed(body[start : start + read]).fragments
-        columns = assemble(fragments, marks)
-        marks = marks_after(fragments, marks, len(fragments) - 1)
+        columns = assemble(fragments, stream_positions)
+        stream_positions = positions_after(fragments, stream_positions, len(fragments) - 1)
         texts += columns.texts
         streams += columns.streams
     assert stream.done
     for letter in "oe":
-        found = joined(Columns([0] * len(texts), streams, texts), letter)
+        found = joined(EntryColumns([0] * len(texts), streams, texts), letter)
         assert found == [text.decode() for text in reference(written[letter])]
 
 
@@ -106,11 +113,11 @@ def test_assembly_goes_on_from_the_marks_wherever_it_is_interrupted(output, cut,
     if not pieces:
         return
     fragments = fragments_of(pieces)
-    whole = assemble(fragments, Marks())
+    whole = assemble(fragments, StreamPositions())
     middle = data.draw(st.integers(0, len(fragments)))
     first, second = fragments.slice(0, middle), fragments.slice(middle, len(fragments))
-    one = assemble(first, Marks())
-    other = assemble(second, marks_after(first, Marks(), len(first) - 1))
+    one = assemble(first, StreamPositions())
+    other = assemble(second, positions_after(first, StreamPositions(), len(first) - 1))
     assert (one.texts + other.texts, one.streams + other.streams) == (whole.texts, whole.streams)
 
 
@@ -121,7 +128,7 @@ def test_every_entry_fits_and_a_short_one_is_never_continued(output, cut) -> Non
     pieces, _ = pieces_of(output, cut)
     if not pieces:
         return
-    columns = assemble(fragments_of(pieces), Marks())
+    columns = assemble(fragments_of(pieces), StreamPositions())
     last = {"o": "", "e": ""}
     for letter, text in zip(columns.streams, columns.texts, strict=True):
         assert len(text.encode()) <= MAX_ENTRY_BYTES
@@ -135,7 +142,7 @@ def test_a_line_of_exactly_one_piece_is_one_entry_and_its_newline_none() -> None
     copier = Copier()
     pieces = copier.write("o", b"x" * 16_384 + b"\n") + copier.write("o", b"next\n")
     assert [len(piece.data) for piece in pieces] == [16_384, 1, 5]
-    columns = assemble(fragments_of(pieces), Marks())
+    columns = assemble(fragments_of(pieces), StreamPositions())
     assert (columns.streams, columns.texts) == ("oo", ["x" * 16_384, "next"])
 
 
@@ -144,7 +151,7 @@ def test_pieces_of_both_streams_interleave_without_mixing() -> None:
     copier = Copier()
     pieces = copier.write("o", b"o" * 20_000) + copier.write("e", b"e" * 20_000)
     pieces += copier.write("o", b"\n") + copier.write("e", b"!\n")
-    columns = assemble(fragments_of(pieces), Marks())
+    columns = assemble(fragments_of(pieces), StreamPositions())
     assert columns.streams == "oeOE"
     assert joined(columns, "o") == ["o" * 20_000]
     assert joined(columns, "e") == ["e" * 20_000 + "!"]
@@ -154,7 +161,7 @@ def test_a_line_cut_off_by_the_end_is_not_glued_to_the_next_run() -> None:
     """An open line whose timestamp does not come again was cut off."""
     first, second = Copier(), Copier(start=Copier().now + 10**9)
     pieces = first.write("o", b"a" * 16_384) + first.end() + second.write("o", b"b" * 16_390 + b"\n")
-    columns = assemble(fragments_of(pieces), Marks())
+    columns = assemble(fragments_of(pieces), StreamPositions())
     assert joined(columns, "o") == ["a" * 16_384, "b" * 16_390]
 
 
@@ -162,7 +169,7 @@ def test_a_line_of_20_mib_comes_whole() -> None:
     """1,280 pieces, all alike but for the last."""
     copier = Copier()
     data = b"x" * (20 << 20) + b"\n"
-    columns = assemble(fragments_of(copier.write("o", data)), Marks())
+    columns = assemble(fragments_of(copier.write("o", data)), StreamPositions())
     assert columns.streams == "o" + "O" * 1_279
     assert sum(map(len, columns.texts)) == 20 << 20
 
@@ -207,7 +214,7 @@ def test_any_bytes_in_any_fragments_come_from_a_json_file_as_the_engine_stored_t
     pieces, given = written_by(writes)
     if not pieces:
         return
-    columns = assemble(fragments_of(pieces), Marks())
+    columns = assemble(fragments_of(pieces), StreamPositions())
     for stream in "oe":
         lines = reference(given[stream])
         assert joined(columns, stream) == [
@@ -234,14 +241,14 @@ def test_any_bytes_in_any_fragments_come_from_the_api_as_they_were_written(write
     """However the stream is cut into reads; what is not UTF-8 is kept readable, also across pieces."""
     pieces, given = written_by(writes)
     body = chunked(frame(piece) for piece in pieces)
-    stream = LogStream(tty=False, chunked=True)
-    marks, texts, streams = Marks(), [], ""
+    stream = LogStreamParser(tty=False, chunked=True)
+    stream_positions, texts, streams = StreamPositions(), [], ""
     for data in (*cut(body, reads), None):
         fragments = (stream.feed(data) if data is not None else stream.end(over=True)).fragments
-        columns = assemble(fragments, marks)
-        marks = marks_after(fragments, marks, len(fragments) - 1)
+        columns = assemble(fragments, stream_positions)
+        stream_positions = positions_after(fragments, stream_positions, len(fragments) - 1)
         texts += columns.texts
         streams += columns.streams
     for letter in "oe":
-        found = joined(Columns([0] * len(texts), streams, texts), letter)
+        found = joined(EntryColumns([0] * len(texts), streams, texts), letter)
         assert found == [line.decode("utf-8", "backslashreplace") for line in reference(given[letter])]

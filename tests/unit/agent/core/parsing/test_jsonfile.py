@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from tests.support.copier import Copier, record
 
 from logferry_agent.core.batching.cursor import Cursor, decode, encode
-from logferry_agent.core.parsing.fragments import Marks, marks_after
+from logferry_agent.core.parsing.fragments import StreamPositions, positions_after
 from logferry_agent.core.parsing.jsonfile import (
-    Corrupt,
-    Segment,
-    end_of_last_until,
-    first_at_or_after,
+    CorruptBytes,
+    Records,
+    find_end_until,
+    find_position,
+    find_start_from,
     parse,
-    position_of,
 )
 from logferry_agent.core.parsing.timestamps import nanoseconds
 from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
@@ -25,7 +25,7 @@ GOOD = [record(piece) for piece in Copier().write("o", b"one\ntwo\nthree\n") + C
 
 
 def texts(data: bytes) -> list[str]:
-    return [text for part in parse(data) if isinstance(part, Segment) for text in part.fragments.texts]
+    return [text for part in parse(data) if isinstance(part, Records) for text in part.fragments.texts]
 
 
 def size(data: bytes) -> int:
@@ -35,7 +35,7 @@ def size(data: bytes) -> int:
 def test_records_become_columns() -> None:
     """The ordinary case."""
     (part,) = parse(b"".join(GOOD))
-    assert isinstance(part, Segment)
+    assert isinstance(part, Records)
     assert part.fragments.texts == ["one", "two", "three", "four"]
     assert part.fragments.streams == "oooe"
     assert part.fragments.times == [nanoseconds(stamp) // 1_000 for stamp in part.fragments.stamps]
@@ -63,8 +63,8 @@ def test_a_damaged_byte_costs_at_most_its_own_record(noise: bytes, where: int) -
 def test_reading_goes_on_after_nuls() -> None:
     """Docker case 16: a crash leaves NULs in front of the next record."""
     parts = parse(GOOD[0] + b"\0" * 500 + GOOD[1] + GOOD[2])
-    assert [type(part) for part in parts] == [Segment, Corrupt, Segment]
-    assert parts[1] == Corrupt(500)
+    assert [type(part) for part in parts] == [Records, CorruptBytes, Records]
+    assert parts[1] == CorruptBytes(500)
     assert texts(GOOD[0] + b"\0" * 500 + GOOD[1] + GOOD[2]) == ["one", "two", "three"]
 
 
@@ -80,7 +80,7 @@ def test_attributes_and_unusual_texts_are_read_as_they_are() -> None:
     lines = [{"log": text, "stream": "stdout", "attrs": {"a": '\n","stream":"std'}, "time": stamp} for text in wanted]
     data = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
     (part,) = parse(data)
-    assert isinstance(part, Segment)
+    assert isinstance(part, Records)
     assert part.fragments.texts == [text.removesuffix("\n") for text in wanted]
     assert part.fragments.ends == "ntnt"
 
@@ -99,11 +99,11 @@ def test_a_mark_is_found_again_where_it_was_made(writes: list[tuple[str, bytes]]
     pieces = [piece for stream, data in writes for piece in copier.write(stream, data)]
     data = b"".join(map(record, pieces))
     (segment,) = parse(data)
-    assert isinstance(segment, Segment)
+    assert isinstance(segment, Records)
     for index in range(len(pieces)):
         stream = segment.fragments.streams[index]
-        mark = marks_after(segment.fragments, Marks(), index).of(stream)
-        assert position_of(data, stream, mark) == segment.bytes_through(index)
+        mark = positions_after(segment.fragments, StreamPositions(), index).of(stream)
+        assert find_position(data, stream, mark) == segment.bytes_through(index)
 
 
 def test_the_first_record_of_a_time_is_found() -> None:
@@ -111,17 +111,17 @@ def test_the_first_record_of_a_time_is_found() -> None:
     copier = Copier()
     pieces = copier.write("o", b"a\nb\nc\n")
     data = b"".join(map(record, pieces))
-    assert first_at_or_after(data, pieces[1].stamp) == len(record(pieces[0]))
-    assert first_at_or_after(data, pieces[2].stamp + 10**9) is None
+    assert find_start_from(data, pieces[1].stamp) == len(record(pieces[0]))
+    assert find_start_from(data, pieces[2].stamp + 10**9) is None
 
 
 def test_a_time_is_found_from_behind() -> None:
     """Wherever it stands among damage and among times that went back."""
     pieces = Copier().write("o", b"a\nb\nc\n")
     first, second, third = map(record, pieces)
-    assert end_of_last_until(first + second + third, pieces[1].stamp) == len(first + second)
-    assert end_of_last_until(third + b"\0\n" + first + second, pieces[0].stamp) == len(third + b"\0\n" + first)
-    assert end_of_last_until(second + third + b"{\n", pieces[0].stamp) is None
+    assert find_end_until(first + second + third, pieces[1].stamp) == len(first + second)
+    assert find_end_until(third + b"\0\n" + first + second, pieces[0].stamp) == len(third + b"\0\n" + first)
+    assert find_end_until(second + third + b"{\n", pieces[0].stamp) is None
 
 
 @given(
@@ -170,11 +170,11 @@ def test_records_of_any_age_and_zone_are_lines() -> None:
     """At a time that fits the wire, each with its own mark, by which it is found again."""
     data = b"".join(AGES)
     (segment,) = parse(data)
-    assert isinstance(segment, Segment)
+    assert isinstance(segment, Records)
     assert segment.fragments.texts == [str(number) for number in range(len(AGES))]
     assert (min(segment.fragments.times), max(segment.fragments.times)) == (MIN_TIME_US, MAX_TIME_US)
     for index in range(len(AGES)):
-        before = marks_after(segment.fragments, Marks(), index - 1) if index else Marks()
-        mark = marks_after(segment.fragments, before, index).out
-        assert decode(encode(Cursor(Marks(mark)))).marks.out == mark
-        assert position_of(data, "o", mark) == segment.bytes_through(index)
+        before = positions_after(segment.fragments, StreamPositions(), index - 1) if index else StreamPositions()
+        mark = positions_after(segment.fragments, before, index).out
+        assert decode(encode(Cursor(StreamPositions(mark)))).stream_positions.out == mark
+        assert find_position(data, "o", mark) == segment.bytes_through(index)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.copier import START, Copier, Piece, chunked, frame
 
-from logferry_agent.core.parsing.log_stream import BrokenStreamError, LogStream, Received, UnstampedLogError
-from logferry_agent.core.parsing.timestamps import text_of
+from logferry_agent.core.parsing.log_stream import BrokenStreamError, LogStreamParser, ReadResult, UnstampedLogError
+from logferry_agent.core.parsing.timestamps import format_stamp
 
 PIECES = Copier().write("o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x" * 40_000 + b"\n") + Copier().write(
     "e", b"\n\r\n\x00\x01\x02\x03\n" + b"\xff\xfe\n"
@@ -18,7 +18,7 @@ PIECES = Copier().write("o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x"
 
 def read(body: bytes, sizes: list[int], *, tty: bool = False, chunks: bool = True) -> tuple[list[str], str, str]:
     """Fed in reads of these sizes, in turn."""
-    stream = LogStream(tty=tty, chunked=chunks)
+    stream = LogStreamParser(tty=tty, chunked=chunks)
     texts: list[str] = []
     streams = ends = ""
     start = number = 0
@@ -74,7 +74,7 @@ def test_an_error_in_the_stream_is_told_and_not_taken_for_a_line() -> None:
     """Docker case 4: type 3, without a timestamp."""
     message = b"Error grabbing logs: no such file or directory\n"
     error = bytes([3, 0, 0, 0]) + len(message).to_bytes(4, "big") + message
-    stream = LogStream(tty=False, chunked=True)
+    stream = LogStreamParser(tty=False, chunked=True)
     received = stream.feed(chunked([frame(PIECES[0]), error]))
     assert received.fragments.texts == ["one"]
     assert received.errors == ["Error grabbing logs: no such file or directory"]
@@ -82,7 +82,7 @@ def test_an_error_in_the_stream_is_told_and_not_taken_for_a_line() -> None:
 
 def test_an_unterminated_last_frame_does_not_wait_for_more() -> None:
     """The connection is kept alive: after the last chunk nothing comes any more."""
-    stream = LogStream(tty=False, chunked=True)
+    stream = LogStreamParser(tty=False, chunked=True)
     pieces = [*PIECES[:3], Piece("o", START + 10**9, b"end")]
     received = stream.feed(chunked(map(frame, pieces)))
     assert received.fragments.texts[-1] == "end"
@@ -95,7 +95,7 @@ def test_a_tty_is_cut_at_newlines_and_full_pieces(sizes: list[int]) -> None:
     """No frames; a timestamp before each stored piece, also in the middle of a long line."""
     written = Copier().write("o", b"one\r\n" + b"p" * 40_000 + b"\r\nprompt> \r\n")
     pieces = [*written, Piece("o", START + 10**9, b"bye")]
-    body = chunked(text_of(piece.stamp).encode() + b" " + piece.data for piece in pieces)
+    body = chunked(format_stamp(piece.stamp).encode() + b" " + piece.data for piece in pieces)
     texts, streams, ends = read(body, sizes, tty=True)
     assert texts == ["one\r", "p" * 16_384, "p" * 16_384, "p" * 7_232 + "\r", "prompt> \r", "bye"]
     assert (streams, ends) == ("o" * 6, "nccnnt")
@@ -123,13 +123,13 @@ def test_a_broken_stream_says_so_without_quoting_it() -> None:
     """It may be a container's text, cut where nobody can tell a secret in it."""
     assert "AKIA" not in str(UnstampedLogError("AKIAIOSFODNN7EXAMPLE"))
     with pytest.raises(BrokenStreamError, match="a chunk does not begin"):
-        LogStream(tty=False, chunked=True).feed(b"HTTP/1.1 200 OK\r\n")
+        LogStreamParser(tty=False, chunked=True).feed(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_a_line_that_begins_like_a_timestamp_is_kept_as_it_is() -> None:
     """Docker case 6: the engine's own stands before each frame, in the middle of a long line too; no other is
     taken off."""
-    stamp = text_of(START).encode()
+    stamp = format_stamp(START).encode()
     written = stamp + b" said the program\n" + b"x" * 20_000 + stamp + b" in the middle\n"
     pieces = Copier().write("o", written)
     texts, _, _ = read(chunked(map(frame, pieces)), [700])
@@ -137,7 +137,7 @@ def test_a_line_that_begins_like_a_timestamp_is_kept_as_it_is() -> None:
 
 
 BODY = chunked(map(frame, PIECES))
-TTY = b"".join(text_of(piece.stamp).encode() + b" " + piece.data for piece in PIECES)
+TTY = b"".join(format_stamp(piece.stamp).encode() + b" " + piece.data for piece in PIECES)
 
 
 @st.composite
@@ -154,7 +154,7 @@ def damaged(draw: st.DrawFn, whole: bytes) -> tuple[bytes, int]:
 def test_what_came_before_the_damage_is_good(damage: tuple[bytes, int], sizes: list[int]) -> None:
     """Fuzz: nothing but a clean error, and every frame in front of the damage is what it was."""
     body, at = damage
-    stream = LogStream(tty=False, chunked=True)
+    stream = LogStreamParser(tty=False, chunked=True)
     texts: list[str] = []
     whole = _whole_frames_before(at)
     start = turn = 0
@@ -205,7 +205,7 @@ def test_the_shortcut_gives_what_the_layers_give(
     whole = chunked(frames) if chunks else b"".join(frames)
     damage = data.draw(st.none() | damaged(whole))
     body = whole if damage is None else damage[0]
-    found, errors, broke = _all_of(LogStream(tty=False, chunked=chunks), body, sizes)
+    found, errors, broke = _all_of(LogStreamParser(tty=False, chunked=chunks), body, sizes)
     wanted, wanted_errors, breaks = _all_of(_ByLayers(chunked=chunks), body, sizes)
     assert broke == breaks
     if broke:
@@ -224,14 +224,14 @@ def test_whole_lines_take_the_shortcut(frames: list[bytes], chunks: bool) -> Non
     assert len(stream.feed(body).fragments) == len(frames)
 
 
-class _Quick(LogStream):
+class _Quick(LogStreamParser):
     """Has no layers."""
 
-    def _feed_slowly(self, data: bytes, before: Received | None = None) -> Received:
+    def _feed_slowly(self, data: bytes, before: ReadResult | None = None) -> ReadResult:
         raise AssertionError(data[:80])
 
 
-class _ByLayers(LogStream):
+class _ByLayers(LogStreamParser):
     """Takes one layer off after the other, always."""
 
     def __init__(self, *, chunked: bool) -> None:
@@ -240,14 +240,14 @@ class _ByLayers(LogStream):
     def _feed_quick(self, data: bytes) -> None:
         return None
 
-    def _feed_bare(self, data: bytes) -> Received:
+    def _feed_bare(self, data: bytes) -> ReadResult:
         return self._feed_slowly(data)
 
 
 Found = list[tuple[str, int, str, str]]
 
 
-def _all_of(stream: LogStream, body: bytes, sizes: list[int]) -> tuple[Found, list[str], bool]:
+def _all_of(stream: LogStreamParser, body: bytes, sizes: list[int]) -> tuple[Found, list[str], bool]:
     """Stamp, time, stream and text of every fragment, the errors said in the stream, and whether it broke."""
     found: Found = []
     errors: list[str] = []
@@ -293,7 +293,7 @@ def test_half_a_character_at_the_end_of_a_line_that_was_cut_off_is_not_the_next_
     cut_off = ["a" * 16_383, "\\xc3"]
     second = Copier(start=Copier().now + 10**9).write("o", b"b\n")
     assert read(chunked(map(frame, half + second)), [50_000])[0] == [*cut_off, "b"]
-    stream = LogStream(tty=False, chunked=True)
+    stream = LogStreamParser(tty=False, chunked=True)
     begun = stream.feed(chunked(map(frame, half))).fragments
     ended = stream.end(over=True).fragments
     assert (begun.texts + ended.texts, begun.stamps) == (cut_off, ended.stamps)
@@ -303,12 +303,12 @@ def test_half_a_character_at_the_end_of_a_line_that_was_cut_off_is_not_the_next_
 
 def tty(*pieces: Piece) -> bytes:
     """As a TTY's log comes: each piece behind its timestamp, and nothing between them."""
-    return b"".join(text_of(piece.stamp).encode() + b" " + piece.data for piece in pieces)
+    return b"".join(format_stamp(piece.stamp).encode() + b" " + piece.data for piece in pieces)
 
 
 def fragments_of(body: bytes, sizes: list[int], *, is_tty: bool) -> list[tuple[str, int, str, str, str]]:
     """Stamp, time, stream, text and end of every fragment, fed in reads of these sizes in turn."""
-    stream = LogStream(tty=is_tty, chunked=False)
+    stream = LogStreamParser(tty=is_tty, chunked=False)
     parts, start, turn = [], 0, 0
     while start < len(body):
         size = sizes[turn % len(sizes)]
@@ -346,7 +346,7 @@ def test_terminals_that_end_on_a_prompt_and_start_again_give_each_line_with_its_
         pieces += [*run.write("o", prompt), *run.end()]
     found = fragments_of(tty(*pieces), sizes, is_tty=True)
     assert [(stamp, text + ("\n" if end == "n" else "")) for stamp, _, _, text, end in found] == [
-        (text_of(piece.stamp), piece.data.decode()) for piece in pieces
+        (format_stamp(piece.stamp), piece.data.decode()) for piece in pieces
     ]
 
 
@@ -382,17 +382,17 @@ def test_an_engines_zone_makes_no_difference(zone: bytes, chunks: bool) -> None:
     there = [framed(zoned_form(tty(piece), zone), kind) for piece, kind in zip(PIECES, kinds, strict=True)]
     utc = list(map(frame, PIECES))
     bodies = (chunked(there), chunked(utc)) if chunks else (b"".join(there), b"".join(utc))
-    found, wanted = (_all_of(LogStream(tty=False, chunked=chunks), body, [5_000]) for body in bodies)
+    found, wanted = (_all_of(LogStreamParser(tty=False, chunked=chunks), body, [5_000]) for body in bodies)
     assert found == wanted
 
 
 def test_a_timestamp_in_a_terminals_text_stays_there() -> None:
     """A program that writes its own: of the moment before its line was complete; behind the engine's, or within."""
-    own = text_of(START - 5_000).encode()
+    own = format_stamp(START - 5_000).encode()
     pieces = [
         Piece("o", START, own + b" said the program\r\n"),
         Piece("o", START + 1, b"time=" + own + b" level=info\r\n"),
-        Piece("o", START + 2, b"at " + text_of(START + 2).encode() + b" sharp\r\n"),
+        Piece("o", START + 2, b"at " + format_stamp(START + 2).encode() + b" sharp\r\n"),
         Piece(
             "o",
             START + 3,
@@ -405,7 +405,7 @@ def test_a_timestamp_in_a_terminals_text_stays_there() -> None:
 
 def test_a_terminals_line_that_a_broken_connection_cut_off_is_left_to_the_next_reading() -> None:
     """It is not known to be all of it."""
-    stream = LogStream(tty=True, chunked=False)
+    stream = LogStreamParser(tty=True, chunked=False)
     assert stream.feed(tty(Piece("o", START, b"one\r\n"), Piece("o", START + 1, b"tw"))).fragments.texts == ["one\r"]
     assert len(stream.end(cut=True).fragments) == 0
 
@@ -414,11 +414,13 @@ def test_a_terminals_line_that_a_broken_connection_cut_off_is_left_to_the_next_r
 @pytest.mark.parametrize("is_tty", [True, False])
 def test_what_has_the_form_of_a_timestamp_and_is_none_costs_its_own_piece(chunks: bool, is_tty: bool) -> None:
     """Said as the engine's error, so that what is missing becomes a gap; what is around it is read."""
-    stamp = text_of(START).encode()
+    stamp = format_stamp(START).encode()
     payloads = [stamp + b" one\n", b"2026-13-45T10:00:00.000000000Z two\n", stamp + b" three\n"]
     framed = [b"\1\0\0\0" + len(payload).to_bytes(4, "big") + payload for payload in payloads]
     body = b"".join(payloads) if is_tty else b"".join(framed)
-    received = LogStream(tty=is_tty, chunked=chunks).feed(chunked([body] if is_tty else framed) if chunks else body)
+    received = LogStreamParser(tty=is_tty, chunked=chunks).feed(
+        chunked([body] if is_tty else framed) if chunks else body
+    )
     assert received.fragments.texts == ["one", "three"]
     assert received.errors == ["a frame without timestamp: 2026-13-45T10:00:00.000000000Z"]
 
@@ -428,7 +430,7 @@ def test_what_has_the_form_of_a_timestamp_and_is_none_costs_its_own_piece(chunks
 def test_what_came_in_the_same_read_as_the_damage_is_given_before_it_is_said(layer: bytes, chunks: bool) -> None:
     """Else lines in front of lasting damage would never arrive."""
     parts = [frame(PIECES[0]), layer]
-    stream = LogStream(tty=False, chunked=chunks)
+    stream = LogStreamParser(tty=False, chunked=chunks)
     assert stream.feed(chunked(parts) if chunks else b"".join(parts)).fragments.texts == ["one"]
     with pytest.raises(BrokenStreamError):
         stream.end()

@@ -13,10 +13,10 @@ from logferry_agent.core.parsing.timestamps import (
     FIRST_INSTANT,
     LAST_INSTANT,
     entry_time,
+    format_stamp,
     is_stamp,
     nanoseconds,
     normalise,
-    text_of,
 )
 from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
 
@@ -26,7 +26,7 @@ TIMES = st.integers(0, 4_000_000_000 * SECOND)
 
 def written(time: int, *, zeros: bool) -> str:
     """As a json-file has it: without trailing zeros, or as the API writes it."""
-    stamp = text_of(time)
+    stamp = format_stamp(time)
     return stamp if zeros else stamp[:-1].rstrip("0").rstrip(".") + "Z"
 
 
@@ -71,7 +71,7 @@ def test_stamps_of_any_zones_become_the_same_instants_in_utc(written: list[tuple
     """Also where the zone changes between two of them."""
     times = [time for time, _ in written]
     stamps = [in_zone(time, minutes) for time, minutes in written]
-    assert normalise(stamps) == ([text_of(time) for time in times], [time // 1_000 for time in times])
+    assert normalise(stamps) == ([format_stamp(time) for time in times], [time // 1_000 for time in times])
     assert [nanoseconds(stamp) for stamp in stamps] == times
 
 
@@ -79,7 +79,7 @@ def test_stamps_of_any_zones_become_the_same_instants_in_utc(written: list[tuple
 @example([FIRST_INSTANT, 0, LAST_INSTANT])
 def test_an_instant_of_any_year_keeps_what_it_is_and_its_entry_fits_the_wire(times: list[int]) -> None:
     """A clock that was not set, the zero time of another program, a flipped digit."""
-    stamps = [text_of(time) for time in times]
+    stamps = [format_stamp(time) for time in times]
     assert normalise(stamps) == (stamps, [entry_time(time) for time in times])
     assert [nanoseconds(stamp) for stamp in stamps] == times
     assert all(MIN_TIME_US <= entry_time(time) <= MAX_TIME_US for time in times)
@@ -88,7 +88,7 @@ def test_an_instant_of_any_year_keeps_what_it_is_and_its_entry_fits_the_wire(tim
 @given(st.lists(ANY_INSTANT, min_size=2, max_size=2))
 def test_a_later_instant_is_a_later_text(times: list[int]) -> None:
     """Of stamps with nine decimals."""
-    assert (text_of(times[0]) < text_of(times[1])) == (times[0] < times[1])
+    assert (format_stamp(times[0]) < format_stamp(times[1])) == (times[0] < times[1])
 
 
 @pytest.mark.parametrize(

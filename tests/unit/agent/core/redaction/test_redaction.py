@@ -16,21 +16,21 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Piece, record
 from tests.support.pressing import file_of
 
-from logferry_agent.core.batching.preencode import Order, Pressed
-from logferry_agent.core.batching.processing import Processing
+from logferry_agent.core.batching.preencode import PreencodedSlice, PreencodeRequest
+from logferry_agent.core.batching.processing import ProcessingOptions
 from logferry_agent.core.container.container_redaction import redact_container
-from logferry_agent.core.container.label_settings import label_settings
-from logferry_agent.core.parsing.fragments import Marks
-from logferry_agent.core.parsing.jsonfile import plain
+from logferry_agent.core.container.label_settings import apply_label_settings
+from logferry_agent.core.parsing.fragments import StreamPositions
+from logferry_agent.core.parsing.jsonfile import parse_plain
 from logferry_agent.core.redaction.redaction import (
     BUILT_IN,
     REDACTED,
     Redaction,
     Redactor,
+    compile_rules,
     redact_lines,
-    rules_of,
 )
-from logferry_agent.core.redaction.visible_text import View, visible
+from logferry_agent.core.redaction.visible_text import VisibleText, to_visible
 from logferry_agent.edge.preencode_worker import stretch
 from logferry_protocol.batch import decode_body
 from logferry_protocol.events import Gap, Notice, encode_event
@@ -116,11 +116,11 @@ def test_secret_is_hidden_however_it_is_coloured_or_escaped(
 ) -> None:
     """By its own name, and by `all`; and only by these."""
     dressed = dress(text)
-    assert secret in View(dressed).text
+    assert secret in VisibleText(dressed).text
     for names in ((name,), ("all",)):
         shown = redacted(dressed, *names)
         assert REDACTED in shown
-        assert secret not in View(shown).text
+        assert secret not in VisibleText(shown).text
     redactor = Redactor(Redaction((name,)))
     redactor.redact("o", [dressed])
     assert redactor.hidden == {name: 1}
@@ -279,7 +279,7 @@ def hidden_in_steps(texts: list[str], rng: Random) -> list[str]:
     at, shown, state = 0, list[str](), ""
     while at < len(texts):
         redactor = Redactor(Redaction(("all",)))
-        redactor.begin(state)
+        redactor.resume(state)
         stop = at + rng.randrange(1, 4)
         shown += redactor.redact("o" * len(texts[at:stop]), texts[at:stop])[0]
         state, at = redactor.state, stop
@@ -312,7 +312,7 @@ def test_key_with_headers_is_hidden_when_an_agent_of_version_0_1_read_a_part_of_
     for at in range(1, 5):
         redactor = Redactor(Redaction(("all",)))
         redactor.redact("o" * at, texts[:at])
-        redactor.begin("".join(sorted(redactor.state)))
+        redactor.resume("".join(sorted(redactor.state)))
         shown = redactor.redact("o" * len(texts[at:]), texts[at:])[0]
         assert not any(part in line for line in shown for part in BODY)
 
@@ -356,7 +356,7 @@ def test_key_within_one_line_is_hidden_wherever_docker_cut_the_line(before: int)
     """Also where the cut goes through a marker."""
     text = "x" * (16_384 - 40 - before) + "\\n".join(key(body=BODY[:6])) + " after it"
     redactor = Redactor(Redaction(("all",)))
-    pieces = redactor.mend("oO", [text[:16_384], text[16_384:]])
+    pieces = redactor.redact_cuts("oO", [text[:16_384], text[16_384:]])
     shown, _ = redactor.redact("oO", pieces)
     assert not any(part in "".join(shown) for part in BODY)
     assert shown[1].endswith(" after it")
@@ -374,10 +374,10 @@ def test_key_in_a_merged_entry_is_hidden_as_one() -> None:
 def test_state_of_a_cursor_of_version_0_1_is_inside_a_key() -> None:
     """It names the streams alone; and that version knows the streams in today's."""
     redactor = Redactor(Redaction(("private_key",)))
-    redactor.begin("o")
+    redactor.resume("o")
     assert redactor.redact("oe", [BODY[0], BODY[1]])[0] == [REDACTED, BODY[1]]
     for old in ("eo", "oe", "e"):
-        redactor.begin(old)
+        redactor.resume(old)
         assert redactor.redact("e", [BODY[0]])[0] == [REDACTED]
     redactor.redact("o", ["-----BEGIN PRIVATE KEY-----"])
     assert redactor.state.isalpha()
@@ -392,10 +392,10 @@ def test_key_stays_hidden_when_an_agent_of_version_0_1_had_a_turn_in_it(streams:
     for _ in range(200):
         rolled_back = set(filter(str.islower, one.state))
         other = Redactor(Redaction(("private_key",)))
-        other.begin("".join(sorted(rolled_back)))
+        other.resume("".join(sorted(rolled_back)))
         shown, _states = other.redact(streams * 100, [BODY[0]] * 100 * len(streams))
         assert set(shown) == {REDACTED}, one.state
-        other.begin("".join(sorted(rolled_back - {"o", "e"})))
+        other.resume("".join(sorted(rolled_back - {"o", "e"})))
         assert other.redact(streams, [BODY[0]] * len(streams))[0] == [BODY[0]] * len(streams)
         one.redact(streams, [BODY[0]] * len(streams))
 
@@ -409,7 +409,7 @@ def test_key_goes_on_from_any_state_as_if_it_had_been_read_in_one(count: int, se
     at, shown, state = 0, list[str](), ""
     while at < len(texts):
         redactor = Redactor(Redaction(("all",)))
-        redactor.begin(state)
+        redactor.resume(state)
         stop = at + rng.randrange(1, 150)
         shown += redactor.redact("o" * len(texts[at:stop]), texts[at:stop])[0]
         state, at = redactor.state, stop
@@ -444,9 +444,9 @@ def test_lines_are_redacted_alike_with_the_press_and_without(
     """Whatever the stretches and the chunks are; and what is hidden is counted alike."""
     data = b"".join(record(Piece(letter, START + at, f"{text}\n".encode())) for at, (text, letter) in enumerate(lines))
     with file_of(data) as fd:
-        answers = list(stretch(fd, Order(0, len(data), Marks(), len(data), redaction)))
-    pressed = [answer for answer in answers if isinstance(answer, Pressed)]
-    fragments = plain(data)
+        answers = list(stretch(fd, PreencodeRequest(0, len(data), StreamPositions(), len(data), redaction)))
+    pressed = [answer for answer in answers if isinstance(answer, PreencodedSlice)]
+    fragments = parse_plain(data)
     assert fragments is not None
     texts = [text for batch in pressed for text in decode_body(batch.body).texts]
     redactor = Redactor(redaction)
@@ -477,14 +477,14 @@ def test_line_in_which_a_key_may_begin_is_not_for_the_press() -> None:
 @settings(max_examples=150, deadline=None)
 def test_search_over_joined_lines_misses_nothing(texts: list[str], redaction: Redaction) -> None:
     """Each text in which something is hidden by itself is among those that the one search names."""
-    rules = rules_of(redaction)
+    rules = compile_rules(redaction)
     changed = {index for index, text in enumerate(texts) if rules.hide(text, Counter()) != text}
     assert changed <= set(rules.suspects(texts))
 
 
 def test_lines_without_secrets_are_searched_once() -> None:
     """However many they are."""
-    rules = rules_of(Redaction(("all",)))
+    rules = compile_rules(Redaction(("all",)))
     assert rules.suspects([f"10.0.0.{at} GET https://example.com/items/{at} 200" for at in range(1_000)]) == []
 
 
@@ -500,8 +500,8 @@ def test_lines_without_secrets_are_searched_once() -> None:
     ).map("".join)
 )
 def test_each_character_that_a_reader_sees_is_found_in_the_text(text: str) -> None:
-    view = View(text)
-    shown = visible(text, text.encode())
+    view = VisibleText(text)
+    shown = to_visible(text, text.encode())
     assert (text if shown is None else shown) == view.text
     places = [view.in_source(at, at + 1) for at in range(len(view.text))]
     assert all(begin < end for begin, end in places)
@@ -541,8 +541,10 @@ def test_labels_and_names_are_redacted_as_lines_are() -> None:
 
 def test_labels_that_are_valid_settings_are_told_as_they_are() -> None:
     labels = {"logferry.owner": "AKIAIOSFODNN7EXAMPLE", "logferry.rate-limit": "AKIAIOSFODNN7EXAMPLE"}
-    processing = Processing(redact=("all",))
-    told, _ = redact_container(processing.redaction, Container(labels=labels), label_settings(processing, labels).valid)
+    processing = ProcessingOptions(redact=("all",))
+    told, _ = redact_container(
+        processing.redaction, Container(labels=labels), apply_label_settings(processing, labels).valid
+    )
     assert told.labels == {**labels, "logferry.rate-limit": REDACTED}
 
 
@@ -653,7 +655,7 @@ def test_token_of_any_length_is_hidden_across_a_cut(before: int, after: int) -> 
     line = ("x " * 8_192)[: 16_384 - before - 7] + "Bearer " + "aB3." * ((before + after) // 4 + 2)
     line = f"{line[: 16_384 + after]} and more"
     redactor = Redactor(Redaction(("bearer",)))
-    texts, _ = redactor.redact("oO", redactor.mend("oO", [line[:16_384], line[16_384:]]))
+    texts, _ = redactor.redact("oO", redactor.redact_cuts("oO", [line[:16_384], line[16_384:]]))
     assert "aB3" not in "".join(texts)
     assert texts[1].endswith(" and more")
 
