@@ -65,9 +65,7 @@ def script() -> str:
 
 
 def suffer(cloud: Cloud, gateway: GatewayProcess, containers: Containers, name: str, job: str) -> None:
-    """Inject each fault in turn, from before a part is written until it happened often enough, and wait until it is
-    over.
-    """
+    """Inject each fault in turn, from before a part is written until it happened often enough."""
     for part, (fault, counted, times) in enumerate(FAULTS, 1):
         wait_for(lambda part=part: cloud.tip(job) > LINES * part, f"part {part - 1} before {fault}")
         before = gateway.state()["counts"].get(counted, 0)

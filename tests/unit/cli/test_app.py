@@ -1,4 +1,4 @@
-"""The command line as a whole."""
+"""Test the command line as a whole."""
 
 import subprocess
 import sys
@@ -11,23 +11,23 @@ from logferry_cli.app import COMMANDS, build
 
 
 def names(app: typer.Typer) -> set[str]:
-    """The commands that an application has."""
+    """Return the commands that an application has."""
     return set(typer.main.get_group(app).commands)
 
 
-def test_the_table_of_commands_names_all_of_them() -> None:
-    """A command that is missing there could only be found by --help."""
+def test_command_table_names_every_command() -> None:
+    """Otherwise only --help would show a missing one."""
     assert names(build([])) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_is_in_its_module(command: str) -> None:
-    """Naming it imports that module and no other."""
+    """Naming a command imports that module and no other."""
     assert command in names(build([command]))
     assert hasattr(import_module(f"logferry_cli.{COMMANDS[command]}"), "register")
 
 
-def test_reading_does_not_load_what_only_operators_need() -> None:
+def test_reader_commands_do_not_import_operator_libraries() -> None:
     """boto3 and aiohttp take longer to import than `logferry jobs` takes to answer."""
     program = (
         "import sys; from logferry_cli.app import build; build(['jobs']); build(['tail']); build(['export']);"

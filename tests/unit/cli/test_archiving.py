@@ -1,4 +1,4 @@
-"""What `logferry doctor` says of the archive, looked at where the functions themselves left it."""
+"""Test what `logferry doctor` reports about the archive, on state that the real functions left."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ BUCKET, FUNCTION, RULE = "failures", "stack-Archive", "stack-hourly"
 
 
 @dataclass(frozen=True, slots=True)
-class PretendDeployment(Deployment):
-    """A deployment whose stack names two resources; all else is there."""
+class FakeDeployment(Deployment):
+    """A deployment whose stack names two resources; everything else exists."""
 
     def client(self, service: str) -> Any:
         return _Formation() if service == "cloudformation" else Deployment.client(self, service)
@@ -55,7 +55,7 @@ def cloud(dynamodb: Any) -> Iterator[Cloud]:
 
 @pytest.fixture
 def agent(cloud: Cloud) -> Socket:
-    """An agent with a job of three entries."""
+    """Provide an agent with a job of three entries."""
     socket = cloud.agent(cloud.agent_key())
     cloud.open_job(socket)
     cloud.send(socket, 1)
@@ -65,29 +65,29 @@ def agent(cloud: Cloud) -> Socket:
 @pytest.fixture
 def deployment(cloud: Cloud) -> Deployment:
     outputs = {"RegistryTable": cloud.tables.registry, "LogTable": cloud.tables.log, "FailureBucket": BUCKET}
-    return PretendDeployment(boto3.Session(**clouds.SECRETS), None, "stack", outputs)
+    return FakeDeployment(boto3.Session(**clouds.SECRETS), None, "stack", outputs)
 
 
 def sweep(cloud: Cloud, why: str = "hourly") -> None:
-    """A sweep, and everything that it asks for."""
+    """Run a sweep and everything that it requests."""
     cloud.again.clear()
     cloud.archive({"sweep": why}, None)
     for event in list(cloud.again):
         cloud.archive(event, None)
 
 
-def test_what_is_named_here_is_what_the_functions_name() -> None:
-    """The command stands alone: what it repeats of the functions is compared."""
+def test_names_match_the_functions_names() -> None:
+    """The command imports no function, so its copies are compared."""
     assert {name: {"S": value} for name, value in archiving.SWEEP_KEY.items()} == items.sweep_key()
     assert (archiving.SHARD_INDEX, archiving.SHARDS) == (items.SHARD_INDEX, items.SHARDS)
     assert items.unarchived_partition(0).removesuffix("0") == archiving.UNARCHIVED
     assert (archiving.OLD_MS, archiving.QUIET_MS) == (archive.core.OLD_MS, archive.core.QUIET_MS)
 
 
-def test_while_sweeps_run_nothing_is_wrong_however_long_a_job_runs(
+def test_running_sweeps_are_healthy_however_long_a_job_runs(
     cloud: Cloud, agent: Socket, deployment: Deployment
 ) -> None:
-    """A day and more of a job that writes on and on, looked at an hour after a sweep; then its end."""
+    """A job writes for over a day, checked an hour after each sweep; then it ends."""
     began, told, first = cloud.now_ms, set(), 4
     assert archiving.look(deployment, cloud.now_ms).said(cloud.now_ms).startswith("no sweep yet, 1 jobs listed")
     for hour in (2, 22, 23, 24, 25, 30, 31, 32):
@@ -105,8 +105,8 @@ def test_while_sweeps_run_nothing_is_wrong_however_long_a_job_runs(
     assert told == {f"swept 59 minutes ago, {listed} jobs listed, none waits too long" for listed in (0, 1)}
 
 
-def test_a_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
-    """The bucket takes nothing: the job is due three hours after it was last opened, and too late two hours later."""
+def test_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
+    """The bucket refuses writes. The job is due three hours after its last open and late two hours later."""
 
     def fail(_operation: str, _name: str) -> None:
         raise RuntimeError("no right to it")
@@ -131,18 +131,18 @@ def test_a_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket,
     assert archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms) == []
 
 
-def test_a_running_job_whose_first_lines_wait_for_more_than_a_day_is_named(
+def test_running_job_with_lines_waiting_over_a_day_is_named(
     cloud: Cloud, agent: Socket, deployment: Deployment
 ) -> None:
-    """It is opened again and again, so it is never quiet; what it wrote first is what counts."""
+    """It is reopened often, so it is never quiet; its oldest line counts."""
     for hours, late in ((25, ()), (2, (JOB,))):
         cloud.now_ms += hours * HOUR_MS
         cloud.open_job(agent)
         assert archiving.look(deployment, cloud.now_ms).unarchived == late
 
 
-def test_a_deletion_that_does_not_end_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
-    """Whoever asked for it was told that it goes on in the background."""
+def test_unfinished_deletion_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
+    """Its requester was told that it continues in the background."""
     key = cloud.viewer_key()
     assert cloud.http("DELETE", f"/api/jobs/{JOB}", key).status == 202
     cloud.now_ms += HOUR_MS
@@ -156,8 +156,8 @@ def test_a_deletion_that_does_not_end_is_named(cloud: Cloud, agent: Socket, depl
     assert archiving.look(deployment, cloud.now_ms).unerased == ()
 
 
-def test_sweeps_that_stopped_are_told(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
-    """By their age, or by the schedule that is off."""
+def test_stopped_sweeps_are_reported(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
+    """By their age, or by the disabled schedule."""
     sweep(cloud)
     cloud.now_ms += 5 * HOUR_MS
     [first, *_] = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
@@ -172,8 +172,8 @@ def test_sweeps_that_stopped_are_told(cloud: Cloud, agent: Socket, deployment: D
     assert first == f"Its hourly schedule is switched off (rule {RULE}): enable it."
 
 
-def test_calls_that_were_given_up_are_counted_and_those_of_others_are_not(deployment: Deployment) -> None:
-    """Both lie in one bucket."""
+def test_failed_calls_of_the_archive_are_counted_and_others_are_not(deployment: Deployment) -> None:
+    """Both are in one bucket."""
     s3 = deployment.client("s3")
     keys = [f"aws/lambda/async/{FUNCTION}/2026/11/26/a", f"aws/lambda/async/{FUNCTION}2/b", "aws/lambda/1-2-3/c"]
     for key in keys:

@@ -1,4 +1,4 @@
-"""The two forms of an export."""
+"""Test both formats of an export."""
 
 import json
 from datetime import datetime
@@ -23,7 +23,7 @@ def run_of(entries: list[tuple[int, str, str]], first: int = 1) -> Run:
 
 
 @given(ENTRIES, st.integers(1, 2**50))
-def test_jsonl_says_exactly_what_was_stored(entries: list[tuple[int, str, str]], first: int) -> None:
+def test_jsonl_equals_what_was_stored(entries: list[tuple[int, str, str]], first: int) -> None:
     """Any JSON parser reads back every entry, one a line."""
     text = JsonlFormatter(JOB).run(run_of(entries, first))
     lines = text.split("\n")
@@ -41,7 +41,7 @@ def test_jsonl_says_exactly_what_was_stored(entries: list[tuple[int, str, str]],
 
 @given(st.integers(0, MAX_TIME_US))
 def test_times_are_rfc_3339_in_utc_with_microseconds(time: int) -> None:
-    """To the microsecond, for every time that can be stored."""
+    """For every time that can be stored."""
     text = rfc3339(time)
     assert len(text) == 27
     assert text.endswith("Z")
@@ -52,10 +52,10 @@ def test_times_are_rfc_3339_in_utc_with_microseconds(time: int) -> None:
 
 
 @given(ENTRIES, ENTRIES)
-def test_text_is_the_same_however_it_is_cut_into_batches(
+def test_text_does_not_depend_on_batch_boundaries(
     one: list[tuple[int, str, str]], two: list[tuple[int, str, str]]
 ) -> None:
-    """The short way for ordinary batches writes what the long way writes."""
+    """The fast path for ordinary batches writes what the general path writes."""
     whole, parts = TextFormatter(), TextFormatter()
     together = whole.run(run_of(one + two)) + whole.end()
     apart = parts.run(run_of(one)) + parts.run(run_of(two, 1 + len(one))) + parts.end()

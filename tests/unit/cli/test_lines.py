@@ -1,4 +1,4 @@
-"""Entries joined to lines."""
+"""Test how entries are joined to lines."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,29 +14,29 @@ def joined(joiner: Joiner, *entries: tuple[str, str], first: int = 1) -> list[tu
     return [(line.stream, line.text) for line in joiner.lines(first, columns)]
 
 
-def test_pieces_are_joined_to_the_line_of_their_stream() -> None:
-    """Two streams' pieces interleave, and each goes to its own line."""
+def test_fragments_are_joined_to_their_streams_line() -> None:
+    """Fragments of two streams interleave, and each goes to its own line."""
     entries = [("o", PIECE + "1"), ("e", PIECE + "2"), ("O", "a"), ("E", "b"), ("o", "next")]
     assert joined(Joiner(), *entries) == [("stdout", PIECE + "1a"), ("stderr", PIECE + "2b"), ("stdout", "next")]
 
 
-def test_a_short_entry_is_a_whole_line_at_once() -> None:
-    """A live reader waits only for lines that may go on."""
+def test_short_entry_is_a_whole_line_at_once() -> None:
+    """A live reader waits only for lines that may continue."""
     joiner = Joiner()
     assert joined(joiner, ("o", "short")) == [("stdout", "short")]
     assert not joiner.holding
 
 
-def test_a_long_line_without_more_comes_at_the_flush() -> None:
-    """The last line of a job may be one that could have gone on."""
+def test_long_line_without_continuation_comes_at_the_flush() -> None:
+    """A job's last line may be one that could have continued."""
     joiner = Joiner()
     assert joined(joiner, ("e", PIECE), ("o", PIECE)) == []
     assert [line.text for line in joiner.flush()] == [PIECE, PIECE]
     assert list(joiner.flush()) == []
 
 
-def test_what_comes_after_a_flush_is_marked_as_going_on() -> None:
-    """A line shown in two parts is told apart from two lines."""
+def test_text_after_a_flush_is_marked_as_continuation() -> None:
+    """A line shown in two parts differs from two lines."""
     joiner = Joiner()
     joined(joiner, ("o", PIECE))
     list(joiner.flush())
@@ -44,7 +44,7 @@ def test_what_comes_after_a_flush_is_marked_as_going_on() -> None:
     assert line == Line(2, 7, "stdout", "rest", continued=True)
 
 
-def test_a_line_without_end_is_handed_on_in_parts() -> None:
+def test_endless_line_is_emitted_in_parts() -> None:
     """Memory stays bounded whatever a container writes."""
     joiner = Joiner(max_chars=10_000)
     columns = Columns([0] * 6, "oOOOOO", [PIECE] * 5 + ["end"])
@@ -55,7 +55,7 @@ def test_a_line_without_end_is_handed_on_in_parts() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("oeOEs"), st.sampled_from(["", "a", PIECE, PIECE + "é"]))))
 def test_no_text_is_lost_or_changes_its_stream(entries: list[tuple[str, str]]) -> None:
-    """Whatever the characters say, each stream's texts come out in their order."""
+    """Each stream's texts come out in order, whatever their characters."""
     joiner = Joiner()
     columns = Columns([0] * len(entries), "".join(s for s, _ in entries), [text for _, text in entries])
     lines = [*joiner.lines(1, columns), *joiner.flush()]

@@ -1,4 +1,4 @@
-"""What happens when standard output takes no more."""
+"""Test what happens when standard output accepts no more."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's 
 
 
 def small() -> None:
-    """One line, which is in a buffer until the end."""
+    """Print one line, which stays in a buffer until the end."""
     typer.echo("line")
 
 
 def large() -> None:
-    """More than any buffer holds."""
+    """Print more than any buffer holds."""
     for _ in range(20_000):
         sys.stdout.write("a line that fills buffers\n")
 
 
 def binary() -> None:
-    """As `export` writes."""
+    """Write as `export` does."""
     sys.stdout.buffer.write(b"x" * 1_000_000)
 
 
 def failing() -> None:
-    """A command that has something to say of its own."""
+    """Fail with a message of its own."""
     typer.echo("line")
     raise typer.Exit(3)
 
 
 @pytest.fixture(params=[small, large, binary, failing])
 def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`logferry x`, which is one of these."""
+    """Provide `logferry x`, which runs one of these commands."""
 
     def build(_words: object) -> typer.Typer:
         made = typer.Typer()
@@ -55,7 +55,7 @@ def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def status() -> int:
-    """The exit status of the command."""
+    """Return the exit status of the command."""
     with pytest.raises(SystemExit) as ended:
         app.main()
     return int(ended.value.code or 0)
@@ -66,7 +66,7 @@ def status() -> int:
 def test_full_disk_is_one_line_and_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether it shows at once, or only when the last buffer is written."""
+    """Whether it fails at once or only when the last buffer is written."""
     with open("/dev/full", "w") as disk, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", disk)
         assert status() == 1
@@ -78,7 +78,7 @@ def test_full_disk_is_one_line_and_status_1(
 def test_broken_pipe_is_silent_and_status_141(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As shells have it for a program that SIGPIPE ended (`| head`)."""
+    """The status that shells give a program ended by SIGPIPE (`| head`)."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as pipe, monkeypatch.context() as patched:
@@ -88,8 +88,8 @@ def test_broken_pipe_is_silent_and_status_141(
 
 
 @full
-def test_full_disk_for_errors_keeps_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nowhere to say it."""
+def test_full_disk_for_stderr_keeps_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nowhere to report it."""
     monkeypatch.setattr(sys, "argv", ["logferry", "jobs", "--state", "/nowhere"])
     with open("/dev/full", "w") as disk, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", disk)
@@ -97,7 +97,7 @@ def test_full_disk_for_errors_keeps_the_status(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A latin-1 terminal and a Japanese name are no reason for a stack trace."""
+    """A Japanese name on a latin-1 terminal causes no stack trace."""
     monkeypatch.setattr(sys, "argv", ["logferry"])
     made = typer.Typer()
     made.command()(lambda: typer.echo("日本 é"))

@@ -1,4 +1,4 @@
-"""The gapless reader: whatever happens on the way, entries come out once each and in order."""
+"""Test the gapless reader: entries come out once each and in order, whatever happens in transit."""
 
 import random
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from logferry_protocol.messages import BatchFacts
 
 
 def batch(first: int, count: int) -> BatchFacts:
-    """A batch whose texts are the entries' own sequences."""
+    """Return a batch whose texts are its entries' sequences."""
     body = encode_body([1000 + first] * count, "o" * count, [str(n) for n in range(first, first + count)])
     return BatchFacts(first=first, count=count, start=1, end=1, raw=count, digest=digest_of(body), body=body)
 
@@ -25,7 +25,7 @@ def batches(sizes: Sequence[int]) -> list[BatchFacts]:
 
 
 class History:
-    """What is stored, answered in pages; a stale read is answered as of a while ago."""
+    """Stored batches, answered in pages; a stale read answers with an earlier state."""
 
     def __init__(self, stored: Sequence[BatchFacts], page: int = 3) -> None:
         self.stored = list(stored)
@@ -45,8 +45,8 @@ def texts(taken: Sequence[Run | Lost]) -> list[str]:
 
 @settings(max_examples=100)
 @given(data=st.data())
-def test_every_entry_comes_once_and_in_order_whatever_is_dropped_repeated_or_reordered(data: st.DataObject) -> None:
-    """Invariant 1 of ARCHITECTURE.md, over a link and a history that do all that they are allowed to."""
+def test_every_entry_comes_once_and_in_order_over_an_unreliable_link(data: st.DataObject) -> None:
+    """Invariant 1 of ARCHITECTURE.md: the link may drop, repeat and reorder, history may be stale."""
     stored = batches(data.draw(st.lists(st.integers(1, 5), min_size=1, max_size=25), label="sizes"))
     subscribed_at = data.draw(st.integers(0, len(stored)), label="batches stored before the subscription")
     live = stored[subscribed_at:]
@@ -99,8 +99,8 @@ def test_every_entry_comes_once_and_in_order_whatever_is_dropped_repeated_or_reo
 
 
 @given(after=st.integers(0, 30), sizes=st.lists(st.integers(1, 7), min_size=5, max_size=12))
-def test_a_reader_takes_up_in_the_middle_of_a_batch(after: int, sizes: list[int]) -> None:
-    """A reconnecting reader goes on after the last sequence that it has, wherever batches end."""
+def test_reader_resumes_in_the_middle_of_a_batch(after: int, sizes: list[int]) -> None:
+    """It continues after its last sequence, wherever batches end."""
     stored = batches(sizes)
     reader = Reader(lambda: 0.0, after)
     for held in reversed(stored):
@@ -110,8 +110,8 @@ def test_a_reader_takes_up_in_the_middle_of_a_batch(after: int, sizes: list[int]
     assert texts(list(reader.take())) == [str(n) for n in range(after + 1, sum(sizes) + 1)]
 
 
-def test_the_past_is_fetched_at_once_and_a_hole_after_a_jittered_moment() -> None:
-    """A whole audience has the same hole at the same time; each one's own past is only its own."""
+def test_past_is_fetched_at_once_and_a_hole_after_a_jittered_delay() -> None:
+    """All viewers have the same hole at the same time; each one's past is its own."""
     stored = batches([2, 2, 2])
     reader = Reader(lambda: 0.8)
     reader.learn(2, 100.0, at_once=True)
@@ -124,7 +124,7 @@ def test_the_past_is_fetched_at_once_and_a_hole_after_a_jittered_moment() -> Non
     assert reader.request(100.4) == 2
 
 
-def test_a_hole_that_fills_itself_is_not_asked_for() -> None:
+def test_hole_that_closes_itself_is_not_requested() -> None:
     """Batches that were only reordered cost no request."""
     one, two = batches([3, 3])
     reader = Reader(lambda: 0.5)
@@ -135,8 +135,8 @@ def test_a_hole_that_fills_itself_is_not_asked_for() -> None:
     assert texts(list(reader.take())) == ["1", "2", "3", "4", "5", "6"]
 
 
-def test_not_yet_is_a_legal_answer_and_is_asked_again_later_and_later() -> None:
-    """History that does not know of the entries yet is given time."""
+def test_unknown_entries_are_requested_again_with_backoff() -> None:
+    """History may not know of the entries yet."""
     reader = Reader(lambda: 1.0)
     reader.receive(batch(5, 1), 0.0)
     waits = []
@@ -151,8 +151,8 @@ def test_not_yet_is_a_legal_answer_and_is_asked_again_later_and_later() -> None:
     assert list(reader.take()) == []
 
 
-def test_what_retention_took_is_told_and_not_waited_for() -> None:
-    """Entries before the first one kept become `Lost`, once history has said so several times in a row."""
+def test_expired_entries_are_reported_and_not_awaited() -> None:
+    """Entries before the first kept one become `Lost` once history has said so several times in a row."""
     kept = [batch(11, 5), batch(16, 5)]
     reader = Reader(lambda: 0.0)
     reader.learn(20, 0.0, at_once=True)
@@ -169,8 +169,8 @@ def test_what_retention_took_is_told_and_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize(("kept", "expected"), [(11, Lost(1, 10)), (21, Lost(1, 20))])
-def test_where_history_says_what_is_kept_nobody_asks_twice(kept: int, expected: Lost) -> None:
-    """One answer, at a job's beginning or of a job of which nothing is left."""
+def test_history_that_reports_what_is_kept_is_asked_once(kept: int, expected: Lost) -> None:
+    """One answer, at a job's beginning or for a job of which nothing is left."""
     reader = Reader(lambda: 0.0)
     reader.learn(20, 0.0, at_once=True)
     assert reader.request(0.0) == 0
@@ -181,8 +181,8 @@ def test_where_history_says_what_is_kept_nobody_asks_twice(kept: int, expected: 
     assert reader.complete
 
 
-def test_a_loss_in_the_middle_is_told_where_it_is() -> None:
-    """What is before it and behind it comes."""
+def test_loss_in_the_middle_is_reported_in_place() -> None:
+    """What is before and after it arrives."""
     reader = Reader(lambda: 0.0)
     reader.learn(9, 0.0, at_once=True)
     stored = [batch(1, 3), batch(7, 3)]
@@ -196,8 +196,8 @@ def test_a_loss_in_the_middle_is_told_where_it_is() -> None:
     assert reader.complete
 
 
-def test_history_that_does_not_know_of_an_entry_casts_no_doubt_on_it() -> None:
-    """Only leaving out what it knows of, again and again, says that it is kept no more."""
+def test_history_unaware_of_an_entry_does_not_make_it_lost() -> None:
+    """Only omitting a known entry repeatedly means that it expired."""
     reader = Reader(lambda: 0.0)
     reader.learn(20, 0.0, at_once=True)
     for _ in range(BELIEVED_AFTER - 1):
@@ -210,8 +210,8 @@ def test_history_that_does_not_know_of_an_entry_casts_no_doubt_on_it() -> None:
     assert list(reader.take()) == []
 
 
-def test_a_job_of_which_nothing_is_kept_ends() -> None:
-    """A tip without a single batch left is not waited for for ever."""
+def test_job_with_nothing_kept_ends() -> None:
+    """The reader does not wait forever for a tip without batches."""
     reader = Reader(lambda: 0.0)
     reader.learn(20, 0.0, at_once=True)
     taken: list[Run | Lost] = []
@@ -223,7 +223,7 @@ def test_a_job_of_which_nothing_is_kept_ends() -> None:
     assert reader.complete
 
 
-def test_a_damaged_live_batch_is_fetched_from_history() -> None:
+def test_damaged_live_batch_is_fetched_from_history() -> None:
     """Bytes that do not match their digest never reach the screen."""
     whole = batch(1, 3)
     reader = Reader(lambda: 0.0)
@@ -235,8 +235,8 @@ def test_a_damaged_live_batch_is_fetched_from_history() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_damaged_stored_batch_is_said_and_the_others_are_handed_out(at: int) -> None:
-    """Nothing better will come than what is stored, and reading it again would not end."""
+def test_damaged_stored_batch_is_reported_and_others_are_emitted(at: int) -> None:
+    """Nothing better is stored, and rereading it would never end."""
     stored: list[BatchFacts | Damaged] = [*batches([3, 3, 3])]
     stored[at] = batches([3, 3, 3])[at].model_copy(update={"digest": "0" * 64})
     reader = Reader(lambda: 0.0)
@@ -253,8 +253,8 @@ def test_damaged_stored_batch_is_said_and_the_others_are_handed_out(at: int) -> 
     assert reader.due is None
 
 
-def test_a_whole_live_batch_is_better_than_a_damaged_stored_one() -> None:
-    """Whichever comes first."""
+def test_intact_live_batch_replaces_a_damaged_stored_one() -> None:
+    """Whichever arrives first."""
     whole = batch(2, 3)
     for live_first in (True, False):
         reader = Reader(lambda: 0.0)
@@ -269,16 +269,16 @@ def test_a_whole_live_batch_is_better_than_a_damaged_stored_one() -> None:
         assert texts(list(reader.take())) == ["1", "2", "3", "4"]
 
 
-def test_a_batch_that_holds_another_number_of_entries_is_damaged() -> None:
-    """A count is believed only when the body agrees."""
+def test_batch_with_a_wrong_entry_count_is_damaged() -> None:
+    """A count is trusted only when the body agrees."""
     lying = batch(1, 3).model_copy(update={"count": 4})
     reader = Reader(lambda: 0.0)
     reader.receive(lying, 0.0)
     assert list(reader.take()) == [Damaged(1, 4, "it holds 3 entries and says 4")]
 
 
-def test_what_is_held_back_is_bounded() -> None:
-    """A reader with a long past to fetch does not keep all that arrives live meanwhile."""
+def test_held_back_batches_are_bounded() -> None:
+    """A reader that fetches a long past does not keep everything that arrives live."""
     stored = batches([1] * (MAX_PENDING + 50))
     reader = Reader(lambda: 0.0)
     for held in stored[1:]:

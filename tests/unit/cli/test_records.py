@@ -1,4 +1,4 @@
-"""Records and batches are read one at a time: a damaged one leaves the others readable."""
+"""Test that records and batches are read one at a time: a damaged one leaves the others readable."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ ANYTHING = st.recursive(
 )
 
 
-def test_a_whole_record_is_itself() -> None:
-    """Unknown fields, of a newer cloud, included."""
+def test_intact_record_is_unchanged() -> None:
+    """Including unknown fields of a newer cloud."""
     record = read_record({**RECORD, "newer": 1})
     assert record == JobRecord.model_validate(RECORD)
     assert not isinstance(record, DamagedRecord)
@@ -62,8 +62,8 @@ def test_a_whole_record_is_itself() -> None:
         (("container", "labels"), {"": 1}),
     ],
 )
-def test_a_damaged_part_is_left_out_and_named(place: tuple[str, ...], value: object) -> None:
-    """Everything else of the record is shown."""
+def test_damaged_field_is_omitted_and_named(place: tuple[str, ...], value: object) -> None:
+    """Every other field of the record is shown."""
     document = copy.deepcopy(RECORD)
     holder: Any = document
     for part in place[:-1]:
@@ -79,7 +79,7 @@ def test_a_damaged_part_is_left_out_and_named(place: tuple[str, ...], value: obj
 
 @given(st.lists(st.tuples(st.sampled_from(PLACES), ANYTHING), max_size=4))
 def test_any_record_can_be_listed(changes: list[tuple[tuple[str, ...], object]]) -> None:
-    """Whatever stands anywhere in it: nothing is raised, and it can be printed."""
+    """Whatever it contains, nothing is raised and it can be printed."""
     document = copy.deepcopy(RECORD)
     for place, value in changes:
         holder: Any = document
@@ -93,13 +93,13 @@ def test_any_record_can_be_listed(changes: list[tuple[tuple[str, ...], object]])
 
 
 @given(ANYTHING)
-def test_anything_at_all_is_at_worst_a_damaged_record(document: object) -> None:
-    """An element of a list of jobs that is no object, too."""
+def test_any_value_is_at_worst_a_damaged_record(document: object) -> None:
+    """Even a list element that is no object."""
     assert json_of([read_record(document)])
 
 
 def stored(at: int, **wrong: object) -> dict[str, Any]:
-    """A batch of three entries as an answer has it."""
+    """Return a batch of three entries as an answer has it."""
     body = encode_body([1000] * 3, "o" * 3, ["x"] * 3)
     facts = {"first": at, "count": 3, "start": 1000, "end": 1000, "raw": 3, "digest": digest_of(body)}
     whole = BatchFacts.model_construct(**facts, body=body)
@@ -117,16 +117,18 @@ def stored(at: int, **wrong: object) -> dict[str, Any]:
         ({"first": None, "count": None}, (4, 6)),
     ],
 )
-def test_a_damaged_batch_has_its_place_between_the_others(wrong: dict[str, object], damaged: tuple[int, int]) -> None:
-    """By its own facts where they can be believed, else by its neighbours."""
+def test_damaged_batch_keeps_its_position_between_the_others(
+    wrong: dict[str, object], damaged: tuple[int, int]
+) -> None:
+    """By its own fields where they are credible, else by its neighbours."""
     before, found, after = read_batches([stored(1), stored(4, **wrong), stored(7)], 0, 9, more=False)
     assert isinstance(found, Damaged)
     assert (before.last, (found.first, found.last), after.first) == (3, damaged, 7)
     assert set(wrong) & set(found.detail.replace(":", " ").split())
 
 
-def test_a_damaged_batch_without_an_end_reaches_to_what_follows() -> None:
-    """At the end of the job to its tip; at the end of a page one entry is given up, and the next page says more."""
+def test_damaged_batch_without_an_end_reaches_to_the_next() -> None:
+    """At the job's end to its tip; at a page's end one entry is given up, and the next page decides."""
     [last] = read_batches([stored(4, count=0)], 3, 9, more=False)
     assert (last.first, last.last) == (4, 9)
     [last] = read_batches([stored(4, count=0)], 3, 9, more=True)

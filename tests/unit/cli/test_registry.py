@@ -1,4 +1,4 @@
-"""Principals and keys in the registry table."""
+"""Test principals and keys in the registry table."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ from logferry_cli.sizes import size_of
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """An empty registry table with the index that keys are listed by."""
+    """Provide an empty registry table with the index that lists keys."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
@@ -47,7 +47,7 @@ VIEWER = Viewer("ann", "ann@example.com", ("team-a",))
 
 
 @pytest.mark.parametrize(("kind", "prefix"), [("agent", "lfa"), ("viewer", "lfv")])
-def test_a_key_has_256_random_bits_and_its_credential_in_it(kind: str, prefix: str) -> None:
+def test_key_has_256_random_bits_and_contains_its_credential(kind: str, prefix: str) -> None:
     """The form that the authorizers read."""
     keys = {new_key(kind).key for _ in range(200)}  # type: ignore[arg-type]
     assert len(keys) == 200
@@ -57,7 +57,7 @@ def test_a_key_has_256_random_bits_and_its_credential_in_it(kind: str, prefix: s
 
 
 def test_only_a_keys_hash_is_stored(registry: Registry, table: object) -> None:
-    """Who reads the table can use nothing that stands in it."""
+    """Nobody can use what the table contains."""
     registry.ensure(AGENT, 1)
     issued = registry.issue("fleet", "agent", 2, expires=99)
     items = table.scan()["Items"]  # type: ignore[attr-defined]
@@ -68,7 +68,7 @@ def test_only_a_keys_hash_is_stored(registry: Registry, table: object) -> None:
     assert credential["expires"] == 99
 
 
-def test_a_principal_that_is_there_stays_as_it_is(registry: Registry) -> None:
+def test_existing_principal_is_not_changed(registry: Registry) -> None:
     """A second `up`, or a second key, changes nobody's rights."""
     assert registry.ensure(VIEWER, 1)
     assert not registry.ensure(Viewer("ann", "root", (), admin=True), 2)
@@ -77,7 +77,7 @@ def test_a_principal_that_is_there_stays_as_it_is(registry: Registry) -> None:
     assert (found["subject"], found["groups"], found["admin"]) == ("ann@example.com", ["team-a"], False)
 
 
-def test_a_name_cannot_be_of_both_kinds(registry: Registry) -> None:
+def test_name_cannot_be_of_both_kinds(registry: Registry) -> None:
     """An agent's key must never read."""
     registry.ensure(AGENT, 1)
     with pytest.raises(Problem, match="kind agent"):
@@ -87,7 +87,7 @@ def test_a_name_cannot_be_of_both_kinds(registry: Registry) -> None:
 
 
 def test_principals_and_their_keys_are_listed(registry: Registry) -> None:
-    """By name, each key the oldest first, over any number of pages."""
+    """By name, each with its oldest key first, over any number of pages."""
     registry.ensure(VIEWER, 1)
     registry.ensure(AGENT, 1)
     made = [registry.issue("fleet", "agent", now).credential for now in (5, 30, 200)]
@@ -97,7 +97,7 @@ def test_principals_and_their_keys_are_listed(registry: Registry) -> None:
 
 
 def test_revoking_keeps_the_item_and_the_first_time(registry: Registry) -> None:
-    """The change goes through the stream, so that open connections are closed."""
+    """The change goes through the stream, which closes open connections."""
     registry.ensure(AGENT, 1)
     issued = registry.issue("fleet", "agent", 2)
     registry.revoke_credential(issued.credential, 10)
@@ -109,7 +109,7 @@ def test_revoking_keeps_the_item_and_the_first_time(registry: Registry) -> None:
         registry.issue("fleet", "agent", 40)
 
 
-def test_revoking_what_is_not_there_is_said(registry: Registry) -> None:
+def test_revoking_an_unknown_credential_is_reported(registry: Registry) -> None:
     """A typing error must not look like success."""
     with pytest.raises(Problem, match="no credential"):
         registry.revoke_credential("a" * 12, 1)
@@ -118,29 +118,29 @@ def test_revoking_what_is_not_there_is_said(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a" * 64, "a.b", "a_b", "a b", "ä", "a\n"])
-def test_a_name_that_does_not_fit_is_refused(name: str) -> None:
+def test_invalid_name_is_refused(name: str) -> None:
     """It becomes part of keys and paths."""
     with pytest.raises(Problem, match="principal name"):
         principal_item(Agent(name, "x"), 1)
 
 
 @pytest.mark.parametrize("owner", ["", "a b", "a/b", "a#b", "*", "a" * 129, "a\n"])
-def test_an_owner_that_does_not_fit_is_refused(owner: str) -> None:
-    """`*` is a permission, never somebody."""
+def test_invalid_owner_is_refused(owner: str) -> None:
+    """`*` is a permission, never an owner."""
     for principal in (Agent("a", owner), Viewer("a", owner), Viewer("a", "x", (owner,))):
         with pytest.raises(Problem, match=r"is not a(n)? "):
             principal_item(principal, 1)
 
 
-def test_a_table_that_is_not_there_is_one_sentence(table: object) -> None:
-    """boto3's errors never reach the terminal as they are."""
+def test_missing_table_is_one_sentence(table: object) -> None:
+    """boto3's errors never reach the terminal unchanged."""
     elsewhere = Registry(boto3.resource("dynamodb", region_name="eu-west-1").Table("nothing"))
     with pytest.raises(Problem, match="registry table refused"):
         elsewhere.ensure(AGENT, 1)
 
 
 @pytest.mark.parametrize("text", ["", "x", "lfa_x_y", "lfa_" + "a" * 12, "a" * 13, "A" * 12])
-def test_what_is_no_credential_is_refused(text: str) -> None:
+def test_invalid_credential_is_refused(text: str) -> None:
     """`revoke` takes a credential or a whole key."""
     with pytest.raises(Problem, match="not a credential"):
         credential_of(text)
@@ -159,8 +159,8 @@ ROLE = "arn:aws:iam::123456789012:role/Fleet"
         ("arn:aws:iam::123456789012:user/machines/ci", "arn:aws:iam::123456789012:user/machines/ci"),
     ],
 )
-def test_a_role_is_named_as_sts_will_name_it(given: str, stands_for: str) -> None:
-    """With the path that IAM shows, or as `aws sts get-caller-identity` says it."""
+def test_role_is_named_as_sts_names_it(given: str, stands_for: str) -> None:
+    """From IAM's ARN with its path, or from `aws sts get-caller-identity`."""
     assert canonical_arn(given) == stands_for
     said = stands_for.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/session"
     assert canonical(said if ":role/" in stands_for else stands_for) == stands_for
@@ -176,14 +176,14 @@ def test_a_role_is_named_as_sts_will_name_it(given: str, stands_for: str) -> Non
         "arn:aws:iam::123456789012:role/" + "x" * 65, "arn:gcp:iam::123456789012:role/Fleet",
     ],
 )  # fmt: skip
-def test_what_names_no_role_is_refused(text: str) -> None:
-    """A role that is spelt wrongly would never let anybody in, and nobody would know why."""
+def test_invalid_role_is_refused(text: str) -> None:
+    """A misspelt role would admit nobody, and nobody would know why."""
     with pytest.raises(Problem, match=r"is not the ARN of an AWS role or user"):
         canonical_arn(text)
 
 
-def test_a_role_is_mapped_listed_and_revoked(registry: Registry) -> None:
-    """And may be mapped again, to another agent too."""
+def test_role_is_mapped_listed_and_revoked(registry: Registry) -> None:
+    """It can be mapped again, also to another agent."""
     registry.ensure(AGENT, 1)
     registry.ensure(Agent("other", "x"), 1)
     registry.map_role(ROLE, "fleet", 5)
@@ -198,8 +198,8 @@ def test_a_role_is_mapped_listed_and_revoked(registry: Registry) -> None:
     assert list(registry.roles("fleet")) == []
 
 
-def test_a_role_stands_for_an_agent_that_is_there(registry: Registry) -> None:
-    """Never for a viewer, nor for a revoked one."""
+def test_role_is_mapped_to_an_existing_agent_only(registry: Registry) -> None:
+    """Never to a viewer or a revoked agent."""
     registry.ensure(VIEWER, 1)
     registry.ensure(AGENT, 1)
     with pytest.raises(Problem, match="no agent principal 'ann'"):
@@ -213,8 +213,8 @@ def test_a_role_stands_for_an_agent_that_is_there(registry: Registry) -> None:
         registry.revoke_role(ROLE, 4)
 
 
-def test_a_quota_is_set_shown_and_lifted(registry: Registry, table: object) -> None:
-    """As the authorizer reads it, and what was stored today as ingest counts it."""
+def test_quota_is_set_shown_and_removed(registry: Registry, table: object) -> None:
+    """As the authorizer reads it; today's usage as ingest counts it."""
     registry.ensure(AGENT, 1)
     registry.ensure(VIEWER, 1)
     assert registry.quota("fleet", "2026-11-25") == (None, 0)
@@ -242,6 +242,6 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "0", "-1", "1.5GB", "GB", "10 gigs", "1e9", "10GB\n", "99999999999999999999", "٣"]
 )
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="not a size"):
         size_of(text)

@@ -1,4 +1,4 @@
-"""Sending again what a stream could not deliver."""
+"""Test resending what a stream could not deliver."""
 
 import io
 import json
@@ -19,7 +19,7 @@ BUCKET = "failures"
 
 
 class Functions:
-    """Lambda as far as a replay needs it: answers in order, then that all is delivered."""
+    """A fake Lambda for replays: it gives its answers in order, then reports everything delivered."""
 
     def __init__(self, *answers: tuple[str | None, bytes]) -> None:
         self.answers = list(answers)
@@ -34,8 +34,8 @@ class Functions:
         return {"Payload": io.BytesIO(content)} | ({"FunctionError": error} if error else {})
 
 
-class PretendDeployment(Deployment):
-    """A deployment whose functions are pretended."""
+class FakeDeployment(Deployment):
+    """A deployment with fake functions."""
 
     functions = Functions()
 
@@ -44,8 +44,8 @@ class PretendDeployment(Deployment):
 
 
 @pytest.fixture
-def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDeployment]:
-    """A stack with an empty failure bucket."""
+def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDeployment]:
+    """Provide a stack with an empty failure bucket."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
@@ -53,14 +53,14 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendDeployment]:
     with mock_aws():
         session = boto3.Session(region_name="us-east-1")
         session.client("s3").create_bucket(Bucket=BUCKET)
-        made = PretendDeployment(session, None, "stack", {"FailureBucket": BUCKET})
-        PretendDeployment.functions = Functions()
+        made = FakeDeployment(session, None, "stack", {"FailureBucket": BUCKET})
+        FakeDeployment.functions = Functions()
         monkeypatch.setattr(replay, "find_deployment", lambda _state, _stack: made)
         yield made
 
 
 def fail(deployment: Deployment, name: str, event: Any = None) -> None:
-    """Puts an object there as Lambda does."""
+    """Put an object there as Lambda does."""
     content = {
         "requestContext": {"condition": "RetryAttemptsExhausted"},
         "version": "1.0",
@@ -78,8 +78,8 @@ def replayed(**options: Any) -> None:
     replay.replay(**{"state": Path(), "list_only": False, "keep": False, "limit": 1000, "stack": None} | options)
 
 
-def test_the_same_event_goes_to_the_same_function_and_its_object_is_deleted(deployment: PretendDeployment) -> None:
-    """Delivered is gone from the bucket."""
+def test_event_goes_to_its_function_and_its_object_is_deleted(deployment: FakeDeployment) -> None:
+    """A delivered event leaves the bucket."""
     fail(deployment, "a")
     fail(deployment, "b")
     replayed()
@@ -87,9 +87,7 @@ def test_the_same_event_goes_to_the_same_function_and_its_object_is_deleted(depl
     assert left(deployment) == 0
 
 
-def test_a_call_that_nobody_waited_for_is_made_again(
-    deployment: PretendDeployment, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_asynchronous_call_is_repeated(deployment: FakeDeployment, capsys: pytest.CaptureFixture[str]) -> None:
     """Archive's events: Lambda names the function, and archive answers nothing when it is done."""
     event = {"archive": ["web.c"], "why": "daily"}
     content = {
@@ -100,7 +98,7 @@ def test_a_call_that_nobody_waited_for_is_made_again(
     }
     key = "aws/lambda/async/archive/2026/11/23/2026-11-23T10.00.00-1"
     deployment.client("s3").put_object(Bucket=BUCKET, Key=key, Body=json.dumps(content))
-    PretendDeployment.functions = Functions((None, b"null"))
+    FakeDeployment.functions = Functions((None, b"null"))
     replayed()
     assert deployment.functions.invoked == [("arn:archive:$LATEST", event)]
     assert left(deployment) == 0
@@ -115,34 +113,34 @@ def test_a_call_that_nobody_waited_for_is_made_again(
         (None, b"not json"),
     ],
 )
-def test_what_fails_again_stays(deployment: PretendDeployment, answer: tuple[str | None, bytes]) -> None:
-    """And the status says so, after all others were tried."""
+def test_event_that_fails_again_stays(deployment: FakeDeployment, answer: tuple[str | None, bytes]) -> None:
+    """The exit status reports it, after all others were tried."""
     fail(deployment, "a")
     fail(deployment, "b")
-    PretendDeployment.functions = Functions(answer)
+    FakeDeployment.functions = Functions(answer)
     with pytest.raises(Problem, match="1 of them failed again"):
         replayed()
     assert left(deployment) == 1
     assert len(deployment.functions.invoked) == 2
 
 
-def test_a_list_sends_nothing(deployment: PretendDeployment, capsys: pytest.CaptureFixture[str]) -> None:
-    """Looking is not touching."""
+def test_list_sends_nothing(deployment: FakeDeployment, capsys: pytest.CaptureFixture[str]) -> None:
+    """It only reads."""
     fail(deployment, "a")
     replayed(list_only=True)
     assert "1 records, RetryAttemptsExhausted" in capsys.readouterr().out
     assert (deployment.functions.invoked, left(deployment)) == ([], 1)
 
 
-def test_keep_leaves_the_objects(deployment: PretendDeployment) -> None:
-    """For whoever wants to look at them afterwards."""
+def test_keep_leaves_the_objects(deployment: FakeDeployment) -> None:
+    """For later inspection."""
     fail(deployment, "a")
     replayed(keep=True)
     assert (len(deployment.functions.invoked), left(deployment)) == (1, 1)
 
 
-def test_an_empty_bucket_is_good_news(deployment: PretendDeployment, capsys: pytest.CaptureFixture[str]) -> None:
-    """And no error."""
+def test_empty_bucket_is_reported_as_success(deployment: FakeDeployment, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no error."""
     replayed()
     assert "Nothing was left undelivered" in capsys.readouterr().out
 
@@ -159,7 +157,7 @@ def test_an_empty_bucket_is_good_news(deployment: PretendDeployment, capsys: pyt
         b'{"requestPayload": {}}',
     ],
 )
-def test_what_lambda_did_not_write_is_told(content: bytes) -> None:
-    """A foreign object stops the replay with its name."""
+def test_foreign_object_is_reported(content: bytes) -> None:
+    """It stops the replay with its name."""
     with pytest.raises(Problem, match="is not what Lambda writes"):
         replay.parse_failure("aws/lambda/x/y", content)

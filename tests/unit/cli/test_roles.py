@@ -1,4 +1,4 @@
-"""`logferry roles` and `logferry quota`, as an operator types them."""
+"""Test `logferry roles` and `logferry quota` as an operator types them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Run = Callable[..., int]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs a command against a registry of its own; its exit status."""
+    """Run a command against its own registry and return its exit status."""
     with mock_aws(), clouds.tables(boto3.client("dynamodb", **clouds.SECRETS), "t") as tables:
         registry = Registry(boto3.resource("dynamodb", **clouds.SECRETS).Table(tables.registry))
         for module in (roles, keys):
@@ -37,8 +37,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         yield command
 
 
-def test_a_role_is_mapped_and_makes_its_agent(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """In one command; the lists show it, and say when it is revoked."""
+def test_role_is_mapped_and_creates_its_agent(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one command; the lists show it and say when it is revoked."""
     assert run("roles", "map", f"{ROLE.replace('role/', 'role/deep/')}", "--agent", "fleet", "--owner", "shop") == 0
     assert capsys.readouterr().err == f"Whoever has {ROLE} is the agent fleet now.\n"
     assert run("roles", "list", "--json") == 0
@@ -52,8 +52,8 @@ def test_a_role_is_mapped_and_makes_its_agent(run: Run, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == f"{ROLE}  fleet  revoked\n"
 
 
-def test_recreated_role_is_bound_anew(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """The list shows the unique id that the mapping is for; `rebind` leaves it to the next host that signs in."""
+def test_recreated_role_is_bound_again(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list shows the bound unique id; `rebind` binds the next host that signs in."""
     assert run("roles", "map", ROLE, "--agent", "fleet") == 0
     table = roles._registry(None, None)._table  # type: ignore[arg-type]
     [mapped] = table.query(KeyConditionExpression=Key("pk").eq(f"ROLE#{ROLE}"))["Items"]
@@ -79,10 +79,10 @@ def test_recreated_role_is_bound_anew(run: Run, capsys: pytest.CaptureFixture[st
         (("rebind", ROLE), f"No role {ROLE} is mapped"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(
+def test_invalid_input_is_one_clear_line(
     run: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], says: str
 ) -> None:
-    """And nothing is made."""
+    """Nothing is created."""
     assert run("roles", *words) == 1
     told = capsys.readouterr()
     assert (told.out, len(told.err.splitlines())) == ("", 1)
@@ -91,8 +91,8 @@ def test_what_does_not_fit_is_one_clear_line(
     assert capsys.readouterr().out == ""
 
 
-def test_a_quota_is_set_shown_and_lifted(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """For an agent that is there."""
+def test_quota_is_set_shown_and_removed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """For an existing agent."""
     assert run("quota", "fleet", "10GB") == 1
     assert "no agent principal 'fleet'" in capsys.readouterr().err
     assert run("keys", "create", "agent", "fleet") == 0

@@ -1,4 +1,4 @@
-"""When a followed job has ended, and spans of time."""
+"""Test when a followed job has ended, and time spans."""
 
 import pytest
 
@@ -32,15 +32,15 @@ def run(*texts: str, streams: str) -> Run:
 EXITED = run("bye", encode_event(Exited(exit_code=0)), streams="os")
 
 
-def test_a_running_job_never_ends_by_silence() -> None:
-    """Quiet is not ended."""
+def test_running_job_never_ends_by_silence() -> None:
+    """Quiet does not mean ended."""
     end = End(record("running"), 0.0, TIMING)
     assert end.wait(0.0) is None
     assert not end.ended(1_000_000.0)
 
 
-def test_the_last_entry_and_two_looks_at_the_record_end_it() -> None:
-    """A container that is restarted is `exited` for a moment."""
+def test_last_entry_and_two_record_reads_end_it() -> None:
+    """A restarting container is `exited` for a moment."""
     end = End(record("running"), 0.0, TIMING)
     end.saw(EXITED, 5.0)
     assert end.due(5.0)
@@ -52,8 +52,8 @@ def test_the_last_entry_and_two_looks_at_the_record_end_it() -> None:
     assert end.ended(6.0)
 
 
-def test_a_restart_between_the_looks_goes_on() -> None:
-    """More is to come."""
+def test_restart_between_the_reads_continues() -> None:
+    """More lines follow."""
     end = End(record("running"), 0.0, TIMING)
     end.saw(EXITED, 5.0)
     end.looked(record("exited"), 5.0)
@@ -63,8 +63,8 @@ def test_a_restart_between_the_looks_goes_on() -> None:
     assert not end.due(100.0)
 
 
-def test_a_record_that_lags_is_looked_at_again_and_again() -> None:
-    """The state may come later than the last line; and no answer is no answer."""
+def test_outdated_record_is_read_again() -> None:
+    """The state may arrive later than the last line; a failed read is no answer."""
     end = End(record("running"), 0.0, TIMING)
     end.saw(EXITED, 0.0)
     waits = []
@@ -79,8 +79,8 @@ def test_a_record_that_lags_is_looked_at_again_and_again() -> None:
     assert end.ended(now)
 
 
-def test_a_job_that_ended_long_ago_ends_by_silence() -> None:
-    """Its last entry is not kept any more, or is not shown."""
+def test_long_ended_job_ends_by_silence() -> None:
+    """Its last entry has expired, or is not shown."""
     end = End(record("exited"), 0.0, TIMING)
     assert not end.ended(9.9)
     assert end.wait(4.0) == 6.0
@@ -88,13 +88,13 @@ def test_a_job_that_ended_long_ago_ends_by_silence() -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("30m", 1800), ("12h", 43200), ("90d", 7_776_000)])
-def test_spans(text: str, seconds: int) -> None:
+def test_spans_are_parsed(text: str, seconds: int) -> None:
     """As people write them."""
     assert span(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5", "0s", "-1h", "1w", "1.5h", "h", "99999999d"])
-def test_what_is_no_span_is_refused(text: str) -> None:
-    """With an example of one."""
+def test_invalid_span_is_refused(text: str) -> None:
+    """With an example of a valid one."""
     with pytest.raises(Problem, match="not a span"):
         span(text)

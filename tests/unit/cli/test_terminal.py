@@ -1,4 +1,4 @@
-"""A container's text cannot steer the terminal that shows it."""
+"""Test that a container's text cannot control the terminal that shows it."""
 
 import re
 
@@ -110,18 +110,18 @@ COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 FORBIDDEN = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\U000e0000-\U000e007f]")
 
 
-def steers(text: str) -> bool:
-    """Whether anything but plain colours is left."""
+def controls_terminal(text: str) -> bool:
+    """Report whether anything but plain colours is left."""
     colours = COLOUR.findall(text)
     concealing = any({"8", "5", "6"} & set(re.split("[;:]", found[2:-1])) for found in colours)
     return concealing or bool(FORBIDDEN.search(COLOUR.sub("", text)))
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
-def test_an_attack_is_shown_and_not_obeyed(attack: str) -> None:
-    """What is around it stays readable, and colours end with the line."""
+def test_attack_is_shown_and_not_executed(attack: str) -> None:
+    """The surrounding text stays readable, and colours end with the line."""
     shown = harmless(f"before {attack} after")
-    assert not steers(shown)
+    assert not controls_terminal(shown)
     assert shown.startswith("before ")
     assert shown.removesuffix(RESET).endswith(" after")
     assert "\x1b" not in harmless(f"before {attack} after", colours=False)
@@ -129,15 +129,15 @@ def test_an_attack_is_shown_and_not_obeyed(attack: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("\x1b\x1b[];?m0123456789\x07\r\n\x9b\x9d")))
-def test_nothing_that_can_be_written_steers(text: str) -> None:
-    """Whatever the text, only colours are left, and it is ended by a reset where it has any."""
+def test_no_text_controls_the_terminal(text: str) -> None:
+    """Of any text only colours remain, and a reset ends them."""
     shown = harmless(text)
-    assert not steers(shown)
+    assert not controls_terminal(shown)
     assert ("\x1b" in shown) == shown.endswith(RESET)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Cn"])))
-def test_ordinary_text_is_left_alone(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     """Every script reads as it was written."""
     assert harmless(text) == text
 
@@ -153,22 +153,22 @@ def test_colours_stay(colour: str) -> None:
     assert COLOUR.sub("", shown) == "text"
 
 
-def test_the_rest_of_a_colour_with_a_blink_stays() -> None:
-    """Only what is not allowed is taken out."""
+def test_colour_with_blink_keeps_the_colour() -> None:
+    """Only what is not allowed is removed."""
     assert harmless("\x1b[1;5;31mx") == "\x1b[1;31mx\x1b[0m"
     assert harmless("\x1b[38;5;5;8;32mx") == "\x1b[38;5;5;32mx\x1b[0m"
 
 
-def test_a_line_feed_cannot_forge_a_line() -> None:
-    """Where lines were merged on purpose each part has a gutter of its own."""
+def test_line_feed_cannot_forge_a_line() -> None:
+    """In deliberately merged lines each part has its own gutter."""
     screen = Screen(Style(raw=False, times=False, gutter=True, colours=True), None, None)  # type: ignore[arg-type]
     text = screen.text(Line(1, 0, "stderr", "Traceback\n  File\r\n● container exited"))
     bar = "\x1b[31m┃\x1b[0m "
     assert text == f"{bar}Traceback\n{bar}  File\n{bar}● container exited\n"
 
 
-def test_a_system_entrys_detail_is_harmless_too() -> None:
-    """Its sentence quotes what engines and containers said."""
+def test_system_entrys_detail_is_neutralised() -> None:
+    """Its sentence quotes engines and containers."""
     screen = Screen(Style(raw=True, times=False, gutter=False, colours=True), None, None)  # type: ignore[arg-type]
     text = screen.text(Line(1, 0, "system", '{"event":"notice","code":"driver","detail":"\\u001b[2Jx"}'))
     assert text == "logferry: ␛[2Jx\n"

@@ -1,4 +1,4 @@
-"""What `logferry verify` finds."""
+"""Test what `logferry verify` finds."""
 
 from collections.abc import Callable
 
@@ -47,8 +47,8 @@ SOUND = [
 ]
 
 
-def test_a_sound_job_is_sound_and_its_gaps_are_told() -> None:
-    """A gap is no fault of the store: it is what the log says of itself."""
+def test_sound_job_passes_and_its_gaps_are_listed() -> None:
+    """A gap is no fault of the store: the log itself reports it."""
     report = verified(*SOUND, tip=8)
     assert report.sound
     assert (report.first, report.last, report.entries, report.batches) == (1, 8, 8, 3)
@@ -57,8 +57,8 @@ def test_a_sound_job_is_sound_and_its_gaps_are_told() -> None:
 
 
 @pytest.mark.parametrize("code", ["unreadable", "end_unverified", "non_blocking", "left_out"])
-def test_notice_that_lines_may_be_missing_is_told(code: str) -> None:
-    """A job without a gap is not called whole where it says that it may not be."""
+def test_notice_that_lines_may_be_missing_is_reported(code: str) -> None:
+    """A job without a gap is not called complete if it says that it may not be."""
     notice = encode_event(Notice(code=code, detail="why"))
     report = verified(batch(1, [notice, "a"], "so"), tip=2)
     assert [(found.sequence, found.notice.detail) for found in report.notices] == [(1, "why")]
@@ -68,8 +68,8 @@ def test_notice_that_lines_may_be_missing_is_told(code: str) -> None:
     assert _document(RECORD, report)["notices"] == [{"sequence": 1, "code": code, "detail": "why"}]
 
 
-def test_notice_of_something_else_and_a_problem() -> None:
-    """Labels that are left out are no lines; what is wrong with a job's reading is said."""
+def test_other_notices_do_not_count_and_a_problem_is_reported() -> None:
+    """Omitted labels are no lines; a problem with reading the job is reported."""
     notice = encode_event(Notice(code="labels_left_out", detail="why"))
     report = verified(batch(1, [notice], "s"), tip=1)
     assert report.notices == []
@@ -89,8 +89,8 @@ def test_notice_of_something_else_and_a_problem() -> None:
         ([batch(1, [PIECE, "b"], "oE")], "entry 2 goes on"),
     ],
 )
-def test_what_is_wrong_is_said(batches: list[BatchFacts], says: str) -> None:
-    """Each fault by the sequence where it is."""
+def test_each_fault_is_reported(batches: list[BatchFacts], says: str) -> None:
+    """By the sequence where it is."""
     report = verified(*batches, tip=8 if batches == SOUND[:2] else 0)
     assert not report.sound
     assert says in report.problems[0]
@@ -105,36 +105,36 @@ def test_what_is_wrong_is_said(batches: list[BatchFacts], says: str) -> None:
         ("end", lambda facts: facts.end + 1),
     ],
 )
-def test_facts_that_disagree_with_the_body_are_said(name: str, change: Callable[[BatchFacts], int]) -> None:
-    """What is kept beside the body is what pages are cut by."""
+def test_fields_that_contradict_the_body_are_reported(name: str, change: Callable[[BatchFacts], int]) -> None:
+    """Pages are cut by the fields stored beside the body."""
     facts = SOUND[0]
     report = verified(facts.model_copy(update={name: change(facts)}))
     assert report.problems[0].startswith(f"batch 1: {name} says")
 
 
-def test_bytes_that_do_not_unpack_are_said() -> None:
+def test_undecodable_bytes_are_reported() -> None:
     """Even when their digest is right."""
     body = b"not zstd"
     report = verified(SOUND[0].model_copy(update={"body": body, "digest": digest_of(body)}))
     assert "malformed" in report.problems[0]
 
 
-def test_a_job_whose_beginning_is_not_kept_is_sound() -> None:
-    """Its first piece may go on with a line of which the rest is gone."""
+def test_job_with_an_expired_beginning_is_sound() -> None:
+    """Its first fragment may continue a line whose start has expired."""
     report = verified(batch(100, ["rest", "b"], "Oo"), tip=101)
     assert report.sound
     assert report.first == 100
 
 
-def test_clocks_that_step_back_are_counted_and_no_fault() -> None:
+def test_clock_steps_back_are_counted_and_no_fault() -> None:
     """Per stream: two streams' times interleave anyway."""
     report = verified(batch(1, ["a", "b", "c"], "oeo", [10, 5, 9]))
     assert report.sound
     assert report.steps_back == 1
 
 
-def test_a_thoroughly_broken_job_is_told_in_bounds() -> None:
-    """The first faults say what is wrong; the rest is a number."""
+def test_many_faults_are_reported_in_bounded_output() -> None:
+    """The first faults are listed; the rest is a number."""
     report = verified(*(batch(1 + 2 * n, ["a"]) for n in range(MAX_PROBLEMS + 50)))
     assert len(report.problems) == MAX_PROBLEMS
     assert report.more_problems == 49

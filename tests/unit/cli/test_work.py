@@ -1,4 +1,4 @@
-"""The command's text functions take work that grows with the text, whatever is in it: counted, not timed."""
+"""Test that the command's text functions do work proportional to the text: counted, not timed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from logferry_protocol.events import decode_event, describe
 
 
 class Counted(str):
-    """A text that counts the characters which are copied out of it."""
+    """A text that counts the characters copied from it."""
 
     copied = 0
 
@@ -36,7 +36,7 @@ class Counted(str):
 
 
 def work(function: Callable[[str], object], text: str) -> int:
-    """Lines of Python that run, and characters that are copied or come out."""
+    """Return the executed lines of Python plus the characters copied or produced."""
     lines = 0
 
     def trace(_frame: FrameType, event: str, _argument: object) -> Any:
@@ -55,7 +55,7 @@ def work(function: Callable[[str], object], text: str) -> int:
 
 
 def rows(text: str) -> Columns:
-    """A text as pieces of one line that never ends, both streams by turns."""
+    """Return a text as fragments of one endless line, alternating between the streams."""
     pieces = [text[at : at + 100] for at in range(0, len(text), 100)] or [""]
     streams = "".join("oe"[at % 2] if at < 2 else "OE"[at % 2] for at in range(len(pieces)))
     return Columns([1] * len(pieces), streams, pieces)
@@ -108,14 +108,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_work_grows_no_faster_than_the_text(name: str) -> None:
-    """Four times the text, about four times the work; what is constant only makes it less."""
+    """Four times the text costs about four times the work; constant parts only reduce that."""
     function = FUNCTIONS[name]
     ratios = {kind: work(function, make(4 * 500)) / max(work(function, make(500)), 1) for kind, make in HOSTILE.items()}
     assert max(ratios.values()) < 4.6, ratios
 
 
-def test_work_that_grows_faster_is_found() -> None:
-    """The counting itself: a loop in a loop, and a text that is copied again and again."""
+def test_superlinear_work_is_detected() -> None:
+    """The counting itself: a nested loop, and a text that is copied repeatedly."""
 
     def looping(text: str) -> int:
         return sum(1 for _ in text for _ in text)

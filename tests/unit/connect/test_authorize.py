@@ -1,4 +1,4 @@
-"""Who is let in (PROTOCOL.md, connecting)."""
+"""Test who may connect (PROTOCOL.md, connecting)."""
 
 import json
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from registry.principal import NotAuthenticatedError, Principal, from_context
 from runtime.keys import bearer, parse_key
 
 
-def test_a_key_opens_its_own_api_only(cloud: Cloud) -> None:
-    """An agent's key is no viewer's, nor the other way round."""
+def test_key_opens_its_own_api_only(cloud: Cloud) -> None:
+    """An agent's key is not valid for a viewer, nor the reverse."""
     agent, viewer = cloud.agent_key(), cloud.viewer_key()
     assert cloud.open_socket(AGENTS, {"Authorization": f"Bearer {agent}"}, {}) is not None
     assert cloud.open_socket(AGENTS, {"authorization": f"bearer {viewer}"}, {}) is None
@@ -35,20 +35,20 @@ def test_a_key_opens_its_own_api_only(cloud: Cloud) -> None:
         "Bearer é",
     ],
 )
-def test_what_is_no_key_is_refused(cloud: Cloud, header: str) -> None:
-    """No form that is nearly one gets further."""
+def test_malformed_key_is_refused(cloud: Cloud, header: str) -> None:
+    """However close to a valid form."""
     cloud.agent_key()
     assert cloud.open_socket(AGENTS, {"Authorization": header}, {}) is None
 
 
-def test_a_wrong_secret_is_refused(cloud: Cloud) -> None:
-    """Knowing a credential's name is worth nothing."""
+def test_wrong_secret_is_refused(cloud: Cloud) -> None:
+    """Knowing a credential's name is not enough."""
     key = cloud.agent_key()
     assert cloud.open_socket(AGENTS, {"Authorization": f"Bearer {key[:-1]}t"}, {}) is None
 
 
-def test_a_revoked_or_expired_key_is_refused_at_once(cloud: Cloud) -> None:
-    """Nothing of a key is remembered between requests."""
+def test_revoked_or_expired_key_is_refused_at_once(cloud: Cloud) -> None:
+    """Keys are not cached between requests."""
     key = cloud.viewer_key()
     assert cloud.http("GET", "/api/me", key).status == 200
     item = cloud.get("CREDENTIAL#" + key.split("_")[1], "CREDENTIAL")
@@ -65,15 +65,15 @@ def test_a_revoked_or_expired_key_is_refused_at_once(cloud: Cloud) -> None:
     assert cloud.http("GET", "/api/me", key).status == 403
 
 
-def test_a_ticket_opens_one_connection(cloud: Cloud) -> None:
-    """Whoever reads a ticket in a log later has nothing."""
+def test_ticket_opens_one_connection(cloud: Cloud) -> None:
+    """A ticket read later in a log is worthless."""
     ticket = cloud.http("POST", "/api/tickets", cloud.viewer_key()).json["ticket"]
     assert cloud.open_socket(VIEWERS, {}, {"ticket": ticket}) is not None
     assert cloud.open_socket(VIEWERS, {}, {"ticket": ticket}) is None
 
 
-def test_a_ticket_lives_thirty_seconds(cloud: Cloud) -> None:
-    """One that is late is refused, and used up."""
+def test_ticket_lives_thirty_seconds(cloud: Cloud) -> None:
+    """A late one is refused, and used up."""
     answer = cloud.http("POST", "/api/tickets", cloud.viewer_key()).json
     assert answer["expires"] == cloud.now_ms + 30_000
     cloud.now_ms = answer["expires"]
@@ -93,7 +93,7 @@ def test_a_ticket_lives_thirty_seconds(cloud: Cloud) -> None:
         (ORIGIN, "https://evil.example", False),
     ],
 )
-def test_a_ticket_is_bound_to_the_origin(
+def test_ticket_is_bound_to_the_origin(
     cloud: Cloud, asked_from: str | None, used_from: str | None, opens: bool
 ) -> None:
     """A page elsewhere can neither get a ticket nor use one."""
@@ -103,14 +103,14 @@ def test_a_ticket_is_bound_to_the_origin(
     assert (cloud.open_socket(VIEWERS, used, {"ticket": ticket}) is not None) is opens
 
 
-def test_a_strange_page_is_told_why_it_gets_no_ticket(cloud: Cloud) -> None:
-    """A refused handshake has no words, so the HTTP call before it says them."""
+def test_foreign_page_is_told_why_it_gets_no_ticket(cloud: Cloud) -> None:
+    """A refused handshake has no message, so the HTTP call before it has one."""
     answer = cloud.http("POST", "/api/tickets", cloud.viewer_key(), headers={"Origin": "https://evil.example"})
     assert answer.status == 403
     assert "may not connect here" in answer.json["detail"]
 
 
-def test_a_ticket_ends_with_its_key(cloud: Cloud) -> None:
+def test_ticket_ends_with_its_key(cloud: Cloud) -> None:
     """A key that expires meanwhile opens nothing more."""
     key = cloud.issue("viewer", "me", subject="me", groups=(), admin=False, expires=cloud.now_ms // 1000 + 10)
     ticket = cloud.http("POST", "/api/tickets", key).json["ticket"]
@@ -118,21 +118,21 @@ def test_a_ticket_ends_with_its_key(cloud: Cloud) -> None:
     assert cloud.open_socket(VIEWERS, {}, {"ticket": ticket}) is None
 
 
-def test_the_secret_of_a_key_shows_nowhere() -> None:
-    """Neither `repr` nor what an authorizer passes on holds it."""
+def test_secret_of_a_key_is_never_shown() -> None:
+    """Neither `repr` nor the authorizer's context holds it."""
     key = parse_key("lfa_" + "a" * 12 + "_" + "S" * 43)
     assert key is not None
     assert "SSSS" not in repr(key)
 
 
 @pytest.mark.parametrize("header", ["Bearer  x", "bearer x", " BEARER x "])
-def test_the_bearer_scheme_has_no_case(header: str) -> None:
+def test_bearer_scheme_is_case_insensitive(header: str) -> None:
     """RFC 9110: schemes are compared without case."""
     assert bearer(header) == "x"
 
 
-def test_a_principal_survives_the_authorizers_context() -> None:
-    """API Gateway carries strings; rights must come out as they went in."""
+def test_principal_survives_the_authorizers_context() -> None:
+    """API Gateway carries strings; rights must come out unchanged."""
     principal = Principal("viewer", "me", "c", subject="s", groups=("a", "b"), admin=True, expires=5)
     assert from_context(principal.to_context()) == principal
     assert all(isinstance(value, str) for value in principal.to_context().values())
@@ -141,14 +141,14 @@ def test_a_principal_survives_the_authorizers_context() -> None:
 @pytest.mark.parametrize(
     "context", [None, {}, {"who": "no json"}, {"who": "[]"}, {"who": json.dumps({"kind": "viewer"})}]
 )
-def test_without_an_authorizers_context_nobody_is_there(context: dict[str, str] | None) -> None:
+def test_missing_authorizer_context_means_no_principal(context: dict[str, str] | None) -> None:
     """A template that forgets the authorizer must not open anything."""
     with pytest.raises(NotAuthenticatedError):
         from_context(context)
 
 
 def test_rights_are_subject_group_or_admin() -> None:
-    """A viewer reads a job when its subject or one of its groups is the owner, or as admin; an agent reads none."""
+    """A viewer reads a job whose owner is its subject or one of its groups, or as admin; an agent reads none."""
     viewer = Principal("viewer", "n", "c", subject="s", groups=("g",))
     assert [viewer.may_read(owner, "j") for owner in ("s", "g", "n", "x", "")] == [True, True, False, False, False]
     assert not Principal("viewer", "n", "c", groups=("",)).may_read("", "j"), "who is nobody owns nothing"
@@ -156,8 +156,8 @@ def test_rights_are_subject_group_or_admin() -> None:
     assert not Principal("agent", "n", "c", owner="s", admin=True).may_read("s", "j")
 
 
-def test_an_agents_label_counts_within_its_key() -> None:
-    """A container cannot give itself to an owner that the key does not allow."""
+def test_agents_label_counts_within_its_key() -> None:
+    """A container cannot choose an owner that the key does not allow."""
     assert Principal("agent", "n", "c", owner="a", owners=("b",)).owner_of("b") == "b"
     assert Principal("agent", "n", "c", owner="a", owners=("b",)).owner_of("x") == "a"
     assert Principal("agent", "n", "c", owner="a", owners=("*",)).owner_of("x") == "x"
@@ -165,15 +165,15 @@ def test_an_agents_label_counts_within_its_key() -> None:
 
 
 def test_more_viewers_make_batches_rarer() -> None:
-    """What an agent sends is multiplied by those who look."""
+    """Each viewer multiplies what an agent sends."""
     intervals = [core.watch_interval(viewers) for viewers in (1, 21, 101, 501, 5_000)]
     assert intervals[0] == 0
     assert intervals == sorted(intervals)
 
 
 @pytest.mark.parametrize("api", ["http", "agents", "viewers"])
-def test_an_authorizer_that_cannot_look_refuses_nobody(cloud: Cloud, api: str) -> None:
-    """A throttled table is no wrong key: API Gateway answers 500 for a failed authorizer, and clients try again."""
+def test_failing_authorizer_refuses_nobody(cloud: Cloud, api: str) -> None:
+    """A throttled table is no wrong key: API Gateway answers 500 for a failed authorizer, and clients retry."""
     agent, viewer = cloud.agent_key(), cloud.viewer_key()
     asked: dict[str, Callable[[], object]] = {
         "http": lambda: cloud.http("GET", "/api/me", viewer),
@@ -186,8 +186,8 @@ def test_an_authorizer_that_cannot_look_refuses_nobody(cloud: Cloud, api: str) -
 
 
 @pytest.mark.parametrize("reason", ["issuer_unavailable", "identity_unavailable"])
-def test_whoever_cannot_be_asked_has_refused_nobody(cloud: Cloud, reason: str) -> None:
-    """The issuer's outage, or STS's, signs nobody out."""
+def test_unreachable_issuer_refuses_nobody(cloud: Cloud, reason: str) -> None:
+    """An outage of the issuer or of STS signs nobody out."""
     cloud.verify = cloud.identify = lambda _token: core.Refusal(reason)
     with pytest.raises(core.UnavailableError, match=reason):
         cloud.http("GET", "/api/me", "a.b.c")
@@ -196,8 +196,8 @@ def test_whoever_cannot_be_asked_has_refused_nobody(cloud: Cloud, reason: str) -
 
 
 @pytest.mark.parametrize("revoked", ["key", "principal", "link", "link's maker"])
-def test_a_ticket_does_not_outlive_what_it_was_given_for(cloud: Cloud, revoked: str) -> None:
-    """It lives for half a minute, in which a revocation has long closed every connection that it knew of."""
+def test_ticket_does_not_outlive_its_credential(cloud: Cloud, revoked: str) -> None:
+    """Within its half minute, a revocation has closed every connection that it knew of."""
     key = cloud.viewer_key()
     cloud.open_job(cloud.agent(cloud.agent_key()))
     share = cloud.http("POST", f"/api/jobs/web.{CONTAINER}/shares", key).json

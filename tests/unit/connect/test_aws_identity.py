@@ -1,4 +1,4 @@
-"""Agents that prove their AWS role with a signed request."""
+"""Test agents that prove their AWS role with a signed request."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ AUDIENCE = "agentsapi"
 
 
 def presigned(region: str = REGION, audience: str = AUDIENCE) -> list[tuple[str, str]]:
-    """What an agent signs, by botocore itself."""
+    """Return what an agent signs, by botocore itself."""
     url = f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
     request = AWSRequest("GET", url, headers={AUDIENCE_HEADER: audience})
     SigV4QueryAuth(Credentials("AKIA" + "X" * 16, "secret", "session/token+="), "sts", region, 600).add_auth(request)
@@ -45,8 +45,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def test_a_request_is_made_anew_from_what_was_signed() -> None:
-    """The host from the region's name; the parameters as they were, and no other."""
+def test_request_is_rebuilt_from_what_was_signed() -> None:
+    """The host comes from the region; the parameters are the signed ones, and no other."""
     request = parse(token(presigned()), (REGION,), now())
     assert isinstance(request, SignedRequest)
     assert request.host == "sts.eu-west-1.amazonaws.com"
@@ -97,21 +97,21 @@ def presigned_like(request: SignedRequest) -> list[tuple[str, str]]:
         (lambda: changed(X_Amz_Credential="A" * 20 + "/²/eu-west-1/sts/aws4_request"), "identity_region"),
     ],
 )
-def test_what_is_not_just_that_request_is_refused(text: Any, reason: str) -> None:
-    """Before anything is asked of STS."""
+def test_any_other_request_is_refused(text: Any, reason: str) -> None:
+    """Before anything is sent to STS."""
     assert parse(text(), (REGION,), now()) == Refusal(reason)
 
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(name=st.sampled_from([name for name, _value in presigned()]), value=st.text(max_size=40))
 def test_no_parameter_makes_the_authorizer_fail(name: str, value: str) -> None:
-    """Whoever has no key can send it, and a failure is a 500."""
+    """Anyone without a key can send it, and a failure is a 500."""
     pairs = [(one, value if one == name else known) for one, known in presigned()]
     assert isinstance(parse(token(pairs), (REGION,), now()), SignedRequest | Refusal)
 
 
-def test_a_signature_counts_for_fifteen_minutes() -> None:
-    """And not from the future, beyond a clock's error."""
+def test_signature_is_valid_for_fifteen_minutes() -> None:
+    """And not from the future, beyond clock skew."""
     text = token(presigned())
     assert isinstance(parse(text, (REGION,), now() + timedelta(minutes=14)), SignedRequest)
     assert parse(text, (REGION,), now() + timedelta(minutes=16)) == Refusal("identity_date")
@@ -125,7 +125,7 @@ def answering(arn: str, status: int = 200, unique_id: str = "AROA0123456789FLEET
 
 
 def test_our_own_audience_is_sent_whatever_the_token_says() -> None:
-    """A token that another service was given has another audience signed, and STS refuses it here."""
+    """A token given to another service has another audience signed, and STS refuses it here."""
     sent: list[Any] = []
 
     def ask(host: str, path: str, headers: Any) -> tuple[int, bytes]:
@@ -137,7 +137,7 @@ def test_our_own_audience_is_sent_whatever_the_token_says() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<xml/>", b"[]", b"{}", b'{"GetCallerIdentityResponse": null}'])
-def test_an_answer_that_is_none_lets_nobody_in(body: bytes) -> None:
+def test_invalid_sts_answer_admits_nobody(body: bytes) -> None:
     """An error page is not an identity."""
     assert caller(SignedRequest("sts.x", "/"), AUDIENCE, lambda *_: (200, body)) == Refusal("identity_unavailable")
 
@@ -147,14 +147,14 @@ def test_an_answer_that_is_none_lets_nobody_in(body: bytes) -> None:
     [(400, "identity_refused"), (403, "identity_refused"), (429, "identity_unavailable"), (500, "identity_unavailable"),
      (503, "identity_unavailable")],
 )  # fmt: skip
-def test_sts_that_throttles_or_fails_says_nothing_of_who_asks(status: int, reason: str) -> None:
-    """The agent is not told that it is refused: it tries again."""
+def test_throttled_or_failing_sts_refuses_nobody(status: int, reason: str) -> None:
+    """The agent retries instead of reporting a refusal."""
     assert caller(SignedRequest("sts.x", "/"), AUDIENCE, lambda *_: (status, b"{}")) == Refusal(reason)
 
 
 @pytest.mark.parametrize("unique_id", ["", "AROA", "aroa0123456789fleet00", "AROA0123456789FLEET0\n", "²" * 20])
-def test_answer_without_a_unique_id_lets_nobody_in(unique_id: str) -> None:
-    """It is what a mapping is bound to."""
+def test_answer_without_a_unique_id_admits_nobody(unique_id: str) -> None:
+    """A mapping is bound to it."""
     ask = answering("arn:aws:sts::123456789012:assumed-role/Fleet/i-1", unique_id=unique_id)
     assert caller(SignedRequest("sts.x", "/"), AUDIENCE, ask) == Refusal("identity_unknown")
 
@@ -170,13 +170,13 @@ def test_answer_without_a_unique_id_lets_nobody_in(unique_id: str) -> None:
         ("nonsense", None),
     ],
 )
-def test_a_session_is_its_role(arn: str, role: str | None) -> None:
-    """The session's name is its bearer's to choose."""
+def test_session_is_identified_by_its_role(arn: str, role: str | None) -> None:
+    """Its bearer chooses the session's name."""
     assert canonical(arn) == role
 
 
-def test_a_role_opens_what_it_is_mapped_to(cloud: Cloud) -> None:
-    """And nothing once the mapping or the principal is taken away."""
+def test_role_opens_what_it_is_mapped_to(cloud: Cloud) -> None:
+    """Nothing once the mapping or the principal is removed."""
     role = "arn:aws:iam::123456789012:role/Fleet"
     cloud.agent_key("fleet", owner="ops")
 
@@ -202,13 +202,13 @@ ROLE = "arn:aws:iam::123456789012:role/Fleet"
 
 
 def signing(cloud: Cloud, unique_id: str) -> bool:
-    """Whether whoever has the role of this unique id is let in."""
+    """Report whether the owner of the role with this unique id is admitted."""
     cloud.identify = lambda _token: Caller(ROLE, unique_id)
     return cloud.open_socket(AGENTS, {"Authorization": "Bearer lfaws_x"}, {}) is not None
 
 
-def test_recreated_role_is_refused_until_it_is_mapped_or_bound_anew(cloud: Cloud) -> None:
-    """A mapping of before is bound to whoever signs in first; a role made again by the same name is another."""
+def test_recreated_role_is_refused_until_mapped_or_bound_again(cloud: Cloud) -> None:
+    """An old mapping binds to the first host that signs in; a role recreated under its name is another role."""
     cloud.agent_key("fleet")
     cloud.put(f"ROLE#{ROLE}", "ROLE", principal="fleet", arn=ROLE, created=5)
     assert [signing(cloud, name) for name in ("AROAFIRST", "AROASECOND", "AROAFIRST")] == [True, False, True]
@@ -216,8 +216,8 @@ def test_recreated_role_is_refused_until_it_is_mapped_or_bound_anew(cloud: Cloud
     assert [signing(cloud, name) for name in ("AROASECOND", "AROAFIRST")] == [True, False]
 
 
-def test_recreated_role_is_told_to_the_operator() -> None:
-    """The log names both; the host is told no more than that it is refused."""
+def test_recreated_role_is_reported_to_the_operator() -> None:
+    """The log names both; the host learns only that it is refused."""
     mapped = {"principal": "fleet", "created": 5}
     refusal = authorize._by_role(_Bound(mapped), Caller(ROLE, "AROASECOND"), 7)  # type: ignore[arg-type]
     assert isinstance(refusal, Refusal)

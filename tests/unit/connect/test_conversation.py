@@ -1,4 +1,4 @@
-"""What a viewer says and is answered (PROTOCOL.md, viewers)."""
+"""Test a viewer's messages and their answers (PROTOCOL.md, viewers)."""
 
 import pytest
 from tests.support.batches import CONTAINER
@@ -14,8 +14,8 @@ def nothing_remembered() -> None:
     conversation._watched_until.clear()
 
 
-def test_a_subscription_is_told_the_tip_and_the_record(cloud: Cloud) -> None:
-    """History up to the tip, live from there on."""
+def test_subscription_gets_the_tip_and_the_record(cloud: Cloud) -> None:
+    """History is read up to the tip, and live lines from there on."""
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
     cloud.send(agent, 1)
@@ -25,8 +25,8 @@ def test_a_subscription_is_told_the_tip_and_the_record(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("job", [JOB, f"other.{CONTAINER}"])
-def test_anothers_job_and_no_job_are_refused_alike(cloud: Cloud, job: str) -> None:
-    """Who may not read a job does not learn that it is there."""
+def test_foreign_job_and_missing_job_are_refused_alike(cloud: Cloud, job: str) -> None:
+    """Whoever may not read a job does not learn that it exists."""
     cloud.open_job(cloud.agent(cloud.agent_key()))
     stranger = cloud.viewer(cloud.viewer_key("stranger", groups=("elsewhere",)))
     answer = stranger.say({"type": "subscribe", "id": "s", "job": job})
@@ -35,7 +35,7 @@ def test_anothers_job_and_no_job_are_refused_alike(cloud: Cloud, job: str) -> No
     assert not [key for key in cloud.snapshot() if "SUBSCRIPTION" in key]
 
 
-def test_the_first_viewer_makes_the_agent_watch_and_the_next_does_not(cloud: Cloud) -> None:
+def test_first_viewer_makes_the_agent_watch_and_the_next_does_not(cloud: Cloud) -> None:
     """One conditional update decides who tells the agent."""
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
@@ -45,8 +45,8 @@ def test_the_first_viewer_makes_the_agent_watch_and_the_next_does_not(cloud: Clo
     assert agent.inbox == [{"type": "watch", "job": CONTAINER, "ttl": 150_000, "interval": 0}]
 
 
-def test_a_viewers_pings_renew_the_watch(cloud: Cloud) -> None:
-    """As long as somebody looks the agent believes it, and not longer."""
+def test_viewers_pings_renew_the_watch(cloud: Cloud) -> None:
+    """The agent stays in watch mode while somebody looks, and not longer."""
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
     viewer = cloud.viewer(cloud.viewer_key())
@@ -68,8 +68,8 @@ def test_open_after_a_subscription_says_watched(cloud: Cloud) -> None:
     assert "watched" not in cloud.open_job(agent)
 
 
-def test_a_pong_has_the_tips_of_what_is_subscribed(cloud: Cloud) -> None:
-    """So that a lost last broadcast shows."""
+def test_pong_has_the_tips_of_subscribed_jobs(cloud: Cloud) -> None:
+    """It reveals a lost last broadcast."""
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
     viewer = cloud.viewer(cloud.viewer_key())
@@ -80,8 +80,8 @@ def test_a_pong_has_the_tips_of_what_is_subscribed(cloud: Cloud) -> None:
     assert viewer.say({"type": "ping", "id": "p"}) == {"type": "pong", "id": "p", "tips": {}}
 
 
-def test_a_connection_follows_a_bounded_number_of_jobs(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their tips must fit one frame; what it follows already it may ask for again."""
+def test_connection_follows_a_bounded_number_of_jobs(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their tips must fit one frame; it may resubscribe to jobs that it follows."""
     monkeypatch.setattr(conversation, "MAX_SUBSCRIPTIONS", 2)
     agent = cloud.agent(cloud.agent_key())
     viewer = cloud.viewer(cloud.viewer_key())
@@ -93,7 +93,7 @@ def test_a_connection_follows_a_bounded_number_of_jobs(cloud: Cloud, monkeypatch
     assert viewer.say({"type": "subscribe", "id": "s", "job": f"web.{'a' * 64}"})["type"] == "subscribed"
 
 
-def test_a_disconnected_viewer_is_forgotten(cloud: Cloud) -> None:
+def test_disconnected_viewer_is_forgotten(cloud: Cloud) -> None:
     """Nothing of it is left in the registry."""
     cloud.open_job(cloud.agent(cloud.agent_key()))
     viewer = cloud.viewer(cloud.viewer_key())
@@ -103,7 +103,7 @@ def test_a_disconnected_viewer_is_forgotten(cloud: Cloud) -> None:
     assert not [key for key in cloud.snapshot() if viewer.id in key]
 
 
-def test_a_sign_in_that_ended_is_said_so(cloud: Cloud) -> None:
+def test_expired_sign_in_is_reported(cloud: Cloud) -> None:
     """An open connection does not outlive its credential."""
     key = cloud.issue("viewer", "me", subject="me", groups=("team",), admin=False, expires=cloud.now_ms // 1000 + 60)
     viewer = cloud.viewer(key)

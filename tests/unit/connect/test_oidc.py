@@ -1,4 +1,4 @@
-"""Viewers who sign in with OpenID Connect."""
+"""Test viewers who sign in with OpenID Connect."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ def public(key: rsa.RSAPrivateKey, kid: str) -> dict[str, Any]:
 
 
 class FakeIssuer:
-    """Serves the two documents, and counts."""
+    """Serve the two documents, and count the requests."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -65,16 +65,16 @@ def token(key: Any = PRIVATE, algorithm: str = "RS256", kid: str = "one", **clai
     return jwt.encode(present, key, algorithm=algorithm, headers={"kid": kid})
 
 
-def test_a_good_token_is_a_principal(keys: oidc.Keys) -> None:
-    """Subject and groups by the issuer's claims; it ends with the token."""
+def test_good_token_is_a_principal(keys: oidc.Keys) -> None:
+    """Subject and groups come from the issuer's claims; it ends with the token."""
     principal = oidc.check(ISSUER, keys, token(), NOW)
     assert isinstance(principal, Principal)
     assert (principal.kind, principal.subject, principal.groups) == ("viewer", "ann", ("team",))
     assert (principal.admin, principal.expires, principal.credential) == (False, NOW + 600, "")
 
 
-def test_the_admin_group_makes_an_admin(keys: oidc.Keys) -> None:
-    """And none is made by a group that no parameter names."""
+def test_admin_group_makes_an_admin(keys: oidc.Keys) -> None:
+    """No group does if no parameter names it."""
     claims = {"cognito:groups": ["admins", ""]}
     principal = oidc.check(ISSUER, keys, token(**claims), NOW)
     assert isinstance(principal, Principal)
@@ -109,13 +109,13 @@ def test_the_admin_group_makes_an_admin(keys: oidc.Keys) -> None:
         (lambda: token()[:-4] + "AAAA", "bad_token"),
     ],
 )
-def test_a_bad_token_is_refused(keys: oidc.Keys, made: Any, reason: str) -> None:
+def test_bad_token_is_refused(keys: oidc.Keys, made: Any, reason: str) -> None:
     """Signature, algorithm, issuer, times, audience, kind and subject."""
     assert oidc.check(ISSUER, keys, made(), NOW) == Refusal(reason)
 
 
-def test_id_tokens_are_taken_where_the_issuer_is_set_so(keys: oidc.Keys) -> None:
-    """For the client alone; with several audiences the client must be the one it was issued to."""
+def test_id_tokens_are_accepted_if_the_issuer_is_configured_so(keys: oidc.Keys) -> None:
+    """For the client only; with several audiences, the client must be the one it was issued to."""
     issuer = replace(ISSUER, token="id")
     good = token(token_use="id", aud="viewer", client_id=None)
     assert isinstance(oidc.check(issuer, keys, good, NOW), Principal)
@@ -125,8 +125,8 @@ def test_id_tokens_are_taken_where_the_issuer_is_set_so(keys: oidc.Keys) -> None
     assert isinstance(oidc.check(issuer, keys, token(**both, azp="viewer"), NOW), Principal)
 
 
-def test_keys_are_fetched_once_and_again_when_they_turn(keys: oidc.Keys, issuer: FakeIssuer) -> None:
-    """Junk with unknown keys does not hammer the issuer."""
+def test_keys_are_fetched_once_and_again_when_rotated(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+    """Junk with unknown keys does not flood the issuer."""
     for _ in range(3):
         oidc.check(ISSUER, keys, token(), NOW)
         oidc.check(ISSUER, keys, token(kid="junk"), NOW)
@@ -137,8 +137,8 @@ def test_keys_are_fetched_once_and_again_when_they_turn(keys: oidc.Keys, issuer:
     assert len(issuer.asked) == 4
 
 
-def test_an_issuer_that_is_away_lets_nobody_in(keys: oidc.Keys, issuer: FakeIssuer) -> None:
-    """And is asked again later."""
+def test_unreachable_issuer_admits_nobody(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+    """It is asked again later."""
 
     def away(_url: str) -> Mapping[str, Any]:
         raise OSError("no route")
@@ -158,14 +158,14 @@ def test_an_issuer_that_is_away_lets_nobody_in(keys: oidc.Keys, issuer: FakeIssu
         "http://localhost@issuer.example/x", "http://localhost.issuer.example/x", "http://[::2]/x", "FILE://localhost/x",
     ],
 )  # fmt: skip
-def test_an_issuer_is_reached_by_https_alone(url: str) -> None:
-    """Its keys decide who is let in."""
+def test_issuer_is_reached_by_https_only(url: str) -> None:
+    """Its keys decide who is admitted."""
     with pytest.raises(ValueError, match="https"):
         oidc.fetch(url)
 
 
-def test_one_who_signed_in_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
-    """History, a ticket, live; a principal marked as revoked is refused, and what it opened is closed."""
+def test_signed_in_viewer_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
+    """History, a ticket, live lines; a revoked principal is refused, and its connections are closed."""
     cloud.verify = lambda text: oidc.check(ISSUER, keys, text, cloud.now_ms / 1000)
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
@@ -185,8 +185,8 @@ def test_one_who_signed_in_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.Ke
     assert cloud.http("GET", "/api/me", mine).status == 403
 
 
-def test_what_one_who_signed_in_shares_is_read_until_its_maker_is_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
-    """Such a maker has no item in the registry: that alone says nothing against the link."""
+def test_share_of_a_signed_in_viewer_ends_when_its_maker_is_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
+    """Such a maker has no registry item, which alone does not invalidate the link."""
     cloud.verify = lambda text: oidc.check(ISSUER, keys, text, cloud.now_ms / 1000)
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
@@ -205,8 +205,8 @@ def test_what_one_who_signed_in_shares_is_read_until_its_maker_is_shut_out(cloud
     assert viewer.closed
 
 
-def test_redirect_of_an_issuer_leads_to_https_alone() -> None:
-    """A file of the function's, or a plain address, is no place for its keys either."""
+def test_issuers_redirect_leads_to_https_only() -> None:
+    """Neither a local file nor an unencrypted address may supply its keys."""
 
     class Redirecting(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -225,8 +225,8 @@ def test_redirect_of_an_issuer_leads_to_https_alone() -> None:
         thread.join()
 
 
-def test_issuer_that_did_not_answer_refuses_nobody_a_second_later(keys: oidc.Keys, issuer: FakeIssuer) -> None:
-    """ADR 8: a token was refused as of an unknown key for a minute. It is asked again after a pause, not each time."""
+def test_unresponsive_issuer_refuses_nobody_a_second_later(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+    """ADR 8: the token was refused for a minute as of an unknown key. Now the issuer is asked again after a pause."""
     asked: list[str] = []
 
     def away(url: str) -> Mapping[str, Any]:
@@ -256,8 +256,8 @@ def part(text: str) -> str:
      '{"alg":"RS256","kid":' + "[" * 900 + "]" * 900 + "}", '{"alg":"RS256","kid":1e999}', "{" + "\x00" + "}"],
     ids=lambda one: one[:20],
 )  # fmt: skip
-def test_header_that_is_none_is_a_bad_token_and_no_failure_of_ours(keys: oidc.Keys, header: str) -> None:
-    """Whoever has no token can send it, and a failure is a 500."""
+def test_malformed_header_is_a_bad_token_and_no_failure_of_ours(keys: oidc.Keys, header: str) -> None:
+    """Anyone without a token can send it, and a failure is a 500."""
     refusal = oidc.check(ISSUER, keys, f"{part(header)}.{part('{}')}.{'A' * 342}", NOW)
     assert isinstance(refusal, Refusal)
     assert refusal.reason in {"bad_token", "wrong_algorithm", "unknown_key"}
@@ -265,8 +265,8 @@ def test_header_that_is_none_is_a_bad_token_and_no_failure_of_ours(keys: oidc.Ke
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(text=st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
-def test_no_text_is_mistaken_for_an_issuer_that_does_not_answer(text: str) -> None:
-    """As header, as claims, as signature, with its dots."""
+def test_no_text_is_mistaken_for_an_unresponsive_issuer(text: str) -> None:
+    """As header, claims or signature, with its dots."""
     issuer = FakeIssuer()
     keys = oidc.Keys(ISSUER.url, issuer.fetch, lambda: 0.0)
     for whole in (text, f"{text}.{text}.{text}", f"{token().partition('.')[0]}.{text}.{text}"):
@@ -278,13 +278,13 @@ def test_no_text_is_mistaken_for_an_issuer_that_does_not_answer(text: str) -> No
 @pytest.mark.parametrize(
     "exp", [float("inf"), float("-inf"), float("nan"), 10**400, True, 2**60], ids=lambda one: str(one)[:10]
 )
-def test_time_that_is_none_ends_a_token(keys: oidc.Keys, exp: float) -> None:
+def test_invalid_time_ends_a_token(keys: oidc.Keys, exp: float) -> None:
     """Python writes and reads NaN and Infinity as JSON."""
     assert oidc.check(ISSUER, keys, token(exp=exp), NOW) in (Refusal("expired"), Refusal("bad_token"))
 
 
-def test_groups_that_no_owner_can_be_are_left_out(keys: oidc.Keys) -> None:
-    """Each would be asked for in the table, whose keys have a length."""
+def test_groups_that_cannot_be_an_owner_are_omitted(keys: oidc.Keys) -> None:
+    """Each would be read from the table, whose keys have a limited length."""
     principal = oidc.check(ISSUER, keys, token(**{"cognito:groups": ["team", "", "x" * 3_000]}), NOW)
     assert isinstance(principal, Principal)
     assert principal.groups == ("team",)

@@ -1,8 +1,8 @@
-"""Any JSON, and golden messages of every family with something changed in them, at both WebSocket APIs.
+"""Test any JSON, and altered golden messages of every family, at both WebSocket APIs.
 
-Each is answered as PROTOCOL.md says: what the wire's own models refuse is `malformed`, under its id where it has one,
-and stores nothing; what they take is answered by its kind of answer, or by an error that is not ours, and stores
-nothing but what belongs to whoever sent it.
+Each is answered as PROTOCOL.md says. What the wire's models refuse is `malformed`, under its id where it has one, and
+stores nothing. What they accept gets its kind of answer or an error other than `internal`, and stores only what belongs
+to its sender.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ JSON: Final = st.recursive(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of everything inside of a document."""
+    """Yield the path of everything inside a document."""
     if path:
         yield path
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -72,7 +72,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def changed(draw: st.DrawFn) -> str:
-    """A golden message with something taken out, put in, put elsewhere, or its text cut."""
+    """Generate a golden message with a part removed, inserted, moved, or truncated."""
     document = copy.deepcopy(draw(st.sampled_from(MESSAGES)))
     for _ in range(draw(st.integers(0, 3))):
         found = list(places(document))
@@ -102,7 +102,7 @@ def changed(draw: st.DrawFn) -> str:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[tuple[Cloud, dict[str, Socket]]]:
-    """A cloud with two agents and a viewer."""
+    """Provide a cloud with two agents and a viewer."""
     conversation._watched_until.clear()
     cloud = support.cloud_in_memory()
     # The job that golden messages subscribe to is somebody else's; the one that they write goes on with theirs.
@@ -119,7 +119,7 @@ def world() -> Iterator[tuple[Cloud, dict[str, Socket]]]:
 
 
 def read(text: str, family: str) -> Any:
-    """What the wire's own models make of it."""
+    """Return the message as the wire's models read it."""
     try:
         return decode(text, FAMILIES[family])
     except MalformedMessageError as error:
@@ -127,7 +127,7 @@ def read(text: str, family: str) -> Any:
 
 
 def assert_answered(cloud: Cloud, socket: Socket, family: str, text: str) -> None:
-    """As PROTOCOL.md says, and stored is only what may be."""
+    """Check that the answer follows PROTOCOL.md and that only permitted items are stored."""
     before = cloud.snapshot()
     answer = socket.say(text)
     after = cloud.snapshot()
@@ -165,7 +165,7 @@ PROPERTY = settings(max_examples=250, deadline=None, database=None, suppress_hea
 
 @PROPERTY
 @given(text=changed())
-def test_a_golden_message_with_something_changed_is_answered(world: tuple[Cloud, dict[str, Socket]], text: str) -> None:
+def test_altered_golden_message_is_answered(world: tuple[Cloud, dict[str, Socket]], text: str) -> None:
     """At both APIs, whichever it was meant for."""
     cloud, sockets = world
     for family, socket in sockets.items():
@@ -175,7 +175,7 @@ def test_a_golden_message_with_something_changed_is_answered(world: tuple[Cloud,
 @PROPERTY
 @given(document=JSON)
 def test_any_json_is_answered(world: tuple[Cloud, dict[str, Socket]], document: Any) -> None:
-    """NaN and Infinity, which Python writes and JSON does not know, among it."""
+    """Including NaN and Infinity, which Python writes and JSON lacks."""
     cloud, sockets = world
     for family, socket in sockets.items():
         assert_answered(cloud, socket, family, json.dumps(document))

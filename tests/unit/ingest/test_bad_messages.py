@@ -1,4 +1,4 @@
-"""At least sixty bad messages to each WebSocket API: answered as PROTOCOL.md says, and nothing stored."""
+"""Test at least sixty bad messages to each WebSocket API: answered as PROTOCOL.md says, and nothing stored."""
 
 import base64
 import json
@@ -114,15 +114,15 @@ def raw(message: Any) -> str:
 
 
 @pytest.mark.parametrize("message", FROM_AGENTS, ids=lambda one: raw(one)[:50])
-def test_a_bad_message_of_an_agent_changes_nothing(world: tuple[Cloud, Socket, Socket], message: Any) -> None:
-    """It is answered by an `error`, with its id where that could be read."""
+def test_bad_message_of_an_agent_changes_nothing(world: tuple[Cloud, Socket, Socket], message: Any) -> None:
+    """An `error` answers it, with its id where that is readable."""
     cloud, agent, _ = world
     refused(cloud, agent, message)
 
 
 @pytest.mark.parametrize("message", FROM_VIEWERS, ids=lambda one: raw(one)[:50])
-def test_a_bad_message_of_a_viewer_changes_nothing(world: tuple[Cloud, Socket, Socket], message: Any) -> None:
-    """As an agent's."""
+def test_bad_message_of_a_viewer_changes_nothing(world: tuple[Cloud, Socket, Socket], message: Any) -> None:
+    """As for an agent."""
     cloud, _, viewer = world
     refused(cloud, viewer, message)
 
@@ -135,17 +135,17 @@ def refused(cloud: Cloud, socket: Socket, message: Any) -> None:
 
 
 @pytest.mark.parametrize(("message", "reason"), REFUSED, ids=lambda one: one if isinstance(one, str) else "")
-def test_a_bad_batch_is_refused_with_its_reason(
+def test_bad_batch_is_refused_with_its_reason(
     world: tuple[Cloud, Socket, Socket], message: dict[str, Any], reason: str
 ) -> None:
-    """And nothing of it is stored."""
+    """Nothing of it is stored."""
     _, agent, _ = world
     (result,) = agent.say(message)["results"]
     assert (result["outcome"], result["reason"]) == ("rejected", reason)
 
 
-def test_there_are_at_least_sixty_for_each() -> None:
-    """The tables are not thinned out unnoticed."""
+def test_tables_have_at_least_sixty_messages_each() -> None:
+    """Nobody removes some unnoticed."""
     assert len({raw(message) for message in FROM_AGENTS}) >= 60
     assert len({raw(message) for message in FROM_VIEWERS}) >= 60
 
@@ -163,8 +163,8 @@ NEARLY = st.fixed_dictionaries(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(message=NEARLY)
-def test_whatever_nearly_is_a_message_is_answered(world: tuple[Cloud, Socket, Socket], message: Any) -> None:
-    """No message makes a function fail: an answer comes, and `internal` is never among them."""
+def test_almost_valid_message_is_answered(world: tuple[Cloud, Socket, Socket], message: Any) -> None:
+    """No message makes a function fail: an answer comes, and it is never `internal`."""
     _, agent, viewer = world
     for socket in (agent, viewer):
         answer = socket.say(message)

@@ -1,4 +1,4 @@
-"""What becomes of an agent's batches (PROTOCOL.md, agents)."""
+"""Test how an agent's batches are handled (PROTOCOL.md, agents)."""
 
 import base64
 import json
@@ -35,8 +35,8 @@ def test_batches_in_order_are_stored(cloud: Cloud, agent: Socket) -> None:
     assert cloud.open_job(agent)["tip"] == 4
 
 
-def test_a_resent_batch_is_stored_once(cloud: Cloud, agent: Socket) -> None:
-    """An acknowledgement that was lost costs nothing but the resend."""
+def test_duplicate_batch_is_stored_once(cloud: Cloud, agent: Socket) -> None:
+    """A lost acknowledgement costs only the resend."""
     cloud.send(agent, 1)
     before = cloud.snapshot()
     result = cloud.send(agent, 1)
@@ -46,7 +46,7 @@ def test_a_resent_batch_is_stored_once(cloud: Cloud, agent: Socket) -> None:
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_other_bytes_below_the_tip_are_a_conflict(cloud: Cloud, agent: Socket, first: int) -> None:
-    """Never overwritten, and never put into a gap between two batches' beginnings."""
+    """They are never overwritten and never stored between two batches."""
     cloud.send(agent, 1)
     before = cloud.snapshot()
     result = cloud.send(agent, first, ("something else",))
@@ -54,7 +54,7 @@ def test_other_bytes_below_the_tip_are_a_conflict(cloud: Cloud, agent: Socket, f
     assert cloud.snapshot() == before
 
 
-def test_a_hole_is_never_stored(cloud: Cloud, agent: Socket) -> None:
+def test_hole_is_never_stored(cloud: Cloud, agent: Socket) -> None:
     """What is stored is always a gap-free prefix."""
     cloud.send(agent, 1)
     result = cloud.send(agent, 5)
@@ -66,15 +66,15 @@ def test_a_hole_is_never_stored(cloud: Cloud, agent: Socket) -> None:
     )
 
 
-def test_a_job_must_be_opened_before_it_is_written(cloud: Cloud) -> None:
-    """Nobody could find its lines."""
+def test_job_must_be_opened_before_it_is_written(cloud: Cloud) -> None:
+    """Otherwise nobody could find its lines."""
     socket = cloud.agent(cloud.agent_key())
     result = cloud.send(socket, 1)
     assert (result["reason"], result["tip"]) == ("out_of_sequence", 0)
 
 
-def test_another_process_of_the_function_is_noticed(cloud: Cloud, agent: Socket) -> None:
-    """A remembered tip may be behind; the table decides."""
+def test_writes_of_another_process_of_the_function_are_noticed(cloud: Cloud, agent: Socket) -> None:
+    """A remembered tip may be outdated; the table decides."""
     cloud.send(agent, 1)
     cloud.ingest_store.put_batch(JOB, batch(4), NOW_MS)  # by another process
     assert cloud.send(agent, 4)["outcome"] == "duplicate"
@@ -85,7 +85,7 @@ def test_another_process_of_the_function_is_noticed(cloud: Cloud, agent: Socket)
 
 
 def test_agents_cannot_name_each_others_jobs(cloud: Cloud, agent: Socket) -> None:
-    """Invariant 5: the server puts the authenticated principal in front."""
+    """Invariant 5: the server prepends the authenticated principal."""
     cloud.send(agent, 1)
     other = cloud.agent(cloud.agent_key("other"))
     assert cloud.open_job(other)["tip"] == 0
@@ -95,8 +95,8 @@ def test_agents_cannot_name_each_others_jobs(cloud: Cloud, agent: Socket) -> Non
     assert malformed["code"] == "malformed"
 
 
-def test_a_quiet_job_outlives_its_logs_time_to_live(cloud: Cloud, agent: Socket) -> None:
-    """`status` takes tip and cursor into the record, which has no time to live."""
+def test_quiet_job_outlives_its_logs_time_to_live(cloud: Cloud, agent: Socket) -> None:
+    """`status` stores tip and cursor in the record, which has no time to live."""
     cloud.send(agent, 1)
     job = {"job": CONTAINER, "tip": 3, "life": {"state": "running"}}
     assert agent.say({"type": "status", "id": "s", "instance": "ENGINE", "jobs": [job]}) == {"type": "noted", "id": "s"}
@@ -107,8 +107,8 @@ def test_a_quiet_job_outlives_its_logs_time_to_live(cloud: Cloud, agent: Socket)
     assert cloud.send(agent, 4)["outcome"] == "stored"
 
 
-def test_a_throttled_table_slows_the_agent_down(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is lost: the batch comes again."""
+def test_throttled_table_slows_the_agent_down(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost: the batch is resent."""
 
     def throttled(*_: Any) -> None:
         raise ThrottledError
@@ -121,7 +121,7 @@ def test_a_throttled_table_slows_the_agent_down(cloud: Cloud, agent: Socket, mon
     assert cloud.send(agent, 1)["outcome"] == "stored"
 
 
-def test_a_failure_here_is_retried_and_says_nothing_of_itself(
+def test_internal_failure_is_retried_without_details(
     cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No exception's text reaches a client."""
@@ -135,8 +135,8 @@ def test_a_failure_here_is_retried_and_says_nothing_of_itself(
     assert "secret" not in str(answer)
 
 
-def test_one_bad_batch_leaves_the_others_of_its_envelope_alone(cloud: Cloud, agent: Socket) -> None:
-    """Each batch has a result of its own."""
+def test_bad_batch_does_not_affect_others_in_its_envelope(cloud: Cloud, agent: Socket) -> None:
+    """Each batch has its own result."""
     second = "d" * 64
     cloud.open_job(agent, second)
     documents = [batch_document(1, digest="0" * 64), batch_document(1, job=second)]
@@ -146,8 +146,8 @@ def test_one_bad_batch_leaves_the_others_of_its_envelope_alone(cloud: Cloud, age
 
 
 @pytest.mark.parametrize(("window_log", "code"), [(20, "too_large"), (27, "malformed")])
-def test_a_bomb_is_refused_in_milliseconds(window_log: int, code: str) -> None:
-    """A small body that unpacks to many megabytes is never unpacked further than allowed."""
+def test_decompression_bomb_is_refused_in_milliseconds(window_log: int, code: str) -> None:
+    """A small body is never decompressed beyond its limit."""
     options = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.window_log: window_log}
     compressor = zstd.ZstdCompressor(options=options)
     block = b"\0" * (1 << 20)
@@ -173,15 +173,15 @@ def test_a_bomb_is_refused_in_milliseconds(window_log: int, code: str) -> None:
         ({"end": NOW_MS * 1000 + 7}, "time_out_of_range"),
     ],
 )
-def test_facts_that_are_not_the_bodys_are_refused(change: dict[str, Any], reason: str) -> None:
-    """What stands in clear beside the body is what readers rely on without unpacking."""
+def test_fields_that_contradict_the_body_are_refused(change: dict[str, Any], reason: str) -> None:
+    """Readers rely on the fields beside the body without decompressing."""
     with pytest.raises(BatchError) as refused:
         core.check(batch(1).model_copy(update=change), NOW_MS)
     assert refused.value.code == reason
 
 
-def test_a_clock_far_ahead_is_refused() -> None:
-    """A day of skew is allowed, a year is not: it would stand at the end of every list by time."""
+def test_clock_far_ahead_is_refused() -> None:
+    """A day of skew is allowed, a year is not: it would stay at the end of every list by time."""
     core.check(batch(1, time=(NOW_MS + 3_600_000) * 1000), NOW_MS)
     with pytest.raises(BatchError):
         core.check(batch(1, time=(NOW_MS + 400 * 86_400_000) * 1000), NOW_MS)
@@ -198,13 +198,13 @@ def test_a_clock_far_ahead_is_refused() -> None:
         (1, Position(0, fresh=True), "put"),
     ],
 )
-def test_the_next_step_follows_from_the_tip(first: int, position: Position | None, step: str) -> None:
+def test_next_step_follows_from_the_tip(first: int, position: Position | None, step: str) -> None:
     """A put happens directly behind the tip and nowhere else."""
     assert next_step(first, position) == step
 
 
-def test_a_ping_says_that_the_instance_lives(cloud: Cloud, agent: Socket) -> None:
-    """Jobs of a silent instance are shown as lost, of a quiet one not."""
+def test_ping_marks_the_instance_alive(cloud: Cloud, agent: Socket) -> None:
+    """Jobs of a silent instance are shown as lost, those of a quiet one are not."""
     viewer = cloud.viewer_key()
     cloud.now_ms += 14 * 60_000
     assert agent.say({"type": "ping", "id": "p"}) == {"type": "pong", "id": "p"}
@@ -215,8 +215,8 @@ def test_a_ping_says_that_the_instance_lives(cloud: Cloud, agent: Socket) -> Non
     assert cloud.http("GET", "/api/jobs?state=lost", viewer).json["jobs"][0]["job"] == JOB
 
 
-def test_a_ping_is_understood_by_another_process(cloud: Cloud, agent: Socket) -> None:
-    """What served `open` need not be what serves the ping."""
+def test_ping_is_understood_by_another_process(cloud: Cloud, agent: Socket) -> None:
+    """A process other than the one that served `open` may serve the ping."""
     other = support.Cloud(cloud.tables)
     other.now_ms = cloud.now_ms + 5
     elsewhere = support.Socket(other, agent.api, agent.id, agent.context)
@@ -225,8 +225,8 @@ def test_a_ping_is_understood_by_another_process(cloud: Cloud, agent: Socket) ->
     assert cloud.get("INSTANCE#web.ENGINE", "INSTANCE")["seen"] == other.now_ms  # type: ignore[index]
 
 
-def test_a_daily_quota_is_kept_and_the_next_day_is_new(cloud: Cloud) -> None:
-    """The excess is refused for good, so that the agent puts a gap in its place; another principal is not concerned."""
+def test_daily_quota_is_enforced_and_reset_the_next_day(cloud: Cloud) -> None:
+    """The excess is refused permanently, so that the agent puts a gap there; other principals are unaffected."""
     limited = cloud.agent(cloud.issue("agent", "small", owner="team", owners=(), daily_bytes=100))
     cloud.open_job(limited)
     assert cloud.send(limited, 1)["outcome"] == "stored"
@@ -239,7 +239,7 @@ def test_a_daily_quota_is_kept_and_the_next_day_is_new(cloud: Cloud) -> None:
     assert cloud.send(limited, 4)["outcome"] == "stored"
 
 
-def test_bytes_are_passed_on_as_they_came(cloud: Cloud, agent: Socket) -> None:
+def test_bytes_are_passed_on_unchanged(cloud: Cloud, agent: Socket) -> None:
     """Invariant 6: compressed once, by the agent."""
     cloud.send(agent, 1)
     page = cloud.http("GET", f"/api/jobs/{JOB}/batches", cloud.viewer_key()).json
@@ -247,7 +247,7 @@ def test_bytes_are_passed_on_as_they_came(cloud: Cloud, agent: Socket) -> None:
 
 
 def counted(text: str) -> dict[str, float]:
-    """What was written of metrics in CloudWatch's embedded format, summed up."""
+    """Return the sums of the metrics written in CloudWatch's embedded format."""
     sums: dict[str, float] = {}
     for line in text.splitlines():
         document = json.loads(line)
@@ -257,7 +257,7 @@ def counted(text: str) -> dict[str, float]:
 
 
 def test_gaps_and_conflicts_are_counted(cloud: Cloud, agent: Socket, capsys: pytest.CaptureFixture[str]) -> None:
-    """For alarms. A container that writes what looks like a gap has made none."""
+    """For alarms. A container's line that looks like a gap does not count."""
     gap = '{"event":"gap","reason":"rotated","count":5}'
     capsys.readouterr()
     cloud.send(agent, 1, ("one", gap, gap, '{"event":"exited","exit_code":0}', gap), streams="ossso")
@@ -273,8 +273,8 @@ def noted(agent: Socket, tip: int, **life: Any) -> None:
     assert agent.say({"type": "status", "id": "s", "instance": "ENGINE", "jobs": [job]}) == {"type": "noted", "id": "s"}
 
 
-def test_a_late_or_repeated_status_never_takes_a_job_back(cloud: Cloud, agent: Socket) -> None:
-    """API Gateway may run two messages in any order, and an agent sends again what was not answered."""
+def test_late_or_repeated_status_never_reverts_a_job(cloud: Cloud, agent: Socket) -> None:
+    """API Gateway may run two messages in any order, and agents resend unanswered ones."""
 
     def state() -> str:
         record = cloud.get(f"JOB#{JOB}", "JOB")

@@ -1,4 +1,4 @@
-"""A malformed job or batch is answered by itself, and the rest of its request is served."""
+"""Test that a malformed job or batch gets its own answer and the rest of its request is served."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def opening(*jobs: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("bad", BAD_JOBS, ids=lambda one: str(one)[:40])
-def test_malformed_job_of_an_open_costs_the_others_nothing(cloud: Cloud, agent: Socket, bad: dict[str, Any]) -> None:
-    """It is refused for good, so that an agent of 0.1.0 leaves it alone; the others are open."""
+def test_malformed_job_of_an_open_does_not_affect_the_others(cloud: Cloud, agent: Socket, bad: dict[str, Any]) -> None:
+    """It is refused permanently, so that an agent of 0.1.0 skips it; the others are open."""
     answer = agent.say(opening({}, bad, {}))
     assert answer["type"] == "opened"
     assert {job["job"][-1]: job.get("error") for job in answer["jobs"]} == {"0": None, "1": "malformed", "2": None}
@@ -61,17 +61,17 @@ def test_malformed_job_of_an_open_costs_the_others_nothing(cloud: Cloud, agent: 
     assert cloud.get(f"JOB#web.{1:064x}", "JOB") is None
 
 
-def test_open_of_malformed_jobs_alone_is_answered_by_each(agent: Socket) -> None:
-    """As an agent opens them one by one, after a deploy that refuses what the one before took."""
+def test_open_of_malformed_jobs_only_answers_each(agent: Socket) -> None:
+    """As an agent opens them one by one, after a deploy that refuses what the one before accepted."""
     answer = agent.say(opening({"life": None}, {"life": None}))
     assert [job["error"] for job in answer["jobs"]] == ["malformed", "malformed"]
 
 
 @pytest.mark.parametrize("bad", BAD_BATCHES, ids=lambda one: str(one)[:40])
-def test_malformed_batch_of_an_envelope_costs_the_others_nothing(
+def test_malformed_batch_does_not_affect_others_in_its_envelope(
     cloud: Cloud, agent: Socket, bad: dict[str, Any]
 ) -> None:
-    """It is rejected for good, so that an agent of 0.1.0 puts a gap in its place; the other is stored."""
+    """It is rejected permanently, so that an agent of 0.1.0 puts a gap there; the other is stored."""
     other = "e" * 64
     for job in (CONTAINER, other):
         cloud.open_job(agent, job)
@@ -86,8 +86,8 @@ def test_malformed_batch_of_an_envelope_costs_the_others_nothing(
     assert results[CONTAINER]["reason"] == ("time_out_of_range" if times else "malformed")
 
 
-def test_malformed_job_of_a_status_costs_the_others_nothing(cloud: Cloud, agent: Socket) -> None:
-    """The others are noted; the malformed one's record stays as it is."""
+def test_malformed_job_of_a_status_does_not_affect_the_others(cloud: Cloud, agent: Socket) -> None:
+    """The others are stored; the malformed one's record stays unchanged."""
     agent.say(opening({}, {}))
     jobs = [{"job": f"{index:064x}", "life": {"state": "exited"}, "tip": 0} for index in range(2)]
     jobs[0]["life"] = {"state": "happy"}
@@ -96,7 +96,7 @@ def test_malformed_job_of_a_status_costs_the_others_nothing(cloud: Cloud, agent:
     assert states == ["running", "exited"]
 
 
-def test_odd_numbers_of_an_engine_open_their_job(cloud: Cloud, agent: Socket) -> None:
+def test_out_of_range_numbers_of_an_engine_open_their_job(cloud: Cloud, agent: Socket) -> None:
     """An exit code of 2^60 was stored, and the viewer refused every list that had it."""
     life = {"state": "exited", "exit_code": 2**60, "restarts": 2**70, "created": -5, "started": 10**30, "ended": 1e300}
     answer = agent.say(opening({"life": life}))
@@ -107,12 +107,12 @@ def test_odd_numbers_of_an_engine_open_their_job(cloud: Cloud, agent: Socket) ->
 
 
 def hostile_body() -> bytes:
-    """A body whose document has a name of its own: half a megabyte of control characters."""
+    """Return a body whose document has its own name: half a megabyte of control characters."""
     return zstd.compress(b'{"t":1,"d":[0],"s":"o","l":["x"],"' + b"\\u0001" * 80_000 + b'":1}')
 
 
-def test_results_of_the_largest_envelope_fit_a_frame_whatever_bodies_say(cloud: Cloud, agent: Socket) -> None:
-    """What does not fit in a body is named in the answer, 64 times."""
+def test_results_of_the_largest_envelope_fit_a_frame(cloud: Cloud, agent: Socket) -> None:
+    """For any bodies: the answer names each refused body, 64 times."""
     body = hostile_body()
     batches = [
         batch_document(1, ("x",), job=f"{index:064x}", body=body, digest=digest_of(body), cursor="")
@@ -125,7 +125,7 @@ def test_results_of_the_largest_envelope_fit_a_frame_whatever_bodies_say(cloud: 
 
 
 def test_longest_answers_fit_their_frames() -> None:
-    """Sixteen refused jobs, 64 refused batches, with every other field at its longest and the worst of sentences."""
+    """Sixteen refused jobs, 64 refused batches, every other field at its longest, and the longest sentences."""
     worst = '"\\\x01é🚢' * 200
     part = partial.Malformed("f" * 64, limits.MAX_SEQUENCE, "time_out_of_range", worst)
     results = [core.refused(part).model_copy(update={"tip": limits.MAX_SEQUENCE})] * limits.MAX_ENVELOPE_BATCHES

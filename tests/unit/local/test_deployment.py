@@ -1,4 +1,4 @@
-"""When the stack is built and deployed again, and what a failure says."""
+"""Test when the stack is built and deployed again, and what a failure reports."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from logferry_local.deployment import Target, build, digest_of_sources, last_wor
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout in small."""
+    """Provide a small checkout."""
     (tmp_path / "functions" / "ingest").mkdir(parents=True)
     (tmp_path / "functions" / "ingest" / "core.py").write_text("x = 1\n")
     (tmp_path / "template.yaml").write_text("Resources: {}\n")
     return tmp_path
 
 
-def test_the_digest_changes_with_every_source_and_parameter(root: Path) -> None:
-    """Content, name, place and parameters count."""
+def test_digest_changes_with_every_source_and_parameter(root: Path) -> None:
+    """Content, name, path and parameters count."""
     seen = {digest_of_sources(root)}
     (root / "functions" / "ingest" / "core.py").write_text("x = 2\n")
     seen.add(digest_of_sources(root))
@@ -34,7 +34,7 @@ def test_the_digest_changes_with_every_source_and_parameter(root: Path) -> None:
     assert len(seen) == 5
 
 
-def test_what_python_leaves_behind_changes_nothing(root: Path) -> None:
+def test_python_caches_do_not_change_the_digest(root: Path) -> None:
     """Running the tests must not cause a deployment."""
     before = digest_of_sources(root)
     (root / "functions" / "ingest" / "__pycache__").mkdir()
@@ -42,15 +42,15 @@ def test_what_python_leaves_behind_changes_nothing(root: Path) -> None:
     assert digest_of_sources(root) == before
 
 
-def test_the_layer_is_built_for_what_runs_it() -> None:
+def test_layer_is_built_for_its_processor() -> None:
     """Lambda and the wheels have different names for one processor."""
     assert Target("3.13", "arm64").build_environment == {"LAYER_PYTHON": "3.13", "LAYER_ARCH": "aarch64"}
     assert Target("3.11", "x86_64").build_environment == {"LAYER_PYTHON": "3.11", "LAYER_ARCH": "x86_64"}
     assert parameters_of(Target("3.11", "x86_64")) == {"PythonRuntime": "python3.11", "Architecture": "x86_64"}
 
 
-def test_of_a_failure_the_first_error_is_told(tmp_path: Path) -> None:
-    """A program often says more after its error, in colours; a silent one is said to be silent."""
+def test_failure_reports_the_first_error(tmp_path: Path) -> None:
+    """A program often prints more, in colours, after its error; a silent one is reported as silent."""
     log = tmp_path / "log"
     log.write_text("building\n\x1b[31mError: no space left on device\x1b[0m\n\nSee the manual.\nBye.\n")
     assert last_words(log) == "Error: no space left on device See the manual."
@@ -60,15 +60,15 @@ def test_of_a_failure_the_first_error_is_told(tmp_path: Path) -> None:
     assert last_words(log) == "it said nothing"
 
 
-def test_a_websocket_is_reached_where_its_http_address_is() -> None:
+def test_websocket_address_follows_its_http_address() -> None:
     """GatewayBase has the http scheme."""
     assert websocket_address("http://127.0.0.1:1/a/live/") == "ws://127.0.0.1:1/a/live"
     assert websocket_address("https://h/a") == "wss://h/a"
     assert websocket_address("wss://h/live") == "wss://h/live"
 
 
-def test_nothing_temporary_stays_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SAM leaves a temporary folder for every function; they go with the command."""
+def test_temporary_folders_are_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAM leaves one for every function; they go with the command."""
     temporary, checkout = root / "temporary", Checkout(root)
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))

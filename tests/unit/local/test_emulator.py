@@ -1,4 +1,4 @@
-"""The emulator's environment, which the functions inherit."""
+"""Test the emulator's environment, which the functions inherit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from logferry_local.emulator import answers, environment
 from logferry_local.ports import free_port
 
 
-def test_nothing_of_the_users_aws_settings_reaches_the_functions() -> None:
-    """An inherited key would be root, and an inherited endpoint would win over the local one."""
+def test_users_aws_settings_do_not_reach_the_functions() -> None:
+    """An inherited key would be root, and an inherited endpoint would override the local one."""
     around = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_ENDPOINT_URL": "https://real", "HOME": "/home/me", "PYTHONPATH": "/x"}
     made = environment(Path("/state"), 4567, Checkout(Path("/checkout")), around)
     assert not [name for name in made if name.startswith("AWS_")]
@@ -18,7 +18,7 @@ def test_nothing_of_the_users_aws_settings_reaches_the_functions() -> None:
     assert made["HOME"] == "/home/me"
 
 
-def test_the_emulator_listens_here_only_and_enforces_policies() -> None:
+def test_emulator_listens_locally_and_enforces_policies() -> None:
     """One folder, one port, the loopback address, IAM on."""
     made = environment(Path("/state"), 4567, Checkout(Path("/checkout")), {})
     assert (made["GATEWAY_PORT"], made["BIND_HOST"], made["AUTH"]) == ("4567", "127.0.0.1", "true")
@@ -26,7 +26,7 @@ def test_the_emulator_listens_here_only_and_enforces_policies() -> None:
         assert made[name].startswith("/state/cloud/")
 
 
-def test_a_port_where_nobody_listens_does_not_answer() -> None:
-    """Asked before anything is deployed there."""
+def test_port_without_listener_does_not_answer() -> None:
+    """It is probed before anything is deployed there."""
     assert not answers(f"http://127.0.0.1:{free_port()}")
     assert not answers("not an address")

@@ -1,4 +1,4 @@
-"""The guard of the local cloud's emulator: who gets through."""
+"""Test which requests the guard of the local cloud's emulator lets through."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ API = "/_aws/execute-api/ab12/live"
 
 
 def signed(key: str) -> dict[str, str]:
-    """The header of a signature by this key, which names it as every AWS client does."""
+    """Return a signature header by this key, which names it as every AWS client does."""
     scope = f"{key}/20261130/us-east-1/dynamodb/aws4_request"
     return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"}
 
 
 class Emulator:
-    """Counts what reaches it, and invites every origin as MiniStack does."""
+    """Count the requests that reach it, and allow every origin as MiniStack does."""
 
     def __init__(self) -> None:
         self.reached = 0
@@ -47,7 +47,7 @@ async def ask(
     host: str = "127.0.0.1:4566",
     **more: str,
 ) -> tuple[int, list[dict[str, Any]]]:
-    """How often the emulator was reached by a request, and what was answered to it."""
+    """Return how often a request reached the emulator, and the answer."""
     emulator, sent = Emulator(), []
     named = [("host", host), *headers, *more.items()]
     scope = {
@@ -68,7 +68,7 @@ async def ask(
 
 
 async def reaches(path: str, *headers: tuple[str, str], **more: str) -> bool:
-    """Whether a request gets through; what does not is refused."""
+    """Report whether a request gets through; what does not is refused."""
     reached, sent = await ask(path, *headers, **more)
     assert reached or sent[0].get("status") == 403 or sent[0]["type"] == "websocket.close"
     return bool(reached)
@@ -80,8 +80,8 @@ PATHS += [f"{API}/@connections/abc", "/_aws/execute-api/", "/_aws/execute-api/ab
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_nothing_is_reached_without_the_secret(path: str) -> None:
-    """Unsigned, as MiniStack's roots (`test`, twelve digits), as an invented session, by query as by header."""
+async def test_nothing_is_reachable_without_the_secret(path: str) -> None:
+    """Unsigned, as MiniStack's roots (`test`, twelve digits), as an invented session, by query or header."""
     for key in ("test", "000000000000", "ASIAINVENTED00000000", "", SECRET[:-1], SECRET.lower()):
         assert not await reaches(path, **signed(key)), key
         assert not await reaches(path, query=f"X-Amz-Credential={key}%2F20261130%2Fus-east-1%2Fs3%2Faws4_request")
@@ -93,14 +93,14 @@ async def test_nothing_is_reached_without_the_secret(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/bucket/key", f"{API}/@connections/abc"])
 async def test_functions_reach_services_by_their_own_keys(path: str) -> None:
-    """The emulator checks their signatures; at its own addresses it checks nothing, so they do not get there."""
+    """The emulator checks their signatures; its own addresses check nothing, so functions are kept out."""
     assert await reaches(path, **signed(SESSION))
     assert not await reaches("/_ministack/reset", **signed(SESSION))
 
 
 @pytest.mark.parametrize("path", [API, f"{API}/api/jobs", "/_aws/execute-api/ab12/$default/api/me"])
-async def test_the_stacks_own_apis_are_open(path: str) -> None:
-    """Their authorizers check our keys; but nobody is the emulator's root there."""
+async def test_stacks_own_apis_are_open(path: str) -> None:
+    """Their authorizers check our keys; nobody is the emulator's root there."""
     assert await reaches(path)
     assert await reaches(path, authorization="Bearer lfv_x_y")
     assert not await reaches(path, **signed("test"))
@@ -109,7 +109,7 @@ async def test_the_stacks_own_apis_are_open(path: str) -> None:
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 async def test_only_the_viewers_page_may_connect(kind: str) -> None:
-    """By the Origin of its handshake; the secret does not help another page."""
+    """By its handshake's Origin; the secret does not help another page."""
     assert await reaches(API, kind=kind, origin=ORIGIN)
     assert await reaches(API, kind=kind)
     for origin in ("http://127.0.0.1:1", "http://evil.test", "null", ORIGIN + ".evil.test", ""):
@@ -119,7 +119,7 @@ async def test_only_the_viewers_page_may_connect(kind: str) -> None:
     assert not await reaches(API, ("origin", ORIGIN), ("origin", "http://evil.test"), kind=kind)
 
 
-async def test_pages_that_send_no_origin_are_known_by_fetch_metadata() -> None:
+async def test_pages_without_origin_are_recognised_by_fetch_metadata() -> None:
     """Images, scripts, no-cors GETs: of another site, and of another port of this one."""
     for site in ("cross-site", "same-site"):
         assert not await reaches(API, sec_fetch_site=site)
@@ -133,13 +133,13 @@ async def test_foreign_host_names_are_refused(host: str) -> None:
     assert not await reaches("/", host=host, **signed(SECRET))
 
 
-async def test_a_second_host_header_is_refused() -> None:
-    """One reader might take the first and another the last."""
+async def test_second_host_header_is_refused() -> None:
+    """One parser might use the first and another the last."""
     assert not await reaches(API, ("host", "evil.test"))
 
 
-async def test_preflights_are_refused_and_no_answer_invites_other_origins() -> None:
-    """Not even the viewer's page needs CORS: its requests are of its own origin."""
+async def test_preflights_are_refused_and_no_answer_allows_other_origins() -> None:
+    """The viewer's page needs no CORS either: its requests are same-origin."""
     assert not await reaches(API, origin=ORIGIN, access_control_request_method="POST")
     for kind in ("http", "websocket"):
         _, sent = await ask(API, kind=kind)
@@ -159,10 +159,8 @@ ANYTHING = st.text(st.characters(codec="latin-1"), max_size=60)
         max_size=4,
     ),
 )
-def test_whatever_a_request_says_only_the_secret_opens_services(
-    path: str, query: str, headers: list[tuple[str, str]]
-) -> None:
-    """Arbitrary bytes in every place that the guard reads; nothing but the APIs answers to them."""
+def test_only_the_secret_opens_services_for_any_request(path: str, query: str, headers: list[tuple[str, str]]) -> None:
+    """Arbitrary bytes in every field that the guard reads; only the APIs answer them."""
     reached = asyncio.run(reaches(path, *headers, query=query))
     is_api = path.startswith("/_aws/execute-api/") and "@connections" not in path
     assert is_api or not reached

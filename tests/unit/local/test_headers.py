@@ -1,4 +1,4 @@
-"""The local viewer's security headers are CloudFront's."""
+"""Test that the local viewer's security headers are CloudFront's."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from logferry_local.headers import security_headers
 LIVE = "ws://127.0.0.1:4567/_aws/execute-api/abc/live"
 
 
-def test_the_template_says_what_the_local_viewer_sends() -> None:
-    """Only the WebSocket's address differs from what is deployed to AWS."""
+def test_local_viewer_sends_the_templates_headers() -> None:
+    """Only the WebSocket's address differs from the AWS deployment."""
     headers = security_headers(find_checkout().template, LIVE)
     directives = dict(
         directive.strip().split(" ", 1) for directive in headers["Content-Security-Policy"].split(";") if directive
@@ -28,7 +28,7 @@ def test_the_template_says_what_the_local_viewer_sends() -> None:
     assert headers["Permissions-Policy"].startswith("camera=()")
 
 
-def test_a_template_without_the_policy_is_refused(tmp_path: Path) -> None:
+def test_template_without_the_policy_is_refused(tmp_path: Path) -> None:
     """A viewer without its headers is not served at all."""
     (tmp_path / "t.yaml").write_text("Resources:\n  A: {Type: AWS::S3::Bucket, Name: !Sub x}\n")
     with pytest.raises(LocalCloudError, match="ResponseHeadersPolicy"):

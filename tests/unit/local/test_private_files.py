@@ -1,4 +1,4 @@
-"""State folders belong to their owner alone."""
+"""Test that state folders belong to their owner only."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from logferry_local.state import EmulatorAccess, LocalKeys, load_emulator_access
 
 
 def mode(path: Path) -> int:
-    """Its permission bits."""
+    """Return its permission bits."""
     return path.stat().st_mode & 0o777
 
 
 @pytest.fixture(autouse=True)
 def _open_umask() -> object:
-    """The most open one: what is private is so by itself."""
+    """Set the most permissive umask, so that privacy does not depend on it."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
-def test_a_new_folder_is_private(tmp_path: Path) -> None:
-    """Folders above it are not ours to close."""
+def test_new_folder_is_private(tmp_path: Path) -> None:
+    """Its parent folders are not ours to close."""
     make_private_folder(tmp_path / "above" / "state")
     assert mode(tmp_path / "above" / "state") == 0o700
     assert mode(tmp_path / "above") == 0o777
 
 
-def test_an_open_folder_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
-    """With what lies in it; programs stay programs, and links are not followed."""
+def test_open_folder_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
+    """With its content; programs stay executable, and links are not followed."""
     folder = tmp_path / "state"
     (folder / "cloud").mkdir(parents=True)
     (folder / "keys.json").write_text("{}")
@@ -49,16 +49,16 @@ def test_an_open_folder_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user, which root alone can")
-def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
-    """Its owner could read the keys and replace what runs."""
+def test_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    """Its owner could read the keys and replace the programs."""
     (tmp_path / "state").mkdir()
     os.chown(tmp_path / "state", 65534, 65534)
     with pytest.raises(LocalCloudError, match=r"belongs to another user.*--state"):
         make_private_folder(tmp_path / "state")
 
 
-def test_what_is_written_there_is_private(tmp_path: Path) -> None:
-    """Keys, the emulator's secret, the ledger, logs, and what processes write that are told to keep to themselves."""
+def test_files_written_there_are_private(tmp_path: Path) -> None:
+    """Keys, the emulator's secret, the ledger, logs, and what child processes write under our umask."""
     save_keys(tmp_path, LocalKeys(agent_key="lfa_x", viewer_key="lfv_x"))
     save_emulator_access(tmp_path, EmulatorAccess(access_key="LF00", origins=("http://x",)))
     process = spawn(
@@ -80,8 +80,8 @@ def test_what_is_written_there_is_private(tmp_path: Path) -> None:
     }
 
 
-def test_the_emulators_secret_is_kept_for_the_next_start(tmp_path: Path) -> None:
-    """Programs of the user's that know it go on; a folder of an earlier version has none."""
+def test_emulators_secret_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    """The user's programs that know it keep working; a folder of an earlier version has none."""
     assert load_emulator_access(tmp_path) is None
     access = EmulatorAccess(access_key="LF00", origins=("http://x",))
     save_emulator_access(tmp_path, access)

@@ -1,4 +1,4 @@
-"""Processes of the local cloud: recognised, ended, and never mistaken for others."""
+"""Test that processes of the local cloud are recognised, stopped, and never mistaken for others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LEAVES_A_CHILD = (
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[list[ProcessIdentity]]:
-    """Processes entered here are killed at the end, whatever the test did."""
+    """Collect processes that are killed at the end, whatever the test did."""
     processes: list[ProcessIdentity] = []
     yield processes
     for process in processes:
@@ -44,7 +44,7 @@ def start(program: str, log: Path, started: list[ProcessIdentity]) -> ProcessIde
     return process
 
 
-def test_a_stopped_process_runs_no_more(tmp_path: Path, started: list[ProcessIdentity]) -> None:
+def test_stopped_process_is_gone(tmp_path: Path, started: list[ProcessIdentity]) -> None:
     """Stopping ends the process that was started."""
     process = start(ENDS_WHEN_ASKED, tmp_path / "log", started)
     assert is_running(process)
@@ -53,8 +53,8 @@ def test_a_stopped_process_runs_no_more(tmp_path: Path, started: list[ProcessIde
     assert not stop(process)
 
 
-def test_a_process_that_took_over_an_id_is_left_alone(tmp_path: Path, started: list[ProcessIdentity]) -> None:
-    """An id alone names nobody: the time at which the process began must be the noted one."""
+def test_process_with_a_reused_id_is_left_alone(tmp_path: Path, started: list[ProcessIdentity]) -> None:
+    """An id alone identifies nobody: the start time must match too."""
     process = start(ENDS_WHEN_ASKED, tmp_path / "log", started)
     earlier = process.model_copy(update={"began": "another-boot:1"})
     assert not is_running(earlier)
@@ -62,10 +62,10 @@ def test_a_process_that_took_over_an_id_is_left_alone(tmp_path: Path, started: l
     assert is_running(process)
 
 
-def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
+def test_process_that_ignores_sigterm_is_killed_with_its_children(
     tmp_path: Path, started: list[ProcessIdentity]
 ) -> None:
-    """After the grace time the whole session goes."""
+    """After the grace time the whole session is killed."""
     process = start(IGNORES_SIGTERM, tmp_path / "log", started)
     child = int((tmp_path / "log").read_text().split()[1])
     assert stop(process, grace_s=0.2)
@@ -73,8 +73,8 @@ def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
     assert wait_until(lambda: began(child) is None, timeout_s=60)
 
 
-def test_what_a_process_started_and_left_behind_goes_too(tmp_path: Path, started: list[ProcessIdentity]) -> None:
-    """The emulator ends when asked, but may leave a function's worker that it started meanwhile."""
+def test_orphaned_children_are_killed_too(tmp_path: Path, started: list[ProcessIdentity]) -> None:
+    """The emulator exits when asked, but may leave a function's worker that it started meanwhile."""
     process = start(LEAVES_A_CHILD, tmp_path / "log", started)
     child = int((tmp_path / "log").read_text().split()[1])
     assert began(child) is not None
@@ -82,8 +82,8 @@ def test_what_a_process_started_and_left_behind_goes_too(tmp_path: Path, started
     assert wait_until(lambda: began(child) is None, timeout_s=60)
 
 
-def test_the_unreaped_remains_of_a_process_do_not_count_as_running() -> None:
-    """A zombie keeps its id until it is waited for."""
+def test_zombie_does_not_count_as_running() -> None:
+    """It keeps its id until it is waited for."""
     child = subprocess.Popen([sys.executable, "-c", ""])
     stat = Path(f"/proc/{child.pid}/stat")
     if stat.exists():
@@ -92,8 +92,8 @@ def test_the_unreaped_remains_of_a_process_do_not_count_as_running() -> None:
     child.wait()
 
 
-def test_a_process_is_told_from_a_later_one_by_when_it_began() -> None:
-    """Two processes of one boot that began apart have different identities."""
+def test_process_is_identified_by_its_start_time() -> None:
+    """Two processes of one boot with different start times have different identities."""
     mine = began(os.getpid())
     time.sleep(0.05)  # two clock ticks: what the kernel counts in
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -102,8 +102,8 @@ def test_a_process_is_told_from_a_later_one_by_when_it_began() -> None:
     child.communicate(b"\n")
 
 
-def test_the_ledger_remembers_until_struck(tmp_path: Path) -> None:
-    """What was entered is there for another command, and gone once struck."""
+def test_ledger_remembers_until_removed(tmp_path: Path) -> None:
+    """An entry is there for another command, and gone once removed."""
     me = ProcessIdentity(pid=os.getpid(), began=began(os.getpid()) or "")
     gone = me.model_copy(update={"began": "never"})
     Ledger(tmp_path).enter("cloud", me)
@@ -115,7 +115,7 @@ def test_the_ledger_remembers_until_struck(tmp_path: Path) -> None:
     assert Ledger(tmp_path).read() == {"viewer": gone}
 
 
-def test_a_damaged_ledger_is_an_empty_one(tmp_path: Path) -> None:
-    """A file cut short must not keep `up` from starting."""
+def test_damaged_ledger_is_an_empty_one(tmp_path: Path) -> None:
+    """A truncated file must not keep `up` from starting."""
     (tmp_path / "processes.json").write_text('{"cloud": {"pid"')
     assert Ledger(tmp_path).read() == {}

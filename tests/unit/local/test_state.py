@@ -1,4 +1,4 @@
-"""The state folder."""
+"""Test the state folder."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ STATE = LocalState(
 KEYS = LocalKeys(agent_key="lfa_a_b", viewer_key="lfv_a_b")
 
 
-def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
-    """State and keys come back as they were."""
+def test_saved_state_is_loaded(tmp_path: Path) -> None:
+    """State and keys come back unchanged."""
     save_state(tmp_path / "new", STATE)
     save_keys(tmp_path / "new", KEYS)
     assert load_state(tmp_path / "new") == STATE
     assert load_keys(tmp_path / "new") == KEYS
 
 
-def test_only_their_owner_reads_the_keys(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_keys(tmp_path: Path) -> None:
     """Mode 0600, whatever the umask."""
     save_keys(tmp_path, KEYS)
     assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
 
 
-def test_no_state_says_how_to_start(tmp_path: Path) -> None:
+def test_missing_state_says_how_to_start(tmp_path: Path) -> None:
     """The advice is a command."""
     with pytest.raises(NotRunningError, match="logferry up"):
         load_state(tmp_path)
@@ -60,23 +60,23 @@ def test_no_state_says_how_to_start(tmp_path: Path) -> None:
         load_state(tmp_path)
 
 
-def test_a_damaged_state_is_a_sentence_and_not_a_trace(tmp_path: Path) -> None:
+def test_damaged_state_is_a_sentence_and_no_trace(tmp_path: Path) -> None:
     """Half a file, or another program's."""
     (tmp_path / "state.json").write_text('{"endpoint_url": 1')
     with pytest.raises(LocalCloudError, match="not what `logferry up` writes"):
         load_state(tmp_path)
 
 
-def test_a_failed_save_leaves_no_half_file(tmp_path: Path) -> None:
-    """The folder holds whole files only."""
+def test_failed_save_leaves_no_partial_file(tmp_path: Path) -> None:
+    """The folder holds complete files only."""
     save_state(tmp_path, STATE)
     save_state(tmp_path, STATE.model_copy(update={"stack": "other"}))
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
     assert load_state(tmp_path).stack == "other"
 
 
-def test_the_state_folder_is_found_from_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As git finds its repository; a demonstration's folder is found as well; a name in the environment goes first."""
+def test_state_folder_is_found_from_subfolders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As git finds its repository; also a demo's folder; the environment takes precedence."""
     monkeypatch.delenv("LOGFERRY_STATE", raising=False)
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)

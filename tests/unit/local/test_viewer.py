@@ -1,4 +1,4 @@
-"""The local viewer server: pages, configuration, and the API on the same origin."""
+"""Test the local viewer server: pages, configuration, and the API on the same origin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Client = TestClient[web.Request, web.Application]
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """A built viewer in small, with something beside it that nobody may read."""
+    """Provide a small built viewer, with a file beside it that nobody may read."""
     (tmp_path / "dist" / "assets").mkdir(parents=True)
     (tmp_path / "dist" / "index.html").write_text("<title>Logferry</title>")
     (tmp_path / "dist" / "assets" / "index-1a2b.js").write_text("export {}")
@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[TestServer]:
-    """An HTTP API that answers with what it was asked."""
+    """Provide an HTTP API that echoes its request."""
 
     async def echo(request: web.Request) -> web.Response:
         if request.path.endswith("/zipped"):
@@ -47,15 +47,15 @@ async def upstream() -> AsyncIterator[TestServer]:
 
 @pytest.fixture
 async def client(files: Path, upstream: TestServer) -> AsyncIterator[Client]:
-    """The viewer server in front of it."""
+    """Provide the viewer server in front of it."""
     http_url = str(upstream.make_url("/stage")).rstrip("/")
     app = build_app(ViewerSettings(files, http_url, "ws://127.0.0.1:1/live", HEADERS))
     async with TestClient(TestServer(app), auto_decompress=False) as viewer:
         yield viewer
 
 
-async def test_the_page_is_asked_for_again_and_hashed_files_never(client: Client) -> None:
-    """A new build must show at once; names with a hash in them cannot change."""
+async def test_page_is_revalidated_and_hashed_files_are_cached(client: Client) -> None:
+    """A new build must show at once; names with a hash cannot change."""
     page = await client.get("/")
     assert await page.text() == "<title>Logferry</title>"
     assert page.headers["Cache-Control"] == "no-cache"
@@ -71,8 +71,8 @@ async def test_every_answer_carries_the_security_headers(client: Client) -> None
         assert {name: answer.headers[name] for name in HEADERS} == HEADERS
 
 
-async def test_nothing_outside_of_the_viewers_folder_is_served(client: Client, files: Path) -> None:
-    """Neither by dots, nor by encoded ones, nor by an absolute path behind a second slash."""
+async def test_nothing_outside_the_viewers_folder_is_served(client: Client, files: Path) -> None:
+    """Not by dots, encoded dots, or an absolute path behind a second slash."""
     secret = files.parent / "keys.json"
     for path in ("/../keys.json", "/%2e%2e/keys.json", "/assets/..%2f..%2fkeys.json", f"/{secret}"):
         # By hand, because client libraries put such paths in order before they send them.
@@ -84,20 +84,20 @@ async def test_nothing_outside_of_the_viewers_folder_is_served(client: Client, f
         writer.close()
 
 
-async def test_a_path_without_a_file_is_the_viewers_own(client: Client) -> None:
-    """As CloudFront's function does; a missing file with an ending is missing."""
+async def test_path_without_a_file_serves_the_page(client: Client) -> None:
+    """As CloudFront's function does; a missing file with an extension is 404."""
     assert (await client.get("/jobs")).status == 200
     assert (await client.get("/nothing.css")).status == 404
 
 
-async def test_the_configuration_names_the_websocket(client: Client) -> None:
-    """And says how one logs in."""
+async def test_configuration_names_the_websocket(client: Client) -> None:
+    """It also says how to log in."""
     said = await (await client.get("/config.json")).json()
     assert said == {"api": "/api", "live": "ws://127.0.0.1:1/live", "auth": {"kind": "key"}}
 
 
-async def test_the_api_is_forwarded_as_it_was_asked(client: Client, upstream: TestServer) -> None:
-    """Method, encoded path, query, body, credential and origin arrive; the status and headers come back."""
+async def test_api_request_is_forwarded_unchanged(client: Client, upstream: TestServer) -> None:
+    """Method, encoded path, query, body, credential and origin arrive; status and headers come back."""
     origin = f"http://{client.host}:{client.port}"
     answer = await client.post(
         "/api/jobs/a%2Fb?x=%20", data="body", headers={"Authorization": "Bearer k", "Origin": origin}
@@ -114,14 +114,14 @@ async def test_the_api_is_forwarded_as_it_was_asked(client: Client, upstream: Te
     }
 
 
-async def test_a_compressed_answer_stays_compressed(client: Client) -> None:
-    """Its coding is passed on with it."""
+async def test_compressed_answer_stays_compressed(client: Client) -> None:
+    """Its encoding is passed on."""
     answer = await client.get("/api/zipped")
     assert answer.headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(await answer.read()) == b"{}"
 
 
-async def test_a_cloud_that_is_away_is_a_readable_problem(files: Path) -> None:
+async def test_unreachable_cloud_is_a_readable_problem(files: Path) -> None:
     """RFC 9457, like every other error of the API."""
     settings = ViewerSettings(files, f"http://127.0.0.1:{free_port()}", "ws://x", HEADERS)
     async with TestServer(build_app(settings)) as server, ClientSession() as session:
@@ -141,8 +141,8 @@ FOREIGN_PAGES = (
 
 
 @pytest.mark.parametrize("path", ["/", "/config.json", "/assets/index-1a2b.js", "/api/me"])
-async def test_foreign_pages_get_nothing(client: Client, path: str) -> None:
-    """Whatever way they ask, and with the security headers on the refusal."""
+async def test_foreign_pages_have_no_access(client: Client, path: str) -> None:
+    """However they ask, and the refusal has the security headers."""
     for headers in FOREIGN_PAGES:
         answer = await client.get(path, headers=headers)
         assert answer.status == 403, headers
@@ -150,8 +150,8 @@ async def test_foreign_pages_get_nothing(client: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.test", "127.0.0.1.evil.test", "localhost.evil.test:80", "127.0.0.1@evil.test"])
-async def test_rebound_names_get_nothing(client: Client, host: str) -> None:
-    """A page whose name its owner points to this machine would be of the viewer's own origin."""
+async def test_rebound_names_have_no_access(client: Client, host: str) -> None:
+    """A name that its owner points to this machine would share the viewer's origin."""
     assert (await client.get("/", headers={"Host": host})).status == 403
 
 

@@ -1,4 +1,4 @@
-"""At least sixty bad requests to the HTTP API: no 5xx, no trace of an exception, nothing stored."""
+"""Test at least sixty bad requests to the HTTP API: no 5xx, no stack trace, nothing stored."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -138,10 +138,10 @@ def world(dynamodb: Any) -> Iterator[tuple[Cloud, str]]:
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), BAD, ids=[f"{m} {p[:60]}" for m, p, _, _ in BAD])
-def test_a_bad_request_is_refused_and_changes_nothing(
+def test_bad_request_is_refused_and_changes_nothing(
     world: tuple[Cloud, str], method: str, path: str, body: Any, status: int
 ) -> None:
-    """As RFC 9457 says, in words for whoever sent it."""
+    """As RFC 9457 says, with a message for the sender."""
     cloud, key = world
     cloud.now_ms += 1_000  # the rate is another test's
     answer = cloud.http(method, path, key, body=body)
@@ -153,8 +153,8 @@ def test_a_bad_request_is_refused_and_changes_nothing(
     assert "Error" not in answer.json["detail"]
 
 
-def test_what_an_address_takes_is_said(world: tuple[Cloud, str]) -> None:
-    """RFC 9110, 15.5.6: a 405 names the methods; a page of nothing has none."""
+def test_wrong_method_is_answered_with_the_allowed_ones(world: tuple[Cloud, str]) -> None:
+    """RFC 9110, 15.5.6: a 405 names the methods; an unknown page has none."""
     cloud, key = world
     cloud.now_ms += 1_000
     answer = cloud.http("PATCH", J, key)
@@ -163,14 +163,14 @@ def test_what_an_address_takes_is_said(world: tuple[Cloud, str]) -> None:
     assert "allow" not in cloud.http("PATCH", f"{J}/secret", key).headers
 
 
-def test_there_are_at_least_sixty() -> None:
-    """The table is not thinned out unnoticed."""
+def test_table_has_at_least_sixty_requests() -> None:
+    """Nobody removes some unnoticed."""
     assert len({(method, path, str(body)) for method, path, body, _ in BAD}) >= 60
 
 
 @pytest.fixture
 def fresh() -> Iterator[Cloud]:
-    """A cloud of its own, so that no rate is used up."""
+    """Provide a new cloud, so that no rate is used up."""
     made = support.cloud_in_memory()
     made.open_job(made.agent(made.agent_key()))
     yield made
@@ -186,8 +186,8 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(("route", "parameter"), PARAMETERS)
-def test_number_beyond_a_parameter_s_bounds_is_a_bad_request(fresh: Cloud, route: Route, parameter: Parameter) -> None:
-    """Of whatever size and script; a new parameter is tried with the others."""
+def test_number_beyond_a_parameters_bounds_is_a_bad_request(fresh: Cloud, route: Route, parameter: Parameter) -> None:
+    """Of any size and script; a new parameter is tested with the others."""
     key = fresh.viewer_key()
     needed = "".join(f"&{one.name}=x" for one in route.parameters if one.required)
     least, most = parameter.schema["minimum"], parameter.schema["maximum"]
@@ -198,12 +198,12 @@ def test_number_beyond_a_parameter_s_bounds_is_a_bad_request(fresh: Cloud, route
 
 
 @pytest.mark.parametrize("share", ["x" * 3_000, "x", "%C2%B2" * 12, "a" * 11 + "%0A", "A" * 12])
-def test_share_that_is_none_is_not_found(fresh: Cloud, share: str) -> None:
-    """Whatever its length: a key of the table has one."""
+def test_unknown_share_is_not_found(fresh: Cloud, share: str) -> None:
+    """Whatever its length: a key of the table has a limit."""
     assert fresh.http("DELETE", f"/api/shares/{share}", fresh.viewer_key()).status == 404
 
 
-def test_note_of_half_a_character_is_a_bad_request(fresh: Cloud) -> None:
+def test_note_with_half_a_surrogate_pair_is_a_bad_request(fresh: Cloud) -> None:
     """JSON can write it, and no table stores it."""
     key = fresh.viewer_key()
     assert fresh.http("POST", f"/api/jobs/{JOB}/shares", key, body='{"note": "\\ud800"}').status == 400

@@ -1,4 +1,4 @@
-"""What an earlier version stored and should not have: it is shown, repaired, and hides nothing else."""
+"""Test records that an earlier version should not have stored: shown, repaired, and hiding nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cloud() -> Iterator[Cloud]:
 
 
 def store(cloud: Cloud, number: int, *, created: int = NOW_MS, owner: str = "team", **attributes: Any) -> str:
-    """A record as 0.1.0 stored it; the job's id."""
+    """Store a record as 0.1.0 did and return the job's id."""
     job = f"web.{number:064x}"
     order = {"created": created, **jobs.index_attributes(job, owner, created)}
     facts = {"job": job, "owner": owner, "principal": "web", "instance": "ENGINE", "seen": NOW_MS, "container": {}}
@@ -41,7 +41,7 @@ def store(cloud: Cloud, number: int, *, created: int = NOW_MS, owner: str = "tea
 
 
 def listed(cloud: Cloud, limit: int, key: str) -> list[dict[str, Any]]:
-    """Every job, page by page; no page may fail, repeat, or fall back."""
+    """Return every job, page by page; no page may fail, repeat, or go back."""
     found: list[dict[str, Any]] = []
     place = ""
     while True:
@@ -53,8 +53,8 @@ def listed(cloud: Cloud, limit: int, key: str) -> list[dict[str, Any]]:
         place = "&next=" + answer.json["next"].replace("#", "%23")
 
 
-def test_poisoned_number_of_an_earlier_version_is_shown_within_bounds(cloud: Cloud) -> None:
-    """A viewer of 0.1.0 takes exact whole numbers alone, and refuses a page for one that is not."""
+def test_poisoned_number_of_an_earlier_version_is_clamped(cloud: Cloud) -> None:
+    """A viewer of 0.1.0 accepts exact integers only, and refuses a page with another number."""
     key = cloud.viewer_key()
     poisoned = store(
         cloud, 1, life={"state": "exited", "exit_code": 2**60, "restarts": 2**60, "ended": 2**60}, bytes=2**60,
@@ -72,8 +72,8 @@ def test_poisoned_number_of_an_earlier_version_is_shown_within_bounds(cloud: Clo
     assert answer["record"]["life"]["exit_code"] == limits.MAX_EXIT_CODE
 
 
-def test_field_that_cannot_be_read_is_left_out_and_the_record_says_so(cloud: Cloud) -> None:
-    """The other fields stay, in the list, alone, and in a subscription."""
+def test_unreadable_field_is_omitted_and_the_record_says_so(cloud: Cloud) -> None:
+    """The other fields stay: in the list, alone, and in a subscription."""
     key = cloud.viewer_key()
     job = store(
         cloud, 1, container={"name": "web", "labels": {"k": 5}, "tty": "perhaps"},
@@ -90,15 +90,15 @@ def test_field_that_cannot_be_read_is_left_out_and_the_record_says_so(cloud: Clo
 
 @pytest.mark.parametrize("damage", [{"owner": "a b"}, {"principal": "X"}, {"job": "nonsense"}], ids=str)
 def test_record_without_readable_names_hides_no_other(cloud: Cloud, damage: dict[str, Any]) -> None:
-    """No record can be made of it, so a list leaves it out and a metric counts it; the page goes on."""
+    """It cannot become a record, so lists omit it and a metric counts it; the page continues."""
     key = cloud.viewer_key()
     for number in range(6):
         store(cloud, number, created=NOW_MS - number, **(damage if number == 2 else {}))
     assert len(listed(cloud, 2, key)) == 5
 
 
-def test_records_of_a_far_future_come_last_and_pages_go_on(cloud: Cloud) -> None:
-    """However many there are: their `next` answered 400, and they stood before everybody else's."""
+def test_records_of_a_far_future_come_last_and_pages_continue(cloud: Cloud) -> None:
+    """However many there are. Their `next` used to answer 400, and they used to come before all others."""
     key = cloud.viewer_key()
     ahead = {store(cloud, number, created=FAR - number) for number in range(7)}
     usual = [store(cloud, 100 + number, created=NOW_MS - number) for number in range(5)]
@@ -111,15 +111,15 @@ def test_records_of_a_far_future_come_last_and_pages_go_on(cloud: Cloud) -> None
             assert len(seen) == 13
 
 
-def test_record_of_a_far_future_is_shown_as_of_when_it_was_heard_of(cloud: Cloud) -> None:
-    """The viewer sorts what it has by the time that a record tells."""
+def test_record_of_a_far_future_has_its_first_heard_time(cloud: Cloud) -> None:
+    """The viewer sorts by the time in the record."""
     store(cloud, 1, created=FAR, life={"state": "exited", "created": FAR, "started": FAR, "ended": FAR})
     [record] = listed(cloud, 10, cloud.viewer_key())
     assert [record["life"][name] for name in ("created", "started", "ended")] == [NOW_MS] * 3
 
 
 def test_job_created_in_a_far_future_is_opened_as_of_now(cloud: Cloud) -> None:
-    """At the edge that meets it: it stands where it was first heard of, and a status of its next run is noted."""
+    """Its position is where it was first heard of, and a status of its next run is stored."""
     key = cloud.viewer_key()
     agent = cloud.agent(cloud.agent_key())
     life = {"state": "exited", "created": FAR, "started": FAR, "ended": FAR}
@@ -135,8 +135,8 @@ def test_job_created_in_a_far_future_is_opened_as_of_now(cloud: Cloud) -> None:
     assert stored["life"]["exit_code"] == 9
 
 
-def test_job_of_an_earlier_version_moves_to_its_place_when_it_is_opened_again(cloud: Cloud) -> None:
-    """Both indexes are changed with it."""
+def test_job_of_an_earlier_version_is_reindexed_when_reopened(cloud: Cloud) -> None:
+    """Both indexes change with it."""
     agent = cloud.agent(cloud.agent_key())
     job = store(cloud, 1, created=FAR)
     cloud.now_ms += 5
@@ -148,7 +148,7 @@ def test_job_of_an_earlier_version_moves_to_its_place_when_it_is_opened_again(cl
 
 
 def test_list_without_records_of_the_future_is_read_once(cloud: Cloud) -> None:
-    """To look for them costs nothing where the first record is none."""
+    """Looking for them costs nothing when the first record is none."""
     for number in range(3):
         store(cloud, number, created=NOW_MS - number)
     asked: list[str] = []
@@ -158,8 +158,8 @@ def test_list_without_records_of_the_future_is_read_once(cloud: Cloud) -> None:
     assert (len(found), asked) == (3, ["Query"])
 
 
-def test_page_of_large_records_stays_below_what_lambda_answers(cloud: Cloud) -> None:
-    """Six megabytes, of which JSON around JSON takes a part: 500 records of 30 KB were 15 MB."""
+def test_page_of_large_records_stays_below_lambdas_limit(cloud: Cloud) -> None:
+    """Six megabytes, part of it JSON within JSON: 500 records of 30 KB were 15 MB."""
     wide = {f"{number:02d}": "\x01" * 250 for number in range(10)}
     for number in range(240):
         store(cloud, number, container={"name": "\x01" * 255, "image": "\x01" * 512, "labels": wide})
@@ -194,7 +194,7 @@ INSIDE = {"container": ["name", "image", "labels", "tty", "owner"], "life": ["st
 
 @st.composite
 def damaged(draw: st.DrawFn) -> dict[str, Any]:
-    """A stored record with junk in some of its places."""
+    """Generate a stored record with junk in some of its fields."""
     item: dict[str, Any] = {
         "job": f"web.{'a' * 64}", "owner": "team", "principal": "web", "instance": "ENGINE", "created": NOW_MS,
         "container": {"name": "web"}, "life": {"state": "running"}, "tip": 3, "seen": NOW_MS,
@@ -209,8 +209,8 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(item=damaged(), now=st.none() | st.just(NOW_MS))
-def test_record_of_any_item_is_one_that_every_reader_takes_or_none(item: dict[str, Any], now: int | None) -> None:
-    """It fits its own model and JavaScript's numbers; what cannot be read at all says whose it is."""
+def test_any_item_becomes_a_valid_record_or_none(item: dict[str, Any], now: int | None) -> None:
+    """It fits its model and JavaScript's numbers; an unreadable one says whose it is."""
     plain = items.from_item(items.to_item(item))
     try:
         record = jobs.to_record(plain, heard=now, now=now)

@@ -1,4 +1,4 @@
-"""A list of jobs is true of those that run, whatever their records say."""
+"""Test that a job list is current for running jobs, whatever their records say."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -27,7 +27,7 @@ def cloud() -> Iterator[Cloud]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs whose tips were read, as the reads come."""
+    """Record the jobs whose tips were read, in order."""
     jobs: list[str] = []
     read = query.store.Store.newest
 
@@ -40,18 +40,18 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def listed(cloud: Cloud, key: str, parameters: str = "") -> dict[str, Any]:
-    """The list's records by job."""
+    """Return the list's records by job."""
     return {record["job"]: record for record in cloud.http("GET", f"/api/jobs?{parameters}", key).json["jobs"]}
 
 
 def note(agent: Socket, state: str, tip: int, container: str = CONTAINER, **more: Any) -> None:
-    """The agent tells how far it is."""
+    """Report the agent's progress."""
     job = {"job": container, "life": {"state": state}, "tip": tip, "bytes": 1, "gaps": 0, **more}
     assert agent.say({"type": "status", "id": "s", "instance": "ENGINE", "jobs": [job]})["type"] == "noted"
 
 
-def test_a_list_shows_how_far_a_running_job_is_now(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Its lines, its last entry's time and when it was heard of, between two of its statuses; nothing is written."""
+def test_list_shows_a_running_jobs_current_progress(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Its lines, last entry's time and last heard time between two statuses; nothing is written."""
     cloud.send(agent, 1)
     note(agent, "running", 3, last=NOW_MS * 1000)
     cloud.now_ms = END_MS + 100
@@ -65,8 +65,8 @@ def test_a_list_shows_how_far_a_running_job_is_now(cloud: Cloud, agent: Socket, 
     assert {place: after[place] for place in before} == before
 
 
-def test_a_record_that_knows_more_than_the_table_counts(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Retention took the last batches; or all of them, and what the agent never told, the archive knows."""
+def test_record_that_knows_more_than_the_table_wins(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Retention removed the last or all batches. The archive knows what the agent never reported."""
     cloud.send(agent, 1)
     cloud.send(agent, 4)
     note(agent, "running", 6, last=END_MS * 1000)
@@ -79,16 +79,16 @@ def test_a_record_that_knows_more_than_the_table_counts(cloud: Cloud, agent: Soc
     assert listed(cloud, key)[JOB]["tip"] == 9
 
 
-def test_a_lost_job_is_as_far_as_its_log(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Its agent was gone before it could tell."""
+def test_lost_job_has_its_logs_progress(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Its agent was gone before it could report."""
     cloud.send(agent, 1)
     cloud.now_ms += LOST_AFTER_MS + 1
     record = listed(cloud, key, "state=lost")[JOB]
     assert (record["life"]["state"], record["tip"]) == ("lost", 3)
 
 
-def test_only_jobs_of_the_page_that_run_are_asked(cloud: Cloud, agent: Socket, key: str, asked: list[str]) -> None:
-    """None that ended, was deleted or filtered out, comes on a later page, or may not be read."""
+def test_only_running_jobs_of_the_page_are_read(cloud: Cloud, agent: Socket, key: str, asked: list[str]) -> None:
+    """None that ended, was deleted or filtered out, is on a later page, or may not be read."""
     ended, deleted, named, older = ("d" * 64, "e" * 64, "f" * 64, "0" * 64)
     for container, life in ((ended, "exited"), (deleted, "running"), (named, "running"), (older, "running")):
         cloud.open_job(
@@ -113,7 +113,7 @@ def test_only_jobs_of_the_page_that_run_are_asked(cloud: Cloud, agent: Socket, k
 
 
 def failing(cloud: Cloud, error: Exception) -> Callable[[str, str], None]:
-    """Fails every read of the log table."""
+    """Make every read of the log table fail."""
 
     def before(operation: str, table: str) -> None:
         if (operation, table) == ("Query", cloud.tables.log):
@@ -123,8 +123,8 @@ def failing(cloud: Cloud, error: Exception) -> Callable[[str, str], None]:
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "InternalServerError"])
-def test_a_throttled_tip_is_shown_as_recorded(cloud: Cloud, agent: Socket, key: str, code: str) -> None:
-    """The list is there all the same."""
+def test_throttled_tip_is_shown_as_recorded(cloud: Cloud, agent: Socket, key: str, code: str) -> None:
+    """The list is answered all the same."""
     cloud.send(agent, 1)
     note(agent, "running", 3)
     cloud.send(agent, 4)
@@ -132,15 +132,15 @@ def test_a_throttled_tip_is_shown_as_recorded(cloud: Cloud, agent: Socket, key: 
     assert listed(cloud, key)[JOB]["tip"] == 3
 
 
-def test_a_list_without_the_permission_fails(cloud: Cloud, agent: Socket, key: str) -> None:
-    """A mistake of ours does not pass by itself, and is not covered up."""
+def test_list_without_the_permission_fails(cloud: Cloud, agent: Socket, key: str) -> None:
+    """A misconfiguration does not pass by itself, so it is not hidden."""
     cloud.send(agent, 1)
     cloud.tables.dynamodb.before = failing(cloud, failure("Query", "AccessDeniedException"))
     assert cloud.http("GET", "/api/jobs", key).status == 500
 
 
 class Stuck(Executor):
-    """Answers for some jobs at once, and never comes to the others."""
+    """Answer for some jobs at once, and never for the others."""
 
     def __init__(self, *never: str) -> None:
         self._never = never
@@ -155,8 +155,8 @@ class Stuck(Executor):
         return future
 
 
-def test_a_tip_that_takes_long_is_shown_as_recorded(cloud: Cloud) -> None:
-    """What has not begun by then need not be read any more."""
+def test_slow_tip_is_shown_as_recorded(cloud: Cloud) -> None:
+    """Reads that have not begun by then are skipped."""
     fast, slow = f"web.{'1' * 64}", f"web.{'2' * 64}"
     for job in (fast, slow):
         cloud.ingest_store.put_batch(job, batch(1), NOW_MS)

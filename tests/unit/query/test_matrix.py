@@ -1,4 +1,4 @@
-"""Every route with every kind of principal: a new route without a rule fails here."""
+"""Test every route with every kind of principal: a new route without a rule fails here."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -74,8 +74,8 @@ def expected(route: Route, kind: str) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("route", [one for one in ROUTES if one.method != "DELETE"], ids=lambda one: one.name)
-def test_every_route_answers_every_kind_of_principal_as_its_rule_says(world: Any, route: Route, kind: str) -> None:
-    """Refusals come before anything is looked at, and look the same for a job that is there and one that is not."""
+def test_every_route_answers_every_principal_by_its_rule(world: Any, route: Route, kind: str) -> None:
+    """Refusals come before any read, and are the same for an existing and a missing job."""
     cloud, keys, _ = world
     path = route.path.replace("<job>", JOB) + QUERY.get(route.name, "")
     answer = cloud.http(route.method, path, keys[kind])
@@ -87,8 +87,8 @@ def test_every_route_answers_every_kind_of_principal_as_its_rule_says(world: Any
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["revokeShare", "deleteJob"])
-def test_destroying_routes_do_so_for_those_allowed_alone(dynamodb: Any, world: Any, name: str, kind: str) -> None:
-    """Each with a job and a link of its own, because who may, does."""
+def test_destructive_routes_work_only_for_those_allowed(dynamodb: Any, world: Any, name: str, kind: str) -> None:
+    """Each has its own job and link, because allowed callers destroy them."""
     cloud, keys, _ = world
     (route,) = (one for one in ROUTES if one.name == name)
     agent = cloud.agent(keys["agent"])
@@ -105,8 +105,8 @@ def test_destroying_routes_do_so_for_those_allowed_alone(dynamodb: Any, world: A
     assert (cloud.snapshot() == before) is (wanted >= 400)
 
 
-def test_every_route_has_a_rule_and_a_place_in_the_matrix() -> None:
-    """A new kind of access, or a destroying route that no test names, is noticed."""
+def test_every_route_has_a_rule_and_is_in_the_matrix() -> None:
+    """A new kind of access, or an untested destructive route, fails."""
     assert {route.access for route in ROUTES} <= set(MAY)
     assert {route.name for route in ROUTES if route.method == "DELETE"} == {"revokeShare", "deleteJob"}
     assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)

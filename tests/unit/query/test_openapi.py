@@ -1,6 +1,7 @@
-"""Whatever schemathesis makes of the OpenAPI document: no 5xx, answers as the document says, nothing stored by a 4xx.
+"""Test schemathesis' requests from the OpenAPI document: no 5xx, documented answers, nothing stored by a 4xx.
 
-The real query function and its authorizer, over tables in memory. tests/e2e asks a few of the same of the deployed API.
+They reach the real query function and its authorizer, over tables in memory. tests/e2e sends a few of them to the
+deployed API.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ JOB = f"web.{CONTAINER}"
 
 
 class Asked:
-    """A cloud with a job in it, and how often it was asked, and refused."""
+    """A cloud with one job, and counts of requests and refusals."""
 
     def __init__(self, cloud: Cloud) -> None:
         agent = cloud.agent(cloud.agent_key())
@@ -45,8 +46,8 @@ def world() -> Iterator[Asked]:
 
 @schema().parametrize()
 @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_the_document_says(world: Asked, case: Case) -> None:
-    """Good and bad parameters and bodies, at a job that is there and at none."""
+def test_every_operation_answers_as_documented(world: Asked, case: Case) -> None:
+    """Good and bad parameters and bodies, for an existing job and a missing one."""
     at_a_job_that_is_there(case, JOB)
     before = world.stored()
     world.cloud.now_ms += 1_000  # the rate is another test's
@@ -64,7 +65,7 @@ def test_every_operation_answers_as_the_document_says(world: Asked, case: Case) 
         assert before.items() <= after.items()
 
 
-def test_enough_was_asked_and_refused(world: Asked) -> None:
-    """Run after the others: a generator that makes nothing proves nothing."""
+def test_enough_requests_were_sent_and_refused(world: Asked) -> None:
+    """Runs after the others: a generator that makes nothing proves nothing."""
     assert world.asked >= 60 * 4
     assert world.refused >= 60

@@ -1,4 +1,4 @@
-"""History, export, search and times over HTTP."""
+"""Test history, export, search and times over HTTP."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ def entries(page: Any) -> list[tuple[int, str]]:
 
 
 def test_history_is_read_forwards_and_backwards(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Both ways give every entry once, ascending."""
+    """Both directions give every entry once, ascending."""
     for first in range(1, 31, 3):
         cloud.send(agent, first)
     seen, after = [], 0
@@ -48,16 +48,16 @@ def test_history_is_read_forwards_and_backwards(cloud: Cloud, agent: Socket, key
     assert page["tip"] == 30
 
 
-def test_a_page_ends_by_its_size() -> None:
-    """What is answered fits Lambda's six megabytes, and a page always goes forward."""
+def test_page_ends_by_its_size() -> None:
+    """Answers fit Lambda's six megabytes, and a page always advances."""
     page = Page(limit=10, bytes_left=10)
     assert [page.take({"body": bytes(size)}) for size in (20, 1)] == [True, False]
     page = Page(limit=2, bytes_left=100)
     assert [page.take({"body": b"x"}) for _ in range(3)] == [True, True, False]
 
 
-def test_export_as_jsonl_is_one_object_an_entry(cloud: Cloud, agent: Socket, key: str) -> None:
-    """RFC 3339 in UTC with microseconds; sequences from 1 with no hole; system events among them."""
+def test_jsonl_export_is_one_object_an_entry(cloud: Cloud, agent: Socket, key: str) -> None:
+    """RFC 3339 in UTC with microseconds; sequences from 1 without holes; with system events."""
     cloud.send(agent, 1, ("out", "err é", '{"event":"exited"}'), streams="oes")
     lines = cloud.http("GET", f"/api/jobs/{JOB}/export?format=jsonl", key).body.splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -70,8 +70,8 @@ def test_export_as_jsonl_is_one_object_an_entry(cloud: Cloud, agent: Socket, key
     ]  # fmt: skip
 
 
-def test_export_as_text_joins_continuations_over_pages(cloud: Cloud, agent: Socket, key: str) -> None:
-    """A line that Docker cut is one line again, wherever batches and pages end, with the other stream in between."""
+def test_text_export_joins_fragments_over_pages(cloud: Cloud, agent: Socket, key: str) -> None:
+    """A line that Docker split is one line again, wherever batches and pages end, despite the other stream."""
     long = "x" * 16_384
     cloud.send(agent, 1, ("first", long), streams="oo")
     cloud.send(agent, 3, ("between", long), streams="eO")
@@ -88,8 +88,8 @@ def test_export_as_text_joins_continuations_over_pages(cloud: Cloud, agent: Sock
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-def test_a_filter_finds_jobs(cloud: Cloud, agent: Socket, key: str) -> None:
-    """By owner, host, name, image, label, state, container and time; a page at a time."""
+def test_filter_finds_jobs(cloud: Cloud, agent: Socket, key: str) -> None:
+    """By owner, host, name, image, label, state, container and time; page by page."""
     for index in range(5):
         cloud.open_job(
             agent, f"{index}" * 64,
@@ -137,7 +137,7 @@ def test_a_filter_finds_jobs(cloud: Cloud, agent: Socket, key: str) -> None:
     ],
 )
 def test_search_finds_lines(cloud: Cloud, agent: Socket, key: str, query: str, sequences: list[int]) -> None:
-    """A text, or an expression of RE2."""
+    """By a text, or by an RE2 expression."""
     cloud.send(agent, 1, ("ok", "an error", '{"event":"restarted"}'), streams="oes")
     cloud.send(agent, 4, ("ok", "more errors"))
     answer = cloud.http("GET", f"/api/jobs/{JOB}/search?{query}", key).json
@@ -145,8 +145,8 @@ def test_search_finds_lines(cloud: Cloud, agent: Socket, key: str, query: str, s
     assert answer["next"] is None
 
 
-def test_a_search_goes_on_where_it_stopped_and_shows_context(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Pages of matches neither repeat nor leave one out."""
+def test_search_continues_where_it_stopped_with_context(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Pages neither repeat nor omit a match."""
     cloud.send(agent, 1, tuple("hit" if index % 3 == 0 else f"miss {index}" for index in range(30)))
     seen, after = [], 0
     while after is not None:
@@ -160,8 +160,8 @@ def test_a_search_goes_on_where_it_stopped_and_shows_context(cloud: Cloud, agent
 
 
 @pytest.mark.parametrize("pattern", ["(", "a{1001}", "(?=x)", r"\1", "*", "[z-a]", "(" * 500, "(?P<n>"])
-def test_what_re2_does_not_take_is_said_so(pattern: str) -> None:
-    """No backreference, no lookaround, no other engine that could be made to hang."""
+def test_expression_unsupported_by_re2_is_reported(pattern: str) -> None:
+    """Backreferences and lookaround: no other engine that could hang is used."""
     with pytest.raises(ParameterError):
         search.Wanted.of({"q": pattern, "regex": "1"})
 
@@ -169,7 +169,7 @@ def test_what_re2_does_not_take_is_said_so(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("time", "sequence"), [(0, 1), (1, 1), (10, 1), (11, 2), (30, 3), (31, 4), (60, 6), (61, 7), (10**15, 7)]
 )
-def test_a_time_becomes_a_sequence(cloud: Cloud, agent: Socket, key: str, time: int, sequence: int) -> None:
+def test_time_becomes_a_sequence(cloud: Cloud, agent: Socket, key: str, time: int, sequence: int) -> None:
     """The first entry at that time or later; behind the tip when there is none."""
     for first in range(1, 7):
         cloud.send(agent, first, (f"at {first * 10}",), time=first * 10)
@@ -183,12 +183,12 @@ def test_a_time_becomes_a_sequence(cloud: Cloud, agent: Socket, key: str, time: 
      ("2025-11-24T17:00:00.000001+01:00", 1764000000000001)],
 )  # fmt: skip
 def test_times_are_microseconds_or_rfc_3339(text: str, us: int) -> None:
-    """With a zone: a time without one means something else to everybody."""
+    """With a zone: a time without one is ambiguous."""
     assert instant.parse_time(text) == us
 
 
-def test_one_principal_cannot_take_it_all() -> None:
-    """A burst is served, then the rate; another principal is not held up."""
+def test_principal_is_rate_limited() -> None:
+    """A burst is served, then the rate; another principal is unaffected."""
     rates = Rates(rate=2, burst=3)
     assert [rates.take("a", 0) for _ in range(4)] == [0, 0, 0, 0.5]
     assert rates.take("b", 0) == 0
@@ -196,7 +196,7 @@ def test_one_principal_cannot_take_it_all() -> None:
     assert rates.take("a", 500) == 0.5
 
 
-def test_too_many_requests_are_told_when_to_come_again(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_limited_answer_says_when_to_retry(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 9110's Retry-After, in whole seconds."""
     monkeypatch.setattr("query.app.Rates", lambda: Rates(rate=0.5, burst=2))
     limited = Cloud(cloud.tables)
@@ -207,8 +207,8 @@ def test_too_many_requests_are_told_when_to_come_again(cloud: Cloud, monkeypatch
     assert answers[2].headers["retry-after"] == "2"
 
 
-def test_the_openapi_document_names_every_route_and_what_it_needs() -> None:
-    """It is made from the same table as the resolver."""
+def test_openapi_document_names_every_route_and_its_rights() -> None:
+    """It is made from the resolver's table."""
     document = openapi()
     assert document["openapi"] == "3.1.0"
     for path, operations in document["paths"].items():

@@ -1,4 +1,4 @@
-"""The service's search: joined lines, budgets, and what hostile expressions and texts can cost."""
+"""Test the service's search: joined lines, budgets, and the cost of hostile expressions and texts."""
 
 import json
 import re
@@ -23,7 +23,7 @@ PIECE = 16_384
 
 
 def stored(*batches: tuple[int, str, tuple[str, ...]]) -> list[lines.Batch]:
-    """Batches of (first, stream characters, texts) as search gets them."""
+    """Return batches of (first, stream characters, texts) as search gets them."""
     made = []
     for first, streams, texts in batches:
         body = encode_body([first + at for at in range(len(texts))], streams, texts)
@@ -32,14 +32,14 @@ def stored(*batches: tuple[int, str, tuple[str, ...]]) -> list[lines.Batch]:
 
 
 def asked(held: list[lines.Batch], clock: Callable[[], float] = lambda: 0.0, **query: str) -> dict[str, Any]:
-    """One answer."""
+    """Return one answer."""
     wanted = search.Wanted.of(query)
     after = [one for one in held if one[0] + one[1] - 1 > wanted.after]
     return search.search(wanted, after, lambda at: [one for one in reversed(held) if one[0] < at], clock)
 
 
 def all_answers(held: list[lines.Batch], clock: Callable[[], float] = lambda: 0.0, **query: str) -> list[Any]:
-    """All answers to a search, each asked for where the one before ended."""
+    """Return all answers to a search, each continuing the one before."""
     answers = [asked(held, clock, **query)]
     while (resume := answers[-1]["next"]) is not None:
         assert resume > int(query.get("after", "0")), "an answer that comes no further"
@@ -60,7 +60,7 @@ def cut_into_pieces(text: str) -> tuple[str, tuple[str, ...]]:
 # --- lines that were cut into pieces
 
 
-def test_text_across_a_cut_is_found_where_it_begins(cloud: Cloud, agent: Socket, key: str) -> None:
+def test_text_across_fragments_is_found_where_it_begins(cloud: Cloud, agent: Socket, key: str) -> None:
     """Within a batch, over batches, and with the other stream's lines between."""
     cloud.send(agent, 1, ("before", "x" * 16_380 + "NEED", "an error", "LE-1 and the rest"), streams="ooeO")
     cloud.send(agent, 5, ("y" * 16_380 + "NEED",), streams="e")
@@ -86,12 +86,12 @@ PATTERNS = st.sampled_from(["aab", "^ab", "ba$", "^a*$", "b+a+b", "^$", "a.{6}b"
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[tuple[str, str]]:
-    """Entries of interleaved streams, as agents write them and as they should not: pieces of nothing."""
+    """Generate entries of interleaved streams, valid and invalid, such as fragments without a line."""
     return draw(st.lists(st.tuples(st.sampled_from("ooOOOOOeEEEs"), TEXTS), min_size=1, max_size=30))
 
 
 def joined(entries: list[tuple[str, str]], least: int) -> list[tuple[list[int], list[str], str]]:
-    """The reference: lines as (sequences, pieces, stream)."""
+    """Return the reference: lines as (sequences, fragments, stream)."""
     made: list[tuple[list[int], list[str], str]] = []
     last: dict[str, tuple[list[int], list[str], str]] = {}
     for sequence, (character, text) in enumerate(entries, 1):
@@ -130,10 +130,10 @@ def batched(entries: list[tuple[str, str]], sizes: list[int]) -> list[lines.Batc
     logs(), PATTERNS, st.lists(st.integers(1, 5), max_size=20), st.lists(st.integers(1, 30), max_size=4),
     st.lists(st.floats(0, 6), max_size=40), st.integers(0, 2),
 )  # fmt: skip
-def test_search_is_the_search_over_joined_lines_whatever_is_cut(
+def test_search_equals_a_search_over_joined_lines(
     entries: list[tuple[str, str]], pattern: str, sizes: list[int], cuts: list[int], steps: list[float], context: int
 ) -> None:
-    """Batches, ranges and answers may end anywhere: each line is found once, in the range in which it begins."""
+    """Batches, ranges and answers may end anywhere: each line is found once, in the range where it begins."""
     ticks = accumulate([*steps, *[0.0] * 100_000])
     held = batched(entries, sizes)
     with pytest.MonkeyPatch.context() as patch:
@@ -149,10 +149,10 @@ def test_search_is_the_search_over_joined_lines_whatever_is_cut(
     st.lists(st.text("ab", min_size=4, max_size=8), min_size=1, max_size=30), st.lists(st.integers(1, 5), max_size=10),
     st.lists(st.integers(1, 30), max_size=3), st.text("ab", min_size=1, max_size=8),
 )  # fmt: skip
-def test_endless_line_is_searched_in_parts_that_overlap(
+def test_endless_line_is_searched_in_overlapping_parts(
     pieces: list[str], sizes: list[int], cuts: list[int], needle: str
 ) -> None:
-    """A text as long as the overlap is found wherever it stands; a part's edge is taken for no end of the line."""
+    """A text as long as the overlap is found anywhere; a part's edge is not the line's end."""
     entries = [("o" if at == 0 else "O", text) for at, text in enumerate(pieces)]
     held = batched(entries, sizes)
     with pytest.MonkeyPatch.context() as patch:
@@ -171,7 +171,7 @@ def test_endless_line_is_searched_in_parts_that_overlap(
 
 
 def test_endless_line_takes_bounded_memory() -> None:
-    """However long it goes on, and however many lines the other stream writes meanwhile."""
+    """However long it is, and however many lines the other stream writes meanwhile."""
     taken = lines.Lines(0, lambda _: [])
     piece, given_lines = "x" * PIECE, 0
     for first in range(1, 60_000, 1_000):
@@ -182,16 +182,16 @@ def test_endless_line_takes_bounded_memory() -> None:
     assert given_lines > 50_000
 
 
-def test_search_goes_on_behind_entries_that_retention_took() -> None:
-    """A piece whose beginning is kept no more is a line of its own."""
+def test_search_continues_behind_expired_entries() -> None:
+    """A fragment whose beginning has expired is its own line."""
     held = stored((5, "OO", ("x" * 5_000 + "NEE", "DLE"))) + stored((20, "Oo", ("DLE", "NEEDLE")))
     assert found_by([asked(held, q="NEEDLE")]) == [(5, 5), (21, 21)]
     assert found_by([asked(held, q="^DLE", regex="1")]) == [(20, 20)]
     assert found_by([asked(held, q="DLE", after="5")]) == [(20, 20), (21, 21)]
 
 
-def test_damaged_batch_is_named_and_passed_over() -> None:
-    """What cannot be read is no reason to read nothing: it is named, and the search goes on behind it."""
+def test_damaged_batch_is_named_and_skipped() -> None:
+    """The search continues behind it."""
     held = [*stored((1, "oo", ("hit", "miss"))), (3, 2, 10, b"damaged"), *stored((5, "o", ("hit",)))]
     answer = asked(held, q="hit")
     assert (found_by([answer]), answer["unsearched"], answer["next"]) == ([(1, 1), (5, 5)], [3], None)
@@ -228,16 +228,16 @@ ESCAPES = st.sampled_from(
 
 
 @given(st.lists(ESCAPES, max_size=20).map("".join))
-def test_every_shown_character_has_its_place_in_the_entry(text: str) -> None:
-    """So that a match is told by the piece in which it begins, whatever stands before it."""
+def test_every_shown_character_maps_to_its_offset_in_the_entry(text: str) -> None:
+    """A match belongs to the fragment in which it begins, whatever precedes it."""
     shown_as = {"\u202e": "\ufffd"}
     for reading in visible.readings(text):
         places = [reading.origin(at) for at in range(len(reading.text))]
         assert [shown_as.get(text[at], text[at]) for at in places] == list(reading.text)
 
 
-def test_match_behind_colours_is_told_by_its_own_piece() -> None:
-    """Escape sequences before it, also one that the cut divides, do not move it to another piece."""
+def test_match_after_colours_belongs_to_its_own_fragment() -> None:
+    """Preceding escape sequences, even split ones, do not move it to another fragment."""
     coloured = "\x1b[31mx\x1b[0m" * 1_000
     pieces = (coloured + "\x1b[3", "1mNEEDLE" + coloured, "NEEDLE")
     held = stored((1, "oOO", pieces))
@@ -246,7 +246,7 @@ def test_match_behind_colours_is_told_by_its_own_piece() -> None:
 
 
 def work_of(function: Callable[[str], Any], text: str) -> int:
-    """Calls made and characters given out."""
+    """Return the number of calls and of characters produced."""
     calls = 0
 
     def profile(_frame: Any, event: str, _argument: Any) -> None:
@@ -287,8 +287,8 @@ ATTACKS = ["\r", "a\r", "\x1b[", "\x1b]x", "\x1bP", "\x1b[;", "\x1b ", "\x1b[31m
 
 @pytest.mark.parametrize("function", [read_all, read_places, join_all])
 @pytest.mark.parametrize("attack", [*ATTACKS, "falling", "rising"])
-def test_text_function_does_work_in_proportion_to_the_text(function: Callable[[str], int], attack: str) -> None:
-    """Four times the text is about four times the work: calls that are made, and characters that are given out."""
+def test_text_function_does_work_proportional_to_the_text(function: Callable[[str], int], attack: str) -> None:
+    """Four times the text is about four times the work: calls and characters produced."""
 
     def text(chars: int) -> str:
         if attack in ATTACKS:
@@ -304,8 +304,8 @@ def test_text_function_does_work_in_proportion_to_the_text(function: Callable[[s
 # --- budgets
 
 
-def test_search_ends_within_a_batch_when_its_time_is_over() -> None:
-    """And goes on with the next line, until all is searched."""
+def test_search_stops_within_a_batch_when_its_time_is_over() -> None:
+    """It continues with the next line, until all is searched."""
     held = stored((1, "oooo", ("hit", "miss", "hit", "hit")))
     answers = all_answers(held, count(0, 3).__next__, q="hit")
     assert found_by(answers) == [(1, 1), (3, 3), (4, 4)]
@@ -313,15 +313,15 @@ def test_search_ends_within_a_batch_when_its_time_is_over() -> None:
     assert all(answer["unsearched"] == [] for answer in answers)
 
 
-def test_search_keeps_to_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes used up: the answer ends with the batch."""
+def test_search_respects_its_byte_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once used up, the answer ends with the batch."""
     monkeypatch.setattr(search, "SEARCH_RAW_BYTES", 1)
     answers = all_answers(stored((1, "oo", ("a", "b")), (3, "oo", ("c", "d"))), q="nothing")
     assert [(answer["next"], answer["searched"]) for answer in answers] == [(2, 2), (None, 2)]
 
 
 class Machine:
-    """A clock and an expression that takes as long as the worst case says, and finds nothing."""
+    """A clock and an expression of worst-case duration that finds nothing."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
         self.now = 0.0
@@ -344,7 +344,7 @@ class Machine:
 def test_hostile_search_ends_within_its_budget_and_a_second(
     monkeypatch: pytest.MonkeyPatch, size: int, step_s: float
 ) -> None:
-    """Whatever its lines are, on a machine at which the expression is as slow as can be: it ends, and comes further."""
+    """For any lines, with the slowest possible expression, it ends and advances."""
     machine = Machine(monkeypatch, step_s)
     streams, pieces = cut_into_pieces("ab" * (size // 2))
     total = min(2**20 // size, 300)
@@ -369,8 +369,8 @@ def test_hostile_search_ends_within_its_budget_and_a_second(
     assert unsearched == (0 if size <= PIECE else after // len(pieces) + (answer["next"] is None))
 
 
-def test_hostile_expression_is_searched_for_and_can_be_resumed() -> None:
-    """287 characters, 75,006 instructions: the real engine, at a clock that leaves it a line an answer."""
+def test_hostile_expression_is_searched_and_resumed() -> None:
+    """287 characters, 75,006 instructions: the real engine, with a clock that allows one line an answer."""
     held = stored((1, "ooo", ("ab" * 100, "ab" * 50 + "z", "ab" * 100)))
     answers = all_answers(held, count(0, 1.5).__next__, q=HOSTILE.replace("{1000}", "{2}"), regex="1")
     assert found_by(answers) == [(2, 2)]
@@ -378,7 +378,7 @@ def test_hostile_expression_is_searched_for_and_can_be_resumed() -> None:
     assert search.Wanted.of({"q": HOSTILE, "regex": "1"}).matches("ab" * 20) is False
 
 
-def test_line_that_is_searched_in_parts_is_named_unless_something_is_found() -> None:
+def test_line_searched_in_parts_is_named_unless_something_is_found() -> None:
     """No silent miss: the reader knows where to look."""
     streams, pieces = cut_into_pieces("x" * 60_000 + "NEEDLE" + "x" * 20_000)
     held = stored((1, streams, pieces), (1 + len(pieces), "o", ("after",)))
@@ -388,7 +388,7 @@ def test_line_that_is_searched_in_parts_is_named_unless_something_is_found() -> 
     assert (missed["matches"], missed["unsearched"], missed["next"]) == ([], [1], None)
 
 
-def test_too_large_an_expression_is_refused_with_what_to_do() -> None:
+def test_oversized_expression_is_refused_with_advice() -> None:
     with pytest.raises(ParameterError, match="instructions, 100,000 at most; use smaller"):
         search.Wanted.of({"q": r"\pL{300}", "regex": "1"})
 
@@ -408,7 +408,7 @@ def test_refused_construct_is_answered_with_its_replacement(cloud: Cloud, agent:
         assert (answer.status, advice in answer.json["detail"]) == (400, True), answer.json
 
 
-def test_expressions_of_earlier_searches_are_not_kept() -> None:
+def test_expressions_of_earlier_searches_are_not_cached() -> None:
     """The library would keep 128 of them, with 8 MiB each."""
     for number in range(5):
         search.Wanted.of({"q": f"{number}"})
@@ -416,7 +416,7 @@ def test_expressions_of_earlier_searches_are_not_kept() -> None:
 
 
 def test_answer_fits_lambda_whatever_its_lines_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quotes, control characters and scripts: what counts is JSON within JSON."""
+    """Quotes, control characters and scripts: JSON within JSON counts."""
     text = '"\x01\\' * 5_400
     held = stored(*((1 + at * 12, "o" + "O" * 11, (text,) * 12) for at in range(40)))
     for answer in all_answers(held, q='"', context="10"):
@@ -431,8 +431,8 @@ def test_long_line_is_answered_with_the_part_around_the_match() -> None:
     assert "xNEEDLEy" in match["text"]
 
 
-def test_search_says_since_when_it_looked() -> None:
-    """The time of the first line that was asked for, found or not; none where there is none."""
+def test_search_reports_the_time_where_it_started() -> None:
+    """The time of the first requested line, found or not; none where there is none."""
     held = [(b.first, b.count, b.raw, b.body) for b in (batch(first, time=1_000 * first) for first in (1, 4, 7))]
     times = {sequence: us for first, *_, body in held for sequence, us, *_ in decode_body(body).rows(first)}
     ranges: list[dict[str, str]] = [
@@ -443,7 +443,7 @@ def test_search_says_since_when_it_looked() -> None:
 
 
 def test_context_is_lines() -> None:
-    """Pieces of a long line are one line of a match's context, and shortened there."""
+    """Fragments of a long line are one line of a match's context, and shortened there."""
     streams, pieces = cut_into_pieces("x" * 40_000)
     held = stored((1, streams + "oso", (*pieces, "hit", "{}", "last")))
     [match] = asked(held, q="hit", context="2")["matches"]

@@ -1,4 +1,4 @@
-"""Share links and deletion: who may, and what it ends."""
+"""Test share links and deletion: who may use them, and what they end."""
 
 from tests.support.batches import CONTAINER
 from tests.support.cloud import Cloud, Socket
@@ -14,8 +14,8 @@ def with_lines(cloud: Cloud) -> Socket:
     return agent
 
 
-def test_a_share_link_reads_one_job_and_nothing_else(cloud: Cloud) -> None:
-    """Its history, live and in search; no other job, no list of others, no further link, no deletion."""
+def test_share_link_reads_one_job_and_nothing_else(cloud: Cloud) -> None:
+    """Its history, live lines and search; no other job, no other list, no further link, no deletion."""
     agent = with_lines(cloud)
     share = cloud.http("POST", f"/api/jobs/{JOB}/shares", cloud.viewer_key(), body={"note": "for Ann"}).json
     secret = share["secret"]
@@ -41,7 +41,7 @@ def test_a_share_link_reads_one_job_and_nothing_else(cloud: Cloud) -> None:
     assert [message["type"] for message in viewer.inbox] == ["batch"]
 
 
-def test_the_secret_is_shown_once_and_stored_hashed(cloud: Cloud) -> None:
+def test_secret_is_shown_once_and_stored_hashed(cloud: Cloud) -> None:
     """Neither the list nor the registry holds it."""
     with_lines(cloud)
     key = cloud.viewer_key()
@@ -52,7 +52,7 @@ def test_the_secret_is_shown_once_and_stored_hashed(cloud: Cloud) -> None:
     assert secret not in listed.body
 
 
-def test_a_revoked_link_ends_at_once_open_connections_included(cloud: Cloud) -> None:
+def test_revoked_link_ends_at_once_with_its_connections(cloud: Cloud) -> None:
     """The registry's stream closes them; requests are refused from the next one on."""
     with_lines(cloud)
     key = cloud.viewer_key()
@@ -67,8 +67,8 @@ def test_a_revoked_link_ends_at_once_open_connections_included(cloud: Cloud) -> 
     assert (viewer.closed, owner.closed) == (True, False)
 
 
-def test_a_link_ends_with_its_time_and_with_its_makers_rights(cloud: Cloud) -> None:
-    """A key that is taken away takes what was shared with it."""
+def test_link_ends_with_its_time_and_with_its_makers_rights(cloud: Cloud) -> None:
+    """Revoking a key ends what was shared with it."""
     agent = with_lines(cloud)
     key = cloud.viewer_key()
     short = cloud.http("POST", f"/api/jobs/{JOB}/shares", key, body={"expires_in": 60}).json
@@ -90,8 +90,8 @@ def test_a_link_ends_with_its_time_and_with_its_makers_rights(cloud: Cloud) -> N
     assert viewer.closed
 
 
-def test_a_deleted_job_is_neither_read_nor_written(cloud: Cloud) -> None:
-    """The tombstone comes first; an agent that is in the middle of it is told so."""
+def test_deleted_job_is_neither_read_nor_written(cloud: Cloud) -> None:
+    """The tombstone comes first; an agent still writing is told so."""
     agent = with_lines(cloud)
     key = cloud.viewer_key()
     watching = cloud.viewer(key)
@@ -110,8 +110,8 @@ def test_a_deleted_job_is_neither_read_nor_written(cloud: Cloud) -> None:
     assert [(message["type"], message["deleted"]) for message in watching.inbox][-1] == ("job", True)
 
 
-def test_what_is_erased_is_gone_and_said(cloud: Cloud) -> None:
-    """The stores follow in the background; the record of it stays."""
+def test_erased_job_is_gone_and_reported(cloud: Cloud) -> None:
+    """The stores follow in the background; the record of the deletion stays."""
     agent = with_lines(cloud)
     for first in range(4, 100):
         cloud.send(agent, first, ("x",))
@@ -129,16 +129,16 @@ def test_what_is_erased_is_gone_and_said(cloud: Cloud) -> None:
     assert record["erased"]
 
 
-def test_deleting_twice_is_no_mistake(cloud: Cloud) -> None:
-    """The second one finds nothing to read."""
+def test_deleting_twice_is_no_error(cloud: Cloud) -> None:
+    """The second request finds nothing to read."""
     with_lines(cloud)
     key = cloud.viewer_key()
     assert cloud.http("DELETE", f"/api/jobs/{JOB}", key).status == 202
     assert cloud.http("DELETE", f"/api/jobs/{JOB}", key).status == 404
 
 
-def test_who_read_shared_and_deleted_is_recorded(cloud: Cloud) -> None:
-    """A reader once an hour; readable for those who may manage the job, after its deletion too."""
+def test_reads_shares_and_deletions_are_recorded(cloud: Cloud) -> None:
+    """A reader once an hour; readable for the job's managers, after its deletion too."""
     with_lines(cloud)
     key = cloud.viewer_key()
     share = cloud.http("POST", f"/api/jobs/{JOB}/shares", key).json
