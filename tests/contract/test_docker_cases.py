@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "docker-cases.md").read_text().split("\n## Further reports", 1)[0]
+CASE = re.compile(
+    r"## Case (\d+)\. \S.*\n\n\*\*Elsewhere\.\*\* (.+?)\n\n\*\*Logferry\.\*\* (.+?)(?:\n\n\*\*Tests\.\*\*\n\n(.+))?",
+    re.S,
+)
+"""A section: its number, what goes wrong elsewhere, what Logferry does, and the list of tests."""
 ROWS = [
-    [cell.strip() for cell in line.strip("|").split("|")]
-    for line in (ROOT / "docs" / "docker-cases.md").read_text().splitlines()
-    if re.match(r"\| \d+ \|", line)
+    [(part or "").strip() for part in found.groups()] if (found := CASE.fullmatch(section.strip())) else [section]
+    for section in re.split(r"\n(?=## )", PAGE)[1:]
 ]
 NOT_OURS = {"22"}
 
