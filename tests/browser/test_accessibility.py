@@ -93,13 +93,13 @@ def share(page: Page, cloud: ViewerService) -> None:
     job(page, cloud)
     page.keyboard.press("S")
     page.get_by_role("button", name="Create a link").click()
-    expect(page.locator("[data-standing=works]").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("[data-status=works]").first).to_be_visible(timeout=PATIENCE_MS)
 
 
 def download(page: Page, cloud: ViewerService) -> None:
     job(page, cloud)
     page.keyboard.press("D")
-    expect(page.locator("dialog.take")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("dialog.export")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def go_to(page: Page, cloud: ViewerService) -> None:

@@ -612,7 +612,7 @@ def test_share_link_opens_its_job_for_anyone_until_revoked(cloud: ViewerService,
         expect(theirs.locator("[data-job]")).to_have_count(1, timeout=WAIT)
         page.get_by_role("button", name="Revoke").click()
         page.get_by_role("button", name="Revoke for good").click()
-        expect(page.locator("[data-standing=revoked]")).to_contain_text("for <b>you</b>", timeout=WAIT)
+        expect(page.locator("[data-status=revoked]")).to_contain_text("for <b>you</b>", timeout=WAIT)
         theirs.reload()
         expect(theirs.locator("[data-refusal]")).to_contain_text("ended or was revoked", timeout=WAIT)
     finally:

@@ -33,7 +33,7 @@ export function exposeDiagnostics(engine: Engine): void {
     lines: (job) => facts.value.get(job) ?? null,
     entries: (job, first, last) => engine.ask({ do: "entries", job, first, last }),
     connection: () => ({ ...connection.value, opened }),
-    whole: (job) => engine.ask({ do: "whole", job }),
+    whole: (job) => engine.ask({ do: "loadAll", job }),
     cut: () => engine.ask({ do: "cut" }),
     replace: () => engine.ask({ do: "replace" }),
   };

@@ -8,7 +8,7 @@ export const DENSITIES = ["dense", "normal", "wide"] as const;
 export type Density = (typeof DENSITIES)[number];
 export const FONT_SIZES = { least: 11, most: 18, usual: 13 } as const;
 
-const PLACE = "logferry.settings";
+const STORAGE_KEY = "logferry.settings";
 
 export const settings = {
   timeMode: signal<TimeMode>("local"),
@@ -33,7 +33,7 @@ export function apply(root: HTMLElement = document.documentElement): () => void 
     effect(() => {
       const kept = Object.fromEntries(Object.entries(settings).map(([name, setting]) => [name, setting.value]));
       try {
-        localStorage.setItem(PLACE, JSON.stringify(kept));
+        localStorage.setItem(STORAGE_KEY, JSON.stringify(kept));
       } catch {
         // Storage may be full or forbidden: the choice lasts as long as the page.
       }
@@ -41,7 +41,7 @@ export function apply(root: HTMLElement = document.documentElement): () => void 
   ];
   // Another tab's choice is this one's too.
   const changed = (event: StorageEvent): void => {
-    if (event.key === PLACE) restore();
+    if (event.key === STORAGE_KEY) restore();
   };
   addEventListener("storage", changed);
   return () => {
@@ -62,7 +62,7 @@ export function resize(by: number): void {
 function restore(): void {
   let kept: Record<string, unknown> = {};
   try {
-    const parsed: unknown = JSON.parse(localStorage.getItem(PLACE) ?? "{}");
+    const parsed: unknown = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "{}");
     if (typeof parsed === "object" && parsed !== null) kept = parsed as Record<string, unknown>;
   } catch {
     // What cannot be read is as if it were not there.

@@ -8,7 +8,7 @@ const palette = async () => (await import("./Palette")).Palette;
 const help = async () => (await import("./Help")).Help;
 const OPENED = { palette: lazy(palette), help: lazy(help) };
 
-export function Over() {
+export function GlobalOverlay() {
   const open = useSignal<keyof typeof OPENED | null>(null);
   useLayoutEffect(() => {
     const toggle = (what: keyof typeof OPENED) => () => (open.value = open.value === what ? null : what);

@@ -1,5 +1,5 @@
 /** The page's side of the worker: requests that are answered, and what it tells unasked. */
-import type { Answers, JobFacts, Request, Taking, TakingMerged, Tell } from "./messages";
+import type { Answers, ExportRequest, JobFacts, MergedExportRequest, Request, Tell } from "./messages";
 import { scriptUrl } from "./trustedUrl";
 import workerUrl from "./worker?worker&url";
 
@@ -15,7 +15,7 @@ export class Engine {
   private readonly listeners = new Set<(tell: Unasked) => void>();
 
   constructor() {
-    this.worker.onmessage = ({ data }: MessageEvent<Tell>) => this.hear(data);
+    this.worker.onmessage = ({ data }: MessageEvent<Tell>) => this.receive(data);
   }
 
   ask<D extends Request["do"]>(request: Request & { do: D }): Promise<Answers[D]> {
@@ -32,21 +32,21 @@ export class Engine {
   }
 
   /** Writes lines out. Rejects when it is cancelled. */
-  take(job: string, what: Taking, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
-    return this.taking((id) => this.ask({ do: "take", job, id, what }), progress, signal);
+  exportJob(job: string, what: ExportRequest, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
+    return this.runExport((id) => this.ask({ do: "export", job, id, what }), progress, signal);
   }
 
   /** Writes lines of the merged jobs out. Rejects when it is cancelled. */
-  takeMerged(what: TakingMerged, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
-    return this.taking((id) => this.ask({ do: "takeMerged", id, what }), progress, signal);
+  exportMerged(what: MergedExportRequest, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
+    return this.runExport((id) => this.ask({ do: "exportMerged", id, what }), progress, signal);
   }
 
-  private taking(begin: (id: number) => Promise<Blob>, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
+  private runExport(begin: (id: number) => Promise<Blob>, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
     const id = this.next++;
     const stop = this.listen((tell) => {
-      if (tell.tell === "taking" && tell.id === id) progress?.(tell.done, tell.of);
+      if (tell.tell === "exportProgress" && tell.id === id) progress?.(tell.done, tell.of);
     });
-    signal?.addEventListener("abort", () => void this.ask({ do: "untake", id }));
+    signal?.addEventListener("abort", () => void this.ask({ do: "cancelExport", id }));
     return begin(id).finally(stop);
   }
 
@@ -55,7 +55,7 @@ export class Engine {
     this.worker.postMessage({ id: 0, request: { do: "indexer", port } satisfies Request }, [port]);
   }
 
-  private hear(tell: Tell): void {
+  private receive(tell: Tell): void {
     if (tell.tell === "answer") {
       this.waiting.get(tell.id)?.resolve(tell.value);
       this.waiting.delete(tell.id);

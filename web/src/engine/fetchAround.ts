@@ -4,6 +4,6 @@ import type { Api } from "../wire/api";
 import type { OpenJob } from "./job";
 
 /** Fetches what each of the jobs wrote around a time, µs. What cannot be had of one leaves the others. */
-export async function bringAround(jobs: readonly OpenJob[], api: Api, time: number): Promise<void> {
-  await Promise.allSettled(jobs.map(async (job) => job.bring(await sequenceAt(api, job.id, time))));
+export async function fetchAround(jobs: readonly OpenJob[], api: Api, time: number): Promise<void> {
+  await Promise.allSettled(jobs.map(async (job) => job.fetchAround(await sequenceAt(api, job.id, time))));
 }

@@ -3,8 +3,8 @@
 import type { IndexedBatch } from "../index/messages";
 import type { Subscription } from "../live/connection";
 import { Feed } from "../live/feed";
-import type { Span } from "../live/sequenceRanges";
-import type { Row, Window } from "../log/row";
+import type { SequenceRange } from "../live/sequenceRanges";
+import type { Row, RowWindow } from "../log/row";
 import { rowAt, rowsOf } from "../log/rows";
 import { safely } from "../log/safely";
 import { type Batch, Store } from "../log/store";
@@ -25,7 +25,7 @@ const DEMAND_BATCHES = 12;
 /** The API's most in one page; a page ends at about 1 MiB before. */
 const PAGE_BATCHES = 500;
 
-export interface Around {
+export interface JobDeps {
   readonly api: Api;
   /** Bodies can be read. */
   readonly ready: Promise<void>;
@@ -34,7 +34,7 @@ export interface Around {
   later(ms: number, step: () => void): () => void;
   changed(job: OpenJob): void;
   /** Subscribes again, after an error that asks to. */
-  again(job: string): void;
+  resubscribe(job: string): void;
 }
 
 export class OpenJob {
@@ -51,16 +51,16 @@ export class OpenJob {
   private liveErrors = 0;
   private fetching = false;
   private closed = false;
-  private whole = false;
+  private loadWhole = false;
   private opening = true;
   private settleOpened: () => void = () => undefined;
   /** The first page was answered, with whatever. Never rejects. */
   readonly opened = new Promise<void>((resolve) => (this.settleOpened = resolve));
-  private demand: Span | null = null;
+  private demand: SequenceRange | null = null;
   /** Spans that are waited for. */
-  private errands: { readonly span: Span; done(): void }[] = [];
+  private requests: { readonly span: SequenceRange; done(): void }[] = [];
   /** Sequences that a filtered list shows and that are not here, the first wanted most. */
-  private picks: readonly number[] = [];
+  private wantedSequences: readonly number[] = [];
   private send: ((batches: readonly IndexedBatch[]) => void) | null = null;
   private timer: (() => void) | null = null;
   /** The job's tip when its end was first here. */
@@ -70,17 +70,17 @@ export class OpenJob {
 
   constructor(
     readonly id: string,
-    private readonly around: Around,
+    private readonly deps: JobDeps,
     /** A sequence to begin at instead of the end. */
     at: number | null,
   ) {
-    this.feed = new Feed(() => around.random());
-    if (at !== null) this.demand = spanAround(at);
+    this.feed = new Feed(() => deps.random());
+    if (at !== null) this.demand = rangeAround(at);
   }
 
   get subscription(): Subscription {
     return {
-      request: () => ({ job: this.id, after: this.feed.held.list.at(-1)?.last ?? 0 }),
+      request: () => ({ job: this.id, after: this.feed.held.all.at(-1)?.last ?? 0 }),
       answer: (message) => this.answered(message),
     };
   }
@@ -93,7 +93,7 @@ export class OpenJob {
 
   close(): void {
     this.closed = true;
-    this.forsake();
+    this.dropRequests();
     this.settleOpened();
     this.timer?.();
   }
@@ -102,28 +102,28 @@ export class OpenJob {
   interrupted(): void {
     if (!this.subscribed) return;
     this.subscribed = false;
-    this.around.changed(this);
+    this.deps.changed(this);
   }
 
   receive(message: ToViewer): void {
     if (message.type === "batch" && message.job === this.id) {
-      const news = this.take(message.batches);
-      if (news) this.arrived = this.around.now();
+      const news = this.storeBatches(message.batches);
+      if (news) this.arrived = this.deps.now();
     } else if (message.type === "pong") {
       const tip = message.tips[this.id];
-      if (tip !== undefined) this.feed.announced(tip, this.around.now());
+      if (tip !== undefined) this.feed.announced(tip, this.deps.now());
     } else if (message.type === "job" && message.record.job === this.id) {
       if (message.deleted) this.problem = { status: 410, message: "The job was deleted." };
       this.record = message.record;
-      this.feed.announced(message.record.tip, this.around.now());
+      this.feed.announced(message.record.tip, this.deps.now());
     } else if (message.type === "expired" && message.job === this.id) {
       this.problem = { status: 401, message: message.message || "The permission to read this job has ended." };
     } else return;
     this.pump();
-    this.around.changed(this);
+    this.deps.changed(this);
   }
 
-  rows(from: number, count: number): Window {
+  rows(from: number, count: number): RowWindow {
     const tip = this.feed.tip;
     const [first, last] = [Math.max(1, from + 1), Math.min(tip, from + count)];
     if (
@@ -137,24 +137,24 @@ export class OpenJob {
   }
 
   /** A span is looked at: what is not here of it is fetched first. */
-  look(first: number, last: number): void {
+  prioritize(first: number, last: number): void {
     this.demand = { first: Math.max(1, first), last };
     this.pump();
   }
 
   /** Fetches what lies around a sequence. Resolves when it is here, or will not come; never rejects. */
-  bring(sequence: number): Promise<void> {
+  fetchAround(sequence: number): Promise<void> {
     return new Promise((done) => {
-      this.errands.push({ span: spanAround(sequence), done });
+      this.requests.push({ span: rangeAround(sequence), done });
       this.pump();
     });
   }
 
   /** Rows of chosen sequences, for a filtered list. What is not here of them comes, instead of what was chosen before. */
-  pick(sequences: readonly number[]): (Row | null)[] {
+  filteredRows(sequences: readonly number[]): (Row | null)[] {
     const rows = sequences.map((sequence) => rowAt(this.store, this.feed.gone, sequence));
-    this.picks = sequences.filter((_, at) => rows[at]?.kind === "loading");
-    if (this.picks.length > 0) this.pump();
+    this.wantedSequences = sequences.filter((_, at) => rows[at]?.kind === "loading");
+    if (this.wantedSequences.length > 0) this.pump();
     return rows;
   }
 
@@ -184,14 +184,14 @@ export class OpenJob {
 
   /** Loads all of the job, however much it is. */
   loadAll(): void {
-    this.whole = true;
-    this.feed.want(1, this.around.now());
+    this.loadWhole = true;
+    this.feed.want(1, this.deps.now());
     this.pump();
   }
 
   /** Everything that was written at this time or after it is here. */
   private get since(): number {
-    const first = this.feed.held.list.at(-1)?.first;
+    const first = this.feed.held.all.at(-1)?.first;
     if (first === undefined) return this.opening ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
     if (this.feed.gone.missing(1, first - 1).length === 0) return Number.NEGATIVE_INFINITY;
     return this.store.holding(first)?.start ?? Number.POSITIVE_INFINITY;
@@ -204,15 +204,15 @@ export class OpenJob {
       record: this.record,
       tip,
       received: held.count,
-      first: held.list[0]?.first ?? null,
-      last: held.list.at(-1)?.last ?? null,
-      tail: held.list.at(-1)?.first ?? null,
+      first: held.all[0]?.first ?? null,
+      last: held.all.at(-1)?.last ?? null,
+      tail: held.all.at(-1)?.first ?? null,
       since: this.since,
       holes: missing.map(({ first, last }) => ({ first, last })),
       gone: this.feed.gone.count,
       repeats,
       subscribed: this.subscribed,
-      caughtUp: this.subscribed && !this.opening && missing.every((hole) => hole.last < (held.list.at(-1)?.first ?? 1)),
+      caughtUp: this.subscribed && !this.opening && missing.every((hole) => hole.last < (held.all.at(-1)?.first ?? 1)),
       problem: this.problem,
       bytes: this.store.bytes,
       raw: this.store.raw,
@@ -227,7 +227,7 @@ export class OpenJob {
     if (this.closed) return;
     if (message.type === "error") {
       if (message.retry)
-        this.around.later(2_000 + this.around.random() * 2_000, () => this.closed || this.around.again(this.id));
+        this.deps.later(2_000 + this.deps.random() * 2_000, () => this.closed || this.deps.resubscribe(this.id));
       else {
         const status = message.code === "not_found" ? 404 : message.code === "forbidden" ? 403 : 400;
         this.problem = { status, message: message.message || message.code };
@@ -238,14 +238,14 @@ export class OpenJob {
       this.subscribedAt ??= message.tip ?? 0;
       if (message.record) this.record = message.record;
       // Answers this viewer alone, so it may ask at once for what it missed; reconnects are spread by their own jitter.
-      this.feed.announced(message.tip ?? 0, this.around.now(), true);
+      this.feed.announced(message.tip ?? 0, this.deps.now(), true);
       this.pump();
     }
-    this.around.changed(this);
+    this.deps.changed(this);
   }
 
   /** Takes batches from anywhere; a live one that cannot be read stays a hole, which history fills. */
-  private take(batches: readonly BatchFacts[], live = true): boolean {
+  private storeBatches(batches: readonly BatchFacts[], live = true): boolean {
     let news = false;
     for (const facts of batches) {
       const held = this.feed.held;
@@ -254,11 +254,11 @@ export class OpenJob {
         this.feed.received(
           facts.first,
           held.missing(facts.first, last).length === 0 ? facts.count : 0,
-          this.around.now(),
+          this.deps.now(),
         );
         continue;
       }
-      this.feed.received(facts.first, facts.count, this.around.now());
+      this.feed.received(facts.first, facts.count, this.deps.now());
       news = true;
       if (this.send !== null) {
         const batch = this.store.holding(facts.first);
@@ -295,45 +295,45 @@ export class OpenJob {
 
   private async loadRecord(): Promise<void> {
     try {
-      this.record ??= await this.around.api.job(this.id);
+      this.record ??= await this.deps.api.job(this.id);
       if (this.closed) return;
-      this.feed.announced(this.record.tip, this.around.now(), true);
+      this.feed.announced(this.record.tip, this.deps.now(), true);
       this.pump();
     } catch (error) {
       if (error instanceof ApiError && !error.passing) this.problem = { status: error.status, message: error.message };
       this.pump();
     }
-    this.around.changed(this);
+    this.deps.changed(this);
   }
 
   /** Fetches the one thing that is wanted most, then looks again. */
   private pump(): void {
-    if (this.problem) this.forsake();
+    if (this.problem) this.dropRequests();
     if (this.fetching || this.closed || this.problem) return;
     this.timer?.();
     this.timer = null;
-    const now = this.around.now();
+    const now = this.deps.now();
     if (this.opening) {
       void this.fetch("before", MAX_SEQUENCE, this.page(), null);
       return;
     }
-    const wanted = this.demanded();
+    const wanted = this.nextDemand();
     if (wanted !== null) {
       void this.fetch("after", wanted.first - 1, DEMAND_BATCHES, wanted);
       return;
     }
-    const pick = this.picks.find((sequence) => !this.feed.held.has(sequence) && !this.feed.gone.has(sequence));
+    const pick = this.wantedSequences.find(
+      (sequence) => !this.feed.held.has(sequence) && !this.feed.gone.has(sequence),
+    );
     if (pick !== undefined) {
-      this.picks = this.picks.filter((sequence) => sequence !== pick);
+      this.wantedSequences = this.wantedSequences.filter((sequence) => sequence !== pick);
       void this.fetch("after", pick - 1, 1, { first: pick, last: pick });
       return;
     }
     const { bytes } = this.store;
-    const lowest = this.feed.held.list.find(
-      ({ first, last }) => first <= this.openedAt && this.openedAt <= last,
-    )?.first;
+    const lowest = this.feed.held.all.find(({ first, last }) => first <= this.openedAt && this.openedAt <= last)?.first;
     // Old history only as far as the budget goes, down from the end; holes above it are always mended, parts that were gone to lie apart.
-    if (!this.whole && bytes > AUTO_BYTES && lowest !== undefined) this.feed.settle(lowest, now);
+    if (!this.loadWhole && bytes > AUTO_BYTES && lowest !== undefined) this.feed.settle(lowest, now);
     const due = this.feed.due(now);
     if (due !== null) {
       // A batch holds an entry at least: a hole of five lines needs five batches at most, not a page of what is here.
@@ -341,7 +341,7 @@ export class OpenJob {
       return;
     }
     const next = this.feed.next();
-    if (next !== null) this.timer = this.around.later(Math.max(1, next - now), () => this.pump());
+    if (next !== null) this.timer = this.deps.later(Math.max(1, next - now), () => this.pump());
   }
 
   /** Batches in the next page. */
@@ -349,21 +349,21 @@ export class OpenJob {
     return FIRST_BATCHES * GROWTH ** Math.min(8, this.pages++);
   }
 
-  private demanded(): Span | null {
-    const part = this.demand === null ? null : this.lacking(this.demand);
+  private nextDemand(): SequenceRange | null {
+    const part = this.demand === null ? null : this.firstMissing(this.demand);
     if (part !== null) return part;
     this.demand = null;
-    for (let errand = this.errands[0]; errand !== undefined; errand = this.errands[0]) {
-      const wanted = this.lacking(errand.span);
+    for (let errand = this.requests[0]; errand !== undefined; errand = this.requests[0]) {
+      const wanted = this.firstMissing(errand.span);
       if (wanted !== null) return wanted;
-      this.errands.shift();
+      this.requests.shift();
       errand.done();
     }
     return null;
   }
 
   /** The first part of a span that is not here and may come. */
-  private lacking({ first, last }: Span): Span | null {
+  private firstMissing({ first, last }: SequenceRange): SequenceRange | null {
     for (const span of this.feed.held.missing(first, Math.min(last, this.feed.tip))) {
       const part = this.feed.gone.missing(span.first, span.last)[0];
       if (part !== undefined) return part;
@@ -371,20 +371,25 @@ export class OpenJob {
     return null;
   }
 
-  private forsake(): void {
-    for (const { done } of this.errands.splice(0)) done();
+  private dropRequests(): void {
+    for (const { done } of this.requests.splice(0)) done();
   }
 
-  private async fetch(side: "before" | "after", sequence: number, limit: number, hole: Span | null): Promise<void> {
+  private async fetch(
+    side: "before" | "after",
+    sequence: number,
+    limit: number,
+    hole: SequenceRange | null,
+  ): Promise<void> {
     this.fetching = true;
     const before = this.feed.held.count;
     try {
-      const page = await this.around.api.history(this.id, side, sequence, limit);
-      await this.around.ready;
+      const page = await this.deps.api.history(this.id, side, sequence, limit);
+      await this.deps.ready;
       if (this.closed) return;
       this.failures = 0;
-      const now = this.around.now();
-      this.take(page.batches, false);
+      const now = this.deps.now();
+      this.storeBatches(page.batches, false);
       this.feed.announced(page.tip, now, true);
       if (this.opening) {
         this.opening = false;
@@ -398,7 +403,7 @@ export class OpenJob {
         this.feed.asked(hole, progress, now);
         if (!progress && side === "after") {
           if (this.demand !== null) this.demand = null;
-          else this.errands.shift()?.done();
+          else this.requests.shift()?.done();
         }
       }
     } catch (error) {
@@ -408,18 +413,18 @@ export class OpenJob {
       this.failures++;
       const wait =
         (error instanceof ApiError ? error.retryAfterMs : null) ?? Math.min(30_000, 500 * 2 ** this.failures);
-      if (passing) this.timer = this.around.later(wait * (0.5 + this.around.random() / 2), () => this.pump());
+      if (passing) this.timer = this.deps.later(wait * (0.5 + this.deps.random() / 2), () => this.pump());
     } finally {
       this.fetching = false;
       this.settleOpened();
     }
-    this.around.changed(this);
+    this.deps.changed(this);
     if (this.failures === 0 || this.problem) this.pump();
   }
 }
 
 /** What is fetched around a place that is gone to. */
-function spanAround(sequence: number): Span {
+function rangeAround(sequence: number): SequenceRange {
   return { first: Math.max(1, sequence - 200), last: sequence + 400 };
 }
 

@@ -1,15 +1,15 @@
 /** Several jobs as one list, by time. Within a job the sequence rules, even where its host's clock stepped back. */
-import type { Standings } from "../index/linePositions";
-import type { Spans } from "../live/sequenceRanges";
-import type { Standing } from "../log/mergeOrder";
-import type { Hole, Row, Window } from "../log/row";
+import type { LinePositions } from "../index/linePositions";
+import type { SequenceRanges } from "../live/sequenceRanges";
+import type { LinePosition } from "../log/mergeOrder";
+import type { MissingLines, Row, RowWindow } from "../log/row";
 import { rowAt } from "../log/rows";
 import type { Store } from "../log/store";
 
-export interface Merged {
+export interface MergeSource {
   readonly store: Store;
   readonly feed: {
-    readonly gone: Spans;
+    readonly gone: SequenceRanges;
     /** From here on everything comes by itself. */
     readonly floor: number;
   };
@@ -18,14 +18,14 @@ export interface Merged {
 /** A row's identity among several jobs, exact for any sequence that is. */
 export const MOST_JOBS = 64;
 
-export class Merge {
+export class MergedList {
   private times = new Float64Array(0);
   private who = new Uint8Array(0);
   private sequences = new Float64Array(0);
   private readonly taken: Set<number>[];
   revision = 0;
 
-  constructor(private readonly jobs: readonly Merged[]) {
+  constructor(private readonly jobs: readonly MergeSource[]) {
     this.taken = jobs.map(() => new Set<number>());
   }
 
@@ -36,8 +36,8 @@ export class Merge {
   /** Takes what came since; tells the first place that is not what it was, null when nothing came. */
   update(): number | null {
     const [times, who, sequences]: [number[], number[], number[]] = [[], [], []];
-    for (const [index, { store }] of this.jobs.entries()) {
-      const taken = this.taken[index] as Set<number>;
+    for (const [source, { store }] of this.jobs.entries()) {
+      const taken = this.taken[source] as Set<number>;
       for (const batch of store.all) {
         if (taken.has(batch.first)) continue;
         taken.add(batch.first);
@@ -45,7 +45,7 @@ export class Merge {
         if (broken !== null) {
           // One row says that these entries are there and cannot be read.
           times.push(batch.start);
-          who.push(index);
+          who.push(source);
           sequences.push(batch.first);
         }
         let latest = 0;
@@ -54,7 +54,7 @@ export class Merge {
           const stream = columns.streams[offset];
           if (stream === "O" || stream === "E") continue;
           times.push(latest);
-          who.push(index);
+          who.push(source);
           sequences.push(batch.first + offset);
         }
       }
@@ -100,32 +100,32 @@ export class Merge {
     return to + 1;
   }
 
-  at(place: number): Standing {
-    return { source: this.who[place] ?? 0, sequence: this.sequences[place] ?? 0, at: this.times[place] ?? 0 };
+  at(index: number): LinePosition {
+    return { source: this.who[index] ?? 0, sequence: this.sequences[index] ?? 0, at: this.times[index] ?? 0 };
   }
 
-  private compare(place: number, time: number, source: number, sequence: number): number {
+  private compare(index: number, time: number, source: number, sequence: number): number {
     return (
-      (this.times[place] as number) - time ||
-      (this.who[place] as number) - source ||
-      (this.sequences[place] as number) - sequence
+      (this.times[index] as number) - time ||
+      (this.who[index] as number) - source ||
+      (this.sequences[index] as number) - sequence
     );
   }
 
-  rows(from: number, count: number): Window {
+  rows(from: number, count: number): RowWindow {
     const rows: Row[] = [];
     const end = Math.min(from + count, this.total);
-    for (let place = Math.max(0, from); place < end; place++) {
-      const index = this.who[place] as number;
-      const { store, feed } = this.jobs[index] as Merged;
-      const row = rowAt(store, feed.gone, this.sequences[place] as number, Number.POSITIVE_INFINITY);
+    for (let index = Math.max(0, from); index < end; index++) {
+      const source = this.who[index] as number;
+      const { store, feed } = this.jobs[source] as MergeSource;
+      const row = rowAt(store, feed.gone, this.sequences[index] as number, Number.POSITIVE_INFINITY);
       if (row === null) continue;
-      const hole = holeAt(this.jobs[index] as Merged, row);
+      const hole = missingBeside(this.jobs[source] as MergeSource, row);
       rows.push({
         ...row,
-        index: place,
-        source: index,
-        at: this.times[place] as number,
+        index,
+        source,
+        at: this.times[index] as number,
         ...(hole !== null && { hole }),
       });
     }
@@ -133,29 +133,29 @@ export class Merge {
   }
 
   /** The places of lines that stand in their order; of one that is not here, where it would be. */
-  locate(lines: Pick<Standings, "sequences" | "times" | "sources">): Float64Array {
-    let place = 0;
+  locate(lines: Pick<LinePositions, "sequences" | "times" | "sources">): Float64Array {
+    let index = 0;
     return lines.sequences.map((sequence, at) => {
       const [time, source] = [lines.times?.[at] ?? 0, lines.sources?.[at] ?? 0];
-      while (place < this.total && this.compare(place, time, source, sequence) < 0) place++;
-      return place;
+      while (index < this.total && this.compare(index, time, source, sequence) < 0) index++;
+      return index;
     });
   }
 
   /** Where an entry is now; the place after it, when it is not here. */
-  placeOf(source: number, sequence: number, time: number): number {
+  indexOf(source: number, sequence: number, time: number): number {
     let [low, high] = [0, this.total];
     while (low < high) {
       const middle = (low + high) >> 1;
       if ((this.times[middle] as number) < time) low = middle + 1;
       else high = middle;
     }
-    for (let place = low; place < this.total; place++) {
-      if (this.who[place] === source && this.sequences[place] === sequence) return place;
-      if ((this.times[place] as number) > time) break;
+    for (let index = low; index < this.total; index++) {
+      if (this.who[index] === source && this.sequences[index] === sequence) return index;
+      if ((this.times[index] as number) > time) break;
     }
     // Its clock had stepped back: it stands later than its own time says.
-    const found = this.sequences.findIndex((one, place) => one === sequence && this.who[place] === source);
+    const found = this.sequences.findIndex((one, index) => one === sequence && this.who[index] === source);
     return found >= 0 ? found : low;
   }
 }
@@ -164,7 +164,7 @@ export class Merge {
  * What is missing of a job next to one of its rows: the older part, at the first row that is here; or what lies between two parts that
  * are here, at the end of the first. What comes by itself is not told.
  */
-function holeAt({ store, feed }: Merged, row: Row): Hole | null {
+function missingBeside({ store, feed }: MergeSource, row: Row): MissingLines | null {
   const absent = (sequence: number): boolean =>
     sequence > 0 && sequence < feed.floor && store.holding(sequence) === null && !feed.gone.has(sequence);
   const next = (row.kind === "line" ? row.last : row.sequence) + 1;
@@ -176,7 +176,7 @@ function holeAt({ store, feed }: Merged, row: Row): Hole | null {
     side: "before",
     count:
       before -
-      feed.gone.list.reduce(
+      feed.gone.all.reduce(
         (sum, { first, last }) => sum + (first <= before ? Math.min(last, before) - first + 1 : 0),
         0,
       ),

@@ -1,12 +1,12 @@
 /** What the page and its worker say to each other. Both are ours, built together: types are enough here. */
 
-import type { Standings } from "../index/linePositions";
+import type { LinePositions } from "../index/linePositions";
 import type { Query } from "../index/query";
 import type { ConnectionState } from "../live/connection";
-import type { Span } from "../live/sequenceRanges";
-import type { Marks } from "../log/markedRange";
-import type { Standing } from "../log/mergeOrder";
-import type { Window } from "../log/row";
+import type { SequenceRange } from "../live/sequenceRanges";
+import type { MarkedRange } from "../log/markedRange";
+import type { LinePosition } from "../log/mergeOrder";
+import type { RowWindow } from "../log/row";
 import type { TimeMode } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 
@@ -31,7 +31,7 @@ export interface JobFacts {
   /** Everything that was written at this time (µs) or after it is here, as far as clocks tell. */
   readonly since: number;
   /** Wanted and not here. */
-  readonly holes: readonly Span[];
+  readonly holes: readonly SequenceRange[];
   readonly gone: number;
   /** Batches that came again and were left out. */
   readonly repeats: number;
@@ -56,7 +56,7 @@ export interface JobFacts {
 export type SaveFormat = "text" | "jsonl";
 
 /** What is to be written out: the lines of first..last that a query leaves. */
-export interface Taking {
+export interface ExportRequest {
   readonly first: number;
   readonly last: number;
   /** Lines were chosen by where they begin: each is taken whole, though it goes on in entries after `last`. */
@@ -70,9 +70,9 @@ export interface Taking {
 }
 
 /** What is to be written out of several jobs as one. */
-export interface TakingMerged {
+export interface MergedExportRequest {
   /** Null takes all. */
-  readonly marks: Marks | null;
+  readonly marks: MarkedRange | null;
   readonly query: Query | null;
   /** Null leaves them out. */
   readonly names: readonly string[] | null;
@@ -97,24 +97,24 @@ export type Request =
   | { do: "close"; job: string }
   | { do: "rows"; job: string; from: number; count: number }
   | { do: "entries"; job: string; first: number; last: number }
-  | { do: "pick"; job: string; from: number; sequences: readonly number[]; total: number }
-  | { do: "take"; job: string; id: number; what: Taking }
-  | { do: "takeMerged"; id: number; what: TakingMerged }
-  | { do: "untake"; id: number }
+  | { do: "filteredRows"; job: string; from: number; sequences: readonly number[]; total: number }
+  | { do: "export"; job: string; id: number; what: ExportRequest }
+  | { do: "exportMerged"; id: number; what: MergedExportRequest }
+  | { do: "cancelExport"; id: number }
   | { do: "merge"; jobs: readonly string[] }
-  | { do: "merged"; from: number; count: number }
-  | { do: "mergedPick"; from: number; lines: readonly Standing[]; total: number }
+  | { do: "mergedRows"; from: number; count: number }
+  | { do: "filteredMergedRows"; from: number; lines: readonly LinePosition[]; total: number }
   /** Where lines are in the merged list, or would be. */
-  | { do: "locate"; lines: Pick<Standings, "sequences" | "times" | "sources"> }
+  | { do: "locate"; lines: Pick<LinePositions, "sequences" | "times" | "sources"> }
   /**
    * Fetches what is around a line, and what other jobs wrote at its time; the time by which it stands among merged jobs, µs, null when
    * it is not to be had.
    */
-  | { do: "reach"; job: string; sequence: number; others: readonly string[] }
-  | { do: "place"; source: number; sequence: number; at: number }
+  | { do: "fetchAround"; job: string; sequence: number; others: readonly string[] }
+  | { do: "mergedIndex"; source: number; sequence: number; at: number }
   | { do: "feed"; job: string; on: boolean }
   | { do: "indexer"; port: MessagePort }
-  | { do: "whole"; job: string }
+  | { do: "loadAll"; job: string }
   | { do: "wake" }
   | { do: "cut" }
   | { do: "replace" };
@@ -125,21 +125,21 @@ export interface Answers {
   jobs: null;
   open: null;
   close: null;
-  rows: Window;
+  rows: RowWindow;
   entries: Entry[];
-  pick: Window;
-  take: Blob;
-  takeMerged: Blob;
-  untake: null;
+  filteredRows: RowWindow;
+  export: Blob;
+  exportMerged: Blob;
+  cancelExport: null;
   merge: null;
-  merged: Window;
-  mergedPick: Window;
+  mergedRows: RowWindow;
+  filteredMergedRows: RowWindow;
   locate: Float64Array;
-  reach: number | null;
-  place: number;
+  fetchAround: number | null;
+  mergedIndex: number;
   feed: null;
   indexer: null;
-  whole: null;
+  loadAll: null;
   wake: null;
   cut: null;
   replace: null;
@@ -152,6 +152,6 @@ export type Tell =
   | { tell: "jobs"; changed: JobRecord[]; removed: string[]; loaded: boolean; problem: Problem | null }
   | { tell: "job"; facts: JobFacts }
   /** How many entries a `take` has looked at, of how many. */
-  | { tell: "taking"; id: number; done: number; of: number }
+  | { tell: "exportProgress"; id: number; done: number; of: number }
   /** `changed` is the first place of the merged list that is not what it was, `last` the line at its end. */
-  | { tell: "merged"; total: number; revision: number; changed: number; last: Standing };
+  | { tell: "merged"; total: number; revision: number; changed: number; last: LinePosition };

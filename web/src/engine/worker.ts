@@ -1,15 +1,15 @@
 /** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
 
-import type { Around as TakeAround } from "../export/export";
+import type { ExportContext } from "../export/export";
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
-import { standingTimes } from "../log/mergeOrder";
-import type { Row, Window } from "../log/row";
+import { monotonicTimes } from "../log/mergeOrder";
+import type { Row, RowWindow } from "../log/row";
 import { safely } from "../log/safely";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./jobList";
-import type { Merge } from "./merge";
+import type { MergedList } from "./merge";
 import type { Answers, Request, Tell } from "./messages";
 
 const port = self as unknown as {
@@ -25,17 +25,17 @@ const MERGE_MS = 100;
 const ready = prepareDecoder();
 const jobs = new Map<string, OpenJob>();
 const changed = new Set<OpenJob>();
-let telling = false;
+let reporting = false;
 let api = new Api("", "");
 let live = "";
 let indexer: MessagePort | null = null;
-let merge: Merge | null = null;
+let merge: MergedList | null = null;
 /** How often jobs were asked to be merged. */
 let merges = 0;
 /** The jobs of `merge`. */
 let merged: readonly string[] = [];
 /** What is being written out. */
-const takes = new Set<number>();
+const exporting = new Set<number>();
 let merging = false;
 
 const clock = {
@@ -75,13 +75,13 @@ const list = new JobList(
   () => Promise.all([...jobs.values()].map((job) => job.opened)),
 );
 
-function tell(job: OpenJob): void {
+function jobChanged(job: OpenJob): void {
   changed.add(job);
   mergeSoon();
-  if (telling) return;
-  telling = true;
+  if (reporting) return;
+  reporting = true;
   setTimeout(() => {
-    telling = false;
+    reporting = false;
     for (const one of changed)
       if (jobs.get(one.id) === one) safely(() => port.postMessage({ tell: "job", facts: one.facts }), undefined);
     changed.clear();
@@ -119,20 +119,20 @@ const LOOK_LINES = 400;
 const PATIENCE_MS = 2_000;
 
 /** What is missing next to rows that are looked at comes, so that reading on has no end before the job has. */
-function fill({ rows }: Window): void {
+function fetchMissing({ rows }: RowWindow): void {
   for (const { sequence, source, hole, ...row } of rows) {
     const job = hole === undefined || source === undefined ? undefined : jobs.get(merged[source] ?? "");
     if (hole === undefined || job === undefined) continue;
-    if (hole.side === "before") job.look(sequence - LOOK_LINES, sequence - 1);
+    if (hole.side === "before") job.prioritize(sequence - LOOK_LINES, sequence - 1);
     else {
       const last = "last" in row ? row.last : sequence;
-      job.look(last + 1, last + LOOK_LINES);
+      job.prioritize(last + 1, last + LOOK_LINES);
     }
   }
 }
 
 /** Rows of a filtered list, as the places from... */
-function picked(from: number, rows: readonly (Row | null)[], total: number): Window {
+function filteredWindow(from: number, rows: readonly (Row | null)[], total: number): RowWindow {
   return {
     from,
     to: from + rows.length,
@@ -147,12 +147,12 @@ function opened(id: string): OpenJob {
   return job;
 }
 
-function taking(id: number, step: (around: TakeAround) => Promise<Blob>): Promise<Blob> {
-  takes.add(id);
+function runExport(id: number, step: (context: ExportContext) => Promise<Blob>): Promise<Blob> {
+  exporting.add(id);
   return step({
-    cancelled: () => !takes.has(id),
-    progress: (done, of) => port.postMessage({ tell: "taking", id, done, of }),
-  }).finally(() => takes.delete(id));
+    cancelled: () => !exporting.has(id),
+    progress: (done, of) => port.postMessage({ tell: "exportProgress", id, done, of }),
+  }).finally(() => exporting.delete(id));
 }
 
 const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D] | Promise<Answers[D]> } = {
@@ -177,7 +177,7 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     if (jobs.has(id)) return null;
     const job = new OpenJob(
       id,
-      { ...clock, api, ready, changed: tell, again: (name) => connection.renew(`job ${name}`) },
+      { ...clock, api, ready, changed: jobChanged, resubscribe: (name) => connection.renew(`job ${name}`) },
       at,
     );
     jobs.set(id, job);
@@ -202,20 +202,20 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     await prepareDecoder();
     return opened(job).entries(first, last);
   },
-  pick: async ({ job, from, sequences, total }) => {
+  filteredRows: async ({ job, from, sequences, total }) => {
     await prepareDecoder();
-    return picked(from, opened(job).pick(sequences), total);
+    return filteredWindow(from, opened(job).filteredRows(sequences), total);
   },
-  take: async ({ job, id, what }) => {
-    const [{ take }] = await Promise.all([import("../export/export"), prepareDecoder()]);
-    return taking(id, (around) => take(opened(job), api, what, around));
+  export: async ({ job, id, what }) => {
+    const [{ exportJob }] = await Promise.all([import("../export/export"), prepareDecoder()]);
+    return runExport(id, (context) => exportJob(opened(job), api, what, context));
   },
-  takeMerged: async ({ id, what }) => {
-    const [{ takeMerged }] = await Promise.all([import("../export/merged"), prepareDecoder()]);
-    return taking(id, (around) => takeMerged(merged.map(opened), api, what, around));
+  exportMerged: async ({ id, what }) => {
+    const [{ exportMerged }] = await Promise.all([import("../export/merged"), prepareDecoder()]);
+    return runExport(id, (context) => exportMerged(merged.map(opened), api, what, context));
   },
-  untake: ({ id }) => {
-    takes.delete(id);
+  cancelExport: ({ id }) => {
+    exporting.delete(id);
     return null;
   },
   merge: async ({ jobs: ids }) => {
@@ -225,46 +225,46 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     // Another page has come meanwhile.
     if (turn !== merges) return null;
     merged = ids.slice(0, module?.MOST_JOBS);
-    merge = module === null ? null : new module.Merge(merged.map(opened));
+    merge = module === null ? null : new module.MergedList(merged.map(opened));
     // What is here is there when this is answered.
     mergeNow();
     return null;
   },
-  merged: async ({ from, count }) => {
+  mergedRows: async ({ from, count }) => {
     await prepareDecoder();
     const window = merge?.rows(from, count) ?? { from, to: from, total: 0, rows: [] };
-    fill(window);
+    fetchMissing(window);
     return window;
   },
-  mergedPick: async ({ from, lines, total }) => {
+  filteredMergedRows: async ({ from, lines, total }) => {
     await prepareDecoder();
     const rows = new Array<Row | null>(lines.length).fill(null);
     for (const [index, id] of merged.entries()) {
       const own = [...lines.entries()].filter(([, { source }]) => source === index);
-      const found = opened(id).pick(own.map(([, { sequence }]) => sequence));
+      const found = opened(id).filteredRows(own.map(([, { sequence }]) => sequence));
       for (const [nth, [place, { at }]] of own.entries()) {
         const row = found[nth];
         if (row != null) rows[place] = { ...row, source: index, at };
       }
     }
-    return picked(from, rows, total);
+    return filteredWindow(from, rows, total);
   },
   locate: ({ lines }) => merge?.locate(lines) ?? new Float64Array(0),
-  reach: async ({ job: id, sequence, others }) => {
+  fetchAround: async ({ job: id, sequence, others }) => {
     const job = opened(id);
-    await Promise.all([job.store.holding(sequence) === null && job.bring(sequence), prepareDecoder()]);
+    await Promise.all([job.store.holding(sequence) === null && job.fetchAround(sequence), prepareDecoder()]);
     const here = job.store.at(sequence);
-    const at = here === null ? undefined : standingTimes(here.columns.times)[sequence - here.batch.first];
+    const at = here === null ? undefined : monotonicTimes(here.columns.times)[sequence - here.batch.first];
     if (at === undefined) return null;
     const lacking = others.map(opened).filter((other) => other !== job && at < other.facts.since);
     if (lacking.length > 0) {
-      const { bringAround } = await import("./fetchAround");
-      await Promise.race([bringAround(lacking, api, at), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+      const { fetchAround } = await import("./fetchAround");
+      await Promise.race([fetchAround(lacking, api, at), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
     }
     mergeNow();
     return at;
   },
-  place: ({ source, sequence, at }) => merge?.placeOf(source, sequence, at) ?? 0,
+  mergedIndex: ({ source, sequence, at }) => merge?.indexOf(source, sequence, at) ?? 0,
   indexer: ({ port: end }) => {
     indexer?.close();
     indexer = end;
@@ -274,7 +274,7 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     opened(job).feedTo(on ? (batches) => indexer?.postMessage({ job, batches }) : null);
     return null;
   },
-  whole: ({ job }) => {
+  loadAll: ({ job }) => {
     opened(job).loadAll();
     return null;
   },

@@ -5,29 +5,29 @@ import type { Query } from "../index/query";
 import { countText } from "../jobs/rates";
 import { settings } from "../settings";
 import { TIME_NAMES } from "../settings/SettingsMenu";
-import { copyText, saveAs, type Takeable, type What } from "../shell/clipboardAndSave";
+import { copyText, type Exportable, type ExportScope, saveAs } from "../shell/clipboardAndSave";
 import { TIME_MODES, type TimeMode } from "../text/time";
-import { Sheet } from "../ui/Dialog";
+import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 
 /** `whole` says what all the lines are of; `modes` are the times that can be told there. */
-export function TakeDialog({
+export function ExportDialog({
   view,
   name,
   close,
   whole = "The whole job",
   modes = TIME_MODES,
 }: {
-  view: Takeable;
+  view: Exportable;
   name: string;
   close(): void;
   whole?: string;
   modes?: readonly TimeMode[];
 }) {
   const query = view.find.query.peek();
-  const filtered = words(query);
+  const filtered = queryText(query);
   const picked = view.marked;
-  const [what, setWhat] = useState<What>(filtered !== "" ? "filtered" : picked !== null ? "picked" : "all");
+  const [what, setWhat] = useState<ExportScope>(filtered !== "" ? "filtered" : picked !== null ? "picked" : "all");
   const [format, setFormat] = useState<SaveFormat>("text");
   const [done, setDone] = useState<{ done: number; of: number } | null>(null);
   const [said, setSaid] = useState<{ words: string; bad: boolean }>({ words: "", bad: false });
@@ -41,7 +41,7 @@ export function TakeDialog({
     ending.current = controller;
     setDone({ done: 0, of: 0 });
     setSaid({ words: "", bad: false });
-    const blob = view.takeOut(what, format, time, (done, of) => setDone({ done, of }), controller.signal);
+    const blob = view.exportLines(what, format, time, (done, of) => setDone({ done, of }), controller.signal);
     use(blob)
       .then((words) => setSaid({ words, bad: false }))
       .catch((error: unknown) =>
@@ -66,7 +66,7 @@ export function TakeDialog({
       return `${countText((await coming).size)}B are in the clipboard.`;
     });
 
-  const option = (value: What, title: string, more: string, disabled = false) => (
+  const option = (value: ExportScope, title: string, more: string, disabled = false) => (
     <label>
       <input type="radio" name="what" checked={what === value} disabled={disabled} onChange={() => setWhat(value)} />
       <span>
@@ -83,7 +83,7 @@ export function TakeDialog({
     </label>
   );
   return (
-    <Sheet title={`Download ${name}`} close={close} class="take">
+    <Dialog title={`Download ${name}`} close={close} class="export">
       <fieldset class="choices">
         <legend>Lines</legend>
         {option("all", whole, `${total.toLocaleString("en")} lines`)}
@@ -145,12 +145,12 @@ export function TakeDialog({
       <p class="dialog-said" role="status" data-bad={said.bad ? "" : undefined}>
         {said.words}
       </p>
-    </Sheet>
+    </Dialog>
   );
 }
 
 /** A query in words; empty for one that leaves everything. */
-export function words({ text, regex, matchCase, word, hide, level }: Query): string {
+export function queryText({ text, regex, matchCase, word, hide, level }: Query): string {
   const parts = [
     text === ""
       ? ""
@@ -161,7 +161,7 @@ export function words({ text, regex, matchCase, word, hide, level }: Query): str
   return parts.filter(Boolean).join("; ");
 }
 
-function fileName(name: string, what: What, marked: string, format: SaveFormat): string {
+function fileName(name: string, what: ExportScope, marked: string, format: SaveFormat): string {
   const part = what === "filtered" ? "-filtered" : what === "picked" ? `-${marked}` : "";
   return `${name.replace(/[^\w.-]+/g, "_")}${part}.${format === "jsonl" ? "jsonl" : "log"}`;
 }

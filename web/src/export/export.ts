@@ -1,10 +1,10 @@
 /** Writes a job out, or a part of it: what the tab has from the tab, the rest from history, a page at a time. Loaded when it is wanted. */
 import type { OpenJob } from "../engine/job";
-import type { SaveFormat, Taking } from "../engine/messages";
+import type { ExportRequest, SaveFormat } from "../engine/messages";
 import { type Columns, decodeBody, fromBase64 } from "../log/body";
 import { type Api, ApiError } from "../wire/api";
-import { filterOf, Texts, written } from "./format";
-import { headOf, Lines } from "./lines";
+import { ExpressionFilter, filterOf, formatLine } from "./format";
+import { firstSequence, LineJoiner } from "./lines";
 
 /** Parts go into a blob at this size: browsers keep those outside of the tab's own memory. */
 const PART_CHARS = 4_000_000;
@@ -12,14 +12,14 @@ const PAGE_BATCHES = 500;
 const SLICE_MS = 20;
 const TRIES = 6;
 
-export interface Around {
+export interface ExportContext {
   cancelled(): boolean;
   /** Entries looked at, and how many there are to look at. */
   progress(done: number, of: number): void;
 }
 
 /** Text on its way into a blob. */
-export class Parts {
+export class BlobBuilder {
   private readonly blobs: Blob[] = [];
   private parts: string[] = [];
   private size = 0;
@@ -43,34 +43,34 @@ export class Parts {
 }
 
 /** Lets the worker's other work through now and then, and ends what was cancelled. */
-export class Breath {
+export class ProgressTicker {
   private until = performance.now() + SLICE_MS;
 
-  constructor(private readonly around: Around) {}
+  constructor(private readonly context: ExportContext) {}
 
-  async take(done: number, of: number): Promise<void> {
-    if (this.around.cancelled()) throw new Error("Cancelled.");
+  async tick(done: number, of: number): Promise<void> {
+    if (this.context.cancelled()) throw new Error("Cancelled.");
     if (performance.now() < this.until) return;
-    this.around.progress(done, of);
+    this.context.progress(done, of);
     await new Promise((resolve) => setTimeout(resolve));
     this.until = performance.now() + SLICE_MS;
   }
 }
 
-export async function take(
+export async function exportJob(
   job: Pick<OpenJob, "id" | "store" | "feed">,
   api: Api,
-  { first, last, marked, query, ...form }: Taking,
-  around: Around,
+  { first, last, marked, query, ...form }: ExportRequest,
+  context: ExportContext,
 ): Promise<Blob> {
   const wanted = query === null ? () => true : filterOf(query);
   // All entries are wanted as they are stored: in their order. What a filter leaves, or a person marked, is whole lines.
-  const lines = new Lines(form.format === "jsonl" && query === null && !marked);
-  const [parts, breath] = [new Parts(), new Breath(around)];
-  const texts = new Texts(query);
+  const lines = new LineJoiner(form.format === "jsonl" && query === null && !marked);
+  const [parts, breath] = [new BlobBuilder(), new ProgressTicker(context)];
+  const texts = new ExpressionFilter(query);
   const write = async (end: boolean): Promise<void> => {
-    const ready = lines.ready(end).filter((line) => headOf(line) <= last && wanted(line));
-    for (const line of await texts.matching(ready)) parts.add(written(job.id, line, form));
+    const ready = lines.ready(end).filter((line) => firstSequence(line) <= last && wanted(line));
+    for (const line of await texts.matching(ready)) parts.add(formatLine(job.id, line, form));
   };
   const end = marked ? Math.max(last, job.feed.tip) : last;
   try {
@@ -78,7 +78,7 @@ export async function take(
       lines.add(start, columns, first, end);
       await write(false);
       if (start + count > last && !lines.goesOn(last)) break;
-      await breath.take(Math.min(last, start + count - 1) - first + 1, last - first + 1);
+      await breath.tick(Math.min(last, start + count - 1) - first + 1, last - first + 1);
     }
     await write(true);
   } finally {
@@ -87,7 +87,7 @@ export async function take(
   return parts.blob(form.format);
 }
 
-export interface Piece {
+export interface ExportBatch {
   readonly start: number;
   readonly count: number;
   readonly columns: Columns;
@@ -98,7 +98,7 @@ export async function* batches(
   api: Api,
   first: number,
   last: number,
-): AsyncGenerator<Piece> {
+): AsyncGenerator<ExportBatch> {
   for (let next = first; next <= last; ) {
     const here = store.holding(next);
     if (here !== null) {
@@ -106,7 +106,7 @@ export async function* batches(
       next = here.first + here.count;
       continue;
     }
-    const page = await patiently(() => api.history(id, "after", next - 1, PAGE_BATCHES));
+    const page = await withRetries(() => api.history(id, "after", next - 1, PAGE_BATCHES));
     const before = next;
     for (const batch of page.batches) {
       // Older lines may not be kept any more: then it begins later.
@@ -136,7 +136,7 @@ function readable(first: number, body: () => Uint8Array, count: number): Columns
   }
 }
 
-async function patiently<T>(step: () => Promise<T>): Promise<T> {
+async function withRetries<T>(step: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await step();

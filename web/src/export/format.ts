@@ -9,7 +9,7 @@ import { stampText, type TimeMode } from "../text/time";
 import { type TraceRole, traceRoleAfter } from "../text/trace";
 import type { Line } from "./lines";
 
-export interface Form {
+export interface LineFormat {
   readonly format: SaveFormat;
   readonly time: TimeMode;
   /** What relative times count from, µs. */
@@ -26,7 +26,7 @@ export function shownText(line: Line): string {
 }
 
 /** Text has a line a line, times as chosen. JSON lines have an object an entry, as `logferry export` writes them, times always in UTC. */
-export function written(job: string, line: Line, { format, time, base, name }: Form): string {
+export function formatLine(job: string, line: Line, { format, time, base, name }: LineFormat): string {
   if (format === "jsonl")
     return line.entries
       .map((entry) => jsonOf({ jobId: job, ...(name !== undefined && { name }) }, line.stream, entry))
@@ -66,7 +66,7 @@ export function filterOf(query: Query): (line: Line) => boolean {
 }
 
 /** Which lines a query's expression matches. An expression is tried in a worker of its own. */
-export class Texts {
+export class ExpressionFilter {
   private trial: Trial | null = null;
 
   constructor(private readonly query: Query | null) {}

@@ -24,7 +24,7 @@ export interface Line {
 }
 
 /** The sequence that a line begins with. */
-export function headOf({ entries: [first] }: Line): number {
+export function firstSequence({ entries: [first] }: Line): number {
   return first?.sequence ?? 0;
 }
 
@@ -33,7 +33,7 @@ const MIN_CONTINUED_BYTES = 4_096;
 /** A line that stays open this long is given as it is. */
 const MOST_HELD = 20_000;
 
-export class Lines {
+export class LineJoiner {
   private held: Line[] = [];
 
   /** `singly`: entries are given as they are, in their own order; nothing is joined. */
@@ -63,7 +63,7 @@ export class Lines {
 
   /** Whether a line that begins at `last` or before may go on in what comes next. */
   goesOn(last: number): boolean {
-    return this.held.some((line) => line.open && headOf(line) <= last);
+    return this.held.some((line) => line.open && firstSequence(line) <= last);
   }
 
   private take(entry: Entry): void {

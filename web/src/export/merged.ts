@@ -1,21 +1,21 @@
 /** Writes several jobs out as one, by time: a stream of each, however long they are; none is held whole. Loaded when it is wanted. */
 import type { OpenJob } from "../engine/job";
-import type { TakingMerged } from "../engine/messages";
-import { type Marks, within } from "../log/markedRange";
-import { byStanding, type Standing } from "../log/mergeOrder";
+import type { MergedExportRequest } from "../engine/messages";
+import { isInRange, type MarkedRange } from "../log/markedRange";
+import { comparePositions, type LinePosition } from "../log/mergeOrder";
 import { sequenceAt } from "../search/api";
 import type { Api } from "../wire/api";
-import { type Around, Breath, batches, Parts, type Piece } from "./export";
-import { filterOf, Texts, written } from "./format";
-import { type Line, Lines } from "./lines";
+import { BlobBuilder, batches, type ExportBatch, type ExportContext, ProgressTicker } from "./export";
+import { ExpressionFilter, filterOf, formatLine } from "./format";
+import { type Line, LineJoiner } from "./lines";
 
-export type Joined = Line & { readonly standing: Standing };
+export type PositionedLine = Line & { readonly position: LinePosition };
 
-export async function takeMerged(
+export async function exportMerged(
   jobs: readonly OpenJob[],
   api: Api,
-  { marks, query, names, format, time }: TakingMerged,
-  around: Around,
+  { marks, query, names, format, time }: MergedExportRequest,
+  context: ExportContext,
 ): Promise<Blob> {
   await Promise.all(jobs.map(({ opened }) => opened));
   for (const [source, { problem }] of jobs.entries()) {
@@ -24,9 +24,9 @@ export async function takeMerged(
   }
   const ranges = await Promise.all(jobs.map((job, source) => rangeOf(job, source, api, marks)));
   const of = ranges.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);
-  const [parts, breath] = [new Parts(), new Breath(around)];
+  const [parts, breath] = [new BlobBuilder(), new ProgressTicker(context)];
   const filters = jobs.map(() => (query === null ? () => true : filterOf(query)));
-  const texts = new Texts(query);
+  const texts = new ExpressionFilter(query);
   let done = 0;
   const streams = jobs.map((job, source) => {
     const { first, last } = ranges[source] as { first: number; last: number };
@@ -34,7 +34,7 @@ export async function takeMerged(
     const end = source === marks?.last.source ? job.feed.tip : last;
     const pieces = counted(batches(job, api, first, end), async ({ start, count }) => {
       done += Math.max(0, Math.min(last, start + count - 1) - Math.max(first, start) + 1);
-      await breath.take(done, of);
+      await breath.tick(done, of);
     });
     // All entries are wanted as they are stored, in their order. What is chosen of them is whole lines.
     const lines = linesOf(pieces, source, first, end, marks, format === "jsonl" && query === null && marks === null);
@@ -42,10 +42,10 @@ export async function takeMerged(
   });
   try {
     for await (const line of inOrder(streams)) {
-      const { source } = line.standing;
-      if (marks === null || within(marks, line.standing))
+      const { source } = line.position;
+      if (marks === null || isInRange(marks, line.position))
         parts.add(
-          written(jobs[source]?.id ?? "", line, {
+          formatLine(jobs[source]?.id ?? "", line, {
             format,
             time,
             base: 0,
@@ -60,14 +60,17 @@ export async function takeMerged(
 }
 
 async function* matching(
-  parts: AsyncIterable<Joined[]>,
+  parts: AsyncIterable<PositionedLine[]>,
   wanted: (line: Line) => boolean,
-  texts: Texts,
-): AsyncGenerator<Joined[]> {
+  texts: ExpressionFilter,
+): AsyncGenerator<PositionedLine[]> {
   for await (const lines of parts) yield [...(await texts.matching(lines.filter(wanted)))];
 }
 
-async function* counted(pieces: AsyncIterable<Piece>, count: (piece: Piece) => Promise<void>): AsyncGenerator<Piece> {
+async function* counted(
+  pieces: AsyncIterable<ExportBatch>,
+  count: (piece: ExportBatch) => Promise<void>,
+): AsyncGenerator<ExportBatch> {
   for await (const piece of pieces) {
     yield piece;
     await count(piece);
@@ -79,7 +82,7 @@ async function rangeOf(
   { id, feed }: OpenJob,
   source: number,
   api: Api,
-  marks: Marks | null,
+  marks: MarkedRange | null,
 ): Promise<{ first: number; last: number }> {
   if (marks === null) return { first: 1, last: feed.tip };
   const first = source === marks.first.source ? marks.first.sequence : await sequenceAt(api, id, marks.first.at);
@@ -89,20 +92,20 @@ async function rangeOf(
 
 /** A job's lines, some at a time, each with where it stands: never before the one that it follows in its job. */
 export async function* linesOf(
-  pieces: AsyncIterable<Piece>,
+  pieces: AsyncIterable<ExportBatch>,
   source: number,
   first: number,
   last: number,
-  marks: Marks | null,
+  marks: MarkedRange | null,
   singly: boolean,
-): AsyncGenerator<Joined[]> {
-  const lines = new Lines(singly);
+): AsyncGenerator<PositionedLine[]> {
+  const lines = new LineJoiner(singly);
   let latest = marks?.first.source === source ? marks.first.at : 0;
   const most = marks?.last.source === source ? marks.last.at : Number.POSITIVE_INFINITY;
-  const joined = (line: Line): Joined => {
+  const joined = (line: Line): PositionedLine => {
     const [entry] = line.entries;
     latest = Math.min(most, Math.max(latest, entry?.time ?? 0));
-    return { ...line, standing: { source, sequence: entry?.sequence ?? 0, at: latest } };
+    return { ...line, position: { source, sequence: entry?.sequence ?? 0, at: latest } };
   };
   for await (const { start, columns } of pieces) {
     lines.add(start, columns, first, last);
@@ -119,8 +122,8 @@ export async function* linesOf(
 }
 
 /** Lines of several streams, each of them in order, as one. */
-export async function* inOrder(streams: readonly AsyncIterable<Joined[]>[]): AsyncGenerator<Joined> {
-  const heads: { lines: Joined[]; at: number; rest: AsyncIterator<Joined[]> }[] = [];
+export async function* inOrder(streams: readonly AsyncIterable<PositionedLine[]>[]): AsyncGenerator<PositionedLine> {
+  const heads: { lines: PositionedLine[]; at: number; rest: AsyncIterator<PositionedLine[]> }[] = [];
   for (const stream of streams) heads.push({ lines: [], at: 0, rest: stream[Symbol.asyncIterator]() });
   const filled = async (head: (typeof heads)[number]): Promise<boolean> => {
     while (head.at >= head.lines.length) {
@@ -135,9 +138,14 @@ export async function* inOrder(streams: readonly AsyncIterable<Joined[]>[]): Asy
   while (heads.length > 0) {
     let least = heads[0] as (typeof heads)[number];
     for (const head of heads)
-      if (byStanding(head.lines[head.at]?.standing as Standing, least.lines[least.at]?.standing as Standing) < 0)
+      if (
+        comparePositions(
+          head.lines[head.at]?.position as LinePosition,
+          least.lines[least.at]?.position as LinePosition,
+        ) < 0
+      )
         least = head;
-    yield least.lines[least.at++] as Joined;
+    yield least.lines[least.at++] as PositionedLine;
     if (least.at >= least.lines.length && !(await filled(least))) heads.splice(heads.indexOf(least), 1);
   }
 }

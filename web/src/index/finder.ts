@@ -2,10 +2,10 @@
 import type { Engine } from "../engine/client";
 import { scriptUrl } from "../engine/trustedUrl";
 import indexerUrl from "./indexer?worker&url";
-import type { Timed } from "./linePositions";
+import type { FoundLines } from "./linePositions";
 import type { FromIndexer, ToIndexer } from "./messages";
 import type { Query } from "./query";
-import { TOO_LONG } from "./stoppedExpression";
+import { STOPPED_EXPRESSION } from "./stoppedExpression";
 
 /** The worker is asked whether it still hears as often as this while there is a query. */
 const ASK_MS = 500;
@@ -13,7 +13,7 @@ const ASK_MS = 500;
 const PATIENCE = 4;
 
 export interface Found {
-  readonly found: Timed;
+  readonly found: FoundLines;
   /** Lines looked at. */
   readonly lines: number;
   /** How long it took over what was here. */
@@ -24,7 +24,7 @@ export interface Listener {
   /** Lines are to be told with their times. */
   readonly timed: boolean;
   hits(found: Found): void;
-  errors(found: Timed, lines: number): void;
+  errors(found: FoundLines, lines: number): void;
   failed(message: string): void;
 }
 
@@ -47,7 +47,7 @@ export class Finder {
   index(job: string, listener: Listener): void {
     this.start();
     this.listeners.set(job, listener);
-    if (listener.timed) this.say({ do: "timed", job });
+    if (listener.timed) this.send({ do: "timed", job });
     void this.engine.ask({ do: "feed", job, on: true });
   }
 
@@ -55,7 +55,7 @@ export class Finder {
     this.listeners.delete(job);
     this.asked.delete(job);
     void this.engine.ask({ do: "feed", job, on: false });
-    this.say({ do: "forget", job });
+    this.send({ do: "forget", job });
   }
 
   search(job: string, query: Query | null): void {
@@ -63,7 +63,7 @@ export class Finder {
     const id = ++this.id;
     if (query === null) this.asked.delete(job);
     else this.asked.set(job, { id, query, began: performance.now(), answered: false });
-    this.say({ do: "search", job, id, query });
+    this.send({ do: "search", job, id, query });
   }
 
   timeToSequence(job: string, time: number): Promise<number | null> {
@@ -71,7 +71,7 @@ export class Finder {
     const id = ++this.id;
     return new Promise((resolve) => {
       this.times.set(id, { job, time, tell: resolve });
-      this.say({ do: "time", job, id, time });
+      this.send({ do: "time", job, id, time });
     });
   }
 
@@ -80,19 +80,19 @@ export class Finder {
     const worker = new Worker(scriptUrl(indexerUrl), { type: "module", name: "logferry-index" });
     this.worker = worker;
     this.silent = this.busy = null;
-    worker.onmessage = ({ data }: MessageEvent<FromIndexer>) => this.hear(data);
+    worker.onmessage = ({ data }: MessageEvent<FromIndexer>) => this.receive(data);
     const { port1, port2 } = new MessageChannel();
     worker.postMessage({ do: "feed", port: port2 } satisfies ToIndexer, [port2]);
     this.engine.connectIndexer(port1);
     for (const [job, { timed }] of this.listeners) {
-      if (timed) this.say({ do: "timed", job });
+      if (timed) this.send({ do: "timed", job });
       void this.engine.ask({ do: "feed", job, on: true });
     }
     clearInterval(this.watch);
-    this.watch = setInterval(() => this.impatient(), ASK_MS);
+    this.watch = setInterval(() => this.checkAlive(), ASK_MS);
   }
 
-  private hear(data: FromIndexer): void {
+  private receive(data: FromIndexer): void {
     this.silent = 0;
     if (data.tell === "alive") this.busy = data.job;
     else if (data.tell === "hits") {
@@ -114,11 +114,11 @@ export class Finder {
     }
   }
 
-  private impatient(): void {
+  private checkAlive(): void {
     if (this.asked.size === 0 || this.silent === null) return;
     if (this.silent < PATIENCE) {
       this.silent++;
-      this.say({ do: "hear" });
+      this.send({ do: "hear" });
       return;
     }
     this.worker?.terminate();
@@ -130,15 +130,15 @@ export class Finder {
     );
     for (const [job] of stuck) {
       this.asked.delete(job);
-      this.listeners.get(job)?.failed(TOO_LONG);
+      this.listeners.get(job)?.failed(STOPPED_EXPRESSION);
     }
     this.start();
     // What the others had asked goes on with the new worker.
-    for (const [job, { id, query }] of this.asked) this.say({ do: "search", job, id, query });
-    for (const [id, { job, time }] of this.times) this.say({ do: "time", job, id, time });
+    for (const [job, { id, query }] of this.asked) this.send({ do: "search", job, id, query });
+    for (const [id, { job, time }] of this.times) this.send({ do: "time", job, id, time });
   }
 
-  private say(message: ToIndexer): void {
+  private send(message: ToIndexer): void {
     this.worker?.postMessage(message);
   }
 }

@@ -4,7 +4,7 @@
  */
 import { decodeBody, prepareDecoder } from "../log/body";
 import { ERROR } from "../text/levelNames";
-import type { Timed } from "./linePositions";
+import type { FoundLines } from "./linePositions";
 import type { FromIndexer, IndexedBatch, ToIndexer } from "./messages";
 import type { Query } from "./query";
 import { Matcher, type Segment, segmentOf } from "./segment";
@@ -77,7 +77,7 @@ class JobIndex {
       else if (this.waiting.length > 0) this.read(this.waiting.pop() as IndexedBatch);
       else break;
       if (performance.now() < until) continue;
-      await breath();
+      await yieldToMessages();
       until = performance.now() + SLICE_MS;
       page.postMessage({ tell: "alive", job: this.job });
     }
@@ -141,7 +141,7 @@ class JobIndex {
     page.postMessage({ tell: "hits", job: this.job, id: this.asked, found, lines: this.lines, ms }, buffersOf(found));
   }
 
-  private gather(of: (segment: Segment) => readonly number[] | undefined): Timed {
+  private gather(of: (segment: Segment) => readonly number[] | undefined): FoundLines {
     const parts = this.segments.all.map(of);
     const total = parts.reduce((sum, part) => sum + (part?.length ?? 0), 0);
     const sequences = new Float64Array(total);
@@ -159,18 +159,18 @@ class JobIndex {
   }
 }
 
-function buffersOf({ sequences, times }: Timed): Transferable[] {
+function buffersOf({ sequences, times }: FoundLines): Transferable[] {
   return times === null ? [sequences.buffer] : [sequences.buffer, times.buffer];
 }
 
 const turns = new MessageChannel();
-const breathing: (() => void)[] = [];
-turns.port1.onmessage = () => breathing.shift()?.();
+const yielding: (() => void)[] = [];
+turns.port1.onmessage = () => yielding.shift()?.();
 
 /** Lets waiting messages in: sooner than a timer. */
-function breath(): Promise<void> {
+function yieldToMessages(): Promise<void> {
   return new Promise((resolve) => {
-    breathing.push(resolve);
+    yielding.push(resolve);
     turns.port2.postMessage(null);
   });
 }

@@ -1,16 +1,16 @@
 /** Lines that were found, of one job in the order of its sequences, or of several in the order in which they stand. Pure. */
-import type { Standing } from "../log/mergeOrder";
+import type { LinePosition } from "../log/mergeOrder";
 
 /** Lines of one job, ascending; their times, µs, where several jobs are looked at. */
-export interface Timed {
+export interface FoundLines {
   readonly sequences: Float64Array;
   readonly times: Float64Array | null;
 }
 
-export const NONE = new Float64Array(0);
-export const NOTHING: Timed = { sequences: NONE, times: NONE };
+export const NO_NUMBERS = new Float64Array(0);
+export const NO_LINES: FoundLines = { sequences: NO_NUMBERS, times: NO_NUMBERS };
 
-export class Standings {
+export class LinePositions {
   constructor(
     readonly sequences: Float64Array,
     /** Null where sequences alone tell the order: all are of one job. */
@@ -22,18 +22,18 @@ export class Standings {
     return this.sequences.length;
   }
 
-  at(index: number): Standing {
+  at(index: number): LinePosition {
     return { source: this.sources?.[index] ?? 0, sequence: this.sequences[index] ?? 0, at: this.times?.[index] ?? 0 };
   }
 
-  slice(from: number, to: number): Standing[] {
-    const lines: Standing[] = [];
+  slice(from: number, to: number): LinePosition[] {
+    const lines: LinePosition[] = [];
     for (let index = from; index < Math.min(to, this.length); index++) lines.push(this.at(index));
     return lines;
   }
 
   /** How many stand before a line. */
-  before(line: Standing): number {
+  before(line: LinePosition): number {
     let [low, high] = [0, this.length];
     while (low < high) {
       const middle = (low + high) >> 1;
@@ -44,19 +44,19 @@ export class Standings {
   }
 
   /** Index of the last that stands at a line or before it; -1 when there is none. */
-  upTo(line: Standing): number {
+  upTo(line: LinePosition): number {
     const before = this.before(line);
     return before < this.length && this.compare(before, line) === 0 ? before : before - 1;
   }
 
   /** Where a line is; -1 when it is not among them. */
-  indexOf(line: Standing): number {
+  indexOf(line: LinePosition): number {
     const index = this.upTo(line);
     return index >= 0 && this.compare(index, line) === 0 ? index : -1;
   }
 
   /** The same, though the line may stand at another time by now: where its clock had stepped back, and it was not here. */
-  find(line: Standing): number {
+  find(line: LinePosition): number {
     const index = this.indexOf(line);
     return index >= 0 || this.times === null
       ? index
@@ -64,7 +64,7 @@ export class Standings {
   }
 
   /** Whether these begin with all of the others: lines came at the end alone. */
-  beginsWith(others: Standings): boolean {
+  beginsWith(others: LinePositions): boolean {
     const last = others.length - 1;
     return (
       last < this.length &&
@@ -72,7 +72,7 @@ export class Standings {
     );
   }
 
-  private compare(index: number, { source, sequence, at }: Standing): number {
+  private compare(index: number, { source, sequence, at }: LinePosition): number {
     if (this.times !== null && this.sources !== null) {
       const apart = (this.times[index] as number) - at || (this.sources[index] as number) - source;
       if (apart !== 0) return apart;
@@ -82,7 +82,7 @@ export class Standings {
 }
 
 /** All of two lists of one job, once each; of what is in both, the first list's time. */
-export function united(one: Timed, other: Timed): Timed {
+export function union(one: FoundLines, other: FoundLines): FoundLines {
   if (one.sequences.length === 0) return other;
   if (other.sequences.length === 0) return one;
   const [mine, theirs] = [one.sequences, other.sequences];

@@ -1,6 +1,6 @@
 /** Between page, store and indexer. */
 
-import type { Timed } from "./linePositions";
+import type { FoundLines } from "./linePositions";
 import type { Query } from "./query";
 
 export interface IndexedBatch {
@@ -23,7 +23,7 @@ export type ToIndexer =
 export type FromIndexer =
   /** With the job that it goes on with, if it does. */
   | { tell: "alive"; job: string | null }
-  | { tell: "hits"; job: string; id: number; found: Timed; lines: number; ms: number }
-  | { tell: "errors"; job: string; found: Timed; lines: number }
+  | { tell: "hits"; job: string; id: number; found: FoundLines; lines: number; ms: number }
+  | { tell: "errors"; job: string; found: FoundLines; lines: number }
   | { tell: "time"; id: number; sequence: number | null }
   | { tell: "wrong"; job: string; id: number; message: string };

@@ -10,7 +10,7 @@
  */
 import type { Columns } from "../log/body";
 import { continuable } from "../log/continuation";
-import { standingTimes } from "../log/mergeOrder";
+import { monotonicTimes } from "../log/mergeOrder";
 import { describeEvent } from "../text/events";
 import { type Level, levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
@@ -158,7 +158,7 @@ export function segmentOf(first: number, columns: Columns): Segment {
     edges,
     edgeTexts,
     frames,
-    times: standingTimes(times),
+    times: monotonicTimes(times),
   };
 }
 

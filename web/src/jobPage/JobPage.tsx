@@ -5,10 +5,10 @@ import { register } from "../actions";
 import type { Engine } from "../engine/client";
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { together } from "../jobs/composeGroup";
+import { composeGroup } from "../jobs/composeGroup";
 import { shortHost, shortImage } from "../jobs/listing";
 import { countText } from "../jobs/rates";
-import { lifeText } from "../jobs/stateLabel";
+import { stateLabel } from "../jobs/stateLabel";
 import type { ConnectionState } from "../live/connection";
 import type { LinkedTime } from "../mergedPage/linkedPanes";
 import { dayUnlessToday } from "../pane/dayHeaders";
@@ -25,7 +25,7 @@ import { jobActions } from "./jobActions";
 import { JobView } from "./jobView";
 
 const ShareDialog = lazy(async () => (await import("../share/ShareDialog")).ShareDialog);
-const TakeDialog = lazy(async () => (await import("../export/ExportDialog")).TakeDialog);
+const ExportDialog = lazy(async () => (await import("../export/ExportDialog")).ExportDialog);
 
 export function JobPage({
   engine,
@@ -149,7 +149,7 @@ export function JobPage({
           type="button"
           class="button switch"
           title="Download or copy (D)"
-          onClick={() => (view.dialog.value = "take")}
+          onClick={() => (view.dialog.value = "export")}
         >
           <Icon name="download" /> <span class="wide">Download</span>
           <span class="narrow away">Download</span>
@@ -172,7 +172,7 @@ export function JobPage({
       </div>
       {problem !== null && (
         <div
-          class={(known?.received ?? 0) === 0 ? "standing" : "notice bad"}
+          class={(known?.received ?? 0) === 0 ? "page-notice" : "notice bad"}
           role="alert"
           data-problem={problem.status}
         >
@@ -202,7 +202,7 @@ export function JobPage({
               <>
                 <strong>This job wrote nothing</strong>
                 <span>
-                  Its container ended ({lifeText(record, now.value).words}) without a line on stdout or stderr.
+                  Its container ended ({stateLabel(record, now.value).words}) without a line on stdout or stderr.
                 </span>
               </>
             ) : (
@@ -224,9 +224,9 @@ export function JobPage({
         <Announcer facts={known} following={following} />
       </div>
       {view.dialog.value === "share" && (
-        <ShareDialog job={job} name={name} api={api} picked={view.picked.peek()} close={close} />
+        <ShareDialog job={job} name={name} api={api} marked={view.markedLines.peek()} close={close} />
       )}
-      {view.dialog.value === "take" && <TakeDialog view={view} name={name} close={close} />}
+      {view.dialog.value === "export" && <ExportDialog view={view} name={name} close={close} />}
     </Page>
   );
 }
@@ -234,12 +234,12 @@ export function JobPage({
 /** What the container is: its state, image and host, and the way to those that belong to it. */
 function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | null }) {
   const { container, job } = record;
-  const state = lifeText(record, now.value);
+  const state = stateLabel(record, now.value);
   const { project, service } = container;
   const all = records.value;
-  const whole = useMemo(() => (project === null ? [] : together(all.values(), project)), [all, project]);
+  const whole = useMemo(() => (project === null ? [] : composeGroup(all.values(), project)), [all, project]);
   const siblings = useMemo(
-    () => (project === null || service === null ? [] : together(all.values(), project, service)),
+    () => (project === null || service === null ? [] : composeGroup(all.values(), project, service)),
     [all, project, service],
   );
   const link = (jobs: readonly string[], words: string, title: string) =>

@@ -2,7 +2,7 @@
 import type { Action } from "../actions";
 import { newestFirst } from "../jobs/listing";
 import { navigate, urlOf } from "../route";
-import { toggle } from "../search/searchController";
+import { toggleHidden } from "../search/searchController";
 import { next, settings } from "../settings";
 import { me, records } from "../state";
 import { TIME_MODES } from "../text/time";
@@ -11,7 +11,7 @@ import type { JobView } from "./jobView";
 export function jobActions(view: JobView, field: () => HTMLInputElement | null): Action[] {
   const rows = (by: number) => () => view.move(by);
   const page = (by: number) => () => view.pane?.scrollBy(by * (view.pane.pageHeight - 40));
-  const stream = (name: "stdout" | "stderr" | "frames") => () => toggle(view, name);
+  const stream = (name: "stdout" | "stderr" | "frames") => () => toggleHidden(view, name);
   const say = (text: string): void => void navigator.clipboard.writeText(text);
   return [
     { id: "find", group: "Find", title: "Search this job", keys: ["/", "Ctrl+F"], run: () => field()?.select() },
@@ -85,16 +85,16 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
       group: "Take",
       title: "Unmark the lines",
       keys: ["Escape"],
-      run: () => view.picked.peek() !== null && view.unpick(),
+      run: () => view.markedLines.peek() !== null && view.unmark(),
     },
     { id: "link", group: "Take", title: "Copy a link to this place", keys: ["l"], run: () => say(view.link) },
     {
-      id: "take",
+      id: "export",
       group: "Take",
       title: "Download or copy lines",
       keys: ["D"],
       run: () => {
-        view.dialog.value = "take";
+        view.dialog.value = "export";
       },
     },
     ...(me.peek()?.job == null

@@ -1,12 +1,12 @@
 /** Everything that one job's page does, without a framework: the pane, what is found, and what a person asks of them. */
 import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
-import type { JobFacts, SaveFormat, Taking } from "../engine/messages";
+import type { ExportRequest, JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { NONE } from "../index/linePositions";
+import { NO_NUMBERS } from "../index/linePositions";
 import type { Query } from "../index/query";
 import { exact, exactOrBefore } from "../index/sorted";
-import type { Standing } from "../log/mergeOrder";
+import type { LinePosition } from "../log/mergeOrder";
 import { AHEAD, type LineRow, type Row } from "../log/row";
 import { token } from "../login/key";
 import { markDays, tellTimes } from "../pane/dayHeaders";
@@ -17,9 +17,16 @@ import type { Drawing } from "../pane/rowView";
 import type { SelectionKeeper } from "../pane/selection";
 import { navigate, urlOf } from "../route";
 import { sequenceAt } from "../search/api";
-import { awayOf } from "../search/jobSearch";
-import { Finding, MOVES, type Searchable } from "../search/searchController";
-import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "../shell/clipboardAndSave";
+import { remoteRange } from "../search/jobSearch";
+import { MOVE_EVENTS, type Searchable, SearchController } from "../search/searchController";
+import {
+  copyOrSaveLine,
+  copyText,
+  drawnText,
+  type Exportable,
+  type ExportScope,
+  textsOf,
+} from "../shell/clipboardAndSave";
 import type { TimeMode } from "../text/time";
 import { Api } from "../wire/api";
 
@@ -28,12 +35,12 @@ export class JobView implements Searchable {
   /** Tip and error count when following ended. */
   readonly paused = signal({ tip: 0, errors: 0 });
   /** A marked line or range, by sequence. */
-  readonly picked = signal<{ first: number; last: number } | null>(null);
+  readonly markedLines = signal<{ first: number; last: number } | null>(null);
   /** Time of the row that is read first, µs; 0 before there is one. */
   readonly reading = signal(0);
   /** What stands over the page. */
-  readonly dialog = signal<"share" | "take" | null>(null);
-  readonly find: Finding;
+  readonly dialog = signal<"share" | "export" | null>(null);
+  readonly find: SearchController;
   facts: JobFacts | null = null;
   pane: LogPane | null = null;
   private map: Minimap | null = null;
@@ -43,7 +50,7 @@ export class JobView implements Searchable {
   private seen: [number, number] = [0, 0];
   private texts: { sequence: number; element: HTMLElement }[] = [];
   private keeper: SelectionKeeper | null = null;
-  private over = false;
+  private destroyed = false;
   private stop: (() => void) | null = null;
   private awaited: number | null = null;
   /** What was found in the current line is to be seen once that is drawn. */
@@ -61,15 +68,15 @@ export class JobView implements Searchable {
     /** Of several side by side: the address is all of theirs. */
     private readonly beside = false,
   ) {
-    this.find = new Finding([job], finder, api, null, {
+    this.find = new SearchController([job], finder, api, null, {
       facts: () => this.facts,
-      whole: () => this.wantWhole(),
-      began: () => this.light(),
-      found: ({ sequences }) => this.foundSome(sequences),
-      over: () => {
-        this.map?.mark({ hits: NONE }, this.length);
+      loadAll: () => this.loadAll(),
+      began: () => this.markCurrent(),
+      found: ({ sequences }) => this.matchesFound(sequences),
+      ended: () => {
+        this.map?.mark({ hits: NO_NUMBERS }, this.length);
         if (this.shown !== null) this.filterBy(null);
-        this.light();
+        this.markCurrent();
       },
       errors: ({ sequences }) => this.map?.mark({ errors: sequences }, this.length),
       seen: () => (this.shown === null ? [lineOf(this.sequenceSeen()), lineOf(this.sequenceSeen(1))] : null),
@@ -98,29 +105,29 @@ export class JobView implements Searchable {
             if (!on) this.paused.value = { tip: this.facts?.tip ?? 0, errors: this.facts?.liveErrors ?? 0 };
           });
         },
-        seen: (first, last, total) => this.look(first, last, total),
+        seen: (first, last, total) => this.rowsSeen(first, last, total),
         drawing: () => this.keeper?.drawing(),
         drawn: (rows) => {
-          this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
+          this.keeper?.redrawn(rows.map(({ row, element }) => ({ index: row.index, element })));
           markDays(rows);
           this.texts = rows.map(({ row, element }) => ({ sequence: row.sequence, element }));
-          this.light();
+          this.markCurrent();
         },
       },
       drawing,
     );
-    this.map = new Minimap(canvas, (share) => this.pane?.show(Math.floor(share * this.places), 0.4));
+    this.map = new Minimap(canvas, (share) => this.pane?.show(Math.floor(share * this.listLength), 0.4));
     void this.keepSelection(host);
     host.addEventListener("click", (event) => this.clicked(event));
-    for (const move of MOVES) host.addEventListener(move, () => this.find.stay(), { passive: true });
+    for (const move of MOVE_EVENTS) host.addEventListener(move, () => this.find.cancelNavigation(), { passive: true });
     tellTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell !== "job" || tell.facts.job !== this.job) return;
-      this.hear(tell.facts);
-      this.find.heard(this.job);
+      this.update(tell.facts);
+      this.find.jobChanged(this.job);
     });
     if (line !== null) {
-      this.picked.value = { first: line, last: until ?? line };
+      this.markedLines.value = { first: line, last: until ?? line };
       this.pane.pause();
       this.awaited = line;
     }
@@ -130,7 +137,7 @@ export class JobView implements Searchable {
   private async keepSelection(host: HTMLElement): Promise<void> {
     const { SelectionKeeper } = await import("../pane/selection");
     const { pane } = this;
-    if (pane === null || this.over) return;
+    if (pane === null || this.destroyed) return;
     this.keeper = new SelectionKeeper(
       host,
       {
@@ -139,11 +146,11 @@ export class JobView implements Searchable {
       },
       () => pane.pause(),
     );
-    this.keeper.redrawn(pane.rows.flatMap(({ index }) => ({ place: index, element: pane.elementOf(index) ?? host })));
+    this.keeper.redrawn(pane.rows.flatMap(({ index }) => ({ index, element: pane.elementOf(index) ?? host })));
   }
 
   destroy(): void {
-    this.over = true;
+    this.destroyed = true;
     this.stop?.();
     this.find.destroy();
     this.keeper?.destroy();
@@ -173,14 +180,14 @@ export class JobView implements Searchable {
   async showTime(time: number, wanted: () => boolean): Promise<void> {
     const turn = ++this.turns;
     const sequence = await this.sequenceAt(time);
-    if (turn === this.turns && wanted()) this.pane?.show(this.placeOf(sequence), 0.001);
+    if (turn === this.turns && wanted()) this.pane?.show(this.indexOf(sequence), 0.001);
   }
 
   /** Shows a sequence and marks it. */
   go(sequence: number): void {
     this.current = sequence;
-    this.pane?.show(this.placeOf(sequence), 0.35);
-    this.light();
+    this.pane?.show(this.indexOf(sequence), 0.35);
+    this.markCurrent();
   }
 
   /** Makes the next or previous row the current one. */
@@ -196,7 +203,7 @@ export class JobView implements Searchable {
     if (row === undefined) return;
     this.current = row.sequence;
     this.pane?.reveal(row.index);
-    this.light();
+    this.markCurrent();
   }
 
   /** Unfolds or folds the current row. */
@@ -208,36 +215,36 @@ export class JobView implements Searchable {
   // --- taking it away ----------------------------------------------------------------------------------------------
 
   /** Marks a line or a range, and puts it into the address. */
-  pick(first: number, last = first): void {
+  mark(first: number, last = first): void {
     const range = first <= last ? { first, last } : { first: last, last: first };
-    this.picked.value = range;
+    this.markedLines.value = range;
     if (!this.beside) navigate(urlOf([this.job], range.first, range.last), true);
-    this.light();
+    this.markCurrent();
   }
 
   /** Time of the first marked line, µs, where it is drawn. */
-  get pickedTime(): number | null {
-    const first = this.picked.peek()?.first;
+  get markedTime(): number | null {
+    const first = this.markedLines.peek()?.first;
     const row = this.pane?.rows.find(({ sequence }) => sequence === first);
     return row !== undefined && "time" in row ? row.time : null;
   }
 
   get markedWords(): string | null {
-    const range = this.picked.value;
+    const range = this.markedLines.value;
     if (range === null) return null;
     return range.first === range.last
       ? `Line ${range.first.toLocaleString("en")}`
       : `${(range.last - range.first + 1).toLocaleString("en")} lines`;
   }
 
-  unpick(): void {
-    this.picked.value = null;
+  unmark(): void {
+    this.markedLines.value = null;
     if (!this.beside) navigate(urlOf([this.job]), true);
-    this.light();
+    this.markCurrent();
   }
 
   get link(): string {
-    const range = this.picked.peek();
+    const range = this.markedLines.peek();
     const sequence = this.current ?? this.sequenceSeen();
     return new URL(urlOf([this.job], range?.first ?? sequence, range?.last ?? null), location.href).href;
   }
@@ -245,11 +252,11 @@ export class JobView implements Searchable {
   /** The marked lines, or the one that is current, into the clipboard as text; how many entries they are. */
   async copy(withTime: boolean): Promise<number> {
     const one = this.current ?? this.sequenceSeen(1);
-    const range = this.picked.peek() ?? { first: one, last: one };
+    const range = this.markedLines.peek() ?? { first: one, last: one };
     // Asked for with times, they have some, also where the pane shows none.
     const mode = this.timeMode();
     await copyText(
-      this.take({
+      this.exportRange({
         ...range,
         marked: true,
         query: null,
@@ -262,16 +269,22 @@ export class JobView implements Searchable {
 
   /** A line's text, however long. */
   private readonly whole = ({ sequence }: LineRow): Promise<Blob> =>
-    this.take({ first: sequence, last: sequence, marked: true, query: null, format: "text", time: "hidden" });
+    this.exportRange({ first: sequence, last: sequence, marked: true, query: null, format: "text", time: "hidden" });
 
   /** Lines written out, whether they are here or not. */
-  take(what: Omit<Taking, "base">, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
-    return this.engine.take(this.job, { ...what, base: this.base }, progress, signal);
+  exportRange(what: Omit<ExportRequest, "base">, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
+    return this.engine.exportJob(this.job, { ...what, base: this.base }, progress, signal);
   }
 
-  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
-    const range = what === "picked" ? this.picked.peek() : null;
-    return this.take(
+  exportLines(
+    what: ExportScope,
+    format: SaveFormat,
+    time: TimeMode,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<Blob> {
+    const range = what === "picked" ? this.markedLines.peek() : null;
+    return this.exportRange(
       {
         ...(range ?? { first: 1, last: this.length }),
         marked: range !== null,
@@ -284,8 +297,8 @@ export class JobView implements Searchable {
     );
   }
 
-  get marked(): Takeable["marked"] {
-    const range = this.picked.peek();
+  get marked(): Exportable["marked"] {
+    const range = this.markedLines.peek();
     if (range === null) return null;
     const [first, last] = [range.first.toLocaleString("en"), range.last.toLocaleString("en")];
     return { words: first === last ? `line ${first}` : `${first} to ${last}`, file: `${range.first}-${range.last}` };
@@ -304,7 +317,7 @@ export class JobView implements Searchable {
     const whole = target?.closest<HTMLElement>("[data-whole]");
     if (whole != null) {
       const drawn = this.pane?.rows.find(({ sequence }) => sequence === Number(row.dataset["seq"]));
-      if (drawn !== undefined) void takeWhole(whole, drawn, this.whole);
+      if (drawn !== undefined) void copyOrSaveLine(whole, drawn, this.whole);
       return;
     }
     if (target?.closest(".mark") != null && "json" in row.dataset) {
@@ -316,9 +329,9 @@ export class JobView implements Searchable {
     const sequence = Number(row.dataset["seq"]);
     this.pane?.pause();
     this.current = sequence;
-    const kept = this.picked.peek();
-    if (event.shiftKey && kept !== null) this.pick(kept.first === sequence ? kept.last : kept.first, sequence);
-    else this.pick(sequence);
+    const kept = this.markedLines.peek();
+    if (event.shiftKey && kept !== null) this.mark(kept.first === sequence ? kept.last : kept.first, sequence);
+    else this.mark(sequence);
   }
 
   // --- finding -----------------------------------------------------------------------------------------------------
@@ -354,22 +367,23 @@ export class JobView implements Searchable {
     // The index answers when it has read all that is here; the first of that may have earlier ones before it that are not here.
     if (this.find.indexedLines.peek() >= received) {
       if (here === null && last === tip) return tip;
-      if (here !== null && (here > (tail ?? 1) || awayOf(this.facts) === null)) return here;
+      if (here !== null && (here > (tail ?? 1) || remoteRange(this.facts) === null)) return here;
     }
     return Math.max(1, Math.min(tip, await sequenceAt(new Api(this.api, token.peek() ?? ""), this.job, time)));
   }
 
-  private wantWhole(): void {
+  private loadAll(): void {
     const { facts } = this;
-    if (facts !== null && facts.received + facts.gone < facts.tip) void this.engine.ask({ do: "whole", job: this.job });
+    if (facts !== null && facts.received + facts.gone < facts.tip)
+      void this.engine.ask({ do: "loadAll", job: this.job });
   }
 
-  private foundSome(sequences: Float64Array): void {
+  private matchesFound(sequences: Float64Array): void {
     this.find.reached(this.current === null ? null : lineOf(this.current));
     this.map?.mark({ hits: sequences }, this.length);
     if (this.find.narrows) this.filterBy(sequences);
     else if (this.shown !== null) this.filterBy(null);
-    this.light();
+    this.markCurrent();
   }
 
   private filterBy(sequences: Float64Array | null): void {
@@ -385,7 +399,7 @@ export class JobView implements Searchable {
           : pane.readingOf(({ sequence }) => exact(sequences, sequence) >= 0);
       const sequence = stays?.row.sequence ?? this.sequenceSeen();
       this.shown = sequences;
-      pane.restart(this.places, this.following.peek() ? null : this.placeOf(sequence), stays?.offset);
+      pane.restart(this.listLength, this.following.peek() ? null : this.indexOf(sequence), stays?.offset);
       return;
     }
     this.shown = sequences;
@@ -402,17 +416,17 @@ export class JobView implements Searchable {
 
   // --- the pane's source -------------------------------------------------------------------------------------------
 
-  private get places(): number {
+  private get listLength(): number {
     return this.shown?.length ?? this.facts?.tip ?? 0;
   }
 
   private rows(from: number, count: number): ReturnType<Source["rows"]> {
     if (this.shown === null) return this.engine.ask({ do: "rows", job: this.job, from, count });
     const sequences = [...this.shown.subarray(from, from + count)];
-    return this.engine.ask({ do: "pick", job: this.job, from, sequences, total: this.shown.length });
+    return this.engine.ask({ do: "filteredRows", job: this.job, from, sequences, total: this.shown.length });
   }
 
-  private placeOf(sequence: number): number {
+  private indexOf(sequence: number): number {
     return this.shown === null ? sequence - 1 : Math.max(0, exactOrBefore(this.shown, sequence));
   }
 
@@ -421,7 +435,7 @@ export class JobView implements Searchable {
     return this.shown === null ? place + 1 : (this.shown[place] ?? 1);
   }
 
-  private hear(facts: JobFacts): void {
+  private update(facts: JobFacts): void {
     const before = this.facts;
     // Paused before anything was known (a link to a line): what there is now is not new.
     if (!this.following.peek() && this.length === 0) this.paused.value = { tip: facts.tip, errors: facts.liveErrors };
@@ -442,7 +456,7 @@ export class JobView implements Searchable {
       this.pane.update(this.shown.length, facts.revision);
   }
 
-  private look(first: number, last: number, total: number): void {
+  private rowsSeen(first: number, last: number, total: number): void {
     this.seen = [first, last];
     const row = this.pane?.rows.find(({ index }) => index >= first);
     const time = row !== undefined && "time" in row ? row.time : null;
@@ -454,9 +468,9 @@ export class JobView implements Searchable {
     else this.map?.look((this.shown[first] ?? 1) - 1, (this.shown[last] ?? 1) - 1, tip);
   }
 
-  private light(): void {
+  private markCurrent(): void {
     let current: HTMLElement | null = null;
-    const range = this.picked.peek();
+    const range = this.markedLines.peek();
     for (const { sequence, element } of this.texts) {
       const is = sequence === this.current;
       if (is) current = element;
@@ -471,11 +485,11 @@ export class JobView implements Searchable {
     }
     const found = this.texts.filter(({ sequence }) => exact(list.sequences, sequence) >= 0);
     const texts = found.flatMap(({ element }) => [...element.querySelectorAll<HTMLElement>(":scope > .text")]);
-    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.land(found));
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.revealMatch(found));
   }
 
   /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
-  private land(found: Range): void {
+  private revealMatch(found: Range): void {
     queueMicrotask(() => {
       if (!this.landing || this.pane?.arriving !== false) return;
       this.landing = false;
@@ -485,6 +499,6 @@ export class JobView implements Searchable {
 }
 
 /** A line of this job, as searches tell it. */
-function lineOf(sequence: number): Standing {
+function lineOf(sequence: number): LinePosition {
   return { source: 0, sequence, at: 0 };
 }

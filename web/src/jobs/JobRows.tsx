@@ -4,10 +4,10 @@ import { navigate, urlOf } from "../route";
 import { records } from "../state";
 import { ago, fullTime, span } from "../text/time";
 import type { JobRecord } from "../wire/messages";
-import { together } from "./composeGroup";
+import { composeGroup } from "./composeGroup";
 import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
 import { countText, type Rates, rateText } from "./rates";
-import { lifeText } from "./stateLabel";
+import { stateLabel } from "./stateLabel";
 
 interface Rows {
   readonly items: readonly Item[];
@@ -126,13 +126,13 @@ export function JobRows(rows: Rows) {
   );
 }
 
-interface Place {
+interface RowSlot {
   readonly at: number;
   readonly top: number;
   readonly tab: number;
 }
 
-function GroupRow({ group, place, rows }: { group: Group; place: Place; rows: Rows }) {
+function GroupRow({ group, place, rows }: { group: Group; place: RowSlot; rows: Rows }) {
   const name = group.name === "" ? "without" : group.name;
   return (
     <div
@@ -161,7 +161,17 @@ function GroupRow({ group, place, rows }: { group: Group; place: Place; rows: Ro
 }
 
 /** All of a Compose project, or one service on all its hosts, in one click: what they are is looked up when it comes. */
-function Together({ project, service, words, tab }: { project: string; service?: string; words: string; tab: number }) {
+function ComposeGroupButton({
+  project,
+  service,
+  words,
+  tab,
+}: {
+  project: string;
+  service?: string;
+  words: string;
+  tab: number;
+}) {
   const title =
     service === undefined
       ? `All jobs of ${project}, merged by time`
@@ -169,19 +179,19 @@ function Together({ project, service, words, tab }: { project: string; service?:
   return (
     <button
       type="button"
-      class="job-together"
+      class="job-group-link"
       tabIndex={tab}
       title={title}
-      onClick={() => navigate(urlOf(together(records.peek().values(), project, service)))}
+      onClick={() => navigate(urlOf(composeGroup(records.peek().values(), project, service)))}
     >
       {words}
     </button>
   );
 }
 
-function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows: Rows }) {
+function JobRow({ record, place, rows }: { record: JobRecord; place: RowSlot; rows: Rows }) {
   const { job, container, life, tip, gaps, last } = record;
-  const state = lifeText(record, rows.now);
+  const state = stateLabel(record, rows.now);
   const name = container.name || job.split(".").at(-1)?.slice(0, 12) || job;
   const created = createdOf(record);
   const chosen = rows.chosen.has(job);
@@ -230,11 +240,11 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: Place; rows
       <span role="cell" class="cell at-project">
         {container.project !== null && (
           <>
-            <Together project={container.project} words={container.project} tab={place.tab} />
+            <ComposeGroupButton project={container.project} words={container.project} tab={place.tab} />
             {container.service !== null && container.service !== "" && (
               <>
                 <span class="soft"> / </span>
-                <Together
+                <ComposeGroupButton
                   project={container.project}
                   service={container.service}
                   words={container.service}

@@ -7,12 +7,12 @@ import { jobsLoaded, jobsProblem, now, records } from "../state";
 import { parseFilter } from "./filter";
 import { JobRows } from "./JobRows";
 import "./jobs.css";
-import { MOST_TOGETHER } from "./composeGroup";
+import { MAX_MERGED_JOBS } from "./composeGroup";
 import { type Grouping, labelKeys, listingOf, tallies } from "./listing";
-import { Notice, standing } from "./Notice";
+import { listNotice, Notice } from "./Notice";
 import { Rates } from "./rates";
 
-const KEPT = "logferry.jobs.grouping";
+const STORAGE_KEY = "logferry.jobs.grouping";
 
 export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
   const typed = useSignal("");
@@ -43,7 +43,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
 
   const { items, matching } = listing.value;
   const here = [...chosen.value].filter((job) => records.value.has(job));
-  const notice = standing({
+  const notice = listNotice({
     loaded: jobsLoaded.value,
     problem: jobsProblem.value,
     count: records.value.size,
@@ -65,7 +65,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
     grouping.value = next;
     closed.value = new Set();
     try {
-      localStorage.setItem(KEPT, next);
+      localStorage.setItem(STORAGE_KEY, next);
     } catch {
       // Storage may be forbidden; the choice then lasts as long as the page.
     }
@@ -146,7 +146,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
           <button
             type="button"
             class="button primary"
-            disabled={here.length > MOST_TOGETHER}
+            disabled={here.length > MAX_MERGED_JOBS}
             onClick={() => open(here)}
           >
             {here.length === 1 ? "Open" : "Open merged"}
@@ -155,13 +155,13 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
             <button
               type="button"
               class="button"
-              disabled={here.length > MOST_TOGETHER}
+              disabled={here.length > MAX_MERGED_JOBS}
               onClick={() => navigate(urlOf(here, null, null, true))}
             >
               Side by side
             </button>
           )}
-          {here.length > MOST_TOGETHER && <span>At most {MOST_TOGETHER} at once: choose fewer.</span>}
+          {here.length > MAX_MERGED_JOBS && <span>At most {MAX_MERGED_JOBS} at once: choose fewer.</span>}
           <button
             type="button"
             class="button quiet"
@@ -180,7 +180,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
           now={now.value}
           rates={rates}
           chosen={chosen.value}
-          most={MOST_TOGETHER}
+          most={MAX_MERGED_JOBS}
           choose={choose}
           fold={fold}
           open={open}
@@ -192,7 +192,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
 
 function remembered(): Grouping {
   try {
-    const kept = localStorage.getItem(KEPT) ?? "";
+    const kept = localStorage.getItem(STORAGE_KEY) ?? "";
     return kept === "host" || kept === "project" || kept === "service" || kept === "image" || kept.startsWith("label:")
       ? (kept as Grouping)
       : "";

@@ -1,7 +1,7 @@
 /** What stands between you and your jobs, and what to do next. */
 import type { Problem } from "../engine/messages";
 
-export interface Standing {
+export interface ListNotice {
   readonly kind: "loading" | "empty" | "nothing" | "offline" | "forbidden" | "expired" | "failed";
   readonly title: string;
   readonly advice: string;
@@ -9,13 +9,13 @@ export interface Standing {
   readonly stale: boolean;
 }
 
-export function standing(at: {
+export function listNotice(at: {
   loaded: boolean;
   problem: Problem | null;
   count: number;
   matching: number;
   typed: string;
-}): Standing | null {
+}): ListNotice | null {
   const stale = at.count > 0;
   if (at.problem !== null) {
     const { status, message } = at.problem;
@@ -66,7 +66,7 @@ export function standing(at: {
   return null;
 }
 
-export function Notice({ notice, clear }: { notice: Standing; clear(): void }) {
+export function Notice({ notice, clear }: { notice: ListNotice; clear(): void }) {
   const grave =
     notice.kind === "expired" || notice.kind === "forbidden" || notice.kind === "failed" || notice.kind === "offline";
   if (notice.kind === "loading") return <Skeleton title={notice.title} />;

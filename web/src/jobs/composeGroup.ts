@@ -3,10 +3,10 @@ import type { JobRecord } from "../wire/messages";
 import { newestFirst } from "./listing";
 
 /** More than this many jobs side by side or merged help nobody. */
-export const MOST_TOGETHER = 32;
+export const MAX_MERGED_JOBS = 32;
 
 /** Of each container name on each host the newest job, the running ones first to be kept; in the order of names, so that colours stay. */
-export function together(records: Iterable<JobRecord>, project: string, service?: string): string[] {
+export function composeGroup(records: Iterable<JobRecord>, project: string, service?: string): string[] {
   const newest = new Map<string, JobRecord>();
   for (const record of records) {
     const { container } = record;
@@ -20,7 +20,7 @@ export function together(records: Iterable<JobRecord>, project: string, service?
       (one, other) =>
         Number(other.life.state === "running") - Number(one.life.state === "running") || newestFirst(one, other),
     )
-    .slice(0, MOST_TOGETHER)
+    .slice(0, MAX_MERGED_JOBS)
     .sort(
       (one, other) =>
         compare(one.container.name, other.container.name) ||

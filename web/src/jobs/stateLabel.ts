@@ -2,7 +2,7 @@
 import { span } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 
-export interface LifeText {
+export interface StateLabel {
   readonly sign: string;
   readonly words: string;
   /** live: it runs; good: it ended well; bad: it did not; warn: look at it; quiet: nothing to say. */
@@ -23,7 +23,7 @@ const SIGNALS: { readonly [code: number]: string } = {
   143: "terminated",
 };
 
-export function lifeText({ life, seen }: JobRecord, now: number): LifeText {
+export function stateLabel({ life, seen }: JobRecord, now: number): StateLabel {
   switch (life.state) {
     case "running":
       return { sign: "●", words: life.restarts > 0 ? `running, restarted ${life.restarts}×` : "running", tone: "live" };
@@ -44,7 +44,7 @@ export function lifeText({ life, seen }: JobRecord, now: number): LifeText {
   }
 }
 
-function ended(word: string, exitCode: number | null, oom: boolean): LifeText {
+function ended(word: string, exitCode: number | null, oom: boolean): StateLabel {
   if (oom || (exitCode !== null && exitCode !== 0))
     return { sign: "✕", words: word + code(exitCode, oom), tone: "bad" };
   if (exitCode === 0) return { sign: "✓", words: `${word} 0`, tone: "good" };

@@ -17,7 +17,7 @@ export interface SocketLike {
   onmessage: ((event: { data: unknown }) => void) | null;
 }
 
-export interface Surroundings {
+export interface ConnectionDeps {
   /** A fresh one-time ticket. Rejects with a Refusal when asking again is of no use. */
   ticket(): Promise<string>;
   socket(ticket: string): SocketLike;
@@ -66,13 +66,13 @@ export class Connection {
   private successor: Link | null = null;
   private wait: (() => void) | null = null;
   private attempt = 0;
-  private delays = backoff(() => this.around.random());
+  private delays = backoff(() => this.deps.random());
   private sequence = 0;
   private starting = false;
   private readonly subscriptions = new Map<string, Subscription>();
 
   constructor(
-    private readonly around: Surroundings,
+    private readonly deps: ConnectionDeps,
     private readonly report: (state: ConnectionState) => void,
     private readonly deliver: (message: ToViewer) => void,
     private readonly malformed: (error: unknown) => void = () => undefined,
@@ -138,7 +138,7 @@ export class Connection {
     if (!old?.open || this.successor) return;
     let ticket: string;
     try {
-      ticket = await this.around.ticket();
+      ticket = await this.deps.ticket();
     } catch {
       this.timer(old, "renew", 60_000, () => void this.replace());
       return;
@@ -160,7 +160,7 @@ export class Connection {
     this.become({ kind: "connecting", attempt: this.attempt });
     let ticket: string;
     try {
-      ticket = await this.around.ticket();
+      ticket = await this.deps.ticket();
     } catch (error) {
       this.starting = false;
       if (error instanceof Refusal) {
@@ -177,15 +177,15 @@ export class Connection {
   }
 
   private link(ticket: string, ready: (link: Link) => void): Link {
-    const socket = this.around.socket(ticket);
-    const link: Link = { socket, timers: new Map(), pending: new Map(), open: false, since: this.around.now() };
+    const socket = this.deps.socket(ticket);
+    const link: Link = { socket, timers: new Map(), pending: new Map(), open: false, since: this.deps.now() };
     socket.onopen = () => {
       link.open = true;
-      link.since = this.around.now();
+      link.since = this.deps.now();
       link.timers.get("handshake")?.();
       this.opened++;
       this.timer(link, "ping", PING_MS, () => this.ping(link));
-      this.timer(link, "renew", RENEW_MS + this.around.random() * RENEW_JITTER_MS, () => void this.replace());
+      this.timer(link, "renew", RENEW_MS + this.deps.random() * RENEW_JITTER_MS, () => void this.replace());
       ready(link);
     };
     socket.onmessage = (event) => this.receive(link, event.data);
@@ -263,9 +263,9 @@ export class Connection {
     }
     if (link !== this.current) return;
     this.current = null;
-    if (link.open && this.around.now() - link.since >= GOOD_MS) {
+    if (link.open && this.deps.now() - link.since >= GOOD_MS) {
       this.attempt = 0;
-      this.delays = backoff(() => this.around.random());
+      this.delays = backoff(() => this.deps.random());
     }
     this.retry();
   }
@@ -273,8 +273,8 @@ export class Connection {
   private retry(): void {
     if (this.state.kind === "idle" || this.state.kind === "refused") return;
     const delay = this.delays.next().value;
-    this.become({ kind: "waiting", attempt: this.attempt, until: this.around.now() + delay });
-    this.wait = this.around.later(delay, () => {
+    this.become({ kind: "waiting", attempt: this.attempt, until: this.deps.now() + delay });
+    this.wait = this.deps.later(delay, () => {
       this.wait = null;
       void this.connect();
     });
@@ -282,7 +282,7 @@ export class Connection {
 
   private timer(link: Link, name: string, ms: number, step: () => void): void {
     link.timers.get(name)?.();
-    const cancel = this.around.later(ms, () => {
+    const cancel = this.deps.later(ms, () => {
       link.timers.delete(name);
       step();
     });

@@ -8,7 +8,7 @@
  * jittered moment, because the batch may just be late and the whole audience sees the same hole; history asked for by a person is fetched
  * at once. An answer that brings nothing new ("not yet") is legal: the hole is asked for again, later and later.
  */
-import { type Span, Spans } from "./sequenceRanges";
+import { type SequenceRange, SequenceRanges } from "./sequenceRanges";
 
 /** How long a late batch is waited for: at least the first, at most both. */
 export const HOLE_LEAST_MS = 250;
@@ -24,9 +24,9 @@ interface Hole {
 }
 
 export class Feed {
-  readonly held = new Spans();
+  readonly held = new SequenceRanges();
   /** Sequences that exist no more (older than the log is kept): never asked for again. */
-  readonly gone = new Spans();
+  readonly gone = new SequenceRanges();
   /** Greatest sequence known to exist; 0 while nothing is known. */
   tip = 0;
   /** Everything from here to the tip is wanted. */
@@ -69,7 +69,7 @@ export class Feed {
   }
 
   /** The hole to fetch now: the last one that is due, because readers look at the end. */
-  due(now: number): Span | null {
+  due(now: number): SequenceRange | null {
     for (let at = this.holes.length - 1; at >= 0; at--) {
       const hole = this.holes[at] as Hole;
       if (hole.due <= now) return { first: hole.first, last: hole.last };
@@ -83,7 +83,7 @@ export class Feed {
   }
 
   /** A fetch of the hole was answered (its batches went through `received`) or failed; what remains of it waits. */
-  asked(span: Span, progress: boolean, now: number): void {
+  asked(span: SequenceRange, progress: boolean, now: number): void {
     this.refresh(now, now);
     this.holes = this.holes.map((hole) => {
       if (hole.last < span.first || hole.first > span.last) return hole;
@@ -100,7 +100,7 @@ export class Feed {
   }
 
   /** Holes as they are, due or not. */
-  get missing(): readonly Span[] {
+  get missing(): readonly SequenceRange[] {
     return this.holes;
   }
 

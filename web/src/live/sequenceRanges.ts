@@ -1,16 +1,16 @@
 /** Sets of sequences, kept as sorted spans that neither touch nor overlap. */
 
-export interface Span {
+export interface SequenceRange {
   readonly first: number;
   readonly last: number;
 }
 
-export class Spans {
-  private spans: Span[] = [];
+export class SequenceRanges {
+  private ranges: SequenceRange[] = [];
   private held = 0;
 
-  get list(): readonly Span[] {
-    return this.spans;
+  get all(): readonly SequenceRange[] {
+    return this.ranges;
   }
 
   /** How many sequences are in the set. */
@@ -23,28 +23,28 @@ export class Spans {
     if (last < first) return 0;
     const before = this.held;
     // The usual case, the live edge: no search, no copy.
-    const end = this.spans.at(-1);
+    const end = this.ranges.at(-1);
     if (end === undefined || first > end.last + 1) {
-      this.spans.push({ first, last });
+      this.ranges.push({ first, last });
       this.held += last - first + 1;
       return this.held - before;
     }
     const from = this.position(first - 1);
     let to = from;
     let [low, high] = [first, last];
-    for (let span = this.spans[to]; span !== undefined && span.first <= last + 1; span = this.spans[++to]) {
+    for (let span = this.ranges[to]; span !== undefined && span.first <= last + 1; span = this.ranges[++to]) {
       low = Math.min(low, span.first);
       high = Math.max(high, span.last);
       this.held -= span.last - span.first + 1;
     }
-    this.spans.splice(from, to - from, { first: low, last: high });
+    this.ranges.splice(from, to - from, { first: low, last: high });
     this.held += high - low + 1;
     return this.held - before;
   }
 
   remove(first: number, last: number): void {
-    const kept: Span[] = [];
-    for (const span of this.spans) {
+    const kept: SequenceRange[] = [];
+    for (const span of this.ranges) {
       if (span.last < first || span.first > last) {
         kept.push(span);
         continue;
@@ -52,21 +52,21 @@ export class Spans {
       if (span.first < first) kept.push({ first: span.first, last: first - 1 });
       if (span.last > last) kept.push({ first: last + 1, last: span.last });
     }
-    this.spans = kept;
+    this.ranges = kept;
     this.held = kept.reduce((sum, span) => sum + span.last - span.first + 1, 0);
   }
 
   has(sequence: number): boolean {
-    const span = this.spans[this.position(sequence)];
+    const span = this.ranges[this.position(sequence)];
     return span !== undefined && span.first <= sequence;
   }
 
   /** What of first..last is not in the set, ascending. */
-  missing(first: number, last: number): Span[] {
-    const holes: Span[] = [];
+  missing(first: number, last: number): SequenceRange[] {
+    const holes: SequenceRange[] = [];
     let next = first;
     for (let at = this.position(first); next <= last; at++) {
-      const span = this.spans[at];
+      const span = this.ranges[at];
       if (span === undefined || span.first > last) break;
       if (span.first > next) holes.push({ first: next, last: span.first - 1 });
       next = Math.max(next, span.last + 1);
@@ -77,10 +77,10 @@ export class Spans {
 
   /** Index of the first span that ends at or after `sequence`. */
   private position(sequence: number): number {
-    let [low, high] = [0, this.spans.length];
+    let [low, high] = [0, this.ranges.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.spans[middle] as Span).last < sequence) low = middle + 1;
+      if ((this.ranges[middle] as SequenceRange).last < sequence) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -1,6 +1,6 @@
 /** Where a line stands among those of several jobs: by time, then job, then sequence. Pure. */
 
-export interface Standing {
+export interface LinePosition {
   /** The job's place among the merged ones. */
   readonly source: number;
   readonly sequence: number;
@@ -8,11 +8,14 @@ export interface Standing {
   readonly at: number;
 }
 
-export function byStanding(one: Standing, other: Standing): number {
+export function comparePositions(one: LinePosition, other: LinePosition): number {
   return one.at - other.at || one.source - other.source || one.sequence - other.sequence;
 }
 
-export function isSame(one: Standing | null, { source, sequence }: Pick<Standing, "source" | "sequence">): boolean {
+export function isSamePosition(
+  one: LinePosition | null,
+  { source, sequence }: Pick<LinePosition, "source" | "sequence">,
+): boolean {
   return one !== null && one.source === source && one.sequence === sequence;
 }
 
@@ -20,7 +23,7 @@ export function isSame(one: Standing | null, { source, sequence }: Pick<Standing
  * The times by which a batch's entries stand, µs: never before the entry that they follow, even where the host's clock stepped back. Batches
  * are told apart by their own times.
  */
-export function standingTimes(times: Float64Array): Float64Array {
+export function monotonicTimes(times: Float64Array): Float64Array {
   if (times.every((time, at) => at === 0 || time >= (times[at - 1] as number))) return times;
   let latest = 0;
   return times.map((time) => (latest = Math.max(latest, time)));

@@ -9,12 +9,12 @@ export const AHEAD = 2 * MOST_LINES;
 
 export type StreamName = "stdout" | "stderr" | "system";
 
-export interface Hole {
+export interface MissingLines {
   readonly side: "before" | "after";
   readonly count: number;
 }
 
-interface Place {
+interface RowBase {
   /** Place in the view, from 0. */
   readonly index: number;
   readonly sequence: number;
@@ -23,10 +23,10 @@ interface Place {
   /** The time by which it stands among several jobs, µs: its own, or a later one of its batch where the clock stepped back. */
   readonly at?: number;
   /** Lines of the same job next to it that are not here: they come when it is looked at. */
-  readonly hole?: Hole;
+  readonly hole?: MissingLines;
 }
 
-export interface LineRow extends Place {
+export interface LineRow extends RowBase {
   readonly kind: "line";
   readonly stream: "stdout" | "stderr";
   /** Microseconds since 1970. */
@@ -58,7 +58,7 @@ export interface Cut {
   readonly open: boolean;
 }
 
-export interface EventRow extends Place {
+export interface EventRow extends RowBase {
   readonly kind: "event";
   readonly time: number;
   readonly event: EventKind;
@@ -67,14 +67,14 @@ export interface EventRow extends Place {
 }
 
 /** Sequences that are not here: on their way, or deleted by age. One row may stand for many. */
-export interface AbsentRow extends Place {
+export interface AbsentRow extends RowBase {
   readonly kind: "loading" | "gone" | "unreadable";
   readonly count: number;
 }
 
 export type Row = LineRow | EventRow | AbsentRow;
 
-export interface Window {
+export interface RowWindow {
   /** Places from..to (exclusive) were looked at; those without a row are part of one before. */
   readonly from: number;
   readonly to: number;

@@ -1,11 +1,11 @@
 /** Rows of a job in the order of its sequences: place = sequence - 1. */
-import type { Spans } from "../live/sequenceRanges";
+import type { SequenceRanges } from "../live/sequenceRanges";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
 import { lineLevel } from "../text/loadLevels";
 import { plain, render, type Style, type StyledText } from "../text/terminal";
 import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
-import { AHEAD, type Cut, type LineRow, type Row, textOf, type Window } from "./row";
+import { AHEAD, type Cut, type LineRow, type Row, type RowWindow, textOf } from "./row";
 import { safely } from "./safely";
 import type { Store } from "./store";
 
@@ -18,10 +18,10 @@ const FAR_BACK = 4_096;
 /** Sequences that one "loading" row may stand for: small, so that the scroll bar stays true. */
 const LOADING_CHUNK = 1;
 
-export function rowsOf(store: Store, gone: Spans, tip: number, from: number, count: number): Window {
+export function rowsOf(store: Store, gone: SequenceRanges, tip: number, from: number, count: number): RowWindow {
   const rows: Row[] = [];
   const end = Math.min(from + count, tip);
-  const begin = beginning(store, Math.max(0, from), end);
+  const begin = windowStart(store, Math.max(0, from), end);
   let index = begin;
   // A pane asks for parts: where one begins, what stands before it counts.
   const before = { stdout: roleBefore(store, begin + 1, "o"), stderr: roleBefore(store, begin + 1, "e") };
@@ -39,7 +39,7 @@ export function rowsOf(store: Store, gone: Spans, tip: number, from: number, cou
 }
 
 /** Where a window begins: of a line that goes on in it, the row is part of it, wherever that begins. Who looks at the end of a line sees it. */
-function beginning(store: Store, from: number, end: number): number {
+function windowStart(store: Store, from: number, end: number): number {
   let begin = from;
   const seen = { o: false, e: false };
   for (let index = from; index < end && !(seen.o && seen.e); index++) {
@@ -77,9 +77,9 @@ function roleOf(text: string, before: TraceRole | null): TraceRole | null {
 }
 
 /** How a line is shown. */
-type Shown = Pick<LineRow, "spans" | "level" | "json" | "trace" | "lines">;
+type DrawnLine = Pick<LineRow, "spans" | "level" | "json" | "trace" | "lines">;
 
-function shownOf(text: string, style: Style): Shown {
+function drawnLine(text: string, style: Style): DrawnLine {
   const { spans, lines } = limited(render(text, style).spans);
   const shown = spans.length === 1 ? (spans[0]?.text ?? "") : spans.map((span) => span.text).join("");
   return { spans, level: lineLevel(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null), lines };
@@ -98,7 +98,7 @@ function limited(spans: readonly StyledText[]): { spans: readonly StyledText[]; 
 }
 
 /** Of a line that nothing is known of. No character of it may act. */
-function bare(text: string): Shown {
+function plainRow(text: string): DrawnLine {
   return {
     spans: [{ text: text.replace(/[^\t -~\u00a0-\u2027\u2030-\u2065\u2070-\uffff]/g, "\ufffd") }],
     level: 0,
@@ -109,13 +109,13 @@ function bare(text: string): Shown {
 }
 
 /** The row of one sequence; null when it belongs to a row before. */
-export function rowAt(store: Store, gone: Spans, sequence: number, end = sequence): Row | null {
+export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end = sequence): Row | null {
   const index = sequence - 1;
   const here = store.at(sequence);
   if (here === null) {
     if (!gone.has(sequence)) return { kind: "loading", index, sequence, count: LOADING_CHUNK };
-    const last = gone.list.find((span) => span.first <= sequence && span.last >= sequence)?.last ?? sequence;
-    const first = gone.list.find((span) => span.first <= sequence && span.last >= sequence)?.first ?? sequence;
+    const last = gone.all.find((span) => span.first <= sequence && span.last >= sequence)?.last ?? sequence;
+    const first = gone.all.find((span) => span.first <= sequence && span.last >= sequence)?.first ?? sequence;
     // One row says it for the whole span, at its end, where reading begins.
     if (sequence === last) return { kind: "gone", index, sequence: first, count: 1 };
     return { kind: "gone", index, sequence, count: Math.max(1, Math.min(last - sequence, end - index)) };
@@ -132,10 +132,10 @@ export function rowAt(store: Store, gone: Spans, sequence: number, end = sequenc
     return { kind: "event", index, sequence, time, event: event.kind, sentence: event.sentence, bad: event.bad };
   }
   const goesOn = stream === "O" || stream === "E";
-  if (goesOn && store.joins(sequence, stream)) return null;
+  if (goesOn && store.continuesKnownLine(sequence, stream)) return null;
   const line = store.line(sequence);
   const open = !line.whole;
-  const shown = safely(() => shownOf(line.text, store.styleAt(here, offset)), null) ?? bare(line.text);
+  const shown = safely(() => drawnLine(line.text, store.styleAt(here, offset)), null) ?? plainRow(line.text);
   const cut: Cut | null =
     line.length > line.text.length
       ? { shown: line.text.length, of: line.length, unit: "characters", open }

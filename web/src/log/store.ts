@@ -190,7 +190,7 @@ export class Store {
   }
 
   /** Whether the entry goes on with one that is here, so that it has no row of its own. */
-  joins(sequence: number, stream: string): boolean {
+  continuesKnownLine(sequence: number, stream: string): boolean {
     const own = stream.toLowerCase();
     for (let before = sequence - 1; before > 0; before--) {
       const here = this.at(before);

@@ -1,9 +1,9 @@
 /** The viewer key of this tab: from the address's fragment once, then in sessionStorage. It never stays in the address. */
 import { signal } from "@preact/signals";
 
-const PLACE = "logferry.key";
+const KEY_STORAGE = "logferry.key";
 /** That this tab was logged in at an issuer: then a reload goes there by itself. No token. */
-const MARK = "logferry.oidc";
+const LOGIN_MARK = "logferry.oidc";
 
 export const token = signal<string | null>(null);
 
@@ -12,7 +12,7 @@ export const token = signal<string | null>(null);
  * signed in is given back instead, for a person to decide.
  */
 export function restoreKey(): string | null {
-  const kept = read(PLACE);
+  const kept = read(KEY_STORAGE);
   const fragment = new URLSearchParams(location.hash.slice(1));
   const given = fragment.get("key");
   if (given === null) {
@@ -40,21 +40,21 @@ export function heedLinks(): void {
 export function keep(key: string): void {
   token.value = key;
   // Without storage the key lasts as long as the page: enough.
-  write(PLACE, key);
+  write(KEY_STORAGE, key);
 }
 
 export function forget(): void {
   token.value = null;
-  write(PLACE, null);
+  write(KEY_STORAGE, null);
 }
 
 export function marked(): boolean {
-  return read(MARK) !== null;
+  return read(LOGIN_MARK) !== null;
 }
 
 export function mark(on: boolean): void {
   // Without storage a reload asks for the login.
-  write(MARK, on ? "1" : null);
+  write(LOGIN_MARK, on ? "1" : null);
 }
 
 function read(place: string): string | null {

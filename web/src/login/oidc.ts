@@ -24,7 +24,7 @@ const RETRY_LEAST_MS = 5_000;
 /** setTimeout takes 31 bits. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
-export interface Told {
+export interface OidcEvents {
   token(token: string): void;
   /** No renewal is possible any more; the token works until `at` (milliseconds since 1970). */
   ended(at: number): void;
@@ -38,7 +38,7 @@ export class Oidc {
 
   constructor(
     private readonly config: OidcConfig,
-    private readonly told: Told,
+    private readonly events: OidcEvents,
   ) {
     const { issuer, client_id: client } = config;
     if (issuer === null || client === null) throw new LoginError("config.json names no issuer or no client_id.");
@@ -60,7 +60,7 @@ export class Oidc {
 
   /** Leaves the page for the issuer; comes back to the same address. */
   async login(): Promise<void> {
-    await this.orSay(this.manager.signinRedirect({ state: { back: location.search + location.hash } }));
+    await this.withLoginErrors(this.manager.signinRedirect({ state: { back: location.search + location.hash } }));
   }
 
   /**
@@ -74,7 +74,7 @@ export class Oidc {
     const url = location.href;
     // The code leaves the address before anything else happens; it works once, but it need not be seen.
     history.replaceState(null, "", home());
-    const user = await this.orSay(this.manager.signinRedirectCallback(url));
+    const user = await this.withLoginErrors(this.manager.signinRedirectCallback(url));
     const back = (user.state as { back?: unknown } | undefined)?.back;
     // Only a query of this page's: never an address that somebody else wrote.
     if (typeof back === "string" && /^[?#]/.test(back)) history.replaceState(null, "", home() + back);
@@ -120,7 +120,7 @@ export class Oidc {
     if (token === undefined || token === "")
       throw new LoginError(`The issuer gave no ${this.config.token === "id" ? "ID" : "access"} token.`);
     this.failures = 0;
-    this.told.token(token);
+    this.events.token(token);
     const life = (user.expires_in ?? 0) * 1000;
     if (life > 0) this.renewAfter(life * RENEW_AT, Date.now() + life);
     return token;
@@ -132,11 +132,11 @@ export class Oidc {
       () => {
         this.renew().then(
           (token) => {
-            if (token === null) this.told.ended(end);
+            if (token === null) this.events.ended(end);
           },
           (error: unknown) => {
             // The issuer's refusal is final; a network that is away is not.
-            if (error instanceof ErrorResponse || Date.now() >= end) this.told.ended(end);
+            if (error instanceof ErrorResponse || Date.now() >= end) this.events.ended(end);
             else
               this.renewAfter(Math.min(RETRY_LEAST_MS * 2 ** this.failures++, Math.max(1_000, end - Date.now())), end);
           },
@@ -146,7 +146,7 @@ export class Oidc {
     );
   }
 
-  private async orSay<T>(work: Promise<T>): Promise<T> {
+  private async withLoginErrors<T>(work: Promise<T>): Promise<T> {
     try {
       return await work;
     } catch (error) {

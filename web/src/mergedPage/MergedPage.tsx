@@ -6,7 +6,7 @@ import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
 import { JobPage, liveState } from "../jobPage/JobPage";
 import { navigate, route, urlOf } from "../route";
-import { toggle } from "../search/searchController";
+import { toggleHidden } from "../search/searchController";
 import { next, settings } from "../settings";
 import { FindBar } from "../shell/FindBar";
 import { LineFilters, Marked } from "../shell/Toolbar";
@@ -18,9 +18,9 @@ import { LinkedTime } from "./linkedPanes";
 import { MergedView } from "./mergedView";
 import "./merged.css";
 
-const TakeDialog = lazy(async () => (await import("../export/ExportDialog")).TakeDialog);
+const ExportDialog = lazy(async () => (await import("../export/ExportDialog")).ExportDialog);
 
-interface Several {
+interface MergedPageProps {
   readonly engine: Engine;
   readonly finder: Finder;
   readonly jobs: readonly string[];
@@ -54,7 +54,7 @@ export function shortNames(names: readonly string[]): string[] {
     : names.map((name) => name.slice(cut));
 }
 
-export function MergedPage({ engine, finder, jobs, api }: Several) {
+export function MergedPage({ engine, finder, jobs, api }: MergedPageProps) {
   const { side } = route.value;
   const linked = useMemo(() => new LinkedTime(), []);
   const names = namesOf(jobs);
@@ -238,14 +238,26 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
       { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: () => view.move(-1) },
       { id: "page-down", group: "Move", title: "A page down", keys: ["PageDown", "d"], run: page(1) },
       { id: "page-up", group: "Move", title: "A page up", keys: ["PageUp", "u"], run: page(-1) },
-      { id: "stdout", group: "Show", title: "Show or hide stdout", keys: ["1"], run: () => toggle(view, "stdout") },
-      { id: "stderr", group: "Show", title: "Show or hide stderr", keys: ["2"], run: () => toggle(view, "stderr") },
+      {
+        id: "stdout",
+        group: "Show",
+        title: "Show or hide stdout",
+        keys: ["1"],
+        run: () => toggleHidden(view, "stdout"),
+      },
+      {
+        id: "stderr",
+        group: "Show",
+        title: "Show or hide stderr",
+        keys: ["2"],
+        run: () => toggleHidden(view, "stderr"),
+      },
       {
         id: "frames",
         group: "Show",
         title: "Fold or unfold stack traces",
         keys: ["3"],
-        run: () => toggle(view, "frames"),
+        run: () => toggleHidden(view, "frames"),
       },
       {
         id: "time",
@@ -275,7 +287,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
         group: "Take",
         title: "Unmark the lines",
         keys: ["Escape"],
-        run: () => view.picked.peek() !== null && view.unpick(),
+        run: () => view.markedLines.peek() !== null && view.unmark(),
       },
       {
         id: "link",
@@ -285,11 +297,11 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
         run: () => void navigator.clipboard.writeText(view.link),
       },
       {
-        id: "take",
+        id: "export",
         group: "Take",
         title: "Download or copy lines",
         keys: ["D"],
-        run: () => (view.dialog.value = "take"),
+        run: () => (view.dialog.value = "export"),
       },
     ]);
     return () => {
@@ -313,7 +325,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
   const arrived = view.arrived(facts.value);
   const news = following ? 0 : Math.max(0, arrived.lines - view.pausedAt.value.lines);
   const bad = following ? 0 : Math.max(0, arrived.errors - view.pausedAt.value.errors);
-  const lost = view.lost.value;
+  const lost = view.notShown.value;
   return (
     <section class="job" aria-label="Merged lines">
       <div class="tools">
@@ -324,7 +336,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
             type="button"
             class="button switch"
             title="Download or copy (D)"
-            onClick={() => (view.dialog.value = "take")}
+            onClick={() => (view.dialog.value = "export")}
           >
             <Icon name="download" /> Download
           </button>
@@ -361,8 +373,8 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
           </button>
         )}
       </div>
-      {view.dialog.value === "take" && (
-        <TakeDialog
+      {view.dialog.value === "export" && (
+        <ExportDialog
           view={view}
           name={title}
           whole="The whole of these jobs"

@@ -3,10 +3,10 @@ import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { NONE, type Standings } from "../index/linePositions";
+import { type LinePositions, NO_NUMBERS } from "../index/linePositions";
 import type { Query } from "../index/query";
-import { type Marks, marksOf, within, wordsOf } from "../log/markedRange";
-import { isSame, type Standing } from "../log/mergeOrder";
+import { isInRange, type MarkedRange, markedRange, markedRangeText } from "../log/markedRange";
+import { isSamePosition, type LinePosition } from "../log/mergeOrder";
 import type { LineRow, Row } from "../log/row";
 import { markDays, tellTimes } from "../pane/dayHeaders";
 import { highlight } from "../pane/highlight";
@@ -15,9 +15,16 @@ import { LogPane } from "../pane/pane";
 import type { Drawing } from "../pane/rowView";
 import { SelectionKeeper } from "../pane/selection";
 import { navigate, type Route, urlOf, urlOfMark } from "../route";
-import { several } from "../search/mergeResults";
-import { Finding, MOVES, type Searchable } from "../search/searchController";
-import { copyText, drawnText, type Takeable, takeWhole, textsOf, type What } from "../shell/clipboardAndSave";
+import { resultMerger } from "../search/mergeResults";
+import { MOVE_EVENTS, type Searchable, SearchController } from "../search/searchController";
+import {
+  copyOrSaveLine,
+  copyText,
+  drawnText,
+  type Exportable,
+  type ExportScope,
+  textsOf,
+} from "../shell/clipboardAndSave";
 import { facts } from "../state";
 import type { TimeMode } from "../text/time";
 
@@ -25,41 +32,41 @@ const LOCATE_MS = 250;
 
 export class MergedView implements Searchable {
   readonly following = signal(true);
-  readonly find: Finding;
+  readonly find: SearchController;
   /** Lines and errors that had come when following ended. */
   readonly pausedAt = signal({ lines: 0, errors: 0 });
   /** What stands over the page. */
-  readonly dialog = signal<"take" | null>(null);
+  readonly dialog = signal<"export" | null>(null);
   readonly total = signal(0);
   /** A marked line or range of the merged order. */
-  readonly picked = signal<Marks | null>(null);
+  readonly markedLines = signal<MarkedRange | null>(null);
   /** Why the line of a link is not shown. */
-  readonly lost = signal<string | null>(null);
+  readonly notShown = signal<string | null>(null);
   pane: LogPane | null = null;
   private map: Minimap | null = null;
   private keeper: SelectionKeeper | null = null;
   /** The lines that a filter leaves; null shows all that are loaded. */
-  private shown: Standings | null = null;
+  private shown: LinePositions | null = null;
   /** A filter is on its way off: what is read comes first. */
   private leaving = false;
   /** Where what was found is in the merged list, as of lately. */
-  private places: Float64Array = NONE;
-  private current: Standing | null = null;
+  private matchIndexes: Float64Array = NO_NUMBERS;
+  private current: LinePosition | null = null;
   /** The line at the end. */
-  private last: Standing = { source: 0, sequence: 0, at: 0 };
+  private last: LinePosition = { source: 0, sequence: 0, at: 0 };
   /** The line that is gone to, until it is drawn: the list may grow in front of it meanwhile. */
-  private heading: Standing | null = null;
+  private target: LinePosition | null = null;
   /** What was found in the current line is to be seen once that is drawn. */
   private landing = false;
   /** The line that was marked first: a range goes from it to wherever one clicks next. */
-  private anchor: Standing | null = null;
+  private anchor: LinePosition | null = null;
   private seen: [number, number] = [0, 0];
   private elements: { row: Row; element: HTMLElement }[] = [];
   private revision = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private locating = false;
   private stop: (() => void) | null = null;
-  private over = false;
+  private destroyed = false;
   /** Grows with whatever makes a line that is still on its way one that is not gone to any more. */
   private turns = 0;
 
@@ -71,18 +78,18 @@ export class MergedView implements Searchable {
     private readonly names: () => readonly string[],
     private readonly timeMode: () => TimeMode,
   ) {
-    this.find = new Finding(jobs, finder, api, several(names), {
+    this.find = new SearchController(jobs, finder, api, resultMerger(names), {
       facts: (job) => facts.peek().get(job) ?? null,
-      whole: (job) => void this.engine.ask({ do: "whole", job }),
-      began: () => this.light(),
-      found: (lines) => this.foundSome(lines),
-      over: () => {
-        this.places = NONE;
-        this.map?.mark({ hits: NONE }, this.total.peek());
+      loadAll: (job) => void this.engine.ask({ do: "loadAll", job }),
+      began: () => this.markCurrent(),
+      found: (lines) => this.matchesFound(lines),
+      ended: () => {
+        this.matchIndexes = NO_NUMBERS;
+        this.map?.mark({ hits: NO_NUMBERS }, this.total.peek());
         this.filterBy(null);
-        this.light();
+        this.markCurrent();
       },
-      errors: () => this.soon(),
+      errors: () => this.locateSoon(),
       seen: () => this.bounds,
       go: (line) => {
         this.landing = true;
@@ -106,7 +113,7 @@ export class MergedView implements Searchable {
       { rows: (from, count) => this.rows(from, count) },
       {
         follow: (on) => {
-          if (on) this.heading = null;
+          if (on) this.target = null;
           batch(() => {
             this.following.value = on;
             if (!on) this.pausedAt.value = this.arrived(facts.peek());
@@ -114,16 +121,17 @@ export class MergedView implements Searchable {
         },
         seen: (first, last) => {
           this.seen = [first, last];
-          const [from, to] = this.shown === null ? this.seen : [this.places[first] ?? 0, this.places[last] ?? 0];
+          const [from, to] =
+            this.shown === null ? this.seen : [this.matchIndexes[first] ?? 0, this.matchIndexes[last] ?? 0];
           this.map?.look(from, to, this.total.peek());
         },
         drawing: () => this.keeper?.drawing(),
         drawn: (rows) => {
           markDays(rows);
-          this.keeper?.redrawn(rows.map(({ row, element }) => ({ place: row.index, element })));
+          this.keeper?.redrawn(rows.map(({ row, element }) => ({ index: row.index, element })));
           this.elements = [...rows];
           this.arrive();
-          this.light();
+          this.markCurrent();
           this.find.drawn();
         },
       },
@@ -142,21 +150,21 @@ export class MergedView implements Searchable {
       () => pane.pause(),
     );
     host.addEventListener("click", (event) => this.clicked(event));
-    for (const move of MOVES) host.addEventListener(move, () => this.stay(), { passive: true });
+    for (const move of MOVE_EVENTS) host.addEventListener(move, () => this.cancelNavigation(), { passive: true });
     tellTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell === "merged") {
         this.last = tell.last;
         this.grown(tell.total, tell.revision, tell.changed);
       }
-      if (tell.tell === "job") this.find.heard(tell.facts.job);
+      if (tell.tell === "job") this.find.jobChanged(tell.facts.job);
     });
     if (mark !== null) pane.pause();
     void this.open(mark);
   }
 
   destroy(): void {
-    this.over = true;
+    this.destroyed = true;
     clearTimeout(this.timer);
     this.stop?.();
     highlight(this, [], null, null);
@@ -185,115 +193,115 @@ export class MergedView implements Searchable {
   }
 
   /** A person moved: nothing that was on its way moves them elsewhere. */
-  private stay(): void {
-    this.heading = null;
+  private cancelNavigation(): void {
+    this.target = null;
     this.turns++;
-    this.find.stay();
+    this.find.cancelNavigation();
   }
 
   /** What is drawn needs not be gone to any more. */
   private arrive(): void {
-    if (this.elements.some(({ row }) => isSame(this.heading, standingOf(row)))) this.heading = null;
+    if (this.elements.some(({ row }) => isSamePosition(this.target, positionOf(row)))) this.target = null;
   }
 
   /** Shows a line that is here. */
-  private async show(line: Standing): Promise<void> {
+  private async show(line: LinePosition): Promise<void> {
     const turn = this.turns;
-    const place = await this.engine.ask({ do: "place", ...line });
-    if (this.over || turn !== this.turns || this.shown !== null) return;
+    const place = await this.engine.ask({ do: "mergedIndex", ...line });
+    if (this.destroyed || turn !== this.turns || this.shown !== null) return;
     this.pane?.show(place, 0.35);
     this.arrive();
-    this.light();
+    this.markCurrent();
   }
 
   /** Shows a line, wherever it is, and marks it. */
-  go(line: Standing): void {
+  go(line: LinePosition): void {
     const turn = ++this.turns;
     // At once, so that a key pressed again before the row is here goes on from there.
     this.current = line;
-    this.heading = null;
-    this.lost.value = null;
+    this.target = null;
+    this.notShown.value = null;
     this.pane?.pause();
-    this.light();
+    this.markCurrent();
     if (this.shown !== null) {
       this.pane?.show(Math.max(0, this.shown.upTo(line)), 0.35);
       return;
     }
-    void this.reach(line).then((at) => {
-      if (this.over || turn !== this.turns) return;
+    void this.fetchAround(line).then((at) => {
+      if (this.destroyed || turn !== this.turns) return;
       if (at === null)
-        this.lost.value = "That line is not to be had: it is not kept any more, or its job cannot be read.";
+        this.notShown.value = "That line is not to be had: it is not kept any more, or its job cannot be read.";
       else {
-        this.heading = line;
+        this.target = line;
         void this.show(line);
       }
     });
   }
 
   /** Loads what was written around a line in all jobs. The time by which it stands; null when it is not to be had. */
-  private reach({ source, sequence }: Standing): Promise<number | null> {
+  private fetchAround({ source, sequence }: LinePosition): Promise<number | null> {
     return this.engine
-      .ask({ do: "reach", job: this.jobs[source] as string, sequence, others: this.jobs })
+      .ask({ do: "fetchAround", job: this.jobs[source] as string, sequence, others: this.jobs })
       .catch(() => null);
   }
 
   /** Makes the next or previous row the current one. */
   move(by: number): void {
     const rows = this.pane?.rows ?? [];
-    const at = rows.findIndex((row) => isSame(this.current, standingOf(row)));
+    const at = rows.findIndex((row) => isSamePosition(this.current, positionOf(row)));
     if (at >= 0 && this.pane?.pageWithin((rows[at] as Row).index, by) === true) return;
     const row = at < 0 ? rows.find(({ index }) => index >= this.seen[by > 0 ? 0 : 1]) : rows[at + by];
     if (row === undefined) return;
     this.pane?.pause();
-    this.current = standingOf(row);
+    this.current = positionOf(row);
     this.pane?.reveal(row.index);
-    this.light();
+    this.markCurrent();
   }
 
   /** Unfolds or folds the current row. */
   fold(): void {
-    const here = this.elements.find(({ row }) => isSame(this.current, standingOf(row)));
+    const here = this.elements.find(({ row }) => isSamePosition(this.current, positionOf(row)));
     if (here !== undefined) void this.pane?.fold(here.element);
   }
 
   // --- taking it away ----------------------------------------------------------------------------------------------
 
   /** Marks a line or a range, and puts it into the address. */
-  pick(marks: Marks): void {
-    this.picked.value = marks;
+  mark(marks: MarkedRange): void {
+    this.markedLines.value = marks;
     navigate(this.addressOf(marks), true);
-    this.light();
+    this.markCurrent();
   }
 
-  unpick(): void {
-    this.picked.value = null;
+  unmark(): void {
+    this.markedLines.value = null;
     navigate(urlOf(this.jobs), true);
-    this.light();
+    this.markCurrent();
   }
 
   get markedWords(): string | null {
-    const marks = this.picked.value;
-    return marks === null ? null : wordsOf(marks, this.names());
+    const marks = this.markedLines.value;
+    return marks === null ? null : markedRangeText(marks, this.names());
   }
 
-  get pickedTime(): number | null {
-    return this.picked.peek()?.first.at ?? null;
+  get markedTime(): number | null {
+    return this.markedLines.peek()?.first.at ?? null;
   }
 
   /** To the marked lines; else to the current line, or the one that is read first. */
   get link(): string {
-    const marks = this.chosen;
+    const marks = this.markedOrCurrent;
     return new URL(marks === null ? urlOf(this.jobs) : this.addressOf(marks), location.href).href;
   }
 
   /** The marked lines, or the one that is current, into the clipboard; with times there are names, too. */
   async copy(withTime: boolean): Promise<void> {
-    const marks = this.chosen;
+    const marks = this.markedOrCurrent;
     if (marks === null) return;
     const mode = this.timeMode();
     const names = withTime ? this.names() : null;
     await copyText(
-      this.engine.takeMerged({
+      this.engine.exportMerged({
         marks,
         query: null,
         names,
@@ -305,8 +313,8 @@ export class MergedView implements Searchable {
 
   /** A line's text, however long. */
   private readonly whole = (row: LineRow): Promise<Blob> => {
-    const line = standingOf(row);
-    return this.engine.takeMerged({
+    const line = positionOf(row);
+    return this.engine.exportMerged({
       marks: { first: line, last: line },
       query: null,
       names: null,
@@ -315,15 +323,21 @@ export class MergedView implements Searchable {
     });
   };
 
-  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob> {
-    const marks = what === "picked" ? this.picked.peek() : null;
+  exportLines(
+    what: ExportScope,
+    format: SaveFormat,
+    time: TimeMode,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<Blob> {
+    const marks = what === "picked" ? this.markedLines.peek() : null;
     const query = what === "filtered" ? this.find.query.peek() : null;
-    return this.engine.takeMerged({ marks, query, names: this.names(), format, time }, progress, signal);
+    return this.engine.exportMerged({ marks, query, names: this.names(), format, time }, progress, signal);
   }
 
-  get marked(): Takeable["marked"] {
-    const marks = this.picked.peek();
-    return marks === null ? null : { words: wordsOf(marks, this.names()), file: "marked" };
+  get marked(): Exportable["marked"] {
+    const marks = this.markedLines.peek();
+    return marks === null ? null : { words: markedRangeText(marks, this.names()), file: "marked" };
   }
 
   /** Entries of all jobs, here or not. */
@@ -332,52 +346,53 @@ export class MergedView implements Searchable {
   }
 
   /** The marked lines, or the one that is current, or read first. */
-  private get chosen(): Marks | null {
-    const line = this.standing;
-    return this.picked.peek() ?? (line === null ? null : { first: line, last: line });
+  private get markedOrCurrent(): MarkedRange | null {
+    const line = this.position;
+    return this.markedLines.peek() ?? (line === null ? null : { first: line, last: line });
   }
 
-  private get standing(): Standing | null {
+  private get position(): LinePosition | null {
     if (this.current !== null) return this.current;
     const row = this.pane?.reading?.row;
-    return row === undefined ? null : standingOf(row);
+    return row === undefined ? null : positionOf(row);
   }
 
-  private addressOf({ first, last }: Marks): string {
-    const line = ({ source, sequence }: Standing) => ({ job: this.jobs[source] as string, sequence });
+  private addressOf({ first, last }: MarkedRange): string {
+    const line = ({ source, sequence }: LinePosition) => ({ job: this.jobs[source] as string, sequence });
     return urlOfMark(this.jobs, line(first), line(last));
   }
 
   private async open(mark: Route["mark"]): Promise<void> {
     await Promise.all(this.jobs.map((job) => this.engine.ask({ do: "open", job, at: null })));
     // Left meanwhile: the jobs are another page's now.
-    if (this.over) return;
-    const marks = mark === null ? null : await this.reachMarks(mark);
-    if (this.over) return;
+    if (this.destroyed) return;
+    const marks = mark === null ? null : await this.fetchMarkedLines(mark);
+    if (this.destroyed) return;
     if (marks !== null) {
-      this.current = this.heading = marks.first;
-      this.pick(marks);
+      this.current = this.target = marks.first;
+      this.mark(marks);
     }
     await this.engine.ask({ do: "merge", jobs: this.jobs });
-    if (this.over) return;
+    if (this.destroyed) return;
     if (marks === null && mark !== null) {
-      this.lost.value = "The line of this link is not to be had: it is not kept any more, or its job cannot be read.";
+      this.notShown.value =
+        "The line of this link is not to be had: it is not kept any more, or its job cannot be read.";
       this.pane?.follow();
     }
     this.find.index();
   }
 
   /** Loads what is around the lines of a link, in all jobs. Null when one of them is not to be had. */
-  private async reachMarks(mark: NonNullable<Route["mark"]>): Promise<Marks | null> {
+  private async fetchMarkedLines(mark: NonNullable<Route["mark"]>): Promise<MarkedRange | null> {
     const lines = await Promise.all(
       [mark.first, mark.last].map(async ({ job, sequence }) => {
         const line = { source: this.jobs.indexOf(job), sequence, at: 0 };
-        const at = await this.reach(line);
+        const at = await this.fetchAround(line);
         return at === null ? null : { ...line, at };
       }),
     );
     const [one, other] = lines;
-    return one == null || other == null ? null : marksOf(one, other);
+    return one == null || other == null ? null : markedRange(one, other);
   }
 
   /** The list grew, perhaps in front of what is read: that stays where it is. */
@@ -386,18 +401,18 @@ export class MergedView implements Searchable {
     if (pane === null) return;
     this.total.value = total;
     this.revision = revision;
-    this.soon();
+    this.locateSoon();
     if (this.shown !== null) {
       if (pane.rows.some(({ kind }) => kind === "loading")) pane.update(this.shown.length, revision);
       return;
     }
-    const { heading } = this;
+    const { target } = this;
     const { reading } = pane;
-    const placeOf = (row: Row) => this.engine.ask({ do: "place", ...standingOf(row) });
-    if (heading !== null && !pane.following) {
+    const placeOf = (row: Row) => this.engine.ask({ do: "mergedIndex", ...positionOf(row) });
+    if (target !== null && !pane.following) {
       if (reading === null) pane.resetTotal(total, revision);
       else void pane.grownBefore(total, revision, placeOf);
-      void this.show(heading);
+      void this.show(target);
       return;
     }
     if (pane.following || reading === null || (changed > reading.row.index && !pane.placing)) {
@@ -407,7 +422,7 @@ export class MergedView implements Searchable {
     void pane.grownBefore(total, revision, placeOf);
   }
 
-  private soon(): void {
+  private locateSoon(): void {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
       void this.locate();
@@ -417,33 +432,33 @@ export class MergedView implements Searchable {
   /** Where in the merged list errors and matches are, for the strip beside the scroll bar. */
   private async locate(): Promise<void> {
     if (this.locating) {
-      this.soon();
+      this.locateSoon();
       return;
     }
     this.locating = true;
     const { list } = this.find;
-    const place = ({ sequences, times, sources }: Standings) =>
+    const place = ({ sequences, times, sources }: LinePositions) =>
       this.engine.ask({ do: "locate", lines: { sequences, times, sources } });
     try {
       const [errors, hits] = await Promise.all([place(this.find.errors.peek()), place(list)]);
-      if (list === this.find.list) this.places = hits;
-      this.map?.mark({ errors, hits: this.places }, this.total.peek());
+      if (list === this.find.list) this.matchIndexes = hits;
+      this.map?.mark({ errors, hits: this.matchIndexes }, this.total.peek());
     } finally {
       this.locating = false;
     }
   }
 
-  private foundSome(lines: Standings): void {
+  private matchesFound(lines: LinePositions): void {
     // Once it is here, a line that a clock stepped back for stands where it is read.
     const at = this.current === null ? -1 : lines.find(this.current);
     if (at >= 0) this.current = lines.at(at);
     this.find.reached(this.current);
-    this.soon();
+    this.locateSoon();
     this.filterBy(this.find.narrows ? lines : null);
-    this.light();
+    this.markCurrent();
   }
 
-  private filterBy(lines: Standings | null): void {
+  private filterBy(lines: LinePositions | null): void {
     const { pane, shown } = this;
     if (pane === null || (lines === null && (shown === null || this.leaving))) return;
     this.turns++;
@@ -453,7 +468,7 @@ export class MergedView implements Searchable {
       if (lines.beginsWith(shown)) pane.update(lines.length, this.revision);
       else {
         pane.renumber((row) => {
-          const at = lines.indexOf(standingOf(row));
+          const at = lines.indexOf(positionOf(row));
           return at < 0 ? null : at;
         }, lines.length);
       }
@@ -463,9 +478,9 @@ export class MergedView implements Searchable {
     // a match of a filtered list wants to see what is around that one.
     const stays =
       lines === null
-        ? (pane.readingOf((row) => isSame(this.current, standingOf(row))) ?? pane.reading)
-        : pane.readingOf((row) => lines.indexOf(standingOf(row)) >= 0);
-    const line = stays === null ? this.reading : standingOf(stays.row);
+        ? (pane.readingOf((row) => isSamePosition(this.current, positionOf(row))) ?? pane.reading)
+        : pane.readingOf((row) => lines.indexOf(positionOf(row)) >= 0);
+    const line = stays === null ? this.reading : positionOf(stays.row);
     if (lines !== null || this.following.peek()) {
       this.shown = lines;
       pane.restart(
@@ -476,9 +491,9 @@ export class MergedView implements Searchable {
       return;
     }
     this.leaving = true;
-    void this.reach(line).then(async () => {
-      const place = await this.engine.ask({ do: "place", ...line });
-      if (this.over || !this.leaving) return;
+    void this.fetchAround(line).then(async () => {
+      const place = await this.engine.ask({ do: "mergedIndex", ...line });
+      if (this.destroyed || !this.leaving) return;
       this.leaving = false;
       this.shown = null;
       pane.restart(this.total.peek(), place, stays?.offset);
@@ -486,9 +501,9 @@ export class MergedView implements Searchable {
   }
 
   private rows(from: number, count: number): ReturnType<ConstructorParameters<typeof LogPane>[1]["rows"]> {
-    if (this.shown === null) return this.engine.ask({ do: "merged", from, count });
+    if (this.shown === null) return this.engine.ask({ do: "mergedRows", from, count });
     return this.engine.ask({
-      do: "mergedPick",
+      do: "filteredMergedRows",
       from,
       lines: this.shown.slice(from, from + count),
       total: this.shown.length,
@@ -496,21 +511,21 @@ export class MergedView implements Searchable {
   }
 
   /** The first and last line that are seen; null while there is none, or a filter leaves what was found. */
-  private get bounds(): readonly [Standing, Standing] | null {
+  private get bounds(): readonly [LinePosition, LinePosition] | null {
     const [first, last] = this.seen.map((place) => this.pane?.rows.find(({ index }) => index === place));
     return this.shown !== null || first === undefined || last === undefined
       ? null
-      : [standingOf(first), standingOf(last)];
+      : [positionOf(first), positionOf(last)];
   }
 
   /** The line from which the next match is looked for. */
-  private get reading(): Standing {
+  private get reading(): LinePosition {
     if (this.current !== null) return this.current;
     // Who follows is at the end, though the last rows may not be drawn yet.
     if (this.following.peek()) return this.last;
     const rows = this.pane?.rows ?? [];
     const row = rows.find(({ index }) => index === this.seen[0]) ?? rows[0];
-    return row === undefined ? this.last : standingOf(row);
+    return row === undefined ? this.last : positionOf(row);
   }
 
   private clicked(event: MouseEvent): void {
@@ -520,7 +535,7 @@ export class MergedView implements Searchable {
     const whole = target?.closest<HTMLElement>("[data-whole]");
     if (whole != null) {
       const cut = this.elements.find((one) => one.element === element)?.row;
-      if (cut !== undefined) void takeWhole(whole, cut, this.whole);
+      if (cut !== undefined) void copyOrSaveLine(whole, cut, this.whole);
       return;
     }
     if (target?.closest(".mark") != null && "json" in element.dataset) {
@@ -531,36 +546,36 @@ export class MergedView implements Searchable {
       target?.closest(".gutter") == null ? undefined : this.elements.find((one) => one.element === element)?.row;
     if (row === undefined) return;
     event.preventDefault();
-    const line = standingOf(row);
+    const line = positionOf(row);
     this.pane?.pause();
     this.current = line;
-    const kept = this.picked.peek();
+    const kept = this.markedLines.peek();
     // A range grows from the end that was chosen first.
-    if (event.shiftKey && kept !== null) this.pick(marksOf(this.anchor ?? kept.first, line));
+    if (event.shiftKey && kept !== null) this.mark(markedRange(this.anchor ?? kept.first, line));
     else {
       this.anchor = line;
-      this.pick({ first: line, last: line });
+      this.mark({ first: line, last: line });
     }
   }
 
-  private light(): void {
+  private markCurrent(): void {
     let current: HTMLElement | null = null;
     const texts: HTMLElement[] = [];
     const { list, expression } = this.find;
     for (const { row, element } of this.elements) {
-      const line = standingOf(row);
-      const is = isSame(this.current, line);
+      const line = positionOf(row);
+      const is = isSamePosition(this.current, line);
       if (is) current = element;
       element.classList.toggle("current", is);
-      element.classList.toggle("picked", within(this.picked.peek(), line));
+      element.classList.toggle("picked", isInRange(this.markedLines.peek(), line));
       const text = element.querySelector<HTMLElement>(":scope > .text");
       if (expression !== null && text !== null && list.indexOf(line) >= 0) texts.push(text);
     }
-    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.land(found));
+    highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.revealMatch(found));
   }
 
   /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
-  private land(found: Range): void {
+  private revealMatch(found: Range): void {
     queueMicrotask(() => {
       if (!this.landing || this.pane?.arriving !== false) return;
       this.landing = false;
@@ -569,6 +584,6 @@ export class MergedView implements Searchable {
   }
 }
 
-function standingOf({ source = 0, sequence, at = 0 }: Row): Standing {
+function positionOf({ source = 0, sequence, at = 0 }: Row): LinePosition {
   return { source, sequence, at };
 }

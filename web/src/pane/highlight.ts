@@ -1,6 +1,6 @@
 /** Marks matches in the rows that are drawn, by the CSS Custom Highlight API: no element is added, so selections and layout stay. */
 import type { Query } from "../index/query";
-import { spansOf } from "../search/matchRanges";
+import { matchRanges } from "../search/matchRanges";
 import type { Trial } from "../search/trial";
 
 interface Highlights {
@@ -50,7 +50,7 @@ export function highlight(
     trial = null;
     known = { source: "", spans: new Map(), endless: false };
     drawn.delete(pane);
-    mark(pane, texts, current, first, (content) => (expression === null ? [] : spansOf(content, expression)));
+    mark(pane, texts, current, first, (content) => (expression === null ? [] : matchRanges(content, expression)));
     return;
   }
   // The first match of these lines was found elsewhere, and the next one may take for ever: none is looked for on the page's own thread.
@@ -80,7 +80,7 @@ let trial: Trial | null = null;
 async function tried(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[] | null> {
   try {
     trial ??= new (await import("../search/trial")).Trial();
-    return await trial.spans(query, texts);
+    return await trial.ranges(query, texts);
   } catch {
     return null;
   }
@@ -126,7 +126,7 @@ function rangesOf(element: HTMLElement, spans: readonly number[]): Range[] {
     nodes.push({ node: node as Text, from: length });
     length += (node as Text).data.length;
   }
-  const place = (at: number, end: boolean): [Text, number] | null => {
+  const locate = (at: number, end: boolean): [Text, number] | null => {
     for (let i = nodes.length - 1; i >= 0; i--) {
       const { node, from } = nodes[i] as (typeof nodes)[number];
       if (end ? from < at : from <= at) return [node, at - from];
@@ -134,7 +134,7 @@ function rangesOf(element: HTMLElement, spans: readonly number[]): Range[] {
     return null;
   };
   for (let at = 0; at + 1 < spans.length; at += 2) {
-    const [start, end] = [place(spans[at] as number, false), place(spans[at + 1] as number, true)];
+    const [start, end] = [locate(spans[at] as number, false), locate(spans[at + 1] as number, true)];
     if (start === null || end === null) continue;
     const range = new Range();
     range.setStart(...start);

@@ -1,6 +1,6 @@
 /** A strip beside the scroll bar: where the errors and the matches are, and what is seen. For eyes only: keys reach the same places. */
 
-export interface Marks {
+export interface MinimapMarks {
   readonly errors: Float64Array;
   readonly hits: Float64Array;
 }
@@ -8,7 +8,7 @@ export interface Marks {
 const NONE = new Float64Array(0);
 
 export class Minimap {
-  private marks: Marks = { errors: NONE, hits: NONE };
+  private marks: MinimapMarks = { errors: NONE, hits: NONE };
   private ticks: { total: number; errors: readonly number[]; hits: readonly number[] } | null = null;
   private total = 0;
   private seen: [number, number] = [0, 0];
@@ -37,7 +37,7 @@ export class Minimap {
   }
 
   /** Places are sequences of 1..total. */
-  mark(marks: Partial<Marks>, total: number): void {
+  mark(marks: Partial<MinimapMarks>, total: number): void {
     this.marks = { ...this.marks, ...marks };
     this.ticks = null;
     this.total = total;
@@ -67,7 +67,7 @@ export class Minimap {
     if (pen === null || this.total === 0) return;
     pen.clearRect(0, 0, width, height);
     const style = getComputedStyle(this.canvas);
-    const at = (place: number): number => (place / this.total) * height;
+    const at = (index: number): number => (index / this.total) * height;
     pen.fillStyle = style.getPropertyValue("--map-seen") || "gray";
     pen.fillRect(0, at(this.seen[0]), width, Math.max(3 * scale, at(this.seen[1] - this.seen[0] + 1)));
     // There may be a million marks, and there are a thousand pixels: they are gone through when they change, not when somebody scrolls.

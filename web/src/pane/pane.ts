@@ -9,13 +9,13 @@
  *
  * While following, the last row's end stays at the viewport's end. Following ends with what a person does to go up, never by geometry.
  */
-import type { Row, Window } from "../log/row";
+import type { Row, RowWindow } from "../log/row";
 import { type CutRow, type Drawing, drawRow, lengthened } from "./rowView";
 import { covers, FLOODED_SCREENS, lacking, type Range as Places, windowAround } from "./scroll";
-import { type Drawn, type Reference, Sheet } from "./virtualRows";
+import { type Drawn, type Reference, VirtualRows } from "./virtualRows";
 
 export interface Source {
-  rows(from: number, count: number): Promise<Window>;
+  rows(from: number, count: number): Promise<RowWindow>;
 }
 
 export interface PaneEvents {
@@ -30,7 +30,7 @@ export interface PaneEvents {
 }
 
 interface Goal {
-  readonly place: number;
+  readonly index: number;
   readonly align: number;
   readonly offset?: number;
 }
@@ -62,7 +62,7 @@ export class LogPane {
   private stale = false;
   /** Set by a jump: this place goes to `align` of the viewport when its window arrives. */
   private goal: Goal | null = null;
-  private readonly sheet: Sheet;
+  private readonly rowList: VirtualRows;
   private readonly resizes: ResizeObserver;
   private touchY = 0;
 
@@ -77,7 +77,7 @@ export class LogPane {
     host.setAttribute("role", "log");
     host.setAttribute("aria-live", "off");
     host.setAttribute("aria-label", "Log lines");
-    this.sheet = new Sheet(host);
+    this.rowList = new VirtualRows(host);
     host.addEventListener("scroll", () => this.scrolled(), { passive: true });
     host.addEventListener("wheel", (event) => this.wheel(event.deltaY), { passive: true });
     host.addEventListener("touchstart", (event) => (this.touchY = event.touches[0]?.clientY ?? 0), { passive: true });
@@ -93,16 +93,16 @@ export class LogPane {
     cancelAnimationFrame(this.frame);
     this.generation++;
     this.growths++;
-    this.sheet.destroy();
+    this.rowList.destroy();
   }
 
   get rows(): readonly Row[] {
-    return this.sheet.drawn.map(({ row }) => row);
+    return this.rowList.drawn.map(({ row }) => row);
   }
 
   /** The list has `total` places now; `revision` differs whenever drawn rows may read differently, those of places before `changed` excepted. */
   update(total: number, revision: number, changed = 0): void {
-    if (total === this.sheet.total && revision === this.revision) return;
+    if (total === this.rowList.total && revision === this.revision) return;
     this.resetTotal(total, revision);
     this.changed = Math.min(this.changed, changed);
     if (this.growing !== undefined) return;
@@ -116,7 +116,7 @@ export class LogPane {
 
   /** The first word of how long the list is, before anything is drawn: a place in it may be shown next. */
   resetTotal(total: number, revision: number): void {
-    this.sheet.total = total;
+    this.rowList.total = total;
     this.revision = revision;
   }
 
@@ -137,13 +137,13 @@ export class LogPane {
   }
 
   /** Shows a place; `align` 0 puts it at the top of the viewport, 0.5 in the middle. */
-  show(place: number, align = 0.35): void {
+  show(index: number, align = 0.35): void {
     this.setFollowing(false);
-    const { total, range, drawn } = this.sheet;
-    const goal = { place: Math.max(0, Math.min(place, Math.max(0, total - 1))), align };
+    const { total, range, drawn } = this.rowList;
+    const goal = { index: Math.max(0, Math.min(index, Math.max(0, total - 1))), align };
     this.goal = goal;
-    const here = !this.outdated && drawn.some(({ row }) => row.index >= goal.place);
-    if (here && range.from <= goal.place && goal.place < range.to && !this.stale) {
+    const here = !this.outdated && drawn.some(({ row }) => row.index >= goal.index);
+    if (here && range.from <= goal.index && goal.index < range.to && !this.stale) {
       this.reach(goal);
       this.ensure();
       return;
@@ -153,16 +153,16 @@ export class LogPane {
 
   /** The row that is read first, and how far below the viewport's top it begins. */
   get reading(): { row: Row; offset: number } | null {
-    const first = this.sheet.firstSeen;
-    return first === null ? null : { row: first.row, offset: this.sheet.offsetOf(first) };
+    const first = this.rowList.firstSeen;
+    return first === null ? null : { row: first.row, offset: this.rowList.offsetOf(first) };
   }
 
   /** The same of the first row that is read and that is wanted. */
   readingOf(wanted: (row: Row) => boolean): { row: Row; offset: number } | null {
-    const { sheet } = this;
-    const [first, last] = sheet.visible;
-    const found = sheet.drawn.find(({ row }) => row.index >= first && row.index <= last && wanted(row));
-    return found === undefined ? null : { row: found.row, offset: sheet.offsetOf(found) };
+    const { rowList } = this;
+    const [first, last] = rowList.visible;
+    const found = rowList.drawn.find(({ row }) => row.index >= first && row.index <= last && wanted(row));
+    return found === undefined ? null : { row: found.row, offset: rowList.offsetOf(found) };
   }
 
   /** Whether the places of what is drawn are those of before the list grew in front of it. */
@@ -171,31 +171,31 @@ export class LogPane {
   }
 
   /** The list grew in front of what is read: that stays where it is, however one scrolls until it is known which place it has now. */
-  async grownBefore(total: number, revision: number, placeOf: (row: Row) => Promise<number>): Promise<void> {
+  async grownBefore(total: number, revision: number, indexOf: (row: Row) => Promise<number>): Promise<void> {
     this.resetTotal(total, revision);
     // What is on its way was asked for by places that were.
     this.forget();
     this.outdated = true;
     if (this.goal?.offset !== undefined) this.goal = null;
-    const anchor = this.sheet.firstSeen?.row;
+    const anchor = this.rowList.firstSeen?.row;
     const growth = this.growths;
     if (anchor !== undefined && this.goal === null && !this.following) {
       this.unplaced = true;
-      const place = await placeOf(anchor);
+      const index = await indexOf(anchor);
       if (growth !== this.growths) return;
       this.unplaced = false;
       // How far one scrolled may not have been told yet.
       this.scrolled();
-      const now = this.sheet.drawn.find(({ row }) => row === anchor);
+      const now = this.rowList.drawn.find(({ row }) => row === anchor);
       if (now !== undefined && this.goal === null && !this.following)
-        this.goal = { place, align: 0.5, offset: this.sheet.offsetOf(now) };
+        this.goal = { index, align: 0.5, offset: this.rowList.offsetOf(now) };
     }
     this.request(true);
   }
 
   /** The list changed in front of what is read, which is at `place` now: everything is drawn anew, and it stays where it is. */
-  private relocate(place: number, offset: number): void {
-    this.goal = { place, align: 0.5, offset };
+  private relocate(index: number, offset: number): void {
+    this.goal = { index, align: 0.5, offset };
     this.request(true);
   }
 
@@ -212,9 +212,9 @@ export class LogPane {
   }
 
   /** Scrolls no more than it takes to see a drawn place whole. */
-  reveal(place: number): void {
-    const element = this.sheet.elementOf(place);
-    const distance = element === null ? 0 : this.sheet.distanceTo(element);
+  reveal(index: number): void {
+    const element = this.rowList.elementOf(index);
+    const distance = element === null ? 0 : this.rowList.distanceTo(element);
     if (distance !== 0) this.scrollBy(distance);
   }
 
@@ -224,8 +224,8 @@ export class LogPane {
   }
 
   /** Moves within a row that is higher than the viewport, by not quite a page; says whether there was more of it that way. */
-  pageWithin(place: number, by: number): boolean {
-    const element = this.sheet.elementOf(place);
+  pageWithin(index: number, by: number): boolean {
+    const element = this.rowList.elementOf(index);
     if (element === null) return false;
     const [row, view] = [element.getBoundingClientRect(), this.host.getBoundingClientRect()];
     const left = by > 0 ? row.bottom - view.bottom : view.top - row.top;
@@ -257,23 +257,23 @@ export class LogPane {
       element.append(made);
     }
     element.toggleAttribute("data-open", open === null);
-    this.sheet.resize();
-    this.sheet.edges();
+    this.rowList.resize();
+    this.rowList.edges();
   }
 
   get pageHeight(): number {
-    return this.sheet.viewport;
+    return this.rowList.viewport;
   }
 
-  elementOf(place: number): HTMLElement | null {
-    return this.sheet.elementOf(place);
+  elementOf(index: number): HTMLElement | null {
+    return this.rowList.elementOf(index);
   }
 
   // --- what a person does ------------------------------------------------------------------------------------------
 
   private wheel(delta: number): void {
     if (delta < 0) this.setFollowing(false);
-    else if (delta > 0 && this.sheet.atEnd) this.setFollowing(true);
+    else if (delta > 0 && this.rowList.atEnd) this.setFollowing(true);
   }
 
   private touched(y: number): void {
@@ -282,20 +282,20 @@ export class LogPane {
   }
 
   private scrolled(): void {
-    const moved = this.sheet.moved();
+    const moved = this.rowList.moved();
     if (moved === 0) return;
     // Dragging the thumb up is told by the position alone; our own moves are not told.
     if (moved < 0 && this.following) this.setFollowing(false);
     this.whenIdle();
-    const place = this.sheet.jumpedTo;
+    const index = this.rowList.jumpedTo;
     // What is to stay where it is moves with the rest.
     const kept = this.goal?.offset === undefined ? null : { ...this.goal, offset: this.goal.offset - moved };
-    this.goal = place === null ? kept : { place, align: 0 };
-    this.soon(() => (place === null ? this.ensure() : this.request(true)));
+    this.goal = index === null ? kept : { index, align: 0 };
+    this.soon(() => (index === null ? this.ensure() : this.request(true)));
   }
 
   private resized(): void {
-    this.sheet.measure();
+    this.rowList.measure();
     if (this.following) this.stick();
     this.ensure();
   }
@@ -310,8 +310,8 @@ export class LogPane {
   // --- asking for rows ---------------------------------------------------------------------------------------------
 
   private grow(): void {
-    this.sheet.resize();
-    const { drawn, range, total, screen } = this.sheet;
+    this.rowList.resize();
+    const { drawn, range, total, screen } = this.rowList;
     this.flooded = total - range.to > screen;
     // Who reads back is not disturbed: what grows below is the scroll bar's business alone.
     if (!this.following && this.changed >= range.to && drawn.every(({ row }) => isWhole(row))) this.ensure();
@@ -320,21 +320,21 @@ export class LogPane {
   }
 
   private ensure(): void {
-    const { sheet } = this;
-    const [first, last] = sheet.visible;
-    this.events.seen(first, last, sheet.total);
+    const { rowList } = this;
+    const [first, last] = rowList.visible;
+    this.events.seen(first, last, rowList.total);
     // A list that grows is followed at its own pace, not after each answer.
     if (this.following && this.growing !== undefined) return;
     // What is on its way is waited for while it will show what is seen: asking anew each frame would never be answered in time.
     if (this.pending !== null && this.pending.from <= first && this.pending.to > last) return;
-    if (!covers(sheet.range, first, last, sheet.total, sheet.screen)) this.request(false);
+    if (!covers(rowList.range, first, last, rowList.total, rowList.screen)) this.request(false);
   }
 
   /** Asks for the window around what is to be seen. With `anew` also when it is the window that is drawn, and for all of it. */
   private request(anew: boolean): void {
     if (this.unplaced && this.goal === null && !this.following) return;
-    const { total, screen, range } = this.sheet;
-    const around = this.following ? Math.max(0, total - screen) : (this.goal?.place ?? this.sheet.visible[0]);
+    const { total, screen, range } = this.rowList;
+    const around = this.following ? Math.max(0, total - screen) : (this.goal?.index ?? this.rowList.visible[0]);
     const wanted = windowAround(around, screen, total, this.following && this.flooded ? FLOODED_SCREENS : undefined);
     if (wanted.to <= wanted.from) {
       if (total === 0) this.apply({ from: 0, to: 0, total: 0, rows: [] }, wanted, this.goal);
@@ -358,12 +358,12 @@ export class LogPane {
         if (generation !== this.generation) return;
         this.pending = null;
         if (this.goal?.offset !== undefined) this.scrolled();
-        const [seen] = this.sheet.visible;
+        const [seen] = this.rowList.visible;
         // An answer about where nobody is any more (following ended meanwhile) would move what is read.
         const elsewhere =
           !this.following &&
           this.goal === null &&
-          this.sheet.drawn.length > 0 &&
+          this.rowList.drawn.length > 0 &&
           (seen < wanted.from || seen >= wanted.to);
         if (elsewhere) this.stale = true;
         else this.apply(window, wanted, goal?.align === 0 && this.goal?.align === 0 ? goal : this.goal);
@@ -379,14 +379,14 @@ export class LogPane {
   // --- drawing -----------------------------------------------------------------------------------------------------
 
   /** Draws the places `wanted`: rows of the window that came, and beside it those that are drawn. */
-  private apply(window: Window, wanted: Places, goal: Goal | null): void {
-    const { sheet } = this;
+  private apply(window: RowWindow, wanted: Places, goal: Goal | null): void {
+    const { rowList } = this;
     this.outdated = false;
     this.events.drawing?.();
-    sheet.total = Math.max(sheet.total, window.total);
+    rowList.total = Math.max(rowList.total, window.total);
     const known = new Map<number, Drawn>();
     const [before, after]: [Drawn[], Drawn[]] = [[], []];
-    for (const one of sheet.drawn) {
+    for (const one of rowList.drawn) {
       const { index } = one.row;
       known.set(index, one);
       if (index >= wanted.from && index < window.from) before.push(one);
@@ -401,8 +401,8 @@ export class LogPane {
     }
     const next = [...before, ...come, ...after];
     const reference =
-      goal === null && !this.following ? sheet.reference(new Set(next.map(({ row }) => row.index))) : null;
-    sheet.replace(next, {
+      goal === null && !this.following ? rowList.reference(new Set(next.map(({ row }) => row.index))) : null;
+    rowList.replace(next, {
       from: before.length > 0 ? wanted.from : window.from,
       to: after.length > 0 ? wanted.to : window.to,
     });
@@ -416,33 +416,33 @@ export class LogPane {
    * The list's places have changed (a filter found more in front): `placeOf` tells each drawn row's new one, null when it is in
    * the list no more. What is seen stays where it is.
    */
-  renumber(placeOf: (row: Row) => number | null, total: number): void {
-    const { sheet } = this;
+  renumber(indexOf: (row: Row) => number | null, total: number): void {
+    const { rowList } = this;
     this.forget();
-    sheet.total = total;
+    rowList.total = total;
     const kept: Drawn[] = [];
-    for (const { row, element } of sheet.drawn) {
-      const index = placeOf(row);
+    for (const { row, element } of rowList.drawn) {
+      const index = indexOf(row);
       if (index === null) element.remove();
       else kept.push({ row: { ...row, index }, element });
     }
-    sheet.drawn = kept;
+    rowList.drawn = kept;
     const [first, last] = [kept[0]?.row.index ?? 0, kept.at(-1)?.row.index ?? -1];
-    sheet.range = { from: first, to: last + 1 };
+    rowList.range = { from: first, to: last + 1 };
     this.goal = null;
     this.refresh();
   }
 
   /** Another list in this pane: begins at its end, or at a place, which is `offset` px below the viewport's top if that is given. */
-  restart(total: number, place: number | null, offset?: number): void {
+  restart(total: number, index: number | null, offset?: number): void {
     this.events.drawing?.();
     this.forget();
-    this.sheet.clear(total);
-    if (place === null) {
+    this.rowList.clear(total);
+    if (index === null) {
       if (this.following) this.request(true);
       else this.follow();
-    } else if (offset === undefined) this.show(place);
-    else this.relocate(place, offset);
+    } else if (offset === undefined) this.show(index);
+    else this.relocate(index, offset);
   }
 
   /** Nothing that is on its way is waited for any more. */
@@ -455,45 +455,45 @@ export class LogPane {
 
   /** Draws every row anew: times, folds. */
   redraw(): void {
-    const { sheet } = this;
+    const { rowList } = this;
     this.events.drawing?.();
     const first = this.reading;
-    sheet.drawn = sheet.drawn.map(({ row, element }) => {
+    rowList.drawn = rowList.drawn.map(({ row, element }) => {
       const made = drawRow(row, this.drawing);
       element.replaceWith(made);
       return { row, element: made };
     });
-    this.events.drawn(sheet.drawn);
-    sheet.measure();
+    this.events.drawn(rowList.drawn);
+    rowList.measure();
     if (this.following) this.stick();
-    else if (first !== null) this.hold({ place: first.row.index, offset: first.offset });
+    else if (first !== null) this.hold({ index: first.row.index, offset: first.offset });
     this.ensure();
   }
 
   private hold(reference: Reference | null): void {
-    if (!this.sheet.hold(reference)) this.settle();
+    if (!this.rowList.hold(reference)) this.settle();
   }
 
   /** Brings the goal to its place in the viewport, and the scroll bar to the goal. */
   private reach(goal: Goal): void {
-    if (!this.sheet.reach(goal)) return;
+    if (!this.rowList.reach(goal)) return;
     if (goal.align !== 0) this.goal = null;
     this.whenIdle();
-    this.events.seen(...this.sheet.visible, this.sheet.total);
+    this.events.seen(...this.rowList.visible, this.rowList.total);
   }
 
   private stick(): void {
-    this.sheet.stick();
-    this.events.seen(...this.sheet.visible, this.sheet.total);
+    this.rowList.stick();
+    this.events.seen(...this.rowList.visible, this.rowList.total);
   }
 
   /** Nothing moves: block and scroll bar may be brought to agree. */
   private settle(): void {
-    if (this.following || this.sheet.drawn.length === 0 || this.goal !== null || this.pending !== null) {
+    if (this.following || this.rowList.drawn.length === 0 || this.goal !== null || this.pending !== null) {
       if (this.goal?.align === 0 && this.pending === null) this.goal = null;
       else return;
     }
-    this.sheet.settle();
+    this.rowList.settle();
   }
 
   private whenIdle(): void {

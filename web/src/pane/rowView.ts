@@ -1,7 +1,7 @@
 /** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
-import { type Cut, type Hole, type LineRow, type Row, textOf } from "../log/row";
+import { type Cut, type LineRow, type MissingLines, type Row, textOf } from "../log/row";
 import { safely } from "../log/safely";
-import { paint } from "../text/cssStyle";
+import { cssStyle } from "../text/cssStyle";
 import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
 import type { StyledText } from "../text/terminal";
@@ -126,7 +126,7 @@ export function drawSpan(span: StyledText): Node[] {
 /** Colours go through the style object, which a Content-Security-Policy without inline styles allows. */
 function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
   if (style === undefined) return element;
-  const { color, background, classes } = paint(style);
+  const { color, background, classes } = cssStyle(style);
   if (color !== undefined) element.style.color = color;
   if (background !== undefined) element.style.backgroundColor = background;
   if (classes.length > 0) element.className = classes.join(" ");
@@ -134,7 +134,7 @@ function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
 }
 
 /** Said by an attribute, as all that is no line: it is not copied. */
-function holeOf({ side, count }: Hole, name: string): HTMLElement {
+function holeOf({ side, count }: MissingLines, name: string): HTMLElement {
   const element = document.createElement("span");
   element.className = `hole ${side}`;
   element.dataset["hole"] =

@@ -15,14 +15,14 @@ export function spacerHeight(total: number, rowHeight: number): number {
 }
 
 /** Where the row at `place` begins on the scroll bar, px. */
-export function positionOf(place: number, total: number, rowHeight: number): number {
+export function positionOf(index: number, total: number, rowHeight: number): number {
   if (total <= 0) return 0;
   const height = spacerHeight(total, rowHeight);
-  return (place / total) * height;
+  return (index / total) * height;
 }
 
 /** The row that a scroll bar's position means. At the very end it is the last row that can be at the top. */
-export function placeAt(scrollTop: number, total: number, rowHeight: number, viewport: number): number {
+export function indexAt(scrollTop: number, total: number, rowHeight: number, viewport: number): number {
   const height = spacerHeight(total, rowHeight);
   const most = height - viewport;
   if (total <= 0 || most <= 0) return 0;
@@ -48,10 +48,10 @@ export interface Range {
 }
 
 /** The places to draw around a row: whole clusters with `screens` screens on either side. */
-export function windowAround(place: number, visible: number, total: number, screens = SCREENS): Range {
+export function windowAround(index: number, visible: number, total: number, screens = SCREENS): Range {
   const margin = Math.ceil(visible * screens);
-  const from = Math.max(0, Math.floor((place - margin) / CLUSTER) * CLUSTER);
-  const to = Math.min(total, Math.ceil((place + visible + margin) / CLUSTER) * CLUSTER);
+  const from = Math.max(0, Math.floor((index - margin) / CLUSTER) * CLUSTER);
+  const to = Math.min(total, Math.ceil((index + visible + margin) / CLUSTER) * CLUSTER);
   return { from: Math.min(from, Math.max(0, to)), to };
 }
 

@@ -4,18 +4,18 @@
  */
 
 export interface End {
-  readonly place: number;
+  readonly index: number;
   readonly column: number;
 }
 
 interface DrawnRow {
-  readonly place: number;
+  readonly index: number;
   readonly element: HTMLElement;
 }
 
 export interface Texts {
   /** Text of the drawn row at a place, null when it is not drawn, or not whole. */
-  drawn(place: number): string | null;
+  drawn(index: number): string | null;
   /** Texts of the places first..last, from wherever they are. */
   fetch(first: number, last: number): Promise<string[]>;
 }
@@ -46,8 +46,8 @@ export class SelectionKeeper {
   /** The selected places and columns, first before last; null without a selection. */
   get range(): { first: End; last: End } | null {
     const { from, to } = this;
-    if (from === null || to === null || (from.place === to.place && from.column === to.column)) return null;
-    const forward = from.place < to.place || (from.place === to.place && from.column < to.column);
+    if (from === null || to === null || (from.index === to.index && from.column === to.column)) return null;
+    const forward = from.index < to.index || (from.index === to.index && from.column < to.column);
     return forward ? { first: from, last: to } : { first: to, last: from };
   }
 
@@ -94,7 +94,7 @@ export class SelectionKeeper {
 
   private endsAlive(): boolean {
     const alive = (end: End | null): boolean =>
-      end !== null && this.rows.some(({ place, element }) => place === end.place && element.isConnected);
+      end !== null && this.rows.some(({ index, element }) => index === end.index && element.isConnected);
     return alive(this.from) && alive(this.to);
   }
 
@@ -105,21 +105,21 @@ export class SelectionKeeper {
     const drawn = this.rows.find((one) => one.element === row);
     if (row === null || drawn === undefined) return null;
     const text = row.querySelector(".text");
-    if (text === null || !text.contains(node)) return { place: drawn.place, column: 0 };
+    if (text === null || !text.contains(node)) return { index: drawn.index, column: 0 };
     const before = new Range();
     before.setStart(text, 0);
     before.setEnd(node, offset);
-    return { place: drawn.place, column: before.toString().length };
+    return { index: drawn.index, column: before.toString().length };
   }
 
   /** Where an end is in what is drawn; one that is not drawn is at the edge that it left by. */
   private point(end: End): [Node, number] | null {
     const [first, last] = [this.rows[0], this.rows.at(-1)];
     if (first === undefined || last === undefined) return null;
-    if (end.place < first.place) return edge(first.element, false);
-    if (end.place > last.place) return edge(last.element, true);
+    if (end.index < first.index) return edge(first.element, false);
+    if (end.index > last.index) return edge(last.element, true);
     let row = first;
-    for (const one of this.rows) if (one.place <= end.place) row = one;
+    for (const one of this.rows) if (one.index <= end.index) row = one;
     const text = row.element.querySelector(".text");
     if (text === null) return edge(row.element, false);
     let left = end.column;
@@ -139,17 +139,17 @@ export class SelectionKeeper {
     if (range === null) return;
     event.preventDefault();
     const lines: (string | null)[] = [];
-    for (const { place } of this.rows) {
-      if (place >= range.first.place && place <= range.last.place) lines.push(this.texts.drawn(place));
+    for (const { index } of this.rows) {
+      if (index >= range.first.index && index <= range.last.index) lines.push(this.texts.drawn(index));
     }
-    const [first, last] = [this.rows[0]?.place ?? 0, this.rows.at(-1)?.place ?? -1];
-    if (range.first.place >= first && range.last.place <= last && !lines.includes(null)) {
+    const [first, last] = [this.rows[0]?.index ?? 0, this.rows.at(-1)?.index ?? -1];
+    if (range.first.index >= first && range.last.index <= last && !lines.includes(null)) {
       event.clipboardData?.setData("text/plain", cut(lines as string[], range.first, range.last));
       return;
     }
     // Past what is drawn, or what of a long line is: the clipboard takes a promise, within the same gesture.
     const text = this.texts
-      .fetch(range.first.place, range.last.place)
+      .fetch(range.first.index, range.last.index)
       .then((all) => new Blob([cut(all, range.first, range.last)], { type: "text/plain" }));
     void navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
   }

@@ -8,7 +8,7 @@ const PIECE = 500;
  * Cuts a long text, at spaces where there are some. Chromium lays out a run of marks, of Arabic or of Thai without a place to break in time
  * that grows with the square of its length (16,000 marks took 0.2 s, 64,000 never came).
  */
-export function piecesOf(text: string): string[] {
+export function textPieces(text: string): string[] {
   // What is Latin has no such runs.
   if (text.length <= LONG || !/[^\0-\u02ff]/.test(text)) return [text];
   const pieces: string[] = [];
@@ -25,7 +25,7 @@ export function piecesOf(text: string): string[] {
 
 /** Nodes that read as the text: each piece an element of its own, between which a line may break; nothing more is to be seen or copied. */
 export function nodesOf(text: string): Node[] {
-  const pieces = piecesOf(text);
+  const pieces = textPieces(text);
   if (pieces.length === 1) return [document.createTextNode(text)];
   return pieces.flatMap((piece) => {
     const element = document.createElement("span");

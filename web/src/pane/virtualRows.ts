@@ -3,7 +3,7 @@
  * the whole list (capped). It knows pixels and places, not why they change: that is the pane's.
  */
 import type { Row } from "../log/row";
-import { MAX_HEIGHT, placeAt, positionOf, spacerHeight } from "./scroll";
+import { indexAt, MAX_HEIGHT, positionOf, spacerHeight } from "./scroll";
 
 export interface Drawn {
   readonly row: Row;
@@ -12,11 +12,11 @@ export interface Drawn {
 
 /** A drawn place, and how far below the viewport's top it begins. */
 export interface Reference {
-  readonly place: number;
+  readonly index: number;
   readonly offset: number;
 }
 
-export class Sheet {
+export class VirtualRows {
   /** Places in the list. */
   total = 0;
   drawn: Drawn[] = [];
@@ -69,13 +69,13 @@ export class Sheet {
     this.drawn = [];
     this.range = { from: 0, to: 0 };
     this.total = total;
-    this.place(0);
+    this.moveTo(0);
     this.resize();
     this.setTop(0);
   }
 
-  elementOf(place: number): HTMLElement | null {
-    return this.drawn.find(({ row }) => row.index === place)?.element ?? null;
+  elementOf(index: number): HTMLElement | null {
+    return this.drawn.find(({ row }) => row.index === index)?.element ?? null;
   }
 
   // --- looking -----------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ export class Sheet {
   get jumpedTo(): number | null {
     const { scrollTop } = this.scroller;
     if (scrollTop + this.viewport > this.top && scrollTop < this.top + this.block.offsetHeight) return null;
-    return placeAt(scrollTop, this.total, this.rowHeight, this.viewport);
+    return indexAt(scrollTop, this.total, this.rowHeight, this.viewport);
   }
 
   /** The first row that is seen, by halving. */
@@ -136,7 +136,7 @@ export class Sheet {
     const first = this.firstIndex();
     if (first === null) return null;
     const stays = this.drawn.slice(first).find(({ row }) => next.has(row.index)) ?? (this.drawn[first] as Drawn);
-    return { place: stays.row.index, offset: this.offsetOf(stays) };
+    return { index: stays.row.index, offset: this.offsetOf(stays) };
   }
 
   // --- moving ------------------------------------------------------------------------------------------------------
@@ -144,11 +144,11 @@ export class Sheet {
   /** Moves the block so that the reference is where it was; says whether there was one. */
   hold(reference: Reference | null): boolean {
     if (reference === null) {
-      this.place(positionOf(this.range.from, this.total, this.rowHeight));
+      this.moveTo(positionOf(this.range.from, this.total, this.rowHeight));
       return false;
     }
-    const element = this.nearest(reference.place);
-    if (element !== null) this.place(this.scroller.scrollTop + reference.offset - element.offsetTop);
+    const element = this.nearest(reference.index);
+    if (element !== null) this.moveTo(this.scroller.scrollTop + reference.offset - element.offsetTop);
     this.edges();
     return true;
   }
@@ -157,15 +157,15 @@ export class Sheet {
    * Brings a place to `align` of the viewport, or `offset` px below its top, and the scroll bar to the place. With an `align` of 0 the scroll
    * bar is where it should be already. Says whether anything is drawn.
    */
-  reach({ place, align, offset }: { place: number; align: number; offset?: number }): boolean {
-    const element = this.nearest(place);
+  reach({ index, align, offset }: { index: number; align: number; offset?: number }): boolean {
+    const element = this.nearest(index);
     if (element === null) return false;
     // What is higher than the viewport is read from its beginning.
     const wanted = offset ?? Math.max(0, Math.round((this.viewport - element.offsetHeight) * align));
-    const bar = positionOf(place, this.total, this.rowHeight);
+    const bar = positionOf(index, this.total, this.rowHeight);
     const top =
       align === 0 ? this.scroller.scrollTop : Math.max(0, Math.min(bar - wanted, this.scrollHeight - this.viewport));
-    this.place(top + wanted - element.offsetTop);
+    this.moveTo(top + wanted - element.offsetTop);
     this.setTop(top);
     this.edges();
     return true;
@@ -177,7 +177,7 @@ export class Sheet {
     const whole = this.range.from === 0 && this.range.to >= this.total;
     const end = whole ? height : Math.max(spacerHeight(this.total, this.rowHeight), height);
     this.stretch(end);
-    this.place(end - height);
+    this.moveTo(end - height);
     this.setTop(Math.max(0, end - this.viewport));
   }
 
@@ -188,7 +188,7 @@ export class Sheet {
       // A shift cannot be seen, unless it would leave nothing above the first row to scroll to: then there was nothing to see either.
       const top = Math.max(0, this.scroller.scrollTop - this.top);
       if (top + this.viewport > this.scrollHeight) this.stretch(Math.max(this.scrollHeight, height));
-      this.place(0);
+      this.moveTo(0);
       this.setTop(top);
     } else if (this.top < 0) this.shift(positionOf(this.range.from, this.total, this.rowHeight) - this.top);
     if (this.range.to >= this.total) this.stretch(Math.max(this.top + height, 1));
@@ -226,14 +226,14 @@ export class Sheet {
     const top = this.scroller.scrollTop + by;
     const end = this.top + by + this.block.offsetHeight;
     if (end > this.scrollHeight) this.stretch(end);
-    this.place(this.top + by);
+    this.moveTo(this.top + by);
     this.setTop(top);
     // A position that the browser clamped would show as a jump: the block follows what it made of it.
     const clamped = this.scroller.scrollTop - top;
-    if (Math.abs(clamped) > 0.5) this.place(this.top + clamped);
+    if (Math.abs(clamped) > 0.5) this.moveTo(this.top + clamped);
   }
 
-  private place(top: number): void {
+  private moveTo(top: number): void {
     this.top = top;
     this.block.style.transform = `translateY(${top}px)`;
   }
@@ -263,10 +263,10 @@ export class Sheet {
   }
 
   /** The last drawn row at or before a place; the first when all come after. */
-  private nearest(place: number): HTMLElement | null {
+  private nearest(index: number): HTMLElement | null {
     let found: HTMLElement | null = null;
     for (const { row, element } of this.drawn) {
-      if (row.index > place && found !== null) break;
+      if (row.index > index && found !== null) break;
       found = element;
     }
     return found;

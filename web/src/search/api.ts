@@ -21,7 +21,7 @@ const page = object({
   unsearched: maybe(list(whole())),
 });
 export type SearchPage = Of<typeof page>;
-const place = object({ sequence: whole() });
+const atAnswer = object({ sequence: whole() });
 
 /** Matches between two sequences, both excluded, ascending. */
 export function searchJob(
@@ -45,5 +45,6 @@ export function searchJob(
 
 /** The first sequence at a time (µs) or later; one past the last when all are earlier. */
 export async function sequenceAt(api: Api, job: string, time: number): Promise<number> {
-  return (await api.get(`/jobs/${encodeURIComponent(job)}/at?time=${Math.max(0, Math.floor(time))}`, place)).sequence;
+  return (await api.get(`/jobs/${encodeURIComponent(job)}/at?time=${Math.max(0, Math.floor(time))}`, atAnswer))
+    .sequence;
 }

@@ -1,7 +1,7 @@
 /** What is looked for in one job, and found: in the tab what is here, on the service what is not. */
 import type { JobFacts } from "../engine/messages";
 import type { Finder, Found } from "../index/finder";
-import { NOTHING, type Timed, united } from "../index/linePositions";
+import { type FoundLines, NO_LINES, union } from "../index/linePositions";
 import { EVERYTHING, type Query } from "../index/query";
 import { ERROR } from "../text/levelNames";
 import { RemoteSearch, type Searcher } from "./remote";
@@ -10,37 +10,37 @@ import { RemoteSearch, type Searcher } from "./remote";
 const LOADED_SOON = 20_000;
 
 /** The older part of a job, if it is long and not here: how far it goes, and what is here all from when on (µs). */
-interface Away {
+interface RemoteRange {
   readonly first: number;
   readonly last: number;
   readonly since: number;
 }
 
 /** From where on all is known: a sequence, and a time in µs. */
-export interface From {
+export interface KnownFrom {
   readonly from: number;
   readonly since: number;
 }
 
 /** What was here when something was asked: all that, and so many lines, the tab is to have read before it is sure. */
-interface Known extends From {
+interface KnownLines extends KnownFrom {
   readonly lines: number;
 }
 
-function knownOf({ received, tail, since }: JobFacts): Known {
+function knownLines({ received, tail, since }: JobFacts): KnownLines {
   return { lines: received, from: tail ?? 0, since };
 }
 
 /** Null when there is little of it. */
-export function awayOf(facts: JobFacts | null): Away | null {
+export function remoteRange(facts: JobFacts | null): RemoteRange | null {
   if (facts === null || facts.tail === null || facts.tip - facts.received - facts.gone < LOADED_SOON) return null;
   return { first: facts.gone + 1, last: facts.tail - 1, since: facts.since };
 }
 
-export interface AroundSearch {
+export interface JobSearchDeps {
   facts(): JobFacts | null;
   /** All of the job is to be loaded. */
-  whole(): void;
+  loadAll(): void;
   found(): void;
   errors(): void;
   /** The tab cannot look for this. */
@@ -60,11 +60,11 @@ export class JobSearch {
   /** How long the tab took over what was here. */
   ms = 0;
   private query: Query | null = null;
-  private local: Timed | null = null;
-  private localErrors: Timed = NOTHING;
+  private local: FoundLines | null = null;
+  private localErrors: FoundLines = NO_LINES;
   private indexed = false;
-  private known: Known | null = null;
-  private knownErrors: Known | null = null;
+  private known: KnownLines | null = null;
+  private knownErrors: KnownLines | null = null;
   /** Entries that were here when none was missing for the first time. */
   private all: number | null = null;
 
@@ -72,17 +72,17 @@ export class JobSearch {
     readonly job: string,
     private readonly finder: Finder,
     searcher: Searcher,
-    private readonly around: AroundSearch,
+    private readonly deps: JobSearchDeps,
     /** Of several jobs lines are told with their times, and what only filters leave out is not loaded to be told. */
-    private readonly several: boolean,
+    private readonly timed: boolean,
   ) {
     this.remote = new RemoteSearch(
       job,
       searcher,
-      () => this.local !== null && around.found(),
-      (reason) => this.alone(reason),
+      () => this.local !== null && deps.found(),
+      (reason) => this.searchLocally(reason),
     );
-    this.remoteErrors = new RemoteSearch(job, searcher, () => around.errors());
+    this.remoteErrors = new RemoteSearch(job, searcher, () => deps.errors());
   }
 
   destroy(): void {
@@ -94,13 +94,13 @@ export class JobSearch {
     if (this.indexed) return;
     this.indexed = true;
     this.finder.index(this.job, {
-      timed: this.several,
+      timed: this.timed,
       hits: (found) => this.hits(found),
       errors: (found, lines) => {
         [this.localErrors, this.lines] = [found, lines];
-        this.around.errors();
+        this.deps.errors();
       },
-      failed: (message) => this.around.failed(message),
+      failed: (message) => this.deps.failed(message),
     });
   }
 
@@ -119,8 +119,8 @@ export class JobSearch {
   }
 
   /** More of the job is here, or is known of. */
-  heard(): void {
-    const facts = this.around.facts();
+  jobChanged(): void {
+    const facts = this.deps.facts();
     if (this.all === null && facts !== null && facts.tip > 0 && facts.received + facts.gone >= facts.tip)
       this.all = facts.received;
     this.ask();
@@ -129,56 +129,56 @@ export class JobSearch {
   loadAll(): void {
     this.loading = true;
     this.remote.stop();
-    this.around.whole();
+    this.deps.loadAll();
   }
 
   askErrors(): void {
     this.index();
-    const { away } = this;
-    const facts = this.around.facts();
-    if (facts !== null) this.knownErrors ??= knownOf(facts);
-    if (away !== null && this.remoteErrors.progress.peek() === null)
-      this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, away.first, away.last, away.since);
+    const { remoteRange } = this;
+    const facts = this.deps.facts();
+    if (facts !== null) this.knownErrors ??= knownLines(facts);
+    if (remoteRange !== null && this.remoteErrors.progress.peek() === null)
+      this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, remoteRange.first, remoteRange.last, remoteRange.since);
   }
 
   /** Null until the tab has looked. */
-  get found(): Timed | null {
-    return this.local === null ? null : united(this.local, this.remote.found);
+  get found(): FoundLines | null {
+    return this.local === null ? null : union(this.local, this.remote.found);
   }
 
-  get errors(): Timed {
-    return united(this.localErrors, this.remoteErrors.found);
+  get errors(): FoundLines {
+    return union(this.localErrors, this.remoteErrors.found);
   }
 
   /** From where on all that is to be found is known. Null when all is, or nothing more will come. */
-  get sure(): From | null {
-    if (this.local === null || this.known === null || this.lines < this.known.lines) return this.waited;
-    return this.surely(this.remote, this.known);
+  get sureFrom(): KnownFrom | null {
+    if (this.local === null || this.known === null || this.lines < this.known.lines) return this.unknown;
+    return this.sureWith(this.remote, this.known);
   }
 
-  get sureOfErrors(): From | null {
-    if (this.knownErrors === null || this.lines < this.knownErrors.lines) return this.waited;
-    return this.surely(this.remoteErrors, this.knownErrors);
+  get errorsSureFrom(): KnownFrom | null {
+    if (this.knownErrors === null || this.lines < this.knownErrors.lines) return this.unknown;
+    return this.sureWith(this.remoteErrors, this.knownErrors);
   }
 
   /** Nothing is known, unless the job cannot be read: then nothing is waited for. */
-  private get waited(): From | null {
-    return this.around.facts()?.problem == null
+  private get unknown(): KnownFrom | null {
+    return this.deps.facts()?.problem == null
       ? { from: Number.POSITIVE_INFINITY, since: Number.POSITIVE_INFINITY }
       : null;
   }
 
-  private surely(remote: RemoteSearch, known: From): From | null {
+  private sureWith(remote: RemoteSearch, known: KnownFrom): KnownFrom | null {
     const state = remote.progress.peek()?.state;
     if (state === "searching") return { from: remote.sureFrom, since: Math.min(known.since, remote.since) };
-    if (state !== undefined || (this.all !== null && this.lines >= this.all) || this.around.facts()?.problem != null)
+    if (state !== undefined || (this.all !== null && this.lines >= this.all) || this.deps.facts()?.problem != null)
       return null;
     return known;
   }
 
   /** Asks for what is not here, once it is known what that is. */
   private ask(): void {
-    const facts = this.around.facts();
+    const facts = this.deps.facts();
     if (
       this.query === null ||
       this.known !== null ||
@@ -186,32 +186,32 @@ export class JobSearch {
       (facts.tail === null && facts.problem === null && !facts.caughtUp)
     )
       return;
-    const { query, away } = this;
-    this.known = knownOf(facts);
-    if (away === null) this.around.whole();
-    else this.remote.begin(query, away.first, away.last, away.since);
+    const { query, remoteRange } = this;
+    this.known = knownLines(facts);
+    if (remoteRange === null) this.deps.loadAll();
+    else this.remote.begin(query, remoteRange.first, remoteRange.last, remoteRange.since);
   }
 
   /** Only the tab can search for this, so everything is loaded for it. */
-  private alone(reason: string): void {
-    const { away } = this;
-    if (this.several && this.query?.text === "")
-      this.remote.refuse(away === null ? 0 : away.last - away.first + 1, reason);
+  private searchLocally(reason: string): void {
+    const { remoteRange } = this;
+    if (this.timed && this.query?.text === "")
+      this.remote.refuse(remoteRange === null ? 0 : remoteRange.last - remoteRange.first + 1, reason);
     else {
       this.loading = true;
       this.reason = reason;
-      this.around.whole();
+      this.deps.loadAll();
     }
-    if (this.local !== null) this.around.found();
+    if (this.local !== null) this.deps.found();
   }
 
-  private get away(): Away | null {
-    return awayOf(this.around.facts());
+  private get remoteRange(): RemoteRange | null {
+    return remoteRange(this.deps.facts());
   }
 
   private hits({ found, lines, ms }: Found): void {
     [this.local, this.lines] = [found, Math.max(this.lines, lines)];
     if (ms > 0) this.ms = ms;
-    this.around.found();
+    this.deps.found();
   }
 }

@@ -1,51 +1,55 @@
 /** The way from match to match, in one job or over several: the nearest is gone to, and only once it is known that no nearer one will come. */
-import type { Standings } from "../index/linePositions";
-import { byStanding, type Standing } from "../log/mergeOrder";
+import type { LinePositions } from "../index/linePositions";
+import { comparePositions, type LinePosition } from "../log/mergeOrder";
 
 /** Every match that stands here or after is known; null when all are. */
-export type Sure = Standing | null;
+export type SureFrom = LinePosition | null;
 
 /** Nothing is known yet. */
-export const UNSURE: Standing = { source: 0, sequence: Number.POSITIVE_INFINITY, at: Number.POSITIVE_INFINITY };
+export const NOTHING_SURE: LinePosition = {
+  source: 0,
+  sequence: Number.POSITIVE_INFINITY,
+  at: Number.POSITIVE_INFINITY,
+};
 
 /** Index of the next match from a line, around the ends; -1 when there is none at all, null while it cannot be told. */
-export function nearest(list: Standings, from: Standing, by: 1 | -1, sure: Sure): number | null {
+export function nearestMatch(list: LinePositions, from: LinePosition, by: 1 | -1, sure: SureFrom): number | null {
   const last = list.length - 1;
   const next = by === 1 ? list.upTo(from) + 1 : list.before(from) - 1;
   if (sure === null) return last < 0 ? -1 : next < 0 ? last : next > last ? 0 : next;
   if (next < 0 || next > last) return null;
   const near = by === 1 ? from : list.at(next);
   // Of one job there are no times to compare.
-  const order = list.times === null ? near.sequence - sure.sequence : byStanding(near, sure);
+  const order = list.times === null ? near.sequence - sure.sequence : comparePositions(near, sure);
   return order >= 0 ? next : null;
 }
 
-export class Way {
-  private wanted: { readonly from: Standing; readonly by: 1 | -1 } | null = null;
+export class MatchNavigator {
+  private wanted: { readonly from: LinePosition; readonly by: 1 | -1 } | null = null;
 
   constructor(
-    private readonly list: () => Standings,
-    private readonly sure: () => Sure,
+    private readonly list: () => LinePositions,
+    private readonly sure: () => SureFrom,
     private readonly go: (index: number) => void,
   ) {}
 
   /** To the next one from a line: at once, or when it is known which that is. */
-  step(from: Standing, by: 1 | -1): void {
+  step(from: LinePosition, by: 1 | -1): void {
     this.wanted = { from, by };
-    this.look();
+    this.update();
   }
 
   /** More is known than before. */
-  look(): void {
+  update(): void {
     if (this.wanted === null) return;
-    const next = nearest(this.list(), this.wanted.from, this.wanted.by, this.sure());
+    const next = nearestMatch(this.list(), this.wanted.from, this.wanted.by, this.sure());
     if (next === null) return;
     this.wanted = null;
     if (next >= 0) this.go(next);
   }
 
   /** Whoever moved by themselves is not taken elsewhere any more. */
-  stay(): void {
+  cancel(): void {
     this.wanted = null;
   }
 }

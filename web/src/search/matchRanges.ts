@@ -6,7 +6,7 @@ const MOST = 200;
 const REACH = 300_000;
 
 /** Beginnings and ends, in turn. */
-export function spansOf(content: string, expression: RegExp): number[] {
+export function matchRanges(content: string, expression: RegExp): number[] {
   const text = content.length > REACH ? content.slice(0, REACH) : content;
   const found: number[] = [];
   expression.lastIndex = 0;

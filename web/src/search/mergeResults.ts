@@ -1,28 +1,31 @@
 /** What was found in several jobs, put together. Pure. */
-import { NONE, Standings, type Timed } from "../index/linePositions";
+import { type FoundLines, LinePositions, NO_NUMBERS } from "../index/linePositions";
 import type { Progress } from "./remote";
-import type { Searched, Several } from "./searchController";
+import type { ResultMerger, SearchProgress } from "./searchController";
 
-export function several(names: () => readonly string[]): Several {
-  return { order: standingsOf, progress: (parts) => gathered(parts, names) };
+export function resultMerger(names: () => readonly string[]): ResultMerger {
+  return { order: mergeLines, progress: (parts) => mergeProgress(parts, names) };
 }
 
 /** All in one order, each job's lines as those of its place. */
-export function standingsOf(jobs: readonly Timed[]): Standings {
-  let lists = jobs.map(ordered);
+export function mergeLines(jobs: readonly FoundLines[]): LinePositions {
+  let lists = jobs.map(sortByTime);
   while (lists.length > 1) {
-    const halved: Standings[] = [];
+    const halved: LinePositions[] = [];
     for (let at = 0; at < lists.length; at += 2) {
-      const [one, other] = [lists[at] as Standings, lists[at + 1]];
-      halved.push(other === undefined ? one : joined(one, other));
+      const [one, other] = [lists[at] as LinePositions, lists[at + 1]];
+      halved.push(other === undefined ? one : mergeTwo(one, other));
     }
     lists = halved;
   }
-  return lists[0] ?? new Standings(NONE, NONE, new Uint8Array(0));
+  return lists[0] ?? new LinePositions(NO_NUMBERS, NO_NUMBERS, new Uint8Array(0));
 }
 
 /** How far a search on the service is, in all jobs. */
-export function gathered(parts: readonly (Progress | null)[], names: () => readonly string[]): Searched | null {
+export function mergeProgress(
+  parts: readonly (Progress | null)[],
+  names: () => readonly string[],
+): SearchProgress | null {
   const known = parts.flatMap((part, at) => (part === null ? [] : [{ ...part, at }]));
   if (known.length === 0) return null;
   const failed = known.filter(({ state }) => state === "failed");
@@ -43,15 +46,15 @@ export function gathered(parts: readonly (Progress | null)[], names: () => reado
   };
 }
 
-function ordered({ sequences, times }: Timed, source: number): Standings {
+function sortByTime({ sequences, times }: FoundLines, source: number): LinePositions {
   const own = times ?? new Float64Array(sequences.length);
   const sources = new Uint8Array(sequences.length).fill(source);
   if (own.every((time, at) => at === 0 || time >= (own[at - 1] as number)))
-    return new Standings(sequences, own, sources);
+    return new LinePositions(sequences, own, sources);
   const order = Uint32Array.from(sequences, (_, at) => at).sort(
     (a, b) => (own[a] as number) - (own[b] as number) || a - b,
   );
-  return new Standings(
+  return new LinePositions(
     Float64Array.from(order, (at) => sequences[at] as number),
     Float64Array.from(order, (at) => own[at] as number),
     sources,
@@ -59,7 +62,7 @@ function ordered({ sequences, times }: Timed, source: number): Standings {
 }
 
 /** Two lists as one; jobs of the first stand before those of the other. */
-function joined(one: Standings, other: Standings): Standings {
+function mergeTwo(one: LinePositions, other: LinePositions): LinePositions {
   const length = one.length + other.length;
   const [sequences, times, sources] = [new Float64Array(length), new Float64Array(length), new Uint8Array(length)];
   const [mine, theirs] = [one.times as Float64Array, other.times as Float64Array];
@@ -70,5 +73,5 @@ function joined(one: Standings, other: Standings): Standings {
     times[to] = (from.times as Float64Array)[at] as number;
     sources[to] = (from.sources as Uint8Array)[at] as number;
   }
-  return new Standings(sequences, times, sources);
+  return new LinePositions(sequences, times, sources);
 }

@@ -1,6 +1,6 @@
 /** Between the page and the worker that searches on the service. */
 
-import type { Timed } from "../index/linePositions";
+import type { FoundLines } from "../index/linePositions";
 import type { Query } from "../index/query";
 
 export interface Task {
@@ -25,6 +25,6 @@ export type FromSearcher =
    * `covered` lines are searched, counted from the last; the first of them is of the time `since`, µs, null while it is not known. `unsearched`
    * lines were too long to be searched whole.
    */
-  | { tell: "found"; id: number; found: Timed; covered: number; since: number | null; unsearched: number }
+  | { tell: "found"; id: number; found: FoundLines; covered: number; since: number | null; unsearched: number }
   | { tell: "done"; id: number; full: boolean }
   | { tell: "failed"; id: number; status: number; message: string };

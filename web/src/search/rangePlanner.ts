@@ -15,7 +15,7 @@ const QUICK_MS = 1_500;
 /** Found on the service, all in all; more than this nobody steps through. */
 export const MOST_FOUND = 20_000;
 
-export class Walk {
+export class RangePlanner {
   /** The stretch that is being searched: from..to, and the sequence after which its next answer begins. */
   private from: number;
   private to: number;
@@ -67,7 +67,9 @@ export class Walk {
 }
 
 /** Whether the tab would call a line that the service found a match, and show it. */
-export function check(query: Query): (match: Pick<Match, "stream" | "text"> & Partial<Pick<Match, "cut">>) => boolean {
+export function matchChecker(
+  query: Query,
+): (match: Pick<Match, "stream" | "text"> & Partial<Pick<Match, "cut">>) => boolean {
   const expression = expressionOf(query);
   return ({ stream, text, cut }) => {
     if (query.hide.includes(stream)) return false;

@@ -20,7 +20,7 @@ const OUTSIDE = "[^\\pL\\pN_]";
 const SPACE = "\\t-\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}";
 
 /** Null when the service cannot be asked this. The query must be one that `expressionOf` takes. */
-export function forServer({ text, regex, matchCase, word, level }: Query): ServerQuery | null {
+export function serverQuery({ text, regex, matchCase, word, level }: Query): ServerQuery | null {
   if (text === "") return level >= 4 ? { q: levelled(level), ignoreCase: true } : null;
   let source = regex ? translated(text) : text.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&");
   if (source === null) return null;
@@ -29,7 +29,7 @@ export function forServer({ text, regex, matchCase, word, level }: Query): Serve
 }
 
 /** Why the service cannot be asked this, for a person; the query must be one that it cannot be asked. */
-export function whyHere({ text, regex }: Query): string {
+export function whyLocal({ text, regex }: Query): string {
   if (text === "") return "what these filters leave is told with every line here";
   return regex && translated(text) === null
     ? "this expression is one that only the tab can search for"

@@ -1,9 +1,9 @@
 /** The page's side of searches on the service: what each found so far, and how far it is. */
 import { signal } from "@preact/signals";
 import { scriptUrl } from "../engine/trustedUrl";
-import { NOTHING, type Timed, united } from "../index/linePositions";
+import { type FoundLines, NO_LINES, union } from "../index/linePositions";
 import type { Query } from "../index/query";
-import { TOO_LONG } from "../index/stoppedExpression";
+import { STOPPED_EXPRESSION } from "../index/stoppedExpression";
 import { token } from "../login/key";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
 import searcherUrl from "./searcher?worker&url";
@@ -22,7 +22,7 @@ export interface Progress {
   readonly message: string;
 }
 
-type Told = FromSearcher | { tell: "lost"; id: number };
+type SearcherEvent = FromSearcher | { tell: "lost"; id: number };
 
 /** The worker that searches, begun when it is first needed: one for whatever a page looks for, in however many jobs. */
 export class Searcher {
@@ -30,22 +30,22 @@ export class Searcher {
   private id = 0;
   private readonly asked = new Map<
     number,
-    { hear(told: Told): void; watch: ReturnType<typeof setTimeout> | undefined }
+    { hear(told: SearcherEvent): void; watch: ReturnType<typeof setTimeout> | undefined }
   >();
 
   constructor(private readonly api: string) {}
 
   /** `hear` is told what was found until it is over; "lost" when it must be asked again. */
-  begin(task: Omit<Task, "id" | "api" | "token">, hear: (told: Told) => void): number {
+  begin(task: Omit<Task, "id" | "api" | "token">, hear: (told: SearcherEvent) => void): number {
     this.start();
     const id = ++this.id;
     this.asked.set(id, { hear, watch: undefined });
-    this.say({ do: "search", task: { ...task, id, api: this.api, token: token.peek() ?? "" } });
+    this.send({ do: "search", task: { ...task, id, api: this.api, token: token.peek() ?? "" } });
     return id;
   }
 
   stop(id: number): void {
-    if (this.forget(id)) this.say({ do: "stop", id });
+    if (this.forget(id)) this.send({ do: "stop", id });
   }
 
   destroy(): void {
@@ -57,10 +57,10 @@ export class Searcher {
   private start(): void {
     if (this.worker !== null) return;
     this.worker = new Worker(scriptUrl(searcherUrl), { type: "module", name: "logferry-search" });
-    this.worker.onmessage = ({ data }: MessageEvent<FromSearcher>) => this.told(data);
+    this.worker.onmessage = ({ data }: MessageEvent<FromSearcher>) => this.receive(data);
   }
 
-  private told(data: FromSearcher): void {
+  private receive(data: FromSearcher): void {
     const asked = this.asked.get(data.id);
     if (asked === undefined) return;
     clearTimeout(asked.watch);
@@ -74,7 +74,7 @@ export class Searcher {
     const all = [...this.asked];
     this.destroy();
     for (const [one, { hear }] of all) {
-      hear(one === id ? { tell: "failed", id, status: 0, message: TOO_LONG } : { tell: "lost", id: one });
+      hear(one === id ? { tell: "failed", id, status: 0, message: STOPPED_EXPRESSION } : { tell: "lost", id: one });
     }
   }
 
@@ -83,7 +83,7 @@ export class Searcher {
     return this.asked.delete(id);
   }
 
-  private say(message: ToSearcher): void {
+  private send(message: ToSearcher): void {
     this.worker?.postMessage(message);
   }
 }
@@ -92,7 +92,7 @@ export class Searcher {
 export class RemoteSearch {
   /** Null while nothing is asked of the service. */
   readonly progress = signal<Progress | null>(null);
-  found: Timed = NOTHING;
+  found: FoundLines = NO_LINES;
   /** All matches at or after this are known, as far as the service is concerned: it answers in stretches, and ascending within one. */
   sureFrom = 0;
   /** The same as a time, µs. */
@@ -104,7 +104,7 @@ export class RemoteSearch {
     private readonly searcher: Searcher,
     private readonly changed: () => void,
     /** The service cannot be asked this. */
-    private readonly alone: (reason: string) => void = () => undefined,
+    private readonly onRefused: (reason: string) => void = () => undefined,
   ) {}
 
   /** Searches first..last; what was written at `since` or later is after that. */
@@ -112,7 +112,7 @@ export class RemoteSearch {
     this.stop();
     [this.sureFrom, this.since] = [last + 1, since];
     this.progress.value = { state: "searching", covered: 0, lines: last - first + 1, unsearched: 0, message: "" };
-    this.ask({ job: this.job, query, first, last });
+    this.start({ job: this.job, query, first, last });
   }
 
   /** It is not asked for, because of `message`. */
@@ -123,17 +123,17 @@ export class RemoteSearch {
 
   stop(): void {
     this.searcher.stop(this.id);
-    [this.id, this.found] = [0, NOTHING];
+    [this.id, this.found] = [0, NO_LINES];
     this.settle();
     this.progress.value = null;
   }
 
-  private ask(task: Omit<Task, "id" | "api" | "token">): void {
+  private start(task: Omit<Task, "id" | "api" | "token">): void {
     const before = this.progress.peek()?.covered ?? 0;
-    this.id = this.searcher.begin(task, (told) => this.hear(told, task, before));
+    this.id = this.searcher.begin(task, (told) => this.receive(told, task, before));
   }
 
-  private hear(told: Told, task: Omit<Task, "id" | "api" | "token">, before: number): void {
+  private receive(told: SearcherEvent, task: Omit<Task, "id" | "api" | "token">, before: number): void {
     const progress = this.progress.peek();
     if (told.id !== this.id || told.tell === "checking" || progress === null) return;
     if (told.tell === "lost") {
@@ -141,16 +141,16 @@ export class RemoteSearch {
       const known = this.found.sequences.findIndex((sequence) => sequence >= this.sureFrom);
       this.found =
         known < 0
-          ? NOTHING
+          ? NO_LINES
           : { sequences: this.found.sequences.slice(known), times: this.found.times?.slice(known) ?? null };
-      this.ask({ ...task, last: this.sureFrom - 1 });
+      this.start({ ...task, last: this.sureFrom - 1 });
       return;
     }
     if (told.tell === "alone") {
       this.stop();
-      this.alone(told.reason);
+      this.onRefused(told.reason);
     } else if (told.tell === "found") {
-      this.found = united(this.found, told.found);
+      this.found = union(this.found, told.found);
       this.sureFrom = task.last + 1 - told.covered;
       this.since = told.since ?? this.since;
       this.progress.value = {

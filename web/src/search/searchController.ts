@@ -2,16 +2,16 @@
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
-import { NONE, Standings, type Timed } from "../index/linePositions";
+import { type FoundLines, LinePositions, NO_NUMBERS } from "../index/linePositions";
 import { EVERYTHING, expressionOf, type Query } from "../index/query";
-import type { Standing } from "../log/mergeOrder";
-import { type From, JobSearch } from "./jobSearch";
-import { type Sure, UNSURE, Way } from "./matchNavigator";
+import type { LinePosition } from "../log/mergeOrder";
+import { JobSearch, type KnownFrom } from "./jobSearch";
+import { MatchNavigator, NOTHING_SURE, type SureFrom } from "./matchNavigator";
 import { type Progress, Searcher } from "./remote";
 
 /** What a search bar asks for. */
 export interface Searchable {
-  readonly find: Finding;
+  readonly find: SearchController;
   search(query: Query, filtering: boolean): void;
   step(by: 1 | -1): void;
   stepError(by: 1 | -1): void;
@@ -19,47 +19,47 @@ export interface Searchable {
 }
 
 /** By these people move in a pane: what was on its way to a match is left there. */
-export const MOVES = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
+export const MOVE_EVENTS = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
 
 /** Leaves a stream out, or the frames of stack traces; or shows them again. */
-export function toggle(view: Pick<Searchable, "find" | "search">, what: "stdout" | "stderr" | "frames"): void {
+export function toggleHidden(view: Pick<Searchable, "find" | "search">, what: "stdout" | "stderr" | "frames"): void {
   const query = view.find.query.peek();
   const hide = query.hide.includes(what) ? query.hide.filter((one) => one !== what) : [...query.hide, what];
   view.search({ ...query, hide }, view.find.filtering.peek());
 }
 
-export interface FindingEvents {
+export interface SearchEvents {
   facts(job: string): JobFacts | null;
   /** All of the job is to be loaded. */
-  whole(job: string): void;
+  loadAll(job: string): void;
   /** A search began. */
   began(): void;
   /** Matches came. */
-  found(lines: Standings): void;
+  found(lines: LinePositions): void;
   /** Nothing is looked for any more. */
-  over(): void;
+  ended(): void;
   /** All errors so far. */
-  errors(lines: Standings): void;
+  errors(lines: LinePositions): void;
   /** The first and last line that are seen; null where a match is not gone to by itself. */
-  seen(): readonly [Standing, Standing] | null;
+  seen(): readonly [LinePosition, LinePosition] | null;
   /** To a match, or an error. */
-  go(line: Standing): void;
+  go(line: LinePosition): void;
 }
 
 /** A search on the service, of one job or of several. */
-export interface Searched extends Progress {
+export interface SearchProgress extends Progress {
   /** Jobs of which not all could be searched, in words; empty where it goes without saying. */
   readonly missed: string;
 }
 
 /** How what was found in several jobs is put together. Theirs alone, so that it is not loaded for one. */
-export interface Several {
-  order(parts: readonly Timed[]): Standings;
-  progress(parts: readonly (Progress | null)[]): Searched | null;
+export interface ResultMerger {
+  order(parts: readonly FoundLines[]): LinePositions;
+  progress(parts: readonly (Progress | null)[]): SearchProgress | null;
 }
 
-export interface Result {
-  readonly list: Standings;
+export interface SearchResult {
+  readonly list: LinePositions;
   /** Lines that the tab looked at, and how long that took. */
   readonly lines: number;
   readonly ms: number;
@@ -68,18 +68,18 @@ export interface Result {
 /** Of several jobs what was found is put into one order at most this often. */
 const ORDER_MS = 250;
 
-export class Finding {
+export class SearchController {
   readonly query = signal<Query>(EVERYTHING);
   /** Only matching lines are shown. */
   readonly filtering = signal(false);
-  readonly found: Signal<Result | null> = signal(null);
+  readonly found: Signal<SearchResult | null> = signal(null);
   /** The text that `found` is of. */
   readonly foundFor = signal("");
   readonly searching = signal(false);
   readonly problem = signal<string | null>(null);
   /** Index into what was found, -1 for none. */
   readonly at = signal(-1);
-  readonly errors = signal(new Standings(NONE));
+  readonly errors = signal(new LinePositions(NO_NUMBERS));
   /** Lines that the indexer has read. */
   readonly indexedLines = signal(0);
   /** What the tab looks through is not all that it will. */
@@ -89,24 +89,24 @@ export class Finding {
   /** Why, where only the tab can search for this. */
   readonly reason = signal<string | null>(null);
   readonly count = computed(() => this.found.value?.list.length ?? 0);
-  readonly progress: ReadonlySignal<Searched | null>;
-  readonly errorsProgress: ReadonlySignal<Searched | null>;
+  readonly progress: ReadonlySignal<SearchProgress | null>;
+  readonly errorsProgress: ReadonlySignal<SearchProgress | null>;
   /** What the query means, for marking matches in what is drawn. */
   expression: RegExp | null = null;
   private readonly searcher: Searcher;
   private readonly searches: readonly JobSearch[];
-  private readonly matches = new Way(
+  private readonly matches = new MatchNavigator(
     () => this.list,
-    () => this.sureOf(({ sure }) => sure),
+    () => this.sureFrom(({ sureFrom }) => sureFrom),
     (index) => {
       this.fresh = false;
       this.at.value = index;
       this.events.go(this.list.at(index));
     },
   );
-  private readonly failures = new Way(
+  private readonly failures = new MatchNavigator(
     () => this.errors.peek(),
-    () => this.sureOf(({ sureOfErrors }) => sureOfErrors),
+    () => this.sureFrom(({ errorsSureFrom }) => errorsSureFrom),
     (index) => this.events.go(this.errors.peek().at(index)),
   );
   /** Nothing was gone to since the query was typed. */
@@ -122,8 +122,8 @@ export class Finding {
     finder: Finder,
     api: string,
     /** Null for one job. */
-    private readonly several: Several | null,
-    private readonly events: FindingEvents,
+    private readonly merger: ResultMerger | null,
+    private readonly events: SearchEvents,
   ) {
     this.searcher = new Searcher(api);
     this.searches = jobs.map(
@@ -134,12 +134,12 @@ export class Finding {
           this.searcher,
           {
             facts: () => events.facts(job),
-            whole: () => events.whole(job),
-            found: () => this.soon("found"),
-            errors: () => this.soon("errors"),
-            failed: (message) => this.fail(message),
+            loadAll: () => events.loadAll(job),
+            found: () => this.schedule("found"),
+            errors: () => this.schedule("errors"),
+            failed: (message) => this.stopWith(message),
           },
-          several !== null,
+          merger !== null,
         ),
     );
     this.progress = computed(() => this.searched(this.searches.map(({ remote }) => remote.progress.value)));
@@ -162,7 +162,7 @@ export class Finding {
     return this.filtering.peek() || hide.length > 0 || level > 0;
   }
 
-  get list(): Standings {
+  get list(): LinePositions {
     return this.found.peek()?.list ?? EMPTY;
   }
 
@@ -178,8 +178,8 @@ export class Finding {
     if (sameQuery(query, this.query.peek()) && (this.found.peek() !== null || this.searching.peek())) {
       // All lines, or only those that match: nothing new is to be found.
       this.filtering.value = filtering;
-      if (this.fresh) this.matches.stay();
-      if (this.found.peek() !== null) this.told();
+      if (this.fresh) this.matches.cancel();
+      if (this.found.peek() !== null) this.publish();
       return;
     }
     let wrong: string | null = null;
@@ -198,56 +198,56 @@ export class Finding {
       this.searching.value = !idle;
       if (idle) this.found.value = null;
     });
-    this.matches.stay();
+    this.matches.cancel();
     this.fresh = query.text !== "";
     for (const search of this.searches) {
       if (idle) search.end();
       else search.begin(query);
     }
-    this.tellLoading();
-    if (idle) this.events.over();
+    this.updateLoading();
+    if (idle) this.events.ended();
     else this.events.began();
   }
 
   /** Loads all there is, for a search that found too much elsewhere, or failed there. */
   loadAll(): void {
     for (const search of this.searches) search.loadAll();
-    this.tellLoading();
-    this.soon("found");
+    this.updateLoading();
+    this.schedule("found");
   }
 
   /** To the next or previous match from a line. */
-  step(from: Standing, by: 1 | -1): void {
+  step(from: LinePosition, by: 1 | -1): void {
     this.matches.step(from, by);
   }
 
   /** To the next or previous error. The first question about errors is about all of them: those of what is not here are asked for as well. */
-  stepError(from: Standing, by: 1 | -1): void {
+  stepError(from: LinePosition, by: 1 | -1): void {
     for (const search of this.searches) search.askErrors();
     this.failures.step(from, by);
   }
 
   /** Whoever moved by themselves is not taken to a match any more. */
-  stay(): void {
+  cancelNavigation(): void {
     this.fresh = false;
-    this.matches.stay();
-    this.failures.stay();
+    this.matches.cancel();
+    this.failures.cancel();
   }
 
   /** Rows were drawn: what is seen may hold a match. */
   drawn(): void {
-    if (this.fresh && this.found.peek() !== null) this.look();
+    if (this.fresh && this.found.peek() !== null) this.navigate();
   }
 
   /** More of a job is here, or is known of. */
-  heard(job: string): void {
+  jobChanged(job: string): void {
     const search = this.searches[this.jobs.indexOf(job)];
     if (search === undefined) return;
-    search.heard();
-    this.tellLoading();
+    search.jobChanged();
+    this.updateLoading();
     if (this.found.peek() === null) return;
-    this.look();
-    this.failures.look();
+    this.navigate();
+    this.failures.update();
   }
 
   index(): void {
@@ -259,12 +259,12 @@ export class Finding {
   }
 
   /** The reader is at this line: if it is a match, it is the current one. */
-  reached(line: Standing | null): void {
+  reached(line: LinePosition | null): void {
     if (line !== null) this.at.value = this.list.indexOf(line);
   }
 
   /** The tab cannot look for this: the expression is at fault, in whichever job it is. */
-  private fail(message: string): void {
+  private stopWith(message: string): void {
     for (const search of this.searches) search.end();
     batch(() => {
       this.problem.value = message;
@@ -273,45 +273,45 @@ export class Finding {
     });
   }
 
-  private soon(what: "found" | "errors"): void {
+  private schedule(what: "found" | "errors"): void {
     const order = (): void => {
       this.ordering[what] = undefined;
-      this[what === "found" ? "order" : "orderErrors"]();
+      this[what === "found" ? "publishMatches" : "publishErrors"]();
     };
-    if (this.several === null) order();
+    if (this.merger === null) order();
     // What was just typed is answered as soon as all jobs have.
-    else if (what === "found" && this.searching.peek()) this.order();
+    else if (what === "found" && this.searching.peek()) this.publishMatches();
     else this.ordering[what] ??= setTimeout(order, ORDER_MS);
   }
 
   /** What the tab found, and what the service did. */
-  private order(): void {
+  private publishMatches(): void {
     const parts = this.searches.flatMap(({ found }) => found ?? []);
     if (parts.length < this.searches.length) return;
     batch(() => {
       this.searching.value = false;
       this.foundFor.value = this.query.peek().text;
       this.found.value = {
-        list: this.together(parts),
+        list: this.merge(parts),
         lines: this.searches.reduce((sum, { lines }) => sum + lines, 0),
         ms: Math.max(...this.searches.map(({ ms }) => ms)),
       };
     });
-    this.told();
+    this.publish();
   }
 
-  private told(): void {
-    this.tellLoading();
+  private publish(): void {
+    this.updateLoading();
     this.events.found(this.list);
-    this.look();
+    this.navigate();
   }
 
   /** Goes to the nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones. */
-  private look(): void {
-    this.unsure.value = this.sureOf(({ sure }) => sure) !== null;
+  private navigate(): void {
+    this.unsure.value = this.sureFrom(({ sureFrom }) => sureFrom) !== null;
     const seen = this.fresh && this.list.length > 0 ? this.events.seen() : null;
     if (seen === null) {
-      this.matches.look();
+      this.matches.update();
       return;
     }
     const [first, last] = seen;
@@ -319,41 +319,41 @@ export class Finding {
     else if (this.list.upTo(last) >= 0) this.matches.step({ ...last, sequence: last.sequence + 0.5 }, -1);
   }
 
-  private orderErrors(): void {
+  private publishErrors(): void {
     const parts = this.searches.map(({ errors }) => errors);
     batch(() => {
-      this.errors.value = this.together(parts);
+      this.errors.value = this.merge(parts);
       this.indexedLines.value = this.searches.reduce((sum, { lines }) => sum + lines, 0);
     });
     this.events.errors(this.errors.peek());
-    this.failures.look();
+    this.failures.update();
   }
 
-  private together(parts: readonly Timed[]): Standings {
-    return this.several === null ? new Standings(parts[0]?.sequences ?? NONE) : this.several.order(parts);
+  private merge(parts: readonly FoundLines[]): LinePositions {
+    return this.merger === null ? new LinePositions(parts[0]?.sequences ?? NO_NUMBERS) : this.merger.order(parts);
   }
 
-  private searched(parts: readonly (Progress | null)[]): Searched | null {
-    if (this.several !== null) return this.several.progress(parts);
+  private searched(parts: readonly (Progress | null)[]): SearchProgress | null {
+    if (this.merger !== null) return this.merger.progress(parts);
     return parts[0] == null ? null : { ...parts[0], missed: "" };
   }
 
-  private tellLoading(): void {
+  private updateLoading(): void {
     this.loading.value = this.searches.some(({ loading }) => loading);
     this.reason.value = this.searches.find(({ reason }) => reason !== null)?.reason ?? null;
   }
 
   /** From where on all jobs are sure. */
-  private sureOf(of: (search: JobSearch) => From | null): Sure {
+  private sureFrom(of: (search: JobSearch) => KnownFrom | null): SureFrom {
     const parts = this.searches.flatMap((search) => of(search) ?? []);
     const [own] = parts;
     if (own === undefined) return null;
-    if (this.several === null) return { ...UNSURE, sequence: own.from };
+    if (this.merger === null) return { ...NOTHING_SURE, sequence: own.from };
     return { source: 0, sequence: 0, at: Math.max(...parts.map(({ since }) => since)) };
   }
 }
 
-const EMPTY = new Standings(NONE);
+const EMPTY = new LinePositions(NO_NUMBERS);
 
 function sameQuery(one: Query, other: Query): boolean {
   const { text, regex, matchCase, word, level, hide } = one;

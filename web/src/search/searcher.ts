@@ -2,8 +2,8 @@
 import { Api, ApiError } from "../wire/api";
 import { searchJob } from "./api";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
-import { check, Walk } from "./rangePlanner";
-import { forServer, whyHere } from "./re2";
+import { matchChecker, RangePlanner } from "./rangePlanner";
+import { serverQuery, whyLocal } from "./re2";
 
 const page = self as unknown as {
   postMessage(message: FromSearcher, transfer?: Transferable[]): void;
@@ -31,16 +31,16 @@ async function inTurn<T>(step: () => Promise<T>): Promise<T> {
 }
 
 async function search({ id, api: base, token, job, query, first, last }: Task, signal: AbortSignal): Promise<void> {
-  const asked = forServer(query);
+  const asked = serverQuery(query);
   if (asked === null) {
-    page.postMessage({ tell: "alone", id, reason: whyHere(query) });
+    page.postMessage({ tell: "alone", id, reason: whyLocal(query) });
     return;
   }
   const api = new Api(base, token);
-  const matches = check(query);
-  const walk = new Walk(first, last);
+  const matches = matchChecker(query);
+  const planner = new RangePlanner(first, last);
   let failures = 0;
-  for (let wanted = walk.next(); wanted !== null; wanted = walk.next()) {
+  for (let wanted = planner.next(); wanted !== null; wanted = planner.next()) {
     const { after, before } = wanted;
     try {
       let ms = 0;
@@ -59,14 +59,14 @@ async function search({ id, api: base, token, job, query, first, last }: Task, s
         Float64Array.from(found, ({ line, sequence }) => line ?? sequence),
         Float64Array.from(found, ({ time }) => time),
       ];
-      walk.answered(answer, found.length, ms);
+      planner.answered(answer, found.length, ms);
       page.postMessage(
         {
           tell: "found",
           id,
           found: { sequences, times },
-          covered: walk.covered,
-          since: walk.since,
+          covered: planner.covered,
+          since: planner.since,
           unsearched: answer.unsearched?.length ?? 0,
         },
         [sequences.buffer, times.buffer],
@@ -79,7 +79,7 @@ async function search({ id, api: base, token, job, query, first, last }: Task, s
       if (signal.aborted) return;
     }
   }
-  page.postMessage({ tell: "done", id, full: walk.full });
+  page.postMessage({ tell: "done", id, full: planner.full });
 }
 
 page.onmessage = ({ data }) => {

@@ -1,7 +1,7 @@
 /** Tries a person's expression on texts, in a worker that can be ended: JavaScript's expressions may backtrack without end. Loaded when it is wanted. */
 import { scriptUrl } from "../engine/trustedUrl";
 import type { Query } from "../index/query";
-import { TOO_LONG } from "../index/stoppedExpression";
+import { STOPPED_EXPRESSION } from "../index/stoppedExpression";
 import type { TrialAnswer, TrialRequest } from "./trialMessages";
 import trialUrl from "./trialWorker?worker&url";
 
@@ -13,12 +13,12 @@ export class Trial {
   private worker: Worker | null = null;
   private alive = false;
   private turn: Promise<unknown> = Promise.resolve();
-  private drop: (reason: Error) => void = () => undefined;
-  private hear: (told: TrialAnswer) => void = () => undefined;
+  private reject: (reason: Error) => void = () => undefined;
+  private onMessage: (told: TrialAnswer) => void = () => undefined;
 
   /** Where the expression matches in each text. Rejects when that takes too long. */
-  spans(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[]> {
-    return this.inTurn({ query, texts, what: "spans" });
+  ranges(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[]> {
+    return this.inTurn({ query, texts, what: "ranges" });
   }
 
   /** Which texts the expression matches. Rejects when that takes too long. */
@@ -29,7 +29,7 @@ export class Trial {
   destroy(reason = new Error("ended")): void {
     this.worker?.terminate();
     this.worker = null;
-    this.drop(reason);
+    this.reject(reason);
   }
 
   private inTurn<T>(tried: TrialRequest): Promise<T> {
@@ -44,16 +44,16 @@ export class Trial {
     return new Promise<T>((resolve, reject) => {
       let silent = 0;
       let watch: ReturnType<typeof setInterval> | undefined;
-      this.drop = (reason) => {
+      this.reject = (reason) => {
         clearInterval(watch);
         reject(reason);
       };
       // A worker takes its time to load.
       const begin = (): void => {
-        watch = setInterval(() => ++silent >= PATIENCE && this.destroy(new Error(TOO_LONG)), LOOK_MS);
+        watch = setInterval(() => ++silent >= PATIENCE && this.destroy(new Error(STOPPED_EXPRESSION)), LOOK_MS);
         worker.postMessage(tried);
       };
-      this.hear = (told) => {
+      this.onMessage = (told) => {
         silent = 0;
         if (told === "alive") return;
         clearInterval(watch);
@@ -61,10 +61,10 @@ export class Trial {
       };
       if (this.alive) begin();
       else {
-        const hear = this.hear;
-        this.hear = () => {
+        const hear = this.onMessage;
+        this.onMessage = () => {
           this.alive = true;
-          this.hear = hear;
+          this.onMessage = hear;
           begin();
         };
       }
@@ -74,7 +74,7 @@ export class Trial {
   private start(): Worker {
     const worker = new Worker(scriptUrl(trialUrl), { type: "module", name: "logferry-trial" });
     this.alive = false;
-    worker.onmessage = ({ data }: MessageEvent<TrialAnswer>) => this.hear(data);
+    worker.onmessage = ({ data }: MessageEvent<TrialAnswer>) => this.onMessage(data);
     // Mostly its script cannot be had (another version is deployed, or the network is gone): nobody waits for it.
     worker.onerror = () => this.destroy(new Error("The worker that tries expressions has failed. Reload the page."));
     return worker;

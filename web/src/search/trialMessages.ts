@@ -5,7 +5,7 @@ export interface TrialRequest {
   readonly query: Query;
   readonly texts: readonly string[];
   /** Where it matches in each text, or whether it does. */
-  readonly what: "spans" | "test";
+  readonly what: "ranges" | "test";
 }
 
 /** "alive" before the first, and while it comes on. */

@@ -1,6 +1,6 @@
 /** The worker that tries a person's expression on texts: apart, so that one that never ends is ended with it. */
 import { expressionOf } from "../index/query";
-import { spansOf } from "./matchRanges";
+import { matchRanges } from "./matchRanges";
 import type { TrialAnswer, TrialRequest } from "./trialMessages";
 
 const owner = self as unknown as {
@@ -22,7 +22,7 @@ owner.onmessage = ({ data: { query, texts, what } }) => {
       }
       return made;
     });
-  if (what === "spans") owner.postMessage(each<readonly number[]>(spansOf, []));
+  if (what === "ranges") owner.postMessage(each<readonly number[]>(matchRanges, []));
   else {
     owner.postMessage(
       each((text, asked) => {

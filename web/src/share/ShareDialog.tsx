@@ -4,10 +4,10 @@ import { token } from "../login/key";
 import { urlOf } from "../route";
 import { now } from "../state";
 import { ago, fullTime, span } from "../text/time";
-import { Sheet } from "../ui/Dialog";
+import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 import { Api, ApiError } from "../wire/api";
-import { createShare, listShares, revokeShare, type Share, standingOf } from "./api";
+import { createShare, listShares, revokeShare, type Share, shareStatus } from "./api";
 import "./share.css";
 
 const DAY_S = 86_400;
@@ -25,15 +25,15 @@ export interface ShareProperties {
   readonly name: string;
   readonly api: string;
   /** Marked lines, which a link may lead to. */
-  readonly picked: { first: number; last: number } | null;
+  readonly marked: { first: number; last: number } | null;
   close(): void;
 }
 
-export function ShareDialog({ job, name, api, picked, close }: ShareProperties) {
+export function ShareDialog({ job, name, api, marked, close }: ShareProperties) {
   const [shares, setShares] = useState<readonly Share[] | null>(null);
   const [life, setLife] = useState(7 * DAY_S);
   const [note, setNote] = useState("");
-  const [atLines, setAtLines] = useState(picked !== null);
+  const [atLines, setAtLines] = useState(marked !== null);
   const [link, setLink] = useState<{ url: string; share: Share } | null>(null);
   const [copied, setCopied] = useState(false);
   const [busy, setBusy] = useState(false);
@@ -55,11 +55,11 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
     event.preventDefault();
     attempt(async () => {
       const { secret, ...share } = await createShare(service(), job, life, note.trim());
-      const lines = picked !== null && atLines;
+      const lines = marked !== null && atLines;
       // In the fragment, which browsers send to nobody.
       setLink({
         url: new URL(
-          `${urlOf([job], lines ? picked.first : null, lines ? picked.last : null)}#key=${secret}`,
+          `${urlOf([job], lines ? marked.first : null, lines ? marked.last : null)}#key=${secret}`,
           location.href,
         ).href,
         share,
@@ -89,7 +89,7 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
   };
 
   return (
-    <Sheet title={`Share ${name}`} close={close} class="share">
+    <Dialog title={`Share ${name}`} close={close} class="share">
       <p class="soft">
         Whoever has the link reads this one job, live, without an account, and nothing else. It ends by itself, or when
         you revoke it.
@@ -117,12 +117,12 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
             />
           </label>
         </div>
-        {picked !== null && (
+        {marked !== null && (
           <label class="share-lines">
             <input type="checkbox" checked={atLines} onChange={(event) => setAtLines(event.currentTarget.checked)} />
-            {picked.first === picked.last
-              ? `Open at line ${picked.first.toLocaleString("en")}`
-              : `Open at lines ${picked.first.toLocaleString("en")} to ${picked.last.toLocaleString("en")}`}
+            {marked.first === marked.last
+              ? `Open at line ${marked.first.toLocaleString("en")}`
+              : `Open at lines ${marked.first.toLocaleString("en")} to ${marked.last.toLocaleString("en")}`}
           </label>
         )}
         <div class="dialog-end">
@@ -160,29 +160,29 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
       ) : (
         <ul class="shares">
           {shares.map((share) => {
-            const standing = standingOf(share, now.value);
+            const status = shareStatus(share, now.value);
             return (
-              <li key={share.share} data-share={share.share} data-standing={standing}>
+              <li key={share.share} data-share={share.share} data-status={status}>
                 <span class="share-what">
                   <strong>{share.note || "No note"}</strong>
                   <span class="soft">
                     by {share.principal || "somebody"}, {ago(now.value - share.created)}
                   </span>
                 </span>
-                <span class="share-standing">
-                  {standing === "works" ? (
+                <span class="share-status">
+                  {status === "works" ? (
                     <span title={`in ${span(share.expires - now.value)}`}>
                       until {when(share.expires).slice(0, 16)}
                     </span>
                   ) : (
                     <span class="soft">
-                      {standing === "revoked"
+                      {status === "revoked"
                         ? `revoked ${ago(now.value - (share.revoked ?? 0))}`
                         : `ended ${ago(now.value - share.expires)}`}
                     </span>
                   )}
                 </span>
-                {standing === "works" && (
+                {status === "works" && (
                   <button
                     type="button"
                     class={`button small ${sure === share.share ? "danger" : ""}`}
@@ -198,7 +198,7 @@ export function ShareDialog({ job, name, api, picked, close }: ShareProperties) 
           })}
         </ul>
       )}
-    </Sheet>
+    </Dialog>
   );
 }
 

@@ -17,8 +17,8 @@ const share = object(facts);
 export type Share = Of<typeof share>;
 const shares = object({ shares: list(share) });
 /** The secret is in this answer and in no other. */
-const made = object({ ...facts, secret: matching(/^lfs_[\w-]{16,200}$/, "a share link's secret") });
-export type MadeShare = Of<typeof made>;
+const madeShare = object({ ...facts, secret: matching(/^lfs_[\w-]{16,200}$/, "a share link's secret") });
+export type MadeShare = Of<typeof madeShare>;
 
 export async function listShares(api: Api, job: string): Promise<Share[]> {
   return (await api.get(`/jobs/${encodeURIComponent(job)}/shares`, shares)).shares;
@@ -26,16 +26,16 @@ export async function listShares(api: Api, job: string): Promise<Share[]> {
 
 /** A link by which anyone who has it may read the job for so many seconds. */
 export function createShare(api: Api, job: string, seconds: number, note: string): Promise<MadeShare> {
-  return api.request("POST", `/jobs/${encodeURIComponent(job)}/shares`, made, { expires_in: seconds, note });
+  return api.request("POST", `/jobs/${encodeURIComponent(job)}/shares`, madeShare, { expires_in: seconds, note });
 }
 
 export function revokeShare(api: Api, id: string): Promise<Share> {
   return api.request("DELETE", `/shares/${encodeURIComponent(id)}`, share);
 }
 
-export type Standing = "works" | "expired" | "revoked";
+export type ShareStatus = "works" | "expired" | "revoked";
 
-export function standingOf({ expires, revoked }: Share, now: number): Standing {
+export function shareStatus({ expires, revoked }: Share, now: number): ShareStatus {
   if (revoked !== null) return "revoked";
   return expires <= now ? "expired" : "works";
 }

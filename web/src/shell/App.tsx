@@ -1,6 +1,6 @@
 /** The frame: who you are, where you are, and whether the service is heard. */
 import { useEffect, useState } from "preact/hooks";
-import { Over } from "../commandPalette/GlobalOverlay";
+import { GlobalOverlay } from "../commandPalette/GlobalOverlay";
 import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
 import { JobPage } from "../jobPage/JobPage";
@@ -116,7 +116,7 @@ export function App({
       ) : (
         <JobPage key={job} engine={engine} finder={finder} job={job} api={api} />
       )}
-      <Over />
+      <GlobalOverlay />
     </div>
   );
 }

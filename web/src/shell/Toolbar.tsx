@@ -1,7 +1,7 @@
 /** What else can be done with a job's lines: leave some out, go to errors and times, take lines away. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { JobView } from "../jobPage/jobView";
-import { type Searchable, toggle } from "../search/searchController";
+import { type Searchable, toggleHidden } from "../search/searchController";
 import { settings } from "../settings";
 import { formatTime } from "../text/time";
 import { Icon } from "../ui/Icon";
@@ -24,10 +24,10 @@ export interface Markable {
   /** Which lines are marked; null when none are. */
   readonly markedWords: string | null;
   /** Time of the first of them, µs, where it is known. */
-  readonly pickedTime: number | null;
+  readonly markedTime: number | null;
   readonly link: string;
   copy(withTime: boolean): Promise<unknown>;
-  unpick(): void;
+  unmark(): void;
 }
 
 /** What can be done with the marked lines: over the pane, so that marking one moves nothing. */
@@ -35,7 +35,7 @@ export function Marked({ view }: { view: Markable }) {
   const words = view.markedWords;
   const [note, say] = useNote();
   if (words === null) return null;
-  const time = view.pickedTime;
+  const time = view.markedTime;
   const act = (step: () => Promise<unknown>, done: string): void => {
     step().then(
       () => say(done),
@@ -69,7 +69,7 @@ export function Marked({ view }: { view: Markable }) {
         class="button switch square"
         aria-label="Unmark the lines"
         title="Unmark the lines (Escape)"
-        onClick={() => view.unpick()}
+        onClick={() => view.unmark()}
       >
         <Icon name="close" />
       </button>
@@ -103,7 +103,7 @@ export function LineFilters({ view }: { view: Searchable }) {
           class="button switch stream-out"
           aria-pressed={!query.hide.includes("stdout")}
           title="Show stdout (1)"
-          onClick={() => toggle(view, "stdout")}
+          onClick={() => toggleHidden(view, "stdout")}
         >
           stdout
         </button>
@@ -112,7 +112,7 @@ export function LineFilters({ view }: { view: Searchable }) {
           class="button switch stream-err"
           aria-pressed={!query.hide.includes("stderr")}
           title="Show stderr (2)"
-          onClick={() => toggle(view, "stderr")}
+          onClick={() => toggleHidden(view, "stderr")}
         >
           stderr
         </button>
@@ -121,7 +121,7 @@ export function LineFilters({ view }: { view: Searchable }) {
           class="button switch"
           aria-pressed={query.hide.includes("frames")}
           title="Leave out the frames of stack traces; their heads stay (3)"
-          onClick={() => toggle(view, "frames")}
+          onClick={() => toggleHidden(view, "frames")}
         >
           <Icon name="fold" /> Fold traces
         </button>
@@ -202,14 +202,14 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
   }, []);
   const jump = (event: Event & { currentTarget: HTMLFormElement }): void => {
     event.preventDefault();
-    const place = placeOf(field.current?.value.trim() ?? "");
-    setWrong(place === null);
-    if (place === null) return;
+    const target = parseTarget(field.current?.value.trim() ?? "");
+    setWrong(target === null);
+    if (target === null) return;
     close();
-    if (place.sequence !== null) view.go(Math.min(place.sequence, view.facts?.tip ?? 1));
+    if (target.sequence !== null) view.go(Math.min(target.sequence, view.facts?.tip ?? 1));
     else
       view
-        .goTime(place.time * 1000)
+        .goTime(target.time * 1000)
         .catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
   };
   const go = (step: () => void) => () => {
@@ -228,7 +228,7 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
       <summary class="button switch" title="Go to a line or a time (:)">
         <Icon name="goto" /> Go to
       </summary>
-      <div class="sheet">
+      <div class="menu-panel">
         <form onSubmit={jump} class="jump">
           <input
             ref={field}
@@ -244,7 +244,7 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
             Go
           </button>
         </form>
-        <p class={wrong ? "sheet-hint wrong" : "sheet-hint"}>1200 · 14:05:10 · 2026-11-23 14:05 · 2026-11-23T14:05Z</p>
+        <p class={wrong ? "menu-hint wrong" : "menu-hint"}>1200 · 14:05:10 · 2026-11-23 14:05 · 2026-11-23T14:05Z</p>
         <hr />
         <button type="button" class="item" onClick={go(() => view.go(1))}>
           First line <kbd>g</kbd>
@@ -266,7 +266,7 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
 }
 
 /** A number is a line; anything with a colon or a dash is a time, of today if it has no day, in the reader's zone. */
-export function placeOf(
+export function parseTarget(
   text: string,
   today = new Date(),
 ): { sequence: number; time: null } | { sequence: null; time: number } | null {

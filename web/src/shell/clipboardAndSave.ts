@@ -1,27 +1,33 @@
 /** Taking a job's lines out of the page: into the clipboard, into a file. */
 import type { Progress } from "../engine/client";
 import type { SaveFormat } from "../engine/messages";
-import { type LineRow, type Row, textOf, type Window } from "../log/row";
-import type { Finding } from "../search/searchController";
+import { type LineRow, type Row, type RowWindow, textOf } from "../log/row";
+import type { SearchController } from "../search/searchController";
 import type { TimeMode } from "../text/time";
 
 /** All, what a query leaves, or what is marked. */
-export type What = "all" | "filtered" | "picked";
+export type ExportScope = "all" | "filtered" | "picked";
 
 /** A view whose lines can be written out, whether they are here or not. */
-export interface Takeable {
-  readonly find: Pick<Finding, "query">;
+export interface Exportable {
+  readonly find: Pick<SearchController, "query">;
   /** Entries of the whole. */
   readonly entries: number;
   /** What is marked, in words and in a file's name. */
   readonly marked: { readonly words: string; readonly file: string } | null;
-  takeOut(what: What, format: SaveFormat, time: TimeMode, progress: Progress, signal: AbortSignal): Promise<Blob>;
+  exportLines(
+    what: ExportScope,
+    format: SaveFormat,
+    time: TimeMode,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<Blob>;
 }
 
 /** Rows asked for at once: many enough to be quick, few enough that the page goes on. */
 const PORTION = 5_000;
 
-type Rows = (from: number, count: number) => Promise<Window>;
+type Rows = (from: number, count: number) => Promise<RowWindow>;
 
 /** Texts of the places first..last of a list; `whole` writes a line out that is too long to be drawn. */
 export async function textsOf(
@@ -46,7 +52,11 @@ export function drawnText(row: Row | undefined): string | null {
 }
 
 /** What a button of a line that is cut asks for. */
-export async function takeWhole(button: HTMLElement, row: Row, whole: (row: LineRow) => Promise<Blob>): Promise<void> {
+export async function copyOrSaveLine(
+  button: HTMLElement,
+  row: Row,
+  whole: (row: LineRow) => Promise<Blob>,
+): Promise<void> {
   if (row.kind !== "line") return;
   if (button.dataset["whole"] === "copy") await copyText(whole(row));
   else saveAs(await whole(row), `line-${row.sequence}.txt`);

@@ -7,7 +7,7 @@ import { ANSI, INK, type Rgb, SURFACES, type Theme, xterm } from "./ansiColors";
 import { mix, readable } from "./contrast";
 import { BOLD, type Colour, DIM, ITALIC, RGB, STRIKE, type Style, UNDERLINE } from "./terminal";
 
-export interface Paint {
+export interface CssStyle {
   /** CSS colours; absent: the row's own. */
   readonly color?: string;
   readonly background?: string;
@@ -17,9 +17,9 @@ export interface Paint {
 
 /** Programs use a handful of styles; one that paints rainbows must not fill the memory. */
 const MOST_KEPT = 4_096;
-const kept = new Map<string, Paint>();
+const kept = new Map<string, CssStyle>();
 
-export function paint(style: Style): Paint {
+export function cssStyle(style: Style): CssStyle {
   const key = `${style.fg},${style.bg},${style.flags},${style.inverse}`;
   let found = kept.get(key);
   if (found === undefined) {
@@ -30,7 +30,7 @@ export function paint(style: Style): Paint {
   return found;
 }
 
-function make({ fg, bg, flags, inverse }: Style): Paint {
+function make({ fg, bg, flags, inverse }: Style): CssStyle {
   const classes: string[] = [];
   for (const [flag, name] of NAMES) if (flags & flag) classes.push(name);
   const faint = (flags & DIM) !== 0;

@@ -4,7 +4,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "./Icon";
 import "./dialog.css";
 
-export function Sheet({
+export function Dialog({
   title,
   close,
   children,

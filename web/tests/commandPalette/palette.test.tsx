@@ -3,7 +3,7 @@ import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Action, actions, keyName, listen, register } from "../../src/actions";
-import { Over } from "../../src/commandPalette/GlobalOverlay";
+import { GlobalOverlay } from "../../src/commandPalette/GlobalOverlay";
 import { rank } from "../../src/commandPalette/rank";
 import { records } from "../../src/state";
 import { record } from "../jobs/records";
@@ -89,7 +89,7 @@ describe("keys", () => {
 describe("the palette", () => {
   /** Pressed at once, before what it opens was fetched. */
   const show = async (): Promise<void> => {
-    act(() => render(<Over />, document.body.firstElementChild as Element));
+    act(() => render(<GlobalOverlay />, document.body.firstElementChild as Element));
     press("k", { ctrlKey: true });
     await vi.waitFor(() => expect(document.querySelector(".palette")).not.toBeNull(), { timeout: 60_000 });
   };
@@ -161,7 +161,7 @@ describe("the palette", () => {
 describe("help", () => {
   it("opens on ? and shows every key by group", async () => {
     ends.push(register([action("end", ["End", "G"], "Jump to the end"), action("keyless", [])]));
-    act(() => render(<Over />, document.body.firstElementChild as Element));
+    act(() => render(<GlobalOverlay />, document.body.firstElementChild as Element));
     press("?", { shiftKey: true });
     await vi.waitFor(() => expect(document.querySelector(".help")).not.toBeNull(), { timeout: 60_000 });
     expect([...document.querySelectorAll(".help kbd")].map((key) => key.textContent)).toEqual([

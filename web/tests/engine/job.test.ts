@@ -22,7 +22,7 @@ function opened(): OpenJob {
     random: () => 0,
     later: () => () => undefined,
     changed: () => undefined,
-    again: () => undefined,
+    resubscribe: () => undefined,
   };
   const job = new OpenJob(JOB, around, null);
   job.open();
@@ -103,7 +103,7 @@ describe("damaged batches of history", () => {
       random: () => 0,
       later: () => () => undefined,
       changed: () => undefined,
-      again: () => undefined,
+      resubscribe: () => undefined,
     };
     const job = new OpenJob(JOB, around, null);
     job.open();

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { OpenJob } from "../../src/engine/job";
-import { take } from "../../src/export/export";
-import { type Form, filterOf, written } from "../../src/export/format";
-import { Lines } from "../../src/export/lines";
+import { exportJob } from "../../src/export/export";
+import { filterOf, formatLine, type LineFormat } from "../../src/export/format";
+import { LineJoiner } from "../../src/export/lines";
 import { EVERYTHING } from "../../src/index/query";
 import { type Columns, prepareDecoder } from "../../src/log/body";
 import { Store } from "../../src/log/store";
@@ -11,7 +11,7 @@ import type { Api } from "../../src/wire/api";
 import { factsOf, fc, type Line } from "../support/zstd";
 
 const JOB = `local.${"a".repeat(64)}`;
-const TEXT: Form = { format: "text", time: "hidden", base: 0 };
+const TEXT: LineFormat = { format: "text", time: "hidden", base: 0 };
 const BASE = 1_764_000_000_000_000;
 
 function columns(streams: string, texts: readonly string[]): Columns {
@@ -20,18 +20,18 @@ function columns(streams: string, texts: readonly string[]): Columns {
 
 function all(
   parts: readonly Columns[],
-  form: Form = TEXT,
+  form: LineFormat = TEXT,
   wanted: ReturnType<typeof filterOf> = () => true,
   singly = false,
 ): string {
-  const lines = new Lines(singly);
+  const lines = new LineJoiner(singly);
   let [first, text] = [1, ""];
   for (const part of parts) {
     lines.add(first, part);
     first += part.texts.length;
-    for (const line of lines.ready(false)) if (wanted(line)) text += written(JOB, line, form);
+    for (const line of lines.ready(false)) if (wanted(line)) text += formatLine(JOB, line, form);
   }
-  for (const line of lines.ready(true)) if (wanted(line)) text += written(JOB, line, form);
+  for (const line of lines.ready(true)) if (wanted(line)) text += formatLine(JOB, line, form);
   return text;
 }
 
@@ -153,10 +153,10 @@ describe("marked lines", () => {
     first: number,
     last: number,
     marked: boolean,
-    format: Form["format"] = "text",
+    format: LineFormat["format"] = "text",
   ): Promise<string[]> => {
     const job = { id: JOB, store, feed: { tip: entries.length } as OpenJob["feed"] };
-    const blob = await take(
+    const blob = await exportJob(
       job,
       {} as Api,
       { ...TEXT, format, first, last, marked, query: null },

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { Piece } from "../../src/export/export";
-import { inOrder, type Joined, linesOf } from "../../src/export/merged";
-import { type Marks, marksOf, within } from "../../src/log/markedRange";
-import { byStanding } from "../../src/log/mergeOrder";
+import type { ExportBatch } from "../../src/export/export";
+import { inOrder, linesOf, type PositionedLine } from "../../src/export/merged";
+import { isInRange, type MarkedRange, markedRange } from "../../src/log/markedRange";
+import { comparePositions } from "../../src/log/mergeOrder";
 import { fc } from "../support/check";
 
 const pieces = fc.array(
@@ -11,7 +11,7 @@ const pieces = fc.array(
 );
 
 /** A job's batches, whose clock may step back, and nothing may come out of its order for that. */
-async function* batchesOf(steps: { step: number; err: boolean }[][]): AsyncGenerator<Piece> {
+async function* batchesOf(steps: { step: number; err: boolean }[][]): AsyncGenerator<ExportBatch> {
   let [start, time] = [1, 1_000];
   for (const batch of steps) {
     const times = batch.map(({ step }) => (time += step));
@@ -25,8 +25,11 @@ async function* batchesOf(steps: { step: number; err: boolean }[][]): AsyncGener
   }
 }
 
-async function taken(jobs: { step: number; err: boolean }[][][], marks: Marks | null = null): Promise<Joined[]> {
-  const found: Joined[] = [];
+async function taken(
+  jobs: { step: number; err: boolean }[][][],
+  marks: MarkedRange | null = null,
+): Promise<PositionedLine[]> {
+  const found: PositionedLine[] = [];
   for await (const line of inOrder(
     jobs.map((steps, source) => linesOf(batchesOf(steps), source, 1, 1_000, marks, false)),
   ))
@@ -41,12 +44,14 @@ describe("several jobs written out as one", () => {
         const lines = await taken(jobs);
         for (const [source, steps] of jobs.entries()) {
           const own = lines
-            .filter(({ standing }) => standing.source === source)
-            .map(({ standing }) => standing.sequence);
+            .filter(({ position }) => position.source === source)
+            .map(({ position }) => position.sequence);
           expect(own).toEqual(Array.from({ length: steps.flat().length }, (_, at) => at + 1));
         }
         for (let at = 1; at < lines.length; at++)
-          expect(byStanding((lines[at - 1] as Joined).standing, (lines[at] as Joined).standing)).toBeLessThan(0);
+          expect(
+            comparePositions((lines[at - 1] as PositionedLine).position, (lines[at] as PositionedLine).position),
+          ).toBeLessThan(0);
       }),
       { numRuns: 200 },
     );
@@ -54,11 +59,11 @@ describe("several jobs written out as one", () => {
 
   test("hold what stands between two marks, whichever was chosen first", async () => {
     const jobs = [0, 1].map(() => [Array.from({ length: 5 }, () => ({ step: 1, err: false }))]);
-    const all = (await taken(jobs)).map(({ standing }) => standing);
+    const all = (await taken(jobs)).map(({ position }) => position);
     for (const [at, one] of all.entries()) {
       for (const [other, line] of all.entries()) {
-        const marks = marksOf(one, line);
-        expect(all.filter((standing) => within(marks, standing))).toEqual(
+        const marks = markedRange(one, line);
+        expect(all.filter((standing) => isInRange(marks, standing))).toEqual(
           all.slice(Math.min(at, other), Math.max(at, other) + 1),
         );
       }
@@ -72,8 +77,8 @@ describe("several jobs written out as one", () => {
     const marks = { first: { source: 0, sequence: 1, at: 1_000 }, last };
     expect(
       (await taken([stepped], marks))
-        .filter(({ standing }) => within(marks, standing))
-        .map(({ standing }) => standing.sequence),
+        .filter(({ position }) => isInRange(marks, position))
+        .map(({ position }) => position.sequence),
     ).toEqual([1, 2]);
   });
 });

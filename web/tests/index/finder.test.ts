@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Engine } from "../../src/engine/client";
 import { Finder, type Found } from "../../src/index/finder";
-import { NOTHING } from "../../src/index/linePositions";
+import { NO_LINES } from "../../src/index/linePositions";
 import type { FromIndexer, ToIndexer } from "../../src/index/messages";
 import { EVERYTHING } from "../../src/index/query";
-import { TOO_LONG } from "../../src/index/stoppedExpression";
+import { STOPPED_EXPRESSION } from "../../src/index/stoppedExpression";
 
 const QUERY = { ...EVERYTHING, text: "^(a|a)+b$", regex: true };
 
@@ -44,7 +44,7 @@ describe("a search in the tab", () => {
     return found?.do === "search" ? found.id : -1;
   };
   const answer = (job: string): void => {
-    indexer().tell({ tell: "hits", job, id: asked(job), found: NOTHING, lines: 1, ms: 1 });
+    indexer().tell({ tell: "hits", job, id: asked(job), found: NO_LINES, lines: 1, ms: 1 });
   };
   beforeEach(() => {
     vi.useFakeTimers();
@@ -74,10 +74,10 @@ describe("a search in the tab", () => {
     indexer().tell({ tell: "alive", job: "one" });
     indexer().hears = false;
     vi.advanceTimersByTime(10_000);
-    expect(told).toEqual({ one: [TOO_LONG], two: [] });
+    expect(told).toEqual({ one: [STOPPED_EXPRESSION], two: [] });
     expect(Indexer.all.map(({ ended }) => ended)).toEqual([true, false]);
     answer("two");
-    expect(told).toEqual({ one: [TOO_LONG], two: [1] });
+    expect(told).toEqual({ one: [STOPPED_EXPRESSION], two: [1] });
   });
 
   test("is ended, too, when it was answered and a line that came later is the one without end", () => {
@@ -88,7 +88,7 @@ describe("a search in the tab", () => {
     indexer().tell({ tell: "alive", job: "one" });
     indexer().hears = false;
     vi.advanceTimersByTime(10_000);
-    expect(told["one"]).toEqual([1, TOO_LONG]);
+    expect(told["one"]).toEqual([1, STOPPED_EXPRESSION]);
   });
 
   test("waits for an indexer that takes long to load", () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { Standings, type Timed, united } from "../../src/index/linePositions";
-import { byStanding, type Standing, standingTimes } from "../../src/log/mergeOrder";
-import { nearest, type Sure, Way } from "../../src/search/matchNavigator";
-import { standingsOf } from "../../src/search/mergeResults";
+import { type FoundLines, LinePositions, union } from "../../src/index/linePositions";
+import { comparePositions, type LinePosition, monotonicTimes } from "../../src/log/mergeOrder";
+import { MatchNavigator, nearestMatch, type SureFrom } from "../../src/search/matchNavigator";
+import { mergeLines } from "../../src/search/mergeResults";
 import { fc } from "../support/check";
 
 /** Of each job sequences with times, which may step back. */
@@ -21,16 +21,16 @@ const jobs = fc.array(
   },
 );
 
-function timed([sequences, times]: [number[], number[]]): Timed {
+function timed([sequences, times]: [number[], number[]]): FoundLines {
   return { sequences: Float64Array.from(sequences), times: Float64Array.from(times) };
 }
 
-function linesOf(all: [number[], number[]][]): Standing[] {
+function linesOf(all: [number[], number[]][]): LinePosition[] {
   return all
     .flatMap(([sequences, times], source) =>
       sequences.map((sequence, at) => ({ source, sequence, at: times[at] as number })),
     )
-    .sort(byStanding);
+    .sort(comparePositions);
 }
 
 const line = fc.record({ source: fc.nat(5), sequence: fc.nat(41), at: fc.nat(10) });
@@ -39,10 +39,10 @@ describe("found lines of several jobs", () => {
   test("are in the order in which they stand, and looked up by halving as by a scan", () => {
     fc.assert(
       fc.property(jobs, line, (all, wanted) => {
-        const [list, lines] = [standingsOf(all.map(timed)), linesOf(all)];
+        const [list, lines] = [mergeLines(all.map(timed)), linesOf(all)];
         expect(list.slice(0, list.length)).toEqual(lines);
-        expect(list.before(wanted)).toBe(lines.filter((one) => byStanding(one, wanted) < 0).length);
-        expect(list.upTo(wanted)).toBe(lines.findLastIndex((one) => byStanding(one, wanted) <= 0));
+        expect(list.before(wanted)).toBe(lines.filter((one) => comparePositions(one, wanted) < 0).length);
+        expect(list.upTo(wanted)).toBe(lines.findLastIndex((one) => comparePositions(one, wanted) <= 0));
         for (const [index, one] of lines.entries()) {
           expect(list.indexOf(one)).toBe(index);
           expect(list.find({ ...one, at: one.at + 1 })).toBe(index);
@@ -53,7 +53,7 @@ describe("found lines of several jobs", () => {
   });
 
   test("are told to have grown at the end alone when they have", () => {
-    const list = (...sequences: number[]) => new Standings(Float64Array.from(sequences));
+    const list = (...sequences: number[]) => new LinePositions(Float64Array.from(sequences));
     expect(list(1, 2, 3).beginsWith(list(1, 2))).toBe(true);
     expect(list(1).beginsWith(list())).toBe(true);
     expect(list(0, 1, 2).beginsWith(list(1, 2))).toBe(false);
@@ -66,7 +66,7 @@ test("what the tab and the service found is one list, each line once, at the tab
   const part = fc.uniqueArray(fc.nat(60)).map((values) => Float64Array.from(values.sort((a, b) => a - b)));
   fc.assert(
     fc.property(part, part, fc.boolean(), (one, other, withTimes) => {
-      const found = united(
+      const found = union(
         { sequences: one, times: withTimes ? one.map((value) => value * 10) : null },
         { sequences: other, times: other.map((value) => value * 10 + 1) },
       );
@@ -79,9 +79,9 @@ test("what the tab and the service found is one list, each line once, at the tab
 });
 
 test("entries stand by the latest time of their batch so far", () => {
-  expect([...standingTimes(Float64Array.of(5, 3, 4, 9, 7))]).toEqual([5, 5, 5, 9, 9]);
+  expect([...monotonicTimes(Float64Array.of(5, 3, 4, 9, 7))]).toEqual([5, 5, 5, 9, 9]);
   const ascending = Float64Array.of(1, 1, 2);
-  expect(standingTimes(ascending)).toBe(ascending);
+  expect(monotonicTimes(ascending)).toBe(ascending);
 });
 
 describe("the way from match to match", () => {
@@ -96,8 +96,8 @@ describe("the way from match to match", () => {
         (all, from, edge, by, come) => {
           // Whatever stands before the edge may have come or not.
           const lines = linesOf(all);
-          const here = lines.filter((one, at) => byStanding(one, edge) >= 0 || come[at]);
-          const known = standingsOf(
+          const here = lines.filter((one, at) => comparePositions(one, edge) >= 0 || come[at]);
+          const known = mergeLines(
             all.map((_, source) => {
               const own = here.filter((one) => one.source === source).sort((a, b) => a.sequence - b.sequence);
               return {
@@ -106,14 +106,16 @@ describe("the way from match to match", () => {
               };
             }),
           );
-          const next = nearest(known, from, by, edge);
-          const truly = nearest(standingsOf(all.map(timed)), from, by, null) as number;
+          const next = nearestMatch(known, from, by, edge);
+          const truly = nearestMatch(mergeLines(all.map(timed)), from, by, null) as number;
           if (next !== null) expect(known.at(next)).toEqual(lines[truly]);
           // And what is known is not waited for.
           const beyond = by === 1 ? from : lines[truly];
           const round =
-            beyond !== undefined && truly >= 0 && byStanding(lines[truly] as Standing, from) > 0 !== (by === 1);
-          if (truly >= 0 && !round && beyond !== undefined && byStanding(beyond, edge) >= 0)
+            beyond !== undefined &&
+            truly >= 0 &&
+            comparePositions(lines[truly] as LinePosition, from) > 0 !== (by === 1);
+          if (truly >= 0 && !round && beyond !== undefined && comparePositions(beyond, edge) >= 0)
             expect(next).not.toBeNull();
         },
       ),
@@ -122,9 +124,9 @@ describe("the way from match to match", () => {
   });
 
   test("goes round at both ends once all is known, and never stays where it is", () => {
-    const list = new Standings(Float64Array.of(10, 20, 30));
-    const to = (sequence: number, by: 1 | -1, sure: Sure = null) =>
-      nearest(list, { source: 0, sequence, at: 0 }, by, sure);
+    const list = new LinePositions(Float64Array.of(10, 20, 30));
+    const to = (sequence: number, by: 1 | -1, sure: SureFrom = null) =>
+      nearestMatch(list, { source: 0, sequence, at: 0 }, by, sure);
     expect([to(10, 1), to(30, 1), to(15, 1)]).toEqual([1, 0, 1]);
     expect([to(10, -1), to(30, -1), to(15, -1)]).toEqual([2, 1, 0]);
     const from = (sequence: number) => ({ source: 0, sequence, at: Number.POSITIVE_INFINITY });
@@ -135,13 +137,16 @@ describe("the way from match to match", () => {
       null,
     ]);
     expect([to(15, 1, from(16)), to(15, 1, from(15))]).toEqual([null, 1]);
-    expect(nearest(new Standings(new Float64Array(0)), { source: 0, sequence: 5, at: 0 }, 1, null)).toBe(-1);
+    expect(nearestMatch(new LinePositions(new Float64Array(0)), { source: 0, sequence: 5, at: 0 }, 1, null)).toBe(-1);
   });
 
   test("is waited on until it is known, and not any more by who moved", () => {
-    let [list, sure]: [Standings, Sure] = [new Standings(Float64Array.of(10)), { source: 0, sequence: 40, at: 0 }];
+    let [list, sure]: [LinePositions, SureFrom] = [
+      new LinePositions(Float64Array.of(10)),
+      { source: 0, sequence: 40, at: 0 },
+    ];
     const gone: number[] = [];
-    const way = new Way(
+    const way = new MatchNavigator(
       () => list,
       () => sure,
       (index) => gone.push(list.at(index).sequence),
@@ -149,17 +154,17 @@ describe("the way from match to match", () => {
     const line = { source: 0, sequence: 50, at: 0 };
     way.step(line, -1);
     expect(gone).toEqual([]);
-    list = new Standings(Float64Array.of(10, 30));
-    way.look();
+    list = new LinePositions(Float64Array.of(10, 30));
+    way.update();
     expect(gone).toEqual([]);
     sure = { source: 0, sequence: 30, at: 0 };
-    way.look();
-    way.look();
+    way.update();
+    way.update();
     expect(gone).toEqual([30]);
     way.step({ ...line, sequence: 30 }, -1);
-    way.stay();
+    way.cancel();
     sure = null;
-    way.look();
+    way.update();
     expect(gone).toEqual([30]);
   });
 });

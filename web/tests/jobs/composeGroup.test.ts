@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MOST_TOGETHER, together } from "../../src/jobs/composeGroup";
+import { composeGroup, MAX_MERGED_JOBS } from "../../src/jobs/composeGroup";
 import { parseFilter } from "../../src/jobs/filter";
 import { tallies } from "../../src/jobs/listing";
 import { record } from "./records";
@@ -19,9 +19,9 @@ describe("jobs that belong together", () => {
     const web = record({ container: container("shop-web-1", "a", "web") });
     const other = record({ container: container("blog-api-1", "a", "api", "blog") });
     const all = [web, old, there, api, other];
-    expect(together(all, "shop")).toEqual([api.job, there.job, web.job]);
-    expect(together(all, "shop", "api")).toEqual([api.job, there.job]);
-    expect(together(all, "none")).toEqual([]);
+    expect(composeGroup(all, "shop")).toEqual([api.job, there.job, web.job]);
+    expect(composeGroup(all, "shop", "api")).toEqual([api.job, there.job]);
+    expect(composeGroup(all, "none")).toEqual([]);
   });
 
   test("are no more than help, and what runs goes first", () => {
@@ -29,8 +29,8 @@ describe("jobs that belong together", () => {
       record({ container: container(`e-${at}`, "a", "x"), life: { created: 1_000 + at, state: "exited" } }),
     );
     const running = record({ container: container("r", "a", "x"), life: { created: 1, state: "running" } });
-    const chosen = together([...ended, running], "shop");
-    expect(chosen).toHaveLength(MOST_TOGETHER);
+    const chosen = composeGroup([...ended, running], "shop");
+    expect(chosen).toHaveLength(MAX_MERGED_JOBS);
     expect(chosen).toContain(running.job);
   });
 });

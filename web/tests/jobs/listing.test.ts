@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseFilter } from "../../src/jobs/filter";
 import { groupOf, labelKeys, listingOf, shortHost, shortImage } from "../../src/jobs/listing";
 import { countText, Rates, rateText } from "../../src/jobs/rates";
-import { lifeText } from "../../src/jobs/stateLabel";
+import { stateLabel } from "../../src/jobs/stateLabel";
 import { record } from "./records";
 
 const all = () => true;
@@ -130,7 +130,7 @@ describe("a job's state in words", () => {
     [{ state: "created" }, "created", "quiet"],
     [{ state: "a state of next year" }, "a state of next year", "quiet"],
   ])("%j", (life, words, tone) => {
-    expect(lifeText(record({ life }), 1_300_000)).toMatchObject({ words, tone });
+    expect(stateLabel(record({ life }), 1_300_000)).toMatchObject({ words, tone });
   });
 });
 

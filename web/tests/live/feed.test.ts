@@ -128,7 +128,7 @@ describe("Feed", () => {
           now = Math.max(now + 1, feed.next() ?? now);
           fetchDue();
         }
-        expect(feed.held.list).toEqual([{ first: 1, last: total }]);
+        expect(feed.held.all).toEqual([{ first: 1, last: total }]);
       }),
     );
   });

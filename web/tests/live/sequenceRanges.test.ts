@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Spans } from "../../src/live/sequenceRanges";
+import { SequenceRanges } from "../../src/live/sequenceRanges";
 import { fc } from "../support/check";
 
 const piece = fc.record({
@@ -12,7 +12,7 @@ describe("Spans", () => {
   test("hold the same as a set of numbers, whatever is added and removed in any order", () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
-        const [spans, model] = [new Spans(), new Set<number>()];
+        const [spans, model] = [new SequenceRanges(), new Set<number>()];
         for (const { first, length, add } of pieces) {
           const last = first + length - 1;
           let fresh = 0;
@@ -34,8 +34,8 @@ describe("Spans", () => {
           expect(spans.has(at)).toBe(model.has(at));
           expect(missing.has(at)).toBe(!model.has(at));
         }
-        for (const [at, span] of spans.list.entries()) {
-          const next = spans.list[at + 1];
+        for (const [at, span] of spans.all.entries()) {
+          const next = spans.all[at + 1];
           if (next) expect(next.first).toBeGreaterThan(span.last + 1);
         }
       }),

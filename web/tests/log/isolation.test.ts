@@ -1,6 +1,6 @@
 /** A line that cannot be read as it is meant is shown as text, and costs no other line anything. */
 import { beforeAll, expect, test, vi } from "vitest";
-import { Spans } from "../../src/live/sequenceRanges";
+import { SequenceRanges } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
 import { rowsOf } from "../../src/log/rows";
@@ -24,7 +24,7 @@ test("a line that no text function can read is plain text between the others", (
   const store = new Store();
   const lines = ["one", "the \u001b[31mworst\u202e line", "three"].map((text) => ({ stream: "o", text }));
   store.add(factsOf(1, lines));
-  const { rows } = rowsOf(store, new Spans(), 3, 0, 3);
+  const { rows } = rowsOf(store, new SequenceRanges(), 3, 0, 3);
   expect(rows.map((row) => textOf(row))).toEqual(["one", "the \ufffd[31mworst\ufffd line", "three"]);
   expect(rows.map((row) => (row.kind === "line" ? row.level : null))).toEqual([3, 0, 3]);
   expect(said).toHaveBeenCalled();

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { Merge } from "../../src/engine/merge";
-import { Spans } from "../../src/live/sequenceRanges";
+import { MergedList } from "../../src/engine/merge";
+import { SequenceRanges } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
 import { Store } from "../../src/log/store";
-import { standingsOf } from "../../src/search/mergeResults";
+import { mergeLines } from "../../src/search/mergeResults";
 import { bodyOf, fc } from "../support/zstd";
 
 beforeAll(prepareDecoder);
@@ -21,8 +21,12 @@ describe("merged jobs", () => {
         fc.array(batch, { minLength: 1, maxLength: 12 }),
         fc.integer({ min: 1, max: 12 }),
         (batches, portion) => {
-          const jobs = [0, 1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 }, next: 1 }));
-          const merge = new Merge(jobs);
+          const jobs = [0, 1, 2].map(() => ({
+            store: new Store(),
+            feed: { gone: new SequenceRanges(), floor: 1 },
+            next: 1,
+          }));
+          const merge = new MergedList(jobs);
           const wanted: { time: number; source: number; sequence: number }[] = [];
           for (const [at, { job, start, count }] of batches.entries()) {
             const one = jobs[job] as (typeof jobs)[number];
@@ -51,13 +55,13 @@ describe("merged jobs", () => {
           expect(rows.map((row) => textOf(row))).toEqual(wanted.map(({ source, sequence }) => `${source}:${sequence}`));
           expect(rows.map(({ index }) => index)).toEqual(rows.map((_, at) => at));
           for (const { source, sequence, time } of wanted) {
-            const place = merge.placeOf(source, sequence, time);
+            const place = merge.indexOf(source, sequence, time);
             expect(rows[place]).toMatchObject({ source, sequence });
           }
           // Every other entry, told by where it stands, is found at its place; one that is not here, where it would be.
           const chosen = wanted.flatMap((one, place) => (place % 2 === 0 ? [{ ...one, place }] : []));
           const lists = (apart: number) =>
-            standingsOf(
+            mergeLines(
               [0, 1, 2].map((job) => {
                 const own = chosen.filter(({ source }) => source === job).sort((a, b) => a.sequence - b.sequence);
                 return {
@@ -76,9 +80,12 @@ describe("merged jobs", () => {
 });
 
 test("entries of merged jobs that cannot be read are one row that says so", () => {
-  const [sound, damaged] = [1, 2].map(() => ({ store: new Store(), feed: { gone: new Spans(), floor: 1 } })) as [
-    { store: Store; feed: { gone: Spans; floor: number } },
-    { store: Store; feed: { gone: Spans; floor: number } },
+  const [sound, damaged] = [1, 2].map(() => ({
+    store: new Store(),
+    feed: { gone: new SequenceRanges(), floor: 1 },
+  })) as [
+    { store: Store; feed: { gone: SequenceRanges; floor: number } },
+    { store: Store; feed: { gone: SequenceRanges; floor: number } },
   ];
   sound.store.add({
     first: 1,
@@ -95,7 +102,7 @@ test("entries of merged jobs that cannot be read are one row that says so", () =
     ),
   });
   damaged.store.add({ first: 1, count: 3, start: 500, end: 600, raw: 0, body: "" });
-  const merge = new Merge([sound, damaged]);
+  const merge = new MergedList([sound, damaged]);
   merge.update();
   expect(merge.rows(0, 9).rows.map((row) => [row.kind, row.source, "count" in row ? row.count : textOf(row)])).toEqual([
     ["unreadable", 1, 3],
@@ -125,9 +132,9 @@ describe("what is missing of merged jobs", () => {
         ),
       });
     }
-    const spans = new Spans();
+    const spans = new SequenceRanges();
     if (gone !== null) spans.add(...gone);
-    const merge = new Merge([{ store, feed: { gone: spans, floor } }]);
+    const merge = new MergedList([{ store, feed: { gone: spans, floor } }]);
     merge.update();
     return merge.rows(0, 100).rows.flatMap((row) => (row.hole === undefined ? [] : [[row.sequence, row.hole]]));
   }

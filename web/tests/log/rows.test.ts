@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { Spans } from "../../src/live/sequenceRanges";
+import { SequenceRanges } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { textOf } from "../../src/log/row";
 import { rowsOf } from "../../src/log/rows";
@@ -8,7 +8,7 @@ import { factsOf, fc, type Line } from "../support/zstd";
 
 beforeAll(prepareDecoder);
 
-const NONE = new Spans();
+const NONE = new SequenceRanges();
 const out = (text: string): Line => ({ stream: "o", text });
 const err = (text: string): Line => ({ stream: "e", text });
 const LONG = "x".repeat(5_000);
@@ -104,7 +104,7 @@ describe("rows", () => {
       "line",
       "loading",
     ]);
-    const gone = new Spans();
+    const gone = new SequenceRanges();
     gone.add(1, 2);
     expect(rowsOf(store, gone, 3, 0, 3).rows.map(({ kind }) => kind)).toEqual(["gone", "gone", "line"]);
   });

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/index/query";
 import { Matcher, segmentOf } from "../../src/index/segment";
-import { Spans } from "../../src/live/sequenceRanges";
+import { SequenceRanges } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
 import { rowsOf } from "../../src/log/rows";
 import { Store } from "../../src/log/store";
@@ -32,7 +32,7 @@ describe("stack traces in a job", () => {
     const store = new Store();
     store.add(factsOf(1, LINES.slice(0, 4)));
     store.add(factsOf(5, LINES.slice(4)));
-    const { rows } = rowsOf(store, new Spans(), LINES.length, 0, LINES.length);
+    const { rows } = rowsOf(store, new SequenceRanges(), LINES.length, 0, LINES.length);
     expect(rows.map((row) => (row.kind === "line" ? row.trace : row.kind))).toEqual([
       null,
       null,
@@ -59,9 +59,9 @@ describe("stack traces in a job", () => {
     const store = new Store();
     store.add(factsOf(1, LINES.slice(0, 4)));
     store.add(factsOf(5, LINES.slice(4)));
-    const whole = rowsOf(store, new Spans(), LINES.length, 0, LINES.length).rows;
+    const whole = rowsOf(store, new SequenceRanges(), LINES.length, 0, LINES.length).rows;
     for (let from = 1; from < LINES.length; from++) {
-      expect(rowsOf(store, new Spans(), LINES.length, from, LINES.length).rows).toEqual(whole.slice(from));
+      expect(rowsOf(store, new SequenceRanges(), LINES.length, from, LINES.length).rows).toEqual(whole.slice(from));
     }
   });
 
@@ -72,6 +72,9 @@ describe("stack traces in a job", () => {
       text,
     }));
     store.add(factsOf(1, lines));
-    expect(rowsOf(store, new Spans(), lines.length, 0, 1).rows[0]).toMatchObject({ trace: "head", frames: 200 });
+    expect(rowsOf(store, new SequenceRanges(), lines.length, 0, 1).rows[0]).toMatchObject({
+      trace: "head",
+      frames: 200,
+    });
   });
 });

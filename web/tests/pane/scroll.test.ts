@@ -2,9 +2,9 @@ import { describe, expect, test } from "vitest";
 import {
   CLUSTER,
   covers,
+  indexAt,
   lacking,
   MAX_HEIGHT,
-  placeAt,
   positionOf,
   spacerHeight,
   windowAround,
@@ -27,9 +27,9 @@ describe("scroll arithmetic", () => {
     fc.assert(
       fc.property(shape, ({ total, rowHeight, viewport }) => {
         const most = spacerHeight(total, rowHeight) - viewport;
-        expect(placeAt(0, total, rowHeight, viewport)).toBe(0);
+        expect(indexAt(0, total, rowHeight, viewport)).toBe(0);
         if (most <= 0) return;
-        const last = placeAt(most, total, rowHeight, viewport);
+        const last = indexAt(most, total, rowHeight, viewport);
         expect(last + Math.floor(viewport / rowHeight)).toBeGreaterThanOrEqual(total);
         expect(last).toBeLessThan(total);
       }),
@@ -41,7 +41,7 @@ describe("scroll arithmetic", () => {
       fc.property(shape, fc.double({ min: 0, max: 1, noNaN: true }), ({ rowHeight, viewport }, share) => {
         const total = Math.floor(MAX_HEIGHT / rowHeight) - 1;
         const place = Math.floor(share * (total - Math.ceil(viewport / rowHeight)));
-        const found = placeAt(positionOf(place, total, rowHeight), total, rowHeight, viewport);
+        const found = indexAt(positionOf(place, total, rowHeight), total, rowHeight, viewport);
         expect(Math.abs(found - place)).toBeLessThanOrEqual(1);
       }),
     );

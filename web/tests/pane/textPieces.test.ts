@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { piecesOf } from "../../src/pane/textPieces";
+import { textPieces } from "../../src/pane/textPieces";
 import { fc } from "../support/check";
 
 test("a long text is cut into short pieces, and stays the same text", () => {
@@ -7,7 +7,7 @@ test("a long text is cut into short pieces, and stays the same text", () => {
   fc.assert(
     fc.property(part, fc.integer({ min: 1, max: 400 }), (unit, times) => {
       const text = unit.repeat(times);
-      const pieces = piecesOf(text);
+      const pieces = textPieces(text);
       expect(pieces.join("")).toBe(text);
       if (text.length > 1_000 && /[^\0-\u02ff]/.test(text))
         for (const piece of pieces) expect(piece.length).toBeLessThanOrEqual(500);
@@ -16,7 +16,7 @@ test("a long text is cut into short pieces, and stays the same text", () => {
         expect(/[\ud800-\udbff]$/.test(piece) && /^[\udc00-\udfff]/.test(pieces[at + 1] ?? "")).toBe(false);
     }),
   );
-  expect(piecesOf("\u0301".repeat(64_000))).toHaveLength(128);
-  expect(piecesOf("x".repeat(64_000))).toHaveLength(1);
-  expect(piecesOf(`${"\u0628".repeat(300)} `.repeat(4))[0]).toHaveLength(301);
+  expect(textPieces("\u0301".repeat(64_000))).toHaveLength(128);
+  expect(textPieces("x".repeat(64_000))).toHaveLength(1);
+  expect(textPieces(`${"\u0628".repeat(300)} `.repeat(4))[0]).toHaveLength(301);
 });

@@ -3,7 +3,7 @@ import type { JobFacts } from "../../src/engine/messages";
 import type { Finder, Listener } from "../../src/index/finder";
 import { EVERYTHING } from "../../src/index/query";
 import { JobSearch } from "../../src/search/jobSearch";
-import { gathered } from "../../src/search/mergeResults";
+import { mergeProgress } from "../../src/search/mergeResults";
 import type { Searcher } from "../../src/search/remote";
 
 const QUERY = { ...EVERYTHING, text: "needle" };
@@ -43,7 +43,7 @@ function jobSearch(several = true): JobSearch {
     "local.a",
     finder,
     searcher,
-    { facts: () => facts, whole: say("whole"), found: say("found"), errors: say("errors"), failed: say("failed") },
+    { facts: () => facts, loadAll: say("whole"), found: say("found"), errors: say("errors"), failed: say("failed") },
     several,
   );
 }
@@ -62,19 +62,19 @@ describe("a search in one job", () => {
     const search = jobSearch();
     search.begin(QUERY);
     expect(asked).toMatchObject([{ first: 1, last: 900_000 }]);
-    expect(search.sure?.from).toBe(Number.POSITIVE_INFINITY);
+    expect(search.sureFrom?.from).toBe(Number.POSITIVE_INFINITY);
     listener.hits({ found: timed(950_000), lines: 99_999, ms: 1 });
-    expect(search.sure?.from).toBe(Number.POSITIVE_INFINITY);
+    expect(search.sureFrom?.from).toBe(Number.POSITIVE_INFINITY);
     listener.hits({ found: timed(950_000), lines: 100_000, ms: 0 });
-    expect(search.sure).toMatchObject({ from: 900_001, since: 9_000_010 });
+    expect(search.sureFrom).toMatchObject({ from: 900_001, since: 9_000_010 });
     // Within a stretch the farther match comes first: nothing of it is sure yet.
     tell({ tell: "found", found: timed(881_000), covered: 0, since: null });
-    expect(search.sure).toMatchObject({ from: 900_001, since: 9_000_010 });
+    expect(search.sureFrom).toMatchObject({ from: 900_001, since: 9_000_010 });
     tell({ tell: "found", found: timed(890_000), covered: 20_000, since: 8_800_010 });
-    expect(search.sure).toEqual({ from: 880_001, since: 8_800_010 });
+    expect(search.sureFrom).toEqual({ from: 880_001, since: 8_800_010 });
     expect(search.found).toEqual(timed(881_000, 890_000, 950_000));
     tell({ tell: "done", full: false });
-    expect(search.sure).toBeNull();
+    expect(search.sureFrom).toBeNull();
     expect(search.remote.progress.peek()?.state).toBe("done");
   });
 
@@ -84,7 +84,7 @@ describe("a search in one job", () => {
     listener.hits({ found: timed(), lines: 100_000, ms: 1 });
     tell({ tell: "found", found: timed(890_000), covered: 20_000, since: 8_800_010 });
     tell({ tell: "failed", status: 403, message: "No." });
-    expect(search.sure).toBeNull();
+    expect(search.sureFrom).toBeNull();
     expect(search.found).toEqual(timed(890_000));
     expect(search.remote.progress.peek()).toMatchObject({ state: "failed", message: "No.", covered: 20_000 });
   });
@@ -101,7 +101,7 @@ describe("a search in one job", () => {
     expect(search.found).toEqual(timed(890_000));
     tell({ tell: "found", found: timed(850_000, 870_000), covered: 40_000, since: 8_400_010 });
     expect(search.found).toEqual(timed(850_000, 870_000, 890_000));
-    expect(search.sure).toEqual({ from: 840_001, since: 8_400_010 });
+    expect(search.sureFrom).toEqual({ from: 840_001, since: 8_400_010 });
     expect(search.remote.progress.peek()).toMatchObject({ covered: 60_000, lines: 900_000 });
     // What the ended worker may still have said is old.
     tell({ tell: "found", found: timed(1), covered: 900_000, since: 10 }, 1);
@@ -112,11 +112,11 @@ describe("a search in one job", () => {
     facts = null;
     const search = jobSearch();
     search.begin(QUERY);
-    search.heard();
+    search.jobChanged();
     expect(asked).toEqual([]);
     facts = FACTS;
-    search.heard();
-    search.heard();
+    search.jobChanged();
+    search.jobChanged();
     expect(asked).toHaveLength(1);
   });
 
@@ -124,7 +124,7 @@ describe("a search in one job", () => {
     facts = { ...FACTS, tail: null, received: 0, problem: { status: 404, message: "" } };
     const search = jobSearch();
     search.begin(QUERY);
-    expect(search.sure).toBeNull();
+    expect(search.sureFrom).toBeNull();
   });
 
   test("loads the little that is not here, and is sure of it once it is read", () => {
@@ -133,12 +133,12 @@ describe("a search in one job", () => {
     search.begin(QUERY);
     expect([asked, did]).toEqual([[], ["whole"]]);
     listener.hits({ found: timed(), lines: 100_000, ms: 1 });
-    expect(search.sure).toMatchObject({ from: 10_001, since: 100_010 });
+    expect(search.sureFrom).toMatchObject({ from: 10_001, since: 100_010 });
     facts = { ...facts, received: 110_000, tail: 1, since: Number.NEGATIVE_INFINITY };
-    search.heard();
-    expect(search.sure).not.toBeNull();
+    search.jobChanged();
+    expect(search.sureFrom).not.toBeNull();
     listener.hits({ found: timed(5), lines: 110_000, ms: 0 });
-    expect(search.sure).toBeNull();
+    expect(search.sureFrom).toBeNull();
   });
 
   test.each([
@@ -164,8 +164,8 @@ test("how far a search of several jobs is says of which not all could be looked 
     message,
   });
   const names = () => ["one", "two", "three", "four"];
-  expect(gathered([null, null], names)).toBeNull();
-  expect(gathered([part("done"), null, part("full")], names)).toEqual({
+  expect(mergeProgress([null, null], names)).toBeNull();
+  expect(mergeProgress([part("done"), null, part("full")], names)).toEqual({
     state: "full",
     covered: 20,
     lines: 40,
@@ -173,7 +173,7 @@ test("how far a search of several jobs is says of which not all could be looked 
     message: "",
     missed: "",
   });
-  expect(gathered([part("searching"), part("failed", "No.")], names)).toEqual({
+  expect(mergeProgress([part("searching"), part("failed", "No.")], names)).toEqual({
     state: "searching",
     covered: 20,
     lines: 40,
@@ -181,11 +181,13 @@ test("how far a search of several jobs is says of which not all could be looked 
     message: "two: No.",
     missed: "two",
   });
-  expect(gathered([part("failed", "No."), part("failed", "Not."), null], names)).toMatchObject({
+  expect(mergeProgress([part("failed", "No."), part("failed", "Not."), null], names)).toMatchObject({
     state: "failed",
     message: "one: No. two: Not.",
     missed: "one and two",
   });
-  expect(gathered([part("failed"), part("failed"), part("failed"), part("done")], names)?.missed).toBe("3 of 4 jobs");
-  expect(gathered([part("failed"), part("failed")], names)?.missed).toBe("");
+  expect(mergeProgress([part("failed"), part("failed"), part("failed"), part("done")], names)?.missed).toBe(
+    "3 of 4 jobs",
+  );
+  expect(mergeProgress([part("failed"), part("failed")], names)?.missed).toBe("");
 });

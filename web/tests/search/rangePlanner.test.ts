@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { EVERYTHING } from "../../src/index/query";
-import { check, MOST_FOUND, Walk } from "../../src/search/rangePlanner";
-import { forServer } from "../../src/search/re2";
+import { MOST_FOUND, matchChecker, RangePlanner } from "../../src/search/rangePlanner";
+import { serverQuery } from "../../src/search/re2";
 import { levelOf } from "../../src/text/levels";
 import { fc } from "../support/check";
 
@@ -14,7 +14,7 @@ describe("the walk over what is not here", () => {
         fc.infiniteStream(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 0, max: 4_000 }))),
         (one, other, luck) => {
           const [first, last] = [Math.min(one, other), Math.max(one, other)];
-          const walk = new Walk(first, last);
+          const walk = new RangePlanner(first, last);
           let [asked, steps, before] = [0, 0, -1];
           for (let wanted = walk.next(); wanted !== null && steps < 400; wanted = walk.next(), steps++) {
             const [share, ms] = luck.next().value;
@@ -38,7 +38,7 @@ describe("the walk over what is not here", () => {
   });
 
   test("begins with a stretch that is soon answered, and grows while answers are quick", () => {
-    const walk = new Walk(1, 1_000_000);
+    const walk = new RangePlanner(1, 1_000_000);
     expect(walk.next()).toEqual({ after: 980_000, before: 1_000_001 });
     walk.answered({ next: null, since: null }, 0, 100);
     expect(walk.next()).toEqual({ after: 940_000, before: 980_001 });
@@ -47,14 +47,14 @@ describe("the walk over what is not here", () => {
   });
 
   test("ends where nobody would step through it all", () => {
-    const walk = new Walk(1, 1_000_000);
+    const walk = new RangePlanner(1, 1_000_000);
     walk.answered({ next: 981_000, since: null }, MOST_FOUND, 10);
     expect(walk.full).toBe(true);
     expect(walk.next()).toBeNull();
   });
 
   test("takes an answer that gets no further for the stretch's end", () => {
-    const walk = new Walk(1, 10);
+    const walk = new RangePlanner(1, 10);
     walk.answered({ next: 0, since: null }, 0, 10);
     expect(walk.next()).toBeNull();
   });
@@ -63,7 +63,7 @@ describe("the walk over what is not here", () => {
 describe("what the service found", () => {
   test("counts when the tab would find and show it too", () => {
     const found = (query: Partial<typeof EVERYTHING>, text: string, stream: "stdout" | "stderr" = "stdout"): boolean =>
-      check({ ...EVERYTHING, ...query })({ stream, text });
+      matchChecker({ ...EVERYTHING, ...query })({ stream, text });
     expect(found({ text: "30% done" }, "10% done\r30% done")).toBe(true);
     expect(found({ text: "10% done" }, "10% done\r30% done")).toBe(false);
     expect(found({ text: "x", hide: ["stderr"] }, "x", "stderr")).toBe(false);
@@ -118,7 +118,7 @@ describe("what the service found", () => {
         fc.constantFrom(4, 5, 6),
         (parts, level) => {
           const line = parts.join(" ");
-          const asked = forServer({ ...EVERYTHING, level });
+          const asked = serverQuery({ ...EVERYTHING, level });
           if (levelOf(line) >= level) expect(new RegExp(asked?.q ?? "$.", "i").test(line), line).toBe(true);
         },
       ),

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { EVERYTHING, expressionOf, type Query } from "../../src/index/query";
 import { Matcher, segmentOf } from "../../src/index/segment";
 import { Segments } from "../../src/index/segments";
-import { forServer, type ServerQuery } from "../../src/search/re2";
+import { type ServerQuery, serverQuery } from "../../src/search/re2";
 import { plain } from "../../src/text/terminal";
 import { fc } from "../support/check";
 
@@ -24,7 +24,7 @@ const cases = JSON.parse(
 describe("a query for the service", () => {
   test.each(cases.map((one) => [one.what, one] as const))("%s", (_, { query, server, matches, others }) => {
     const whole = { ...EVERYTHING, ...query };
-    expect(forServer(whole)).toEqual(server);
+    expect(serverQuery(whole)).toEqual(server);
     const found = (line: string): boolean => {
       const expression = expressionOf(whole) as RegExp;
       expression.lastIndex = 0;
@@ -59,15 +59,15 @@ describe("a query for the service", () => {
   });
 
   test("is never one of nothing, nor longer than the service takes", () => {
-    expect(forServer(EVERYTHING)).toBeNull();
-    expect(forServer({ ...EVERYTHING, text: "x".repeat(513) })).toBeNull();
-    expect(forServer({ ...EVERYTHING, text: ".".repeat(300) })).toBeNull();
+    expect(serverQuery(EVERYTHING)).toBeNull();
+    expect(serverQuery({ ...EVERYTHING, text: "x".repeat(513) })).toBeNull();
+    expect(serverQuery({ ...EVERYTHING, text: ".".repeat(300) })).toBeNull();
   });
 
   test("of a plain text is an expression that finds this text and the like", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary-ascii", minLength: 1, maxLength: 20 }), (text) => {
-        const asked = forServer({ ...EVERYTHING, text, matchCase: true });
+        const asked = serverQuery({ ...EVERYTHING, text, matchCase: true });
         expect(asked).not.toBeNull();
         expect(new RegExp(asked?.q ?? "").test(text)).toBe(true);
       }),

@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Texts } from "../../src/export/format";
+import { ExpressionFilter } from "../../src/export/format";
 import { EVERYTHING } from "../../src/index/query";
-import { TOO_LONG } from "../../src/index/stoppedExpression";
+import { STOPPED_EXPRESSION } from "../../src/index/stoppedExpression";
 import { Trial } from "../../src/search/trial";
 import type { TrialAnswer, TrialRequest } from "../../src/search/trialMessages";
 
@@ -71,7 +71,7 @@ describe("an expression that is tried", () => {
     await vi.advanceTimersByTimeAsync(1_900);
     expect(worker().ended).toBe(false);
     await vi.advanceTimersByTimeAsync(200);
-    expect(await first).toBe(TOO_LONG);
+    expect(await first).toBe(STOPPED_EXPRESSION);
     expect(Pretended.all.map(({ ended }) => ended)).toEqual([true, false]);
     worker().tell("alive");
     worker().tell([true]);
@@ -79,7 +79,7 @@ describe("an expression that is tried", () => {
   });
 
   test("waits for a worker that takes long to load", async () => {
-    const found = new Trial().spans(QUERY, ["a"]);
+    const found = new Trial().ranges(QUERY, ["a"]);
     await vi.advanceTimersByTimeAsync(60_000);
     expect(worker().heard).toEqual([]);
     worker().tell("alive");
@@ -89,7 +89,7 @@ describe("an expression that is tried", () => {
 
   test("answers at once when it is given up", async () => {
     const trial = new Trial();
-    const found = trial.spans(QUERY, ["a"]).catch((error: Error) => error.message);
+    const found = trial.ranges(QUERY, ["a"]).catch((error: Error) => error.message);
     await soon();
     trial.destroy();
     expect(await found).toBe("ended");
@@ -101,11 +101,11 @@ describe("an expression that is tried", () => {
       open: false,
       entries: [{ sequence: 1, time: 0, stream: "o", text: "a".repeat(60) }],
     } as const;
-    const texts = new Texts(QUERY);
+    const texts = new ExpressionFilter(QUERY);
     const taken = texts.matching([{ ...line, entries: [...line.entries] }]).catch((error: Error) => error.message);
     await vi.waitFor(() => expect(Pretended.all).toHaveLength(1));
     worker().tell("alive");
     await vi.advanceTimersByTimeAsync(2_100);
-    expect(await taken).toBe(TOO_LONG);
+    expect(await taken).toBe(STOPPED_EXPRESSION);
   });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ANSI, INK, SURFACES } from "../../src/text/ansiColors";
 import { AA, contrast, mix } from "../../src/text/contrast";
-import { hex, paint } from "../../src/text/cssStyle";
+import { cssStyle, hex } from "../../src/text/cssStyle";
 import { DIM, PLAIN, RGB } from "../../src/text/terminal";
 
 const THEMES = ["light", "dark"] as const;
@@ -71,7 +71,7 @@ describe("whatever colours a program picks", () => {
       ...colours.filter((colour) => colour >= 16).map((fg) => [fg, 0] as const),
       ...[null, ...colours].map((fg) => [fg, DIM] as const),
     ]) {
-      const found = both(paint({ ...PLAIN, fg, flags }).color);
+      const found = both(cssStyle({ ...PLAIN, fg, flags }).color);
       THEMES.forEach((theme, at) => {
         for (const surface of SURFACES[theme])
           expect([fg, contrast(found?.[at] ?? 0, surface) >= AA]).toEqual([fg, true]);
@@ -80,7 +80,7 @@ describe("whatever colours a program picks", () => {
   });
 
   it("faint text is fainter than the rest", () => {
-    const [light = 0, dark = 0] = both(paint({ ...PLAIN, flags: DIM }).color) ?? [];
+    const [light = 0, dark = 0] = both(cssStyle({ ...PLAIN, flags: DIM }).color) ?? [];
     expect(contrast(light, 0xffffff)).toBeLessThan(contrast(INK.light, 0xffffff));
     expect(contrast(dark, 0x0f1318)).toBeLessThan(contrast(INK.dark, 0x0f1318));
   });
@@ -89,7 +89,7 @@ describe("whatever colours a program picks", () => {
     for (const bg of colours) {
       for (const fg of [null, 0, 1, 7, 15, bg, RGB + 0x808080]) {
         for (const inverse of [false, true]) {
-          const { color, background } = paint({ ...PLAIN, fg, bg, inverse });
+          const { color, background } = cssStyle({ ...PLAIN, fg, bg, inverse });
           const [ink, ground] = [both(color), both(background)];
           for (const at of [0, 1])
             expect([fg, bg, inverse, contrast(ink?.[at] ?? 0, ground?.[at] ?? 0) >= AA]).toEqual([

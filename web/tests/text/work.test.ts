@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { rank } from "../../src/commandPalette/rank";
-import { filterOf, written } from "../../src/export/format";
+import { filterOf, formatLine } from "../../src/export/format";
 import { parseFilter } from "../../src/jobs/filter";
 import { shortHost, shortImage } from "../../src/jobs/listing";
 import { describeEvent } from "../../src/text/events";
@@ -34,7 +34,7 @@ const FUNCTIONS: { readonly [name: string]: (text: string) => unknown } = {
   "what a row is drawn from": (text) => linkSpans(render(text).spans),
   "the text of a hyperlink": (text) => render(`${E}]8;;https://a.example/${E}\\${text}`),
   "the address of a hyperlink": (text) => render(`${E}]8;;https://${text}${E}\\text`),
-  "a line written out": (text) => written("job", line(text) as never, { format: "jsonl", time: "utc", base: 0 }),
+  "a line written out": (text) => formatLine("job", line(text) as never, { format: "jsonl", time: "utc", base: 0 }),
   "a line that is filtered": (text) => filterOf(query)(line(text) as never),
   "an image's short name": shortImage,
   "a host's short name": shortHost,
@@ -49,7 +49,7 @@ const OTHERS = [
   "luminance",
   "readable",
   "mix",
-  "paint",
+  "cssStyle",
   "hex",
   "xterm",
   "groupTraces",
