@@ -70,19 +70,19 @@ def _main(given: list[str]) -> int:
     if arguments.check_config:
         sys.stdout.write("\n".join(shown(settings)) + "\n")
         return 0
-    from .edge.preencode_pool import Press  # noqa: PLC0415
+    from .edge.preencode_pool import PreencodePool  # noqa: PLC0415
 
-    press = Press() if settings.presses and Press.useful() else None
-    if press is not None:
-        press.start()  # beside what is loaded here: a backlog is likeliest now
+    pool = PreencodePool() if settings.presses and PreencodePool.useful() else None
+    if pool is not None:
+        pool.start()  # beside what is loaded here: a backlog is likeliest now
     from .edge.docker_client import connect  # noqa: PLC0415
     from .edge.endpoint import EndpointError  # noqa: PLC0415
 
     try:
         connection = connect(settings.docker_host)
     except EndpointError as error:
-        if press is not None:
-            press.stop()
+        if pool is not None:
+            pool.stop()
         sys.stderr.write(f"The engine cannot be found: {error}\n")
         return 2
     connection.ask_ahead()
@@ -94,7 +94,7 @@ def _main(given: list[str]) -> int:
     gc.freeze()
     gc.enable()
     set_up_logging(settings.log_level, settings.log_format)
-    return run(settings, connection, press)
+    return run(settings, connection, pool)
 
 
 if __name__ == "__main__":

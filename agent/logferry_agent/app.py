@@ -19,11 +19,11 @@ import structlog
 from logferry_protocol.limits import MAX_TIME_US
 
 from . import __version__
-from .edge.cloud_socket import Socket
-from .edge.docker_client import Connection, Engine, EngineUnavailableError, UnsupportedEngineError
-from .edge.health import FolderTakenError, Health, as_json
+from .edge.cloud_socket import CloudSocket
+from .edge.docker_client import DockerClient, Engine, EngineUnavailableError, UnsupportedEngineError
+from .edge.health import FolderTakenError, HealthServer, as_json
 from .edge.metrics import Metrics
-from .edge.preencode_pool import Press
+from .edge.preencode_pool import PreencodePool
 from .edge.readers import ReaderSettings, build_reader
 from .edge.spool import Spool, SpoolCorruptError, SpoolError
 from .pipeline import Limits, Shipper
@@ -56,7 +56,9 @@ class StartError(Exception):
 class Agent:
     """One running agent."""
 
-    def __init__(self, settings: Settings, connection: Connection, engine: Engine, press: Press | None = None) -> None:
+    def __init__(
+        self, settings: Settings, connection: DockerClient, engine: Engine, pool: PreencodePool | None = None
+    ) -> None:
         self.settings, self.engine = settings, engine
         self.metrics = Metrics()
         self.spool = Spool(settings.spool_dir, engine.id, sync=settings.spool_sync)
@@ -75,14 +77,14 @@ class Agent:
             allow_labels=tuple(settings.allow_labels),
         )
         self.shipper = Shipper(self.spool, engine.id, limits, self.metrics)
-        self.socket = Socket(
+        self.socket = CloudSocket(
             settings.agents_url,
             settings.credential(),
             self.shipper.post,
             user_agent=f"logferry-agent/{__version__}",
             tls=tls_of(settings),
         )
-        self.reader = build_reader(_source_settings(settings, self.spool, engine), connection, engine, press)
+        self.reader = build_reader(_source_settings(settings, self.spool, engine), connection, engine, pool)
         pages = {
             "/metrics": self._metrics_page,
             "/healthz": self._health_page,
@@ -90,7 +92,7 @@ class Agent:
             "/status": self._status_page,
         }
         try:
-            self.health = Health(settings.spool_dir, settings.metrics_address, pages)
+            self.health = HealthServer(settings.spool_dir, settings.metrics_address, pages)
         except FolderTakenError as error:
             raise StartError(str(error)) from error
         except OSError as error:
@@ -122,14 +124,16 @@ class Agent:
 
     def troubles(self) -> list[str]:
         """What keeps the agent from doing its work, for a person."""
-        standing = self.socket.standing
+        connection = self.socket.status
         found = []
         if not self.shipper.alive:
             found.append(f"the pipeline ended: {self.shipper.failure!r}")
-        if standing.refused:
-            found.append(standing.error or "the cloud refuses the agent")
-        elif not standing.connected and time.time() - max(standing.since, self.started) > STALE_S:
-            found.append(f"no connection for {time.time() - max(standing.since, self.started):.0f} s: {standing.error}")
+        if connection.refused:
+            found.append(connection.error or "the cloud refuses the agent")
+        elif not connection.connected and time.time() - max(connection.since, self.started) > STALE_S:
+            found.append(
+                f"no connection for {time.time() - max(connection.since, self.started):.0f} s: {connection.error}"
+            )
         if self.shipper.stuck:
             found.append("the spool's disk cannot be written")
         return found
@@ -141,12 +145,12 @@ class Agent:
         return (503 if found else 200), "text/plain", "\n".join(said).encode("utf-8", "backslashreplace") + b"\n"
 
     def _ready_page(self) -> tuple[int, str, bytes]:
-        ready = self.socket.standing.connected and not self.troubles()
+        ready = self.socket.status.connected and not self.troubles()
         return (200 if ready else 503), "text/plain", b"ready\n" if ready else b"not connected\n"
 
     def _metrics_page(self) -> tuple[int, str, bytes]:
         metrics, session = self.metrics, self.shipper.session
-        metrics.connected.set(self.socket.standing.connected)
+        metrics.connected.set(self.socket.status.connected)
         metrics.connections(self.socket.connects, self.socket.failures)
         metrics.in_flight.set(session.in_flight)
         oldest = MAX_TIME_US
@@ -159,15 +163,15 @@ class Agent:
         return 200, "text/plain; version=0.0.4; charset=utf-8", metrics.render()
 
     def _status_page(self) -> tuple[int, str, bytes]:
-        standing, shipper = self.socket.standing, self.shipper
+        connection, shipper = self.socket.status, self.shipper
         document: dict[str, Any] = {
             "version": __version__,
             "engine": {"id": self.engine.id, "name": self.engine.name, "version": self.engine.version},
             "task": str(self.reader.task) if self.reader.task is not None else None,
             "cloud": self.settings.agents_url,
-            "connected": standing.connected,
-            "connected_since": standing.since if standing.connected else None,
-            "error": standing.error,
+            "connected": connection.connected,
+            "connected_since": connection.since if connection.connected else None,
+            "error": connection.error,
             "spool": {
                 "bytes": self.spool.bytes,
                 "limit": self.settings.spool_limit,
@@ -181,25 +185,25 @@ class Agent:
         return as_json(200, document)
 
 
-def run(settings: Settings, connection: Connection, press: Press | None = None) -> int:
-    """Run the agent until SIGTERM or SIGINT, with a press for backlogs in files; the process's exit status."""
+def run(settings: Settings, connection: DockerClient, pool: PreencodePool | None = None) -> int:
+    """Run the agent until SIGTERM or SIGINT, with a pool for backlogs in files; the process's exit status."""
     sys.setswitchinterval(SWITCH_S)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     try:
-        return _run(settings, connection, press, ending)
+        return _run(settings, connection, pool, ending)
     except UnsupportedEngineError as error:
         log.error(str(error))  # noqa: TRY400 - the sentence says it all
         return 1
 
 
-def _run(settings: Settings, connection: Connection, press: Press | None, ending: threading.Event) -> int:
+def _run(settings: Settings, connection: DockerClient, pool: PreencodePool | None, ending: threading.Event) -> int:
     failures: list[float] = []
     engine = _wait_for_engine(connection, ending)
     while engine is not None and not ending.is_set():
         try:
-            agent = Agent(settings, connection, engine, press)
+            agent = Agent(settings, connection, engine, pool)
         except (SpoolError, StartError) as error:
             log.error(str(error))  # noqa: TRY400 - the sentence says it all
             return 1
@@ -224,7 +228,7 @@ def _run(settings: Settings, connection: Connection, press: Press | None, ending
     return 0
 
 
-def _wait_for_engine(connection: Connection, ending: threading.Event) -> Engine | None:
+def _wait_for_engine(connection: DockerClient, ending: threading.Event) -> Engine | None:
     """Return who the engine is, as soon as it answers; None when the agent is to end.
 
     Raises:

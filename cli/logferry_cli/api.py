@@ -15,7 +15,7 @@ from logferry_cli.problems import Problem
 from logferry_cli.reader import Page
 from logferry_cli.records import read_batches, read_record
 from logferry_cli.target import Target, address
-from logferry_cli.terminal import harmless_word
+from logferry_cli.terminal import sanitize_word
 from logferry_protocol.backoff import Backoff
 from logferry_protocol.job import JobRecord
 from logferry_protocol.messages import BatchFacts
@@ -284,7 +284,7 @@ def _detail(response: httpx.Response) -> str:
     document = _document(response)
     for name in ("detail", "title", "message"):
         if isinstance(text := document.get(name), str) and text:
-            return harmless_word(text[:200])
+            return sanitize_word(text[:200])
     return response.reason_phrase or "no reason given"
 
 
@@ -293,6 +293,6 @@ def _read(model: type[Model], response: httpx.Response) -> Model:
         return model.model_validate_json(response.content)
     except ValidationError:
         raise Problem(
-            f"{harmless_word(str(response.url))} answered something that is not Logferry's.",
+            f"{sanitize_word(str(response.url))} answered something that is not Logferry's.",
             "Is the address that of the HTTP API or of the viewer, and is this command of the deployment's version?",
         ) from None

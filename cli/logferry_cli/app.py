@@ -18,9 +18,9 @@ from logferry_cli.problems import Problem
 from logferry_local.errors import LocalCloudError
 
 COMMANDS: Final = {
-    "up": "up",
-    "down": "up",
-    "status": "up",
+    "up": "local_cloud",
+    "down": "local_cloud",
+    "status": "local_cloud",
     "demo": "demo",
     "agent": "agent",
     "jobs": "jobs",

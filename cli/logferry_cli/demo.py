@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from logferry_cli.local_cloud import address_with_login, interruptible, local_keys
 from logferry_cli.problems import Problem
 from logferry_cli.progress import Steps
-from logferry_cli.up import address_with_login, interruptible, local_keys
 from logferry_local import engine, images
 from logferry_local.checkout import find_checkout
 from logferry_local.cloud import Plan, bring_down, bring_up

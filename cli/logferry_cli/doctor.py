@@ -13,10 +13,10 @@ from typing import Annotated, Final
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from logferry_cli import archiving, probe
+from logferry_cli import archive_health, probe
 from logferry_cli.api import Api, TransientError
+from logferry_cli.deployment import Deployment, StackOption, find_deployment
 from logferry_cli.export import damage
-from logferry_cli.operator import Deployment, StackOption, find_deployment
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Damaged, Reader
@@ -30,7 +30,7 @@ from logferry_cli.target import (
     address,
     find_target,
 )
-from logferry_cli.terminal import harmless_word
+from logferry_cli.terminal import sanitize_word
 from logferry_protocol import messages
 
 OUTPUTS: Final = ("AgentsUrl", "ViewersUrl", "HttpUrl", "LogTable", "RegistryTable", "FailureBucket", "ViewerUrl")
@@ -88,7 +88,7 @@ class Checkup:
             said = [f"AWS refused ({error.response['Error']['Message']}).", "Has your AWS identity the right to look?"]
         except (BotoCoreError, OSError) as error:
             outcome, said = "failed", [f"{error}.", advice]
-        detail = harmless_word(" ".join(part for part in said if part))
+        detail = sanitize_word(" ".join(part for part in said if part))
         self.note(Leg(name, outcome, detail, round((monotonic() - began) * 1000)))
 
     def note(self, leg: Leg) -> None:
@@ -222,7 +222,7 @@ def _failures(deployment: Deployment) -> str:
 
 def _archive(deployment: Deployment) -> str:
     now_ms = time_ns() // 1_000_000
-    found = archiving.look(deployment, now_ms)
+    found = archive_health.inspect_archive(deployment, now_ms)
     if problems := found.problems(now_ms):
         raise Problem(" ".join(problems), found.leavings)
     if found.leavings:

@@ -19,13 +19,13 @@ import typer
 
 from logferry_cli.api import Api
 from logferry_cli.history import stored
-from logferry_cli.lines import Joiner
+from logferry_cli.job_lookup import find_job
+from logferry_cli.line_joiner import LineJoiner
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Damaged, Lost, Run, Taken
-from logferry_cli.selection import find_job
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
-from logferry_cli.terminal import harmless, harmless_json, harmless_word
+from logferry_cli.terminal import sanitize_json, sanitize_line, sanitize_word
 from logferry_protocol.batch import STREAM_OF
 
 Format = Literal["text", "jsonl"]
@@ -74,7 +74,7 @@ def export(
 def damage(damaged: Damaged) -> str:
     """A sentence about entries that cannot be read."""
     which = f"{damaged.count:,} entries ({damaged.first:,} to {damaged.last:,})"
-    return f"{which} cannot be read: the stored batch is damaged ({harmless_word(damaged.detail)})"
+    return f"{which} cannot be read: the stored batch is damaged ({sanitize_word(damaged.detail)})"
 
 
 class Writer(Protocol):
@@ -102,7 +102,7 @@ class _Terminal:
     def write(self, data: bytes, /) -> None:
         # Lines come whole, so no sequence is cut in two.
         text = data.decode()
-        shown = harmless_json(text) if self._form == "jsonl" else "\n".join(map(harmless, text.split("\n")))
+        shown = sanitize_json(text) if self._form == "jsonl" else "\n".join(map(sanitize_line, text.split("\n")))
         self._file.write(shown.encode())
         self._file.flush()
 
@@ -121,7 +121,7 @@ class TextFormatter:
     """The lines alone, continuation entries joined, system entries left out."""
 
     def __init__(self) -> None:
-        self._joiner = Joiner()
+        self._joiner = LineJoiner()
         self._midline = False
 
     def run(self, run: Run) -> str:

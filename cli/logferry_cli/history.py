@@ -45,6 +45,6 @@ async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) 
             fetching.cancel()
 
 
-async def tip_of(api: Api, job: str) -> int:
+async def last_sequence(api: Api, job: str) -> int:
     """The last stored sequence."""
     return (await api.history_before(job, before=2**53 - 1, limit=1)).tip

@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from logferry_cli.api import Api
+from logferry_cli.job_lookup import container_of
 from logferry_cli.options import StateOption
 from logferry_cli.records import DamagedRecord
-from logferry_cli.selection import container_of
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
-from logferry_cli.terminal import harmless_json, harmless_word
+from logferry_cli.terminal import sanitize_json, sanitize_word
 from logferry_protocol.job import JobRecord, State
 
 OPTIONS: Final = {
@@ -64,14 +64,14 @@ def jobs(
     records = asyncio.run(_records(target, filters, limit))
     if as_json:
         document = json_of(records)
-        sys.stdout.write(harmless_json(document) if sys.stdout.isatty() else document)
+        sys.stdout.write(sanitize_json(document) if sys.stdout.isatty() else document)
     elif not records:
         typer.echo(_nothing(filters), err=True)
     else:
         _print(records)
     for record in records:
         if isinstance(record, DamagedRecord):
-            said = f"The record of {harmless_word(record.job) or 'a job'} is damaged ({harmless_word(record.damage)})."
+            said = f"The record of {sanitize_word(record.job) or 'a job'} is damaged ({sanitize_word(record.damage)})."
             typer.echo(f"logferry: {said} What of it could be read is shown.", err=True)
 
 
@@ -95,7 +95,7 @@ def _nothing(filters: Mapping[str, str]) -> str:
     """Why a list is empty."""
     if not filters:
         return "No jobs yet. A container's job appears when an agent first sees it."
-    said = " ".join(f"{OPTIONS[key]} {shlex.quote(harmless_word(value[:200]))}" for key, value in filters.items())
+    said = " ".join(f"{OPTIONS[key]} {shlex.quote(sanitize_word(value[:200]))}" for key, value in filters.items())
     return f"No job that you can read matches {said}. `logferry jobs` lists all of them."
 
 
@@ -116,14 +116,14 @@ def _print(records: list[JobRecord]) -> None:
 
 def _row(record: JobRecord) -> tuple[Any, ...]:
     return (
-        harmless_word(container_of(record)[:12]),
-        Text(harmless_word(record.container.name)),
+        sanitize_word(container_of(record)[:12]),
+        Text(sanitize_word(record.container.name)),
         Text(state_of(record), style=_STATE_STYLES.get(record.life.state, "")),
         f"{record.tip:,}",
         _when(record.life.started or record.life.created),
-        Text(harmless_word(record.owner)),
-        Text(harmless_word(record.container.host)),
-        Text(harmless_word(record.container.image)),
+        Text(sanitize_word(record.owner)),
+        Text(sanitize_word(record.container.host)),
+        Text(sanitize_word(record.container.image)),
     )
 
 

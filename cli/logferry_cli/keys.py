@@ -14,12 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from logferry_cli.operator import StackOption, find_deployment
+from logferry_cli.deployment import StackOption, find_deployment
+from logferry_cli.durations import parse_duration
 from logferry_cli.options import StateOption
 from logferry_cli.registry import Agent, Registry, Viewer, credential_of
-from logferry_cli.sizes import written
-from logferry_cli.spans import span
-from logferry_cli.terminal import harmless_word
+from logferry_cli.sizes import format_size
+from logferry_cli.terminal import sanitize_word
 
 ExpiresOption = Annotated[
     str | None, typer.Option("--expires-in", help="How long the key works: 30m, 12h, 90d.", metavar="SPAN")
@@ -78,7 +78,7 @@ def create_viewer(
 
 def _create(state: Path, stack: str | None, principal: Agent | Viewer, expires_in: str | None) -> None:
     now = int(time.time() * 1000)
-    expires = None if expires_in is None else now // 1000 + span(expires_in)
+    expires = None if expires_in is None else now // 1000 + parse_duration(expires_in)
     registry = _registry(state, stack)
     wanted = registry.ensure(principal, now)
     if not wanted:
@@ -158,7 +158,7 @@ def _described(principal: dict[str, Any]) -> str:
         if principal["owners"]:
             about += f", may ask for {', '.join(principal['owners'])}"
         if "daily_bytes" in principal:
-            about += f", {written(principal['daily_bytes'])} a day"
+            about += f", {format_size(principal['daily_bytes'])} a day"
     else:
         about = f"subject {principal['subject']}"
         if principal["groups"]:
@@ -175,7 +175,7 @@ def _described(principal: dict[str, Any]) -> str:
             line += f"  revoked {_day(key['revoked'])}"
         lines.append(line)
     lines += [f"  {arn}" for arn in principal["roles"]]
-    return "".join(f"{harmless_word(line)}\n" for line in lines)
+    return "".join(f"{sanitize_word(line)}\n" for line in lines)
 
 
 def _day(milliseconds: int) -> str:

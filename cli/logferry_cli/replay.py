@@ -17,10 +17,10 @@ from typing import Annotated, Any, Final
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from logferry_cli.operator import Deployment, StackOption, find_deployment
+from logferry_cli.deployment import Deployment, StackOption, find_deployment
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
-from logferry_cli.terminal import harmless_word
+from logferry_cli.terminal import sanitize_word
 
 PREFIX: Final = "aws/lambda/"
 
@@ -75,7 +75,7 @@ def _replayed(deployment: Deployment, limit: int, *, list_only: bool, keep: bool
     for key in _keys(s3, bucket, limit):
         found += 1
         failure = parse_failure(key, s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        typer.echo(f"{harmless_word(key)}: {_size(failure.event)}, {harmless_word(failure.condition)}", nl=list_only)
+        typer.echo(f"{sanitize_word(key)}: {_size(failure.event)}, {sanitize_word(failure.condition)}", nl=list_only)
         if list_only:
             continue
         if failure.mapping is not None and failure.mapping not in functions:
@@ -113,7 +113,7 @@ def parse_failure(key: str, content: bytes) -> Failure:
             mapping, function = key.removeprefix(PREFIX).split("/", 1)[0], None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
-            f"{harmless_word(key[:200])} is not what Lambda writes ({type(error).__name__}: {error}).",
+            f"{sanitize_word(key[:200])} is not what Lambda writes ({type(error).__name__}: {error}).",
             "Take it out of the bucket if it does not belong there.",
         ) from None
     return Failure(key, mapping, function, event, condition)

@@ -13,11 +13,11 @@ from typing import Annotated
 
 import typer
 
-from logferry_cli.operator import StackOption, find_deployment
+from logferry_cli.deployment import StackOption, find_deployment
 from logferry_cli.options import StateOption
 from logferry_cli.registry import Agent, Registry, canonical_arn
-from logferry_cli.sizes import size_of, written
-from logferry_cli.terminal import harmless_word
+from logferry_cli.sizes import format_size, parse_size
+from logferry_cli.terminal import sanitize_word
 
 ArnArgument = Annotated[
     str, typer.Argument(help="The role's (or user's) ARN, or the assumed role's that the host sees.", metavar="ARN")
@@ -83,9 +83,9 @@ def list_roles(
         sys.stdout.write(json.dumps(listed, indent=2) + "\n")
         return
     for role in listed:
-        bound = f"  {harmless_word(role['unique_id'])}" if role["unique_id"] else ""
+        bound = f"  {sanitize_word(role['unique_id'])}" if role["unique_id"] else ""
         revoked = "  revoked" if "revoked" in role else ""
-        sys.stdout.write(f"{harmless_word(role['arn'])}  {harmless_word(role['agent'])}{bound}{revoked}\n")
+        sys.stdout.write(f"{sanitize_word(role['arn'])}  {sanitize_word(role['agent'])}{bound}{revoked}\n")
     if not listed:
         sys.stderr.write("No role stands for an agent yet: `logferry roles map ARN --agent NAME`.\n")
 
@@ -116,14 +116,14 @@ def quota(
     """Show or set what an agent may store a day. What goes over becomes a gap that says so."""
     registry = _registry(state, stack)
     if size is not None:
-        wanted = None if size == "none" else size_of(size)
+        wanted = None if size == "none" else parse_size(size)
         registry.set_quota(agent, wanted)
         sys.stderr.write("It counts from the agent's next connection on, two hours from now at the latest.\n")
     limit, used = registry.quota(agent, time.strftime("%Y-%m-%d", time.gmtime()))
     if limit is None:
         sys.stdout.write(f"{agent}: no limit\n")
     else:
-        sys.stdout.write(f"{agent}: {written(limit)} a day, {written(used)} of it used today\n")
+        sys.stdout.write(f"{agent}: {format_size(limit)} a day, {format_size(used)} of it used today\n")
 
 
 def _now() -> int:

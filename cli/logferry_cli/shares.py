@@ -12,12 +12,12 @@ from typing import Annotated, TypeVar
 import typer
 
 from logferry_cli.api import Api
+from logferry_cli.durations import parse_duration
+from logferry_cli.job_lookup import find_job
 from logferry_cli.options import StateOption
 from logferry_cli.problems import Problem
-from logferry_cli.selection import find_job
-from logferry_cli.spans import span
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
-from logferry_cli.terminal import harmless_word
+from logferry_cli.terminal import sanitize_word
 from logferry_local.errors import NotRunningError
 from logferry_local.state import load_state
 
@@ -51,7 +51,7 @@ def create(
 ) -> None:
     """Make a link by which anyone who has it may read this one job; printed once, on stdout."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
-    seconds = span(expires_in)
+    seconds = parse_duration(expires_in)
 
     async def make(api: Api) -> tuple[str, str]:
         record = await find_job(api, job)
@@ -80,9 +80,9 @@ def list_shares(
         if as_json:
             return [json.dumps([share.model_dump() for share in found], indent=2)]
         return [
-            f"{share.share}  until {_day(share.expires)}  by {harmless_word(share.principal)}"
+            f"{share.share}  until {_day(share.expires)}  by {sanitize_word(share.principal)}"
             + (f"  revoked {_day(share.revoked)}" if share.revoked else "")
-            + (f"  {harmless_word(share.note)}" if share.note else "")
+            + (f"  {sanitize_word(share.note)}" if share.note else "")
             for share in found
         ]
 
@@ -101,7 +101,7 @@ def revoke(
 ) -> None:
     """End a link for good; open pages of it are closed."""
     if not share.isalnum() or not share.isascii():
-        raise Problem(f"{harmless_word(share[:80])!r} is no link's id.", "`logferry share list JOB` shows them.")
+        raise Problem(f"{sanitize_word(share[:80])!r} is no link's id.", "`logferry share list JOB` shows them.")
     _with_api(find_target(state, api_url, viewers_url, viewer_key, insecure), lambda api: api.unshare(share))
     typer.echo(f"The link {share} is revoked.", err=True)
 
@@ -119,7 +119,7 @@ def delete(
     """Delete a job and all that is stored of it, for good (its owner or an admin may)."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     record = _with_api(target, lambda api: find_job(api, job))
-    name = harmless_word(record.container.name)
+    name = sanitize_word(record.container.name)
     if not yes and not typer.confirm(f"Delete {record.job} ({name}), {record.tip:,} entries, for good?", err=True):
         raise typer.Exit(1)
     _with_api(target, lambda api: api.delete_job(record.job))

@@ -14,7 +14,7 @@ _BYTES: Final = {
 _SIZE: Final = re.compile(r"([1-9][0-9]{0,14}) ?([kKMGT]?i?B)?", re.ASCII)
 
 
-def size_of(text: str) -> int:
+def parse_size(text: str) -> int:
     """Bytes of `500MB`, `10 GB`, `64KiB`, or a plain number of them.
 
     Raises:
@@ -26,7 +26,7 @@ def size_of(text: str) -> int:
     return int(match[1]) * _BYTES[match[2] or ""]
 
 
-def written(size: int) -> str:
+def format_size(size: int) -> str:
     """As a person reads it: 12.3 GB."""
     for unit, each in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= each:

@@ -14,14 +14,14 @@ import typer
 
 from logferry_cli.api import Api, TransientError
 from logferry_cli.export import damage, rfc3339
-from logferry_cli.history import stored, tip_of
-from logferry_cli.lines import Joiner, Line
-from logferry_cli.live import Event, Following, LinkChange
+from logferry_cli.history import last_sequence, stored
+from logferry_cli.job_lookup import find_job
+from logferry_cli.line_joiner import Line, LineJoiner
+from logferry_cli.live_client import Event, LinkChange, LiveClient
 from logferry_cli.options import StateOption
 from logferry_cli.reader import Damaged, Lost, Run, Taken
-from logferry_cli.selection import find_job
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
-from logferry_cli.terminal import harmless
+from logferry_cli.terminal import sanitize_line
 from logferry_protocol.events import Exited, decode_event, describe
 from logferry_protocol.job import JobRecord
 
@@ -130,12 +130,12 @@ class Screen:
         style = self._style
         if line.stream == "system":
             # Also with --raw: the sentence is ours, and what it quotes is not.
-            parts = [harmless(describe(decode_event(line.text)), colours=False)]
+            parts = [sanitize_line(describe(decode_event(line.text)), colours=False)]
         elif style.raw:
             parts = [line.text]
         else:
             # A text holds a line feed only where lines were merged; each part gets a gutter of its own.
-            parts = [harmless(part, colours=style.colours) for part in line.text.split("\n")]
+            parts = [sanitize_line(part, colours=style.colours) for part in line.text.split("\n")]
         time = f"{rfc3339(line.time)} " if style.times else ""
         if style.gutter:
             before = {"stdout": "\x1b[2m│\x1b[0m ", "stderr": "\x1b[31m┃\x1b[0m ", "system": "\x1b[36m●\x1b[0m "}[
@@ -172,16 +172,16 @@ class Screen:
 async def _tail(target: Target, name: str, last: int | None, screen: Screen, *, follow: bool, keep: bool) -> None:
     async with Api(target) as api:
         record = await find_job(api, name)
-        after = 0 if last is None else max(0, await tip_of(api, record.job) - last)
+        after = 0 if last is None else max(0, await last_sequence(api, record.job) - last)
         if not follow:
             await _show_stored(stored(api, record.job, after=after), screen)
             return
-        async with Following(api, record.job, after=after) as following:
+        async with LiveClient(api, record.job, after=after) as following:
             await follow_job(api, following, record, screen, keep=keep)
 
 
 async def _show_stored(entries: AsyncIterator[Taken], screen: Screen) -> None:
-    joiner = Joiner(TAIL_CHARS)
+    joiner = LineJoiner(TAIL_CHARS)
     async for taken in entries:
         if isinstance(taken, Run):
             screen.show(joiner.lines(taken.first, taken.columns))
@@ -192,7 +192,7 @@ async def _show_stored(entries: AsyncIterator[Taken], screen: Screen) -> None:
 
 async def follow_job(
     api: Api,
-    following: Following,
+    following: LiveClient,
     record: JobRecord,
     screen: Screen,
     *,
@@ -204,7 +204,7 @@ async def follow_job(
     Raises:
         Problem: it cannot go on.
     """
-    joiner = Joiner(TAIL_CHARS)
+    joiner = LineJoiner(TAIL_CHARS)
     end = End(record, monotonic(), timing)
     told_of_cut = False
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from logferry_cli.problems import Problem
-from logferry_cli.terminal import harmless_word
+from logferry_cli.terminal import sanitize_word
 from logferry_local.errors import NotRunningError
 from logferry_local.state import default_folder, load_keys, load_state
 from logferry_protocol.addresses import clear_host
@@ -123,11 +123,11 @@ def address(text: str, kind: str, where: str, insecure: bool = False) -> str:
         host = clear_host(url)
     except ValueError:
         raise Problem(
-            f"{harmless_word(text[:200])!r} is not an address ({where}).", f"Give one that begins with {kind}s://."
+            f"{sanitize_word(text[:200])!r} is not an address ({where}).", f"Give one that begins with {kind}s://."
         ) from None
     if host is not None and not insecure:
         raise Problem(
-            f"{kind}:// would send the key and all lines to {harmless_word(host[:200])!r} in clear ({where}).",
+            f"{kind}:// would send the key and all lines to {sanitize_word(host[:200])!r} in clear ({where}).",
             f"Give an address that begins with {kind}s://, or allow it with --insecure (LOGFERRY_INSECURE=true).",
         )
     return url

@@ -34,7 +34,7 @@ _STYLES: Final = frozenset(
 """Parameters that pass. Not 5, 6 (blinking) and 8 (conceal: text that is there and cannot be seen)."""
 
 
-def harmless(text: str, *, colours: bool = True) -> str:
+def sanitize_line(text: str, *, colours: bool = True) -> str:
     """One line as it may be written to a terminal; without `colours`, these go too.
 
     A last carriage return (Windows' line end) is dropped, since every terminal takes it for nothing.
@@ -57,12 +57,12 @@ def harmless(text: str, *, colours: bool = True) -> str:
     return "".join(kept)
 
 
-def harmless_word(text: str) -> str:
+def sanitize_word(text: str) -> str:
     """A name for a table or a sentence: no control at all, and no line break."""
     return _shown(text)
 
 
-def harmless_json(document: str) -> str:
+def sanitize_json(document: str) -> str:
     """A JSON document that means the same and steers no terminal: controls in its strings are escaped."""
     return _CONTROL.sub(lambda match: match.group() if match.group() == "\n" else _escaped(match.group()), document)
 

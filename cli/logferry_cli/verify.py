@@ -11,11 +11,11 @@ import typer
 
 from logferry_cli.api import Api
 from logferry_cli.export import rfc3339
+from logferry_cli.job_lookup import find_job
 from logferry_cli.options import StateOption
-from logferry_cli.selection import find_job
 from logferry_cli.target import ApiUrlOption, InsecureOption, Target, ViewerKeyOption, ViewersUrlOption, find_target
-from logferry_cli.terminal import harmless_word
-from logferry_cli.verification import FoundGap, Report, Verifier
+from logferry_cli.terminal import sanitize_word
+from logferry_cli.verifier import FoundGap, Report, Verifier
 from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import describe
 from logferry_protocol.job import JobRecord
@@ -86,7 +86,7 @@ async def _verified(target: Target, name: str) -> tuple[JobRecord, Report]:
 
 
 def _text(record: JobRecord, report: Report) -> str:
-    name = harmless_word(record.container.name)
+    name = sanitize_word(record.container.name)
     lines = [f"{record.job}  {name}"]
     if report.first is None:
         lines.append(
@@ -102,10 +102,10 @@ def _text(record: JobRecord, report: Report) -> str:
     if report.steps_back:
         lines.append(f"the clock stepped back {report.steps_back:,} times")
     lines += [_gap(found) for found in report.gaps]
-    lines += [f"notice at {found.sequence:,}: {harmless_word(describe(found.notice))}" for found in report.notices]
+    lines += [f"notice at {found.sequence:,}: {sanitize_word(describe(found.notice))}" for found in report.notices]
     if record.life.problem:
-        lines.append(f"problem: {harmless_word(record.life.problem)}")
-    lines += [f"✗ {harmless_word(problem)}" for problem in report.problems]
+        lines.append(f"problem: {sanitize_word(record.life.problem)}")
+    lines += [f"✗ {sanitize_word(problem)}" for problem in report.problems]
     if report.more_problems:
         lines.append(f"✗ and {report.more_problems:,} more")
     if report.sound:
@@ -121,7 +121,7 @@ def _gap(found: FoundGap) -> str:
     if gap.start is not None and gap.end is not None:
         between = f", between {rfc3339(gap.start)} and {rfc3339(gap.end)}"
     size = "" if gap.bytes is None else f", {gap.bytes:,} bytes"
-    return f"gap at {found.sequence:,}: {harmless_word(describe(gap))}{size}{between}"
+    return f"gap at {found.sequence:,}: {sanitize_word(describe(gap))}{size}{between}"
 
 
 def _document(record: JobRecord, report: Report) -> dict[str, Any]:

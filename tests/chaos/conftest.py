@@ -14,7 +14,7 @@ from tests.e2e.conftest import PATIENCE_S, Agent, Cloud, Containers, cloud, cont
 from tests.support.gateway.process import GatewayProcess
 
 from logferry_cli.api import Api
-from logferry_cli.live import Following, Timing
+from logferry_cli.live_client import LiveClient, Timing
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Lost, Run
 from logferry_cli.target import Target
@@ -84,7 +84,7 @@ async def events(cloud: Cloud, seen: Seen) -> AsyncIterator[object]:
     while True:
         async with Api(Target(cloud.state.http_url, cloud.state.viewers_url, cloud.keys.viewer_key)) as api:
             try:
-                async with Following(api, seen.job, after=seen.position, timing=QUICK) as following:
+                async with LiveClient(api, seen.job, after=seen.position, timing=QUICK) as following:
                     async for event in following.events():
                         assert not isinstance(event, Lost), f"stored entries were taken for lost: {event}"
                         if isinstance(event, Run):

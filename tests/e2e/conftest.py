@@ -27,10 +27,10 @@ import pytest
 from docker.models.containers import Container
 from tests.support.gateway.process import GatewayProcess
 
-from logferry_local import pages
+from logferry_local import viewer_process
 from logferry_local.checkout import find_checkout
 from logferry_local.images import make_sample_image
-from logferry_local.processes import Ledger, stop
+from logferry_local.processes import ProcessTable, stop
 from logferry_local.state import LocalKeys, LocalState, load_keys, load_state, save_state
 from logferry_protocol.batch import decode_body
 from logferry_protocol.messages import BatchFacts
@@ -155,11 +155,13 @@ def gateway_before(folder: Path, direct: LocalState) -> Iterator[GatewayProcess]
             }
         )
         save_state(folder, state)
-        viewer, port = Ledger(folder).running(pages.ROLE), urlsplit(direct.viewer_url).port
+        viewer, port = ProcessTable(folder).running(viewer_process.ROLE), urlsplit(direct.viewer_url).port
         assert viewer is not None
         assert port is not None
         stop(viewer)
-        pages.start(pages.command(find_checkout(), port, state.http_url, state.viewers_url), folder, port)
+        viewer_process.start(
+            viewer_process.command(find_checkout(), port, state.http_url, state.viewers_url), folder, port
+        )
         yield gateway
     finally:
         gateway.stop()

@@ -32,9 +32,9 @@ from tests.e2e.conftest import (
 from tests.support import previous_release
 from tests.support.previous_release import Release
 
-from logferry_local import pages
+from logferry_local import viewer_process
 from logferry_local.checkout import find_checkout
-from logferry_local.processes import Ledger, stop
+from logferry_local.processes import ProcessTable, stop
 from logferry_local.state import load_keys, load_state
 
 pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(600)]
@@ -196,15 +196,15 @@ def test_command_of_the_previous_release_reads(
 def pages_of(release: Release, cloud: Cloud) -> Iterator[None]:
     """Make the current cloud serve the release's viewer at the only address that may open its WebSocket."""
     port = urlsplit(cloud.state.viewer_url).port or 0
-    words = pages.command(find_checkout(), port, cloud.state.http_url, cloud.state.viewers_url)
+    words = viewer_process.command(find_checkout(), port, cloud.state.http_url, cloud.state.viewers_url)
     built = release.build_viewer()
     theirs = [built if word == find_checkout().viewer_files else word for word in words]
     assert theirs != words
 
     def serve(words: list[str | Path]) -> None:
-        if server := Ledger(cloud.folder).running(pages.ROLE):
+        if server := ProcessTable(cloud.folder).running(viewer_process.ROLE):
             stop(server)
-        pages.start(words, cloud.folder, port)
+        viewer_process.start(words, cloud.folder, port)
 
     try:
         serve(theirs)

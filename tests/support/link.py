@@ -51,7 +51,7 @@ from logferry_agent.edge.cloud_socket import Connected, Frame, Lost
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Limits, Shipper
-from logferry_cli.reader import MAX_DELAY_S, Page, Reader, Run
+from logferry_cli.reader import HOLE_BACKOFF, Page, Reader, Run
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container, LifeCycle, job_id
 from logferry_protocol.messages import (
@@ -665,7 +665,7 @@ class Viewer:
     def _see_to_it(self) -> None:
         """What a reader was told of and lacks it waits for, or knows soon when to ask for: it needs no later news."""
         due = self.reader.due
-        asks = self._fetching or (due is not None and due <= self.world.now + MAX_DELAY_S)
+        asks = self._fetching or (due is not None and due <= self.world.now + HOLE_BACKOFF.longest_s)
         if self.told > self.reader.position and not asks:
             self.world.cloud.violations.append(f"a reader at {self.reader.position} leaves it at that, of {self.told}")
 

@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from logferry_local.checkout import find_checkout
+from logferry_local.file_locks import wait_for_lock
+from logferry_local.polling import wait_until
 from logferry_local.processes import spawn, stop
-from logferry_local.turns import turn
-from logferry_local.waiting import wait_until
 
 SUITE = "trixie"
 PACKAGES = ("docker.io", "containerd", "tini")
@@ -77,7 +77,7 @@ def unpacked() -> Path:
     """The packages' files, fetched once per checkout."""
     cache = find_checkout().builds / f"engine-{SUITE}"
     root = cache / "root"
-    with turn(cache / "lock"):
+    with wait_for_lock(cache / "lock"):
         if (root / "usr" / "sbin" / "dockerd").exists():
             return root
         fresh = cache / "fresh"

@@ -17,7 +17,7 @@ from random import Random
 
 from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.ports import Job, Offer, Position, Sink
-from logferry_agent.edge.cloud_socket import Socket
+from logferry_agent.edge.cloud_socket import CloudSocket
 from logferry_agent.edge.credentials import Credential, Key
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
@@ -131,7 +131,7 @@ class Rig:
         self.shipper = Shipper(
             self.spool, "engine", limits or Limits(flush_interval_s=0.05, answer_timeout_s=1.0), self.metrics
         )
-        self.socket = Socket(
+        self.socket = CloudSocket(
             url,
             credential or Key(lambda: self.key),
             self.shipper.post,

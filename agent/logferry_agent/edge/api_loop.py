@@ -9,7 +9,7 @@ import structlog
 
 from ..core.batching.ports import Sink
 from .api_source import ApiSource
-from .container_reader import FAILED, Reading, Step
+from .container_reader import FAILED, ContainerReader, Step
 
 log = structlog.get_logger()
 
@@ -20,7 +20,7 @@ _FAILED_S: Final = 5.0
 class ApiLoop:
     """A thread that reads one container through the API."""
 
-    def __init__(self, reading: Reading, sink: Sink) -> None:
+    def __init__(self, reading: ContainerReader, sink: Sink) -> None:
         self._reading = reading
         self._sink = sink
         self._news = Event()
@@ -40,7 +40,7 @@ class ApiLoop:
         self._news.set()
 
     def interrupt(self, source: object) -> None:
-        """End a source that waits for lines, which a new one takes the place of (see `Reading.renew`)."""
+        """End a source that waits for lines, which a new one takes the place of (see `ContainerReader.renew`)."""
         if isinstance(source, ApiSource):
             source.close()
         self._news.set()

@@ -38,8 +38,8 @@ from ..core.parsing.deduplication import CursorSeeker, Deduplicator
 from ..core.parsing.fragments import CUT, Fragments
 from ..core.parsing.log_stream import BrokenStreamError, ReadResult, UnstampedLogError
 from ..core.parsing.timestamps import entry_time, nanoseconds
-from .docker_client import Connection, ContainerGoneError, EngineUnavailableError, LogsUnreadableError
-from .log_follow import MUCH_LINES, Doubt, LogRequests
+from .docker_client import ContainerGoneError, DockerClient, EngineUnavailableError, LogsUnreadableError
+from .log_follow import MUCH_LINES, LogFollower, RecheckTimer
 from .unreadable_source import UNREADABLE, say_unreadable
 
 log = structlog.get_logger()
@@ -78,7 +78,7 @@ class ApiSource:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: DockerClient,
         container: str,
         sequencer: EntrySequencer,
         *,
@@ -99,7 +99,7 @@ class ApiSource:
         self.sequencer = sequencer
         self.gone = False
         self.troubled: Callable[[str | None], None] = lambda _: None
-        self._requests = LogRequests(connection, container, tty=tty, useless=self._begins_within_line)
+        self._requests = LogFollower(connection, container, tty=tty, useless=self._begins_within_line)
         # The engine compares each line's time: where its clock was set back, an earlier line may be a later time's.
         self._since = sequencer.after + 1 if sequencer.after else since
         self._max_size = max_size
@@ -225,7 +225,7 @@ class ApiSource:
             tail += max(self.sequencer.stream_positions.out.ordinal, self.sequencer.stream_positions.err.ordinal)
         overlaps = tail is None or not self._deduplicator
         received = 0
-        doubt, beginning = Doubt(), TailStart(whole=overlaps)
+        doubt, beginning = RecheckTimer(), TailStart(whole=overlaps)
         early = tail is not None and self._since > 0
         # What a rotation may take away, or an engine repeat after one, is remembered as far back as can be.
         steady = not self._max_size and not (running and self._replays)
@@ -420,10 +420,10 @@ class ApiSource:
         follow: bool,
         tail: int | None,
         since: int,
-        doubt: Doubt | None = None,
+        doubt: RecheckTimer | None = None,
         reading: CatchUpRead | None = None,
     ) -> Iterator[tuple[ReadResult, bool]]:
-        """Ask for the log as `LogRequests.ask` does, and say once that of the entries some have no time."""
+        """Ask for the log as `LogFollower.ask` does, and say once that of the entries some have no time."""
         for part, waited in self._requests.ask(follow=follow, tail=tail, since=since, doubt=doubt, reading=reading):
             if part.unstamped and not self._unstamped:
                 self._unstamped = True

@@ -69,7 +69,7 @@ LinkEvent = Connected | Lost | Frame
 
 
 @dataclass(slots=True)
-class Standing:
+class ConnectionStatus:
     """How the connection is doing, for health and status."""
 
     connected: bool = False
@@ -83,7 +83,7 @@ class Standing:
     """The cloud does not accept the agent's credential, or there is none: somebody has to do something."""
 
 
-class Socket:
+class CloudSocket:
     """The connections of one agent."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Socket:
         self._tasks: set[asyncio.Task[None]] = set()
         self._main: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="socket", daemon=True)
-        self.standing = Standing()
+        self.status = ConnectionStatus()
         self.connects = 0
         """Connections made so far."""
         self.failures = 0
@@ -207,7 +207,7 @@ class Socket:
             self._failed(error)
             return None
         self.connects += 1
-        self.standing = Standing(connected=True, since=time.time())
+        self.status = ConnectionStatus(connected=True, since=time.time())
         log.info("connected", url=self._url)
         return connection
 
@@ -216,10 +216,10 @@ class Socket:
         refused = denied or isinstance(error, CredentialError)
         sentence = self._credential.advice if denied else f"cannot connect: {error or type(error).__name__}"
         self.failures += 1
-        before = self.standing
-        self.standing = Standing(False, before.since, before.attempts + 1, sentence, refused)
+        before = self.status
+        self.status = ConnectionStatus(False, before.since, before.attempts + 1, sentence, refused)
         level = log.error if refused else log.warning
-        level(sentence, url=self._url, attempts=self.standing.attempts, detail=str(error))
+        level(sentence, url=self._url, attempts=self.status.attempts, detail=str(error))
 
     async def _serve(
         self, link: int, connection: ClientConnection, queue: asyncio.Queue[str | None], heard: asyncio.Event
@@ -237,7 +237,7 @@ class Socket:
             del self._queues[link]
             code, reason = connection.close_code or 1006, connection.close_reason or ""
             if not self._queues:
-                self.standing = Standing(False, time.time(), 0, f"closed with {code} {reason}".rstrip())
+                self.status = ConnectionStatus(False, time.time(), 0, f"closed with {code} {reason}".rstrip())
             log.info("connection closed", code=code, reason=reason)
             self._post(Lost(link, code, reason))
 

@@ -72,7 +72,7 @@ class TrackedSource(Source, Protocol):
 SourceMaker = Callable[[ContainerMetadata, EntrySequencer], TrackedSource]
 
 
-class Reading:
+class ContainerReader:
     """A container, its source, and its way through the log."""
 
     def __init__(self, metadata: ContainerMetadata, make_source: SourceMaker, *, fresh: bool) -> None:

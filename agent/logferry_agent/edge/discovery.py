@@ -21,7 +21,7 @@ from logferry_protocol.backoff import Backoff, Retries
 
 from ..core.parsing.engine_values import instant, mapping, strings, text
 from ..core.parsing.timestamps import nanoseconds
-from .docker_client import Connection, ContainerGoneError, EngineError, EngineUnavailableError, LogResponse
+from .docker_client import ContainerGoneError, DockerClient, EngineError, EngineUnavailableError, LogResponse
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Discovery:
     """Watches one engine."""
 
     def __init__(
-        self, connection: Connection, observer: Observer, *, list_interval_s: float, engine_time: str = ""
+        self, connection: DockerClient, observer: Observer, *, list_interval_s: float, engine_time: str = ""
     ) -> None:
         """engine_time: what the engine's clock said a moment ago, where it was asked."""
         self._connection = connection

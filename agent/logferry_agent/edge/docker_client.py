@@ -242,7 +242,7 @@ class _BareAdapter(UnixHTTPAdapter):
         return _BarePool(url, self.socket_path, self.timeout, maxsize=1)
 
 
-class Connection:
+class DockerClient:
     """A Docker Engine. Thread-safe."""
 
     def __init__(self, docker_host: str | None = None) -> None:
@@ -431,13 +431,13 @@ def is_container(found: object) -> bool:
     return isinstance(found, str) and _CONTAINER.fullmatch(found) is not None
 
 
-def connect(docker_host: str | None = None) -> Connection:
+def connect(docker_host: str | None = None) -> DockerClient:
     """Return a connection, made when it is first used. None: as the environment and Docker's context say.
 
     Raises:
         EndpointError: Docker's context does not exist, or cannot be read.
     """
-    return Connection(docker_host)
+    return DockerClient(docker_host)
 
 
 def _podman_of(version: Any) -> str | None:

@@ -34,7 +34,7 @@ class _Readable(Protocol):
 
 
 @dataclass(slots=True)
-class Link:
+class LogFile:
     """One file of a chain, open."""
 
     fd: int
@@ -111,10 +111,10 @@ class Link:
         """Whether these bytes end at an offset of the file, now."""
         return os.pread(self.fd, len(tag), stop - len(tag)) == tag
 
-    def reopened(self) -> Link:
+    def reopened(self) -> LogFile:
         """The same file, to be read from its beginning by itself."""
         fd = open_log(f"/proc/self/fd/{self.fd}")
-        return Link(
+        return LogFile(
             fd, self.inode, gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if self.packed is not None else None
         )
 
@@ -130,7 +130,7 @@ class Link:
         os.close(self.fd)
 
 
-def open_link(path: Path) -> Link:
+def open_log_file(path: Path) -> LogFile:
     """Open one file of a chain.
 
     Raises:
@@ -138,10 +138,10 @@ def open_link(path: Path) -> Link:
     """
     fd = open_log(path)
     packed = gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if path.suffix == ".gz" else None
-    return Link(fd, os.fstat(fd).st_ino, packed)
+    return LogFile(fd, os.fstat(fd).st_ino, packed)
 
 
-def open_chain(path: Path) -> list[Link]:
+def open_chain(path: Path) -> list[LogFile]:
     """Every file of the log at `path`, oldest first; none while a rotation is half done or the log is not there.
 
     Raises:
@@ -178,12 +178,12 @@ def _names(path: Path) -> list[tuple[int, str, int]]:
     return [found[number] for number in sorted(found)] if 0 in found else []
 
 
-def _open_all(path: Path, names: list[tuple[int, str, int]]) -> list[Link] | None:
+def _open_all(path: Path, names: list[tuple[int, str, int]]) -> list[LogFile] | None:
     """The files, oldest first; None when they are not what they were any more."""
-    chain: list[Link] = []
+    chain: list[LogFile] = []
     try:
         for _, name, inode in names:
-            chain.append(open_link(path.with_name(name)))
+            chain.append(open_log_file(path.with_name(name)))
             if chain[-1].inode != inode:
                 break
         else:
@@ -200,13 +200,13 @@ def _open_all(path: Path, names: list[tuple[int, str, int]]) -> list[Link] | Non
     return None
 
 
-def close_all(links: list[Link]) -> None:
+def close_all(links: list[LogFile]) -> None:
     """Let files go."""
     for link in links:
         link.close()
 
 
-def same(one: Link, other: Link) -> bool:
+def is_same_file(one: LogFile, other: LogFile) -> bool:
     """Whether two links are one file, or one is the other compressed."""
     if one.inode == other.inode and one.packed is None and other.packed is None:
         return True

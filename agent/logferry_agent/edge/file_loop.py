@@ -24,10 +24,10 @@ from ..core.batching.entry_sequencer import EntrySequencer
 from ..core.batching.ports import Sink
 from ..core.batching.read_throttle import ReadThrottle
 from ..core.redaction.redaction import NO_REDACTION, Redaction
-from .container_reader import FAILED, Reading, Step
+from .container_reader import FAILED, ContainerReader, Step
 from .file_source import FileSource
 from .inotify import CREATED, DELETED, IGNORED, MODIFIED, MOVED_TO, OVERFLOW, Change, Watcher
-from .preencode_pool import Press
+from .preencode_pool import PreencodePool
 
 log = structlog.get_logger()
 
@@ -65,16 +65,16 @@ class _Folder:
 class FileLoop:
     """Reads the logs of many containers from their files."""
 
-    def __init__(self, root: Path, sink: Sink, *, max_deleted_bytes: int, press: Press | None = None) -> None:
-        """root: the engine's folder `containers`, as it is mounted here; press: for backlogs."""
+    def __init__(self, root: Path, sink: Sink, *, max_deleted_bytes: int, pool: PreencodePool | None = None) -> None:
+        """root: the engine's folder `containers`, as it is mounted here; pool: for backlogs."""
         self._root = root
         self._sink = sink
         self._max_deleted_bytes = max_deleted_bytes
-        self._press = press
+        self._pool = pool
         self._watcher = Watcher()
         self._lock = Lock()
         self._tasks: list[Callable[[], None]] = []
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[str, ContainerReader] = {}
         self._folders: dict[str, _Folder] = {}
         self._watches: dict[int, _Folder] = {}
         self._ready: set[str] = set()
@@ -93,8 +93,8 @@ class FileLoop:
 
     def start(self) -> None:
         """Begin."""
-        if self._press is not None:
-            self._press.start()
+        if self._pool is not None:
+            self._pool.start()
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -111,7 +111,7 @@ class FileLoop:
         """A container is not to be read."""
         self._do(lambda: self._drop(container))
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: ContainerReader) -> None:
         """Read a container."""
         reading.on_news = lambda: self._do(lambda: self._ready.add(reading.id))
 
@@ -137,7 +137,7 @@ class FileLoop:
             source = folder.source
             source.begin(sequencer, since=since, max_size=max_size, redaction=redaction)
             return source
-        source = FileSource(path, sequencer, since=since, max_size=max_size, press=self._press, redaction=redaction)
+        source = FileSource(path, sequencer, since=since, max_size=max_size, pool=self._pool, redaction=redaction)
         if folder is None:
             folder = self._watch(container, source)
         folder.source = source
@@ -171,8 +171,8 @@ class FileLoop:
             for folder in self._folders.values():
                 folder.source.close()
             self._watcher.close()
-            if self._press is not None:
-                self._press.stop()
+            if self._pool is not None:
+                self._pool.stop()
 
     def _turn(self) -> None:
         self._wait()
@@ -278,7 +278,7 @@ class FileLoop:
     def _nurse(self, container: str) -> None:
         if container not in self._folders:
             source = FileSource(
-                self._root / container / f"{container}-json.log", EntrySequencer(Cursor()), press=self._press
+                self._root / container / f"{container}-json.log", EntrySequencer(Cursor()), pool=self._pool
             )
             self._open(self._watch(container, source))
 
@@ -349,8 +349,8 @@ class FileLoop:
                 self._ready.add(known.container)
 
     def _tidy(self, now: float) -> None:
-        if self._press is not None:
-            self._press.tend()
+        if self._pool is not None:
+            self._pool.tend()
         for container, folder in list(self._folders.items()):
             if container not in self._readings and now - folder.since > _UNCLAIMED_S:
                 self._drop(container)

@@ -39,8 +39,8 @@ from ..core.parsing.jsonfile import (
 )
 from ..core.parsing.timestamps import entry_time, nanoseconds
 from ..core.redaction.redaction import NO_REDACTION, Redaction
-from .file_chain import Link, close_all, open_chain, same
-from .preencode_pool import Press
+from .file_chain import LogFile, close_all, is_same_file, open_chain
+from .preencode_pool import PreencodePool
 
 _RECORD_BYTES: Final = 4 * 1024 * 1024
 """Without a newline for so long it is no json-file (a 16 KiB piece of control characters takes 98,000 bytes)."""
@@ -84,15 +84,15 @@ class FileSource:
         *,
         since: int = 0,
         max_size: int = 0,
-        press: Press | None = None,
+        pool: PreencodePool | None = None,
         redaction: Redaction | None = NO_REDACTION,
     ) -> None:
         """Read the log at `path` on from where `sequencer` is.
 
         since: without a cursor, begin with the first record of this time (nanoseconds since 1970).
         max_size: the size from which on the engine rotates the file, 0 where it never does.
-        press: for what waits to be read by the megabyte.
-        redaction: what the press hides in it; None: its lines are processed one after the other, without the press.
+        pool: for what waits to be read by the megabyte.
+        redaction: what the pool hides in it; None: its lines are processed one after the other, without the pool.
         """
         self.sequencer = sequencer
         self.path = path
@@ -106,9 +106,9 @@ class FileSource:
         """What was counted when the newest link was opened."""
         self._since = since
         self._max_size = max_size
-        self._links: deque[Link | _Missing] = deque()
+        self._links: deque[LogFile | _Missing] = deque()
         self._chunks: deque[Chunk | PreencodedBatch] = deque()
-        self._press = press
+        self._pool = pool
         self._redaction = redaction
         self._slice = FIRST_SLICE_BYTES
         """What made a batch, the last time."""
@@ -155,12 +155,12 @@ class FileSource:
         """
         newest = self._links[-1] if self._links else None
         try:
-            if isinstance(newest, Link) and self.path.stat().st_ino == newest.inode:
+            if isinstance(newest, LogFile) and self.path.stat().st_ino == newest.inode:
                 return True
         except FileNotFoundError:
             return True
         chain, counted = self._snapshot()
-        if chain and isinstance(newest, Link):
+        if chain and isinstance(newest, LogFile):
             self._extend(chain, newest, counted)
         elif chain:
             if not self._held and self.counted_from_birth and counted is not None and counted > len(chain):
@@ -171,7 +171,7 @@ class FileSource:
             self._counted_at_newest = counted
         return bool(self._links)
 
-    def _snapshot(self) -> tuple[list[Link], int | None]:
+    def _snapshot(self) -> tuple[list[LogFile], int | None]:
         """The chain on disk and the count of files that goes with it: no rotation came in between."""
         while True:
             before = self.count_files()
@@ -181,8 +181,8 @@ class FileSource:
                 return chain, after
             close_all(chain)
 
-    def _extend(self, chain: list[Link], newest: Link, counted: int | None) -> None:
-        known = next((number for number, link in enumerate(chain) if same(link, newest)), None)
+    def _extend(self, chain: list[LogFile], newest: LogFile, counted: int | None) -> None:
+        known = next((number for number, link in enumerate(chain) if is_same_file(link, newest)), None)
         if known is not None:
             close_all(chain[: known + 1])
             self._links.extend(chain[known + 1 :])
@@ -202,7 +202,7 @@ class FileSource:
 
     def _find_place(self) -> None:
         self._placed = True
-        links = [link for link in self._links if isinstance(link, Link)]
+        links = [link for link in self._links if isinstance(link, LogFile)]
         stream_positions = self.sequencer.stream_positions
         file_position = self.sequencer.file_position
         for link in links:
@@ -224,10 +224,10 @@ class FileSource:
         elif file_position is None and self._since:
             self._begin_at_time(links)
 
-    def _begin_at(self, link: Link, offset: int) -> None:
+    def _begin_at(self, link: LogFile, offset: int) -> None:
         while self._links[0] is not link:
             dropped = self._links.popleft()
-            if isinstance(dropped, Link):
+            if isinstance(dropped, LogFile):
                 dropped.close()
         if link.packed is not None:
             while link.offset < offset:
@@ -238,7 +238,7 @@ class FileSource:
         else:
             link.offset = offset
 
-    def _begin_at_place(self, link: Link, offset: int) -> None:
+    def _begin_at_place(self, link: LogFile, offset: int) -> None:
         """Where the cursor says, if what was read last is still there; the host may have lost the end of its files."""
         if link.packed is not None or self._is_behind_marks(link, offset):
             self._begin_at(link, offset)
@@ -250,7 +250,7 @@ class FileSource:
         self._begin_at(link, link.size if found is None else found)
         self._lose("truncated", detail="the file was cut behind where reading had come to")
 
-    def _is_behind_marks(self, link: Link, offset: int) -> bool:
+    def _is_behind_marks(self, link: LogFile, offset: int) -> bool:
         """Whether the record that ends here is the last one read (or is none: reading went on behind damage)."""
         if link.size < offset:
             return False
@@ -264,11 +264,11 @@ class FileSource:
         mark = self.sequencer.stream_positions.of(part.fragments.streams)
         return nanoseconds(part.fragments.stamps[0]) == mark.stamp and digest(part.fragments.texts[0]) == mark.digest
 
-    def _find_marks(self, links: list[Link]) -> tuple[Link, int] | None:
+    def _find_marks(self, links: list[LogFile]) -> tuple[LogFile, int] | None:
         """Behind the fragment that was read last; where a cursor of before does not say which that is, behind the later
         one of the two streams' marks in the log."""
         stream_positions = self.sequencer.stream_positions
-        found: tuple[Link, int] | None = None
+        found: tuple[LogFile, int] | None = None
         for stream, mark in (("o", stream_positions.out), ("e", stream_positions.err)):
             if not mark.read or stream_positions.last not in {"", stream}:
                 continue
@@ -282,7 +282,7 @@ class FileSource:
                     break
         return found
 
-    def _begin_behind_time(self, links: list[Link], time_ns: int) -> None:
+    def _begin_behind_time(self, links: list[LogFile], time_ns: int) -> None:
         """Behind the last record of this time or earlier, wherever clocks stepped: what was read is before that."""
         for link in reversed(links):
             scan = link.reopened()
@@ -292,7 +292,7 @@ class FileSource:
                 self._begin_at(link, offset)
                 return
 
-    def _begin_at_time(self, links: list[Link]) -> None:
+    def _begin_at_time(self, links: list[LogFile]) -> None:
         for link in links:
             scan = link.reopened()
             offset = _search_time(scan, self._since)
@@ -313,7 +313,7 @@ class FileSource:
     @property
     def unread(self) -> int:
         """Bytes in the files held that were not read."""
-        return sum(link.unread for link in self._links if isinstance(link, Link))
+        return sum(link.unread for link in self._links if isinstance(link, LogFile))
 
     @property
     def caught_up(self) -> bool:
@@ -323,7 +323,7 @@ class FileSource:
     @property
     def kept_alive(self) -> int:
         """Bytes not read of files that exist only because they are held here."""
-        return sum(link.unread for link in self._links if isinstance(link, Link) and link.deleted)
+        return sum(link.unread for link in self._links if isinstance(link, LogFile) and link.deleted)
 
     def read(self, limit_bytes: int) -> Chunk | PreencodedBatch | None:
         """Read on; None when all that is there was read."""
@@ -359,7 +359,7 @@ class FileSource:
     def drop_oldest(self) -> int:
         """Give up the oldest file that was deleted; how many unread bytes that frees."""
         for link in list(self._links):
-            if isinstance(link, Link) and link.deleted and link.unread and link is not self._links[-1]:
+            if isinstance(link, LogFile) and link.deleted and link.unread and link is not self._links[-1]:
                 size = link.unread
                 self._lose("rotated", size=size, detail="too many bytes waited in deleted log files")
                 self._give_up_stretch()
@@ -371,7 +371,7 @@ class FileSource:
     def close(self) -> None:
         """Let all files go."""
         self._give_up_stretch()
-        close_all([link for link in self._links if isinstance(link, Link)])
+        close_all([link for link in self._links if isinstance(link, LogFile)])
         self._links.clear()
 
     def _read_some(self, limit_bytes: int) -> bool:  # noqa: PLR0911
@@ -407,15 +407,15 @@ class FileSource:
         self._take(link, data[:whole])
         return True
 
-    def _read_pressed(self, link: Link) -> bool:
-        """Read batches from the press, what is there of them; False where ordinary reading has to go on."""
-        press = self._press
-        if press is None or not (press.owner is link or self._order(link, press)):
+    def _read_pressed(self, link: LogFile) -> bool:
+        """Read batches from the pool, what is there of them; False where ordinary reading has to go on."""
+        pool = self._pool
+        if pool is None or not (pool.owner is link or self._order(link, pool)):
             return False
-        found = press.take()
+        found = pool.take()
         stop = link.offset + sum(pressed.size for pressed in found)
-        if press.owner is None:
-            link.unpressed_until = stop + (0 if press.plain else _UNPRESSED_BYTES)
+        if pool.owner is None:
+            link.unpressed_until = stop + (0 if pool.plain else _UNPRESSED_BYTES)
         if not link.head_holds():
             return self._cut(link)
         if found and not link.holds(found[-1].tag, stop):
@@ -438,7 +438,7 @@ class FileSource:
             link.advance(pressed.size)
         return self.taken > 0
 
-    def _order(self, link: Link, press: Press) -> bool:
+    def _order(self, link: LogFile, pool: PreencodePool) -> bool:
         """Have a stretch pressed from here on, if what is read next can be that plain."""
         stream_positions = self.sequencer.stream_positions
         # Before the first lines there often belongs a start.
@@ -456,16 +456,16 @@ class FileSource:
         # By its head it is known afterwards whether it is still the file that was pressed: so it is learnt before.
         if not (link.head_holds() and link.head):
             return False
-        return press.order(
+        return pool.order(
             link, link.fd, PreencodeRequest(link.offset, link.size, stream_positions, self._slice, self._redaction)
         )
 
     def _give_up_stretch(self) -> None:
-        press = self._press
-        if press is not None and any(link is press.owner for link in self._links):
-            press.stop()
+        pool = self._pool
+        if pool is not None and any(link is pool.owner for link in self._links):
+            pool.stop()
 
-    def _next(self, link: Link) -> bool:
+    def _next(self, link: LogFile) -> bool:
         """The link has no more for now: go on to the next one, if there is one."""
         if len(self._links) == 1:
             newest = self._links[-1]
@@ -476,7 +476,7 @@ class FileSource:
         link.close()
         return True
 
-    def _take(self, link: Link, data: bytes) -> None:
+    def _take(self, link: LogFile, data: bytes) -> None:
         self.taken = len(data)
         base = link.offset
         head, inode = link.head, link.inode
@@ -496,7 +496,7 @@ class FileSource:
             base += part.size
         link.advance(len(data))
 
-    def _cut(self, link: Link) -> bool:
+    def _cut(self, link: LogFile) -> bool:
         # An engine that cuts its file does so before it writes beyond max_size: a reader who was there has lost
         # nothing.
         if not (self._max_size and link.offset >= self._max_size):
@@ -508,7 +508,7 @@ class FileSource:
             link.restart()
         return True
 
-    def _spoil(self, link: Link, size: int) -> None:
+    def _spoil(self, link: LogFile, size: int) -> None:
         self._lose("corrupt", size=size)
         link.advance(size)
 
@@ -528,7 +528,7 @@ class FileSource:
         self._chunks.extend(self.sequencer.add_event(gap, end))
 
 
-def _search(link: Link, stream: str, mark: StreamPosition) -> int | None:
+def _search(link: LogFile, stream: str, mark: StreamPosition) -> int | None:
     seen = 0
     while data := _whole_records(link):
         offset = find_position(data, stream, replace(mark, ordinal=mark.ordinal - seen))
@@ -539,7 +539,7 @@ def _search(link: Link, stream: str, mark: StreamPosition) -> int | None:
     return None
 
 
-def _search_time(link: Link, since: int, *, bisect: bool = True) -> int | None:
+def _search_time(link: LogFile, since: int, *, bisect: bool = True) -> int | None:
     """Where the first record of that time or later begins."""
     if bisect and link.packed is None:
         link.offset = _bisected(link, since)
@@ -551,7 +551,7 @@ def _search_time(link: Link, since: int, *, bisect: bool = True) -> int | None:
     return None
 
 
-def _search_end(link: Link, time_ns: int) -> int | None:
+def _search_end(link: LogFile, time_ns: int) -> int | None:
     """Where the last record of that time or earlier ends."""
     found = None
     while data := _whole_records(link):
@@ -561,7 +561,7 @@ def _search_end(link: Link, time_ns: int) -> int | None:
     return found
 
 
-def _bisected(link: Link, since: int) -> int:
+def _bisected(link: LogFile, since: int) -> int:
     """An offset at a record's beginning, before the first record of that time, in a log whose times only grow."""
     low, high = 0, link.size
     while high - low > _SEARCH_BYTES:
@@ -575,7 +575,7 @@ def _bisected(link: Link, since: int) -> int:
     return low
 
 
-def _whole_records(link: Link) -> bytes:
+def _whole_records(link: LogFile) -> bytes:
     """Records from here on up to a newline; none at the end."""
     try:
         data = link.read(_SEARCH_BYTES)

@@ -70,7 +70,7 @@ class FolderTakenError(Exception):
         return f"spool_dir: another agent uses {self.folder}: give each agent a folder of its own"
 
 
-class Health:
+class HealthServer:
     """Serves the pages until stopped."""
 
     def __init__(self, folder: Path, address: str | None, pages: dict[str, Page]) -> None:

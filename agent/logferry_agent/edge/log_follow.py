@@ -14,7 +14,7 @@ from ..core.batching.read_throttle import ReadThrottle
 from ..core.parsing.catch_up_read import CatchUpRead
 from ..core.parsing.fragments import Fragments
 from ..core.parsing.log_stream import LogStreamParser, ReadResult, UnstampedLogError
-from .docker_client import Connection, LogResponse
+from .docker_client import DockerClient, LogResponse
 
 MUCH_LINES: Final = 150
 """When so many come at once, a log that is followed does not rest: of few more the connection is full, and the engine
@@ -33,11 +33,11 @@ _LINGER_S: Final = 2.0
 """How long a follow stream may go on after its container has ended; everything is read again then."""
 
 
-class LogRequests:
+class LogFollower:
     """Asks for one container's log."""
 
     def __init__(
-        self, connection: Connection, container: str, *, tty: bool, useless: Callable[[Fragments], bool]
+        self, connection: DockerClient, container: str, *, tty: bool, useless: Callable[[Fragments], bool]
     ) -> None:
         """useless: asked about the first fragments of every tail; when it says so, nothing is given of the answer."""
         self._useless = useless
@@ -86,7 +86,7 @@ class LogRequests:
         follow: bool,
         tail: int | None,
         since: int,
-        doubt: Doubt | None = None,
+        doubt: RecheckTimer | None = None,
         reading: CatchUpRead | None = None,
     ) -> Iterator[tuple[ReadResult, bool]]:
         """What a request brings, and whether it was waited for.
@@ -139,7 +139,7 @@ class LogRequests:
             response.close()
 
 
-class Doubt:
+class RecheckTimer:
     """Ends a follow stream when it is time to make sure of what it gave."""
 
     def __init__(self) -> None:

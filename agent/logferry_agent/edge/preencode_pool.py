@@ -1,4 +1,4 @@
-"""The press as the thread that reads log files sees it: one stretch of one log at a time, pressed in another process.
+"""The pool as the thread that reads log files sees it: one stretch of one log at a time, pressed in another process.
 
 Python runs one thread at a time, so parsing and compressing a backlog beside the thread that ships it needs a second
 process. It holds nothing that matters: when it ends, for whatever reason, what it was asked for is read as if it had
@@ -25,21 +25,21 @@ _WORKER: Final = "logferry_agent.edge.preencode_worker"
 _IDLE_S: Final = 10.0
 """After so long without a stretch it ends: a backlog is seldom."""
 _PATIENCE_S: Final = 1.0
-"""A batch takes a millisecond; where it takes so long the machine has better things to do than to press."""
+"""A batch takes a millisecond; where it takes so long the machine has better things to do than to pool."""
 _READ_BYTES: Final = 128 * 1024
 _BACKLOG_BYTES: Final = 1024 * 1024
 """Less is read faster than asked for."""
 
 
-class Press:
+class PreencodePool:
     """Presses stretches, one after the other. Not thread-safe."""
 
     def __init__(self, idle_s: float = _IDLE_S, patience_s: float = _PATIENCE_S) -> None:
-        """Prepare a press; its process starts with the first call of `start`.
+        """Prepare a pool; its process starts with the first call of `start`.
 
         Args:
             idle_s: How long the process stays without anything to do, in seconds.
-            patience_s: How long `take` waits for a batch before the press is given up for good, in seconds.
+            patience_s: How long `take` waits for a batch before the pool is given up for good, in seconds.
         """
         self._idle_s = idle_s
         self._patience_s = patience_s
@@ -77,7 +77,7 @@ class Press:
                 command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, process_group=0
             )
         except OSError as error:
-            log.warning("no_press", reason=str(error))
+            log.warning("preencode_process_not_started", reason=str(error))
             self._barred = True
             ours.close()
             return
@@ -87,7 +87,7 @@ class Press:
         self._unread.clear()
 
     def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
-        """Begin a stretch, if the press is free and the stretch worth it; then `take` while one is the owner."""
+        """Begin a stretch, if the pool is free and the stretch worth it; then `take` while one is the owner."""
         if self.owner is not None or order.end - order.offset < _BACKLOG_BYTES:
             return False
         if self._line is None:
@@ -121,7 +121,7 @@ class Press:
                     break
                 found.append(answer)
         except (OSError, msgspec.MsgspecError) as error:
-            log.warning("press_lost", reason=str(error) or type(error).__name__)
+            log.warning("preencode_process_lost", reason=str(error) or type(error).__name__)
             self.stop()
             self._late = isinstance(error, TimeoutError)
         return found

@@ -28,14 +28,14 @@ from ..core.container.metadata import ContainerMetadata, from_event, from_inspec
 from ..core.redaction.redaction import compile_rules
 from .api_loop import ApiLoop
 from .api_source import ApiSource
-from .container_reader import Reading, TrackedSource, lost_job_gap
+from .container_reader import ContainerReader, TrackedSource, lost_job_gap
 from .discovery import Discovery
-from .docker_client import Connection, Engine, is_container
+from .docker_client import DockerClient, Engine, is_container
 from .ecs_metadata import TaskLookup
 from .file_loop import FileLoop
 from .file_source import FileSource
-from .preencode_pool import Press
-from .unreadable_source import LeftOutSource, UnreadableSource
+from .preencode_pool import PreencodePool
+from .unreadable_source import ExcludedSource, UnreadableSource
 
 log = structlog.get_logger()
 
@@ -73,29 +73,29 @@ class ReaderSettings:
 
 
 def build_reader(
-    settings: ReaderSettings, connection: Connection, engine: Engine | None = None, press: Press | None = None
+    settings: ReaderSettings, connection: DockerClient, engine: Engine | None = None, pool: PreencodePool | None = None
 ) -> EngineReader:
     """A reader of everything that the settings select on the engine behind the connection.
 
     engine: who that is, where it was asked just now.
-    press: for backlogs in files, where each line is processed by itself.
+    pool: for backlogs in files, where each line is processed by itself.
 
     Raises:
         EngineUnavailableError: the engine cannot be reached now.
     """
-    return EngineReader(settings, connection, engine or connection.identity(), press)
+    return EngineReader(settings, connection, engine or connection.identity(), pool)
 
 
 class EngineReader(Reader):
     """Reads every selected container of one engine."""
 
     def __init__(
-        self, settings: ReaderSettings, connection: Connection, engine: Engine, press: Press | None = None
+        self, settings: ReaderSettings, connection: DockerClient, engine: Engine, pool: PreencodePool | None = None
     ) -> None:
         self._settings = settings
         self._connection = connection
         self._engine = engine
-        self._press = press
+        self._pool = pool
         self._host = settings.host or engine.name
         self._since = parse_start_at(settings.start_at, time.time_ns())
         self._filters = ContainerFilters(
@@ -111,7 +111,7 @@ class EngineReader(Reader):
         self._lock = Lock()
         self._learning = Lock()
         """What is learnt of one life by two threads is learnt in one order."""
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[str, ContainerReader] = {}
         self._api: dict[str, ApiLoop] = {}
         self._refused: dict[str, str] = {}
         """Containers that are not read, with the names that this was decided by: all else that counts never changes."""
@@ -149,10 +149,10 @@ class EngineReader(Reader):
                 log.warning("log_files_unreadable", folder=str(containers), reason=str(error))
             else:
                 limit = self._settings.max_deleted_bytes
-                self._files = FileLoop(containers, sink, max_deleted_bytes=limit, press=self._press)
+                self._files = FileLoop(containers, sink, max_deleted_bytes=limit, pool=self._pool)
                 self._files.start()
-        if self._files is None and self._press is not None:
-            self._press.stop()
+        if self._files is None and self._pool is not None:
+            self._pool.stop()
         self._discovery.start()
 
     def reread(self, job_id: str, position: Position) -> None:
@@ -262,7 +262,7 @@ class EngineReader(Reader):
         if learnt:
             self._sink.job_changed(reading.job)
 
-    def _learn_event(self, reading: Reading, action: str, attributes: Mapping[str, str], time_ns: int) -> bool:
+    def _learn_event(self, reading: ContainerReader, action: str, attributes: Mapping[str, str], time_ns: int) -> bool:
         """Tell a reading what an event says; False when that is nothing."""
         if action == "die":
             self._died.add(reading.id)
@@ -315,7 +315,7 @@ class EngineReader(Reader):
             self._discovery.examine(container, after_s=oom.WAIT_S)
         return judged
 
-    def _believe(self, reading: Reading) -> bool:
+    def _believe(self, reading: ContainerReader) -> bool:
         """Learn the end that was waited with, as it is known now; False when there is none."""
         run_state = self._oom.settle(reading.id)
         if run_state is not None:
@@ -354,7 +354,7 @@ class EngineReader(Reader):
             reading.metadata = replace(metadata, container=self._with_allowed_owner(metadata.container))
             self._sink.job_changed(reading.job)
 
-    def _begins(self, reading: Reading) -> bool:
+    def _begins(self, reading: ContainerReader) -> bool:
         """Whether a start event begins a run that is not known yet."""
         begins = reading.run_state.started == 0 or (not reading.run_state.running and reading.id in self._died)
         self._died.discard(reading.id)
@@ -396,7 +396,7 @@ class EngineReader(Reader):
         if self._files is not None:
             self._files.forget(metadata.id)
 
-    def _switch(self, reading: Reading) -> None:
+    def _switch(self, reading: ContainerReader) -> None:
         """Have a container read no more, or again, as it is described now."""
         why = reading.metadata.left_out
         log.info("container_read_no_more" if why else "container_read_again", container=reading.id, because=why or None)
@@ -420,7 +420,7 @@ class EngineReader(Reader):
         self._refused.pop(container, None)
         # A first run that nothing ended before is seen whole, whenever we came.
         fresh = container in self._born or not metadata.run_state.ended
-        reading = Reading(metadata, self._make_source, fresh=fresh)
+        reading = ContainerReader(metadata, self._make_source, fresh=fresh)
         reading.doubtful = lambda: self._discovery.examine(container)
         with self._lock:
             self._readings[container] = reading
@@ -456,7 +456,7 @@ class EngineReader(Reader):
         if metadata.left_out:
             if self._files is not None:
                 self._files.forget(metadata.id)
-            return LeftOutSource(sequencer, metadata.left_out)
+            return ExcludedSource(sequencer, metadata.left_out)
         born = metadata.created >= self._settings.first_seen
         since = 0 if born else self._since
         path = self._path(metadata)

@@ -68,7 +68,7 @@ class UnreadableSource:
         """There is nothing to give back."""
 
 
-class LeftOutSource:
+class ExcludedSource:
     """Gives a notice that the container, which was read before, is read no more; then nothing."""
 
     name: SourceName = "none"

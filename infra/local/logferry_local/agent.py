@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from logferry_local import engine
 from logferry_local.errors import StepFailedError
+from logferry_local.polling import wait_until
 from logferry_local.private_files import UMASK, replace_private_file
-from logferry_local.processes import Ledger, is_running, spawn
+from logferry_local.processes import ProcessTable, is_running, spawn
 from logferry_local.state import LocalKeys, LocalState, ProcessIdentity
-from logferry_local.waiting import wait_until
 
 ROLE = "agent"
 STARTED_FILE = "agent.json"
@@ -52,7 +52,7 @@ def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -
     log = folder / "logs" / "agent.log"
     command = [sys.executable, "-m", "logferry_agent"]
     process = spawn(command, log=log, env=environment(folder, state, keys, metrics_port), umask=UMASK)
-    Ledger(folder).enter(ROLE, process)
+    ProcessTable(folder).add(ROLE, process)
     replace_private_file(folder / STARTED_FILE, process.model_dump_json().encode() + b"\n")
     ready = partial(is_ready, folder, metrics_port)
     wait_until(lambda: ready() or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)
@@ -92,7 +92,7 @@ def is_private(folder: Path) -> bool:
         started = ProcessIdentity.model_validate_json((folder / STARTED_FILE).read_bytes())
     except (FileNotFoundError, ValidationError):
         return False
-    return started == Ledger(folder).running(ROLE)
+    return started == ProcessTable(folder).running(ROLE)
 
 
 def _socket(folder: Path) -> str | None:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from logferry_local import agent, deployment, emulator, pages, viewer_files
+from logferry_local import agent, deployment, emulator, viewer_files, viewer_process
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
 from logferry_local.deployment import Target
 from logferry_local.errors import LocalCloudError, NotRunningError
+from logferry_local.file_locks import try_lock
 from logferry_local.ports import Ports, choose_ports
 from logferry_local.private_files import make_private_folder, replace_private_file
-from logferry_local.processes import Ledger, stop
+from logferry_local.processes import ProcessTable, stop
 from logferry_local.state import (
     EmulatorAccess,
     LocalKeys,
@@ -30,13 +31,12 @@ from logferry_local.state import (
     save_keys,
     save_state,
 )
-from logferry_local.turns import alone
 
 # The runtime that the template is written for; LocalStack runs functions in containers of it.
 LAMBDA_PYTHON = "3.13"
-STOP_ORDER = (agent.ROLE, pages.ROLE, emulator.ROLE)
+STOP_ORDER = (agent.ROLE, viewer_process.ROLE, emulator.ROLE)
 # The emulator writes its whole state to disk when it is asked to end.
-STOP_GRACE_S = {agent.ROLE: 12.0, pages.ROLE: 3.0, emulator.ROLE: 20.0}
+STOP_GRACE_S = {agent.ROLE: 12.0, viewer_process.ROLE: 3.0, emulator.ROLE: 20.0}
 
 
 class Step(Protocol):
@@ -67,17 +67,17 @@ def bring_up(plan: Plan, progress: Progress, make_keys: KeyMaker) -> LocalState:
     Raises LocalCloudError, having stopped again what it started.
     """
     with _alone(plan.folder), ExitStack() as undo:
-        held = frozenset(role for role in STOP_ORDER if Ledger(plan.folder).running(role))
-        rise = _Rise(plan, progress, undo, choose_ports(plan.folder, held))
-        rise.build_viewer()
-        aws, target = rise.find_cloud()
-        outputs = rise.deploy(aws, target, rise.build_functions(target))
-        state = rise.describe(aws, outputs)
-        keys = rise.make_keys(aws, state, make_keys)
-        rise.serve_viewer(aws, state)
+        held = frozenset(role for role in STOP_ORDER if ProcessTable(plan.folder).running(role))
+        up = _BringUp(plan, progress, undo, choose_ports(plan.folder, held))
+        up.build_viewer()
+        aws, target = up.find_cloud()
+        outputs = up.deploy(aws, target, up.build_functions(target))
+        state = up.describe(aws, outputs)
+        keys = up.make_keys(aws, state, make_keys)
+        up.serve_viewer(aws, state)
         if plan.with_agent:
-            rise.start_agent(state, keys)
-        state = state.model_copy(update={"pids": rise.processes()})
+            up.start_agent(state, keys)
+        state = state.model_copy(update={"pids": up.processes()})
         save_state(plan.folder, state)
         undo.pop_all()
         return state
@@ -89,30 +89,30 @@ def bring_down(folder: Path, progress: Progress) -> bool:
     False when none ran. Data stay.
     """
     with _alone(folder):
-        ledger = Ledger(folder)
+        table = ProcessTable(folder)
         ran = False
         for role in STOP_ORDER:
-            if ledger.running(role) is not None:
+            if table.running(role) is not None:
                 with progress(f"Stopping the {_NAMES[role]}"):
                     _stop(folder, role)
                 ran = True
-            ledger.strike(role)
+            table.remove(role)
         forget_state(folder)
         return ran
 
 
-_NAMES = {agent.ROLE: "agent", pages.ROLE: "viewer", emulator.ROLE: "AWS emulator"}
+_NAMES = {agent.ROLE: "agent", viewer_process.ROLE: "viewer", emulator.ROLE: "AWS emulator"}
 
 
 def _stop(folder: Path, role: str) -> None:
-    ledger = Ledger(folder)
-    if process := ledger.running(role):
+    table = ProcessTable(folder)
+    if process := table.running(role):
         stop(process, grace_s=STOP_GRACE_S[role])
-    ledger.strike(role)
+    table.remove(role)
 
 
 @dataclass(frozen=True, slots=True)
-class _Rise:
+class _BringUp:
     """One `up` under way; `undo` ends what it started if a later step fails."""
 
     plan: Plan
@@ -139,7 +139,7 @@ class _Rise:
             last = load_emulator_access(folder)
             access_key = emulator.new_access_key() if last is None else last.access_key
             access = EmulatorAccess(access_key=access_key, origins=self.origins)
-            if access == last and Ledger(folder).running(emulator.ROLE) is not None:
+            if access == last and ProcessTable(folder).running(emulator.ROLE) is not None:
                 step.says("The AWS emulator runs")
             else:
                 # One may run that 0.1.0 started, which anybody may use, or one for a page on another port.
@@ -206,22 +206,26 @@ class _Rise:
     def serve_viewer(self, aws: LocalAws, state: LocalState) -> None:
         folder = self.plan.folder
         with self.progress("Serving the viewer") as step:
-            config = json.dumps(pages.config(state.viewers_url)).encode()
+            config = json.dumps(viewer_process.config(state.viewers_url)).encode()
             viewer_files.upload(self.plan.checkout.viewer_files, state.viewer_bucket, aws.client("s3"), config)
-            served = pages.command(self.plan.checkout, self.ports.viewer, state.http_url, state.viewers_url)
+            served = viewer_process.command(self.plan.checkout, self.ports.viewer, state.http_url, state.viewers_url)
             words, note = json.dumps([str(word) for word in served]), folder / "viewer.json"
-            if Ledger(folder).running(pages.ROLE) is not None and note.is_file() and note.read_text() == words:
+            if (
+                ProcessTable(folder).running(viewer_process.ROLE) is not None
+                and note.is_file()
+                and note.read_text() == words
+            ):
                 step.says("The viewer is served")
                 return
-            _stop(folder, pages.ROLE)
-            self.undo.callback(_stop, folder, pages.ROLE)
-            pages.start(served, folder, self.ports.viewer)
+            _stop(folder, viewer_process.ROLE)
+            self.undo.callback(_stop, folder, viewer_process.ROLE)
+            viewer_process.start(served, folder, self.ports.viewer)
             replace_private_file(note, words.encode())
 
     def start_agent(self, state: LocalState, keys: LocalKeys) -> None:
         folder = self.plan.folder
         with self.progress("Starting the agent on this machine's Docker Engine") as step:
-            if Ledger(folder).running(agent.ROLE) is not None:
+            if ProcessTable(folder).running(agent.ROLE) is not None:
                 if agent.is_private(folder):
                     step.says("The agent runs")
                     return
@@ -231,8 +235,8 @@ class _Rise:
 
     def processes(self) -> dict[str, ProcessIdentity]:
         """All that run now, by role."""
-        ledger = Ledger(self.plan.folder)
-        return {role: process for role in STOP_ORDER if (process := ledger.running(role))}
+        table = ProcessTable(self.plan.folder)
+        return {role: process for role in STOP_ORDER if (process := table.running(role))}
 
 
 def websocket_address(url: str) -> str:
@@ -246,7 +250,7 @@ def running_state(folder: Path) -> LocalState:
     Raises NotRunningError when the folder has none, or its emulator ended meanwhile.
     """
     state = load_state(folder)
-    if state.embedded and Ledger(folder).running(emulator.ROLE) is None:
+    if state.embedded and ProcessTable(folder).running(emulator.ROLE) is None:
         raise NotRunningError(f"The local cloud in {folder} has ended.", "Start it again with `logferry up`.")
     return state
 
@@ -261,7 +265,7 @@ def _alone(folder: Path) -> Iterator[None]:
     make_private_folder(folder)
     with ExitStack() as held:
         try:
-            held.enter_context(alone(folder / "lock"))
+            held.enter_context(try_lock(folder / "lock"))
         except BlockingIOError:
             sentence = f"Another `logferry up` or `down` is at work in {folder}."
             raise LocalCloudError(sentence, "Wait for it to end.") from None

@@ -20,8 +20,8 @@ from typing import Any
 from logferry_local.aws import LocalAws
 from logferry_local.checkout import Checkout
 from logferry_local.errors import LocalCloudError, StepFailedError
+from logferry_local.file_locks import wait_for_lock
 from logferry_local.private_files import open_private_file, replace_private_file
-from logferry_local.turns import turn
 
 STACK = "logferry"
 STAMP_FILE = "deployed.json"
@@ -81,7 +81,7 @@ def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
     folder = checkout.builds / f"sam-{target.python}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
     built, stamp = folder / "out" / "template.yaml", folder / "digest"
-    with turn(folder / "lock"):
+    with wait_for_lock(folder / "lock"):
         wanted = digest_of_sources(checkout.root)
         if built.is_file() and stamp.is_file() and stamp.read_text() == wanted:
             return built, False

@@ -17,10 +17,10 @@ from logferry_local import guard
 from logferry_local.aws import PLAIN_ACCESS_KEY
 from logferry_local.checkout import Checkout
 from logferry_local.errors import LocalCloudError, StepFailedError
+from logferry_local.polling import wait_until
 from logferry_local.private_files import UMASK
-from logferry_local.processes import Ledger, is_running, spawn
+from logferry_local.processes import ProcessTable, is_running, spawn
 from logferry_local.state import EmulatorAccess, ProcessIdentity, save_emulator_access
-from logferry_local.waiting import wait_until
 
 ROLE = "cloud"
 READY_WITHIN_S = 60.0
@@ -93,7 +93,7 @@ def start(folder: Path, port: int, checkout: Checkout, access: EmulatorAccess) -
         cwd=folder / "cloud",
         umask=UMASK,
     )
-    Ledger(folder).enter(ROLE, process)
+    ProcessTable(folder).add(ROLE, process)
     url = f"http://127.0.0.1:{port}"
     wait_until(lambda: answers(url, access.access_key) or not is_running(process), timeout_s=READY_WITHIN_S)
     if not (is_running(process) and answers(url, access.access_key)):

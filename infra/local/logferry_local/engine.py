@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from logferry_local.errors import LocalCloudError, StepFailedError
-from logferry_local.processes import Ledger, is_running, spawn, stop
-from logferry_local.waiting import wait_until
+from logferry_local.polling import wait_until
+from logferry_local.processes import ProcessTable, is_running, spawn, stop
 
 ROLE = "engine"
 READY_WITHIN_S = 45.0
@@ -53,7 +53,7 @@ def start(folder: Path) -> bool:
     for attempt in (1, 2):
         _clear_stale_pid_file()
         process = spawn([dockerd], log=log, env={**os.environ, "PATH": _path()})
-        Ledger(folder).enter(ROLE, process)
+        ProcessTable(folder).add(ROLE, process)
         wait_until(lambda: answers() or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)  # noqa: B023
         if answers():
             return True
@@ -67,17 +67,17 @@ def start(folder: Path) -> bool:
 
 def runs_for(folder: Path) -> bool:
     """Whether an engine runs that `start` started for this folder."""
-    return Ledger(folder).running(ROLE) is not None
+    return ProcessTable(folder).running(ROLE) is not None
 
 
 def end(folder: Path) -> bool:
     """Ends the engine if it is one that `start` started for this folder; False when there is nothing to end."""
-    ledger = Ledger(folder)
-    process = ledger.running(ROLE)
+    table = ProcessTable(folder)
+    process = table.running(ROLE)
     if process is None:
         return False
     stop(process, grace_s=STOP_WITHIN_S)
-    ledger.strike(ROLE)
+    table.remove(ROLE)
     return True
 
 

@@ -115,7 +115,7 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-class Ledger:
+class ProcessTable:
     """Every process of a state folder by its role, written before anything else can fail.
 
     So `down` finds what a killed `up` left.
@@ -136,11 +136,11 @@ class Ledger:
         process = self.read().get(role)
         return process if process is not None and is_running(process) else None
 
-    def enter(self, role: str, process: ProcessIdentity) -> None:
+    def add(self, role: str, process: ProcessIdentity) -> None:
         """Notes a process that was just started."""
         self._write({**self.read(), role: process})
 
-    def strike(self, role: str) -> None:
+    def remove(self, role: str) -> None:
         """Forgets a process that was ended."""
         self._write({name: process for name, process in self.read().items() if name != role})
 

@@ -1,4 +1,4 @@
-"""The viewer's pages.
+"""The viewer's viewer_process.
 
 Built when their sources changed, and put into the stack's bucket as a deployment to AWS would have them.
 """
@@ -15,8 +15,8 @@ from typing import Any
 from logferry_local.checkout import Checkout
 from logferry_local.deployment import last_words
 from logferry_local.errors import StepFailedError
-from logferry_local.pages import ASK_AGAIN, FOR_EVER
-from logferry_local.turns import turn
+from logferry_local.file_locks import wait_for_lock
+from logferry_local.viewer_process import ASK_AGAIN, FOR_EVER
 
 # What the pages are made from; node_modules follows from the lock file.
 SOURCES = (
@@ -34,7 +34,7 @@ SOURCES = (
 def build(checkout: Checkout) -> bool:
     """Builds web/dist; False when it was built from the same sources. Raises StepFailedError."""
     stamp, log = checkout.builds / "viewer", checkout.builds / "viewer.log"
-    with turn(checkout.builds / "viewer.lock"):
+    with wait_for_lock(checkout.builds / "viewer.lock"):
         wanted = _digest(checkout.web)
         if (checkout.viewer_files / "index.html").is_file() and stamp.is_file() and stamp.read_text() == wanted:
             return False

@@ -156,7 +156,7 @@ async def test_token_for_another_audience_is_refused(
     backend.put(f"ROLE#{role}", "ROLE", principal="fleet")
     give(monkeypatch, credentials.environment())
     async with agent(gateway, tmp_path, aws_audience="another") as rig:
-        await until(lambda: rig.socket.standing.refused)
+        await until(lambda: rig.socket.status.refused)
     async with agent(gateway, tmp_path):
         await until(lambda: stored(backend) == EVERYTHING)
 
@@ -176,8 +176,8 @@ async def test_refused_role_is_reported_and_shipping_resumes_once_allowed(
         kind, revoked = ("viewer", None) if why == "no agent" else ("agent", 1)
         backend.put("PRINCIPAL#fleet", "PRINCIPAL", kind=kind, name="fleet", revoked=revoked)
     async with agent(gateway, tmp_path) as rig:
-        await until(lambda: rig.socket.standing.refused)
-        said = rig.socket.standing.error or ""
+        await until(lambda: rig.socket.status.refused)
+        said = rig.socket.status.error or ""
         assert "does not accept this host's AWS role" in said
         assert f"credentials: env; STS of {REGION}; deployment {AGENTS}" in said
         await until(lambda: [job["waiting"] for job in rig.shipper.report()] == [LINES])
@@ -186,7 +186,7 @@ async def test_refused_role_is_reported_and_shipping_resumes_once_allowed(
         backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")
         backend.put("PRINCIPAL#fleet", "PRINCIPAL", kind="agent", name="fleet", owner="ops")
         await until(lambda: stored(backend) == EVERYTHING)
-        assert rig.socket.standing.connected
+        assert rig.socket.status.connected
 
 
 async def test_missing_credentials_are_reported_and_retried(
@@ -197,8 +197,8 @@ async def test_missing_credentials_are_reported_and_retried(
     trust(backend, SignatureCheckingSts([credentials]))
     backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")
     async with agent(gateway, tmp_path) as rig:
-        await until(lambda: rig.socket.standing.refused)
-        assert "no AWS credentials were found" in (rig.socket.standing.error or "")
+        await until(lambda: rig.socket.status.refused)
+        assert "no AWS credentials were found" in (rig.socket.status.error or "")
         give(monkeypatch, credentials.environment())
         await until(lambda: stored(backend) == EVERYTHING)
 

@@ -15,12 +15,12 @@ from tests.support.burst import program
 from tests.support.engines import Engine
 from tests.support.fake_ingest import Sink, wait_until
 
-from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_local.ports import free_port
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.skipif(not Press.useful(), reason="with one processor there is no second process"),
+    pytest.mark.skipif(not PreencodePool.useful(), reason="with one processor there is no second process"),
 ]
 
 LINES = 50_000
@@ -61,4 +61,4 @@ def test_backlog_is_shipped_exactly_through_the_preencode_process(
     entries = sink.entries(container)
     assert [letter for _, _, letter, _ in entries] == ["s", *"o" * LINES, "s"]
     assert [int(text.split(" ")[0]) for _, _, _, text in entries[1:-1]] == list(range(1, LINES + 1))
-    assert "press" not in agent.log, "nothing went wrong with it"
+    assert "pool" not in agent.log, "nothing went wrong with it"

@@ -108,8 +108,8 @@ def test_custom_certificate_authority_is_trusted(
 def test_unknown_certificate_is_refused_and_reported(secure: Relay, sink: Sink, tmp_path: Path) -> None:
     """The agent sends nothing to an unverified server."""
     with rig_for(secure.port, tmp_path, None) as rig:
-        wait_until(lambda: rig.socket.standing.error is not None)
-        assert "certificate" in (rig.socket.standing.error or "")
+        wait_until(lambda: rig.socket.status.error is not None)
+        assert "certificate" in (rig.socket.status.error or "")
     assert sink.counts().get("connections", 0) == 0
 
 
@@ -142,6 +142,6 @@ def test_proxy_from_the_environment_is_used(
 def test_unresolvable_name_is_reported_and_retried(tmp_path: Path) -> None:
     """On DNS failure, lines are read into the spool."""
     with Rig("ws://logferry.invalid/live", tmp_path, MadeUpReader(1, 50)) as rig:
-        wait_until(lambda: rig.socket.standing.attempts >= 2)
-        assert "cannot connect" in (rig.socket.standing.error or "")
+        wait_until(lambda: rig.socket.status.attempts >= 2)
+        assert "cannot connect" in (rig.socket.status.error or "")
         wait_until(lambda: [job["waiting"] for job in rig.shipper.report()] == [50])

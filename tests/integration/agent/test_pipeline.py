@@ -116,8 +116,8 @@ def test_revoked_key_is_reported_and_reading_continues_into_the_spool(sink: Sink
     """Shipping resumes once the key is valid again."""
     sink.faults(keys=["good"])
     with Rig(sink.url, tmp_path, MadeUpReader(1, 3_000), key="revoked") as rig:
-        wait_until(lambda: rig.socket.standing.refused)
-        assert "does not accept the agent's key" in (rig.socket.standing.error or "")
+        wait_until(lambda: rig.socket.status.refused)
+        assert "does not accept the agent's key" in (rig.socket.status.error or "")
         wait_until(lambda: unacknowledged(rig) == [3_000])
         rig.key = "good"
         wait_until(lambda: arrived(sink, 1, 3_000))

@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.integration.cli.conftest import Run
 from tests.support.viewer_cloud import ViewerCloud, job_id, lossy
 
-from logferry_cli.terminal import harmless
+from logferry_cli.terminal import sanitize_line
 from logferry_protocol.events import Exited, Gap, Started, encode_event
 
 PIECE = "p" * 16_384
@@ -155,7 +155,7 @@ def test_export_to_a_terminal_is_neutralised(
     cloud.add_job("web")
     cloud.append("web", [hostile, "日本"])
     shown = on_terminal(run, monkeypatch, "export", "web", "--format", "text")
-    assert shown == f"{harmless(hostile)}\n日本\n"
+    assert shown == f"{sanitize_line(hostile)}\n日本\n"
     assert not set("\x07\x9b\u202e") & set(shown)
     document = on_terminal(run, monkeypatch, "export", "web", "--format", "jsonl")
     assert [json.loads(line)["line"] for line in document.splitlines()] == [hostile, "日本"]

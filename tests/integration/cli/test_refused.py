@@ -7,10 +7,10 @@ from aiohttp import web
 from tests.integration.cli.conftest import Outcome, Run
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
-from logferry_cli import live
+from logferry_cli import live_client
 from logferry_protocol.backoff import Backoff
 
-FAST = live.Timing(backoff=Backoff(0.01, 0.01))
+FAST = live_client.Timing(backoff=Backoff(0.01, 0.01))
 KEY = "lfv_" + "b" * 12 + "_" + "B" * 43
 
 
@@ -67,7 +67,7 @@ def test_another_owners_job_looks_absent(cloud: ViewerCloud, run: Run, words: li
 
 def test_ticket_refused_every_time_is_reported(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command renews an expired or used ticket; when none works, it says so."""
-    monkeypatch.setattr(live, "Timing", lambda: FAST)
+    monkeypatch.setattr(live_client, "Timing", lambda: FAST)
     cloud.add_job("web")
 
     class Never(set[str]):
@@ -76,12 +76,12 @@ def test_ticket_refused_every_time_is_reported(cloud: ViewerCloud, run: Run, mon
 
     cloud.tickets = Never()
     refused(run("tail", "-f", "web"), "refused the ticket", "same deployment")
-    assert cloud.tickets_given == live.MAX_REFUSALS
+    assert cloud.tickets_given == live_client.MAX_REFUSALS
 
 
 def test_one_expired_ticket_is_renewed(cloud: ViewerCloud, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A laptop that slept between ticket and connection continues with the next ticket."""
-    monkeypatch.setattr(live, "Timing", lambda: FAST)
+    monkeypatch.setattr(live_client, "Timing", lambda: FAST)
     cloud.add_job("web", state="exited")
     cloud.append("web", ["line", '{"event":"exited"}'], "os")
 

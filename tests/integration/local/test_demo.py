@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from logferry_local.checkout import find_checkout
-from logferry_local.processes import Ledger, is_running
-from logferry_local.waiting import wait_until
+from logferry_local.polling import wait_until
+from logferry_local.processes import ProcessTable, is_running
 
 pytestmark = [pytest.mark.cloud, pytest.mark.engine, pytest.mark.timeout(600)]
 
@@ -98,7 +98,7 @@ def test_demo_shows_its_containers_until_interrupted(tmp_path: Path) -> None:
                 return set()
 
         assert wait_until(lambda: wanted <= listed(), timeout_s=120, every_s=0.5), listed()
-        processes = Ledger(folder).read()
+        processes = ProcessTable(folder).read()
         assert {"cloud", "viewer", "agent"} <= set(processes)
         demonstration.process.send_signal(signal.SIGINT)
         assert "Everything is cleaned up." in demonstration.ended()

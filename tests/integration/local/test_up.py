@@ -20,10 +20,10 @@ from tests.support import clouds
 
 from logferry_local import emulator
 from logferry_local.aws import LocalAws
+from logferry_local.polling import wait_until
 from logferry_local.ports import PORTS_FILE
-from logferry_local.processes import Ledger, is_running, stop
+from logferry_local.processes import ProcessTable, is_running, stop
 from logferry_local.state import EMULATOR_FILE, load_keys, load_state
-from logferry_local.waiting import wait_until
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(300)]
 LOGFERRY = Path(sys.executable).parent / "logferry"
@@ -277,14 +277,14 @@ def test_data_survives_restart_and_a_foreign_emulator_is_reused(folder: Path, tm
     ports = (folder / PORTS_FILE).read_bytes()
     table = LocalAws(state.endpoint_url, state.region, state.access_key).resource("dynamodb").Table(state.tables.log)
     table.put_item(Item={"job": "kept", "first": 1, "body": b"\x00\xff"})
-    ledger = Ledger(folder)
-    viewer = ledger.running("viewer")
+    table = ProcessTable(folder)
+    viewer = table.running("viewer")
     assert viewer is not None
     stop(viewer)
     said = logferry("status", folder=folder)
     assert (said.returncode, "logferry up" in said.stderr) == (1, True), "a part that died is said"
     assert logferry("down", folder=folder).returncode == 0
-    assert not ledger.read()
+    assert not table.read()
 
     theirs = clouds.start_ministack(folder, urlsplit(state.endpoint_url).port or 0)
     try:
@@ -302,7 +302,7 @@ def test_data_survives_restart_and_a_foreign_emulator_is_reused(folder: Path, tm
 
         # As 0.1.0 left it running: an emulator that answers everybody, a folder that everybody reads.
         (folder / PORTS_FILE).write_bytes(ports)
-        ledger.enter(emulator.ROLE, theirs)
+        table.add(emulator.ROLE, theirs)
         (folder / EMULATOR_FILE).unlink()
         for path in (folder, folder / "logs"):
             path.chmod(0o755)

@@ -21,7 +21,7 @@ from tests.support.sink import Log, MemorySink
 
 from logferry_agent.app import SWITCH_S
 from logferry_agent.edge.docker_client import connect
-from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_agent.edge.readers import EngineReader, ReaderSettings, build_reader
 
 
@@ -75,7 +75,7 @@ class RunningReaders:
 
     def __init__(self, settings: ReaderSettings, sink: MemorySink, since: int | None) -> None:
         self.sink = sink
-        self.readers: EngineReader = build_reader(settings, connect(settings.docker_host), press=Press())
+        self.readers: EngineReader = build_reader(settings, connect(settings.docker_host), pool=PreencodePool())
         if since is not None:
             self.readers._since = since  # `start_at` gives a span before now
         self.readers.start(sink)

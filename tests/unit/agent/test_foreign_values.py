@@ -28,11 +28,11 @@ from logferry_agent.core.parsing.timestamps import format_stamp
 from logferry_agent.core.redaction.redaction import Redaction
 from logferry_agent.edge.api_source import ApiSource
 from logferry_agent.edge.cloud_socket import Connected, Frame
-from logferry_agent.edge.container_reader import Reading, Step, TrackedSource
-from logferry_agent.edge.docker_client import Connection, ContainerGoneError
+from logferry_agent.edge.container_reader import ContainerReader, Step, TrackedSource
+from logferry_agent.edge.docker_client import ContainerGoneError, DockerClient
 from logferry_agent.edge.file_source import FileSource
 from logferry_agent.edge.metrics import Metrics
-from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_agent.edge.preencode_worker import framed, stretch
 from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Limits, Shipper
@@ -100,7 +100,7 @@ ODD_BYTES = st.one_of(
 )
 
 
-class ThisProcessesPress(Press):
+class InProcessPool(PreencodePool):
     """Presses at once, here: what passes between the processes is what passes between them otherwise."""
 
     def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
@@ -130,7 +130,7 @@ class Rig:
         self.shipper = Shipper(self.spool, "engine", Limits(flush_interval_s=0.0), Metrics())
         self.shipper.attach(self.cloud, self)
         self.shipper.post(Connected(1))
-        self.readings: dict[str, Reading] = {}
+        self.readings: dict[str, ContainerReader] = {}
         self.now = 10.0
 
     def start(self, sink: object) -> None: ...
@@ -141,7 +141,7 @@ class Rig:
 
     def read(self, container: str, source: Callable[[ContainerMetadata, EntrySequencer], TrackedSource]) -> None:
         described = from_event(container, {"name": container[:3]}, "h", START)
-        reading = self.readings[container] = Reading(described, source, fresh=True)
+        reading = self.readings[container] = ContainerReader(described, source, fresh=True)
         reading.move(self.shipper.intake.job_appeared(reading.job))
 
     def run(self) -> None:
@@ -163,7 +163,7 @@ class Rig:
         self.spool.close()
 
 
-def files(folder: Path, logs: dict[str, bytes], *, press: Press | None = None) -> Rig:
+def files(folder: Path, logs: dict[str, bytes], *, pool: PreencodePool | None = None) -> Rig:
     """Both logs read from their files."""
     rig = Rig(folder)
     for container, data in logs.items():
@@ -172,7 +172,7 @@ def files(folder: Path, logs: dict[str, bytes], *, press: Press | None = None) -
         path.write_bytes(data)
 
         def source(_: ContainerMetadata, sequencer: EntrySequencer, path: Path = path) -> FileSource:
-            made = FileSource(path, sequencer, press=press, redaction=Redaction())
+            made = FileSource(path, sequencer, pool=pool, redaction=Redaction())
             made._slice = 400
             return made
 
@@ -192,7 +192,7 @@ def kept(lines: list[str]) -> list[str]:
 def test_any_records_in_a_file_cost_no_other_line(
     tmp_path_factory: pytest.TempPathFactory, odd: list[tuple[int, bytes]], pressed: bool
 ) -> None:
-    """Each ordinary line of both containers arrives once, in order; read here, or by the press."""
+    """Each ordinary line of both containers arrives once, in order; read here, or by the pool."""
     ordinary = [record(Piece("o", START + n * 1_000, f"{text}\n".encode())) for n, text in enumerate(LINES)]
     mixed: list[bytes] = []
     for number in range(len(LINES) + 1):
@@ -202,7 +202,7 @@ def test_any_records_in_a_file_cost_no_other_line(
     rig = files(
         tmp_path_factory.mktemp("logs"),
         {BAD: b"".join(mixed), GOOD: b"".join(ordinary)},
-        press=ThisProcessesPress() if pressed else None,
+        pool=InProcessPool() if pressed else None,
     )
     rig.run()
     assert rig.cloud.lines(GOOD) == LINES
@@ -242,7 +242,7 @@ def test_any_frames_from_an_engine_cost_no_other_containers_line(
             def source(
                 _: ContainerMetadata, sequencer: EntrySequencer, log: FakeLog = log, is_tty: bool = is_tty
             ) -> ApiSource:
-                connection = cast(Connection, log)
+                connection = cast(DockerClient, log)
                 return ApiSource(connection, "c", sequencer, tty=is_tty, since=0, max_size=4_000, replays=replays)
 
             rig.read(container, source)

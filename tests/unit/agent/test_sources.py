@@ -12,7 +12,7 @@ from tests.support.sink import Log, MemorySink
 
 from logferry_agent.core.batching.ports import Job
 from logferry_agent.edge import discovery
-from logferry_agent.edge.docker_client import Connection, UnsupportedEngineError
+from logferry_agent.edge.docker_client import DockerClient, UnsupportedEngineError
 from logferry_agent.edge.readers import EngineReader, ReaderSettings, build_reader
 from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import Exited, Notice
@@ -37,7 +37,7 @@ def _read(engine: FakeEngine) -> Iterator[Reader]:
         sink = sink or MemorySink()
         readers = build_reader(
             ReaderSettings(source="api", start_at="beginning", **{"list_interval": 600.0, **settings}),
-            cast(Connection, engine),
+            cast(DockerClient, engine),
         )
         begun.append(readers)
         readers.start(sink)

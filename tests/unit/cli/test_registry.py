@@ -11,7 +11,7 @@ from moto import mock_aws
 from connect.aws_identity import canonical
 from logferry_cli.problems import Problem
 from logferry_cli.registry import Agent, Registry, Viewer, canonical_arn, credential_of, new_key, principal_item
-from logferry_cli.sizes import size_of
+from logferry_cli.sizes import parse_size
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_quota_is_set_shown_and_removed(registry: Registry, table: object) -> No
      ("1GiB", 2**30)],
 )  # fmt: skip
 def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
-    assert size_of(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize(
@@ -244,4 +244,4 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
 )
 def test_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="not a size"):
-        size_of(text)
+        parse_size(text)

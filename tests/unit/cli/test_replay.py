@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from logferry_cli import replay
-from logferry_cli.operator import Deployment
+from logferry_cli.deployment import Deployment
 from logferry_cli.problems import Problem
 
 EVENT = {"Records": [{"eventID": "1", "dynamodb": {"SequenceNumber": "100"}}]}

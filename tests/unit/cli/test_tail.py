@@ -2,9 +2,9 @@
 
 import pytest
 
+from logferry_cli.durations import parse_duration
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Run
-from logferry_cli.spans import span
 from logferry_cli.tail import End, EndTiming
 from logferry_protocol.batch import Columns
 from logferry_protocol.events import Exited, Restarted, encode_event
@@ -90,11 +90,11 @@ def test_long_ended_job_ends_by_silence() -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("30m", 1800), ("12h", 43200), ("90d", 7_776_000)])
 def test_spans_are_parsed(text: str, seconds: int) -> None:
     """As people write them."""
-    assert span(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5", "0s", "-1h", "1w", "1.5h", "h", "99999999d"])
 def test_invalid_span_is_refused(text: str) -> None:
     """With an example of a valid one."""
     with pytest.raises(Problem, match="not a span"):
-        span(text)
+        parse_duration(text)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logferry_cli.lines import Line
+from logferry_cli.line_joiner import Line
 from logferry_cli.tail import Screen, Style
-from logferry_cli.terminal import RESET, harmless, harmless_word
+from logferry_cli.terminal import RESET, sanitize_line, sanitize_word
 
 ATTACKS = {
     "window title": "\x1b]0;pwned\x07",
@@ -120,18 +120,18 @@ def controls_terminal(text: str) -> bool:
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
 def test_attack_is_shown_and_not_executed(attack: str) -> None:
     """The surrounding text stays readable, and colours end with the line."""
-    shown = harmless(f"before {attack} after")
+    shown = sanitize_line(f"before {attack} after")
     assert not controls_terminal(shown)
     assert shown.startswith("before ")
     assert shown.removesuffix(RESET).endswith(" after")
-    assert "\x1b" not in harmless(f"before {attack} after", colours=False)
-    assert not FORBIDDEN.search(harmless_word(attack))
+    assert "\x1b" not in sanitize_line(f"before {attack} after", colours=False)
+    assert not FORBIDDEN.search(sanitize_word(attack))
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("\x1b\x1b[];?m0123456789\x07\r\n\x9b\x9d")))
 def test_no_text_controls_the_terminal(text: str) -> None:
     """Of any text only colours remain, and a reset ends them."""
-    shown = harmless(text)
+    shown = sanitize_line(text)
     assert not controls_terminal(shown)
     assert ("\x1b" in shown) == shown.endswith(RESET)
 
@@ -139,7 +139,7 @@ def test_no_text_controls_the_terminal(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Cn"])))
 def test_ordinary_text_is_unchanged(text: str) -> None:
     """Every script reads as it was written."""
-    assert harmless(text) == text
+    assert sanitize_line(text) == text
 
 
 @pytest.mark.parametrize(
@@ -148,15 +148,15 @@ def test_ordinary_text_is_unchanged(text: str) -> None:
 )
 def test_colours_stay(colour: str) -> None:
     """A build's green and red are information."""
-    shown = harmless(f"\x1b[{colour}mtext\x1b[m")
+    shown = sanitize_line(f"\x1b[{colour}mtext\x1b[m")
     assert len(COLOUR.findall(shown)) == 3
     assert COLOUR.sub("", shown) == "text"
 
 
 def test_colour_with_blink_keeps_the_colour() -> None:
     """Only what is not allowed is removed."""
-    assert harmless("\x1b[1;5;31mx") == "\x1b[1;31mx\x1b[0m"
-    assert harmless("\x1b[38;5;5;8;32mx") == "\x1b[38;5;5;32mx\x1b[0m"
+    assert sanitize_line("\x1b[1;5;31mx") == "\x1b[1;31mx\x1b[0m"
+    assert sanitize_line("\x1b[38;5;5;8;32mx") == "\x1b[38;5;5;32mx\x1b[0m"
 
 
 def test_line_feed_cannot_forge_a_line() -> None:

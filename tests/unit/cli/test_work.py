@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from logferry_cli.export import JsonlFormatter, TextFormatter
-from logferry_cli.lines import Joiner
+from logferry_cli.line_joiner import LineJoiner
 from logferry_cli.reader import Run
 from logferry_cli.records import read_record
 from logferry_cli.tail import Screen, Style
-from logferry_cli.terminal import harmless, harmless_json, harmless_word
+from logferry_cli.terminal import sanitize_json, sanitize_line, sanitize_word
 from logferry_protocol.batch import Columns
 from logferry_protocol.events import decode_event, describe
 
@@ -62,7 +62,7 @@ def rows(text: str) -> Columns:
 
 
 def joined(text: str) -> str:
-    joiner = Joiner(10_000)
+    joiner = LineJoiner(10_000)
     return "".join(line.text for line in (*joiner.lines(1, rows(text)), *joiner.flush()))
 
 
@@ -73,14 +73,14 @@ def exported(text: str) -> str:
 
 def shown(text: str) -> str:
     screen = Screen(Style(raw=False, times=True, gutter=True, colours=True), sys.stdout, sys.stderr)
-    return "".join(map(screen.text, Joiner().lines(1, Columns([1], "o", [text]))))
+    return "".join(map(screen.text, LineJoiner().lines(1, Columns([1], "o", [text]))))
 
 
 FUNCTIONS: dict[str, Callable[[str], object]] = {
-    "harmless": harmless,
-    "harmless without colours": lambda text: harmless(text, colours=False),
-    "harmless_word": harmless_word,
-    "harmless_json": harmless_json,
+    "harmless": sanitize_line,
+    "harmless without colours": lambda text: sanitize_line(text, colours=False),
+    "sanitize_word": sanitize_word,
+    "sanitize_json": sanitize_json,
     "joined": joined,
     "text export": exported,
     "jsonl export": lambda text: JsonlFormatter("job").run(Run(1, rows(text))),

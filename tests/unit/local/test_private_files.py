@@ -9,7 +9,7 @@ import pytest
 
 from logferry_local.errors import LocalCloudError
 from logferry_local.private_files import make_private_folder, open_private_file, replace_private_file
-from logferry_local.processes import Ledger, spawn, wait_for_end
+from logferry_local.processes import ProcessTable, spawn, wait_for_end
 from logferry_local.state import EmulatorAccess, LocalKeys, load_emulator_access, save_emulator_access, save_keys
 
 
@@ -58,7 +58,7 @@ def test_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_written_there_are_private(tmp_path: Path) -> None:
-    """Keys, the emulator's secret, the ledger, logs, and what child processes write under our umask."""
+    """Keys, the emulator's secret, the table, logs, and what child processes write under our umask."""
     save_keys(tmp_path, LocalKeys(agent_key="lfa_x", viewer_key="lfv_x"))
     save_emulator_access(tmp_path, EmulatorAccess(access_key="LF00", origins=("http://x",)))
     process = spawn(
@@ -68,7 +68,7 @@ def test_files_written_there_are_private(tmp_path: Path) -> None:
         cwd=tmp_path,
         umask=0o077,
     )
-    Ledger(tmp_path).enter("x", process)
+    ProcessTable(tmp_path).add("x", process)
     assert wait_for_end(process, 30)
     replace_private_file(tmp_path / "note", b"")
     with open(tmp_path / "lock", "w", opener=open_private_file):

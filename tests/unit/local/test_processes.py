@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from logferry_local.processes import Ledger, began, is_running, spawn, stop
+from logferry_local.polling import wait_until
+from logferry_local.processes import ProcessTable, began, is_running, spawn, stop
 from logferry_local.state import ProcessIdentity
-from logferry_local.waiting import wait_until
 
 ENDS_WHEN_ASKED = "import time; print('ready', flush=True); time.sleep(600)"
 IGNORES_SIGTERM = (
@@ -106,16 +106,16 @@ def test_ledger_remembers_until_removed(tmp_path: Path) -> None:
     """An entry is there for another command, and gone once removed."""
     me = ProcessIdentity(pid=os.getpid(), began=began(os.getpid()) or "")
     gone = me.model_copy(update={"began": "never"})
-    Ledger(tmp_path).enter("cloud", me)
-    Ledger(tmp_path).enter("viewer", gone)
-    assert Ledger(tmp_path).running("cloud") == me
-    assert Ledger(tmp_path).running("viewer") is None
-    assert Ledger(tmp_path).running("agent") is None
-    Ledger(tmp_path).strike("cloud")
-    assert Ledger(tmp_path).read() == {"viewer": gone}
+    ProcessTable(tmp_path).add("cloud", me)
+    ProcessTable(tmp_path).add("viewer", gone)
+    assert ProcessTable(tmp_path).running("cloud") == me
+    assert ProcessTable(tmp_path).running("viewer") is None
+    assert ProcessTable(tmp_path).running("agent") is None
+    ProcessTable(tmp_path).remove("cloud")
+    assert ProcessTable(tmp_path).read() == {"viewer": gone}
 
 
 def test_damaged_ledger_is_an_empty_one(tmp_path: Path) -> None:
     """A truncated file must not keep `up` from starting."""
     (tmp_path / "processes.json").write_text('{"cloud": {"pid"')
-    assert Ledger(tmp_path).read() == {}
+    assert ProcessTable(tmp_path).read() == {}

@@ -19,7 +19,7 @@ from logferry_agent.core.parsing import deduplication
 from logferry_agent.core.parsing.timestamps import format_stamp
 from logferry_agent.edge import api_source, log_follow
 from logferry_agent.edge.api_source import ApiSource
-from logferry_agent.edge.docker_client import Connection, LogsUnreadableError
+from logferry_agent.edge.docker_client import DockerClient, LogsUnreadableError
 from logferry_protocol.backoff import Backoff
 from logferry_protocol.events import Gap, decode_event
 
@@ -39,7 +39,7 @@ class Reader:
     ) -> None:
         self.log = log
         self.source = ApiSource(
-            cast(Connection, log),
+            cast(DockerClient, log),
             "c",
             EntrySequencer(decode(cursor) if cursor else Cursor()),
             tty=tty,

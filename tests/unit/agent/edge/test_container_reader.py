@@ -14,7 +14,7 @@ from logferry_agent.core.batching.entry_sequencer import EntrySequencer
 from logferry_agent.core.batching.lifecycle import RunState
 from logferry_agent.core.batching.ports import Offer, Position
 from logferry_agent.core.container.metadata import ContainerMetadata, from_event
-from logferry_agent.edge.container_reader import Reading, Step
+from logferry_agent.edge.container_reader import ContainerReader, Step
 from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName
 
@@ -53,9 +53,9 @@ def described(run_state: RunState) -> ContainerMetadata:
     return replace(from_event(CONTAINER, {}, "h", 0), run_state=run_state)
 
 
-def reading_of(*run_state: RunState) -> tuple[Reading, MemorySink]:
+def reading_of(*run_state: RunState) -> tuple[ContainerReader, MemorySink]:
     """A reading that learnt these facts before its thread came to it."""
-    reading = Reading(described(run_state[0]), lambda _, sequencer: QuietSource(sequencer), fresh=True)
+    reading = ContainerReader(described(run_state[0]), lambda _, sequencer: QuietSource(sequencer), fresh=True)
     sink = MemorySink()
     reading.move(sink.job_appeared(reading.job))
     for fact in run_state[1:]:
@@ -63,7 +63,7 @@ def reading_of(*run_state: RunState) -> tuple[Reading, MemorySink]:
     return reading, sink
 
 
-def steps(reading: Reading, sink: MemorySink) -> list[str]:
+def steps(reading: ContainerReader, sink: MemorySink) -> list[str]:
     while reading.step(sink, 1) is Step.MORE:
         pass
     return sink.logs[CONTAINER].names()
@@ -96,9 +96,9 @@ T0 = 1_764_000_000 * S
 UNKNOWN = f"2|o={T0 + 100 * S}.1.0123abcd.0|e={T0 + 103 * S}.7|l=s.{T0 + 90 * S}.0.0|new"
 
 
-def moved_to(position: Position, run_state: RunState) -> tuple[Reading, MemorySink]:
+def moved_to(position: Position, run_state: RunState) -> tuple[ContainerReader, MemorySink]:
     """A reading of a job that was read before, and all that it gives."""
-    reading = Reading(described(run_state), lambda _, sequencer: QuietSource(sequencer), fresh=False)
+    reading = ContainerReader(described(run_state), lambda _, sequencer: QuietSource(sequencer), fresh=False)
     sink = MemorySink()
     sink.job_appeared(reading.job)
     reading.move(position)
@@ -169,7 +169,9 @@ def test_what_cannot_be_handed_over_is_not_followed_by_more() -> None:
             reads.append(limit_bytes)
             return Chunk([1], "o", [f"line {len(reads)}"], 6, lambda _: "1")
 
-    reading = Reading(described(RunState(running=True, started=S)), lambda _, sequencer: Log(sequencer), fresh=True)
+    reading = ContainerReader(
+        described(RunState(running=True, started=S)), lambda _, sequencer: Log(sequencer), fresh=True
+    )
     sink = MemorySink()
     sink.answer = lambda _job, _chunk: Offer.FULL
     reading.move(sink.job_appeared(reading.job))

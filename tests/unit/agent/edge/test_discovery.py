@@ -13,7 +13,7 @@ from tests.support.engines import until
 
 from logferry_agent.edge import discovery
 from logferry_agent.edge.discovery import Discovery
-from logferry_agent.edge.docker_client import Connection, ContainerGoneError, EngineUnavailableError
+from logferry_agent.edge.docker_client import ContainerGoneError, DockerClient, EngineUnavailableError
 from logferry_protocol.backoff import Backoff
 
 
@@ -134,7 +134,9 @@ def _rig(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
     rig = Rig(
         engine,
         seen,
-        Discovery(cast(Connection, engine), seen, list_interval_s=request.param if hasattr(request, "param") else 0.05),
+        Discovery(
+            cast(DockerClient, engine), seen, list_interval_s=request.param if hasattr(request, "param") else 0.05
+        ),
     )
     rig.found.start()
     yield rig
@@ -243,7 +245,7 @@ def test_an_engine_that_does_not_know_the_time_is_listened_to(said: str, monkeyp
     engine, seen = Engine(), Seen()
     engine.exist = ["a"]
     monkeypatch.setattr(engine, "identity", lambda: SimpleNamespace(time=said))
-    found = Discovery(cast(Connection, engine), seen, list_interval_s=3_600, engine_time=said)
+    found = Discovery(cast(DockerClient, engine), seen, list_interval_s=3_600, engine_time=said)
     found.start()
     until(lambda: seen.examined_ == ["a"], "it is listed")
     assert not any(asked.startswith("events -") for asked in engine.asked)
@@ -257,7 +259,7 @@ def test_whatever_an_event_or_a_list_holds_discovery_goes_on(monkeypatch: pytest
     engine, seen = Engine(), Seen()
     failing: list[Exception] = [TypeError("a list of lists"), RecursionError("deep")]
     engine.listing = lambda: fail_with(failing)
-    found = Discovery(cast(Connection, engine), seen, list_interval_s=3_600)
+    found = Discovery(cast(DockerClient, engine), seen, list_interval_s=3_600)
     found.start()
     until(lambda: engine.streams and seen.lists, "it is listed at last")
     stream = engine.streams[0]

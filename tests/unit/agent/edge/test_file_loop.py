@@ -16,7 +16,7 @@ from logferry_agent.core.batching.entry_sequencer import EntrySequencer
 from logferry_agent.core.batching.lifecycle import RunState
 from logferry_agent.core.container.metadata import ContainerMetadata, from_event
 from logferry_agent.edge import file_loop
-from logferry_agent.edge.container_reader import Reading
+from logferry_agent.edge.container_reader import ContainerReader
 from logferry_agent.edge.file_loop import FileLoop
 from logferry_agent.edge.file_source import FileSource
 
@@ -40,7 +40,9 @@ def log_of(folder: Path, container: str) -> JsonFile:
     return JsonFile(folder / container / f"{container}-json.log")
 
 
-def add(loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read: Callable[..., None]) -> Reading:
+def add(
+    loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read: Callable[..., None]
+) -> ContainerReader:
     """A running container's reading; `read` is called before each of its reads."""
 
     def source(_: ContainerMetadata, sequencer: EntrySequencer) -> FileSource:
@@ -55,7 +57,7 @@ def add(loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read:
         return made
 
     running = replace(from_event(container, {}, "h", START), run_state=RunState(running=True, started=START))
-    reading = Reading(running, source, fresh=True)
+    reading = ContainerReader(running, source, fresh=True)
     reading.move(sink.job_appeared(reading.job))
     loop.add(reading)
     return reading

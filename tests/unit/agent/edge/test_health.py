@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from logferry_agent.edge.health import SOCKET_NAME, FolderTakenError, Health, ask
+from logferry_agent.edge.health import SOCKET_NAME, FolderTakenError, HealthServer, ask
 
 
 @contextmanager
 def serving(folder: Path, word: bytes) -> Iterator[None]:
-    health = Health(folder, None, {"/readyz": lambda: (503, "text/plain", word)})
+    health = HealthServer(folder, None, {"/readyz": lambda: (503, "text/plain", word)})
     health.start()
     try:
         yield
@@ -27,7 +27,7 @@ def test_a_second_agent_does_not_take_the_first_ones_socket(tmp_path: Path) -> N
     """It is refused with what to do, also while the first one is not ready; the first one still answers."""
     with serving(tmp_path, b"first"):
         with pytest.raises(FolderTakenError, match="a folder of its own"):
-            Health(tmp_path, None, {})
+            HealthServer(tmp_path, None, {})
         assert ask(tmp_path, "/readyz") == (503, b"first")
 
 
@@ -44,7 +44,7 @@ def test_the_socket_of_a_killed_agent_is_replaced(tmp_path: Path) -> None:
 def test_status_is_not_served_on_a_port(tmp_path: Path) -> None:
     """It names every container, and any user of the host may ask a port."""
     pages = {path: lambda: (200, "text/plain", b"page") for path in ("/status", "/metrics")}
-    health = Health(tmp_path, "127.0.0.1:0", pages)
+    health = HealthServer(tmp_path, "127.0.0.1:0", pages)
     health.start()
     try:
         answers = [httpx.get(f"http://127.0.0.1:{health.port}{path}").status_code for path in pages]

@@ -14,7 +14,7 @@ from logferry_agent.core.batching.cursor import Cursor, decode
 from logferry_agent.core.batching.entry_sequencer import EntrySequencer
 from logferry_agent.core.parsing.log_stream import LogStreamParser
 from logferry_agent.edge.api_source import ApiSource
-from logferry_agent.edge.docker_client import Connection
+from logferry_agent.edge.docker_client import DockerClient
 from logferry_protocol.events import Gap, Notice, SystemEvent, decode_event
 
 
@@ -61,7 +61,7 @@ def read(answer: bytes, *, tty: bool, cursor: str | None = None) -> tuple[list[s
     """All that a source gives of a container that ended: its lines, its events; the source, and how often it asked."""
     engine = Engine(answer)
     sequencer = EntrySequencer(decode(cursor) if cursor else Cursor())
-    source = ApiSource(cast(Connection, engine), "c", sequencer, tty=tty, since=0, max_size=0, replays=False)
+    source = ApiSource(cast(DockerClient, engine), "c", sequencer, tty=tty, since=0, max_size=0, replays=False)
     problems: list[str | None] = []
     source.troubled = problems.append
     entries = []

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from tests.support.copier import START
-from tests.support.pressing import assert_ended, file_of, has_worker, plain_records, take_all, worker_of
+from tests.support.preencoding import assert_ended, file_of, has_worker, plain_records, take_all, worker_of
 
 from logferry_agent.core.batching.preencode import PreencodeRequest
 from logferry_agent.core.parsing.fragments import StreamPositions
 from logferry_agent.core.redaction.redaction import REDACTED, Redaction
-from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_protocol.batch import decode_body
 
 MUCH = plain_records(20_000, START)
@@ -32,16 +32,16 @@ def _fd() -> Iterator[int]:
         yield fd
 
 
-@pytest.fixture(name="press")
-def _press() -> Iterator[Press]:
+@pytest.fixture(name="pool")
+def _pool() -> Iterator[PreencodePool]:
     # A test must not depend on how soon a busy machine runs another process.
-    press = Press(patience_s=60)
-    yield press
-    press.stop()
+    pool = PreencodePool(patience_s=60)
+    yield pool
+    pool.stop()
 
 
-def ordered(press: Press, fd: int, owner: object) -> bool:
-    return press.order(owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions()))
+def ordered(pool: PreencodePool, fd: int, owner: object) -> bool:
+    return pool.order(owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions()))
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -51,132 +51,132 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.005)
 
 
-def begin(press: Press, fd: int, owner: object) -> int:
+def begin(pool: PreencodePool, fd: int, owner: object) -> int:
     """A stretch is under way; the process's id."""
-    until(lambda: ordered(press, fd, owner), "it is never there")
-    return worker_of(press)
+    until(lambda: ordered(pool, fd, owner), "it is never there")
+    return worker_of(pool)
 
 
-def texts(press: Press, owner: object) -> list[str]:
-    return [text for batch in take_all(press, owner) for text in decode_body(batch.body).texts]
+def texts(pool: PreencodePool, owner: object) -> list[str]:
+    return [text for batch in take_all(pool, owner) for text in decode_body(batch.body).texts]
 
 
 EXPECTED = [line.split(b'"')[3].decode().removesuffix("\\n") for line in MUCH.splitlines()]
 
 
-def test_a_stretch_is_pressed_once_the_process_is_there(press: Press, fd: int) -> None:
+def test_a_stretch_is_pressed_once_the_process_is_there(pool: PreencodePool, fd: int) -> None:
     """Asking before that is no harm, and after it one stretch follows the other."""
     owner, other = object(), object()
-    assert not ordered(press, fd, owner), "who asks first has it started"
-    assert not press.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions())), (
+    assert not ordered(pool, fd, owner), "who asks first has it started"
+    assert not pool.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions())), (
         "that is read faster than asked for"
     )
-    pid = begin(press, fd, owner)
-    found = texts(press, owner)
+    pid = begin(pool, fd, owner)
+    found = texts(pool, owner)
     assert len(found) > len(EXPECTED) * 0.9, "all but what would not fill a batch"
     assert found == EXPECTED[: len(found)]
-    assert (press.owner, press.plain) == (None, True)
-    assert not press.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions()))
-    assert ordered(press, fd, other), "it is free"
-    assert texts(press, other) == found
-    assert worker_of(press) == pid
+    assert (pool.owner, pool.plain) == (None, True)
+    assert not pool.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions()))
+    assert ordered(pool, fd, other), "it is free"
+    assert texts(pool, other) == found
+    assert worker_of(pool) == pid
 
 
-def test_a_stretch_belongs_to_who_ordered_it(press: Press, fd: int) -> None:
+def test_a_stretch_belongs_to_who_ordered_it(pool: PreencodePool, fd: int) -> None:
     """While it is not taken to its end, there is none for anybody else."""
     owner, other = object(), object()
-    begin(press, fd, owner)
-    assert press.take()
-    assert press.owner is owner
-    assert not ordered(press, fd, other)
-    assert not ordered(press, fd, owner)
+    begin(pool, fd, owner)
+    assert pool.take()
+    assert pool.owner is owner
+    assert not ordered(pool, fd, other)
+    assert not ordered(pool, fd, owner)
 
 
-def test_what_comes_after_a_stretch_that_was_given_up_is_the_next_one(press: Press, fd: int) -> None:
+def test_what_comes_after_a_stretch_that_was_given_up_is_the_next_one(pool: PreencodePool, fd: int) -> None:
     """Whatever was on its way of the one before."""
     owner = object()
-    first = begin(press, fd, owner)
-    press.take()
+    first = begin(pool, fd, owner)
+    pool.take()
     with file_of(plain_records(10_000, START, "other")) as another:
-        press.stop()
-        assert press.owner is None
+        pool.stop()
+        assert pool.owner is None
         assert_ended(first)
         until(
-            lambda: press.order(owner, another, PreencodeRequest(0, os.fstat(another).st_size, StreamPositions())),
+            lambda: pool.order(owner, another, PreencodeRequest(0, os.fstat(another).st_size, StreamPositions())),
             "it comes back",
         )
-        assert {text.split()[0] for text in texts(press, owner)} == {"other"}
-    assert worker_of(press) != first
+        assert {text.split()[0] for text in texts(pool, owner)} == {"other"}
+    assert worker_of(pool) != first
 
 
 @pytest.mark.parametrize("when", ["before it gave any", "after some"])
-def test_a_process_that_is_killed_ends_the_stretch_and_is_replaced(press: Press, fd: int, when: str) -> None:
+def test_a_process_that_is_killed_ends_the_stretch_and_is_replaced(pool: PreencodePool, fd: int, when: str) -> None:
     """What it gave before that counts."""
     owner = object()
-    pid = begin(press, fd, owner)
-    some = press.take() if when == "after some" else []
+    pid = begin(pool, fd, owner)
+    some = pool.take() if when == "after some" else []
     before = [text for batch in some for text in decode_body(batch.body).texts]
     os.kill(pid, signal.SIGKILL)
-    found = before + texts(press, owner)
+    found = before + texts(pool, owner)
     assert found == EXPECTED[: len(found)]
     assert len(found) < len(EXPECTED)
-    assert (press.owner, press.plain) == (None, False)
+    assert (pool.owner, pool.plain) == (None, False)
     assert_ended(pid)
-    begin(press, fd, owner)
-    again = texts(press, owner)
-    assert press.plain
+    begin(pool, fd, owner)
+    again = texts(pool, owner)
+    assert pool.plain
     assert again == EXPECTED[: len(again)]
 
 
 def test_a_process_that_keeps_reading_waiting_is_done_without(fd: int) -> None:
     """What it gave before that counts; asked again, it would keep reading waiting again."""
-    press = Press(patience_s=0.05)
+    pool = PreencodePool(patience_s=0.05)
     owner = object()
-    pid = begin(press, fd, owner)
+    pid = begin(pool, fd, owner)
     os.kill(pid, signal.SIGSTOP)
-    found = texts(press, owner)
+    found = texts(pool, owner)
     assert found == EXPECTED[: len(found)]
-    assert press.owner is None
+    assert pool.owner is None
     assert_ended(pid)
-    press.tend()
-    assert not ordered(press, fd, owner)
-    assert not has_worker(press)
+    pool.tend()
+    assert not ordered(pool, fd, owner)
+    assert not has_worker(pool)
 
 
-def test_a_process_that_ended_unseen_takes_its_stretch_with_it(press: Press, fd: int) -> None:
+def test_a_process_that_ended_unseen_takes_its_stretch_with_it(pool: PreencodePool, fd: int) -> None:
     """Tending finds it first: nobody owns a stretch then, and the next one begins anew."""
     owner = object()
-    pid = begin(press, fd, owner)
+    pid = begin(pool, fd, owner)
     with os.fdopen(os.pidfd_open(pid)) as ended:
         os.kill(pid, signal.SIGKILL)
         select.select([ended], [], [], 30)
-    press.tend()
-    assert press.owner is None
+    pool.tend()
+    assert pool.owner is None
     assert_ended(pid)
 
 
 def test_a_process_without_anything_to_do_ends_and_is_started_again(fd: int) -> None:
     """It is cleared away, be it by tending or by the next order."""
-    press, owner = Press(idle_s=0.05), object()
+    pool, owner = PreencodePool(idle_s=0.05), object()
     try:
         for way in ("tend", "order"):
-            press.start()
-            pid = worker_of(press)
+            pool.start()
+            pid = worker_of(pool)
             with os.fdopen(os.pidfd_open(pid)) as ended:
                 assert select.select([ended], [], [], 30)[0], "it does not end"
             if way == "tend":
-                press.tend()
+                pool.tend()
             else:
-                assert not ordered(press, fd, owner), "its being there is old news"
+                assert not ordered(pool, fd, owner), "its being there is old news"
             assert_ended(pid)
-        begin(press, fd, owner)
-        assert texts(press, owner)
+        begin(pool, fd, owner)
+        assert texts(pool, owner)
     finally:
-        press.stop()
+        pool.stop()
 
 
 def test_a_process_that_cannot_begin_is_not_started_time_and_again(
-    press: Press, fd: int, monkeypatch: pytest.MonkeyPatch
+    pool: PreencodePool, fd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backlog would be read beside nothing but processes that start. Tending, now and then, allows another try."""
     started: list[object] = []
@@ -188,25 +188,25 @@ def test_a_process_that_cannot_begin_is_not_started_time_and_again(
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     owner = object()
-    assert not ordered(press, fd, owner)
-    until(lambda: not ordered(press, fd, owner) and not has_worker(press), "its end is not noticed")
-    assert not any(ordered(press, fd, owner) for _ in range(50))
+    assert not ordered(pool, fd, owner)
+    until(lambda: not ordered(pool, fd, owner) and not has_worker(pool), "its end is not noticed")
+    assert not any(ordered(pool, fd, owner) for _ in range(50))
     assert len(started) == 1
-    press.tend()
+    pool.tend()
     monkeypatch.undo()
-    begin(press, fd, owner)
+    begin(pool, fd, owner)
 
 
-def test_one_that_was_stopped_before_it_was_asked_for_anything_can_be_started(press: Press, fd: int) -> None:
+def test_one_that_was_stopped_before_it_was_asked_for_anything_can_be_started(pool: PreencodePool, fd: int) -> None:
     """As where the agent begins anew."""
-    press.start()
-    press.stop()
-    press.start()
-    assert has_worker(press)
-    begin(press, fd, press)
+    pool.start()
+    pool.stop()
+    pool.start()
+    assert has_worker(pool)
+    begin(pool, fd, pool)
 
 
-def test_descriptors_do_not_become_more(press: Press, fd: int) -> None:
+def test_descriptors_do_not_become_more(pool: PreencodePool, fd: int) -> None:
     """Neither here nor there, whether stretches are taken or given up."""
     owner = object()
 
@@ -214,47 +214,47 @@ def test_descriptors_do_not_become_more(press: Press, fd: int) -> None:
         return len(os.listdir(f"/proc/{pid}/fd"))
 
     before = count("self")
-    pid = begin(press, fd, owner)
-    texts(press, owner)
+    pid = begin(pool, fd, owner)
+    texts(pool, owner)
     here, there = count("self"), count(pid)
     for _ in range(5):
-        assert ordered(press, fd, owner)
-        texts(press, owner)
+        assert ordered(pool, fd, owner)
+        texts(pool, owner)
     assert (count("self"), count(pid)) == (here, there)
-    begin(press, fd, owner)
-    press.stop()
+    begin(pool, fd, owner)
+    pool.stop()
     assert count("self") == before
 
 
 AGENT = """
 import os, signal, sys
-from tests.support.pressing import file_of, plain_records, take_all, worker_of
+from tests.support.preencoding import file_of, plain_records, take_all, worker_of
 from logferry_agent.core.parsing.fragments import StreamPositions
 from logferry_agent.core.batching.preencode import PreencodeRequest
-from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_pool import PreencodePool
 
-press = Press()
+pool = PreencodePool()
 # Whoever runs the tests in the background of a shell has it ignored, and so have all its children.
 signal.signal(signal.SIGINT, (lambda *_: None) if sys.argv[1] == "interrupted" else signal.default_int_handler)
-press.start()
-print(worker_of(press), flush=True)
+pool.start()
+print(worker_of(pool), flush=True)
 data = plain_records(20_000, 1_764_000_000_000_000_000)
 with file_of(data) as fd:
     if sys.argv[1] != "starting":
-        while not press.order(press, fd, PreencodeRequest(0, len(data), StreamPositions())):
+        while not pool.order(pool, fd, PreencodeRequest(0, len(data), StreamPositions())):
             pass
     if sys.argv[1] == "pressed":
-        take_all(press, press)
+        take_all(pool, pool)
     print("ready", flush=True)
     sys.stdin.readline()
-    print(len(take_all(press, press)), press.plain, flush=True)
-    press.stop()
+    print(len(take_all(pool, pool)), pool.plain, flush=True)
+    pool.stop()
 """
 
 
 @pytest.fixture(name="agent")
 def _agent() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """A process with a press, in a group of its own."""
+    """A process with a pool, in a group of its own."""
     made: list[subprocess.Popen[str]] = []
 
     def start(what: str) -> subprocess.Popen[str]:
@@ -291,7 +291,7 @@ def test_the_end_of_the_agent_is_the_end_of_it(agent: Callable[[str], subprocess
 
 @pytest.mark.parametrize("what", ["starting", "interrupted"])
 def test_control_c_is_for_the_agent(agent: Callable[[str], subprocess.Popen[str]], what: str) -> None:
-    """At a terminal it goes to the whole group. The press is not stopped by it, nor does it complain."""
+    """At a terminal it goes to the whole group. The pool is not stopped by it, nor does it complain."""
     process = agent(what)
     assert process.stdout is not None
     with os.fdopen(os.pidfd_open(int(process.stdout.readline()))) as ended:
@@ -306,21 +306,21 @@ def test_control_c_is_for_the_agent(agent: Callable[[str], subprocess.Popen[str]
     assert complaints.count("Traceback") == (what != "interrupted"), "the agent's own at most"
 
 
-def test_press_hides_what_an_order_says(press: Press, fd: int) -> None:
+def test_press_hides_what_an_order_says(pool: PreencodePool, fd: int) -> None:
     """Also where that takes many patterns; with more than a line between processes takes, it is read as usual."""
     many = tuple(f"no line has this {number} {'x' * 3_900}" for number in range(10))
     patterns = ("line (?P<secret>[0-9]+) is", *many)
     order = PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction(("all",), patterns))
     owner = object()
-    until(lambda: press.order(owner, fd, order), "it is never there")
-    found = texts(press, owner)
+    until(lambda: pool.order(owner, fd, order), "it is never there")
+    found = texts(pool, owner)
     assert found == [f"line {REDACTED}{line[line.index(' is') :]}" for line in EXPECTED[: len(found)]]
     assert found
-    assert not press.order(
+    assert not pool.order(
         owner, fd, PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction((), many * 3))
     )
-    assert ordered(press, fd, owner)
-    found = texts(press, owner)
+    assert ordered(pool, fd, owner)
+    found = texts(pool, owner)
     assert found == EXPECTED[: len(found)]
     assert found
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.copier import START, Piece, record
-from tests.support.pressing import file_of
+from tests.support.preencoding import file_of
 
 from logferry_agent.core.batching.preencode import (
     FIRST_SLICE_BYTES,

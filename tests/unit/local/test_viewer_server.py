@@ -12,7 +12,7 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from logferry_local.ports import free_port
-from logferry_local.viewer import ViewerSettings, build_app
+from logferry_local.viewer_server import ViewerSettings, build_app
 
 HEADERS = {"Content-Security-Policy": "default-src 'none'", "X-Frame-Options": "DENY"}
 Client = TestClient[web.Request, web.Application]

@@ -10,7 +10,7 @@ from typing import Final
 
 from logferry_cli.api import Api
 from logferry_cli.problems import Problem
-from logferry_cli.terminal import harmless_word
+from logferry_cli.terminal import sanitize_word
 from logferry_protocol.job import JOB_PATTERN, JobRecord
 
 LISTED: Final = 10
@@ -46,7 +46,7 @@ async def find_job(api: Api, text: str) -> JobRecord:
         if begun:
             raise Problem(f"{len(begun)} jobs begin with {prefix}:", f"{_listed(begun)}. Give more of the id.")
     raise Problem(
-        f"There is no job {harmless_word(text[:200])!r} that you can read.",
+        f"There is no job {sanitize_word(text[:200])!r} that you can read.",
         "`logferry jobs` lists those you can; JOB is a job id, a container's name, or the beginning of a container id.",
     )
 
@@ -62,5 +62,5 @@ def _age(record: JobRecord) -> tuple[int, int, str]:
 
 def _listed(records: list[JobRecord]) -> str:
     shown = sorted(records, key=_age, reverse=True)[:LISTED]
-    names = ", ".join(f"{container_of(record)[:16]} ({harmless_word(record.container.name)})" for record in shown)
+    names = ", ".join(f"{container_of(record)[:16]} ({sanitize_word(record.container.name)})" for record in shown)
     return names + (" …" if len(records) > LISTED else "")

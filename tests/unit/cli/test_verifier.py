@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from logferry_cli.verification import MAX_PROBLEMS, Report, Verifier
+from logferry_cli.verifier import MAX_PROBLEMS, Report, Verifier
 from logferry_cli.verify import _document, _text
 from logferry_protocol.batch import encode_body
 from logferry_protocol.encoding import digest_of

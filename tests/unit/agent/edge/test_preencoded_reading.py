@@ -1,4 +1,4 @@
-"""edge/file_source.py with a press beside it: the same entries as without, whatever becomes of the file meanwhile."""
+"""edge/file_source.py with a pool beside it: the same entries as without, whatever becomes of the file meanwhile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.copier import START, Copier, JsonFile, Piece, record
-from tests.support.pressing import file_of, has_worker, plain_records, take_all, worker_of
+from tests.support.preencoding import file_of, has_worker, plain_records, take_all, worker_of
 
 from logferry_agent.core.batching.cursor import Cursor, LifecycleCheckpoint, decode, split_cursor
 from logferry_agent.core.batching.entries import Chunk, PreencodedBatch
@@ -24,7 +24,7 @@ from logferry_agent.core.batching.preencode import PreencodeRequest
 from logferry_agent.core.parsing.fragments import StreamPositions
 from logferry_agent.core.redaction.redaction import NO_REDACTION, Redaction
 from logferry_agent.edge.file_source import FileSource
-from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_protocol.events import Gap, decode_event
 
 NAME = "c-json.log"
@@ -36,7 +36,7 @@ S = 1_000_000_000
 Entry = tuple[int, str, str]
 
 
-class Watched(Press):
+class Watched(PreencodePool):
     """Says when a stretch was ordered of which batches are there."""
 
     def __init__(self) -> None:
@@ -53,26 +53,26 @@ class Watched(Press):
         return begun
 
 
-def there(press: Press) -> None:
+def there(pool: PreencodePool) -> None:
     """Its process is there, and has nothing to do."""
     data = plain_records(8_000, START)
     with file_of(data) as fd:
         limit = time.monotonic() + 30
-        while not press.order(press, fd, PreencodeRequest(0, len(data), StreamPositions())):
+        while not pool.order(pool, fd, PreencodeRequest(0, len(data), StreamPositions())):
             assert time.monotonic() < limit, "it is never there"
-        take_all(press, press)
+        take_all(pool, pool)
 
 
 @pytest.fixture(name="shared", scope="module")
 def _shared() -> Iterator[Watched]:
-    press = Watched()
-    yield press
-    press.stop()
-    assert not has_worker(press)
+    pool = Watched()
+    yield pool
+    pool.stop()
+    assert not has_worker(pool)
 
 
-@pytest.fixture(name="press")
-def _press(shared: Watched) -> Watched:
+@pytest.fixture(name="pool")
+def _pool(shared: Watched) -> Watched:
     there(shared)
     return shared
 
@@ -84,9 +84,9 @@ def _path(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def unseen(press: Press) -> Iterator[None]:
-    """What is done meanwhile the press's process sees only when it is over."""
-    pid = worker_of(press)
+def unseen(pool: PreencodePool) -> Iterator[None]:
+    """What is done meanwhile the pool's process sees only when it is over."""
+    pid = worker_of(pool)
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
     yield
@@ -99,14 +99,14 @@ class Reader:
     def __init__(
         self,
         path: Path,
-        press: Press | None = None,
+        pool: PreencodePool | None = None,
         cursor: str | None = None,
         sequencer: EntrySequencer | None = None,
         redaction: Redaction | None = NO_REDACTION,
     ) -> None:
         self.base, self.skip = split_cursor(cursor)
         sequencer = sequencer or EntrySequencer(decode(self.base) if self.base else Cursor())
-        self.source = FileSource(path, sequencer, press=press, redaction=redaction)
+        self.source = FileSource(path, sequencer, pool=pool, redaction=redaction)
         self.entries: list[Entry] = []
         self.sealed: list[tuple[int, PreencodedBatch]] = []
         """With how many entries were before it."""
@@ -126,7 +126,7 @@ class Reader:
         return found
 
     def until_pressed(self, times: int = 1) -> Reader:
-        """On to the first batches from the press; most of the stretch is still to come."""
+        """On to the first batches from the pool; most of the stretch is still to come."""
         while len(self.sealed) < times:
             assert self.step() is not None, "nothing was pressed"
         return self
@@ -190,7 +190,7 @@ STEP = st.one_of(
 def test_with_a_press_or_without_the_same_is_read(
     tmp_path_factory: pytest.TempPathFactory, shared: Watched, steps: list[tuple[str, int]]
 ) -> None:
-    """Written, rotated, damaged and read in any order, by readers that are replaced, with a press that is killed."""
+    """Written, rotated, damaged and read in any order, by readers that are replaced, with a pool that is killed."""
     there(shared)
     path = tmp_path_factory.mktemp("log") / NAME
     log = JsonFile(path, max_file=99)
@@ -241,11 +241,11 @@ def test_with_a_press_or_without_the_same_is_read(
     assert gaps(entries) == gaps(expected)
 
 
-def test_a_log_that_grows_and_is_rotated_under_a_stretch_is_read_to_its_end(path: Path, press: Watched) -> None:
+def test_a_log_that_grows_and_is_rotated_under_a_stretch_is_read_to_its_end(path: Path, pool: Watched) -> None:
     """Every file of it is pressed."""
     log = JsonFile(path, max_file=9)
     path.write_bytes(plain_records(MANY, START))
-    reader = Reader(path, press).until_pressed()
+    reader = Reader(path, pool).until_pressed()
     with path.open("ab") as file:
         file.write(plain_records(3, START, first=MANY))
     log.rotate()
@@ -264,12 +264,12 @@ def test_a_log_that_grows_and_is_rotated_under_a_stretch_is_read_to_its_end(path
 
 @pytest.mark.parametrize("rewritten", [0, 1, 7_000, 2 * MANY])
 @pytest.mark.parametrize("given_before", [1, 25])
-def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, press: Watched, rewritten: int, given_before: int) -> None:
+def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, pool: Watched, rewritten: int, given_before: int) -> None:
     """What was given before it was there; then a gap, then what was written since, all of it, whatever its size."""
     path.write_bytes(plain_records(MANY, START, "old"))
-    reader = Reader(path, press).until_pressed(given_before)
-    assert press.owner is not None
-    with unseen(press):
+    reader = Reader(path, pool).until_pressed(given_before)
+    assert pool.owner is not None
+    with unseen(pool):
         os.truncate(path, 0)  # the inode stays
         with path.open("ab") as file:
             file.write(plain_records(rewritten, START + S, "new"))
@@ -285,23 +285,23 @@ def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, press: Watched, rew
     assert plainly(path, reader.cursor) == []
 
 
-def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, press: Watched) -> None:
+def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, pool: Watched) -> None:
     """Nothing of it was read yet by which it could be known again."""
     log = JsonFile(path, max_file=9)
     path.write_bytes(plain_records(3, START, "first"))
-    reader = Reader(path, press)
+    reader = Reader(path, pool)
     reader.step()
     log.rotate()
     with path.open("ab") as file:
         file.write(plain_records(MANY, START, "old"))
 
     def replaced() -> None:
-        with unseen(press):
+        with unseen(pool):
             os.truncate(path, 0)
             with path.open("ab") as file:
                 file.write(plain_records(MANY, START + S, "new"))
 
-    press.on_ready = replaced
+    pool.on_ready = replaced
     reader.read().close()
     old = reader.names.count("old")
     assert reader.names == ["first"] * 3 + ["old"] * old + ["new"] * MANY
@@ -310,21 +310,19 @@ def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, p
 
 
 @pytest.mark.parametrize("written", [0, 2 * MANY])
-def test_where_only_the_end_of_a_file_is_cut_off_what_is_there_is_read(
-    path: Path, press: Watched, written: int
-) -> None:
+def test_where_only_the_end_of_a_file_is_cut_off_what_is_there_is_read(path: Path, pool: Watched, written: int) -> None:
     """Though more than what is left was pressed; also where as much was written since."""
     path.write_bytes(plain_records(MANY, START, "old"))
     left = MANY // 9
 
     def cut() -> None:
-        with unseen(press), path.open("r+b") as file:
+        with unseen(pool), path.open("r+b") as file:
             file.truncate(len(plain_records(left, START, "old")))
             file.seek(0, os.SEEK_END)
             file.write(plain_records(written, START + S, "new", first=left))
 
-    press.on_ready = cut
-    reader = Reader(path, press).read().close()
+    pool.on_ready = cut
+    reader = Reader(path, pool).read().close()
     assert reader.names == ["old"] * left + ["new"] * written
     assert reader.numbers == list(range(left + written))
     assert not reader.gaps
@@ -334,17 +332,17 @@ def test_where_only_the_end_of_a_file_is_cut_off_what_is_there_is_read(
 
 
 @pytest.mark.parametrize("what", [b'{"log":"half\n', b"\0" * 900, pieces(7), record(Piece("o", START, b"tail 1"))])
-def test_pressing_goes_on_behind_what_is_not_plain(path: Path, press: Watched, what: bytes) -> None:
+def test_pressing_goes_on_behind_what_is_not_plain(path: Path, pool: Watched, what: bytes) -> None:
     """It is read as ever, and so is a while what follows it."""
     path.write_bytes(plain_records(MANY, START) + what + plain_records(MANY, START, first=MANY))
-    reader = Reader(path, press).read().close()
+    reader = Reader(path, pool).read().close()
     assert reader.entries == plainly(path)
     where = [at for at, _ in reader.sealed]
     assert min(where) < MANY < max(where)
 
 
 @pytest.mark.parametrize("at", [1, MANY // 3, MANY - 1])
-def test_a_run_begins_where_its_first_line_is(path: Path, press: Watched, at: int) -> None:
+def test_a_run_begins_where_its_first_line_is(path: Path, pool: Watched, at: int) -> None:
     """Also where that is in the middle of what was pressed."""
     path.write_bytes(plain_records(MANY, START))
     began = START + at * 1_000
@@ -355,31 +353,31 @@ def test_a_run_begins_where_its_first_line_is(path: Path, press: Watched, at: in
         made.learn(run_state)
         return made
 
-    reader = Reader(path, press, sequencer=sequencer()).read().close()
+    reader = Reader(path, pool, sequencer=sequencer()).read().close()
     assert reader.entries == plainly(path, sequencer=sequencer())
     events = [index for index, (_, letter, _) in enumerate(reader.entries) if letter == "s"]
     assert events == [at - 1, at], "exit and start, together, before the lines from half way between them on"
     assert reader.sealed
 
 
-def test_what_is_pressed_carries_what_is_known_of_its_run(path: Path, press: Watched) -> None:
+def test_what_is_pressed_carries_what_is_known_of_its_run(path: Path, pool: Watched) -> None:
     """Or a start would be told again by who reads on from there."""
     path.write_bytes(plain_records(MANY, START))
     sequencer = EntrySequencer(Cursor())
     sequencer.learn(RunState(running=True, started=START - S), fresh=True)
-    reader = Reader(path, press, sequencer=sequencer).until_pressed().close()
+    reader = Reader(path, pool, sequencer=sequencer).until_pressed().close()
     assert reader.entries[0][1] == "s"
     for cursor in (reader.sealed[-1][1].end, reader.sealed[-1][1].before()):
         assert decode(cursor).life == LifecycleCheckpoint("s", START - S, 0, 0)
 
 
-def test_reading_of_secrets_is_pressed_but_for_the_keys_over_several_lines(path: Path, press: Watched) -> None:
+def test_reading_of_secrets_is_pressed_but_for_the_keys_over_several_lines(path: Path, pool: Watched) -> None:
     """The lines as they were can be had again from each batch; around a key it is read as ever."""
     secret = record(Piece("o", START, b"id=AKIAIOSFODNN7EXAMPLE\n"))
     key = record(Piece("o", START, b"-----BEGIN PRIVATE KEY-----\n"))
     first, second = plain_records(MANY, START), plain_records(MANY, START, first=MANY)
     path.write_bytes(first + secret + first + key + second)
-    reader = Reader(path, press, redaction=Redaction(("all",))).read().close()
+    reader = Reader(path, pool, redaction=Redaction(("all",))).read().close()
     assert reader.entries == plainly(path)
     assert sum(sealed.hidden.get("aws", 0) for _, sealed in reader.sealed) == 1
     where = [at for at, _ in reader.sealed]
@@ -389,9 +387,9 @@ def test_reading_of_secrets_is_pressed_but_for_the_keys_over_several_lines(path:
     assert not any(at <= key_at < at + sealed.count for at, sealed in reader.sealed)
 
 
-def test_log_whose_lines_are_processed_one_after_the_other_is_not_pressed(path: Path, press: Watched) -> None:
+def test_log_whose_lines_are_processed_one_after_the_other_is_not_pressed(path: Path, pool: Watched) -> None:
     path.write_bytes(plain_records(MANY, START))
-    reader = Reader(path, press, redaction=None).read().close()
+    reader = Reader(path, pool, redaction=None).read().close()
     assert reader.entries == plainly(path)
     assert not reader.sealed
 
@@ -399,16 +397,16 @@ def test_log_whose_lines_are_processed_one_after_the_other_is_not_pressed(path: 
 # --- giving up ------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_given_up_under_a_stretch_is_a_gap(path: Path, press: Watched) -> None:
+def test_a_file_given_up_under_a_stretch_is_a_gap(path: Path, pool: Watched) -> None:
     """It was deleted, and too much waits in such files."""
     path.write_bytes(plain_records(MANY, START, "old"))
-    reader = Reader(path, press).until_pressed()
+    reader = Reader(path, pool).until_pressed()
     path.unlink()
     path.write_bytes(plain_records(MANY, START + S, "new"))
     reader.source.open()
     assert reader.source.drop_oldest() > 0
-    assert press.owner is None
-    there(press)
+    assert pool.owner is None
+    there(pool)
     reader.read().close()
     old = len(reader.numbers) - MANY
     assert reader.numbers == [*range(old), *range(MANY)]
@@ -416,37 +414,37 @@ def test_a_file_given_up_under_a_stretch_is_a_gap(path: Path, press: Watched) ->
     assert [gap.reason for gap in reader.gaps] == ["rotated"]
 
 
-def test_a_source_that_is_closed_leaves_the_press_to_others(path: Path, press: Watched) -> None:
+def test_a_source_that_is_closed_leaves_the_press_to_others(path: Path, pool: Watched) -> None:
     """And another reads on from where it was."""
     path.write_bytes(plain_records(MANY, START))
-    first = Reader(path, press).until_pressed()
-    assert press.owner is not None
+    first = Reader(path, pool).until_pressed()
+    assert pool.owner is not None
     first.close()
-    assert press.owner is None
-    there(press)
-    second = Reader(path, press, first.cursor).until_pressed().read().close()
+    assert pool.owner is None
+    there(pool)
+    second = Reader(path, pool, first.cursor).until_pressed().read().close()
     assert first.entries + second.entries == plainly(path)
 
 
-def test_who_closes_without_a_stretch_disturbs_nobody(path: Path, press: Watched) -> None:
-    """The press is at another log."""
+def test_who_closes_without_a_stretch_disturbs_nobody(path: Path, pool: Watched) -> None:
+    """The pool is at another log."""
     path.write_bytes(plain_records(MANY, START))
-    idle = Reader(path, press)
+    idle = Reader(path, pool)
     idle.step()
-    busy = Reader(path, press).until_pressed()
-    pid = worker_of(press)
+    busy = Reader(path, pool).until_pressed()
+    pid = worker_of(pool)
     idle.close()
     busy.read().close()
     assert busy.numbers == list(range(MANY))
-    assert worker_of(press) == pid
+    assert worker_of(pool) == pid
 
 
 def test_a_file_that_cannot_be_read_any_more_gives_its_stretch_up(
-    path: Path, press: Watched, monkeypatch: pytest.MonkeyPatch
+    path: Path, pool: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or the press would wait for it for ever."""
+    """Or the pool would wait for it for ever."""
     path.write_bytes(plain_records(MANY, START))
-    reader = Reader(path, press).until_pressed()
+    reader = Reader(path, pool).until_pressed()
     honest = os.pread
 
     def fails(fd: int, size: int, offset: int) -> bytes:
@@ -456,7 +454,7 @@ def test_a_file_that_cannot_be_read_any_more_gives_its_stretch_up(
 
     monkeypatch.setattr(os, "pread", fails)
     reader.read()
-    assert press.owner is None
+    assert pool.owner is None
     reader.close()
 
 
@@ -464,21 +462,21 @@ def test_a_file_that_cannot_be_read_any_more_gives_its_stretch_up(
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_two_logs_share_a_press(path: Path, press: Watched, killed: bool) -> None:
+def test_two_logs_share_a_press(path: Path, pool: Watched, killed: bool) -> None:
     """Each gets its own lines. One of them may be away while the process ends, and the other has the next one."""
     other = path.with_name("other")
     path.write_bytes(plain_records(MANY, START, "a"))
     other.write_bytes(plain_records(MANY, START, "b"))
-    first, second = Reader(path, press).until_pressed(), Reader(other, press)
+    first, second = Reader(path, pool).until_pressed(), Reader(other, pool)
     if killed:
-        pid = worker_of(press)
+        pid = worker_of(pool)
         with os.fdopen(os.pidfd_open(pid)) as ended:
             os.kill(pid, signal.SIGKILL)
             select.select([ended], [], [], 30)
-        press.tend()
-        there(press)
+        pool.tend()
+        there(pool)
         second.until_pressed()
-        assert press.owner is not None
+        assert pool.owner is not None
     while any([first.step(), second.step()]):
         pass
     assert (set(first.names), set(second.names)) == ({"a"}, {"b"})
@@ -490,10 +488,10 @@ def test_two_logs_share_a_press(path: Path, press: Watched, killed: bool) -> Non
 # --- reading on -----------------------------------------------------------------------------------------------------
 
 
-def test_reading_goes_on_after_each_entry_of_a_batch(path: Path, press: Watched) -> None:
+def test_reading_goes_on_after_each_entry_of_a_batch(path: Path, pool: Watched) -> None:
     """By the file's place, and by the marks alone; from before it with so many left out, or from its end."""
     path.write_bytes(plain_records(12_000, START))
-    reader = Reader(path, press).read().close()
+    reader = Reader(path, pool).read().close()
     whole = plainly(path)
     assert reader.entries == whole
     assert len(reader.sealed) > 5

@@ -25,7 +25,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, W
 from logferry_cli.api import Api, TransientError
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Damaged, Lost, Page, Reader, Run
-from logferry_cli.terminal import harmless_word
+from logferry_cli.terminal import sanitize_word
 from logferry_protocol import messages
 from logferry_protocol.backoff import RECONNECT, Backoff
 from logferry_protocol.errors import MalformedMessageError
@@ -78,7 +78,7 @@ class _Answered:
 _Inbox = asyncio.Queue["messages.ToViewer | LinkChange | _Answered | BaseException"]
 
 
-class Following:
+class LiveClient:
     """A job's entries after a sequence, and what happens beside; an asynchronous context manager.
 
     The first contact fails at once where it fails (a wrong key, an unknown job, no cloud there); after it, trouble is
@@ -157,7 +157,7 @@ class Following:
                     raise Problem("The job was deleted.")
                 return message.record
             case messages.Expired(job=None) | messages.Expired(job=self._job):
-                why = f" ({harmless_word(message.message)})" if message.message else ""
+                why = f" ({sanitize_word(message.message)})" if message.message else ""
                 raise Problem(f"The right to read this job ended{why}.", "Is the viewer key revoked or expired?")
             case _:
                 pass
@@ -357,13 +357,13 @@ class _Connection:
                     self._answer(None)
         except (WebSocketException, OSError) as error:
             return f"the connection broke ({error})"
-        code, reason = self._socket.close_code, harmless_word(self._socket.close_reason or "")
+        code, reason = self._socket.close_code, sanitize_word(self._socket.close_reason or "")
         return f"the connection was closed ({code}{' ' + reason if reason else ''})"
 
     def _refused(self, error: messages.Error) -> None:
         if error.id is not None and error.id != self._wanted:
             return
-        why = harmless_word(error.message)
+        why = sanitize_word(error.message)
         match error.code:
             case "not_found" | "forbidden":
                 self._answer(

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from boto3.dynamodb.conditions import Key
 
-from logferry_cli.operator import Deployment
-from logferry_cli.terminal import harmless_word
+from logferry_cli.deployment import Deployment
+from logferry_cli.terminal import sanitize_word
 
 SWEEP_KEY: Final = {"pk": "SWEEP", "sk": "SWEEP"}
 SHARD_INDEX: Final = "by_shard"
@@ -22,7 +22,7 @@ SHARDS: Final = 8
 UNARCHIVED: Final = "UNARCHIVED#"
 OLD_MS: Final = 24 * 3_600_000
 QUIET_MS: Final = 3 * 3_600_000
-"""The function's own rules and names; tests/unit/cli/test_archiving.py compares them."""
+"""The function's own rules and names; tests/unit/cli/test_archive_health.py compares them."""
 
 GRACE_MS: Final = 2 * 3_600_000
 """From when on something waits too long: two sweeps, one an hour, should have seen it."""
@@ -64,7 +64,7 @@ class Findings:
         ):
             if jobs:
                 more = f" and {len(jobs) - 1:,} more" if len(jobs) > 1 else ""
-                found.append(f"Jobs that {what}: {harmless_word(jobs[0])}{more}.")
+                found.append(f"Jobs that {what}: {sanitize_word(jobs[0])}{more}.")
         if found:
             found.append(f"The log group of {self.function} says what failed.")
         return found
@@ -92,7 +92,7 @@ def due_ms(opened_ms: int, received_ms: int) -> int:
     return min(received_ms + OLD_MS, max(received_ms, opened_ms + QUIET_MS))
 
 
-def look(deployment: Deployment, now_ms: int) -> Findings:
+def inspect_archive(deployment: Deployment, now_ms: int) -> Findings:
     """Looks at a deployment's archive."""
     function, rule = (_physical(deployment, logical) for logical in ("Archive", "ArchiveHourly"))
     state = deployment.client("events").describe_rule(Name=rule).get("State", "ENABLED")

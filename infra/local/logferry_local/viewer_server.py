@@ -2,7 +2,7 @@
 
 The built pages, their configuration, and the HTTP API behind /api, on one origin as CloudFront has it.
 
-Run as a process of its own: `python -m logferry_local.viewer --help`.
+Run as a process of its own: `python -m logferry_local.viewer_server --help`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from yarl import URL
 
-from logferry_local.headers import security_headers
-from logferry_local.pages import ASK_AGAIN, FOR_EVER, config
+from logferry_local.security_headers import security_headers
+from logferry_local.viewer_process import ASK_AGAIN, FOR_EVER, config
 
 # RFC 9110, 7.6.1: these belong to one connection and are not passed on. The length and the coding are the client
 # library's to say.
@@ -150,7 +150,7 @@ class _Server:
 
 def main() -> None:
     """Serves until SIGTERM."""
-    words = argparse.ArgumentParser(prog="logferry_local.viewer")
+    words = argparse.ArgumentParser(prog="logferry_local.viewer_server")
     words.add_argument("--port", type=int, required=True)
     words.add_argument("--files", type=Path, required=True)
     words.add_argument("--http-url", required=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from logferry_local.checkout import Checkout
 from logferry_local.errors import StepFailedError
+from logferry_local.polling import wait_until
 from logferry_local.ports import is_free
 from logferry_local.private_files import UMASK
-from logferry_local.processes import Ledger, is_running, spawn
+from logferry_local.processes import ProcessTable, is_running, spawn
 from logferry_local.state import ProcessIdentity
-from logferry_local.waiting import wait_until
 
 ROLE = "viewer"
 # Names with a hash in them never change their content.
@@ -31,7 +31,7 @@ def config(live_url: str) -> dict[str, object]:
 
 def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list[str | Path]:
     """The command line of the server's process."""
-    words: list[str | Path] = [sys.executable, "-m", "logferry_local.viewer", "--port", str(port)]
+    words: list[str | Path] = [sys.executable, "-m", "logferry_local.viewer_server", "--port", str(port)]
     words += [
         "--files",
         checkout.viewer_files,
@@ -49,7 +49,7 @@ def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdenti
     """Starts the server and waits until it listens. Raises StepFailedError when it does not."""
     log = folder / "logs" / "viewer.log"
     process = spawn(words, log=log, env=os.environ, umask=UMASK)
-    Ledger(folder).enter(ROLE, process)
+    ProcessTable(folder).add(ROLE, process)
     wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=60)
     if not is_running(process):
         raise StepFailedError("The viewer's server did not start.", f"Its output is in {log}.")

@@ -33,7 +33,7 @@ class _Open:
     continued: bool
 
 
-class Joiner:
+class LineJoiner:
     """Lines of one job, each when it is known to be whole: two streams' pieces may come interleaved.
 
     An entry under `MIN_CONTINUED_BYTES` is never continued, so its line is whole at once. A longer one is held until

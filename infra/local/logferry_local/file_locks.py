@@ -11,7 +11,7 @@ from logferry_local.private_files import open_private_file
 
 
 @contextmanager
-def turn(path: Path) -> Iterator[None]:
+def wait_for_lock(path: Path) -> Iterator[None]:
     """Waits until nobody else holds the file, then holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -20,7 +20,7 @@ def turn(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def try_lock(path: Path) -> Iterator[None]:
     """Holds the file. Raises BlockingIOError at once when somebody else does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", opener=open_private_file) as file:

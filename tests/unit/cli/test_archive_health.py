@@ -14,8 +14,8 @@ from tests.support.cloud import Cloud, Socket
 from tests.support.cloud import cloud as made_cloud
 
 import archive.core
-from logferry_cli import archiving
-from logferry_cli.operator import Deployment
+from logferry_cli import archive_health
+from logferry_cli.deployment import Deployment
 from registry import items
 
 JOB = f"web.{CONTAINER}"
@@ -78,10 +78,10 @@ def sweep(cloud: Cloud, why: str = "hourly") -> None:
 
 def test_names_match_the_functions_names() -> None:
     """The command imports no function, so its copies are compared."""
-    assert {name: {"S": value} for name, value in archiving.SWEEP_KEY.items()} == items.sweep_key()
-    assert (archiving.SHARD_INDEX, archiving.SHARDS) == (items.SHARD_INDEX, items.SHARDS)
-    assert items.unarchived_partition(0).removesuffix("0") == archiving.UNARCHIVED
-    assert (archiving.OLD_MS, archiving.QUIET_MS) == (archive.core.OLD_MS, archive.core.QUIET_MS)
+    assert {name: {"S": value} for name, value in archive_health.SWEEP_KEY.items()} == items.sweep_key()
+    assert (archive_health.SHARD_INDEX, archive_health.SHARDS) == (items.SHARD_INDEX, items.SHARDS)
+    assert items.unarchived_partition(0).removesuffix("0") == archive_health.UNARCHIVED
+    assert (archive_health.OLD_MS, archive_health.QUIET_MS) == (archive.core.OLD_MS, archive.core.QUIET_MS)
 
 
 def test_running_sweeps_are_healthy_however_long_a_job_runs(
@@ -89,7 +89,11 @@ def test_running_sweeps_are_healthy_however_long_a_job_runs(
 ) -> None:
     """A job writes for over a day, checked an hour after each sweep; then it ends."""
     began, told, first = cloud.now_ms, set(), 4
-    assert archiving.look(deployment, cloud.now_ms).said(cloud.now_ms).startswith("no sweep yet, 1 jobs listed")
+    assert (
+        archive_health.inspect_archive(deployment, cloud.now_ms)
+        .said(cloud.now_ms)
+        .startswith("no sweep yet, 1 jobs listed")
+    )
     for hour in (2, 22, 23, 24, 25, 30, 31, 32):
         cloud.now_ms = began + hour * HOUR_MS
         if hour < 26:
@@ -98,7 +102,7 @@ def test_running_sweeps_are_healthy_however_long_a_job_runs(
             first += 3
         sweep(cloud)
         cloud.now_ms += HOUR_MS - 1
-        found = archiving.look(deployment, cloud.now_ms)
+        found = archive_health.inspect_archive(deployment, cloud.now_ms)
         assert found.problems(cloud.now_ms) == []
         told.add(found.said(cloud.now_ms))
     assert cloud.archive_store.state(JOB).tip == first - 1
@@ -120,7 +124,7 @@ def test_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket, d
             cloud.archive({"archive": [JOB], "why": "hourly"}, None)
         except archive.app.NotArchivedError:
             seen.append(cloud.now_ms)
-        problems = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
+        problems = archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)
     assert len(seen) == 4
     assert problems == [
         f"Jobs that should be archived by now and are not: {JOB}.",
@@ -128,7 +132,7 @@ def test_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket, d
     ]
     cloud.bucket.before = lambda _operation, _name: None
     sweep(cloud)
-    assert archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms) == []
+    assert archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms) == []
 
 
 def test_running_job_with_lines_waiting_over_a_day_is_named(
@@ -138,7 +142,7 @@ def test_running_job_with_lines_waiting_over_a_day_is_named(
     for hours, late in ((25, ()), (2, (JOB,))):
         cloud.now_ms += hours * HOUR_MS
         cloud.open_job(agent)
-        assert archiving.look(deployment, cloud.now_ms).unarchived == late
+        assert archive_health.inspect_archive(deployment, cloud.now_ms).unarchived == late
 
 
 def test_unfinished_deletion_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
@@ -146,27 +150,27 @@ def test_unfinished_deletion_is_named(cloud: Cloud, agent: Socket, deployment: D
     key = cloud.viewer_key()
     assert cloud.http("DELETE", f"/api/jobs/{JOB}", key).status == 202
     cloud.now_ms += HOUR_MS
-    assert archiving.look(deployment, cloud.now_ms).unerased == ()
+    assert archive_health.inspect_archive(deployment, cloud.now_ms).unerased == ()
     cloud.now_ms += 2 * HOUR_MS
     cloud.archive({"sweep": "hourly"}, None)
-    assert archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)[0] == (
+    assert archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)[0] == (
         f"Jobs that were deleted hours ago and are not erased yet: {JOB}."
     )
     cloud.archive({"erase": JOB}, None)
-    assert archiving.look(deployment, cloud.now_ms).unerased == ()
+    assert archive_health.inspect_archive(deployment, cloud.now_ms).unerased == ()
 
 
 def test_stopped_sweeps_are_reported(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
     """By their age, or by the disabled schedule."""
     sweep(cloud)
     cloud.now_ms += 5 * HOUR_MS
-    [first, *_] = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
+    [first, *_] = archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)
     assert first == f"The last sweep was 5 hours ago, and one is due every hour (rule {RULE})."
     sweep(cloud)
     events = deployment.client("events")
     events.disable_rule(Name=RULE)
     try:
-        [first, *_] = archiving.look(deployment, cloud.now_ms).problems(cloud.now_ms)
+        [first, *_] = archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)
     finally:
         events.enable_rule(Name=RULE)
     assert first == f"Its hourly schedule is switched off (rule {RULE}): enable it."
@@ -179,9 +183,9 @@ def test_failed_calls_of_the_archive_are_counted_and_others_are_not(deployment: 
     for key in keys:
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
     try:
-        found = archiving.look(deployment, 0)
+        found = archive_health.inspect_archive(deployment, 0)
     finally:
         for key in keys:
             s3.delete_object(Bucket=BUCKET, Key=key)
     assert found.leavings == "1 calls of the archive were given up: `logferry replay` makes them again."
-    assert archiving.look(deployment, 0).leavings == ""
+    assert archive_health.inspect_archive(deployment, 0).leavings == ""

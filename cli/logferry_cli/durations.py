@@ -10,7 +10,7 @@ from logferry_cli.problems import Problem
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def span(text: str) -> int:
+def parse_duration(text: str) -> int:
     """Seconds of `90d`, `12h`, `30m`, `45s`.
 
     Raises:

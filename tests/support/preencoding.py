@@ -1,4 +1,4 @@
-"""What the tests of the press share: logs that are worth pressing, and the press's process as the system sees it."""
+"""What the tests of the pool share: logs that are worth pressing, and the pool's process as the system sees it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from logferry_agent.core.batching.preencode import PreencodedSlice
 from logferry_agent.core.parsing.timestamps import format_stamp
-from logferry_agent.edge.preencode_pool import Press
+from logferry_agent.edge.preencode_pool import PreencodePool
 
 
 def plain_records(count: int, start: int, name: str = "line", first: int = 0) -> bytes:
@@ -40,23 +40,23 @@ def file_of(data: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def take_all(press: Press, owner: object) -> list[PreencodedSlice]:
+def take_all(pool: PreencodePool, owner: object) -> list[PreencodedSlice]:
     """The owner's stretch to its end."""
     found: list[PreencodedSlice] = []
-    while press.owner is owner:
-        found += press.take()
+    while pool.owner is owner:
+        found += pool.take()
     return found
 
 
-def worker_of(press: Press) -> int:
+def worker_of(pool: PreencodePool) -> int:
     """The process's id."""
-    assert press._process is not None
-    return press._process.pid
+    assert pool._process is not None
+    return pool._process.pid
 
 
-def has_worker(press: Press) -> bool:
+def has_worker(pool: PreencodePool) -> bool:
     """Whether it has a process, as far as it knows."""
-    return press._process is not None
+    return pool._process is not None
 
 
 def assert_ended(pid: int) -> None:
