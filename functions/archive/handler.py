@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
-from botocore.config import Config
 
+from runtime.aws_clients import client_config
 from runtime.environment import read
 
 from .app import build_handler
@@ -18,7 +18,9 @@ from .settings import Settings
 from .store import Store
 
 settings = read(Settings, os.environ)
-config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "max_attempts": 5})
+# Nobody waits for an archive step, and it puts objects of about a megabyte: a longer wait and two more retries cost less
+# than a step that fails and has to be carried out again.
+config = client_config(read_timeout_s=10, retries=5)
 logger, metrics = Logger(), Metrics()
 store = Store(
     boto3.client("dynamodb", config=config),

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
-from botocore.config import Config
 
+from runtime.aws_clients import client_config
 from runtime.environment import read
 from runtime.websocket_push import close_with, post_with
 
@@ -19,10 +19,12 @@ WORKERS = 64
 """Viewers sent to at once. Pool and threads must both be as large: raising either alone leaves it at the smaller."""
 
 settings = read(Settings, os.environ)
-config = Config(connect_timeout=1, read_timeout=2, max_pool_connections=WORKERS, retries={"total_max_attempts": 1})
-viewers = boto3.client("apigatewaymanagementapi", endpoint_url=settings.viewers_endpoint, config=config)
-agents = boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=config)
-dynamodb = boto3.client("dynamodb", config=config.merge(Config(retries={"mode": "standard", "max_attempts": 3})))
+# A viewer waits for each line, and one slow connection holds a worker. So a try is short, and `delivery` itself retries
+# pushes, within a second in all.
+push_config = client_config(connect_timeout_s=1, read_timeout_s=2, retries=0, connections=WORKERS)
+viewers = boto3.client("apigatewaymanagementapi", endpoint_url=settings.viewers_endpoint, config=push_config)
+agents = boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=push_config)
+dynamodb = boto3.client("dynamodb", config=client_config(connect_timeout_s=1, read_timeout_s=2, connections=WORKERS))
 
 logger = Logger()
 store = Store(dynamodb, settings.registry_table)
@@ -30,7 +32,7 @@ closers = {"viewer": close_with(viewers), "agent": close_with(agents)}
 delivery = Delivery(
     store, post_with(viewers), ThreadPoolExecutor(WORKERS), logger, close=closers["viewer"], clock=Clock()
 )
-functions = boto3.client("lambda", config=config)
+functions = boto3.client("lambda", config=push_config)
 
 
 def hand_over(part: bytes) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
-from botocore.config import Config
 
 from registry.principal import Principal
+from runtime.aws_clients import client_config
 from runtime.environment import read
 from runtime.websocket_push import Post, post_with
 
@@ -20,7 +20,7 @@ from .settings import Settings
 from .store import Store
 
 settings = read(Settings, os.environ)
-config = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "max_attempts": 3})
+config = client_config()
 
 
 @functools.cache

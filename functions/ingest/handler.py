@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
-from botocore.config import Config
 
+from runtime.aws_clients import client_config
 from runtime.environment import read
 
 from .app import build_handler
@@ -20,9 +20,7 @@ WORKERS = 16
 """Batches stored at once; the client's pool must be as large, or connections are thrown away after each use."""
 
 settings = read(Settings, os.environ)
-config = Config(
-    connect_timeout=2, read_timeout=4, max_pool_connections=WORKERS, retries={"mode": "standard", "max_attempts": 3}
-)
+config = client_config(connections=WORKERS)
 logger, metrics = Logger(), Metrics()
 store = Store(
     boto3.client("dynamodb", config=config),

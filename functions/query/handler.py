@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.config import Config
 
 from registry.archive_index import Index
 from registry.jobs import DamagedRecordError
+from runtime.aws_clients import client_config
 from runtime.environment import read
 
 from .app import build_handler
@@ -26,9 +26,8 @@ WORKERS = 16
 """Tips read at once; the client's pool must be as large, or connections are thrown away after each use."""
 
 settings = read(Settings, os.environ)
-config = Config(
-    connect_timeout=2, read_timeout=5, max_pool_connections=WORKERS, retries={"mode": "standard", "max_attempts": 3}
-)
+# A page of history is up to a megabyte, from DynamoDB or S3: one second more than the default.
+config = client_config(read_timeout_s=5, connections=WORKERS)
 logger = Logger()
 dynamodb = boto3.client("dynamodb", config=config)
 store = Store(dynamodb, settings.log_table, settings.registry_table)
