@@ -14,16 +14,16 @@ from aws_lambda_powertools.metrics import MetricUnit
 from logferry_protocol.job import split_job_id
 from runtime.metrics import flush
 
-from .core import Why
+from .core import Trigger
 from .service import Service, deadline
 
 BUDGET_S: Final = 60.0
 """How long one invocation begins new steps; the template gives it two minutes."""
 
-GROUP: Final = 25
+GROUP_JOBS: Final = 25
 """Jobs of one invocation."""
 
-Again = Callable[[Mapping[str, Any]], None]
+InvokeAgain = Callable[[Mapping[str, Any]], None]
 
 
 class UnknownEventError(Exception):
@@ -43,21 +43,21 @@ class NotArchivedError(Exception):
 
 def build_handler(
     service: Service,
-    again: Again,
+    invoke_again: InvokeAgain,
     logger: Logger,
     metrics: Metrics,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[Mapping[str, Any], Any], None]:
     """The Lambda handler. `again` asks for one more invocation, with another event."""
 
-    def sweep(why: Why) -> None:
+    def sweep(why: Trigger) -> None:
         jobs = list(service.unarchived())
         metrics.add_metric(name="JobsUnarchived", unit=MetricUnit.Count, value=len(jobs))
-        for at in range(0, len(jobs), GROUP):
-            again({"archive": jobs[at : at + GROUP], "why": why})
+        for at in range(0, len(jobs), GROUP_JOBS):
+            invoke_again({"archive": jobs[at : at + GROUP_JOBS], "why": why})
         service.note_sweep(why, len(jobs))
 
-    def archive(jobs: list[str], why: Why) -> None:
+    def archive(jobs: list[str], why: Trigger) -> None:
         out_of_time = deadline(BUDGET_S, clock)
         failed: list[str] = []
         for at, job in enumerate(jobs):
@@ -68,7 +68,7 @@ def build_handler(
                 failed.append(job)
                 continue
             if not done:
-                again({"archive": jobs[at:], "why": why})
+                invoke_again({"archive": jobs[at:], "why": why})
                 break
         if failed:
             metrics.add_metric(name="ArchiveFailed", unit=MetricUnit.Count, value=len(failed))
@@ -76,14 +76,14 @@ def build_handler(
 
     def erase(job: str) -> None:
         if not service.erase(job, deadline(BUDGET_S, clock)):
-            again({"erase": job})
+            invoke_again({"erase": job})
 
     def handler(event: Mapping[str, Any], context: Any) -> None:
         try:
             match event:
-                case {"sweep": why} if why in get_args(Why):
+                case {"sweep": why} if why in get_args(Trigger):
                     sweep(why)
-                case {"archive": list() as jobs, "why": why} if why in get_args(Why):
+                case {"archive": list() as jobs, "why": why} if why in get_args(Trigger):
                     archive(_checked(jobs), why)
                 case {"erase": str() as job}:
                     erase(*_checked([job]))

@@ -34,25 +34,25 @@ RUN_BATCHES: Final = 4_000
 RUN_DAYS: Final = 16
 """Also there: each day has a compressor of some megabytes, an object, and its name in the index."""
 
-MOST_DAYS: Final = 8
+MAX_BATCH_DAYS: Final = 8
 """A batch with entries of more days stands whole under its first: nobody's clock may cost us an object a line."""
 
-LONG_ENTRIES: Final = 10_000
+HOURLY_ENTRIES: Final = 10_000
 """From so many unarchived entries on a job is archived every hour; with fewer, once a day."""
 
-OLD_MS: Final = 24 * 3_600_000
+MAX_AGE_MS: Final = 24 * 3_600_000
 """From this age of a job's first unarchived batch on every hour tries, whatever its size: the table's time to live,
 two days at least, must not come first."""
 
-PAUSE_MS: Final = 10 * 60_000
+MIN_INTERVAL_MS: Final = 10 * 60_000
 """After a run, an ended job waits so long for the next: a container that restarts every second makes no object each
 time."""
 
-QUIET_MS: Final = 3 * 3_600_000
+UNOPENED_MS: Final = 3 * 3_600_000
 """A job not opened for this long cannot be written now: an agent opens its jobs after every connect, and no connection
 lives longer than two hours."""
 
-Why = Literal["ended", "hourly", "daily"]
+Trigger = Literal["ended", "hourly", "daily"]
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _DAY_US: Final = 86_400_000_000
@@ -91,7 +91,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Backlog:
     """What of a job is not archived yet."""
 
     first: int
@@ -100,20 +100,20 @@ class Left:
     tip: int
 
 
-def due(why: Why, state: State, left: Left, now_ms: int) -> bool:
+def is_due(why: Trigger, state: State, backlog: Backlog, now_ms: int) -> bool:
     """Whether what is left of a job is archived now, or waits and makes a larger object later."""
     if state.plan is not None or why == "daily":
         return True
-    if now_ms - left.received >= OLD_MS or now_ms - state.opened >= QUIET_MS:
+    if now_ms - backlog.received >= MAX_AGE_MS or now_ms - state.opened >= UNOPENED_MS:
         return True
     if why == "ended":
-        return now_ms - state.archived >= PAUSE_MS
-    return left.tip - left.first + 1 >= LONG_ENTRIES
+        return now_ms - state.archived >= MIN_INTERVAL_MS
+    return backlog.tip - backlog.first + 1 >= HOURLY_ENTRIES
 
 
-def finished(state: State, left: Left | None, now_ms: int) -> bool:
+def is_finished(state: State, backlog: Backlog | None, now_ms: int) -> bool:
     """Whether the job leaves the list of those with something to archive. The next `open` puts it there again."""
-    return left is None and state.plan is None and now_ms - state.opened >= QUIET_MS
+    return backlog is None and state.plan is None and now_ms - state.opened >= UNOPENED_MS
 
 
 def last_of(batch: Batch) -> int:
@@ -121,7 +121,7 @@ def last_of(batch: Batch) -> int:
     return int(batch["first"]) + int(batch["count"]) - 1
 
 
-def take(batches: Iterable[Batch]) -> list[Batch]:
+def take_run(batches: Iterable[Batch]) -> list[Batch]:
     """The batches of one run: consecutive ones, up to its size; one at least, where there is any."""
     taken: list[Batch] = []
     size = raw = entries = 0
@@ -134,13 +134,13 @@ def take(batches: Iterable[Batch]) -> list[Batch]:
     return taken
 
 
-def plan_of(batches: Sequence[Batch]) -> Plan:
+def plan_run(batches: Sequence[Batch]) -> Plan:
     """What to do with a run's batches, or with as many of them as do not lie on too many days."""
     segments: list[tuple[int, int]] = []
     days: set[str] = set()
     size = count = 0
     for batch in batches:
-        these = {day for day, _times in _days_of(columns_of(batch).times)}
+        these = {day for day, _times in _days_of(readable_columns(batch).times)}
         if segments and len(days | these) > RUN_DAYS:
             break
         days |= these
@@ -153,19 +153,19 @@ def plan_of(batches: Sequence[Batch]) -> Plan:
     return Plan(segments[0][0], segments[-1][1], tuple(segments), tuple(sorted(days)))
 
 
-def between(batches: Iterable[Batch], last: int) -> list[Batch]:
+def batches_up_to(batches: Iterable[Batch], last: int) -> list[Batch]:
     """The batches up to a sequence."""
     return list(takewhile(lambda batch: batch["first"] <= last, batches))
 
 
-def carries_out(plan: Plan, batches: Sequence[Batch]) -> bool:
+def covers_plan(plan: Plan, batches: Sequence[Batch]) -> bool:
     """Whether these batches are all that the plan spoke of. They are not where the time to live has taken some."""
     if not batches or (batches[0]["first"], last_of(batches[-1])) != (plan.first, plan.last):
         return False
     return all(last_of(one) + 1 == other["first"] for one, other in pairwise(batches))
 
 
-def segments_of(plan: Plan, batches: Sequence[Batch], expires: int) -> list[tuple[Segment, list[Batch]]]:
+def build_segments(plan: Plan, batches: Sequence[Batch], expires: int) -> list[tuple[Segment, list[Batch]]]:
     """The plan's segments, each with its batches; sizes are known when they are encoded."""
     made = []
     for first, last in plan.segments:
@@ -186,7 +186,7 @@ def segments_of(plan: Plan, batches: Sequence[Batch], expires: int) -> list[tupl
     return made
 
 
-def columns_of(batch: Batch) -> Columns:
+def readable_columns(batch: Batch) -> Columns:
     """A batch's entries; none where its body cannot be read. Its bytes are archived all the same: they are what we
     have."""
     try:
@@ -200,7 +200,7 @@ def rows(job: str, container: Mapping[str, Any], batch: Batch) -> Iterator[tuple
 
     The columns are those of `export --format jsonl`, and the container's name, host and image.
     """
-    columns = columns_of(batch)
+    columns = readable_columns(batch)
     facts = "".join(
         f',"{name}":{encode_basestring(str(container.get(name, "")))}' for name in ("name", "host", "image")
     )
@@ -231,7 +231,7 @@ def _days_of(times: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
         return []
     cuts = [0, *(at for at in range(1, len(times)) if times[at] // _DAY_US != times[at - 1] // _DAY_US), len(times)]
     parts = [times[begin:end] for begin, end in pairwise(cuts)]
-    if len({part[0] // _DAY_US for part in parts}) > MOST_DAYS:
+    if len({part[0] // _DAY_US for part in parts}) > MAX_BATCH_DAYS:
         return [(timestamp(min(times))[:10], times)]
     return [(timestamp(part[0])[:10], part) for part in parts]
 

@@ -10,16 +10,16 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 
 from runtime.aws_clients import client_config
-from runtime.environment import read
+from runtime.environment import read_settings
 
 from .app import build_handler
 from .service import Service
 from .settings import Settings
 from .store import Store
 
-settings = read(Settings, os.environ)
-# Nobody waits for an archive step, and it puts objects of about a megabyte: a longer wait and two more retries cost less
-# than a step that fails and has to be carried out again.
+settings = read_settings(Settings, os.environ)
+# Nobody waits for an archive step, and it puts objects of about a megabyte. A longer wait and two more retries cost
+# less than a step that fails and is carried out again.
 config = client_config(read_timeout_s=10, retries=5)
 logger, metrics = Logger(), Metrics()
 store = Store(
@@ -31,7 +31,7 @@ store = Store(
 )
 
 
-def again(event: Mapping[str, Any]) -> None:
+def invoke_again(event: Mapping[str, Any]) -> None:
     """Asks for one more invocation of this very function."""
     client = boto3.client("lambda", config=config)
     name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
@@ -39,4 +39,4 @@ def again(event: Mapping[str, Any]) -> None:
 
 
 service = Service(store, settings.archive_retention_days, logger, metrics, lambda: time.time_ns() // 1_000_000)
-handler = build_handler(service, again, logger, metrics)
+handler = build_handler(service, invoke_again, logger, metrics)

@@ -12,7 +12,7 @@ from registry import items
 from registry.archive_index import encode_segment
 
 from . import core
-from .core import Batch, Plan, State, Why
+from .core import Batch, Plan, State, Trigger
 from .store import Store
 
 if sys.version_info >= (3, 14):
@@ -39,13 +39,13 @@ class Service:
         for shard in range(items.SHARDS):
             yield from self._store.unarchived(shard)
 
-    def note_sweep(self, why: Why, jobs: int) -> None:
+    def note_sweep(self, why: Trigger, jobs: int) -> None:
         """Writes down that a sweep has handed on so many jobs: `logferry doctor` looks there."""
         self._store.note_sweep(self._now_ms(), why, jobs)
 
     # --- archiving
 
-    def archive(self, job: str, why: Why, out_of_time: Callable[[], bool]) -> bool:
+    def archive(self, job: str, why: Trigger, out_of_time: Callable[[], bool]) -> bool:
         """Archives what is due of a job; False when the time was up before all was done."""
         record = self._store.record(job)
         if record is None:
@@ -55,12 +55,12 @@ class Service:
             state = self._store.state(job)
             if record.get("deleted") or state.deleted:
                 return self.erase(job, out_of_time)
-            left = self._store.left(job, state.tip)
-            if left is None and state.plan is None:
-                if core.finished(state, left, self._now_ms()):
-                    self._store.unlist(job, state)
+            backlog = self._store.backlog(job, state.tip)
+            if backlog is None and state.plan is None:
+                if core.is_finished(state, backlog, self._now_ms()):
+                    self._store.remove_from_unarchived(job, state)
                 return True
-            if left is not None and not core.due(why, state, left, self._now_ms()):
+            if backlog is not None and not core.is_due(why, state, backlog, self._now_ms()):
                 return True
             if out_of_time():
                 return False
@@ -69,21 +69,21 @@ class Service:
 
     def _step(self, job: str, record: Mapping[str, Any], state: State) -> None:
         if state.plan is None:
-            batches = core.take(self._store.batches_after(job, state.tip))
+            batches = core.take_run(self._store.batches_after(job, state.tip))
             if not batches:
                 return
-            plan = core.plan_of(batches)
-            batches = core.between(batches, plan.last)
-            if not self._store.plan(job, state, plan):
+            plan = core.plan_run(batches)
+            batches = core.batches_up_to(batches, plan.last)
+            if not self._store.save_plan(job, state, plan):
                 return  # another invocation was first; the next look sees what it did
             if plan.first != state.tip + 1:
                 self._tell_of_loss(job, state.tip + 1, plan.first - 1)
         else:
             plan = state.plan
-            batches = core.between(self._store.batches_after(job, plan.first - 1), plan.last)
-            if not core.carries_out(plan, batches):
+            batches = core.batches_up_to(self._store.batches_after(job, plan.first - 1), plan.last)
+            if not core.covers_plan(plan, batches):
                 # The time to live took some of it before it was archived. What is left makes another plan.
-                if self._store.unplan(job, plan):
+                if self._store.discard_plan(job, plan):
                     self._store.delete_objects(plan.keys(job, record["owner"]))
                 return
         self._carry_out(job, record, plan, batches)
@@ -91,7 +91,7 @@ class Service:
     def _carry_out(self, job: str, record: Mapping[str, Any], plan: Plan, batches: list[Batch]) -> None:
         now = self._now_ms()
         expires = now // 1000 + self._retention_days * DAY_S if self._retention_days else 0
-        segments = core.segments_of(plan, batches, expires)
+        segments = core.build_segments(plan, batches, expires)
         size = 0
         for segment, inside in segments:
             content = encode_segment(inside)
@@ -132,7 +132,7 @@ class Service:
             self._logger.error("asked to erase a job that is not deleted", extra={"job": job})
             return True
         # Steps that are on their way end here: none of them can commit, and each takes its own objects away.
-        self._store.block(job, self._now_ms())
+        self._store.block_steps(job, self._now_ms())
         # The deletion put it, unless it was cut short: a process that knows the tip would go on storing.
         known = max(int(record.get("tip") or 0), self._store.state(job).tip)
         self._store.put_tombstone(job, known, self._now_ms())
@@ -159,7 +159,7 @@ class Service:
                 return False
         now = self._now_ms()
         self._store.note_erased(job, {"batches": 0}, now)
-        self._store.end(job, now)
+        self._store.finish_erasure(job, now)
         return True
 
 

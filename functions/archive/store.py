@@ -10,7 +10,7 @@ from registry import archive_index, items
 from registry.archive_index import Index, Segment
 from registry.tombstone import YEAR_S, put_tombstone
 
-from .core import Batch, Left, Plan, State
+from .core import Backlog, Batch, Plan, State
 
 PAGE: Final = 25
 """What one BatchWriteItem takes."""
@@ -70,7 +70,7 @@ class Store:
         facts = {"at": now_ms, "why": why, "jobs": jobs}
         self._dynamodb.put_item(TableName=self._registry, Item={**items.sweep_key(), **items.to_item(facts)})
 
-    def unlist(self, job: str, state: State) -> None:
+    def remove_from_unarchived(self, job: str, state: State) -> None:
         """Takes a job off that list, unless it was opened meanwhile."""
         values = {":opened": {"N": str(state.opened)}} if state.opened else {}
         condition = "opened = :opened" if state.opened else "attribute_not_exists(opened)"
@@ -106,13 +106,13 @@ class Store:
 
     # --- batches
 
-    def left(self, job: str, tip: int) -> Left | None:
+    def backlog(self, job: str, tip: int) -> Backlog | None:
         """What of a job lies behind the archive's tip."""
         first = next(self._facts(job, tip, forward=True), None)
         if first is None:
             return None
         last = next(self._facts(job, tip, forward=False), first)
-        return Left(first["first"], first.get("received") or 0, last["first"] + last["count"] - 1)
+        return Backlog(first["first"], first.get("received") or 0, last["first"] + last["count"] - 1)
 
     def _facts(self, job: str, after: int, *, forward: bool) -> Iterator[dict[str, Any]]:
         # Two, because a tombstone may lie behind the last batch.
@@ -151,7 +151,7 @@ class Store:
 
     # --- steps
 
-    def plan(self, job: str, state: State, plan: Plan) -> bool:
+    def save_plan(self, job: str, state: State, plan: Plan) -> bool:
         """Writes down what is archived next; False when the state is another by now."""
         values = {":first": plan.first, ":last": plan.last, ":segments": plan.segments, ":days": plan.days}
         tip = "tip = :tip" if state.tip else "attribute_not_exists(tip)"
@@ -162,7 +162,7 @@ class Store:
             {**items.to_value(values)["M"], **({":tip": {"N": str(state.tip)}} if state.tip else {})},
         )
 
-    def unplan(self, job: str, plan: Plan) -> bool:
+    def discard_plan(self, job: str, plan: Plan) -> bool:
         """Takes a plan back that cannot be carried out; False when it is not there any more."""
         return self._update(items.archive_key(job), "REMOVE " + ", ".join(_PLANNED), _IS_PLANNED, _planned_values(plan))
 
@@ -215,7 +215,7 @@ class Store:
 
     # --- deletion
 
-    def block(self, job: str, now_ms: int) -> None:
+    def block_steps(self, job: str, now_ms: int) -> None:
         """From here on no plan of a deleted job is made or carried out."""
         self._dynamodb.update_item(
             TableName=self._registry,
@@ -265,7 +265,7 @@ class Store:
             values[":now"] = {"N": str(now_ms)}
         self._update(items.job_key(job), expression, "attribute_exists(deleted)", values)
 
-    def end(self, job: str, now_ms: int) -> None:
+    def finish_erasure(self, job: str, now_ms: int) -> None:
         """Nothing is left to erase: the job leaves the list. What remains of its state keeps late steps out."""
         self._update(
             items.archive_key(job),

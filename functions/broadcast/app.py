@@ -14,9 +14,9 @@ from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import 
 from runtime.metrics import flush
 
 from . import core
-from .changes import Changes, Close, Lists
-from .core import Arrival
+from .core import StreamRecord
 from .delivery import Delivery
+from .registry_changes import Close, ListNotifier, RegistryChanges
 from .store import Store
 
 Event = Mapping[str, Any]
@@ -30,27 +30,27 @@ def build_handler(
     logger: Logger,
     metrics: Metrics,
     *,
-    hand_over: Callable[[bytes], None] = lambda _part: None,
+    fan_out: Callable[[bytes], None] = lambda _part: None,
 ) -> Handler:
-    """The Lambda handler. `closers` close a connection of an `agent` or a `viewer`; `hand_over` invokes it once more.
+    """The Lambda handler. `closers` close a connection of an `agent` or a `viewer`; `fan_out` invokes it once more.
 
     All batches of a job are joined into as few frames as they fit, so records are served in groups, each failing or
     passing as one. The batch processor then asks what became of each record, and answers the stream.
     """
 
-    lists = Lists(store, delivery, delivery.clock.now_ms, logger, metrics)
-    registry = Changes(store, lists, closers, metrics)
+    lists = ListNotifier(store, delivery, delivery.clock.now_ms, logger, metrics)
+    registry = RegistryChanges(store, lists, closers, metrics)
 
-    def broadcast_job(job: str, arrivals: list[Arrival]) -> None:
-        batches = [arrival.item for arrival in arrivals if not arrival.item.get("deleted")]
+    def broadcast_job(job: str, records: list[StreamRecord]) -> None:
+        batches = [record.item for record in records if not record.item.get("deleted")]
         if not batches:
             return
         frames, subscribers = core.batch_frames(job, batches), store.subscribers(f"JOB#{job}")
-        here = list(islice(subscribers, core.AUDIENCE))
+        here = list(islice(subscribers, core.FAN_OUT_SUBSCRIBERS))
         # Handed over before anything is sent here, so that thousands are served side by side.
-        while others := list(islice(subscribers, core.AUDIENCE)):
-            for part in core.hand_overs(job, frames, others):
-                hand_over(json.dumps(part).encode())
+        while others := list(islice(subscribers, core.FAN_OUT_SUBSCRIBERS)):
+            for part in core.fan_out_events(job, frames, others):
+                fan_out(json.dumps(part).encode())
         send(job, frames, here)
         try:
             lists.grew(job, batches)
@@ -74,27 +74,27 @@ def build_handler(
         return {}
 
     def serve(records: list[Mapping[str, Any]]) -> dict[str, Exception]:
-        """What went wrong, by sequence number."""
+        """Serve the records of an event; return the error of each that failed, by sequence number."""
         failed: dict[str, Exception] = {}
-        batches: list[Arrival] = []
-        changes: list[Arrival] = []
-        for record in records:
+        batches: list[StreamRecord] = []
+        changes: list[StreamRecord] = []
+        for raw in records:
             try:
-                arrival = core.read_record(record)
-                (batches if "first" in record["dynamodb"]["Keys"] else changes).append(arrival)
+                record = core.read_record(raw)
+                (batches if "first" in raw["dynamodb"]["Keys"] else changes).append(record)
             except (KeyError, TypeError, ValueError) as error:
-                logger.exception("a record is not understood")
-                failed[record["dynamodb"]["SequenceNumber"]] = error
-        for job, arrivals in core.by_job(batches).items():
-            numbers = [one.sequence_number for one in arrivals]
-            failed |= attempt(numbers, lambda j=job, a=arrivals: broadcast_job(j, a))  # type: ignore[misc]
-        for arrival in changes:
-            failed |= attempt([arrival.sequence_number], lambda a=arrival: registry.serve(a))  # type: ignore[misc]
+                logger.exception("a stream record could not be read")
+                failed[raw["dynamodb"]["SequenceNumber"]] = error
+        for job, found in core.group_by_job(batches).items():
+            numbers = [one.sequence_number for one in found]
+            failed |= attempt(numbers, lambda j=job, f=found: broadcast_job(j, f))  # type: ignore[misc]
+        for change in changes:
+            failed |= attempt([change.sequence_number], lambda c=change: registry.serve(c))  # type: ignore[misc]
         return failed
 
     def handler(event: Event, context: Any) -> PartialItemFailureResponse:
         if "subscribers" in event:
-            job, frames, subscribers = core.read_hand_over(event)
+            job, frames, subscribers = core.parse_fan_out_event(event)
             send(job, frames, subscribers)
             flush(metrics)
             return {"batchItemFailures": []}

@@ -15,18 +15,18 @@ LAGGING_MS: Final = 3_000
 """How long a viewer that took nothing is left alone; its pings tell it the tip, so it catches up by history."""
 
 
-AUDIENCE: Final = 400
+FAN_OUT_SUBSCRIBERS: Final = 400
 """Subscribers that one invocation sends to. Those of a larger audience are handed over to others, all at once."""
 
-GROWTH_MS: Final = 2_000
+GROWTH_INTERVAL_MS: Final = 2_000
 """How often lists are told that a running job grew. A list reads a rate from two of these."""
 
-HAND_OVER_BYTES: Final = 600_000
+FAN_OUT_BYTES: Final = 600_000
 """Bytes of frames in one hand-over: with the subscribers it stays below the megabyte of an asynchronous call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StreamRecord:
     """One record of a stream that was understood."""
 
     sequence_number: str
@@ -49,21 +49,21 @@ class Subscriber:
     grant: str | None = None
 
 
-def read_record(record: Mapping[str, Any]) -> Arrival:
+def read_record(record: Mapping[str, Any]) -> StreamRecord:
     """A stream record's new image.
 
     Raises:
         KeyError, ValueError, TypeError: it is no record of ours. It fails alone and ends in the failure bucket, whole.
     """
-    return Arrival(record["dynamodb"]["SequenceNumber"], from_item(record["dynamodb"]["NewImage"]))
+    return StreamRecord(record["dynamodb"]["SequenceNumber"], from_item(record["dynamodb"]["NewImage"]))
 
 
-def by_job(arrivals: Iterable[Arrival]) -> dict[str, list[Arrival]]:
+def group_by_job(records: Iterable[StreamRecord]) -> dict[str, list[StreamRecord]]:
     """Arrivals of each job, in the order of their sequences."""
-    grouped: defaultdict[str, list[Arrival]] = defaultdict(list)
-    for arrival in arrivals:
-        grouped[arrival.item["job"]].append(arrival)
-    return {job: sorted(found, key=lambda arrival: int(arrival.item["first"])) for job, found in grouped.items()}
+    grouped: defaultdict[str, list[StreamRecord]] = defaultdict(list)
+    for record in records:
+        grouped[record.item["job"]].append(record)
+    return {job: sorted(found, key=lambda record: int(record.item["first"])) for job, found in grouped.items()}
 
 
 def batch_frames(job: str, batches: Sequence[Mapping[str, Any]]) -> list[bytes]:
@@ -95,19 +95,19 @@ def _bytes(body: bytes | str) -> bytes:
     return base64.b64decode(body) if isinstance(body, str) else body
 
 
-def hand_overs(job: str, frames: Sequence[bytes], subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
+def fan_out_events(job: str, frames: Sequence[bytes], subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
     """What other invocations are to send to a part of the audience."""
     parts: list[list[bytes]] = [[]]
     for frame in frames:
-        if parts[-1] and sum(map(len, parts[-1])) + len(frame) > HAND_OVER_BYTES:
+        if parts[-1] and sum(map(len, parts[-1])) + len(frame) > FAN_OUT_BYTES:
             parts.append([])
         parts[-1].append(frame)
     audience = [asdict(subscriber) for subscriber in subscribers]
     return [{"job": job, "frames": [one.decode() for one in part], "subscribers": audience} for part in parts]
 
 
-def read_hand_over(event: Mapping[str, Any]) -> tuple[str, list[bytes], list[Subscriber]]:
-    """What `hand_overs` made: the job, its frames, and who is to get them."""
+def parse_fan_out_event(event: Mapping[str, Any]) -> tuple[str, list[bytes], list[Subscriber]]:
+    """What `fan_out_events` made: the job, its frames, and who is to get them."""
     subscribers = [Subscriber(**subscriber) for subscriber in event["subscribers"]]
     return event["job"], [frame.encode() for frame in event["frames"]], subscribers
 

@@ -12,17 +12,17 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from logferry_protocol.messages import Expired, encode
-from runtime.aws_errors import passes
+from runtime.aws_errors import is_transient
 from runtime.websocket_push import ConnectionBusyError, ConnectionGoneError, Post
 
 from . import core
 from .core import Subscriber
 from .store import Store
 
-RETRIES_S: Final = (0.05, 0.2, 0.5)
+RETRY_PAUSES_S: Final = (0.05, 0.2, 0.5)
 """Pauses before each further attempt at one viewer, before jitter: under a second in all."""
 
-CREDENTIAL_MEMORY_MS: Final = 5_000
+REVOCATION_CACHE_MS: Final = 5_000
 """How long what was read of a credential is believed. A revocation also closes connections by itself."""
 
 Outcome = Literal["sent", "gone", "expired", "lagging", "left_alone"]
@@ -37,7 +37,7 @@ class Clock:
     jitter: Callable[[], float] = random.random
 
 
-Right = tuple[str, str]
+Authority = tuple[str, str]
 """What a subscription stands on: a share link, a credential, or a principal that has none; and its name."""
 
 
@@ -56,7 +56,7 @@ class Delivery:
     ) -> None:
         self._store, self._post, self._close, self._executor = store, viewers, close, executor
         self._logger, self.clock = logger, clock
-        self._ended: dict[Right, tuple[int, bool]] = {}
+        self._ended: dict[Authority, tuple[int, bool]] = {}
 
     def deliver(
         self, subscribers: Iterable[Subscriber], frames: Sequence[bytes], job: str | None = None
@@ -67,8 +67,10 @@ class Delivery:
             ClientError, BotoCoreError: what stands behind a subscription could not be read; nothing was sent.
         """
         audience = list(subscribers)
-        ended = self._ended_rights({_right(subscriber) for subscriber in audience})
-        return list(self._executor.map(lambda one: self._deliver(one, frames, job, ended=ended[_right(one)]), audience))
+        ended = self._revoked_authorities({_authority(subscriber) for subscriber in audience})
+        return list(
+            self._executor.map(lambda one: self._deliver(one, frames, job, ended=ended[_authority(one)]), audience)
+        )
 
     def _deliver(self, subscriber: Subscriber, frames: Sequence[bytes], job: str | None, *, ended: bool) -> Outcome:
         now = self.clock.now_ms()
@@ -92,12 +94,12 @@ class Delivery:
         try:
             write(*given)
         except (BotoCoreError, ClientError) as error:
-            if not passes(error):
+            if not is_transient(error):
                 raise
             self._logger.warning("a subscription could not be changed", exc_info=True)
 
     def _send(self, connection: str, frame: bytes) -> None:
-        for pause in RETRIES_S:
+        for pause in RETRY_PAUSES_S:
             try:
                 return self._post(connection, frame)
             except ConnectionBusyError:
@@ -113,32 +115,32 @@ class Delivery:
         self._note(self._close, subscriber.connection)
         return "expired"
 
-    def _ended_rights(self, rights: set[Right]) -> dict[Right, bool]:
+    def _revoked_authorities(self, authorities: set[Authority]) -> dict[Authority, bool]:
         """Which of them are no more. Each is read once, before anything is sent: hundreds may stand on the same one."""
         now = self.clock.now_ms()
-        known = {right: self._ended[right][1] for right in rights if self._is_fresh(right, now)}
-        unknown = [right for right in rights if right not in known]
+        known = {authority: self._ended[authority][1] for authority in authorities if self._is_fresh(authority, now)}
+        unknown = [authority for authority in authorities if authority not in known]
         if len(self._ended) > 10_000:
             self._ended.clear()
-        for right, ended in zip(unknown, self._executor.map(self._read, unknown), strict=True):
-            self._ended[right] = (now, ended)
-            known[right] = ended
+        for authority, ended in zip(unknown, self._executor.map(self._read, unknown), strict=True):
+            self._ended[authority] = (now, ended)
+            known[authority] = ended
         return known
 
-    def _is_fresh(self, right: Right, now: int) -> bool:
-        return right in self._ended and self._ended[right][0] + CREDENTIAL_MEMORY_MS > now
+    def _is_fresh(self, authority: Authority, now: int) -> bool:
+        return authority in self._ended and self._ended[authority][0] + REVOCATION_CACHE_MS > now
 
-    def _read(self, right: Right) -> bool:
-        kind, name = right
+    def _read(self, authority: Authority) -> bool:
+        kind, name = authority
         match kind:
             case "grant":
-                return self._store.grant_ended(name)
+                return self._store.share_revoked(name)
             case "credential":
-                return self._store.credential_ended(name)
-        return self._store.principal_ended(name)
+                return self._store.credential_revoked(name)
+        return self._store.principal_revoked(name)
 
 
-def _right(subscriber: Subscriber) -> Right:
+def _authority(subscriber: Subscriber) -> Authority:
     if subscriber.grant:
         return "grant", subscriber.grant
     return ("credential", subscriber.credential) if subscriber.credential else ("principal", subscriber.principal)

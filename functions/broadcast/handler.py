@@ -7,8 +7,8 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 
 from runtime.aws_clients import client_config
-from runtime.environment import read
-from runtime.websocket_push import close_with, post_with
+from runtime.environment import read_settings
+from runtime.websocket_push import make_close, make_post
 
 from .app import build_handler
 from .delivery import Clock, Delivery
@@ -18,7 +18,7 @@ from .store import Store
 WORKERS = 64
 """Viewers sent to at once. Pool and threads must both be as large: raising either alone leaves it at the smaller."""
 
-settings = read(Settings, os.environ)
+settings = read_settings(Settings, os.environ)
 # A viewer waits for each line, and one slow connection holds a worker. So a try is short, and `delivery` itself retries
 # pushes, within a second in all.
 push_config = client_config(connect_timeout_s=1, read_timeout_s=2, retries=0, connections=WORKERS)
@@ -28,16 +28,16 @@ dynamodb = boto3.client("dynamodb", config=client_config(connect_timeout_s=1, re
 
 logger = Logger()
 store = Store(dynamodb, settings.registry_table)
-closers = {"viewer": close_with(viewers), "agent": close_with(agents)}
+closers = {"viewer": make_close(viewers), "agent": make_close(agents)}
 delivery = Delivery(
-    store, post_with(viewers), ThreadPoolExecutor(WORKERS), logger, close=closers["viewer"], clock=Clock()
+    store, make_post(viewers), ThreadPoolExecutor(WORKERS), logger, close=closers["viewer"], clock=Clock()
 )
 functions = boto3.client("lambda", config=push_config)
 
 
-def hand_over(part: bytes) -> None:
+def fan_out(part: bytes) -> None:
     """Invokes this very function with a part of an audience; it answers at once and works on."""
     functions.invoke(FunctionName=os.environ["AWS_LAMBDA_FUNCTION_NAME"], InvocationType="Event", Payload=part)
 
 
-handler = build_handler(store, delivery, closers, logger, Metrics(), hand_over=hand_over)
+handler = build_handler(store, delivery, closers, logger, Metrics(), fan_out=fan_out)

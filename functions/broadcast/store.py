@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry import items
-from registry.principal import maker_ended
+from registry.principal import creator_revoked
 
 from .core import Subscriber
 
@@ -63,7 +63,7 @@ class Store:
             ExpressionAttributeValues={":until": {"N": str(until)}, ":created": {"N": str(subscriber.created)}},
         )
 
-    def credential_ended(self, credential: str) -> bool:
+    def credential_revoked(self, credential: str) -> bool:
         """Whether a credential, or the principal behind it, was revoked or is no more."""
         item = self._get(items.credential_key(credential))
         if item is None or item.get("revoked"):
@@ -71,16 +71,16 @@ class Store:
         principal = self._get(items.principal_key(item["principal"]))
         return principal is None or bool(principal.get("revoked"))
 
-    def principal_ended(self, principal: str) -> bool:
+    def principal_revoked(self, principal: str) -> bool:
         """Whether a principal without a key of its own (OpenID Connect, an AWS role) was revoked."""
         return bool((self._get(items.principal_key(principal)) or {}).get("revoked"))
 
-    def grant_ended(self, grant: str) -> bool:
+    def share_revoked(self, grant: str) -> bool:
         """Whether a share link, or the principal who made it, was revoked or is no more."""
-        item = self._get(items.grant_key(grant))
+        item = self._get(items.share_key(grant))
         if item is None or item.get("revoked"):
             return True
-        return maker_ended(item, self._get(items.principal_key(item["principal"])))
+        return creator_revoked(item, self._get(items.principal_key(item["principal"])))
 
     def connections_of(self, opener: str) -> list[dict[str, Any]]:
         """The connections that `CREDENTIAL#<credential>` or `GRANT#<grant>` opened."""

@@ -12,7 +12,7 @@ from registry.principal import NotAuthenticatedError, Principal, from_context
 from runtime.metrics import flush
 from runtime.websocket_push import Post
 
-from . import authorize, core
+from . import authorizers, core
 from .settings import Settings
 from .store import Store
 
@@ -31,8 +31,8 @@ def build_handler(
     *,
     logger: Logger,
     metrics: Metrics,
-    verify: authorize.Verify = lambda _token: core.Refusal("no_issuer"),
-    identify: authorize.Identify = lambda _token: core.Refusal("no_identity"),
+    verify: authorizers.VerifyToken = lambda _token: core.Refusal("no_issuer"),
+    identify: authorizers.IdentifyCaller = lambda _token: core.Refusal("no_identity"),
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Handler:
     """The Lambda handler. `agents` makes the way to the agents' connections when it is first needed."""
@@ -40,18 +40,18 @@ def build_handler(
     def authorizer(event: Event) -> dict[str, Any]:
         if "routeArn" in event:
             outcome = by_token(event, "viewer")
-            return authorize.http_answer(counted(outcome, "http"))
+            return authorizers.http_answer(counted(outcome, "http"))
         if event["requestContext"]["apiId"] == settings.agents_api:
             outcome = by_token(event, "agent")
-            return authorize.websocket_answer(counted(outcome, "agents"), event["methodArn"])
+            return authorizers.websocket_answer(counted(outcome, "agents"), event["methodArn"])
         query = event.get("queryStringParameters") or {}
-        origin = authorize.header(event, "origin")
-        outcome = authorize.by_ticket(store, query.get("ticket"), origin, settings.viewer_origins, now_ms())
-        return authorize.websocket_answer(counted(outcome, "viewers"), event["methodArn"])
+        origin = authorizers.header(event, "origin")
+        outcome = authorizers.authorize_ticket(store, query.get("ticket"), origin, settings.viewer_origins, now_ms())
+        return authorizers.websocket_answer(counted(outcome, "viewers"), event["methodArn"])
 
     def by_token(event: Event, kind: str) -> Principal | core.Refusal:
-        header = authorize.header(event, "authorization")
-        return authorize.by_token(store, header, kind, now_ms(), verify=verify, identify=identify)
+        header = authorizers.header(event, "authorization")
+        return authorizers.authorize_token(store, header, kind, now_ms(), verify=verify, identify=identify)
 
     def counted(outcome: Principal | core.Refusal, api: str) -> Principal | core.Refusal:
         # A refusal is a metric and a log line, never a write: that would hand whoever guesses keys a lever.
@@ -69,7 +69,7 @@ def build_handler(
         # Written first, then read: a revocation from here on finds the connection and closes it, and one from before is
         # seen here. A ticket was given up to half a minute ago.
         store.put_connection(connection, principal, core.connection_expiry(principal, now), now)
-        if core.has_ended(principal, *store.behind(principal)):
+        if core.is_revoked(principal, *store.opener_and_holder(principal)):
             store.remove_connection(connection)
             counted(core.Refusal("revoked"), "connect")
             return REFUSED
@@ -78,11 +78,11 @@ def build_handler(
     def message(event: Event) -> dict[str, Any]:
         # Imported when the first message comes: the models cost more than all else in a cold start, and authorizers
         # need none of them.
-        from .conversation import Conversation  # noqa: PLC0415
+        from .message_handler import MessageHandler  # noqa: PLC0415
 
         principal = from_context(event["requestContext"].get("authorizer"))
-        conversation = Conversation(store, agents, now_ms, logger)
-        body = conversation.answer(event["requestContext"]["connectionId"], principal, event.get("body") or "")
+        messages = MessageHandler(store, agents, now_ms, logger)
+        body = messages.answer(event["requestContext"]["connectionId"], principal, event.get("body") or "")
         return {"statusCode": 200, "body": body}
 
     def handle(event: Event, context: Any) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def _failed(event: Event, code: str) -> dict[str, Any]:
     if event.get("type") == "REQUEST":
         refusal = core.Refusal(code)
         if "routeArn" in event:
-            return authorize.http_answer(refusal)
-        return authorize.websocket_answer(refusal, str(event.get("methodArn", "")))
+            return authorizers.http_answer(refusal)
+        return authorizers.websocket_answer(refusal, str(event.get("methodArn", "")))
     if (event.get("requestContext") or {}).get("eventType") != "MESSAGE":
         return {"statusCode": 500}
     sentence = "Not signed in." if code == "unauthorized" else "The request failed here. Try again."

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from registry.principal import Principal, maker_ended
+from registry.principal import Principal, creator_revoked
 from runtime.keys import Key
 
 CONNECTION_LIFE_S: Final = 2 * 3600 + 600
@@ -88,7 +88,7 @@ def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
     )
 
 
-def agent_of_role(principal: Mapping[str, Any] | None) -> Principal | Refusal:
+def agent_principal(principal: Mapping[str, Any] | None) -> Principal | Refusal:
     """The agent principal that an AWS role stands for. It has no credential."""
     if principal is None or principal.get("kind") != "agent":
         return Refusal("unknown_principal")
@@ -99,7 +99,7 @@ def agent_of_role(principal: Mapping[str, Any] | None) -> Principal | Refusal:
     return Principal("agent", str(principal["name"]), "", owner=owner, owners=owners, daily_bytes=quota)
 
 
-def check_grant(
+def check_share(
     key: Key, grant: Mapping[str, Any] | None, creator: Mapping[str, Any] | None, now_ms: int
 ) -> Principal | Refusal:
     """The principal behind a share link: one job, read only, as long as the link and its creator's rights live."""
@@ -107,7 +107,7 @@ def check_grant(
         return Refusal("unknown_grant")
     if not key.matches(grant.get("sha256")):
         return Refusal("wrong_secret")
-    if grant.get("revoked") or maker_ended(grant, creator):
+    if grant.get("revoked") or creator_revoked(grant, creator):
         return Refusal("revoked")
     expires = int(grant["expires"])
     if expires * 1000 <= now_ms:
@@ -116,7 +116,7 @@ def check_grant(
     return Principal("viewer", name, "", subject=name, expires=expires, grant=key.credential, job=str(grant["job"]))
 
 
-def has_ended(principal: Principal, opener: Mapping[str, Any] | None, holder: Mapping[str, Any] | None) -> bool:
+def is_revoked(principal: Principal, opener: Mapping[str, Any] | None, holder: Mapping[str, Any] | None) -> bool:
     """Whether what stands behind somebody was revoked since an authorizer looked, or since a ticket was given.
 
     Args:
@@ -127,7 +127,7 @@ def has_ended(principal: Principal, opener: Mapping[str, Any] | None, holder: Ma
     if principal.grant or principal.credential:
         if opener is None or opener.get("revoked"):
             return True
-        return maker_ended(opener, holder)
+        return creator_revoked(opener, holder)
     return bool((holder or {}).get("revoked"))
 
 

@@ -11,22 +11,22 @@ from aws_lambda_powertools import Logger, Metrics
 
 from registry.principal import Principal
 from runtime.aws_clients import client_config
-from runtime.environment import read
-from runtime.websocket_push import Post, post_with
+from runtime.environment import read_settings
+from runtime.websocket_push import Post, make_post
 
 from .app import build_handler
 from .core import Caller, Refusal
 from .settings import Settings
 from .store import Store
 
-settings = read(Settings, os.environ)
+settings = read_settings(Settings, os.environ)
 config = client_config()
 
 
 @functools.cache
 def agents() -> Post:
     """The way to the agents' connections; made when the first agent is told something, not in every cold start."""
-    return post_with(boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=config))
+    return make_post(boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=config))
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def issuer() -> tuple[Any, Any]:
         settings.oidc_groups_claim,
         settings.oidc_admin_group,
     )
-    return known, oidc.Keys(known.url)
+    return known, oidc.IssuerKeys(known.url)
 
 
 def verify(token: str) -> Principal | Refusal:
@@ -51,7 +51,7 @@ def verify(token: str) -> Principal | Refusal:
         return Refusal("no_issuer")
     from . import oidc  # noqa: PLC0415
 
-    return oidc.check(*issuer(), token, time.time())
+    return oidc.check_token(*issuer(), token, time.time())
 
 
 def identify(token: str) -> Caller | Refusal:

@@ -94,7 +94,7 @@ def fetch(url: str) -> Mapping[str, Any]:
 
 
 @dataclass(slots=True)
-class Keys:
+class IssuerKeys:
     """The issuer's public keys, remembered."""
 
     issuer: str
@@ -105,7 +105,7 @@ class Keys:
     _failed: float | None = None
     """When fetching them failed last, and was not done since."""
 
-    def of(self, kid: str) -> Any | None:
+    def find(self, kid: str) -> Any | None:
         """The key of an id; None when the issuer has none such.
 
         Raises:
@@ -139,7 +139,7 @@ def is_token(text: str) -> bool:
     return text.count(".") == 2 and len(text) <= MAX_TOKEN_CHARS
 
 
-def check(issuer: Issuer, keys: Keys, token: str, now_s: float) -> Principal | Refusal:
+def check_token(issuer: Issuer, keys: IssuerKeys, token: str, now_s: float) -> Principal | Refusal:
     """The principal behind a token, or why it does not count.
 
     What is wrong with a token is never mistaken for an issuer that does not answer: that would be our failure (500).
@@ -164,7 +164,7 @@ def check(issuer: Issuer, keys: Keys, token: str, now_s: float) -> Principal | R
     return refusal or _principal(issuer, claims)
 
 
-def _key_of(keys: Keys, token: str) -> tuple[str, Any] | Refusal:
+def _key_of(keys: IssuerKeys, token: str) -> tuple[str, Any] | Refusal:
     """The algorithm by which a token says that it is signed, and the issuer's key that it names."""
     if not is_token(token):
         return Refusal("bad_token")
@@ -176,7 +176,7 @@ def _key_of(keys: Keys, token: str) -> tuple[str, Any] | Refusal:
     if algorithm not in ALGORITHMS:
         return Refusal("wrong_algorithm")
     try:
-        known = keys.of(str(header.get("kid", "")))
+        known = keys.find(str(header.get("kid", "")))
         return Refusal("unknown_key") if known is None else (algorithm, jwt.PyJWK(known, algorithm=algorithm).key)
     except jwt.PyJWTError:
         return Refusal("bad_token")  # an algorithm that is not the key's

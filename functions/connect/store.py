@@ -42,24 +42,24 @@ class Store:
                 bound = self._get(key)
         return str(bound["unique_id"]) if bound else unique_id
 
-    def grant(self, grant: str) -> dict[str, Any] | None:
+    def share(self, share: str) -> dict[str, Any] | None:
         """A share link."""
-        return self._get(items.grant_key(grant))
+        return self._get(items.share_key(share))
 
     def principal(self, name: str) -> dict[str, Any] | None:
         """A principal."""
         return self._get(items.principal_key(name))
 
-    def behind(self, principal: Principal) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    def opener_and_holder(self, principal: Principal) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """What somebody stands on: the share link or key, where there is one, and the principal behind that."""
         opener = None
         if principal.grant:
-            opener = self.grant(principal.grant)
+            opener = self.share(principal.grant)
         elif principal.credential:
             opener = self.credential(principal.credential)
         return opener, self.principal(str(opener["principal"]) if opener else principal.name)
 
-    def take_ticket(self, digest: str) -> dict[str, Any] | None:
+    def redeem_ticket(self, digest: str) -> dict[str, Any] | None:
         """Removes a ticket and returns it: whoever deletes it has it, so it opens one connection."""
         answer = self._dynamodb.delete_item(
             TableName=self._registry, Key=items.ticket_key(digest), ReturnValues="ALL_OLD"
@@ -164,7 +164,7 @@ class Store:
         """The jobs that a connection is subscribed to."""
         return [key["pk"]["S"].removeprefix("JOB#") for key in self._keys_by_target(f"CONNECTION#{connection}", "JOB#")]
 
-    def viewers(self, job: str) -> int:
+    def count_viewers(self, job: str) -> int:
         """How many are subscribed to a job, up to a page's worth."""
         answer = self._dynamodb.query(
             TableName=self._registry,
@@ -176,7 +176,7 @@ class Store:
 
     # --- watch
 
-    def win_watch(self, job: str, until: int, if_before: int, interval: int) -> bool:
+    def extend_watch(self, job: str, until: int, if_before: int, interval: int) -> bool:
         """Extends a job's watch if it ends before `if_before`. Of all who try at once one wins, and tells the agent."""
         try:
             self._dynamodb.update_item(
@@ -214,7 +214,9 @@ class Store:
 
     def remove_link(self, principal: str, instance: str, connection: str) -> None:
         """Forgets a connection of an instance that is gone."""
-        self._dynamodb.delete_item(TableName=self._registry, Key=items.link_key(principal, instance, connection))
+        self._dynamodb.delete_item(
+            TableName=self._registry, Key=items.instance_connection_key(principal, instance, connection)
+        )
 
     # --- the table
 

@@ -13,7 +13,7 @@ from logferry_protocol.messages import Error, Ingest, Open, Ping, Status, encode
 from registry.principal import NotAuthenticatedError, Principal, from_context
 from runtime.metrics import flush
 
-from . import partial
+from . import request_parser
 from .service import Service
 
 Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
@@ -28,7 +28,7 @@ def build_handler(
     """The Lambda handler: one message of an agent in, its answer out."""
 
     def answer(principal: Principal, connection: str, raw: str) -> BaseModel:
-        request = partial.read(raw)
+        request = request_parser.parse_request(raw)
         message = request.message
         if principal.expired(now_ms()):
             return Error(id=message.id, code="expired", message="The key has expired.")

@@ -15,18 +15,18 @@ from logferry_protocol.events import Gap, decode_event
 from logferry_protocol.job import LifeCycle
 from logferry_protocol.limits import MAX_SEQUENCE
 from logferry_protocol.messages import Batch, Result, short_sentence
-from registry.jobs import AHEAD_MS
+from registry.jobs import MAX_CLOCK_AHEAD_MS
 
-from .partial import Malformed
+from .request_parser import MalformedPart
 
-CLOCK_SKEW_US: Final = AHEAD_MS * 1000
+CLOCK_SKEW_US: Final = MAX_CLOCK_AHEAD_MS * 1000
 """How far a container's clock may be ahead of ours. Docker stamps lines with its host's clock."""
 
 SLOW_DOWN_MS: Final = 1_000
 """What an agent is asked to wait when a table throttles."""
 
 
-def check(batch: Batch, now_ms: int) -> int:
+def check_batch(batch: Batch, now_ms: int) -> int:
     """Whether a batch holds what it says, its body unpacked within bounds; how many gaps it tells of.
 
     Raises:
@@ -52,7 +52,7 @@ def _utf8_length(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class KnownTip:
     """Where a job stands, as far as is known."""
 
     tip: int
@@ -63,7 +63,7 @@ class Position:
 Step = Literal["put", "compare", "read", "out_of_sequence"]
 
 
-def next_step(first: int, position: Position | None) -> Step:
+def next_step(first: int, position: KnownTip | None) -> Step:
     """What to do with a batch that begins at `first`.
 
     `put` it on condition; `compare` it with what is stored at its place; `read` the position, because none is known or
@@ -78,25 +78,25 @@ def next_step(first: int, position: Position | None) -> Step:
     return "out_of_sequence" if position.fresh else "read"
 
 
-def stored(batch: Batch) -> Result:
+def stored_result(batch: Batch) -> Result:
     """The batch was not there and is now."""
     return Result(job=batch.job, first=batch.first, outcome="stored", tip=batch.last)
 
 
-def compared(batch: Batch, there: Mapping[str, Any] | None, tip: int | None) -> Result:
+def compared_result(batch: Batch, there: Mapping[str, Any] | None, tip: int | None) -> Result:
     """What a batch is, given what is stored at its place (None: nothing begins there).
 
     The same digest is the same batch sent again. Anything else is a conflict: a rolled-back disk, or two live agents on
     one engine. A tombstone says that the job was deleted.
     """
     if there is not None and there.get("deleted"):
-        return rejected(batch, "deleted", "the job was deleted", tip)
+        return rejected_result(batch, "deleted", "the job was deleted", tip)
     if there is not None and there.get("digest") == batch.digest:
         return Result(job=batch.job, first=batch.first, outcome="duplicate", tip=max(tip or 0, batch.last))
     return Result(job=batch.job, first=batch.first, outcome="conflict", tip=tip)
 
 
-def rejected(batch: Batch, reason: RejectReason, message: str, tip: int | None = None) -> Result:
+def rejected_result(batch: Batch, reason: RejectReason, message: str, tip: int | None = None) -> Result:
     """The batch was not stored, and why."""
     return Result(
         job=batch.job,
@@ -109,7 +109,7 @@ def rejected(batch: Batch, reason: RejectReason, message: str, tip: int | None =
     )
 
 
-def refused(part: Malformed) -> Result:
+def malformed_result(part: MalformedPart) -> Result:
     """The batch is none: it was not even looked at."""
     return Result(
         job=part.job,
@@ -121,13 +121,13 @@ def refused(part: Malformed) -> Result:
     )
 
 
-def how_far(life: LifeCycle, now_ms: int) -> int:
+def life_progress(life: LifeCycle, now_ms: int) -> int:
     """The latest moment (ms) of a container's life. Of two lives told with one tip the later has the greater.
 
     A time that nobody's clock has reached does not count: no later life would have a greater one.
     """
     times = (life.created or 0, life.started or 0, life.ended or 0)
-    return max((time for time in times if time <= now_ms + AHEAD_MS), default=0)
+    return max((time for time in times if time <= now_ms + MAX_CLOCK_AHEAD_MS), default=0)
 
 
 def tip_of(
@@ -140,7 +140,9 @@ def tip_of(
     return min(known, MAX_SEQUENCE)
 
 
-def end_of(record: Mapping[str, Any], last: Mapping[str, Any] | None, archive: Mapping[str, Any]) -> Mapping[str, Any]:
+def tip_source(
+    record: Mapping[str, Any], last: Mapping[str, Any] | None, archive: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """Who knows the batch at the tip: its `first`, `digest` and `cursor` stand there."""
     tip = tip_of(record, last, archive)
     if last is not None and tip_of(None, last) == tip:

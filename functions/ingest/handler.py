@@ -9,7 +9,7 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 
 from runtime.aws_clients import client_config
-from runtime.environment import read
+from runtime.environment import read_settings
 
 from .app import build_handler
 from .service import Service
@@ -19,7 +19,7 @@ from .store import Store
 WORKERS = 16
 """Batches stored at once; the client's pool must be as large, or connections are thrown away after each use."""
 
-settings = read(Settings, os.environ)
+settings = read_settings(Settings, os.environ)
 config = client_config(connections=WORKERS)
 logger, metrics = Logger(), Metrics()
 store = Store(
@@ -30,7 +30,7 @@ store = Store(
 )
 
 
-def ended(jobs: list[str]) -> None:
+def notify_ended(jobs: list[str]) -> None:
     """Asks the function archive to take ended jobs; it answers at once and works on."""
     # The client is made for the first of them: a cold start that stores a batch need not wait for it.
     payload = json.dumps({"archive": jobs, "why": "ended"}).encode()
@@ -38,5 +38,7 @@ def ended(jobs: list[str]) -> None:
     client.invoke(FunctionName=settings.archive_function, InvocationType="Event", Payload=payload)
 
 
-service = Service(store, ThreadPoolExecutor(WORKERS), logger, metrics, lambda: time.time_ns() // 1_000_000, ended=ended)
+service = Service(
+    store, ThreadPoolExecutor(WORKERS), logger, metrics, lambda: time.time_ns() // 1_000_000, notify_ended=notify_ended
+)
 handler = build_handler(service, logger, metrics)

@@ -32,8 +32,8 @@ from logferry_protocol.messages import (
 from registry.principal import Principal
 
 from . import core
-from .partial import Malformed
-from .store import AlreadyThereError, Store, ThrottledError
+from .request_parser import MalformedPart
+from .store import BatchExistsError, Store, ThrottledError
 
 LINK_LIFE_S: Final = 2 * 3600 + 600
 """How long a connection counts as an instance's: API Gateway's two hours and some."""
@@ -41,17 +41,17 @@ LINK_LIFE_S: Final = 2 * 3600 + 600
 _REMEMBERED: Final = 20_000
 
 
-class Tips:
+class TipCache:
     """The tips of jobs that this process stored for lately. Behind at worst: what is here was once stored."""
 
     def __init__(self, size: int = _REMEMBERED) -> None:
         self._tips: OrderedDict[str, int] = OrderedDict()
         self._size = size
 
-    def get(self, job: str) -> core.Position | None:
+    def get(self, job: str) -> core.KnownTip | None:
         """The remembered tip."""
         tip = self._tips.get(job)
-        return None if tip is None else core.Position(tip, fresh=False)
+        return None if tip is None else core.KnownTip(tip, fresh=False)
 
     def put(self, job: str, tip: int) -> None:
         """Remembers a tip; tips only grow."""
@@ -75,17 +75,19 @@ class Service:
         metrics: Metrics,
         now_ms: Callable[[], int],
         *,
-        ended: Callable[[list[str]], None],
+        notify_ended: Callable[[list[str]], None],
     ) -> None:
         """`ended` is told of jobs whose containers have ended; it may fail."""
-        self._store, self._executor, self._ended = store, executor, ended
+        self._store, self._executor, self._notify_ended = store, executor, notify_ended
         self._logger, self._metrics, self._now_ms = logger, metrics, now_ms
-        self._tips = Tips()
+        self._tips = TipCache()
         self._instances: OrderedDict[str, str] = OrderedDict()
 
     # --- open
 
-    def open(self, principal: Principal, connection: str, message: Open, malformed: Sequence[Malformed] = ()) -> Opened:
+    def open(
+        self, principal: Principal, connection: str, message: Open, malformed: Sequence[MalformedPart] = ()
+    ) -> Opened:
         """Records the jobs and the instance's connection, then says where each job stands, and which are malformed."""
         self._note_malformed("JobsMalformed", malformed)
         now = self._now_ms()
@@ -125,7 +127,7 @@ class Service:
         tip = core.tip_of(record, last, archive)
         self._tips.forget(job)
         self._tips.put(job, tip)
-        end = core.end_of(record, last, archive)
+        end = core.tip_source(record, last, archive)
         left = int(watch["until"]) - now if watch else 0
         return OpenedJob(
             job=asked.job,
@@ -138,13 +140,13 @@ class Service:
 
     # --- ingest
 
-    def ingest(self, principal: Principal, message: Ingest, malformed: Sequence[Malformed] = ()) -> Ingested:
+    def ingest(self, principal: Principal, message: Ingest, malformed: Sequence[MalformedPart] = ()) -> Ingested:
         """Stores the batches, several at once, and says what became of each, the malformed ones too."""
         self._note_malformed("BatchesRejected", malformed)
-        refused = [core.refused(part) for part in malformed]
+        refused = [core.malformed_result(part) for part in malformed]
         if self._over_quota(principal, sum(len(batch.body) for batch in message.batches)):
             sentence = f"the day's quota of {principal.daily_bytes} bytes is used up"
-            results = [core.rejected(batch, "quota", sentence) for batch in message.batches]
+            results = [core.rejected_result(batch, "quota", sentence) for batch in message.batches]
             self._count(message.batches, results)
             return Ingested(id=message.id, results=[*results, *refused])
         outcomes = list(self._executor.map(lambda batch: self._store_batch(principal, batch), message.batches))
@@ -168,15 +170,15 @@ class Service:
         """What became of a batch, and how many gaps it tells of."""
         job = job_id(principal.name, batch.job)
         try:
-            gaps = core.check(batch, self._now_ms())
+            gaps = core.check_batch(batch, self._now_ms())
             return self._place(job, batch), gaps
         except BatchError as error:
-            return core.rejected(batch, error.code, error.detail), 0  # type: ignore[arg-type]
+            return core.rejected_result(batch, error.code, error.detail), 0  # type: ignore[arg-type]
         except ThrottledError:
-            return core.rejected(batch, "throttled", "the table takes no more now"), 0
+            return core.rejected_result(batch, "throttled", "the table takes no more now"), 0
         except Exception:
             self._logger.exception("a batch could not be stored", extra={"job": job})
-            return core.rejected(batch, "internal", "the request failed here"), 0
+            return core.rejected_result(batch, "internal", "the request failed here"), 0
 
     def _place(self, job: str, batch: Batch) -> Result:
         position = self._tips.get(job)
@@ -184,24 +186,24 @@ class Service:
         if step == "read":
             record, last = self._store.job(job), self._store.last_batch(job)
             if record is None:
-                return core.rejected(batch, "out_of_sequence", "the job was never opened", 0)
+                return core.rejected_result(batch, "out_of_sequence", "the job was never opened", 0)
             if record.get("deleted"):
-                return core.rejected(batch, "deleted", "the job was deleted")
-            position = core.Position(core.tip_of(record, last, self._store.archive(job)), fresh=True)
+                return core.rejected_result(batch, "deleted", "the job was deleted")
+            position = core.KnownTip(core.tip_of(record, last, self._store.archive(job)), fresh=True)
             self._tips.put(job, position.tip)
             step = core.next_step(batch.first, position)
         tip = position.tip if position else 0
         if step == "put":
             try:
                 self._store.put_batch(job, batch, self._now_ms())
-            except AlreadyThereError as error:
+            except BatchExistsError as error:
                 self._tips.forget(job)
-                return core.compared(batch, error.there, _end_of(error.there) or tip)
+                return core.compared_result(batch, error.existing, _end_of(error.existing) or tip)
             self._tips.put(job, batch.last)
-            return core.stored(batch)
+            return core.stored_result(batch)
         if step == "compare":
-            return core.compared(batch, self._store.batch_at(job, batch.first), tip)
-        return core.rejected(batch, "out_of_sequence", f"the tip is {tip}", tip)
+            return core.compared_result(batch, self._store.batch_at(job, batch.first), tip)
+        return core.rejected_result(batch, "out_of_sequence", f"the tip is {tip}", tip)
 
     def _count(self, batches: list[Batch], results: list[Result]) -> None:
         for batch, result in zip(batches, results, strict=True):
@@ -213,7 +215,7 @@ class Service:
                 extra = {"job": batch.job, "first": batch.first, "outcome": result.outcome, "reason": result.reason}
                 self._logger.warning("batch not stored", extra=extra)
 
-    def _note_malformed(self, metric: str, malformed: Sequence[Malformed]) -> None:
+    def _note_malformed(self, metric: str, malformed: Sequence[MalformedPart]) -> None:
         if malformed:
             self._metrics.add_metric(name=metric, unit=MetricUnit.Count, value=len(malformed))
         for part in malformed:
@@ -222,14 +224,14 @@ class Service:
 
     # --- status and ping
 
-    def status(self, principal: Principal, message: Status, malformed: Sequence[Malformed] = ()) -> Noted:
+    def status(self, principal: Principal, message: Status, malformed: Sequence[MalformedPart] = ()) -> Noted:
         """Keeps the records of changed jobs; of a malformed one the record stays as it is."""
         self._note_malformed("JobsMalformed", malformed)
         list(self._executor.map(lambda job: self._note(principal, job), message.jobs))
         ended = [job_id(principal.name, job.job) for job in message.jobs if job.life.over]
         if ended:
             try:
-                self._ended(ended)
+                self._notify_ended(ended)
             except Exception:
                 # The archive's own sweeps find them too, later.
                 self._logger.exception("the archive could not be told of ended jobs")
@@ -252,7 +254,7 @@ class Service:
                 "gaps": status.gaps,
                 "last": status.last // 1000 if status.last is not None else None,
                 "noted_tip": status.tip,
-                "noted_at": core.how_far(status.life, now),
+                "noted_at": core.life_progress(status.life, now),
             },
             now,
         )

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from logferry_protocol.messages import Batch
 from registry import items, jobs
-from runtime.aws_errors import THROTTLED
+from runtime.aws_errors import THROTTLING_CODES
 
 DAY_S = 86_400
 
@@ -16,12 +16,12 @@ class ThrottledError(Exception):
     """A table takes no more now; nothing was stored."""
 
 
-class AlreadyThereError(Exception):
+class BatchExistsError(Exception):
     """Something is stored at the batch's place: `there` is it."""
 
-    def __init__(self, there: dict[str, Any]) -> None:
-        super().__init__(there.get("digest"))
-        self.there = there
+    def __init__(self, existing: dict[str, Any]) -> None:
+        super().__init__(existing.get("digest"))
+        self.existing = existing
 
 
 class Store:
@@ -37,7 +37,7 @@ class Store:
         """Stores a batch where nothing is yet.
 
         Raises:
-            AlreadyThereError: something is stored at (job, first).
+            BatchExistsError: something is stored at (job, first).
             ThrottledError: the table takes no more now.
         """
         item = items.to_item(
@@ -65,8 +65,8 @@ class Store:
         except ClientError as error:
             if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 there: Any = error.response.get("Item") or self._at(job, batch.first) or {}
-                raise AlreadyThereError(items.from_item(there)) from None
-            if error.response["Error"]["Code"] in THROTTLED:
+                raise BatchExistsError(items.from_item(there)) from None
+            if error.response["Error"]["Code"] in THROTTLING_CODES:
                 raise ThrottledError from error
             raise
 
@@ -131,7 +131,7 @@ class Store:
             ReturnValues="ALL_NEW",
         )
         record = items.from_item(answer["Attributes"])
-        if jobs.place_of(record) > jobs.last_place(now_ms):
+        if jobs.list_position(record) > jobs.latest_list_position(now_ms):
             self._put_in_order(job, record, created)
         return record
 
@@ -177,7 +177,7 @@ class Store:
 
     def list_unarchived(self, job: str, now_ms: int) -> dict[str, Any]:
         """Records that a job may be written from now on, so that the archive looks at it. What is archived of it."""
-        given = {"job": job, "opened": now_ms, **items.unarchived(job)}
+        given = {"job": job, "opened": now_ms, **items.unarchived_attributes(job)}
         answer = self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.archive_key(job),
@@ -217,7 +217,7 @@ class Store:
         self._dynamodb.put_item(
             TableName=self._registry,
             Item={
-                **items.link_key(principal, instance, connection),
+                **items.instance_connection_key(principal, instance, connection),
                 **items.to_item(
                     {
                         "gpk": f"CONNECTION#{connection}",

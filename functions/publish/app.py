@@ -33,16 +33,16 @@ def build_handler(
             raise FileNotFoundError(
                 "the viewer was not built before `sam build`: run `npm ci && npm run build` in web/"
             )
-        store.put(core.Upload(core.CONFIG, "application/json", core.ASK_AGAIN), config.encode())
+        store.put(core.Upload(core.CONFIG, "application/json", core.REVALIDATE), config.encode())
         for upload in core.plan(files):
             store.put(upload, (viewer / upload.key).read_bytes())
-        store.forget_cached(reference)
+        store.invalidate_cache(reference)
 
     def handler(event: Mapping[str, Any], context: Any) -> None:
         status, reason = "SUCCESS", ""
         try:
             if event["RequestType"] == "Delete":
-                store.clear()
+                store.empty_bucket()
             else:
                 publish(event["RequestId"])
         except Exception as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-TYPES: Final = {
+CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -20,9 +20,9 @@ TYPES: Final = {
     ".txt": "text/plain; charset=utf-8",
 }
 
-FOREVER: Final = "public, max-age=31536000, immutable"
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
 """For files whose names carry a hash of what is in them."""
-ASK_AGAIN: Final = "no-cache"
+REVALIDATE: Final = "no-cache"
 """For the page itself and what it reads first: a new deployment shows at the next load."""
 
 CONFIG: Final = "config.json"
@@ -45,8 +45,8 @@ def plan(files: Iterable[str]) -> list[Upload]:
     uploads = [
         Upload(
             name,
-            TYPES.get(PurePosixPath(name).suffix, "application/octet-stream"),
-            FOREVER if name.startswith("assets/") else ASK_AGAIN,
+            CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream"),
+            IMMUTABLE if name.startswith("assets/") else REVALIDATE,
         )
         for name in files
         if name != CONFIG

@@ -6,12 +6,12 @@ from pathlib import Path
 import boto3
 from aws_lambda_powertools import Logger
 
-from runtime.environment import read
+from runtime.environment import read_settings
 
 from .app import build_handler
 from .settings import Settings
 from .store import Store
 
-settings = read(Settings, os.environ)
+settings = read_settings(Settings, os.environ)
 store = Store(boto3.client("s3"), boto3.client("cloudfront"), settings.viewer_bucket, settings.distribution)
 handler = build_handler(store, Path(__file__).parents[1] / "viewer", settings.viewer_config, Logger())

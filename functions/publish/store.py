@@ -22,13 +22,13 @@ class Store:
             CacheControl=upload.cache_control,
         )
 
-    def clear(self) -> None:
+    def empty_bucket(self) -> None:
         """Removes everything, so that the stack can remove the bucket."""
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket):
             for found in page.get("Contents", []):
                 self._s3.delete_object(Bucket=self._bucket, Key=found["Key"])
 
-    def forget_cached(self, reference: str) -> None:
+    def invalidate_cache(self, reference: str) -> None:
         """Makes CloudFront ask again for what names the other files."""
         paths = ["/", "/index.html", "/config.json"]
         self._cloudfront.create_invalidation(

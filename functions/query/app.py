@@ -15,9 +15,9 @@ from registry.principal import NotAuthenticatedError, Principal, from_context
 from runtime.metrics import flush
 
 from .core import ParameterError
-from .export import CONTENT_TYPES, Page
+from .export import CONTENT_TYPES, ExportPage
 from .problems import BadRequestError, ForbiddenError, NotAllowedError, NotFoundError, ProblemError, response
-from .rates import Rates
+from .rate_limiter import RateLimiter
 from .routes import ROUTES, Request, Route
 from .service import Service
 
@@ -33,7 +33,7 @@ def build_handler(
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Handler:
     """The Lambda handler."""
-    routes = build_routes(service, Rates(), now_ms)
+    routes = build_routes(service, RateLimiter(), now_ms)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         began = time.monotonic()
@@ -52,7 +52,7 @@ def build_handler(
     return handler
 
 
-def build_routes(service: Service, rates: Rates, now_ms: Callable[[], int]) -> APIGatewayHttpResolver:
+def build_routes(service: Service, rates: RateLimiter, now_ms: Callable[[], int]) -> APIGatewayHttpResolver:
     """The table's routes over a service."""
     app = APIGatewayHttpResolver(enable_validation=False)
 
@@ -76,7 +76,7 @@ def build_routes(service: Service, rates: Rates, now_ms: Callable[[], int]) -> A
             body = _body(event.body) if route.body is not None else None
             origin = event.headers.get("origin")
             answer = route.call(service, Request(who, path, query, labels, body, origin))
-            return _page(path["job"], answer) if isinstance(answer, Page) else _json(answer, route.status)
+            return _page(path["job"], answer) if isinstance(answer, ExportPage) else _json(answer, route.status)
 
         return served
 
@@ -117,7 +117,7 @@ def _json(document: Mapping[str, Any], status: int = 200) -> Response[str]:
     return Response(status, "application/json", json.dumps(document, separators=(",", ":")), headers=headers)
 
 
-def _page(job: str, page: Page) -> Response[str]:
+def _page(job: str, page: ExportPage) -> Response[str]:
     headers: dict[str, str | list[str]] = dict(NEVER_CACHED)
     if page.resume is not None:
         headers["Link"] = f'</api/jobs/{job}/export?format={page.format}&after={page.resume}>; rel="next"'

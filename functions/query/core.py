@@ -51,7 +51,7 @@ def whole_number(query: Mapping[str, str], name: str, default: int, least: int, 
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class HistoryRange:
     """Which part of a job's history is asked for: entries after a sequence, or the last ones before it."""
 
     after: int | None
@@ -59,7 +59,7 @@ class Range:
     limit: int
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "Range":
+    def of(cls, query: Mapping[str, str]) -> "HistoryRange":
         """From a query string.
 
         Raises:
@@ -74,7 +74,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class JobFilter:
     """Which jobs a list holds."""
 
     owner: str | None = None
@@ -92,7 +92,7 @@ class Filter:
     """A label's key, and its value where one is wanted."""
 
     @classmethod
-    def of(cls, query: Mapping[str, str], labels: Sequence[str] = ()) -> "Filter":
+    def of(cls, query: Mapping[str, str], labels: Sequence[str] = ()) -> "JobFilter":
         """From a query string; `labels` are the values of all its `label` parameters, `key` or `key=value`.
 
         Raises:
@@ -138,7 +138,7 @@ def last_of(batch: Mapping[str, Any]) -> int:
     return int(batch["first"]) + int(batch["count"]) - 1
 
 
-def kept_from(wanted: Range, batches: Sequence[Mapping[str, Any]], tip: int, *, more: bool) -> int | None:
+def kept_from(wanted: HistoryRange, batches: Sequence[Mapping[str, Any]], tip: int, *, more: bool) -> int | None:
     """Where what is kept begins, if some of what was asked for is not kept any more: retention took it.
 
     Args:
@@ -156,7 +156,7 @@ def kept_from(wanted: Range, batches: Sequence[Mapping[str, Any]], tip: int, *, 
 
 
 @dataclass(slots=True)
-class Page:
+class BatchPage:
     """Batches collected for one answer, up to its size."""
 
     limit: int
@@ -175,7 +175,7 @@ class Page:
 _ORDER: Final = re.compile(r"[0-9]{13,38}#[a-z0-9-]{1,63}\.[0-9a-f]{64}")
 
 
-def list_place(text: str | None) -> str | None:
+def parse_list_next(text: str | None) -> str | None:
     """Where a list goes on: the place of the last job that was given, of a time that may have more than 13 digits.
 
     Raises:
@@ -189,7 +189,7 @@ def list_place(text: str | None) -> str | None:
 _AUDIT_PLACE: Final = re.compile(r"[0-9]{13}#[a-z]+#[a-z0-9-]{1,63}")
 
 
-def audit_place(text: str | None) -> str | None:
+def parse_audit_next(text: str | None) -> str | None:
     """Where a list of records goes on.
 
     Raises:

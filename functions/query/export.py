@@ -50,7 +50,7 @@ class _Line:
 
 
 @dataclass(slots=True)
-class Lines:
+class TextLines:
     """Whole lines of stdout and stderr, continuation entries joined, in the order of their first entries.
 
     An entry that may go on in a batch not seen yet is held back with all that comes after it: the next page begins with
@@ -88,7 +88,7 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ExportPage:
     """A page of a log; `resume` is the sequence after which the next begins, None at the end of what is stored."""
 
     format: Format
@@ -96,7 +96,7 @@ class Page:
     resume: int | None
 
 
-def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, after: int, most: int) -> Page:
+def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, after: int, most: int) -> ExportPage:
     """A page of about `most` bytes.
 
     Args:
@@ -106,14 +106,14 @@ def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, a
         after: the last sequence that the reader has.
         most: where the page ends; a line that goes on is carried whole up to `PAGE_RAW_BYTES` more, and cut there.
     """
-    lines, parts, size, resume = Lines(), list[str](), 0, after
+    lines, parts, size, resume = TextLines(), list[str](), 0, after
     for first, raw, body in batches:
         if size >= most:
             if form == "jsonl":
-                return Page(form, "".join(parts), resume)
+                return ExportPage(form, "".join(parts), resume)
             text, whole = lines.take(at_end=size >= most + PAGE_RAW_BYTES)
             if whole > after:
-                return Page(form, text, whole)
+                return ExportPage(form, text, whole)
         columns = decode_body(body)
         rows = [row for row in columns.rows(first) if row[0] > after]
         size += raw + 64 * len(rows)
@@ -122,4 +122,4 @@ def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, a
             parts.extend(jsonl(job, rows))
         else:
             lines.add(rows)
-    return Page(form, "".join(parts) if form == "jsonl" else lines.take(at_end=True)[0], None)
+    return ExportPage(form, "".join(parts) if form == "jsonl" else lines.take(at_end=True)[0], None)

@@ -32,11 +32,11 @@ PART_S: Final = 0.5
 """Seconds at worst of one call, where a line is too long to be searched whole."""
 
 
-Span = tuple[int, int]
+MatchSpan = tuple[int, int]
 """Where a match begins and ends."""
 
 
-class TooLongError(Exception):
+class TextTooLongError(Exception):
     """A text that could not be searched whole in the time that is left; in what was searched nothing was found."""
 
 
@@ -79,16 +79,17 @@ class Expression:
         """Seconds that one call over a text takes at worst."""
         return (size_of(text) + CALL_BYTES) * self._step_s
 
-    def find(self, text: str, begin: int, end: int) -> Span | None:
+    def find(self, text: str, begin: int, end: int) -> MatchSpan | None:
         """The first match within `begin` to `end`; what is around them counts for `^`, `$` and `\\b`."""
         match = self._compiled.search(text, begin, end)
         return None if match is None else match.span()
 
-    def find_in_parts(self, text: str, begin: int, end: int, time_left: Callable[[], float]) -> Span:
+    def find_in_parts(self, text: str, begin: int, end: int, time_left: Callable[[], float]) -> MatchSpan:
         """The same in overlapping parts, for a text that costs too much at once.
 
         Raises:
-            TooLongError: nothing was found. A match longer than half of a part may have been missed, or time ran out.
+            TextTooLongError: nothing was found. A match longer than half of a part may have been missed, or the time
+                ran out.
         """
         encoded = text.encode()
         at, stop = len(text[:begin].encode()), len(text[:end].encode())
@@ -100,7 +101,7 @@ class Expression:
             at += size // 2
             while at < stop and encoded[at] & 0xC0 == 0x80:
                 at += 1
-        raise TooLongError
+        raise TextTooLongError
 
 
 def _characters(encoded: bytes, at: int) -> int:

@@ -12,11 +12,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from registry.archive_index import Index
 from registry.jobs import DamagedRecordError
 from runtime.aws_clients import client_config
-from runtime.environment import read
+from runtime.environment import read_settings
 
 from .app import build_handler
-from .archive import Archive
-from .growth import Growth
+from .archive_reader import ArchiveReader
+from .current_tips import CurrentTips
 from .history import History
 from .service import Service
 from .settings import Settings
@@ -25,7 +25,7 @@ from .store import Store
 WORKERS = 16
 """Tips read at once; the client's pool must be as large, or connections are thrown away after each use."""
 
-settings = read(Settings, os.environ)
+settings = read_settings(Settings, os.environ)
 # A page of history is up to a megabyte, from DynamoDB or S3: one second more than the default.
 config = client_config(read_timeout_s=5, connections=WORKERS)
 logger = Logger()
@@ -45,13 +45,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-archive = Archive(
+archive = ArchiveReader(
     Index(dynamodb, settings.registry_table),
     lambda: boto3.client("s3", config=config),
     settings.archive_bucket,
     now_ms,
 )
-growth = Growth(store, ThreadPoolExecutor(WORKERS), logger)
+current_tips = CurrentTips(store, ThreadPoolExecutor(WORKERS), logger)
 metrics = Metrics()
 
 
@@ -64,7 +64,7 @@ def note_damaged(error: DamagedRecordError) -> None:
 service = Service(
     store,
     History(store, archive, now_ms),
-    growth,
+    current_tips,
     origins=settings.viewer_origins,
     erase=erase,
     now_ms=now_ms,

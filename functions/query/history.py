@@ -12,7 +12,7 @@ from typing import Any
 
 from logferry_protocol.batch import decode_body
 
-from .archive import Archive
+from .archive_reader import ArchiveReader
 from .core import last_of
 from .store import Store
 
@@ -22,7 +22,7 @@ Batch = Mapping[str, Any]
 class History:
     """The batches of jobs, wherever they are kept."""
 
-    def __init__(self, table: Store, archive: Archive, now_ms: Callable[[], int]) -> None:
+    def __init__(self, table: Store, archive: ArchiveReader, now_ms: Callable[[], int]) -> None:
         self._table, self._archive, self._now_ms = table, archive, now_ms
 
     def after(self, job: str, sequence: int, tip: int) -> Iterator[Batch]:
@@ -73,7 +73,7 @@ class History:
 
     # --- times
 
-    def span_at(self, job: str, sequence: int) -> "Span | None":
+    def run_at(self, job: str, sequence: int) -> "EntryRun | None":
         """What holds a sequence, or the next that is kept: a batch of the table, or a whole segment, yet unread."""
         batch = next(self._table.batches_after(job, sequence - 1), None)
         if batch is not None and not self._is_fresh(batch):
@@ -82,14 +82,14 @@ class History:
             segment = self._archive.segment_at(job, sequence)
             if segment is not None and (batch is None or segment.first < batch["first"]):
                 batches = partial(self._archive.batches_of, job, segment)
-                return Span(segment.first, segment.last, segment.end, batches)
+                return EntryRun(segment.first, segment.last, segment.end, batches)
         if batch is None:
             # Expired, and not archived any more: what comes next in the table, if anything does.
             batch = next(filter(self._is_fresh, self._table.batches_after(job, sequence - 1)), None)
-        return None if batch is None else Span(batch["first"], last_of(batch), batch["end"], lambda: [batch])
+        return None if batch is None else EntryRun(batch["first"], last_of(batch), batch["end"], lambda: [batch])
 
 
-class Span:
+class EntryRun:
     """Consecutive entries, read when they are asked for."""
 
     def __init__(self, first: int, last: int, end: int, batches: Callable[[], Iterable[Batch]]) -> None:

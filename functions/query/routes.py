@@ -13,7 +13,7 @@ from logferry_protocol.limits import MAX_SEQUENCE, MAX_TIME_MS
 from registry.principal import Principal
 
 from .core import FILTER_CHARS, LABEL_CHARS
-from .export import CONTENT_TYPES, Page
+from .export import CONTENT_TYPES, ExportPage
 from .service import Service
 
 Access = Literal["signed_in", "member", "reader", "manager"]
@@ -175,7 +175,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route(
         "GET", "/api/jobs/<job>/at", "getSequenceAt", "The first sequence at a time or later.", "reader",
-        lambda service, request: service.instant(request.principal, request.path["job"], request.query),
+        lambda service, request: service.sequence_at(request.principal, request.path["job"], request.query),
         _object(sequence=_INTEGER, tip=_INTEGER),
         parameters=(Parameter("time", "Microseconds since 1970, or RFC 3339.", _text(40), required=True),),
     ),
@@ -217,12 +217,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route(
         "GET", "/api/jobs/<job>/shares", "listShares", "The share links of a job.", "manager",
-        lambda service, request: service.shares(request.principal, request.path["job"]),
+        lambda service, request: service.list_shares(request.principal, request.path["job"]),
         _object(shares=_list(_SHARE)),
     ),
     Route(
         "POST", "/api/jobs/<job>/shares", "createShare", "A link by which anyone may read this one job.", "manager",
-        lambda service, request: service.share(request.principal, request.path["job"], request.body),
+        lambda service, request: service.create_share(request.principal, request.path["job"], request.body),
         _object(**_SHARE_FACTS, secret=_STRING),
         status=201,
         body={
@@ -238,12 +238,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route(
         "DELETE", "/api/shares/<share>", "revokeShare", "Revokes a share link, open connections included.", "member",
-        lambda service, request: service.unshare(request.principal, request.path["share"]),
+        lambda service, request: service.revoke_share(request.principal, request.path["share"]),
         _SHARE,
     ),
     Route(
         "POST", "/api/tickets", "createTicket", "A ticket that opens one viewers' WebSocket within 30 s.", "signed_in",
-        lambda service, request: service.ticket(request.principal, request.origin),
+        lambda service, request: service.create_ticket(request.principal, request.origin),
         _object(ticket=_STRING, expires=_INTEGER),
         status=201,
     ),
@@ -321,4 +321,4 @@ def _operation(route: Route) -> Schema:
     return operation
 
 
-__all__ = ["ROUTES", "Page", "Request", "Route", "openapi"]
+__all__ = ["ROUTES", "ExportPage", "Request", "Route", "openapi"]

@@ -12,9 +12,9 @@ from logferry_protocol.errors import BatchError
 from logferry_protocol.limits import MAX_SEQUENCE
 
 from .core import ParameterError, whole_number
-from .expression import Expression, TooLongError
-from .lines import Batch, Line, Lines
-from .visible import Reading, readings
+from .expression import Expression, TextTooLongError
+from .line_assembler import Batch, Line, LineAssembler
+from .visible_text import VisibleText, visible_texts
 
 MAX_PATTERN_CHARS: Final = 512
 
@@ -42,7 +42,7 @@ CONTEXT_CHARS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SearchQuery:
     """What is looked for."""
 
     expression: Expression
@@ -52,7 +52,7 @@ class Wanted:
     context: int
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> "Wanted":
+    def of(cls, query: Mapping[str, str]) -> "SearchQuery":
         """From a query string.
 
         Raises:
@@ -75,10 +75,12 @@ class Wanted:
     def matches(self, text: str) -> bool:
         """Whether a line would be found, whatever that takes."""
         line = Line(1, 0, "stdout", text)
-        return _find(line, readings(text), self.expression, lambda: float("inf")) is not None
+        return _find(line, visible_texts(text), self.expression, lambda: float("inf")) is not None
 
 
-def _find(line: Line, ways: Sequence[Reading], expression: Expression, time_left: Callable[[], float]) -> int | None:
+def _find(
+    line: Line, ways: Sequence[VisibleText], expression: Expression, time_left: Callable[[], float]
+) -> int | None:
     """Where in a line the first match begins.
 
     Args:
@@ -88,7 +90,7 @@ def _find(line: Line, ways: Sequence[Reading], expression: Expression, time_left
         time_left: seconds that a call may take at most.
 
     Raises:
-        TooLongError: the line could not be searched whole in that time, and in what was searched nothing was found.
+        TextTooLongError: the line could not be searched whole in that time, and in what was searched nothing was found.
     """
     known, too_long = len(line.before), False
     for index, reading in enumerate(ways):
@@ -99,7 +101,7 @@ def _find(line: Line, ways: Sequence[Reading], expression: Expression, time_left
         for _ in range(TRIES):
             try:
                 span = _span(expression, text, begin, end, time_left)
-            except TooLongError:
+            except TextTooLongError:
                 too_long = True
                 break
             if span is None:
@@ -111,7 +113,7 @@ def _find(line: Line, ways: Sequence[Reading], expression: Expression, time_left
         else:
             too_long = True
     if too_long:
-        raise TooLongError
+        raise TextTooLongError
     return None
 
 
@@ -199,7 +201,7 @@ def _size(text: str) -> int:
 
 
 def search(
-    wanted: Wanted,
+    wanted: SearchQuery,
     batches: Iterable[Batch],
     earlier: Callable[[int], Iterable[Batch]],
     clock: Callable[[], float] = time.monotonic,
@@ -222,7 +224,7 @@ def search(
         answer's end.
     """
     deadline = clock() + SEARCH_S
-    lines, answer = Lines(wanted.after, earlier), _Answer(wanted.context)
+    lines, answer = LineAssembler(wanted.after, earlier), _Answer(wanted.context)
     expression, any_line = wanted.expression, False
 
     def time_left() -> float:
@@ -244,14 +246,14 @@ def search(
             return answer.document(line.sequence - 1)
         at = None
         if line.stream != "system":
-            ways = readings(line.before + line.text)
+            ways = visible_texts(line.before + line.text)
             cost, left = sum(expression.cost(way.text) for way in ways), time_left()
             # What fits into an answer of its own waits for it; what fits into none needs most of one.
             if any_line and cost > left and (cost <= SEARCH_S or left < SEARCH_S / 2):
                 return answer.document(line.sequence - 1)
             try:
                 at = _find(line, ways, expression, time_left)
-            except TooLongError:
+            except TextTooLongError:
                 answer.unsearched.append(line.sequence)
         if at is not None and len(answer.matches) == wanted.limit:
             return answer.document(line.sequence - 1)
@@ -261,7 +263,7 @@ def search(
     return answer.document(None)
 
 
-def _completed(lines: Lines, batches: Iterable[Batch], answer: _Answer) -> Iterator[Line | None]:
+def _completed(lines: LineAssembler, batches: Iterable[Batch], answer: _Answer) -> Iterator[Line | None]:
     """The lines of batches as they become whole, and None before each batch."""
     for first, count, raw, body in batches:
         yield None

@@ -11,12 +11,12 @@ from logferry_protocol.limits import MAX_SEQUENCE
 from registry import jobs
 from registry.principal import Principal
 from registry.tombstone import YEAR_S
-from runtime.keys import digest
+from runtime.keys import secret_digest
 
-from . import core, export, instant, search, shares
-from .growth import Growth
+from . import core, export, search, shares, time_lookup
+from .current_tips import CurrentTips
 from .history import History
-from .lines import Batch
+from .line_assembler import Batch
 from .problems import BadRequestError, ForbiddenError, NotFoundError
 from .store import Store
 
@@ -33,7 +33,7 @@ class Service:
         self,
         store: Store,
         history: History,
-        growth: Growth,
+        current_tips: CurrentTips,
         *,
         origins: Sequence[str],
         erase: Callable[[str], None],
@@ -42,7 +42,7 @@ class Service:
     ) -> None:
         """`note_damaged` is told of records that cannot be shown."""
         self._note_damaged = note_damaged
-        self._store, self._history, self._growth = store, history, growth
+        self._store, self._history, self._current_tips = store, history, current_tips
         self._origins, self._erase, self._now_ms = tuple(origins), erase, now_ms
         self._read: set[tuple[str, str]] = set()
 
@@ -93,7 +93,7 @@ class Service:
         """
         item = self.readable(principal, job)
         newest = self._store.newest(job)
-        now = item if newest is None else jobs.grown(item, [newest])
+        now = item if newest is None else jobs.with_batches(item, [newest])
         heard = self._store.heard([jobs.instance_of(item)])
         record = self._record(now, heard, self._store.archived_tip(job))
         if record is None:
@@ -108,15 +108,15 @@ class Service:
         if principal.grant:
             return {"jobs": [self.job(principal, principal.job)], "next": None}
         limit = core.whole_number(query, "limit", core.JOBS_DEFAULT, 1, core.JOBS_MOST)
-        wanted = core.Filter.of(query, labels)
+        wanted = core.JobFilter.of(query, labels)
         owners = principal.readable_owners()
         if wanted.owner is not None:
             owners = (wanted.owner,) if owners is None or wanted.owner in owners else ()
         found: list[JobRecord] = []
         running: list[Mapping[str, Any]] = []
         heard: dict[tuple[str, str], int] = {}
-        place = core.list_place(query.get("next"))
-        rows = self._store.jobs(owners, place, min(limit, 100), latest=jobs.last_place(self._now_ms()))
+        place = core.parse_list_next(query.get("next"))
+        rows = self._store.jobs(owners, place, min(limit, 100), latest=jobs.latest_list_position(self._now_ms()))
         more = False
         scanned = size = 0
         while True:
@@ -128,7 +128,7 @@ class Service:
                 if len(found) == limit or size >= core.JOBS_BYTES:
                     more = True
                     break
-                place = jobs.place_of(item)
+                place = jobs.list_position(item)
                 record = None if item.get("deleted") else self._record(item, heard)
                 if record is not None and wanted.matches(record):
                     found.append(record)
@@ -139,8 +139,8 @@ class Service:
             if more or scanned >= SCANNED_MOST or len(found) == limit:
                 more = True
                 break
-        grown = self._growth.of(running)
-        records = [(self._record(grown[one.job], heard) if one.job in grown else None) or one for one in found]
+        current = self._current_tips.of(running)
+        records = [(self._record(current[one.job], heard) if one.job in current else None) or one for one in found]
         return {"jobs": [_document(record) for record in records], "next": place if more else None}
 
     def _record(
@@ -158,14 +158,14 @@ class Service:
     def batches(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
         """A page of batches: ascending after a sequence, or the last ones before it (ascending in the answer too)."""
         item = self.readable(principal, job)
-        wanted = core.Range.of(query)
+        wanted = core.HistoryRange.of(query)
         self._audit_read(principal, job)
         tip = self._tip(item)
         if wanted.before is not None:
             found = self._history.before(job, wanted.before, tip)
         else:
             found = self._history.after(job, wanted.after or 0, tip)
-        page, more = core.Page(wanted.limit), False
+        page, more = core.BatchPage(wanted.limit), False
         for batch in found:
             if not page.take(batch):
                 more = True
@@ -180,7 +180,7 @@ class Service:
             "more": more,
         }
 
-    def export(self, principal: Principal, job: str, query: Mapping[str, str]) -> export.Page:
+    def export(self, principal: Principal, job: str, query: Mapping[str, str]) -> export.ExportPage:
         """A page of the log as text or as JSON lines."""
         item = self.readable(principal, job)
         form = query.get("format", "jsonl")
@@ -194,7 +194,7 @@ class Service:
     def search(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The entries that match, resumable."""
         item = self.readable(principal, job)
-        wanted = search.Wanted.of(query)
+        wanted = search.SearchQuery.of(query)
         self._audit_read(principal, job)
         tip = self._tip(item)
         batches = (_searched(batch) for batch in self._history.after(job, wanted.after, tip))
@@ -204,11 +204,14 @@ class Service:
 
         return {"tip": tip, **search.search(wanted, batches, earlier)}
 
-    def instant(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
+    def sequence_at(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
         """Which sequence stands at a time."""
         item = self.readable(principal, job)
-        us, tip = instant.parse_time(query.get("time")), self._tip(item)
-        return {"sequence": instant.sequence_at(us, tip, lambda place: self._history.span_at(job, place)), "tip": tip}
+        us, tip = time_lookup.parse_time(query.get("time")), self._tip(item)
+        return {
+            "sequence": time_lookup.sequence_at(us, tip, lambda place: self._history.run_at(job, place)),
+            "tip": tip,
+        }
 
     def _tip(self, item: Mapping[str, Any]) -> int:
         """A job's last sequence: the table forgets with time, the record is written now and then, the archive later."""
@@ -219,7 +222,7 @@ class Service:
 
     # --- share links
 
-    def share(self, principal: Principal, job: str, document: Any) -> dict[str, Any]:
+    def create_share(self, principal: Principal, job: str, document: Any) -> dict[str, Any]:
         """A new link to a job. The secret is in this answer and nowhere else; it travels in a URL's fragment."""
         item = self.manageable(principal, job)
         life_s, note = shares.parse_share(document)
@@ -228,12 +231,12 @@ class Service:
         self._audit(principal, job, "share", share=grant["pk"].removeprefix("GRANT#"))
         return {**shares.share_document(grant), "secret": secret}
 
-    def shares(self, principal: Principal, job: str) -> dict[str, Any]:
+    def list_shares(self, principal: Principal, job: str) -> dict[str, Any]:
         """The links of a job."""
         self.manageable(principal, job)
         return {"shares": [shares.share_document(item) for item in self._store.shares(job)]}
 
-    def unshare(self, principal: Principal, share: str) -> dict[str, Any]:
+    def revoke_share(self, principal: Principal, share: str) -> dict[str, Any]:
         """Revokes a link, with effect on the connections that it opened."""
         grant = self._store.share(share) if shares.is_share(share) else None
         if grant is None or principal.grant or not principal.may_manage(grant["owner"], grant["job"]):
@@ -269,7 +272,7 @@ class Service:
         if not principal.may_manage(owner_of(item), job):
             raise ForbiddenError("A share link may read, and nothing else.")
         limit = core.whole_number(query, "limit", 100, 1, 500)
-        found = self._store.audit(job, core.audit_place(query.get("next")), limit)
+        found = self._store.audit(job, core.parse_audit_next(query.get("next")), limit)
         records = [{name: record[name] for name in AUDITED if name in record} for record in found]
         return {"records": records, "next": found[-1]["sk"] if len(found) == limit else None}
 
@@ -293,13 +296,13 @@ class Service:
 
     # --- tickets
 
-    def ticket(self, principal: Principal, origin: str | None) -> dict[str, Any]:
+    def create_ticket(self, principal: Principal, origin: str | None) -> dict[str, Any]:
         """A ticket that opens one viewers' WebSocket within 30 seconds, from the same origin."""
         if origin is not None and origin not in self._origins:
             raise ForbiddenError(f"Pages of {origin[:200]} may not connect here.")
         ticket = secrets.token_urlsafe(32)
         until = self._now_ms() + core.TICKET_MS
-        self._store.put_ticket(digest(ticket), principal.to_context(), origin, until)
+        self._store.put_ticket(secret_digest(ticket), principal.to_context(), origin, until)
         return {"ticket": ticket, "expires": until}
 
 

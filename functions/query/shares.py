@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from registry.principal import Principal
-from runtime.keys import SHARE_PREFIX, digest
+from runtime.keys import SHARE_PREFIX, secret_digest
 
 from .core import ParameterError
 
@@ -56,7 +56,7 @@ def new_share(
         "gsk": f"GRANT#{now_ms:013d}#{grant}",
         "spk": f"GRANTS#{job}",
         "ssk": f"{now_ms:013d}#{grant}",
-        "sha256": digest(secret),
+        "sha256": secret_digest(secret),
         "job": job,
         "owner": owner,
         "principal": creator.name,

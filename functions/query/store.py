@@ -9,7 +9,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from registry import items
-from registry.jobs import place_of
+from registry.jobs import list_position
 from registry.tombstone import put_tombstone
 
 FACTS: Final = ("first", "count", "end", "received", "deleted")
@@ -48,7 +48,7 @@ class Store:
             return
         rows = self._merged(asked, before, page)
         first = next(rows, None)
-        if before is None and (first is None or place_of(first) <= latest):
+        if before is None and (first is None or list_position(first) <= latest):
             # Nothing is ahead, as a rule: no list is read to its end only to find that out.
             yield from () if first is None else chain((first,), rows)
             return
@@ -62,7 +62,7 @@ class Store:
     def _ahead(
         self, owners: list[str] | None, before: str | None, *, page: int, latest: str
     ) -> Iterator[dict[str, Any]]:
-        return takewhile(lambda item: place_of(item) > latest, self._merged(owners, before, page))
+        return takewhile(lambda item: list_position(item) > latest, self._merged(owners, before, page))
 
     def _merged(self, owners: list[str] | None, before: str | None, page: int) -> Iterator[dict[str, Any]]:
         if owners is None:
@@ -181,7 +181,7 @@ class Store:
             UpdateExpression="SET opened = :now, spk = :spk, ssk = :ssk",
             ExpressionAttributeValues={
                 ":now": {"N": str(now_ms)},
-                **{f":{name}": {"S": value} for name, value in items.unarchived(job).items()},
+                **{f":{name}": {"S": value} for name, value in items.unarchived_attributes(job).items()},
             },
         )
         self._dynamodb.update_item(
@@ -204,7 +204,7 @@ class Store:
 
     def share(self, share: str) -> dict[str, Any] | None:
         """A link."""
-        answer = self._dynamodb.get_item(TableName=self._registry, Key=items.grant_key(share), ConsistentRead=True)
+        answer = self._dynamodb.get_item(TableName=self._registry, Key=items.share_key(share), ConsistentRead=True)
         return items.from_item(answer["Item"]) if "Item" in answer else None
 
     def shares(self, job: str) -> list[dict[str, Any]]:
@@ -223,7 +223,7 @@ class Store:
         """Ends a link; the change closes what it opened."""
         self._dynamodb.update_item(
             TableName=self._registry,
-            Key=items.grant_key(share),
+            Key=items.share_key(share),
             UpdateExpression="SET revoked = if_not_exists(revoked, :now)",
             ConditionExpression="attribute_exists(pk)",
             ExpressionAttributeValues={":now": {"N": str(now_ms)}},

@@ -92,7 +92,7 @@ def segment_key(job: str, last: int) -> dict[str, Any]:
     return key(f"ARCHIVE#{job}", f"{last:016d}")
 
 
-def unarchived(job: str) -> dict[str, str]:
+def unarchived_attributes(job: str) -> dict[str, str]:
     """Where a job stands in the list of those that may have something to archive."""
     return {"spk": unarchived_partition(shard_of(job)), "ssk": job}
 
@@ -122,9 +122,9 @@ def credential_key(credential: str) -> dict[str, Any]:
     return key(f"CREDENTIAL#{credential}", "CREDENTIAL")
 
 
-def grant_key(grant: str) -> dict[str, Any]:
+def share_key(share: str) -> dict[str, Any]:
     """A share link."""
-    return key(f"GRANT#{grant}", "GRANT")
+    return key(f"GRANT#{share}", "GRANT")
 
 
 def role_key(arn: str) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def instance_key(principal: str, instance: str) -> dict[str, Any]:
     return key(f"INSTANCE#{principal}.{instance}", "INSTANCE")
 
 
-def link_key(principal: str, instance: str, connection: str) -> dict[str, Any]:
+def instance_connection_key(principal: str, instance: str, connection: str) -> dict[str, Any]:
     """That a connection is one of an instance's live ones."""
     return key(f"INSTANCE#{principal}.{instance}", f"CONNECTION#{connection}")
 

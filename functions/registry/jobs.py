@@ -13,7 +13,7 @@ from .items import shard_of
 LOST_AFTER_MS = 15 * 60_000
 """An instance pings every four minutes; one that was not heard of for three pings and some is lost."""
 
-AHEAD_MS: Final = 24 * 3_600_000
+MAX_CLOCK_AHEAD_MS: Final = 24 * 3_600_000
 """How far a host's clock may be ahead of ours: as far as ingest lets the times of lines be."""
 
 T = TypeVar("T", bound=BaseModel)
@@ -45,14 +45,14 @@ def index_attributes(job: str, owner: str, created: int) -> dict[str, str]:
     return {"gpk": f"OWNER#{owner}", "gsk": order, "spk": f"JOBS#{shard_of(job)}", "ssk": order}
 
 
-def place_of(item: Mapping[str, Any]) -> str:
+def list_position(item: Mapping[str, Any]) -> str:
     """Where the job stands in lists, as it is stored: a list goes on behind it."""
     return str(item["gsk"])
 
 
-def last_place(now_ms: int) -> str:
+def latest_list_position(now_ms: int) -> str:
     """What no place of a job that was created up to now, by any clock that counts, is greater than."""
-    return f"{now_ms + AHEAD_MS:013d}"
+    return f"{now_ms + MAX_CLOCK_AHEAD_MS:013d}"
 
 
 def instance_of(item: Mapping[str, Any]) -> tuple[str, str]:
@@ -60,13 +60,13 @@ def instance_of(item: Mapping[str, Any]) -> tuple[str, str]:
     return str(item.get("principal") or ""), str(item.get("instance") or "")
 
 
-def grown(item: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def with_batches(item: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """A job's record as new batches of it make it: how far it got, when it last wrote, when it was last heard of."""
     return {
         **item,
-        "tip": max(_whole(item.get("tip")), *(int(one["first"]) + int(one["count"]) - 1 for one in batches)),
-        "last": max(_whole(item.get("last")), *(int(one["end"]) // 1000 for one in batches)),
-        "seen": max(_whole(item.get("seen")), *(int(one.get("received") or 0) for one in batches)),
+        "tip": max(_number(item.get("tip")), *(int(one["first"]) + int(one["count"]) - 1 for one in batches)),
+        "last": max(_number(item.get("last")), *(int(one["end"]) // 1000 for one in batches)),
+        "seen": max(_number(item.get("seen")), *(int(one.get("received") or 0) for one in batches)),
     }
 
 
@@ -84,8 +84,8 @@ def to_record(
     """
     container, damaged = _read(Container, item.get("container"), "container")
     life, more = _read(LifeCycle, item.get("life"), "life")
-    seen = max(_whole(item.get("seen")), heard or 0)
-    changes: dict[str, Any] = _reached(life, _whole(item.get("created")), seen)
+    seen = max(_number(item.get("seen")), heard or 0)
+    changes: dict[str, Any] = _corrected_times(life, _number(item.get("created")), seen)
     if damaged or more:
         sentence = f"The stored record is damaged: {', '.join([*damaged, *more])} could not be read."
         changes["problem"] = f"{life.problem} {sentence}"[:MAX_MESSAGE_CHARS] if life.problem else sentence
@@ -100,24 +100,24 @@ def to_record(
             instance=str(item.get("instance") or "")[:128],
             container=container,
             life=life.model_copy(update=changes) if changes else life,
-            tip=min(max(tip or 0, _whole(item.get("tip"))), MAX_SEQUENCE),
-            bytes=_whole(item.get("bytes")),
-            gaps=_whole(item.get("gaps")),
-            last=None if last is None else _whole(last),
+            tip=min(max(tip or 0, _number(item.get("tip"))), MAX_SEQUENCE),
+            bytes=_number(item.get("bytes")),
+            gaps=_number(item.get("gaps")),
+            last=None if last is None else _number(last),
             seen=seen,
         )
     except (KeyError, ValidationError) as error:
         raise DamagedRecordError(str(item.get("job"))[:160], str(error)[:MAX_MESSAGE_CHARS]) from None
 
 
-def _reached(life: LifeCycle, created: int, seen: int) -> dict[str, int]:
+def _corrected_times(life: LifeCycle, created: int, seen: int) -> dict[str, int]:
     """Other times in the place of those that nobody's clock has reached: when the job was heard of, first or last."""
     if not seen:
         return {}
     first = min(created or seen, seen)
-    changes = {"created": first} if (life.created or 0) > first + AHEAD_MS else {}
+    changes = {"created": first} if (life.created or 0) > first + MAX_CLOCK_AHEAD_MS else {}
     for name in ("started", "ended"):
-        if (getattr(life, name) or 0) > seen + AHEAD_MS:
+        if (getattr(life, name) or 0) > seen + MAX_CLOCK_AHEAD_MS:
             changes[name] = seen
     return changes
 
@@ -136,6 +136,6 @@ def _read(model: type[T], stored: Any, name: str) -> tuple[T, list[str]]:
     return model.model_validate(sound), [f"{name}.{field}" for field in damaged]
 
 
-def _whole(value: Any) -> int:
+def _number(value: Any) -> int:
     """A stored number; 0 where something else is stored."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

@@ -75,7 +75,7 @@ class Principal:
         return {"principal": self.name, "who": json.dumps(asdict(self), separators=(",", ":"))}
 
 
-def maker_ended(grant: Mapping[str, Any], maker: Mapping[str, Any] | None) -> bool:
+def creator_revoked(grant: Mapping[str, Any], maker: Mapping[str, Any] | None) -> bool:
     """Whether who made a share link was shut out since. `maker` is the registry's item of that principal.
 
     Who signed in by OpenID Connect has an item only once shut out; who had a key always has one, until taken away.

@@ -4,7 +4,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-THROTTLED: Final = frozenset(
+THROTTLING_CODES: Final = frozenset(
     {
         "ProvisionedThroughputExceededException",
         "ThrottlingException",
@@ -16,6 +16,6 @@ THROTTLED: Final = frozenset(
 """A table takes no more now, or has a bad moment."""
 
 
-def passes(error: BotoCoreError | ClientError) -> bool:
+def is_transient(error: BotoCoreError | ClientError) -> bool:
     """Whether the same call may succeed later. A missing permission, or a mistake of ours, does not pass."""
-    return isinstance(error, BotoCoreError) or error.response["Error"]["Code"] in THROTTLED
+    return isinstance(error, BotoCoreError) or error.response["Error"]["Code"] in THROTTLING_CODES

@@ -21,7 +21,7 @@ class MissingSettingError(Exception):
         return f"the environment variable {self.name} {self.problem}"
 
 
-def read(settings: type[T], environ: Mapping[str, str]) -> T:
+def read_settings(settings: type[T], environ: Mapping[str, str]) -> T:
     """An instance of `settings` from environment variables named like its fields, in capitals.
 
     Raises:

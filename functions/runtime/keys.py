@@ -33,15 +33,15 @@ def parse_key(text: str) -> Key | None:
     found = _KEY.fullmatch(text)
     if found is None:
         return None
-    return Key(KINDS[found[1]], found[2], digest(text))
+    return Key(KINDS[found[1]], found[2], secret_digest(text))
 
 
-def bearer(header: str | None) -> str | None:
+def bearer_token(header: str | None) -> str | None:
     """The token of an Authorization header."""
     found = _BEARER.fullmatch((header or "").strip())
     return found[1] if found else None
 
 
-def digest(text: str) -> str:
+def secret_digest(text: str) -> str:
     """SHA-256 in hexadecimal: what is stored of a secret. With 256 random bits a slow hash would add nothing."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -20,7 +20,7 @@ class Post(Protocol):
         """Raises ConnectionGoneError or ConnectionBusyError."""
 
 
-def post_with(management: Any) -> Post:
+def make_post(management: Any) -> Post:
     """A `Post` over a client of `apigatewaymanagementapi`."""
 
     def post(connection: str, frame: bytes) -> None:
@@ -39,7 +39,7 @@ def post_with(management: Any) -> Post:
     return post
 
 
-def close_with(management: Any) -> Any:
+def make_close(management: Any) -> Any:
     """A function that closes a connection, gone or not, over a client of `apigatewaymanagementapi`."""
 
     def close(connection: str) -> None:

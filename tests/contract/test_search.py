@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logferry_protocol.batch import encode_body
-from query.search import Wanted, search
+from query.search import SearchQuery, search
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "search.json").read_text(encoding="utf-8"))
 
@@ -16,7 +16,7 @@ CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "search.json")
 def test_service_finds_what_the_viewer_finds(case: dict[str, Any]) -> None:
     """Colours and a carriage return at a line's end are not part of it, on either side."""
     asked = case["server"]
-    wanted = Wanted.of({"q": asked["q"], "regex": "1", "ignore_case": "1" if asked["ignoreCase"] else "0"})
+    wanted = SearchQuery.of({"q": asked["q"], "regex": "1", "ignore_case": "1" if asked["ignoreCase"] else "0"})
     assert [line for line in case["matches"] if not wanted.matches(line)] == []
     assert [line for line in case["others"] if wanted.matches(line)] == []
 
@@ -34,5 +34,5 @@ def test_service_finds_the_lines_that_the_viewer_finds(asked: dict[str, Any], ca
     for at in range(0, len(entries), size):
         streams, texts = zip(*entries[at : at + size], strict=True)
         batches.append((at + 1, len(texts), 1, encode_body(range(len(texts)), "".join(streams), texts)))
-    wanted = Wanted.of({"q": asked["q"], "regex": "1", "ignore_case": "1" if asked["ignoreCase"] else "0"})
+    wanted = SearchQuery.of({"q": asked["q"], "regex": "1", "ignore_case": "1" if asked["ignoreCase"] else "0"})
     assert [match["line"] for match in search(wanted, batches, lambda _: [])["matches"]] == case["found"]

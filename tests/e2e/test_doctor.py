@@ -58,7 +58,7 @@ def job_awaiting_archive(cloud: Cloud) -> Iterator[str]:
     """Put a job that was last opened long ago on the archive's list, with one batch."""
     job, long_ago = f"nobody.{'e' * 64}", int(time.time() * 1000) - 9 * 3_600_000
     dynamodb, tables = client(cloud, "dynamodb"), cloud.state.tables
-    listed = {**items.archive_key(job), **items.to_item({"opened": long_ago, **items.unarchived(job)})}
+    listed = {**items.archive_key(job), **items.to_item({"opened": long_ago, **items.unarchived_attributes(job)})}
     batch = items.to_item({"job": job, "first": 1, "count": 1, "received": long_ago})
     dynamodb.put_item(TableName=tables.registry, Item=listed)
     dynamodb.put_item(TableName=tables.log, Item=batch)

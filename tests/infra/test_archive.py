@@ -106,7 +106,7 @@ def test_sweeps_run_hourly_and_daily(resources: Resources) -> None:
     rules = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::Events::Rule"}
     inputs = {rule["ScheduleExpression"]: json.loads(rule["Targets"][0]["Input"]) for rule in rules.values()}
     assert inputs == {"rate(1 hour)": {"sweep": "hourly"}, "cron(17 3 * * ? *)": {"sweep": "daily"}}
-    assert {event["sweep"] for event in inputs.values()} < set(get_args(core.Why))
+    assert {event["sweep"] for event in inputs.values()} < set(get_args(core.Trigger))
     for name, rule in rules.items():
         assert rule["Targets"][0]["Arn"] == {"Fn::GetAtt": "Archive.Arn"}
         permission = resources[f"{name}Permission"]["Properties"]
@@ -117,7 +117,7 @@ def test_sweeps_run_hourly_and_daily(resources: Resources) -> None:
 def test_archive_precedes_the_time_to_live(template: dict[str, Any]) -> None:
     """Hourly sweeps try everything a day old, and at least a day is left for that."""
     shortest_ms = template["Parameters"]["BatchRetentionDays"]["MinValue"] * 86_400_000
-    assert shortest_ms >= 2 * core.OLD_MS
+    assert shortest_ms >= 2 * core.MAX_AGE_MS
 
 
 def test_failed_event_is_retried_and_then_kept(resources: Resources) -> None:

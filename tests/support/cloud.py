@@ -32,12 +32,12 @@ import connect.store
 import ingest.app
 import ingest.store
 import query.app
-import query.archive
-import query.growth
+import query.archive_reader
+import query.current_tips
 import query.history
 import query.store
 from broadcast.delivery import Clock, Delivery
-from connect.authorize import Identify, Verify
+from connect.authorizers import IdentifyCaller, VerifyToken
 from connect.core import Refusal
 from ingest.service import Service as IngestService
 from query.service import Service as QueryService
@@ -114,9 +114,9 @@ class FailingStore(connect.store.Store):
         self._refuse()
         return super()._get(key)
 
-    def take_ticket(self, digest: str) -> dict[str, Any] | None:
+    def redeem_ticket(self, digest: str) -> dict[str, Any] | None:
         self._refuse()
-        return super().take_ticket(digest)
+        return super().redeem_ticket(digest)
 
     def _refuse(self) -> None:
         if self.fail:
@@ -128,8 +128,8 @@ class Cloud:
 
     def __init__(self, tables: clouds.Tables) -> None:
         self.tables = tables
-        self.verify: Verify = lambda _token: Refusal("no_issuer")
-        self.identify: Identify = lambda _token: Refusal("no_identity")
+        self.verify: VerifyToken = lambda _token: Refusal("no_issuer")
+        self.identify: IdentifyCaller = lambda _token: Refusal("no_identity")
         self.now_ms = NOW_MS
         self.sockets: dict[str, Socket] = {}
         self.busy: set[str] = set()
@@ -168,7 +168,7 @@ class Cloud:
         self.ingest_store = ingest.store.Store(own["Ingest"], tables.log, tables.registry, 30)
         service = IngestService(
             self.ingest_store, self.executor, self.logger, self.metrics, self.now,
-            ended=lambda jobs: self.tell(jobs),  # noqa: PLW0108 - a test may put another in its place
+            notify_ended=lambda jobs: self.tell(jobs),  # noqa: PLW0108 - a test may put another in its place
         )  # fmt: skip
         self.ingest = ingest.app.build_handler(service, self.logger, self.metrics, self.now)
         self.broadcast_store = broadcast.store.Store(own["Broadcast"], tables.registry)
@@ -178,7 +178,7 @@ class Cloud:
         closers = {"agent": self.close, "viewer": self.close}
         self.handed_over: list[bytes] = []
         self.broadcast = broadcast.app.build_handler(
-            self.broadcast_store, delivery, closers, self.logger, self.metrics, hand_over=self.handed_over.append
+            self.broadcast_store, delivery, closers, self.logger, self.metrics, fan_out=self.handed_over.append
         )
         query_store = query.store.Store(own["Query"], tables.log, tables.registry)
         self.archive_store = archive.store.Store(own["Archive"], self.bucket, tables.log, tables.registry, "archive")
@@ -188,9 +188,11 @@ class Cloud:
             self.archive_service, self.again.append, self.logger, self.metrics,
             lambda: self.clock_s(),  # noqa: PLW0108
         )  # fmt: skip
-        archived = query.archive.Archive(Index(own["Query"], tables.registry), lambda: self.bucket, "archive", self.now)
+        archived = query.archive_reader.ArchiveReader(
+            Index(own["Query"], tables.registry), lambda: self.bucket, "archive", self.now
+        )
         history = query.history.History(query_store, archived, self.now)
-        growth = query.growth.Growth(query_store, self.executor, self.logger)
+        growth = query.current_tips.CurrentTips(query_store, self.executor, self.logger)
         query_service = QueryService(
             query_store, history, growth, origins=(ORIGIN,), erase=self.to_erase.append, now_ms=self.now
         )

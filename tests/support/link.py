@@ -35,13 +35,13 @@ import broadcast.app
 import broadcast.delivery
 import broadcast.store
 import connect.app
-import connect.conversation
+import connect.message_handler
 import connect.store
 import ingest.app
 import ingest.service
 import ingest.store
-import query.archive
-import query.growth
+import query.archive_reader
+import query.current_tips
 import query.history
 import query.service
 import query.store
@@ -208,14 +208,16 @@ class Cloud:
         self.tables.changed = self._changed
         self.tables.after = self._after
         self.tables.before = self._before
-        connect.conversation._watched_until.clear()  # one process's memory, and each world has processes of its own
+        connect.message_handler._watched_until.clear()  # one process's memory, and each world has processes of its own
         self._processes = [self._new_process() for _ in range(2)]
         self._broadcast = self._new_broadcast()
         store = query.store.Store(self.tables, "log", "registry")
-        archive = query.archive.Archive(Index(self.tables, "registry"), MemoryBucket, "archive", world.now_ms)
+        archive = query.archive_reader.ArchiveReader(
+            Index(self.tables, "registry"), MemoryBucket, "archive", world.now_ms
+        )
         history = query.history.History(store, archive, world.now_ms)
         quiet: Any = _Quiet()
-        growth = query.growth.Growth(store, _Inline(), quiet)
+        growth = query.current_tips.CurrentTips(store, _Inline(), quiet)
         self._query = query.service.Service(
             store, history, growth, origins=[], erase=lambda _job: None, now_ms=world.now_ms
         )
@@ -236,7 +238,7 @@ class Cloud:
             quiet,
             quiet,
             now_ms,
-            ended=lambda _jobs: None,
+            notify_ended=lambda _jobs: None,
         )
         nothing: Any = None
         return {

@@ -40,7 +40,7 @@ from logferry_protocol.messages import (
     decode,
     encode,
 )
-from query.core import Range, kept_from
+from query.core import HistoryRange, kept_from
 
 DIST = Path(__file__).parents[2] / "web" / "dist"
 KEY = "lfv_" + "a" * 12 + "_" + "A" * 43
@@ -359,7 +359,7 @@ class ViewerCloud:
             begin = index_of(job.batches, int(request.query.get("after", 0)) + 1)
             end = begin + _fit(job.batches[begin:], limit)
             more = end < len(job.batches)
-        kept = kept_from(Range.of(dict(request.query)), job.facts[begin:end], job.tip, more=more)
+        kept = kept_from(HistoryRange.of(dict(request.query)), job.facts[begin:end], job.tip, more=more)
         return web.Response(text=self.page_of(job, begin, end, more, kept), content_type="application/json")
 
     def page_of(self, job: Job, begin: int, end: int, more: bool, kept: int | None) -> str:

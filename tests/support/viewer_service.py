@@ -12,12 +12,12 @@ from typing import Any
 from aiohttp import web
 from tests.support.viewer_cloud import DIST, Job, ViewerCloud, index_of, problem
 
-from query import instant, search, shares
+from query import search, shares, time_lookup
 from query.core import ParameterError
-from query.history import Span
-from query.lines import Batch
+from query.history import EntryRun
+from query.line_assembler import Batch
 from registry.principal import Principal
-from runtime.keys import digest
+from runtime.keys import secret_digest
 
 
 class ViewerService(ViewerCloud):
@@ -40,7 +40,7 @@ class ViewerService(ViewerCloud):
     def grant(self, request: web.Request) -> dict[str, Any] | None:
         """The share link behind a request, as the registry keeps it."""
         secret = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return next((grant for grant in self.grants.values() if grant["sha256"] == digest(secret)), None)
+        return next((grant for grant in self.grants.values() if grant["sha256"] == secret_digest(secret)), None)
 
     async def _search(self, request: web.Request) -> web.Response:
         if refused := self.refused(request):
@@ -51,7 +51,7 @@ class ViewerService(ViewerCloud):
         if self.search_delay:
             await asyncio.sleep(self.search_delay)
         try:
-            wanted = search.Wanted.of(request.query)
+            wanted = search.SearchQuery.of(request.query)
         except ParameterError as error:
             return problem(400, str(error))
         found = await asyncio.to_thread(search.search, wanted, _after(job, wanted.after), partial(_before, job))
@@ -64,15 +64,15 @@ class ViewerService(ViewerCloud):
         if job is None:
             return problem(404, "There is no such job, or it is another owner's.")
 
-        def span_at(sequence: int) -> Span | None:
+        def run_at(sequence: int) -> EntryRun | None:
             index = index_of(job.batches, sequence)
             if index == len(job.batches):
                 return None
             facts = job.batches[index]
-            return Span(facts.first, facts.last, facts.end, lambda: [{**job.facts[index], "body": facts.body}])
+            return EntryRun(facts.first, facts.last, facts.end, lambda: [{**job.facts[index], "body": facts.body}])
 
-        us = instant.parse_time(request.query.get("time"))
-        return web.json_response({"sequence": instant.sequence_at(us, job.tip, span_at), "tip": job.tip})
+        us = time_lookup.parse_time(request.query.get("time"))
+        return web.json_response({"sequence": time_lookup.sequence_at(us, job.tip, run_at), "tip": job.tip})
 
     async def _shares(self, request: web.Request) -> web.Response:
         if refused := self.refused(request) or self._no_member(request):

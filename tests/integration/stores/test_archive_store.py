@@ -13,11 +13,11 @@ from tests.support.bucket import MemoryBucket
 from tests.support.clouds import Tables
 
 import query.store
-from archive.core import Left, Plan, plan_of, segments_of
+from archive.core import Backlog, Plan, build_segments, plan_run
 from archive.service import Service
 from archive.store import Store
 from ingest.store import Store as IngestStore
-from query.archive import Archive
+from query.archive_reader import ArchiveReader
 from query.history import History
 from registry import items
 from registry.archive_index import Segment
@@ -47,13 +47,13 @@ def planned(store: Store) -> tuple[Plan, list[Any]]:
     """Write a plan for everything that is left."""
     state = store.state(JOB)
     batches = list(store.batches_after(JOB, state.tip))
-    plan = plan_of(batches)
-    assert store.plan(JOB, state, plan)
+    plan = plan_run(batches)
+    assert store.save_plan(JOB, state, plan)
     return plan, batches
 
 
 def segments(plan: Plan, batches: list[Any]) -> list[Segment]:
-    return [segment for segment, _inside in segments_of(plan, batches, 0)]
+    return [segment for segment, _inside in build_segments(plan, batches, 0)]
 
 
 def test_opened_job_is_listed_until_removed(store: Store, ingest: IngestStore) -> None:
@@ -64,21 +64,21 @@ def test_opened_job_is_listed_until_removed(store: Store, ingest: IngestStore) -
     assert list(store.unarchived(items.shard_of(JOB))) == [JOB]
     assert list(store.unarchived((items.shard_of(JOB) + 1) % items.SHARDS)) == []
     ingest.list_unarchived(JOB, NOW_MS + 1)
-    store.unlist(JOB, seen)
+    store.remove_from_unarchived(JOB, seen)
     assert list(store.unarchived(items.shard_of(JOB))) == [JOB]
-    store.unlist(JOB, store.state(JOB))
+    store.remove_from_unarchived(JOB, store.state(JOB))
     assert list(store.unarchived(items.shard_of(JOB))) == []
 
 
 def test_remaining_batches_exclude_the_tombstone(store: Store, ingest: IngestStore) -> None:
     """A tombstone cannot be archived."""
-    assert store.left(JOB, 0) is None
+    assert store.backlog(JOB, 0) is None
     put(ingest, 1, 4, 7)
-    assert store.left(JOB, 0) == Left(1, NOW_MS, 9)
-    assert store.left(JOB, 3) == Left(4, NOW_MS, 9)
+    assert store.backlog(JOB, 0) == Backlog(1, NOW_MS, 9)
+    assert store.backlog(JOB, 3) == Backlog(4, NOW_MS, 9)
     query.store.Store(store._dynamodb, store._log, store._registry).put_tombstone(JOB, 0, NOW_MS)
-    assert store.left(JOB, 6) == Left(7, NOW_MS, 9)
-    assert store.left(JOB, 9) is None
+    assert store.backlog(JOB, 6) == Backlog(7, NOW_MS, 9)
+    assert store.backlog(JOB, 9) is None
     assert [one["first"] for one in store.batches_after(JOB, 3)] == [4, 7]
 
 
@@ -87,7 +87,7 @@ def test_only_one_of_two_plans_is_written(store: Store, ingest: IngestStore) -> 
     put(ingest, 1, 4)
     before = store.state(JOB)
     plan, _batches = planned(store)
-    assert store.plan(JOB, before, Plan(1, 3, ((1, 3),), ("2025-11-24",))) is False
+    assert store.save_plan(JOB, before, Plan(1, 3, ((1, 3),), ("2025-11-24",))) is False
     assert store.state(JOB).plan == plan == Plan(1, 6, ((1, 6),), ("2025-11-24",))
 
 
@@ -112,8 +112,8 @@ def test_withdrawn_plan_is_not_committed(store: Store, ingest: IngestStore) -> N
     """Nor withdrawn twice; nor does another plan replace an existing one."""
     put(ingest, 1)
     plan, batches = planned(store)
-    assert store.unplan(JOB, plan) is True
-    assert store.unplan(JOB, plan) is False
+    assert store.discard_plan(JOB, plan) is True
+    assert store.discard_plan(JOB, plan) is False
     assert store.commit(JOB, plan, segments(plan, batches), batches[-1], NOW_MS) is False
     assert list(store.index.from_sequence(JOB, 0)) == []
 
@@ -123,10 +123,10 @@ def test_deleted_job_is_neither_planned_nor_committed(store: Store, ingest: Inge
     put(ingest, 1)
     state = store.state(JOB)
     plan, batches = planned(store)
-    store.block(JOB, NOW_MS)
+    store.block_steps(JOB, NOW_MS)
     assert store.commit(JOB, plan, segments(plan, batches), batches[-1], NOW_MS) is False
-    store.end(JOB, NOW_MS)
-    assert store.plan(JOB, state, plan) is False
+    store.finish_erasure(JOB, NOW_MS)
+    assert store.save_plan(JOB, state, plan) is False
     assert store.state(JOB).deleted
 
 
@@ -179,7 +179,7 @@ def test_job_is_archived_read_back_and_erased(
     service = Service(store, 0, logger, metrics, lambda: NOW_MS)
     assert service.archive(JOB, "daily", lambda: False)
     table = query.store.Store(tables.dynamodb, tables.log, tables.registry)
-    history = History(table, Archive(store.index, lambda: bucket.s3, bucket.name, lambda: NOW_MS), lambda: NOW_MS)
+    history = History(table, ArchiveReader(store.index, lambda: bucket.s3, bucket.name, lambda: NOW_MS), lambda: NOW_MS)
     for gone in ((4, 10), (1, 7)):
         ingest_keys = [{"job": {"S": JOB}, "first": {"N": str(first)}} for first in gone]
         for key in ingest_keys:

@@ -64,11 +64,11 @@ def test_revoked_or_deleted_credential_ends_its_connections(store: Store, tables
     put(tables, "PRINCIPAL#me", "PRINCIPAL", name="me")
     put(tables, "CREDENTIAL#good", "CREDENTIAL", principal="me")
     put(tables, "CREDENTIAL#bad", "CREDENTIAL", principal="me", revoked=NOW_MS)
-    assert store.credential_ended("good") is False
-    assert store.credential_ended("bad") is True
-    assert store.credential_ended("unknown") is True
+    assert store.credential_revoked("good") is False
+    assert store.credential_revoked("bad") is True
+    assert store.credential_revoked("unknown") is True
     put(tables, "PRINCIPAL#me", "PRINCIPAL", name="me", revoked=NOW_MS)
-    assert store.credential_ended("good") is True
+    assert store.credential_revoked("good") is True
 
 
 def test_connections_are_found_by_credential(store: Store, connect: ConnectStore, tables: Tables) -> None:

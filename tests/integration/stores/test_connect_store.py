@@ -28,10 +28,10 @@ def test_ticket_is_used_once(store: Store, tables: Tables) -> None:
     """Of two connections with one ticket, one is opened."""
     item = {**items.ticket_key("hash"), **items.to_item({"until": NOW_MS, "who": "{}"})}
     tables.dynamodb.put_item(TableName=tables.registry, Item=item)
-    taken = store.take_ticket("hash")
+    taken = store.redeem_ticket("hash")
     assert taken is not None
     assert taken["until"] == NOW_MS
-    assert store.take_ticket("hash") is None
+    assert store.redeem_ticket("hash") is None
 
 
 def test_disconnect_removes_all_items_of_a_connection(store: Store, tables: Tables) -> None:
@@ -52,10 +52,10 @@ def test_subscriptions_are_found_by_job_and_by_connection(store: Store) -> None:
     """Broadcast looks up by job, ping by connection."""
     store.put_subscription(JOB, "one", ME, LATER, NOW_MS)
     store.put_subscription(JOB, "two", ME, LATER, NOW_MS)
-    assert store.viewers(JOB) == 2
+    assert store.count_viewers(JOB) == 2
     assert store.subscribed_jobs("one") == [JOB]
     store.remove_subscription(JOB, "one")
-    assert store.viewers(JOB) == 1
+    assert store.count_viewers(JOB) == 1
     assert store.subscribed_jobs("one") == []
 
 
@@ -78,7 +78,7 @@ def test_tip_is_the_end_of_the_last_batch(store: Store, tables: Tables) -> None:
 
 def test_only_one_concurrent_watch_wins(store: Store) -> None:
     """Whoever extends the watch tells the agent; the others need not."""
-    assert store.win_watch(JOB, NOW_MS + 150, NOW_MS + 75, 0) is True
-    assert store.win_watch(JOB, NOW_MS + 151, NOW_MS + 76, 0) is False
+    assert store.extend_watch(JOB, NOW_MS + 150, NOW_MS + 75, 0) is True
+    assert store.extend_watch(JOB, NOW_MS + 151, NOW_MS + 76, 0) is False
     # As it runs out, the next one renews it.
-    assert store.win_watch(JOB, NOW_MS + 300, NOW_MS + 225, 0) is True
+    assert store.extend_watch(JOB, NOW_MS + 300, NOW_MS + 225, 0) is True

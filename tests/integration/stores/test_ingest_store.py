@@ -4,7 +4,7 @@ import pytest
 from tests.support.batches import NOW_MS, batch
 from tests.support.clouds import Tables
 
-from ingest.store import AlreadyThereError, Store
+from ingest.store import BatchExistsError, Store
 
 JOB = "web." + "c" * 64
 
@@ -32,9 +32,9 @@ def test_stored_batch_is_the_last_one(store: Store) -> None:
 def test_sequence_is_assigned_once(store: Store) -> None:
     """Invariant 4: one of two writers loses and learns what is stored."""
     store.put_batch(JOB, batch(1), NOW_MS)
-    with pytest.raises(AlreadyThereError) as refused:
+    with pytest.raises(BatchExistsError) as refused:
         store.put_batch(JOB, batch(1, ("another",)), NOW_MS)
-    assert refused.value.there["digest"] == batch(1).digest
+    assert refused.value.existing["digest"] == batch(1).digest
     assert store.batch_at(JOB, 1) == store.last_batch(JOB)
 
 

@@ -252,7 +252,7 @@ def test_a_job_that_is_opened_while_it_leaves_the_list_stays_on_it(cloud: Cloud,
     seen = cloud.archive_store.state(JOB)
     cloud.now_ms += 3 * 3_600_000
     cloud.open_job(agent)
-    cloud.archive_store.unlist(JOB, seen)
+    cloud.archive_store.remove_from_unarchived(JOB, seen)
     assert list(cloud.archive_store.unarchived(items.shard_of(JOB))) == [JOB]
 
 
@@ -404,7 +404,7 @@ def test_a_run_that_meets_a_deletion_erases_the_rest(cloud: Cloud, agent: Socket
         if name.startswith("logs/"):
             cloud.bucket.after = lambda _operation, _name: None
             cloud.http("DELETE", f"/api/jobs/{JOB}", key)
-            cloud.archive_store.block(JOB, NOW_MS)
+            cloud.archive_store.block_steps(JOB, NOW_MS)
 
     cloud.bucket.after = meanwhile
     archive(cloud)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.batches import NOW_MS, batch
 
 from archive import core
-from archive.core import Left, Plan, State, due, finished, plan_of, rows, take
+from archive.core import Backlog, Plan, State, is_due, is_finished, plan_run, rows, take_run
 from logferry_protocol.batch import encode_body
 from logferry_protocol.job import OWNER_PATTERN
 from registry.archive_index import DamagedSegmentError, Segment, decode_segment, encode_segment, rows_key, segment_key
@@ -53,27 +53,27 @@ def lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
     ],
 )
 def test_a_job_is_archived_when_it_is_long_old_or_over(
-    why: core.Why, entries: int, age_h: int, opened_h: int, archived_h: int, expected: bool
+    why: core.Trigger, entries: int, age_h: int, opened_h: int, archived_h: int, expected: bool
 ) -> None:
     """Every object costs a request; every day not archived brings the time to live nearer."""
     state = State(tip=5, opened=NOW_MS - opened_h * HOUR_MS, archived=NOW_MS - archived_h * HOUR_MS)
-    left = Left(6, NOW_MS - age_h * HOUR_MS, 5 + entries)
-    assert due(why, state, left, NOW_MS) is expected
+    left = Backlog(6, NOW_MS - age_h * HOUR_MS, 5 + entries)
+    assert is_due(why, state, left, NOW_MS) is expected
 
 
 def test_what_was_begun_is_always_due() -> None:
     """A plan was left by a crash."""
     state = State(plan=Plan(1, 3, ((1, 3),), ()), opened=NOW_MS, archived=NOW_MS)
-    assert due("hourly", state, Left(1, NOW_MS, 3), NOW_MS)
+    assert is_due("hourly", state, Backlog(1, NOW_MS, 3), NOW_MS)
 
 
 def test_a_job_leaves_the_list_when_nothing_is_left_and_nobody_can_write_it() -> None:
     """An agent opens its jobs after each connect, and no connection lives longer than two hours."""
     quiet, busy = NOW_MS - 3 * HOUR_MS, NOW_MS - 3 * HOUR_MS + 1
-    assert finished(State(tip=3, opened=quiet), None, NOW_MS)
-    assert not finished(State(tip=3, opened=busy), None, NOW_MS)
-    assert not finished(State(tip=3, opened=quiet), Left(4, NOW_MS, 5), NOW_MS)
-    assert not finished(State(plan=Plan(1, 3, ((1, 3),), ()), opened=quiet), None, NOW_MS)
+    assert is_finished(State(tip=3, opened=quiet), None, NOW_MS)
+    assert not is_finished(State(tip=3, opened=busy), None, NOW_MS)
+    assert not is_finished(State(tip=3, opened=quiet), Backlog(4, NOW_MS, 5), NOW_MS)
+    assert not is_finished(State(plan=Plan(1, 3, ((1, 3),), ()), opened=quiet), None, NOW_MS)
 
 
 # --- pieces
@@ -81,12 +81,12 @@ def test_a_job_leaves_the_list_when_nothing_is_left_and_nobody_can_write_it() ->
 
 def test_a_run_ends_at_a_hole_and_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Consecutive batches only, and some seconds of work at most; one batch always goes."""
-    assert [one["first"] for one in take([stored(1), stored(4), stored(8)])] == [1, 4]
+    assert [one["first"] for one in take_run([stored(1), stored(4), stored(8)])] == [1, 4]
     for name in ("RUN_RAW_BYTES", "RUN_BYTES", "RUN_ENTRIES", "RUN_BATCHES"):
         with monkeypatch.context() as patch:
             patch.setattr(core, name, 1)
-            assert [one["first"] for one in take([stored(1), stored(4)])] == [1], name
-    assert take([]) == []
+            assert [one["first"] for one in take_run([stored(1), stored(4)])] == [1], name
+    assert take_run([]) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 60)), min_size=1, max_size=60))
@@ -97,12 +97,12 @@ def test_segments_part_a_run_without_a_hole(sizes: list[tuple[int, int]]) -> Non
         one = {"first": first, "count": count, "body": bytes(size * 10_000), "raw": 1, "start": 0, "end": 0}
         batches.append(one)
         first += count
-    plan = plan_of(batches)
+    plan = plan_run(batches)
     assert (plan.first, plan.last) == (1, first - 1)
     assert plan.segments[0][0] == 1
     assert plan.segments[-1][1] == first - 1
     assert all(one[1] + 1 == other[0] for one, other in pairwise(plan.segments))
-    for segment, inside in core.segments_of(plan, batches, 0):
+    for segment, inside in core.build_segments(plan, batches, 0):
         assert sum(one["count"] for one in inside) == segment.count
         assert len(inside) == 1 or segment.size <= core.SEGMENT_BYTES
 
@@ -110,11 +110,11 @@ def test_segments_part_a_run_without_a_hole(sizes: list[tuple[int, int]]) -> Non
 def test_a_plan_is_carried_out_whole_or_not() -> None:
     """The time to live may have taken its beginning, its end, or something in between."""
     batches = [stored(1), stored(4), stored(7)]
-    plan = plan_of(batches)
-    assert core.carries_out(plan, batches)
+    plan = plan_run(batches)
+    assert core.covers_plan(plan, batches)
     for missing in range(3):
-        assert not core.carries_out(plan, [one for index, one in enumerate(batches) if index != missing])
-    assert not core.carries_out(plan, [])
+        assert not core.covers_plan(plan, [one for index, one in enumerate(batches) if index != missing])
+    assert not core.covers_plan(plan, [])
 
 
 def test_a_segment_gives_back_the_same_bytes() -> None:
@@ -172,13 +172,13 @@ def test_every_row_stands_under_the_day_of_its_time(times: list[int]) -> None:
     made = lines(found)
     assert [row["sequence"] for _day, row in made] == list(range(1, len(times) + 1))
     assert all(row["time"].startswith(day) for day, row in made)
-    assert plan_of([found]).days == tuple(sorted({day for day, _row in made}))
+    assert plan_run([found]).days == tuple(sorted({day for day, _row in made}))
 
 
 def test_a_clock_that_leaps_does_not_make_an_object_a_line() -> None:
     """More days than eight in one batch: all of it under the first."""
     found = at(*(day * DAY_US for day in range(5, 14)))
-    assert plan_of([found]).days == ("1970-01-06",)
+    assert plan_run([found]).days == ("1970-01-06",)
     assert {day for day, _row in lines(found)} == {"1970-01-06"}
     assert len(lines(found)) == 9
 
@@ -186,17 +186,17 @@ def test_a_clock_that_leaps_does_not_make_an_object_a_line() -> None:
 def test_a_run_lies_on_a_bounded_number_of_days() -> None:
     """A state and an index that grow with a hostile clock's days would not fit their items."""
     batches = [at(day * DAY_US, first=day + 1) for day in range(40)]
-    plan = plan_of(batches)
+    plan = plan_run(batches)
     assert (plan.first, plan.last, len(plan.days)) == (1, core.RUN_DAYS, core.RUN_DAYS)
-    assert [one["first"] for one in core.between(batches, plan.last)] == list(range(1, core.RUN_DAYS + 1))
+    assert [one["first"] for one in core.batches_up_to(batches, plan.last)] == list(range(1, core.RUN_DAYS + 1))
     back_and_forth = [at((day % 2) * DAY_US, first=day + 1) for day in range(40)]
-    assert plan_of(back_and_forth).last == 40
+    assert plan_run(back_and_forth).last == 40
 
 
 def test_a_body_that_cannot_be_read_is_kept_and_has_no_rows() -> None:
     """One bad batch stops neither the others nor the archive."""
     broken = {**stored(4), "body": b"junk"}
-    plan = plan_of([stored(1), broken])
+    plan = plan_run([stored(1), broken])
     assert (plan.first, plan.last) == (1, 6)
     assert lines(broken) == []
     assert decode_segment(encode_segment([broken]))[0]["body"] == b"junk"

@@ -25,7 +25,7 @@ import archive.store
 import ingest.store
 import query.store
 from logferry_protocol.batch import decode_body
-from query.archive import Archive
+from query.archive_reader import ArchiveReader
 from query.history import History
 from registry import items
 from registry.archive_index import Index
@@ -50,7 +50,7 @@ class World:
         self.store = archive.store.Store(self.tables, self.bucket, "log", "registry", "archive")
         logger, metrics = Logger(service="tests", level="CRITICAL"), Metrics(namespace="Tests", service="tests")
         self.archive = archive.service.Service(self.store, 0, logger, metrics, lambda: self.now_ms)
-        archived = Archive(Index(self.tables, "registry"), lambda: self.bucket, "archive", lambda: self.now_ms)
+        archived = ArchiveReader(Index(self.tables, "registry"), lambda: self.bucket, "archive", lambda: self.now_ms)
         archived._cache = _NoCache()  # what is read must be what is there now
         self.query = query.store.Store(self.tables, "log", "registry")
         self.history = History(self.query, archived, lambda: self.now_ms)
@@ -69,15 +69,15 @@ class World:
         self.ingest.put_batch(JOB, batch(self.tip + 1, texts, time=time), self.now_ms)
         self.tip += count
 
-    def run(self, why: archive.core.Why) -> None:
+    def run(self, why: archive.core.Trigger) -> None:
         self.archive.archive(JOB, why, lambda: False)
 
-    def crash(self, why: archive.core.Why, operations: int) -> None:
+    def crash(self, why: archive.core.Trigger, operations: int) -> None:
         """A run whose process ends after so many of its requests, the last of which may or may not be carried out."""
         with suppress(CrashError):
             self.interrupted(lambda: self.run(why), operations, _raise_crash)
 
-    def beside(self, why: archive.core.Why, operations: int) -> None:
+    def beside(self, why: archive.core.Trigger, operations: int) -> None:
         """A run in the middle of which another one begins and ends."""
         self.interrupted(lambda: self.run(why), operations, lambda: self.run("daily"))
 
@@ -122,7 +122,7 @@ class World:
             assert [one for one in self.sequences(self.history.after(JOB, place, tip)) if one > place] == every[place:]
             backwards = self.sequences(reversed(list(self.history.before(JOB, place, tip))))
             assert [one for one in backwards if one < place] == every[: place - 1]
-            span = self.history.span_at(JOB, place)
+            span = self.history.run_at(JOB, place)
             assert span is not None
             assert span.first <= place <= span.last
 
@@ -234,7 +234,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few batches make a segment, and a few of those a run."""
     monkeypatch.setattr("archive.core.SEGMENT_BATCHES", 2)
     monkeypatch.setattr("archive.core.RUN_BATCHES", 5)
-    monkeypatch.setattr("archive.core.LONG_ENTRIES", 12)
+    monkeypatch.setattr("archive.core.HOURLY_ENTRIES", 12)
 
 
 @pytest.mark.usefixtures("small")

@@ -71,8 +71,8 @@ def test_frames_fit_and_hold_every_batch_once() -> None:
 
 def test_a_large_audience_is_served_side_by_side(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of it are handed over to other invocations; everybody gets everything, once."""
-    monkeypatch.setattr(core, "AUDIENCE", 3)
-    monkeypatch.setattr(core, "HAND_OVER_BYTES", 1)
+    monkeypatch.setattr(core, "FAN_OUT_SUBSCRIBERS", 3)
+    monkeypatch.setattr(core, "FAN_OUT_BYTES", 1)
     key = cloud.viewer_key()
     viewers = [subscribed(cloud, key) for _ in range(8)]
     cloud.send(agent, 1)
@@ -88,10 +88,10 @@ def test_a_hand_over_fits_an_asynchronous_invocation() -> None:
     """A megabyte, with the longest names and the greatest frames."""
     key = {"pk": {"S": "JOB#" + "p" * 63 + "." + CONTAINER}, "sk": {"S": "SUBSCRIPTION#" + "c" * 32}}
     one = core.Subscriber(key, "c" * 32, "k" * 12, "p" * 63, 10**13, 10**10, 10**13, {"label": "x" * 100}, "g" * 12)
-    parts = core.hand_overs(JOB, [b"f" * MAX_FRAME_BYTES] * 100, [one] * core.AUDIENCE)
+    parts = core.fan_out_events(JOB, [b"f" * MAX_FRAME_BYTES] * 100, [one] * core.FAN_OUT_SUBSCRIBERS)
     assert sum(len(part["frames"]) for part in parts) == 100
     assert max(len(json.dumps(part)) for part in parts) < 1_000_000
-    assert core.read_hand_over(json.loads(json.dumps(parts[0])))[2][0] == one
+    assert core.parse_fan_out_event(json.loads(json.dumps(parts[0])))[2][0] == one
 
 
 def test_a_gone_viewer_is_removed(cloud: Cloud, agent: Socket) -> None:
@@ -153,14 +153,14 @@ def test_a_credential_is_read_once_for_a_whole_audience(
     """Hundreds of viewers of one key must not all ask for it at the same moment."""
     key = cloud.viewer_key()
     viewers = [subscribed(cloud, key) for _ in range(8)]
-    read, reads = cloud.broadcast_store.credential_ended, []
+    read, reads = cloud.broadcast_store.credential_revoked, []
 
     def slow(credential: str) -> bool:
         reads.append(credential)
         time.sleep(0.05)  # so that whoever else would read has the time to
         return read(credential)
 
-    monkeypatch.setattr(cloud.broadcast_store, "credential_ended", slow)
+    monkeypatch.setattr(cloud.broadcast_store, "credential_revoked", slow)
     cloud.send(agent, 1)
     cloud.stream()
     assert [len(viewer.inbox) for viewer in viewers] == [1] * 8
@@ -307,7 +307,7 @@ def test_a_busy_job_does_not_flood_lists(cloud: Cloud, agent: Socket) -> None:
         cloud.send(agent, first)
         cloud.stream()
     assert len(viewer.inbox) == 1
-    cloud.now_ms += core.GROWTH_MS
+    cloud.now_ms += core.GROWTH_INTERVAL_MS
     cloud.send(agent, 31)
     cloud.stream()
     assert [message["record"]["tip"] for message in viewer.inbox] == [3, 33]

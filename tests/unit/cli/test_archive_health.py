@@ -81,7 +81,10 @@ def test_names_match_the_functions_names() -> None:
     assert {name: {"S": value} for name, value in archive_health.SWEEP_KEY.items()} == items.sweep_key()
     assert (archive_health.SHARD_INDEX, archive_health.SHARDS) == (items.SHARD_INDEX, items.SHARDS)
     assert items.unarchived_partition(0).removesuffix("0") == archive_health.UNARCHIVED
-    assert (archive_health.OLD_MS, archive_health.QUIET_MS) == (archive.core.OLD_MS, archive.core.QUIET_MS)
+    assert (archive_health.OLD_MS, archive_health.QUIET_MS) == (
+        archive.core.MAX_AGE_MS,
+        archive.core.UNOPENED_MS,
+    )
 
 
 def test_running_sweeps_are_healthy_however_long_a_job_runs(

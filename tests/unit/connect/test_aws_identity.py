@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.cloud import AGENTS, Cloud
 
-from connect import authorize, aws_identity
+from connect import authorizers, aws_identity
 from connect.aws_identity import SignedRequest, caller, canonical, parse
 from connect.core import Caller, Refusal
 from logferry_protocol.aws_identity import AUDIENCE_HEADER, PREFIX
@@ -219,7 +219,7 @@ def test_recreated_role_is_refused_until_mapped_or_bound_again(cloud: Cloud) -> 
 def test_recreated_role_is_reported_to_the_operator() -> None:
     """The log names both; the host learns only that it is refused."""
     mapped = {"principal": "fleet", "created": 5}
-    refusal = authorize._by_role(_Bound(mapped), Caller(ROLE, "AROASECOND"), 7)  # type: ignore[arg-type]
+    refusal = authorizers._by_role(_Bound(mapped), Caller(ROLE, "AROASECOND"), 7)  # type: ignore[arg-type]
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "recreated_role"
     assert refusal.detail == f"{ROLE} was AROAFIRST when it first signed in, and is AROASECOND now"

@@ -52,8 +52,8 @@ def issuer() -> FakeIssuer:
 
 
 @pytest.fixture
-def keys(issuer: FakeIssuer) -> oidc.Keys:
-    return oidc.Keys(ISSUER.url, issuer.fetch, lambda: issuer.now)
+def keys(issuer: FakeIssuer) -> oidc.IssuerKeys:
+    return oidc.IssuerKeys(ISSUER.url, issuer.fetch, lambda: issuer.now)
 
 
 def token(key: Any = PRIVATE, algorithm: str = "RS256", kid: str = "one", **claims: Any) -> str:
@@ -65,21 +65,21 @@ def token(key: Any = PRIVATE, algorithm: str = "RS256", kid: str = "one", **clai
     return jwt.encode(present, key, algorithm=algorithm, headers={"kid": kid})
 
 
-def test_good_token_is_a_principal(keys: oidc.Keys) -> None:
+def test_good_token_is_a_principal(keys: oidc.IssuerKeys) -> None:
     """Subject and groups come from the issuer's claims; it ends with the token."""
-    principal = oidc.check(ISSUER, keys, token(), NOW)
+    principal = oidc.check_token(ISSUER, keys, token(), NOW)
     assert isinstance(principal, Principal)
     assert (principal.kind, principal.subject, principal.groups) == ("viewer", "ann", ("team",))
     assert (principal.admin, principal.expires, principal.credential) == (False, NOW + 600, "")
 
 
-def test_admin_group_makes_an_admin(keys: oidc.Keys) -> None:
+def test_admin_group_makes_an_admin(keys: oidc.IssuerKeys) -> None:
     """No group does if no parameter names it."""
     claims = {"cognito:groups": ["admins", ""]}
-    principal = oidc.check(ISSUER, keys, token(**claims), NOW)
+    principal = oidc.check_token(ISSUER, keys, token(**claims), NOW)
     assert isinstance(principal, Principal)
     assert principal.admin
-    principal = oidc.check(replace(ISSUER, admin_group=""), keys, token(**claims), NOW)
+    principal = oidc.check_token(replace(ISSUER, admin_group=""), keys, token(**claims), NOW)
     assert isinstance(principal, Principal)
     assert not principal.admin
 
@@ -109,45 +109,45 @@ def test_admin_group_makes_an_admin(keys: oidc.Keys) -> None:
         (lambda: token()[:-4] + "AAAA", "bad_token"),
     ],
 )
-def test_bad_token_is_refused(keys: oidc.Keys, made: Any, reason: str) -> None:
+def test_bad_token_is_refused(keys: oidc.IssuerKeys, made: Any, reason: str) -> None:
     """Signature, algorithm, issuer, times, audience, kind and subject."""
-    assert oidc.check(ISSUER, keys, made(), NOW) == Refusal(reason)
+    assert oidc.check_token(ISSUER, keys, made(), NOW) == Refusal(reason)
 
 
-def test_id_tokens_are_accepted_if_the_issuer_is_configured_so(keys: oidc.Keys) -> None:
+def test_id_tokens_are_accepted_if_the_issuer_is_configured_so(keys: oidc.IssuerKeys) -> None:
     """For the client only; with several audiences, the client must be the one it was issued to."""
     issuer = replace(ISSUER, token="id")
     good = token(token_use="id", aud="viewer", client_id=None)
-    assert isinstance(oidc.check(issuer, keys, good, NOW), Principal)
-    assert oidc.check(issuer, keys, token(), NOW) == Refusal("wrong_token")
+    assert isinstance(oidc.check_token(issuer, keys, good, NOW), Principal)
+    assert oidc.check_token(issuer, keys, token(), NOW) == Refusal("wrong_token")
     both = {"token_use": None, "aud": ["viewer", "other"], "client_id": None}
-    assert oidc.check(issuer, keys, token(**both), NOW) == Refusal("wrong_audience")
-    assert isinstance(oidc.check(issuer, keys, token(**both, azp="viewer"), NOW), Principal)
+    assert oidc.check_token(issuer, keys, token(**both), NOW) == Refusal("wrong_audience")
+    assert isinstance(oidc.check_token(issuer, keys, token(**both, azp="viewer"), NOW), Principal)
 
 
-def test_keys_are_fetched_once_and_again_when_rotated(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+def test_keys_are_fetched_once_and_again_when_rotated(keys: oidc.IssuerKeys, issuer: FakeIssuer) -> None:
     """Junk with unknown keys does not flood the issuer."""
     for _ in range(3):
-        oidc.check(ISSUER, keys, token(), NOW)
-        oidc.check(ISSUER, keys, token(kid="junk"), NOW)
+        oidc.check_token(ISSUER, keys, token(), NOW)
+        oidc.check_token(ISSUER, keys, token(kid="junk"), NOW)
     assert len(issuer.asked) == 2
     issuer.keys = [public(OTHER, "two")]
     issuer.now = oidc.REFETCH_S + 1
-    assert isinstance(oidc.check(ISSUER, keys, token(OTHER, kid="two"), NOW), Principal)
+    assert isinstance(oidc.check_token(ISSUER, keys, token(OTHER, kid="two"), NOW), Principal)
     assert len(issuer.asked) == 4
 
 
-def test_unreachable_issuer_admits_nobody(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+def test_unreachable_issuer_admits_nobody(keys: oidc.IssuerKeys, issuer: FakeIssuer) -> None:
     """It is asked again later."""
 
     def away(_url: str) -> Mapping[str, Any]:
         raise OSError("no route")
 
     keys.fetch = away
-    assert oidc.check(ISSUER, keys, token(), NOW) == Refusal("issuer_unavailable")
+    assert oidc.check_token(ISSUER, keys, token(), NOW) == Refusal("issuer_unavailable")
     keys.fetch = issuer.fetch
     issuer.now = oidc.REFETCH_S + 1
-    assert isinstance(oidc.check(ISSUER, keys, token(), NOW), Principal)
+    assert isinstance(oidc.check_token(ISSUER, keys, token(), NOW), Principal)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +164,9 @@ def test_issuer_is_reached_by_https_only(url: str) -> None:
         oidc.fetch(url)
 
 
-def test_signed_in_viewer_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
+def test_signed_in_viewer_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.IssuerKeys) -> None:
     """History, a ticket, live lines; a revoked principal is refused, and its connections are closed."""
-    cloud.verify = lambda text: oidc.check(ISSUER, keys, text, cloud.now_ms / 1000)
+    cloud.verify = lambda text: oidc.check_token(ISSUER, keys, text, cloud.now_ms / 1000)
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
     mine = token()
@@ -185,9 +185,9 @@ def test_signed_in_viewer_reads_and_can_be_shut_out(cloud: Cloud, keys: oidc.Key
     assert cloud.http("GET", "/api/me", mine).status == 403
 
 
-def test_share_of_a_signed_in_viewer_ends_when_its_maker_is_shut_out(cloud: Cloud, keys: oidc.Keys) -> None:
+def test_share_of_a_signed_in_viewer_ends_when_its_maker_is_shut_out(cloud: Cloud, keys: oidc.IssuerKeys) -> None:
     """Such a maker has no registry item, which alone does not invalidate the link."""
-    cloud.verify = lambda text: oidc.check(ISSUER, keys, text, cloud.now_ms / 1000)
+    cloud.verify = lambda text: oidc.check_token(ISSUER, keys, text, cloud.now_ms / 1000)
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
     job = f"web.{CONTAINER}"
@@ -225,7 +225,7 @@ def test_issuers_redirect_leads_to_https_only() -> None:
         thread.join()
 
 
-def test_unresponsive_issuer_refuses_nobody_a_second_later(keys: oidc.Keys, issuer: FakeIssuer) -> None:
+def test_unresponsive_issuer_refuses_nobody_a_second_later(keys: oidc.IssuerKeys, issuer: FakeIssuer) -> None:
     """ADR 8: the token was refused for a minute as of an unknown key. Now the issuer is asked again after a pause."""
     asked: list[str] = []
 
@@ -235,15 +235,15 @@ def test_unresponsive_issuer_refuses_nobody_a_second_later(keys: oidc.Keys, issu
 
     keys.fetch = away
     for issuer.now in (0.0, 1.0, 2.0):
-        assert oidc.check(ISSUER, keys, token(), NOW) == Refusal("issuer_unavailable")
+        assert oidc.check_token(ISSUER, keys, token(), NOW) == Refusal("issuer_unavailable")
     assert len(asked) == 1
     keys.fetch = issuer.fetch
     issuer.now = oidc.RETRY_S
-    assert isinstance(oidc.check(ISSUER, keys, token(), NOW), Principal)
+    assert isinstance(oidc.check_token(ISSUER, keys, token(), NOW), Principal)
     keys.fetch = away
     issuer.now = oidc.REFETCH_S + oidc.RETRY_S + 1
-    assert oidc.check(ISSUER, keys, token(kid="two"), NOW) == Refusal("issuer_unavailable")
-    assert isinstance(oidc.check(ISSUER, keys, token(), NOW), Principal)
+    assert oidc.check_token(ISSUER, keys, token(kid="two"), NOW) == Refusal("issuer_unavailable")
+    assert isinstance(oidc.check_token(ISSUER, keys, token(), NOW), Principal)
 
 
 def part(text: str) -> str:
@@ -256,9 +256,9 @@ def part(text: str) -> str:
      '{"alg":"RS256","kid":' + "[" * 900 + "]" * 900 + "}", '{"alg":"RS256","kid":1e999}', "{" + "\x00" + "}"],
     ids=lambda one: one[:20],
 )  # fmt: skip
-def test_malformed_header_is_a_bad_token_and_no_failure_of_ours(keys: oidc.Keys, header: str) -> None:
+def test_malformed_header_is_a_bad_token_and_no_failure_of_ours(keys: oidc.IssuerKeys, header: str) -> None:
     """Anyone without a token can send it, and a failure is a 500."""
-    refusal = oidc.check(ISSUER, keys, f"{part(header)}.{part('{}')}.{'A' * 342}", NOW)
+    refusal = oidc.check_token(ISSUER, keys, f"{part(header)}.{part('{}')}.{'A' * 342}", NOW)
     assert isinstance(refusal, Refusal)
     assert refusal.reason in {"bad_token", "wrong_algorithm", "unknown_key"}
 
@@ -268,9 +268,9 @@ def test_malformed_header_is_a_bad_token_and_no_failure_of_ours(keys: oidc.Keys,
 def test_no_text_is_mistaken_for_an_unresponsive_issuer(text: str) -> None:
     """As header, claims or signature, with its dots."""
     issuer = FakeIssuer()
-    keys = oidc.Keys(ISSUER.url, issuer.fetch, lambda: 0.0)
+    keys = oidc.IssuerKeys(ISSUER.url, issuer.fetch, lambda: 0.0)
     for whole in (text, f"{text}.{text}.{text}", f"{token().partition('.')[0]}.{text}.{text}"):
-        refusal = oidc.check(ISSUER, keys, whole, NOW)
+        refusal = oidc.check_token(ISSUER, keys, whole, NOW)
         assert isinstance(refusal, Refusal)
         assert refusal.reason != "issuer_unavailable"
 
@@ -278,13 +278,13 @@ def test_no_text_is_mistaken_for_an_unresponsive_issuer(text: str) -> None:
 @pytest.mark.parametrize(
     "exp", [float("inf"), float("-inf"), float("nan"), 10**400, True, 2**60], ids=lambda one: str(one)[:10]
 )
-def test_invalid_time_ends_a_token(keys: oidc.Keys, exp: float) -> None:
+def test_invalid_time_ends_a_token(keys: oidc.IssuerKeys, exp: float) -> None:
     """Python writes and reads NaN and Infinity as JSON."""
-    assert oidc.check(ISSUER, keys, token(exp=exp), NOW) in (Refusal("expired"), Refusal("bad_token"))
+    assert oidc.check_token(ISSUER, keys, token(exp=exp), NOW) in (Refusal("expired"), Refusal("bad_token"))
 
 
-def test_groups_that_cannot_be_an_owner_are_omitted(keys: oidc.Keys) -> None:
+def test_groups_that_cannot_be_an_owner_are_omitted(keys: oidc.IssuerKeys) -> None:
     """Each would be read from the table, whose keys have a limited length."""
-    principal = oidc.check(ISSUER, keys, token(**{"cognito:groups": ["team", "", "x" * 3_000]}), NOW)
+    principal = oidc.check_token(ISSUER, keys, token(**{"cognito:groups": ["team", "", "x" * 3_000]}), NOW)
     assert isinstance(principal, Principal)
     assert principal.groups == ("team",)

@@ -20,7 +20,7 @@ from tests.support.gateway.functions import HandlerFunctions
 from tests.support.gateway.template import apis_of
 from tests.unit.gateway.conftest import TEMPLATE
 
-from runtime.aws_errors import THROTTLED
+from runtime.aws_errors import THROTTLING_CODES
 
 
 @dataclass
@@ -81,7 +81,7 @@ async def test_a_throttled_call_is_not_carried_out(around: Around) -> None:
     around.gateway.faults = Faults(throttle_table=1.0)
     with pytest.raises(ClientError) as refused:
         await around.put()
-    assert refused.value.response["Error"]["Code"] in THROTTLED
+    assert refused.value.response["Error"]["Code"] in THROTTLING_CODES
     assert around.table.put == []
     assert around.gateway.counts["throttle table"] == 1
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.support import cloud as support
 from tests.support.cloud import Cloud, Socket
 
-from connect import conversation
+from connect import message_handler
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.messages import FAMILIES, decode
 
@@ -103,7 +103,7 @@ def changed(draw: st.DrawFn) -> str:
 @pytest.fixture(scope="module")
 def world() -> Iterator[tuple[Cloud, dict[str, Socket]]]:
     """Provide a cloud with two agents and a viewer."""
-    conversation._watched_until.clear()
+    message_handler._watched_until.clear()
     cloud = support.cloud_in_memory()
     # The job that golden messages subscribe to is somebody else's; the one that they write goes on with theirs.
     principal, container = THEIRS.split(".")

@@ -12,7 +12,7 @@ from tests.support import cloud as support
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
 from tests.support.cloud import Cloud, Socket
 
-from connect import conversation
+from connect import message_handler
 
 JOB = f"web.{CONTAINER}"
 
@@ -98,7 +98,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.fixture(scope="module")
 def world(dynamodb: Any) -> Iterator[tuple[Cloud, Socket, Socket]]:
-    conversation._watched_until.clear()
+    message_handler._watched_until.clear()
     with support.cloud(dynamodb) as cloud:
         agent = cloud.agent(cloud.agent_key())
         cloud.open_job(agent)

@@ -12,7 +12,7 @@ from tests.support.batches import CONTAINER, NOW_MS, batch, batch_document
 from tests.support.cloud import Cloud, Socket
 
 from ingest import core
-from ingest.core import Position, next_step
+from ingest.core import KnownTip, next_step
 from ingest.store import Store, ThrottledError
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.errors import BatchError
@@ -157,7 +157,7 @@ def test_decompression_bomb_is_refused_in_milliseconds(window_log: int, code: st
     bomb = batch(1).model_copy(update={"body": body, "digest": digest_of(body)})
     began = time.process_time()
     with pytest.raises(BatchError) as refused:
-        core.check(bomb, NOW_MS)
+        core.check_batch(bomb, NOW_MS)
     assert refused.value.code == code
     assert time.process_time() - began < 1  # processor time of this process: unpacking it all takes far longer
 
@@ -176,29 +176,29 @@ def test_decompression_bomb_is_refused_in_milliseconds(window_log: int, code: st
 def test_fields_that_contradict_the_body_are_refused(change: dict[str, Any], reason: str) -> None:
     """Readers rely on the fields beside the body without decompressing."""
     with pytest.raises(BatchError) as refused:
-        core.check(batch(1).model_copy(update=change), NOW_MS)
+        core.check_batch(batch(1).model_copy(update=change), NOW_MS)
     assert refused.value.code == reason
 
 
 def test_clock_far_ahead_is_refused() -> None:
     """A day of skew is allowed, a year is not: it would stay at the end of every list by time."""
-    core.check(batch(1, time=(NOW_MS + 3_600_000) * 1000), NOW_MS)
+    core.check_batch(batch(1, time=(NOW_MS + 3_600_000) * 1000), NOW_MS)
     with pytest.raises(BatchError):
-        core.check(batch(1, time=(NOW_MS + 400 * 86_400_000) * 1000), NOW_MS)
+        core.check_batch(batch(1, time=(NOW_MS + 400 * 86_400_000) * 1000), NOW_MS)
 
 
 @pytest.mark.parametrize(
     ("first", "position", "step"),
     [
         (1, None, "read"),
-        (4, Position(3, fresh=False), "put"),
-        (3, Position(3, fresh=False), "compare"),
-        (9, Position(3, fresh=False), "read"),
-        (9, Position(3, fresh=True), "out_of_sequence"),
-        (1, Position(0, fresh=True), "put"),
+        (4, KnownTip(3, fresh=False), "put"),
+        (3, KnownTip(3, fresh=False), "compare"),
+        (9, KnownTip(3, fresh=False), "read"),
+        (9, KnownTip(3, fresh=True), "out_of_sequence"),
+        (1, KnownTip(0, fresh=True), "put"),
     ],
 )
-def test_next_step_follows_from_the_tip(first: int, position: Position | None, step: str) -> None:
+def test_next_step_follows_from_the_tip(first: int, position: KnownTip | None, step: str) -> None:
     """A put happens directly behind the tip and nowhere else."""
     assert next_step(first, position) == step
 

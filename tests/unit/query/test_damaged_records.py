@@ -154,7 +154,7 @@ def test_list_without_records_of_the_future_is_read_once(cloud: Cloud) -> None:
     asked: list[str] = []
     tables: Any = cloud.tables.dynamodb
     tables.before = lambda operation, _table: asked.append(operation)
-    found = list(Store(tables, "log", "registry").jobs(["team"], None, 100, latest=jobs.last_place(NOW_MS)))
+    found = list(Store(tables, "log", "registry").jobs(["team"], None, 100, latest=jobs.latest_list_position(NOW_MS)))
     assert (len(found), asked) == (3, ["Query"])
 
 

@@ -9,9 +9,9 @@ from tests.support.batches import CONTAINER, NOW_MS
 from tests.support.cloud import Cloud, Socket
 
 from logferry_protocol.batch import decode_body
-from query import instant, search
-from query.core import Page, ParameterError
-from query.rates import Rates
+from query import search, time_lookup
+from query.core import BatchPage, ParameterError
+from query.rate_limiter import RateLimiter
 from query.routes import openapi
 
 JOB = f"web.{CONTAINER}"
@@ -50,9 +50,9 @@ def test_history_is_read_forwards_and_backwards(cloud: Cloud, agent: Socket, key
 
 def test_page_ends_by_its_size() -> None:
     """Answers fit Lambda's six megabytes, and a page always advances."""
-    page = Page(limit=10, bytes_left=10)
+    page = BatchPage(limit=10, bytes_left=10)
     assert [page.take({"body": bytes(size)}) for size in (20, 1)] == [True, False]
-    page = Page(limit=2, bytes_left=100)
+    page = BatchPage(limit=2, bytes_left=100)
     assert [page.take({"body": b"x"}) for _ in range(3)] == [True, True, False]
 
 
@@ -163,7 +163,7 @@ def test_search_continues_where_it_stopped_with_context(cloud: Cloud, agent: Soc
 def test_expression_unsupported_by_re2_is_reported(pattern: str) -> None:
     """Backreferences and lookaround: no other engine that could hang is used."""
     with pytest.raises(ParameterError):
-        search.Wanted.of({"q": pattern, "regex": "1"})
+        search.SearchQuery.of({"q": pattern, "regex": "1"})
 
 
 @pytest.mark.parametrize(
@@ -184,12 +184,12 @@ def test_time_becomes_a_sequence(cloud: Cloud, agent: Socket, key: str, time: in
 )  # fmt: skip
 def test_times_are_microseconds_or_rfc_3339(text: str, us: int) -> None:
     """With a zone: a time without one is ambiguous."""
-    assert instant.parse_time(text) == us
+    assert time_lookup.parse_time(text) == us
 
 
 def test_principal_is_rate_limited() -> None:
     """A burst is served, then the rate; another principal is unaffected."""
-    rates = Rates(rate=2, burst=3)
+    rates = RateLimiter(rate=2, burst=3)
     assert [rates.take("a", 0) for _ in range(4)] == [0, 0, 0, 0.5]
     assert rates.take("b", 0) == 0
     assert rates.take("a", 500) == 0
@@ -198,7 +198,7 @@ def test_principal_is_rate_limited() -> None:
 
 def test_rate_limited_answer_says_when_to_retry(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 9110's Retry-After, in whole seconds."""
-    monkeypatch.setattr("query.app.Rates", lambda: Rates(rate=0.5, burst=2))
+    monkeypatch.setattr("query.app.RateLimiter", lambda: RateLimiter(rate=0.5, burst=2))
     limited = Cloud(cloud.tables)
     key = limited.viewer_key()
     answers = [limited.http("GET", "/api/me", key) for _ in range(3)]

@@ -14,15 +14,16 @@ from tests.support.batches import CONTAINER, batch
 from tests.support.cloud import Cloud, Socket
 
 from logferry_protocol.batch import Columns, decode_body, encode_body
-from query import expression, lines, search, visible
+from query import expression, line_assembler, search
 from query.core import ParameterError
+from query.visible_text import visible_texts
 
 JOB = f"web.{CONTAINER}"
 HOSTILE = "(?:a|b|ab|ba){1000}" * 15 + "z"
 PIECE = 16_384
 
 
-def stored(*batches: tuple[int, str, tuple[str, ...]]) -> list[lines.Batch]:
+def stored(*batches: tuple[int, str, tuple[str, ...]]) -> list[line_assembler.Batch]:
     """Return batches of (first, stream characters, texts) as search gets them."""
     made = []
     for first, streams, texts in batches:
@@ -31,14 +32,14 @@ def stored(*batches: tuple[int, str, tuple[str, ...]]) -> list[lines.Batch]:
     return made
 
 
-def asked(held: list[lines.Batch], clock: Callable[[], float] = lambda: 0.0, **query: str) -> dict[str, Any]:
+def asked(held: list[line_assembler.Batch], clock: Callable[[], float] = lambda: 0.0, **query: str) -> dict[str, Any]:
     """Return one answer."""
-    wanted = search.Wanted.of(query)
+    wanted = search.SearchQuery.of(query)
     after = [one for one in held if one[0] + one[1] - 1 > wanted.after]
     return search.search(wanted, after, lambda at: [one for one in reversed(held) if one[0] < at], clock)
 
 
-def all_answers(held: list[lines.Batch], clock: Callable[[], float] = lambda: 0.0, **query: str) -> list[Any]:
+def all_answers(held: list[line_assembler.Batch], clock: Callable[[], float] = lambda: 0.0, **query: str) -> list[Any]:
     """Return all answers to a search, each continuing the one before."""
     answers = [asked(held, clock, **query)]
     while (resume := answers[-1]["next"]) is not None:
@@ -117,7 +118,7 @@ def wanted_of(entries: list[tuple[str, str]], pattern: str, least: int) -> list[
     return wanted
 
 
-def batched(entries: list[tuple[str, str]], sizes: list[int]) -> list[lines.Batch]:
+def batched(entries: list[tuple[str, str]], sizes: list[int]) -> list[line_assembler.Batch]:
     parts, at = [], 0
     for size in [*sizes, len(entries)]:
         if part := entries[at : at + size]:
@@ -137,7 +138,7 @@ def test_search_equals_a_search_over_joined_lines(
     ticks = accumulate([*steps, *[0.0] * 100_000])
     held = batched(entries, sizes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "MIN_CONTINUED_BYTES", 4)
+        patch.setattr(line_assembler, "MIN_CONTINUED_BYTES", 4)
         found = []
         for after, before in zip([0, *sorted(cuts)], [*sorted(cuts), len(entries)], strict=True):
             more = {"context": str(context), "after": str(after), "before": str(before + 1)}
@@ -157,7 +158,7 @@ def test_endless_line_is_searched_in_overlapping_parts(
     held = batched(entries, sizes)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("MIN_CONTINUED_BYTES", 4), ("LINE_CHARS", 20), ("OVERLAP_CHARS", 10)):
-            patch.setattr(lines, name, value)
+            patch.setattr(line_assembler, name, value)
 
         def found(pattern: str) -> bool:
             ranges = zip([0, *sorted(cuts)], [*sorted(cuts), len(entries)], strict=True)
@@ -172,13 +173,13 @@ def test_endless_line_is_searched_in_overlapping_parts(
 
 def test_endless_line_takes_bounded_memory() -> None:
     """However long it is, and however many lines the other stream writes meanwhile."""
-    taken = lines.Lines(0, lambda _: [])
+    taken = line_assembler.LineAssembler(0, lambda _: [])
     piece, given_lines = "x" * PIECE, 0
     for first in range(1, 60_000, 1_000):
         texts = tuple(piece if at % 100 == 0 else "short" for at in range(1_000))
         streams = "".join(("O" if at % 100 == 0 else "e") for at in range(1_000))
         given_lines += sum(1 for _ in taken.add(first, Columns(range(1_000), streams, texts)))
-        assert len(taken._held) <= lines.LINE_SPAN
+        assert len(taken._held) <= line_assembler.LINE_SPAN
     assert given_lines > 50_000
 
 
@@ -219,7 +220,7 @@ def test_damaged_batch_is_named_and_skipped() -> None:
     ],
 )
 def test_entry_is_read_as_a_terminal_shows_it(text: str, shown: set[str]) -> None:
-    assert {reading.text for reading in visible.readings(text)} == shown
+    assert {reading.text for reading in visible_texts(text)} == shown
 
 
 ESCAPES = st.sampled_from(
@@ -231,7 +232,7 @@ ESCAPES = st.sampled_from(
 def test_every_shown_character_maps_to_its_offset_in_the_entry(text: str) -> None:
     """A match belongs to the fragment in which it begins, whatever precedes it."""
     shown_as = {"\u202e": "\ufffd"}
-    for reading in visible.readings(text):
+    for reading in visible_texts(text):
         places = [reading.origin(at) for at in range(len(reading.text))]
         assert [shown_as.get(text[at], text[at]) for at in places] == list(reading.text)
 
@@ -262,21 +263,21 @@ def work_of(function: Callable[[str], Any], text: str) -> int:
 
 
 def read_all(text: str) -> int:
-    return sum(len(reading.text) + sum(len(part.raw) for part in reading.parts) for reading in visible.readings(text))
+    return sum(len(reading.text) + sum(len(part.raw) for part in reading.parts) for reading in visible_texts(text))
 
 
 def read_places(text: str) -> int:
-    return sum(reading.origin(len(reading.text) - 1) for reading in visible.readings(text) if reading.text) and 1
+    return sum(reading.origin(len(reading.text) - 1) for reading in visible_texts(text) if reading.text) and 1
 
 
 def join_all(text: str) -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "MIN_CONTINUED_BYTES", 128)
+        patch.setattr(line_assembler, "MIN_CONTINUED_BYTES", 128)
         return _join_all(text)
 
 
 def _join_all(text: str) -> int:
-    taken = lines.Lines(0, lambda _: [])
+    taken = line_assembler.LineAssembler(0, lambda _: [])
     pieces = tuple(text[at : at + 128] for at in range(0, len(text), 128))
     given_lines = [*taken.add(1, Columns(range(len(pieces)), "o" + "O" * (len(pieces) - 1), pieces)), *taken.end()]
     return sum(len(line.text) + len(line.before) for line in given_lines)
@@ -375,7 +376,7 @@ def test_hostile_expression_is_searched_and_resumed() -> None:
     answers = all_answers(held, count(0, 1.5).__next__, q=HOSTILE.replace("{1000}", "{2}"), regex="1")
     assert found_by(answers) == [(2, 2)]
     assert len(answers) >= 2
-    assert search.Wanted.of({"q": HOSTILE, "regex": "1"}).matches("ab" * 20) is False
+    assert search.SearchQuery.of({"q": HOSTILE, "regex": "1"}).matches("ab" * 20) is False
 
 
 def test_line_searched_in_parts_is_named_unless_something_is_found() -> None:
@@ -390,7 +391,7 @@ def test_line_searched_in_parts_is_named_unless_something_is_found() -> None:
 
 def test_oversized_expression_is_refused_with_advice() -> None:
     with pytest.raises(ParameterError, match="instructions, 100,000 at most; use smaller"):
-        search.Wanted.of({"q": r"\pL{300}", "regex": "1"})
+        search.SearchQuery.of({"q": r"\pL{300}", "regex": "1"})
 
 
 def test_refused_construct_is_answered_with_its_replacement(cloud: Cloud, agent: Socket, key: str) -> None:
@@ -411,7 +412,7 @@ def test_refused_construct_is_answered_with_its_replacement(cloud: Cloud, agent:
 def test_expressions_of_earlier_searches_are_not_cached() -> None:
     """The library would keep 128 of them, with 8 MiB each."""
     for number in range(5):
-        search.Wanted.of({"q": f"{number}"})
+        search.SearchQuery.of({"q": f"{number}"})
     assert expression.re2._Regexp._make.cache_info().currsize <= 1
 
 

@@ -100,9 +100,9 @@ def test_a_batch_is_put_once_and_what_is_there_is_told(dynamodb: Any) -> None:
     """The second put fails, and carries the first one's digest."""
     store = ingest_store(dynamodb)
     store.put_batch(JOB, a_batch(1, "a", "b"), 0)
-    with pytest.raises(ingest.store.AlreadyThereError) as there:
+    with pytest.raises(ingest.store.BatchExistsError) as there:
         store.put_batch(JOB, a_batch(1, "other"), 0)
-    assert there.value.there["digest"] == a_batch(1, "a", "b").digest
+    assert there.value.existing["digest"] == a_batch(1, "a", "b").digest
     assert (store.batch_at(JOB, 1) or {})["count"] == 2
     assert store.batch_at(JOB, 2) is None
 
@@ -169,10 +169,10 @@ def test_a_subscription_is_found_by_job_and_by_connection(dynamodb: Any) -> None
     sender = broadcast.store.Store(dynamodb, "registry")
     assert sorted(one.connection for one in sender.subscribers(f"JOB#{JOB}")) == ["one=", "two="]
     assert store.subscribed_jobs("one=") == [JOB]
-    assert store.viewers(JOB) == 2
+    assert store.count_viewers(JOB) == 2
     store.remove_subscription(JOB, "one=")
     assert store.subscribed_jobs("one=") == []
-    assert store.viewers(JOB) == 1
+    assert store.count_viewers(JOB) == 1
 
 
 def test_a_subscription_is_removed_only_while_it_is_that_one(dynamodb: Any) -> None:
@@ -194,9 +194,9 @@ def test_a_subscription_is_removed_only_while_it_is_that_one(dynamodb: Any) -> N
 def test_of_two_who_extend_a_watch_one_wins(dynamodb: Any) -> None:
     """And later the next may."""
     store = connect.store.Store(dynamodb, "registry", "log")
-    assert store.win_watch(JOB, 200, 100, 0) is True
-    assert store.win_watch(JOB, 300, 150, 0) is False
-    assert store.win_watch(JOB, 400, 201, 5) is True
+    assert store.extend_watch(JOB, 200, 100, 0) is True
+    assert store.extend_watch(JOB, 300, 150, 0) is False
+    assert store.extend_watch(JOB, 400, 201, 5) is True
     assert (ingest_store(dynamodb).watch(JOB) or {})["interval"] == 5
 
 
@@ -204,8 +204,8 @@ def test_a_ticket_is_taken_once(dynamodb: Any) -> None:
     """A conditional delete that returns what it deleted."""
     query.store.Store(dynamodb, "log", "registry").put_ticket("digest", VIEWER.to_context(), None, 9000)
     store = connect.store.Store(dynamodb, "registry", "log")
-    assert (store.take_ticket("digest") or {})["until"] == 9000
-    assert store.take_ticket("digest") is None
+    assert (store.redeem_ticket("digest") or {})["until"] == 9000
+    assert store.redeem_ticket("digest") is None
 
 
 def test_an_instances_links_are_its_live_connections(dynamodb: Any) -> None:

@@ -10,7 +10,7 @@ from tests.support import cloud as support
 from tests.support.batches import CONTAINER, batch_document
 from tests.support.cloud import Cloud, Socket
 
-from ingest import core, partial
+from ingest import core, request_parser
 from logferry_protocol import limits, messages
 from logferry_protocol.encoding import digest_of, zstd
 
@@ -127,8 +127,10 @@ def test_results_of_the_largest_envelope_fit_a_frame(cloud: Cloud, agent: Socket
 def test_longest_answers_fit_their_frames() -> None:
     """Sixteen refused jobs, 64 refused batches, every other field at its longest, and the longest sentences."""
     worst = '"\\\x01é🚢' * 200
-    part = partial.Malformed("f" * 64, limits.MAX_SEQUENCE, "time_out_of_range", worst)
-    results = [core.refused(part).model_copy(update={"tip": limits.MAX_SEQUENCE})] * limits.MAX_ENVELOPE_BATCHES
+    part = request_parser.MalformedPart("f" * 64, limits.MAX_SEQUENCE, "time_out_of_range", worst)
+    results = [
+        core.malformed_result(part).model_copy(update={"tip": limits.MAX_SEQUENCE})
+    ] * limits.MAX_ENVELOPE_BATCHES
     quoted = '"' * limits.MAX_ID_CHARS
     messages.encode(messages.Ingested(id=quoted, results=results, slow_down=limits.MAX_DURATION_MS))
     sentence = messages.short_sentence(worst)

@@ -18,7 +18,7 @@ _RETURN: Final = re.compile(r"\r(?!\n)")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class VisiblePart:
     """A stretch between carriage returns, of which a reading shows the end or all."""
 
     begin: int
@@ -32,11 +32,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class VisibleText:
     """One way in which an entry can be read."""
 
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[VisiblePart, ...]
 
     def origin(self, at: int) -> int:
         """Return where in the entry a character of the text stood."""
@@ -55,26 +55,26 @@ class Reading:
         return part.stood + max(0, len(part.raw) - 1)
 
 
-def readings(text: str) -> list[Reading]:
+def visible_texts(text: str) -> list[VisibleText]:
     """Return an entry's text without colours and other escape sequences, in each way in which it can be read.
 
     What comes after a carriage return is written over what was before it: each is a reading of its own, and so is what
     a terminal shows in the end.
     """
     if text.isprintable():
-        return [Reading(text, (Part(0, 0, 0, text),))]
+        return [VisibleText(text, (VisiblePart(0, 0, 0, text),))]
     ended = text.removesuffix("\r")
     if _RETURN.search(ended) is None:
-        return [Reading(_shown(ended), (Part(0, 0, 0, ended),))]
-    found: dict[str, Reading] = {}
+        return [VisibleText(_shown(ended), (VisiblePart(0, 0, 0, ended),))]
+    found: dict[str, VisibleText] = {}
     texts: list[str] = []
-    parts: list[Part] = []
+    parts: list[VisiblePart] = []
     begin = stood = 0
     # What is written over is a line; entries that were merged have several.
     for line in text.split("\n"):
         if stood:
             texts.append("\n")
-            parts.append(Part(begin, 0, stood - 1, "\n"))
+            parts.append(VisiblePart(begin, 0, stood - 1, "\n"))
             begin += 1
         stretches: list[tuple[str, int, str]] = []
         place = stood
@@ -83,13 +83,13 @@ def readings(text: str) -> list[Reading]:
             place += len(raw) + 1
         if len(stretches) > 1:
             for visible, place, raw in stretches:
-                found.setdefault(visible, Reading(visible, (Part(0, 0, place, raw),)))
+                found.setdefault(visible, VisibleText(visible, (VisiblePart(0, 0, place, raw),)))
         left = _left_standing(stretches)
         texts.append(left.text)
         parts.extend(replace(part, begin=begin + part.begin) for part in left.parts)
         begin += len(left.text)
         stood += len(line) + 1
-    whole = Reading("".join(texts), tuple(parts))
+    whole = VisibleText("".join(texts), tuple(parts))
     found.setdefault(whole.text, whole)
     return list(found.values())
 
@@ -98,14 +98,14 @@ def _shown(raw: str) -> str:
     return _ESCAPE.sub("", raw).translate(_SHOWN)
 
 
-def _left_standing(shown: list[tuple[str, int, str]]) -> Reading:
+def _left_standing(shown: list[tuple[str, int, str]]) -> VisibleText:
     """Of each stretch, what no later one is long enough to cover."""
     texts: list[str] = []
-    parts: list[Part] = []
+    parts: list[VisiblePart] = []
     length = 0
     for visible, stood, raw in reversed(shown):
         if len(visible) > length:
             texts.append(visible[length:])
-            parts.append(Part(length, length, stood, raw))
+            parts.append(VisiblePart(length, length, stood, raw))
             length = len(visible)
-    return Reading("".join(texts), tuple(parts) or (Part(0, 0, 0, ""),))
+    return VisibleText("".join(texts), tuple(parts) or (VisiblePart(0, 0, 0, ""),))

@@ -8,7 +8,7 @@ BURST: Final = 200.0
 _REMEMBERED: Final = 5_000
 
 
-class Rates:
+class RateLimiter:
     """A bucket of tokens for each principal."""
 
     def __init__(self, rate: float = REQUESTS_A_SECOND, burst: float = BURST) -> None:

@@ -11,7 +11,7 @@ from tests.support.cloud import Cloud, Socket, cloud_in_memory
 from tests.support.tables import failure
 
 import query.store
-from query.growth import Growth
+from query.current_tips import CurrentTips
 from registry.jobs import LOST_AFTER_MS
 
 JOB = f"web.{CONTAINER}"
@@ -162,7 +162,7 @@ def test_slow_tip_is_shown_as_recorded(cloud: Cloud) -> None:
         cloud.ingest_store.put_batch(job, batch(1), NOW_MS)
     executor = Stuck(slow)
     store = query.store.Store(cloud.tables.dynamodb, cloud.tables.log, cloud.tables.registry)
-    grown = Growth(store, executor, Logger(service="tests", level="CRITICAL"), patience_s=0).of(
+    grown = CurrentTips(store, executor, Logger(service="tests", level="CRITICAL"), timeout_s=0).of(
         [{"job": fast, "tip": 1}, {"job": slow, "tip": 1}]
     )
     assert {job: item["tip"] for job, item in grown.items()} == {fast: 3, slow: 1}

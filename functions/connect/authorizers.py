@@ -4,23 +4,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from registry.principal import Principal, from_context
-from runtime.keys import bearer, digest, parse_key
+from runtime.keys import bearer_token, parse_key, secret_digest
 
 from . import core
 from .store import Store
 
-Verify = Callable[[str], Principal | core.Refusal]
+VerifyToken = Callable[[str], Principal | core.Refusal]
 """Checks a token of OpenID Connect."""
 
-Identify = Callable[[str], core.Caller | core.Refusal]
+IdentifyCaller = Callable[[str], core.Caller | core.Refusal]
 """The AWS role or user behind a signed identity."""
 
 
-def by_token(
-    store: Store, header: str | None, kind: str, now_ms: int, *, verify: Verify, identify: Identify
+def authorize_token(
+    store: Store, header: str | None, kind: str, now_ms: int, *, verify: VerifyToken, identify: IdentifyCaller
 ) -> Principal | core.Refusal:
     """The principal behind an Authorization header: a key, a viewer's OpenID Connect token, an agent's AWS identity."""
-    token = bearer(header)
+    token = bearer_token(header)
     if token is None:
         return core.Refusal("no_key")
     if kind == "viewer" and token.count(".") == 2:
@@ -45,7 +45,7 @@ def _by_role(store: Store, caller: core.Caller, now_ms: int) -> Principal | core
         detail = f"{caller.arn} was {bound} when it first signed in, and is {caller.unique_id} now"
         return core.Refusal("recreated_role", detail)
     principal = store.principal(str(mapped["principal"]))
-    return core.agent_of_role(principal)
+    return core.agent_principal(principal)
 
 
 def _by_key(store: Store, token: str, kind: str, now_ms: int) -> Principal | core.Refusal:
@@ -53,15 +53,15 @@ def _by_key(store: Store, token: str, kind: str, now_ms: int) -> Principal | cor
     if key is None:
         return core.Refusal("malformed_key")
     if key.kind == "grant" and kind == "viewer":
-        grant = store.grant(key.credential)
-        creator = store.principal(str(grant["principal"])) if grant else None
-        return core.check_grant(key, grant, creator, now_ms)
+        share = store.share(key.credential)
+        creator = store.principal(str(share["principal"])) if share else None
+        return core.check_share(key, share, creator, now_ms)
     credential = store.credential(key.credential)
     principal = store.principal(str(credential["principal"])) if credential else None
     return core.check_key(key, kind, credential, principal, now_ms)
 
 
-def by_ticket(
+def authorize_ticket(
     store: Store, ticket: str | None, origin: str | None, allowed: tuple[str, ...], now_ms: int
 ) -> Principal | core.Refusal:
     """The principal who asked for a ticket. The ticket is used up, whatever becomes of it."""
@@ -69,7 +69,7 @@ def by_ticket(
         return core.Refusal("no_ticket")
     if not core.check_origin(origin, allowed):
         return core.Refusal("wrong_origin")
-    stored = store.take_ticket(digest(ticket))
+    stored = store.redeem_ticket(secret_digest(ticket))
     refusal = core.check_ticket(stored, origin, now_ms)
     if refusal is not None or stored is None:
         return refusal or core.Refusal("unknown_ticket")

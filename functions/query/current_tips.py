@@ -8,15 +8,15 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry import jobs
-from runtime.aws_errors import passes
+from runtime.aws_errors import is_transient
 
 from .store import Store
 
-PATIENCE_S: Final = 2.0
+TIMEOUT_S: Final = 2.0
 """How long a list waits for the tips of its jobs, all together."""
 
 
-class Growth:
+class CurrentTips:
     """Reads where the logs of running jobs end.
 
     Their records are written on a change of state and every few minutes, not per batch, so that a batch costs one
@@ -26,14 +26,14 @@ class Growth:
     batch of queries, so as many are under way as the executor has workers; a page has `core.JOBS_MOST` jobs at most.
     """
 
-    def __init__(self, store: Store, executor: Executor, logger: Logger, patience_s: float = PATIENCE_S) -> None:
-        self._store, self._executor, self._logger, self._patience_s = store, executor, logger, patience_s
+    def __init__(self, store: Store, executor: Executor, logger: Logger, timeout_s: float = TIMEOUT_S) -> None:
+        self._store, self._executor, self._logger, self._timeout_s = store, executor, logger, timeout_s
 
     def of(self, items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """The jobs' records as their logs make them, by job; as recorded where a table takes no more or takes long."""
         known = {item["job"]: item for item in items}
-        asked = {self._executor.submit(self._grown, item): job for job, item in known.items()}
-        done, late = wait(asked, self._patience_s)
+        asked = {self._executor.submit(self._with_current_tip, item): job for job, item in known.items()}
+        done, late = wait(asked, self._timeout_s)
         for question in late:
             question.cancel()
         unread = len(late)
@@ -41,16 +41,16 @@ class Growth:
             try:
                 known[asked[question]] = question.result()
             except (BotoCoreError, ClientError) as error:
-                if not passes(error):
+                if not is_transient(error):
                     raise
                 unread += 1
         if unread:
             self._logger.warning("tips could not be read; a list shows the recorded ones", extra={"jobs": unread})
         return known
 
-    def _grown(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _with_current_tip(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         newest = self._store.newest(item["job"], consistent=False)
         if newest is not None:
-            return jobs.grown(item, [newest])
+            return jobs.with_batches(item, [newest])
         # No line yet, or the table has forgotten them all, and its agent was gone before it could tell the last tip.
         return {**item, "tip": max(int(item.get("tip") or 0), self._store.archived_tip(item["job"]))}

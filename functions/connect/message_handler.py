@@ -34,7 +34,7 @@ _watched_until: dict[str, int] = {}
 """Until when each job is known to be watched, so that a renewal that is not due costs nothing. One process's memory."""
 
 
-class Conversation:
+class MessageHandler:
     """Answers one viewer's message."""
 
     def __init__(self, store: Store, agents: Callable[[], Post], now_ms: Callable[[], int], logger: Logger) -> None:
@@ -109,10 +109,10 @@ class Conversation:
     def _watch(self, job: str, record: dict[str, Any]) -> None:
         """Sees to it that the job's agent knows that somebody looks."""
         now = self._now_ms()
-        until, interval = now + core.WATCH_MS, core.watch_interval(self._store.viewers(job))
+        until, interval = now + core.WATCH_MS, core.watch_interval(self._store.count_viewers(job))
         if len(_watched_until) > 10_000:
             _watched_until.clear()
-        if not self._store.win_watch(job, until, now + core.WATCH_RENEW_MS, interval):
+        if not self._store.extend_watch(job, until, now + core.WATCH_RENEW_MS, interval):
             _watched_until[job] = now + core.WATCH_RENEW_MS
             return
         _watched_until[job] = until

@@ -6,7 +6,7 @@ from datetime import datetime
 from logferry_protocol.limits import MAX_TIME_MS, MAX_TIME_US
 
 from .core import ParameterError
-from .history import Span
+from .history import EntryRun
 
 
 def parse_time(text: str | None) -> int:
@@ -33,16 +33,16 @@ def parse_time(text: str | None) -> int:
     return min(us, MAX_TIME_US)  # no entry is later
 
 
-def sequence_at(us: int, tip: int, span_at: Callable[[int], Span | None]) -> int:
+def sequence_at(us: int, tip: int, run_at: Callable[[int], EntryRun | None]) -> int:
     """The first sequence whose time is `us` or later; tip + 1 when all are earlier.
 
-    Halves the range of sequences: `span_at` gives what holds one, or the next that is kept. Where a clock stepped back
+    Halves the range of sequences: `run_at` gives what holds one, or the next that is kept. Where a clock stepped back
     the times do not rise, and any of the places that fit may be found.
     """
     low, high = 1, tip + 1
-    candidate: Span | None = None
+    candidate: EntryRun | None = None
     while low < high:
-        span = span_at((low + high) // 2)
+        span = run_at((low + high) // 2)
         if span is None:
             high = (low + high) // 2
             continue

@@ -11,14 +11,14 @@ from logferry_protocol.messages import JobMessage, encode
 from registry import jobs
 
 from . import core
-from .core import Arrival
+from .core import StreamRecord
 from .delivery import Delivery
 from .store import Store
 
 Close = Callable[[str], None]
 
 
-class Lists:
+class ListNotifier:
     """Tells those who watch a list of a job in it: when its record changes, and as its log grows.
 
     The record itself is written on a change of state and every few minutes, not per batch, so that a batch costs one
@@ -48,28 +48,28 @@ class Lists:
             self._delivery.deliver(wanting, [frame])
 
     def grew(self, job: str, batches: Sequence[Mapping[str, Any]]) -> None:
-        """New batches of a job, of each job once in `core.GROWTH_MS`: a watched one brings several a second."""
+        """Tell lists of a job's new batches, once in `core.GROWTH_INTERVAL_MS`: a watched job has several a second."""
         now = self._now_ms()
-        if now - self._told.get(job, 0) < core.GROWTH_MS:
+        if now - self._told.get(job, 0) < core.GROWTH_INTERVAL_MS:
             return
         self._told[job] = now
         self._told.move_to_end(job)
-        while now - next(iter(self._told.values())) >= core.GROWTH_MS:
+        while now - next(iter(self._told.values())) >= core.GROWTH_INTERVAL_MS:
             self._told.popitem(last=False)
         item = self._store.job(job)
         if item is not None and not item.get("deleted"):
-            self.changed(jobs.grown(item, batches))
+            self.changed(jobs.with_batches(item, batches))
 
 
-class Changes:
+class RegistryChanges:
     """Serves the registry's stream. `closers` close a connection of an `agent` or a `viewer`."""
 
-    def __init__(self, store: Store, lists: Lists, closers: Mapping[str, Close], metrics: Metrics) -> None:
+    def __init__(self, store: Store, lists: ListNotifier, closers: Mapping[str, Close], metrics: Metrics) -> None:
         self._store, self._lists, self._closers, self._metrics = store, lists, closers, metrics
 
-    def serve(self, arrival: Arrival) -> None:
+    def serve(self, record: StreamRecord) -> None:
         """One changed item."""
-        item = arrival.item
+        item = record.item
         if item["sk"] == "JOB":
             self._lists.changed(item)
         elif item.get("revoked") and item["sk"] in {"CREDENTIAL", "GRANT"}:

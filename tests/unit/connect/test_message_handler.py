@@ -4,14 +4,14 @@ import pytest
 from tests.support.batches import CONTAINER
 from tests.support.cloud import Cloud
 
-from connect import conversation
+from connect import message_handler
 
 JOB = f"web.{CONTAINER}"
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> None:
-    conversation._watched_until.clear()
+    message_handler._watched_until.clear()
 
 
 def test_subscription_gets_the_tip_and_the_record(cloud: Cloud) -> None:
@@ -82,7 +82,7 @@ def test_pong_has_the_tips_of_subscribed_jobs(cloud: Cloud) -> None:
 
 def test_connection_follows_a_bounded_number_of_jobs(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their tips must fit one frame; it may resubscribe to jobs that it follows."""
-    monkeypatch.setattr(conversation, "MAX_SUBSCRIPTIONS", 2)
+    monkeypatch.setattr(message_handler, "MAX_SUBSCRIPTIONS", 2)
     agent = cloud.agent(cloud.agent_key())
     viewer = cloud.viewer(cloud.viewer_key())
     for container in ("a" * 64, "b" * 64, CONTAINER):

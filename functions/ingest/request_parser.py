@@ -34,7 +34,7 @@ _INSTANCE_ID: Final[TypeAdapter[str]] = TypeAdapter(InstanceId)
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
+class MalformedPart:
     """A part of a request that is refused, and the names by which its answer says so."""
 
     job: str
@@ -45,11 +45,11 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ParsedRequest:
     """What an agent asks, and which parts of it are refused."""
 
     message: FromAgent
-    malformed: list[Malformed] = field(default_factory=list)
+    malformed: list[MalformedPart] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +72,38 @@ class _NotByPartsError(Exception):
     """The request is malformed as a whole."""
 
 
-def read(raw: str) -> Request:
+def parse_request(raw: str) -> ParsedRequest:
     """Read an agent's request; parts that do not fit are told apart where they can be answered by their names.
 
     Raises:
         MalformedMessageError: the request itself does not fit, or a malformed part does not say which it is.
     """
     try:
-        return Request(decode(raw, FROM_AGENT))
+        return ParsedRequest(decode(raw, FROM_AGENT))
     except MalformedMessageError as error:
         try:
-            return _by_parts(raw)
+            return _parse_by_parts(raw)
         except _NotByPartsError:
             raise error from None
 
 
-def _by_parts(raw: str) -> Request:
+def _parse_by_parts(raw: str) -> ParsedRequest:
     kind, document = _envelope(raw)
     parts: list[Any] = document[kind.parts]
     good: list[BaseModel] = []
-    malformed: list[Malformed] = []
+    malformed: list[MalformedPart] = []
     for part in parts:
         try:
             good.append(kind.part.model_validate(part))
         except ValidationError as error:
-            malformed.append(_refused(kind, part, error))
+            malformed.append(_malformed_part(kind, part, error))
     if kind.message is Ingest and len({part["job"] for part in parts}) != len(parts):
         raise _NotByPartsError
     if not malformed or (kind.message is Status and not good):
         raise _NotByPartsError  # the request itself is at fault, or nothing of it is left to answer
     fields: dict[str, Any] = {name: document[name] for name in ("id", "instance") if name in kind.message.model_fields}
     fields[kind.parts] = good
-    return Request(kind.message.model_construct(**fields), malformed)
+    return ParsedRequest(kind.message.model_construct(**fields), malformed)
 
 
 def _envelope(raw: str) -> tuple[_Kind, dict[str, Any]]:
@@ -124,7 +124,7 @@ def _envelope(raw: str) -> tuple[_Kind, dict[str, Any]]:
     return kind, document
 
 
-def _refused(kind: _Kind, part: Any, error: ValidationError) -> Malformed:
+def _malformed_part(kind: _Kind, part: Any, error: ValidationError) -> MalformedPart:
     """How a part is answered, if it says which job (and batch) it is."""
     job, first = (part.get("job"), part.get("first")) if isinstance(part, dict) else (None, None)
     if not isinstance(job, str) or not _CONTAINER.fullmatch(job):
@@ -135,4 +135,4 @@ def _refused(kind: _Kind, part: Any, error: ValidationError) -> Malformed:
         raise _NotByPartsError
     place = error.errors(include_input=False, include_url=False, include_context=False)[0]["loc"]
     reason: RejectReason = "time_out_of_range" if place and place[0] in {"start", "end"} else "malformed"
-    return Malformed(job, first, reason, first_error(error))
+    return MalformedPart(job, first, reason, first_error(error))

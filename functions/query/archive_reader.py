@@ -12,7 +12,7 @@ CACHED: Final = 4
 """Segments kept in memory, a megabyte each: pages of one job, and steps of one search for a time, hit the same."""
 
 
-class Archive:
+class ArchiveReader:
     """The function's only way to the archive. It writes nothing."""
 
     def __init__(self, index: Index, make_s3: Callable[[], Any], bucket: str, now_ms: Callable[[], int]) -> None:

@@ -74,7 +74,7 @@ class Line:
         return (self.before + self.text)[-OVERLAP_CHARS:]
 
 
-class Lines:
+class LineAssembler:
     """The lines that begin after a sequence, in the order in which they begin."""
 
     def __init__(self, after: int, earlier: Callable[[int], Iterable[Batch]]) -> None:

@@ -10,7 +10,7 @@ from tests.support.cloud import AGENTS, ORIGIN, VIEWERS, Cloud
 
 from connect import core
 from registry.principal import NotAuthenticatedError, Principal, from_context
-from runtime.keys import bearer, parse_key
+from runtime.keys import bearer_token, parse_key
 
 
 def test_key_opens_its_own_api_only(cloud: Cloud) -> None:
@@ -128,7 +128,7 @@ def test_secret_of_a_key_is_never_shown() -> None:
 @pytest.mark.parametrize("header", ["Bearer  x", "bearer x", " BEARER x "])
 def test_bearer_scheme_is_case_insensitive(header: str) -> None:
     """RFC 9110: schemes are compared without case."""
-    assert bearer(header) == "x"
+    assert bearer_token(header) == "x"
 
 
 def test_principal_survives_the_authorizers_context() -> None:
