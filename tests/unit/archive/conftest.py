@@ -1,4 +1,4 @@
-"""The functions in one process, over moto."""
+"""Run the functions in one process over moto."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Jobs pass into the archive, are read there, and are erased from it."""
+"""Test that jobs are archived, read from the archive, and erased from it."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ DAY_MS = 86_400_000
 
 @pytest.fixture
 def agent(cloud: Cloud) -> Socket:
-    """An agent with a job of twelve entries in four batches."""
+    """Provide an agent with a job of twelve entries in four batches."""
     socket = cloud.agent(cloud.agent_key())
     cloud.open_job(socket)
     for first in (1, 4, 7, 10):
@@ -38,7 +38,7 @@ def archive(cloud: Cloud, why: str = "daily", job: str = JOB) -> None:
 
 
 def rows(cloud: Cloud) -> list[dict[str, Any]]:
-    """What Athena would read, of all owners and days, in the order of the sequences."""
+    """Return what Athena would read, for all owners and days, in order of sequence."""
     found = []
     for name, content in cloud.bucket.objects.items():
         if name.startswith("logs/"):
@@ -51,7 +51,7 @@ def state(cloud: Cloud, job: str = JOB) -> dict[str, Any]:
 
 
 def answers(cloud: Cloud, key: str) -> list[Any]:
-    """Everything that history says of the job, both ways, by time, by search and as export."""
+    """Return everything that history says of the job: both ways, by time, by search and as export."""
     found: list[Any] = []
     for path in (
         "/batches?after=0", "/batches?after=4&limit=2", "/batches?after=12", "/batches?before=9&limit=2",
@@ -66,7 +66,7 @@ def answers(cloud: Cloud, key: str) -> list[Any]:
 
 
 def test_history_is_the_same_wherever_it_is_kept(cloud: Cloud, agent: Socket, key: str) -> None:
-    """All in the table; archived too; the table forgets in any order; nothing is left in the table."""
+    """All in the table; archived too; expired in any order; nothing left in the table."""
     before = answers(cloud, key)
     archive(cloud)
     assert answers(cloud, key) == before
@@ -79,8 +79,8 @@ def test_history_is_the_same_wherever_it_is_kept(cloud: Cloud, agent: Socket, ke
     assert cloud.http("GET", f"/api/jobs/{JOB}", key).json["tip"] == 12
 
 
-def test_what_has_expired_is_gone_for_readers_at_once(cloud: Cloud, agent: Socket, key: str) -> None:
-    """DynamoDB deletes it some time within two days, in any order; nobody sees which of it when."""
+def test_expired_entries_are_gone_for_readers_at_once(cloud: Cloud, agent: Socket, key: str) -> None:
+    """DynamoDB deletes them within two days in any order; readers must not see that."""
     cloud.now_ms += 30 * DAY_MS
     page = cloud.http("GET", f"/api/jobs/{JOB}/batches?after=0", key).json
     assert (page["tip"], page["batches"], page["kept"]) == (12, [], 13)
@@ -88,8 +88,8 @@ def test_what_has_expired_is_gone_for_readers_at_once(cloud: Cloud, agent: Socke
     assert len(cloud.http("GET", f"/api/jobs/{JOB}/batches?after=0", key).json["batches"]) == 4
 
 
-def test_expired_batches_are_not_read_over_again_for_every_page(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Days of them may lie in the table before DynamoDB gets to them: the archive is read instead."""
+def test_expired_batches_are_not_read_again_for_every_page(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Days of them may stay in the table until DynamoDB deletes them: the archive is read instead."""
     for first in range(13, 413):
         cloud.send(agent, first, ("x",))
     archive(cloud)
@@ -114,8 +114,8 @@ def test_expired_batches_are_not_read_over_again_for_every_page(cloud: Cloud, ag
         assert sum(read) <= 60, path
 
 
-def test_a_page_says_where_what_is_kept_begins(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Retention took what was asked for: a reader need not ask again."""
+def test_page_says_where_kept_entries_begin(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Retention removed the requested ones: a reader need not ask again."""
 
     def kept(query: str) -> Any:
         return cloud.http("GET", f"/api/jobs/{JOB}/batches?{query}", key).json["kept"]
@@ -129,8 +129,8 @@ def test_a_page_says_where_what_is_kept_begins(cloud: Cloud, agent: Socket, key:
     assert [kept("after=0"), kept("after=12"), kept("before=99")] == [13, None, 13]
 
 
-def test_an_archive_that_expires_ends_for_all_at_once(cloud: Cloud, agent: Socket, key: str) -> None:
-    """The index says when, long before S3 gets to it."""
+def test_archive_expires_for_all_readers_at_once(cloud: Cloud, agent: Socket, key: str) -> None:
+    """The index says when, long before S3 deletes it."""
     cloud.archive_service._retention_days = 40
     archive(cloud)
     cloud.expire(1, 4, 7, 10)
@@ -143,7 +143,7 @@ def test_an_archive_that_expires_ends_for_all_at_once(cloud: Cloud, agent: Socke
     assert cloud.http("GET", f"/api/jobs/{JOB}/export?format=text", key).body == ""
 
 
-def test_an_object_that_is_gone_is_a_hole_and_no_error(cloud: Cloud, agent: Socket, key: str) -> None:
+def test_missing_object_is_a_hole_and_no_error(cloud: Cloud, agent: Socket, key: str) -> None:
     """Somebody deleted it by hand."""
     archive(cloud)
     cloud.expire(1, 4, 7, 10)
@@ -171,8 +171,8 @@ def test_rows_are_the_exports_entries_once_each(cloud: Cloud, agent: Socket, key
     assert all(name.startswith(("segments/", "logs/owner=team/day=2025-11-24/")) for name in cloud.bucket.objects)
 
 
-def test_a_quiet_job_opens_where_it_ended_though_its_log_is_gone(cloud: Cloud, agent: Socket) -> None:
-    """Its agent crashed before it told its last tip, and comes back after the table has forgotten all of it."""
+def test_quiet_job_reopens_at_its_end_after_its_log_expired(cloud: Cloud, agent: Socket) -> None:
+    """Its agent crashed before it reported its last tip, and returns after everything has expired."""
     cloud.ingest_store.note_status(JOB, {"tip": 6, "digest": "old", "first": 4, "cursor": "old"}, NOW_MS)
     archive(cloud)
     last = cloud.ingest_store.last_batch(JOB)
@@ -184,8 +184,8 @@ def test_a_quiet_job_opens_where_it_ended_though_its_log_is_gone(cloud: Cloud, a
     assert cloud.send(agent, 13)["outcome"] == "stored"
 
 
-def test_a_cold_function_knows_the_archives_tip(cloud: Cloud, agent: Socket) -> None:
-    """No batch is stored twice under a sequence that the table has forgotten."""
+def test_cold_function_knows_the_archives_tip(cloud: Cloud, agent: Socket) -> None:
+    """No batch is stored again under an expired sequence."""
     archive(cloud)
     cloud.expire(1, 4, 7, 10)
     other = Cloud(cloud.tables)
@@ -195,16 +195,16 @@ def test_a_cold_function_knows_the_archives_tip(cloud: Cloud, agent: Socket) -> 
     other.executor.shutdown()
 
 
-def test_the_end_of_a_job_is_told_to_the_archive(cloud: Cloud, agent: Socket) -> None:
-    """By the function that hears of it; a running job's status tells nothing."""
+def test_end_of_a_job_is_sent_to_the_archive(cloud: Cloud, agent: Socket) -> None:
+    """By the function that receives it; a running job's status sends nothing."""
     for current in ("running", "exited", "removed"):
         status = {"job": CONTAINER, "life": {"state": current}, "tip": 12}
         assert agent.say({"type": "status", "id": "s", "instance": "E", "jobs": [status]})["type"] == "noted"
     assert cloud.ended == [JOB, JOB]
 
 
-def test_a_status_is_noted_though_the_archive_cannot_be_told(cloud: Cloud, agent: Socket) -> None:
-    """Its sweeps find the job."""
+def test_status_is_stored_although_the_archive_is_unreachable(cloud: Cloud, agent: Socket) -> None:
+    """The archive's sweeps find the job."""
 
     def fail(_jobs: list[str]) -> None:
         raise RuntimeError("throttled")
@@ -215,8 +215,8 @@ def test_a_status_is_noted_though_the_archive_cannot_be_told(cloud: Cloud, agent
     assert (cloud.ingest_store.job(JOB) or {})["life"]["state"] == "exited"
 
 
-def test_a_sweep_hands_on_what_is_listed_and_nothing_else(cloud: Cloud, agent: Socket) -> None:
-    """Opened jobs are; one that is archived, and that nobody can write now, is not any more until it is opened."""
+def test_sweep_hands_on_listed_jobs_only(cloud: Cloud, agent: Socket) -> None:
+    """Opening lists a job. A fully archived job that nobody can write leaves the list until it is reopened."""
     cloud.archive({"sweep": "daily"}, None)
     assert cloud.again == [{"archive": [JOB], "why": "daily"}]
     archive(cloud)
@@ -230,8 +230,8 @@ def test_a_sweep_hands_on_what_is_listed_and_nothing_else(cloud: Cloud, agent: S
     assert cloud.again == [{"archive": [JOB], "why": "hourly"}]
 
 
-def test_a_sweep_says_when_it_was_once_it_has_handed_everything_on(cloud: Cloud, agent: Socket) -> None:
-    """One that could not has not been one."""
+def test_sweep_records_its_time_once_it_handed_on_everything(cloud: Cloud, agent: Socket) -> None:
+    """A failed sweep does not count."""
 
     def refuse(_event: Any) -> None:
         raise RuntimeError("throttled")
@@ -246,8 +246,8 @@ def test_a_sweep_says_when_it_was_once_it_has_handed_everything_on(cloud: Cloud,
     }  # fmt: skip
 
 
-def test_a_job_that_is_opened_while_it_leaves_the_list_stays_on_it(cloud: Cloud, agent: Socket) -> None:
-    """The removal is conditional on the opening that was seen."""
+def test_job_reopened_while_leaving_the_list_stays_listed(cloud: Cloud, agent: Socket) -> None:
+    """The removal is conditional on the opening that it saw."""
     archive(cloud)
     seen = cloud.archive_store.state(JOB)
     cloud.now_ms += 3 * 3_600_000
@@ -256,8 +256,8 @@ def test_a_job_that_is_opened_while_it_leaves_the_list_stays_on_it(cloud: Cloud,
     assert list(cloud.archive_store.unarchived(items.shard_of(JOB))) == [JOB]
 
 
-def test_many_jobs_go_in_small_groups_and_one_failure_stops_none(cloud: Cloud, agent: Socket) -> None:
-    """What failed is said at the end, so that Lambda tries again."""
+def test_many_jobs_are_handled_in_small_groups_and_one_failure_stops_none(cloud: Cloud, agent: Socket) -> None:
+    """Failures are raised at the end, so that Lambda retries."""
     jobs = [f"web.{index:064x}" for index in range(30)]
     for index in range(30):
         cloud.open_job(agent, f"{index:064x}")
@@ -279,7 +279,7 @@ def test_many_jobs_go_in_small_groups_and_one_failure_stops_none(cloud: Cloud, a
     assert state(cloud)["tip"] == 12
 
 
-def test_an_invocation_ends_in_time_and_goes_on_in_the_next(cloud: Cloud, agent: Socket) -> None:
+def test_invocation_ends_in_time_and_continues_in_the_next(cloud: Cloud, agent: Socket) -> None:
     """With the rest of its jobs."""
     cloud.clock_s = iter([0.0, 99.0, 99.0]).__next__
     cloud.archive({"archive": [JOB, "web." + "d" * 64], "why": "daily"}, None)
@@ -290,22 +290,22 @@ def test_an_invocation_ends_in_time_and_goes_on_in_the_next(cloud: Cloud, agent:
 @pytest.mark.parametrize(
     "event", [{}, {"sweep": "weekly"}, {"archive": JOB, "why": "daily"}, {"archive": [JOB]}, {"erase": 5}]
 )
-def test_an_event_of_nobody_is_refused(cloud: Cloud, event: dict[str, Any]) -> None:
+def test_unknown_event_is_refused(cloud: Cloud, event: dict[str, Any]) -> None:
     """It fails, and ends in the on-failure bucket."""
     with pytest.raises(UnknownEventError):
         cloud.archive(event, None)
 
 
-def test_what_no_key_of_ours_could_be_is_refused(cloud: Cloud) -> None:
-    """A job id makes object keys."""
+def test_invalid_job_id_is_refused(cloud: Cloud) -> None:
+    """A job id becomes part of object keys."""
     with pytest.raises(ValueError, match="not a job id"):
         cloud.archive({"archive": ["../../x"], "why": "daily"}, None)
 
 
-def test_entries_that_expired_before_they_were_archived_are_counted_and_the_rest_goes_on(
+def test_entries_expired_before_archiving_are_counted_and_the_rest_continues(
     cloud: Cloud, agent: Socket, key: str
 ) -> None:
-    """It must not happen; if it does, what is left is archived, and readers are told."""
+    """It must not happen. If it does, what is left is archived, and readers are told."""
     archive(cloud)
     for first in (13, 16, 19):
         cloud.send(agent, first)
@@ -318,8 +318,8 @@ def test_entries_that_expired_before_they_were_archived_are_counted_and_the_rest
     assert (page["kept"], [one["first"] for one in page["batches"]]) == (16, [16, 19])
 
 
-def test_a_plan_that_cannot_be_carried_out_makes_way(cloud: Cloud, agent: Socket) -> None:
-    """A step crashed, nobody came for days, and the time to live took some of what it had planned."""
+def test_infeasible_plan_is_discarded(cloud: Cloud, agent: Socket) -> None:
+    """A step crashed, days passed, and planned batches expired."""
 
     def fail(_operation: str, name: str) -> None:
         if name.startswith("logs/"):
@@ -341,8 +341,8 @@ def test_a_plan_that_cannot_be_carried_out_makes_way(cloud: Cloud, agent: Socket
 # --- erasing
 
 
-def test_erasing_takes_the_archive_along_and_says_so(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Segments, rows, and the index; what is gone is counted in the record."""
+def test_erasing_includes_the_archive_and_reports_it(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Segments, rows, and the index; the record counts what is gone."""
     archive(cloud)
     cloud.send(agent, 13)
     archive(cloud)
@@ -360,8 +360,8 @@ def test_erasing_takes_the_archive_along_and_says_so(cloud: Cloud, agent: Socket
     assert cloud.again == []
 
 
-def test_a_deletion_that_nobody_was_told_of_is_found_by_the_sweep(cloud: Cloud, agent: Socket, key: str) -> None:
-    """The job is listed from its deletion on until it is erased."""
+def test_unreported_deletion_is_found_by_the_sweep(cloud: Cloud, agent: Socket, key: str) -> None:
+    """The job is listed from its deletion until it is erased."""
     archive(cloud)
     cloud.http("DELETE", f"/api/jobs/{JOB}", key)
     cloud.archive({"sweep": "daily"}, None)
@@ -371,18 +371,16 @@ def test_a_deletion_that_nobody_was_told_of_is_found_by_the_sweep(cloud: Cloud, 
     assert (cloud.ingest_store.job(JOB) or {})["erased"]
 
 
-def test_the_tombstone_stands_behind_the_archives_tip(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Also where the table has forgotten all: a function that remembers the tip meets it there."""
+def test_tombstone_is_behind_the_archives_tip(cloud: Cloud, agent: Socket, key: str) -> None:
+    """Even if the table has forgotten everything: a function that remembers the tip meets it there."""
     archive(cloud)
     cloud.expire(1, 4, 7, 10)
     cloud.http("DELETE", f"/api/jobs/{JOB}", key)
     assert cloud.send(agent, 13)["reason"] == "deleted"
 
 
-def test_a_step_that_comes_after_the_deletion_takes_its_objects_away_again(
-    cloud: Cloud, agent: Socket, key: str
-) -> None:
-    """It was on its way while the job was deleted and erased."""
+def test_step_that_arrives_after_the_deletion_removes_its_objects(cloud: Cloud, agent: Socket, key: str) -> None:
+    """It was in progress while the job was deleted and erased."""
 
     def meanwhile(_operation: str, name: str) -> None:
         if name.startswith("logs/"):
@@ -396,8 +394,8 @@ def test_a_step_that_comes_after_the_deletion_takes_its_objects_away_again(
     assert cloud.bucket.objects == {}
 
 
-def test_a_run_that_meets_a_deletion_erases_the_rest(cloud: Cloud, agent: Socket, key: str) -> None:
-    """Whoever was asked to erase it began, and has not come to an end: no run waits for that."""
+def test_run_that_meets_a_deletion_erases_the_rest(cloud: Cloud, agent: Socket, key: str) -> None:
+    """The invocation that began to erase has not finished: no run waits for it."""
     cloud.clock_s = iter(range(1_000)).__next__  # a run that only waited would be out of time
 
     def meanwhile(_operation: str, name: str) -> None:
@@ -423,11 +421,10 @@ def test_bodies_keep_their_bytes(cloud: Cloud, agent: Socket, key: str) -> None:
     assert decode_body(base64.b64decode(found[0]["body"])).texts == ["one", "two", "three"]
 
 
-def test_a_deletion_that_was_cut_short_lets_nothing_be_written_once_it_is_carried_out(
-    cloud: Cloud, agent: Socket
-) -> None:
-    """The function crashed between the record's tombstone and the one behind the log: a sweep finds the job, and a
-    process that remembers its tip would go on storing what nobody reads or erases any more."""
+def test_interrupted_deletion_prevents_later_writes(cloud: Cloud, agent: Socket) -> None:
+    """The function crashed between the record's tombstone and the one behind the log. A sweep finds the job; a process
+    that remembers its tip would otherwise store batches that nobody reads or erases.
+    """
     query.store.Store(cloud.tables.dynamodb, cloud.tables.log, cloud.tables.registry).mark_deleted(
         JOB, "me", cloud.now_ms
     )

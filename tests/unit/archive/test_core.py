@@ -1,4 +1,4 @@
-"""What is archived when, in which pieces, and as which rows."""
+"""Test what is archived when, in which parts, and as which rows."""
 
 import json
 from itertools import pairwise
@@ -21,12 +21,12 @@ HOUR_MS = 3_600_000
 
 
 def stored(first: int = 1, texts: tuple[str, ...] = ("one", "two", "three"), **overrides: Any) -> dict[str, Any]:
-    """A batch as the log table holds it."""
+    """Return a batch as the log table holds it."""
     return {**batch(first, texts, **overrides).model_dump(exclude={"job"}), "received": NOW_MS}
 
 
 def at(*times: int, first: int = 1) -> dict[str, Any]:
-    """A batch with entries at these times (µs)."""
+    """Return a batch with entries at these times (µs)."""
     texts = [str(time) for time in times]
     body = encode_body(times, "o" * len(times), texts)
     return {**stored(first, tuple(texts), body=body), "start": min(times), "end": max(times)}
@@ -52,7 +52,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
         ("ended", 1, 0, 0, 0, False),  # a container that restarts every second
     ],
 )
-def test_a_job_is_archived_when_it_is_long_old_or_over(
+def test_job_is_archived_when_it_is_long_old_or_ended(
     why: core.Trigger, entries: int, age_h: int, opened_h: int, archived_h: int, expected: bool
 ) -> None:
     """Every object costs a request; every day not archived brings the time to live nearer."""
@@ -61,13 +61,13 @@ def test_a_job_is_archived_when_it_is_long_old_or_over(
     assert is_due(why, state, left, NOW_MS) is expected
 
 
-def test_what_was_begun_is_always_due() -> None:
-    """A plan was left by a crash."""
+def test_interrupted_job_is_always_due() -> None:
+    """A crash left a plan."""
     state = State(plan=Plan(1, 3, ((1, 3),), ()), opened=NOW_MS, archived=NOW_MS)
     assert is_due("hourly", state, Backlog(1, NOW_MS, 3), NOW_MS)
 
 
-def test_a_job_leaves_the_list_when_nothing_is_left_and_nobody_can_write_it() -> None:
+def test_job_leaves_the_list_when_nothing_is_left_and_nobody_can_write_it() -> None:
     """An agent opens its jobs after each connect, and no connection lives longer than two hours."""
     quiet, busy = NOW_MS - 3 * HOUR_MS, NOW_MS - 3 * HOUR_MS + 1
     assert is_finished(State(tip=3, opened=quiet), None, NOW_MS)
@@ -79,8 +79,8 @@ def test_a_job_leaves_the_list_when_nothing_is_left_and_nobody_can_write_it() ->
 # --- pieces
 
 
-def test_a_run_ends_at_a_hole_and_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Consecutive batches only, and some seconds of work at most; one batch always goes."""
+def test_run_ends_at_a_hole_and_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Consecutive batches only, and a few seconds of work; at least one batch."""
     assert [one["first"] for one in take_run([stored(1), stored(4), stored(8)])] == [1, 4]
     for name in ("RUN_RAW_BYTES", "RUN_BYTES", "RUN_ENTRIES", "RUN_BATCHES"):
         with monkeypatch.context() as patch:
@@ -90,7 +90,7 @@ def test_a_run_ends_at_a_hole_and_at_its_size(monkeypatch: pytest.MonkeyPatch) -
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 60)), min_size=1, max_size=60))
-def test_segments_part_a_run_without_a_hole(sizes: list[tuple[int, int]]) -> None:
+def test_segments_divide_a_run_without_a_hole(sizes: list[tuple[int, int]]) -> None:
     """Each within its size, unless one batch alone is larger; together they are the run."""
     batches, first = [], 1
     for count, size in sizes:
@@ -107,8 +107,8 @@ def test_segments_part_a_run_without_a_hole(sizes: list[tuple[int, int]]) -> Non
         assert len(inside) == 1 or segment.size <= core.SEGMENT_BYTES
 
 
-def test_a_plan_is_carried_out_whole_or_not() -> None:
-    """The time to live may have taken its beginning, its end, or something in between."""
+def test_plan_is_carried_out_whole_or_not_at_all() -> None:
+    """Its beginning, its end, or something between may have expired."""
     batches = [stored(1), stored(4), stored(7)]
     plan = plan_run(batches)
     assert core.covers_plan(plan, batches)
@@ -117,7 +117,7 @@ def test_a_plan_is_carried_out_whole_or_not() -> None:
     assert not core.covers_plan(plan, [])
 
 
-def test_a_segment_gives_back_the_same_bytes() -> None:
+def test_segment_returns_the_same_bytes() -> None:
     """Invariant 6: compressed once, by the agent; digests still match."""
     batches = [stored(1), stored(4, ("x" * 9000,))]
     wanted = [{key: value for key, value in one.items() if key != "received"} for one in batches]
@@ -125,16 +125,16 @@ def test_a_segment_gives_back_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 5, -1])
-def test_a_damaged_segment_is_said_to_be_one(cut: int) -> None:
-    """Cut off anywhere."""
+def test_truncated_segment_is_recognised(cut: int) -> None:
+    """Cut anywhere."""
     with pytest.raises(DamagedSegmentError):
         decode_segment(encode_segment([stored(1)])[:cut])
     with pytest.raises(DamagedSegmentError, match="version is 2"):
         decode_segment(b'{"version":2,"batches":[]}\n')
 
 
-def test_a_segment_expires_at_its_time() -> None:
-    """All readers see the same, whenever S3 gets to delete it."""
+def test_segment_expires_at_its_time() -> None:
+    """All readers see the same, whenever S3 deletes it."""
     segment = Segment(1, 2, 0, 0, 1, 1, 1, 2, (), expires=NOW_MS // 1000)
     assert segment.kept(NOW_MS - 1)
     assert not segment.kept(NOW_MS)
@@ -144,8 +144,8 @@ def test_a_segment_expires_at_its_time() -> None:
 # --- rows
 
 
-def test_a_row_is_an_entry_with_what_a_query_needs() -> None:
-    """The columns that template.yaml gives the table, in JSON that any reader takes."""
+def test_row_is_an_entry_with_what_a_query_needs() -> None:
+    """The columns that template.yaml gives the table, in JSON that any reader accepts."""
     found = stored(5, ('plain "quoted" \\ \t tab', "é 漢 \x1b[0m \u2028"), streams="oe", time=1_764_000_000_000_001)
     assert lines(found) == [
         (
@@ -166,8 +166,8 @@ def test_a_row_is_an_entry_with_what_a_query_needs() -> None:
 
 
 @given(st.lists(st.integers(0, 4 * DAY_US), min_size=1, max_size=30))
-def test_every_row_stands_under_the_day_of_its_time(times: list[int]) -> None:
-    """Whatever the container's clock does, and the plan names each of the days."""
+def test_every_row_is_under_the_day_of_its_time(times: list[int]) -> None:
+    """Whatever the container's clock does; the plan names each of the days."""
     found = at(*times)
     made = lines(found)
     assert [row["sequence"] for _day, row in made] == list(range(1, len(times) + 1))
@@ -175,15 +175,15 @@ def test_every_row_stands_under_the_day_of_its_time(times: list[int]) -> None:
     assert plan_run([found]).days == tuple(sorted({day for day, _row in made}))
 
 
-def test_a_clock_that_leaps_does_not_make_an_object_a_line() -> None:
-    """More days than eight in one batch: all of it under the first."""
+def test_erratic_clock_does_not_make_an_object_a_line() -> None:
+    """More than eight days in one batch: all of it goes under the first."""
     found = at(*(day * DAY_US for day in range(5, 14)))
     assert plan_run([found]).days == ("1970-01-06",)
     assert {day for day, _row in lines(found)} == {"1970-01-06"}
     assert len(lines(found)) == 9
 
 
-def test_a_run_lies_on_a_bounded_number_of_days() -> None:
+def test_run_covers_a_bounded_number_of_days() -> None:
     """A state and an index that grow with a hostile clock's days would not fit their items."""
     batches = [at(day * DAY_US, first=day + 1) for day in range(40)]
     plan = plan_run(batches)
@@ -193,7 +193,7 @@ def test_a_run_lies_on_a_bounded_number_of_days() -> None:
     assert plan_run(back_and_forth).last == 40
 
 
-def test_a_body_that_cannot_be_read_is_kept_and_has_no_rows() -> None:
+def test_unreadable_body_is_kept_and_has_no_rows() -> None:
     """One bad batch stops neither the others nor the archive."""
     broken = {**stored(4), "body": b"junk"}
     plan = plan_run([stored(1), broken])
@@ -202,8 +202,8 @@ def test_a_body_that_cannot_be_read_is_kept_and_has_no_rows() -> None:
     assert decode_segment(encode_segment([broken]))[0]["body"] == b"junk"
 
 
-def test_keys_are_unique_ordered_and_as_hive_names_partitions() -> None:
-    """`key=value` folders, which Athena's partition projection makes from the query; every owner may be one."""
+def test_keys_are_unique_ordered_and_named_like_hive_partitions() -> None:
+    """`key=value` folders, which Athena's partition projection derives from the query, for any owner."""
     key = rows_key("team:a@b.c_d-1", "2025-11-24", JOB, 1, 20)
     assert key == f"logs/owner=team:a@b.c_d-1/day=2025-11-24/{JOB}-0000000000000001-0000000000000020.jsonl.zst"
     assert "/" not in OWNER_PATTERN

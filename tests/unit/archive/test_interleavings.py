@@ -1,6 +1,7 @@
-"""Whatever order things happen in, and wherever a step ends, every entry is kept once and read once.
+"""Test that every entry is kept once and read once, in any order of events and wherever a step ends.
 
-Puts, archive runs that crash anywhere or run beside each other, the time to live, reads, and at the end a deletion.
+The events are puts, archive runs that crash anywhere or run concurrently, the time to live, reads, and finally a
+deletion.
 """
 
 from __future__ import annotations
@@ -73,12 +74,12 @@ class World:
         self.archive.archive(JOB, why, lambda: False)
 
     def crash(self, why: archive.core.Trigger, operations: int) -> None:
-        """A run whose process ends after so many of its requests, the last of which may or may not be carried out."""
+        """Run until the process ends after this many requests, the last of which may or may not be carried out."""
         with suppress(CrashError):
             self.interrupted(lambda: self.run(why), operations, _raise_crash)
 
     def beside(self, why: archive.core.Trigger, operations: int) -> None:
-        """A run in the middle of which another one begins and ends."""
+        """Run, with another run beginning and ending in the middle."""
         self.interrupted(lambda: self.run(why), operations, lambda: self.run("daily"))
 
     def interrupted(self, work: Callable[[], None], operations: int, by: Callable[[], None]) -> None:
@@ -98,7 +99,7 @@ class World:
             self.bucket.before = self.bucket.after = lambda _operation, _key: None
 
     def forget(self) -> None:
-        """Archived batches expire; some of them are deleted at once, in any order, and some are still there."""
+        """Let archived batches expire; delete some at once, in any order, and keep some."""
         state = self.store.state(JOB)
         partition = self.tables.tables["log"].partitions.get(JOB, {})
         for first, item in list(partition.items()):
@@ -111,7 +112,7 @@ class World:
     # --- what is there
 
     def check(self) -> None:
-        """Both ways and from anywhere, a reader gets exactly 1..n."""
+        """Check that a reader gets exactly 1..n, both ways and from anywhere."""
         tip = max(self.query.tip(JOB), self.query.archived_tip(JOB))
         assert tip == self.tip
         every = list(range(1, tip + 1))
@@ -135,7 +136,7 @@ class World:
         return found
 
     def check_archive(self) -> None:
-        """Everything is archived: each entry has one row, and no object lies there that nothing speaks of."""
+        """Check that everything is archived: each entry has one row, and no object is unreferenced."""
         rows: list[int] = []
         for key, content in self.bucket.objects.items():
             if key.startswith("logs/"):
@@ -175,7 +176,7 @@ STEP = st.one_of(
 
 
 def play(seed: int, steps: list[tuple[Any, ...]]) -> None:
-    """A job's life from its first line to its deletion."""
+    """Play a job's life from its first line to its deletion."""
     world = World(seed)
     for step in steps:
         match step:
@@ -191,7 +192,7 @@ def play(seed: int, steps: list[tuple[Any, ...]]) -> None:
 
 
 def delete(world: World) -> None:
-    """The job is deleted, in the middle of a run, and erased, with a crash on the way: nothing is left."""
+    """Delete the job in the middle of a run and erase it, with a crash in between: nothing is left."""
     world.put(5)
     if world.rng.random() < 0.5:
         world.crash("daily", world.rng.randint(1, 25))
@@ -231,7 +232,7 @@ def _property(examples: int, *, derandomize: bool) -> Callable[..., None]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few batches make a segment, and a few of those a run."""
+    """Make a few batches a segment, and a few of those a run."""
     monkeypatch.setattr("archive.core.SEGMENT_BATCHES", 2)
     monkeypatch.setattr("archive.core.RUN_BATCHES", 5)
     monkeypatch.setattr("archive.core.HOURLY_ENTRIES", 12)
@@ -239,13 +240,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_every_entry_is_archived_once_and_read_once() -> None:
-    """Invariants 1 and 6, over the border between table and archive."""
+    """Invariants 1 and 6, across table and archive."""
     _property(150, derandomize=True)()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("small")
-def test_every_entry_is_archived_once_and_read_once_in_many_more_runs() -> None:
+def test_every_entry_is_archived_once_and_read_once_in_long_runs() -> None:
     """The long form: new runs each time."""
     _property(10_000, derandomize=False)()

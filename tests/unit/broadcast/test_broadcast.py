@@ -1,4 +1,4 @@
-"""What subscribers are sent (PROTOCOL.md, viewers)."""
+"""Test what subscribers receive (PROTOCOL.md, viewers)."""
 
 import json
 import random
@@ -32,7 +32,7 @@ def subscribed(cloud: Cloud, key: str | None = None) -> Socket:
 
 
 def test_subscribers_get_new_batches_and_others_do_not(cloud: Cloud, agent: Socket) -> None:
-    """Who unsubscribed, and who never subscribed, is left alone."""
+    """Connections that unsubscribed or never subscribed receive nothing."""
     one, two, gone = subscribed(cloud), subscribed(cloud), subscribed(cloud)
     gone.say({"type": "unsubscribe", "id": "u", "job": JOB})
     cloud.stream()
@@ -45,7 +45,7 @@ def test_subscribers_get_new_batches_and_others_do_not(cloud: Cloud, agent: Sock
 
 
 def test_several_batches_share_a_frame(cloud: Cloud, agent: Socket) -> None:
-    """A burst costs each viewer as few messages as it fits."""
+    """A burst costs each viewer as few messages as possible."""
     viewer = subscribed(cloud)
     for first in range(1, 30, 3):
         cloud.send(agent, first)
@@ -54,7 +54,7 @@ def test_several_batches_share_a_frame(cloud: Cloud, agent: Socket) -> None:
 
 
 def test_frames_fit_and_hold_every_batch_once() -> None:
-    """For batches of any size, the greatest included, and equal to the protocol's own encoding."""
+    """For batches of any size, the largest included; equal to the protocol's own encoding."""
     chance = random.Random(1)
     items = []
     for index in range(40):
@@ -69,8 +69,8 @@ def test_frames_fit_and_hold_every_batch_once() -> None:
     assert [(each.first, each.body) for each in found] == [(item["first"], item["body"]) for item in items]
 
 
-def test_a_large_audience_is_served_side_by_side(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of it are handed over to other invocations; everybody gets everything, once."""
+def test_large_audience_is_served_concurrently(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of it are handed to other invocations; every viewer gets everything once."""
     monkeypatch.setattr(core, "FAN_OUT_SUBSCRIBERS", 3)
     monkeypatch.setattr(core, "FAN_OUT_BYTES", 1)
     key = cloud.viewer_key()
@@ -84,8 +84,8 @@ def test_a_large_audience_is_served_side_by_side(cloud: Cloud, agent: Socket, mo
     assert [len(viewer.inbox) for viewer in viewers] == [1] * 8
 
 
-def test_a_hand_over_fits_an_asynchronous_invocation() -> None:
-    """A megabyte, with the longest names and the greatest frames."""
+def test_hand_over_fits_an_asynchronous_invocation() -> None:
+    """A megabyte, with the longest names and the largest frames."""
     key = {"pk": {"S": "JOB#" + "p" * 63 + "." + CONTAINER}, "sk": {"S": "SUBSCRIPTION#" + "c" * 32}}
     one = core.Subscriber(key, "c" * 32, "k" * 12, "p" * 63, 10**13, 10**10, 10**13, {"label": "x" * 100}, "g" * 12)
     parts = core.fan_out_events(JOB, [b"f" * MAX_FRAME_BYTES] * 100, [one] * core.FAN_OUT_SUBSCRIBERS)
@@ -94,8 +94,8 @@ def test_a_hand_over_fits_an_asynchronous_invocation() -> None:
     assert core.parse_fan_out_event(json.loads(json.dumps(parts[0])))[2][0] == one
 
 
-def test_a_gone_viewer_is_removed(cloud: Cloud, agent: Socket) -> None:
-    """API Gateway's $disconnect is best effort; a 410 makes up for it."""
+def test_gone_viewer_is_removed(cloud: Cloud, agent: Socket) -> None:
+    """API Gateway's $disconnect is best effort; a 410 replaces it."""
     gone, here = subscribed(cloud), subscribed(cloud)
     gone.closed = True
     cloud.send(agent, 1)
@@ -104,8 +104,8 @@ def test_a_gone_viewer_is_removed(cloud: Cloud, agent: Socket) -> None:
     assert not [key for key in cloud.snapshot() if key.endswith(f"SUBSCRIPTION#{gone.id}")]
 
 
-def test_a_slow_viewer_is_left_to_catch_up(cloud: Cloud, agent: Socket) -> None:
-    """Bounded attempts, under a second in all, then it is left alone for a moment; the others have theirs."""
+def test_slow_viewer_is_skipped_and_catches_up(cloud: Cloud, agent: Socket) -> None:
+    """After bounded attempts, under a second in total, it is skipped briefly; the others get theirs."""
     slow, quick = subscribed(cloud), subscribed(cloud)
     cloud.busy.add(slow.id)
     cloud.send(agent, 1)
@@ -128,10 +128,10 @@ def failing(operation: str) -> ClientError:
 
 
 @pytest.mark.parametrize("what", ["gone", "slow"])
-def test_what_cannot_be_noted_of_one_viewer_fails_nothing(
+def test_failed_write_for_one_viewer_fails_nothing(
     cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """The record would come again, and everyone be sent it again; the next batch meets the same viewer anyway."""
+    """Otherwise the record would repeat for everyone; the next batch meets the same viewer anyway."""
     viewers = [subscribed(cloud) for _ in range(3)]
     viewers[0].closed = what == "gone"
     if what == "slow":
@@ -147,10 +147,8 @@ def test_what_cannot_be_noted_of_one_viewer_fails_nothing(
     assert [len(viewer.inbox) for viewer in viewers] == [0, 1, 1]
 
 
-def test_a_credential_is_read_once_for_a_whole_audience(
-    cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Hundreds of viewers of one key must not all ask for it at the same moment."""
+def test_credential_is_read_once_for_an_audience(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of viewers with one key must not all read it at the same moment."""
     key = cloud.viewer_key()
     viewers = [subscribed(cloud, key) for _ in range(8)]
     read, reads = cloud.broadcast_store.credential_revoked, []
@@ -167,8 +165,8 @@ def test_a_credential_is_read_once_for_a_whole_audience(
     assert len(reads) == 1
 
 
-def test_an_expired_subscription_ends_and_says_so(cloud: Cloud, agent: Socket) -> None:
-    """Checked at every send, so an open connection does not outlive its key. What follows is a close."""
+def test_expired_subscription_ends_with_a_message(cloud: Cloud, agent: Socket) -> None:
+    """Every send checks it, so a connection does not outlive its key. Then it is closed."""
     key = cloud.issue("viewer", "me", subject="me", groups=("team",), admin=False, expires=cloud.now_ms // 1000 + 60)
     viewer = subscribed(cloud, key)
     cloud.now_ms += 60_000
@@ -188,8 +186,8 @@ def revoke(cloud: Cloud, pk: str, sk: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["credential", "principal"])
-def test_a_revocation_closes_open_connections(cloud: Cloud, agent: Socket, what: str) -> None:
-    """Whoever writes it: the registry's own stream carries it here."""
+def test_revocation_closes_open_connections(cloud: Cloud, agent: Socket, what: str) -> None:
+    """Whoever writes it: the registry's stream delivers it."""
     key = cloud.viewer_key()
     viewer, other = subscribed(cloud, key), subscribed(cloud, cloud.viewer_key("other"))
     cloud.stream()
@@ -204,10 +202,8 @@ def test_a_revocation_closes_open_connections(cloud: Cloud, agent: Socket, what:
     assert not agent.closed
 
 
-def test_a_connection_that_could_not_be_closed_is_closed_when_the_record_comes_again(
-    cloud: Cloud, agent: Socket
-) -> None:
-    """What is to be closed is forgotten only when it is."""
+def test_failed_close_is_retried_with_its_record(cloud: Cloud, agent: Socket) -> None:
+    """A connection is forgotten only once it is closed."""
     key = cloud.viewer_key()
     viewer = subscribed(cloud, key)
     cloud.stream()
@@ -221,8 +217,8 @@ def test_a_connection_that_could_not_be_closed_is_closed_when_the_record_comes_a
     assert viewer.closed
 
 
-def test_a_revoked_agent_is_cut_off(cloud: Cloud) -> None:
-    """Its key opens nothing more, and what it opened is closed."""
+def test_revoked_agent_is_disconnected(cloud: Cloud) -> None:
+    """Its key opens nothing more, and its connections are closed."""
     key = cloud.agent_key()
     socket = cloud.agent(key)
     cloud.stream()
@@ -231,8 +227,8 @@ def test_a_revoked_agent_is_cut_off(cloud: Cloud) -> None:
     assert socket.closed
 
 
-def test_a_revoked_role_ends_what_agents_opened_with_it(cloud: Cloud) -> None:
-    """Whoever has a key of the same principal is not touched."""
+def test_revoked_role_ends_connections_opened_with_it(cloud: Cloud) -> None:
+    """Keys of the same principal are unaffected."""
     with_key = cloud.agent(cloud.agent_key("fleet"))
     cloud.put("ROLE#arn:aws:iam::123456789012:role/Fleet", "ROLE", principal="fleet")
     cloud.identify = lambda _token: Caller("arn:aws:iam::123456789012:role/Fleet", "AROA0123456789FLEET00")
@@ -244,8 +240,8 @@ def test_a_revoked_role_ends_what_agents_opened_with_it(cloud: Cloud) -> None:
     assert cloud.open_socket(AGENTS, {"Authorization": "Bearer lfaws_x"}, {}) is None
 
 
-def test_a_revocation_is_found_even_where_no_connection_was_closed(cloud: Cloud, agent: Socket) -> None:
-    """The credential is read again at a send, whatever became of the revocation's own record."""
+def test_revocation_is_found_even_if_no_connection_was_closed(cloud: Cloud, agent: Socket) -> None:
+    """A send reads the credential again, whatever happened to the revocation's own record."""
     key = cloud.viewer_key()
     viewer = subscribed(cloud, key)
     revoke(cloud, f"CREDENTIAL#{key.split('_')[1]}", "CREDENTIAL")
@@ -255,8 +251,8 @@ def test_a_revocation_is_found_even_where_no_connection_was_closed(cloud: Cloud,
     assert [message["type"] for message in viewer.inbox] == ["expired"]
 
 
-def test_lists_are_live_for_whom_they_concern(cloud: Cloud) -> None:
-    """A job that appears or changes reaches lists of its owner, and admins', when it matches."""
+def test_lists_are_live_for_permitted_viewers(cloud: Cloud) -> None:
+    """A new or changed job reaches matching lists of its owner and of admins."""
     viewers = {
         "mine": cloud.viewer(cloud.viewer_key()),
         "named": cloud.viewer(cloud.viewer_key("named")),
@@ -283,7 +279,7 @@ def listed(cloud: Cloud) -> Socket:
     return viewer
 
 
-def test_lists_see_a_running_job_grow(cloud: Cloud, agent: Socket) -> None:
+def test_lists_show_a_running_jobs_growth(cloud: Cloud, agent: Socket) -> None:
     """From its batches: the record itself is written every few minutes at most."""
     viewer = listed(cloud)
     cloud.stream()
@@ -298,8 +294,8 @@ def test_lists_see_a_running_job_grow(cloud: Cloud, agent: Socket) -> None:
     assert (cloud.get(f"JOB#{JOB}", "JOB") or {}).get("tip") is None
 
 
-def test_a_busy_job_does_not_flood_lists(cloud: Cloud, agent: Socket) -> None:
-    """However many batches come, a list hears of one job once in a while."""
+def test_busy_job_does_not_flood_lists(cloud: Cloud, agent: Socket) -> None:
+    """However many batches arrive, a list hears of one job at a limited rate."""
     viewer = listed(cloud)
     cloud.stream()
     viewer.inbox.clear()
@@ -313,10 +309,8 @@ def test_a_busy_job_does_not_flood_lists(cloud: Cloud, agent: Socket) -> None:
     assert [message["record"]["tip"] for message in viewer.inbox] == [3, 33]
 
 
-def test_lists_that_cannot_be_told_of_growth_have_no_batch_sent_again(
-    cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its subscribers have it already."""
+def test_failed_list_update_resends_no_batch(cloud: Cloud, agent: Socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The subscribers have it already."""
     viewer = subscribed(cloud)
     cloud.stream()
 
@@ -329,8 +323,8 @@ def test_lists_that_cannot_be_told_of_growth_have_no_batch_sent_again(
     assert [message["type"] for message in viewer.inbox] == ["batch"]
 
 
-def test_a_deleted_job_grows_in_no_list(cloud: Cloud, agent: Socket) -> None:
-    """Batches that were on their way when it was deleted bring it back nowhere."""
+def test_deleted_job_appears_in_no_list(cloud: Cloud, agent: Socket) -> None:
+    """Batches in transit when it was deleted do not restore it."""
     viewer = listed(cloud)
     cloud.send(agent, 1)
     item = cloud.get(f"JOB#{JOB}", "JOB")
@@ -343,8 +337,8 @@ def test_a_deleted_job_grows_in_no_list(cloud: Cloud, agent: Socket) -> None:
     assert viewer.inbox == []
 
 
-def test_a_poison_record_fails_alone(cloud: Cloud, agent: Socket) -> None:
-    """The others of its batch are sent, and it ends in the failure bucket whole."""
+def test_poison_record_fails_alone(cloud: Cloud, agent: Socket) -> None:
+    """The others of its batch are sent, and it ends whole in the failure bucket."""
     viewer = subscribed(cloud)
     cloud.stream()
     cloud.send(agent, 1)
@@ -357,8 +351,8 @@ def test_a_poison_record_fails_alone(cloud: Cloud, agent: Socket) -> None:
     assert len(viewer.inbox) == 1
 
 
-def test_log_text_is_never_interpreted_on_its_way(cloud: Cloud, agent: Socket) -> None:
-    """Hostile lines arrive as the bytes that they were."""
+def test_log_text_is_never_interpreted_in_transit(cloud: Cloud, agent: Socket) -> None:
+    """Hostile lines arrive with unchanged bytes."""
     viewer = subscribed(cloud)
     texts = ('","type":"expired"', "</script>", "\x1b]0;title\x07", "{{7*7}}", "\u2028", "%s%n")
     cloud.send(agent, 1, texts)

@@ -1,4 +1,4 @@
-"""`make check` finds regular expressions that take more than linear time, in Python and in the viewer."""
+"""Test that `make check` finds superlinear regular expressions in Python and in the viewer."""
 
 import json
 import subprocess

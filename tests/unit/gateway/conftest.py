@@ -1,4 +1,4 @@
-"""A gateway over handlers in this process, with a small template of its own."""
+"""Provide a gateway over handlers in this process, with a small template."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Resources:
 
 @dataclass
 class Stage:
-    """What the functions do, and what they were asked. Replace a field to make them do something else."""
+    """What the functions do, and the events that they received. Replace a field to change their behaviour."""
 
     guard: Callable[[dict[str, Any]], Any] = field(
         default=lambda event: {
@@ -69,7 +69,7 @@ class Stage:
         return HandlerFunctions({"Guard": run("guard"), "Door": run("door"), "Echo": run("echo")})
 
     def kinds(self, name: str = "door") -> list[str]:
-        """The kinds of events that a function was asked with."""
+        """Return the kinds of events that a function received."""
         return [event["requestContext"]["eventType"] for asked, event in self.asked if asked == name]
 
 
@@ -83,23 +83,23 @@ class Chat:
         self._exits = exits
 
     async def join(self, **more: Any) -> ClientConnection:
-        """A client with a credential."""
+        """Connect a client with a credential."""
         more = {"additional_headers": {"Authorization": "Bearer x"}, "ping_interval": None, **more}
         address = self.gateway.address("Chat") + more.pop("query", "")
         return await self._exits.enter_async_context(connect(address, compression=None, **more))
 
     @property
     def connection_id(self) -> str:
-        """Of the client that connected last."""
+        """Return the id of the client that connected last."""
         connects = [event for name, event in self.stage.asked if name == "door"]
         return str(connects[-1]["requestContext"]["connectionId"])
 
     def path(self, connection_id: str) -> str:
-        """Of a connection in the management API."""
+        """Return a connection's path in the management API."""
         return f"{self.gateway.base}/chat/live/@connections/{connection_id.replace('=', '%3D')}"
 
     async def post(self, connection_id: str, body: bytes = b"hello") -> httpx.Response:
-        """PostToConnection."""
+        """Call PostToConnection."""
         return await self.http.post(self.path(connection_id), content=body)
 
 
@@ -108,7 +108,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture
 async def open_chat() -> AsyncIterator[Open]:
-    """Makes gateways, which end with the test."""
+    """Make gateways that end with the test."""
     async with AsyncExitStack() as exits:
 
         async def make(
@@ -137,5 +137,5 @@ async def open_chat() -> AsyncIterator[Open]:
 
 
 def echo(**fields: Any) -> str:
-    """A message of the route that answers."""
+    """Return a message of the route that answers."""
     return json.dumps({"type": "echo", **fields})

@@ -1,4 +1,4 @@
-"""The @connections management API."""
+"""Test the @connections management API."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.unit.gateway.conftest import Open, Stage, echo
 from websockets.exceptions import ConnectionClosed
 
 
-async def test_a_post_reaches_the_client(open_chat: Open) -> None:
-    """With an id that has to be escaped in the path."""
+async def test_post_reaches_the_client(open_chat: Open) -> None:
+    """With an id that the path has to escape."""
     chat = await open_chat()
     client = await chat.join()
     assert (await chat.post(chat.connection_id, "grüß dich".encode())).status_code == 200
     assert await client.recv() == "grüß dich"
 
 
-async def test_a_connection_that_ended_is_410(open_chat: Open) -> None:
-    """From the moment that it is closed, and so is one that never was."""
+async def test_post_to_a_closed_connection_is_410(open_chat: Open) -> None:
+    """From the moment of closing; the same for one that never existed."""
     chat = await open_chat()
     client = await chat.join()
     await client.close()
@@ -33,7 +33,7 @@ async def test_a_connection_that_ended_is_410(open_chat: Open) -> None:
         assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (410, "GoneException")
 
 
-async def test_a_post_from_the_connect_route_is_410(open_chat: Open) -> None:
+async def test_post_from_the_connect_route_is_410(open_chat: Open) -> None:
     """The connection does not exist until $connect has returned.
 
     https://repost.aws/knowledge-center/410-gone-api-gateway
@@ -51,8 +51,8 @@ async def test_a_post_from_the_connect_route_is_410(open_chat: Open) -> None:
     assert statuses == [410]
 
 
-async def test_a_post_of_more_than_128_kib_is_413(open_chat: Open) -> None:
-    """And one of more than 32 KiB arrives in frames, and is noted: it is billed as more than one."""
+async def test_post_of_more_than_128_kib_is_413(open_chat: Open) -> None:
+    """One of more than 32 KiB arrives in frames and is counted: it is billed as more than one."""
     chat = await open_chat()
     client = await chat.join()
     assert (await chat.post(chat.connection_id, b"x" * 131_073)).status_code == 413
@@ -62,8 +62,8 @@ async def test_a_post_of_more_than_128_kib_is_413(open_chat: Open) -> None:
     assert len(chat.gateway.violations) == 2
 
 
-async def test_a_client_that_does_not_read_is_429_when_its_buffer_is_full(open_chat: Open) -> None:
-    """And the others are served."""
+async def test_client_that_does_not_read_is_429_when_its_buffer_is_full(open_chat: Open) -> None:
+    """The others are served."""
     chat = await open_chat(limits=Limits(client_buffer_bytes=100_000))
     slow = await chat.join(max_queue=1)
     slow_id = chat.connection_id
@@ -76,7 +76,7 @@ async def test_a_client_that_does_not_read_is_429_when_its_buffer_is_full(open_c
     slow.transport.abort()  # it would not answer a close either
 
 
-async def test_get_tells_of_a_connection_and_delete_closes_it(open_chat: Open) -> None:
+async def test_get_describes_a_connection_and_delete_closes_it(open_chat: Open) -> None:
     """After a delete it is gone."""
     chat = await open_chat(clock=HandClock())
     client = await chat.join(user_agent_header="tests")
@@ -89,8 +89,8 @@ async def test_get_tells_of_a_connection_and_delete_closes_it(open_chat: Open) -
         await client.recv()
 
 
-async def test_a_push_may_be_lost_come_twice_or_be_throttled(open_chat: Open) -> None:
-    """What a stream's at-least-once delivery and API Gateway's shared throttle do to viewers."""
+async def test_push_may_be_lost_repeated_or_throttled(open_chat: Open) -> None:
+    """Viewers meet a stream's at-least-once delivery and API Gateway's shared throttle."""
     chat = await open_chat(faults=Faults(lose_push=1.0))
     client = await chat.join()
     assert (await chat.post(chat.connection_id, b"lost")).status_code == 200
@@ -102,8 +102,8 @@ async def test_a_push_may_be_lost_come_twice_or_be_throttled(open_chat: Open) ->
     assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (429, "LimitExceededException")
 
 
-async def test_the_gateway_can_be_controlled_from_outside(open_chat: Open) -> None:
-    """Faults are set, connections cut, and counts read over HTTP."""
+async def test_gateway_is_controlled_over_http(open_chat: Open) -> None:
+    """Faults are set, connections cut, and counts read."""
     chat = await open_chat()
     client = await chat.join()
     await chat.http.put(f"{chat.gateway.url}/_gateway/faults", json={"repeat_answer": 1.0})

@@ -1,4 +1,4 @@
-"""Who may connect: identity sources, authorizer, $connect; and what $disconnect hears."""
+"""Test who may connect (identity sources, authorizer, $connect) and what $disconnect receives."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from websockets.exceptions import InvalidStatus
 
 
 async def refused(chat: Any, **more: Any) -> int:
-    """The status of a handshake that is refused."""
+    """Return the status of a refused handshake."""
     with pytest.raises(InvalidStatus) as error:
         await chat.join(**more)
     return int(error.value.response.status_code)
 
 
-async def test_a_handshake_without_the_identity_source_is_401_and_asks_no_function(open_chat: Open) -> None:
+async def test_handshake_without_the_identity_source_is_401_and_calls_no_function(open_chat: Open) -> None:
     """Junk costs nothing."""
     chat = await open_chat()
     assert await refused(chat, additional_headers={}) == 401
@@ -27,8 +27,8 @@ async def test_a_handshake_without_the_identity_source_is_401_and_asks_no_functi
     assert chat.stage.asked == []
 
 
-async def test_a_denying_policy_is_403(open_chat: Open) -> None:
-    """Deny wins, and a policy about something else allows nothing."""
+async def test_denying_policy_is_403(open_chat: Open) -> None:
+    """Deny wins, and a policy about another resource allows nothing."""
     for effect, resource in (
         ("Deny", "*"),
         ("Allow", "arn:aws:execute-api:us-east-1:000000000000:other/live/$connect"),
@@ -49,14 +49,14 @@ def _raise(_event: dict[str, Any]) -> Any:
     [_raise, lambda _: {"isAuthorized": True}, lambda _: None],
     ids=["it raises", "the HTTP APIs' simple response", "nothing"],
 )
-async def test_an_authorizer_that_returns_no_policy_is_500(open_chat: Open, guard: Any) -> None:
-    """WebSocket APIs take no simple response."""
+async def test_authorizer_without_a_policy_is_500(open_chat: Open, guard: Any) -> None:
+    """WebSocket APIs accept no simple response."""
     chat = await open_chat(stage=Stage(guard=guard))
     assert await refused(chat) == 500
 
 
-async def test_an_authorizers_context_is_flat_and_small(open_chat: Open) -> None:
-    """A list is no context value, and 8 KB is the most."""
+async def test_authorizers_context_is_flat_and_small(open_chat: Open) -> None:
+    """A list is no context value, and 8 KB is the maximum."""
     for context in ({"groups": ["a", "b"]}, {"long": "x" * 9000}):
         inner = Stage().guard
         chat = await open_chat(stage=Stage(guard=lambda event, c=context, inner=inner: {**inner(event), "context": c}))
@@ -66,18 +66,16 @@ async def test_an_authorizers_context_is_flat_and_small(open_chat: Open) -> None
 @pytest.mark.parametrize(
     ("door", "status"), [(lambda _: {"statusCode": 403}, 403), (_raise, 502), (lambda _: {"body": "?"}, 502)]
 )
-async def test_a_connect_route_that_refuses_or_fails_makes_no_connection(
-    open_chat: Open, door: Any, status: int
-) -> None:
-    """And a connection that never was is not disconnected."""
+async def test_refusing_or_failing_connect_route_makes_no_connection(open_chat: Open, door: Any, status: int) -> None:
+    """A connection that never existed is not disconnected."""
     chat = await open_chat(stage=Stage(door=door))
     assert await refused(chat) == status
     assert chat.stage.kinds() == ["CONNECT"]
     assert chat.gateway.clients == {}
 
 
-async def test_connect_sees_headers_as_the_client_wrote_them_and_the_query(open_chat: Open) -> None:
-    """API Gateway does not lower header names; the emulator does."""
+async def test_connect_sees_original_header_case_and_the_query(open_chat: Open) -> None:
+    """API Gateway does not lower-case header names; the emulator does."""
     chat = await open_chat()
     await chat.join(query="?v=1&ticket=abc", additional_headers={"Authorization": "Bearer y", "X-Some": "a"})
     for _name, event in chat.stage.asked:
@@ -87,15 +85,15 @@ async def test_connect_sees_headers_as_the_client_wrote_them_and_the_query(open_
     assert "queryStringParameters" not in chat.stage.asked[-1][1]
 
 
-async def test_connection_ids_need_escaping_as_those_of_aws_do(open_chat: Open) -> None:
+async def test_connection_ids_need_escaping_like_those_of_aws(open_chat: Open) -> None:
     """They end in an equals sign."""
     chat = await open_chat()
     await chat.join()
     assert chat.connection_id.endswith("=")
 
 
-async def test_a_subprotocol_is_only_agreed_when_connect_chooses_it(open_chat: Open) -> None:
-    """Else the handshake carries none, which browsers take for a failure."""
+async def test_subprotocol_is_agreed_only_if_connect_chooses_it(open_chat: Open) -> None:
+    """Otherwise the handshake carries none, which browsers treat as a failure."""
     chat = await open_chat()
     assert (await chat.join(subprotocols=["v1"])).subprotocol is None
     chose = {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "v1"}}
@@ -103,7 +101,7 @@ async def test_a_subprotocol_is_only_agreed_when_connect_chooses_it(open_chat: O
     assert (await chat.join(subprotocols=["v0", "v1"])).subprotocol == "v1"
 
 
-async def test_a_url_of_more_than_4096_characters_is_refused(open_chat: Open) -> None:
+async def test_url_of_more_than_4096_characters_is_refused(open_chat: Open) -> None:
     """Tickets must stay short."""
     chat = await open_chat()
     assert await refused(chat, query="?ticket=" + "x" * 4096) == 414
@@ -117,7 +115,7 @@ async def test_too_many_new_connections_are_429(open_chat: Open) -> None:
     assert await refused(chat) == 429
 
 
-async def test_disconnect_hears_the_close_code(open_chat: Open) -> None:
+async def test_disconnect_receives_the_close_code(open_chat: Open) -> None:
     """After the connection is gone."""
     chat = await open_chat()
     client = await chat.join()
@@ -129,8 +127,8 @@ async def test_disconnect_hears_the_close_code(open_chat: Open) -> None:
     assert context["routeKey"] == "$disconnect"
 
 
-async def test_an_unknown_api_or_stage_is_forbidden(open_chat: Open) -> None:
-    """As a wrong host or path is."""
+async def test_unknown_api_or_stage_is_forbidden(open_chat: Open) -> None:
+    """Like a wrong host or path."""
     chat = await open_chat()
     chat.gateway.ids["Chat"], known = "nowhere", chat.gateway.ids["Chat"]
     address = chat.gateway.address("Chat")

@@ -1,4 +1,4 @@
-"""What happens to a client's messages: routes, answers, concurrency, errors, throttle, time."""
+"""Test a client's messages: routes, answers, concurrency, errors, throttle, time limits."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ WITHIN_S = 60
 
 
 async def heard(client: Any) -> Any:
-    """The next message, within a moment."""
+    """Return the next message within a moment."""
     return json.loads(await asyncio.wait_for(client.recv(), WITHIN_S))
 
 
-async def test_a_message_goes_to_the_route_that_its_body_names_and_is_answered(open_chat: Open) -> None:
-    """The function's body comes back as it is, and the function saw what API Gateway shows it."""
+async def test_message_goes_to_the_route_that_its_body_names_and_is_answered(open_chat: Open) -> None:
+    """The function's body comes back unchanged, and the function saw API Gateway's event."""
     chat = await open_chat()
     client = await chat.join()
     await client.send(echo(text="hello"))
@@ -33,7 +33,7 @@ async def test_a_message_goes_to_the_route_that_its_body_names_and_is_answered(o
     assert "headers" not in event
 
 
-async def test_a_route_without_a_route_response_answers_nothing(open_chat: Open) -> None:
+async def test_route_without_a_route_response_answers_nothing(open_chat: Open) -> None:
     """`tell` has an answering function and a selection expression, and no AWS::ApiGatewayV2::RouteResponse."""
     chat = await open_chat()
     client = await chat.join()
@@ -47,8 +47,8 @@ async def test_a_route_without_a_route_response_answers_nothing(open_chat: Open)
 
 
 @pytest.mark.parametrize("text", ['{"type": "unknown"}', '{"type": 7}', "not JSON", "[]", '{"other": 1}'])
-async def test_a_message_that_no_route_takes_is_forbidden(open_chat: Open, text: str) -> None:
-    """Without a $default route API Gateway answers itself."""
+async def test_message_without_a_route_is_forbidden(open_chat: Open, text: str) -> None:
+    """Without a $default route, API Gateway answers itself."""
     chat = await open_chat()
     client = await chat.join()
     await client.send(text)
@@ -57,8 +57,8 @@ async def test_a_message_that_no_route_takes_is_forbidden(open_chat: Open, text:
     assert answer["connectionId"] == chat.connection_id
 
 
-async def test_messages_of_one_connection_run_at_the_same_time_and_are_answered_in_any_order(open_chat: Open) -> None:
-    """The first message runs until the second has been answered; one after the other would never end."""
+async def test_messages_of_one_connection_run_concurrently_and_are_answered_in_any_order(open_chat: Open) -> None:
+    """The first runs until the second is answered; in sequence they would never end."""
     second_answered = threading.Event()
 
     def slow_first(event: dict[str, Any]) -> dict[str, Any]:
@@ -89,8 +89,8 @@ def _raise(_event: dict[str, Any]) -> Any:
         lambda _: {"statusCode": 200, "body": {}},
     ],
 )
-async def test_an_unhandled_or_malformed_result_is_an_internal_server_error(open_chat: Open, function: Any) -> None:
-    """Nothing of what the function said reaches the client; the client can tell connection and request."""
+async def test_unhandled_or_malformed_result_is_an_internal_server_error(open_chat: Open, function: Any) -> None:
+    """The client sees nothing of the function's text, only connection and request ids."""
     chat = await open_chat(stage=Stage(echo=function))
     client = await chat.join()
     await client.send(echo())
@@ -104,8 +104,8 @@ async def test_an_unhandled_or_malformed_result_is_an_internal_server_error(open
     assert bool(chat.gateway.violations) == (function is not _raise)
 
 
-async def test_a_function_that_takes_29_seconds_is_answered_for(open_chat: Open) -> None:
-    """Endpoint request timed out: and what the function returns later goes nowhere."""
+async def test_function_that_takes_29_seconds_times_out(open_chat: Open) -> None:
+    """Endpoint request timed out: what the function returns later is dropped."""
     let_go, clock = threading.Event(), HandClock()
 
     def slow(event: dict[str, Any]) -> dict[str, Any]:
@@ -125,8 +125,8 @@ async def test_a_function_that_takes_29_seconds_is_answered_for(open_chat: Open)
     assert (await heard(client)) == {"type": "echo", "text": "next"}
 
 
-async def test_more_messages_than_the_throttle_takes_are_refused(open_chat: Open) -> None:
-    """A burst of 3 passes, the fourth is too many, and time brings tokens back."""
+async def test_messages_above_the_throttle_are_refused(open_chat: Open) -> None:
+    """A burst of 3 passes, the fourth is refused, and time refills the tokens."""
     clock = HandClock()
     chat = await open_chat(limits=Limits(requests_per_s=1.0, request_burst=3), clock=clock)
     client = await chat.join()
@@ -139,7 +139,7 @@ async def test_more_messages_than_the_throttle_takes_are_refused(open_chat: Open
     assert (await heard(client)) == {"type": "echo", "n": 5}
 
 
-async def test_the_throttle_is_the_templates(open_chat: Open) -> None:
+async def test_throttle_is_the_templates(open_chat: Open) -> None:
     """ThrottlingBurstLimit of DefaultRouteSettings."""
     chat = await open_chat(
         template=TEMPLATE.replace("ThrottlingBurstLimit: 1000", "ThrottlingBurstLimit: 1"), clock=HandClock()
@@ -150,7 +150,7 @@ async def test_the_throttle_is_the_templates(open_chat: Open) -> None:
     assert sorted([("message" in await heard(client)) for _ in range(2)]) == [False, True]
 
 
-async def test_a_frame_of_32_kib_passes_and_one_byte_more_closes_with_1009(open_chat: Open) -> None:
+async def test_frame_of_32_kib_passes_and_one_byte_more_closes_with_1009(open_chat: Open) -> None:
     """The frame counts, not the message."""
     chat = await open_chat()
     client = await chat.join(max_size=None)
@@ -162,8 +162,8 @@ async def test_a_frame_of_32_kib_passes_and_one_byte_more_closes_with_1009(open_
     assert closed.value.rcvd.code == 1009
 
 
-async def test_a_message_of_128_kib_in_frames_passes_and_a_larger_one_closes_with_1009(open_chat: Open) -> None:
-    """Frames of at most 32 KiB each, up to 128 KiB together."""
+async def test_message_of_128_kib_in_frames_passes_and_a_larger_one_closes_with_1009(open_chat: Open) -> None:
+    """Frames of at most 32 KiB each, up to 128 KiB in total."""
     chat = await open_chat(stage=Stage(echo=lambda event: {"statusCode": 200, "body": str(len(event["body"]))}))
     client = await chat.join()
     text = echo(t="x" * (131_072 - len(echo(t=""))))
@@ -176,8 +176,8 @@ async def test_a_message_of_128_kib_in_frames_passes_and_a_larger_one_closes_wit
     assert closed.value.rcvd.code == 1009
 
 
-async def test_a_binary_frame_closes_with_1003(open_chat: Open) -> None:
-    """And no function sees it."""
+async def test_binary_frame_closes_with_1003(open_chat: Open) -> None:
+    """No function sees it."""
     chat = await open_chat()
     client = await chat.join()
     await client.send(b'{"type": "echo"}')
@@ -187,8 +187,8 @@ async def test_a_binary_frame_closes_with_1003(open_chat: Open) -> None:
     assert chat.stage.kinds("echo") == []
 
 
-async def test_ten_idle_minutes_close_the_connection_and_a_message_puts_that_off(open_chat: Open) -> None:
-    """A ping frame does not."""
+async def test_ten_idle_minutes_close_the_connection_unless_a_message_arrives(open_chat: Open) -> None:
+    """A ping frame does not count."""
     clock = HandClock()
     chat = await open_chat(clock=clock)
     client = await chat.join()
@@ -204,7 +204,7 @@ async def test_ten_idle_minutes_close_the_connection_and_a_message_puts_that_off
 
 
 async def test_two_hours_close_even_a_busy_connection(open_chat: Open) -> None:
-    """Whatever it says in between."""
+    """Whatever it sends meanwhile."""
     clock = HandClock()
     chat = await open_chat(clock=clock)
     client = await chat.join()
@@ -218,7 +218,7 @@ async def test_two_hours_close_even_a_busy_connection(open_chat: Open) -> None:
     assert closed.value.rcvd.code == 1001
 
 
-async def test_an_answer_may_be_lost_though_the_function_ran(open_chat: Open) -> None:
+async def test_answer_may_be_lost_although_the_function_ran(open_chat: Open) -> None:
     """An acknowledgement lost after the put."""
     chat = await open_chat(faults=Faults(lose_answer=1.0))
     client = await chat.join()
@@ -231,7 +231,7 @@ async def test_an_answer_may_be_lost_though_the_function_ran(open_chat: Open) ->
     assert chat.stage.kinds("echo") == ["MESSAGE", "MESSAGE"]
 
 
-async def test_an_answer_may_come_twice(open_chat: Open) -> None:
+async def test_answer_may_be_repeated(open_chat: Open) -> None:
     """From one invocation."""
     chat = await open_chat(faults=Faults(repeat_answer=1.0))
     client = await chat.join()
@@ -241,7 +241,7 @@ async def test_an_answer_may_come_twice(open_chat: Open) -> None:
 
 
 @pytest.mark.parametrize(("faults", "ran"), [(Faults(fail_before=1.0), 0), (Faults(fail_after=1.0), 1)])
-async def test_a_function_may_crash_before_or_after_its_work(open_chat: Open, faults: Faults, ran: int) -> None:
+async def test_function_may_crash_before_or_after_its_work(open_chat: Open, faults: Faults, ran: int) -> None:
     """The client cannot tell which."""
     chat = await open_chat(faults=faults)
     client = await chat.join()
@@ -250,7 +250,7 @@ async def test_a_function_may_crash_before_or_after_its_work(open_chat: Open, fa
     assert len(chat.stage.kinds("echo")) == ran
 
 
-async def test_delays_let_answers_overtake_each_other(open_chat: Open) -> None:
+async def test_delays_reorder_answers(open_chat: Open) -> None:
     """With a seed for which they do."""
     chat = await open_chat(faults=Faults(delay_s=0.2), seed=3)
     client = await chat.join()
@@ -262,7 +262,7 @@ async def test_delays_let_answers_overtake_each_other(open_chat: Open) -> None:
 
 
 async def test_connections_can_be_cut_without_a_close_frame(open_chat: Open) -> None:
-    """And $disconnect says so."""
+    """$disconnect reports it."""
     chat = await open_chat(faults=Faults(cut_every_s=0.1))
     client = await chat.join()
     with pytest.raises(ConnectionClosedError) as closed:

@@ -1,4 +1,4 @@
-"""What the gateway does to the functions' DynamoDB calls that come through it."""
+"""Test the faults that the gateway injects into the functions' DynamoDB calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from runtime.aws_errors import THROTTLING_CODES
 
 @dataclass
 class Table:
-    """Something that answers DynamoDB's calls, and remembers them."""
+    """Answer DynamoDB's calls and record them."""
 
     put: list[Any] = field(default_factory=list)
 
@@ -35,8 +35,8 @@ class Table:
 
 
 @dataclass
-class Around:
-    """A gateway before a table, and clients as the functions have them."""
+class GatewayAndTable:
+    """A gateway in front of a table, and clients as the functions have them."""
 
     gateway: StrictGateway
     table: Table
@@ -54,7 +54,7 @@ class Around:
 
 
 @pytest.fixture
-async def around() -> AsyncIterator[Around]:
+async def gateway_and_table() -> AsyncIterator[GatewayAndTable]:
     table, app = Table(), web.Application()
     app.router.add_post("/", table.answer)
     runner = web.AppRunner(app)
@@ -66,41 +66,43 @@ async def around() -> AsyncIterator[Around]:
         apis_of(yaml.safe_load(TEMPLATE)), HandlerFunctions({}), upstream=f"http://127.0.0.1:{port}"
     )
     async with gateway:
-        yield Around(gateway, table)
+        yield GatewayAndTable(gateway, table)
     await runner.cleanup()
 
 
-async def test_a_call_passes_as_it_came(around: Around) -> None:
-    """On a good day."""
-    await around.put()
-    assert around.table.put == [("DynamoDB_20120810.PutItem", {"TableName": "log", "Item": {"job": {"S": "j"}}})]
+async def test_call_passes_unchanged(gateway_and_table: GatewayAndTable) -> None:
+    """Without faults."""
+    await gateway_and_table.put()
+    assert gateway_and_table.table.put == [
+        ("DynamoDB_20120810.PutItem", {"TableName": "log", "Item": {"job": {"S": "j"}}})
+    ]
 
 
-async def test_a_throttled_call_is_not_carried_out(around: Around) -> None:
-    """It gets the error that DynamoDB's own throttling has."""
-    around.gateway.faults = Faults(throttle_table=1.0)
+async def test_throttled_call_is_not_carried_out(gateway_and_table: GatewayAndTable) -> None:
+    """It gets the error of DynamoDB's own throttling."""
+    gateway_and_table.gateway.faults = Faults(throttle_table=1.0)
     with pytest.raises(ClientError) as refused:
-        await around.put()
+        await gateway_and_table.put()
     assert refused.value.response["Error"]["Code"] in THROTTLING_CODES
-    assert around.table.put == []
-    assert around.gateway.counts["throttle table"] == 1
+    assert gateway_and_table.table.put == []
+    assert gateway_and_table.gateway.counts["throttle table"] == 1
 
 
-async def test_a_call_may_be_carried_out_and_its_answer_lost(around: Around) -> None:
+async def test_call_may_be_carried_out_without_an_answer(gateway_and_table: GatewayAndTable) -> None:
     """The put is done; the function sees a broken connection."""
-    around.gateway.faults = Faults(fail_table_after=1.0)
+    gateway_and_table.gateway.faults = Faults(fail_table_after=1.0)
     with pytest.raises(BotoCoreError):
-        await around.put()
-    assert len(around.table.put) == 1
+        await gateway_and_table.put()
+    assert len(gateway_and_table.table.put) == 1
 
 
-async def test_a_slow_call_outlasts_the_functions_patience_and_is_carried_out_all_the_same(around: Around) -> None:
-    """As a late put is, while the batch is sent again."""
-    around.gateway.faults = Faults(slow_table=1.0, slow_table_s=1.0)
+async def test_slow_call_is_carried_out_after_the_functions_timeout(gateway_and_table: GatewayAndTable) -> None:
+    """Like a late put, while the batch is resent."""
+    gateway_and_table.gateway.faults = Faults(slow_table=1.0, slow_table_s=1.0)
     with pytest.raises(BotoCoreError):
-        await around.put(patience_s=0.5)
-    around.gateway.faults = Faults()
-    await around.put()
+        await gateway_and_table.put(patience_s=0.5)
+    gateway_and_table.gateway.faults = Faults()
+    await gateway_and_table.put()
     async with asyncio.timeout(30):
-        while len(around.table.put) < 2:
+        while len(gateway_and_table.table.put) < 2:
             await asyncio.sleep(0.05)

@@ -1,6 +1,6 @@
-"""What containers write, and what their engines say of them, cannot forge our own logs and metrics.
+"""Test that containers' lines and engines' texts cannot forge our own logs and metrics.
 
-The real functions, as loud as they get: their log lines and metrics are read back as CloudWatch would read them.
+The real functions run at their most verbose; their log lines and metrics are read back as CloudWatch would read them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ OURS: Final = frozenset(
 
 
 class Written:
-    """What the functions wrote: their logs, and beside them their metrics."""
+    """What the functions wrote: their logs, and their metrics."""
 
     def __init__(self, cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
         self.cloud, self._capsys, self._logs = cloud, capsys, io.StringIO()
@@ -58,7 +58,7 @@ class Written:
         capsys.readouterr()
 
     def logs(self) -> list[dict[str, Any]]:
-        """Each line is one object, as CloudWatch takes it."""
+        """Return the logs; each line is one object, as CloudWatch expects."""
         return [json.loads(line) for line in self._logs.getvalue().split("\n") if line]
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
 
 
 def suffer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hostile texts everywhere where something may stand, served well and badly."""
+    """Put hostile texts everywhere, in requests that succeed and requests that fail."""
     agent = cloud.agent(cloud.agent_key())
     key = cloud.viewer_key()
     labels = {text[:128]: text[:256] for text in HOSTILE}
@@ -114,8 +114,8 @@ def suffer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.broadcast({"Records": [poison]}, None)
 
 
-def test_our_logs_hold_one_object_a_line_and_our_own_levels(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line feed, a quote or an escape in a text ends nothing and begins nothing."""
+def test_logs_hold_one_object_a_line_with_our_own_levels(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line feed, a quote or an escape in a text neither ends nor begins anything."""
     suffer(written.cloud, monkeypatch)
     logs = written.logs()
     assert len(logs) > 20
@@ -127,8 +127,8 @@ def test_our_logs_hold_one_object_a_line_and_our_own_levels(written: Written, mo
     assert "forged" not in {one["message"] for one in logs}
 
 
-def test_a_containers_lines_are_never_logged(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our logs are for operators, who may have no right to read what a container writes."""
+def test_containers_lines_are_never_logged(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operators who read our logs may have no right to read a container's lines."""
     cloud = written.cloud
     agent = cloud.agent(cloud.agent_key())
     cloud.open_job(agent)
@@ -145,8 +145,8 @@ def test_a_containers_lines_are_never_logged(written: Written, monkeypatch: pyte
     assert MARK not in json.dumps(logs)
 
 
-def test_our_metrics_have_our_names_and_one_dimension(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CloudWatch charges for every name and dimension: a container must be able to make neither."""
+def test_metrics_have_our_names_and_one_dimension(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CloudWatch charges for every name and dimension: a container must be able to create neither."""
     before = time.time_ns() // 1_000_000
     suffer(written.cloud, monkeypatch)
     documents = written.metrics()

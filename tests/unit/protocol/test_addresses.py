@@ -1,4 +1,4 @@
-"""Which addresses would carry a key over the network in clear."""
+"""Test which addresses would carry a key unencrypted over the network."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from logferry_protocol.addresses import clear_host
         "ws://[::1]:4566/live",
     ],
 )
-def test_encrypted_and_local_addresses_are_fine(url: str) -> None:
-    """Loopback is this host's whole network 127.0.0.0/8, and ::1."""
+def test_encrypted_and_local_addresses_are_accepted(url: str) -> None:
+    """Loopback is the network 127.0.0.0/8, and ::1."""
     assert clear_host(url) is None
 
 
@@ -40,12 +40,12 @@ def test_encrypted_and_local_addresses_are_fine(url: str) -> None:
         ("ws://127.1", "127.1"),
     ],
 )
-def test_what_may_leave_this_host_in_clear_is_named(url: str, host: str) -> None:
-    """Names that only look local, too: what a resolver makes of them is not known."""
+def test_unencrypted_remote_address_is_named(url: str, host: str) -> None:
+    """Also names that only look local: their resolution is unknown."""
     assert clear_host(url) == host
 
 
 @given(st.ip_addresses(v=4))
 def test_only_loopback_addresses_are_local(address: object) -> None:
-    """Of all that there are."""
+    """Of all addresses."""
     assert (clear_host(f"ws://{address}/live") is None) == str(address).startswith("127.")

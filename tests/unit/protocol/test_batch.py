@@ -1,4 +1,4 @@
-"""The batch codec: what goes in comes out, and nothing hostile gets far."""
+"""Test the batch codec: it is lossless and safe against hostile input."""
 
 import contextlib
 import json
@@ -26,21 +26,21 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES)
-def test_what_is_encoded_decodes_to_itself(entries: list[tuple[int, str, str]]) -> None:
+def test_encoded_batch_decodes_to_itself(entries: list[tuple[int, str, str]]) -> None:
     times, streams, texts = (list(column) for column in zip(*entries, strict=True))
     columns = batch.decode_body(batch.encode_body(times, "".join(streams), texts))
     assert list(columns.rows(first=7)) == [(7 + i, *entry) for i, entry in enumerate(entries)]
 
 
 @given(st.binary(max_size=2000))
-def test_no_bytes_raise_anything_but_a_batch_error(body: bytes) -> None:
+def test_any_bytes_raise_only_a_batch_error(body: bytes) -> None:
     for candidate in (body, zstd.compress(body)):
         with contextlib.suppress(BatchError):
             batch.decode_body(candidate)
 
 
-def test_a_bomb_is_refused_without_being_unpacked() -> None:
-    """One MiB is the bound: 200 MB of zeros may not be held even for a moment."""
+def test_decompression_bomb_is_refused_without_being_unpacked() -> None:
+    """One MiB is the limit: 200 MB of zeros may not be held even for a moment."""
     bomb = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 20})
     parts = [bomb.compress(b"0" * 1_000_000) for _ in range(200)]
     body = b"".join([*parts, bomb.flush()])
@@ -54,20 +54,20 @@ def test_a_bomb_is_refused_without_being_unpacked() -> None:
     assert peak < 4 * MAX_DECODED_BYTES
 
 
-def test_a_frame_that_asks_for_a_huge_window_is_refused() -> None:
+def test_frame_with_a_huge_window_is_refused() -> None:
     body = zstd.compress(b"0" * 30_000_000)
     with pytest.raises(BatchError):
         batch.decode_body(body)
 
 
-def test_entries_over_the_count_are_refused_by_the_encoder() -> None:
+def test_too_many_entries_are_refused_by_the_encoder() -> None:
     many = MAX_BATCH_ENTRIES + 1
     with pytest.raises(BodyTooLargeError) as caught:
         batch.encode_body([1] * many, "o" * many, [""] * many)
     assert caught.value.what == "entries"
 
 
-def test_text_that_does_not_compress_is_refused_by_the_encoder() -> None:
+def test_incompressible_text_is_refused_by_the_encoder() -> None:
     noise = random.Random(1)
     texts = ["".join(chr(noise.randrange(0x4E00, 0x9FA5)) for _ in range(5000)) for _ in range(4)]
     with pytest.raises(BodyTooLargeError) as caught:
@@ -75,13 +75,13 @@ def test_text_that_does_not_compress_is_refused_by_the_encoder() -> None:
     assert caught.value.what == "compressed bytes"
 
 
-def test_an_entry_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
+def test_entry_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
     assert len(batch.decode_body(batch.encode_body([1], "o", ["é" * (MAX_ENTRY_BYTES // 2)]))) == 1
     with pytest.raises(BatchError):
         batch.decode_body(batch.encode_body([1], "o", ["é" * (MAX_ENTRY_BYTES // 2) + "x"]))
 
 
-def test_a_body_with_an_unknown_column_is_refused() -> None:
+def test_body_with_an_unknown_column_is_refused() -> None:
     document = {"t": 1, "d": [0], "s": "o", "l": ["a"], "x": []}
     with pytest.raises(BatchError):
         batch.decode_body(zstd.compress(json.dumps(document).encode()))

@@ -1,4 +1,4 @@
-"""Whatever a record holds, within its limits, it fits a frame."""
+"""Test that any record within its limits fits a frame."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ HOSTILE = ["\x00", "\x1f", "\n", '"', "\\", "é", "\u2028", "\uffff", "🚢", "x
 
 
 def texts(most: int) -> st.SearchStrategy[str]:
-    """Texts at and below a length in characters, of one kind of character or mixed."""
+    """Generate texts at and below a length in characters, of one kind of character or mixed."""
     whole = st.sampled_from(HOSTILE).map(lambda one: one * most)
     return whole | st.text(st.sampled_from(HOSTILE), max_size=most)
 
 
 @st.composite
 def labels(draw: st.DrawFn) -> dict[str, str]:
-    """Labels up to their limits of number, characters and UTF-8 bytes."""
+    """Generate labels up to their limits of number, characters and UTF-8 bytes."""
     kept: dict[str, str] = {}
     left = limits.MAX_LABELS_BYTES
     key_chars = draw(st.integers(2, limits.MAX_LABEL_KEY_CHARS))
@@ -40,7 +40,7 @@ def labels(draw: st.DrawFn) -> dict[str, str]:
 
 
 def record(container: Container, problem: str) -> JobRecord:
-    """A record whose every other field takes the most."""
+    """Return a record with every other field at its longest."""
     life = LifeCycle(
         state="restarting",
         created=limits.MAX_TIME_MS,
@@ -81,7 +81,7 @@ WORST = container_of(
 
 
 def frames_of(container: Container, problem: str) -> list[str]:
-    """Every message that carries a container."""
+    """Return every message that carries a container."""
     found = record(container, problem)
     quoted = '"' * limits.MAX_ID_CHARS
     job = messages.OpenJob(job="f" * 64, container=container, life=found.life)
@@ -109,7 +109,7 @@ def test_record_of_the_longest_fields_fits_a_frame() -> None:
 def test_record_of_hostile_texts_fits_a_frame(
     names: str, image: str, driver: str, given_labels: dict[str, str], problem: str
 ) -> None:
-    """`encode` raises where it does not."""
+    """`encode` raises if it does not."""
     container = container_of(names, image, driver, given_labels)
     frames_of(container, problem)
     assert len(json.dumps(container.labels, separators=(",", ":"), ensure_ascii=False)) <= limits.MAX_LABELS_JSON_BYTES
@@ -117,8 +117,8 @@ def test_record_of_hostile_texts_fits_a_frame(
 
 @given(labels())
 @settings(max_examples=60, deadline=None, database=None)
-def test_labels_lose_values_before_keys_and_only_where_they_must(given_labels: dict[str, str]) -> None:
-    """Labels that fit stay as they are; where some must go, all keys stay until every value is gone."""
+def test_labels_lose_values_before_keys_and_only_if_necessary(given_labels: dict[str, str]) -> None:
+    """Labels that fit are unchanged; otherwise all keys stay until every value is gone."""
     kept = Container(labels=given_labels).labels
     size = len(json.dumps(given_labels, separators=(",", ":"), ensure_ascii=False).encode())
     assert (kept == given_labels) == (size <= limits.MAX_LABELS_JSON_BYTES)
@@ -128,8 +128,8 @@ def test_labels_lose_values_before_keys_and_only_where_they_must(given_labels: d
 
 
 @pytest.mark.parametrize("character", ["\x01", "é", "🚢", '"', "\\"])
-def test_labels_of_one_character_keep_as_many_values_as_fit(character: str) -> None:
-    """The longest go first, so that what is short, such as a project's name, stays."""
+def test_equal_labels_keep_as_many_values_as_fit(character: str) -> None:
+    """The longest are removed first, so that short ones, such as a project's name, stay."""
     wide = character * (limits.MAX_LABEL_VALUE_CHARS // len(character.encode()))
     given_labels = {f"wide{number}": wide for number in range(15)} | {"com.docker.compose.project": "shop"}
     kept = Container(labels=given_labels).labels

@@ -1,4 +1,4 @@
-"""Frames: everything that the limits allow fits one."""
+"""Test that everything within the limits fits one frame."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ LONGEST = messages.Batch(
 )
 
 
-def test_the_longest_batch_fits_a_frame_on_its_way_in_and_out() -> None:
+def test_longest_batch_fits_a_frame_inbound_and_outbound() -> None:
     ingest = messages.Ingest(id="i" * limits.MAX_ID_CHARS, batches=[LONGEST])
     assert len(messages.encode(ingest)) <= limits.MAX_FRAME_BYTES
     job = "p" * 63 + "." + "f" * 64
@@ -28,7 +28,7 @@ def test_the_longest_batch_fits_a_frame_on_its_way_in_and_out() -> None:
     assert len(messages.encode(messages.BatchMessage(job=job, batches=[facts]))) <= limits.MAX_FRAME_BYTES
 
 
-def test_the_longest_opened_fits_a_frame() -> None:
+def test_longest_opened_fits_a_frame() -> None:
     job = messages.OpenedJob(
         job="f" * 64,
         tip=limits.MAX_SEQUENCE,
@@ -41,19 +41,19 @@ def test_the_longest_opened_fits_a_frame() -> None:
     assert len(messages.encode(opened)) <= limits.MAX_FRAME_BYTES
 
 
-def test_the_tips_of_all_subscriptions_fit_a_pong() -> None:
+def test_tips_of_all_subscriptions_fit_a_pong() -> None:
     tips = {f"{'p' * 55}{i:08d}.{'f' * 64}": limits.MAX_SEQUENCE for i in range(limits.MAX_SUBSCRIPTIONS)}
     assert len(messages.encode(messages.ViewerPong(id="p" * limits.MAX_ID_CHARS, tips=tips))) <= limits.MAX_FRAME_BYTES
 
 
-def test_a_message_over_the_frame_is_a_bug_that_is_said() -> None:
+def test_message_over_the_frame_is_reported_as_a_bug() -> None:
     ingest = messages.Ingest(id="i", batches=[LONGEST, LONGEST.model_copy(update={"job": "e" * 64})])
     with pytest.raises(FrameTooLargeError):
         messages.encode(ingest)
 
 
 @given(st.text(max_size=300))
-def test_no_text_raises_anything_but_malformed(text: str) -> None:
+def test_any_text_raises_only_malformed(text: str) -> None:
     for family in messages.FAMILIES.values():
         try:
             messages.decode(text, family)

@@ -1,4 +1,4 @@
-"""What RE2 refuses is named with what to write instead."""
+"""Test that what RE2 refuses is named with its replacement."""
 
 import pytest
 import re2

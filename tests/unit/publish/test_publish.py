@@ -1,4 +1,4 @@
-"""The viewer gets into its bucket by the deployment itself."""
+"""Test that the deployment itself puts the viewer into its bucket."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def s3() -> Iterator[Any]:
 
 
 class FakeCloudFront:
-    """Remembers what is no longer to be served from its caches."""
+    """Record the paths that are invalidated in its caches."""
 
     def __init__(self) -> None:
         self.forgotten: list[str] = []
@@ -56,8 +56,8 @@ def run(s3: Any, viewer: Path, request: str) -> tuple[dict[str, Any], FakeCloudF
     return answer, cloudfront
 
 
-def test_the_viewer_is_published_with_its_configuration(s3: Any, viewer: Path) -> None:
-    """The page asks again at each load, what is named by its hash never; the configuration is this deployment's."""
+def test_viewer_is_published_with_its_configuration(s3: Any, viewer: Path) -> None:
+    """The page is revalidated at each load, hashed files never; the configuration is this deployment's."""
     answer, cloudfront = run(s3, viewer, "Create")
     assert answer["Status"] == "SUCCESS"
     found = {item["Key"] for item in s3.list_objects_v2(Bucket="viewer")["Contents"]}
@@ -70,20 +70,20 @@ def test_the_viewer_is_published_with_its_configuration(s3: Any, viewer: Path) -
     assert "/index.html" in cloudfront.forgotten
 
 
-def test_the_page_comes_last() -> None:
-    """It names the others, so it must not be there before them."""
+def test_page_is_uploaded_last() -> None:
+    """It names the other files, so they must exist first."""
     assert [upload.key for upload in core.plan(["index.html", "z.js", "assets/a.js"])][-1] == "index.html"
 
 
-def test_an_unbuilt_viewer_fails_the_deployment_with_what_to_do(s3: Any, tmp_path: Path) -> None:
-    """An answer comes in every case: CloudFormation would wait for an hour."""
+def test_unbuilt_viewer_fails_the_deployment_with_advice(s3: Any, tmp_path: Path) -> None:
+    """It always answers: CloudFormation would otherwise wait for an hour."""
     answer, _ = run(s3, tmp_path, "Update")
     assert answer["Status"] == "FAILED"
     assert "npm run build" in answer["Reason"]
 
 
-def test_the_bucket_is_emptied_when_the_stack_goes(s3: Any, viewer: Path) -> None:
-    """S3 removes no bucket that holds something."""
+def test_bucket_is_emptied_when_the_stack_is_deleted(s3: Any, viewer: Path) -> None:
+    """S3 removes only empty buckets."""
     run(s3, viewer, "Create")
     assert run(s3, viewer, "Delete")[0]["Status"] == "SUCCESS"
     assert "Contents" not in s3.list_objects_v2(Bucket="viewer")

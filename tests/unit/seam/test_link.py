@@ -1,4 +1,4 @@
-"""Whatever happens on the way, every reader sees each entry once and in order.
+"""Test that every reader sees each entry once and in order, whatever happens in transit.
 
 Invariants 1, 3, 4 and 8 of ARCHITECTURE.md.
 """
@@ -41,7 +41,7 @@ STEP = st.one_of(
 
 
 def take(world: World, step: tuple[Any, ...]) -> None:
-    """One thing that happens."""
+    """Take one step of the run."""
     match step:
         case ("write", job, count):
             world.source.write(job, count)
@@ -74,7 +74,7 @@ def take(world: World, step: tuple[Any, ...]) -> None:
 
 
 def check(world: World) -> None:
-    """Everything written is stored once and in order, and so has every reader seen it; nobody was told otherwise."""
+    """Check that everything written is stored and seen by every reader once and in order, without false reports."""
     world.settle()
     assert world.cloud.violations == []
     for job in world.source.jobs:
@@ -86,7 +86,7 @@ def check(world: World) -> None:
 
 
 def play(seed: int, weather: Weather, steps: list[tuple[Any, ...]]) -> World:
-    """A run from beginning to end."""
+    """Play a run from start to end."""
     with tempfile.TemporaryDirectory(prefix="lf-link-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
         world = World(Path(folder), seed, weather, jobs=2)
         world.join(job=0)
@@ -114,13 +114,13 @@ def _property(examples: int, *, derandomize: bool) -> Callable[..., None]:
 
 
 def test_every_reader_sees_every_entry_once_and_in_order() -> None:
-    """Over a link that loses, repeats, reorders and cuts, with crashes at both ends and disks that are lost."""
+    """The link loses, repeats, reorders and cuts; both ends crash, and disks are lost."""
     _property(40, derandomize=True)()
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 9])
-def test_nothing_of_an_agent_gone_wrong_is_stored_or_acknowledged(ahead: int) -> None:
-    """Other bytes at a place that is taken, or a hole behind the tip: the job goes on as if they had never come."""
+def test_faulty_agents_batches_are_neither_stored_nor_acknowledged(ahead: int) -> None:
+    """Other bytes at a taken sequence, or a hole behind the tip: the job continues unaffected."""
     steps: list[tuple[Any, ...]] = []
     for job in (0, 1):
         steps += [("write", job, 5), ("wait", 7.0), ("stray", job, ahead), ("deploy",), ("stray", job, ahead)]
@@ -130,6 +130,6 @@ def test_nothing_of_an_agent_gone_wrong_is_stored_or_acknowledged(ahead: int) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_every_reader_sees_every_entry_once_and_in_order_in_many_more_runs() -> None:
+def test_every_reader_sees_every_entry_once_and_in_order_in_long_runs() -> None:
     """The long form: new runs each time."""
     _property(3000, derandomize=False)()

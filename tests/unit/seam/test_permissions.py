@@ -1,4 +1,4 @@
-"""The template's permissions on the registry: each function has keys of its own, and nobody may write who is let in."""
+"""Test the template's registry permissions: each function has its own keys, and none may write credentials."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def allowed(function: str, action: str, key: str, resource: str = "RegistryTable
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_function_reaches_the_registry_by_keys_alone(function: str) -> None:
-    """Every permission on it names its partitions, and none is for an action without one."""
+def test_function_reaches_the_registry_by_keys_only(function: str) -> None:
+    """Every permission names its partitions, and none is for an action without one."""
     found = [grant for grant in grants()[function] if grant.resource.startswith("RegistryTable")]
     assert found
     for grant in found:
@@ -52,21 +52,21 @@ def test_function_reaches_the_registry_by_keys_alone(function: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "writers"), WRITTEN_BY.items(), ids=list(WRITTEN_BY))
-def test_partition_is_written_by_its_functions_alone(key: str, writers: set[str]) -> None:
-    """Whom the deployment lets in is an operator's to say: no function may write a principal, a key or a mapping."""
+def test_partition_is_written_by_its_functions_only(key: str, writers: set[str]) -> None:
+    """Operators decide who is admitted: no function may write a principal, a key or a mapping."""
     assert {one for one in FUNCTIONS if any(allowed(one, action, key) for action in WRITES)} == writers
 
 
 @pytest.mark.parametrize("function", ["Ingest", "Archive"])
 @pytest.mark.parametrize("key", ["CREDENTIAL#agentkey0000", "TICKET#digest", "GRANT#abcdefghijkl", "PRINCIPAL#web"])
-def test_function_that_lets_nobody_in_reads_no_secret(function: str, key: str) -> None:
+def test_function_that_admits_nobody_reads_no_secret(function: str, key: str) -> None:
     """Not even its hash."""
     assert not allowed(function, "GetItem", key)
     assert not allowed(function, "Query", key)
 
 
-def test_client_of_a_function_refuses_what_its_role_does_not_allow() -> None:
-    """The tests of all functions run on such clients."""
+def test_functions_client_refuses_what_its_role_does_not_allow() -> None:
+    """All functions' tests run on such clients."""
     tables = logferry_tables()
     ingest, connect = (Permitted(tables, name, NAMES) for name in ("Ingest", "Connect"))
     credential = {**items.credential_key("agentkey0000"), **items.to_item({"kind": "agent"})}
@@ -83,8 +83,8 @@ def test_client_of_a_function_refuses_what_its_role_does_not_allow() -> None:
     )["Items"] == []  # fmt: skip
 
 
-def test_binding_of_a_role_is_within_what_connect_may_write() -> None:
-    """In a partition of its own, beside the mapping."""
+def test_binding_of_a_role_is_within_connects_permissions() -> None:
+    """In its own partition, beside the mapping."""
     cloud = support.cloud_in_memory()
     arn = "arn:aws:iam::123456789012:role/Fleet"
     assert cloud.connect_store.bind_role(arn, 5, "AROAFIRST", 7) == "AROAFIRST"

@@ -1,4 +1,4 @@
-"""The tables in memory behave as DynamoDB does: one suite, over the stores of all functions, on both."""
+"""Test that the tables in memory behave as DynamoDB does: one suite over all functions' stores, on both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VIEWER = Principal(kind="viewer", name="me", credential="v" * 12, subject="me")
 
 @pytest.fixture(params=["memory", "moto"])
 def dynamodb(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """boto3's client: ours in memory, or moto's."""
+    """Provide boto3's client: ours in memory, or moto's."""
     if request.param == "memory":
         yield logferry_tables()
         return
@@ -61,8 +61,8 @@ def _create(
     )
 
 
-def a_batch(first: int, *texts: str) -> Batch:
-    """A batch of lines."""
+def some_batch(first: int, *texts: str) -> Batch:
+    """Return a batch of lines."""
     times = list(range(1_000_000, 1_000_000 + len(texts)))
     body = encode_body(times, "o" * len(texts), list(texts))
     return Batch(
@@ -79,12 +79,12 @@ def a_batch(first: int, *texts: str) -> Batch:
 
 
 def ingest_store(dynamodb: Any) -> ingest.store.Store:
-    """Ingest's."""
+    """Return ingest's store."""
     return ingest.store.Store(dynamodb, "log", "registry", 30)
 
 
 def opened(dynamodb: Any, job: str = JOB, owner: str = "team", created: int = 5) -> dict[str, Any]:
-    """A job's record, opened by an agent."""
+    """Open a job as an agent and return its record."""
     return ingest_store(dynamodb).open_job(
         job,
         owner=owner,
@@ -96,24 +96,24 @@ def opened(dynamodb: Any, job: str = JOB, owner: str = "team", created: int = 5)
     )
 
 
-def test_a_batch_is_put_once_and_what_is_there_is_told(dynamodb: Any) -> None:
-    """The second put fails, and carries the first one's digest."""
+def test_batch_is_put_once_and_a_second_put_learns_what_is_there(dynamodb: Any) -> None:
+    """It fails, and carries the first one's digest."""
     store = ingest_store(dynamodb)
-    store.put_batch(JOB, a_batch(1, "a", "b"), 0)
+    store.put_batch(JOB, some_batch(1, "a", "b"), 0)
     with pytest.raises(ingest.store.BatchExistsError) as there:
-        store.put_batch(JOB, a_batch(1, "other"), 0)
-    assert there.value.existing["digest"] == a_batch(1, "a", "b").digest
+        store.put_batch(JOB, some_batch(1, "other"), 0)
+    assert there.value.existing["digest"] == some_batch(1, "a", "b").digest
     assert (store.batch_at(JOB, 1) or {})["count"] == 2
     assert store.batch_at(JOB, 2) is None
 
 
-def test_the_last_batch_is_the_one_with_the_greatest_sequence(dynamodb: Any) -> None:
-    """By number, not by text; and of this job only."""
+def test_last_batch_is_the_one_with_the_greatest_sequence(dynamodb: Any) -> None:
+    """By number, not by text, and of this job only."""
     store = ingest_store(dynamodb)
     assert store.last_batch(JOB) is None
     for first in (1, 9, 10):
-        store.put_batch(JOB, a_batch(first, "x"), 0)
-    store.put_batch("host." + "d" * 64, a_batch(99, "x"), 0)
+        store.put_batch(JOB, some_batch(first, "x"), 0)
+    store.put_batch("host." + "d" * 64, some_batch(99, "x"), 0)
     last = store.last_batch(JOB)
     assert last is not None
     assert (last["first"], last["cursor"]) == (10, "after 10")
@@ -121,10 +121,10 @@ def test_the_last_batch_is_the_one_with_the_greatest_sequence(dynamodb: Any) -> 
 
 
 def test_history_goes_both_ways_from_a_sequence_inside_a_batch(dynamodb: Any) -> None:
-    """The batch that holds the sequence comes too, as its later entries were asked for."""
+    """The batch that holds the sequence is included, as its later entries were requested."""
     store = ingest_store(dynamodb)
     for first in range(1, 300, 3):
-        store.put_batch(JOB, a_batch(first, "a", "b", "c"), 0)
+        store.put_batch(JOB, some_batch(first, "a", "b", "c"), 0)
     history = query.store.Store(dynamodb, "log", "registry")
     assert [item["first"] for item in history.batches_after(JOB, 290)] == [289, 292, 295, 298]
     assert [item["first"] for item in history.batches_after(JOB, 291)] == [292, 295, 298]
@@ -133,7 +133,7 @@ def test_history_goes_both_ways_from_a_sequence_inside_a_batch(dynamodb: Any) ->
     assert history.tip(JOB) == 300
 
 
-def test_a_job_keeps_its_first_owner_and_its_newest_life(dynamodb: Any) -> None:
+def test_job_keeps_its_first_owner_and_its_newest_lifecycle(dynamodb: Any) -> None:
     """`if_not_exists` beside plain assignments."""
     opened(dynamodb)
     again = opened(dynamodb, owner="others", created=6)
@@ -141,8 +141,8 @@ def test_a_job_keeps_its_first_owner_and_its_newest_life(dynamodb: Any) -> None:
     assert ingest_store(dynamodb).job(JOB) == again
 
 
-def test_a_status_changes_a_record_that_exists_and_no_other(dynamodb: Any) -> None:
-    """A late status must not make a deleted job again."""
+def test_status_changes_only_an_existing_record(dynamodb: Any) -> None:
+    """A late status must not recreate a deleted job."""
     store = ingest_store(dynamodb)
     assert store.note_status(JOB, {"tip": 3}, 1) is False
     opened(dynamodb)
@@ -161,8 +161,8 @@ def test_jobs_are_listed_by_owner_and_all_together_newest_first(dynamodb: Any) -
     assert [item["created"] for item in history.jobs(None, None, 2)] == [3, 2, 1]
 
 
-def test_a_subscription_is_found_by_job_and_by_connection(dynamodb: Any) -> None:
-    """And is gone after it was removed."""
+def test_subscription_is_found_by_job_and_by_connection(dynamodb: Any) -> None:
+    """It is gone once removed."""
     store = connect.store.Store(dynamodb, "registry", "log")
     for connection in ("one=", "two="):
         store.put_subscription(JOB, connection, VIEWER, 99, 7)
@@ -175,7 +175,7 @@ def test_a_subscription_is_found_by_job_and_by_connection(dynamodb: Any) -> None
     assert store.count_viewers(JOB) == 1
 
 
-def test_a_subscription_is_removed_only_while_it_is_that_one(dynamodb: Any) -> None:
+def test_subscription_is_removed_only_if_unchanged(dynamodb: Any) -> None:
     """A newer one of the same connection stays."""
     store, sender = connect.store.Store(dynamodb, "registry", "log"), broadcast.store.Store(dynamodb, "registry")
     store.put_subscription(JOB, "one=", VIEWER, 99, 7)
@@ -191,8 +191,8 @@ def test_a_subscription_is_removed_only_while_it_is_that_one(dynamodb: Any) -> N
     assert list(sender.subscribers(f"JOB#{JOB}")) == []
 
 
-def test_of_two_who_extend_a_watch_one_wins(dynamodb: Any) -> None:
-    """And later the next may."""
+def test_one_of_two_concurrent_watches_wins(dynamodb: Any) -> None:
+    """Later the next may."""
     store = connect.store.Store(dynamodb, "registry", "log")
     assert store.extend_watch(JOB, 200, 100, 0) is True
     assert store.extend_watch(JOB, 300, 150, 0) is False
@@ -200,7 +200,7 @@ def test_of_two_who_extend_a_watch_one_wins(dynamodb: Any) -> None:
     assert (ingest_store(dynamodb).watch(JOB) or {})["interval"] == 5
 
 
-def test_a_ticket_is_taken_once(dynamodb: Any) -> None:
+def test_ticket_is_used_once(dynamodb: Any) -> None:
     """A conditional delete that returns what it deleted."""
     query.store.Store(dynamodb, "log", "registry").put_ticket("digest", VIEWER.to_context(), None, 9000)
     store = connect.store.Store(dynamodb, "registry", "log")
@@ -208,7 +208,7 @@ def test_a_ticket_is_taken_once(dynamodb: Any) -> None:
     assert store.redeem_ticket("digest") is None
 
 
-def test_an_instances_links_are_its_live_connections(dynamodb: Any) -> None:
+def test_instances_links_are_its_live_connections(dynamodb: Any) -> None:
     """Until they are removed."""
     store = connect.store.Store(dynamodb, "registry", "log")
     for connection in ("a=", "b="):
@@ -218,8 +218,8 @@ def test_an_instances_links_are_its_live_connections(dynamodb: Any) -> None:
     assert store.instance_connections("host", "engine") == ["b="]
 
 
-def test_the_tables_in_memory_can_fail_before_and_after() -> None:
-    """Throttled before it is done, or done and the answer lost."""
+def test_tables_in_memory_can_fail_before_and_after() -> None:
+    """Throttled before the call, or carried out with the answer lost."""
     tables = logferry_tables()
     store = ingest_store(tables)
 
@@ -228,11 +228,11 @@ def test_the_tables_in_memory_can_fail_before_and_after() -> None:
 
     tables.before = fail
     with pytest.raises(ingest.store.ThrottledError):
-        store.put_batch(JOB, a_batch(1, "x"), 0)
+        store.put_batch(JOB, some_batch(1, "x"), 0)
     tables.before = lambda _operation, _table: None
     assert store.last_batch(JOB) is None
     tables.after = fail
     with pytest.raises(ingest.store.ThrottledError):
-        store.put_batch(JOB, a_batch(1, "x"), 0)
+        store.put_batch(JOB, some_batch(1, "x"), 0)
     tables.after = lambda _operation, _table: None
     assert store.last_batch(JOB) is not None

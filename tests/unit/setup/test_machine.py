@@ -1,4 +1,4 @@
-"""Set-up on machines that lack something: what is installed, and what a person is told."""
+"""Test set-up on machines that lack something: what is installed, and what the user is told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREPARE = "import machine; machine._is_root_on_debian = lambda: {root}; machine.
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder that is the whole PATH: a new enough Node, and an engine that answers."""
+    """Provide a folder as the whole PATH: a recent Node, and an engine that answers."""
     for name, says in (("node", "v20.19.0"), ("npm", "11"), ("docker", "26.1.5")):
         program(tmp_path, name, f"echo {says}")
     return tmp_path
@@ -28,13 +28,13 @@ def program(folder: Path, name: str, does: str) -> None:
 
 
 def prepare(programs: Path, *, root: bool) -> subprocess.CompletedProcess[str]:
-    """What `make setup` does first, in a process of its own."""
+    """Run the first step of `make setup` as a process."""
     environment = {**os.environ, "PATH": str(programs), "PYTHONPATH": str(SETUP), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", PREPARE.format(root=root)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
-def test_what_is_missing_is_installed_where_we_may(programs: Path) -> None:
+def test_missing_program_is_installed_where_permitted(programs: Path) -> None:
     """With apt, without questions, after an update when the lists are too old."""
     program(
         programs,
@@ -54,8 +54,8 @@ echo '#!/bin/sh' > {programs}/chromium
     assert "no Chromium" not in done.stderr
 
 
-def test_elsewhere_nothing_is_changed_and_a_person_is_told(programs: Path) -> None:
-    """Chromium is for the tests alone, so that it is missing stops nobody."""
+def test_without_permission_nothing_changes_and_the_user_is_told(programs: Path) -> None:
+    """Only tests need Chromium, so its absence stops nobody."""
     program(programs, "apt-get", f"touch {programs}/calls")
     done = prepare(programs, root=False)
     assert done.returncode == 0
@@ -64,15 +64,15 @@ def test_elsewhere_nothing_is_changed_and_a_person_is_told(programs: Path) -> No
 
 
 @pytest.mark.parametrize("version", ["v18.19.0", "v16.0.0", "nonsense"])
-def test_an_old_node_is_named_with_where_to_get_a_newer_one(programs: Path, version: str) -> None:
-    """Debian's own may be too old, so it is asked for and not installed."""
+def test_old_node_is_reported_with_where_to_get_a_newer_one(programs: Path, version: str) -> None:
+    """Debian's own may be too old, so it is requested and not installed."""
     program(programs, "node", f"echo {version}")
     done = prepare(programs, root=False)
     assert done.returncode != 0
     assert f"Node.js {version} is too old. Install Node.js 20 or newer" in done.stderr
 
 
-def test_without_node_the_way_to_it_is_said(programs: Path) -> None:
-    """One sentence with an address."""
+def test_missing_node_is_reported_with_its_address(programs: Path) -> None:
+    """In one sentence."""
     (programs / "node").unlink()
     assert "https://nodejs.org" in prepare(programs, root=False).stderr
