@@ -8,21 +8,20 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from enum import Enum
 from typing import Final, Protocol
 
 import structlog
 
 from logferry_protocol.events import Gap
-from logferry_protocol.job import SourceName, State
+from logferry_protocol.job import SourceName
 
 from ..core.batching.cursor import FIRST_NOTICES, LEFT_OUT, Cursor, UnknownCursorError, decode, decode_damaged
 from ..core.batching.entries import Chunk, PreencodedBatch
 from ..core.batching.entry_sequencer import EntrySequencer
 from ..core.batching.lifecycle import RunState, unrecorded_entries
 from ..core.batching.ports import Job, Offer, Position, Sink, Source
-from ..core.container.metadata import ContainerMetadata, build_life_cycle
+from ..core.container.metadata import ContainerMetadata
 
 log = structlog.get_logger()
 
@@ -127,10 +126,7 @@ class ContainerReader:
     def learn_end(self, run_state: RunState) -> None:
         """A run ended, or the container is gone, as an event said it."""
         self.gone = self.gone or run_state.gone
-        state: State = "removed" if self.gone else "exited"
-        created = (self.metadata.life.created or 0) * 1_000_000
-        life = build_life_cycle(state, run_state, created) if run_state.started else self.metadata.life
-        self.metadata = replace(self.metadata, run_state=run_state, life=life)
+        self.metadata = self.metadata.with_end(run_state, removed=self.gone)
         self._tell(run_state)
 
     def insist(self) -> None:
@@ -297,8 +293,3 @@ def lost_place(position: Position, run_state: RunState, now: int) -> tuple[Entry
         detail=f"the place of reading is damaged, or another version's: it goes on after {where}",
     )
     return EntrySequencer(Cursor(life=life, after=known or now)), gap
-
-
-def lost_job_gap() -> Gap:
-    """For a container that was removed while no agent looked."""
-    return Gap(reason="removed", detail="the container was removed while the agent was away")

@@ -84,6 +84,21 @@ class ContainerMetadata:
     left_out: str = ""
     """Why its log is not read any more; empty while it is read."""
 
+    def with_start(self, time_ns: int) -> ContainerMetadata:
+        """Return the metadata after a run began at this time (nanoseconds since 1970)."""
+        run_state = replace(self.run_state, running=True, started=time_ns, exit_code=None, oom=False)
+        life = self.life.model_copy(
+            update={"state": "running", "started": time_ns // 1_000_000, "ended": None, "exit_code": None, "oom": False}
+        )
+        return replace(self, run_state=run_state, life=life)
+
+    def with_end(self, run_state: RunState, *, removed: bool = False) -> ContainerMetadata:
+        """Return the metadata after a run ended, or after the container was removed."""
+        state: State = "removed" if removed or run_state.gone else "exited"
+        created = (self.life.created or 0) * 1_000_000
+        life = build_life_cycle(state, run_state, created) if run_state.started else self.life
+        return replace(self, run_state=run_state, life=life)
+
     def with_redacted_notices(self, hide: Callable[[str], str]) -> ContainerMetadata:
         """The same, with notices that quote only what `hide` leaves of what they quote."""
         if not self.notices:
