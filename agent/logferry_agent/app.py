@@ -26,7 +26,7 @@ from .edge.metrics import Metrics
 from .edge.preencode_pool import PreencodePool
 from .edge.readers import ReaderSettings, build_reader
 from .edge.spool import Spool, SpoolCorruptError, SpoolError
-from .pipeline import Limits, Shipper
+from .pipeline import Pipeline, PipelineSettings
 from .settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ class Agent:
                 kept=str(self.spool.set_aside),
             )
             self.metrics.resynchronised("spool_damaged")
-        limits = Limits(
+        limits = PipelineSettings(
             spool_bytes=settings.spool_limit,
             policy=settings.spool_policy,
             flush_interval_s=settings.flush_interval,
@@ -76,11 +76,11 @@ class Agent:
             processing=settings.processing,
             allow_labels=tuple(settings.allow_labels),
         )
-        self.shipper = Shipper(self.spool, engine.id, limits, self.metrics)
+        self.pipeline = Pipeline(self.spool, engine.id, limits, self.metrics)
         self.socket = CloudSocket(
             settings.agents_url,
             settings.credential(),
-            self.shipper.post,
+            self.pipeline.post,
             user_agent=f"logferry-agent/{__version__}",
             tls=tls_of(settings),
         )
@@ -103,18 +103,18 @@ class Agent:
 
     def start(self) -> None:
         """Begin."""
-        self.shipper.start(self.socket, self.reader)
+        self.pipeline.start(self.socket, self.reader)
         self.health.start()
         self.socket.start()
-        self.reader.start(self.shipper.intake)
+        self.reader.start(self.pipeline.intake)
         log.info("the agent runs", version=__version__, engine=self.engine.name, engine_version=self.engine.version)
 
     def stop(self) -> None:
         """End, within `STOP_S`: what readers and the connection do not take of it, shipping may."""
         until = time.monotonic() + STOP_S
         self.reader.stop()
-        flush_s = until - CLOSE_S - time.monotonic() if self.shipper.session.online else 0.5
-        done = self.shipper.stop(max(0.0, flush_s))
+        flush_s = until - CLOSE_S - time.monotonic() if self.pipeline.session.online else 0.5
+        done = self.pipeline.stop(max(0.0, flush_s))
         self.socket.stop(max(0.5, until - time.monotonic()))
         self.health.stop()
         self.spool.close()
@@ -126,22 +126,22 @@ class Agent:
         """What keeps the agent from doing its work, for a person."""
         connection = self.socket.status
         found = []
-        if not self.shipper.alive:
-            found.append(f"the pipeline ended: {self.shipper.failure!r}")
+        if not self.pipeline.alive:
+            found.append(f"the pipeline ended: {self.pipeline.failure!r}")
         if connection.refused:
             found.append(connection.error or "the cloud refuses the agent")
         elif not connection.connected and time.time() - max(connection.since, self.started) > STALE_S:
             found.append(
                 f"no connection for {time.time() - max(connection.since, self.started):.0f} s: {connection.error}"
             )
-        if self.shipper.stuck:
+        if self.pipeline.stuck:
             found.append("the spool's disk cannot be written")
         return found
 
     def _health_page(self) -> tuple[int, str, bytes]:
         found = self.troubles()
         # A job that is parked is said, and no reason to start the agent anew: the others go on.
-        said = (found or ["ok"]) + [f"parked: {job}" for job in self.shipper.parked()]
+        said = (found or ["ok"]) + [f"parked: {job}" for job in self.pipeline.parked()]
         return (503 if found else 200), "text/plain", "\n".join(said).encode("utf-8", "backslashreplace") + b"\n"
 
     def _ready_page(self) -> tuple[int, str, bytes]:
@@ -149,12 +149,12 @@ class Agent:
         return (200 if ready else 503), "text/plain", b"ready\n" if ready else b"not connected\n"
 
     def _metrics_page(self) -> tuple[int, str, bytes]:
-        metrics, session = self.metrics, self.shipper.session
+        metrics, session = self.metrics, self.pipeline.session
         metrics.connected.set(self.socket.status.connected)
         metrics.connections(self.socket.connects, self.socket.failures)
         metrics.in_flight.set(session.in_flight)
         oldest = MAX_TIME_US
-        jobs = self.shipper.lag()
+        jobs = self.pipeline.lag()
         metrics.jobs.set(len(jobs))
         for job_id, name, waiting_since in jobs:
             metrics.lagging(job_id, name, waiting_since)
@@ -163,7 +163,7 @@ class Agent:
         return 200, "text/plain; version=0.0.4; charset=utf-8", metrics.render()
 
     def _status_page(self) -> tuple[int, str, bytes]:
-        connection, shipper = self.socket.status, self.shipper
+        connection, pipeline = self.socket.status, self.pipeline
         document: dict[str, Any] = {
             "version": __version__,
             "engine": {"id": self.engine.id, "name": self.engine.name, "version": self.engine.version},
@@ -175,12 +175,12 @@ class Agent:
             "spool": {
                 "bytes": self.spool.bytes,
                 "limit": self.settings.spool_limit,
-                "full": shipper.full,
-                "stuck": shipper.stuck,
+                "full": pipeline.full,
+                "stuck": pipeline.stuck,
                 "path": str(self.spool.path),
             },
             "troubles": self.troubles(),
-            "jobs": shipper.report(),
+            "jobs": pipeline.report(),
         }
         return as_json(200, document)
 
@@ -208,9 +208,9 @@ def _run(settings: Settings, connection: DockerClient, pool: PreencodePool | Non
             log.error(str(error))  # noqa: TRY400 - the sentence says it all
             return 1
         agent.start()
-        while not ending.wait(1.0) and agent.shipper.alive:
+        while not ending.wait(1.0) and agent.pipeline.alive:
             pass
-        failure = agent.shipper.failure
+        failure = agent.pipeline.failure
         agent.stop()
         if failure is None:
             continue

@@ -18,7 +18,7 @@ from logferry_agent.core.batching.ports import Job
 from logferry_agent.core.parsing.fragments import StreamPosition, StreamPositions
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool, zstd
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.job import Container, LifeCycle
 
 CURSORS = {
@@ -87,7 +87,7 @@ def test_spool_of_0_1_0_is_read(tmp_path: Path) -> None:
     old.close()
     spool = Spool(tmp_path, engine)
     assert spool.set_aside is None
-    shipper = Shipper(spool, engine, Limits(), Metrics())
+    shipper = Pipeline(spool, engine, PipelineSettings(), Metrics())
     state = shipper.session.jobs[job]
     assert (state.tip, state.digest, state.container.name) == (7, "d" * 64, "web")
     assert [(ref.id, ref.first, ref.count, ref.digest) for ref in state.queue] == [(5, 8, 2, digest)]

@@ -1,6 +1,6 @@
 """The whole of Logferry over a bad link, in one thread, with time moved by hand.
 
-    Source ─► Shipper + spool ══ link ══► ingest ─► tables ─► stream ─► broadcast ══ link ══► Reader
+    Source ─► Pipeline + spool ══ link ══► ingest ─► tables ─► stream ─► broadcast ══ link ══► Reader
                                                        └──────── query ◄── history ─────────────┘
 
 Everything between the two ends is the real code: the agent's pipeline with its SQLite spool, the functions'
@@ -50,7 +50,7 @@ from logferry_agent.core.batching.ports import Job, Offer, Position
 from logferry_agent.edge.cloud_socket import Connected, Frame, Lost
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_cli.reader import HOLE_BACKOFF, Page, Reader, Run
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container, LifeCycle, job_id
@@ -433,7 +433,7 @@ class Reading:
         self._lines = world.source.lines
         self._positions: dict[str, tuple[int, int]] = {}
 
-    def appear(self, shipper: Shipper) -> None:
+    def appear(self, shipper: Pipeline) -> None:
         """The agent has started: its reader discovers the containers."""
         for container in self._lines:
             self.reread(container, shipper.intake.job_appeared(_job(container)))
@@ -448,7 +448,7 @@ class Reading:
     def stop(self) -> None:
         """Nothing to stop."""
 
-    def read(self, shipper: Shipper) -> None:
+    def read(self, shipper: Pipeline) -> None:
         """Offers what was written since, in chunks of any size."""
         for container, (epoch, begin) in list(self._positions.items()):
             fresh = self._lines[container][begin : begin + self.world.rng.randint(1, 40)]
@@ -472,7 +472,7 @@ class Agent:
         self._generation = 0
         self._links: dict[int, str] = {}
         self._numbers = itertools.count(1)
-        self._shipper: Shipper
+        self._shipper: Pipeline
         self._spool: Spool
 
     def start(self) -> None:
@@ -480,8 +480,8 @@ class Agent:
         self.alive = True
         self._generation += 1
         self._spool = Spool(self.folder, "engine")
-        limits = Limits(flush_interval_s=5.0, answer_timeout_s=10.0)
-        self._shipper = Shipper(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
+        limits = PipelineSettings(flush_interval_s=5.0, answer_timeout_s=10.0)
+        self._shipper = Pipeline(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
         # As `start` does, without its thread: this world turns it.
         self._shipper.attach(self, self.reading)
         self.reading.appear(self._shipper)

@@ -21,7 +21,7 @@ from logferry_agent.edge.cloud_socket import CloudSocket
 from logferry_agent.edge.credentials import Credential, Key
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.job import Container, LifeCycle
 
 START_US = 1_764_000_000_000_000
@@ -119,7 +119,7 @@ class Rig:
         folder: Path,
         reader: MadeUpReader,
         *,
-        limits: Limits | None = None,
+        limits: PipelineSettings | None = None,
         key: str = "test",
         credential: Credential | None = None,
         tls: ssl.SSLContext | None = None,
@@ -128,8 +128,8 @@ class Rig:
         self.reader = reader
         self.metrics = Metrics()
         self.spool = Spool(folder, "engine")
-        self.shipper = Shipper(
-            self.spool, "engine", limits or Limits(flush_interval_s=0.05, answer_timeout_s=1.0), self.metrics
+        self.shipper = Pipeline(
+            self.spool, "engine", limits or PipelineSettings(flush_interval_s=0.05, answer_timeout_s=1.0), self.metrics
         )
         self.socket = CloudSocket(
             url,

@@ -1,5 +1,5 @@
-"""Chunks in, batches to the spool, envelopes out, acknowledgements back."""
+"""The way from chunks to the cloud: batches to the spool, envelopes out, acknowledgements back."""
 
-from .pipeline import Limits, Shipper
+from .pipeline import Pipeline, PipelineSettings
 
-__all__ = ["Limits", "Shipper"]
+__all__ = ["Pipeline", "PipelineSettings"]

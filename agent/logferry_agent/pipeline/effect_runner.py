@@ -1,19 +1,11 @@
-"""Carries out what the session asks for: one method an effect.
-
-What is written by it goes through the journal, and what is sent waits there until that is on the disk.
-"""
+"""Carry out what the session asks for: one method an effect."""
 
 from __future__ import annotations
-
-import time
-from functools import partial
 
 import structlog
 
 from logferry_protocol.events import GapReason
 
-from ..core.batching.gap import MissingEntries, build_gap_batch
-from ..core.batching.ports import Reader
 from ..core.session.effects import (
     Acknowledged,
     CloseConnection,
@@ -27,72 +19,38 @@ from ..core.session.effects import (
     SendMessage,
     SetAside,
 )
-from ..core.session.session import Session
 from ..edge.metrics import Metrics
-from .intake import Intake
-from .job_buffers import Lane, Lanes
-from .job_isolation import Isolation
-from .journal import Journal
-from .open_batches import Gathering
-from .outbox import Outbox
-from .quarantine import Quarantine
-from .shelf import Shelf
+from .batch_queue import BatchQueue
+from .job_buffers import JobBuffers
 
 log = structlog.get_logger(__name__)
 
+JOB_EFFECTS = Acknowledged | SetAside | Reread | Park | Discard | Forget
+"""The effects that concern a single job."""
 
-class Carrying:
-    """The session's hands."""
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        lanes: Lanes,
-        shelf: Shelf,
-        gathering: Gathering,
-        journal: Journal,
-        outbox: Outbox,
-        intake: Intake,
-        quarantine: Quarantine,
-        isolation: Isolation,
-        metrics: Metrics,
-    ) -> None:
-        self._session, self._lanes, self._shelf, self._gathering = session, lanes, shelf, gathering
-        self._journal, self._outbox, self._intake = journal, outbox, intake
-        self._quarantine, self._isolation, self._metrics = quarantine, isolation, metrics
-        self.reader: Reader | None = None
-        """Set when the pipeline starts."""
+class EffectRunner:
+    """Carries out the session's effects."""
 
-    def carry_out(self, now: float) -> None:
-        """Do all that the session asks for, and what it asks for because of that."""
-        while effects := self._session.effects():
-            for effect in effects:
-                if isinstance(effect, Acknowledged | SetAside | Reread | Park | Discard | Forget):
-                    self._isolation.guard(effect.job, partial(self._do, effect, now), now)
-                else:
-                    self._do(effect, now)
+    def __init__(self, queue: BatchQueue, buffers: JobBuffers, metrics: Metrics) -> None:
+        """Start.
 
-    def set_refused_aside(self, now: float) -> None:
-        """Let gaps take the place of batches that no message could carry."""
-        refused, self._outbox.refused = self._outbox.refused, []
-        for job_id, ref in refused:
-            effect = SetAside(job_id, ref, "malformed", "no message can carry what the spool holds of it")
-            if not ref.gap and (job := self._session.jobs.get(job_id)) is not None and ref in job.queue:
-                self._isolation.guard(job_id, partial(self._do, effect, now), now)
+        Args:
+            queue: what is written and sent.
+            buffers: the jobs.
+            metrics: what the session observes.
+        """
+        self._queue, self._buffers, self._metrics = queue, buffers, metrics
 
-    def _do(self, effect: Effect, now: float) -> None:
+    def run(self, effect: Effect, now: float) -> None:
+        """Carry out one effect. What it writes and sends is scheduled for the next commit."""
         match effect:
-            case SendBatches():
-                for _, ref in effect.batches:
-                    self._shelf.assign(ref)
-                self._journal.send(effect)
-            case SendMessage():
-                self._journal.send(effect)
+            case SendBatches() | SendMessage():
+                self._queue.send(effect)
             case Acknowledged():
-                self._acknowledged(effect)
+                self._acknowledge(effect)
             case SetAside():
-                self._set_aside(effect, now)
+                self._queue.set_aside(effect.job, effect.batch, effect.reason, effect.message, now)
             case Reread():
                 self._reread(effect, now)
             case Park():
@@ -100,71 +58,40 @@ class Carrying:
             case Discard():
                 self._discard(effect)
             case Forget():
-                self._forget(effect)
+                self._buffers.forget(effect.job)
             case CloseConnection():
-                self._outbox.hang_up(effect.link)
+                self._queue.close_connection(effect.link)
             case Observation():
-                self._metrics.counted(effect)
-                if effect.what in {"conflict", "rejected", "error"}:
-                    log.warning(f"the cloud says {effect.what}", job=effect.job, detail=effect.detail)
+                self._observe(effect)
 
-    def _acknowledged(self, effect: Acknowledged) -> None:
-        lane = self._lanes.by_id[effect.job]
-        if lane.parked:
-            lane.parked, lane.problem = False, None
-        for ref in effect.batches:
-            self._shelf.remove(lane, ref)
-            self._metrics.acknowledged(ref)
-        self._lanes.advance(lane)
-
-    def _set_aside(self, effect: SetAside, now: float) -> None:
-        ref, lane = effect.batch, self._lanes.by_id[effect.job]
-        if (stored := self._shelf.load(ref.id)) is None:
-            return
-        gap, missing = self._quarantine.set_aside(stored, effect.reason, effect.message)
-        self._shelf.become_gap(lane, ref, gap, missing)
-        self._session.replace_queue(effect.job, self._session.jobs[effect.job].queue, now)
+    def _acknowledge(self, effect: Acknowledged) -> None:
+        buffer = self._buffers.by_id[effect.job]
+        self._buffers.mark_accepted(buffer)
+        self._queue.acknowledge(effect.job, effect.batches)
+        self._buffers.save_progress(buffer)
 
     def _reread(self, effect: Reread, now: float) -> None:
-        """Take the cloud's word for where a job stands."""
-        lane = self._lanes.by_id[effect.job]
-        log.warning("the cloud's place is taken", job=effect.job, tip=effect.tip, cause=effect.cause)
+        buffer = self._buffers.by_id[effect.job]
+        log.warning("the job continues after the cloud's tip", job=effect.job, tip=effect.tip, cause=effect.cause)
         self._metrics.resynchronised(effect.cause)
-        self._empty(lane, effect.cursor)
-        lane.cursor = effect.cursor
-        self._lanes.replace(lane)
-        if lane.ended:
-            # Nothing can be read again: what the queue held beyond the cloud is unknown, and is said to be.
-            at = time.time_ns() // 1000
-            missing = MissingEntries(0, 0, at, at)
+        self._buffers.reset(buffer, effect.cursor)
+        if buffer.ended:
+            # Nothing can be read again: what the queue held beyond the cloud's tip is unknown, and a gap says so.
             reason: GapReason = "conflict" if effect.cause == "conflict" else "spool_lost"
-            gap = build_gap_batch(reason, missing, effect.cursor or "", "the container is gone")
-            self._shelf.put(lane, gap, now, missing)
+            self._buffers.append_gap(buffer, reason, effect.cursor, "the container is gone", now)
             return
-        position = self._intake.reposition(lane.id, effect.cursor)
-        if self.reader is not None:
-            self.reader.reread(lane.id, position)
+        self._buffers.reread(buffer, effect.cursor)
 
     def _park(self, effect: Park) -> None:
-        lane = self._lanes.by_id[effect.job]
-        lane.parked = True
-        lane.problem = f"the cloud refuses the job: {effect.reason} {effect.message}".rstrip()
-        self._metrics.refused(effect.reason)
+        problem = f"the cloud refuses the job: {effect.reason} {effect.message}".rstrip()
+        self._buffers.mark_refused(self._buffers.by_id[effect.job], effect.reason, problem)
         log.warning("the cloud refuses a job", job=effect.job, reason=effect.reason, message=effect.message)
 
     def _discard(self, effect: Discard) -> None:
-        lane = self._lanes.by_id[effect.job]
-        log.warning("a job was deleted in the cloud: its lines are dropped from now on", job=lane.id)
-        lane.discarded = True
-        self._empty(lane, lane.cursor)
+        log.warning("a job was deleted in the cloud: its lines are dropped from now on", job=effect.job)
+        self._buffers.discard(self._buffers.by_id[effect.job])
 
-    def _forget(self, effect: Forget) -> None:
-        self._gathering.forget(effect.job)
-        self._intake.forget(effect.job)
-        self._metrics.forget(effect.job)
-        self._lanes.forget(effect.job)
-
-    def _empty(self, lane: Lane, cursor: str | None) -> None:
-        """Give up all that is read and not acknowledged of a job; it goes on after a cursor."""
-        self._gathering.clear(lane, cursor)
-        self._shelf.clear(lane)
+    def _observe(self, effect: Observation) -> None:
+        self._metrics.counted(effect)
+        if effect.what in {"conflict", "rejected", "error"}:
+            log.warning(f"the cloud answers {effect.what}", job=effect.job, detail=effect.detail)

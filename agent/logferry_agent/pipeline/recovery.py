@@ -1,8 +1,8 @@
-"""What the last run left in the spool is taken up again."""
+"""Take up again what the last run left in the spool."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -14,44 +14,47 @@ from ..core.batching.cursor import split_cursor
 from ..core.batching.entries import Chunk
 from ..core.batching.ports import Job
 from ..core.session.job_record import JobRecord
+from ..core.session.refused_batches import refusal
 from ..core.session.session import Session
-from ..edge.spool import Spool
-from .intake import Intake
-from .job_buffers import Lane, Lanes, is_job_id
-from .job_isolation import Isolation
-from .open_batches import Gathering
-from .quarantine import Quarantine
-from .shelf import Shelf
+from .batch_queue import BatchQueue
+from .job_buffers import JobBuffer, JobBuffers, is_job_id
+from .open_batches import OpenBatches
 
 log = structlog.get_logger(__name__)
 
+Guard = Callable[[str, Callable[[], None], float], None]
+"""Does something for a job, and keeps a failure of it from the other jobs (see `job_isolation.py`)."""
 
-def restore(
-    spool: Spool,
-    *,
-    lanes: Lanes,
-    shelf: Shelf,
-    gathering: Gathering,
-    session: Session,
-    intake: Intake,
-    quarantine: Quarantine,
-    isolation: Isolation,
-    now: float,
-) -> None:
-    """Bring jobs, queued batches and open batches back, and tell readers where to go on."""
-    states: dict[str, JobRecord] = {}
-    last: dict[str, int] = {}
-    for stored in spool.jobs():
+
+def recover(
+    queue: BatchQueue, buffers: JobBuffers, open_batches: OpenBatches, session: Session, *, guard: Guard, now: float
+) -> list[tuple[Job, str | None, int | None]]:
+    """Bring back jobs, queued batches and open batches.
+
+    Args:
+        queue: holds the spool.
+        buffers: takes the jobs.
+        open_batches: takes the open batches.
+        session: takes the jobs with their queues.
+        guard: parks a job that fails.
+        now: the current moment.
+
+    Returns:
+        The jobs that have not ended, each with the cursor after its last entry and the latest time before that.
+    """
+    records: dict[str, JobRecord] = {}
+    latest: dict[str, int] = {}
+    for stored in queue.spool.jobs():
         if not is_job_id(stored.id):
             # No message can carry it, so it would end the pipeline at every start.
             log.error("job_without_id", id=stored.id[:80])
-            lanes.forget(stored.id)
+            buffers.forget(stored.id)
             continue
-        lane = lanes.restore(stored)
-        states[lane.id] = JobRecord(
-            lane.id,
-            lane.container,
-            lane.life,
+        buffer = buffers.restore(stored)
+        records[buffer.id] = JobRecord(
+            buffer.id,
+            buffer.container,
+            buffer.life,
             tip=_within(stored.tip, MAX_SEQUENCE),
             digest=stored.digest,
             bytes=_within(stored.bytes, MAX_COUNT),
@@ -59,78 +62,76 @@ def restore(
             last=_time(stored.last),
             ended=stored.ended,
         )
-        last[lane.id] = states[lane.id].last or 0
-    known = lanes.by_id
-    for queued in list(spool.queue()):
-        ref = shelf.restored(queued)
-        if queued.job not in known:
+        latest[buffer.id] = records[buffer.id].last or 0
+    known = buffers.by_id
+    for stored_batch, batch in queue.load():
+        job_id = stored_batch.job
+        if job_id not in known:
             continue
-        states[queued.job].queue.append(ref)
-        last[queued.job] = max(last[queued.job], _within_range(queued.batch.end))
-        why = quarantine.refused(queued.job, replace(queued.batch, body=_ANY_BODY))
-        if why is not None and (whole := spool.load(ref.id)) is not None:
-            # Left by a version that did not look. It would be in the way at every start.
-            gap, missing = quarantine.set_aside(whole, "malformed", why)
-            shelf.become_gap(known[queued.job], ref, gap, missing)
-    # Before their open batches come back: what is closed of these is queued.
-    for state in states.values():
-        session.add(state, now)
-    places = {lane.id: lane.cursor for lane in known.values()}
-    _restore_open(spool, places, last, known=known, gathering=gathering, isolation=isolation, now=now)
-    for lane in known.values():
-        if lane.processor is not None:
-            lane.processor.resume_after(places[lane.id])
-    for job_id, place, held in spool.held():
-        # What is left out behind a cursor is looked at when it is read again (the settings of merging were changed in
-        # between): only then it is known what an entry behind it is in.
-        if held is None or job_id not in known or places[job_id] != place or split_cursor(place)[1]:
-            gathering.drop_held(job_id)
+        records[job_id].queue.append(batch)
+        latest[job_id] = max(latest[job_id], _within_range(stored_batch.batch.end))
+        if (why := refusal(job_id, replace(stored_batch.batch, body=_ANY_BODY))) is not None:
+            # Left by a version that did not check. It would stop the job at every start.
+            queue.set_aside(job_id, batch, "malformed", why, now)
+    # Before their open batches come back, because what is closed of these is queued.
+    for record in records.values():
+        session.add(record, now)
+    cursors = {buffer.id: buffer.cursor for buffer in known.values()}
+    _recover_open(queue, cursors, latest, known=known, open_batches=open_batches, guard=guard, now=now)
+    for buffer in known.values():
+        if buffer.processor is not None:
+            buffer.processor.resume_after(cursors[buffer.id])
+    for job_id, cursor, held in queue.spool.held():
+        # A cursor with entries to leave out means that the settings of merging were changed in between. Those entries
+        # are processed when they are read again, and only then is it known what the held entry belongs to.
+        if held is None or job_id not in known or cursors[job_id] != cursor or split_cursor(cursor)[1]:
+            queue.drop_held(job_id)
             continue
-        isolation.guard(job_id, partial(gathering.restore_held, known[job_id], held.to_chunk(place), now), now)
+        guard(job_id, partial(open_batches.restore_held, known[job_id], held.to_chunk(cursor), now), now)
         if not known[job_id].failures:
-            places[job_id] = held.cursor
-            last[job_id] = max(last[job_id], *map(_within_range, held.times))
-    intake.restore(
-        (Job(lane.id, lane.container, lane.life), places[lane.id], last[lane.id] or None)
-        for lane in known.values()
-        if not lane.ended
-    )
+            cursors[job_id] = held.cursor
+            latest[job_id] = max(latest[job_id], *map(_within_range, held.times))
+    return [
+        (Job(buffer.id, buffer.container, buffer.life), cursors[buffer.id], latest[buffer.id] or None)
+        for buffer in known.values()
+        if not buffer.ended
+    ]
 
 
-def _restore_open(
-    spool: Spool,
-    places: dict[str, str | None],
-    last: dict[str, int],
+def _recover_open(
+    queue: BatchQueue,
+    cursors: dict[str, str | None],
+    latest: dict[str, int],
     *,
-    known: Mapping[str, Lane],
-    gathering: Gathering,
-    isolation: Isolation,
+    known: Mapping[str, JobBuffer],
+    open_batches: OpenBatches,
+    guard: Guard,
     now: float,
 ) -> None:
-    """Bring open batches back, and move `places` and `last` behind them.
+    """Bring open batches back, and move `cursors` and `latest` behind them.
 
-    Of one that is damaged nothing is believed: its lines are read again from behind the last closed batch.
+    Nothing of a damaged open batch is used: its lines are read again from behind the last closed batch.
     """
     opened: dict[str, list[Chunk]] = {}
     damaged: set[str] = set()
-    before = dict(places)
-    for job_id, piece in spool.pieces():
+    before = dict(cursors)
+    for job_id, piece in queue.spool.pieces():
         if job_id not in known:
             continue
         if piece is None:
             log.warning("open_batch_damaged", job=job_id)
             damaged.add(job_id)
             continue
-        opened.setdefault(job_id, []).append(piece.to_chunk(places[job_id]))
-        places[job_id] = piece.cursor
-        last[job_id] = max(last[job_id], *map(_within_range, piece.times))
+        opened.setdefault(job_id, []).append(piece.to_chunk(cursors[job_id]))
+        cursors[job_id] = piece.cursor
+        latest[job_id] = max(latest[job_id], *map(_within_range, piece.times))
     for job_id, chunks in opened.items():
         if job_id not in damaged:
-            isolation.guard(job_id, partial(gathering.restore, known[job_id], chunks, now), now)
+            guard(job_id, partial(open_batches.restore, known[job_id], chunks, now), now)
     for job_id in known:
         if job_id in damaged or known[job_id].failures:
-            places[job_id] = before[job_id]
-            gathering.drop_pieces(job_id)
+            cursors[job_id] = before[job_id]
+            queue.drop_pieces(job_id)
 
 
 _ANY_BODY = b"-"
@@ -138,7 +139,7 @@ _ANY_BODY = b"-"
 
 
 def _within_range(time: int) -> int:
-    """The time within the wire's range: another version may have written one that is not."""
+    """Return the time within the wire's range, because another version may have written one that is outside."""
     return min(max(time, MIN_TIME_US), MAX_TIME_US)
 
 

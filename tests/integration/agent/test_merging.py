@@ -8,12 +8,12 @@ from tests.support.fake_ingest import Sink, wait_until
 from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
 
 from logferry_agent.core.batching.processing import ProcessingOptions
-from logferry_agent.pipeline import Limits
+from logferry_agent.pipeline import PipelineSettings
 
 
 def test_unmerged_line_is_shipped_after_its_wait(tmp_path: Path) -> None:
     """Docker case 30: the container lives on, and no further line completes the entry."""
-    limits = Limits(
+    limits = PipelineSettings(
         flush_interval_s=0.02, answer_timeout_s=5, processing=ProcessingOptions(merge_start="^job", merge_wait_s=0.2)
     )
     with Sink() as sink, Rig(sink.url, tmp_path, MadeUpReader(1, 5), limits=limits):

@@ -19,10 +19,10 @@ from tests.support.fake_ingest import ROOT, Sink, wait_until
 from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
 
 from logferry_agent.edge.spool import Spool, SpoolError
-from logferry_agent.pipeline import Limits
+from logferry_agent.pipeline import PipelineSettings
 from logferry_protocol.events import Gap, decode_event
 
-FAST = Limits(flush_interval_s=0.05, answer_timeout_s=0.5)
+FAST = PipelineSettings(flush_interval_s=0.05, answer_timeout_s=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_every_line_arrives_once_and_in_order(sink: Sink, tmp_path: Path) -> Non
 def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(sink: Sink, tmp_path: Path, faults: dict) -> None:
     """Acknowledgements are lost, repeated and reordered; envelopes lost; connections cut; batches rejected."""
     sink.faults(**faults)
-    limits = Limits(flush_interval_s=0.02, answer_timeout_s=0.2)
+    limits = PipelineSettings(flush_interval_s=0.02, answer_timeout_s=0.2)
     with Rig(sink.url, tmp_path, MadeUpReader(4, 400, rate=400, chunk=40), limits=limits):
         wait_until(lambda: sink.counts().get("entries", 0) > 400)
         sink.faults()
@@ -126,7 +126,7 @@ def test_revoked_key_is_reported_and_reading_continues_into_the_spool(sink: Sink
 
 def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: Sink, tmp_path: Path) -> None:
     """The long interval never elapses here; only a watch releases lines."""
-    limits = Limits(flush_interval_s=3_600, answer_timeout_s=5)
+    limits = PipelineSettings(flush_interval_s=3_600, answer_timeout_s=5)
     with Rig(sink.url, tmp_path, MadeUpReader(1, 50, rate=100, chunk=5), limits=limits) as rig:
         wait_until(lambda: unacknowledged(rig) == [50])
         assert sink.tip(job_id(0)) == 0
@@ -137,7 +137,7 @@ def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: Sink
 
 def test_open_batch_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path) -> None:
     """SIGTERM flushes."""
-    rig = Rig(sink.url, tmp_path, MadeUpReader(2, 40), limits=Limits(flush_interval_s=3_600))
+    rig = Rig(sink.url, tmp_path, MadeUpReader(2, 40), limits=PipelineSettings(flush_interval_s=3_600))
     with rig:
         wait_until(lambda: unacknowledged(rig) == [40, 40])
         wait_until(lambda: sink.counts().get("opens", 0) == 2)
@@ -174,7 +174,7 @@ def test_open_batch_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Pa
     sink.faults(keys=[])
     rig = Rig(sink.url, tmp_path, MadeUpReader(1, 40))
     with rig:
-        wait_until(lambda: rig.shipper.lanes and rig.shipper.lanes[job_id(0)].batcher.saved == 40)
+        wait_until(lambda: rig.shipper.buffers and rig.shipper.buffers[job_id(0)].batcher.saved == 40)
         wait_until(lambda: pieces_on_disk(tmp_path) > 0)
         copy = tmp_path / "copy"
         copy.mkdir()
@@ -191,7 +191,7 @@ def test_ended_job_is_forgotten_once_all_is_stored(sink: Sink, tmp_path: Path) -
     """The spool does not grow with every container that ever ran."""
     with Rig(sink.url, tmp_path, MadeUpReader(2, 100, end=True)) as rig:
         wait_until(lambda: rig.metrics.registry.get_sample_value("logferry_agent_acknowledged_events_total") == 200)
-        wait_until(lambda: not rig.shipper.lanes)
+        wait_until(lambda: not rig.shipper.buffers)
     spool = Spool(tmp_path, "engine")
     assert spool.jobs() == []
     assert spool.bytes == 0
@@ -292,7 +292,7 @@ def test_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, tmp
 def test_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Path) -> None:
     """Policy `block`, cloud away: there is far more to read than the spool and its input hold."""
     sink.faults(keys=[])
-    limits = Limits(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
+    limits = PipelineSettings(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
     with Rig(sink.url, tmp_path, MadeUpReader(2, 200_000), limits=limits) as rig:
         wait_until(lambda: rig.shipper.full)
         assert sum(unacknowledged(rig)) < 400_000
@@ -306,7 +306,7 @@ def test_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Pat
 def test_drop_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None:
     """Policy `drop-oldest`, cloud away."""
     sink.faults(keys=[])
-    limits = Limits(spool_bytes=150_000, policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=1.0)
+    limits = PipelineSettings(spool_bytes=150_000, policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=1.0)
     with Rig(sink.url, tmp_path, MadeUpReader(2, 40_000), limits=limits) as rig:
         wait_until(lambda: all(next_ == 40_000 for next_ in rig.reader._next.values()))
         wait_until(lambda: not rig.shipper.intake.pending)
@@ -433,7 +433,7 @@ def test_read_only_disk_stops_reading_and_loses_nothing(sink: Sink, failing_disk
 def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: Sink, small_disk: Path) -> None:
     """Policy `drop-oldest` with a limit above the disk's size: gap counts add up to what is missing."""
     sink.faults(keys=[])
-    limits = Limits(policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=0.5)
+    limits = PipelineSettings(policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=0.5)
     with Rig(sink.url, small_disk, MadeUpReader(2, 60_000), limits=limits) as rig:
         hog(small_disk, leave=2_200_000)
         wait_until(lambda: all(after == 60_000 for after in rig.reader._next.values()))

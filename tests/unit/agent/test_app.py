@@ -34,7 +34,7 @@ class Agents:
             self.ending.set()
         spool = SimpleNamespace(damage=lambda: Path("spool-0.damaged"))
         return SimpleNamespace(
-            start=lambda: None, stop=self.stop, shipper=SimpleNamespace(alive=False, failure=failure), spool=spool
+            start=lambda: None, stop=self.stop, pipeline=SimpleNamespace(alive=False, failure=failure), spool=spool
         )
 
     def stop(self) -> None:
@@ -69,7 +69,7 @@ def test_spool_that_turns_out_damaged_does_not_count_as_an_error_of_ours(monkeyp
 def test_health_names_what_is_parked_and_stays_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others go on, so the agent is not to be started anew for it."""
     agent = app.Agent.__new__(app.Agent)
-    agent.shipper = cast(Any, SimpleNamespace(parked=lambda: ["web: its lines cannot be processed"]))
+    agent.pipeline = cast(Any, SimpleNamespace(parked=lambda: ["web: its lines cannot be processed"]))
     found: list[str] = []
     monkeypatch.setattr(agent, "troubles", lambda: found)
     assert agent._health_page() == (200, "text/plain", b"ok\nparked: web: its lines cannot be processed\n")

@@ -35,7 +35,7 @@ from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_agent.edge.preencode_worker import framed, stretch
 from logferry_agent.edge.spool import Spool
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.messages import OpenJob
 
 GOOD, BAD = "a" * 64, "b" * 64
@@ -127,7 +127,7 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.cloud = StoringCloud()
         self.spool = Spool(folder / "spool", "engine")
-        self.shipper = Shipper(self.spool, "engine", Limits(flush_interval_s=0.0), Metrics())
+        self.shipper = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
         self.shipper.attach(self.cloud, self)
         self.shipper.post(Connected(1))
         self.readings: dict[str, ContainerReader] = {}
@@ -155,7 +155,7 @@ class Rig:
                 self.shipper.post(Frame(1, answer))
             if not answers and set(steps) == {Step.IDLE} and self.shipper._drained:
                 break
-        assert all(lane.failures == 0 for lane in self.shipper.lanes.values()), "isolated, and not even needed"
+        assert all(lane.failures == 0 for lane in self.shipper.buffers.values()), "isolated, and not even needed"
 
     def close(self) -> None:
         for reading in self.readings.values():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pydantic import ValidationError
-
 from logferry_protocol.limits import (
     MAX_COUNT,
     MAX_ENVELOPE_BATCHES,
@@ -104,13 +102,3 @@ def wire_batch(job_id: str, first: int, batch: Batch) -> WireBatch:
         cursor=batch.cursor,
         body=batch.body,
     )
-
-
-def refusal(job_id: str, batch: Batch) -> str | None:
-    """Return why the wire's model refuses a batch under any sequence; None when it accepts it."""
-    try:
-        wire_batch(job_id, 1, batch)
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        return ": ".join(filter(None, (".".join(map(str, found["loc"])), found["msg"])))[:200]
-    return None

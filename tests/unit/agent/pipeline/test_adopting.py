@@ -17,7 +17,7 @@ from logferry_agent.core.batching.processing import ProcessingOptions
 from logferry_agent.core.redaction.redaction import REDACTED, Redaction, redact_lines
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.batch import decode_body
 from logferry_protocol.job import Container, LifeCycle
 
@@ -42,14 +42,16 @@ def sealed(begin: int, texts: list[str]) -> PreencodedBatch:
     return PreencodedBatch(batch, lambda: str(begin))
 
 
-class Pipeline:
+class PipelineRig:
     """Without a cloud, turned by hand."""
 
     def __init__(self, folder: Path, processing: ProcessingOptions | None = None) -> None:
         self.folder = folder
         self.spool = Spool(folder, "engine")
         self.metrics = Metrics()
-        self.shipper = Shipper(self.spool, "engine", Limits(processing=processing or ProcessingOptions()), self.metrics)
+        self.shipper = Pipeline(
+            self.spool, "engine", PipelineSettings(processing=processing or ProcessingOptions()), self.metrics
+        )
         self.place = self.shipper.intake.job_appeared(JOB).cursor
         self.now = 0.0
         self.turn(0)
@@ -63,10 +65,10 @@ class Pipeline:
         self.now += seconds
         self.shipper.turn(self.now)
 
-    def again(self) -> Pipeline:
+    def again(self) -> PipelineRig:
         """After a kill."""
         self.spool.close()
-        return Pipeline(self.folder)
+        return PipelineRig(self.folder)
 
     @property
     def closed(self) -> list[tuple[list[str], str]]:
@@ -88,14 +90,14 @@ class Pipeline:
 
 
 @pytest.fixture(name="pipeline")
-def _pipeline(tmp_path: Path) -> Iterator[Pipeline]:
-    made = Pipeline(tmp_path)
+def _pipeline(tmp_path: Path) -> Iterator[PipelineRig]:
+    made = PipelineRig(tmp_path)
     yield made
     made.spool.close()
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_what_is_open_goes_before_it(pipeline: Pipeline, saved: bool) -> None:
+def test_what_is_open_goes_before_it(pipeline: PipelineRig, saved: bool) -> None:
     """Be it on the disk in pieces, or not yet; and what comes after it is open again."""
     pipeline.offer(chunk(0, lines(0, 3)))
     if saved:
@@ -115,7 +117,7 @@ def test_what_is_open_goes_before_it(pipeline: Pipeline, saved: bool) -> None:
     again.spool.close()
 
 
-def test_after_a_crash_reading_goes_on_behind_the_last_that_was_written(pipeline: Pipeline) -> None:
+def test_after_a_crash_reading_goes_on_behind_the_last_that_was_written(pipeline: PipelineRig) -> None:
     """Its cursor is the job's, though nothing else was ever open."""
     pipeline.offer(sealed(0, lines(0, 4)), sealed(4, lines(4, 6)))
     pipeline.turn(1)
@@ -125,7 +127,7 @@ def test_after_a_crash_reading_goes_on_behind_the_last_that_was_written(pipeline
     again.spool.close()
 
 
-def test_what_is_to_be_left_out_is_left_out_of_it(pipeline: Pipeline) -> None:
+def test_what_is_to_be_left_out_is_left_out_of_it(pipeline: PipelineRig) -> None:
     """The rest is a part of an open batch, whose cursors count from before it."""
     position = pipeline.shipper.intake.reposition(JOB.id, "3~2")
     pipeline.offer(sealed(3, lines(3, 8)), sealed(8, lines(8, 9)), epoch=position.epoch)
@@ -146,7 +148,7 @@ def test_it_is_counted_as_its_lines_would_be(tmp_path: Path) -> None:
     """Entries and bytes; and by itself, so that it can be told how many came in such batches."""
     counted = []
     for name, offered in {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}.items():
-        pipeline = Pipeline(tmp_path / name)
+        pipeline = PipelineRig(tmp_path / name)
         pipeline.offer(offered)
         counted.append(pipeline.counted())
         pipeline.spool.close()
@@ -156,9 +158,9 @@ def test_it_is_counted_as_its_lines_would_be(tmp_path: Path) -> None:
         assert plain[what] == pressed[what] > 0
 
 
-def test_of_a_job_that_was_deleted_it_is_counted_as_discarded(pipeline: Pipeline) -> None:
+def test_of_a_job_that_was_deleted_it_is_counted_as_discarded(pipeline: PipelineRig) -> None:
     """And not kept."""
-    pipeline.shipper.lanes[JOB.id].discarded = True
+    pipeline.shipper.buffers[JOB.id].discarded = True
     pipeline.offer(sealed(0, lines(0, 7)))
     pipeline.turn(1)
     assert pipeline.counted()["discarded_events_total"] == 7
@@ -182,7 +184,7 @@ SECRET = "id=AKIAIOSFODNN7EXAMPLE"
 
 def test_batch_that_was_redacted_where_it_was_read_is_adopted(tmp_path: Path) -> None:
     """Its secrets are counted as if they had been hidden here."""
-    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
+    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
     pipeline.turn(1)
     assert pipeline.closed == [(["a"], "1"), (["b", f"id={REDACTED}"], "3")]
@@ -205,10 +207,10 @@ def test_batch_that_was_redacted_otherwise_is_processed_as_it_was_read(
 ) -> None:
     """Where the reader and the pipeline do not agree, what the pipeline is set to counts."""
     texts = ["b", SECRET]
-    pipeline = Pipeline(tmp_path, processing)
+    pipeline = PipelineRig(tmp_path, processing)
     pipeline.offer(redacted_where_read(0, texts, redaction))
     pipeline.turn(1)
-    plain = Pipeline(tmp_path / "plain", processing)
+    plain = PipelineRig(tmp_path / "plain", processing)
     plain.offer(chunk(0, texts))
     plain.turn(1)
     assert (pipeline.open, pipeline.closed) == (plain.open, plain.closed)
@@ -221,7 +223,7 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
     """The press knows nothing of the lines before; nor does a restart within it begin outside of the key."""
     body = [f"{number:02}ab+/CD" * 4 for number in range(6)]
     redaction = Redaction(("all",))
-    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("all",)))
+    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("all",)))
     pipeline.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
     pipeline.turn(1)
     assert pipeline.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
@@ -240,7 +242,7 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
 def test_batch_from_the_press_lets_a_long_line_go_on_that_waited_for_more(tmp_path: Path) -> None:
     """Nothing is pressed while a line is open: so it does not go on."""
     long = f"{SECRET} {'x' * 5_000}"
-    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
+    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
     pipeline.turn(1)
     texts = [text for closed, _ in pipeline.closed for text in closed]
@@ -251,16 +253,16 @@ def test_batch_from_the_press_lets_a_long_line_go_on_that_waited_for_more(tmp_pa
 def test_container_is_told_and_written_without_secrets(tmp_path: Path) -> None:
     """Labels that the agent's settings or the container's own labels hide; also after a restart."""
     labels = {"dsn": "postgres://ann:s3cr3t@db", "logferry.redact": "url_password"}
-    pipeline = Pipeline(tmp_path)
+    pipeline = PipelineRig(tmp_path)
     pipeline.shipper.intake.job_appeared(Job("b" * 64, Container(name="db", labels=labels), JOB.life))
     pipeline.turn(1)
-    assert pipeline.shipper.lanes["b" * 64].container.labels["dsn"] == f"postgres://ann:{REDACTED}@db"
+    assert pipeline.shipper.buffers["b" * 64].container.labels["dsn"] == f"postgres://ann:{REDACTED}@db"
     assert not any("s3cr3t" in stored.container for stored in pipeline.spool.jobs())
     pipeline.shipper.intake.job_changed(Job("b" * 64, Container(name="db2", labels=labels), JOB.life))
     pipeline.turn(1)
     assert not any("s3cr3t" in job.container.model_dump_json() for job in pipeline.shipper.session.jobs.values())
     again = pipeline.again()
-    lane = again.shipper.lanes["b" * 64]
+    lane = again.shipper.buffers["b" * 64]
     assert lane.container.name == "db2"
     assert lane.processor is not None
     assert lane.processor.processing.redact == ("url_password",)
@@ -269,7 +271,7 @@ def test_container_is_told_and_written_without_secrets(tmp_path: Path) -> None:
 
 def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
     """Nothing goes by what is to be done with every line, even if a reader thought that there was nothing to do."""
-    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("private_key",)))
+    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",)))
     pipeline.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
     pipeline.turn(1)
     assert pipeline.open == ["before", *[REDACTED] * 3, "after"]
@@ -279,20 +281,20 @@ def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
 
 
 def test_secrets_in_a_containers_description_are_counted_once(tmp_path: Path) -> None:
-    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
+    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     container = Container(name="web", labels={"AKIAIOSFODNN7EXAMPLE": "1", "b": SECRET})
     for name in ("web", "renamed"):
         described = Job("b" * 64, container.model_copy(update={"name": name}), JOB.life)
         pipeline.shipper.intake.job_appeared(described)
         pipeline.turn(0)
     assert pipeline.counted()["redacted_secrets_total"] == 2
-    assert pipeline.shipper.lanes["b" * 64].container.labels == {REDACTED: "1", "b": f"id={REDACTED}"}
+    assert pipeline.shipper.buffers["b" * 64].container.labels == {REDACTED: "1", "b": f"id={REDACTED}"}
     pipeline.spool.close()
 
 
 def test_problem_of_reading_is_told_without_secrets(tmp_path: Path) -> None:
-    pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("aws",)))
+    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.shipper.intake.job_troubled(JOB.id, f"the engine says: {SECRET}")
     pipeline.turn(0)
-    assert pipeline.shipper.lanes[JOB.id].shown.problem == f"the engine says: id={REDACTED}"
+    assert pipeline.shipper.buffers[JOB.id].reported_life.problem == f"the engine says: id={REDACTED}"
     pipeline.spool.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from logferry_agent.core.batching.entries import Batch, Chunk, PreencodedBatch
 from logferry_agent.core.batching.ports import Job, Offer
-from logferry_agent.pipeline.intake import Appeared, Intake, Offered
+from logferry_agent.pipeline.intake import ChunkOffered, Intake, JobAppeared
 from logferry_protocol.job import Container, LifeCycle
 
 JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running"))
@@ -33,7 +33,7 @@ def test_offers_are_bounded_and_room_comes_with_taking() -> None:
     box.job_appeared(JOB)
     answers = [box.offer(JOB.id, 1, chunk(index, index + 1)) for index in range(3)]
     assert answers == [Offer.TAKEN, Offer.TAKEN, Offer.FULL]
-    assert [type(arrival) for arrival in box.take(100)] == [Appeared, Offered, Offered]
+    assert [type(arrival) for arrival in box.take(100)] == [JobAppeared, ChunkOffered, ChunkOffered]
     assert box.wait_for_room(0)
     assert box.offer(JOB.id, 1, chunk(2, 3)) is Offer.TAKEN
 
@@ -76,7 +76,7 @@ def test_a_new_epoch_voids_what_was_offered_in_the_one_before() -> None:
     position = box.reposition(JOB.id, "7")
     assert (position.epoch, position.cursor) == (2, "7")
     assert box.offer(JOB.id, 1, chunk(3, 4)) is Offer.STALE
-    assert [box.current(arrival) for arrival in box.take(100) if isinstance(arrival, Offered)] == [False]
+    assert [box.current(arrival) for arrival in box.take(100) if isinstance(arrival, ChunkOffered)] == [False]
     assert box.job_appeared(JOB).cursor == "7"
 
 
@@ -87,7 +87,7 @@ def test_a_cursor_that_skips_leaves_out_the_first_entries_over_several_chunks() 
     assert box.job_appeared(JOB).cursor == "5"
     box.offer(JOB.id, 1, chunk(5, 8))
     box.offer(JOB.id, 1, chunk(8, 11))
-    begins = [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)]
+    begins = [arrival.begin for arrival in box.take(100) if isinstance(arrival, ChunkOffered)]
     assert begins == [3, 1]
 
 
@@ -98,7 +98,7 @@ def test_entries_are_left_out_of_a_sealed_batch_as_of_a_chunk() -> None:
     batch = Batch(3, 0, 0, 3, 0, "8", "digest", b"body")
     box.offer(JOB.id, 1, PreencodedBatch(batch, lambda: "5"))
     box.offer(JOB.id, 1, PreencodedBatch(batch, lambda: "8"))
-    assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)] == [3, 1]
+    assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, ChunkOffered)] == [3, 1]
     assert box.job_appeared(JOB).cursor == "8"
 
 
@@ -112,7 +112,7 @@ def test_where_a_reader_begins_elsewhere_nothing_is_left_out() -> None:
     box.offer(JOB.id, 1, chunk(5, 6))
     box.misplaced(JOB.id, 1)
     box.offer(JOB.id, 1, chunk(8, 10))
-    assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, Offered)] == [1, 0]
+    assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, ChunkOffered)] == [1, 0]
 
 
 def test_of_a_place_that_the_cloud_names_no_time_is_known() -> None:

@@ -1,4 +1,4 @@
-"""Tests of `pipeline/job_isolation.py` and `pipeline/quarantine.py`: what one job meets, the others do not feel."""
+"""Tests of `pipeline/job_isolation.py` and `core/session/refused_batches.py`: a failing job affects no other job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from logferry_agent.core.batching.ports import Job, Position
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_agent.pipeline.job_isolation import RETRY_S
 from logferry_protocol.job import Container, LifeCycle
 
@@ -34,7 +34,7 @@ class Rig:
 
     def begin(self) -> None:
         self.spool = Spool(self.folder, "engine")
-        self.shipper = Shipper(self.spool, "engine", Limits(flush_interval_s=0.0), Metrics())
+        self.shipper = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
         self.now = time.monotonic()
         self.shipper.attach(self.cloud, self)
         self.shipper.post(Connected(1))
@@ -159,7 +159,7 @@ def test_start_with_a_description_that_is_refused_works(rig: Rig, life: str) -> 
     spool.commit()
     spool.close()
     rig.begin()
-    assert rig.shipper.lanes[BAD].container.name == "web"
+    assert rig.shipper.buffers[BAD].container.name == "web"
     rig.turns()
     assert rig.cloud.lines(BAD) == ["one"]
 
@@ -201,7 +201,7 @@ def test_job_that_failed_and_is_gone_ends_with_a_gap(rig: Rig) -> None:
     rig.turns()
     (gap,) = map(json.loads, rig.cloud.events(BAD))
     assert (gap["event"], gap["reason"]) == ("gap", "corrupt")
-    assert rig.shipper.lanes == {}
+    assert rig.shipper.buffers == {}
 
 
 def test_container_that_was_described_with_refused_values_is_shipped(rig: Rig) -> None:
@@ -214,8 +214,8 @@ def test_container_that_was_described_with_refused_values_is_shipped(rig: Rig) -
     rig.offer(BAD, ["one"])
     rig.turns()
     assert rig.cloud.lines(BAD) == ["one"]
-    assert rig.shipper.lanes.keys() == {BAD}
-    assert (rig.shipper.lanes[BAD].container.name, rig.cloud.lives[BAD].state) == ("web", "running")
+    assert rig.shipper.buffers.keys() == {BAD}
+    assert (rig.shipper.buffers[BAD].container.name, rig.cloud.lives[BAD].state) == ("web", "running")
 
 
 def test_answer_that_cannot_be_followed_ends_its_connection_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,7 @@ def test_job_whose_last_lines_fail_ends_with_a_gap(rig: Rig) -> None:
     rig.turns()
     (gap,) = map(json.loads, rig.cloud.events(BAD))
     assert (gap["event"], gap["reason"]) == ("gap", "corrupt")
-    assert rig.shipper.lanes == {}
+    assert rig.shipper.buffers == {}
 
 
 def left_behind(rig: Rig) -> None:
@@ -281,7 +281,7 @@ def test_start_with_a_job_that_no_message_can_carry_costs_no_other_job(rig: Rig,
     rig.turns()
     assert rig.cloud.lines(GOOD) == ["one", "two"]
     rig.turns(pass_s=60.0)
-    assert rig.shipper.lanes == {}
+    assert rig.shipper.buffers == {}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_batch_that_is_damaged_after_it_was_looked_at_is_set_aside_with_a_gap(ri
         rig.turns(pass_s=11.0)
     (gap,) = map(json.loads, rig.cloud.events(BAD))
     assert (gap["event"], gap["reason"], gap["count"]) == ("gap", "rejected", 2)
-    assert rig.shipper.lanes == {}
+    assert rig.shipper.buffers == {}
 
 
 def test_disk_that_cannot_be_asked_for_its_room_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

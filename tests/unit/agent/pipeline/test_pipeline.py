@@ -12,10 +12,9 @@ from logferry_agent.core.batching.ports import Job, Offer, Position
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
-from logferry_agent.pipeline import Limits, Shipper
-from logferry_agent.pipeline.arriving import TURN_BYTES
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_agent.pipeline.open_batches import ENDED_WAIT_S
-from logferry_agent.pipeline.pipeline import WRITE_EVERY_S
+from logferry_agent.pipeline.pipeline import TURN_BYTES, WRITE_EVERY_S
 from logferry_protocol.events import Exited, Started, encode_event
 from logferry_protocol.job import Container, LifeCycle, State
 from logferry_protocol.messages import (
@@ -73,7 +72,7 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.spool = Spool(folder, "engine")
         self.cloud = Cloud()
-        self.shipper = Shipper(self.spool, "engine", Limits(flush_interval_s=1_000.0), Metrics())
+        self.shipper = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=1_000.0), Metrics())
         self.shipper.attach(self.cloud, NoReader())
         self._read = 0
 

@@ -22,7 +22,7 @@ from logferry_agent.core.redaction.redaction import REDACTED
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool, StoredJob
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.batch import decode_body
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import (
@@ -69,14 +69,14 @@ def place_of(cursor: str | None) -> int:
     return int((cursor or "0").split("|")[0])
 
 
-class Pipeline:
+class PipelineRig:
     """The pipeline without a cloud, turned by hand."""
 
     def __init__(self, folder: Path, processing: ProcessingOptions | None = None) -> None:
         self.spool = Spool(folder, "engine")
         self.now = time.monotonic()  # as the pipeline itself takes it when it begins
-        limits = Limits(processing=processing or ProcessingOptions())
-        self.shipper = Shipper(self.spool, "engine", limits, Metrics())
+        limits = PipelineSettings(processing=processing or ProcessingOptions())
+        self.shipper = Pipeline(self.spool, "engine", limits, Metrics())
         self.place = place_of(self.shipper.intake.job_appeared(JOB).cursor)
 
     def read(self, texts: list[str], begin: int) -> None:
@@ -105,7 +105,7 @@ class Pipeline:
     @property
     def open_weight(self) -> int:
         """Of what is not closed yet."""
-        return self.shipper.lanes[JOB.id].batcher.weight if self.shipper.lanes else 0
+        return self.shipper.buffers[JOB.id].batcher.weight if self.shipper.buffers else 0
 
     def on_disk(self) -> list[str]:
         """Every text that would survive a kill now, in order."""
@@ -124,7 +124,7 @@ class Pipeline:
 
 def test_an_open_batch_larger_than_a_new_agent_would_let_it_grow_comes_back_whole(tmp_path: Path) -> None:
     """A batcher learns how large a batch may be, and a new one knows nothing: it closes some, and keeps the rest."""
-    before, texts = Pipeline(tmp_path), list[str]()
+    before, texts = PipelineRig(tmp_path), list[str]()
     while before.open_weight < FIRST_TARGET + 20_000:
         assert len(texts) < 50_000
         more = lines(len(texts), 400)
@@ -134,7 +134,7 @@ def test_an_open_batch_larger_than_a_new_agent_would_let_it_grow_comes_back_whol
     assert before.on_disk() == texts
     before.spool.close()  # as a kill leaves it
 
-    again = Pipeline(tmp_path)
+    again = PipelineRig(tmp_path)
     assert again.place == len(texts), "readers go on behind all of it"
     again.shipper.turn(again.now)
     assert again.on_disk() == texts, "at no moment is less there than before"
@@ -142,7 +142,7 @@ def test_an_open_batch_larger_than_a_new_agent_would_let_it_grow_comes_back_whol
     again.turn()
     assert again.on_disk() == [*texts, "one more"]
     again.spool.close()
-    third = Pipeline(tmp_path)
+    third = PipelineRig(tmp_path)
     third.turn()
     assert third.on_disk() == [*texts, "one more"]
     third.spool.close()
@@ -168,7 +168,7 @@ def test_a_batch_cut_from_a_restored_open_batch_of_merged_lines_knows_how_many_l
 ) -> None:
     """Or reading from its cursor, when the spool is lost, would repeat some: an entry is several lines there."""
     merging = ProcessingOptions(merge_start=r"^\S")
-    before, count = Pipeline(tmp_path, merging), 0
+    before, count = PipelineRig(tmp_path, merging), 0
     while before.open_weight < FIRST_TARGET + 10_000:
         assert count < 50_000
         more = [text if text[5] in "05" else f" {text}" for text in lines(count, 400)]
@@ -177,7 +177,7 @@ def test_a_batch_cut_from_a_restored_open_batch_of_merged_lines_knows_how_many_l
         before.turn()
     closed = len(list(before.spool.queue()))
     before.spool.close()
-    again = Pipeline(tmp_path, merging)
+    again = PipelineRig(tmp_path, merging)
     again.shipper.turn(again.now)
     queue = [again.spool.load(stored.id) for stored in again.spool.queue()]
     again.spool.close()
@@ -216,7 +216,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_kill
         prefix="lf-restore-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as made:
         written: list[str] = []
-        pipeline = Pipeline(Path(made), done)
+        pipeline = PipelineRig(Path(made), done)
         read = 0
 
         def go_on() -> None:
@@ -231,7 +231,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_kill
                 pipeline.turn(value)
             else:
                 pipeline.spool.close()
-                pipeline = Pipeline(Path(made), done)
+                pipeline = PipelineRig(Path(made), done)
                 read = pipeline.place
                 if read < len(written):
                     go_on()
@@ -248,13 +248,13 @@ MERGING = ProcessingOptions(merge_start=r"^\S")
 
 def test_an_entry_that_is_held_back_is_on_the_disk_like_an_open_one_and_lines_still_join_it(tmp_path: Path) -> None:
     """A stack trace, killed in its middle: before it goes on as it is, and behind what it follows."""
-    before = Pipeline(tmp_path, MERGING)
+    before = PipelineRig(tmp_path, MERGING)
     before.read(["first", "Traceback:", "  File a"], 0)
     before.turn()
     assert before.on_disk() == ["first", "Traceback:", "  File a"]
     before.kill()
 
-    again = Pipeline(tmp_path, MERGING)
+    again = PipelineRig(tmp_path, MERGING)
     assert again.place == 3, "nothing is read again"
     again.turn()
     again.read(["  File b", "next"], 3)
@@ -267,11 +267,11 @@ def test_an_entry_that_is_held_back_is_on_the_disk_like_an_open_one_and_lines_st
 def test_an_entry_that_was_held_back_goes_on_as_it_is_when_nothing_follows(tmp_path: Path) -> None:
     """Its container was removed while no agent ran; or it wrote nothing more."""
     for end in (True, False):
-        before = Pipeline(tmp_path / str(end), MERGING)
+        before = PipelineRig(tmp_path / str(end), MERGING)
         before.read(["Traceback:", "  File a"], 0)
         before.turn()
         before.kill()
-        again = Pipeline(tmp_path / str(end), MERGING)
+        again = PipelineRig(tmp_path / str(end), MERGING)
         if end:
             again.finish()
         again.turn(1.5)
@@ -283,11 +283,11 @@ def test_an_entry_that_was_held_back_goes_on_as_it_is_when_nothing_follows(tmp_p
 
 def test_an_entry_that_was_held_back_is_no_burden_when_lines_are_not_merged_any_more(tmp_path: Path) -> None:
     """The settings were changed in between: it is as if its lines were read now."""
-    before = Pipeline(tmp_path, MERGING)
+    before = PipelineRig(tmp_path, MERGING)
     before.read(["Traceback:", "  File a"], 0)
     before.turn()
     before.kill()
-    again = Pipeline(tmp_path)
+    again = PipelineRig(tmp_path)
     again.turn()
     assert again.on_disk() == ["Traceback:", "  File a"]
     assert list(again.spool.held()) == []
@@ -296,7 +296,7 @@ def test_an_entry_that_was_held_back_is_no_burden_when_lines_are_not_merged_any_
 
 def test_what_an_agent_without_it_left_of_an_entry_held_back_is_not_taken_for_new(tmp_path: Path) -> None:
     """An earlier version read the entry again, and left the row where it was."""
-    before = Pipeline(tmp_path, MERGING)
+    before = PipelineRig(tmp_path, MERGING)
     before.read(["Traceback:", "  File a"], 0)
     before.turn()
     (row,) = before.spool.held()
@@ -304,7 +304,7 @@ def test_what_an_agent_without_it_left_of_an_entry_held_back_is_not_taken_for_ne
     with before.spool.transaction():
         before.spool.save_held(*row)
     before.kill()
-    again = Pipeline(tmp_path, MERGING)
+    again = PipelineRig(tmp_path, MERGING)
     again.turn()
     assert again.on_disk() == ["Traceback:\n  File a"]
     assert list(again.spool.held()) == []
@@ -326,7 +326,7 @@ def test_what_was_read_a_quarter_of_a_second_before_a_kill_needs_its_container_n
     """Killed again and again while lines are merged, then once more, and the container is gone: no line is missing
     that was read long enough before, none comes twice, and none is out of order."""
     with tempfile.TemporaryDirectory(prefix="lf-held-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
-        pipeline, written, safe = Pipeline(Path(made), MERGING), list[str](), 0
+        pipeline, written, safe = PipelineRig(Path(made), MERGING), list[str](), 0
         since = pipeline.now
         for what, value in [*steps, ("read", 1 + more), ("turn", 0.25)]:
             if what == "read":
@@ -339,7 +339,7 @@ def test_what_was_read_a_quarter_of_a_second_before_a_kill_needs_its_container_n
                     safe = len(written)
             else:
                 pipeline.kill()
-                pipeline = Pipeline(Path(made), MERGING)
+                pipeline = PipelineRig(Path(made), MERGING)
                 assert pipeline.place >= safe
                 if pipeline.place < len(written):
                     pipeline.read(written[pipeline.place :], pipeline.place)
@@ -347,7 +347,7 @@ def test_what_was_read_a_quarter_of_a_second_before_a_kill_needs_its_container_n
         assert safe == len(written)
         pipeline.read([" not yet on the disk"], len(written))
         pipeline.kill()
-        again = Pipeline(Path(made), MERGING)
+        again = PipelineRig(Path(made), MERGING)
         assert again.place == len(written)
         again.finish()
         on_disk = again.on_disk()
@@ -379,11 +379,11 @@ def hidden(texts: list[str], cursor: str | None = None) -> list[str]:
 
 def test_a_private_key_is_hidden_to_its_end_by_an_agent_that_was_killed_within(tmp_path: Path) -> None:
     """Where the key began is not read again."""
-    before = Pipeline(tmp_path, HIDING)
+    before = PipelineRig(tmp_path, HIDING)
     before.read(["before", *KEY[:2]], 0)
     before.turn()
     before.kill()
-    again = Pipeline(tmp_path, HIDING)
+    again = PipelineRig(tmp_path, HIDING)
     again.read([*KEY[2:], "after"], again.place)
     again.turn()
     assert again.on_disk() == ["before", *[REDACTED] * 5, "after"]
@@ -403,7 +403,7 @@ def test_no_line_of_a_private_key_is_ever_shipped_whenever_the_agent_is_killed(
     done = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     source = with_keys(seed, 12_000)
     with tempfile.TemporaryDirectory(prefix="lf-keys-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
-        pipeline, read, written = Pipeline(Path(made), done), 0, 0
+        pipeline, read, written = PipelineRig(Path(made), done), 0, 0
         for what, value, count in steps:
             if what == "read":
                 written += count
@@ -413,7 +413,7 @@ def test_no_line_of_a_private_key_is_ever_shipped_whenever_the_agent_is_killed(
                 pipeline.turn(value)
             else:
                 pipeline.kill()
-                pipeline = Pipeline(Path(made), done)
+                pipeline = PipelineRig(Path(made), done)
                 read = pipeline.place
                 if read < written:
                     pipeline.read(source[read:written], read)
@@ -438,7 +438,7 @@ def test_no_line_of_a_private_key_is_ever_shipped_whenever_the_agent_is_killed(
 
 def test_a_batch_cut_from_a_restored_open_batch_knows_whether_it_ends_within_a_private_key(tmp_path: Path) -> None:
     """Its cursor says how many entries to leave out behind a place: these are looked at, though they are not wanted."""
-    before, source = Pipeline(tmp_path, HIDING), list[str]()
+    before, source = PipelineRig(tmp_path, HIDING), list[str]()
     while before.open_weight < FIRST_TARGET + 10_000:
         assert len(source) < 50_000
         more = lines(len(source), 400)
@@ -448,7 +448,7 @@ def test_a_batch_cut_from_a_restored_open_batch_knows_whether_it_ends_within_a_p
         source += more
         before.turn()
     before.kill()
-    again = Pipeline(tmp_path, HIDING)
+    again = PipelineRig(tmp_path, HIDING)
     again.turn()
     cursors = [stored.batch.cursor for stored in again.spool.queue()]
     again.kill()
@@ -464,12 +464,12 @@ def test_a_batch_cut_from_a_restored_open_batch_knows_whether_it_ends_within_a_p
 def test_a_private_key_is_hidden_whatever_becomes_of_the_settings_of_merging(tmp_path: Path) -> None:
     """Its first line goes on, the next is held back: where that was one entry before, it is not known to be within."""
     for start in ("^-----BEGIN", "^SECRET1", "^SECRET1"):
-        pipeline = Pipeline(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
+        pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
         pipeline.read(KEY[pipeline.place : 2], pipeline.place)
         pipeline.turn()
         on_disk = pipeline.on_disk()
         pipeline.kill()
-    last = Pipeline(tmp_path, HIDING)
+    last = PipelineRig(tmp_path, HIDING)
     last.read(KEY[last.place :], last.place)
     last.turn()
     assert on_disk[0] == REDACTED
@@ -479,7 +479,7 @@ def test_a_private_key_is_hidden_whatever_becomes_of_the_settings_of_merging(tmp
 
 def test_a_private_key_is_hidden_to_its_end_where_the_cloud_says_that_reading_goes_on(tmp_path: Path) -> None:
     """The spool was lost with the beginning of the key in it: that it is within is told by the cursor in the cloud."""
-    first = Pipeline(tmp_path / "lost", HIDING)
+    first = PipelineRig(tmp_path / "lost", HIDING)
     first.read(["before", *KEY[:2]], 0)
     first.turn()
     first.finish()
@@ -503,7 +503,7 @@ def test_a_private_key_is_hidden_to_its_end_where_the_cloud_says_that_reading_go
         def reread(self, job_id: str, position: Position) -> None:
             self.moved.append(position)
 
-    pipeline, cloud = Pipeline(tmp_path / "new", HIDING), Cloud()
+    pipeline, cloud = PipelineRig(tmp_path / "new", HIDING), Cloud()
     pipeline.shipper.attach(cloud, cloud)  # type: ignore[arg-type]
     pipeline.shipper.post(Connected(1))
     pipeline.turn()
@@ -519,7 +519,7 @@ def test_a_private_key_is_hidden_to_its_end_where_the_cloud_says_that_reading_go
 def test_the_latest_time_on_the_disk_is_known_wherever_it_stands(tmp_path: Path) -> None:
     """Acknowledged, queued, open or held back: who cannot understand the place reads on after it."""
     for kind in ("queued", "open", "held"):
-        before = Pipeline(tmp_path / kind, MERGING)
+        before = PipelineRig(tmp_path / kind, MERGING)
         at = {"queued": 0, "open": 1, "held": 2}[kind]
         texts = ["a", "b", "c"]
         timed = Chunk([77 if index == at else 5 for index in range(3)], "ooo", texts, 3, str)
@@ -532,7 +532,7 @@ def test_the_latest_time_on_the_disk_is_known_wherever_it_stands(tmp_path: Path)
                 stored.ended = False
                 before.spool.put_job(stored)
         before.kill()
-        again = Pipeline(tmp_path / kind, MERGING)
+        again = PipelineRig(tmp_path / kind, MERGING)
         assert again.shipper.intake.job_appeared(JOB).last == 77
         again.kill()
     with (spool := Spool(tmp_path / "acknowledged", "engine")).transaction():
@@ -540,7 +540,7 @@ def test_the_latest_time_on_the_disk_is_known_wherever_it_stands(tmp_path: Path)
             StoredJob(JOB.id, JOB.container.model_dump_json(), JOB.life.model_dump_json(), last=77, cursor="3")
         )
     spool.close()
-    again = Pipeline(tmp_path / "acknowledged", MERGING)
+    again = PipelineRig(tmp_path / "acknowledged", MERGING)
     assert again.shipper.intake.job_appeared(JOB).last == 77
     again.kill()
 
@@ -555,14 +555,14 @@ class Storing:
         self._answers: list[str] = []
         self._link = 0
 
-    def connect(self, pipeline: Pipeline) -> None:
+    def connect(self, pipeline: PipelineRig) -> None:
         """A new agent, on a new connection; answers on the one before never come."""
         self._answers.clear()
         self._link += 1
         pipeline.shipper.attach(self, self)  # type: ignore[arg-type]
         pipeline.shipper.post(Connected(self._link))
 
-    def answer(self, pipeline: Pipeline) -> None:
+    def answer(self, pipeline: PipelineRig) -> None:
         answers, self._answers = self._answers, []
         for text in answers:
             pipeline.shipper.post(Frame(self._link, text))
@@ -638,7 +638,7 @@ def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_cl
 
     with tempfile.TemporaryDirectory(prefix="lf-ship-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
         place, cloud = Path(made), Storing()
-        pipeline = Pipeline(place, done)
+        pipeline = PipelineRig(place, done)
         cloud.connect(pipeline)
         for what, value in [*steps, *[("answer", 0), ("turn", 1.5)] * 30]:
             if what == "read":
@@ -651,7 +651,7 @@ def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_cl
             else:
                 pipeline.kill()
                 place = place / "again" if what == "lose" else place
-                pipeline, epoch = Pipeline(place, done), 1
+                pipeline, epoch = PipelineRig(place, done), 1
                 cloud.connect(pipeline)
                 read = reads(pipeline.place, read)
             if cloud.moved:

@@ -14,7 +14,7 @@ from logferry_agent.core.batching.ports import Job, Offer
 from logferry_agent.edge.cloud_socket import Connected, Frame
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
-from logferry_agent.pipeline import Limits, Shipper
+from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import (
     FROM_AGENT,
@@ -40,7 +40,9 @@ class Conversation:
     def __init__(self, folder: Path, watched: Watched | None) -> None:
         self.spool = Spool(folder, "engine")
         self.now = time.monotonic()  # as the pipeline itself takes it when it begins
-        self.shipper = Shipper(self.spool, "engine", Limits(flush_interval_s=FLUSH_S, answer_timeout_s=1e6), Metrics())
+        self.shipper = Pipeline(
+            self.spool, "engine", PipelineSettings(flush_interval_s=FLUSH_S, answer_timeout_s=1e6), Metrics()
+        )
         self.sent: list[Any] = []
         self.shipper.attach(self, self)  # type: ignore[arg-type]
         self.shipper.intake.job_appeared(JOB)

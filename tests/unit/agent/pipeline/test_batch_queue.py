@@ -1,4 +1,4 @@
-"""Tests of `pipeline/shelf.py`: a batch is on the disk with the sequence that it has, whenever it was given it."""
+"""Tests of `pipeline/batch_queue.py`: a batch is on disk with its sequence, whenever it got it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import pytest
 from logferry_agent.core.batching.batcher import Batcher
 from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.gap import build_gap_batch, measure_missing
+from logferry_agent.core.session.effects import SendBatches
 from logferry_agent.core.session.job_record import QueuedBatch
+from logferry_agent.edge.dead_letters import DeadLetters
+from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool, StoredJob
-from logferry_agent.pipeline.job_buffers import Lane
-from logferry_agent.pipeline.journal import Journal
-from logferry_agent.pipeline.shelf import Shelf
+from logferry_agent.pipeline.batch_queue import BatchQueue
 from logferry_protocol.job import Container, LifeCycle
 
-LANE = Lane("a" * 64, Container(name="web"), LifeCycle(state="running"), None)
+JOB = StoredJob("a" * 64, Container(name="web").model_dump_json(), LifeCycle(state="running").model_dump_json())
 
 
 class Queue:
@@ -47,26 +48,26 @@ class Queue:
 def test_the_sequence_of_a_batch_is_written_with_it(tmp_path: Path, steps: tuple[str, ...]) -> None:
     """Given before it was written or after, and also where a gap took its place meanwhile: seen by the next agent."""
     spool, session = Spool(tmp_path, "engine"), Queue()
-    journal = Journal(spool)
-    shelf = Shelf(spool, journal, session)  # type: ignore[arg-type]
-    job = StoredJob(LANE.id, LANE.container.model_dump_json(), LANE.life.model_dump_json())
-    journal.grow(lambda: spool.put_job(job))
+    queue = BatchQueue(spool, session, DeadLetters(tmp_path / "rejected"), Metrics())  # type: ignore[arg-type]
+    queue.put_job(JOB)
     batcher = Batcher()
     batcher.add(Chunk([5] * 3, "ooo", ["one", "two", "three"], 11, str))
     batch = batcher.close()
     assert batch is not None
     for step in (*steps, "commit"):
         if step == "put":
-            shelf.put(LANE, batch, 0.0)
+            queue.append(JOB.id, batch, 0.0)
         elif step == "assign":
             session.refs[0].first = 41
-            shelf.assign(session.refs[0])
+            queue.send(SendBatches(1, "request", ((JOB.id, session.refs[0]),)))
         elif step == "gap":
             missing = measure_missing(batch)
-            shelf.become_gap(LANE, session.refs[0], build_gap_batch("spool_full", missing, batch.cursor), missing)
+            queue.replace_with_gap(
+                JOB.id, session.refs[0], build_gap_batch("spool_full", missing, batch.cursor), missing
+            )
         else:
-            journal.commit(0.0)
-    assert journal.empty
+            queue.commit(0.0)
+    assert queue.empty
     spool.close()
     again = Spool(tmp_path, "engine")
     (stored,) = again.queue()

@@ -1,4 +1,4 @@
-"""Tests of `pipeline/journal.py`."""
+"""Tests of `pipeline/batch_queue.py`: the order of writes and sends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from logferry_agent.core.session.effects import SendBatches, SendMessage
 from logferry_agent.core.session.job_record import QueuedBatch
 from logferry_agent.edge.spool import SpoolStuckError
-from logferry_agent.pipeline.journal import RETRY_S, Journal
+from logferry_agent.pipeline.batch_queue import RETRY_S, SpoolWriter
 from logferry_protocol.messages import Ping
 
 
@@ -50,16 +50,16 @@ def ship(*ids: int) -> SendBatches:
     return SendBatches(1, f"r{ids}", tuple((f"job {ref.id}", ref) for ref in refs))
 
 
-def journal() -> tuple[Journal, FakeSpool]:
+def writer() -> tuple[SpoolWriter, FakeSpool]:
     spool = FakeSpool()
-    return Journal(spool), spool  # type: ignore[arg-type]
+    return SpoolWriter(spool), spool  # type: ignore[arg-type]
 
 
 def test_everything_is_written_before_anything_is_sent() -> None:
     """Growth, cursors, then what settles; one transaction."""
-    book, spool = journal()
-    book.settle(lambda: spool.write("assign 1"), 1)
-    book.grow(lambda: spool.write("append 1"), 1)
+    book, spool = writer()
+    book.add_freeing(lambda: spool.write("assign 1"), 1)
+    book.add_growing(lambda: spool.write("append 1"), 1)
     book.move_cursor("job", "old")
     book.move_cursor("job", "new")
     book.send(ship(1))
@@ -70,12 +70,12 @@ def test_everything_is_written_before_anything_is_sent() -> None:
 
 def test_a_full_disk_holds_growth_back_but_not_what_lets_the_spool_shrink() -> None:
     """Nor what is to be sent of batches that are on disk."""
-    book, spool = journal()
+    book, spool = writer()
     spool.room = 1
     ping = SendMessage(1, Ping(id="p"))
-    book.grow(lambda: spool.write("append 2"), 2)
-    book.settle(lambda: spool.write("assign 2"), 2)
-    book.settle(lambda: spool.write("remove 1"), 1)
+    book.add_growing(lambda: spool.write("append 2"), 2)
+    book.add_freeing(lambda: spool.write("assign 2"), 2)
+    book.add_freeing(lambda: spool.write("remove 1"), 1)
     for effect in (ship(2), ship(1), ping):
         book.send(effect)
     assert book.commit(0) == [ship(1), ping]
@@ -90,21 +90,21 @@ def test_a_full_disk_holds_growth_back_but_not_what_lets_the_spool_shrink() -> N
 
 def test_the_ballast_is_only_for_what_lets_the_spool_shrink() -> None:
     """Growth would use it up and be stuck again."""
-    book, spool = journal()
+    book, spool = writer()
     spool.room, spool.ballast = 0, 1
-    book.grow(lambda: spool.write("append 2"), 2)
+    book.add_growing(lambda: spool.write("append 2"), 2)
     book.commit(0)
     assert spool.ballast == 1
-    book.settle(lambda: spool.write("remove 1"), 1)
+    book.add_freeing(lambda: spool.write("remove 1"), 1)
     book.commit(0.1)
     assert (spool.ballast, spool.written) == (0, ["remove 1"])
 
 
 def test_a_disk_that_takes_not_even_that_keeps_everything() -> None:
     """Read-only, say: nothing is sent that was not written."""
-    book, spool = journal()
+    book, spool = writer()
     spool.room = 0
-    book.settle(lambda: spool.write("assign 1"), 1)
+    book.add_freeing(lambda: spool.write("assign 1"), 1)
     book.send(ship(1))
     assert book.commit(0) == []
     assert not book.empty
