@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.agent.shipped import agent, docker, make_python
 from tests.support.fake_ingest import Sink, wait_until
-from tests.unit.agent.core.test_redaction import HOSTILE
+from tests.unit.agent.core.redaction.test_redaction import HOSTILE
 
 NAME = f"logferry-bench-hostile-{os.getpid()}"
 LINES = 60

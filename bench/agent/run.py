@@ -124,14 +124,14 @@ def main() -> None:
         medians = {name: count / statistics.median(took) for name, took in seconds.items()}
         for name, speed in medians.items():
             ratio = speed / medians["curl"]
-            peak = f", peak memory {memory[name] / 1024:.0f} MB" if name in memory else ""
+            of_memory = f", peak memory {memory[name] / 1024:.0f} MB" if name in memory else ""
             results[name] = {"lines_per_s": round(speed), "ratio": round(ratio, 2), "peak_kib": memory.get(name)}
             beside = ""
             if name in redacting:
                 share = speed / medians[name.partition(" ")[0]]
                 results[name]["beside_plain"] = round(share, 2)
                 beside = f", {share:.2f} x without redaction"
-            print(f"{name:<16} {speed:12,.0f} lines/s   {ratio:5.2f} x curl{peak}{beside}")
+            print(f"{name:<16} {speed:12,.0f} lines/s   {ratio:5.2f} x curl{of_memory}{beside}")
     finally:
         environment.cleanup()
         remove()

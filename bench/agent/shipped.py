@@ -21,7 +21,8 @@ def make_python(folder: Path) -> Path:
     """
     uv, python = ROOT / ".venv-tools/bin/uv", folder / "bin/python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    sync = [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", ROOT / "requirements/agent.txt"]
+    wanted = ROOT / "requirements/agent.txt"
+    sync = [str(uv), "pip", "sync", "--quiet", "--python", str(python), "--require-hashes", str(wanted)]
     subprocess.run(sync, check=True)
     packages = next((folder / "lib").glob("python3*/site-packages"))
     for package in ("agent/logferry_agent", "protocol/logferry_protocol"):

@@ -407,7 +407,7 @@ def test_superseded_search_is_cancelled(cloud: ViewerCloud, page: Page) -> None:
     first = re.compile(r"/search\?q=needle&")
     held_back(page, first)
     asked: list[str] = []
-    page.on("request", lambda request: first.search(request.url) and asked.append(request.url))
+    page.on("request", lambda request: asked.append(request.url) if first.search(request.url) else None)
     with page.expect_request(lambda _: len(asked) == 2, timeout=WAIT):
         page.get_by_label("Search this job").fill("needle")
     with page.expect_event("requestfailed", lambda _: sorted(ended) == sorted(asked), timeout=WAIT):

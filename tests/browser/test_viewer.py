@@ -383,7 +383,7 @@ def test_search_uses_the_service_for_unloaded_lines(
     page.get_by_label("Search this job").fill("needle (?=number [23])")
     expect(found).to_contain_text("this expression is one that only the tab can search for", timeout=WAIT)
     waiting, held = held, None
-    for route in waiting:
+    for route in waiting or ():
         route.continue_()
     expect(found).to_have_attribute("data-found", "2", timeout=WAIT)
     page.wait_for_function("(job) => window.logferry?.lines(job).received > 200_000", arg=job_id("long"), timeout=WAIT)

@@ -12,6 +12,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ STAY_S = 120.0
 """How long the agent may say nothing: API Gateway ends what idles for ten minutes."""
 
 
+def _opening(jobs: list[OpenJob], number: str) -> Open:
+    return Open(id=number, instance="crowd", jobs=jobs)
+
+
+def _ingesting(batches: list[Batch], number: str) -> Ingest:
+    return Ingest(id=number, batches=batches)
+
+
 class FakeAgent:
     """Send numbered lines of many jobs over the wire; resend what is not answered in time."""
 
@@ -75,7 +84,7 @@ class FakeAgent:
         life, container = LifeCycle(state="running", created=1), Container(name="crowd", image="none", host="host")
         for some in _some(self._jobs, OPENED_AT_ONCE):
             jobs = [OpenJob(job=job, container=container, life=life) for job in some]
-            await self._ask(lambda number, jobs=jobs: Open(id=number, instance="crowd", jobs=jobs))
+            await self._ask(partial(_opening, jobs))
 
     async def stay(self) -> None:
         """Keep the connection from idling while the viewers connect."""
@@ -104,7 +113,7 @@ class FakeAgent:
 
         for some in _some(self._jobs, ENVELOPE):
             batches = [batch(job) for job in some]
-            answer = await self._ask(lambda name, batches=batches: Ingest(id=name, batches=batches))
+            answer = await self._ask(partial(_ingesting, batches))
             assert {result["outcome"] for result in answer["results"]} <= {"stored", "duplicate"}
 
     async def _ask(self, make: Callable[[str], Any]) -> Any:
@@ -263,8 +272,8 @@ async def many_viewers(cloud: Cloud, gateway: GatewayProcess, jobs: int, viewers
         for number in range(ROUNDS):
             await agent.write(number)
         written = time.monotonic()
-        for one in reading:
-            await one
+        for task in reading:
+            await task
         done = time.monotonic()
     wanted = [f"line {n}" for n in range(1, ROUNDS * LINES + 1)]
     assert all(one.texts == wanted for one in watchers)

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import boto3
@@ -64,10 +65,14 @@ def script() -> str:
     return "; ".join(parts)
 
 
+def is_past(cloud: Cloud, job: str, number: int) -> bool:
+    return cloud.tip(job) > number
+
+
 def suffer(cloud: Cloud, gateway: GatewayProcess, containers: Containers, name: str, job: str) -> None:
     """Inject each fault in turn, from before a part is written until it happened often enough."""
     for part, (fault, counted, times) in enumerate(FAULTS, 1):
-        wait_for(lambda part=part: cloud.tip(job) > LINES * part, f"part {part - 1} before {fault}")
+        wait_for(partial(is_past, cloud, job, LINES * part), f"part {part - 1} before {fault}")
         before = gateway.state()["counts"].get(counted, 0)
         gateway.faults(**fault)
         containers.engine.containers.get(name).exec_run(["/bin/sh", "-c", f": > /go{part}"])

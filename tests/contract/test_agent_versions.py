@@ -12,12 +12,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.zstd import zstd
 
 from logferry_agent.core.batching.cursor import Cursor, FilePosition, LifecycleCheckpoint, decode
 from logferry_agent.core.batching.ports import Job
 from logferry_agent.core.parsing.fragments import StreamPosition, StreamPositions
 from logferry_agent.edge.metrics import Metrics
-from logferry_agent.edge.spool import Spool, zstd
+from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Pipeline, PipelineSettings
 from logferry_protocol.job import Container, LifeCycle
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,6 +59,7 @@ def described(adapter: TypeAdapter[Any], key: str) -> dict[str, dict[Way, tuple[
 def holders(document: Any, way: Way) -> Iterator[tuple[Any, Any]]:
     """Yield every container and key in a document at a path."""
     step, *rest = way
+    inside: Iterable[tuple[Any, Any]]
     if step == "[]":
         inside = enumerate(document) if isinstance(document, list) else ()
     elif step == "{}":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from tests.e2e.conftest import (
@@ -64,6 +65,10 @@ def test_job_list_counts_the_lines_of_a_running_container(
     assert listed["last"] >= newest["end"] // 1000
 
 
+def has_entry(cloud: Cloud, job: str, number: int) -> bool:
+    return cloud.tip(job) >= number
+
+
 def test_nothing_is_lost_or_repeated_when_the_websocket_is_cut(
     cloud: Cloud, containers: Containers, make_agent: Callable[..., Agent]
 ) -> None:
@@ -73,7 +78,7 @@ def test_nothing_is_lost_or_repeated_when_the_websocket_is_cut(
         name = containers.run("cut", numbered(pause_every=100, pause_s=0.1))
         job = cloud.job_of(name)
         for part in (500, 1500, 2500):
-            wait_for(lambda part=part: cloud.tip(job) >= part, f"entry {part}")
+            wait_for(partial(has_entry, cloud, job, part), f"entry {part}")
             wait_for(proxy.cut, "a connection to cut")
         cloud.ended(name)
         assert proxy.connections >= 3

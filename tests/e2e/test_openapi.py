@@ -32,11 +32,11 @@ def stored(cloud: Cloud) -> dict[str, Any]:
         aws_access_key_id=cloud.state.access_key,
         aws_secret_access_key="test",
     )
-    found = {}
+    found: dict[str, Any] = {}
     for page in dynamodb.get_paginator("scan").paginate(TableName=cloud.state.tables.registry):
         found |= {item["pk"]["S"] + item["sk"]["S"]: item for item in page["Items"]}
     kept = {key: item for key, item in found.items() if not key.startswith(BESIDE)}
-    query = {"KeyConditionExpression": "job = :job", "ExpressionAttributeValues": {":job": {"S": JOB}}}
+    query: Any = {"KeyConditionExpression": "job = :job", "ExpressionAttributeValues": {":job": {"S": JOB}}}
     return {**kept, JOB: dynamodb.query(TableName=cloud.state.tables.log, **query)["Items"]}
 
 
@@ -60,7 +60,7 @@ def job(cloud: Cloud) -> Iterator[str]:
 
 @schema(coverage=False).parametrize()
 @settings(max_examples=4, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_documented(cloud: Cloud, job: str, case: Case) -> None:
+def test_every_operation_answers_as_documented(cloud: Cloud, job: str, case: Case[Any]) -> None:
     """Through the authorizer, API Gateway's own parsing, and a function with its own role."""
     # The emulator's own routes match no line feed in a path.
     assume("\n" not in unquote(case.formatted_path))

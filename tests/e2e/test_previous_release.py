@@ -258,7 +258,7 @@ def test_viewer_of_the_previous_release_lists_follows_and_searches(
             assert searches
             assert set(searches) == {200}
             waiting, held = held, None
-            for route in waiting:
+            for route in waiting or ():
                 route.continue_()
             current = page.locator(".row.current .text")
             page.locator(".pane").focus()
@@ -293,12 +293,12 @@ def test_local_cloud_of_the_previous_release_is_taken_over(
         exported = old_logferry(cloud, previous, "export", done, "--format", "jsonl").stdout
         open_gate(containers, [running], "b")
 
-        cloud.logferry(*up, **settings)
+        cloud.logferry(*up, **cast(Any, settings))
         new = Cloud(folder, load_state(folder), load_keys(folder), cast(Any, None))
         assert new.keys == old.keys
         assert not [role for role, process in old.state.pids.items() if new.state.pids[role] == process]
         assert new.state.access_key != old.state.access_key
-        cloud.logferry(*up, **settings)
+        cloud.logferry(*up, **cast(Any, settings))
         assert load_state(folder) == new.state
         assert new.ended(done) == job
         assert new.logferry("export", done, "--format", "jsonl").stdout == exported

@@ -361,9 +361,8 @@ class Cloud:
         records = self.records()
         if not records:
             return []
-        return [
-            failure["itemIdentifier"] for failure in self.broadcast({"Records": records}, None)["batchItemFailures"]
-        ]
+        failures = self.broadcast({"Records": records}, None)["batchItemFailures"]
+        return [str(failure["itemIdentifier"]) for failure in failures]
 
     def expire(self, *firsts: int, job: str = f"web.{CONTAINER}") -> None:
         """Deletes batches as the log table's time to live does."""

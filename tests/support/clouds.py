@@ -22,7 +22,7 @@ from logferry_local.state import ProcessIdentity
 
 REGION = "eu-west-1"
 ROOT = Path(__file__).parents[2]
-SECRETS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
+SECRETS: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
     """Reads the template without understanding its functions."""
 
 
-_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)  # type: ignore[no-untyped-call]
+_Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 @functools.cache  # reading the template takes half a second

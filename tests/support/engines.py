@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import docker
 from docker.models.containers import Container
@@ -31,6 +31,15 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
+class RunContainer(Container):
+    """What the type stubs do not know: a container that was started has an id."""
+
+    @property
+    def id(self) -> str:
+        """Return the container's id, 64 hexadecimal digits."""
+        return str(super().id)
+
+
 @dataclass
 class Engine:
     """An engine, and the containers that a test made on it."""
@@ -39,17 +48,17 @@ class Engine:
     host: str | None = None
     made: list[Container] = field(default_factory=list)
 
-    def run(self, script: str, *, image: str = IMAGE, **options: Any) -> Container:
+    def run(self, script: str, *, image: str = IMAGE, **options: Any) -> RunContainer:
         """Start a container with a shell script, detached."""
         return self.run_command(["sh", "-c", script], image=image, **options)
 
-    def run_command(self, command: list[str], *, image: str = IMAGE, **options: Any) -> Container:
+    def run_command(self, command: list[str], *, image: str = IMAGE, **options: Any) -> RunContainer:
         """Start a container, detached."""
         if self.host is not None:
             options.setdefault("network_mode", "none")  # engines of ours have no bridge
         container = self.client.containers.run(image, command, detach=True, **options)
         self.made.append(container)
-        return container
+        return cast(RunContainer, container)
 
     def remove_all(self) -> None:
         """Remove what the test made."""
@@ -133,7 +142,7 @@ class Daemon:
         client = docker.DockerClient(base_url=self.host, timeout=120)
         if not client.images.list(name=IMAGE):
             with machine_engine() as own:
-                client.images.load(own.client.images.get(IMAGE).save(named=True))
+                client.images.load(cast(Any, own.client.images.get(IMAGE).save(named=True)))
         return Engine(client, self.host)
 
     def _answers(self) -> bool:

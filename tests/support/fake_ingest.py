@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.request import Request, urlopen
 
 import msgspec
@@ -377,11 +377,11 @@ class Sink:
 
     def counts(self) -> dict[str, Any]:
         """What happened so far, and the tip of each job."""
-        return self._do("counts")
+        return cast(dict[str, Any], self._do("counts"))
 
     def lives(self) -> dict[str, Any]:
         """What was told of the jobs by `open` and `status`."""
-        return self._do("lives")
+        return cast(dict[str, Any], self._do("lives"))
 
     def entries(self, job: str) -> list[tuple[int, int, str, str]]:
         """(sequence, time, stream, text) of all that is stored of a job."""
@@ -393,11 +393,12 @@ class Sink:
 
     def told(self, job: str) -> int | None:
         """The job's last sequence as the last `status` told it."""
-        return self.lives()["statuses"].get(job, {}).get("tip")
+        tip: int | None = self.lives()["statuses"].get(job, {}).get("tip")
+        return tip
 
     def tip(self, job: str) -> int:
         """The job's last stored sequence."""
-        return self.counts()["jobs"].get(job, 0)
+        return int(self.counts()["jobs"].get(job, 0))
 
 
 def wait_until(condition: Any, timeout_s: float = 60.0, every_s: float = 0.02) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 from tests.support.copier import PIECE, Copier, Piece, frame
@@ -153,7 +154,7 @@ def _chunk(data: bytes) -> bytes:
 def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
     """No waiting, but for rests: the source sees the log's own clock."""
     clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
-    waits = {"_RETRY": Backoff(0.0, 0.0), "_FOLLOW_AGAIN": Backoff(0.0, 0.0), "_POLL_S": 0.0}
+    waits: dict[str, Any] = {"_RETRY": Backoff(0.0, 0.0), "_FOLLOW_AGAIN": Backoff(0.0, 0.0), "_POLL_S": 0.0}
     with (
         patch.multiple(api_source, time=clock, **waits),
         patch.multiple(log_follow, time=clock, _LINGER_S=60.0),

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -95,6 +96,14 @@ class Weather:
 
 
 CALM = Weather()
+
+
+def _ignore(_text: str) -> None:
+    """Take a message to a connection that is gone."""
+
+
+def _cursor_after(begin: int, count: int) -> str:
+    return str(begin + count)
 
 
 class CrashError(BaseException):
@@ -326,7 +335,7 @@ class Cloud:
     def message(self, principal: Principal, connection: str, text: str) -> None:
         """A client's message has arrived."""
         answer = self._answer(principal, connection, text)
-        self.world.carry(lambda: self.connections.get(connection, lambda _text: None)(answer))
+        self.world.carry(lambda: self.connections.get(connection, _ignore)(answer))
 
     def _answer(self, principal: Principal, connection: str, text: str) -> str:
         try:
@@ -363,7 +372,7 @@ class Cloud:
         if self.world.chance("busy", self.world.weather.busy):
             raise ConnectionBusyError(connection)
         text = frame.decode()
-        self.world.carry(lambda: self.connections.get(connection, lambda _text: None)(text))
+        self.world.carry(lambda: self.connections.get(connection, _ignore)(text))
 
     def stray(self, job: str, ahead: int) -> None:
         """An agent gone wrong sends a batch that leaves a hole behind the tip; or, 0 ahead, other bytes than there are.
@@ -394,6 +403,7 @@ class Cloud:
             assert found is not None
             page = found
             for batch in page.batches:
+                assert isinstance(batch, BatchFacts)
                 reader.receive(batch, 0.0)
             for run in reader.take():
                 assert isinstance(run, Run)
@@ -455,7 +465,7 @@ class Reading:
             if not fresh:
                 continue
             times = [(START_MS + begin + n) * 1000 for n in range(len(fresh))]
-            chunk = Chunk(times, "o" * len(fresh), fresh, sum(map(len, fresh)), lambda n, at=begin: str(at + n))
+            chunk = Chunk(times, "o" * len(fresh), fresh, sum(map(len, fresh)), partial(_cursor_after, begin))
             if shipper.intake.offer(container, epoch, chunk) is Offer.TAKEN:
                 self._positions[container] = (epoch, begin + len(fresh))
 

@@ -47,7 +47,7 @@ def _plain(loader: Any, _suffix: str, node: yaml.Node) -> Any:
     return loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node)
 
 
-_Loader.add_multi_constructor("!", _plain)  # type: ignore[no-untyped-call]
+_Loader.add_multi_constructor("!", _plain)
 
 
 @functools.cache

@@ -36,7 +36,7 @@ class Table:
 def failure(operation: str, code: str, **more: Any) -> ClientError:
     """An error as botocore makes them."""
     status = 400 if code != "InternalServerError" else 500
-    response = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+    response: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
     return ClientError(response, operation)
 
 

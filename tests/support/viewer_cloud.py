@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 
@@ -103,7 +103,7 @@ class ViewerCloud:
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> ViewerCloud:
+    def __enter__(self) -> Self:
         self._thread.start()
         self.call(self._start())
         return self
@@ -203,7 +203,7 @@ class ViewerCloud:
                     end=times[-1],
                     raw=sum(len(text.encode()) for text in some),
                     digest=digest_of(body),
-                    body=base64.b64encode(body).decode(),  # type: ignore[arg-type]
+                    body=base64.b64encode(body).decode(),
                 )
             )
         return made

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.errors import NotFound
@@ -83,7 +84,7 @@ def test_cursor_of_another_version_causes_no_duplicates(machine: Engine, sink: S
             with closing(sqlite3.connect(path)) as spool, spool:
                 changed = spool.execute("UPDATE job SET cursor = '2|what=ever' WHERE cursor LIKE '1|%'").rowcount
             assert changed == 1
-            socket = container.attach_socket(params={"stdin": 1, "stream": 1})
+            socket: Any = container.attach_socket(params={"stdin": 1, "stream": 1})
             socket._sock.sendall(b"go\n")
             wait_until(lambda: b"line 51" in container.logs())
             socket.close()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.fake_ingest import ROOT, Sink, wait_until
@@ -76,7 +77,7 @@ def test_every_line_arrives_once_and_in_order(sink: Sink, tmp_path: Path) -> Non
     ],
     ids="+".join,
 )
-def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(sink: Sink, tmp_path: Path, faults: dict) -> None:
+def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(sink: Sink, tmp_path: Path, faults: dict[str, Any]) -> None:
     """Acknowledgements are lost, repeated and reordered; envelopes lost; connections cut; batches rejected."""
     sink.faults(**faults)
     limits = PipelineSettings(flush_interval_s=0.02, answer_timeout_s=0.2)

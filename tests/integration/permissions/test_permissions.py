@@ -17,10 +17,10 @@ import pytest
 from tests.support.batches import batch_document
 from tests.support.stacks import Stack
 
-from broadcast.core import AUDIENCE
+from broadcast.core import FAN_OUT_SUBSCRIBERS
 from registry.archive_index import Segment, encode_segment
 from registry.archive_index import to_item as to_index
-from registry.items import from_item, key, to_item, unarchived
+from registry.items import from_item, key, to_item, unarchived_attributes
 from registry.principal import Principal
 
 pytestmark = pytest.mark.cloud
@@ -263,7 +263,7 @@ class Probes:
     def large_audience(self) -> bool:
         """Add one viewer more than an invocation serves. All are backed off, so nothing is sent to them."""
         container = self._container()
-        for _ in range(AUDIENCE + 1):
+        for _ in range(FAN_OUT_SUBSCRIBERS + 1):
             self._subscribe(container, lagging=2**53)
         return self._sent(container)
 
@@ -294,7 +294,7 @@ class Probes:
 
     def _records(self, change: dict[str, Any]) -> bool:
         record = {"eventName": "INSERT", "dynamodb": {**change, "SequenceNumber": "1"}}
-        return self._call("Broadcast", {"Records": [record]}) == {"batchItemFailures": []}
+        return bool(self._call("Broadcast", {"Records": [record]}) == {"batchItemFailures": []})
 
     # --- query and archive
 
@@ -324,7 +324,7 @@ class Probes:
 
     def sweep(self) -> bool:
         job = f"web.{self._container()}"
-        self._put(f"JOB#{job}", "ARCHIVE", opened=1, **unarchived(job))
+        self._put(f"JOB#{job}", "ARCHIVE", opened=1, **unarchived_attributes(job))
         return "FunctionError" not in self._invoke("Archive", {"sweep": "hourly"})
 
     def _archived(self, **more: Any) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from docker.models.containers import Container
 from tests.integration.sources.conftest import Watcher
 from tests.support.engines import Engine
 from tests.support.sink import Log
@@ -25,7 +24,7 @@ def with_damage_in_the_middle(
 ) -> Log:
     """Run a container that writes 20 lines, has its log file damaged, and writes 20 more."""
     watched = watch(source)
-    container: Container = engine.run(HALVES, name=prefix + "a")
+    container = engine.run(HALVES, name=prefix + "a")
     log = watched.log(container.id)
     watched.sink.until(lambda: "20" in log.lines(), "the first half is read")
     container.reload()

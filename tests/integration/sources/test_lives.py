@@ -8,10 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from docker.models.containers import Container
 from tests.integration.sources.conftest import RunningReaders, Watcher
 from tests.support.burst import numbers, program
-from tests.support.engines import Engine
+from tests.support.engines import Engine, RunContainer
 from tests.support.sink import MemorySink
 
 from logferry_agent.core.batching.ports import Offer
@@ -159,7 +158,7 @@ def test_exit_is_delayed_no_longer_than_needed(
     assert ends == [(137, after == "the word")]
 
 
-def killed_externally(engine: Engine, watched: RunningReaders, prefix: str) -> Container:
+def killed_externally(engine: Engine, watched: RunningReaders, prefix: str) -> RunContainer:
     """Run a container whose process the host kills after its line was read."""
     container = engine.run("echo up; sleep 600", name=prefix + "a")
     log = watched.log(container.id)

@@ -92,7 +92,7 @@ def test_podman_replacing_the_engine_is_reported_and_loses_nothing(
     here.symlink_to(own)
     seen = watch("api", docker_host=f"unix://{here}")
     container = engine.run("for i in $(seq 400); do echo line $i; sleep 0.02; done", name=prefix + "a")
-    log = seen.log(container.id)
+    log = seen.log(str(container.id))
     seen.sink.until(lambda: "line 20" in log.lines(), "it is read")
     lead_to(podman)
     seen.sink.until(lambda: any("this is Podman" in problem for problem in log.problems), "the job says so")
@@ -117,7 +117,7 @@ def test_unrecognised_podman_never_looks_read(
         for name, script, tty in (("plain", "echo hello; sleep 1; echo bye", False), ("tty", "printf 'prompt> '", True))
     ]
     for container in containers:
-        log = seen.log(container.id)
+        log = seen.log(str(container.id))
         seen.sink.until(lambda log=log: "notice" in log.names(), "the job says so")  # type: ignore[misc]
         assert log.lines() == []
         assert [event.code for event in log.events() if isinstance(event, Notice)] == ["unreadable"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.integration.sources.conftest import Watcher
 from tests.support.burst import (
@@ -15,7 +17,7 @@ from tests.support.sink import Log
 pytestmark = pytest.mark.engine
 
 
-def burst(engine: Engine, watch: Watcher, prefix: str, source: str, lines: int, **options: object) -> Log:
+def burst(engine: Engine, watch: Watcher, prefix: str, source: str, lines: int, **options: Any) -> Log:
     """Run a container that writes numbered lines at full speed, and read it to its end."""
     watched = watch(source)
     container = engine.run_command(program(lines), name=prefix + "a", **options)

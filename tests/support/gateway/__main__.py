@@ -39,9 +39,8 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _main(given: argparse.Namespace) -> None:
-    limits, faults = (
-        kind(**{field.name: getattr(given, field.name) for field in fields(kind)}) for kind in (Limits, Faults)
-    )
+    limits = Limits(**{field.name: getattr(given, field.name) for field in fields(Limits)})
+    faults = Faults(**{field.name: getattr(given, field.name) for field in fields(Faults)})
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -159,7 +159,7 @@ class StrictGateway:
     def _new_socket(self) -> ServerConnection:
         def select(_protocol: ServerProtocol, offered: Any) -> Subprotocol | None:
             chosen = self._subprotocols.pop(connection, None)
-            return Subprotocol(chosen) if chosen in offered else None
+            return Subprotocol(chosen) if chosen is not None and chosen in offered else None
 
         protocol = ServerProtocol(
             select_subprotocol=select, max_size=(self.limits.message_bytes, self.limits.frame_bytes)

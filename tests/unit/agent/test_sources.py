@@ -140,7 +140,12 @@ def test_container_that_is_not_read_is_inspected_once_a_name(engine: FakeEngine,
     readers, sink = read(include_names=["db*"], list_interval=0.01)
     found: list[set[str]] = []
     honest = readers.listed
-    readers.listed = lambda containers: (found.append(containers), honest(containers))[1]  # type: ignore[method-assign]
+
+    def listed(containers: set[str]) -> None:
+        found.append(containers)
+        honest(containers)
+
+    readers.listed = listed  # type: ignore[method-assign]
     sink.until(lambda: len(found) >= 5, "it is listed five times more")
     assert engine.inspected == [A]
     engine.found[A]["Name"] = "/db"

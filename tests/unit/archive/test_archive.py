@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from tests.support.batches import CONTAINER, NOW_MS
 from tests.support.cloud import Cloud, Socket
+from tests.support.zstd import zstd
 
 import query.store
 from archive.app import NotArchivedError, UnknownEventError, build_handler
-from archive.service import zstd
 from logferry_protocol.batch import decode_body
 from registry import items
 

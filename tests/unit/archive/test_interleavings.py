@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.support.batches import batch
 from tests.support.bucket import MemoryBucket
 from tests.support.tables import logferry_tables
+from tests.support.zstd import zstd
 
 import archive.core
 import archive.service
@@ -140,7 +141,7 @@ class World:
         rows: list[int] = []
         for key, content in self.bucket.objects.items():
             if key.startswith("logs/"):
-                text = archive.service.zstd.decompress(content).decode()
+                text = zstd.decompress(content).decode()
                 lines = [json.loads(line) for line in text.splitlines()]
                 assert all(f"/day={line['time'][:10]}/" in key for line in lines)
                 rows += [line["sequence"] for line in lines]

@@ -41,7 +41,7 @@ class _Formation:
 def dynamodb() -> Iterator[Any]:
     with clouds.moto_dynamodb() as client:
         session = boto3.Session(**clouds.SECRETS)
-        where = {"LocationConstraint": clouds.REGION}
+        where: Any = {"LocationConstraint": clouds.REGION}
         session.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
         session.client("events").put_rule(Name=RULE, ScheduleExpression="rate(1 hour)")
         yield client

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def failing() -> None:
 
 
 @pytest.fixture(params=[small, large, binary, failing])
-def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Provide `logferry x`, which runs one of these commands."""
 
     def build(_words: object) -> typer.Typer:

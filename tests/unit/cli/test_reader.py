@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logferry_cli.reader import BELIEVED_AFTER, MAX_PENDING, Damaged, Lost, Page, Reader, Run
+from logferry_cli.reader import BELIEVED_AFTER, MAX_PENDING, Damaged, Lost, Page, Reader, Run, Taken
 from logferry_protocol.batch import encode_body
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.messages import BatchFacts
@@ -39,7 +39,7 @@ class History:
         return Page(tip, matching[: self.page], len(matching) > self.page)
 
 
-def texts(taken: Sequence[Run | Lost]) -> list[str]:
+def texts(taken: Sequence[Taken]) -> list[str]:
     return [text for run in taken if isinstance(run, Run) for text in run.columns.texts]
 
 
@@ -52,7 +52,7 @@ def test_every_entry_comes_once_and_in_order_over_an_unreliable_link(data: st.Da
     live = stored[subscribed_at:]
     chosen = data.draw(st.lists(st.sampled_from(live), max_size=2 * len(live)) if live else st.just([]), label="live")
     reader = Reader(random.Random(data.draw(st.integers(0, 99))).random)
-    taken: list[Run | Lost] = []
+    taken: list[Taken] = []
     now = 0.0
     reader.learn(sum(held.count for held in stored[:subscribed_at]), now, at_once=True)
     arrivals = list(chosen)
@@ -156,7 +156,7 @@ def test_expired_entries_are_reported_and_not_awaited() -> None:
     kept = [batch(11, 5), batch(16, 5)]
     reader = Reader(lambda: 0.0)
     reader.learn(20, 0.0, at_once=True)
-    taken: list[Run | Lost] = []
+    taken: list[Taken] = []
     for asked in range(1, 10):
         if reader.request(0.0) is None:
             break
@@ -186,7 +186,7 @@ def test_loss_in_the_middle_is_reported_in_place() -> None:
     reader = Reader(lambda: 0.0)
     reader.learn(9, 0.0, at_once=True)
     stored = [batch(1, 3), batch(7, 3)]
-    taken: list[Run | Lost] = []
+    taken: list[Taken] = []
     for asked, kept in ((0, None), (3, 7)):
         assert reader.request(0.0) == asked
         reader.answer(Page(9, [one for one in stored if one.last > asked], False, kept), 0.0)
@@ -214,7 +214,7 @@ def test_job_with_nothing_kept_ends() -> None:
     """The reader does not wait forever for a tip without batches."""
     reader = Reader(lambda: 0.0)
     reader.learn(20, 0.0, at_once=True)
-    taken: list[Run | Lost] = []
+    taken: list[Taken] = []
     for _ in range(BELIEVED_AFTER):
         assert reader.request(0.0) == 0
         reader.answer(Page(20, [], False), 0.0)
@@ -284,7 +284,7 @@ def test_held_back_batches_are_bounded() -> None:
     for held in stored[1:]:
         reader.receive(held, 0.0)
     assert len(reader._pending) <= MAX_PENDING
-    taken: list[Run | Lost] = []
+    taken: list[Taken] = []
     while (asked := reader.request(0.0)) is not None:
         reader.answer(History(stored, page=20).ask(asked), 0.0)
         taken += reader.take()

@@ -101,7 +101,7 @@ def test_any_value_is_at_worst_a_damaged_record(document: object) -> None:
 def stored(at: int, **wrong: object) -> dict[str, Any]:
     """Return a batch of three entries as an answer has it."""
     body = encode_body([1000] * 3, "o" * 3, ["x"] * 3)
-    facts = {"first": at, "count": 3, "start": 1000, "end": 1000, "raw": 3, "digest": digest_of(body)}
+    facts: dict[str, Any] = {"first": at, "count": 3, "start": 1000, "end": 1000, "raw": 3, "digest": digest_of(body)}
     whole = BatchFacts.model_construct(**facts, body=body)
     return whole.model_dump(mode="json") | wrong
 

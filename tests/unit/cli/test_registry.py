@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -23,15 +24,15 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
         names = ("pk", "sk", "gpk", "gsk")
-        keys = [
+        keys: Any = [
             {"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE") * 2, strict=True)
         ]
         yield boto3.resource("dynamodb", region_name="eu-west-1").create_table(
             TableName="registry",
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
-            KeySchema=keys[:2],  # type: ignore[arg-type]
+            KeySchema=keys[:2],
             GlobalSecondaryIndexes=[
-                {"IndexName": "by_target", "KeySchema": keys[2:], "Projection": {"ProjectionType": "ALL"}}  # type: ignore[typeddict-item]
+                {"IndexName": "by_target", "KeySchema": keys[2:], "Projection": {"ProjectionType": "ALL"}}
             ],
             BillingMode="PAY_PER_REQUEST",
         )

@@ -75,7 +75,8 @@ def left(deployment: Deployment) -> int:
 
 
 def replayed(**options: Any) -> None:
-    replay.replay(**{"state": Path(), "list_only": False, "keep": False, "limit": 1000, "stack": None} | options)
+    given: dict[str, Any] = {"state": Path(), "list_only": False, "keep": False, "limit": 1000, "stack": None}
+    replay.replay(**given | options)
 
 
 def test_event_goes_to_its_function_and_its_object_is_deleted(deployment: FakeDeployment) -> None:

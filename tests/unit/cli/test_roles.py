@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import cast
 
 import boto3
 import pytest
@@ -57,7 +59,7 @@ def test_recreated_role_is_bound_again(run: Run, capsys: pytest.CaptureFixture[s
     assert run("roles", "map", ROLE, "--agent", "fleet") == 0
     table = roles._registry(None, None)._table  # type: ignore[arg-type]
     [mapped] = table.query(KeyConditionExpression=Key("pk").eq(f"ROLE#{ROLE}"))["Items"]
-    [key] = [items.from_item(items.role_id_key(ROLE, int(mapped["created"])))]
+    [key] = [items.from_item(items.role_id_key(ROLE, int(cast(Decimal, mapped["created"]))))]
     table.put_item(Item=key | {"arn": ROLE, "unique_id": "AROA0123456789FLEET00", "bound": 1})
     capsys.readouterr()
     assert run("roles", "list") == 0

@@ -14,7 +14,7 @@ import pytest
 from logferry_cli.export import JsonlFormatter, TextFormatter
 from logferry_cli.line_joiner import LineJoiner
 from logferry_cli.reader import Run
-from logferry_cli.records import read_record
+from logferry_cli.records import DamagedRecord, read_record
 from logferry_cli.tail import Screen, Style
 from logferry_cli.terminal import sanitize_json, sanitize_line, sanitize_word
 from logferry_protocol.batch import Columns
@@ -76,6 +76,12 @@ def shown(text: str) -> str:
     return "".join(map(screen.text, LineJoiner().lines(1, Columns([1], "o", [text]))))
 
 
+def damage_of(text: str) -> str:
+    record = read_record({"job": text, "owner": text, "life": {"problem": text}})
+    assert isinstance(record, DamagedRecord)
+    return record.damage
+
+
 FUNCTIONS: dict[str, Callable[[str], object]] = {
     "harmless": sanitize_line,
     "harmless without colours": lambda text: sanitize_line(text, colours=False),
@@ -87,9 +93,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "screen": shown,
     "event": lambda text: describe(decode_event(json.dumps({"event": "gap", "reason": "limit", "note": text}))),
     "no event": lambda text: describe(decode_event(text)),
-    "record": lambda text: read_record({"job": text, "owner": text, "life": {"problem": text}}).damage,
+    "record": damage_of,
 }
-HOSTILE = {
+HOSTILE: dict[str, Callable[[int], str]] = {
     "colours": lambda n: "\x1b[31m" * n,
     "unfinished colours": lambda n: "\x1b[" * n,
     "long parameters": lambda n: "\x1b[" + "1;" * n + "m",

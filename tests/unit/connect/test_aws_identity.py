@@ -28,7 +28,7 @@ def presigned(region: str = REGION, audience: str = AUDIENCE) -> list[tuple[str,
     url = f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
     request = AWSRequest("GET", url, headers={AUDIENCE_HEADER: audience})
     SigV4QueryAuth(Credentials("AKIA" + "X" * 16, "secret", "session/token+="), "sts", region, 600).add_auth(request)
-    return parse_qsl(urlsplit(request.url).query)
+    return parse_qsl(urlsplit(str(request.url)).query)
 
 
 def token(pairs: list[tuple[str, str]]) -> str:

@@ -38,7 +38,7 @@ async def test_post_from_the_connect_route_is_410(open_chat: Open) -> None:
 
     https://repost.aws/knowledge-center/410-gone-api-gateway
     """
-    statuses = []
+    statuses: list[int] = []
 
     def door(event: dict[str, Any]) -> dict[str, Any]:
         if event["requestContext"]["eventType"] == "CONNECT":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -35,9 +36,17 @@ async def test_denying_policy_is_403(open_chat: Open) -> None:
     ):
         statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
         policy = {"principalId": "x", "policyDocument": {"Statement": [statement]}}
-        chat = await open_chat(stage=Stage(guard=lambda _event, policy=policy: policy))
+        chat = await open_chat(stage=Stage(guard=_always(policy)))
         assert await refused(chat) == 403
         assert chat.stage.kinds("door") == []
+
+
+def _always(policy: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda _event: policy
+
+
+def _with_context(guard: Callable[[dict[str, Any]], Any], context: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda event: {**guard(event), "context": context}
 
 
 def _raise(_event: dict[str, Any]) -> Any:
@@ -58,8 +67,7 @@ async def test_authorizer_without_a_policy_is_500(open_chat: Open, guard: Any) -
 async def test_authorizers_context_is_flat_and_small(open_chat: Open) -> None:
     """A list is no context value, and 8 KB is the maximum."""
     for context in ({"groups": ["a", "b"]}, {"long": "x" * 9000}):
-        inner = Stage().guard
-        chat = await open_chat(stage=Stage(guard=lambda event, c=context, inner=inner: {**inner(event), "context": c}))
+        chat = await open_chat(stage=Stage(guard=_with_context(Stage().guard, context)))
         assert await refused(chat) == 500
 
 

@@ -65,14 +65,16 @@ FROM_AGENTS: list[Any] = [
     status(tip=-1), status(job="x"), status(life=None), status(bytes=-1), status(last=-5), status(gaps="x"),
 ]  # fmt: skip
 
+NOT_JOBS: list[Any] = [
+    "", "x", CONTAINER, f"web/{CONTAINER}", f"WEB.{CONTAINER}", f"JOB#{JOB}", f"{JOB}\n", "*", ["a"], 5, {}, True,
+    f"web.{'c' * 63}", "x" * 5_000,
+]  # fmt: skip
+
 FROM_VIEWERS: list[Any] = [
     *NOT_MESSAGES,
     opening(), ingesting(), status(),
     {"type": "subscribe", "id": "1"}, {"type": "subscribe", "id": "1", "job": JOB, "jobs": {}},
-    *({"type": "subscribe", "id": "1", "job": job} for job in (
-        "", "x", CONTAINER, f"web/{CONTAINER}", f"WEB.{CONTAINER}", f"JOB#{JOB}", f"{JOB}\n", "*", ["a"], 5, {}, True,
-        f"web.{'c' * 63}", "x" * 5_000,
-    )),
+    *({"type": "subscribe", "id": "1", "job": job} for job in NOT_JOBS),
     {"type": "subscribe", "job": JOB}, {"type": "subscribe", "id": "1", "job": JOB, "after": -1},
     {"type": "subscribe", "id": "1", "job": JOB, "after": 2**53},
     {"type": "subscribe", "id": "1", "job": JOB, "after": "x"},

@@ -148,7 +148,7 @@ def test_bad_batch_does_not_affect_others_in_its_envelope(cloud: Cloud, agent: S
 @pytest.mark.parametrize(("window_log", "code"), [(20, "too_large"), (27, "malformed")])
 def test_decompression_bomb_is_refused_in_milliseconds(window_log: int, code: str) -> None:
     """A small body is never decompressed beyond its limit."""
-    options = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.window_log: window_log}
+    options: Any = {zstd.CompressionParameter.compression_level: 3, zstd.CompressionParameter.window_log: window_log}
     compressor = zstd.ZstdCompressor(options=options)
     block = b"\0" * (1 << 20)
     parts = [compressor.compress(block) for _ in range(50)]

@@ -9,10 +9,11 @@ import pytest
 from tests.support import cloud as support
 from tests.support.batches import CONTAINER, batch_document
 from tests.support.cloud import Cloud, Socket
+from tests.support.zstd import zstd
 
 from ingest import core, request_parser
 from logferry_protocol import limits, messages
-from logferry_protocol.encoding import digest_of, zstd
+from logferry_protocol.encoding import digest_of
 
 BAD_JOBS: list[dict[str, Any]] = [
     {"container": None}, {"container": {"name": "x" * 256}}, {"container": {"image": 5}},

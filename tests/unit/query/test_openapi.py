@@ -46,7 +46,7 @@ def world() -> Iterator[Asked]:
 
 @schema().parametrize()
 @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_documented(world: Asked, case: Case) -> None:
+def test_every_operation_answers_as_documented(world: Asked, case: Case[Any]) -> None:
     """Good and bad parameters and bodies, for an existing job and a missing one."""
     at_a_job_that_is_there(case, JOB)
     before = world.stored()

@@ -8,6 +8,7 @@ from itertools import accumulate, count
 from typing import Any
 
 import pytest
+import re2
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.batches import CONTAINER, batch
@@ -162,8 +163,10 @@ def test_endless_line_is_searched_in_overlapping_parts(
 
         def found(pattern: str) -> bool:
             ranges = zip([0, *sorted(cuts)], [*sorted(cuts), len(entries)], strict=True)
-            asks = ({"after": str(after), "before": str(before + 1)} for after, before in ranges)
-            return any(found_by(all_answers(held, q=pattern, regex="1", **ask)) for ask in asks)
+            return any(
+                found_by(all_answers(held, q=pattern, regex="1", after=str(after), before=str(before + 1)))
+                for after, before in ranges
+            )
 
         whole = "".join(pieces)
         assert found(needle) == (needle in whole)
@@ -259,7 +262,7 @@ def work_of(function: Callable[[str], Any], text: str) -> int:
         made = function(text)
     finally:
         sys.setprofile(None)
-    return calls + made
+    return calls + int(made)
 
 
 def read_all(text: str) -> int:
@@ -328,7 +331,7 @@ class Machine:
         self.now = 0.0
         self.calls: list[int] = []
         self._step_s = step_s
-        monkeypatch.setattr(expression.re2, "compile", lambda *_args, **_options: self)
+        monkeypatch.setattr(re2, "compile", lambda *_args, **_options: self)
 
     programsize = 75_006
 
@@ -413,7 +416,7 @@ def test_expressions_of_earlier_searches_are_not_cached() -> None:
     """The library would keep 128 of them, with 8 MiB each."""
     for number in range(5):
         search.SearchQuery.of({"q": f"{number}"})
-    assert expression.re2._Regexp._make.cache_info().currsize <= 1
+    assert re2._Regexp._make.cache_info().currsize <= 1
 
 
 def test_answer_fits_lambda_whatever_its_lines_hold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,7 +442,7 @@ def test_search_reports_the_time_where_it_started() -> None:
     ranges: list[dict[str, str]] = [
         {}, {"after": "4"}, {"after": "4", "before": "6"}, {"after": "9"}, {"after": "4", "before": "5"}
     ]  # fmt: skip
-    looked = [asked(held, q="nothing", **one)["since"] for one in ranges]
+    looked = [asked(held, lambda: 0.0, q="nothing", **one)["since"] for one in ranges]
     assert looked == [times[1], times[5], times[5], None, None]
 
 

@@ -15,7 +15,12 @@ from logferry_agent.edge.container_reader import FAILED, Step
 def test_job_is_well_as_soon_as_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its health says so before the engine's containers are listed the next time."""
     monkeypatch.setattr(api_loop, "_FAILED_S", 0.0)
-    steps = [Step.DONE, Step.MORE, ValueError("an error of ours"), ValueError("an error of ours")]
+    steps: list[Step | Exception] = [
+        Step.DONE,
+        Step.MORE,
+        ValueError("an error of ours"),
+        ValueError("an error of ours"),
+    ]
     told: list[str | None] = []
 
     def step(*_: object) -> Step:

@@ -25,7 +25,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     os.close(lowest)
     limit = lowest + room + 2
     monkeypatch.setattr(descriptors, "RESERVED", 2)
-    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (limit, limit))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
 
 
 def test_logs_wait_for_descriptors_and_say_so_and_are_read_when_others_end(

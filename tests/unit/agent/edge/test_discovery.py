@@ -261,7 +261,7 @@ def test_whatever_an_event_or_a_list_holds_discovery_goes_on(monkeypatch: pytest
     engine.listing = lambda: fail_with(failing)
     found = Discovery(cast(DockerClient, engine), seen, list_interval_s=3_600)
     found.start()
-    until(lambda: engine.streams and seen.lists, "it is listed at last")
+    until(lambda: bool(engine.streams and seen.lists), "it is listed at last")
     stream = engine.streams[0]
     with stream._changed:
         stream._events += [

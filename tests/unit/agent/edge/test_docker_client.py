@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import signal
 import socket
 import socketserver
 import threading
@@ -437,7 +438,7 @@ def test_agent_refuses_to_start_on_podman(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It ends with status 1, and its log says what to do."""
-    monkeypatch.setattr(app.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     with answering(tmp_path / "s", {"/version": (200, "Libpod/4.3.1 (linux)", PODMAN)}):
         connection = connect(f"unix://{tmp_path / 's'}")
         connection.ask_ahead()

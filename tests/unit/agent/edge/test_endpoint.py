@@ -95,13 +95,14 @@ def test_contexts_certificates_are_used(tmp_path: Path) -> None:
     context(tmp_path, "all", endpoint, ("ca.pem", "cert.pem", "key.pem"))
     context(tmp_path, "lax", {**endpoint, "SkipTLSVerify": True})
     context(tmp_path, "half", endpoint, ("cert.pem",))
-    tls = {
-        name: find_endpoint(None, {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": name}).tls
-        for name in ("ca", "all", "lax")
-    }
+    tls = {}
+    for name in ("ca", "all", "lax"):
+        found = find_endpoint(None, {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": name}).tls
+        assert found is not None
+        tls[name] = found
     assert (tls["ca"].ca_cert or "").endswith("/docker/ca.pem")
     assert tls["ca"].verify is True
-    assert [str(path).rpartition("/")[2] for path in tls["all"].cert] == ["cert.pem", "key.pem"]
+    assert [str(path).rpartition("/")[2] for path in tls["all"].cert or ()] == ["cert.pem", "key.pem"]
     assert tls["lax"].verify is False
     with pytest.raises(EndpointError, match=r"only one of cert\.pem and key\.pem"):
         host_of(tmp_path, DOCKER_CONTEXT="half")

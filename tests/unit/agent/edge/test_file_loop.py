@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.copier import START, Copier, JsonFile
 from tests.support.sink import MemorySink
 
 from logferry_agent.core.batching import read_throttle
-from logferry_agent.core.batching.entries import Chunk
+from logferry_agent.core.batching.entries import Chunk, PreencodedBatch
 from logferry_agent.core.batching.entry_sequencer import EntrySequencer
 from logferry_agent.core.batching.lifecycle import RunState
 from logferry_agent.core.container.metadata import ContainerMetadata, from_event
@@ -40,6 +41,10 @@ def log_of(folder: Path, container: str) -> JsonFile:
     return JsonFile(folder / container / f"{container}-json.log")
 
 
+def has_lines(sink: MemorySink, count: int) -> bool:
+    return len(sink.logs[GOOD].lines()) == count
+
+
 def add(
     loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read: Callable[..., None]
 ) -> ContainerReader:
@@ -49,7 +54,7 @@ def add(
         made = loop.source_for(container, folder / container / f"{container}-json.log", sequencer, since=0, max_size=0)
         honest = made.read
 
-        def reads(limit_bytes: int) -> Chunk | None:
+        def reads(limit_bytes: int) -> Chunk | PreencodedBatch | None:
             read()
             return honest(limit_bytes)
 
@@ -120,7 +125,7 @@ def test_a_log_of_which_much_was_read_does_not_rest(
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
     for count in range(2_001, 2_004):
         log.write(copier.write("o", b"more\n"))
-        sink.until(lambda wanted=count: len(sink.logs[GOOD].lines()) == wanted, "it is read on")
+        sink.until(partial(has_lines, sink, count), "it is read on")
 
 
 def test_a_new_log_is_held_between_two_steps_of_others(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:

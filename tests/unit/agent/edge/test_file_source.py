@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.copier import START, Copier, JsonFile, Piece, record
 
 from logferry_agent.core.batching.cursor import Cursor, decode
+from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.entry_sequencer import EntrySequencer
 from logferry_agent.core.batching.lifecycle import RunState
 from logferry_agent.edge.file_source import FileSource
@@ -37,6 +38,7 @@ class Reader:
     def read(self, limit: int = 1 << 20) -> Reader:
         """All that is there now."""
         while chunk := self.source.read(limit):
+            assert isinstance(chunk, Chunk)
             self.streams += chunk.streams
             self.texts += chunk.texts
             self.cursors += [chunk.cursor_at(number) for number in range(1, len(chunk.texts) + 1)]
@@ -331,6 +333,7 @@ def told(reader: Reader) -> list[str]:
     """The kinds of system entries of a log that was read to its end, with what is due there."""
     reader.read()
     while chunk := reader.source.at_end():
+        assert isinstance(chunk, Chunk)
         reader.streams += chunk.streams
         reader.texts += chunk.texts
     return [

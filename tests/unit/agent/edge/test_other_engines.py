@@ -64,7 +64,7 @@ def read(answer: bytes, *, tty: bool, cursor: str | None = None) -> tuple[list[s
     source = ApiSource(cast(DockerClient, engine), "c", sequencer, tty=tty, since=0, max_size=0, replays=False)
     problems: list[str | None] = []
     source.troubled = problems.append
-    entries = []
+    entries: list[tuple[str, str]] = []
     for _ in range(3):
         while (chunk := source.read(1 << 20)) is not None:
             entries += zip(chunk.streams, chunk.texts, strict=True)

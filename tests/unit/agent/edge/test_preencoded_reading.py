@@ -47,6 +47,7 @@ class Watched(PreencodePool):
     def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
         begun = super().order(owner, fd, order)
         if begun:
+            assert self._line is not None
             select.select([self._line], [], [], 30)
             on_ready, self.on_ready = self.on_ready, lambda: None
             on_ready()

@@ -79,7 +79,7 @@ class PipelineRig:
     @property
     def open(self) -> list[str]:
         """What is on the disk of the open batch."""
-        return [text for _, piece in self.spool.pieces() for text in piece.texts]
+        return [text for _, piece in self.spool.pieces() if piece is not None for text in piece.texts]
 
     def counted(self) -> dict[str, float]:
         page = generate_latest(self.metrics.registry).decode()
@@ -147,7 +147,8 @@ def test_a_part_of_it_ends_at_its_end_or_counts_from_before_it() -> None:
 def test_it_is_counted_as_its_lines_would_be(tmp_path: Path) -> None:
     """Entries and bytes; and by itself, so that it can be told how many came in such batches."""
     counted = []
-    for name, offered in {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}.items():
+    offers: dict[str, Chunk | PreencodedBatch] = {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}
+    for name, offered in offers.items():
         pipeline = PipelineRig(tmp_path / name)
         pipeline.offer(offered)
         counted.append(pipeline.counted())
@@ -227,11 +228,13 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
     pipeline.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
     pipeline.turn(1)
     assert pipeline.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
-    cursors = [cursor for _, piece in pipeline.spool.pieces() for cursor in (piece.cursors or [piece.cursor])]
+    pieces = [piece for _, piece in pipeline.spool.pieces() if piece is not None]
+    cursors = [cursor for piece in pieces for cursor in (piece.cursors or [piece.cursor])]
     assert split_cursor(cursors[-1]) == ("7", 0)
     pipeline.offer(chunk(7, [KEY[0], body[0]]), redacted_where_read(9, body[1:], redaction))
     pipeline.turn(1)
     (*_, (_, piece)) = pipeline.spool.pieces()
+    assert piece is not None
     assert set(piece.texts) == {REDACTED}
     assert processing_state_of(piece.cursor).startswith("zo")
     opened = redacted_where_read(9, body[1:], redaction).decode("oab")
@@ -276,6 +279,7 @@ def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
     pipeline.turn(1)
     assert pipeline.open == ["before", *[REDACTED] * 3, "after"]
     (_, piece) = list(pipeline.spool.pieces())[-1]
+    assert piece is not None
     assert split_cursor(piece.cursor) == ("5", 0)
     pipeline.spool.close()
 

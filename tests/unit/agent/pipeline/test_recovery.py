@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -113,9 +113,11 @@ class PipelineRig:
         texts = [text for stored in closed if stored for text in decode_body(stored.batch.body).texts]
         places = [job.cursor for job in self.spool.jobs()]
         for _, piece in self.spool.pieces():
+            assert piece is not None
             texts += piece.texts
             places.append(piece.cursor)
-        return texts + [text for _, place, held in self.spool.held() if [place] == places[-1:] for text in held.texts]
+        last = [held for _, place, held in self.spool.held() if [place] == places[-1:]]
+        return texts + [text for held in last if held is not None for text in held.texts]
 
     def kill(self) -> None:
         """What was not written until now is gone."""
@@ -154,12 +156,13 @@ KINDS = ["like logs", "hardly compressed", "all the same", "long"]
 def some(kind: str, begin: int, count: int) -> list[str]:
     """Lines that compress well or badly, every fifth of which begins an entry when lines are merged."""
     rng = Random(f"{kind} {begin}")
-    filling = {
+    fillings: dict[str, Callable[[], str]] = {
         "like logs": lambda: f"GET /items/{rng.getrandbits(32):08x} 200",
         "hardly compressed": lambda: rng.randbytes(200).hex(),
         "all the same": lambda: "the same over and over again",
         "long": lambda: "x" * 5_000 + str(rng.random()),
-    }[kind]
+    }
+    filling = fillings[kind]
     return [("" if index % 5 == 0 else " ") + f"{index} {filling()}" for index in range(begin, begin + count)]
 
 
@@ -299,10 +302,11 @@ def test_what_an_agent_without_it_left_of_an_entry_held_back_is_not_taken_for_ne
     before = PipelineRig(tmp_path, MERGING)
     before.read(["Traceback:", "  File a"], 0)
     before.turn()
-    (row,) = before.spool.held()
+    ((job, place, piece),) = before.spool.held()
+    assert piece is not None
     before.finish()
     with before.spool.transaction():
-        before.spool.save_held(*row)
+        before.spool.save_held(job, place, piece)
     before.kill()
     again = PipelineRig(tmp_path, MERGING)
     again.turn()

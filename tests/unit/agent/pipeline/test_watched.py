@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ from logferry_protocol.messages import (
 
 JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running"))
 FLUSH_S = 30.0
+
+
+def cursor_after(begin: int, index: int) -> str:
+    return str(begin + index)
 
 
 class Conversation:
@@ -77,7 +82,7 @@ class Conversation:
         """As many lines, one after the other."""
         for _ in range(count):
             begin = self.read
-            chunk = Chunk([begin], "o", [f"line {begin}"], 6, lambda index, begin=begin: str(begin + index))
+            chunk = Chunk([begin], "o", [f"line {begin}"], 6, partial(cursor_after, begin))
             assert self.shipper.intake.offer(JOB.id, 1, chunk) is Offer.TAKEN
             self.read += 1
             self.turn(0.001)

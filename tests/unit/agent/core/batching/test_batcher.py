@@ -1,6 +1,7 @@
 """Tests of `core/batching/batcher.py`."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +29,13 @@ def drained(batcher: Batcher) -> list[Batch]:
     return batches
 
 
+def closed(batcher: Batcher) -> list[Batch]:
+    """Close one batch; there must be one."""
+    batch = batcher.close()
+    assert batch is not None
+    return [batch]
+
+
 def texts_of(batches: list[Batch]) -> list[str]:
     return [text for batch in batches for text in decode_body(batch.body).texts]
 
@@ -39,12 +47,12 @@ texts = st.lists(st.text(max_size=300) | st.text("ab\x00\x1b", max_size=4000), m
 @settings(max_examples=60, deadline=None)
 def test_batches_hold_every_entry_once_and_in_order(parts: list[list[str]]) -> None:
     """However the chunks were cut, whatever is in them."""
-    batcher, batches, first = Batcher(), [], 0
+    batcher, batches, first = Batcher(), list[Batch](), 0
     for part in parts:
         batcher.add(chunk(part, first))
         first += len(part)
         while batcher.full:
-            batches.append(batcher.close())
+            batches += closed(batcher)
     batches += drained(batcher)
     assert texts_of(batches) == [text for part in parts for text in part]
     ends = [sum(batch.count for batch in batches[: index + 1]) for index in range(len(batches))]
@@ -67,19 +75,19 @@ def test_batches_of_even_text_fill_their_frames_without_being_compressed_again()
     rng = random.Random(1)
     calls = 0
 
-    def counted(times: object, streams: str, texts: object) -> bytes:
+    def counted(times: Sequence[int], streams: str, texts: Sequence[str]) -> bytes:
         nonlocal calls
         calls += 1
         return encode(times, streams, texts)
 
     from logferry_protocol.batch import encode_body as encode  # noqa: PLC0415
 
-    batcher, batches = Batcher(counted), []
+    batcher, batches = Batcher(counted), list[Batch]()
     for first in range(0, 60_000, 500):
         lines = [f"{rng.randrange(10**9)} GET /items/{rng.randrange(10**6)} 200" for _ in range(500)]
         batcher.add(chunk(lines, first))
         while batcher.full:
-            batches.append(batcher.close())
+            batches += closed(batcher)
     sizes = [len(batch.body) for batch in batches[3:]]
     assert min(sizes) > MAX_BODY_BYTES * 0.85
     assert calls <= len(batches) + 3
@@ -90,9 +98,9 @@ def test_a_turn_to_text_that_hardly_compresses_still_fits() -> None:
     rng = random.Random(2)
     batcher = Batcher()
     batcher.add(chunk(["the same line over and over"] * 20_000))
-    batches = []
+    batches: list[Batch] = []
     while batcher.full:
-        batches.append(batcher.close())
+        batches += closed(batcher)
     noise = ["".join(chr(rng.randrange(0x4E00, 0x9FFF)) for _ in range(4_000)) for _ in range(40)]
     batcher.add(chunk(noise, 20_000))
     batches += drained(batcher)

@@ -13,7 +13,7 @@ NEVER = LifecycleCheckpoint()
 
 
 def told(mark: LifecycleCheckpoint, *run_state: RunState) -> list[str]:
-    found = []
+    found: list[str] = []
     for fact in run_state:
         for milestone in unrecorded_entries(mark, fact):
             found.append(milestone.event.event)

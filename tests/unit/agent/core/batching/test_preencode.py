@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
@@ -29,7 +30,7 @@ from logferry_protocol.batch import decode_body, decompress
 from logferry_protocol.encoding import digest_of
 from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_DECODED_BYTES, MAX_ENTRY_BYTES
 
-FILLINGS = {
+FILLINGS: dict[str, Callable[[Random], str]] = {
     "like logs": lambda rng: f"GET /items/{rng.getrandbits(32):08x} 200 in {rng.randrange(99)} ms",
     "hardly compressed": lambda rng: rng.randbytes(120).hex(),
     "all the same": lambda _: "the same over and over again",
@@ -54,11 +55,11 @@ def records(blocks: list[tuple[str, int, int, str]], seed: int) -> list[bytes]:
     """As the engine writes them; or with every character escaped that can be, as another may."""
     rng, now, made = Random(seed), START, list[bytes]()
     for kind, count, step, streams in blocks:
-        filling = FILLINGS.get(kind, lambda _, text=kind: text)
+        filling = FILLINGS.get(kind)
         plainly = rng.random() < 0.5
         for index in range(count):
             now += step
-            text = filling(rng).encode("utf-8", "replace") + b"\n"
+            text = (kind if filling is None else filling(rng)).encode("utf-8", "replace") + b"\n"
             raw = record(Piece(streams[index % len(streams)], now, text))
             made.append(raw if plainly else json.dumps(json.loads(raw)).encode() + b"\n")
     return made

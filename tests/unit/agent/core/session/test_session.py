@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -38,6 +39,7 @@ from logferry_protocol.messages import (
     Pong,
     Result,
     Status,
+    ToAgent,
     Watch,
     Watched,
 )
@@ -84,7 +86,7 @@ class Cloud:
             )
         return Opened(id=message.id, jobs=jobs)
 
-    def ingest(self, ship: SendBatches, sent: dict[int, QueuedBatch]) -> Ingested:
+    def ingest(self, ship: SendBatches, sent: dict[str, QueuedBatch]) -> Ingested:
         results = []
         for job, _ in ship.batches:
             batch = sent[job]
@@ -116,7 +118,7 @@ class Shell:
         self.read: dict[str, int] = dict.fromkeys(JOBS, 0)
         """Serials made so far: batch k of a job is the k-th piece of its log."""
         self.up: list[tuple[int, Effect, dict[str, QueuedBatch]]] = []
-        self.down: list[tuple[int, object]] = []
+        self.down: list[tuple[int, ToAgent]] = []
         self.link = 0
         self.names = dict.fromkeys(JOBS, "")
         self.lives = dict.fromkeys(JOBS, RUNNING)
@@ -186,7 +188,7 @@ class Shell:
         link, effect, sent = self.up.pop(index % len(self.up))
         match effect:
             case SendBatches():
-                answer: object = self.cloud.ingest(effect, sent)
+                answer: ToAgent = self.cloud.ingest(effect, sent)
             case SendMessage(message=Open() as message):
                 answer = self.cloud.open(message)
             case SendMessage(message=Status() as message):
@@ -401,12 +403,20 @@ def test_a_cloud_that_lost_what_it_had_is_given_it_again() -> None:
     assert (reread.tip, reread.cursor, reread.cause) == (1, "1", "cloud_lost")
 
 
-def answer(shell: Shell, **fields: object) -> None:
+def sent_open(shell: Shell) -> Open:
+    """Take the last frame that was sent, which is an `open`."""
+    (_, effect, _) = shell.up.pop()
+    assert isinstance(effect, SendMessage)
+    assert isinstance(effect.message, Open)
+    return effect.message
+
+
+def answer(shell: Shell, **fields: Any) -> None:
     """Answer the only envelope on its way with one result."""
     (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     shell.up.clear()
     ((job, batch),) = ship.batches
-    result = Result(job=job, first=batch.first, **fields)  # type: ignore[arg-type]
+    result = Result(job=job, first=batch.first, **fields)
     shell.session.received(shell.link, Ingested(id=ship.id, results=[result]), shell.now)
     shell.carry_out()
 
@@ -529,9 +539,9 @@ def test_watched_is_believed_for_as_long_as_it_was_said() -> None:
     assert shell.session.jobs[JOBS[0]].interval_s == 0.25
     fresh = Shell(Cloud())
     fresh.connect()
-    (_, effect, _) = fresh.up.pop()
+    effect = sent_open(fresh)
     answers = [OpenedJob(job=job, watched=Watched(ttl=1_000, interval=0)) for job in JOBS]
-    fresh.session.received(fresh.link, Opened(id=effect.message.id, jobs=answers), fresh.now)
+    fresh.session.received(fresh.link, Opened(id=effect.id, jobs=answers), fresh.now)
     assert fresh.session.watched(JOBS[0], fresh.now + 0.9)
 
 
@@ -702,9 +712,9 @@ def test_a_job_that_may_not_be_opened_does_not_hold_up_the_others() -> None:
     shell.make(JOBS[0])
     shell.make(JOBS[1])
     shell.connect()
-    (_, effect, _) = shell.up.pop()
+    effect = sent_open(shell)
     answers = [OpenedJob(job=JOBS[0], error="forbidden", message="no"), OpenedJob(job=JOBS[1]), OpenedJob(job=JOBS[2])]
-    shell.session.received(shell.link, Opened(id=effect.message.id, jobs=answers), shell.now)
+    shell.session.received(shell.link, Opened(id=effect.id, jobs=answers), shell.now)
     shell.carry_out()
     assert shell.session.jobs[JOBS[0]].state is JobState.PARKED
     shell.arrive(0)
