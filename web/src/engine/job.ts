@@ -1,6 +1,7 @@
 /** One open job: its batches, its feed, and the fetching of what the feed misses. */
 
 import type { IndexedBatch } from "../index/messages";
+import { MAX_SEQUENCE } from "../limits";
 import type { Subscription } from "../live/connection";
 import { Feed } from "../live/feed";
 import type { SequenceRange } from "../live/sequenceRanges";
@@ -12,7 +13,8 @@ import { ERROR } from "../text/levelNames";
 import { lineLevel } from "../text/loadLevels";
 import { plain } from "../text/terminal";
 import { type Api, ApiError } from "../wire/api";
-import { type BatchFacts, type JobRecord, MAX_SEQUENCE, type ToViewer } from "../wire/messages";
+import type { BatchFacts, JobRecord, ToViewer } from "../wire/messages";
+import { type RetryPolicy, retryDelay } from "../wire/retry";
 import type { Entry, JobFacts, Problem } from "./messages";
 
 /** Loaded without being asked for, from the end: what most jobs have, and a few seconds of a slow line at most. */
@@ -24,6 +26,9 @@ const GROWTH = 8;
 const DEMAND_BATCHES = 12;
 /** The API's most in one page; a page ends at about 1 MiB before. */
 const PAGE_BATCHES = 500;
+const HISTORY_RETRY: RetryPolicy = { firstMs: 1_500, mostMs: 30_000 };
+const RESUBSCRIBE: RetryPolicy = { firstMs: 2_000, mostMs: 2_000 };
+const RESUBSCRIBE_LEAST_MS = 2_000;
 
 export interface JobDeps {
   readonly api: Api;
@@ -227,7 +232,10 @@ export class OpenJob {
     if (this.closed) return;
     if (message.type === "error") {
       if (message.retry)
-        this.deps.later(2_000 + this.deps.random() * 2_000, () => this.closed || this.deps.resubscribe(this.id));
+        this.deps.later(
+          retryDelay(RESUBSCRIBE, 0, RESUBSCRIBE_LEAST_MS, this.deps.random),
+          () => this.closed || this.deps.resubscribe(this.id),
+        );
       else {
         const status = message.code === "not_found" ? 404 : message.code === "forbidden" ? 403 : 400;
         this.problem = { status, message: message.message || message.code };
@@ -410,10 +418,9 @@ export class OpenJob {
       if (this.closed) return;
       const passing = !(error instanceof ApiError) || error.passing;
       if (!passing) this.problem = { status: (error as ApiError).status, message: (error as ApiError).message };
-      this.failures++;
-      const wait =
-        (error instanceof ApiError ? error.retryAfterMs : null) ?? Math.min(30_000, 500 * 2 ** this.failures);
-      if (passing) this.timer = this.deps.later(wait * (0.5 + this.deps.random() / 2), () => this.pump());
+      const leastMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+      const delay = retryDelay(HISTORY_RETRY, this.failures++, leastMs, this.deps.random);
+      if (passing) this.timer = this.deps.later(delay, () => this.pump());
     } finally {
       this.fetching = false;
       this.settleOpened();

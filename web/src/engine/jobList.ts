@@ -2,6 +2,7 @@
 import type { Subscription } from "../live/connection";
 import { type Api, ApiError } from "../wire/api";
 import type { JobRecord, ToViewer } from "../wire/messages";
+import { type RetryPolicy, retryDelay } from "../wire/retry";
 import type { Problem } from "./messages";
 
 export interface Changes {
@@ -12,6 +13,9 @@ export interface Changes {
 }
 
 const TELL_MS = 100;
+/** The page says "every few seconds". */
+const RETRY: RetryPolicy = { firstMs: 3_000, mostMs: 3_000 };
+const RETRY_LEAST_MS = 1_500;
 /** Pages asked for: a few thousand jobs. */
 const MOST_PAGES = 50;
 
@@ -74,7 +78,9 @@ export class JobList {
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0;
       this.problem = { status, message: error instanceof Error ? error.message : String(error) };
-      if (!(error instanceof ApiError) || error.passing) this.clock.later(3_000, () => void this.load());
+      if (!(error instanceof ApiError) || error.passing) {
+        this.clock.later(retryDelay(RETRY, 0, RETRY_LEAST_MS), () => void this.load());
+      }
     } finally {
       this.loading = false;
     }

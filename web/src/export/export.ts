@@ -3,6 +3,7 @@ import type { OpenJob } from "../engine/job";
 import type { ExportRequest, SaveFormat } from "../engine/messages";
 import { type Columns, decodeBody, fromBase64 } from "../log/body";
 import { type Api, ApiError } from "../wire/api";
+import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { ExpressionFilter, filterOf, formatLine } from "./format";
 import { firstSequence, LineJoiner } from "./lines";
 
@@ -11,6 +12,7 @@ const PART_CHARS = 4_000_000;
 const PAGE_BATCHES = 500;
 const SLICE_MS = 20;
 const TRIES = 6;
+const RETRY: RetryPolicy = { firstMs: 1_600, mostMs: 16_000 };
 
 export interface ExportContext {
   cancelled(): boolean;
@@ -142,7 +144,8 @@ async function withRetries<T>(step: () => Promise<T>): Promise<T> {
       return await step();
     } catch (error) {
       if (!(error instanceof ApiError) || !error.passing || tries >= TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? Math.min(8_000, 400 * 2 ** tries)));
+      const delay = retryDelay(RETRY, tries - 1, error.retryAfterMs ?? 0);
+      await new Promise((resolve) => setTimeout(resolve, delay));
     }
   }
 }

@@ -5,7 +5,7 @@
  * comes after it.
  */
 import type { Columns } from "../log/body";
-import { utf8Length } from "../log/body";
+import { continuable } from "../log/continuation";
 
 export interface Entry {
   readonly sequence: number;
@@ -28,8 +28,6 @@ export function firstSequence({ entries: [first] }: Line): number {
   return first?.sequence ?? 0;
 }
 
-/** Shorter entries are never continued (PROTOCOL.md). */
-const MIN_CONTINUED_BYTES = 4_096;
 /** A line that stays open this long is given as it is. */
 const MOST_HELD = 20_000;
 
@@ -77,9 +75,7 @@ export class LineJoiner {
       return;
     }
     const before = this.last[stream];
-    const open =
-      entry.text.length >= MIN_CONTINUED_BYTES ||
-      (entry.text.length * 3 >= MIN_CONTINUED_BYTES && utf8Length(entry.text) >= MIN_CONTINUED_BYTES);
+    const open = continuable(entry.text);
     if (entry.stream !== entry.stream.toLowerCase() && before !== null) {
       before.entries.push(entry);
       before.open = open;

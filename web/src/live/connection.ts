@@ -7,7 +7,7 @@
 import { safely } from "../log/safely";
 import { decodeMessage, type ToViewer } from "../wire/messages";
 import { Refusal } from "../wire/refusal";
-import { backoff } from "./backoff";
+import { type RetryPolicy, retryDelay } from "../wire/retry";
 
 export interface SocketLike {
   send(text: string): void;
@@ -41,6 +41,10 @@ export interface Subscription {
   answer(message: ToViewer & { type: "subscribed" | "error" }): void;
 }
 
+const RECONNECT: RetryPolicy = { firstMs: 250, mostMs: 30_000 };
+/** While the old connection works, a successor that could not be opened is tried again after about a minute. */
+const RENEW_RETRY: RetryPolicy = { firstMs: 60_000, mostMs: 60_000 };
+const RENEW_RETRY_LEAST_MS = 30_000;
 const PING_MS = 30_000;
 const PONG_MS = 10_000;
 /** A connection that lived this long was a good one: the next reconnect starts from the shortest wait. */
@@ -66,7 +70,8 @@ export class Connection {
   private successor: Link | null = null;
   private wait: (() => void) | null = null;
   private attempt = 0;
-  private delays = backoff(() => this.deps.random());
+  /** Failures since the last connection that lasted. */
+  private failures = 0;
   private sequence = 0;
   private starting = false;
   private readonly subscriptions = new Map<string, Subscription>();
@@ -140,7 +145,7 @@ export class Connection {
     try {
       ticket = await this.deps.ticket();
     } catch {
-      this.timer(old, "renew", 60_000, () => void this.replace());
+      this.renewLater(old);
       return;
     }
     if (this.current !== old) return;
@@ -258,21 +263,26 @@ export class Connection {
       this.successor = null;
       // The old one still works: try again before its time is over.
       const old = this.current;
-      if (old) this.timer(old, "renew", 60_000, () => void this.replace());
+      if (old) this.renewLater(old);
       return;
     }
     if (link !== this.current) return;
     this.current = null;
     if (link.open && this.deps.now() - link.since >= GOOD_MS) {
       this.attempt = 0;
-      this.delays = backoff(() => this.deps.random());
+      this.failures = 0;
     }
     this.retry();
   }
 
+  private renewLater(link: Link): void {
+    const delay = retryDelay(RENEW_RETRY, 0, RENEW_RETRY_LEAST_MS, this.deps.random);
+    this.timer(link, "renew", delay, () => void this.replace());
+  }
+
   private retry(): void {
     if (this.state.kind === "idle" || this.state.kind === "refused") return;
-    const delay = this.delays.next().value;
+    const delay = retryDelay(RECONNECT, this.failures++, 0, this.deps.random);
     this.become({ kind: "waiting", attempt: this.attempt, until: this.deps.now() + delay });
     this.wait = this.deps.later(delay, () => {
       this.wait = null;

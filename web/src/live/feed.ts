@@ -8,13 +8,13 @@
  * jittered moment, because the batch may just be late and the whole audience sees the same hole; history asked for by a person is fetched
  * at once. An answer that brings nothing new ("not yet") is legal: the hole is asked for again, later and later.
  */
+import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { type SequenceRange, SequenceRanges } from "./sequenceRanges";
 
 /** How long a late batch is waited for: at least the first, at most both. */
 export const HOLE_LEAST_MS = 250;
 export const HOLE_JITTER_MS = 1_000;
-const RETRY_LEAST_MS = 1_000;
-const RETRY_MOST_MS = 30_000;
+const NOT_YET: RetryPolicy = { firstMs: 1_000, mostMs: 30_000 };
 
 interface Hole {
   readonly first: number;
@@ -88,8 +88,8 @@ export class Feed {
     this.holes = this.holes.map((hole) => {
       if (hole.last < span.first || hole.first > span.last) return hole;
       if (progress) return { ...hole, due: now, attempts: 0 };
-      const bound = Math.min(RETRY_LEAST_MS * 2 ** hole.attempts, RETRY_MOST_MS);
-      return { ...hole, due: now + HOLE_LEAST_MS + this.random() * bound, attempts: hole.attempts + 1 };
+      const delay = retryDelay(NOT_YET, hole.attempts, HOLE_LEAST_MS, this.random);
+      return { ...hole, due: now + delay, attempts: hole.attempts + 1 };
     });
   }
 

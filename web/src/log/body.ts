@@ -1,7 +1,7 @@
 /** A batch's body: zstd over columns, bounded and checked (protocol/PROTOCOL.md, "Body"). */
 import type { ZSTDDecoder } from "zstddec";
+import { MAX_DECODED_BYTES, MAX_ENTRY_BYTES, MAX_TIME_US } from "../limits";
 import { prepareLevels } from "../text/loadLevels";
-import { MAX_DECODED_BYTES } from "../wire/messages";
 import { integer, list, object, text, WireError, whole } from "../wire/shape";
 
 export interface Columns {
@@ -12,9 +12,6 @@ export interface Columns {
   readonly texts: readonly string[];
 }
 
-const MAX_ENTRY_BYTES = 16_384;
-/** The last microsecond of the year 9999 (…799_999_999), as the nearest double has it. */
-const MAX_TIME_US = 253_402_300_800_000_000;
 const encoder = new TextEncoder();
 
 /** Bytes of a text in UTF-8. */
@@ -61,7 +58,7 @@ export function decodeBody(body: Uint8Array, count: number): Columns {
   let time = t;
   for (let at = 0; at < count; at++) {
     time += d[at] as number;
-    if (time < 0 || time > MAX_TIME_US) throw new WireError(`body.d[${at}]`, "a time between 1970 and 9999");
+    if (time < 0 || time > MAX_TIME_US) throw new WireError(`body.d[${at}]`, "a time between 1970 and 2255");
     times[at] = time;
     if ((l[at] as string).length * 3 > MAX_ENTRY_BYTES && utf8Length(l[at] as string) > MAX_ENTRY_BYTES) {
       throw new WireError(`body.l[${at}]`, `a text of at most ${MAX_ENTRY_BYTES} bytes`);

@@ -6,7 +6,8 @@
 
 import { PLAIN, render, type Style } from "../text/terminal";
 import type { BatchFacts } from "../wire/messages";
-import { type Columns, decodeBody, fromBase64, utf8Length } from "./body";
+import { type Columns, decodeBody, fromBase64 } from "./body";
+import { continuable } from "./continuation";
 import { safely } from "./safely";
 
 export interface Batch {
@@ -52,8 +53,6 @@ const EMPTY: Columns = { times: new Float64Array(0), streams: "", texts: [] };
 const MOST_SHOWN = 131_072;
 /** Lines longer than that whose extent is remembered; each holds its beginning. */
 const MOST_LONG = 16;
-/** Shorter entries are never continued (PROTOCOL.md); in UTF-8 bytes, of which a UTF-16 unit makes at most three. */
-const MIN_CONTINUED_BYTES = 4_096;
 
 export class Store {
   /** Ascending by first, never overlapping. */
@@ -224,13 +223,6 @@ export class Store {
     }
     return low;
   }
-}
-
-function continuable(text: string): boolean {
-  return (
-    text.length * 3 >= MIN_CONTINUED_BYTES &&
-    (text.length >= MIN_CONTINUED_BYTES || utf8Length(text) >= MIN_CONTINUED_BYTES)
-  );
 }
 
 /** Styles before each line, per stream; empty when the batch has no escape sequence at all. */

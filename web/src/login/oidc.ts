@@ -7,6 +7,7 @@
  */
 import { ErrorResponse, InMemoryWebStorage, type User, UserManager, WebStorageStateStore } from "oidc-client-ts";
 import type { ViewerConfig } from "../wire/messages";
+import { retryDelay } from "../wire/retry";
 
 export type OidcConfig = ViewerConfig["auth"];
 
@@ -20,7 +21,8 @@ export class LoginError extends Error {
 
 /** What is done of a token's life when it is renewed: the rest is for tries again and for clocks that differ. */
 const RENEW_AT = 0.75;
-const RETRY_LEAST_MS = 5_000;
+const RETRY_FIRST_MS = 8_000;
+const RETRY_LEAST_MS = 1_000;
 /** setTimeout takes 31 bits. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
@@ -137,8 +139,10 @@ export class Oidc {
           (error: unknown) => {
             // The issuer's refusal is final; a network that is away is not.
             if (error instanceof ErrorResponse || Date.now() >= end) this.events.ended(end);
-            else
-              this.renewAfter(Math.min(RETRY_LEAST_MS * 2 ** this.failures++, Math.max(1_000, end - Date.now())), end);
+            else {
+              const mostMs = Math.max(1_000, end - Date.now() - RETRY_LEAST_MS);
+              this.renewAfter(retryDelay({ firstMs: RETRY_FIRST_MS, mostMs }, this.failures++, RETRY_LEAST_MS), end);
+            }
           },
         );
       },

@@ -1,5 +1,6 @@
 /** The worker that searches on the service what the tab has not: apart, so that an expression that never ends is ended with it. */
 import { Api, ApiError } from "../wire/api";
+import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { searchJob } from "./api";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
 import { matchChecker, RangePlanner } from "./rangePlanner";
@@ -11,6 +12,7 @@ const page = self as unknown as {
 };
 
 const TRIES = 5;
+const RETRY: RetryPolicy = { firstMs: 2_000, mostMs: 16_000 };
 /** Of many jobs so many are searched at a time, each for a stretch: all come on, and none asks for more than its share of the service. */
 const AT_ONCE = 4;
 
@@ -75,7 +77,8 @@ async function search({ id, api: base, token, job, query, first, last }: Task, s
       if (signal.aborted) return;
       const passing = error instanceof ApiError && error.passing;
       if (!passing || ++failures >= TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, error.retryAfterMs ?? 500 * 2 ** failures));
+      const delay = retryDelay(RETRY, failures - 1, error.retryAfterMs ?? 0);
+      await new Promise((resolve) => setTimeout(resolve, delay));
       if (signal.aborted) return;
     }
   }

@@ -1,4 +1,6 @@
 /** What the cloud says to a viewer, over WebSocket and HTTP, decoded. protocol/PROTOCOL.md is the contract. */
+import { MAX_BATCH_ENTRIES, MAX_SEQUENCE } from "../limits";
+import type * as Wire from "../protocol";
 import {
   damageOf,
   fields,
@@ -21,12 +23,11 @@ import {
   whole,
 } from "./shape";
 
-export const MAX_DECODED_BYTES = 1_048_576;
-export const MAX_SEQUENCE = Number.MAX_SAFE_INTEGER;
-const MAX_BATCH_ENTRIES = 8_192;
-
 export const JOB = /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/;
 export const jobId = matching(JOB, "a job id");
+
+/** The fields of a wire type that a decoder reads: a field that the contract does not have fails `npm run typecheck`. */
+type Fields<W> = { readonly [K in keyof W]?: Shape<unknown> };
 
 const container = loose({
   name: otherwise(text, ""),
@@ -36,7 +37,7 @@ const container = loose({
   tty: otherwise(flag, false),
   project: maybe(text),
   service: maybe(text),
-});
+} satisfies Fields<Wire.Container>);
 
 const life = loose({
   state: otherwise(text, "created"),
@@ -48,7 +49,7 @@ const life = loose({
   restarts: otherwise(whole(), 0),
   source: maybe(text),
   problem: maybe(text),
-});
+} satisfies Fields<Wire.LifeCycle>);
 
 const record = object({
   job: jobId,
@@ -61,7 +62,7 @@ const record = object({
   gaps: readable(otherwise(whole(), 0)),
   last: readable(maybe(whole())),
   seen: readable(otherwise(whole(), 0)),
-});
+} satisfies Fields<Wire.JobRecord>);
 export type JobRecord = Of<typeof record>;
 
 const DAMAGED = "damaged record";
@@ -97,7 +98,7 @@ const batchFacts = object({
   end: whole(),
   raw: whole(),
   body: text,
-});
+} satisfies Fields<Wire.BatchFacts>);
 /** The same of history: there it comes no better another time. What cannot be read of it is shown as that. */
 const keptFacts = object({
   first: whole(1),
@@ -107,20 +108,30 @@ const keptFacts = object({
   end: readable(otherwise(whole(), MAX_SEQUENCE)),
   raw: readable(otherwise(whole(), 0)),
   body: readable(otherwise(text, "")),
-});
+} satisfies Fields<Wire.BatchFacts>);
 export type BatchFacts = Of<typeof batchFacts>;
 
-const subscribed = object({ id: text, job: maybe(jobId), tip: maybe(whole()), record: maybe(jobRecord) });
+const subscribed = object({
+  id: text,
+  job: maybe(jobId),
+  tip: maybe(whole()),
+  record: maybe(jobRecord),
+} satisfies Fields<Wire.Subscribed>);
 const some: Shape<BatchFacts[]> = (value, path = "") => {
   const batches = those(batchFacts)(value, path);
   if (batches.length === 0) throw new WireError(path, "a list of at least one");
   return batches;
 };
-const batch = object({ job: jobId, batches: some });
-const job = object({ record: jobRecord, deleted: otherwise(flag, false) });
-const pong = object({ id: text, tips: otherwise(table(whole()), {}) });
-const expired = object({ job: maybe(jobId), message: otherwise(text, "") });
-const error = object({ id: maybe(text), code: text, message: otherwise(text, ""), retry: otherwise(flag, false) });
+const batch = object({ job: jobId, batches: some } satisfies Fields<Wire.BatchMessage>);
+const job = object({ record: jobRecord, deleted: otherwise(flag, false) } satisfies Fields<Wire.JobMessage>);
+const pong = object({ id: text, tips: otherwise(table(whole()), {}) } satisfies Fields<Wire.ViewerPong>);
+const expired = object({ job: maybe(jobId), message: otherwise(text, "") } satisfies Fields<Wire.Expired>);
+const error = object({
+  id: maybe(text),
+  code: text,
+  message: otherwise(text, ""),
+  retry: otherwise(flag, false),
+} satisfies Fields<Wire.Error>);
 
 export type ToViewer =
   | ({ type: "subscribed" } & Of<typeof subscribed>)
@@ -131,7 +142,17 @@ export type ToViewer =
   | ({ type: "error" } & Of<typeof error>)
   | { type: "unsubscribed" };
 
-const kinds: { readonly [type: string]: (value: unknown) => ToViewer } = {
+/** Every message of the contract that a viewer receives. */
+type WireToViewer =
+  | Wire.Subscribed
+  | Wire.BatchMessage
+  | Wire.JobMessage
+  | Wire.ViewerPong
+  | Wire.Expired
+  | Wire.Error
+  | Wire.Unsubscribed;
+
+const kinds: { readonly [T in WireToViewer["type"]]: (value: unknown) => ToViewer } = {
   subscribed: (value) => ({ type: "subscribed", ...subscribed(value) }),
   batch: (value) => ({ type: "batch", ...batch(value) }),
   job: (value) => ({ type: "job", ...job(value) }),
@@ -160,8 +181,8 @@ export function decodeMessage(raw: string): ToViewer {
   if (given["type"] === undefined && typeof given["message"] === "string") {
     return { type: "error", id: null, code: "internal", message: given["message"], retry: true };
   }
-  const read =
-    typeof given["type"] === "string" && Object.hasOwn(kinds, given["type"]) ? kinds[given["type"]] : undefined;
+  const type = given["type"];
+  const read = typeof type === "string" && Object.hasOwn(kinds, type) ? kinds[type as WireToViewer["type"]] : undefined;
   if (read === undefined) throw new WireError("type", "a message type of this version");
   return read(document);
 }
