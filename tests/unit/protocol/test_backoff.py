@@ -1,4 +1,4 @@
-"""Tests of `logferry_protocol/backoff.py`."""
+"""Test `core/session/backoff.py`."""
 
 from math import isfinite
 from random import Random
@@ -26,7 +26,7 @@ def test_reconnect_ceiling_doubles_from_one_second_to_thirty() -> None:
 
 
 @given(st.integers(), st.integers(1, 200))
-def test_no_delay_is_negative_or_beyond_the_longest(seed: int, attempt: int) -> None:
+def test_no_delay_is_negative_or_above_the_maximum(seed: int, attempt: int) -> None:
     """Any seed, any attempt."""
     assert 0 <= RECONNECT.delay(attempt, Random(seed).random) <= 30
 

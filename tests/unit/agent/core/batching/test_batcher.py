@@ -1,4 +1,4 @@
-"""Tests of `core/batching/batcher.py`."""
+"""Test `core/batching/batcher.py`."""
 
 import random
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES, MAX_ENTR
 
 
 def chunk(texts: list[str], first: int = 0, streams: str | None = None) -> Chunk:
-    """A chunk whose cursors are the number of entries before."""
+    """Return a chunk whose cursors are the number of entries before."""
     times = [1_000_000 + 10 * (first + index) for index in range(len(texts))]
     return Chunk(times, streams or "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(first + count))
 
 
 def drained(batcher: Batcher) -> list[Batch]:
-    """All that is open, in batches."""
+    """Close everything that is open, and return the batches."""
     batches = []
     while (batch := batcher.close()) is not None:
         batches.append(batch)
@@ -46,7 +46,7 @@ texts = st.lists(st.text(max_size=300) | st.text("ab\x00\x1b", max_size=4000), m
 @given(st.lists(texts, min_size=1, max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_batches_hold_every_entry_once_and_in_order(parts: list[list[str]]) -> None:
-    """However the chunks were cut, whatever is in them."""
+    """However the chunks were cut, and whatever they contain."""
     batcher, batches, first = Batcher(), list[Batch](), 0
     for part in parts:
         batcher.add(chunk(part, first))
@@ -59,8 +59,8 @@ def test_batches_hold_every_entry_once_and_in_order(parts: list[list[str]]) -> N
     assert [batch.cursor for batch in batches] == [str(end) for end in ends]
 
 
-def test_a_batch_says_what_it_holds() -> None:
-    """Facts beside the body: count, times, UTF-8 bytes, gaps, digest."""
+def test_batch_describes_its_content() -> None:
+    """Fields beside the body: count, times, UTF-8 bytes, gaps, digest."""
     batcher = Batcher()
     gap = '{"event":"gap","reason":"rotated"}'
     batcher.add(chunk(["é", gap, '"event":"gap"'], streams="oso"))
@@ -70,7 +70,7 @@ def test_a_batch_says_what_it_holds() -> None:
     assert batch.digest == digest_of(batch.body)
 
 
-def test_batches_of_even_text_fill_their_frames_without_being_compressed_again() -> None:
+def test_batches_of_even_text_fill_their_frames_without_recompression() -> None:
     """The learnt target aims at 94 % of a body."""
     rng = random.Random(1)
     calls = 0
@@ -93,8 +93,8 @@ def test_batches_of_even_text_fill_their_frames_without_being_compressed_again()
     assert calls <= len(batches) + 3
 
 
-def test_a_turn_to_text_that_hardly_compresses_still_fits() -> None:
-    """A wrong guess is cut in proportion."""
+def test_sudden_incompressible_text_still_fits() -> None:
+    """A wrong estimate is cut in proportion."""
     rng = random.Random(2)
     batcher = Batcher()
     batcher.add(chunk(["the same line over and over"] * 20_000))
@@ -120,7 +120,7 @@ def test_a_turn_to_text_that_hardly_compresses_still_fits() -> None:
     ids=["control", "ascii", "chinese", "mixed"],
 )
 def test_no_single_entry_exceeds_a_body(alphabet: str) -> None:
-    """An entry of the longest kind, at its most random, always fits: nothing can wedge the batcher."""
+    """The longest, most random entry always fits: nothing can block the batcher."""
     rng = random.Random(3)
     text = ""
     while len(text.encode()) < MAX_ENTRY_BYTES - 4:
@@ -131,7 +131,7 @@ def test_no_single_entry_exceeds_a_body(alphabet: str) -> None:
     assert len(batch.body) <= MAX_BODY_BYTES
 
 
-def test_what_is_open_is_saved_in_pieces_and_comes_back_whole() -> None:
+def test_open_batch_is_saved_in_parts_and_restored_whole() -> None:
     """A crash between two closings loses nothing that was read."""
     batcher = Batcher()
     pieces: list[SavedEntries] = []
@@ -151,7 +151,7 @@ def test_what_is_open_is_saved_in_pieces_and_comes_back_whole() -> None:
     assert batch.cursor == "6"
 
 
-def test_a_cursor_inside_a_restored_piece_skips_from_the_one_before() -> None:
+def test_cursor_inside_a_restored_part_skips_from_the_one_before() -> None:
     """Only its end has a cursor of the source's own."""
     piece = SavedEntries([1, 2, 3], "ooo", ["a", "b", "c"], "after")
     restored = piece.to_chunk("before")
@@ -161,13 +161,13 @@ def test_a_cursor_inside_a_restored_piece_skips_from_the_one_before() -> None:
 
 
 @given(st.none() | st.text("abc:~/0123", min_size=1).filter(lambda text: "~" not in text), st.integers(0, 9_999))
-def test_a_skip_is_read_back_as_it_was_written(cursor: str | None, skip: int) -> None:
-    """`skip_cursor` and `split_cursor` are each other's inverse."""
+def test_skip_is_read_back_as_written(cursor: str | None, skip: int) -> None:
+    """`skip_cursor` and `split_cursor` are inverses."""
     assert split_cursor(skip_cursor(cursor, skip)) == (cursor, skip)
 
 
 def test_closing_less_than_was_saved_leaves_the_rest_unsaved() -> None:
-    """The caller drops all pieces of the job, so what stays open has to be written again."""
+    """The caller drops all parts of the job, so what stays open has to be written again."""
     rng = random.Random(5)
     batcher = Batcher()
     batcher.add(chunk(["".join(chr(rng.randrange(0x4E00, 0x9FFF)) for _ in range(4_000)) for _ in range(5)]))

@@ -1,4 +1,4 @@
-"""core/batching/cursor.py: what is written is read back, and fits the wire."""
+"""Test `core/batching/cursor.py`: cursors are read back as written, and fit the wire."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ cursors = unread | st.builds(
 
 
 @given(unread)
-def test_what_is_read_at_last_needs_no_time_to_begin_after(cursor: Cursor) -> None:
-    """The place of a line says it all."""
+def test_last_line_needs_no_start_time(cursor: Cursor) -> None:
+    """Its position is enough."""
     assert "t=" not in encode(
         Cursor(
             StreamPositions(StreamPosition(10**18, 1, "00000000")), cursor.file_position, cursor.life, 0, cursor.after
@@ -58,10 +58,10 @@ def test_what_is_read_at_last_needs_no_time_to_begin_after(cursor: Cursor) -> No
 
 
 @given(st.lists(times, min_size=2, max_size=2), lives, st.sampled_from(["2", "17", "x", ""]), st.booleans())
-def test_of_another_versions_cursor_the_latest_time_and_the_life_are_known(
+def test_latest_time_and_run_are_read_from_another_versions_cursor(
     stamps: list[int], life: LifecycleCheckpoint, version: str, unread: bool
 ) -> None:
-    """Whatever else is in it: the parts that every version writes in the same way."""
+    """Whatever else it contains: every version writes these parts the same way."""
     life = LifecycleCheckpoint(life.kind, life.started % 10**19, life.ended % 10**19, life.restarts % 10**9)
     stream_positions = StreamPositions(
         StreamPosition(stamps[0], 1, "0123abcd"), StreamPosition(stamps[1], 12, "4567ef01")
@@ -78,14 +78,14 @@ def test_of_another_versions_cursor_the_latest_time_and_the_life_are_known(
 
 
 @given(st.text())
-def test_nothing_is_known_of_what_is_no_cursor_and_it_never_fails(text: str) -> None:
+def test_junk_gives_no_information_and_never_fails(text: str) -> None:
     """Rubbish."""
     assert decode_damaged(text) == Cursor()
 
 
 @given(cursors, st.sampled_from(["", "o", "e", "eo", "O", "eoEO"]))
-def test_what_the_pipeline_adds_is_nothing_to_who_reads_the_log(cursor: Cursor, letters: str) -> None:
-    """And comes back."""
+def test_pipelines_suffix_is_ignored_by_readers(cursor: Cursor, letters: str) -> None:
+    """It comes back unchanged."""
     text = with_processing_state(encode(cursor), letters)
     assert decode(text) == cursor
     assert processing_state_of(text) == letters
@@ -93,7 +93,7 @@ def test_what_the_pipeline_adds_is_nothing_to_who_reads_the_log(cursor: Cursor, 
 
 
 @given(cursors)
-def test_a_cursor_is_read_as_it_was_written(cursor: Cursor) -> None:
+def test_cursor_is_read_as_written(cursor: Cursor) -> None:
     """All of it, in few characters that need no escape in JSON."""
     text = encode(cursor)
     assert decode(text) == cursor
@@ -101,21 +101,21 @@ def test_a_cursor_is_read_as_it_was_written(cursor: Cursor) -> None:
     assert re.fullmatch(r"[!#-\[\]-}]+", text), "printable, without quote, backslash and the tilde that the spool uses"
 
 
-def test_parts_of_a_later_version_are_ignored() -> None:
-    """An agent that was downgraded reads on."""
+def test_fields_of_a_later_version_are_ignored() -> None:
+    """A downgraded agent reads on."""
     assert decode("1|z=9|k=2") == Cursor(pieces=2)
 
 
 @pytest.mark.parametrize("text", ["", "2|o=1.1.x.0", "1|o=1", "1|f=a.b.c", "1|l=s", "1|k=" + "9" * 30])
 def test_anything_else_is_refused(text: str) -> None:
-    """Clearly."""
+    """With a clear error."""
     with pytest.raises(UnknownCursorError, match="not a cursor"):
         decode(text)
 
 
 @pytest.mark.parametrize("place", ["1.-5.ab", "-1.5.ab", f"1.{1 << 63}.ab", f"{1 << 64}.5.ab"])
-def test_place_that_no_file_has_is_left_out(place: str) -> None:
-    """The system would refuse to read there, again and again; the marks find the place all the same."""
+def test_impossible_file_position_is_omitted(place: str) -> None:
+    """Reading there would fail forever; the marks still find the position."""
     found = decode(f"1|o=1764000000123456789.1.9f86d081.0|f={place}")
     assert found.file_position is None
     assert found.stream_positions.out.stamp == 1764000000123456789

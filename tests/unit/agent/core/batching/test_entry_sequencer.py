@@ -1,4 +1,4 @@
-"""core/batching/entry_sequencer.py: lines, milestones and gaps take their places, each with its cursor."""
+"""Test `core/batching/entry_sequencer.py`: lines, lifecycle events and gaps are ordered, each with its cursor."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def nowhere(_: int) -> None:
     return None
 
 
-def test_a_first_start_comes_before_everything() -> None:
-    """A process writes before the engine has noted the time of its start."""
+def test_first_start_precedes_everything() -> None:
+    """A process writes before the engine has noted its start time."""
     sequencer = EntrySequencer(Cursor())
     sequencer.learn(RunState(running=True, started=100 * S), fresh=True)
     assert shown(sequencer.add_fragments(fragments(99.99, 101), nowhere)) == ["started", "at 99.99", "at 101"]
 
 
-def test_an_exit_comes_after_the_last_line() -> None:
-    """When the log is read to its end."""
+def test_exit_follows_the_last_line() -> None:
+    """Once the log is read to its end."""
     sequencer = EntrySequencer(Cursor())
     sequencer.learn(RunState(running=True, started=100 * S), fresh=True)
     sequencer.learn(RunState(started=100 * S, ended=102 * S))
@@ -52,8 +52,8 @@ def test_an_exit_comes_after_the_last_line() -> None:
     ]
 
 
-def test_runs_that_nobody_saw_are_told_between_their_lines() -> None:
-    """From inspect alone, in a backlog."""
+def test_unseen_runs_are_reported_between_their_lines() -> None:
+    """From inspect only, in a backlog."""
     sequencer = EntrySequencer(Cursor(life=LifecycleCheckpoint("s", 100 * S, 0, 0)))
     sequencer.learn(RunState(running=True, started=200 * S, ended=150 * S))
     chunks = sequencer.add_fragments(fragments(140, 151, 199.2, 210), nowhere)
@@ -62,7 +62,7 @@ def test_runs_that_nobody_saw_are_told_between_their_lines() -> None:
     assert lives == ["s", "x", "s", "s"]
 
 
-def test_after_a_told_exit_lines_wait_for_the_start() -> None:
+def test_lines_after_a_reported_exit_wait_for_the_start() -> None:
     """They belong to a run that is not known yet."""
     sequencer = EntrySequencer(Cursor())
     assert sequencer.between_runs

@@ -1,4 +1,4 @@
-"""core/batching/lifecycle.py: each start and exit is told once, whoever tells it."""
+"""Test `core/batching/lifecycle.py`: each start and exit is reported once, whatever its source."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ def told(mark: LifecycleCheckpoint, *run_state: RunState) -> list[str]:
     return found
 
 
-def test_a_first_run_is_started_and_exited() -> None:
-    """By events, with inspect saying the same again."""
+def test_first_run_starts_and_exits() -> None:
+    """From events, and inspect repeats the same."""
     run = RunState(running=True, started=100 * S)
     assert told(NEVER, run, run, RunState(started=100 * S, ended=105 * S, exit_code=1)) == ["started", "exited"]
 
 
-def test_an_event_time_and_the_inspected_time_are_one_run() -> None:
-    """The event comes a little after the start that inspect knows."""
+def test_event_time_and_inspected_time_are_one_run() -> None:
+    """The event comes slightly after the start that inspect reports."""
     assert told(NEVER, RunState(running=True, started=100 * S + 7), RunState(running=True, started=100 * S)) == [
         "started"
     ]
 
 
-def test_what_happened_while_nobody_looked_is_derived() -> None:
-    """A run ended and another began: inspect knows the end's time but not its code."""
+def test_unobserved_events_are_derived() -> None:
+    """A run ended and another began: inspect has the end's time but not its code."""
     mark = LifecycleCheckpoint("s", 100 * S, 0, 0)
     found = unrecorded_entries(mark, RunState(running=True, started=200 * S, ended=150 * S, restarts=1))
     assert [(m.event.event, m.time) for m in found] == [("exited", 150 * S), ("restarted", 200 * S)]
     assert found[1].boundary == 190 * S
 
 
-def test_the_clock_may_be_set_back() -> None:
+def test_clock_may_be_set_back() -> None:
     """A run that began more than five seconds before the recorded one is a new one."""
     mark = LifecycleCheckpoint("x", 100 * S, 105 * S, 0)
     assert told(mark, RunState(running=True, started=50 * S, ended=105 * S)) == ["restarted"]
 
 
-def test_a_removed_container_is_exited() -> None:
-    """Although its end was not heard of."""
+def test_removed_container_is_exited() -> None:
+    """Even if its end was never reported."""
     (milestone,) = unrecorded_entries(LifecycleCheckpoint("s", 100 * S, 0, 0), RunState(started=100 * S, gone=True))
     assert milestone.event.model_dump() == {"event": "exited", "exit_code": None, "oom": False, "removed": True}
 
 
-def test_a_container_that_never_ran_tells_nothing() -> None:
+def test_container_that_never_ran_reports_nothing() -> None:
     """Created and removed."""
     assert told(NEVER, RunState(), RunState(gone=True)) == []
 
@@ -69,8 +69,8 @@ run_state = st.builds(
 
 
 @given(st.lists(run_state, max_size=12))
-def test_starts_and_exits_alternate_whatever_is_told(told_facts: list[RunState]) -> None:
-    """And the same facts twice tell nothing new."""
+def test_starts_and_exits_alternate_for_any_input(told_facts: list[RunState]) -> None:
+    """Repeated facts report nothing new."""
     mark, found = NEVER, []
     for fact in told_facts:
         for milestone in unrecorded_entries(mark, fact):

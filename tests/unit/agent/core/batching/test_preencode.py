@@ -1,4 +1,4 @@
-"""core/batching/preencode.py: its batches hold exactly what ordinary reading gives, or it gives nothing."""
+"""Test `core/batching/preencode.py`: its batches equal ordinary reading, or it gives none."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ BLOCK = st.tuples(
 
 
 def records(blocks: list[tuple[str, int, int, str]], seed: int) -> list[bytes]:
-    """As the engine writes them; or with every character escaped that can be, as another may."""
+    """Write records as the engine does; or with every possible character escaped, as another engine may."""
     rng, now, made = Random(seed), START, list[bytes]()
     for kind, count, step, streams in blocks:
         filling = FILLINGS.get(kind)
@@ -67,7 +67,7 @@ def records(blocks: list[tuple[str, int, int, str]], seed: int) -> list[bytes]:
 
 @dataclass
 class Ordinary:
-    """What ordinary reading gives of a log up to the first thing in it that is no record."""
+    """The result of ordinary reading of a log up to the first byte that is no record."""
 
     fragments: Fragments
     entries: EntryColumns
@@ -82,8 +82,8 @@ class Ordinary:
         return cls(fragments, assemble(fragments, StreamPositions()), list(found[0].ends))
 
 
-def pressed(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> tuple[list[PreencodedSlice], bool]:
-    """The stretch behind so many plain records: its batches, each held against ordinary reading, and how it ended."""
+def preencoded(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> tuple[list[PreencodedSlice], bool]:
+    """Encode the range behind this many plain records; check each batch against ordinary reading."""
     told = Ordinary.of(data)
     offset = told.ends[behind - 1] if behind else 0
     stream_positions = positions_after(told.fragments, StreamPositions(), behind - 1)
@@ -121,12 +121,12 @@ def pressed(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> 
     st.sampled_from([400, 5_000, FIRST_SLICE_BYTES, LARGEST_SLICE_BYTES]),
 )
 @settings(max_examples=100)
-def test_the_batches_of_a_stretch_are_what_ordinary_reading_gives(
+def test_batches_of_a_range_equal_ordinary_reading(
     blocks: list[tuple[str, int, int, str]], seed: int, behind: int, first: int
 ) -> None:
-    """Any text, both streams, any times; from any record on, and whatever is known of how well it compresses."""
+    """Any text, streams and times; from any record on, with any compression estimate."""
     made = records(blocks, seed)
-    batches, plain = pressed(b"".join(made), behind=min(behind, len(made)), first=first)
+    batches, plain = preencoded(b"".join(made), behind=min(behind, len(made)), first=first)
     if first > max(map(len, made)):
         assert plain or max(map(len, made)) > MAX_BODY_BYTES
         assert batches or sum(map(len, made[behind:])) < first
@@ -156,26 +156,26 @@ NOT_PLAIN = {
 @pytest.mark.parametrize("what", sorted(NOT_PLAIN))
 @given(st.integers(0, 900), st.integers(0, 2**32), st.sampled_from([5_000, FIRST_SLICE_BYTES]))
 @settings(max_examples=5)
-def test_a_stretch_ends_before_what_is_not_plain(what: str, where: int, seed: int, first: int) -> None:
-    """Wherever it stands: ordinary reading has to see it."""
+def test_range_ends_before_anything_unusual(what: str, where: int, seed: int, first: int) -> None:
+    """Wherever it is: ordinary reading has to handle it."""
     made = records([("like logs", 500, 1_000, "ooe"), ("all the same", 400, 0, "o")], seed)
     place = sum(map(len, made[:where]))
     data = b"".join([*made[:where], NOT_PLAIN[what], *made[where:]])
-    plainly, _ = pressed(b"".join(made), first=first)
-    batches, plain = pressed(data, first=first)
+    plainly, _ = preencoded(b"".join(made), first=first)
+    batches, plain = preencoded(data, first=first)
     assert sum(batch.size for batch in batches) <= place
     assert not plain or sum(batch.size for batch in plainly) <= place, "it lies behind all that is worth pressing"
 
 
-def test_half_a_record_at_the_end_is_left_for_when_it_is_whole() -> None:
+def test_partial_record_at_the_end_is_left_until_complete() -> None:
     """The engine may be writing it."""
     made = records([("like logs", 3_000, 1_000, "oe")], 1)
-    batches, plain = pressed(b"".join(made) + made[0][:20])
+    batches, plain = preencoded(b"".join(made) + made[0][:20])
     assert plain
     assert 0 < sum(batch.size for batch in batches) < sum(map(len, made))
 
 
-def test_nothing_is_pressed_while_a_line_is_open() -> None:
+def test_nothing_is_preencoded_while_a_line_is_open() -> None:
     """What follows may belong to it."""
     made = records([("like logs", 900, 1_000, "o")], 1)
     press = Preencoder(PreencodeRequest(0, 10**6, StreamPositions()))
@@ -184,11 +184,11 @@ def test_nothing_is_pressed_while_a_line_is_open() -> None:
     assert Preencoder(PreencodeRequest(0, 10**6, open_line)).encode_next(b"".join(made)) is None
 
 
-def test_a_body_that_does_not_hold_a_slice_is_cut_and_nothing_is_left_out() -> None:
-    """Text that suddenly compresses badly, and then well again."""
+def test_body_that_does_not_fit_is_cut_without_loss() -> None:
+    """The text suddenly compresses badly, and then well again."""
     kinds = ["all the same", "hardly compressed", "all the same"]
     made = records([(kind, 9_000, 1_000, "oe") for kind in kinds], 3)
-    batches, plain = pressed(b"".join(made))
+    batches, plain = preencoded(b"".join(made))
     assert plain
     sizes = [batch.size for batch in batches]
     assert max(sizes) > 8 * min(sizes), "it was cut far below what it had learnt"
@@ -197,23 +197,23 @@ def test_a_body_that_does_not_hold_a_slice_is_cut_and_nothing_is_left_out() -> N
     assert sum(filled) / len(filled) > MAX_BODY_BYTES * 0.8, "yet what compresses badly fills its bodies"
 
 
-def test_more_entries_than_a_batch_may_have_are_cut() -> None:
+def test_too_many_entries_for_a_batch_are_cut() -> None:
     """Tiny lines compress so well that a body would hold more."""
-    batches, plain = pressed(b"".join(records([("nothing", 25_000, 0, "o")], 0)))
+    batches, plain = preencoded(b"".join(records([("nothing", 25_000, 0, "o")], 0)))
     assert plain
     assert max(batch.count for batch in batches) > MAX_BATCH_ENTRIES * 0.8
 
 
-def test_a_document_that_is_too_large_is_cut() -> None:
-    """Long lines, all the same: few entries, a small body, and more than readers unpack."""
+def test_oversized_document_is_cut() -> None:
+    """Long equal lines: few entries, a small body, and more than readers decompress."""
     made = [record(Piece("o", START + number, b"x" * 2_000 + b"\n")) for number in range(1_500)]
-    batches, plain = pressed(b"".join(made), first=2 * MAX_DECODED_BYTES)
+    batches, plain = preencoded(b"".join(made), first=2 * MAX_DECODED_BYTES)
     assert plain
     assert batches[0].size > MAX_DECODED_BYTES // 2
 
 
-def test_a_cut_file_ends_the_stretch() -> None:
-    """It was longer when the stretch was asked for."""
+def test_truncated_file_ends_the_range() -> None:
+    """It was longer when the range was requested."""
     data = b"".join(records([("like logs", 4_000, 1_000, "o")], 5))
     with file_of(data) as fd:
         *batches, plain = stretch(fd, PreencodeRequest(0, len(data) + 10**6, StreamPositions()))
@@ -223,8 +223,8 @@ def test_a_cut_file_ends_the_stretch() -> None:
         assert plain is False
 
 
-def test_a_file_that_cannot_be_read_ends_the_stretch() -> None:
-    """Ordinary reading meets it too, and says it."""
+def test_unreadable_file_ends_the_range() -> None:
+    """Ordinary reading meets the error too, and reports it."""
     reading, writing = os.pipe()
     try:
         assert list(stretch(reading, PreencodeRequest(0, 10**6, StreamPositions()))) == [False]
@@ -234,9 +234,9 @@ def test_a_file_that_cannot_be_read_ends_the_stretch() -> None:
 
 
 def test_marks_count_records_of_one_time_over_several_batches() -> None:
-    """By them reading goes on where the file is found under another name."""
+    """With them, reading continues when the file has another name."""
     made = records([("hardly compressed", 2_000, 0, "oe")], 7)
-    batches, _ = pressed(b"".join(made))
+    batches, _ = preencoded(b"".join(made))
     assert len(batches) > 5
     counts = list(accumulate(batch.count for batch in batches))
     assert [batch.stream_positions.out.ordinal + batch.stream_positions.err.ordinal for batch in batches] == counts

@@ -1,4 +1,4 @@
-"""Tests of `core/batching/processing.py`."""
+"""Test `core/batching/processing.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 
 
 def chunk(texts: list[str], streams: str | None = None, first: int = 0, step_us: int = 1_000) -> Chunk:
-    """A chunk whose cursors are the number of the source's entries before."""
+    """Return a chunk whose cursors are the number of the source's entries before."""
     times = [1_000_000 + step_us * (first + index) for index in range(len(texts))]
     return Chunk(times, streams or "o" * len(texts), texts, sum(map(len, texts)), lambda count: str(first + count))
 
@@ -63,18 +63,18 @@ def test_known_secrets_are_replaced(name: str, text: str, secret: str) -> None:
     assert REDACTED in shown
 
 
-def test_ordinary_text_is_left_alone() -> None:
-    """Nothing that only looks a little like a secret."""
+def test_ordinary_text_is_unchanged() -> None:
+    """Including text that resembles a secret."""
     for text in ("the bearer of bad news", "key AKIA", "eyJ is how a JWT begins", "BEGIN CERTIFICATE", "a" * 64):
         assert redacted(text, "all") == text
 
 
-def test_the_users_own_patterns_are_replaced_too() -> None:
+def test_users_own_patterns_are_replaced_too() -> None:
     """Beside the built-in ones, or alone."""
     assert redacted("card 4111-1111-1111-1111 of Ann", patterns=(r"\d{4}(-\d{4}){3}",)) == f"card {REDACTED} of Ann"
 
 
-def test_a_name_stays_and_what_it_names_goes() -> None:
+def test_name_stays_and_its_secret_is_replaced() -> None:
     """A reader sees that there was a secret, and which."""
     secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
     assert redacted(f"AWS_SECRET_ACCESS_KEY={secret} next", "aws") == f"AWS_SECRET_ACCESS_KEY={REDACTED} next"
@@ -92,17 +92,15 @@ def test_a_name_stays_and_what_it_names_goes() -> None:
         ((r"1|2",), "c12", f"c{REDACTED}{REDACTED}"),
     ],
 )
-def test_each_of_the_users_patterns_means_what_it_means_alone(
-    patterns: tuple[str, ...], text: str, expected: str
-) -> None:
-    """Anchors, flags, groups and alternatives: whatever else is in the same chunk, or in the other patterns."""
+def test_each_user_pattern_keeps_its_meaning(patterns: tuple[str, ...], text: str, expected: str) -> None:
+    """Anchors, flags, groups and alternatives, whatever else is in the chunk or in other patterns."""
     given = chunk(["before", text, "after"])
     out = Processor(ProcessingOptions(redact=("aws", "bearer"), redact_patterns=patterns)).process(given)
     assert out is not None
     assert out.texts == ["before", expected, "after"]
 
 
-def test_an_anchor_holds_for_every_line_of_a_merged_entry() -> None:
+def test_anchor_applies_to_every_line_of_a_merged_entry() -> None:
     """Merging comes before redaction."""
     processor = Processor(ProcessingOptions(merge_start=r"^\S", redact_patterns=(r"^ pin: \d+$",)))
     assert processor.process(chunk(["start", " pin: 1234", " end"])) is None
@@ -117,8 +115,8 @@ def pieces_of(line: str, size: int = 16_384) -> list[str]:
 
 @given(st.integers(0, 60), st.integers(1, 4), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_a_secret_that_was_cut_in_two_with_its_line_is_replaced(before: int, chunks: int, stderr: bool) -> None:
-    """Docker cuts at 16 KiB wherever that is, and the pieces may come in one chunk or in several."""
+def test_secret_split_with_its_line_is_replaced(before: int, chunks: int, stderr: bool) -> None:
+    """Docker splits at 16 KiB anywhere, and the fragments may come in one chunk or in several."""
     secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
     line = "x" * (16_384 - before) + f" aws_secret_access_key={secret} " + "y" * 20_000
     texts = [*pieces_of(line), "next"]
@@ -143,8 +141,8 @@ def test_a_secret_that_was_cut_in_two_with_its_line_is_replaced(before: int, chu
     assert max(len(text.encode()) for text in found) <= MAX_ENTRY_BYTES
 
 
-def test_redaction_never_makes_an_entry_too_long_for_the_wire() -> None:
-    """Or the cloud would refuse the batch that it is in."""
+def test_redaction_never_exceeds_the_wires_entry_limit() -> None:
+    """Otherwise the cloud would refuse the batch."""
     text = "bearer 12345678 " * 1_024
     assert len(text) == MAX_ENTRY_BYTES
     out = Processor(ProcessingOptions(redact=("bearer",))).process(chunk([text, "x"]))
@@ -153,8 +151,8 @@ def test_redaction_never_makes_an_entry_too_long_for_the_wire() -> None:
     assert "12345678" not in out.texts[0]
 
 
-def test_a_private_key_over_several_lines_is_hidden_line_by_line() -> None:
-    """Also when the lines come in several chunks, and another stream writes between them."""
+def test_multi_line_private_key_is_hidden_line_by_line() -> None:
+    """Also when the lines span chunks, and another stream writes between them."""
     processor = Processor(ProcessingOptions(redact=("private_key",)))
     first = processor.process(chunk(["x -----BEGIN EC PRIVATE KEY-----", "stderr", "MHcCAQ"], "oeo"))
     second = processor.process(chunk(["AwEHoU", "-----END EC PRIVATE KEY----- y", "plain"], "ooo", first=3))
@@ -165,7 +163,7 @@ def test_a_private_key_over_several_lines_is_hidden_line_by_line() -> None:
 
 
 def merged(*parts: Chunk, start: str = r"^\S") -> tuple[list[str], list[str]]:
-    """The texts and cursors that come out of a merger, flushed at the end."""
+    """Return the texts and cursors of a merger, flushed at the end."""
     processor = Processor(ProcessingOptions(merge_start=start))
     texts: list[str] = []
     cursors: list[str] = []
@@ -176,7 +174,7 @@ def merged(*parts: Chunk, start: str = r"^\S") -> tuple[list[str], list[str]]:
     return texts, cursors
 
 
-def test_a_stack_trace_becomes_one_entry_however_it_was_read() -> None:
+def test_stack_trace_becomes_one_entry_however_it_was_read() -> None:
     """Within a chunk and across chunks, with the cursor after its last line."""
     lines = ["before", "Traceback:", "  File a", "  File b", "after"]
     expected = (["before", "Traceback:\n  File a\n  File b", "after"], ["1", "4", "5"])
@@ -185,7 +183,7 @@ def test_a_stack_trace_becomes_one_entry_however_it_was_read() -> None:
 
 
 def test_merging_is_capped_and_never_drops() -> None:
-    """Bytes and lines: the rest goes on in the next entry."""
+    """Bytes and lines: the rest continues in the next entry."""
     texts, _ = merged(chunk(["start"] + [" x"] * (MERGED_LINES + 10)))
     assert len(texts) == 2
     texts, cursors = merged(chunk(["start", " " + "x" * 10_000, " " + "y" * 10_000]))
@@ -200,7 +198,7 @@ def test_merging_is_capped_and_never_drops() -> None:
 )
 @settings(max_examples=100, deadline=None)
 def test_merging_keeps_every_line_in_order(parts: list[list[tuple[str, str]]]) -> None:
-    """Whatever the chunks; system entries stay as they are."""
+    """For any chunks; system entries are unchanged."""
     given_texts = [text for part in parts for _, text in part]
     chunks, first = [], 0
     for part in parts:
@@ -212,7 +210,7 @@ def test_merging_keeps_every_line_in_order(parts: list[list[tuple[str, str]]]) -
     assert not cursors or cursors[-1] == str(first)
 
 
-def test_a_rate_limit_turns_the_excess_into_gaps_that_count_it() -> None:
+def test_rate_limit_turns_the_excess_into_counted_gaps() -> None:
     """By the entries' own times, in bursts of ten seconds' worth."""
     processor = Processor(ProcessingOptions(rate_limit=10))
     out = processor.process(chunk([f"line {index}" for index in range(500)]))
@@ -227,15 +225,15 @@ def test_a_rate_limit_turns_the_excess_into_gaps_that_count_it() -> None:
     assert out.cursor_at(len(out.texts)) == "500"
 
 
-def test_a_container_that_never_stops_writing_too_much_has_a_gap_a_second_and_its_share_of_lines() -> None:
-    """Not a gap after every line that passes, which would double what it sends."""
+def test_constantly_fast_container_has_one_gap_a_second_and_its_share_of_lines() -> None:
+    """A gap after every passing line would double its traffic."""
     out = Processor(ProcessingOptions(rate_limit=10)).process(chunk(["x"] * 6_000, step_us=10_000))
     assert out is not None
     assert 600 <= out.streams.count("o") <= 700
     assert out.streams.count("s") <= 60
 
 
-def test_merging_is_no_way_around_the_rate_limit() -> None:
+def test_merging_does_not_evade_the_rate_limit() -> None:
     """A merged entry counts as all its lines."""
     processor = Processor(ProcessingOptions(rate_limit=10, merge_start="^start"))
     processor.process(chunk(["start", *[" x"] * 49] * 20))
@@ -244,7 +242,7 @@ def test_merging_is_no_way_around_the_rate_limit() -> None:
     assert processor.limited == 17
 
 
-def test_a_slow_container_is_never_limited() -> None:
+def test_slow_container_is_never_limited() -> None:
     """Ten lines a second for a minute, read at once."""
     processor = Processor(ProcessingOptions(rate_limit=10))
     out = processor.process(chunk(["x"] * 600, step_us=100_000))
@@ -252,16 +250,16 @@ def test_a_slow_container_is_never_limited() -> None:
     assert out.streams == "o" * 600
 
 
-def test_the_pieces_of_a_long_line_share_its_fate() -> None:
-    """Or readers would join them to another line."""
+def test_fragments_of_a_long_line_pass_or_drop_together() -> None:
+    """Otherwise readers would join them to another line."""
     processor = Processor(ProcessingOptions(rate_limit=1))
     out = processor.process(chunk(["x"] * 10 + ["long", "er", "y"], "o" * 11 + "Oo"))
     assert out is not None
     assert out.streams == "o" * 10 + "s"
 
 
-def test_entries_that_were_skipped_are_not_processed() -> None:
-    """A restored cursor says how many to leave out."""
+def test_skipped_entries_are_not_processed() -> None:
+    """A restored cursor says how many to skip."""
     out = Processor(ProcessingOptions(redact=("all",))).process(chunk(["a", "b", "c"]), 2)
     assert out is not None
     assert (out.texts, out.cursor_at(1)) == (["c"], "3")
@@ -271,8 +269,8 @@ def test_entries_that_were_skipped_are_not_processed() -> None:
 KEY = ["-----BEGIN EC PRIVATE KEY-----", "MHcCAQ", "AwEHoU", "-----END EC PRIVATE KEY-----"]
 
 
-def test_a_cursor_says_whether_it_is_inside_of_a_private_key_and_another_processor_goes_on_from_it() -> None:
-    """Of each stream; also behind a gap in the place of lines that came too fast."""
+def test_cursor_says_whether_it_is_inside_a_private_key() -> None:
+    """Another processor continues from it, for each stream; also behind a rate limit's gap."""
     texts = ["x", KEY[0], "stderr", KEY[0], *KEY[1:3], KEY[2], KEY[3], "y", KEY[3], "z"]
     streams = "ooeeoeoeooo"
     for rate in (0, 1):
@@ -291,8 +289,8 @@ def test_a_cursor_says_whether_it_is_inside_of_a_private_key_and_another_process
             assert rest is None or not {"MHcCAQ", "AwEHoU"} & set(rest.texts)
 
 
-def test_a_processor_that_begins_elsewhere_is_not_inside_of_a_private_key_any_more() -> None:
-    """What is read from another place follows something else; and what was held back is read again."""
+def test_processor_that_starts_elsewhere_is_outside_any_private_key() -> None:
+    """Text from another position follows other lines; held-back entries are read again."""
     processor = Processor(ProcessingOptions(redact=("private_key",), merge_start="^"))
     processor.process(chunk(["a", KEY[0], "held"]))
     assert processor.holding
@@ -302,8 +300,8 @@ def test_a_processor_that_begins_elsewhere_is_not_inside_of_a_private_key_any_mo
     assert out.texts == ["b"]
 
 
-def test_entries_that_are_left_out_are_looked_at_for_a_private_key_that_begins_in_them() -> None:
-    """Also where they are a chunk of their own."""
+def test_skipped_entries_are_checked_for_the_start_of_a_private_key() -> None:
+    """Also if they are a chunk of their own."""
     for first, second, begins in ((KEY[:2], KEY[2:], (2, 0)), ([], KEY, (0, 2))):
         processor = Processor(ProcessingOptions(redact=("private_key",)))
         processor.resume_after("0~2")
@@ -313,16 +311,16 @@ def test_entries_that_are_left_out_are_looked_at_for_a_private_key_that_begins_i
         assert out.texts == [REDACTED, REDACTED]
 
 
-def test_a_cursor_behind_which_entries_are_left_out_says_what_was_before_these() -> None:
-    """As a restored entry's does: what it says is not said a second time."""
+def test_cursor_before_skipped_entries_describes_what_preceded_these() -> None:
+    """Like a restored entry's: its content is not reported twice."""
     restored = SavedEntries([0, 0], "oo", KEY[:2], "2").to_chunk("9|r=e")
     out = Processor(ProcessingOptions(redact=("private_key",))).process(restored)
     assert out is not None
     assert [out.cursor_at(1), out.cursor_at(2)] == ["9|r=e~1", "2|r=zoab"]
 
 
-def test_what_is_held_back_is_the_lines_of_one_entry_as_they_were_read() -> None:
-    """With the cursor behind them: fed to another processor, they are held back in the same way."""
+def test_held_back_entry_keeps_its_lines_as_they_were_read() -> None:
+    """With the cursor behind them: another processor holds them back in the same way."""
     processor = Processor(ProcessingOptions(merge_start=r"^\S", redact=("bearer",)))
     processor.process(chunk(["a", "b", " bearer 12345678"]))
     held = processor.held
@@ -337,10 +335,10 @@ def test_what_is_held_back_is_the_lines_of_one_entry_as_they_were_read() -> None
 
 @given(st.lists(st.tuples(st.sampled_from("oe"), st.integers(0, 3)), min_size=1, max_size=12))
 @settings(max_examples=100, deadline=None)
-def test_the_pieces_of_a_long_line_share_its_fate_wherever_another_processor_goes_on(
+def test_fragments_of_a_long_line_share_its_fate_across_processors(
     lines: list[tuple[str, int]],
 ) -> None:
-    """Killed within a line that was dropped: its next piece would else be joined to a line that passed."""
+    """Killed within a dropped line: its next fragment would otherwise join a line that passed."""
     streams = "".join(letter + letter.upper() * more for letter, more in [("o", 0)] * 9 + lines)
     texts = [f"{index} {'x' * 5_000}" for index in range(len(streams))]
     given = chunk(texts, streams)

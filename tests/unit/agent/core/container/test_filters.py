@@ -1,4 +1,4 @@
-"""core/container/filters.py: which containers are read."""
+"""Test `core/container/filters.py`: which containers are read."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def chosen(selection: ContainerFilters, name: str = "web", image: str = "shop/we
     return selection.selects("c" * 64, name, image, {key.replace("__", "."): value for key, value in labels.items()})
 
 
-def test_everything_is_read_by_default_but_the_agent_itself() -> None:
-    """By its id; no label but the documented one keeps a container out."""
+def test_everything_but_the_agent_itself_is_read_by_default() -> None:
+    """By its id; only the documented label excludes a container."""
     assert chosen(ContainerFilters())
     assert not chosen(ContainerFilters(own_container="c" * 64))
     assert chosen(ContainerFilters(), logferry__agent="true")
 
 
-def test_enable_label_chooses_among_what_patterns_leave() -> None:
-    """A label keeps a container out or answers `labelled`, and undoes no pattern of the operator's."""
+def test_enable_label_selects_within_what_patterns_leave() -> None:
+    """A label excludes a container or answers `labelled`, and overrides no pattern of the operator's."""
     assert not chosen(ContainerFilters(), logferry__enable="false")
     assert not chosen(ContainerFilters(discover="labelled"))
     assert chosen(ContainerFilters(discover="labelled"), logferry__enable="TRUE")
@@ -41,7 +41,7 @@ def test_enable_label_chooses_among_what_patterns_leave() -> None:
 
 @pytest.mark.parametrize("value", ["", "maybe", "true\n;", "tru", "2", "ｔｒｕｅ", "nil"])
 def test_enable_label_with_another_value_changes_nothing(value: str) -> None:
-    """Neither keeps a container out in silence nor answers `labelled`."""
+    """It neither excludes a container silently nor answers `labelled`."""
     with pytest.raises(EnableLabelError, match=r"logferry\.enable must be `true` or `false`"):
         parse_enable_label({"logferry.enable": value})
     assert chosen(ContainerFilters(), logferry__enable=value)
@@ -87,7 +87,7 @@ def test_enable_label_with_another_value_changes_nothing(value: str) -> None:
     ],
 )
 def test_image_is_matched_by_tag_digest_and_id(pattern: str, image: str, expected: bool) -> None:
-    """A pattern without a tag or digest stands for every one; includes and excludes agree."""
+    """A pattern without tag or digest matches every one; includes and excludes agree."""
     for selection in (ContainerFilters(include_images=[pattern]), ContainerFilters(exclude_images=[pattern])):
         included = bool(selection.include_images)
         assert selection.selects("c" * 64, "n", image, {}, image_id=ID) is (expected is included)
@@ -105,7 +105,7 @@ _PART = st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True)
 def test_repository_pattern_matches_its_image_however_pinned(
     registry: str, path: str, tag: str | None, digest: str | None
 ) -> None:
-    """The kind of fault: any of the ways to pin an image hides its name from a pattern."""
+    """The fault was that pinning an image hid its name from a pattern."""
     repository = registry + path
     image = repository + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
     assert ContainerFilters(include_images=[repository]).selects("c", "n", image, {})
@@ -113,7 +113,7 @@ def test_repository_pattern_matches_its_image_however_pinned(
     assert not ContainerFilters(include_images=[repository + "x"]).selects("c", "n", image, {})
 
 
-def test_refusal_says_which_setting_or_label_decided() -> None:
+def test_refusal_names_the_deciding_setting_or_label() -> None:
     """For the agent's log and the job's notice."""
     refusal = ContainerFilters(exclude_images=["shop/*"], include_names=["w*"], include_labels=["a"]).exclusion_reason
     assert refusal("c", "web", "shop/web:3", {}) == "the agent's setting exclude_images has 'shop/*'"
@@ -137,13 +137,13 @@ def test_refusal_says_which_setting_or_label_decided() -> None:
         (ContainerFilters(include_names=["web"], exclude_labels=["tier=front"]), False),
     ],
 )
-def test_patterns_choose(selection: ContainerFilters, expected: bool) -> None:
-    """An exclude goes before an include, and one include of any kind is enough."""
+def test_patterns_select(selection: ContainerFilters, expected: bool) -> None:
+    """An exclude overrides an include, and one include of any kind is enough."""
     assert chosen(selection, tier="front") is expected
 
 
 def test_start_at_is_a_time() -> None:
-    """Nanoseconds."""
+    """In nanoseconds."""
     assert parse_start_at("beginning", 10**19) == 0
     assert parse_start_at("now", 10**19) == 10**19
     assert parse_start_at("15m", 10**19) == 10**19 - 900 * 10**9

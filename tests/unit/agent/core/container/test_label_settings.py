@@ -1,4 +1,4 @@
-"""Settings that a container chooses by label: what they add, and what is said of those that change nothing."""
+"""Test settings that a container makes by label: their effect, and the notices about those without one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def labels(**values: str) -> dict[str, str]:
         (ProcessingOptions(), labels(enable=" FALSE "), ProcessingOptions()),
     ],
 )
-def test_label_adds_to_what_the_operator_set(
+def test_label_adds_to_the_operators_settings(
     operator: ProcessingOptions, given_labels: dict[str, str], expected: ProcessingOptions
 ) -> None:
     found = apply_label_settings(operator, given_labels)
@@ -75,10 +75,10 @@ def test_label_adds_to_what_the_operator_set(
         (ProcessingOptions(), labels(owner=""), "an owner has"),
     ],
 )
-def test_bad_label_changes_nothing_and_says_what_would_be_right(
+def test_bad_label_changes_nothing_and_the_notice_says_what_is_valid(
     operator: ProcessingOptions, given_labels: dict[str, str], sentence: str
 ) -> None:
-    """Beside it, good ones count."""
+    """Valid labels beside it apply."""
     found = apply_label_settings(operator, labels(redact="aws") | given_labels)
     (problem,) = found.problems
     (label,) = given_labels
@@ -106,8 +106,8 @@ def test_notice_of_a_label_does_not_quote_a_secret(name: str, value: str, allowe
     assert problem.startswith(f"the label logferry.{name}=")
 
 
-def test_merge_start_with_a_secret_is_refused_before_and_after_it_was_hidden() -> None:
-    """The spool keeps the label without its secret: what is left must not become another pattern."""
+def test_merge_start_with_a_secret_is_refused_before_and_after_redaction() -> None:
+    """The spool keeps the label without its secret: the rest must not become another pattern."""
     operator = ProcessingOptions(redact=("aws",))
     for value in (f"^{KEY_ID}", "^[redacted]"):
         found = apply_label_settings(operator, {"logferry.merge-start": value})
@@ -139,8 +139,8 @@ def test_label_that_the_operator_forbids_changes_nothing(name: str) -> None:
         rate_limit=st.sampled_from([0, 1, 50]),
     ),
 )
-def test_no_label_undoes_what_the_operator_set(given_labels: dict[str, str], operator: ProcessingOptions) -> None:
-    """Whatever its value; and what comes out can be carried out."""
+def test_no_label_overrides_the_operators_settings(given_labels: dict[str, str], operator: ProcessingOptions) -> None:
+    """For any value, and the result is valid."""
     found = apply_label_settings(operator, given_labels)
     made = found.processing
     assert made.redact[: len(operator.redact)] == operator.redact

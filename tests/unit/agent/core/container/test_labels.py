@@ -1,4 +1,4 @@
-"""core/container/labels.py: which labels are recorded with a job."""
+"""Test `core/container/labels.py`: which labels are recorded with a job."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LABELS = st.dictionaries(
 
 
 @given(labels=LABELS, named=st.frozensets(KEYS))
-def test_recorded_labels_are_within_the_wires_limits_and_nothing_vanishes_unsaid(
+def test_recorded_labels_are_within_the_wires_limits_and_omissions_are_listed(
     labels: dict[str, str], named: frozenset[str]
 ) -> None:
-    """Whatever the keys and values are, the protocol takes them, and each label is kept, shortened or listed."""
+    """For any keys and values: each label is kept, shortened or listed."""
     found = select_labels(labels, named)
     assert Container(labels=dict(found.kept)).labels == found.kept, "the protocol leaves nothing out in addition"
     assert set(found.kept) | set(found.left_out) == set(labels)
@@ -46,7 +46,7 @@ FILLER = {f"a{number:03}": "x" * 50 for number in range(300)}
     ],
 )
 @pytest.mark.parametrize("length", [1, MAX_LABEL_VALUE_CHARS, 5_000])
-def test_orchestrators_and_named_labels_are_never_the_ones_left_out(key: str, length: int) -> None:
+def test_orchestrator_and_named_labels_are_never_omitted(key: str, length: int) -> None:
     """However many others there are; a value over the limit is shortened."""
     found = select_labels({**FILLER, key: "v" * length}, {"zz-named-by-a-filter"})
     assert found.kept[key].startswith("v" * min(length, 250))
@@ -54,14 +54,14 @@ def test_orchestrators_and_named_labels_are_never_the_ones_left_out(key: str, le
     assert (key in found.shortened) is (length > MAX_LABEL_VALUE_CHARS)
 
 
-def test_logferrys_own_labels_go_before_all_others() -> None:
+def test_logferrys_own_labels_take_precedence() -> None:
     """Compose's alone may fill the limit."""
     compose = {f"com.docker.compose.{number:03}": "x" * 200 for number in range(100)}
     found = select_labels({**compose, "logferry.merge-start": "^x", "tier": "front"}, {"tier"})
     assert {"logferry.merge-start", "tier"} <= set(found.kept)
 
 
-def test_notice_hides_secrets_in_the_keys_that_it_lists() -> None:
+def test_notice_hides_secrets_in_listed_keys() -> None:
     """Before it cuts them."""
     token = "ghp_" + "a1" * 18
     found = select_labels({token: "x" * 300})

@@ -1,4 +1,4 @@
-"""core/container/metadata.py: what the engine says, in our words."""
+"""Test `core/container/metadata.py`: how the engine's answers become our metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def with_labels(**labels: str) -> dict[str, object]:
     return {**INSPECT, "Config": {"Image": "i", "Labels": {key.replace("__", "."): v for key, v in labels.items()}}}
 
 
-def test_a_container_is_described() -> None:
+def test_container_is_described() -> None:
     """State, times, limits of its log."""
     found = from_inspect(INSPECT, "host-1")
     assert (found.container.name, found.container.host, found.container.tty) == ("shop-web-1", "host-1", True)
@@ -39,7 +39,7 @@ def test_a_container_is_described() -> None:
     assert found.life.ended == (found.life.started or 0) + 4_000
 
 
-def test_a_container_that_never_ended_has_no_end() -> None:
+def test_container_that_never_ended_has_no_end() -> None:
     """The engine writes the year 1."""
     state = {
         "Status": "running",
@@ -51,7 +51,7 @@ def test_a_container_that_never_ended_has_no_end() -> None:
     assert (found.life.ended, found.life.exit_code, found.run_state.ended) == (None, None, 0)
 
 
-def test_compose_swarm_and_ecs_say_what_a_container_belongs_to() -> None:
+def test_compose_swarm_and_ecs_labels_name_the_containers_project() -> None:
     """Their labels."""
     compose = from_inspect(with_labels(com__docker__compose__project="shop", com__docker__compose__service="web"), "h")
     assert (compose.container.project, compose.container.service) == ("shop", "web")
@@ -84,8 +84,8 @@ def test_labels_are_capped_and_ours_are_kept() -> None:
 
 
 @pytest.mark.parametrize("owner", ["no spaces please", "x\n", "\nx", "x" * 129, "", "é", "a/b"])
-def test_an_owner_that_is_none_is_left_out(owner: str) -> None:
-    """It must not keep the job from being opened."""
+def test_invalid_owner_is_omitted(owner: str) -> None:
+    """It must not prevent the job from being opened."""
     assert from_inspect(with_labels(logferry__owner=owner), "h").container.owner is None
 
 
@@ -95,7 +95,7 @@ def notices(labels: dict[str, str], mode: dict[str, str] | None = None, named: f
     return " | ".join(f"{notice.code}: {notice.detail}" for notice in from_inspect(found, "h", named=named).notices)
 
 
-def test_labels_that_are_left_out_are_named_in_a_notice() -> None:
+def test_omitted_labels_are_named_in_a_notice() -> None:
     """By their keys, never their values, within one sentence's limit."""
     assert notices({"a": "b", "logferry.owner": "me"}) == ""
     said = notices({"password": "hunter2 " * 40, "tier": "front"})
@@ -106,8 +106,8 @@ def test_labels_that_are_left_out_are_named_in_a_notice() -> None:
     assert len(many) < 560
 
 
-def test_non_blocking_mode_is_said_in_a_notice() -> None:
-    """The engine drops lines in that mode, and does not say so."""
+def test_non_blocking_mode_is_reported_in_a_notice() -> None:
+    """The engine drops lines silently in that mode."""
     assert notices({}, {"mode": "blocking"}) == ""
     said = notices({}, {"mode": "non-blocking", "max-buffer-size": "4k"})
     assert said.startswith("non_blocking: ")
@@ -115,14 +115,14 @@ def test_non_blocking_mode_is_said_in_a_notice() -> None:
     assert "may be missing" in notices({}, {"mode": "non-blocking"})
 
 
-def test_an_event_is_enough_to_know_a_container() -> None:
-    """It is gone already."""
+def test_event_is_enough_to_describe_a_container() -> None:
+    """The container is already gone."""
     found = from_event("c" * 64, {"name": "n", "image": "i", "tier": "front", "exitCode": "0"}, "h", 10**18)
     # A start's event has no exit code of the engine's: it is a label.
     assert (found.container.name, dict(found.container.labels)) == ("n", {"tier": "front", "exitCode": "0"})
 
 
-def test_the_engines_paths_are_found_where_they_are_mounted() -> None:
+def test_engines_paths_are_found_where_they_are_mounted() -> None:
     """Or not."""
     assert map_log_path("/var/lib/docker", "/var/lib/docker/containers/c/l", "/host") == "/host/containers/c/l"
     assert map_log_path("/var/lib/docker", "/elsewhere/l", "/host") is None

@@ -1,4 +1,4 @@
-"""core/container/oom.py: an end is told as out of memory exactly when the engine said so in time."""
+"""Test `core/container/oom.py`: an exit is out of memory exactly when the engine said so in time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ RUNS = RunState(running=True, started=1_000)
 KILLED = RunState(started=1_000, ended=2_000, exit_code=137)
 
 
-def test_a_word_that_came_first_is_believed_at_once() -> None:
-    """As engines tell it nearly always."""
+def test_early_oom_event_applies_at_once() -> None:
+    """As engines nearly always report it."""
     detector = OomDetector()
     detector.record_oom("a")
     assert detector.judge("a", KILLED, 0.0, news=True) == replace(KILLED, oom=True)
@@ -24,8 +24,8 @@ def test_a_word_that_came_first_is_believed_at_once() -> None:
     assert detector.judge("b", replace(KILLED, exit_code=0), 0.0, news=True) == replace(KILLED, exit_code=0)
 
 
-def test_a_word_that_comes_late_is_waited_for() -> None:
-    """After the end, within `WAIT_S`."""
+def test_late_oom_event_is_awaited() -> None:
+    """After the exit, within `WAIT_S`."""
     detector = OomDetector()
     assert detector.judge("a", KILLED, 0.0, news=True) is None
     assert detector.judge("a", KILLED, WAIT_S * 0.9, news=True) is None
@@ -35,8 +35,8 @@ def test_a_word_that_comes_late_is_waited_for() -> None:
     assert detector.judge("a", KILLED, WAIT_S * 0.9, news=False) == replace(KILLED, oom=True)
 
 
-def test_without_a_word_it_is_believed_after_the_wait() -> None:
-    """Someone on the host killed it, or the engine lost the word."""
+def test_without_an_event_the_exit_is_reported_after_the_wait() -> None:
+    """Somebody on the host killed it, or the engine lost the event."""
     detector = OomDetector()
     assert detector.judge("a", KILLED, 5.0, news=True) is None
     assert detector.judge("a", KILLED, 5.0 + WAIT_S, news=True) == KILLED
@@ -47,14 +47,14 @@ def test_without_a_word_it_is_believed_after_the_wait() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 1, 139, 143, None])
-def test_other_ends_are_not_waited_with(code: int | None) -> None:
+def test_other_exits_are_not_delayed(code: int | None) -> None:
     """The kernel uses SIGKILL."""
     run_state = replace(KILLED, exit_code=code)
     assert OomDetector().judge("a", run_state, 0.0, news=True) == run_state
 
 
-def test_what_someone_killed_and_what_ended_long_ago_is_not_waited_with() -> None:
-    """Nothing more is to come of these."""
+def test_manual_kills_and_old_exits_are_not_delayed() -> None:
+    """No event will follow for these."""
     detector = OomDetector()
     detector.record_kill("a")
     assert detector.judge("a", KILLED, 0.0, news=True) == KILLED
@@ -62,8 +62,8 @@ def test_what_someone_killed_and_what_ended_long_ago_is_not_waited_with() -> Non
     assert detector.judge("c", RUNS, 0.0, news=True) == RUNS
 
 
-def test_a_new_run_is_judged_by_itself() -> None:
-    """Neither what was said of the run before nor who killed it counts, nor that it was waited with."""
+def test_new_run_is_judged_independently() -> None:
+    """The previous run's events, kills and waits do not count."""
     detector = OomDetector()
     detector.record_oom("a")
     detector.record_kill("a")

@@ -1,4 +1,4 @@
-"""core/parsing/deduplication.py: what was read before is known again, whatever the clock did."""
+"""Test `core/parsing/deduplication.py`: lines read before are recognised, whatever the clock did."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def log(*entries: tuple[float, str, str]) -> Fragments:
     )
 
 
-def test_repeats_are_dropped_and_a_clock_set_back_is_not_taken_for_one() -> None:
+def test_repeats_are_dropped_and_a_clock_set_back_is_no_repeat() -> None:
     """Docker cases 2 and 25."""
     deduplicator = Deduplicator()
     deduplicator.add(deduplicator.keys(log((10, "o", "a"), (11, "o", "b"), (12, "e", "a"))))
@@ -33,8 +33,8 @@ def test_repeats_are_dropped_and_a_clock_set_back_is_not_taken_for_one() -> None
     assert deduplicator.find_new(deduplicator.keys(again)) == [2, 4]
 
 
-def test_pieces_that_are_all_alike_are_not_repeats_of_each_other() -> None:
-    """A long line of one character; its next piece has the same stamp, stream and text."""
+def test_equal_fragments_are_not_repeats_of_each_other() -> None:
+    """A long line of one character: its next fragment has the same timestamp, stream and text."""
     deduplicator = Deduplicator()
     pieces = replace(log((10, "o", "x"), (10, "o", "x")), ends="cc")
     deduplicator.add(deduplicator.keys(pieces))
@@ -45,8 +45,8 @@ def test_pieces_that_are_all_alike_are_not_repeats_of_each_other() -> None:
     assert deduplicator.find_new(deduplicator.keys(again)) == [2, 3]
 
 
-def test_a_whole_line_that_comes_again_at_once_is_a_repeat() -> None:
-    """A line that ended is not continued; no two lines of one stream carry one nanosecond."""
+def test_whole_line_repeated_at_once_is_a_repeat() -> None:
+    """A terminated line is not continued; no two lines of a stream share one nanosecond."""
     deduplicator = Deduplicator()
     deduplicator.add(deduplicator.keys(log((10, "o", "x"))))
     assert deduplicator.find_new(deduplicator.keys(log((10, "o", "x"), (11, "o", "x")))) == [1]
@@ -57,11 +57,13 @@ def test_a_whole_line_that_comes_again_at_once_is_a_repeat() -> None:
     st.data(),
 )
 @settings(deadline=None, max_examples=200)
-def test_the_place_of_a_cursor_is_found_in_any_tail_that_holds_it(
+def test_cursor_position_is_found_in_any_tail_that_holds_it(
     entries: list[tuple[str, str, int]], data: st.DataObject
 ) -> None:
-    """Streams interleave, one of them may have been quiet for longer than the tail reaches back, and the clock steps
-    forth and back, but never to the same nanosecond (case 25)."""
+    """Streams interleave, one may have been quiet for longer than the tail reaches back, and the clock steps forward
+    and
+    back, but never to the same nanosecond (case 25).
+    """
     taken: set[int] = set()
     stamped = []
     for stream, text, second in entries:
@@ -82,22 +84,22 @@ def test_the_place_of_a_cursor_is_found_in_any_tail_that_holds_it(
     assert found == list(range(place - first + 1, len(tail)))
 
 
-def test_the_cursor_of_an_agent_of_before_is_found_by_its_later_mark() -> None:
+def test_cursor_of_an_older_agent_is_found_by_its_later_mark() -> None:
     """It does not say which stream came last."""
     whole = log((10, "o", "a"), (11, "e", "b"), (12, "o", "c"), (13, "e", "d"))
     stream_positions = replace(positions_after(whole, StreamPositions(), 2), last="")
     assert CursorSeeker(stream_positions).unread(whole) == [3]
 
 
-def test_a_place_that_is_not_in_the_log_is_not_found() -> None:
-    """That something is missing is known; whoever asks reads all of it."""
+def test_position_missing_from_the_log_is_not_found() -> None:
+    """The caller then knows that lines are missing, and reads everything."""
     seeker = CursorSeeker(positions_after(log((10, "o", "a")), StreamPositions(), 0))
     assert seeker.unread(log((11, "o", "b"), (12, "o", "c"))) == []
     assert not seeker.found
 
 
-def test_what_is_later_than_all_before_passes() -> None:
-    """Else it may have been read: then its keys tell."""
+def test_line_later_than_all_before_passes() -> None:
+    """Otherwise it may have been read: then its keys decide."""
     deduplicator = Deduplicator()
     assert deduplicator.are_newer(log((10, "o", "a")))
     deduplicator.note_newest(log((10, "o", "a"), (12, "o", "b"), (11, "o", "c")))
@@ -106,8 +108,8 @@ def test_what_is_later_than_all_before_passes() -> None:
     assert not deduplicator.are_newer(replace(log((13, "o", "d"), (14, "o", "e")), ends="nc"))
 
 
-def test_while_a_line_goes_on_nothing_passes() -> None:
-    """What comes may be its next piece."""
+def test_nothing_passes_unchecked_while_a_line_is_open() -> None:
+    """It may be the line's next fragment."""
     deduplicator = Deduplicator()
     deduplicator.keys(replace(log((10, "o", "x")), ends="c"))
     assert not deduplicator.are_newer(log((11, "o", "y")))
@@ -115,8 +117,8 @@ def test_while_a_line_goes_on_nothing_passes() -> None:
     assert deduplicator.are_newer(log((11, "o", "y")))
 
 
-def test_the_last_of_what_passed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At least so many as are asked for, however they came; of a backlog not all."""
+def test_last_passed_lines_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least as many as requested, however they came; of a backlog not all."""
     monkeypatch.setattr("logferry_agent.core.parsing.deduplication._SOON", 5)
     deduplicator = Deduplicator()
     parts = [log(*((number, "o", "a") for number in range(start, start + 3))) for start in range(1, 31, 3)]
@@ -128,8 +130,8 @@ def test_the_last_of_what_passed_is_known(monkeypatch: pytest.MonkeyPatch) -> No
     assert not deduplicator.are_newer(parts[-1])
 
 
-def test_what_passed_after_keys_were_worked_out_is_known_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many of the last as ever, not so many fewer as were worked out before."""
+def test_lines_passed_after_keys_were_computed_are_known_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many of the last as ever, without deducting those computed before."""
     monkeypatch.setattr("logferry_agent.core.parsing.deduplication._SOON", 5)
     deduplicator = Deduplicator()
     deduplicator.add_newer(log(*((number, "o", "a") for number in range(1, 5))))
@@ -142,8 +144,8 @@ def test_what_passed_after_keys_were_worked_out_is_known_as_well(monkeypatch: py
     assert not deduplicator.find_new([key for part in parts for key in deduplicator.keys(part)])
 
 
-def test_the_place_that_version_0_1_0_left_within_a_terminals_line_is_found() -> None:
-    """It took a prompt and the first line of the next run, timestamp included, for one."""
+def test_position_that_version_0_1_0_left_within_a_terminals_line_is_found() -> None:
+    """It combined a prompt and the first line of the next run, timestamp included."""
     parts = replace(log((10, "o", "$ "), (11, "o", "$ "), (12, "o", "one\r"), (13, "o", "two\r")), ends="ttnn")
     glued = f"$ {format_stamp(11 * S)} $ {format_stamp(12 * S)} one\r"
     seeker = CursorSeeker(StreamPositions(StreamPosition(10 * S, 1, digest(glued)), last="o"))

@@ -1,4 +1,4 @@
-"""core/parsing/fragments.py: any fragmentation of any bytes gives the lines that were written."""
+"""Test `core/parsing/fragments.py`: any fragmentation of any bytes gives the written lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LENGTHS = [0, 1, 2, 100, 4_095, 4_096, 16_382, 16_383, 16_384, 16_385, 32_767, 3
 
 
 def joined(columns: EntryColumns, stream: str) -> list[str]:
-    """The lines of one stream, as a reader joins them."""
+    """Return the lines of one stream, as a reader joins them."""
     found: list[str] = []
     for letter, text in zip(columns.streams, columns.texts, strict=True):
         if letter == stream:
@@ -36,13 +36,13 @@ def joined(columns: EntryColumns, stream: str) -> list[str]:
 
 
 def reference(written: bytes) -> list[bytes]:
-    """The plain truth: lines are what newlines separate, and what is left at the end."""
+    """Return the reference: text between newlines, and the rest at the end."""
     lines = written.split(b"\n")
     return lines if lines[-1] else lines[:-1]
 
 
 def fragments_of(pieces: list[Piece]) -> Fragments:
-    """Through the json-file's parser, in one go."""
+    """Parse through the json-file's parser at once."""
     (segment,) = jsonfile.parse(b"".join(record(piece) for piece in pieces))
     assert isinstance(segment, jsonfile.Records)
     return segment.fragments
@@ -58,7 +58,7 @@ outputs = st.lists(
 
 
 def pieces_of(output: list[tuple[str, int, int, bool]], cut: int) -> tuple[list[Piece], dict[str, bytes]]:
-    """What the engine stores of an output whose writes are cut in two at any place and interleave."""
+    """Generate what the engine stores of output whose writes are split anywhere and interleave."""
     copier = Copier()
     pieces: list[Piece] = []
     written = {"o": b"", "e": b""}
@@ -75,8 +75,8 @@ def pieces_of(output: list[tuple[str, int, int, bool]], cut: int) -> tuple[list[
 
 @given(output=outputs, cut=st.integers(0, 50_000))
 @settings(max_examples=25, deadline=None)
-def test_lines_from_a_json_file_are_the_lines_that_were_written(output, cut) -> None:  # type: ignore[no-untyped-def]
-    """Whatever the lengths, the interleaving and the end."""
+def test_lines_from_a_json_file_equal_the_written_lines(output, cut) -> None:  # type: ignore[no-untyped-def]
+    """For any lengths, interleaving and end."""
     pieces, written = pieces_of(output, cut)
     if not pieces:
         return
@@ -87,7 +87,7 @@ def test_lines_from_a_json_file_are_the_lines_that_were_written(output, cut) -> 
 
 @given(output=outputs, cut=st.integers(0, 50_000), read=st.integers(500, 70_000))
 @settings(max_examples=25, deadline=None)
-def test_lines_from_the_api_are_the_lines_that_were_written(output, cut, read) -> None:  # type: ignore[no-untyped-def]
+def test_lines_from_the_api_equal_the_written_lines(output, cut, read) -> None:  # type: ignore[no-untyped-def]
     """However the stream is cut into reads."""
     pieces, written = pieces_of(output, cut)
     body = chunked(frame(piece) for piece in pieces)
@@ -107,7 +107,7 @@ def test_lines_from_the_api_are_the_lines_that_were_written(output, cut, read) -
 
 @given(output=outputs, cut=st.integers(0, 50_000), data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_assembly_goes_on_from_the_marks_wherever_it_is_interrupted(output, cut, data) -> None:  # type: ignore[no-untyped-def]
+def test_assembly_resumes_from_the_marks_anywhere(output, cut, data) -> None:  # type: ignore[no-untyped-def]
     """Two runs with only the marks between them make the same entries as one."""
     pieces, _ = pieces_of(output, cut)
     if not pieces:
@@ -124,7 +124,7 @@ def test_assembly_goes_on_from_the_marks_wherever_it_is_interrupted(output, cut,
 @given(output=outputs, cut=st.integers(0, 50_000))
 @settings(max_examples=20, deadline=None)
 def test_every_entry_fits_and_a_short_one_is_never_continued(output, cut) -> None:  # type: ignore[no-untyped-def]
-    """The wire's two promises on entries."""
+    """The wire's two promises about entries."""
     pieces, _ = pieces_of(output, cut)
     if not pieces:
         return
@@ -137,7 +137,7 @@ def test_every_entry_fits_and_a_short_one_is_never_continued(output, cut) -> Non
         last[letter.lower()] = text
 
 
-def test_a_line_of_exactly_one_piece_is_one_entry_and_its_newline_none() -> None:
+def test_line_of_exactly_one_fragment_is_one_entry() -> None:
     """Docker case 8: a frame of 16,384 bytes without a newline, then a bare newline with the same timestamp."""
     copier = Copier()
     pieces = copier.write("o", b"x" * 16_384 + b"\n") + copier.write("o", b"next\n")
@@ -146,7 +146,7 @@ def test_a_line_of_exactly_one_piece_is_one_entry_and_its_newline_none() -> None
     assert (columns.streams, columns.texts) == ("oo", ["x" * 16_384, "next"])
 
 
-def test_pieces_of_both_streams_interleave_without_mixing() -> None:
+def test_fragments_of_both_streams_interleave_without_mixing() -> None:
     """Docker case 7: one buffer per stream."""
     copier = Copier()
     pieces = copier.write("o", b"o" * 20_000) + copier.write("e", b"e" * 20_000)
@@ -157,7 +157,7 @@ def test_pieces_of_both_streams_interleave_without_mixing() -> None:
     assert joined(columns, "e") == ["e" * 20_000 + "!"]
 
 
-def test_a_line_cut_off_by_the_end_is_not_glued_to_the_next_run() -> None:
+def test_line_cut_off_by_the_exit_is_not_joined_to_the_next_run() -> None:
     """An open line whose timestamp does not come again was cut off."""
     first, second = Copier(), Copier(start=Copier().now + 10**9)
     pieces = first.write("o", b"a" * 16_384) + first.end() + second.write("o", b"b" * 16_390 + b"\n")
@@ -165,8 +165,8 @@ def test_a_line_cut_off_by_the_end_is_not_glued_to_the_next_run() -> None:
     assert joined(columns, "o") == ["a" * 16_384, "b" * 16_390]
 
 
-def test_a_line_of_20_mib_comes_whole() -> None:
-    """1,280 pieces, all alike but for the last."""
+def test_line_of_20_mib_arrives_whole() -> None:
+    """1,280 fragments, all equal except for the last."""
     copier = Copier()
     data = b"x" * (20 << 20) + b"\n"
     columns = assemble(fragments_of(copier.write("o", data)), StreamPositions())
@@ -174,8 +174,8 @@ def test_a_line_of_20_mib_comes_whole() -> None:
     assert sum(map(len, columns.texts)) == 20 << 20
 
 
-def test_characters_that_grew_are_split_in_about_equal_pieces() -> None:
-    """Replaced bytes treble a fragment; no piece is short, none is cut inside of a character."""
+def test_growing_characters_are_split_into_about_equal_fragments() -> None:
+    """Replaced bytes treble a fragment; no fragment is short, none is cut inside a character."""
     text = "\ufffd" * 16_384
     pieces = split(text)
     assert "".join(pieces) == text
@@ -196,7 +196,7 @@ writes_of_any_bytes = st.lists(
 
 
 def written_by(writes: list[tuple[str, bytes, int]]) -> tuple[list[Piece], dict[str, bytes]]:
-    """What the engine stores of it, and what each stream was given in all."""
+    """Return what the engine stores of it, and the total input of each stream."""
     copier = Copier()
     pieces: list[Piece] = []
     given = {"o": b"", "e": b""}
@@ -209,8 +209,8 @@ def written_by(writes: list[tuple[str, bytes, int]]) -> tuple[list[Piece], dict[
 
 @given(writes=writes_of_any_bytes)
 @settings(max_examples=60, deadline=None)
-def test_any_bytes_in_any_fragments_come_from_a_json_file_as_the_engine_stored_them(writes) -> None:  # type: ignore[no-untyped-def]
-    """The engine replaces what is not UTF-8 piece by piece; beyond that every line is what was written."""
+def test_any_bytes_arrive_from_a_json_file_as_the_engine_stored_them(writes) -> None:  # type: ignore[no-untyped-def]
+    """The engine replaces invalid UTF-8 fragment by fragment; otherwise every line is as written."""
     pieces, given = written_by(writes)
     if not pieces:
         return
@@ -224,7 +224,7 @@ def test_any_bytes_in_any_fragments_come_from_a_json_file_as_the_engine_stored_t
 
 
 def cut(body: bytes, sizes: list[int]) -> Iterator[bytes]:
-    """The body in reads of these sizes, over and over."""
+    """Cut the body into reads of these sizes, repeatedly."""
     start = 0
     for size in cycle(sizes):
         if start >= len(body):
@@ -237,8 +237,8 @@ def cut(body: bytes, sizes: list[int]) -> Iterator[bytes]:
 @example(writes=[("o", b"\xc0", 16_384)], reads=[300])
 @example(writes=[("o", b"\xf0\x9f", 16_384), ("e", b"\xc3", 16_384)], reads=[40_000])
 @settings(max_examples=60, deadline=None)
-def test_any_bytes_in_any_fragments_come_from_the_api_as_they_were_written(writes, reads) -> None:  # type: ignore[no-untyped-def]
-    """However the stream is cut into reads; what is not UTF-8 is kept readable, also across pieces."""
+def test_any_bytes_arrive_from_the_api_as_written(writes, reads) -> None:  # type: ignore[no-untyped-def]
+    """However the stream is cut into reads; invalid UTF-8 stays readable, also across fragments."""
     pieces, given = written_by(writes)
     body = chunked(frame(piece) for piece in pieces)
     stream = LogStreamParser(tty=False, chunked=True)

@@ -1,4 +1,4 @@
-"""core/parsing/jsonfile.py: whatever is in a file, good records come out and the rest is counted."""
+"""Test `core/parsing/jsonfile.py`: valid records are parsed and everything else is counted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_records_become_columns() -> None:
 
 @given(st.lists(st.one_of(st.sampled_from(GOOD), st.binary(max_size=40).map(lambda data: data + b"\n")), max_size=12))
 @settings(max_examples=100, deadline=None)
-def test_no_bytes_raise_and_none_are_lost_count_of(parts: list[bytes]) -> None:
+def test_any_bytes_are_counted_without_raising(parts: list[bytes]) -> None:
     """Fuzz: garbage between records, and every byte is in some part."""
     data = b"".join(parts)
     assert size(data) == len(data)
@@ -51,7 +51,7 @@ def test_no_bytes_raise_and_none_are_lost_count_of(parts: list[bytes]) -> None:
 
 @given(st.binary(max_size=200), st.integers(0, 3))
 @settings(max_examples=100, deadline=None)
-def test_a_damaged_byte_costs_at_most_its_own_record(noise: bytes, where: int) -> None:
+def test_damaged_byte_costs_at_most_its_own_record(noise: bytes, where: int) -> None:
     """Records before and behind the damage are read."""
     damaged = list(GOOD)
     damaged[where] = noise.replace(b"\n", b"") + b"\n"
@@ -60,7 +60,7 @@ def test_a_damaged_byte_costs_at_most_its_own_record(noise: bytes, where: int) -
     assert [text for text in found if text in expected] == expected
 
 
-def test_reading_goes_on_after_nuls() -> None:
+def test_reading_continues_after_nuls() -> None:
     """Docker case 16: a crash leaves NULs in front of the next record."""
     parts = parse(GOOD[0] + b"\0" * 500 + GOOD[1] + GOOD[2])
     assert [type(part) for part in parts] == [Records, CorruptBytes, Records]
@@ -68,13 +68,13 @@ def test_reading_goes_on_after_nuls() -> None:
     assert texts(GOOD[0] + b"\0" * 500 + GOOD[1] + GOOD[2]) == ["one", "two", "three"]
 
 
-def test_half_a_record_before_a_whole_one_is_left_out() -> None:
+def test_partial_record_before_a_whole_one_is_omitted() -> None:
     """The disk was full, then it was not."""
     assert texts(GOOD[0][:20] + GOOD[1]) == ["two"]
 
 
-def test_attributes_and_unusual_texts_are_read_as_they_are() -> None:
-    """Labels in the record, a text that looks like the record's own fields, a backslash and n without newline."""
+def test_attributes_and_unusual_texts_are_read_unchanged() -> None:
+    """Labels in the record, a text like the record's own fields, a backslash and n without newline."""
     stamp = "2026-11-23T10:00:00.1Z"
     wanted = ['","stream":"stderr"\n', "back\\n", "\\n\n", 'tail\\n","stream":"std']
     lines = [{"log": text, "stream": "stdout", "attrs": {"a": '\n","stream":"std'}, "time": stamp} for text in wanted]
@@ -93,8 +93,8 @@ def test_attributes_and_unusual_texts_are_read_as_they_are() -> None:
     )
 )
 @settings(max_examples=20, deadline=None)
-def test_a_mark_is_found_again_where_it_was_made(writes: list[tuple[str, bytes]]) -> None:
-    """By stamp, ordinal and text, also among pieces that are alike."""
+def test_mark_is_found_where_it_was_made(writes: list[tuple[str, bytes]]) -> None:
+    """By timestamp, ordinal and text, also among equal fragments."""
     copier = Copier()
     pieces = [piece for stream, data in writes for piece in copier.write(stream, data)]
     data = b"".join(map(record, pieces))
@@ -106,7 +106,7 @@ def test_a_mark_is_found_again_where_it_was_made(writes: list[tuple[str, bytes]]
         assert find_position(data, stream, mark) == segment.bytes_through(index)
 
 
-def test_the_first_record_of_a_time_is_found() -> None:
+def test_first_record_of_a_time_is_found() -> None:
     """For start_at."""
     copier = Copier()
     pieces = copier.write("o", b"a\nb\nc\n")
@@ -115,8 +115,8 @@ def test_the_first_record_of_a_time_is_found() -> None:
     assert find_start_from(data, pieces[2].stamp + 10**9) is None
 
 
-def test_a_time_is_found_from_behind() -> None:
-    """Wherever it stands among damage and among times that went back."""
+def test_time_is_found_from_the_end() -> None:
+    """Wherever it is among damage and among times that went back."""
     pieces = Copier().write("o", b"a\nb\nc\n")
     first, second, third = map(record, pieces)
     assert find_end_until(first + second + third, pieces[1].stamp) == len(first + second)
@@ -132,8 +132,8 @@ def test_a_time_is_found_from_behind() -> None:
     ),
 )
 @settings(max_examples=300, deadline=None)
-def test_damage_anywhere_costs_only_the_records_that_it_touches(at: int, length: int, middle: bytes) -> None:
-    """Fuzz: a slice left out or overwritten; nothing raises, every byte is counted, what is around it is read."""
+def test_damage_costs_only_the_records_that_it_touches(at: int, length: int, middle: bytes) -> None:
+    """Fuzz: a slice is removed or overwritten; nothing raises, every byte is counted, its surroundings are read."""
     whole = [record(piece) for piece in Copier().write("o", b"".join(b"line %d\n" % n for n in range(12)))]
     data = b"".join(whole)
     at %= len(data)

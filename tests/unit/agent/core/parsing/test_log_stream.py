@@ -1,4 +1,4 @@
-"""core/parsing/log_stream.py: the same fragments come out however a response is cut into reads."""
+"""Test `core/parsing/log_stream.py`: fragments do not depend on how a response is cut into reads."""
 
 import contextlib
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ PIECES = Copier().write("o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x"
 
 
 def read(body: bytes, sizes: list[int], *, tty: bool = False, chunks: bool = True) -> tuple[list[str], str, str]:
-    """Fed in reads of these sizes, in turn."""
+    """Feed in reads of these sizes, in turn."""
     stream = LogStreamParser(tty=tty, chunked=chunks)
     texts: list[str] = []
     streams = ends = ""
@@ -39,7 +39,7 @@ WHOLE = read(chunked(map(frame, PIECES)), [1 << 20])
 
 @given(st.lists(st.integers(300, 50_000), min_size=1, max_size=6))
 @settings(max_examples=30, deadline=None)
-def test_the_cuts_between_reads_do_not_matter(sizes: list[int]) -> None:
+def test_cuts_between_reads_do_not_matter(sizes: list[int]) -> None:
     """Chunked, as engines answer."""
     assert read(chunked(map(frame, PIECES)), sizes) == WHOLE
 
@@ -47,22 +47,22 @@ def test_the_cuts_between_reads_do_not_matter(sizes: list[int]) -> None:
 @given(st.lists(st.integers(300, 30_000), min_size=1, max_size=4), st.integers(200, 5_000))
 @settings(max_examples=30, deadline=None)
 def test_chunks_need_not_be_frames(sizes: list[int], chunk: int) -> None:
-    """A proxy between may cut the body into other chunks."""
+    """A proxy may cut the body into other chunks."""
     body = b"".join(map(frame, PIECES))
     assert read(chunked(body[start : start + chunk] for start in range(0, len(body), chunk)), sizes) == WHOLE
     assert read(body, sizes, chunks=False) == WHOLE
 
 
-def test_the_texts_are_what_was_written() -> None:
-    """CRLF is kept, invalid UTF-8 is readable, lengths that look like newlines are no newlines (case 27)."""
+def test_texts_equal_what_was_written() -> None:
+    """CRLF stays, invalid UTF-8 is readable, lengths that look like newlines are no newlines (case 27)."""
     assert WHOLE[0][:4] == ["one", "", "two\r", "日本 🙂"]
     assert WHOLE[0][-3:] == ["\r", "\x00\x01\x02\x03", "\\xff\\xfe"]
     lengths = [Piece("o", START, b"x" * (size - 32) + b"\n") for size in (0x0A0A, 0x0D0A, 0x0D) if size > 32]
     assert [len(text) for text in read(chunked(map(frame, lengths)), [7])[0]] == [0x0A0A - 32, 0x0D0A - 32]
 
 
-def test_a_character_cut_between_pieces_is_whole_again() -> None:
-    """Drivers that store raw bytes cut at 16,384 bytes, inside of a character or not."""
+def test_character_split_between_fragments_is_restored() -> None:
+    """Drivers that store raw bytes split at 16,384 bytes, inside a character or not."""
     text = "x" * 16_383 + "🙂" + "y" * 20_000
     pieces = Copier().write("o", text.encode() + b"\n")
     found, _, ends = read(chunked(map(frame, pieces)), [1 << 20])
@@ -70,7 +70,7 @@ def test_a_character_cut_between_pieces_is_whole_again() -> None:
     assert ends == "ccn"
 
 
-def test_an_error_in_the_stream_is_told_and_not_taken_for_a_line() -> None:
+def test_error_in_the_stream_is_reported_and_is_no_line() -> None:
     """Docker case 4: type 3, without a timestamp."""
     message = b"Error grabbing logs: no such file or directory\n"
     error = bytes([3, 0, 0, 0]) + len(message).to_bytes(4, "big") + message
@@ -80,8 +80,8 @@ def test_an_error_in_the_stream_is_told_and_not_taken_for_a_line() -> None:
     assert received.errors == ["Error grabbing logs: no such file or directory"]
 
 
-def test_an_unterminated_last_frame_does_not_wait_for_more() -> None:
-    """The connection is kept alive: after the last chunk nothing comes any more."""
+def test_unterminated_last_frame_does_not_wait_for_more() -> None:
+    """The connection stays open: nothing follows the last chunk."""
     stream = LogStreamParser(tty=False, chunked=True)
     pieces = [*PIECES[:3], Piece("o", START + 10**9, b"end")]
     received = stream.feed(chunked(map(frame, pieces)))
@@ -91,8 +91,8 @@ def test_an_unterminated_last_frame_does_not_wait_for_more() -> None:
 
 @given(st.lists(st.integers(300, 30_000), min_size=1, max_size=4))
 @settings(max_examples=50, deadline=None)
-def test_a_tty_is_cut_at_newlines_and_full_pieces(sizes: list[int]) -> None:
-    """No frames; a timestamp before each stored piece, also in the middle of a long line."""
+def test_tty_is_cut_at_newlines_and_full_fragments(sizes: list[int]) -> None:
+    """No frames; a timestamp before each stored fragment, also in the middle of a long line."""
     written = Copier().write("o", b"one\r\n" + b"p" * 40_000 + b"\r\nprompt> \r\n")
     pieces = [*written, Piece("o", START + 10**9, b"bye")]
     body = chunked(format_stamp(piece.stamp).encode() + b" " + piece.data for piece in pieces)
@@ -103,7 +103,7 @@ def test_a_tty_is_cut_at_newlines_and_full_pieces(sizes: list[int]) -> None:
 
 @given(st.binary(max_size=300), st.booleans(), st.booleans(), st.integers(1, 40))
 @settings(max_examples=150, deadline=None)
-def test_no_bytes_give_anything_but_a_clean_error(body: bytes, tty: bool, chunks: bool, size: int) -> None:
+def test_any_bytes_give_at_worst_a_clean_error(body: bytes, tty: bool, chunks: bool, size: int) -> None:
     """Fuzz."""
     with contextlib.suppress(BrokenStreamError):
         read(body, [size], tty=tty, chunks=chunks)
@@ -111,7 +111,7 @@ def test_no_bytes_give_anything_but_a_clean_error(body: bytes, tty: bool, chunks
 
 @given(st.integers(0, 2_000), st.integers(0, 255))
 @settings(max_examples=100, deadline=None)
-def test_a_flipped_byte_gives_nothing_but_a_clean_error(where: int, value: int) -> None:
+def test_flipped_byte_gives_at_worst_a_clean_error(where: int, value: int) -> None:
     """Fuzz of a good stream."""
     body = bytearray(chunked(map(frame, PIECES[:4] + PIECES[-3:])))
     body[where % len(body)] = value
@@ -119,16 +119,17 @@ def test_a_flipped_byte_gives_nothing_but_a_clean_error(where: int, value: int) 
         read(bytes(body), [1 << 20])
 
 
-def test_a_broken_stream_says_so_without_quoting_it() -> None:
-    """It may be a container's text, cut where nobody can tell a secret in it."""
+def test_broken_stream_is_reported_without_quoting_it() -> None:
+    """It may be a container's text, cut where nobody can recognise a secret."""
     assert "AKIA" not in str(UnstampedLogError("AKIAIOSFODNN7EXAMPLE"))
     with pytest.raises(BrokenStreamError, match="a chunk does not begin"):
         LogStreamParser(tty=False, chunked=True).feed(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_a_line_that_begins_like_a_timestamp_is_kept_as_it_is() -> None:
-    """Docker case 6: the engine's own stands before each frame, in the middle of a long line too; no other is
-    taken off."""
+def test_line_that_begins_like_a_timestamp_is_unchanged() -> None:
+    """Docker case 6: the engine's own timestamp precedes each frame, in the middle of a long line too; no other one is
+    removed.
+    """
     stamp = format_stamp(START).encode()
     written = stamp + b" said the program\n" + b"x" * 20_000 + stamp + b" in the middle\n"
     pieces = Copier().write("o", written)
@@ -142,7 +143,7 @@ TTY = b"".join(format_stamp(piece.stamp).encode() + b" " + piece.data for piece 
 
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> tuple[bytes, int]:
-    """A good stream with one slice left out, doubled, or overwritten; and where that is."""
+    """Generate a good stream with one slice removed, repeated, or overwritten, and the slice's position."""
     at = draw(st.integers(0, len(whole) - 1))
     stop = min(len(whole), at + draw(st.sampled_from([1, 2, 4, 8, 30, 500, 20_000])))
     middle = draw(st.sampled_from([b"", whole[at:stop] * 2, b"\0" * (stop - at), b"\xff" * 5, b"0\r\n\r\n", b"\n"]))
@@ -151,8 +152,8 @@ def damaged(draw: st.DrawFn, whole: bytes) -> tuple[bytes, int]:
 
 @given(damage=damaged(BODY), sizes=st.lists(st.integers(300, 50_000), min_size=1, max_size=3))
 @settings(max_examples=300, deadline=None)
-def test_what_came_before_the_damage_is_good(damage: tuple[bytes, int], sizes: list[int]) -> None:
-    """Fuzz: nothing but a clean error, and every frame in front of the damage is what it was."""
+def test_everything_before_the_damage_is_good(damage: tuple[bytes, int], sizes: list[int]) -> None:
+    """Fuzz: at worst a clean error, and every earlier frame is unchanged."""
     body, at = damage
     stream = LogStreamParser(tty=False, chunked=True)
     texts: list[str] = []
@@ -168,7 +169,7 @@ def test_what_came_before_the_damage_is_good(damage: tuple[bytes, int], sizes: l
 
 
 def lines(end: bytes) -> list[bytes]:
-    """Frames of lines of many lengths, of both streams, each with its number; now and then a piece of a longer one."""
+    """Generate frames of numbered lines of many lengths, of both streams; some are fragments of a longer line."""
     pieces = [
         piece
         for number in range(70)
@@ -197,11 +198,11 @@ ONE_STREAM = [frame(piece) for piece in Copier().write("o", b"".join(b"line %d\n
     sizes=st.lists(st.integers(300, 200_000), min_size=1, max_size=3),
 )
 @settings(max_examples=600, deadline=None)
-def test_the_shortcut_gives_what_the_layers_give(
-    data: st.DataObject, frames: list[bytes], chunks: bool, sizes: list[int]
-) -> None:
-    """Whatever comes: the same fragments with the same times, the same errors. Where it breaks, one of the two may
-    have come further."""
+def test_fast_path_equals_the_layers(data: st.DataObject, frames: list[bytes], chunks: bool, sizes: list[int]) -> None:
+    """For any input: the same fragments with the same times, the same errors. If it breaks, one of the two may have
+    come
+    further.
+    """
     whole = chunked(frames) if chunks else b"".join(frames)
     damage = data.draw(st.none() | damaged(whole))
     body = whole if damage is None else damage[0]
@@ -217,8 +218,8 @@ def test_the_shortcut_gives_what_the_layers_give(
 
 @pytest.mark.parametrize("chunks", [True, False])
 @pytest.mark.parametrize("frames", [READABLE[:40], ONE_STREAM])
-def test_whole_lines_take_the_shortcut(frames: list[bytes], chunks: bool) -> None:
-    """Of one stream or of both; nothing is left to the layers."""
+def test_whole_lines_take_the_fast_path(frames: list[bytes], chunks: bool) -> None:
+    """Of one stream or of both; the layers get nothing."""
     stream = _Quick(tty=False, chunked=chunks)
     body = chunked(frames).removesuffix(b"0\r\n\r\n") if chunks else b"".join(frames)
     assert len(stream.feed(body).fragments) == len(frames)
@@ -232,7 +233,7 @@ class _Quick(LogStreamParser):
 
 
 class _ByLayers(LogStreamParser):
-    """Takes one layer off after the other, always."""
+    """Always removes one layer after the other."""
 
     def __init__(self, *, chunked: bool) -> None:
         super().__init__(tty=False, chunked=chunked)
@@ -248,7 +249,7 @@ Found = list[tuple[str, int, str, str]]
 
 
 def _all_of(stream: LogStreamParser, body: bytes, sizes: list[int]) -> tuple[Found, list[str], bool]:
-    """Stamp, time, stream and text of every fragment, the errors said in the stream, and whether it broke."""
+    """Return timestamp, time, stream and text of every fragment, the stream's errors, and whether it broke."""
     found: Found = []
     errors: list[str] = []
     start = turn = 0
@@ -268,7 +269,7 @@ def _all_of(stream: LogStreamParser, body: bytes, sizes: list[int]) -> tuple[Fou
 
 
 def _whole_frames_before(at: int) -> int:
-    """Frames whose chunks end before a place in the body."""
+    """Return frames whose chunks end before a position in the body."""
     position = number = 0
     for piece in PIECES:
         position += len(chunked([frame(piece)])) - 5
@@ -280,14 +281,14 @@ def _whole_frames_before(at: int) -> int:
 
 @given(damage=damaged(TTY), sizes=st.lists(st.integers(300, 50_000), min_size=1, max_size=3))
 @settings(max_examples=150, deadline=None)
-def test_a_damaged_terminal_gives_nothing_but_a_clean_error(damage: tuple[bytes, int], sizes: list[int]) -> None:
+def test_damaged_terminal_stream_gives_at_worst_a_clean_error(damage: tuple[bytes, int], sizes: list[int]) -> None:
     """Fuzz of a stream without frames."""
     with contextlib.suppress(BrokenStreamError):
         read(damage[0], sizes, tty=True, chunks=False)
 
 
-def test_half_a_character_at_the_end_of_a_line_that_was_cut_off_is_not_the_next_lines() -> None:
-    """It is said as a piece of its own, with its line's timestamp: whatever comes next, or when nothing can."""
+def test_partial_character_at_the_end_of_a_cut_line_is_not_the_next_lines() -> None:
+    """It is its own fragment, with its line's timestamp, whatever follows."""
     first = Copier()
     half = first.write("o", b"a" * 16_383 + b"\xc3") + first.end()
     cut_off = ["a" * 16_383, "\\xc3"]
@@ -302,12 +303,12 @@ def test_half_a_character_at_the_end_of_a_line_that_was_cut_off_is_not_the_next_
 
 
 def tty(*pieces: Piece) -> bytes:
-    """As a TTY's log comes: each piece behind its timestamp, and nothing between them."""
+    """Return a TTY's log: each fragment behind its timestamp, and nothing between them."""
     return b"".join(format_stamp(piece.stamp).encode() + b" " + piece.data for piece in pieces)
 
 
 def fragments_of(body: bytes, sizes: list[int], *, is_tty: bool) -> list[tuple[str, int, str, str, str]]:
-    """Stamp, time, stream, text and end of every fragment, fed in reads of these sizes in turn."""
+    """Return timestamp, time, stream, text and end of every fragment, fed in reads of these sizes in turn."""
     stream = LogStreamParser(tty=is_tty, chunked=False)
     parts, start, turn = [], 0, 0
     while start < len(body):
@@ -335,7 +336,7 @@ RUNS = st.lists(
 
 @given(runs=RUNS, sizes=st.lists(st.integers(20, 20_000), min_size=1, max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_terminals_that_end_on_a_prompt_and_start_again_give_each_line_with_its_own_time(
+def test_terminal_restarting_on_a_prompt_gives_each_line_its_own_time(
     runs: list[tuple[list[bytes], bytes]], sizes: list[int]
 ) -> None:
     """However often, however long the prompt, wherever the reads are cut."""
@@ -351,7 +352,7 @@ def test_terminals_that_end_on_a_prompt_and_start_again_give_each_line_with_its_
 
 
 @pytest.mark.parametrize("zone", [b"+01:00", b"-03:30"])
-def test_a_terminals_prompt_is_told_apart_whatever_zones_the_engine_writes(zone: bytes) -> None:
+def test_terminals_prompt_is_recognised_in_any_time_zone(zone: bytes) -> None:
     """The zone may change between the two."""
     wanted = [Piece("o", START, b"$ "), Piece("o", START + 10**9, b"one\r\n"), Piece("o", START + 2 * 10**9, b"$ ")]
     first, second, third = (tty(piece) for piece in wanted)
@@ -362,7 +363,7 @@ def test_a_terminals_prompt_is_told_apart_whatever_zones_the_engine_writes(zone:
 
 
 def zoned_form(stamped: bytes, zone: bytes) -> bytes:
-    """The same instant, as an engine in a zone writes it."""
+    """Return the same instant, as an engine in a zone writes it."""
     written, _, text = stamped.partition(b"Z ")
     sign = -1 if zone[:1] == b"-" else 1
     ahead = sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
@@ -372,8 +373,8 @@ def zoned_form(stamped: bytes, zone: bytes) -> bytes:
 
 @pytest.mark.parametrize("chunks", [True, False])
 @pytest.mark.parametrize("zone", [b"+01:00", b"-03:30", b"+00:00"])
-def test_an_engines_zone_makes_no_difference(zone: bytes, chunks: bool) -> None:
-    """Engines before 24.0.8 write the `local` driver's times in the zone of their host."""
+def test_engines_time_zone_makes_no_difference(zone: bytes, chunks: bool) -> None:
+    """Engines before 24.0.8 write the `local` driver's times in their host's zone."""
 
     def framed(payload: bytes, kind: int) -> bytes:
         return bytes([kind, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
@@ -386,8 +387,8 @@ def test_an_engines_zone_makes_no_difference(zone: bytes, chunks: bool) -> None:
     assert found == wanted
 
 
-def test_a_timestamp_in_a_terminals_text_stays_there() -> None:
-    """A program that writes its own: of the moment before its line was complete; behind the engine's, or within."""
+def test_timestamp_in_a_terminals_text_stays_there() -> None:
+    """A program writes its own: slightly before its line was complete; behind the engine's, or within."""
     own = format_stamp(START - 5_000).encode()
     pieces = [
         Piece("o", START, own + b" said the program\r\n"),
@@ -403,8 +404,8 @@ def test_a_timestamp_in_a_terminals_text_stays_there() -> None:
     assert [text for _, _, _, text, _ in found] == [piece.data.decode().removesuffix("\n") for piece in pieces]
 
 
-def test_a_terminals_line_that_a_broken_connection_cut_off_is_left_to_the_next_reading() -> None:
-    """It is not known to be all of it."""
+def test_terminal_line_cut_off_by_a_broken_connection_is_read_again() -> None:
+    """It may be incomplete."""
     stream = LogStreamParser(tty=True, chunked=False)
     assert stream.feed(tty(Piece("o", START, b"one\r\n"), Piece("o", START + 1, b"tw"))).fragments.texts == ["one\r"]
     assert len(stream.end(cut=True).fragments) == 0
@@ -412,8 +413,8 @@ def test_a_terminals_line_that_a_broken_connection_cut_off_is_left_to_the_next_r
 
 @pytest.mark.parametrize("chunks", [True, False])
 @pytest.mark.parametrize("is_tty", [True, False])
-def test_what_has_the_form_of_a_timestamp_and_is_none_costs_its_own_piece(chunks: bool, is_tty: bool) -> None:
-    """Said as the engine's error, so that what is missing becomes a gap; what is around it is read."""
+def test_invalid_timestamp_costs_only_its_own_fragment(chunks: bool, is_tty: bool) -> None:
+    """It counts as the engine's error, so that what is missing becomes a gap; its surroundings are read."""
     stamp = format_stamp(START).encode()
     payloads = [stamp + b" one\n", b"2026-13-45T10:00:00.000000000Z two\n", stamp + b" three\n"]
     framed = [b"\1\0\0\0" + len(payload).to_bytes(4, "big") + payload for payload in payloads]
@@ -427,8 +428,8 @@ def test_what_has_the_form_of_a_timestamp_and_is_none_costs_its_own_piece(chunks
 
 @pytest.mark.parametrize("chunks", [True, False])
 @pytest.mark.parametrize("layer", [b"\x07\0\0\0\0\0\0\x01x", b"\1\xff\0\0\0\0\0\x01x"])
-def test_what_came_in_the_same_read_as_the_damage_is_given_before_it_is_said(layer: bytes, chunks: bool) -> None:
-    """Else lines in front of lasting damage would never arrive."""
+def test_text_in_the_same_read_as_the_damage_comes_before_the_error(layer: bytes, chunks: bool) -> None:
+    """Otherwise lines in front of lasting damage would never arrive."""
     parts = [frame(PIECES[0]), layer]
     stream = LogStreamParser(tty=False, chunked=chunks)
     assert stream.feed(chunked(parts) if chunks else b"".join(parts)).fragments.texts == ["one"]

@@ -1,4 +1,4 @@
-"""Tests of `core/parsing/timestamps.py`."""
+"""Test `core/parsing/timestamps.py`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TIMES = st.integers(0, 4_000_000_000 * SECOND)
 
 
 def written(time: int, *, zeros: bool) -> str:
-    """As a json-file has it: without trailing zeros, or as the API writes it."""
+    """Write a timestamp as a json-file does, without trailing zeros, or as the API does."""
     stamp = format_stamp(time)
     return stamp if zeros else stamp[:-1].rstrip("0").rstrip(".") + "Z"
 
 
 @given(st.lists(TIMES, min_size=1, max_size=20), st.booleans())
-def test_many_stamps_are_read_as_one_is(times: list[int], zeros: bool) -> None:
-    """Whatever seconds they belong to, in any order."""
+def test_many_timestamps_are_read_like_single_ones(times: list[int], zeros: bool) -> None:
+    """For any seconds, in any order."""
     stamps = [written(time, zeros=zeros) for time in times]
     assert (
         normalise(stamps)[1] == [nanoseconds(stamp) // 1_000 for stamp in stamps] == [time // 1_000 for time in times]
@@ -40,15 +40,15 @@ def test_many_stamps_are_read_as_one_is(times: list[int], zeros: bool) -> None:
 
 
 @given(TIMES, st.lists(st.integers(0, SECOND - 1), min_size=1, max_size=20), st.booleans())
-def test_a_burst_of_one_second_is_read_the_same(start: int, within: list[int], zeros: bool) -> None:
-    """The shortcut for it makes no difference."""
+def test_burst_of_one_second_is_read_the_same(start: int, within: list[int], zeros: bool) -> None:
+    """The fast path for it makes no difference."""
     times = [start // SECOND * SECOND + part for part in within]
     assert normalise([written(time, zeros=zeros) for time in times])[1] == [time // 1_000 for time in times]
 
 
 @pytest.mark.parametrize("digits", ["12e456", "+12345", " 12345", "1_2345", "-12345", "١٢٣٤٥٦", "12.456", "12,456"])
-def test_decimals_that_are_no_digits_are_refused(digits: str) -> None:
-    """Also those that some reader of numbers would take."""
+def test_invalid_decimals_are_refused(digits: str) -> None:
+    """Also those that some number parsers accept."""
     good = "2026-11-23T10:00:00.123456789Z"
     with pytest.raises(ValueError, match="timestamp"):
         normalise([good, f"2026-11-23T10:00:00.{digits}789Z"])
@@ -59,7 +59,7 @@ ZONES = st.integers(-23 * 60 - 59, 23 * 60 + 59)
 
 
 def in_zone(time: int, minutes: int) -> str:
-    """As an engine whose host has a zone writes it."""
+    """Write a timestamp as an engine in this zone does."""
     zone = timezone(timedelta(minutes=minutes))
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time // SECOND)
     written = moment.astimezone(zone).isoformat()
@@ -67,8 +67,8 @@ def in_zone(time: int, minutes: int) -> str:
 
 
 @given(st.lists(st.tuples(TIMES, ZONES), min_size=1, max_size=20))
-def test_stamps_of_any_zones_become_the_same_instants_in_utc(written: list[tuple[int, int]]) -> None:
-    """Also where the zone changes between two of them."""
+def test_timestamps_of_any_zones_become_the_same_instants_in_utc(written: list[tuple[int, int]]) -> None:
+    """Also if the zone changes between two of them."""
     times = [time for time, _ in written]
     stamps = [in_zone(time, minutes) for time, minutes in written]
     assert normalise(stamps) == ([format_stamp(time) for time in times], [time // 1_000 for time in times])
@@ -77,8 +77,8 @@ def test_stamps_of_any_zones_become_the_same_instants_in_utc(written: list[tuple
 
 @given(st.lists(ANY_INSTANT, min_size=1, max_size=20))
 @example([FIRST_INSTANT, 0, LAST_INSTANT])
-def test_an_instant_of_any_year_keeps_what_it_is_and_its_entry_fits_the_wire(times: list[int]) -> None:
-    """A clock that was not set, the zero time of another program, a flipped digit."""
+def test_instant_of_any_year_is_kept_and_its_entry_fits_the_wire(times: list[int]) -> None:
+    """A clock that was not set, another program's zero time, a flipped digit."""
     stamps = [format_stamp(time) for time in times]
     assert normalise(stamps) == (stamps, [entry_time(time) for time in times])
     assert [nanoseconds(stamp) for stamp in stamps] == times
@@ -86,16 +86,16 @@ def test_an_instant_of_any_year_keeps_what_it_is_and_its_entry_fits_the_wire(tim
 
 
 @given(st.lists(ANY_INSTANT, min_size=2, max_size=2))
-def test_a_later_instant_is_a_later_text(times: list[int]) -> None:
-    """Of stamps with nine decimals."""
+def test_later_instant_is_a_later_text(times: list[int]) -> None:
+    """For timestamps with nine decimals."""
     assert (format_stamp(times[0]) < format_stamp(times[1])) == (times[0] < times[1])
 
 
 @pytest.mark.parametrize(
     "stamp", ["0000-01-01T00:00:00.5+00:01", "9999-12-31T23:59:59.9-23:59", "0000-01-01T00:00:00+23:59"]
 )
-def test_an_instant_that_only_a_zone_can_make_is_taken_as_the_nearest(stamp: str) -> None:
-    """Before the year 0 and after the year 9999."""
+def test_instant_beyond_the_years_is_clamped(stamp: str) -> None:
+    """Only a time zone can make one: before the year 0 and after the year 9999."""
     (written,), (time,) = normalise([stamp])
     assert nanoseconds(stamp) in {FIRST_INSTANT, LAST_INSTANT}
     assert (nanoseconds(written), time) == (nanoseconds(stamp), entry_time(nanoseconds(stamp)))
@@ -119,8 +119,8 @@ STAMP_LIKE = st.one_of(
 @example(["1" * 30 + GOOD, "1" * 30 + GOOD], False)
 @example([f"{GOOD} {GOOD}", ""], False)
 @example(["2026-11-23T10:00:001234567.89Z"], True)
-def test_what_passes_as_a_stamp_is_one_whoever_looks_at_it_later(stamps: list[str], beside: bool) -> None:
-    """Else a cursor could not be made of it, long after it was read."""
+def test_accepted_timestamp_is_valid_for_every_later_parser(stamps: list[str], beside: bool) -> None:
+    """Otherwise a cursor could not be made of it, long after it was read."""
     stamps = [*stamps, GOOD] if beside else stamps
     assert [is_stamp(stamp) for stamp in stamps].count(False) == 0 or not passes(stamps)
     with contextlib.suppress(ValueError):

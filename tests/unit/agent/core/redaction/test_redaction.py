@@ -1,4 +1,4 @@
-"""What is hidden in lines: each kind, however it is dressed, and nothing beside it."""
+"""Test what is hidden in lines: each kind, in any encoding, and nothing else."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def redacted(text: str, *names: str, patterns: tuple[str, ...] = ()) -> str:
 
 
 def coloured_values(text: str) -> str:
-    """As structlog, zap and pino-pretty do: keys and values each in a colour of their own."""
+    """Colour keys and values separately, as structlog, zap and pino-pretty do."""
     return "\x1b[36m" + text.replace("=", "\x1b[0m=\x1b[35m").replace(" ", "\x1b[0m \x1b[1;38;5;208m") + "\x1b[0m"
 
 
 def coloured_within(text: str) -> str:
-    """As search tools mark what they found."""
+    """Colour a part of the secret, as search tools mark matches."""
     middle = len(text) // 2
     return f"{text[:middle]}\x1b[01;31m\x1b[K{text[middle:]}\x1b[m\x1b[K"
 
@@ -93,7 +93,7 @@ def coloured_in_json(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Every second letter as `\u0041`."""
+    r"""Write every second letter as `\u0041`."""
     return "".join(f"\\u{ord(each):04x}" if at % 2 and each.isalnum() else each for at, each in enumerate(text))
 
 
@@ -102,7 +102,7 @@ def escaped_twice(text: str) -> str:
 
 
 def escaped_slashes(text: str) -> str:
-    """As PHP writes JSON."""
+    """Escape slashes, as PHP writes JSON."""
     return text.replace("/", "\\/")
 
 
@@ -143,25 +143,25 @@ def test_secret_is_hidden_however_it_is_coloured_or_escaped(
         "pk_live_4eC39HqLyjWDarjtT1zdp7dc is public",
     ],
 )
-def test_text_without_secret_is_left_alone(text: str) -> None:
+def test_text_without_secret_is_unchanged(text: str) -> None:
     assert redacted(text, "all") == text
 
 
-def test_name_of_what_is_hidden_stays() -> None:
+def test_name_of_a_hidden_value_stays() -> None:
     assert redacted("postgres://ann:s3cr3t@db/x", "all") == f"postgres://ann:{REDACTED}@db/x"
     assert redacted(f"Authorization: Basic {BASIC}\r", "all") == f"Authorization: Basic {REDACTED}\r"
     assert redacted("id=\x1b[33mAKIAABCDEFGHIJKLMNOP\x1b[0m ok", "all") == f"id=\x1b[33m{REDACTED}\x1b[0m ok"
 
 
-def test_pattern_of_a_user_is_searched_in_what_a_reader_sees() -> None:
+def test_users_pattern_is_searched_in_the_visible_text() -> None:
     assert redacted("pin=\x1b[1m12\x1b[0m34 x", patterns=(r"pin=(?P<secret>\d{4})",)) == f"pin=\x1b[1m{REDACTED} x"
 
 
-def test_group_that_took_no_part_in_a_match_hides_all_of_it() -> None:
+def test_unmatched_group_hides_the_whole_match() -> None:
     assert redacted("a b", patterns=(r"a(?P<secret>\d)?",)) == f"{REDACTED} b"
 
 
-def test_text_of_lone_surrogates_is_searched_all_the_same() -> None:
+def test_text_of_lone_surrogates_is_searched() -> None:
     for dressed in ("\ud800 AKIAIOSFODNN7EXAMPLE \udfff", "\ud83d\x1b[1mAKIAIOSFODNN7EXAMPLE", "ü\udc00 pin 1234"):
         shown = redacted(dressed, "all", patterns=(r"pin \d+",))
         assert REDACTED in shown
@@ -192,7 +192,7 @@ def hidden_lines(texts: list[str], *names: str) -> list[str]:
         "\x1b[31mno -----BEGIN OPENSSH PRIVATE KEY----- in the file\x1b[0m",
     ],
 )
-def test_line_that_only_names_the_marker_hides_nothing_but_the_marker(marker: str) -> None:
+def test_line_that_only_names_the_marker_hides_only_the_marker(marker: str) -> None:
     lines = [f"INFO order {number} handled" for number in range(5)]
     shown = hidden_lines([marker, *lines])
     assert shown[1:] == lines
@@ -275,7 +275,7 @@ SHORT_LAST = "aB3dEfG="
 
 
 def hidden_in_steps(texts: list[str], rng: Random) -> list[str]:
-    """As an agent hides that is started anew every few lines."""
+    """Hide as an agent does that is restarted every few lines."""
     at, shown, state = 0, list[str](), ""
     while at < len(texts):
         redactor = Redactor(Redaction(("all",)))
@@ -293,7 +293,7 @@ def hidden_in_steps(texts: list[str], rng: Random) -> list[str]:
 def test_key_with_headers_is_hidden_behind_any_prefix(
     kind: str, dress: Callable[[str], str], seed: int, every_empty_line: bool
 ) -> None:
-    """Also by an agent that is started anew within it, and where the logger leaves the empty line out."""
+    """Also by an agent that is restarted within it, and if the logger omits the empty line."""
     rng = Random(seed)
     body = [b64encode(rng.randbytes(48)).decode() for _ in range(rng.randrange(1, 30))]
     head = [line for line in HEADED[kind] if line or every_empty_line]
@@ -305,7 +305,7 @@ def test_key_with_headers_is_hidden_behind_any_prefix(
 
 
 @pytest.mark.parametrize("dress", DRESSES)
-def test_key_with_headers_is_hidden_when_an_agent_of_version_0_1_read_a_part_of_them(
+def test_key_with_headers_is_hidden_after_version_0_1_read_a_part(
     dress: Callable[[str], str],
 ) -> None:
     texts = [dress(line) for line in key("RSA PRIVATE KEY", [*HEADED["RSA PRIVATE KEY"], *BODY])]
@@ -331,7 +331,7 @@ def test_text_behind_a_lone_marker_is_shown_although_it_looks_like_a_header(foll
     assert hidden_lines(["INFO no -----BEGIN PGP PRIVATE KEY BLOCK-----", *following])[1:] == following
 
 
-def test_key_behind_headers_ends_after_200_lines() -> None:
+def test_key_with_headers_ends_after_200_lines() -> None:
     lines = [f"INFO {BODY[number % 12]}" for number in range(300)]
     head = [f"INFO {line}" for line in HEADED["RSA PRIVATE KEY"]]
     shown = hidden_lines(["INFO -----BEGIN RSA PRIVATE KEY-----", *head, *lines])
@@ -352,8 +352,8 @@ def test_key_within_one_line_hides_what_is_between_its_markers() -> None:
 
 @given(st.integers(-40, 80))
 @settings(max_examples=40, deadline=None)
-def test_key_within_one_line_is_hidden_wherever_docker_cut_the_line(before: int) -> None:
-    """Also where the cut goes through a marker."""
+def test_key_within_one_line_is_hidden_wherever_docker_split_the_line(before: int) -> None:
+    """Also if the split goes through a marker."""
     text = "x" * (16_384 - 40 - before) + "\\n".join(key(body=BODY[:6])) + " after it"
     redactor = Redactor(Redaction(("all",)))
     pieces = redactor.redact_cuts("oO", [text[:16_384], text[16_384:]])
@@ -372,7 +372,7 @@ def test_key_in_a_merged_entry_is_hidden_as_one() -> None:
 
 
 def test_state_of_a_cursor_of_version_0_1_is_inside_a_key() -> None:
-    """It names the streams alone; and that version knows the streams in today's."""
+    """It names only the streams; and that version finds the streams in the current state."""
     redactor = Redactor(Redaction(("private_key",)))
     redactor.resume("o")
     assert redactor.redact("oe", [BODY[0], BODY[1]])[0] == [REDACTED, BODY[1]]
@@ -385,8 +385,8 @@ def test_state_of_a_cursor_of_version_0_1_is_inside_a_key() -> None:
 
 
 @pytest.mark.parametrize("streams", ["o", "e", "oe"])
-def test_key_stays_hidden_when_an_agent_of_version_0_1_had_a_turn_in_it(streams: str) -> None:
-    """It sorts the letters of the state that it is given; their order says nothing about lines then."""
+def test_key_stays_hidden_after_version_0_1_read_a_part(streams: str) -> None:
+    """It sorts the letters of the given state; their order then says nothing about lines."""
     one = Redactor(Redaction(("private_key",)))
     one.redact(streams, ["-----BEGIN PRIVATE KEY-----"] * len(streams))
     for _ in range(200):
@@ -402,7 +402,7 @@ def test_key_stays_hidden_when_an_agent_of_version_0_1_had_a_turn_in_it(streams:
 
 @given(st.integers(0, 300), st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
-def test_key_goes_on_from_any_state_as_if_it_had_been_read_in_one(count: int, seed: int) -> None:
+def test_key_resumed_from_any_state_is_hidden_as_if_read_at_once(count: int, seed: int) -> None:
     rng = Random(seed)
     texts = ["-----BEGIN PRIVATE KEY-----", *["word"] * count, "-----END PRIVATE KEY-----", "after it", "word"]
     whole = hidden_lines(texts)
@@ -439,10 +439,10 @@ REDACTIONS = st.sampled_from(
 
 @given(st.lists(st.tuples(LINE, st.sampled_from("oe")), min_size=1, max_size=40), REDACTIONS, st.integers(1, 40))
 @settings(max_examples=150, deadline=None)
-def test_lines_are_redacted_alike_with_the_press_and_without(
+def test_lines_are_redacted_alike_with_and_without_preencoding(
     lines: list[tuple[str, str]], redaction: Redaction, step: int
 ) -> None:
-    """Whatever the stretches and the chunks are; and what is hidden is counted alike."""
+    """For any ranges and chunks; the counts of hidden values are equal."""
     data = b"".join(record(Piece(letter, START + at, f"{text}\n".encode())) for at, (text, letter) in enumerate(lines))
     with file_of(data) as fd:
         answers = list(stretch(fd, PreencodeRequest(0, len(data), StreamPositions(), len(data), redaction)))
@@ -468,7 +468,7 @@ def test_lines_are_redacted_alike_with_the_press_and_without(
         at += batch.count
 
 
-def test_line_in_which_a_key_may_begin_is_not_for_the_press() -> None:
+def test_line_in_which_a_key_may_begin_is_not_preencoded() -> None:
     assert redact_lines(Redaction(("private_key",)), ["x", "-----BEGIN PRIVATE KEY-----"]) is None
     assert redact_lines(Redaction(("private_key",)), ["-----BEGIN PRIVATE\\u0020KEY-----"]) is None
     assert redact_lines(Redaction(("aws",)), ["-----BEGIN PRIVATE KEY-----"]) == ([], Counter())
@@ -477,7 +477,7 @@ def test_line_in_which_a_key_may_begin_is_not_for_the_press() -> None:
 @given(st.lists(LINE | st.lists(LINE, max_size=3).map("\n".join), max_size=20), REDACTIONS)
 @settings(max_examples=150, deadline=None)
 def test_search_over_joined_lines_misses_nothing(texts: list[str], redaction: Redaction) -> None:
-    """Each text in which something is hidden by itself is among those that the one search names."""
+    """Each text with a secret of its own is among those that the one search names."""
     rules = compile_rules(redaction)
     changed = {index for index, text in enumerate(texts) if rules.hide(text, Counter()) != text}
     assert changed <= set(rules.suspects(texts))
@@ -500,7 +500,7 @@ def test_lines_without_secrets_are_searched_once() -> None:
         | st.text("ab\\/u\x1b[]m 0;\n", max_size=6)
     ).map("".join)
 )
-def test_each_character_that_a_reader_sees_is_found_in_the_text(text: str) -> None:
+def test_each_visible_character_is_found_in_the_text(text: str) -> None:
     view = VisibleText(text)
     shown = to_visible(text, text.encode())
     assert (text if shown is None else shown) == view.text
@@ -515,7 +515,7 @@ def test_each_character_that_a_reader_sees_is_found_in_the_text(text: str) -> No
 # --- what is told of a container ------------------------------------------------------------------------------------
 
 
-def test_labels_and_names_are_redacted_as_lines_are() -> None:
+def test_labels_and_names_are_redacted_like_lines() -> None:
     labels = {
         "a": "postgres://ann:s3cr3t@db/x",
         "aws.secret_access_key": AWS_SECRET,
@@ -540,7 +540,7 @@ def test_labels_and_names_are_redacted_as_lines_are() -> None:
     assert redact_container(Redaction(("all",)), told)[0] == told
 
 
-def test_labels_that_are_valid_settings_are_told_as_they_are() -> None:
+def test_labels_that_are_valid_settings_are_unchanged() -> None:
     labels = {"logferry.owner": "AKIAIOSFODNN7EXAMPLE", "logferry.rate-limit": "AKIAIOSFODNN7EXAMPLE"}
     processing = ProcessingOptions(redact=("all",))
     told, _ = redact_container(
@@ -562,7 +562,7 @@ def test_sentences_of_system_events_are_redacted() -> None:
     assert redactor.hidden == {"jwt": 2, "private_key": 1}
 
 
-def test_labels_that_fit_the_wire_fit_it_without_their_secrets() -> None:
+def test_labels_that_fit_the_wire_fit_it_when_redacted() -> None:
     """Although a marker may be longer than what it hides."""
     value = "://:a@" * 42
     full = Container(labels={f"l{number}": value for number in range(15)})
@@ -609,7 +609,7 @@ HOSTILE = {
 
 
 def work_of(does: Callable[[], object]) -> int:
-    """Calls that are made, of Python's and of C's functions."""
+    """Count calls of Python's and C's functions."""
     calls = 0
 
     def count(_: object, event: str, __: object) -> None:
@@ -626,7 +626,7 @@ def work_of(does: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_work_grows_with_the_length_of_a_hostile_line(name: str) -> None:
-    """The patterns themselves are RE2's, or recheck finds them linear (`make check`)."""
+    """The patterns are RE2's, or recheck finds them linear (`make check`)."""
     unit = HOSTILE[name]
     work = []
     for size in (2_048, 8_192):
@@ -636,7 +636,7 @@ def test_work_grows_with_the_length_of_a_hostile_line(name: str) -> None:
     assert work[1] <= 5 * work[0] + 100
 
 
-def test_every_kind_is_tried_by_a_hostile_line() -> None:
+def test_every_kind_is_tested_by_a_hostile_line() -> None:
     assert all(
         name in {each.split()[0] for each in HOSTILE} | {"private_key", "pgp", "url_password"} for name in BUILT_IN
     )
@@ -651,8 +651,8 @@ def test_redaction_never_makes_an_entry_too_long(text: str) -> None:
 
 @pytest.mark.parametrize("before", [1, 8, 4_000, 4_097, 9_000])
 @pytest.mark.parametrize("after", [1, 4_097, 9_000])
-def test_token_of_any_length_is_hidden_across_a_cut(before: int, after: int) -> None:
-    """Its name may stand far before the cut, and its end far behind."""
+def test_token_of_any_length_is_hidden_across_a_split(before: int, after: int) -> None:
+    """Its name may be far before the split, and its end far behind."""
     line = ("x " * 8_192)[: 16_384 - before - 7] + "Bearer " + "aB3." * ((before + after) // 4 + 2)
     line = f"{line[: 16_384 + after]} and more"
     redactor = Redactor(Redaction(("bearer",)))
@@ -663,8 +663,8 @@ def test_token_of_any_length_is_hidden_across_a_cut(before: int, after: int) -> 
 
 @pytest.mark.parametrize("pattern", [r"\Asecret: (?P<secret>\w+)", r"secret: (?P<secret>\w+)\z", r"(?-m:^)secret: abc"])
 @pytest.mark.parametrize("entry", ["# x\nsecret: abc", "secret: abc\nsecret: abc", "é\nsecret: abc\n"])
-def test_merged_lines_are_no_way_around_a_pattern_that_asks_for_an_end(pattern: str, entry: str) -> None:
-    """A container may choose by a label that its lines are merged."""
+def test_merging_does_not_evade_a_pattern_with_an_end_anchor(pattern: str, entry: str) -> None:
+    """A container's label may merge its lines."""
     redactor = Redactor(Redaction((), (pattern,)))
     ((text,), _) = redactor.redact("o", [entry])
     assert "abc" not in text

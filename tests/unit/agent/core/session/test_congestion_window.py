@@ -1,10 +1,10 @@
-"""Tests of `core/session/congestion_window.py`."""
+"""Test `core/session/congestion_window.py`."""
 
 from logferry_agent.core.session.congestion_window import FIRST, LARGEST, CongestionWindow
 
 
-def test_the_window_grows_with_answers_and_halves_without() -> None:
-    """One more a round of answers, half after a missing one."""
+def test_window_grows_with_answers_and_halves_on_timeouts() -> None:
+    """One more per round of answers, half after a missing one."""
     window = CongestionWindow()
     for _ in range(int(FIRST) + 1):
         window.answered()
@@ -13,7 +13,7 @@ def test_the_window_grows_with_answers_and_halves_without() -> None:
     assert window.size == (int(FIRST) + 1) // 2
 
 
-def test_the_window_stays_between_one_and_its_largest() -> None:
+def test_window_stays_between_one_and_its_maximum() -> None:
     """Never zero, which would stop everything."""
     window = CongestionWindow()
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""Tests of `core/session/envelope.py`."""
+"""Test `core/session/envelope.py`."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def job(number: int, size: int = 1_000, **fields: float) -> JobRecord:
     return JobRecord(f"{number:064x}", Container(name="c"), life, queue=deque([ref]), **fields)  # type: ignore[arg-type]
 
 
-def test_an_envelope_takes_what_fits_a_frame() -> None:
-    """A large batch is passed over by smaller ones behind it; the first always goes."""
+def test_envelope_holds_what_fits_a_frame() -> None:
+    """Smaller batches overtake a large one; the first always goes."""
     jobs = [job(1, FRAME_ROOM - 3_000), job(2, 5_000), job(3, 2_000), job(4, 900), job(5, 200)]
     assert [state.id for state, _ in batches_to_send(jobs, 0.0)] == [jobs[0].id, jobs[2].id, jobs[3].id]
     assert [state.id for state, _ in batches_to_send([job(1, FRAME_ROOM * 2), job(2)], 0.0)] == [job(1).id]
 
 
-def test_an_envelope_has_no_more_batches_than_the_wire_allows() -> None:
+def test_envelope_has_no_more_batches_than_the_wire_allows() -> None:
     """However small they are."""
     assert len(batches_to_send([job(n, 10) for n in range(100)], 0.0)) == MAX_ENVELOPE_BATCHES
 
 
-def test_who_waits_is_left_out() -> None:
-    """Until its moment has come."""
+def test_delayed_job_is_omitted() -> None:
+    """Until its time has come."""
     waiting = job(1, not_before=5.0)
     assert batches_to_send([waiting], 4.9) == []
     assert jobs_to_open([waiting], 4.9) == []
@@ -60,7 +60,7 @@ def test_who_waits_is_left_out() -> None:
     assert [entry.job for entry in jobs_to_open([waiting], 5.0)] == [waiting.id]
 
 
-def test_an_open_takes_what_fits_a_frame() -> None:
+def test_open_holds_what_fits_a_frame() -> None:
     """Long labels make it fewer than the wire allows."""
     plain, labelled = [job(n) for n in range(40)], [job(n) for n in range(40)]
     for state in labelled:
@@ -72,7 +72,7 @@ def test_an_open_takes_what_fits_a_frame() -> None:
 
 
 def said(states: list[JobRecord]) -> list[int]:
-    """How many jobs each status has. Every job is in one, in order, and every status fits its frame."""
+    """Count the jobs of each status. Every job is in one, in order, and every status fits its frame."""
     messages = list(statuses_to_send(states))
     assert [entry.job for jobs in messages for entry in jobs] == [state.id for state in states]
     for jobs in messages:
@@ -98,7 +98,7 @@ def problem_jobs(problems: list[str]) -> list[JobRecord]:
     ids=["none", "ascii", "escaped", "latin", "japanese", "emoji", "control"],
 )
 def test_status_has_as_many_jobs_as_fit_its_frame(problem: str, fits: int) -> None:
-    """Whatever a problem's 512 characters take: up to six bytes each."""
+    """A problem's 512 characters take up to six bytes each."""
     first, *_ = said(problem_jobs([problem * MAX_MESSAGE_CHARS] * 100))
     assert fits <= first <= MAX_STATUS_JOBS
 
@@ -111,7 +111,7 @@ def test_every_job_is_in_one_status_that_fits(found: list[tuple[str, int]]) -> N
 
 
 def test_open_of_the_longest_instance_fits_its_frame() -> None:
-    """An engine may call itself what it likes, up to 128 characters; jobs fill the frame to its last bytes."""
+    """An engine's name may have 128 characters; jobs fill the frame to its last bytes."""
     for length in range(0, 250, 5):
         states = [job(number) for number in range(MAX_OPEN_JOBS)]
         for state in states:

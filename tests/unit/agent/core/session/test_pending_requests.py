@@ -1,4 +1,4 @@
-"""Tests of `core/session/pending_requests.py` and `core/session/connections.py`."""
+"""Test `core/session/pending_requests.py` and `core/session/connections.py`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def requests() -> tuple[PendingRequests, Timers]:
     return PendingRequests("run", timers, 10.0), timers
 
 
-def test_an_answer_is_taken_once() -> None:
-    """A repeated one finds nobody waiting."""
+def test_answer_is_used_once() -> None:
+    """A repeated one finds no request."""
     book, _ = requests()
     envelope = Request(1, "ingest", ("a",), (7,))
     request_id = book.add(envelope, 0.0)
@@ -23,8 +23,8 @@ def test_an_answer_is_taken_once() -> None:
     assert book.answered_late(request_id) is None
 
 
-def test_every_request_has_a_timer_of_its_own() -> None:
-    """Due after the timeout, in the order of asking."""
+def test_every_request_has_its_own_timer() -> None:
+    """Due after the timeout, in the order of requests."""
     book, timers = requests()
     asked = [book.add(Request(1, "open", ("a",)), 0.0), book.add(Request(1, "open", ("b",)), 1.0)]
     assert timers.next == 10.0
@@ -34,7 +34,7 @@ def test_every_request_has_a_timer_of_its_own() -> None:
 
 
 def test_only_an_envelope_may_be_answered_late() -> None:
-    """Once, and only the last so many."""
+    """Once, and only the most recent ones."""
     book, _ = requests()
     opened = book.add(Request(1, "open", ("a",)), 0.0)
     book.give_up(opened)
@@ -47,8 +47,8 @@ def test_only_an_envelope_may_be_answered_late() -> None:
     assert book.answered_late(asked[1]) is None
 
 
-def test_a_lost_connection_gives_up_its_own_requests_alone() -> None:
-    """The other's answers are still waited for."""
+def test_lost_connection_abandons_only_its_own_requests() -> None:
+    """The other's answers are still awaited."""
     book, _ = requests()
     mine, other = Request(1, "ingest", ("a",), (1,)), Request(2, "status", ("b",))
     late = book.add(mine, 0.0)
@@ -59,8 +59,8 @@ def test_a_lost_connection_gives_up_its_own_requests_alone() -> None:
     assert book.answered_late(late) == mine
 
 
-def test_an_old_connection_is_left_when_it_is_not_busy() -> None:
-    """And the only one never is."""
+def test_old_connection_is_closed_when_idle() -> None:
+    """The only one never is."""
     links = Connections()
     links.up(1)
     assert links.drop_replaced(busy=set()) == []
@@ -71,7 +71,7 @@ def test_an_old_connection_is_left_when_it_is_not_busy() -> None:
     assert 1 not in links
 
 
-def test_silence_counts_until_something_is_heard() -> None:
+def test_unanswered_requests_count_until_something_arrives() -> None:
     """In a row, on that connection."""
     links = Connections()
     links.up(1)

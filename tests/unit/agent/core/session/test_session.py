@@ -1,4 +1,4 @@
-"""Tests of `core/session/session.py`: against a cloud that keeps the wire's contract, over a link that does not."""
+"""Test `core/session/session.py` against a correct cloud over an unreliable link."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def ref(job: str, serial: int, count: int = 1, size: int = 1_000) -> QueuedBatch
 
 
 class Cloud:
-    """Stores as ingest does: compare-and-set on the tip."""
+    """Store as ingest does: compare-and-set on the tip."""
 
     def __init__(self) -> None:
         self.stored: dict[str, list[tuple[int, QueuedBatch]]] = {}
@@ -108,7 +108,7 @@ class Cloud:
 
 
 class Shell:
-    """What carries the session's effects out: a spool that survives crashes, and frames on their way both ways."""
+    """Run the session's effects: a spool that survives crashes, and frames in transit both ways."""
 
     def __init__(self, cloud: Cloud, seed: int = 0) -> None:
         self.cloud, self.rng = cloud, Random(seed)
@@ -126,7 +126,7 @@ class Shell:
         self.start()
 
     def start(self) -> None:
-        """Begin (again, after a crash) from the spool alone."""
+        """Start (again, after a crash) from the spool only."""
         self.session = Session("engine", Random(self.rng.random()))
         self.up, self.down = [], []
         for job in JOBS:
@@ -184,7 +184,7 @@ class Shell:
                     self.others.append(effect)
 
     def arrive(self, index: int, *, answered: bool = True) -> None:
-        """A frame reaches the cloud, not necessarily the oldest; its answer may be lost."""
+        """Deliver a frame to the cloud, not necessarily the oldest; its answer may be lost."""
         link, effect, sent = self.up.pop(index % len(self.up))
         match effect:
             case SendBatches():
@@ -199,7 +199,7 @@ class Shell:
             self.down.append((link, answer))
 
     def receive(self, index: int, *, again: bool = False) -> None:
-        """An answer reaches the agent, not necessarily the oldest, perhaps to come again."""
+        """Deliver an answer to the agent, not necessarily the oldest, perhaps to be repeated."""
         link, message = self.down[index % len(self.down)]
         if not again:
             self.down.remove((link, message))
@@ -212,7 +212,7 @@ class Shell:
         self.carry_out()
 
     def drain(self) -> None:
-        """All that is on its way arrives, over the connection that there is."""
+        """Deliver everything in transit over the current connection."""
         while self.up or self.down:
             if self.up:
                 self.arrive(0)
@@ -220,7 +220,7 @@ class Shell:
                 self.receive(0)
 
     def settle(self) -> None:
-        """From now on everything works, until nothing is left to do."""
+        """Let everything work from now on, until nothing is left to do."""
         self.connect()
         for _ in range(2_000):
             if self.up:
@@ -257,10 +257,10 @@ actions = st.lists(
 
 @given(actions, st.integers(0, 99))
 @settings(max_examples=150, deadline=None)
-def test_what_is_stored_is_what_was_read_whatever_happens_on_the_way(
+def test_stored_entries_equal_read_entries_over_an_unreliable_link(
     script: list[tuple[str, int, int]], seed: int
 ) -> None:
-    """Invariant 1: any order of acknowledge, loss, repeat, cut, crash, timeout and second connection."""
+    """Invariant 1: any order of acknowledgement, loss, repeat, cut, crash, timeout and second connection."""
     shell = Shell(Cloud(), seed)
     for action, index, size in script:
         if action == "make":
@@ -291,14 +291,14 @@ def test_what_is_stored_is_what_was_read_whatever_happens_on_the_way(
     assert not [effect for effect in shell.others if isinstance(effect, Reread)]
 
 
-def test_the_table_names_every_phase() -> None:
-    """And every event moves something."""
+def test_table_names_every_phase() -> None:
+    """Every event causes a transition."""
     assert set(TRANSITIONS) == set(JobState)
     assert {event for row in TRANSITIONS.values() for event in row} == set(JobEvent)
 
 
 def test_at_most_one_batch_of_a_job_is_unacknowledged() -> None:
-    """Invariant 4, while many jobs go in one envelope."""
+    """Invariant 4, while many jobs share an envelope."""
     shell = opened()
     shell.make(JOBS[0])
     shell.make(JOBS[0])
@@ -307,7 +307,7 @@ def test_at_most_one_batch_of_a_job_is_unacknowledged() -> None:
     assert [[job for job, _ in ship.batches] for ship in ships] == [[JOBS[0]], [JOBS[1]]]
 
 
-def test_several_jobs_share_an_envelope_as_far_as_it_goes() -> None:
+def test_several_jobs_share_an_envelope_while_they_fit() -> None:
     """32,768 bytes: three batches of 15,000 take two."""
     shell = Shell(Cloud())
     for job in JOBS:
@@ -321,8 +321,8 @@ def test_several_jobs_share_an_envelope_as_far_as_it_goes() -> None:
     assert [len(ship.batches) for ship in ships] == [2, 1]
 
 
-def test_a_late_answer_still_counts() -> None:
-    """A slow cloud must not make the agent send for ever."""
+def test_late_answer_still_counts() -> None:
+    """A slow cloud must not make the agent resend forever."""
     shell = opened()
     shell.make(JOBS[0])
     shell.arrive(0)
@@ -331,8 +331,8 @@ def test_a_late_answer_still_counts() -> None:
     assert shell.spool[JOBS[0]] == []
 
 
-def test_a_late_answer_does_not_count_for_the_batch_that_came_after() -> None:
-    """It is matched to the very batch that its request carried."""
+def test_late_answer_does_not_count_for_a_later_batch() -> None:
+    """It is matched to the batch that its request carried."""
     shell = opened()
     shell.make(JOBS[0])
     shell.make(JOBS[0])
@@ -348,8 +348,8 @@ def test_a_late_answer_does_not_count_for_the_batch_that_came_after() -> None:
     assert [batch.id for _, batch in shell.cloud.stored[JOBS[0]]] == [1, 2]
 
 
-def test_a_lost_spool_takes_the_clouds_place_and_cursor() -> None:
-    """`core/session/reconcile.py`: spool lost."""
+def test_lost_spool_adopts_the_clouds_sequence_and_cursor() -> None:
+    """Reconciliation after a lost spool."""
     shell = opened()
     for _ in range(3):
         shell.make(JOBS[0])
@@ -362,8 +362,8 @@ def test_a_lost_spool_takes_the_clouds_place_and_cursor() -> None:
     assert len(fresh.cloud.stored[JOBS[0]]) == 3
 
 
-def test_a_spool_that_is_behind_by_what_is_queued_goes_on_with_the_rest() -> None:
-    """Power lost after the cloud stored two batches, before the spool knew."""
+def test_spool_behind_by_its_queue_continues_with_the_rest() -> None:
+    """Power failed after the cloud stored two batches, before the spool knew."""
     shell = opened()
     for _ in range(2):
         shell.make(JOBS[0])
@@ -378,7 +378,7 @@ def test_a_spool_that_is_behind_by_what_is_queued_goes_on_with_the_rest() -> Non
     assert not [effect for effect in again.others if isinstance(effect, Reread)]
 
 
-def test_a_conflict_takes_the_clouds_and_never_overwrites() -> None:
+def test_conflict_adopts_the_clouds_state_and_never_overwrites() -> None:
     """Another agent stored something else at the same sequence."""
     shell = opened()
     shell.make(JOBS[0])
@@ -390,8 +390,8 @@ def test_a_conflict_takes_the_clouds_and_never_overwrites() -> None:
     assert shell.cloud.stored[JOBS[0]] == [(1, other)]
 
 
-def test_a_cloud_that_lost_what_it_had_is_given_it_again() -> None:
-    """The tip went back: reading goes on from the cloud's cursor."""
+def test_cloud_that_lost_data_receives_it_again() -> None:
+    """The tip went back: reading continues from the cloud's cursor."""
     shell = opened()
     for _ in range(3):
         shell.make(JOBS[0])
@@ -412,7 +412,7 @@ def sent_open(shell: Shell) -> Open:
 
 
 def answer(shell: Shell, **fields: Any) -> None:
-    """Answer the only envelope on its way with one result."""
+    """Answer the only envelope in transit with one result."""
     (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     shell.up.clear()
     ((job, batch),) = ship.batches
@@ -421,8 +421,8 @@ def answer(shell: Shell, **fields: Any) -> None:
     shell.carry_out()
 
 
-def test_a_batch_refused_for_good_is_set_aside_and_its_gap_takes_its_sequence() -> None:
-    """Never retried for ever, never blocking what follows."""
+def test_permanently_refused_batch_is_set_aside_and_a_gap_takes_its_sequence() -> None:
+    """It is not retried and does not block what follows."""
     shell = opened()
     shell.make(JOBS[0])
     answer(shell, outcome="rejected", reason="malformed", retry=False)
@@ -438,8 +438,8 @@ def test_a_batch_refused_for_good_is_set_aside_and_its_gap_takes_its_sequence() 
     ]
 
 
-def test_a_job_whose_gap_is_refused_too_is_left_alone_for_a_while() -> None:
-    """It is not the bytes that are wrong."""
+def test_job_whose_gap_is_refused_too_is_parked() -> None:
+    """The bytes are not the problem."""
     shell = opened()
     shell.make(JOBS[0])
     shell.session.jobs[JOBS[0]].queue[0].gap = True
@@ -452,8 +452,8 @@ def test_a_job_whose_gap_is_refused_too_is_left_alone_for_a_while() -> None:
     assert shell.cloud.tip(JOBS[0]) == 1
 
 
-def test_a_deleted_job_is_dropped_and_its_end_forgets_it() -> None:
-    """The cloud will never take it again."""
+def test_deleted_job_is_dropped_and_forgotten_at_its_end() -> None:
+    """The cloud will never accept it again."""
     shell = opened()
     shell.make(JOBS[0])
     answer(shell, outcome="rejected", reason="deleted", retry=False)
@@ -463,7 +463,7 @@ def test_a_deleted_job_is_dropped_and_its_end_forgets_it() -> None:
     assert Forget(JOBS[0]) in shell.others
 
 
-def test_a_retryable_rejection_sends_the_same_again_later() -> None:
+def test_retryable_rejection_is_resent_unchanged() -> None:
     """Same bytes, same sequence, after a backoff."""
     shell = opened()
     shell.make(JOBS[0])
@@ -474,7 +474,7 @@ def test_a_retryable_rejection_sends_the_same_again_later() -> None:
 
 
 def test_slow_down_is_obeyed() -> None:
-    """Nothing goes out before the time is over."""
+    """Nothing is sent before the time is over."""
     shell = opened()
     shell.make(JOBS[0])
     shell.make(JOBS[0])
@@ -490,8 +490,8 @@ def test_slow_down_is_obeyed() -> None:
     assert len(shell.up) == 1
 
 
-def test_a_connection_on_which_nothing_answers_is_given_up() -> None:
-    """A dead peer that still takes bytes."""
+def test_unresponsive_connection_is_closed() -> None:
+    """A dead peer may still accept bytes."""
     shell = opened()
     for _ in range(SILENT_TIMEOUTS):
         shell.make(JOBS[0]) if not shell.spool[JOBS[0]] else None
@@ -503,8 +503,8 @@ def test_a_connection_on_which_nothing_answers_is_given_up() -> None:
     assert not shell.session.online
 
 
-def test_a_second_connection_takes_over_without_losing_what_is_in_flight() -> None:
-    """Make before break: the old one is let go when its answers are in."""
+def test_second_connection_takes_over_without_losing_batches_in_flight() -> None:
+    """Make before break: the old one closes once its answers have arrived."""
     shell = opened()
     shell.make(JOBS[0])
     old = shell.link
@@ -515,22 +515,22 @@ def test_a_second_connection_takes_over_without_losing_what_is_in_flight() -> No
     assert shell.cloud.tip(JOBS[0]) == 1
 
 
-def test_an_ended_credential_leaves_the_connection() -> None:
-    """The next handshake tells the person."""
+def test_expired_credential_closes_the_connection() -> None:
+    """The next handshake reports it."""
     shell = opened()
     shell.session.received(shell.link, Error(code="unauthorized", message="revoked"), shell.now)
     shell.carry_out()
     assert CloseConnection(shell.link, "unauthorized") in shell.others
 
 
-def test_a_ping_goes_out_every_four_minutes() -> None:
+def test_ping_is_sent_every_four_minutes() -> None:
     """Against the 10-minute idle limit."""
     shell = opened()
     shell.advance(PING_EVERY_S)
     assert [effect.message.type for _, effect, _ in shell.up if isinstance(effect, SendMessage)] == ["ping"]
 
 
-def test_watched_is_believed_for_as_long_as_it_was_said() -> None:
+def test_watch_lasts_for_its_stated_time() -> None:
     """By `watch`, and by the answer to `open`."""
     shell = opened()
     shell.session.received(shell.link, Watch(job=JOBS[0], ttl=5_000, interval=250), shell.now)
@@ -549,7 +549,7 @@ def statuses(shell: Shell) -> list[Status]:
     return [e.message for _, e, _ in shell.up if isinstance(e, SendMessage) and isinstance(e.message, Status)]
 
 
-def test_a_change_of_state_is_reported_at_once_and_growth_every_five_minutes() -> None:
+def test_state_change_is_reported_at_once_and_growth_every_five_minutes() -> None:
     """`status`, PROTOCOL.md."""
     shell = opened()
     shell.make(JOBS[0])
@@ -564,20 +564,20 @@ def test_a_change_of_state_is_reported_at_once_and_growth_every_five_minutes() -
 
 
 def reported(shell: Shell) -> list[int]:
-    """The tips of the statuses that are on their way."""
+    """Return the tips of the statuses in transit."""
     return [job.tip for message in statuses(shell) for job in message.jobs]
 
 
 def end(shell: Shell) -> None:
-    """The first job's container ends, and the cloud knows it."""
+    """End the first job's container, and let the cloud know."""
     shell.lives[JOBS[0]] = LifeCycle(state="exited", exit_code=1)
     shell.session.change(JOBS[0], Container(), shell.lives[JOBS[0]], shell.now)
     shell.carry_out()
     shell.drain()
 
 
-def test_what_is_read_after_a_container_has_ended_is_reported_once_a_second() -> None:
-    """A backlog goes in many batches: a status after each would cost as much as they do."""
+def test_growth_after_a_containers_exit_is_reported_once_a_second() -> None:
+    """A backlog is many batches: a status after each would cost as much as they do."""
     shell = opened()
     shell.make(JOBS[0])
     shell.drain()
@@ -599,8 +599,8 @@ def test_what_is_read_after_a_container_has_ended_is_reported_once_a_second() ->
     assert reported(shell) == []
 
 
-def test_growth_while_a_status_is_on_its_way_is_reported_after_it() -> None:
-    """Also where the time for it came meanwhile."""
+def test_growth_during_a_status_in_transit_is_reported_after_it() -> None:
+    """Also if the time for it came meanwhile."""
     shell = opened()
     end(shell)
     shell.make(JOBS[0])
@@ -616,8 +616,8 @@ def test_growth_while_a_status_is_on_its_way_is_reported_after_it() -> None:
     assert reported(shell) == [2]
 
 
-def test_a_status_that_is_not_answered_is_sent_again() -> None:
-    """Within the time that any other request takes for it."""
+def test_unanswered_status_is_resent() -> None:
+    """Within the timeout of any other request."""
     shell = opened()
     end(shell)
     shell.make(JOBS[0])
@@ -629,8 +629,8 @@ def test_a_status_that_is_not_answered_is_sent_again() -> None:
     assert reported(shell) == [1]
 
 
-def test_an_ended_job_is_reported_by_the_next_agent_if_it_was_not() -> None:
-    """The one before ended before it did."""
+def test_unreported_end_is_reported_by_the_next_agent() -> None:
+    """The agent before exited first."""
     shell = opened()
     end(shell)
     shell.make(JOBS[0])
@@ -642,8 +642,8 @@ def test_an_ended_job_is_reported_by_the_next_agent_if_it_was_not() -> None:
     assert reported(shell) == [1]
 
 
-def test_an_agent_that_ends_reports_what_it_has_not() -> None:
-    """Its host may be gone for good then; a status that is on its way need not be sent again."""
+def test_exiting_agent_reports_what_is_unreported() -> None:
+    """Its host may be gone for good; a status in transit need not be resent."""
     shell = opened()
     for job in JOBS[:2]:
         shell.make(job)
@@ -665,8 +665,8 @@ def test_an_agent_that_ends_reports_what_it_has_not() -> None:
     assert statuses(shell) == []
 
 
-def test_a_renamed_container_is_told_at_once_and_once() -> None:
-    """Only an `open` says what a job's container is; what is on its way is not disturbed."""
+def test_renamed_container_is_reported_at_once_and_once() -> None:
+    """Only an `open` describes a job's container; messages in transit are not disturbed."""
     shell = opened()
     shell.make(JOBS[0])
     shell.rename(JOBS[0], "other")
@@ -688,7 +688,7 @@ def test_a_renamed_container_is_told_at_once_and_once() -> None:
     assert shell.up == []
 
 
-def test_an_ended_job_is_forgotten_when_all_is_stored_and_told() -> None:
+def test_ended_job_is_forgotten_when_all_is_stored_and_reported() -> None:
     """Not before."""
     shell = opened()
     shell.make(JOBS[0])
@@ -706,8 +706,8 @@ def test_an_ended_job_is_forgotten_when_all_is_stored_and_told() -> None:
     assert JOBS[0] not in shell.session.jobs
 
 
-def test_a_job_that_may_not_be_opened_does_not_hold_up_the_others() -> None:
-    """It is parked; the rest goes on."""
+def test_job_that_may_not_be_opened_does_not_block_the_others() -> None:
+    """It is parked; the rest continues."""
     shell = Shell(Cloud())
     shell.make(JOBS[0])
     shell.make(JOBS[1])
@@ -722,8 +722,8 @@ def test_a_job_that_may_not_be_opened_does_not_hold_up_the_others() -> None:
 
 
 @pytest.mark.parametrize("message", [None, Error(code="internal", message="?"), Noted(id="x"), Pong(id="y")])
-def test_messages_that_belong_to_nothing_are_ignored(message: object) -> None:
-    """API Gateway's own errors, answers to what was never asked."""
+def test_unrelated_messages_are_ignored(message: object) -> None:
+    """API Gateway's own errors, and answers without a request."""
     shell = opened()
     shell.session.received(shell.link, message, shell.now)  # type: ignore[arg-type]
     shell.session.received(99, Ingested(id="z", results=[]), shell.now)
