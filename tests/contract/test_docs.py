@@ -79,7 +79,7 @@ def commands_of(page: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
             words = found.split()
             if words[0] not in COMMANDS:
                 continue
-            names = (words[0],)
+            names: tuple[str, ...] = (words[0],)
             while len(words) > len(names) and command_at((*names, words[len(names)])) is not None:
                 names = (*names, words[len(names)])
             yield names, [word.strip("[]=,.").partition("=")[0] for word in words if word.startswith(("-", "[-"))]
