@@ -1,4 +1,4 @@
-"""What the tests of the agent's edge share."""
+"""Share fixtures among the tests of the agent's edge."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from logferry_agent.edge.inotify import Watcher
 
 @pytest.fixture(name="watcher")
 def _watcher() -> Iterator[Watcher]:
-    """An inotify of this test's own."""
+    """Provide an inotify for this test."""
     watcher = Watcher()
     yield watcher
     watcher.close()

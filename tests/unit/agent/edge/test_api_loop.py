@@ -1,4 +1,4 @@
-"""edge/api_loop.py: an error of ours is told of its job, and no longer than it lasts."""
+"""Test `edge/api_loop.py`: our own error is reported with its job, and only while it lasts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from logferry_agent.edge.api_loop import ApiLoop
 from logferry_agent.edge.container_reader import FAILED, Step
 
 
-def test_job_is_well_as_soon_as_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its health says so before the engine's containers are listed the next time."""
+def test_job_is_healthy_as_soon_as_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its health changes before the engine's containers are listed the next time."""
     monkeypatch.setattr(api_loop, "_FAILED_S", 0.0)
     steps: list[Step | Exception] = [
         Step.DONE,

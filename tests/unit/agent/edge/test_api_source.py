@@ -1,5 +1,4 @@
-"""edge/api_source.py: whatever an engine leaves out, repeats or breaks off, nothing comes twice and nothing is missing
-silently."""
+"""Test `edge/api_source.py`: nothing is repeated or silently lost, whatever an engine omits, repeats or interrupts."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ from logferry_protocol.events import Gap, decode_event
 
 
 class Reader:
-    """A source on a fake log, and what it gave."""
+    """A source on a fake log, and its entries."""
 
     def __init__(
         self,
@@ -54,13 +53,13 @@ class Reader:
         log.stops = lambda: self.source.runs(False)
 
     def read(self) -> Reader:
-        """To the end of the script, and to the end of the log, without waiting."""
+        """Read to the end of the script and of the log, without waiting."""
         with quick(self.log):
             self.read_on()
         return self
 
     def read_on(self) -> None:
-        """To the end of the script, and to the end of the log."""
+        """Read to the end of the script and of the log."""
         self.source.runs(True)
         for _ in range(2):
             while (chunk := self.source.read(1 << 20)) is not None:
@@ -70,18 +69,18 @@ class Reader:
 
     @property
     def numbers(self) -> list[int]:
-        """The lines."""
+        """Return the lines."""
         return [int(text.split()[1]) for letter, text in self.entries if letter != "s"]
 
     @property
     def gaps(self) -> list[Gap]:
-        """The gap entries."""
+        """Return the gap entries."""
         found = [decode_event(text) for letter, text in self.entries if letter == "s"]
         return [event for event in found if isinstance(event, Gap)]
 
 
 class Waits(Event):
-    """Notes how long is waited, and waits not at all."""
+    """Record the waits, and do not wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +103,7 @@ acts = st.one_of(
 @given(script=st.lists(acts, min_size=1, max_size=25), replays=st.booleans())
 @example(script=[("write", 3), ("lose", 5), ("calm", 0), ("write", 1), ("rotate", 8), ("write", 1)], replays=False)
 @settings(max_examples=300, deadline=None)
-def test_nothing_comes_twice_and_nothing_is_missing_silently(script: list[Act], replays: bool) -> None:
+def test_nothing_is_repeated_or_silently_lost(script: list[Act], replays: bool) -> None:
     """Any order of writing, losing, rotating, repeating, and streams that end, fail or break."""
     log = FakeLog([("write", 1), *script])
     reader = Reader(log, rotates=True, replays=replays).read()
@@ -118,16 +117,16 @@ def test_nothing_comes_twice_and_nothing_is_missing_silently(script: list[Act], 
 
 @given(script=st.lists(acts.filter(lambda act: act[0] != "rotate"), min_size=1, max_size=25))
 @settings(max_examples=100, deadline=None)
-def test_no_gap_is_told_where_nothing_is_missing(script: list[Act]) -> None:
-    """Streams that leave lines out, end, fail and break are made good from the log itself."""
+def test_no_gap_is_reported_if_nothing_is_missing(script: list[Act]) -> None:
+    """The log itself repairs streams that omit lines, end, fail or break."""
     log = FakeLog([("write", 1), *script])
     reader = Reader(log, rotates=True).read()
     assert sorted(reader.numbers) == list(range(log.written))
     assert reader.gaps == []
 
 
-def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Docker case 23: far more lines without a pause than are remembered; the catch-up asks for the last ones."""
+def test_log_that_never_rotates_is_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker case 23: far more lines without a pause than are remembered; the catch-up requests the last ones."""
     monkeypatch.setattr(api_source, "_SURE_ENTRIES", 500)
     monkeypatch.setattr("logferry_agent.core.parsing.deduplication._GENERATION", 1_000)
     log = FakeLog([("write", 1), ("calm", 0), *[("write", 400)] * 50])
@@ -136,15 +135,15 @@ def test_a_log_that_never_rotates_is_not_read_twice_however_much_comes(monkeypat
     assert log.served < 20_001 + 3_000
 
 
-def test_what_comes_after_much_is_read_together_and_what_comes_after_little_is_not() -> None:
-    """A burst comes in pieces of a socket's size, each of which would be worked on and passed on by itself."""
+def test_pieces_of_a_burst_are_read_together_and_single_reads_are_not() -> None:
+    """A burst comes in pieces of a socket's size, each of which would be processed separately."""
     log = FakeLog([("write", 149), ("write", 150), ("write", 2)])
     assert Reader(log, rotates=False).read().numbers == list(range(301))
     assert [bool(size) for size in log.together[:4]] == [False, False, True, False]
 
 
-def test_little_that_comes_after_much_passes_as_much_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each would be paid for as if all that is remembered had been little: the reads of a backlog vary in size."""
+def test_small_read_after_a_large_one_passes_unchecked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise each would check all remembered keys: the reads of a backlog vary in size."""
     worked_out: list[int] = []
 
     def keys(part: Sequence[object]) -> list[None]:
@@ -177,10 +176,8 @@ long_lines = st.tuples(st.just("long"), st.integers(1, 3))
 @example(script=[("write", 149), ("write", 149), ("repeat", 199)], replays=False)
 @example(script=[("write", 300), ("long", 2), ("write", 150), ("write", 150), ("end", 0)], replays=False)
 @settings(max_examples=150, deadline=None)
-def test_of_much_from_a_log_that_never_rotates_nothing_is_missing_or_comes_twice(
-    script: list[Act], replays: bool
-) -> None:
-    """Of what passes by without being looked at one by one, so much is remembered as may come again."""
+def test_large_unrotated_log_is_read_once_and_whole(script: list[Act], replays: bool) -> None:
+    """Of lines that pass unchecked, as many are remembered as may be repeated."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("logferry_agent.core.parsing.deduplication._SOON", 200)
         log = FakeLog([("write", 1), *script])
@@ -191,8 +188,8 @@ def test_of_much_from_a_log_that_never_rotates_nothing_is_missing_or_comes_twice
     assert reader.gaps == []
 
 
-def test_much_that_came_while_nobody_followed_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a follow stream begins with is later than all before, and yet does not follow it."""
+def test_backlog_from_before_the_follow_stream_is_not_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A follow stream's first line is later than all before, and yet does not follow it."""
     monkeypatch.setattr(api_source, "MUCH_LINES", 10)
     log = FakeLog([("write", 300), ("end", 0)])
     reader = Reader(log, rotates=False)
@@ -210,8 +207,8 @@ def test_much_that_came_while_nobody_followed_is_not_passed_over(monkeypatch: py
 
 
 @pytest.mark.parametrize(("lines", "every_s", "rests"), [(149, 0.1, 20), (150, 0.1, 0), (150, 1.5, 0), (10, 0.3, 20)])
-def test_a_log_that_is_followed_rests_while_little_comes(lines: int, every_s: float, rests: int) -> None:
-    """So that a busy log is not read line by line; where much comes the engine must not wait."""
+def test_followed_log_pauses_while_little_arrives(lines: int, every_s: float, rests: int) -> None:
+    """A busy log is not read line by line; a burst must not make the engine wait."""
     log = FakeLog([act for _ in range(20) for act in (("calm", 0), ("write", lines))])
     log.calm_s = every_s
     reader = Reader(log, rotates=False)
@@ -222,8 +219,8 @@ def test_a_log_that_is_followed_rests_while_little_comes(lines: int, every_s: fl
     assert reader.numbers == list(range(20 * lines))
 
 
-def test_a_log_that_is_followed_rests_again_a_while_after_much_came() -> None:
-    """Not at once: of a burst the next read brings little, as the one before has just been."""
+def test_followed_log_pauses_again_a_while_after_a_burst() -> None:
+    """Not at once: the next read of a burst brings little, as the one before was recent."""
     log = FakeLog([("write", 200), *[act for _ in range(8) for act in (("calm", 0), ("write", 1))]])
     log.calm_s = 0.25
     reader = Reader(log, rotates=False)
@@ -234,10 +231,10 @@ def test_a_log_that_is_followed_rests_again_a_while_after_much_came() -> None:
 
 
 @pytest.mark.parametrize(("act", "longest"), [(("write", 1), 0.125), (("calm", 0), 1.0)])
-def test_a_log_that_something_came_of_is_soon_followed_again(
+def test_log_that_gave_something_is_soon_followed_again(
     monkeypatch: pytest.MonkeyPatch, act: Act, longest: float
 ) -> None:
-    """An engine that ends its streams at once is asked ever more seldom only while it gives nothing."""
+    """An engine that ends its streams at once is asked less often only while it gives nothing."""
     log = FakeLog([("write", 1), *[step for _ in range(20) for step in (act, act, act, ("end", 0))]])
     reader = Reader(log, rotates=False)
     reader.source._jitter = lambda: 1.0
@@ -249,8 +246,8 @@ def test_a_log_that_something_came_of_is_soon_followed_again(
     assert reader.numbers == list(range(log.written))
 
 
-def test_reading_goes_on_from_the_end_of_a_large_log_without_reading_it_again() -> None:
-    """Docker case 23: an agent that comes back asks for a tail."""
+def test_large_log_resumes_at_its_end_without_rereading() -> None:
+    """Docker case 23: a returning agent requests a tail."""
     log = FakeLog([("write", 20_000)])
     before = Reader(log, rotates=False).read()
     log.served = 0
@@ -261,15 +258,15 @@ def test_reading_goes_on_from_the_end_of_a_large_log_without_reading_it_again() 
 
 
 @pytest.mark.parametrize("behind", [0, 1, 7, 300, 3_000])
-def test_a_damaged_log_is_read_on_behind_the_damage(behind: int) -> None:
-    """Docker case 16: a reading that would pass it ends in front of it; the longest tail behind it does not."""
+def test_damaged_log_is_read_on_behind_the_damage(behind: int) -> None:
+    """Docker case 16: a read across the damage ends in front of it; the longest tail behind it does not."""
     log = FakeLog([("write", 40), ("end", 0), ("damage", 0), ("write", behind)])
     reader = Reader(log, rotates=False).read()
     assert reader.numbers == list(range(40 + behind))
 
 
 @pytest.mark.parametrize("behind", [1, 7, 300])
-def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind: int) -> None:
+def test_returning_agent_reads_behind_new_damage(behind: int) -> None:
     """The damaged record is lost; one gap says so."""
     log = FakeLog([("write", 40)])
     before = Reader(log, rotates=False).read()
@@ -282,8 +279,8 @@ def test_an_agent_that_comes_back_reads_behind_damage_that_came_meanwhile(behind
     assert [gap.reason for gap in after.gaps] == ["corrupt"]
 
 
-def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Docker case 3: after a rotation it gives nothing any more, and does not end; the log goes on."""
+def test_stalled_stream_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker case 3: after a rotation it gives nothing and does not end; the log continues."""
     monkeypatch.setattr(log_follow, "_LIVENESS_S", 0.01)
     log = FakeLog([("write", 3), ("lose", 5), ("stall", 0), ("write", 2)])
     reader = Reader(log, rotates=False).read()
@@ -291,8 +288,8 @@ def test_a_stream_that_the_engine_forgot_is_noticed(monkeypatch: pytest.MonkeyPa
     assert reader.gaps == []
 
 
-def test_a_log_that_cannot_be_read_is_asked_for_once() -> None:
-    """Docker case 14: the notice is told, and nothing is asked again however often there is news."""
+def test_unreadable_log_is_requested_once() -> None:
+    """Docker case 14: the notice is reported, and no news causes another request."""
     log = FakeLog([])
     asked: list[bool] = []
 
@@ -307,7 +304,7 @@ def test_a_log_that_cannot_be_read_is_asked_for_once() -> None:
     assert reader.source.name == "none"
 
 
-def test_a_line_older_than_the_other_streams_last_is_no_repeat() -> None:
+def test_line_older_than_the_other_streams_last_is_no_repeat() -> None:
     """Docker case 9: under contention stderr's lines may come ten lines late."""
     log = FakeLog([])
     late = Piece("e", START + 5_000, b"late\n")
@@ -318,8 +315,8 @@ def test_a_line_older_than_the_other_streams_last_is_no_repeat() -> None:
     assert after.entries == [("e", "late")]
 
 
-def test_a_log_that_was_full_before_it_could_be_read_says_that_its_beginning_may_be_missing() -> None:
-    """Whoever comes late to a burst cannot know what was rotated away; that something may have been is known."""
+def test_log_already_full_at_the_first_read_reports_a_possibly_missing_beginning() -> None:
+    """A late reader cannot know what was rotated away, only that something may have been."""
     log = FakeLog([("write", 100), ("rotate", 40)])
     while log.acts:
         log.act()
@@ -333,8 +330,8 @@ def test_a_log_that_was_full_before_it_could_be_read_says_that_its_beginning_may
 
 @pytest.mark.parametrize("rotates", [False, True])
 @pytest.mark.parametrize("between", ["end", "calm", "fail"])
-def test_the_pieces_of_a_very_long_line_are_told_from_each_other(between: str, rotates: bool) -> None:
-    """They are all alike, with one timestamp; a tail may begin at any of them."""
+def test_fragments_of_a_very_long_line_are_distinguished(between: str, rotates: bool) -> None:
+    """They are all equal, with one timestamp; a tail may begin at any of them."""
     log = FakeLog(
         [("write", 3), ("long", 200), (between, 0), ("lose_long", 90), ("end", 0), ("long", 60), ("write", 2)]
     )
@@ -345,10 +342,10 @@ def test_the_pieces_of_a_very_long_line_are_told_from_each_other(between: str, r
 
 
 @pytest.mark.parametrize("rotates", [False, True])
-def test_a_tail_that_begins_within_the_open_line_is_told_by_its_time_though_the_clock_was_set_back(
+def test_tail_starting_within_the_open_line_is_recognised_by_its_time(
     rotates: bool,
 ) -> None:
-    """What comes before it in the tail is younger, with an earlier time: by that alone the line would seem to begin."""
+    """The clock was set back: earlier lines of the tail have later times, so the line would seem to begin there."""
     log = FakeLog([("write", 1), ("long", 3)])
     reader = Reader(log, rotates=rotates).read()
     log.acts = [("step", 40), ("write", 1)]
@@ -377,10 +374,10 @@ pieces = st.one_of(
 @example(first="write", script=[("long", 1), ("lose_long", 2), ("long", 1)], rotates=True, replays=True)
 @example(first="long", script=[("long", 120)], rotates=True, replays=True)
 @settings(max_examples=200, deadline=None)
-def test_no_piece_of_an_open_line_comes_twice_or_is_missing(
+def test_no_fragment_of_an_open_line_is_repeated_or_missing(
     first: str, script: list[Act], rotates: bool, replays: bool
 ) -> None:
-    """Not from an engine that leaves some out and sends others again as the log rotates, as those before 23.0 do."""
+    """Engines before 23.0 omit some and repeat others as the log rotates."""
     never = set() if rotates else {"lose"}
     if not (rotates and replays):
         never |= {"lose_long", "step", "repeat"}
@@ -393,10 +390,8 @@ def test_no_piece_of_an_open_line_comes_twice_or_is_missing(
 
 @given(st.integers(0, 30), st.integers(0, 30), st.lists(acts.filter(lambda act: act[0] != "repeat"), max_size=10))
 @settings(max_examples=60, deadline=None)
-def test_nothing_that_was_read_is_read_again_when_only_its_latest_time_is_known(
-    read: int, unread: int, script: list[Act]
-) -> None:
-    """Not when nothing is new either, and the log is asked for again and again.
+def test_no_read_line_is_read_again_if_only_its_latest_time_is_known(read: int, unread: int, script: list[Act]) -> None:
+    """Even if nothing is new, and the log is requested repeatedly.
 
     An engine that repeats lines compares each with the time as well, which the fake one does not.
     """
@@ -412,12 +407,12 @@ def test_nothing_that_was_read_is_read_again_when_only_its_latest_time_is_known(
 
 
 def raw(piece: Piece) -> bytes:
-    """As a TTY's log has it."""
+    """Return the text as a TTY's log has it."""
     return format_stamp(piece.stamp).encode() + b" " + piece.data
 
 
 def summer(piece: Piece) -> bytes:
-    """In a frame, as an engine in Amsterdam wrote the first half of them in summer and the others in winter."""
+    """Return frames of an engine in Amsterdam that wrote the first half in summer and the others in winter."""
     hours = 2 if piece.stamp < START + 3_000 else 1
     payload = (
         format_stamp(piece.stamp + hours * 3_600 * 10**9).encode().replace(b"Z", b"+%02d:00 " % hours) + piece.data
@@ -426,7 +421,7 @@ def summer(piece: Piece) -> bytes:
 
 
 def log_of(*texts: bytes, form: Callable[[Piece], bytes] = frame) -> FakeLog:
-    """A log that was written before anybody read it."""
+    """Return a log that was written before anybody read it."""
     log = FakeLog([])
     log.form = form
     log.entries = [Piece("o", START + number * 1_000, text) for number, text in enumerate(texts)]
@@ -434,7 +429,7 @@ def log_of(*texts: bytes, form: Callable[[Piece], bytes] = frame) -> FakeLog:
 
 
 @pytest.mark.parametrize("rotates", [True, False])
-def test_a_terminal_that_ended_on_a_prompt_and_started_again_is_read_once_from_every_cursor(rotates: bool) -> None:
+def test_terminal_restarting_on_a_prompt_is_read_once_from_every_cursor(rotates: bool) -> None:
     """Each line at its own time, no gap, wherever the agent was restarted."""
     texts = [b"one\r\n", b"root@box:/# ", b"one\r\n", b"root@box:/# ", b"root@box:/# ", b"two\r\n", b"$ "]
     wanted = [("o", text.decode().removesuffix("\n")) for text in texts]
@@ -446,8 +441,8 @@ def test_a_terminal_that_ended_on_a_prompt_and_started_again_is_read_once_from_e
 
 
 @pytest.mark.parametrize("rotates", [True, False])
-def test_an_engine_whose_zone_changes_is_read_once_from_every_cursor(rotates: bool) -> None:
-    """Also from the cursor that was made when it wrote UTC."""
+def test_engine_with_a_changing_time_zone_is_read_once_from_every_cursor(rotates: bool) -> None:
+    """Also from a cursor from the time when it wrote UTC."""
     texts = [b"line %d\n" % number for number in range(6)]
     first = Reader(log_of(*texts), rotates=rotates).read()
     there = Reader(log_of(*texts, form=summer), rotates=rotates).read()

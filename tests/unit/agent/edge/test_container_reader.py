@@ -1,4 +1,4 @@
-"""edge/container_reader.py: what is told of a life is the same in whatever order its parts were learnt."""
+"""Test `edge/container_reader.py`: reported lifecycles do not depend on the order of the facts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def described(run_state: RunState) -> ContainerMetadata:
 
 
 def reading_of(*run_state: RunState) -> tuple[ContainerReader, MemorySink]:
-    """A reading that learnt these facts before its thread came to it."""
+    """Return a reader that received these facts before its thread started."""
     reading = ContainerReader(described(run_state[0]), lambda _, sequencer: QuietSource(sequencer), fresh=True)
     sink = MemorySink()
     reading.move(sink.job_appeared(reading.job))
@@ -69,8 +69,8 @@ def steps(reading: ContainerReader, sink: MemorySink) -> list[str]:
     return sink.logs[CONTAINER].names()
 
 
-def test_a_start_told_by_an_event_and_then_by_inspect_is_one_run() -> None:
-    """All was learnt before the first step: created, the event's time, the inspected time, the end."""
+def test_start_from_an_event_and_from_inspect_is_one_run() -> None:
+    """All was known before the first step: created, the event's time, the inspected time, the end."""
     run = RunState(running=True, started=100 * S)
     reading, sink = reading_of(
         RunState(),
@@ -81,8 +81,8 @@ def test_a_start_told_by_an_event_and_then_by_inspect_is_one_run() -> None:
     assert steps(reading, sink) == ["started", "exited"]
 
 
-def test_a_reading_moved_elsewhere_tells_its_life_again_from_there() -> None:
-    """The new position's cursor decides what was told."""
+def test_reader_at_a_new_position_reports_the_lifecycle_from_there() -> None:
+    """The new position's cursor decides what was reported."""
     reading, sink = reading_of(RunState(running=True, started=100 * S))
     assert steps(reading, sink) == ["started"]
     sink.logs[CONTAINER].epoch = 2
@@ -97,7 +97,7 @@ UNKNOWN = f"2|o={T0 + 100 * S}.1.0123abcd.0|e={T0 + 103 * S}.7|l=s.{T0 + 90 * S}
 
 
 def moved_to(position: Position, run_state: RunState) -> tuple[ContainerReader, MemorySink]:
-    """A reading of a job that was read before, and all that it gives."""
+    """Return a reader of a job that was read before, and everything that it gives."""
     reading = ContainerReader(described(run_state), lambda _, sequencer: QuietSource(sequencer), fresh=False)
     sink = MemorySink()
     sink.job_appeared(reading.job)
@@ -118,10 +118,10 @@ def moved_to(position: Position, run_state: RunState) -> tuple[ContainerReader, 
         (f"1|o={T0 + 100 * S}.1", 0, None, T0 + 100 * S, T0 // 1_000 + 100_000_000),
     ],
 )
-def test_what_was_read_before_a_cursor_that_is_not_understood_is_not_read_again(
+def test_lines_before_an_unreadable_cursor_are_not_read_again(
     cursor: str, skip: int, last: int | None, after: int, start: int
 ) -> None:
-    """Reading goes on after the latest time that is known, be it the cursor's own or the spool's; a gap says so."""
+    """Reading continues after the latest known time, from the cursor or the spool; a gap says so."""
     running = RunState(running=True, started=T0 + 90 * S)
     reading, sink = moved_to(Position(1, cursor, skip, last), running)
     log = sink.logs[CONTAINER]
@@ -136,8 +136,8 @@ def test_what_was_read_before_a_cursor_that_is_not_understood_is_not_read_again(
     assert decode(log.cursor or "").life == LifecycleCheckpoint("s", T0 + 90 * S), "the start was told before"
 
 
-def test_where_nothing_at_all_is_known_reading_goes_on_with_what_comes() -> None:
-    """Of a job whose spool was lost: the cloud has it up to a place which this agent cannot tell."""
+def test_reading_continues_with_new_lines_if_nothing_is_known() -> None:
+    """The job's spool was lost, and the agent cannot read the cloud's cursor."""
     before = time.time_ns()
     for cursor, skip in (("rubbish", 0), (UNKNOWN, 3)):
         reading, sink = moved_to(Position(1, cursor, skip), RunState(running=True, started=T0 + 90 * S))
@@ -149,8 +149,8 @@ def test_where_nothing_at_all_is_known_reading_goes_on_with_what_comes() -> None
         assert before // 1_000 <= (gap.end or 0) <= time.time_ns() // 1_000
 
 
-def test_of_a_life_that_a_cursor_does_not_tell_only_what_comes_is_told() -> None:
-    """What happened before may be told already; the job's state shows it."""
+def test_only_new_events_are_reported_if_the_cursor_has_no_lifecycle() -> None:
+    """Earlier ones may have been reported; the job's state shows them."""
     ended = RunState(started=T0 + 90 * S, ended=T0 + 95 * S, exit_code=0)
     reading, sink = moved_to(Position(1, "rubbish", 0, T0 // 1_000 + 99_000_000), ended)
     assert sink.logs[CONTAINER].names() == ["gap"]
@@ -160,8 +160,8 @@ def test_of_a_life_that_a_cursor_does_not_tell_only_what_comes_is_told() -> None
     assert told.logs[CONTAINER].names() == ["gap", "exited"], "the cursor says that only the start was told"
 
 
-def test_what_cannot_be_handed_over_is_not_followed_by_more() -> None:
-    """Docker case 24: while the pipeline is full a reading holds one chunk and leaves the rest where it is."""
+def test_unaccepted_chunk_is_not_followed_by_more() -> None:
+    """Docker case 24: while the pipeline is full, a reader holds one chunk and leaves the rest in the log."""
     reads: list[int] = []
 
     class Log(QuietSource):

@@ -1,4 +1,4 @@
-"""However many logs there are, the agent keeps descriptors for the engine, the cloud and the spool."""
+"""Test that the agent keeps descriptors for the engine, the cloud and the spool, however many logs there are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .test_file_loop import add
 
 
 def limited(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    """Make the limit such that logs may have so many more files open."""
+    """Set the limit so that logs may open this many more files."""
     lowest = os.open(os.devnull, os.O_RDONLY)
     os.close(lowest)
     limit = lowest + room + 2
@@ -28,10 +28,10 @@ def limited(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
 
 
-def test_logs_wait_for_descriptors_and_say_so_and_are_read_when_others_end(
+def test_logs_wait_for_descriptors_report_it_and_are_read_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not read yet says in its job what to raise; nothing of it is lost."""
+    """The job of an unread log says what to raise; nothing of it is lost."""
     monkeypatch.setattr(file_loop, "_SAFETY_S", 0.05)
     sink = MemorySink()
     loop = FileLoop(tmp_path, sink, max_deleted_bytes=1 << 30)
@@ -50,8 +50,8 @@ def test_logs_wait_for_descriptors_and_say_so_and_are_read_when_others_end(
         loop.stop(5)
 
 
-def test_chain_that_cannot_be_opened_whole_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is tried again and again: each time a file would stay open."""
+def test_partly_opened_chain_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is retried repeatedly: otherwise each attempt would leak a file."""
     for name in ("x-json.log", "x-json.log.1", "x-json.log.2"):
         (tmp_path / name).write_text("{}\n")
     limited(monkeypatch, 2)
@@ -63,7 +63,7 @@ def test_chain_that_cannot_be_opened_whole_leaves_nothing_open(tmp_path: Path, m
 
 
 def test_soft_limit_is_raised_to_the_hard_one() -> None:
-    """In a process of its own, as it cannot be lowered for this one alone."""
+    """In its own process, as the limit cannot be lowered for this test only."""
     script = (
         "import resource; from logferry_agent.edge.descriptors import raise_limit; "
         "hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 4096); "

@@ -1,4 +1,4 @@
-"""edge/discovery.py: no container is missed, whatever the engine's events leave out."""
+"""Test `edge/discovery.py`: no container is missed, whatever the engine's events omit."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Engine:
 
 @dataclass
 class Seen:
-    """An observer that writes down what it is told."""
+    """An observer that records its calls."""
 
     noticed_: list[str] = field(default_factory=list)
     examined_: list[str] = field(default_factory=list)
@@ -148,15 +148,15 @@ def listening(rig: Rig) -> None:
     until(lambda: bool(rig.engine.streams and rig.seen.lists), "it listens and has listed")
 
 
-def test_it_subscribes_before_it_lists(rig: Rig) -> None:
-    """Docker case 20: what is created while the list is made comes as an event."""
+def test_discovery_subscribes_before_it_lists(rig: Rig) -> None:
+    """Docker case 20: a container created during the list comes as an event."""
     listening(rig)
     assert rig.engine.asked[0].startswith("events ")
     assert rig.engine.asked[1] == "list"
 
 
-def test_events_are_read_however_long_a_question_takes(rig: Rig) -> None:
-    """Docker case 19: the engine drops events for whoever does not take them at once."""
+def test_events_are_read_during_slow_requests(rig: Rig) -> None:
+    """Docker case 19: the engine drops events that are not read at once."""
     listening(rig)
     rig.engine.held.clear()
     rig.engine.exist.append("a")
@@ -166,8 +166,8 @@ def test_events_are_read_however_long_a_question_takes(rig: Rig) -> None:
     assert rig.seen.examined_ == []
 
 
-def test_a_container_whose_events_were_dropped_is_found_by_the_next_list(rig: Rig) -> None:
-    """Docker case 19: no event of it ever comes, and the stream goes on."""
+def test_container_with_dropped_events_is_found_by_the_next_list(rig: Rig) -> None:
+    """Docker case 19: it never has an event, and the stream continues."""
     listening(rig)
     rig.engine.exist.append("silent")
     until(lambda: "silent" in rig.seen.examined_, "the list showed it")
@@ -176,8 +176,8 @@ def test_a_container_whose_events_were_dropped_is_found_by_the_next_list(rig: Ri
     assert len(rig.engine.streams) == 1
 
 
-def test_after_every_loss_of_the_stream_it_subscribes_and_lists_again(rig: Rig) -> None:
-    """Docker cases 15 and 19: from the last event on, for as long as it takes."""
+def test_stream_loss_leads_to_subscribing_and_listing_again(rig: Rig) -> None:
+    """Docker cases 15 and 19: from the last event on, until it succeeds."""
     listening(rig)
     rig.engine.streams[-1].send("start", "a", time=1_796_000_000_123_456_789)
     until(lambda: rig.seen.noticed_ == ["start a"], "it is heard")
@@ -192,7 +192,7 @@ def test_after_every_loss_of_the_stream_it_subscribes_and_lists_again(rig: Rig) 
     assert again == "events 1796000000.123456789", "exact to the nanosecond: case 26"
 
 
-def test_a_container_that_nobody_understands_does_not_hide_the_others(rig: Rig) -> None:
+def test_unreadable_container_does_not_hide_the_others(rig: Rig) -> None:
     """The observer fails on one."""
     listening(rig)
     rig.seen.fail_on = "odd"
@@ -203,8 +203,8 @@ def test_a_container_that_nobody_understands_does_not_hide_the_others(rig: Rig) 
     until(lambda: "die even" in rig.seen.happened_, "and what happens is told")
 
 
-def test_a_container_is_asked_about_again_after_a_while(rig: Rig) -> None:
-    """In the order of the times, whatever else is asked in between."""
+def test_container_is_inspected_again_after_a_delay(rig: Rig) -> None:
+    """In the order of the times, whatever else is requested in between."""
     listening(rig)
     rig.engine.exist += ["a", "b", "c"]
     until(lambda: rig.seen.examined_ == ["a", "b", "c"], "they are listed")
@@ -219,8 +219,8 @@ SELDOM = pytest.mark.parametrize("rig", [3_600.0], indirect=True)
 
 
 @SELDOM
-def test_event_that_is_not_understood_is_made_good_by_a_list(rig: Rig) -> None:
-    """Whatever it was about shows there; the stream goes on."""
+def test_unreadable_event_is_repaired_by_a_list(rig: Rig) -> None:
+    """The list shows whatever it was about; the stream continues."""
     listening(rig)
     rig.engine.exist.append("a")
     rig.engine.streams[-1].send_damaged()
@@ -229,8 +229,8 @@ def test_event_that_is_not_understood_is_made_good_by_a_list(rig: Rig) -> None:
 
 
 @SELDOM
-def test_engine_that_cannot_be_listened_to_is_told_at_once(rig: Rig) -> None:
-    """Not when the next list is due, a minute later; and that it is well again, too."""
+def test_unreachable_event_stream_is_reported_at_once(rig: Rig) -> None:
+    """Not when the next list is due, a minute later; its recovery likewise."""
     listening(rig)
     rig.engine.down = True
     rig.engine.streams[-1].close()
@@ -240,8 +240,8 @@ def test_engine_that_cannot_be_listened_to_is_told_at_once(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("said", ["", "no time", "2026-13-45T00:00:00Z", "0000-01-01T00:00:00Z"])
-def test_an_engine_that_does_not_know_the_time_is_listened_to(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By our own clock; and it is never asked about a time before 1970."""
+def test_engine_without_the_time_is_followed_by_our_own_clock(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never asked about a time before 1970."""
     engine, seen = Engine(), Seen()
     engine.exist = ["a"]
     monkeypatch.setattr(engine, "identity", lambda: SimpleNamespace(time=said))
@@ -252,9 +252,8 @@ def test_an_engine_that_does_not_know_the_time_is_listened_to(said: str, monkeyp
     found.stop(5)
 
 
-def test_whatever_an_event_or_a_list_holds_discovery_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Odd fields are left out, a time of a far future does not hide what comes before it, an error of ours is not the
-    end."""
+def test_discovery_survives_any_event_or_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Odd fields are omitted, a far future time does not hide earlier events, our own error does not end it."""
     monkeypatch.setattr(discovery, "_RETRY", Backoff(0.01, 0.05))
     engine, seen = Engine(), Seen()
     failing: list[Exception] = [TypeError("a list of lists"), RecursionError("deep")]

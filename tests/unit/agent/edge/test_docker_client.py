@@ -1,4 +1,4 @@
-"""Tests of `edge/docker_client.py`, against a small engine of our own behind a real socket."""
+"""Test `edge/docker_client.py` against a small engine of our own behind a real socket."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def served(path: Path, answers: type[BaseHTTPRequestHandler]) -> Iterator[None]:
 
 @contextmanager
 def engine(path: Path) -> Iterator[list[str]]:
-    """One that says who it is; what it was asked."""
+    """Run an engine that identifies itself, and record its requests."""
     asked: list[str] = []
 
     class Answers(BaseHTTPRequestHandler):
@@ -72,7 +72,7 @@ def engine(path: Path) -> Iterator[list[str]]:
         yield asked
 
 
-def test_what_was_asked_ahead_is_the_first_answer_and_no_later_one(tmp_path: Path) -> None:
+def test_prefetched_version_is_the_first_answer_and_no_later_one(tmp_path: Path) -> None:
     """The engine may be another one then."""
     connection = connect(f"unix://{tmp_path / 'docker.sock'}")
     with engine(tmp_path / "docker.sock") as asked:
@@ -83,8 +83,8 @@ def test_what_was_asked_ahead_is_the_first_answer_and_no_later_one(tmp_path: Pat
     connection.close()
 
 
-def test_an_engine_that_was_not_there_when_it_was_asked_ahead_is_asked_again(tmp_path: Path) -> None:
-    """And its absence is said to who wants to know, nowhere else."""
+def test_unreachable_engine_is_asked_again_after_the_prefetch(tmp_path: Path) -> None:
+    """Its absence is raised only to the caller who needs the answer."""
     connection = connect(f"unix://{tmp_path / 'docker.sock'}")
     connection.ask_ahead()
     with pytest.raises(EngineUnavailableError):
@@ -95,7 +95,7 @@ def test_an_engine_that_was_not_there_when_it_was_asked_ahead_is_asked_again(tmp
 
 
 class Stream:
-    """A log stream over a real socket, on which each nap of the reader brings the next of these pieces."""
+    """A log stream over a real socket, on which each sleep of the reader brings the next piece."""
 
     def __init__(self, *pieces: bytes, timeout_s: float | None) -> None:
         self._pieces = list(pieces)
@@ -108,7 +108,7 @@ class Stream:
         self.come()
 
     def come(self, _: float = 0.0) -> None:
-        """The next piece; after the last one the end."""
+        """Deliver the next piece; after the last one, the end."""
         if not self._pieces:
             self._engine.close()
         elif piece := self._pieces.pop(0):
@@ -125,8 +125,8 @@ class Stream:
 
 
 @pytest.mark.parametrize("timeout_s", [None, 20.0])
-def test_of_a_burst_what_comes_meanwhile_is_taken_along(timeout_s: float | None) -> None:
-    """Up to so many bytes; a socket holds little."""
+def test_pieces_arriving_during_a_burst_are_read_together(timeout_s: float | None) -> None:
+    """Up to a limit in bytes; a socket holds little."""
     stream = Stream(b"one", b"two", b"three", b"four", timeout_s=timeout_s)
     assert stream.read(8) == b"onetwothree"
     assert stream.naps == 2
@@ -136,8 +136,8 @@ def test_of_a_burst_what_comes_meanwhile_is_taken_along(timeout_s: float | None)
 
 
 @pytest.mark.parametrize("timeout_s", [None, 20.0])
-def test_nothing_that_does_not_come_is_waited_for(timeout_s: float | None) -> None:
-    """What is there is given out at once."""
+def test_available_bytes_are_returned_without_waiting(timeout_s: float | None) -> None:
+    """At once."""
     stream = Stream(b"one", b"two", b"", b"three", timeout_s=timeout_s)
     assert stream.read(1_000) == b"onetwo"
     stream.come()
@@ -145,8 +145,8 @@ def test_nothing_that_does_not_come_is_waited_for(timeout_s: float | None) -> No
     assert stream.read(1_000) == b""
 
 
-def test_what_only_trickles_on_after_a_burst_does_not_wait_for_more() -> None:
-    """A line with every nap would be gathered for half a second."""
+def test_slow_pieces_after_a_burst_are_not_awaited() -> None:
+    """A line with every sleep would be collected for half a second."""
     stream = Stream(*[b"a line\n"] * 1_000, timeout_s=None)
     given = stream.read(1_000_000)
     assert 10 < given.count(b"\n") < 1_000
@@ -173,9 +173,9 @@ class _Script(io.RawIOBase):
 
 
 def responded(body: bytes, chunks: list[int], reads: list[int], *, chunked: bool = True, lost: int = 0) -> LogResponse:
-    """An answer with this body, in chunks and reads of these sizes; what is left over comes in one.
+    """Return an answer with this body, in chunks and reads of these sizes; the rest comes in one.
 
-    lost: so many bytes at its end never come.
+    lost: this many bytes at its end never come.
     """
     if chunked:
         coded, at = b"", 0
@@ -204,20 +204,18 @@ EVENTS = st.lists(
 
 
 @given(events=EVENTS, chunks=SIZES, reads=SIZES, chunked=st.booleans())
-def test_events_come_whole_wherever_chunks_and_reads_are_cut(
+def test_events_arrive_whole_however_they_are_cut(
     events: list[dict[str, Any]], chunks: list[int], reads: list[int], chunked: bool
 ) -> None:
-    """A proxy cuts chunks of its own size: none, one or many events may be in each."""
+    """A proxy makes chunks of its own size, each with none, one or many events."""
     body = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in events)
     assert list(docker_client._documents(responded(body, chunks, reads, chunked=chunked))) == events
 
 
 @given(chunks=SIZES, reads=SIZES, lengths=st.lists(st.integers(0, 400), max_size=12))
 @settings(max_examples=50)
-def test_log_lines_come_whole_wherever_chunks_and_reads_are_cut(
-    chunks: list[int], reads: list[int], lengths: list[int]
-) -> None:
-    """The same of the log."""
+def test_log_lines_arrive_whole_however_they_are_cut(chunks: list[int], reads: list[int], lengths: list[int]) -> None:
+    """The same for the log."""
     copier = Copier()
     pieces = [piece for length in lengths for piece in copier.write("oe"[length % 2], b"x" * length + b"\n")]
     response = responded(b"".join(map(frame, pieces)), chunks, reads)
@@ -230,7 +228,7 @@ def test_log_lines_come_whole_wherever_chunks_and_reads_are_cut(
 
 
 def test_long_event_costs_its_length_however_it_is_cut() -> None:
-    """Its pieces are put together once."""
+    """Its pieces are joined once."""
     body = json.dumps({"Action": "start", "label": "x" * 30_000}).encode() + b"\n"
     given: list[int] = []
     response = responded(body, [3] * 11_000, [])
@@ -241,15 +239,15 @@ def test_long_event_costs_its_length_however_it_is_cut() -> None:
     assert len(given) > 10_000
 
 
-def test_event_that_is_none_is_told_and_the_others_come() -> None:
-    """Each that is not understood is one `None`; an empty line is nothing."""
+def test_invalid_event_is_reported_and_the_others_arrive() -> None:
+    """Each unreadable one is one `None`; an empty line is nothing."""
     body = b'{"Action": "start"}\n\n[1]\n{"Act\n\x1e{"Action": "die"}\r\nnull\n{"Action": "sto'
     found = list(docker_client._documents(responded(body, [], [])))
     assert found == [{"Action": "start"}, None, None, {"Action": "die"}, None]
 
 
-def test_stream_of_no_events_does_not_fill_the_memory() -> None:
-    """It is taken for a broken one."""
+def test_stream_without_events_does_not_fill_the_memory() -> None:
+    """It counts as broken."""
     with (
         patch.object(docker_client, "_MAX_EVENT_BYTES", 1_000),
         pytest.raises(EngineUnavailableError, match=r"1,000 bytes"),
@@ -257,8 +255,8 @@ def test_stream_of_no_events_does_not_fill_the_memory() -> None:
         list(docker_client._documents(responded(b"x" * 5_000, [100] * 50, [])))
 
 
-def test_events_that_break_off_are_a_broken_connection() -> None:
-    """Not an end in good order: what came whole was given."""
+def test_truncated_event_stream_is_a_broken_connection() -> None:
+    """Not a regular end: complete events were given."""
     events = docker_client._documents(responded(b'{"Action": "start"}\n' * 3, [20, 20, 30], [], lost=15))
     assert next(events) == {"Action": "start"}
     with pytest.raises(EngineUnavailableError):
@@ -281,8 +279,9 @@ DOCKER = {"Platform": {"Name": ""}, "Components": [{"Name": "Engine", "Version":
 
 @contextmanager
 def answering(path: Path, answers: dict[str, tuple[int, str, Any]]) -> Iterator[list[str]]:
-    """An engine that answers each path (without the version) with a status, a `Server` header and JSON; what was
-    asked."""
+    """Run an engine that answers each path (without the version) with a status, a `Server` header and JSON; record the
+    requests.
+    """
     asked: list[str] = []
 
     class Answers(BaseHTTPRequestHandler):
@@ -306,7 +305,7 @@ def answering(path: Path, answers: dict[str, tuple[int, str, Any]]) -> Iterator[
 
 
 def test_podman_is_refused_by_its_version(tmp_path: Path) -> None:
-    """The sentence says what it is, why, and what to do; it is one of a job's problems, too."""
+    """The sentence says what it is, why, and what to do; it is also a job's problem."""
     connection = connect(f"unix://{tmp_path / 's'}")
     with answering(tmp_path / "s", {"/version": (200, "", PODMAN)}), pytest.raises(UnsupportedEngineError) as refused:
         connection.identity()
@@ -317,8 +316,8 @@ def test_podman_is_refused_by_its_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_podman_in_an_engines_place_is_refused_by_each_of_its_answers(tmp_path: Path, status: int) -> None:
-    """Also a 404, which would say that the container is gone."""
+def test_podman_replacing_the_engine_is_refused_by_each_answer(tmp_path: Path, status: int) -> None:
+    """Also a 404, which would mean that the container is gone."""
     answers: dict[str, tuple[int, str, Any]] = {
         "/version": (200, "Docker/20.10.24 (linux)", DOCKER),
         "/info": (200, "Docker/20.10.24 (linux)", {"ID": "e"}),
@@ -350,8 +349,8 @@ def test_engine_without_components_is_dockers(tmp_path: Path, version: dict[str,
         assert connect(f"unix://{tmp_path / 's'}").identity().id == "e"
 
 
-def test_version_of_the_api_is_asked_again_where_another_engine_has_another(tmp_path: Path) -> None:
-    """An engine that was replaced by an older one refuses the newer version."""
+def test_api_version_is_requested_again_after_a_replacement(tmp_path: Path) -> None:
+    """An older engine refuses the newer version."""
     answers: dict[str, tuple[int, str, Any]] = {
         "/version": (200, "", {"ApiVersion": "1.47"}),
         "/info": (200, "", {"ID": "e"}),
@@ -420,8 +419,8 @@ def test_all_answers_are_read_through_a_proxy_that_cuts_chunks(tmp_path: Path, s
         thread.join()
 
 
-def test_path_that_a_proxy_forbids_is_named(tmp_path: Path) -> None:
-    """With where to read what to allow."""
+def test_path_forbidden_by_a_proxy_is_named(tmp_path: Path) -> None:
+    """The message says where to read what to allow."""
     answers = {"/version": (200, "", DOCKER), "/info": (200, "", {"ID": "e"})}
     with (
         answering(tmp_path / "s", answers),
@@ -437,7 +436,7 @@ def test_path_that_a_proxy_forbids_is_named(tmp_path: Path) -> None:
 def test_agent_refuses_to_start_on_podman(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It ends with status 1, and its log says what to do."""
+    """It exits with status 1, and its log says what to do."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with answering(tmp_path / "s", {"/version": (200, "Libpod/4.3.1 (linux)", PODMAN)}):
         connection = connect(f"unix://{tmp_path / 's'}")

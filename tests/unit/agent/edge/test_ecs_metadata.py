@@ -1,4 +1,4 @@
-"""core/container/ecs_task.py and edge/ecs_metadata.py, against a real HTTP server that answers as ECS does, or not."""
+"""Test `core/container/ecs_task.py` and `edge/ecs_metadata.py` against a real HTTP server."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def _server() -> Iterator[Endpoint]:
         yield made
 
 
-def test_the_agents_own_task_is_told(server: Endpoint) -> None:
+def test_agents_own_task_is_read(server: Endpoint) -> None:
     """Cluster, task, family and revision, container, service, zone."""
     assert ask(server.uri) == HERE
     assert server.asked == [PATH, PATH + "/task"]
     assert str(HERE) == "logferry-agent:24 in cluster prod"
 
 
-def test_no_proxy_is_asked_for_the_way(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_used(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """The endpoint is on the host itself; the agent's proxy is for the cloud."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert ask(server.uri) == HERE
@@ -48,22 +48,22 @@ def test_no_proxy_is_asked_for_the_way(server: Endpoint, monkeypatch: pytest.Mon
         (b" " * (2 << 20), "an answer that does not end"),
     ],
 )
-def test_an_answer_that_is_none_is_a_clear_error(server: Endpoint, document: Any, problem: str) -> None:
-    """Whatever sits at the address."""
+def test_invalid_answer_is_a_clear_error(server: Endpoint, document: Any, problem: str) -> None:
+    """Whatever server has the address."""
     server.documents[PATH + "/task"] = document
     with pytest.raises(EcsMetadataError, match=problem):
         ask(server.uri)
 
 
-def test_an_answer_that_trickles_is_given_up(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte comes in time, the whole never."""
+def test_slow_answer_times_out(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte arrives in time, the whole never."""
     monkeypatch.setattr(ecs_metadata, "_WHOLE_S", 0.2)
     server.trickles = True
     with pytest.raises(EcsMetadataError, match="does not end"):
         ask(server.uri)
 
 
-def test_an_answer_that_does_not_come_is_given_up(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_answer_times_out(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connected, and silent."""
     monkeypatch.setattr(ecs_metadata, "_READ_S", 0.1)
     server.held.clear()
@@ -71,13 +71,13 @@ def test_an_answer_that_does_not_come_is_given_up(server: Endpoint, monkeypatch:
         ask(server.uri)
 
 
-def test_nobody_is_there() -> None:
-    """Not on ECS after all."""
+def test_absent_endpoint_is_reported() -> None:
+    """Not on ECS."""
     with pytest.raises(EcsMetadataError, match="no answer"):
         ask("http://127.0.0.1:9/v4/x")
 
 
-def test_the_lookup_asks_again_until_it_is_answered(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lookup_is_retried_until_answered(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     """The ECS agent throttles, or is not up yet."""
     monkeypatch.setattr(ecs_metadata, "_RETRY", Backoff(0.01, 0.01))
     server.status = 429
@@ -97,7 +97,7 @@ def test_the_lookup_asks_again_until_it_is_answered(server: Endpoint, monkeypatc
     assert found == [HERE]
 
 
-def test_an_arn_names_its_cluster() -> None:
+def test_arn_names_its_cluster() -> None:
     """Fargate and newer ECS agents give the ARN."""
     arn = {**TASK, "Cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod"}
     assert parse_task({"Name": "agent"}, arn).cluster == "prod"
@@ -125,16 +125,16 @@ def test_another_tasks_container_is_recorded_with_its_own_task() -> None:
     assert job.labels["logferry.ecs.zone"] == "eu-west-1b"
 
 
-def test_a_container_without_a_task_is_known_to_be_in_the_cluster() -> None:
-    """The ECS agent's own, or one started by hand; another project is not overruled."""
+def test_container_without_a_task_belongs_to_the_cluster() -> None:
+    """The ECS agent's own, or one started by hand; another project is kept."""
     assert from_inspect(inspected({}), "h", HERE).container.project == "prod"
     assert from_event("c" * 64, {}, "h", 1, HERE).container.labels["logferry.ecs.cluster"] == "prod"
     compose = from_inspect(inspected({"com.docker.compose.project": "shop"}), "h", HERE).container
     assert (compose.project, compose.labels["logferry.ecs.cluster"]) == ("shop", "prod")
 
 
-def test_what_is_learnt_late_is_added_to_what_was_known() -> None:
-    """The selection still sees the container's own labels only."""
+def test_late_information_is_added_to_the_known() -> None:
+    """The selection still uses only the container's own labels."""
     before = from_inspect(inspected(OTHER), "h")
     assert "logferry.ecs.zone" not in before.container.labels
     after = before.with_task(HERE)

@@ -1,4 +1,4 @@
-"""edge/endpoint.py: the engine is where the docker command would find it."""
+"""Test `edge/endpoint.py`: the engine is where the docker command would find it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def host_of(folder: Path, docker_host: str | None = None, **environment: str) ->
 
 
 def test_endpoint_is_found_in_the_order_of_the_docker_command(tmp_path: Path) -> None:
-    """The setting, DOCKER_HOST, DOCKER_CONTEXT, the chosen context, the usual place."""
+    """The setting, DOCKER_HOST, DOCKER_CONTEXT, the chosen context, the default socket."""
     assert host_of(tmp_path) is None
     context(tmp_path, "chosen", {"Host": "unix:///run/chosen.sock", "SkipTLSVerify": False})
     context(tmp_path, "named", {"Host": "ssh://me@named"})
@@ -53,8 +53,8 @@ def test_context_needs_no_config_file(tmp_path: Path) -> None:
     assert host_of(tmp_path, DOCKER_CONTEXT="named") == "tcp://named:2375"
 
 
-def test_contexts_are_those_of_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where DOCKER_CONFIG names no other, or nothing."""
+def test_contexts_of_the_home_folder_are_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If DOCKER_CONFIG is unset or empty."""
     monkeypatch.setenv("HOME", str(tmp_path))
     context(tmp_path / ".docker", "mine", {"Host": "unix:///run/mine.sock"})
     chosen(tmp_path / ".docker", "mine")
@@ -64,13 +64,13 @@ def test_contexts_are_those_of_the_home_folder(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"currentContext": 7}', '{"currentContext": ""}', "\ufffd"])
 def test_damaged_config_file_counts_as_none(tmp_path: Path, text: str) -> None:
-    """As for the docker command: it goes on with a warning."""
+    """As for the docker command, which continues with a warning."""
     (tmp_path / "config.json").write_text(text)
     assert host_of(tmp_path) is None
 
 
-def test_context_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    """Never the default one in its place: it may be another engine."""
+def test_missing_context_is_refused(tmp_path: Path) -> None:
+    """The default one is never used instead: it may be another engine."""
     chosen(tmp_path, "gone")
     with pytest.raises(EndpointError, match=r"'gone' does not exist.*`docker context use`.*docker_host"):
         host_of(tmp_path)
@@ -89,7 +89,7 @@ def test_damaged_context_is_refused(tmp_path: Path, document: str) -> None:
 
 
 def test_contexts_certificates_are_used(tmp_path: Path) -> None:
-    """An authority alone, a client's certificate, and not to verify at all."""
+    """An authority only, a client's certificate, and no verification at all."""
     endpoint = {"Host": "tcp://far:2376", "SkipTLSVerify": False}
     context(tmp_path, "ca", endpoint, ("ca.pem",))
     context(tmp_path, "all", endpoint, ("ca.pem", "cert.pem", "key.pem"))
@@ -108,8 +108,8 @@ def test_contexts_certificates_are_used(tmp_path: Path) -> None:
         host_of(tmp_path, DOCKER_CONTEXT="half")
 
 
-def test_connection_goes_where_the_context_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether its files may be read here depends on it too."""
+def test_connection_uses_the_contexts_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It also decides whether log files may be read."""
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))

@@ -1,4 +1,4 @@
-"""edge/file_loop.py: one log never stops the others, and a new file is held before anything else."""
+"""Test `edge/file_loop.py`: one log never stops the others, and a new file is opened before anything else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def has_lines(sink: MemorySink, count: int) -> bool:
 def add(
     loop: FileLoop, sink: MemorySink, folder: Path, container: str, *, read: Callable[..., None]
 ) -> ContainerReader:
-    """A running container's reading; `read` is called before each of its reads."""
+    """Return a running container's reader; `read` is called before each of its reads."""
 
     def source(_: ContainerMetadata, sequencer: EntrySequencer) -> FileSource:
         made = loop.source_for(container, folder / container / f"{container}-json.log", sequencer, since=0, max_size=0)
@@ -69,10 +69,10 @@ def add(
 
 
 @pytest.mark.parametrize("error", [OSError(24, "too many open files"), RuntimeError("a bug")], ids=["system", "ours"])
-def test_a_log_that_fails_does_not_stop_the_others_and_is_tried_again(
+def test_failing_log_is_retried_and_does_not_stop_the_others(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """It is said what is wrong with it; when that is over it is read whole, and nothing twice."""
+    """The problem is reported; afterwards the log is read whole, without repeats."""
     monkeypatch.setattr(file_loop, "_SAFETY_S", 0.05)
     copier = Copier()
     for container in (GOOD, BAD):
@@ -91,10 +91,10 @@ def test_a_log_that_fails_does_not_stop_the_others_and_is_tried_again(
     assert sink.logs[BAD].names() == ["started"]
 
 
-def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
+def test_log_read_to_its_end_pauses_and_new_ones_are_opened_meanwhile(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A busy log is not read line by line; one that comes and goes in the meantime is read whole."""
+    """A busy log is not read line by line; one that comes and goes during the pause is read whole."""
     monkeypatch.setattr(read_throttle, "PAUSE_S", 3_600.0)
     log, copier = log_of(tmp_path, GOOD), Copier()
     log.write(copier.write("o", b"one\n"))
@@ -114,7 +114,7 @@ def test_a_log_that_was_read_to_its_end_rests_and_new_ones_are_held_meanwhile(
     sink.until(lambda: sink.logs[GOOD].lines() == ["one", "two"], "it is read on")
 
 
-def test_a_log_of_which_much_was_read_does_not_rest(
+def test_large_read_is_not_followed_by_a_pause(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a burst, nothing waits."""
@@ -128,8 +128,8 @@ def test_a_log_of_which_much_was_read_does_not_rest(
         sink.until(partial(has_lines, sink, count), "it is read on")
 
 
-def test_a_new_log_is_held_between_two_steps_of_others(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:
-    """It comes while one log is read, and is gone when the next one has been."""
+def test_new_log_is_opened_between_two_steps_of_others(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:
+    """It appears while one log is read, and is gone when the next one has been."""
     loop.expect(NEW)
     turns: list[str] = []
 
@@ -151,11 +151,11 @@ def test_a_new_log_is_held_between_two_steps_of_others(loop: FileLoop, sink: Mem
     sink.until(lambda: sink.logs[NEW].lines() == ["short"], "the new one was held")
 
 
-def test_a_file_that_came_and_went_between_two_looks_is_missed(
-    loop: FileLoop, sink: MemorySink, tmp_path: Path
-) -> None:
-    """With `max-file=1` engines from 23.0 on remove the log and begin another under the same name. The kernel makes one
-    event of two alike that follow each other: new files of one name are counted by what happens between them."""
+def test_file_that_came_and_went_between_two_checks_is_missed(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:
+    """With `max-file=1` engines from 23.0 on remove the log and begin another under the same name. The kernel merges
+    two
+    equal consecutive events, so new files of one name are counted by the events between them.
+    """
     copier = Copier()
     log = log_of(tmp_path, GOOD)
     log.write(copier.write("o", b"one\n"))
@@ -171,20 +171,20 @@ def test_a_file_that_came_and_went_between_two_looks_is_missed(
     assert sink.logs[GOOD].names() == ["started", "gap"]
 
 
-def test_a_container_whose_log_cannot_even_be_looked_for_does_not_stop_the_others(
+def test_container_with_an_impossible_log_path_does_not_stop_the_others(
     loop: FileLoop, sink: MemorySink, tmp_path: Path
 ) -> None:
-    """No path has a NUL; an engine's word may."""
+    """No path has a NUL; an engine's answer may."""
     loop.expect("nowhere\0")
     log_of(tmp_path, GOOD).write(Copier().write("o", b"one\n"))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
     sink.until(lambda: sink.logs[GOOD].lines() == ["one"], "the good one is read")
 
 
-def test_an_error_in_the_loop_itself_does_not_end_the_reading_of_all_logs(
+def test_error_in_the_loop_itself_does_not_stop_all_logs(
     loop: FileLoop, sink: MemorySink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it is: what was told meanwhile is looked for again."""
+    """For any error: what was reported meanwhile is searched again."""
     monkeypatch.setattr(file_loop, "_FAILED_S", 0.01)
     honest, failing = loop._work, [RuntimeError("a bug")] * 3
 

@@ -1,4 +1,4 @@
-"""edge/file_source.py: every line, through rotation, compression, truncation, removal and restarts of the agent."""
+"""Test `edge/file_source.py`: every line, through rotation, compression, truncation, removal and agent restarts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _path(tmp_path: Path) -> Path:
 
 
 class Reader:
-    """A source, what it gave, and the cursor after each entry."""
+    """A source, its entries, and the cursor after each entry."""
 
     def __init__(self, path: Path, cursor: str | None = None, *, since: int = 0, max_size: int = 0) -> None:
         sequencer = EntrySequencer(decode(cursor) if cursor else Cursor())
@@ -36,7 +36,7 @@ class Reader:
         self.cursors: list[str] = []
 
     def read(self, limit: int = 1 << 20) -> Reader:
-        """All that is there now."""
+        """Read everything that is there now."""
         while chunk := self.source.read(limit):
             assert isinstance(chunk, Chunk)
             self.streams += chunk.streams
@@ -45,11 +45,11 @@ class Reader:
         return self
 
     def lines(self) -> list[str]:
-        """Without system entries."""
+        """Return the lines, without system entries."""
         return [text for letter, text in zip(self.streams, self.texts, strict=True) if letter != "s"]
 
     def gaps(self) -> list[Gap]:
-        """The gap entries."""
+        """Return the gap entries."""
         events = [decode_event(text) for letter, text in zip(self.streams, self.texts, strict=True) if letter == "s"]
         return [event for event in events if isinstance(event, Gap)]
 
@@ -62,8 +62,8 @@ def names(start: int, stop: int) -> list[str]:
     return [f"line {number}" for number in range(start, stop)]
 
 
-def test_a_log_is_read_as_it_grows(path: Path) -> None:
-    """Also a record of which only half is written yet."""
+def test_log_is_read_as_it_grows(path: Path) -> None:
+    """Also a record that is only half written yet."""
     copier = Copier()
     log = JsonFile(path)
     reader = Reader(path)
@@ -79,8 +79,8 @@ def test_a_log_is_read_as_it_grows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_lines_go_on_through_rotations(path: Path, compress: bool) -> None:
-    """Any number of them between two reads, as long as the files are still there."""
+def test_lines_continue_through_rotations(path: Path, compress: bool) -> None:
+    """Any number of them between two reads, as long as the files still exist."""
     copier = Copier()
     log = JsonFile(path, max_size=200, max_file=8, compress=compress)
     reader = Reader(path)
@@ -97,10 +97,10 @@ def test_lines_go_on_through_rotations(path: Path, compress: bool) -> None:
     compress=st.booleans(),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_nothing_is_lost_or_repeated_silently(
+def test_nothing_is_silently_lost_or_repeated(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], max_file: int, compress: bool
 ) -> None:
-    """Any order of writing, rotating, reading and restarting: each line once, in order; what is missing is in a gap."""
+    """Any order of writing, rotating, reading and restarting: each line once, in order, or in a gap."""
     path = tmp_path_factory.mktemp("log") / NAME
     copier = Copier()
     log = JsonFile(path, max_file=max_file, compress=compress)
@@ -145,10 +145,10 @@ def test_nothing_is_lost_or_repeated_silently(
     )
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_reading_goes_on_after_every_entry(
+def test_reading_resumes_after_every_entry(
     tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[str, int]]
 ) -> None:
-    """The cursor after each entry leads to exactly the entries behind it, by the file and by the marks alone."""
+    """Each cursor leads to exactly the following entries, by the file and by the marks only."""
     path = tmp_path_factory.mktemp("log") / NAME
     copier = Copier()
     log = JsonFile(path)
@@ -163,7 +163,7 @@ def test_reading_goes_on_after_every_entry(
         assert (rest.streams, rest.texts) == (whole.streams[count:], whole.texts[count:])
 
 
-def test_a_removed_log_is_read_to_its_end(path: Path) -> None:
+def test_removed_log_is_read_to_its_end(path: Path) -> None:
     """The open descriptors keep every file of it."""
     copier = Copier()
     log = JsonFile(path, max_size=100, max_file=9)
@@ -179,7 +179,7 @@ def test_a_removed_log_is_read_to_its_end(path: Path) -> None:
 
 
 def counting(watcher: Watcher, path: Path) -> FileSource:
-    """A source that is told of every new file."""
+    """Return a source that is told of every new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert watcher.watch(str(path.parent), CREATED | MOVED_TO) is not None
     seen = 0
@@ -194,7 +194,7 @@ def counting(watcher: Watcher, path: Path) -> FileSource:
     return source
 
 
-def test_a_missing_link_is_known_for_certain(path: Path, watcher: Watcher) -> None:
+def test_missing_file_is_known_for_certain(path: Path, watcher: Watcher) -> None:
     """Counted rotations tell whether the oldest file left is the next one."""
     reader = Reader(path)
     reader.source = counting(watcher, path)
@@ -218,7 +218,7 @@ def test_a_missing_link_is_known_for_certain(path: Path, watcher: Watcher) -> No
     assert gap.start < gap.end
 
 
-def test_a_file_cut_by_another_program_is_a_gap_and_is_read_on(path: Path) -> None:
+def test_file_truncated_by_another_program_is_a_gap_and_is_read_on(path: Path) -> None:
     """Docker case 17: copytruncate."""
     copier = Copier()
     log = JsonFile(path)
@@ -232,8 +232,8 @@ def test_a_file_cut_by_another_program_is_a_gap_and_is_read_on(path: Path) -> No
     assert [gap.reason for gap in reader.gaps()] == ["truncated"]
 
 
-def test_a_file_cut_and_grown_again_between_two_reads_is_noticed(path: Path) -> None:
-    """Its head is another one, although it is longer than what was read."""
+def test_file_truncated_and_regrown_between_two_reads_is_noticed(path: Path) -> None:
+    """Its head differs, although it is longer than what was read."""
     copier = Copier()
     log = JsonFile(path)
     reader = Reader(path)
@@ -246,8 +246,8 @@ def test_a_file_cut_and_grown_again_between_two_reads_is_noticed(path: Path) -> 
     assert [gap.reason for gap in reader.gaps()] == ["truncated"]
 
 
-def test_an_engine_that_cuts_its_full_file_has_taken_nothing_from_a_reader_who_was_there(path: Path) -> None:
-    """Engines before 23.0 with max-file=1: the file is cut only once it is full, and nothing is written in between."""
+def test_full_file_truncated_by_the_engine_costs_a_current_reader_nothing(path: Path) -> None:
+    """Engines before 23.0 with max-file=1: the file is truncated only once full, with no write in between."""
     copier = Copier()
     log = JsonFile(path, max_size=300, cuts=True)
     reader = Reader(path, max_size=300)
@@ -258,8 +258,8 @@ def test_an_engine_that_cuts_its_full_file_has_taken_nothing_from_a_reader_who_w
     assert reader.gaps() == []
 
 
-def test_bytes_that_are_no_record_are_a_gap_with_their_count(path: Path) -> None:
-    """NULs after a crash: said, and read on."""
+def test_invalid_bytes_are_a_gap_with_their_count(path: Path) -> None:
+    """NULs after a crash are reported, and reading continues."""
     copier = Copier()
     log = JsonFile(path)
     log.write(numbered(copier, 0, 2))
@@ -271,7 +271,7 @@ def test_bytes_that_are_no_record_are_a_gap_with_their_count(path: Path) -> None
     assert [(gap.reason, gap.bytes) for gap in reader.gaps()] == [("corrupt", 700)]
 
 
-def test_what_waits_in_deleted_files_is_bounded(path: Path) -> None:
+def test_deleted_files_waiting_to_be_read_are_bounded(path: Path) -> None:
     """The oldest is given up, and a gap says how much that was."""
     copier = Copier()
     log = JsonFile(path, max_file=2)
@@ -291,7 +291,7 @@ def test_what_waits_in_deleted_files_is_bounded(path: Path) -> None:
     assert gap.bytes == 4 * len(record(numbered(Copier(), 2, 3)[0]))
 
 
-def test_reading_begins_at_a_time(path: Path) -> None:
+def test_reading_starts_at_a_time(path: Path) -> None:
     """For start_at; across rotated and compressed files."""
     copier = Copier()
     log = JsonFile(path, max_size=300, max_file=9, compress=True)
@@ -302,7 +302,7 @@ def test_reading_begins_at_a_time(path: Path) -> None:
     assert Reader(path, since=pieces[29].stamp + 10**9).read().lines() == []
 
 
-def test_a_place_in_a_file_that_was_compressed_meanwhile_is_found(path: Path) -> None:
+def test_position_in_a_file_compressed_meanwhile_is_found(path: Path) -> None:
     """By its first record; the agent was away."""
     copier = Copier()
     log = JsonFile(path, max_file=5, compress=True)
@@ -315,7 +315,7 @@ def test_a_place_in_a_file_that_was_compressed_meanwhile_is_found(path: Path) ->
     assert reader.gaps() == []
 
 
-def test_a_place_that_is_gone_is_a_gap(path: Path) -> None:
+def test_vanished_position_is_a_gap(path: Path) -> None:
     """The agent was away for too long."""
     copier = Copier()
     log = JsonFile(path, max_file=2)
@@ -330,7 +330,7 @@ def test_a_place_that_is_gone_is_a_gap(path: Path) -> None:
 
 
 def told(reader: Reader) -> list[str]:
-    """The kinds of system entries of a log that was read to its end, with what is due there."""
+    """Return the kinds of system entries of a log that was read to its end, with what is due there."""
     reader.read()
     while chunk := reader.source.at_end():
         assert isinstance(chunk, Chunk)
@@ -342,14 +342,14 @@ def told(reader: Reader) -> list[str]:
 
 
 def live(reader: Reader) -> None:
-    """A run of a second."""
+    """Return a run of a second."""
     reader.source.sequencer.learn(RunState(running=True, started=START), fresh=True)
     reader.source.sequencer.learn(RunState(started=START, ended=START + 10**9, exit_code=0))
 
 
 @pytest.mark.parametrize("removal", ["heard of with the end", "heard of later"])
-def test_a_log_that_was_gone_before_it_could_be_opened_is_a_gap(path: Path, removal: str) -> None:
-    """The engine makes the file when the container starts; that none was ever seen says nothing of what it held."""
+def test_log_gone_before_it_could_be_opened_is_a_gap(path: Path, removal: str) -> None:
+    """The engine makes the file when the container starts; an unseen file may have held anything."""
     reader = Reader(path)
     live(reader)
     assert reader.read().lines() == []
@@ -363,8 +363,8 @@ def test_a_log_that_was_gone_before_it_could_be_opened_is_a_gap(path: Path, remo
     assert reader.source.ended
 
 
-def test_a_log_without_lines_is_no_gap(path: Path) -> None:
-    """It was held."""
+def test_log_without_lines_is_no_gap(path: Path) -> None:
+    """It was open."""
     JsonFile(path)
     reader = Reader(path)
     live(reader)
@@ -374,8 +374,8 @@ def test_a_log_without_lines_is_no_gap(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"\0" * 700, b"\0" * 700 + b"\n"], ids=["half a record", "a whole line"])
-def test_damage_at_the_very_end_is_told_before_the_end(path: Path, damage: bytes) -> None:
-    """Nothing follows that could say until when."""
+def test_damage_at_the_very_end_is_reported_before_the_exit(path: Path, damage: bytes) -> None:
+    """Nothing follows that could give its end time."""
     copier = Copier()
     log = JsonFile(path)
     log.write(numbered(copier, 0, 2))
@@ -392,7 +392,7 @@ def test_damage_at_the_very_end_is_told_before_the_end(path: Path, damage: bytes
 
 
 @pytest.mark.parametrize("later", [0, 1, 40])
-def test_what_was_read_is_not_read_again_when_the_host_lost_the_end_of_the_file(path: Path, later: int) -> None:
+def test_read_lines_are_not_read_again_after_the_host_lost_the_files_end(path: Path, later: int) -> None:
     """A power cut: the file is shorter than what was read of it, and may have grown past that again."""
     copier = Copier()
     log = JsonFile(path)
@@ -412,7 +412,7 @@ def test_what_was_read_is_not_read_again_when_the_host_lost_the_end_of_the_file(
     assert [gap.reason for gap in reader.gaps()] == ["truncated"]
 
 
-def test_a_file_whose_end_is_cut_off_under_the_reader_is_not_read_again(path: Path) -> None:
+def test_file_truncated_at_its_end_under_the_reader_is_not_read_again(path: Path) -> None:
     """What is left of it was read."""
     copier = Copier()
     log = JsonFile(path)
@@ -427,8 +427,8 @@ def test_a_file_whose_end_is_cut_off_under_the_reader_is_not_read_again(path: Pa
     assert [gap.reason for gap in reader.gaps()] == ["truncated"]
 
 
-def test_damage_behind_a_place_does_not_unsettle_it(path: Path) -> None:
-    """The place behind bytes that are no record is a good one: they are told once."""
+def test_damage_before_a_position_does_not_invalidate_it(path: Path) -> None:
+    """The position behind invalid bytes is valid: they are reported once."""
     copier = Copier()
     log = JsonFile(path)
     log.write(numbered(copier, 0, 2))
@@ -441,8 +441,8 @@ def test_damage_behind_a_place_does_not_unsettle_it(path: Path) -> None:
     assert (rest.lines(), rest.gaps()) == (names(2, 4), [])
 
 
-def test_files_that_came_and_went_before_the_first_could_be_opened_are_known(path: Path, watcher: Watcher) -> None:
-    """The folder was watched before there was a log in it."""
+def test_files_that_came_and_went_before_the_first_was_opened_are_known(path: Path, watcher: Watcher) -> None:
+    """The folder was watched before it contained a log."""
     reader = Reader(path)
     reader.source = counting(watcher, path)
     reader.source.counted_from_birth = True
@@ -457,8 +457,8 @@ def test_files_that_came_and_went_before_the_first_could_be_opened_are_known(pat
     assert gap.detail == "4 log file(s) came and went before they could be opened"
 
 
-def test_a_place_in_the_middle_of_a_very_long_line_is_found_by_its_marks(path: Path) -> None:
-    """Its pieces carry one timestamp, and reach over several reads of the file."""
+def test_position_within_a_very_long_line_is_found_by_its_marks(path: Path) -> None:
+    """Its fragments have one timestamp, and span several reads of the file."""
     copier = Copier()
     JsonFile(path).write(copier.write("o", b"x" * (3 << 20) + b"\n") + numbered(copier, 0, 1))
     whole = Reader(path).read()
@@ -475,10 +475,10 @@ def test_a_place_in_the_middle_of_a_very_long_line_is_found_by_its_marks(path: P
     compress=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_nothing_that_was_read_is_read_again_when_only_its_latest_time_is_known(
+def test_no_read_line_is_read_again_if_only_its_latest_time_is_known(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], read: int, max_file: int, compress: bool
 ) -> None:
-    """Wherever clocks stepped, in any file of the chain; and where they did not, all that is later is read."""
+    """Wherever clocks stepped, in any file of the chain; without a step, everything later is read."""
     read = min(read, len(times))
     path = tmp_path_factory.mktemp("log") / NAME
     log = JsonFile(path, max_size=400, max_file=max_file, compress=compress)

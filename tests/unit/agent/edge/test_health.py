@@ -1,4 +1,4 @@
-"""edge/health.py: one agent's pages in one folder."""
+"""Test `edge/health.py`: one agent's pages in one folder."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def serving(folder: Path, word: bytes) -> Iterator[None]:
         health.stop()
 
 
-def test_a_second_agent_does_not_take_the_first_ones_socket(tmp_path: Path) -> None:
-    """It is refused with what to do, also while the first one is not ready; the first one still answers."""
+def test_second_agent_does_not_take_the_first_ones_socket(tmp_path: Path) -> None:
+    """It is refused with advice, also while the first one is not ready; the first one still answers."""
     with serving(tmp_path, b"first"):
         with pytest.raises(FolderTakenError, match="a folder of its own"):
             HealthServer(tmp_path, None, {})
         assert ask(tmp_path, "/readyz") == (503, b"first")
 
 
-def test_the_socket_of_a_killed_agent_is_replaced(tmp_path: Path) -> None:
+def test_socket_of_a_killed_agent_is_replaced(tmp_path: Path) -> None:
     """Nobody answers there any more."""
     left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     left.bind(str(tmp_path / SOCKET_NAME))
@@ -42,7 +42,7 @@ def test_the_socket_of_a_killed_agent_is_replaced(tmp_path: Path) -> None:
 
 
 def test_status_is_not_served_on_a_port(tmp_path: Path) -> None:
-    """It names every container, and any user of the host may ask a port."""
+    """It names every container, and any user of the host can reach a port."""
     pages = {path: lambda: (200, "text/plain", b"page") for path in ("/status", "/metrics")}
     health = HealthServer(tmp_path, "127.0.0.1:0", pages)
     health.start()

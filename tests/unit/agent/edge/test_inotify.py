@@ -1,4 +1,4 @@
-"""edge/inotify.py: names at once, growth when it is asked for."""
+"""Test `edge/inotify.py`: names at once, growth on request."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from logferry_agent.edge.inotify import CREATED, IGNORED, MODIFIED, MOVED_TO, Change, Watcher
 
 
-def test_growth_is_kept_until_it_is_asked_for(watcher: Watcher, tmp_path: Path) -> None:
-    """Names come at once all the same; of much growth one change is left."""
+def test_growth_is_kept_until_requested(watcher: Watcher, tmp_path: Path) -> None:
+    """Names are reported at once; repeated growth is one change."""
     log = tmp_path / "log"
     log.write_text("")
     watch = watcher.watch(str(tmp_path), MODIFIED | CREATED | MOVED_TO)
@@ -23,8 +23,8 @@ def test_growth_is_kept_until_it_is_asked_for(watcher: Watcher, tmp_path: Path) 
     assert watcher.wait(0) == []
 
 
-def test_a_folder_is_told_by_its_own_number_until_it_is_watched_no_more(watcher: Watcher, tmp_path: Path) -> None:
-    """One that was left says nothing, one that is gone says so once."""
+def test_folder_is_reported_by_its_own_number_until_unwatched(watcher: Watcher, tmp_path: Path) -> None:
+    """An unwatched one reports nothing, a deleted one reports it once."""
     before = _watches()
     left, gone = tmp_path / "left", tmp_path / "gone"
     for folder in (left, gone):
@@ -47,10 +47,10 @@ def test_a_folder_is_told_by_its_own_number_until_it_is_watched_no_more(watcher:
 
 
 def _watches() -> int:
-    """What the kernel watches for this process."""
+    """Return what the kernel watches for this process."""
     return sum(path.read_text().count("inotify wd:") for path in Path("/proc/self/fdinfo").iterdir() if path.exists())
 
 
-def test_a_folder_that_is_not_there_is_not_watched(watcher: Watcher, tmp_path: Path) -> None:
-    """Who wanted it has to look by itself."""
+def test_missing_folder_is_not_watched(watcher: Watcher, tmp_path: Path) -> None:
+    """The caller has to check by itself."""
     assert watcher.watch(str(tmp_path / "nowhere"), MODIFIED | CREATED) is None

@@ -1,4 +1,4 @@
-"""What other engines than Docker's answer: never taken for a log that holds nothing."""
+"""Test other engines' answers: they are never mistaken for an empty log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from logferry_protocol.events import Gap, Notice, SystemEvent, decode_event
 
 
 def framed(*entries: tuple[int, str]) -> bytes:
-    """Entries of stdout (1) and stderr (2) as they are, in the API's frames."""
+    """Return unchanged entries of stdout (1) and stderr (2), in the API's frames."""
     return b"".join(
         bytes([kind, 0, 0, 0]) + len(text.encode()).to_bytes(4, "big") + text.encode() for kind, text in entries
     )
@@ -58,7 +58,7 @@ class Engine:
 
 
 def read(answer: bytes, *, tty: bool, cursor: str | None = None) -> tuple[list[str], list[SystemEvent], ApiSource, int]:
-    """All that a source gives of a container that ended: its lines, its events; the source, and how often it asked."""
+    """Read an ended container: its lines, its events, the source, and the number of requests."""
     engine = Engine(answer)
     sequencer = EntrySequencer(decode(cursor) if cursor else Cursor())
     source = ApiSource(cast(DockerClient, engine), "c", sequencer, tty=tty, since=0, max_size=0, replays=False)
@@ -74,8 +74,8 @@ def read(answer: bytes, *, tty: bool, cursor: str | None = None) -> tuple[list[s
 
 
 @pytest.mark.parametrize(("answer", "tty"), ANSWERS)
-def test_log_without_exact_times_is_said_to_be_unreadable(answer: bytes, tty: bool) -> None:
-    """One notice, and the engine is left alone: a log of whole seconds cannot be read on without losses or repeats."""
+def test_log_without_exact_times_is_reported_as_unreadable(answer: bytes, tty: bool) -> None:
+    """One notice, and no more requests: whole seconds cannot be resumed without losses or repeats."""
     lines, events, source, asked = read(answer, tty=tty)
     assert lines == []
     (notice,) = events
@@ -86,8 +86,8 @@ def test_log_without_exact_times_is_said_to_be_unreadable(answer: bytes, tty: bo
     assert asked <= 2
 
 
-def test_log_that_was_read_before_ends_with_a_gap() -> None:
-    """The engine was replaced by another kind: what comes from here on is missing."""
+def test_previously_readable_log_ends_with_a_gap() -> None:
+    """Another kind of engine replaced the old one: everything from here on is missing."""
     _, events, source, _ = read(PODMAN, tty=False, cursor="1|o=1764000000000001000.1.0123abcd.0|a=o")
     (gap,) = events
     assert isinstance(gap, Gap)
@@ -97,7 +97,7 @@ def test_log_that_was_read_before_ends_with_a_gap() -> None:
 
 @pytest.mark.parametrize("answer", [GOOD + PODMAN, PODMAN + GOOD])
 def test_entries_without_times_among_others_are_a_gap(answer: bytes) -> None:
-    """Told once; what has a time is read."""
+    """Reported once; entries with a time are read."""
     lines, events, source, _ = read(answer, tty=False)
     assert lines == ["one", "two"]
     assert [event.reason for event in events if isinstance(event, Gap)] == ["engine"]
@@ -109,8 +109,8 @@ def test_entries_without_times_among_others_are_a_gap(answer: bytes) -> None:
     good=st.booleans(),
     sizes=st.lists(st.integers(1, 40), max_size=20),
 )
-def test_no_entry_without_a_time_passes_unnoticed(answer: bytes, good: bool, sizes: list[int]) -> None:
-    """However the stream is cut into reads, each is counted."""
+def test_every_entry_without_a_time_is_counted(answer: bytes, good: bool, sizes: list[int]) -> None:
+    """However the stream is cut into reads."""
     whole = LogStreamParser(tty=False, chunked=False).feed(answer).unstamped
     stream = LogStreamParser(tty=False, chunked=False)
     rest = GOOD * good + answer
@@ -124,7 +124,7 @@ def test_no_entry_without_a_time_passes_unnoticed(answer: bytes, good: bool, siz
     assert texts == ["one", "two"] * good
 
 
-def test_stamp_that_was_cut_off_is_no_other_engines() -> None:
+def test_truncated_timestamp_does_not_mean_another_engine() -> None:
     """A connection may break within the first bytes of a terminal's log: that is read again."""
     stamp = b"2026-11-30T12:51:17.123456789Z "
     for length in range(len(stamp)):

@@ -1,4 +1,4 @@
-"""edge/preencode_pool.py: a second process that may end at any moment, and holds nothing that matters."""
+"""Test `edge/preencode_pool.py`: a second process that may end at any moment without data loss."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 def begin(pool: PreencodePool, fd: int, owner: object) -> int:
-    """A stretch is under way; the process's id."""
+    """Start a range, and return the process's id."""
     until(lambda: ordered(pool, fd, owner), "it is never there")
     return worker_of(pool)
 
@@ -64,8 +64,8 @@ def texts(pool: PreencodePool, owner: object) -> list[str]:
 EXPECTED = [line.split(b'"')[3].decode().removesuffix("\\n") for line in MUCH.splitlines()]
 
 
-def test_a_stretch_is_pressed_once_the_process_is_there(pool: PreencodePool, fd: int) -> None:
-    """Asking before that is no harm, and after it one stretch follows the other."""
+def test_range_is_encoded_once_the_process_has_started(pool: PreencodePool, fd: int) -> None:
+    """Requesting before that is harmless; afterwards ranges follow one another."""
     owner, other = object(), object()
     assert not ordered(pool, fd, owner), "who asks first has it started"
     assert not pool.order(owner, fd, PreencodeRequest(0, len(LITTLE), StreamPositions())), (
@@ -82,8 +82,8 @@ def test_a_stretch_is_pressed_once_the_process_is_there(pool: PreencodePool, fd:
     assert worker_of(pool) == pid
 
 
-def test_a_stretch_belongs_to_who_ordered_it(pool: PreencodePool, fd: int) -> None:
-    """While it is not taken to its end, there is none for anybody else."""
+def test_range_belongs_to_its_caller(pool: PreencodePool, fd: int) -> None:
+    """Until it is finished, no other caller gets one."""
     owner, other = object(), object()
     begin(pool, fd, owner)
     assert pool.take()
@@ -92,8 +92,8 @@ def test_a_stretch_belongs_to_who_ordered_it(pool: PreencodePool, fd: int) -> No
     assert not ordered(pool, fd, owner)
 
 
-def test_what_comes_after_a_stretch_that_was_given_up_is_the_next_one(pool: PreencodePool, fd: int) -> None:
-    """Whatever was on its way of the one before."""
+def test_range_after_an_abandoned_one_is_the_next_one(pool: PreencodePool, fd: int) -> None:
+    """Whatever of the abandoned one is still in transit."""
     owner = object()
     first = begin(pool, fd, owner)
     pool.take()
@@ -110,8 +110,8 @@ def test_what_comes_after_a_stretch_that_was_given_up_is_the_next_one(pool: Pree
 
 
 @pytest.mark.parametrize("when", ["before it gave any", "after some"])
-def test_a_process_that_is_killed_ends_the_stretch_and_is_replaced(pool: PreencodePool, fd: int, when: str) -> None:
-    """What it gave before that counts."""
+def test_killed_process_ends_the_range_and_is_replaced(pool: PreencodePool, fd: int, when: str) -> None:
+    """Its earlier results count."""
     owner = object()
     pid = begin(pool, fd, owner)
     some = pool.take() if when == "after some" else []
@@ -128,8 +128,8 @@ def test_a_process_that_is_killed_ends_the_stretch_and_is_replaced(pool: Preenco
     assert again == EXPECTED[: len(again)]
 
 
-def test_a_process_that_keeps_reading_waiting_is_done_without(fd: int) -> None:
-    """What it gave before that counts; asked again, it would keep reading waiting again."""
+def test_process_that_delays_reading_is_skipped(fd: int) -> None:
+    """Its earlier results count; asked again, it would delay reading again."""
     pool = PreencodePool(patience_s=0.05)
     owner = object()
     pid = begin(pool, fd, owner)
@@ -143,8 +143,8 @@ def test_a_process_that_keeps_reading_waiting_is_done_without(fd: int) -> None:
     assert not has_worker(pool)
 
 
-def test_a_process_that_ended_unseen_takes_its_stretch_with_it(pool: PreencodePool, fd: int) -> None:
-    """Tending finds it first: nobody owns a stretch then, and the next one begins anew."""
+def test_process_that_ended_unseen_loses_its_range(pool: PreencodePool, fd: int) -> None:
+    """Tending notices it first: no one owns a range then, and the next one starts anew."""
     owner = object()
     pid = begin(pool, fd, owner)
     with os.fdopen(os.pidfd_open(pid)) as ended:
@@ -155,8 +155,8 @@ def test_a_process_that_ended_unseen_takes_its_stretch_with_it(pool: PreencodePo
     assert_ended(pid)
 
 
-def test_a_process_without_anything_to_do_ends_and_is_started_again(fd: int) -> None:
-    """It is cleared away, be it by tending or by the next order."""
+def test_idle_process_exits_and_is_restarted(fd: int) -> None:
+    """Tending or the next request reaps it."""
     pool, owner = PreencodePool(idle_s=0.05), object()
     try:
         for way in ("tend", "order"):
@@ -175,10 +175,10 @@ def test_a_process_without_anything_to_do_ends_and_is_started_again(fd: int) -> 
         pool.stop()
 
 
-def test_a_process_that_cannot_begin_is_not_started_time_and_again(
+def test_process_that_cannot_start_is_not_restarted_repeatedly(
     pool: PreencodePool, fd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backlog would be read beside nothing but processes that start. Tending, now and then, allows another try."""
+    """A backlog would otherwise start process after process. Tending allows another attempt now and then."""
     started: list[object] = []
     honest = subprocess.Popen
 
@@ -197,8 +197,8 @@ def test_a_process_that_cannot_begin_is_not_started_time_and_again(
     begin(pool, fd, owner)
 
 
-def test_one_that_was_stopped_before_it_was_asked_for_anything_can_be_started(pool: PreencodePool, fd: int) -> None:
-    """As where the agent begins anew."""
+def test_pool_stopped_before_its_first_request_can_be_started(pool: PreencodePool, fd: int) -> None:
+    """As when the agent's pipeline restarts."""
     pool.start()
     pool.stop()
     pool.start()
@@ -206,8 +206,8 @@ def test_one_that_was_stopped_before_it_was_asked_for_anything_can_be_started(po
     begin(pool, fd, pool)
 
 
-def test_descriptors_do_not_become_more(pool: PreencodePool, fd: int) -> None:
-    """Neither here nor there, whether stretches are taken or given up."""
+def test_descriptors_do_not_leak(pool: PreencodePool, fd: int) -> None:
+    """In either process, for finished and abandoned ranges."""
     owner = object()
 
     def count(pid: int | str) -> int:
@@ -254,7 +254,7 @@ with file_of(data) as fd:
 
 @pytest.fixture(name="agent")
 def _agent() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """A process with a pool, in a group of its own."""
+    """Provide a process with a pool, in its own process group."""
     made: list[subprocess.Popen[str]] = []
 
     def start(what: str) -> subprocess.Popen[str]:
@@ -278,8 +278,8 @@ def _agent() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
 
 @pytest.mark.parametrize("what", ["starting", "pressing", "pressed"])
-def test_the_end_of_the_agent_is_the_end_of_it(agent: Callable[[str], subprocess.Popen[str]], what: str) -> None:
-    """Killed, be it beside a process that just starts, one whose batches wait, or one that waits for orders."""
+def test_preencode_process_exits_with_the_agent(agent: Callable[[str], subprocess.Popen[str]], what: str) -> None:
+    """The agent is killed while the process starts, has batches waiting, or waits for requests."""
     process = agent(what)
     assert process.stdout is not None
     with os.fdopen(os.pidfd_open(int(process.stdout.readline()))) as ended:
@@ -290,8 +290,8 @@ def test_the_end_of_the_agent_is_the_end_of_it(agent: Callable[[str], subprocess
 
 
 @pytest.mark.parametrize("what", ["starting", "interrupted"])
-def test_control_c_is_for_the_agent(agent: Callable[[str], subprocess.Popen[str]], what: str) -> None:
-    """At a terminal it goes to the whole group. The pool is not stopped by it, nor does it complain."""
+def test_control_c_reaches_only_the_agent(agent: Callable[[str], subprocess.Popen[str]], what: str) -> None:
+    """A terminal sends it to the whole group. The preencode process ignores it without complaint."""
     process = agent(what)
     assert process.stdout is not None
     with os.fdopen(os.pidfd_open(int(process.stdout.readline()))) as ended:
@@ -306,8 +306,8 @@ def test_control_c_is_for_the_agent(agent: Callable[[str], subprocess.Popen[str]
     assert complaints.count("Traceback") == (what != "interrupted"), "the agent's own at most"
 
 
-def test_press_hides_what_an_order_says(pool: PreencodePool, fd: int) -> None:
-    """Also where that takes many patterns; with more than a line between processes takes, it is read as usual."""
+def test_preencode_process_hides_what_a_request_names(pool: PreencodePool, fd: int) -> None:
+    """Also with many patterns; when they exceed a line between processes, reading is ordinary."""
     many = tuple(f"no line has this {number} {'x' * 3_900}" for number in range(10))
     patterns = ("line (?P<secret>[0-9]+) is", *many)
     order = PreencodeRequest(0, len(MUCH), StreamPositions(), redaction=Redaction(("all",), patterns))
@@ -325,7 +325,7 @@ def test_press_hides_what_an_order_says(pool: PreencodePool, fd: int) -> None:
     assert found
 
 
-def test_process_starts_without_the_models_of_the_wire() -> None:
-    """Building them takes longer than all else that it imports: a short backlog would be over before it is there."""
+def test_process_starts_without_the_wires_models() -> None:
+    """Building them takes longer than its other imports: a short backlog would be over before it is ready."""
     code = "import sys, logferry_agent.edge.preencode_worker; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

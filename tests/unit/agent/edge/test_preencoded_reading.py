@@ -1,4 +1,4 @@
-"""edge/file_source.py with a pool beside it: the same entries as without, whatever becomes of the file meanwhile."""
+"""Test `edge/file_source.py` with preencoding: the same entries as without, whatever happens to the file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Entry = tuple[int, str, str]
 
 
 class Watched(PreencodePool):
-    """Says when a stretch was ordered of which batches are there."""
+    """Reports when a range with available batches was requested."""
 
     def __init__(self) -> None:
         # A test must not depend on how soon a busy machine runs another process.
@@ -55,7 +55,7 @@ class Watched(PreencodePool):
 
 
 def there(pool: PreencodePool) -> None:
-    """Its process is there, and has nothing to do."""
+    """Wait until its process is running and idle."""
     data = plain_records(8_000, START)
     with file_of(data) as fd:
         limit = time.monotonic() + 30
@@ -86,7 +86,7 @@ def _path(tmp_path: Path) -> Path:
 
 @contextmanager
 def unseen(pool: PreencodePool) -> Iterator[None]:
-    """What is done meanwhile the pool's process sees only when it is over."""
+    """Hide changes from the preencode process until they are complete."""
     pid = worker_of(pool)
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
@@ -95,7 +95,7 @@ def unseen(pool: PreencodePool) -> Iterator[None]:
 
 
 class Reader:
-    """A source, and what it gave."""
+    """A source and its entries."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Reader:
         self.cursor = cursor
 
     def step(self) -> Chunk | PreencodedBatch | None:
-        """One chunk."""
+        """Read one chunk."""
         found = self.source.read(SLICE)
         chunk = found
         if isinstance(found, PreencodedBatch):
@@ -127,13 +127,13 @@ class Reader:
         return found
 
     def until_pressed(self, times: int = 1) -> Reader:
-        """On to the first batches from the pool; most of the stretch is still to come."""
+        """Read up to the first preencoded batches; most of the range is still to come."""
         while len(self.sealed) < times:
             assert self.step() is not None, "nothing was pressed"
         return self
 
     def read(self) -> Reader:
-        """All that is there now."""
+        """Read everything that is there now."""
         while self.step() is not None:
             pass
         while (chunk := self.source.at_end()) is not None:
@@ -147,12 +147,12 @@ class Reader:
 
     @property
     def numbers(self) -> list[int]:
-        """Of the lines."""
+        """Return the numbers of the lines."""
         return [int(text.split()[1]) for _, letter, text in self.entries if letter != "s"]
 
     @property
     def names(self) -> list[str]:
-        """The first words of the lines: which of several contents of the file each is of."""
+        """Return the first words of the lines, which tell contents of the file apart."""
         return [text.split()[0] for _, letter, text in self.entries if letter != "s"]
 
     @property
@@ -162,7 +162,7 @@ class Reader:
 
 
 def plainly(path: Path, cursor: str | None = None, sequencer: EntrySequencer | None = None) -> list[Entry]:
-    """What ordinary reading gives."""
+    """Return the result of ordinary reading."""
     reader = Reader(path, None, cursor, sequencer).read().close()
     assert not reader.sealed
     return reader.entries[reader.skip :]
@@ -172,7 +172,7 @@ def plainly(path: Path, cursor: str | None = None, sequencer: EntrySequencer | N
 
 
 def pieces(number: int) -> bytes:
-    """A line in pieces, between lines of the other stream."""
+    """Write a line in fragments, between lines of the other stream."""
     copier = Copier(START + number * 1_000)
     long, short = copier.write("o", b"long %d " % number + b"x" * 40_000 + b"\n"), copier.write("e", b"short 1\n" * 3)
     return b"".join(record(piece) for piece in [*long[:1], *short, *long[1:]])
@@ -188,10 +188,10 @@ STEP = st.one_of(
 
 @given(steps=st.lists(STEP, min_size=4, max_size=12))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_with_a_press_or_without_the_same_is_read(
+def test_preencoded_reading_equals_ordinary_reading(
     tmp_path_factory: pytest.TempPathFactory, shared: Watched, steps: list[tuple[str, int]]
 ) -> None:
-    """Written, rotated, damaged and read in any order, by readers that are replaced, with a pool that is killed."""
+    """Written, rotated, damaged and read in any order, with replaced readers and a killed process."""
     there(shared)
     path = tmp_path_factory.mktemp("log") / NAME
     log = JsonFile(path, max_file=99)
@@ -242,8 +242,8 @@ def test_with_a_press_or_without_the_same_is_read(
     assert gaps(entries) == gaps(expected)
 
 
-def test_a_log_that_grows_and_is_rotated_under_a_stretch_is_read_to_its_end(path: Path, pool: Watched) -> None:
-    """Every file of it is pressed."""
+def test_log_that_grows_and_rotates_during_a_range_is_read_to_its_end(path: Path, pool: Watched) -> None:
+    """Every file of it is preencoded."""
     log = JsonFile(path, max_file=9)
     path.write_bytes(plain_records(MANY, START))
     reader = Reader(path, pool).until_pressed()
@@ -265,8 +265,10 @@ def test_a_log_that_grows_and_is_rotated_under_a_stretch_is_read_to_its_end(path
 
 @pytest.mark.parametrize("rewritten", [0, 1, 7_000, 2 * MANY])
 @pytest.mark.parametrize("given_before", [1, 25])
-def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, pool: Watched, rewritten: int, given_before: int) -> None:
-    """What was given before it was there; then a gap, then what was written since, all of it, whatever its size."""
+def test_file_truncated_during_a_range_is_read_anew(
+    path: Path, pool: Watched, rewritten: int, given_before: int
+) -> None:
+    """Batches given before were there; then a gap, then everything written since, whatever its size."""
     path.write_bytes(plain_records(MANY, START, "old"))
     reader = Reader(path, pool).until_pressed(given_before)
     assert pool.owner is not None
@@ -286,8 +288,8 @@ def test_a_file_cut_under_a_stretch_is_read_anew(path: Path, pool: Watched, rewr
     assert plainly(path, reader.cursor) == []
 
 
-def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, pool: Watched) -> None:
-    """Nothing of it was read yet by which it could be known again."""
+def test_file_replaced_as_soon_as_it_is_opened_is_noticed(path: Path, pool: Watched) -> None:
+    """Nothing of it was read yet that could identify it."""
     log = JsonFile(path, max_file=9)
     path.write_bytes(plain_records(3, START, "first"))
     reader = Reader(path, pool)
@@ -311,8 +313,8 @@ def test_a_file_that_is_replaced_as_soon_as_it_is_begun_is_noticed(path: Path, p
 
 
 @pytest.mark.parametrize("written", [0, 2 * MANY])
-def test_where_only_the_end_of_a_file_is_cut_off_what_is_there_is_read(path: Path, pool: Watched, written: int) -> None:
-    """Though more than what is left was pressed; also where as much was written since."""
+def test_file_truncated_only_at_its_end_is_read(path: Path, pool: Watched, written: int) -> None:
+    """Even if more than the rest was preencoded; also if as much was written since."""
     path.write_bytes(plain_records(MANY, START, "old"))
     left = MANY // 9
 
@@ -333,8 +335,8 @@ def test_where_only_the_end_of_a_file_is_cut_off_what_is_there_is_read(path: Pat
 
 
 @pytest.mark.parametrize("what", [b'{"log":"half\n', b"\0" * 900, pieces(7), record(Piece("o", START, b"tail 1"))])
-def test_pressing_goes_on_behind_what_is_not_plain(path: Path, pool: Watched, what: bytes) -> None:
-    """It is read as ever, and so is a while what follows it."""
+def test_preencoding_continues_behind_unusual_records(path: Path, pool: Watched, what: bytes) -> None:
+    """They are read ordinarily, and so is a little of what follows."""
     path.write_bytes(plain_records(MANY, START) + what + plain_records(MANY, START, first=MANY))
     reader = Reader(path, pool).read().close()
     assert reader.entries == plainly(path)
@@ -343,8 +345,8 @@ def test_pressing_goes_on_behind_what_is_not_plain(path: Path, pool: Watched, wh
 
 
 @pytest.mark.parametrize("at", [1, MANY // 3, MANY - 1])
-def test_a_run_begins_where_its_first_line_is(path: Path, pool: Watched, at: int) -> None:
-    """Also where that is in the middle of what was pressed."""
+def test_run_begins_at_its_first_line(path: Path, pool: Watched, at: int) -> None:
+    """Also in the middle of preencoded batches."""
     path.write_bytes(plain_records(MANY, START))
     began = START + at * 1_000
     run_state = RunState(running=True, started=began, ended=began - 2 * 1_000)
@@ -361,8 +363,8 @@ def test_a_run_begins_where_its_first_line_is(path: Path, pool: Watched, at: int
     assert reader.sealed
 
 
-def test_what_is_pressed_carries_what_is_known_of_its_run(path: Path, pool: Watched) -> None:
-    """Or a start would be told again by who reads on from there."""
+def test_preencoded_batches_carry_their_run(path: Path, pool: Watched) -> None:
+    """Otherwise a later reader would report a start again."""
     path.write_bytes(plain_records(MANY, START))
     sequencer = EntrySequencer(Cursor())
     sequencer.learn(RunState(running=True, started=START - S), fresh=True)
@@ -372,8 +374,8 @@ def test_what_is_pressed_carries_what_is_known_of_its_run(path: Path, pool: Watc
         assert decode(cursor).life == LifecycleCheckpoint("s", START - S, 0, 0)
 
 
-def test_reading_of_secrets_is_pressed_but_for_the_keys_over_several_lines(path: Path, pool: Watched) -> None:
-    """The lines as they were can be had again from each batch; around a key it is read as ever."""
+def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: Path, pool: Watched) -> None:
+    """Each batch can give its original lines; around a key, reading is ordinary."""
     secret = record(Piece("o", START, b"id=AKIAIOSFODNN7EXAMPLE\n"))
     key = record(Piece("o", START, b"-----BEGIN PRIVATE KEY-----\n"))
     first, second = plain_records(MANY, START), plain_records(MANY, START, first=MANY)
@@ -388,7 +390,7 @@ def test_reading_of_secrets_is_pressed_but_for_the_keys_over_several_lines(path:
     assert not any(at <= key_at < at + sealed.count for at, sealed in reader.sealed)
 
 
-def test_log_whose_lines_are_processed_one_after_the_other_is_not_pressed(path: Path, pool: Watched) -> None:
+def test_log_with_line_by_line_processing_is_not_preencoded(path: Path, pool: Watched) -> None:
     path.write_bytes(plain_records(MANY, START))
     reader = Reader(path, pool, redaction=None).read().close()
     assert reader.entries == plainly(path)
@@ -398,8 +400,8 @@ def test_log_whose_lines_are_processed_one_after_the_other_is_not_pressed(path: 
 # --- giving up ------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_given_up_under_a_stretch_is_a_gap(path: Path, pool: Watched) -> None:
-    """It was deleted, and too much waits in such files."""
+def test_file_given_up_during_a_range_is_a_gap(path: Path, pool: Watched) -> None:
+    """It was deleted, and too much is waiting in such files."""
     path.write_bytes(plain_records(MANY, START, "old"))
     reader = Reader(path, pool).until_pressed()
     path.unlink()
@@ -415,8 +417,8 @@ def test_a_file_given_up_under_a_stretch_is_a_gap(path: Path, pool: Watched) -> 
     assert [gap.reason for gap in reader.gaps] == ["rotated"]
 
 
-def test_a_source_that_is_closed_leaves_the_press_to_others(path: Path, pool: Watched) -> None:
-    """And another reads on from where it was."""
+def test_closed_source_releases_the_pool(path: Path, pool: Watched) -> None:
+    """Another reader continues from its position."""
     path.write_bytes(plain_records(MANY, START))
     first = Reader(path, pool).until_pressed()
     assert pool.owner is not None
@@ -427,8 +429,8 @@ def test_a_source_that_is_closed_leaves_the_press_to_others(path: Path, pool: Wa
     assert first.entries + second.entries == plainly(path)
 
 
-def test_who_closes_without_a_stretch_disturbs_nobody(path: Path, pool: Watched) -> None:
-    """The pool is at another log."""
+def test_closing_without_a_range_disturbs_nobody(path: Path, pool: Watched) -> None:
+    """The pool is busy with another log."""
     path.write_bytes(plain_records(MANY, START))
     idle = Reader(path, pool)
     idle.step()
@@ -440,10 +442,8 @@ def test_who_closes_without_a_stretch_disturbs_nobody(path: Path, pool: Watched)
     assert worker_of(pool) == pid
 
 
-def test_a_file_that_cannot_be_read_any_more_gives_its_stretch_up(
-    path: Path, pool: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or the pool would wait for it for ever."""
+def test_unreadable_file_abandons_its_range(path: Path, pool: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the pool would wait for it forever."""
     path.write_bytes(plain_records(MANY, START))
     reader = Reader(path, pool).until_pressed()
     honest = os.pread
@@ -463,8 +463,8 @@ def test_a_file_that_cannot_be_read_any_more_gives_its_stretch_up(
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_two_logs_share_a_press(path: Path, pool: Watched, killed: bool) -> None:
-    """Each gets its own lines. One of them may be away while the process ends, and the other has the next one."""
+def test_two_logs_share_a_pool(path: Path, pool: Watched, killed: bool) -> None:
+    """Each gets its own lines. One may be idle while the process exits, and the other has the next one."""
     other = path.with_name("other")
     path.write_bytes(plain_records(MANY, START, "a"))
     other.write_bytes(plain_records(MANY, START, "b"))
@@ -489,8 +489,8 @@ def test_two_logs_share_a_press(path: Path, pool: Watched, killed: bool) -> None
 # --- reading on -----------------------------------------------------------------------------------------------------
 
 
-def test_reading_goes_on_after_each_entry_of_a_batch(path: Path, pool: Watched) -> None:
-    """By the file's place, and by the marks alone; from before it with so many left out, or from its end."""
+def test_reading_resumes_after_each_entry_of_a_batch(path: Path, pool: Watched) -> None:
+    """By the file position, and by the marks only; with a skip count, or from its end."""
     path.write_bytes(plain_records(12_000, START))
     reader = Reader(path, pool).read().close()
     whole = plainly(path)

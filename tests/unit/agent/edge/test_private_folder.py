@@ -1,4 +1,4 @@
-"""Tests of `edge/private_folder.py`: nobody but the agent reads what waits in the spool."""
+"""Test `edge/private_folder.py`: only the agent can read the spool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JOB = "a" * 64
 
 @pytest.fixture(autouse=True)
 def _open_umask() -> Iterator[None]:
-    """The most open one: what is private is so by itself."""
+    """Set the most permissive umask, so that privacy does not depend on it."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -43,14 +43,14 @@ def used(folder: Path) -> None:
     spool.close()
 
 
-def test_a_spool_is_private_whatever_the_umask(tmp_path: Path) -> None:
+def test_spool_is_private_whatever_the_umask(tmp_path: Path) -> None:
     used(tmp_path / "spool")
     assert mode(tmp_path / "spool") == 0o700
 
 
 @pytest.mark.parametrize("before", [0o755, 0o777, 0o1777, 0o2775, 0o701])
-def test_a_folder_that_somebody_made_before_is_closed(tmp_path: Path, before: int) -> None:
-    """By `mkdir`, Docker or a package; a volume of its own may have a lost+found, and a tmpfs has the sticky bit."""
+def test_existing_folder_is_closed(tmp_path: Path, before: int) -> None:
+    """Made by `mkdir`, Docker or a package; a volume may have a lost+found, and a tmpfs has the sticky bit."""
     folder = tmp_path / "spool"
     (folder / "lost+found").mkdir(parents=True)
     folder.chmod(before)
@@ -58,8 +58,8 @@ def test_a_folder_that_somebody_made_before_is_closed(tmp_path: Path, before: in
     assert mode(folder) == 0o700
 
 
-def test_an_open_spool_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
-    """What was stored stays; the files of its write-ahead log and its dead letters are closed as well."""
+def test_open_spool_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
+    """Its content stays; the files of its write-ahead log and its dead letters are closed as well."""
     used(tmp_path)
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / SOCKET_NAME))  # by a kill
@@ -72,8 +72,8 @@ def test_an_open_spool_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_a_folder_that_others_share_keeps_its_mode(tmp_path: Path) -> None:
-    """/var/lib closed to everybody would be worse; the spool's files are private there too."""
+def test_shared_folder_keeps_its_mode(tmp_path: Path) -> None:
+    """Closing /var/lib to everybody would be worse; the spool's files are private there too."""
     folder = tmp_path / "data"
     folder.mkdir(mode=0o755)
     (folder / "somebody-elses").write_text("")
@@ -85,8 +85,8 @@ def test_a_folder_that_others_share_keeps_its_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [0o777, 0o1777, 0o775])
-def test_a_folder_in_which_others_write_is_refused_with_what_to_do(tmp_path: Path, before: int) -> None:
-    """They could replace the spool, or have its file ready for the agent; /tmp is the usual one."""
+def test_folder_writable_by_others_is_refused_with_advice(tmp_path: Path, before: int) -> None:
+    """They could replace the spool or prepare a file for the agent; /tmp is the usual case."""
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "somebody-elses").write_text("")
@@ -96,8 +96,8 @@ def test_a_folder_in_which_others_write_is_refused_with_what_to_do(tmp_path: Pat
     used(folder / "logferry")
 
 
-def test_everybodys_own_folder_is_never_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """/tmp stays everybody's, also when nothing is in it."""
+def test_public_folder_is_never_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/tmp stays public, even if it is empty."""
     folder = tmp_path / "everybodys"
     folder.mkdir()
     folder.chmod(0o1777)
@@ -107,7 +107,7 @@ def test_everybodys_own_folder_is_never_closed(tmp_path: Path, monkeypatch: pyte
     assert folder.stat().st_mode & 0o7777 == 0o1777
 
 
-def test_a_folder_that_cannot_be_closed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_that_cannot_be_closed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent without root rights in a folder that Docker or Kubernetes made for everybody."""
 
     def refuse(path: Path, mode: int) -> None:

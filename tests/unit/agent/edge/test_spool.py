@@ -1,4 +1,4 @@
-"""Tests of `edge/spool.py`."""
+"""Test `edge/spool.py`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def reopened(spool: Spool) -> Spool:
     return Spool(spool.folder, "engine")
 
 
-def test_batches_jobs_and_pieces_come_back_as_they_were_written(spool: Spool) -> None:
+def test_batches_jobs_and_parts_come_back_as_written(spool: Spool) -> None:
     """All of a spool's content survives its process."""
     job = StoredJob(JOB, "{}", "{}", True, 7, "d" * 64, "cursor", 10, 1, 99)
     piece = SavedEntries([1, 2], "oe", ["a", "é\x00"], "p1")
@@ -57,8 +57,8 @@ def test_batches_jobs_and_pieces_come_back_as_they_were_written(spool: Spool) ->
     again.close()
 
 
-def test_a_spool_of_before_entries_held_back_were_kept_is_taken_up_and_may_be_given_back(tmp_path: Path) -> None:
-    """An agent is put in the place of an earlier version, and that one in its place again."""
+def test_spool_of_an_older_version_is_used_and_can_be_returned(tmp_path: Path) -> None:
+    """From before held-back entries were stored: an agent is upgraded, and downgraded again."""
     spool = Spool(tmp_path, "engine")
     with spool.transaction():
         spool.append(5, JOB, batch(5))
@@ -76,8 +76,8 @@ def test_a_spool_of_before_entries_held_back_were_kept_is_taken_up_and_may_be_gi
     assert FORMAT == "1", "an earlier version reads it"
 
 
-def test_bytes_go_up_and_down_with_what_is_queued(spool: Spool) -> None:
-    """The spool's bound is kept by this count."""
+def test_byte_count_follows_the_queue(spool: Spool) -> None:
+    """It enforces the spool's limit."""
     empty = spool.bytes
     with spool.transaction():
         spool.append(1, JOB, batch(1, bytes(5_000)))
@@ -94,7 +94,7 @@ def test_bytes_go_up_and_down_with_what_is_queued(spool: Spool) -> None:
     assert spool.bytes == empty
 
 
-def test_a_transaction_that_fails_leaves_nothing(spool: Spool) -> None:
+def test_failed_transaction_leaves_nothing(spool: Spool) -> None:
     """Batch and cursor, or neither."""
     with pytest.raises(ZeroDivisionError), spool.transaction():  # noqa: PT012 - what it is about
         spool.append(1, JOB, batch(1))
@@ -103,14 +103,14 @@ def test_a_transaction_that_fails_leaves_nothing(spool: Spool) -> None:
     assert spool.bytes == 0
 
 
-def test_a_second_agent_on_one_spool_is_refused(spool: Spool) -> None:
-    """And told by whom."""
+def test_second_agent_on_one_spool_is_refused(spool: Spool) -> None:
+    """The message names the first."""
     with pytest.raises(SpoolLockedError, match="another agent"):
         Spool(spool.folder, "engine")
 
 
-def test_a_cloned_disk_starts_a_spool_of_its_own(spool: Spool) -> None:
-    """The file is the engine's."""
+def test_cloned_disk_starts_its_own_spool(spool: Spool) -> None:
+    """The file is named after the engine."""
     with spool.transaction():
         spool.put_job(StoredJob(JOB, "{}", "{}"))
     clone = Spool(spool.folder, "another engine")
@@ -119,8 +119,8 @@ def test_a_cloned_disk_starts_a_spool_of_its_own(spool: Spool) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"not a database at all", bytes(4096)])
-def test_a_damaged_spool_is_set_aside(tmp_path: Path, damage: bytes) -> None:
-    """It can be looked at, and the agent goes on with a new one."""
+def test_damaged_spool_is_set_aside(tmp_path: Path, damage: bytes) -> None:
+    """It can be examined, and the agent continues with a new one."""
     first = Spool(tmp_path, "engine")
     first.close()
     first.path.write_bytes(damage)
@@ -131,7 +131,7 @@ def test_a_damaged_spool_is_set_aside(tmp_path: Path, damage: bytes) -> None:
     second.close()
 
 
-def test_pages_that_went_bad_are_found_at_the_start(tmp_path: Path) -> None:
+def test_damaged_pages_are_found_at_the_start(tmp_path: Path) -> None:
     """`quick_check`."""
     first = Spool(tmp_path, "engine")
     with first.transaction():
@@ -146,7 +146,7 @@ def test_pages_that_went_bad_are_found_at_the_start(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_full_disk_is_an_error_that_can_be_tried_again(spool: Spool) -> None:
+def test_full_disk_is_a_retryable_error(spool: Spool) -> None:
     """Nothing was written, nothing is lost."""
     spool._db.execute(f"PRAGMA max_page_count = {spool._db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(SpoolStuckError), spool.transaction():
@@ -158,7 +158,7 @@ def test_a_full_disk_is_an_error_that_can_be_tried_again(spool: Spool) -> None:
     assert len(list(spool.queue())) == 1
 
 
-def test_the_ballast_is_given_up_once_and_taken_again(spool: Spool) -> None:
+def test_ballast_is_released_once_and_restored(spool: Spool) -> None:
     """Even deleting needs room in the write-ahead log."""
     assert spool.relieve()
     assert not spool.relieve()
@@ -166,8 +166,8 @@ def test_the_ballast_is_given_up_once_and_taken_again(spool: Spool) -> None:
     assert spool.relieve()
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    """For a person."""
+def test_unwritable_folder_is_reported(tmp_path: Path) -> None:
+    """In a readable sentence."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SpoolError, match="cannot be written"):
         Spool(tmp_path / "file" / "spool", "engine")

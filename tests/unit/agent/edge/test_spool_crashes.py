@@ -1,5 +1,6 @@
-"""Whatever is written, in whatever order, and wherever the process or the power ends: what the spool holds is what the
-last transaction left, or one before it where power was lost; never anything else.
+"""Test that after any crash the spool holds what its last transaction left, or an earlier one after a power cut.
+
+Any operations in any order, with the process or the power ending anywhere; the spool never holds anything else.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def batch(serial: int, size: int) -> Batch:
 
 
 def held(spool: Spool) -> tuple[Any, Any, Any, Any]:
-    """All that is in it."""
+    """Return all of its content."""
     queue = []
     for entry in spool.queue():
         loaded = spool.load(entry.id)
@@ -73,7 +74,7 @@ def content(model: Model) -> tuple[Any, Any, Any, Any]:
 
 
 def take(spool: Spool, model: Model, step: tuple[str, int, int]) -> None:
-    """One thing, in the spool and in the model."""
+    """Apply one operation to the spool and to the model."""
     what, number, value = step
     job = JOBS[number]
     head = model.head(job)
@@ -137,7 +138,7 @@ def folder() -> Any:
 
 
 def as_left(spool: Spool, target: Path, log_bytes: int | None = None, torn: bytes = b"") -> Spool:
-    """The spool that the next start finds: of the write-ahead log only so many bytes, and then something else."""
+    """Return the spool that the next start finds: this many bytes of the write-ahead log, and then junk."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     shutil.copy(spool.path, target)
@@ -150,13 +151,13 @@ def as_left(spool: Spool, target: Path, log_bytes: int | None = None, torn: byte
 
 
 class FailingError(Exception):
-    """Something goes wrong inside a transaction."""
+    """Something fails inside a transaction."""
 
 
 @given(st.lists(TURN, min_size=1, max_size=15))
 @settings(max_examples=60, deadline=None)
-def test_a_spool_holds_what_was_committed_whatever_fails_or_is_killed(turns: list[tuple[Any, str]]) -> None:
-    """Batch, cursor and sequence together, or nothing of them; and its count of bytes is what is there."""
+def test_spool_holds_what_was_committed_after_any_failure_or_kill(turns: list[tuple[Any, str]]) -> None:
+    """Batch, cursor and sequence together, or none of them; its byte count is correct."""
     with folder() as place:
         spool, model, number = Spool(place / "0", "engine"), Model(), 0
         for steps, end in turns:
@@ -187,8 +188,8 @@ def test_a_spool_holds_what_was_committed_whatever_fails_or_is_killed(turns: lis
     st.lists(st.lists(STEP, min_size=1, max_size=6), min_size=1, max_size=8), st.floats(0, 1), st.binary(max_size=64)
 )
 @settings(max_examples=60, deadline=None)
-def test_a_power_cut_leaves_a_state_that_was(turns: list[Any], share: float, torn: bytes) -> None:
-    """The write-ahead log ends anywhere, with rubbish behind it: the spool is as it was after one of the transactions.
+def test_power_cut_leaves_an_earlier_state(turns: list[Any], share: float, torn: bytes) -> None:
+    """The write-ahead log ends anywhere, with junk behind it: the spool is as after one of the transactions.
 
     With `sync = full` that is the last one: each is on the disk before anything is sent.
     """
