@@ -1,4 +1,4 @@
-"""app.py: an agent whose pipeline ends on an error begins anew, and health says which jobs are parked."""
+"""Test `app.py`: a pipeline that fails is restarted, and health names parked jobs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from logferry_agent.edge.spool import SpoolCorruptError
 
 
 class Ending(threading.Event):
-    """Is waited for without a wait."""
+    """Waits without delay."""
 
     def wait(self, timeout: float | None = None) -> bool:
         return self.is_set()
 
 
 class Agents:
-    """Makes agents whose pipelines end as said, one after the other; the last one is told to end."""
+    """Make agents whose pipelines end as specified, one after the other; stop the last one."""
 
     def __init__(self, failures: list[Exception | None], ending: Ending) -> None:
         self.failures, self.ending = failures, ending
@@ -49,25 +49,25 @@ def run(monkeypatch: pytest.MonkeyPatch, *failures: Exception | None) -> tuple[i
     return app._run(cast(Any, None), connection, None, ending), agents
 
 
-def test_pipeline_that_ends_on_an_error_of_ours_begins_anew_in_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each one is ended whole before the next one begins."""
+def test_failed_pipeline_is_restarted_in_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one is closed completely before the next one starts."""
     status, agents = run(monkeypatch, ValueError(), ValueError(), None)
     assert (status, agents.made, agents.stopped) == (0, 3, 3)
 
 
-def test_pipeline_that_ends_again_and_again_ends_the_process_with_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever started it has to know."""
+def test_repeatedly_failing_pipeline_ends_the_process_with_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that started it has to know."""
     status, agents = run(monkeypatch, *[ValueError()] * 9)
     assert (status, agents.made) == (70, app.MOST_FAILURES + 1)
 
 
-def test_spool_that_turns_out_damaged_does_not_count_as_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_spool_does_not_count_as_our_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
     status, agents = run(monkeypatch, *[SpoolCorruptError("damaged")] * 5, None)
     assert (status, agents.made) == (0, 6)
 
 
-def test_health_names_what_is_parked_and_stays_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others go on, so the agent is not to be started anew for it."""
+def test_health_names_parked_jobs_and_stays_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other jobs continue, so the agent needs no restart."""
     agent = app.Agent.__new__(app.Agent)
     agent.pipeline = cast(Any, SimpleNamespace(parked=lambda: ["web: its lines cannot be processed"]))
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""Whatever engines and files say: the pipeline lives, the other containers' lines arrive, and 1..n holds."""
+"""Test any values from engines and files: the pipeline survives, other containers' lines arrive, and 1..n holds."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class InProcessPool(PreencodePool):
 
 
 class Rig:
-    """The agent but for its threads: readings of sources, the pipeline, and a cloud that refuses what is not right."""
+    """The agent without its threads: source readers, the pipeline, and a cloud that refuses invalid messages."""
 
     def __init__(self, folder: Path) -> None:
         self.cloud = StoringCloud()
@@ -145,7 +145,7 @@ class Rig:
         reading.move(self.shipper.intake.job_appeared(reading.job))
 
     def run(self) -> None:
-        """Until all is read and stored."""
+        """Run until everything is read and stored."""
         for _ in range(400):
             steps = [reading.step(self.shipper.intake, 1 << 16) for reading in self.readings.values()]
             self.now += 0.3
@@ -164,7 +164,7 @@ class Rig:
 
 
 def files(folder: Path, logs: dict[str, bytes], *, pool: PreencodePool | None = None) -> Rig:
-    """Both logs read from their files."""
+    """Read both logs from their files."""
     rig = Rig(folder)
     for container, data in logs.items():
         path = folder / container / f"{container}-json.log"
@@ -181,7 +181,7 @@ def files(folder: Path, logs: dict[str, bytes], *, pool: PreencodePool | None = 
 
 
 def kept(lines: list[str]) -> list[str]:
-    """Those of them that were written as ordinary lines."""
+    """Return those that were written as ordinary lines."""
     return [text for text in lines if text.startswith("line ")]
 
 
@@ -189,10 +189,10 @@ def kept(lines: list[str]) -> list[str]:
 @example(odd=[(3, odd_record("1969-12-31T23:59:59.500806665Z", "odd\n", "stdout"))], pressed=True)
 @example(odd=[(39, odd_record("2026-11-23T10:00:00.123456xxxZ", "odd\n", "stdout"))], pressed=False)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_records_in_a_file_cost_no_other_line(
+def test_any_records_in_a_file_affect_no_other_line(
     tmp_path_factory: pytest.TempPathFactory, odd: list[tuple[int, bytes]], pressed: bool
 ) -> None:
-    """Each ordinary line of both containers arrives once, in order; read here, or by the pool."""
+    """Each ordinary line of both containers arrives once, in order; read here, or preencoded."""
     ordinary = [record(Piece("o", START + n * 1_000, f"{text}\n".encode())) for n, text in enumerate(LINES)]
     mixed: list[bytes] = []
     for number in range(len(LINES) + 1):
@@ -211,7 +211,7 @@ def test_any_records_in_a_file_cost_no_other_line(
 
 
 class OddLog(FakeLog):
-    """Gives these bytes to whoever asks, a few times; then the container is gone."""
+    """Give these bytes to every caller, a few times; then the container is gone."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__([])
@@ -227,10 +227,10 @@ class OddLog(FakeLog):
 
 @given(odd=st.lists(st.one_of(ODD_FRAMES, ODD_BYTES), min_size=1, max_size=6), tty=st.booleans(), replays=st.booleans())
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_frames_from_an_engine_cost_no_other_containers_line(
+def test_any_frames_from_an_engine_affect_no_other_containers_line(
     tmp_path_factory: pytest.TempPathFactory, odd: list[bytes], tty: bool, replays: bool
 ) -> None:
-    """With a TTY or without; and whatever came before the first odd byte arrives."""
+    """With a TTY or without; and everything before the first odd byte arrives."""
     first = Piece("o", START, b"line 0\n")
     odd_log = OddLog((format_stamp(first.stamp).encode() + b" " + first.data if tty else frame(first)) + b"".join(odd))
     good_log = FakeLog([])
@@ -254,7 +254,7 @@ def test_any_frames_from_an_engine_cost_no_other_containers_line(
 
 
 def ended(metadata: ContainerMetadata) -> ContainerMetadata:
-    """As it is after its only run."""
+    """Return the state after the only run."""
     return replace(metadata, run_state=RunState(started=START, ended=START + 10**9, exit_code=0))
 
 
@@ -264,7 +264,7 @@ DRIVERS = JSON | st.sampled_from(["json-file", "local"])
 
 
 def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """An object with some of these fields, or anything else."""
+    """Generate an object with some of these fields, or anything else."""
     return JSON | st.fixed_dictionaries({}, optional=fields)
 
 
@@ -281,7 +281,7 @@ INSPECTED = st.fixed_dictionaries(
 
 @given(found=INSPECTED)
 @settings(max_examples=60, deadline=None)
-def test_whatever_inspect_answers_becomes_a_container_that_a_message_can_carry(found: dict[str, Any]) -> None:
+def test_any_inspect_answer_becomes_a_container_that_fits_a_message(found: dict[str, Any]) -> None:
     """Names, labels, exit codes, counts and times out of any range, and fields of any other type."""
     described = from_inspect(document(json.dumps(found).encode()), "host")
     opened = OpenJob(job=described.id, container=described.container, life=described.life)
@@ -298,10 +298,8 @@ def test_whatever_inspect_answers_becomes_a_container_that_a_message_can_carry(f
     time=st.integers(-(2**70), 2**70),
 )
 @settings(max_examples=60, deadline=None)
-def test_whatever_an_event_says_becomes_a_container_that_a_message_can_carry(
-    attributes: dict[str, Any], time: int
-) -> None:
-    """Where nothing but the event is left of it."""
+def test_any_event_becomes_a_container_that_fits_a_message(attributes: dict[str, Any], time: int) -> None:
+    """If nothing but the event is left of it."""
     described = from_event(BAD, attributes, "host", time)
     opened = OpenJob(job=described.id, container=described.container, life=described.life)
     assert OpenJob.model_validate_json(opened.model_dump_json()) == opened
@@ -309,14 +307,14 @@ def test_whatever_an_event_says_becomes_a_container_that_a_message_can_carry(
 
 
 @pytest.mark.parametrize("data", [b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000, b"\xff", b"", b'{"a":1'])
-def test_what_is_no_document_is_refused_cleanly(data: bytes) -> None:
-    """Nested deeper than anybody means, or longer than a number is."""
+def test_invalid_document_is_refused_cleanly(data: bytes) -> None:
+    """Nested too deeply, or with a number of too many digits."""
     with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
         document(data)
 
 
 def test_half_of_a_surrogate_pair_becomes_text_that_can_be_sent() -> None:
-    """An engine's JSON may hold what no encoder takes."""
+    """An engine's JSON may hold what no encoder accepts."""
     found = document(rb'{"Name":"/\ud800x","Config":{"Labels":{"a\udfff":"\ud83d\ude00"}},"n":NaN}')
     assert found == {"Name": "/\\ud800x", "Config": {"Labels": {"a\\udfff": "😀"}}, "n": None}
 

@@ -1,4 +1,4 @@
-"""Tests of `settings.py` and of the command's ways to show it."""
+"""Test `settings.py` and the command's ways to show settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of the developer's own settings."""
+    """Remove the developer's own settings."""
     import os  # noqa: PLC0415
 
     for name in list(os.environ):
@@ -28,7 +28,9 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_the_environment_which_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In that order."""
     file = tmp_path / "agent.toml"
     file.write_text('agents_url = "wss://file/live"\nflush_interval = 5\nhost = "file"\nexclude_names = ["a", "b"]\n')
@@ -85,15 +87,15 @@ def test_sizes_and_lists_are_written_as_people_write_them(monkeypatch: pytest.Mo
         ({"agents_url": "wss://x", "agent_key": KEY, "metrics_address": "localhost:70000"}, "at most 65535"),
     ],
 )
-def test_what_is_wrong_is_said(flags: dict[str, str], sentence: str) -> None:
-    """Which setting, and how it should be."""
+def test_invalid_setting_is_reported(flags: dict[str, str], sentence: str) -> None:
+    """Which setting, and what is valid."""
     with pytest.raises(SettingsError, match=re.escape(sentence)):
         load(flags)
 
 
 @pytest.mark.parametrize("url", ["ws://logs.example.com/live", "ws://10.0.0.7:4566", "ws://127.0.0.1@evil.test/live"])
-def test_a_key_is_not_sent_in_clear_to_another_host_unasked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said what to do; who allows it has it, by flag, environment or file."""
+def test_key_is_not_sent_unencrypted_to_another_host(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to do; a flag, the environment or the file can allow it."""
     with pytest.raises(SettingsError, match=r"agents_url: .* in clear: use wss://, or allow it with --insecure"):
         load({"agents_url": url, "agent_key": KEY})
     with pytest.raises(SettingsError, match="in clear"):
@@ -104,20 +106,20 @@ def test_a_key_is_not_sent_in_clear_to_another_host_unasked(url: str, monkeypatc
 
 
 @pytest.mark.parametrize("words", [["--insecure"], ["--insecure", "true"], ["--insecure=true"]])
-def test_a_switch_may_be_given_alone(words: list[str]) -> None:
+def test_switch_may_be_given_alone(words: list[str]) -> None:
     """As people write them."""
     parser = argparse.ArgumentParser()
     add_flags(parser)
     assert flags_of(parser.parse_args([*words, "--host", "h"])) == {"insecure": "true", "host": "h"}
 
 
-def test_a_file_that_does_not_exist_is_said() -> None:
-    """Not silently ignored."""
+def test_missing_file_is_reported() -> None:
+    """It is not silently ignored."""
     with pytest.raises(SettingsError, match="does not exist"):
         load({}, "/nowhere/agent.toml")
 
 
-def test_a_key_file_is_read_again_each_time(tmp_path: Path) -> None:
+def test_key_file_is_read_again_each_time(tmp_path: Path) -> None:
     """A key can be rotated in place."""
     file = tmp_path / "key"
     file.write_text(KEY + "\n")
@@ -129,8 +131,8 @@ def test_a_key_file_is_read_again_each_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"lfv_not_an_agents", b"\xff\xfe", None])
-def test_a_key_file_without_a_key_is_said_each_time(tmp_path: Path, content: bytes | None) -> None:
-    """It may come later, or be half written: the agent asks again at its next connect."""
+def test_key_file_without_a_key_is_reported_each_time(tmp_path: Path, content: bytes | None) -> None:
+    """It may come later, or be half written: the agent reads it again at its next connect."""
     file = tmp_path / "key"
     if content is not None:
         file.write_bytes(content)
@@ -153,8 +155,8 @@ AWS_URL = "wss://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/live"
         ({"agents_url": "wss://logs.example.com/", "aws_audience": "x1", "aws_region": "eu-west-3"}, "x1", "eu-west-3"),
     ],
 )
-def test_an_aws_identity_is_for_the_api_of_the_address(flags: dict[str, str], audience: str, region: str) -> None:
-    """Or for the one that is named, behind a domain of one's own."""
+def test_aws_identity_is_for_the_api_of_the_address(flags: dict[str, str], audience: str, region: str) -> None:
+    """Or for the named one, behind a custom domain."""
     advice = load({**flags, "aws_identity": "true"}).credential().advice
     assert f"deployment {audience})" in advice
     assert f"STS of {region};" in advice
@@ -192,8 +194,8 @@ print("loaded" if sys.modules.get("botocore") else "not loaded")
         ("show", "not loaded\n"),
     ],
 )
-def test_an_agent_with_a_key_needs_no_botocore(hide: str, said: str) -> None:
-    """It is neither imported where it is there, nor missed where it is not."""
+def test_agent_with_a_key_needs_no_botocore(hide: str, said: str) -> None:
+    """It is not imported where installed, and not missed where absent."""
     ran = subprocess.run([sys.executable, "-c", ALONE, hide, AWS_URL, KEY], capture_output=True, text=True, check=False)
     assert (ran.stdout, ran.stderr) == (said, "")
 
@@ -211,8 +213,8 @@ def test_check_config_prints_the_effective_values_and_no_secret(
     assert KEY not in shown
 
 
-def test_a_misspelt_variable_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """It would be ignored in silence otherwise; the command's own variables are none of the agent's business."""
+def test_misspelt_variable_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would be silently ignored otherwise; the command's own variables do not concern the agent."""
     monkeypatch.setenv("LOGFERRY_AGENT_KEY", KEY)
     for name in (
         "FLUSH_INTERVALL",
@@ -232,15 +234,15 @@ def test_a_misspelt_variable_is_said(monkeypatch: pytest.MonkeyPatch, capsys: py
     ]
 
 
-def test_settings_that_are_not_valid_end_with_status_two(capsys: pytest.CaptureFixture[str]) -> None:
-    """And say why on stderr."""
+def test_invalid_settings_exit_with_status_two(capsys: pytest.CaptureFixture[str]) -> None:
+    """The reason is on stderr."""
     assert main(["--check-config"]) == 2
     assert "agents_url: is needed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", [["--check-config"], ["--check-config", "--agents-url", "wss://x/live"], ["status"]])
-def test_who_calls_the_command_keeps_the_garbage_collector(given: list[str], tmp_path: Path) -> None:
-    """It rests only while the command loads what it needs."""
+def test_callers_garbage_collector_is_restored(given: list[str], tmp_path: Path) -> None:
+    """It is disabled only while the command loads its modules."""
     main([*given, "--spool-dir", str(tmp_path)])
     assert gc.isenabled()
 
@@ -250,7 +252,7 @@ def test_every_setting_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_status_and_health_say_when_no_agent_runs(
+def test_status_and_health_report_that_no_agent_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In words."""

@@ -1,4 +1,4 @@
-"""sources.py: which containers are read, what is said of those that are not, and whose word counts."""
+"""Test `sources.py`: which containers are read, what is reported of the others, and which source decides."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _engine() -> FakeEngine:
 
 @pytest.fixture(name="read")
 def _read(engine: FakeEngine) -> Iterator[Reader]:
-    """Begin to read the engine through its API with some settings, once it is listed."""
+    """Start reading the engine through its API with some settings, once it is listed."""
     begun: list[EngineReader] = []
 
     def begin(sink: MemorySink | None = None, **settings: Any) -> tuple[EngineReader, MemorySink]:
@@ -59,7 +59,7 @@ def left_out(log: Log) -> list[str]:
 
 
 def continued(sink: MemorySink) -> MemorySink:
-    """The sink of the agent's next run, over the same spool."""
+    """Return the sink of the agent's next run, over the same spool."""
     again = MemorySink({job: log.cursor for job, log in sink.logs.items() if log.cursor is not None})
     again.jobs_known = [log.jobs[-1] for log in sink.logs.values() if not log.ended]
     return again
@@ -77,7 +77,7 @@ def continued(sink: MemorySink) -> MemorySink:
         ({"include_labels": ["tier=front"]}, {"Labels": None}),
     ],
 )
-def test_selection_goes_by_inspect_whatever_the_list_says(
+def test_inspection_overrides_the_list_for_selection(
     engine: FakeEngine, read: Reader, settings: dict[str, Any], listed: dict[str, Any]
 ) -> None:
     """The list gives links' aliases among the names, and an image's id once its tag was moved."""
@@ -87,8 +87,8 @@ def test_selection_goes_by_inspect_whatever_the_list_says(
     line_comes(sink, A, "ready")
 
 
-def test_label_that_asks_in_vain_is_a_notice_in_the_job(engine: FakeEngine, read: Reader) -> None:
-    """Once, also over restarts; its lines come all the same."""
+def test_label_without_effect_is_a_notice_in_the_job(engine: FakeEngine, read: Reader) -> None:
+    """Once, also over restarts; its lines arrive all the same."""
     labels = {"logferry.rate-limit": "fast", "logferry.enable": "perhaps", "logferry.redact": "aws"}
     engine.run(A, "web", labels=labels)
     engine.write(A, "one")
@@ -103,8 +103,8 @@ def test_label_that_asks_in_vain_is_a_notice_in_the_job(engine: FakeEngine, read
     assert not [event for event in log.events() if isinstance(event, Notice)]
 
 
-def test_notices_of_a_job_do_not_quote_what_is_hidden(engine: FakeEngine, read: Reader) -> None:
-    """Also where they cut it: the sink has them as they were read, before any line is redacted."""
+def test_notices_of_a_job_do_not_quote_hidden_values(engine: FakeEngine, read: Reader) -> None:
+    """Also where they cut it: the sink has them before any line is redacted."""
     token = "ghp_" + "a1" * 18
     labels = {token: "x" * 300, "logferry.rate-limit": "x" * 55 + token, "logferry.redact": "github"}
     engine.run(A, "web", labels=labels)
@@ -125,7 +125,7 @@ def test_label_that_the_operator_forbids_does_not_count(engine: FakeEngine, read
 
 
 def test_container_excluded_by_a_moved_image_is_not_read(engine: FakeEngine, read: Reader) -> None:
-    """What the list shows for it is the image's id."""
+    """The list shows the image's id for it."""
     engine.run(A, "web", image="shop/api", listed={"Image": IMAGE_ID})
     engine.run(B, "db")
     engine.write(B, "up")
@@ -134,7 +134,7 @@ def test_container_excluded_by_a_moved_image_is_not_read(engine: FakeEngine, rea
     assert A not in sink.logs
 
 
-def test_container_that_is_not_read_is_inspected_once_a_name(engine: FakeEngine, read: Reader) -> None:
+def test_excluded_container_is_inspected_once_a_name(engine: FakeEngine, read: Reader) -> None:
     """However often it is listed: an engine may have thousands."""
     engine.run(A, "web", listed={"Names": ["/aa/alias", "/web"]})
     readers, sink = read(include_names=["db*"], list_interval=0.01)
@@ -154,7 +154,7 @@ def test_container_that_is_not_read_is_inspected_once_a_name(engine: FakeEngine,
     line_comes(sink, A, "up")
 
 
-def test_container_that_a_new_setting_leaves_out_ends_with_a_notice(engine: FakeEngine, read: Reader) -> None:
+def test_container_excluded_by_a_new_setting_ends_with_a_notice(engine: FakeEngine, read: Reader) -> None:
     """Its job follows the container to its end, without another entry, also over restarts of the agent."""
     engine.run(A, "web")
     engine.write(A, "one")
@@ -185,7 +185,7 @@ def test_container_that_a_new_setting_leaves_out_ends_with_a_notice(engine: Fake
     assert third.logs[A].texts == []
 
 
-def test_container_removed_while_it_was_left_out_leaves_no_gap(engine: FakeEngine, read: Reader) -> None:
+def test_container_removed_while_excluded_leaves_no_gap(engine: FakeEngine, read: Reader) -> None:
     """Nothing of it was to be read: the job's state ends, and no entry comes."""
     engine.run(A, "web")
     engine.write(A, "one")
@@ -202,8 +202,8 @@ def test_container_removed_while_it_was_left_out_leaves_no_gap(engine: FakeEngin
     assert third.logs[A].texts == []
 
 
-def test_renamed_container_is_read_on_where_it_was_left_out(engine: FakeEngine, read: Reader) -> None:
-    """A name that no pattern has ends the reading at once; the old name takes it up again, and no line is lost."""
+def test_renamed_container_resumes_where_it_was_excluded(engine: FakeEngine, read: Reader) -> None:
+    """An excluded name ends the reading at once; the old name resumes it, and no line is lost."""
     engine.run(A, "web")
     engine.write(A, "one")
     _, sink = read(include_names=["web*"])
@@ -225,7 +225,7 @@ def test_renamed_container_is_read_on_where_it_was_left_out(engine: FakeEngine, 
 
 
 def test_container_that_was_never_read_gets_no_job(engine: FakeEngine, read: Reader) -> None:
-    """Not even one that says that it is left out."""
+    """Not even one that says that it is excluded."""
     engine.run(A, "web")
     engine.run(B, "db")
     engine.write(B, "up")
@@ -247,7 +247,7 @@ def test_label_named_exit_code_does_not_forge_the_exit_code(engine: FakeEngine, 
     assert sink.logs[A].jobs[-1].container.labels["exitCode"] == label
 
 
-def test_exit_code_is_unknown_rather_than_forged_where_the_container_is_gone(engine: FakeEngine, read: Reader) -> None:
+def test_exit_code_of_a_missing_container_is_unknown_rather_than_forged(engine: FakeEngine, read: Reader) -> None:
     """Nobody can be asked any more."""
     engine.run(A, "web", labels={"exitCode": "0"})
     _, sink = read()
@@ -260,8 +260,8 @@ def test_exit_code_is_unknown_rather_than_forged_where_the_container_is_gone(eng
     assert (end.exit_code, end.removed) == (None, True)
 
 
-def test_job_begins_with_what_its_reader_should_know(engine: FakeEngine, read: Reader) -> None:
-    """Once, whatever the agent does afterwards; and in a job that an agent before this version began."""
+def test_job_begins_with_notices_for_its_reader(engine: FakeEngine, read: Reader) -> None:
+    """Once, whatever the agent does afterwards; also in a job that an older agent began."""
     labels = {f"k{number:03}": "v" * 50 for number in range(90)}
     engine.run(A, "web", labels=labels, options={"mode": "non-blocking", "max-buffer-size": "4k"})
     engine.write(A, "one")
@@ -283,10 +283,10 @@ def test_job_begins_with_what_its_reader_should_know(engine: FakeEngine, read: R
     assert line_comes(third, A, "three").names() == ["notice", "notice"]
 
 
-def test_podman_in_the_engines_place_is_told_in_every_job(
+def test_podman_replacing_the_engine_is_reported_in_every_job(
     engine: FakeEngine, read: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing that it answers is believed: no container is gone, and no line is missing, when the engine is back."""
+    """None of its answers counts: no container is gone, and no line is missing, when the engine is back."""
     monkeypatch.setattr(discovery, "_RETRY", Backoff(0.01, 0.05))
     engine.run(A, "web")
     engine.write(A, "one")
@@ -303,7 +303,7 @@ def test_podman_in_the_engines_place_is_told_in_every_job(
 
 
 @pytest.mark.parametrize("version", ["", "dev", "master-dockerproject-2026", "²"])
-def test_engine_whose_version_is_no_number_is_read(engine: FakeEngine, read: Reader, version: str) -> None:
+def test_engine_with_a_non_numeric_version_is_read(engine: FakeEngine, read: Reader, version: str) -> None:
     """One that somebody built by hand says `dev`."""
     told = SimpleNamespace(**{**vars(engine.identity()), "version": version})
     engine.identity = lambda: told  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Batches that were closed where they were read: each takes its place between the others, and counts as they do."""
+"""Test batches that were closed by their reader: they take their position among the others and count alike."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def chunk(begin: int, texts: list[str]) -> Chunk:
 
 
 def sealed(begin: int, texts: list[str]) -> PreencodedBatch:
+    """Return the lines as a batch closed by its reader."""
     batcher = Batcher()
     batcher.add(chunk(begin, texts))
     batch = batcher.close()
@@ -97,8 +98,8 @@ def _pipeline(tmp_path: Path) -> Iterator[PipelineRig]:
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_what_is_open_goes_before_it(pipeline: PipelineRig, saved: bool) -> None:
-    """Be it on the disk in pieces, or not yet; and what comes after it is open again."""
+def test_open_batch_precedes_an_encoded_one(pipeline: PipelineRig, saved: bool) -> None:
+    """Whether it is on the disk in parts or not yet; later lines form a new open batch."""
     pipeline.offer(chunk(0, lines(0, 3)))
     if saved:
         pipeline.turn(1)
@@ -117,7 +118,7 @@ def test_what_is_open_goes_before_it(pipeline: PipelineRig, saved: bool) -> None
     again.spool.close()
 
 
-def test_after_a_crash_reading_goes_on_behind_the_last_that_was_written(pipeline: PipelineRig) -> None:
+def test_reading_resumes_behind_the_last_written_batch_after_a_crash(pipeline: PipelineRig) -> None:
     """Its cursor is the job's, though nothing else was ever open."""
     pipeline.offer(sealed(0, lines(0, 4)), sealed(4, lines(4, 6)))
     pipeline.turn(1)
@@ -127,7 +128,7 @@ def test_after_a_crash_reading_goes_on_behind_the_last_that_was_written(pipeline
     again.spool.close()
 
 
-def test_what_is_to_be_left_out_is_left_out_of_it(pipeline: PipelineRig) -> None:
+def test_skipped_entries_are_removed_from_an_encoded_batch(pipeline: PipelineRig) -> None:
     """The rest is a part of an open batch, whose cursors count from before it."""
     position = pipeline.shipper.intake.reposition(JOB.id, "3~2")
     pipeline.offer(sealed(3, lines(3, 8)), sealed(8, lines(8, 9)), epoch=position.epoch)
@@ -135,8 +136,8 @@ def test_what_is_to_be_left_out_is_left_out_of_it(pipeline: PipelineRig) -> None
     assert pipeline.closed == [(lines(5, 8), "8"), (lines(8, 9), "9")]
 
 
-def test_a_part_of_it_ends_at_its_end_or_counts_from_before_it() -> None:
-    """In columns it is what it was."""
+def test_part_of_an_encoded_batch_ends_at_its_end_or_counts_from_before_it() -> None:
+    """Its columns are unchanged."""
     whole = sealed(3, lines(3, 8))
     opened = whole.decode()
     assert (opened.texts, opened.streams, opened.times) == (lines(3, 8), "ooooo", [5] * 5)
@@ -144,8 +145,8 @@ def test_a_part_of_it_ends_at_its_end_or_counts_from_before_it() -> None:
     assert (whole.end, whole.count, opened.count) == ("8", 5, 5)
 
 
-def test_it_is_counted_as_its_lines_would_be(tmp_path: Path) -> None:
-    """Entries and bytes; and by itself, so that it can be told how many came in such batches."""
+def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
+    """Entries and bytes; and separately, so that encoded batches can be counted."""
     counted = []
     offers: dict[str, Chunk | PreencodedBatch] = {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}
     for name, offered in offers.items():
@@ -159,8 +160,8 @@ def test_it_is_counted_as_its_lines_would_be(tmp_path: Path) -> None:
         assert plain[what] == pressed[what] > 0
 
 
-def test_of_a_job_that_was_deleted_it_is_counted_as_discarded(pipeline: PipelineRig) -> None:
-    """And not kept."""
+def test_encoded_batch_of_a_deleted_job_counts_as_discarded(pipeline: PipelineRig) -> None:
+    """It is not kept."""
     pipeline.shipper.buffers[JOB.id].discarded = True
     pipeline.offer(sealed(0, lines(0, 7)))
     pipeline.turn(1)
@@ -169,7 +170,7 @@ def test_of_a_job_that_was_deleted_it_is_counted_as_discarded(pipeline: Pipeline
 
 
 def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> PreencodedBatch:
-    """As the press makes it."""
+    """Return a batch as the preencode process redacts it."""
     found = redact_lines(redaction, texts)
     assert found is not None
     changed, hidden = found
@@ -183,8 +184,8 @@ def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> P
 SECRET = "id=AKIAIOSFODNN7EXAMPLE"
 
 
-def test_batch_that_was_redacted_where_it_was_read_is_adopted(tmp_path: Path) -> None:
-    """Its secrets are counted as if they had been hidden here."""
+def test_batch_redacted_by_its_reader_is_adopted(tmp_path: Path) -> None:
+    """Its hidden secrets count as if hidden here."""
     pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
     pipeline.turn(1)
@@ -203,10 +204,10 @@ def test_batch_that_was_redacted_where_it_was_read_is_adopted(tmp_path: Path) ->
         (ProcessingOptions(redact=("aws",)), Redaction()),
     ],
 )
-def test_batch_that_was_redacted_otherwise_is_processed_as_it_was_read(
+def test_batch_redacted_with_other_settings_is_processed_from_its_original(
     tmp_path: Path, processing: ProcessingOptions, redaction: Redaction
 ) -> None:
-    """Where the reader and the pipeline do not agree, what the pipeline is set to counts."""
+    """If reader and pipeline disagree, the pipeline's settings apply."""
     texts = ["b", SECRET]
     pipeline = PipelineRig(tmp_path, processing)
     pipeline.offer(redacted_where_read(0, texts, redaction))
@@ -220,8 +221,8 @@ def test_batch_that_was_redacted_otherwise_is_processed_as_it_was_read(
         each.spool.close()
 
 
-def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp_path: Path) -> None:
-    """The press knows nothing of the lines before; nor does a restart within it begin outside of the key."""
+def test_preencoded_batch_inside_a_private_key_is_hidden_to_the_keys_end(tmp_path: Path) -> None:
+    """The preencode process does not know earlier lines; a restart within it does not begin outside the key."""
     body = [f"{number:02}ab+/CD" * 4 for number in range(6)]
     redaction = Redaction(("all",))
     pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("all",)))
@@ -242,8 +243,8 @@ def test_batch_from_the_press_inside_a_private_key_is_hidden_to_the_keys_end(tmp
     pipeline.spool.close()
 
 
-def test_batch_from_the_press_lets_a_long_line_go_on_that_waited_for_more(tmp_path: Path) -> None:
-    """Nothing is pressed while a line is open: so it does not go on."""
+def test_preencoded_batch_flushes_an_unfinished_long_line(tmp_path: Path) -> None:
+    """Nothing is preencoded while a line is open: so the line is complete."""
     long = f"{SECRET} {'x' * 5_000}"
     pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
@@ -253,8 +254,8 @@ def test_batch_from_the_press_lets_a_long_line_go_on_that_waited_for_more(tmp_pa
     pipeline.spool.close()
 
 
-def test_container_is_told_and_written_without_secrets(tmp_path: Path) -> None:
-    """Labels that the agent's settings or the container's own labels hide; also after a restart."""
+def test_container_is_reported_and_stored_without_secrets(tmp_path: Path) -> None:
+    """In labels that the agent's settings or the container's labels hide; also after a restart."""
     labels = {"dsn": "postgres://ann:s3cr3t@db", "logferry.redact": "url_password"}
     pipeline = PipelineRig(tmp_path)
     pipeline.shipper.intake.job_appeared(Job("b" * 64, Container(name="db", labels=labels), JOB.life))
@@ -272,8 +273,8 @@ def test_container_is_told_and_written_without_secrets(tmp_path: Path) -> None:
     again.spool.close()
 
 
-def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
-    """Nothing goes by what is to be done with every line, even if a reader thought that there was nothing to do."""
+def test_encoded_batch_is_decoded_if_lines_are_processed(tmp_path: Path) -> None:
+    """No batch skips per-line processing, even if a reader thought that there was none."""
     pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",)))
     pipeline.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
     pipeline.turn(1)
@@ -284,7 +285,7 @@ def test_where_lines_are_processed_it_is_opened(tmp_path: Path) -> None:
     pipeline.spool.close()
 
 
-def test_secrets_in_a_containers_description_are_counted_once(tmp_path: Path) -> None:
+def test_secrets_in_a_containers_metadata_are_counted_once(tmp_path: Path) -> None:
     pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     container = Container(name="web", labels={"AKIAIOSFODNN7EXAMPLE": "1", "b": SECRET})
     for name in ("web", "renamed"):
@@ -296,7 +297,7 @@ def test_secrets_in_a_containers_description_are_counted_once(tmp_path: Path) ->
     pipeline.spool.close()
 
 
-def test_problem_of_reading_is_told_without_secrets(tmp_path: Path) -> None:
+def test_read_problem_is_reported_without_secrets(tmp_path: Path) -> None:
     pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     pipeline.shipper.intake.job_troubled(JOB.id, f"the engine says: {SECRET}")
     pipeline.turn(0)

@@ -1,4 +1,4 @@
-"""Tests of `pipeline/batch_queue.py`: a batch is on disk with its sequence, whenever it got it."""
+"""Test `pipeline/shelf.py`: a batch is on the disk with its sequence, whenever that was assigned."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JOB = StoredJob("a" * 64, Container(name="web").model_dump_json(), LifeCycle(sta
 
 
 class Queue:
-    """Takes what the session would."""
+    """Accept what the session would."""
 
     def __init__(self) -> None:
         self.refs: list[QueuedBatch] = []
@@ -45,8 +45,8 @@ class Queue:
     ],
     ids=" ".join,
 )
-def test_the_sequence_of_a_batch_is_written_with_it(tmp_path: Path, steps: tuple[str, ...]) -> None:
-    """Given before it was written or after, and also where a gap took its place meanwhile: seen by the next agent."""
+def test_sequence_of_a_batch_is_written_with_it(tmp_path: Path, steps: tuple[str, ...]) -> None:
+    """Assigned before or after it was written, and also if a gap replaced it meanwhile: the next agent sees it."""
     spool, session = Spool(tmp_path, "engine"), Queue()
     queue = BatchQueue(spool, session, DeadLetters(tmp_path / "rejected"), Metrics())  # type: ignore[arg-type]
     queue.put_job(JOB)

@@ -1,4 +1,4 @@
-"""Tests of `pipeline/intake.py`."""
+"""Test `pipeline/intake.py`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def intake(limit: int = 100) -> Intake:
     return Intake(limit, lambda: None)
 
 
-def test_a_new_job_is_read_from_its_start_and_a_known_one_from_where_it_was() -> None:
-    """The place is the end of what was offered last, worked out when asked for."""
+def test_new_job_starts_at_its_beginning_and_known_one_at_its_position() -> None:
+    """The position is the end of the last offer, computed on request."""
     box = intake()
     assert box.job_appeared(JOB).cursor is None
     assert box.offer(JOB.id, 1, chunk(0, 3)) is Offer.TAKEN
     assert (box.job_appeared(JOB).epoch, box.job_appeared(JOB).cursor) == (1, "3")
 
 
-def test_offers_are_bounded_and_room_comes_with_taking() -> None:
-    """A reader is never asked to forget what it offered."""
+def test_offers_are_bounded_until_taken() -> None:
+    """A reader never has to forget what it offered."""
     box = intake(limit=25)
     box.job_appeared(JOB)
     answers = [box.offer(JOB.id, 1, chunk(index, index + 1)) for index in range(3)]
@@ -38,8 +38,8 @@ def test_offers_are_bounded_and_room_comes_with_taking() -> None:
     assert box.offer(JOB.id, 1, chunk(2, 3)) is Offer.TAKEN
 
 
-def test_who_was_refused_waits_until_half_is_free() -> None:
-    """Or it would offer and be refused again and again."""
+def test_refused_reader_waits_until_half_is_free() -> None:
+    """Otherwise it would offer and be refused repeatedly."""
     box = intake(limit=40)
     box.job_appeared(JOB)
     answers = [box.offer(JOB.id, 1, chunk(index, index + 1)) for index in range(5)]
@@ -50,14 +50,14 @@ def test_who_was_refused_waits_until_half_is_free() -> None:
     assert box.wait_for_room(0)
 
 
-def test_one_chunk_larger_than_the_bound_is_taken_when_nothing_else_waits() -> None:
-    """Or it could never go on."""
+def test_chunk_larger_than_the_limit_is_accepted_when_nothing_else_waits() -> None:
+    """Otherwise it could never continue."""
     box = intake(limit=5)
     box.job_appeared(JOB)
     assert box.offer(JOB.id, 1, chunk(0, 1, size=1_000)) is Offer.TAKEN
 
 
-def test_a_closed_intake_takes_nothing() -> None:
+def test_closed_intake_accepts_nothing() -> None:
     """The spool is full."""
     box = intake()
     box.job_appeared(JOB)
@@ -68,8 +68,8 @@ def test_a_closed_intake_takes_nothing() -> None:
     assert box.wait_for_room(0)
 
 
-def test_a_new_epoch_voids_what_was_offered_in_the_one_before() -> None:
-    """Chunks already taken, and those that still come."""
+def test_new_epoch_voids_offers_of_the_last_one() -> None:
+    """Chunks already taken, and those still arriving."""
     box = intake()
     box.job_appeared(JOB)
     box.offer(JOB.id, 1, chunk(0, 3))
@@ -80,8 +80,8 @@ def test_a_new_epoch_voids_what_was_offered_in_the_one_before() -> None:
     assert box.job_appeared(JOB).cursor == "7"
 
 
-def test_a_cursor_that_skips_leaves_out_the_first_entries_over_several_chunks() -> None:
-    """From inside a restored piece."""
+def test_skipping_cursor_drops_the_first_entries_over_several_chunks() -> None:
+    """From inside a restored part."""
     box = intake()
     box.restore([(JOB, "5~4", None)])
     assert box.job_appeared(JOB).cursor == "5"
@@ -91,8 +91,8 @@ def test_a_cursor_that_skips_leaves_out_the_first_entries_over_several_chunks() 
     assert begins == [3, 1]
 
 
-def test_entries_are_left_out_of_a_sealed_batch_as_of_a_chunk() -> None:
-    """It counts as many, and its end is the place."""
+def test_entries_are_skipped_in_an_encoded_batch_as_in_a_chunk() -> None:
+    """It counts as many, and its end is the position."""
     box = intake(limit=1_000)
     box.restore([(JOB, "5~4", None)])
     batch = Batch(3, 0, 0, 3, 0, "8", "digest", b"body")
@@ -102,8 +102,8 @@ def test_entries_are_left_out_of_a_sealed_batch_as_of_a_chunk() -> None:
     assert box.job_appeared(JOB).cursor == "8"
 
 
-def test_where_a_reader_begins_elsewhere_nothing_is_left_out() -> None:
-    """It could not understand the position; only in the epoch that it says it of."""
+def test_reader_starting_elsewhere_skips_nothing() -> None:
+    """It could not read the position; only in the epoch that it names."""
     box = intake()
     box.restore([(JOB, "5~4", 77)])
     position = box.job_appeared(JOB)
@@ -115,8 +115,8 @@ def test_where_a_reader_begins_elsewhere_nothing_is_left_out() -> None:
     assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, ChunkOffered)] == [1, 0]
 
 
-def test_of_a_place_that_the_cloud_names_no_time_is_known() -> None:
-    """Another agent may have written there; what is to be left out behind it is said."""
+def test_position_from_the_cloud_has_no_known_time() -> None:
+    """Another agent may have written there; entries to skip behind it are reported."""
     box = intake()
     box.restore([(JOB, "5", 77)])
     position = box.reposition(JOB.id, "9~2")
@@ -124,8 +124,8 @@ def test_of_a_place_that_the_cloud_names_no_time_is_known() -> None:
     assert box.job_appeared(JOB).last is None
 
 
-def test_an_unknown_job_is_stale_and_an_ended_one_is_not_known_any_more() -> None:
-    """Nothing is taken for a job that was never announced."""
+def test_unknown_job_is_stale_and_ended_one_is_forgotten() -> None:
+    """Nothing is accepted for a job that was never announced."""
     box = intake()
     assert box.offer(JOB.id, 1, chunk(0, 1)) is Offer.STALE
     box.job_appeared(JOB)

@@ -1,4 +1,4 @@
-"""Tests of `pipeline/job_isolation.py` and `core/session/refused_batches.py`: a failing job affects no other job."""
+"""Test `pipeline/job_isolation.py` and `pipeline/quarantine.py`: one job's failure does not affect the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUNNING = LifeCycle(state="running")
 
 
 class Rig:
-    """A pipeline on a spool, one turn after the other; its reader is the test."""
+    """A pipeline on a spool, run step by step; the test is its reader."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.cloud, self.now = folder, StoringCloud(), 0.0
@@ -78,8 +78,8 @@ def fails(count: int) -> str:
 
 
 @pytest.mark.parametrize("what", ["time", "cursor"])
-def test_batch_that_the_wire_refuses_is_set_aside_with_a_gap_in_its_sequence(rig: Rig, what: str) -> None:
-    """And what follows goes on."""
+def test_batch_refused_by_the_wire_is_set_aside_with_a_gap_in_its_sequence(rig: Rig, what: str) -> None:
+    """Later batches continue."""
     for job in (BAD, GOOD):
         rig.appear(job)
     rig.turns()
@@ -99,7 +99,7 @@ def test_batch_that_the_wire_refuses_is_set_aside_with_a_gap_in_its_sequence(rig
 
 
 def test_start_with_a_refused_batch_in_the_spool_works(rig: Rig) -> None:
-    """Version 0.1.0 ended at it, with its sequence given, and ended again at every start."""
+    """Version 0.1.0 crashed on it, with its sequence assigned, and crashed again at every start."""
     for job in (BAD, GOOD):
         rig.appear(job)
     rig.shipper.turn(rig.now)
@@ -122,8 +122,8 @@ def test_start_with_a_refused_batch_in_the_spool_works(rig: Rig) -> None:
     assert list(rig.spool.queue()) == []
 
 
-def test_start_with_an_open_batch_of_refused_times_ships_it_and_reads_a_damaged_one_again(rig: Rig) -> None:
-    """Neither ends the agent, and what can be believed is not read twice."""
+def test_start_with_an_open_batch_of_refused_times_ships_it_and_rereads_a_damaged_one(rig: Rig) -> None:
+    """The agent survives both, and credible content is not read twice."""
     for job in (BAD, GOOD):
         rig.appear(job)
     rig.shipper.turn(rig.now)
@@ -146,8 +146,8 @@ def test_start_with_an_open_batch_of_refused_times_ships_it_and_reads_a_damaged_
 @pytest.mark.parametrize(
     "life", ['{"state":"running","exit_code":"x","restarts":-5}', '{"state":"of a later version"}', "[]", "{", "null"]
 )
-def test_start_with_a_description_that_is_refused_works(rig: Rig, life: str) -> None:
-    """Fields that the wire's models refuse are left out."""
+def test_start_with_refused_metadata_works(rig: Rig, life: str) -> None:
+    """Fields that the wire's models refuse are omitted."""
     rig.appear(BAD)
     rig.shipper.turn(rig.now)
     rig.offer(BAD, ["one"])
@@ -164,8 +164,8 @@ def test_start_with_a_description_that_is_refused_works(rig: Rig, life: str) -> 
     assert rig.cloud.lines(BAD) == ["one"]
 
 
-def test_job_that_fails_again_and_again_is_parked_and_the_others_go_on(rig: Rig) -> None:
-    """Its status and health say so; what was read of it is read again, and once that succeeds they say so no more."""
+def test_repeatedly_failing_job_is_parked_and_the_others_continue(rig: Rig) -> None:
+    """Status and health report it. Its lines are read again; once that succeeds, the report ends."""
     for job in (BAD, GOOD):
         rig.appear(job)
     rig.turns()
@@ -191,8 +191,8 @@ def test_job_that_fails_again_and_again_is_parked_and_the_others_go_on(rig: Rig)
     assert (rig.cloud.lives[BAD].problem, rig.shipper.parked()) == (None, [])
 
 
-def test_job_that_failed_and_is_gone_ends_with_a_gap(rig: Rig) -> None:
-    """What was read of it cannot be read again, and is not missing in silence."""
+def test_failed_job_that_is_gone_ends_with_a_gap(rig: Rig) -> None:
+    """Its lines cannot be read again, and are not silently missing."""
     rig.appear(BAD)
     rig.turns()
     rig.offer(BAD, ["one"], cursor=fails)
@@ -204,8 +204,8 @@ def test_job_that_failed_and_is_gone_ends_with_a_gap(rig: Rig) -> None:
     assert rig.shipper.buffers == {}
 
 
-def test_container_that_was_described_with_refused_values_is_shipped(rig: Rig) -> None:
-    """Whoever set them unchecked; and one without an id of a container is left out."""
+def test_container_with_refused_metadata_is_shipped(rig: Rig) -> None:
+    """Whoever set it unchecked; one without a container id is omitted."""
     life = RUNNING.model_copy(update={"exit_code": 2**70, "problem": "half of a pair: \ud800", "started": -5})
     container = Container(name="web").model_copy(update={"image": "x" * 9_999, "labels": {"a": "\udfff"}})
     rig.shipper.intake.job_appeared(Job(BAD, container, life))
@@ -218,8 +218,8 @@ def test_container_that_was_described_with_refused_values_is_shipped(rig: Rig) -
     assert (rig.shipper.buffers[BAD].container.name, rig.cloud.lives[BAD].state) == ("web", "running")
 
 
-def test_answer_that_cannot_be_followed_ends_its_connection_alone(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next one begins anew, and nothing is lost or sent twice."""
+def test_answer_that_cannot_be_followed_closes_only_its_connection(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one starts anew, and nothing is lost or sent twice."""
     rig.appear(GOOD)
     rig.turns()
     rig.offer(GOOD, ["one"])
@@ -234,8 +234,8 @@ def test_answer_that_cannot_be_followed_ends_its_connection_alone(rig: Rig, monk
     assert rig.cloud.lines(GOOD) == ["one", "two"]
 
 
-def test_job_whose_last_lines_fail_ends_with_a_gap(rig: Rig) -> None:
-    """It does not run for ever in the cloud."""
+def test_job_with_failing_last_lines_ends_with_a_gap(rig: Rig) -> None:
+    """It does not run forever in the cloud."""
     rig.appear(BAD)
     rig.offer(BAD, ["one"], cursor=fails)
     rig.shipper.intake.job_ended(BAD)
@@ -274,7 +274,7 @@ def change(path: Path, sql: str, *values: object) -> None:
         ("last", 2**63 - 1),
     ],
 )
-def test_start_with_a_job_that_no_message_can_carry_costs_no_other_job(rig: Rig, column: str, value: object) -> None:
+def test_start_with_a_job_that_fits_no_message_affects_no_other_job(rig: Rig, column: str, value: object) -> None:
     left_behind(rig)
     change(rig.spool.path, f"UPDATE job SET {column} = ? WHERE id = ?", value, BAD)
     rig.begin()
@@ -299,7 +299,7 @@ def test_start_with_a_job_that_no_message_can_carry_costs_no_other_job(rig: Rig,
     ],
 )
 def test_spool_with_a_value_of_another_type_is_set_aside(rig: Rig, table: str, column: str, value: object) -> None:
-    """It would end the agent at every start; its jobs are read again from where the cloud is."""
+    """It would crash the agent at every start; its jobs are read again from the cloud's cursor."""
     left_behind(rig)
     where = {"job": f"id = '{BAD}'", "batch": f"job = '{BAD}'", "meta": "key = 'made'"}[table]
     change(rig.spool.path, f'UPDATE {table} SET "{column}" = ? WHERE {where}', value)
@@ -311,8 +311,8 @@ def test_spool_with_a_value_of_another_type_is_set_aside(rig: Rig, table: str, c
     assert rig.cloud.lines(GOOD) == ["one", "two"]
 
 
-def test_batch_that_is_damaged_after_it_was_looked_at_is_set_aside_with_a_gap(rig: Rig) -> None:
-    """The pipeline does not end at it, and the others in its envelope go on."""
+def test_batch_damaged_after_its_check_is_set_aside_with_a_gap(rig: Rig) -> None:
+    """The pipeline survives it, and the others in its envelope continue."""
     left_behind(rig)
     rig.begin()
     change(rig.spool.path, 'UPDATE batch SET "end" = start - 1 WHERE job = ?', BAD)
@@ -325,7 +325,7 @@ def test_batch_that_is_damaged_after_it_was_looked_at_is_set_aside_with_a_gap(ri
     assert rig.shipper.buffers == {}
 
 
-def test_disk_that_cannot_be_asked_for_its_room_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_disk_usage_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails_to_tell() -> int:
         raise OSError(5, "Input/output error")
 

@@ -1,4 +1,4 @@
-"""Tests of `pipeline/pipeline.py`: one turn after the other, by hand, over a real spool."""
+"""Test `pipeline/pipeline.py` step by step over a real spool."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LINE = "x" * 1_000
 
 
 class Cloud:
-    """Links to a cloud that takes everything; its answers wait until somebody brings them."""
+    """Links to a cloud that accepts everything; its answers wait until a test delivers them."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -77,7 +77,7 @@ class Rig:
         self._read = 0
 
     def appear(self, state: State, now: float, *, online: bool) -> None:
-        """A job that is open in the cloud, or one while there is no cloud."""
+        """Add a job that is open in the cloud, or one while there is no cloud."""
         self.shipper.intake.job_appeared(Job(ID, Container(name="web"), LifeCycle(state=state)))
         if online:
             self.shipper.post(Connected(1))
@@ -86,7 +86,7 @@ class Rig:
         self.turn(now)
 
     def acknowledge(self) -> None:
-        """Bring the cloud's answers."""
+        """Deliver the cloud's answers."""
         for answer in self.cloud.answers():
             self.shipper.post(Frame(1, answer))
 
@@ -101,7 +101,7 @@ class Rig:
 
     @property
     def queued(self) -> int:
-        """Batches on the disk."""
+        """Return batches on the disk."""
         return len(list(self.spool.queue()))
 
 
@@ -112,8 +112,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.spool.close()
 
 
-def test_what_was_read_is_written_once_there_is_nothing_more_to_do(rig: Rig) -> None:
-    """And at the latest after a moment, while there is."""
+def test_read_lines_are_written_once_the_pipeline_is_idle(rig: Rig) -> None:
+    """At the latest after a moment while it is busy."""
     turn = TURN_BYTES // len(LINE) + 1
     rig.appear("running", 10.0, online=False)
     for _ in range(12):
@@ -129,8 +129,8 @@ def test_what_was_read_is_written_once_there_is_nothing_more_to_do(rig: Rig) -> 
     assert not rig.shipper.intake.pending
 
 
-def test_what_is_left_of_a_container_that_runs_no_more_goes_in_few_batches(rig: Rig) -> None:
-    """The first at once, then what came in a while: not as many as there are round trips while it is read."""
+def test_remaining_lines_of_an_ended_container_go_in_few_batches(rig: Rig) -> None:
+    """The first at once, then what arrived in an interval, independent of round trips."""
     rig.appear("exited", 10.0, online=True)
     rig.offer(3)
     rig.turn(10.0)
@@ -145,8 +145,8 @@ def test_what_is_left_of_a_container_that_runs_no_more_goes_in_few_batches(rig: 
     assert rig.cloud.batches == [3, 9]
 
 
-def test_what_ends_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
-    """Nothing more is to come of it."""
+def test_batch_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
+    """Nothing more will follow it."""
     rig.appear("exited", 10.0, online=True)
     rig.offer(3)
     rig.turn(10.0)
@@ -160,7 +160,7 @@ def test_what_ends_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
     assert rig.cloud.batches == [3, 5]
 
 
-def test_a_run_that_goes_on_ships_its_start_with_its_lines(rig: Rig) -> None:
+def test_start_of_a_running_container_ships_with_its_lines(rig: Rig) -> None:
     """Only an end is an end."""
     rig.appear("running", 10.0, online=True)
     text = encode_event(Started())

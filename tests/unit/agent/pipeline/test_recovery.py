@@ -1,4 +1,4 @@
-"""Tests of `pipeline/recovery.py`: what a killed agent left on the disk is taken up again, all of it."""
+"""Test `pipeline/recovery.py`: everything that a killed agent left on the disk is recovered."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ JOB = Job("a" * 64, Container(name="web"), LifeCycle(state="running"))
 
 
 def lines(begin: int, count: int) -> list[str]:
-    """As logs are: they come to an eighth, so an open batch grows far beyond what a first batch is cut at."""
+    """Return lines as logs are: they compress to an eighth, so an open batch grows far beyond a first batch's limit."""
     rng = Random(begin)
     return [f"{index:06d} GET /items/{rng.getrandbits(32):08x} 200 in 12 ms" for index in range(begin, begin + count)]
 
@@ -55,7 +55,7 @@ def chunk(texts: list[str], begin: int) -> Chunk:
 
 
 def sealed(texts: list[str], begin: int) -> Iterator[PreencodedBatch]:
-    """The same, closed where it was read."""
+    """Return the same, closed by its reader."""
     batcher = Batcher()
     batcher.add(chunk(texts, begin))
     before = begin
@@ -65,7 +65,7 @@ def sealed(texts: list[str], begin: int) -> Iterator[PreencodedBatch]:
 
 
 def place_of(cursor: str | None) -> int:
-    """How many lines are before a cursor; behind a bar is what the pipeline adds."""
+    """Return the number of lines before a cursor; the pipeline's suffix follows a bar."""
     return int((cursor or "0").split("|")[0])
 
 
@@ -124,8 +124,8 @@ class PipelineRig:
         self.spool.close()
 
 
-def test_an_open_batch_larger_than_a_new_agent_would_let_it_grow_comes_back_whole(tmp_path: Path) -> None:
-    """A batcher learns how large a batch may be, and a new one knows nothing: it closes some, and keeps the rest."""
+def test_oversized_open_batch_is_recovered_whole(tmp_path: Path) -> None:
+    """A batcher learns its batch size, and a new one has not: it closes some, and keeps the rest."""
     before, texts = PipelineRig(tmp_path), list[str]()
     while before.open_weight < FIRST_TARGET + 20_000:
         assert len(texts) < 50_000
@@ -154,7 +154,7 @@ KINDS = ["like logs", "hardly compressed", "all the same", "long"]
 
 
 def some(kind: str, begin: int, count: int) -> list[str]:
-    """Lines that compress well or badly, every fifth of which begins an entry when lines are merged."""
+    """Generate lines that compress well or badly; every fifth begins an entry when lines are merged."""
     rng = Random(f"{kind} {begin}")
     fillings: dict[str, Callable[[], str]] = {
         "like logs": lambda: f"GET /items/{rng.getrandbits(32):08x} 200",
@@ -166,10 +166,10 @@ def some(kind: str, begin: int, count: int) -> list[str]:
     return [("" if index % 5 == 0 else " ") + f"{index} {filling()}" for index in range(begin, begin + count)]
 
 
-def test_a_batch_cut_from_a_restored_open_batch_of_merged_lines_knows_how_many_lines_it_ends_after(
+def test_batch_cut_from_a_recovered_open_batch_of_merged_lines_knows_its_line_count(
     tmp_path: Path,
 ) -> None:
-    """Or reading from its cursor, when the spool is lost, would repeat some: an entry is several lines there."""
+    """Otherwise reading from its cursor after losing the spool would repeat lines: an entry is several lines."""
     merging = ProcessingOptions(merge_start=r"^\S")
     before, count = PipelineRig(tmp_path, merging), 0
     while before.open_weight < FIRST_TARGET + 10_000:
@@ -206,11 +206,13 @@ STEP = st.one_of(
     st.lists(st.booleans(), min_size=1, max_size=5),
 )
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_killed(
+def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
     steps: list[tuple[str, Any, int]], processing: str, pressed: list[bool]
 ) -> None:
-    """Read again from where the spool says; without a cloud, so that nothing but the spool knows anything. And
-    whichever readings come in batches that were closed where they were read."""
+    """Lines are read again from the spool's position; without a cloud, only the spool knows anything. Any of them may
+    come
+    in batches closed by their reader.
+    """
     ways = itertools.cycle(pressed)
     done = {"merge": ProcessingOptions(merge_start=r"^\S"), "redact": ProcessingOptions(redact=("all",))}.get(
         processing
@@ -249,8 +251,8 @@ def test_every_line_is_in_the_spool_once_and_in_order_whenever_the_agent_is_kill
 MERGING = ProcessingOptions(merge_start=r"^\S")
 
 
-def test_an_entry_that_is_held_back_is_on_the_disk_like_an_open_one_and_lines_still_join_it(tmp_path: Path) -> None:
-    """A stack trace, killed in its middle: before it goes on as it is, and behind what it follows."""
+def test_held_back_entry_is_on_the_disk_and_lines_still_join_it(tmp_path: Path) -> None:
+    """A stack trace, killed in its middle: it continues, and stays behind what it follows."""
     before = PipelineRig(tmp_path, MERGING)
     before.read(["first", "Traceback:", "  File a"], 0)
     before.turn()
@@ -267,8 +269,8 @@ def test_an_entry_that_is_held_back_is_on_the_disk_like_an_open_one_and_lines_st
     again.kill()
 
 
-def test_an_entry_that_was_held_back_goes_on_as_it_is_when_nothing_follows(tmp_path: Path) -> None:
-    """Its container was removed while no agent ran; or it wrote nothing more."""
+def test_held_back_entry_is_shipped_if_nothing_follows(tmp_path: Path) -> None:
+    """Its container was removed while no agent ran, or wrote nothing more."""
     for end in (True, False):
         before = PipelineRig(tmp_path / str(end), MERGING)
         before.read(["Traceback:", "  File a"], 0)
@@ -284,8 +286,8 @@ def test_an_entry_that_was_held_back_goes_on_as_it_is_when_nothing_follows(tmp_p
         again.kill()
 
 
-def test_an_entry_that_was_held_back_is_no_burden_when_lines_are_not_merged_any_more(tmp_path: Path) -> None:
-    """The settings were changed in between: it is as if its lines were read now."""
+def test_held_back_entry_is_split_if_lines_are_no_longer_merged(tmp_path: Path) -> None:
+    """The settings changed in between: its lines count as if read now."""
     before = PipelineRig(tmp_path, MERGING)
     before.read(["Traceback:", "  File a"], 0)
     before.turn()
@@ -297,8 +299,8 @@ def test_an_entry_that_was_held_back_is_no_burden_when_lines_are_not_merged_any_
     again.kill()
 
 
-def test_what_an_agent_without_it_left_of_an_entry_held_back_is_not_taken_for_new(tmp_path: Path) -> None:
-    """An earlier version read the entry again, and left the row where it was."""
+def test_held_back_entry_left_by_an_older_agent_is_not_repeated(tmp_path: Path) -> None:
+    """An earlier version read the entry again, and left the row in place."""
     before = PipelineRig(tmp_path, MERGING)
     before.read(["Traceback:", "  File a"], 0)
     before.turn()
@@ -324,11 +326,13 @@ HELD_STEP = st.one_of(
 
 @given(st.lists(HELD_STEP, min_size=1, max_size=20), st.sampled_from(KINDS), st.integers(0, 3))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-def test_what_was_read_a_quarter_of_a_second_before_a_kill_needs_its_container_no_more(
+def test_lines_read_250_ms_before_a_kill_no_longer_need_their_container(
     steps: list[tuple[str, Any]], kind: str, more: int
 ) -> None:
-    """Killed again and again while lines are merged, then once more, and the container is gone: no line is missing
-    that was read long enough before, none comes twice, and none is out of order."""
+    """The agent is killed repeatedly while lines are merged, then once more, and the container is gone. No line that
+    was
+    read long enough before is missing, repeated, or out of order.
+    """
     with tempfile.TemporaryDirectory(prefix="lf-held-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
         pipeline, written, safe = PipelineRig(Path(made), MERGING), list[str](), 0
         since = pipeline.now
@@ -366,7 +370,7 @@ KEY = ["-----BEGIN EC PRIVATE KEY-----", "SECRET1", "SECRET2", "SECRET3", "-----
 
 
 def with_keys(seed: int, count: int) -> list[str]:
-    """Lines, and private keys between them."""
+    """Generate lines, with private keys between them."""
     rng, found = Random(seed), list[str]()
     while len(found) < count:
         found += KEY if rng.random() < 0.3 else [f"line {len(found)} {rng.getrandbits(64):x}"]
@@ -374,15 +378,15 @@ def with_keys(seed: int, count: int) -> list[str]:
 
 
 def hidden(texts: list[str], cursor: str | None = None) -> list[str]:
-    """As a redactor that is never killed leaves them; or one that begins behind a cursor."""
+    """Hide as a redactor that is never killed does; or one that begins behind a cursor."""
     processor = Processor(HIDING)
     processor.resume_after(cursor)
     out = processor.process(chunk(texts, 0), split_cursor(cursor)[1])
     return out.texts if out is not None else []
 
 
-def test_a_private_key_is_hidden_to_its_end_by_an_agent_that_was_killed_within(tmp_path: Path) -> None:
-    """Where the key began is not read again."""
+def test_private_key_is_hidden_to_its_end_by_an_agent_killed_within_it(tmp_path: Path) -> None:
+    """The start of the key is not read again."""
     before = PipelineRig(tmp_path, HIDING)
     before.read(["before", *KEY[:2]], 0)
     before.turn()
@@ -400,10 +404,10 @@ def test_a_private_key_is_hidden_to_its_end_by_an_agent_that_was_killed_within(t
     st.booleans(),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-def test_no_line_of_a_private_key_is_ever_shipped_whenever_the_agent_is_killed(
+def test_no_line_of_a_private_key_is_ever_shipped_after_any_kill(
     seed: int, steps: list[tuple[str, Any, int]], merge: bool
 ) -> None:
-    """Nor when the spool is lost, and reading goes on behind any of the batches that the cloud has."""
+    """Nor when the spool is lost, and reading continues behind any of the cloud's batches."""
     done = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     source = with_keys(seed, 12_000)
     with tempfile.TemporaryDirectory(prefix="lf-keys-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
@@ -440,8 +444,8 @@ def test_no_line_of_a_private_key_is_ever_shipped_whenever_the_agent_is_killed(
         assert hidden(source[begin:written], cursor) == expected[begin + skip :]
 
 
-def test_a_batch_cut_from_a_restored_open_batch_knows_whether_it_ends_within_a_private_key(tmp_path: Path) -> None:
-    """Its cursor says how many entries to leave out behind a place: these are looked at, though they are not wanted."""
+def test_batch_cut_from_a_recovered_open_batch_knows_whether_it_ends_within_a_private_key(tmp_path: Path) -> None:
+    """Its cursor says how many entries to skip behind a position: the skipped ones are still checked."""
     before, source = PipelineRig(tmp_path, HIDING), list[str]()
     while before.open_weight < FIRST_TARGET + 10_000:
         assert len(source) < 50_000
@@ -465,8 +469,8 @@ def test_a_batch_cut_from_a_restored_open_batch_knows_whether_it_ends_within_a_p
             assert hidden(source[begin:], f"{base or ''}~{cut}") == expected[begin + cut :]
 
 
-def test_a_private_key_is_hidden_whatever_becomes_of_the_settings_of_merging(tmp_path: Path) -> None:
-    """Its first line goes on, the next is held back: where that was one entry before, it is not known to be within."""
+def test_private_key_is_hidden_whatever_happens_to_merge_settings(tmp_path: Path) -> None:
+    """Its first line is shipped, the next held back: if both were one entry before, the state is unknown."""
     for start in ("^-----BEGIN", "^SECRET1", "^SECRET1"):
         pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
         pipeline.read(KEY[pipeline.place : 2], pipeline.place)
@@ -481,8 +485,8 @@ def test_a_private_key_is_hidden_whatever_becomes_of_the_settings_of_merging(tmp
     last.kill()
 
 
-def test_a_private_key_is_hidden_to_its_end_where_the_cloud_says_that_reading_goes_on(tmp_path: Path) -> None:
-    """The spool was lost with the beginning of the key in it: that it is within is told by the cursor in the cloud."""
+def test_private_key_is_hidden_to_its_end_after_the_cloud_gives_the_cursor(tmp_path: Path) -> None:
+    """The spool was lost with the key's beginning; the cloud's cursor says that reading is within it."""
     first = PipelineRig(tmp_path / "lost", HIDING)
     first.read(["before", *KEY[:2]], 0)
     first.turn()
@@ -520,8 +524,8 @@ def test_a_private_key_is_hidden_to_its_end_where_the_cloud_says_that_reading_go
     pipeline.kill()
 
 
-def test_the_latest_time_on_the_disk_is_known_wherever_it_stands(tmp_path: Path) -> None:
-    """Acknowledged, queued, open or held back: who cannot understand the place reads on after it."""
+def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None:
+    """Acknowledged, queued, open or held back: a reader that cannot read the cursor continues after it."""
     for kind in ("queued", "open", "held"):
         before = PipelineRig(tmp_path / kind, MERGING)
         at = {"queued": 0, "open": 1, "held": 2}[kind]
@@ -550,7 +554,7 @@ def test_the_latest_time_on_the_disk_is_known_wherever_it_stands(tmp_path: Path)
 
 
 class Storing:
-    """A cloud that outlives the agents, and somebody who looks: each batch is closed as soon as it can be sent."""
+    """A cloud that outlives the agents, with a viewer: each batch is closed as soon as it can be sent."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -560,7 +564,7 @@ class Storing:
         self._link = 0
 
     def connect(self, pipeline: PipelineRig) -> None:
-        """A new agent, on a new connection; answers on the one before never come."""
+        """Connect a new agent on a new connection; answers on the old one never come."""
         self._answers.clear()
         self._link += 1
         pipeline.shipper.attach(self, self)  # type: ignore[arg-type]
@@ -618,11 +622,12 @@ SHIPPED_STEP = st.one_of(
     st.lists(st.booleans(), min_size=1, max_size=5),
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-def test_the_cloud_has_every_line_once_and_none_of_a_key_wherever_batches_are_closed_and_agents_killed(
+def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
     steps: list[tuple[str, Any]], seed: int, processing: str, pressed: list[bool]
 ) -> None:
-    """Between what is closed, open, held back, on its way and answered; and where the spool is lost as a whole. And
-    whichever readings come in a batch that was closed where it was read."""
+    """Batches are closed, open, held back, in transit or answered, and the whole spool may be lost. Any of them may be
+    closed by their reader.
+    """
     merge, ways = processing == "merge", itertools.cycle(pressed)
     hides = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     done = ProcessingOptions() if processing == "nothing" else hides

@@ -1,4 +1,4 @@
-"""Tests of `pipeline/batch_queue.py`: the order of writes and sends."""
+"""Test `pipeline/journal.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from logferry_protocol.messages import Ping
 
 
 class FakeSpool:
-    """Says what was written; `room` is how many writes a transaction may hold."""
+    """Record what was written; `room` is how many writes a transaction may hold."""
 
     def __init__(self) -> None:
         self.room = 99
@@ -56,7 +56,7 @@ def writer() -> tuple[SpoolWriter, FakeSpool]:
 
 
 def test_everything_is_written_before_anything_is_sent() -> None:
-    """Growth, cursors, then what settles; one transaction."""
+    """Growth, cursors, then deletions; one transaction."""
     book, spool = writer()
     book.add_freeing(lambda: spool.write("assign 1"), 1)
     book.add_growing(lambda: spool.write("append 1"), 1)
@@ -68,8 +68,8 @@ def test_everything_is_written_before_anything_is_sent() -> None:
     assert book.empty
 
 
-def test_a_full_disk_holds_growth_back_but_not_what_lets_the_spool_shrink() -> None:
-    """Nor what is to be sent of batches that are on disk."""
+def test_full_disk_holds_growth_back_but_not_deletions() -> None:
+    """Nor messages about batches that are on disk."""
     book, spool = writer()
     spool.room = 1
     ping = SendMessage(1, Ping(id="p"))
@@ -88,7 +88,7 @@ def test_a_full_disk_holds_growth_back_but_not_what_lets_the_spool_shrink() -> N
     assert not book.stuck
 
 
-def test_the_ballast_is_only_for_what_lets_the_spool_shrink() -> None:
+def test_ballast_is_only_for_deletions() -> None:
     """Growth would use it up and be stuck again."""
     book, spool = writer()
     spool.room, spool.ballast = 0, 1
@@ -100,8 +100,8 @@ def test_the_ballast_is_only_for_what_lets_the_spool_shrink() -> None:
     assert (spool.ballast, spool.written) == (0, ["remove 1"])
 
 
-def test_a_disk_that_takes_not_even_that_keeps_everything() -> None:
-    """Read-only, say: nothing is sent that was not written."""
+def test_read_only_disk_keeps_everything() -> None:
+    """Nothing is sent that was not written."""
     book, spool = writer()
     spool.room = 0
     book.add_freeing(lambda: spool.write("assign 1"), 1)

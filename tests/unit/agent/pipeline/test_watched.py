@@ -1,4 +1,4 @@
-"""When lines are sent: at once and coalesced while somebody looks, in fuller batches while nobody does."""
+"""Test when lines are sent: at once and coalesced while somebody watches, in fuller batches otherwise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cursor_after(begin: int, index: int) -> str:
 
 
 class Conversation:
-    """The pipeline and the other end of its one connection, with time moved by hand."""
+    """The pipeline and the other end of its one connection, with time controlled by the test."""
 
     def __init__(self, folder: Path, watched: Watched | None) -> None:
         self.spool = Spool(folder, "engine")
@@ -79,7 +79,7 @@ class Conversation:
         self.turn()
 
     def lines(self, count: int) -> None:
-        """As many lines, one after the other."""
+        """Add this many lines, one after the other."""
         for _ in range(count):
             begin = self.read
             chunk = Chunk([begin], "o", [f"line {begin}"], 6, partial(cursor_after, begin))
@@ -91,7 +91,7 @@ class Conversation:
         return [message for message in self.take() if isinstance(message, Ingest)]
 
     def batch(self) -> tuple[int, int, str]:
-        """First sequence and count of the one batch that was sent, and its envelope's id."""
+        """Return first sequence and count of the one batch that was sent, and its envelope's id."""
         (envelope,) = self.envelopes()
         (batch,) = envelope.batches
         return batch.first, batch.count, envelope.id
@@ -113,7 +113,7 @@ def talk(tmp_path: Path) -> Iterator[Any]:
         one.spool.close()
 
 
-def test_the_first_line_goes_at_once_and_what_comes_until_its_answer_is_the_next_batch(talk: Any) -> None:
+def test_first_line_goes_at_once_and_later_lines_form_the_next_batch(talk: Any) -> None:
     """Latency is one round trip, and the size of a batch adapts by itself."""
     cloud = talk(Watched(ttl=60_000, interval=0))
     cloud.lines(1)
@@ -128,8 +128,8 @@ def test_the_first_line_goes_at_once_and_what_comes_until_its_answer_is_the_next
     assert cloud.envelopes() == []
 
 
-def test_a_least_interval_is_kept_where_many_look(talk: Any) -> None:
-    """What is sent is multiplied by them."""
+def test_minimum_interval_is_kept_for_many_viewers(talk: Any) -> None:
+    """Each of them multiplies what is sent."""
     cloud = talk(Watched(ttl=60_000, interval=500))
     cloud.lines(1)
     first, _, envelope = cloud.batch()
@@ -141,7 +141,7 @@ def test_a_least_interval_is_kept_where_many_look(talk: Any) -> None:
     assert cloud.batch()[:2] == (2, 10)
 
 
-def test_nobody_looking_lets_a_batch_fill_until_the_interval_is_over(talk: Any) -> None:
+def test_unwatched_job_fills_a_batch_until_the_interval_is_over(talk: Any) -> None:
     """It costs the same with one line or a thousand."""
     cloud = talk()
     cloud.lines(40)
@@ -151,8 +151,8 @@ def test_nobody_looking_lets_a_batch_fill_until_the_interval_is_over(talk: Any) 
     assert cloud.batch()[:2] == (1, 40)
 
 
-def test_somebody_who_begins_to_look_is_shown_what_waits(talk: Any) -> None:
-    """`watch`; and when it is over, batches fill again."""
+def test_new_viewer_is_sent_waiting_lines(talk: Any) -> None:
+    """`watch`; once it is over, batches fill again."""
     cloud = talk()
     cloud.lines(3)
     cloud.say(Watch(job=JOB.id, ttl=5_000, interval=0))
@@ -164,8 +164,8 @@ def test_somebody_who_begins_to_look_is_shown_what_waits(talk: Any) -> None:
     assert cloud.envelopes() == []
 
 
-def test_an_end_sends_what_is_open_at_once(talk: Any) -> None:
-    """Nobody waits for the last lines of a container."""
+def test_exit_sends_the_open_batch_at_once(talk: Any) -> None:
+    """Nobody waits for a container's last lines."""
     cloud = talk()
     cloud.lines(2)
     cloud.shipper.intake.job_changed(Job(JOB.id, JOB.container, LifeCycle(state="exited", exit_code=0)))
