@@ -14,19 +14,26 @@ from pathlib import Path
 from .files import FILES, HOME, GeneratedFile, GenerateError
 
 
-def stale_files(home: Path, files: Sequence[GeneratedFile]) -> dict[GeneratedFile, str]:
-    """Return the files whose content differs from what their sources give, with that content.
+def stale_files(home: Path, files: Sequence[GeneratedFile], *, write: bool) -> list[GeneratedFile]:
+    """Return the files and sections whose content differs from what their sources give.
+
+    Args:
+        home: the folder of the checkout.
+        files: the registry.
+        write: whether to write what is stale.
 
     Raises:
         GenerateError: a file cannot be generated.
     """
-    stale: dict[GeneratedFile, str] = {}
+    stale: list[GeneratedFile] = []
     for file in files:
         path = home / file.path
         current = path.read_text("utf-8") if path.exists() else ""
         content = file.content(current)
         if content != current:
-            stale[file] = content
+            stale.append(file)
+            if write:
+                path.write_text(content, "utf-8")
     return stale
 
 
@@ -36,15 +43,14 @@ def main(arguments: Sequence[str], *, home: Path = HOME, files: Sequence[Generat
     parser.add_argument("--check", action="store_true", help="name the stale files and write nothing")
     check = parser.parse_args(arguments).check
     try:
-        stale = stale_files(home, files)
+        stale = stale_files(home, files, write=not check)
     except GenerateError as error:
         print(error, file=sys.stderr)
         return 1
-    for file, content in stale.items():
+    for file in stale:
         if check:
             print(f"{file.path} is stale: it is generated from {file.source}. Run `make generate`.", file=sys.stderr)
         else:
-            (home / file.path).write_text(content, "utf-8")
             print(f"wrote {file.path}")
     return 1 if check and stale else 0
 

@@ -12,6 +12,7 @@ from logferry_agent.docs_reference import metrics_page, page
 from logferry_protocol.schema import schema
 from query.routes import openapi
 
+from .event_sentences import events_table, gap_reasons_table, sentences_typescript
 from .limits import limits_table, limits_typescript
 
 HOME = Path(__file__).resolve().parents[2]
@@ -82,6 +83,13 @@ FILES: tuple[GeneratedFile, ...] = (
     GeneratedFile("docs/openapi.json", "functions/query/routes.py", _openapi_text),
     GeneratedFile("protocol/schema.json", "protocol/logferry_protocol/", _schema_text),
     GeneratedSection("protocol/PROTOCOL.md", "protocol/logferry_protocol/limits.py", limits_table, "limits"),
+    GeneratedSection("protocol/PROTOCOL.md", "protocol/logferry_protocol/events.py", events_table, "events"),
+    GeneratedSection(
+        "protocol/PROTOCOL.md", "protocol/logferry_protocol/event_sentences.py", gap_reasons_table, "gap reasons"
+    ),
+    GeneratedFile(
+        "web/src/text/eventSentences.ts", "protocol/logferry_protocol/event_sentences.py", sentences_typescript
+    ),
     GeneratedFile("web/src/limits.ts", "protocol/logferry_protocol/limits.py", limits_typescript),
     GeneratedFile("web/src/protocol.ts", "protocol/logferry_protocol/", _protocol_types),
 )

@@ -22,6 +22,6 @@ def comment(text: str) -> str:
     return "\n".join(["/**", *(f" * {line}" for line in lines), " */"])
 
 
-def string(text: str) -> str:
+def literal(text: str) -> str:
     """Return a string literal."""
     return json.dumps(text, ensure_ascii=False)

@@ -56,6 +56,21 @@ GAP_AT: Final = ", at {start}"
 GAP_BETWEEN: Final = ", between {start} and {end}"
 """Follows the sentence of a gap that has `start` and `end`, where a reader shows times."""
 
+GapReason = Literal[
+    "rotated",
+    "removed",
+    "truncated",
+    "corrupt",
+    "engine",
+    "spool_full",
+    "spool_lost",
+    "rejected",
+    "quota",
+    "rate_limit",
+    "conflict",
+]
+"""Why entries are missing."""
+
 GAP_REASONS: Final[Mapping[str, str]] = {
     "rotated": "the engine rotated them away before they were read",
     "removed": "the container was removed before they were read",

@@ -4,24 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from .event_sentences import sentence
+from .event_sentences import GapReason, sentence
 from .integers import ExitCode, Restarts, ToldCount, ToldMicroseconds
 from .limits import MAX_MESSAGE_CHARS
-
-GapReason = Literal[
-    "rotated",
-    "removed",
-    "truncated",
-    "corrupt",
-    "engine",
-    "spool_full",
-    "spool_lost",
-    "rejected",
-    "quota",
-    "rate_limit",
-    "conflict",
-]
-"""Why entries are missing. `event_sentences.GAP_REASONS` says what each means."""
 
 _Sentence = Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
 
@@ -93,3 +78,17 @@ def decode_event(text: str) -> SystemEvent:
 def describe(event: SystemEvent) -> str:
     """Return the sentence that readers show for an event (see `event_sentences`)."""
     return sentence(event.event, event.model_dump())
+
+
+__all__ = [
+    "Exited",
+    "Gap",
+    "GapReason",
+    "Notice",
+    "Restarted",
+    "Started",
+    "SystemEvent",
+    "decode_event",
+    "describe",
+    "encode_event",
+]

@@ -3,7 +3,7 @@
 `make generate` writes both.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -30,11 +30,7 @@ _MODELS: list[type[BaseModel]] = [
     messages.ViewerPong,
     messages.Expired,
     job.JobRecord,
-    events.Started,
-    events.Restarted,
-    events.Exited,
-    events.Gap,
-    events.Notice,
+    *get_args(get_args(events.SystemEvent)[0]),
 ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from infra.generate.__main__ import main
+from infra.generate.event_sentences import event_kinds, field_types, sentences_typescript
 from infra.generate.files import FILES, HOME, GeneratedFile, GeneratedSection
 from infra.generate.limits import limits_typescript, read_limits
 from infra.generate.typescript import comment
@@ -70,3 +71,24 @@ def test_long_comment_is_wrapped_and_ends_no_comment_early() -> None:
     text = comment("word " * 40 + "*/")
     assert text.count("*/") == 1
     assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_every_event_and_every_field_of_its_sentence_is_generated() -> None:
+    text = sentences_typescript()
+    assert [kind for kind in event_kinds() if f"\n  {kind}: [" not in text] == []
+    assert field_types()["count"] == "number"
+    assert field_types()["oom"] == "boolean"
+    assert field_types()["detail"] == "string"
+
+
+def test_two_sections_of_one_page_are_both_written(tmp_path: Path) -> None:
+    files = [
+        GeneratedSection("page.md", "model.py", lambda: "new\n", "one"),
+        GeneratedSection("page.md", "model.py", lambda: "newer\n", "two"),
+    ]
+    page = tmp_path / "page.md"
+    page.write_text("<!-- generated: one -->\n<!-- end: one -->\n<!-- generated: two -->\n<!-- end: two -->\n")
+    assert main([], home=tmp_path, files=files) == 0
+    assert page.read_text() == (
+        "<!-- generated: one -->\n\nnew\n\n<!-- end: one -->\n<!-- generated: two -->\n\nnewer\n\n<!-- end: two -->\n"
+    )

@@ -1,75 +1,71 @@
-/** System entries: a small JSON document by the agent, said as a sentence for a person. */
+/** Describes system entries, which are small JSON documents by the agent, in sentences. */
+import { MAX_MESSAGE_CHARS } from "../limits";
 import { fields } from "../wire/shape";
+import {
+  type EventKind,
+  FIELD_TYPES,
+  GAP_AT,
+  GAP_BETWEEN,
+  GAP_REASONS,
+  type Part,
+  SENTENCES,
+  UNKNOWN_REASON,
+} from "./eventSentences";
 
-export type EventKind = "started" | "restarted" | "exited" | "gap" | "notice";
+export type { EventKind };
 
 export interface SystemEvent {
   readonly kind: EventKind;
   readonly sentence: string;
-  /** Worth a reader's worry: a gap, a crash. */
+  /** Whether it deserves a reader's attention: a gap, a crash. */
   readonly bad: boolean;
 }
 
-const REASONS: { readonly [reason: string]: string } = {
-  rotated: "the engine rotated them away before they were read",
-  removed: "the container was removed before they were read",
-  truncated: "the log file was cut",
-  corrupt: "the log could not be understood",
-  engine: "the engine skipped them",
-  spool_full: "the agent's spool was full",
-  spool_lost: "the agent's disk lost them",
-  rejected: "the cloud refused them",
-  quota: "the quota was used up",
-  rate_limit: "the container wrote more than it may",
-  conflict: "another writer had stored something else",
-};
-
+/** Describes the event that an entry's text holds. A text that holds none is shown as it is, as a notice. */
 export function describeEvent(text: string): SystemEvent {
-  let event: Record<string, unknown>;
+  let event: Record<string, unknown> = {};
   try {
     event = fields(JSON.parse(text));
   } catch {
-    return { kind: "notice", sentence: text.slice(0, 512), bad: false };
+    // The text is no event.
   }
-  const number = (name: string): number | null => (typeof event[name] === "number" ? event[name] : null);
-  const words = (name: string): string => (typeof event[name] === "string" ? event[name].slice(0, 512) : "");
-  switch (event["event"]) {
-    case "started":
-      return { kind: "started", sentence: "Container started", bad: false };
-    case "restarted": {
-      const restarts = number("restarts");
-      return {
-        kind: "restarted",
-        sentence: restarts ? `Container restarted (restart ${restarts})` : "Container restarted",
-        bad: false,
-      };
-    }
-    case "exited": {
-      const code = number("exit_code");
-      const oom = event["oom"] === true;
-      const parts = [code === null ? "Container exited" : `Container exited with code ${code}`];
-      if (oom) parts.push("out of memory");
-      if (event["removed"] === true) parts.push("removed");
-      return { kind: "exited", sentence: parts.join(", "), bad: oom || (code !== null && code !== 0) };
-    }
-    case "gap": {
-      const count = number("count");
-      const lost = count === null ? "Lines" : count === 1 ? "1 line" : `${count.toLocaleString("en")} lines`;
-      const reason = REASONS[words("reason")] ?? (words("reason").replaceAll("_", " ") || "for an unknown reason");
-      const [start, end] = [number("start"), number("end")];
-      const when = start !== null && end !== null ? between(clock(start), clock(end)) : "";
-      const detail = words("detail");
-      return { kind: "gap", sentence: `${lost} missing: ${reason}.${when}${detail ? ` ${detail}` : ""}`, bad: true };
-    }
-    case "notice":
-      return { kind: "notice", sentence: words("detail") || words("code").replaceAll("_", " "), bad: false };
-    default:
-      return { kind: "notice", sentence: text.slice(0, 512), bad: false };
+  const kind = event["event"] as EventKind;
+  if (!Object.hasOwn(SENTENCES, kind))
+    return { kind: "notice", sentence: text.slice(0, MAX_MESSAGE_CHARS), bad: false };
+  const value = (name: string): unknown => (typeof event[name] === FIELD_TYPES[name] ? event[name] : undefined);
+  let template = (SENTENCES[kind] as readonly Part[]).map((part) => (isShown(part, value) ? part[0] : "")).join("");
+  if (kind === "gap" && value("start") !== undefined && value("end") !== undefined) {
+    template += fieldText("start", value("start")) === fieldText("end", value("end")) ? GAP_AT : GAP_BETWEEN;
   }
+  const sentence = template.replace(/\{(\w+)\}/g, (_, name: string) => fieldText(name, value(name)));
+  return {
+    kind,
+    // Here a sentence stands alone. A notice's words are the agent's own.
+    sentence: kind === "notice" ? sentence : sentence.charAt(0).toUpperCase() + sentence.slice(1),
+    bad: kind === "gap" || (kind === "exited" && !!(value("oom") || value("exit_code"))),
+  };
 }
 
-function between(start: string, end: string): string {
-  return start === end ? ` At ${start}.` : ` Between ${start} and ${end}.`;
+function isShown([, when, field = ""]: Part, value: (name: string) => unknown): boolean {
+  const given = value(field);
+  if (when === "present") return given !== undefined;
+  if (when === "absent") return given === undefined;
+  if (when === "true") return !!given;
+  if (when === "false") return !given;
+  if (when === "one") return given === 1;
+  return when === undefined || (given !== undefined && given !== 1);
+}
+
+function fieldText(name: string, value: unknown): string {
+  if (typeof value === "number")
+    return name === "count" ? value.toLocaleString("en") : isTime(name) ? clock(value) : `${value}`;
+  const text = String(value ?? "").slice(0, MAX_MESSAGE_CHARS);
+  if (name === "reason") return GAP_REASONS[text] || text.replaceAll("_", " ") || UNKNOWN_REASON;
+  return name === "code" ? text.replaceAll("_", " ") : text;
+}
+
+function isTime(name: string): boolean {
+  return name === "start" || name === "end";
 }
 
 function clock(us: number): string {

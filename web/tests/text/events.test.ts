@@ -16,22 +16,22 @@ describe("system entries as sentences", () => {
     [
       '{"event":"gap","reason":"rotated","count":1,"detail":""}',
       "gap",
-      "1 line missing: the engine rotated them away before they were read.",
+      "1 line missing: the engine rotated them away before they were read",
       true,
     ],
     [
       '{"event":"gap","reason":"spool_full","count":41200,"start":1764000000000000,"end":1764000060000000,"detail":""}',
       "gap",
-      "41,200 lines missing: the agent's spool was full. Between 2025-11-24 16:00:00 UTC and 2025-11-24 16:01:00 UTC.",
+      "41,200 lines missing: the agent's spool was full, between 2025-11-24 16:00:00 UTC and 2025-11-24 16:01:00 UTC",
       true,
     ],
     [
       '{"event":"gap","reason":"quota","count":2,"start":1764000000000000,"end":1764000000900000}',
       "gap",
-      "2 lines missing: the quota was used up. At 2025-11-24 16:00:00 UTC.",
+      "2 lines missing: the quota was used up, at 2025-11-24 16:00:00 UTC",
       true,
     ],
-    ['{"event":"gap","reason":"later_reason","detail":"Ask."}', "gap", "Lines missing: later reason. Ask.", true],
+    ['{"event":"gap","reason":"later_reason","detail":"Ask."}', "gap", "Lines missing: later reason (Ask.)", true],
     [
       '{"event":"notice","code":"driver_unreadable","detail":"The driver none keeps nothing."}',
       "notice",
