@@ -144,3 +144,27 @@ def test_documented_files_exist(page: Path) -> None:
     tops = "agent|bench|cli|docs|functions|infra|protocol|tests|web"
     for path in re.findall(rf"`((?:{tops})/[\w./-]+\.[a-z]+)`", page.read_text()):
         assert (ROOT / path).is_file(), path
+
+
+@cache
+def words_in(*patterns: str) -> frozenset[str]:
+    """Return every identifier-like word of the files that match."""
+    files = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    return frozenset(word for path in files for word in re.findall(r"\w+", path.read_text()))
+
+
+def test_glossary_words_are_in_use() -> None:
+    """Words of the columns wire, code and viewer, where they are one word in backticks."""
+    columns = {
+        1: words_in("protocol/PROTOCOL.md", "protocol/schema.json"),
+        2: words_in("agent/**/*.py", "cli/**/*.py", "functions/**/*.py", "protocol/**/*.py", "template.yaml"),
+        4: words_in("web/src/**/*.ts", "web/src/**/*.tsx"),
+    }
+    rows = [
+        row.strip("|").split("|") for row in (ROOT / "docs" / "glossary.md").read_text().splitlines() if row[:1] == "|"
+    ]
+    assert len(rows) > 40
+    for row in rows:
+        for column, known in columns.items():
+            for word in re.findall(r"`(\w+)`", row[column]):
+                assert word in known, f"{row[0].strip()}: {word}"
