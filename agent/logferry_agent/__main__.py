@@ -1,4 +1,4 @@
-"""`logferry-agent`, which is also `logferry agent`: runs the agent, checks its settings, or shows its state."""
+"""The command `logferry-agent`, also `logferry agent`: run the agent, check its settings, or show its state."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ SPOOL_DIR = "/var/lib/logferry"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments say; the process's exit status."""
+    """Run the command.
+
+    Args:
+        argv: its arguments; None for the process's own.
+
+    Returns:
+        The exit status.
+    """
     given = list(sys.argv[1:] if argv is None else argv)
-    # The image's health check runs every 30 s: it must not load all of the agent.
+    # The image's health check runs every 30 s, so it must not load the whole agent.
     if given == ["health"]:
         return health()
-    # What imports make stays: looking for garbage in it takes a tenth of the start, and of every full collection later.
+    # What the imports create stays. Searching it for garbage takes a tenth of the start, and of every full collection
+    # later.
     gc.disable()
     try:
         return _main(given)
@@ -29,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def health() -> int:
-    """Ask the agent of this spool folder whether it is well: 0, or 1 and why not."""
+    """Print the health of the agent that uses this spool folder, and return the exit status: 0 when it is healthy."""
     folder = Path(os.environ.get("LOGFERRY_SPOOL_DIR") or SPOOL_DIR)
     try:
         status, body = ask(folder, "/healthz")
@@ -42,16 +50,18 @@ def health() -> int:
 def _main(given: list[str]) -> int:
     import argparse  # noqa: PLC0415 - see main
 
-    from .settings import SettingsError, add_flags, flags_of, load, misspelt, shown  # noqa: PLC0415
+    from .settings import SettingsError, add_flags, effective_lines, flags_of, load, misspelled_names  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
-        prog="logferry agent", description="Carries every line of every container to Logferry, exactly once."
+        prog="logferry agent", description="Deliver every line of every container to Logferry, exactly once."
     )
     commands = ["run", "status", "health"]
     parser.add_argument("command", nargs="?", choices=commands, default="run", help="run (default), status or health")
-    parser.add_argument("--config", metavar="FILE", help="a TOML file of settings (also LOGFERRY_CONFIG_FILE)")
-    parser.add_argument("--check-config", action="store_true", help="check the settings, print them, and end")
-    parser.add_argument("--json", action="store_true", help="status as JSON")
+    parser.add_argument(
+        "--config", metavar="FILE", help="read settings from this TOML file (also LOGFERRY_CONFIG_FILE)"
+    )
+    parser.add_argument("--check-config", action="store_true", help="check the settings, print them, and exit")
+    parser.add_argument("--json", action="store_true", help="print the status as JSON")
     parser.add_argument("--version", action="version", version=__version__)
     add_flags(parser)
     arguments = parser.parse_args(given)
@@ -64,17 +74,17 @@ def _main(given: list[str]) -> int:
     try:
         settings = load(flags, arguments.config)
     except SettingsError as error:
-        sys.stderr.write(f"The agent's settings are not valid:\n{error}\n")
+        sys.stderr.write(f"The agent's settings are invalid:\n{error}\n")
         return 2
-    sys.stderr.writelines(f"{sentence}\n" for sentence in misspelt(os.environ))
+    sys.stderr.writelines(f"{warning}\n" for warning in misspelled_names(os.environ))
     if arguments.check_config:
-        sys.stdout.write("\n".join(shown(settings)) + "\n")
+        sys.stdout.write("\n".join(effective_lines(settings)) + "\n")
         return 0
     from .edge.preencode_pool import PreencodePool  # noqa: PLC0415
 
-    pool = PreencodePool() if settings.presses and PreencodePool.useful() else None
+    pool = PreencodePool() if settings.preencodes and PreencodePool.useful() else None
     if pool is not None:
-        pool.start()  # beside what is loaded here: a backlog is likeliest now
+        pool.start()  # while the rest is loaded: a backlog is most likely now
     from .edge.docker_client import connect  # noqa: PLC0415
     from .edge.endpoint import EndpointError  # noqa: PLC0415
 
@@ -83,7 +93,7 @@ def _main(given: list[str]) -> int:
     except EndpointError as error:
         if pool is not None:
             pool.stop()
-        sys.stderr.write(f"The engine cannot be found: {error}\n")
+        sys.stderr.write(f"The agent cannot find the Docker Engine: {error}\n")
         return 2
     connection.ask_ahead()
     from .app import run  # noqa: PLC0415

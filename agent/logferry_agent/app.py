@@ -1,7 +1,7 @@
-"""The agent put together: the one place that knows every part.
+"""Build the agent from its parts, run it, and restart it after an error.
 
-Order of starting: spool (a damaged one is set aside), pipeline, health, socket, reader. Order of ending, on SIGTERM,
-within 10 s: reader, what is open is shipped or kept, socket, spool.
+The agent starts in this order: spool (a damaged one is set aside), pipeline, health server, socket, reader. On SIGTERM
+it stops within 10 s, in this order: reader, pipeline (open batches are shipped or saved), socket, spool.
 """
 
 from __future__ import annotations
@@ -32,43 +32,55 @@ from .settings import Settings
 log = structlog.get_logger(__name__)
 
 STOP_S = 9.0
-"""What SIGTERM leaves is ten seconds, Docker's own grace period; one is for the interpreter."""
+"""How long stopping may take, in seconds: Docker's grace period of 10 s after SIGTERM, less 1 s for the interpreter."""
 
 CLOSE_S = 2.0
-"""What of it is kept for closing the connection."""
+"""How much of `STOP_S` is reserved for closing the connection, in seconds."""
 
 SWITCH_S = 0.0005
-"""Readers, pipeline and socket share the interpreter: at its default of 5 ms an answer would wait longest for that."""
+"""How often threads take turns, in seconds. Readers, pipeline and socket share the interpreter, and at Python's default
+of 5 ms an answer would wait longest for its turn."""
 
 STALE_S = 300.0
-"""So long without a connection, and the agent is not healthy."""
-
+"""The agent reports unhealthy after this many seconds without a connection."""
 
 FAILURES_S, MOST_FAILURES = 600.0, 3
-"""So often within so many seconds an error of ours may end the pipeline, and the process goes on with a new one. Then
-whoever started the process has to know."""
+"""The process restarts a pipeline that stopped with an error at most this many times in this many seconds. Then it
+exits, so that its supervisor learns of the error."""
 
 
 class StartError(Exception):
-    """The agent cannot run as it is set up; the sentence says why."""
+    """The agent cannot run with its settings. The message says why."""
 
 
 class Agent:
-    """One running agent."""
+    """One running agent: its spool, pipeline, socket, reader and health server."""
 
     def __init__(
         self, settings: Settings, connection: DockerClient, engine: Engine, pool: PreencodePool | None = None
     ) -> None:
+        """Open the spool and build the parts.
+
+        Args:
+            settings: the agent's settings.
+            connection: the client of the engine's API.
+            engine: the engine, which the spool belongs to.
+            pool: reads and encodes backlogs in a second process; None to do it here.
+
+        Raises:
+            SpoolError: the spool cannot be used.
+            StartError: a port or folder is taken.
+        """
         self.settings, self.engine = settings, engine
         self.metrics = Metrics()
         self.spool = Spool(settings.spool_dir, engine.id, sync=settings.spool_sync)
         if self.spool.set_aside is not None:
             log.error(
-                "the spool was damaged, and is set aside; jobs go on from where the cloud is",
+                "the spool is damaged and was set aside: every job continues after the cloud's tip",
                 kept=str(self.spool.set_aside),
             )
             self.metrics.resynchronised("spool_damaged")
-        limits = PipelineSettings(
+        pipeline_settings = PipelineSettings(
             spool_bytes=settings.spool_limit,
             policy=settings.spool_policy,
             flush_interval_s=settings.flush_interval,
@@ -76,7 +88,7 @@ class Agent:
             processing=settings.processing,
             allow_labels=tuple(settings.allow_labels),
         )
-        self.pipeline = Pipeline(self.spool, engine.id, limits, self.metrics)
+        self.pipeline = Pipeline(self.spool, engine.id, pipeline_settings, self.metrics)
         self.socket = CloudSocket(
             settings.agents_url,
             settings.credential(),
@@ -102,15 +114,15 @@ class Agent:
         self.started = time.time()
 
     def start(self) -> None:
-        """Begin."""
+        """Start every part's thread."""
         self.pipeline.start(self.socket, self.reader)
         self.health.start()
         self.socket.start()
         self.reader.start(self.pipeline.intake)
-        log.info("the agent runs", version=__version__, engine=self.engine.name, engine_version=self.engine.version)
+        log.info("the agent started", version=__version__, engine=self.engine.name, engine_version=self.engine.version)
 
     def stop(self) -> None:
-        """End, within `STOP_S`: what readers and the connection do not take of it, shipping may."""
+        """Stop every part within `STOP_S`. Shipping gets the time that readers and the connection do not need."""
         until = time.monotonic() + STOP_S
         self.reader.stop()
         flush_s = until - CLOSE_S - time.monotonic() if self.pipeline.session.online else 0.5
@@ -118,16 +130,16 @@ class Agent:
         self.socket.stop(max(0.5, until - time.monotonic()))
         self.health.stop()
         self.spool.close()
-        log.info("the agent ends", shipped="all" if done else "the rest is in the spool")
+        log.info("the agent stopped", shipped="everything" if done else "the rest is in the spool")
 
     # --- pages --------------------------------------------------------------------------------------------------
 
     def troubles(self) -> list[str]:
-        """What keeps the agent from doing its work, for a person."""
+        """Return for the operator what keeps the agent from working; an empty list when nothing does."""
         connection = self.socket.status
         found = []
         if not self.pipeline.alive:
-            found.append(f"the pipeline ended: {self.pipeline.failure!r}")
+            found.append(f"the pipeline stopped: {self.pipeline.failure!r}")
         if connection.refused:
             found.append(connection.error or "the cloud refuses the agent")
         elif not connection.connected and time.time() - max(connection.since, self.started) > STALE_S:
@@ -140,9 +152,9 @@ class Agent:
 
     def _health_page(self) -> tuple[int, str, bytes]:
         found = self.troubles()
-        # A job that is parked is said, and no reason to start the agent anew: the others go on.
-        said = (found or ["ok"]) + [f"parked: {job}" for job in self.pipeline.parked()]
-        return (503 if found else 200), "text/plain", "\n".join(said).encode("utf-8", "backslashreplace") + b"\n"
+        # A parked job is reported, but is no reason to restart the agent: the other jobs continue.
+        lines = (found or ["ok"]) + [f"parked: {job}" for job in self.pipeline.parked()]
+        return (503 if found else 200), "text/plain", "\n".join(lines).encode("utf-8", "backslashreplace") + b"\n"
 
     def _ready_page(self) -> tuple[int, str, bytes]:
         ready = self.socket.status.connected and not self.troubles()
@@ -186,7 +198,16 @@ class Agent:
 
 
 def run(settings: Settings, connection: DockerClient, pool: PreencodePool | None = None) -> int:
-    """Run the agent until SIGTERM or SIGINT, with a pool for backlogs in files; the process's exit status."""
+    """Run the agent until SIGTERM or SIGINT.
+
+    Args:
+        settings: the agent's settings.
+        connection: the client of the engine's API.
+        pool: reads and encodes backlogs in a second process; None to do it here.
+
+    Returns:
+        The process's exit status.
+    """
     sys.setswitchinterval(SWITCH_S)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -194,7 +215,7 @@ def run(settings: Settings, connection: DockerClient, pool: PreencodePool | None
     try:
         return _run(settings, connection, pool, ending)
     except UnsupportedEngineError as error:
-        log.error(str(error))  # noqa: TRY400 - the sentence says it all
+        log.error(str(error))  # noqa: TRY400 - the message says it all
         return 1
 
 
@@ -205,7 +226,7 @@ def _run(settings: Settings, connection: DockerClient, pool: PreencodePool | Non
         try:
             agent = Agent(settings, connection, engine, pool)
         except (SpoolError, StartError) as error:
-            log.error(str(error))  # noqa: TRY400 - the sentence says it all
+            log.error(str(error))  # noqa: TRY400 - the message says it all
             return 1
         agent.start()
         while not ending.wait(1.0) and agent.pipeline.alive:
@@ -216,40 +237,46 @@ def _run(settings: Settings, connection: DockerClient, pool: PreencodePool | Non
             continue
         if isinstance(failure, SpoolCorruptError):
             kept = agent.spool.damage()
-            log.error("the spool is damaged, and set aside; jobs go on from where the cloud is", kept=str(kept))
+            log.error(
+                "the spool is damaged and was set aside: every job continues after the cloud's tip", kept=str(kept)
+            )
             engine = _wait_for_engine(connection, ending)
             continue
         failures = [moment for moment in failures if time.monotonic() - moment < FAILURES_S]
         failures.append(time.monotonic())
         if len(failures) > MOST_FAILURES:
             return 70
-        log.warning("the agent begins anew, from what is in its spool", failures=len(failures))
+        log.warning("the agent restarts from its spool after an error", failures=len(failures))
         engine = _wait_for_engine(connection, ending)
     return 0
 
 
 def _wait_for_engine(connection: DockerClient, ending: threading.Event) -> Engine | None:
-    """Return who the engine is, as soon as it answers; None when the agent is to end.
+    """Return the engine as soon as it answers; None when the agent has to stop before that.
+
+    Args:
+        connection: the client of the engine's API.
+        ending: set when the agent has to stop.
 
     Raises:
-        UnsupportedEngineError: it is none that can be read.
+        UnsupportedEngineError: the agent cannot read this engine.
     """
-    said = False
+    logged = False
     while not ending.is_set():
         try:
             return connection.identity()
         except UnsupportedEngineError:
             raise
         except EngineUnavailableError as error:
-            if not said:
-                log.warning("the engine does not answer: waiting for it", error=str(error))
-                said = True
+            if not logged:
+                log.warning("the engine does not answer: the agent waits for it", error=str(error))
+                logged = True
             ending.wait(1.0)
     return None
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
-    """What to trust beside the system's own certificates; None: only these."""
+    """Return what to trust besides the system's certificates; None to trust only these."""
     if settings.ca_file is None:
         return None
     context = ssl.create_default_context()

@@ -1,6 +1,7 @@
-"""The agent's settings: one model, from flags, environment (`LOGFERRY_*`) and a TOML file, in that order.
+"""The agent's settings: one model, filled from flags, the environment (`LOGFERRY_*`) and a TOML file.
 
-docs/agent-settings.md is generated from it.
+A flag wins over the environment, and the environment over the file. `make generate` writes docs/agent-settings.md from
+the model.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from .core.redaction.redaction import BUILT_IN
 from .edge.credentials import AwsRole, Credential, CredentialError, Key
 
 KEY = re.compile(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}")
-KEY_LOOKS = "an agent's key looks like lfa_<12 characters>_<43 characters>"
+KEY_FORMAT = "an agent key has the form lfa_<12 characters>_<43 characters>"
 
 EXECUTE_API = re.compile(r"([a-z0-9]+)\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
-"""Host of API Gateway's own addresses: the API's id, and its region."""
+"""The host in an address of API Gateway's own, with the API's id and its region as groups."""
 
 SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -45,11 +46,11 @@ Patterns = Annotated[list[str], NoDecode]
 
 
 class SettingsError(Exception):
-    """The settings are not valid; the sentence lists what is wrong."""
+    """The settings are invalid. The message lists what is wrong, one setting a line."""
 
 
 class Settings(BaseSettings):
-    """All that can be set. Sizes may be written `512m`, `1g`; lists with commas."""
+    """Every setting. Sizes may be written as `512m` or `1g`, and lists with commas."""
 
     model_config = SettingsConfigDict(env_prefix="LOGFERRY_", frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -58,141 +59,156 @@ class Settings(BaseSettings):
     )
     insecure: bool = Field(
         False,
-        description="Allow `ws://` to another host: the key, and every line, cross the network for anybody to read."
-        " Without it such an address is refused; to this host (127.0.0.0/8, ::1, localhost) it always works.",
+        description="Allow `ws://` to another host. The key and every line then cross the network unencrypted."
+        " Without this setting the agent refuses such an address. `ws://` to this host (127.0.0.0/8, ::1, localhost)"
+        " always works.",
     )
-    agent_key: SecretStr | None = Field(None, description="The agent's key, `lfa_…`.")
+    agent_key: SecretStr | None = Field(None, description="The agent key, `lfa_…`.")
     agent_key_file: Path | None = Field(
-        None, description="A file that holds the key; read again at every connect, so a key can be rotated in place."
+        None,
+        description="File with the agent key. The agent reads it at every connect, so a key can be rotated in place.",
     )
     aws_identity: bool = Field(
         False,
-        description="Sign in as the host's AWS role (ECS task, EC2 instance, or whatever else the AWS SDK finds)"
-        " instead of with a key; the role must be mapped to an agent.",
+        description="Sign in with the host's AWS role (ECS task, EC2 instance, or what else the AWS SDK finds) instead"
+        " of a key. The role must be mapped to an agent (`logferry roles map`).",
     )
     aws_audience: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        description="Id of the agents' API, which such a sign-in is for; unset: the one in `agents_url`.",
+        description="Id of the agents' API that the AWS role signs in to. Unset: the id in `agents_url`.",
     )
     aws_region: str | None = Field(
         None,
         pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$",
-        description="Region whose STS vouches for the role; unset: the one in `agents_url`.",
+        description="Region of the STS that confirms the role. Unset: the region in `agents_url`.",
     )
-    ca_file: Path | None = Field(None, description="Certificates (PEM) to trust beside the system's own.")
+    ca_file: Path | None = Field(None, description="File with certificates (PEM) to trust besides the system's.")
 
     spool_dir: Path = Field(Path("/var/lib/logferry"), description="Folder of the spool and the dead letters.")
     spool_limit: int = Field(1 << 30, ge=1 << 16, description="Bytes that the spool may hold.")
     spool_policy: Literal["block", "drop-oldest"] = Field(
         "block",
-        description="When it is full: stop reading, or drop the oldest unsent batches, a gap entry in their place.",
+        description="What the agent does when the spool is full. `block`: it stops reading. `drop-oldest`: it drops the"
+        " oldest unsent batches, and gap entries take their place.",
     )
     spool_sync: Literal["normal", "full"] = Field(
         "normal",
-        description="`normal` survives every crash of the agent, and of the host what the engine still has;"
-        " `full` waits for the disk at every write, and survives a power cut without reading anything again.",
+        description="How the spool is written. `normal`: nothing is lost when the agent crashes; after a crash of the"
+        " host, the agent reads again what the engine still has. `full`: the agent waits for the disk at every write,"
+        " and reads nothing again after a power cut.",
     )
     flush_interval: float = Field(
-        30.0, ge=0, description="Seconds that lines of a job that nobody watches may wait for a fuller batch."
+        30.0, ge=0, description="Seconds that lines of a job may wait for a fuller batch while nobody watches it."
     )
-    answer_timeout: float = Field(10.0, gt=0, description="Seconds after which an unanswered request is sent again.")
+    answer_timeout: float = Field(
+        10.0, gt=0, description="Seconds after which the agent repeats an unanswered request."
+    )
 
     docker_host: str | None = Field(
         None,
-        description="Address of the engine (unix, tcp, ssh); unset: DOCKER_HOST and its TLS variables, else Docker's"
-        " context (DOCKER_CONTEXT, `docker context use`), else the socket at its usual place.",
+        description="Address of the engine (unix, tcp or ssh). Unset: DOCKER_HOST and its TLS variables, else Docker's"
+        " context (DOCKER_CONTEXT, `docker context use`), else the default socket.",
     )
     docker_root: Path | None = Field(
-        None, description="Where the engine's data root is mounted for the agent; unset: the engine's own path."
+        None, description="Path of the engine's data root as the agent sees it. Unset: the engine's own path."
     )
     source: Literal["auto", "file", "api"] = Field(
         "auto",
-        description="How to read: the log files where they are readable, else the engine's API; or one of them only.",
+        description="How to read logs. `auto`: from the log files where they are readable, else through the engine's"
+        " API. `file` or `api`: only that way.",
     )
     discover: Literal["all", "labelled"] = Field(
         "all",
-        description="All containers but those labelled `logferry.enable=false`, or only those labelled"
-        " `logferry.enable=true`. The label undoes none of the settings below.",
+        description="Which containers to read. `all`: all except those labelled `logferry.enable=false`. `labelled`:"
+        " only those labelled `logferry.enable=true`. The label overrides none of the `include_` and `exclude_`"
+        " settings.",
     )
     include_names: Patterns = Field(
         [],
-        description="Only containers whose own name (no link's alias) matches one of these shell patterns. Where"
-        " several `include_` settings are given, a container that one of them matches is read.",
+        description="Read only containers whose own name (not a link's alias) matches one of these shell patterns. With"
+        " several `include_` settings, the agent reads a container that matches any of them.",
     )
     exclude_names: Patterns = Field(
         [],
-        description="Not containers whose name matches one of these. What one `exclude_` setting matches is left out,"
-        " whatever `include_` settings and labels say.",
+        description="Do not read containers whose name matches one of these shell patterns. An `exclude_` setting wins"
+        " over every `include_` setting and label.",
     )
     include_images: Patterns = Field(
         [],
-        description="Only containers whose image matches one of these: the name that the container was created with,"
-        " also after its tag moved. A pattern without tag or digest stands for every one; an image's id or digest"
-        " counts from 12 digits on.",
+        description="Read only containers whose image matches one of these shell patterns. The image's name is the one"
+        " that the container was created with, even if its tag has moved since. A pattern without tag or digest"
+        " matches all of them. An image's id or digest matches from 12 digits on.",
     )
     exclude_images: Patterns = Field(
-        [], description="Not containers whose image matches one of these, as for `include_images`."
+        [], description="Do not read containers whose image matches one of these, as in `include_images`."
     )
     include_labels: Patterns = Field(
-        [], description="Only containers with one of these labels, `key` or `key=pattern`."
+        [], description="Read only containers with one of these labels: `key` or `key=pattern`."
     )
-    exclude_labels: Patterns = Field([], description="Not containers with one of these labels.")
+    exclude_labels: Patterns = Field([], description="Do not read containers with one of these labels.")
     start_at: str = Field(
         "1h",
         pattern=r"^(beginning|now|\d+[smhd])$",
-        description="How far back to read containers that ran before the agent first came: `beginning`, `now`,"
-        " or a span: `90s`, `15m`, `1h`, `7d`.",
+        description="How far back to read containers that ran before the agent's first start: `beginning`, `now`, or a"
+        " time span such as `90s`, `15m`, `1h` or `7d`.",
     )
     max_deleted_bytes: int = Field(
-        1 << 30, ge=0, description="Unread bytes kept alive in log files that the engine deleted, over all containers."
+        1 << 30,
+        ge=0,
+        description="Unread bytes in deleted log files that the agent keeps open, over all containers.",
     )
     list_interval: float = Field(
-        60.0, gt=0, description="Seconds between two whole listings of the engine's containers."
+        60.0, gt=0, description="Seconds between two complete lists of the engine's containers."
     )
-    host: str | None = Field(None, max_length=255, description="Host name recorded with jobs; unset: the engine's.")
+    host: str | None = Field(None, max_length=255, description="Host name recorded with jobs. Unset: the engine's.")
 
     redact: Patterns = Field(
         [],
-        description="Replace secrets before anything leaves the host, in lines and in labels: "
+        description="Kinds of secrets to replace in lines and labels before anything leaves the host: "
         + ", ".join(f"`{name}`" for name in BUILT_IN)
         + ", or `all`.",
     )
     redact_patterns: list[str] = Field(
         [],
-        description="Further regular expressions (RE2's, docs/patterns.md): a match is replaced, or the group `secret`"
-        " of it (a JSON list).",
+        description="Further regular expressions to replace (RE2's, docs/patterns.md), as a JSON list. The whole match"
+        " is replaced, or only its group `secret` if it has one.",
     )
     merge_start: str | None = Field(
         None,
-        description="Regular expression (RE2's, docs/patterns.md) of a line that starts an entry: lines that do not"
-        " match join the one before.",
+        description="Regular expression (RE2's, docs/patterns.md) of a line that starts an entry. A line that does not"
+        " match joins the entry before it.",
     )
     merge_wait: float = Field(
         1.0,
         gt=0,
         le=60,
-        description="Seconds that an entry waits for lines to join it. Until it goes on it is in the spool as it was"
-        " read, not redacted yet: after a restart, lines still join it.",
+        description="Seconds that an entry waits for lines to join it. Until then the spool holds it as it was read and"
+        " not redacted yet, so that lines can still join it after a restart.",
     )
     rate_limit: int = Field(
         0,
         ge=0,
-        description="Lines a second that one container may send, on average; 0: any number. A gap counts the rest.",
+        description="Lines per second that one container may send, on average; 0 means no limit. A gap entry counts the"
+        " lines that were dropped.",
     )
     allow_labels: Patterns = Field(
         list(label_settings.ALL),
-        description="Which settings a container may choose by a label of its own, `logferry.NAME` (docs/labels.md);"
-        " `none`: none of them.",
+        description="Which settings a container may choose with a label `logferry.NAME` (docs/labels.md). `none`: no"
+        " setting.",
     )
 
     metrics_address: str | None = Field(
         None,
         pattern=r"^.*:\d+$",
-        description="Where to serve /metrics, /healthz and /readyz, as `127.0.0.1:9464`; unset: nowhere.",
+        description="Address to serve /metrics, /healthz and /readyz on, such as `127.0.0.1:9464`. Unset: nowhere.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The agent's own log.")
-    log_format: Literal["auto", "json", "text"] = Field("auto", description="`auto`: text on a terminal, else JSON.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level that the agent logs."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="Format of the agent's own log. `auto`: text on a terminal, else JSON."
+    )
 
     @field_validator("spool_limit", "max_deleted_bytes", mode="before")
     @classmethod
@@ -222,14 +238,14 @@ class Settings(BaseSettings):
     @classmethod
     def _address(cls, value: str) -> str:
         if not value.startswith(("ws://", "wss://")) or not urlsplit(value).hostname:
-            raise ValueError("an address that begins with wss:// (or ws:// locally)")
+            raise ValueError("use an address that begins with wss:// (or ws:// locally)")
         return value
 
     @field_validator("agent_key")
     @classmethod
     def _key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not KEY.fullmatch(value.get_secret_value()):
-            raise ValueError(KEY_LOOKS)
+            raise ValueError(KEY_FORMAT)
         return value
 
     @field_validator("ca_file")
@@ -239,14 +255,14 @@ class Settings(BaseSettings):
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(value)
             except OSError as error:
-                raise ValueError(f"{value} cannot be read as certificates in PEM: {error}") from error
+                raise ValueError(f"the file {value} cannot be read as certificates in PEM format: {error}") from error
         return value
 
     @field_validator("metrics_address")
     @classmethod
     def _port(cls, value: str | None) -> str | None:
         if value is not None and int(value.rpartition(":")[2]) > 65_535:
-            raise ValueError("a port is at most 65535")
+            raise ValueError("the port must be at most 65535")
         return value
 
     @field_validator("redact")
@@ -254,7 +270,7 @@ class Settings(BaseSettings):
     def _known_redactions(cls, value: list[str]) -> list[str]:
         if unknown := set(value) - {*BUILT_IN, "all"}:
             known = ", ".join([*BUILT_IN, "all"])
-            raise ValueError(f"no such redaction: {', '.join(sorted(unknown))}; there are {known}")
+            raise ValueError(f"unknown kind of secret: {', '.join(sorted(unknown))}; use {known}")
         return value
 
     @field_validator("allow_labels")
@@ -265,7 +281,7 @@ class Settings(BaseSettings):
             return []
         if unknown := set(names) - set(label_settings.ALL):
             known = ", ".join(label_settings.ALL)
-            raise ValueError(f"no setting of a label: {', '.join(sorted(unknown))}; there are {known}, or none alone")
+            raise ValueError(f"unknown label setting: {', '.join(sorted(unknown))}; use {known}, or none alone")
         return names
 
     @field_validator("redact_patterns", "merge_start")
@@ -274,7 +290,7 @@ class Settings(BaseSettings):
         for pattern in [value] if isinstance(value, str) else value or []:
             matches_nothing = compile_pattern(pattern).match(b"") is not None
             if matches_nothing and isinstance(value, list):
-                raise ValueError(f"{pattern!r} matches the empty text, and so everywhere")
+                raise ValueError(f"{pattern!r} matches the empty text, so it would match everywhere")
         return value
 
     @classmethod
@@ -286,35 +302,35 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then the environment, then the file."""
+        """Return the sources, the strongest first: flags, the environment, the file."""
         path = init_settings.init_kwargs.pop("config_file", None)  # type: ignore[attr-defined]
         file = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
         return (init_settings, env_settings, *file)
 
     def key(self) -> str:
-        """The key as it is now.
+        """Return the current agent key.
 
         Raises:
-            CredentialError: its file cannot be read, or holds no key.
+            CredentialError: the key's file cannot be read, or contains no key.
         """
         if self.agent_key_file is None:
             return self.agent_key.get_secret_value() if self.agent_key is not None else ""
         try:
             key = self.agent_key_file.read_text().strip()
         except (OSError, ValueError) as error:
-            raise CredentialError(f"the key's file {self.agent_key_file} cannot be read: {error}") from error
+            raise CredentialError(f"the key file {self.agent_key_file} cannot be read: {error}") from error
         if not KEY.fullmatch(key):
-            raise CredentialError(f"the file {self.agent_key_file} holds no agent's key: {KEY_LOOKS}")
+            raise CredentialError(f"the file {self.agent_key_file} contains no agent key: {KEY_FORMAT}")
         return key
 
     @property
-    def presses(self) -> bool:
-        """Whether batches may be made where a log is read: from files, each line by itself."""
+    def preencodes(self) -> bool:
+        """Whether a second process may encode backlogs: only from log files, and only if no lines are merged."""
         return self.source != "api" and self.processing.by_line
 
     @property
     def processing(self) -> ProcessingOptions:
-        """What is to be done with the lines."""
+        """How to process lines."""
         return ProcessingOptions(
             redact=tuple(self.redact),
             redact_patterns=tuple(self.redact_patterns),
@@ -324,37 +340,44 @@ class Settings(BaseSettings):
         )
 
     def credential(self) -> Credential:
-        """How the agent signs in.
+        """Return how the agent signs in.
 
         Raises:
-            SettingsError: not at all, or in two ways, or what the way needs is missing.
+            SettingsError: neither a key nor an AWS role is set, or both are, or something that one needs is missing.
         """
         has_key = self.agent_key is not None or self.agent_key_file is not None
         if not self.aws_identity:
             if not has_key:
                 raise SettingsError(
-                    "agent_key: is needed (LOGFERRY_AGENT_KEY, LOGFERRY_AGENT_KEY_FILE, or in the file), or on AWS"
-                    " aws_identity (LOGFERRY_AWS_IDENTITY=true) instead of a key"
+                    "agent_key: is required: set LOGFERRY_AGENT_KEY, LOGFERRY_AGENT_KEY_FILE, or agent_key in the"
+                    " file; on AWS you can set aws_identity (LOGFERRY_AWS_IDENTITY=true) instead of a key"
                 )
             return Key(self.key)
         if has_key:
-            raise SettingsError("aws_identity: is instead of a key: leave agent_key and agent_key_file out, or this")
+            raise SettingsError(
+                "aws_identity: is set together with a key: remove agent_key and agent_key_file to sign in with the AWS"
+                " role, or remove aws_identity"
+            )
         if importlib.util.find_spec("botocore") is None:
-            raise SettingsError("aws_identity: needs botocore: pip install 'logferry-agent[aws]'")
+            raise SettingsError("aws_identity: requires botocore: run pip install 'logferry-agent[aws]'")
         found = EXECUTE_API.fullmatch(urlsplit(self.agents_url).hostname or "")
         audience = self.aws_audience or (found and found[1])
         region = self.aws_region or (found and found[2])
         if not audience or not region:
             missing = "aws_audience" if not audience else "aws_region"
-            raise SettingsError(f"{missing}: is needed, because agents_url is not an address of API Gateway's own")
+            raise SettingsError(f"{missing}: is required, because agents_url is not an address of API Gateway's own")
         return AwsRole(audience, region)
 
 
 def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
-    """The effective settings.
+    """Return the effective settings.
+
+    Args:
+        flags: the settings that were given as flags, by name.
+        config_file: path of a TOML file; None for the one in LOGFERRY_CONFIG_FILE, if it is set.
 
     Raises:
-        SettingsError: something is missing or not valid.
+        SettingsError: something is missing or invalid.
     """
     path = config_file or os.environ.get("LOGFERRY_CONFIG_FILE")
     if path and not Path(path).is_file():
@@ -364,35 +387,37 @@ def load(flags: dict[str, Any], config_file: str | None = None) -> Settings:
     try:
         settings = Settings(**flags)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(detail) for detail in error.errors())) from None
+        raise SettingsError("\n".join(_message(detail) for detail in error.errors())) from None
     except ValueError as error:
         raise SettingsError(f"the configuration file {path}: {error}") from None
     if not settings.insecure and (host := clear_host(settings.agents_url)) is not None:
         raise SettingsError(
-            f"agents_url: ws:// would send the agent's key and every line to {host!r} in clear: use wss://, or allow it"
-            " with --insecure (LOGFERRY_INSECURE=true)"
+            f"agents_url: ws:// would send the agent key and every line to {host!r} unencrypted: use wss://, or allow"
+            " it with --insecure (LOGFERRY_INSECURE=true)"
         )
     if settings.discover == "labelled" and label_settings.ENABLE not in settings.allow_labels:
-        raise SettingsError("discover: `labelled` needs the label `logferry.enable`, which allow_labels does not have")
+        raise SettingsError(
+            "discover: `labelled` requires the label `logferry.enable`, which allow_labels does not allow: add `enable`"
+        )
     settings.credential()
     return settings
 
 
-def misspelt(names: Iterable[str]) -> list[str]:
-    """Sentences about variables that are no setting, but look as if they were meant for one."""
+def misspelled_names(names: Iterable[str]) -> list[str]:
+    """Return a warning for each environment variable that is not a setting, but is nearly named like one."""
     known = [f"LOGFERRY_{name.upper()}" for name in Settings.model_fields] + ["LOGFERRY_CONFIG_FILE"]
     return [
-        f"{name} is no setting, and is ignored: is {near[0]} meant?"
+        f"{name} is not a setting and is ignored: did you mean {near[0]}?"
         for name in sorted(names)
         if name.startswith("LOGFERRY_") and name not in known and (near := get_close_matches(name, known, 1, 0.9))
     ]
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """A flag for every setting but the key, which would show in the list of processes."""
+    """Add a flag for every setting except the key, which would be visible in the list of processes."""
     for name, field in Settings.model_fields.items():
         if name != "agent_key":
-            # A switch may be given alone.
+            # A boolean flag may stand alone.
             alone: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
             parser.add_argument(
                 f"--{name.replace('_', '-')}",
@@ -405,21 +430,21 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def flags_of(namespace: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given as flags."""
+    """Return the settings that were given as flags."""
     given = vars(namespace).items()
     return {name.removeprefix("set_"): value for name, value in given if name.startswith("set_") and value is not None}
 
 
-def shown(settings: Settings) -> Sequence[str]:
-    """The effective settings for a person, one `name = value` a line, secrets hidden."""
+def effective_lines(settings: Settings) -> Sequence[str]:
+    """Return the effective settings for the operator, one `name = value` a line, with the key hidden."""
     return [
         f"{name} = {'(hidden)' if name == 'agent_key' and value is not None else value}"
         for name, value in settings.model_dump(mode="json").items()
     ]
 
 
-def _sentence(detail: Any) -> str:
+def _message(detail: Any) -> str:
     name = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "missing":
-        return f"{name}: is needed (LOGFERRY_{name.upper()}, --{name.replace('_', '-')}, or in the file)"
+        return f"{name}: is required: set LOGFERRY_{name.upper()}, --{name.replace('_', '-')}, or {name} in the file"
     return f"{name}: {detail['msg']}"

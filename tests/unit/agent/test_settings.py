@@ -55,17 +55,17 @@ def test_sizes_and_lists_are_written_as_people_write_them(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({}, "agents_url: is needed"),
+        ({}, "agents_url: is required"),
         ({"agents_url": "https://x"}, "begins with wss://"),
         ({"agents_url": "wss://"}, "begins with wss://"),
         ({"agents_url": "ws://[::1"}, "agents_url"),
         ({"agents_url": "wss://x", "agent_key": "lfv_wrong"}, "lfa_"),
-        ({"agents_url": "wss://x"}, "agent_key: is needed"),
+        ({"agents_url": "wss://x"}, "agent_key: is required"),
         ({"agents_url": "wss://x"}, "aws_identity (LOGFERRY_AWS_IDENTITY=true)"),
-        ({"agents_url": "wss://x", "aws_identity": "true"}, "aws_audience: is needed"),
-        ({"agents_url": "wss://x", "aws_identity": "true", "aws_audience": "a"}, "aws_region: is needed"),
+        ({"agents_url": "wss://x", "aws_identity": "true"}, "aws_audience: is required"),
+        ({"agents_url": "wss://x", "aws_identity": "true", "aws_audience": "a"}, "aws_region: is required"),
         ({"agents_url": "wss://x", "aws_identity": "true", "aws_region": "x/y"}, "aws_region"),
-        ({"agents_url": "wss://x", "aws_identity": "true", "agent_key": KEY}, "instead of a key"),
+        ({"agents_url": "wss://x", "aws_identity": "true", "agent_key": KEY}, "together with a key"),
         ({"agents_url": "wss://x", "agent_key": KEY, "start_at": "yesterday"}, "start_at"),
         ({"agents_url": "wss://x", "agent_key": KEY, "merge_start": "("}, "not a regular expression"),
         ({"agents_url": "wss://x", "agent_key": KEY, "merge_start": r"^\d+\Z"}, r"write \z"),
@@ -73,14 +73,14 @@ def test_sizes_and_lists_are_written_as_people_write_them(monkeypatch: pytest.Mo
         ({"agents_url": "wss://x", "agent_key": KEY, "redact_patterns": [r"(a)\1"]}, "has no references to groups"),
         ({"agents_url": "wss://x", "agent_key": KEY, "redact_patterns": ["\ud800"]}, "surrogate"),
         ({"agents_url": "wss://x", "agent_key": KEY, "redact_patterns": ["(a{100}){100}"]}, "1,000"),
-        ({"agents_url": "wss://x", "agent_key": KEY, "allow_labels": "redact,colour"}, "no setting of a label: colour"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "allow_labels": "redact,colour"}, "unknown label setting: colour"),
         (
             {"agents_url": "wss://x", "agent_key": KEY, "allow_labels": "none", "discover": "labelled"},
-            "needs the label `logferry.enable`",
+            "requires the label `logferry.enable`",
         ),
         ({"agents_url": "wss://x", "agent_key": KEY, "redact_patterns": ["a", "b*"]}, "matches the empty text"),
         ({"agents_url": "wss://x", "agent_key": KEY, "redact_patterns": ["("]}, "not a regular expression"),
-        ({"agents_url": "wss://x", "agent_key": KEY, "redact": "everything"}, "no such redaction"),
+        ({"agents_url": "wss://x", "agent_key": KEY, "redact": "everything"}, "unknown kind of secret"),
         ({"agents_url": "wss://x", "agent_key": KEY, "spool_policy": "lose"}, "spool_policy"),
         ({"agents_url": "wss://x", "agent_key": KEY, "ca_file": "/nowhere/ca.pem"}, "cannot be read as certificates"),
         ({"agents_url": "wss://x", "agent_key": KEY, "ca_file": __file__}, "cannot be read as certificates"),
@@ -96,9 +96,9 @@ def test_invalid_setting_is_reported(flags: dict[str, str], sentence: str) -> No
 @pytest.mark.parametrize("url", ["ws://logs.example.com/live", "ws://10.0.0.7:4566", "ws://127.0.0.1@evil.test/live"])
 def test_key_is_not_sent_unencrypted_to_another_host(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to do; a flag, the environment or the file can allow it."""
-    with pytest.raises(SettingsError, match=r"agents_url: .* in clear: use wss://, or allow it with --insecure"):
+    with pytest.raises(SettingsError, match=r"agents_url: .* unencrypted: use wss://, or allow it with --insecure"):
         load({"agents_url": url, "agent_key": KEY})
-    with pytest.raises(SettingsError, match="in clear"):
+    with pytest.raises(SettingsError, match="unencrypted"):
         load({"agents_url": url, "aws_identity": "true", "aws_audience": "a", "aws_region": "eu-west-1"})
     assert load({"agents_url": url, "agent_key": KEY, "insecure": "true"}).agents_url == url
     monkeypatch.setenv("LOGFERRY_INSECURE", "true")
@@ -190,7 +190,7 @@ print("loaded" if sys.modules.get("botocore") else "not loaded")
 @pytest.mark.parametrize(
     ("hide", "said"),
     [
-        ("hide", "aws_identity: needs botocore: pip install 'logferry-agent[aws]'\nnot loaded\n"),
+        ("hide", "aws_identity: requires botocore: run pip install 'logferry-agent[aws]'\nnot loaded\n"),
         ("show", "not loaded\n"),
     ],
 )
@@ -229,15 +229,15 @@ def test_misspelt_variable_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: 
         monkeypatch.setenv(f"LOGFERRY_{name}", "x")
     assert main(["--check-config", "--agents-url", "wss://x/live"]) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "LOGFERRY_FLUSH_INTERVALL is no setting, and is ignored: is LOGFERRY_FLUSH_INTERVAL meant?",
-        "LOGFERRY_SPOOL_LIMITS is no setting, and is ignored: is LOGFERRY_SPOOL_LIMIT meant?",
+        "LOGFERRY_FLUSH_INTERVALL is not a setting and is ignored: did you mean LOGFERRY_FLUSH_INTERVAL?",
+        "LOGFERRY_SPOOL_LIMITS is not a setting and is ignored: did you mean LOGFERRY_SPOOL_LIMIT?",
     ]
 
 
 def test_invalid_settings_exit_with_status_two(capsys: pytest.CaptureFixture[str]) -> None:
     """The reason is on stderr."""
     assert main(["--check-config"]) == 2
-    assert "agents_url: is needed" in capsys.readouterr().err
+    assert "agents_url: is required" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", [["--check-config"], ["--check-config", "--agents-url", "wss://x/live"], ["status"]])
