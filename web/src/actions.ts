@@ -1,14 +1,14 @@
 /**
- * What can be done here, by key, palette or help, said once. Pages register what they can do while they are shown; one listener
- * on the window dispatches the keys.
+ * Actions that a person can run by key, command palette or help, each defined once. A page registers its actions while
+ * it is shown; one listener on the window dispatches the keys.
  */
 import { signal } from "@preact/signals";
 
 export interface Action {
   readonly id: string;
-  /** As the palette and the help say it: "Jump to the end". */
+  /** As the command palette and the help show it: "Jump to the end". */
   readonly title: string;
-  /** As typed: "n", "N", "?", "Shift+E", "Ctrl+K", "End", "Space". The first is the one shown. */
+  /** Keys as typed: "n", "N", "?", "Shift+E", "Ctrl+K", "End", "Space". The first is the one shown. */
   readonly keys: readonly string[];
   readonly group: string;
   run(): void;
@@ -16,7 +16,10 @@ export interface Action {
 
 export const actions = signal<readonly Action[]>([]);
 
-/** Of two actions with one key the later registered has it: a dialog goes before the page. Returns how to take them back. */
+/**
+ * Register actions and return a function that removes them. When two share a key, the later wins, so a dialog takes
+ * keys before the page.
+ */
 export function register(list: readonly Action[]): () => void {
   actions.value = [...actions.value, ...list];
   return () => {
@@ -24,7 +27,10 @@ export function register(list: readonly Action[]): () => void {
   };
 }
 
-/** A key press as `Action.keys` writes it. Command counts as Ctrl; Shift is told only where the character does not tell it. */
+/**
+ * Return a key press in the form of `Action.keys`. Command counts as Ctrl; Shift is named only where the character does
+ * not imply it.
+ */
 export function keyName(event: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey">): string {
   const key = event.key === " " ? "Space" : event.key;
   const ctrl = event.ctrlKey || event.metaKey ? "Ctrl+" : "";
@@ -33,10 +39,10 @@ export function keyName(event: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey"
   return `${ctrl}${alt}${event.shiftKey && key.length > 1 ? "Shift+" : ""}${key}`;
 }
 
-/** Keys that work while one types, too. */
+/** Keys that also work while the focus is in a text field. */
 const ALWAYS = /^(?:Escape|F\d+|Ctrl\+(?:Shift\+)?[^ACVXZ]|Alt\+.+)$/;
 
-/** The one listener. Returns how to take it off. */
+/** Listen for keys on the window, and return a function that stops it. */
 export function listen(target: Pick<Window, "addEventListener" | "removeEventListener"> = window): () => void {
   const press = (event: Event): void => {
     if (!(event instanceof KeyboardEvent) || event.defaultPrevented || event.isComposing) return;
@@ -61,7 +67,7 @@ function typing(target: EventTarget | null): boolean {
   );
 }
 
-/** Space and Enter on a button or a link are the button's. */
+/** Space and Enter on a button or a link belong to that control. */
 function pressesControl({ key, target }: KeyboardEvent): boolean {
   return (
     (key === " " || key === "Enter") &&

@@ -1,12 +1,12 @@
 /**
- * `window.logferry`: a read-only account of what has been received, for tests and for support. Rows in the page are windowed, so counting
- * elements says nothing about what is here; this does. Stable: tests/e2e rely on it.
+ * `window.logferry`: a read-only view of what was received, for tests and support. Only visible rows are in the page,
+ * so counting elements does not tell what was received. Stable: tests/e2e relies on it.
  *
- *     logferry.jobs()                      ids of the open jobs
- *     logferry.lines(job)                  {received, first, last, tip, holes, repeats, subscribed, caughtUp, problem, …} or null
- *     await logferry.entries(job, a, b)    entries a..b as stored: [{sequence, time, stream, text}]
- *     logferry.connection()                state of the WebSocket, and how often one was opened
- *     logferry.cut(), logferry.replace()   break the WebSocket; open its successor first (what happens after 110 minutes)
+ *    logferry.jobs()                      ids of the open jobs
+ *    logferry.lines(job)                  {received, first, last, tip, holes, repeats, subscribed, caughtUp, problem, …} or null
+ *    await logferry.entries(job, a, b)    entries a..b as stored: [{sequence, time, stream, text}]
+ *    logferry.connection()                state of the WebSocket, and how often one was opened
+ *    logferry.cut(), logferry.replace()   break the WebSocket; open its successor first (as it happens after 110 minutes)
  */
 import type { Engine } from "./engine/client";
 import type { Entry, JobFacts } from "./engine/messages";

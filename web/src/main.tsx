@@ -19,7 +19,7 @@ async function start(): Promise<void> {
   listen();
   heedLinks();
   const given = restoreKey();
-  // Loads its code while the configuration is on its way.
+  // The worker loads its code while the configuration is requested.
   const engine = new Engine();
   const response = await fetch("./config.json", { cache: "no-cache" });
   if (!response.ok) throw new Error(`config.json was answered with status ${response.status}`);

@@ -1,6 +1,7 @@
 /**
- * Where the page is: the query, so that one static file serves every address. `?job=ID[&job=ID…][&line=…][&side=1]`. Of one job a line is
- * its sequence, `7` or `7-9`; of several the beginning of its container's id stands before it, `3f2a9c1b04de.7-9c1b04de3f2a.9`.
+ * The address of a page: the query, so that one static file serves every address.
+ * `?job=ID[&job=ID…][&line=…][&side=1]`. A line of one job is its sequence, `7` or `7-9`; of several jobs, the
+ * beginning of its container's id precedes it, `3f2a9c1b04de.7-9c1b04de3f2a.9`.
  */
 import { signal } from "@preact/signals";
 
@@ -15,7 +16,7 @@ export interface Route {
   /** First and last sequence of a permalink. */
   readonly line: number | null;
   readonly until: number | null;
-  /** The same where there are several jobs, merged. */
+  /** The same for several merged jobs. */
   readonly mark: { readonly first: LineOf; readonly last: LineOf } | null;
   /** Several jobs are side by side instead of merged. */
   readonly side: boolean;
@@ -65,7 +66,7 @@ function markOf(jobs: readonly string[], text: string): Route["mark"] {
   return lines.length > 2 || first == null || last == null ? null : { first, last };
 }
 
-/** The address of several jobs with a marked line or range, which is of the order by time. */
+/** Return the address of several jobs with a marked line or range in merged order. */
 export function urlOfMark(jobs: readonly string[], first: LineOf, last: LineOf): string {
   const containers = jobs.map(containerOf);
   const short = ({ job, sequence }: LineOf): string => {
@@ -89,7 +90,7 @@ addEventListener("popstate", () => {
   route.value = parseRoute(location.search);
 });
 
-/** Links within the viewer stay within the page; a modifier key or another button does what it does everywhere. */
+/** Links within the viewer do not reload the page; a modifier key or another button works as everywhere. */
 addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;

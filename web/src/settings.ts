@@ -1,4 +1,7 @@
-/** How a person likes to read, kept in this browser and applied to the page. Every value is checked: storage is anybody's. */
+/**
+ * A reader's settings, kept in this browser and applied to the page. Every stored value is checked, because anybody can
+ * change storage.
+ */
 import { effect, type Signal, signal } from "@preact/signals";
 import { TIME_MODES, type TimeMode } from "./text/time";
 
@@ -20,7 +23,7 @@ export const settings = {
 };
 export const { timeMode, wrap, theme, density, fontSize } = settings;
 
-/** Reads what was kept, and from now on keeps and applies every change. Returns how to end that. */
+/** Restore stored settings, then store and apply every change. Returns a function that stops it. */
 export function apply(root: HTMLElement = document.documentElement): () => void {
   restore();
   const ends = [
@@ -35,11 +38,11 @@ export function apply(root: HTMLElement = document.documentElement): () => void 
       try {
         localStorage.setItem(STORAGE_KEY, JSON.stringify(kept));
       } catch {
-        // Storage may be full or forbidden: the choice lasts as long as the page.
+        // Storage may be full or forbidden: the choice then lasts as long as the page.
       }
     }),
   ];
-  // Another tab's choice is this one's too.
+  // A change in another tab applies here too.
   const changed = (event: StorageEvent): void => {
     if (event.key === STORAGE_KEY) restore();
   };
@@ -50,7 +53,7 @@ export function apply(root: HTMLElement = document.documentElement): () => void 
   };
 }
 
-/** The next of a setting's values, in a round: for a key that changes it. */
+/** Switch a setting to its next value, in a cycle, for a key. */
 export function next<T>(setting: Signal<T>, values: readonly T[]): void {
   setting.value = values[(values.indexOf(setting.value) + 1) % values.length] as T;
 }
@@ -65,7 +68,7 @@ function restore(): void {
     const parsed: unknown = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "{}");
     if (typeof parsed === "object" && parsed !== null) kept = parsed as Record<string, unknown>;
   } catch {
-    // What cannot be read is as if it were not there.
+    // Ignore what cannot be parsed.
   }
   take(settings.timeMode, TIME_MODES, kept["timeMode"]);
   take(settings.wrap, [true, false], kept["wrap"]);

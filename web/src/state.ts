@@ -1,23 +1,23 @@
-/** What the whole page shares, as signals. Fed by the worker's messages (see `attach`), read by the views. */
+/** Shared state of the page, as signals. The worker's messages set it (see `attach`), components read it. */
 import { batch, signal } from "@preact/signals";
 import type { Engine } from "./engine/client";
 import type { JobFacts, Problem } from "./engine/messages";
 import type { ConnectionState } from "./live/connection";
 import type { JobRecord, Me } from "./wire/messages";
 
-/** Every job that this viewer may see and was told of, by id. A new map whenever anything changed (at most ten times a second). */
+/** Every known job that this viewer may read, by id. A new map after each change (at most ten times a second). */
 export const records = signal<ReadonlyMap<string, JobRecord>>(new Map());
-/** The first whole listing has come. */
+/** The first complete list has arrived. */
 export const jobsLoaded = signal(false);
 export const jobsProblem = signal<Problem | null>(null);
 export const connection = signal<ConnectionState>({ kind: "idle" });
 /** Facts of the open jobs. */
 export const facts = signal<ReadonlyMap<string, JobFacts>>(new Map());
 export const me = signal<Me | null>(null);
-/** Milliseconds since 1970, once a second while the page is seen: for "3 s ago". */
+/** Milliseconds since 1970, updated once a second while the page is visible, for "3 s ago". */
 export const now = signal(Date.now());
 
-/** Connects the signals to a worker. */
+/** Connect the signals to a worker. */
 export function attach(engine: Engine): void {
   engine.listen((tell) => {
     if (tell.tell === "connection") connection.value = tell.state;

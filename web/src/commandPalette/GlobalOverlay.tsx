@@ -1,4 +1,6 @@
-/** What stands over every page when its key is pressed. The keys count from the first moment on; what they open is fetched beside the page. */
+/**
+ * The overlays that every page can open by key. Keys work from the start; the overlays' code loads in the background.
+ */
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { register } from "../actions";
@@ -18,7 +20,7 @@ export function GlobalOverlay() {
     ]);
   }, []);
   useEffect(() => {
-    // Beforehand, so that they are there at once; one that fails is asked for again when it is wanted.
+    // Load both early so that they open at once. A failed load is repeated when the overlay is opened.
     for (const load of [palette, help]) load().catch(() => undefined);
   }, []);
   if (open.value === null) return null;

@@ -1,4 +1,4 @@
-/** The map of keys, by group: what `?` shows. */
+/** The keyboard shortcuts by group, shown on `?`. */
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Action, actions } from "../actions";
 import "./palette.css";

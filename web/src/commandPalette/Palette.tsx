@@ -1,4 +1,4 @@
-/** The command palette: type a few letters of what you want, Enter. Jobs can be found in it as well as commands. */
+/** The command palette: type a few letters, press Enter. It finds jobs as well as commands. */
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Action, actions } from "../actions";
@@ -32,7 +32,7 @@ export function Palette({ close }: { close(): void }) {
   const run = (action: Action | undefined): void => {
     if (action === undefined) return;
     close();
-    // After the dialog gave the focus back, so that the action may take it.
+    // Run after the dialog has returned the focus, so that the action may move it.
     setTimeout(() => action.run());
   };
   const press = (event: KeyboardEvent): void => {

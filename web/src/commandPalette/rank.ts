@@ -1,6 +1,8 @@
-/** How well a title answers what was typed: all its letters in order, the closer to the beginnings of words the better. */
+/**
+ * Rank titles against typed letters. All letters must occur in order; matches near the beginning of words rank higher.
+ */
 
-/** Greater is better; null when it does not answer. */
+/** Return a title's rank, greater for a better match, or null when it does not match. */
 export function rank(typed: string, title: string): number | null {
   const wanted = typed.toLowerCase().replace(/\s+/g, "");
   const text = title.toLowerCase();

@@ -1,9 +1,9 @@
-/** The page's side of the worker: requests that are answered, and what it tells unasked. */
+/** The page's side of the worker: requests with answers, and events. */
 import type { Answers, ExportRequest, JobFacts, MergedExportRequest, Request, Tell } from "./messages";
 import { scriptUrl } from "./trustedUrl";
 import workerUrl from "./worker?worker&url";
 
-/** How many entries were looked at, of how many. */
+/** Report entries processed so far, and in total. */
 export type Progress = (done: number, of: number) => void;
 
 type Unasked = Exclude<Tell, { tell: "answer" | "failed" }>;
@@ -31,12 +31,12 @@ export class Engine {
     return () => this.listeners.delete(listener);
   }
 
-  /** Writes lines out. Rejects when it is cancelled. */
+  /** Export lines of one job. Rejects when it is cancelled. */
   exportJob(job: string, what: ExportRequest, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
     return this.runExport((id) => this.ask({ do: "export", job, id, what }), progress, signal);
   }
 
-  /** Writes lines of the merged jobs out. Rejects when it is cancelled. */
+  /** Export lines of the merged jobs. Rejects when it is cancelled. */
   exportMerged(what: MergedExportRequest, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
     return this.runExport((id) => this.ask({ do: "exportMerged", id, what }), progress, signal);
   }
@@ -50,7 +50,7 @@ export class Engine {
     return begin(id).finally(stop);
   }
 
-  /** Gives the store its end of the channel to the indexer. */
+  /** Pass the worker its end of the channel to the indexer. */
   connectIndexer(port: MessagePort): void {
     this.worker.postMessage({ id: 0, request: { do: "indexer", port } satisfies Request }, [port]);
   }

@@ -1,4 +1,4 @@
-/** One open job: its batches, its feed, and the fetching of what the feed misses. */
+/** One open job: its batches, its feed, and the fetching of what the feed is missing. */
 
 import type { IndexedBatch } from "../index/messages";
 import { MAX_SEQUENCE } from "../limits";
@@ -17,14 +17,17 @@ import type { BatchFacts, JobRecord, ToViewer } from "../wire/messages";
 import { type RetryPolicy, retryDelay } from "../wire/retry";
 import type { Entry, JobFacts, Problem } from "./messages";
 
-/** Loaded without being asked for, from the end: what most jobs have, and a few seconds of a slow line at most. */
+/** Loaded without a request, counted from the end: all of most jobs, and a few seconds on a slow line at most. */
 const AUTO_LINES = 100_000;
 const AUTO_BYTES = 8 * 1024 * 1024;
-/** The first page is kept short, so that it is there soon on a slow line; where batches are small, the next ones soon make up for it. */
+/**
+ * Batches of the first page. Few, so that it arrives soon on a slow line; the next pages grow quickly where batches are
+ * small.
+ */
 const FIRST_BATCHES = 4;
 const GROWTH = 8;
 const DEMAND_BATCHES = 12;
-/** The API's most in one page; a page ends at about 1 MiB before. */
+/** The API's maximum per page. The API ends a page earlier at about 1 MiB. */
 const PAGE_BATCHES = 500;
 const HISTORY_RETRY: RetryPolicy = { firstMs: 1_500, mostMs: 30_000 };
 const RESUBSCRIBE: RetryPolicy = { firstMs: 2_000, mostMs: 2_000 };
@@ -32,13 +35,13 @@ const RESUBSCRIBE_LEAST_MS = 2_000;
 
 export interface JobDeps {
   readonly api: Api;
-  /** Bodies can be read. */
+  /** Resolves when bodies can be decoded. */
   readonly ready: Promise<void>;
   now(): number;
   random(): number;
   later(ms: number, step: () => void): () => void;
   changed(job: OpenJob): void;
-  /** Subscribes again, after an error that asks to. */
+  /** Subscribe again after an error that asks for a retry. */
   resubscribe(job: string): void;
 }
 
@@ -50,7 +53,9 @@ export class OpenJob {
   subscribed = false;
   revision = 0;
   arrived: number | null = null;
-  /** The tip when this was subscribed to first. What is up to there was written before, though a broadcast may bring it late. */
+  /**
+   * The tip at the first subscription. Entries up to it were written before, even if a broadcast delivers them late.
+   */
   private subscribedAt: number | null = null;
   private live = 0;
   private liveErrors = 0;
@@ -59,16 +64,16 @@ export class OpenJob {
   private loadWhole = false;
   private opening = true;
   private settleOpened: () => void = () => undefined;
-  /** The first page was answered, with whatever. Never rejects. */
+  /** Resolves when the first page was answered, even with an error. Never rejects. */
   readonly opened = new Promise<void>((resolve) => (this.settleOpened = resolve));
   private demand: SequenceRange | null = null;
-  /** Spans that are waited for. */
+  /** Ranges that callers wait for. */
   private requests: { readonly span: SequenceRange; done(): void }[] = [];
-  /** Sequences that a filtered list shows and that are not here, the first wanted most. */
+  /** Sequences that a filtered list shows and that are not loaded, the most wanted first. */
   private wantedSequences: readonly number[] = [];
   private send: ((batches: readonly IndexedBatch[]) => void) | null = null;
   private timer: (() => void) | null = null;
-  /** The job's tip when its end was first here. */
+  /** The job's tip when its end was first loaded. */
   private openedAt = 0;
   private failures = 0;
   private pages = 0;
@@ -90,7 +95,7 @@ export class OpenJob {
     };
   }
 
-  /** Fetches the end at once; the subscription is asked for at the same time, and tells of whatever came in between. */
+  /** Fetch the end at once. The subscription is requested at the same time and reports what arrives in between. */
   open(): void {
     void this.loadRecord();
     this.pump();
@@ -103,7 +108,7 @@ export class OpenJob {
     this.timer?.();
   }
 
-  /** The connection was lost: until the next `subscribed` nothing is known of the live edge. */
+  /** Note a lost connection: until the next `subscribed`, nothing is known of the live edge. */
   interrupted(): void {
     if (!this.subscribed) return;
     this.subscribed = false;
@@ -141,13 +146,13 @@ export class OpenJob {
     return rowsOf(this.store, this.feed.gone, tip, from, count);
   }
 
-  /** A span is looked at: what is not here of it is fetched first. */
+  /** Fetch the missing part of a range first: a reader is looking at it. */
   prioritize(first: number, last: number): void {
     this.demand = { first: Math.max(1, first), last };
     this.pump();
   }
 
-  /** Fetches what lies around a sequence. Resolves when it is here, or will not come; never rejects. */
+  /** Fetch the lines around a sequence. Resolves when they are loaded or cannot be; never rejects. */
   fetchAround(sequence: number): Promise<void> {
     return new Promise((done) => {
       this.requests.push({ span: rangeAround(sequence), done });
@@ -155,7 +160,10 @@ export class OpenJob {
     });
   }
 
-  /** Rows of chosen sequences, for a filtered list. What is not here of them comes, instead of what was chosen before. */
+  /**
+   * Return rows of chosen sequences for a filtered list. Missing ones are fetched, and replace those of the previous
+   * call.
+   */
   filteredRows(sequences: readonly number[]): (Row | null)[] {
     const rows = sequences.map((sequence) => rowAt(this.store, this.feed.gone, sequence));
     this.wantedSequences = sequences.filter((_, at) => rows[at]?.kind === "loading");
@@ -163,7 +171,7 @@ export class OpenJob {
     return rows;
   }
 
-  /** Sends what is here, and then whatever comes, to the indexer; null ends it. */
+  /** Send all loaded and all future batches to the indexer; null ends it. */
   feedTo(send: ((batches: readonly IndexedBatch[]) => void) | null): void {
     this.send = send;
     const all = this.store.all;
@@ -187,14 +195,14 @@ export class OpenJob {
     return found;
   }
 
-  /** Loads all of the job, however much it is. */
+  /** Load the whole job, whatever its size. */
   loadAll(): void {
     this.loadWhole = true;
     this.feed.want(1, this.deps.now());
     this.pump();
   }
 
-  /** Everything that was written at this time or after it is here. */
+  /** All entries written at this time (µs) or later are loaded. */
   private get since(): number {
     const first = this.feed.held.all.at(-1)?.first;
     if (first === undefined) return this.opening ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
@@ -245,14 +253,15 @@ export class OpenJob {
       this.subscribed = true;
       this.subscribedAt ??= message.tip ?? 0;
       if (message.record) this.record = message.record;
-      // Answers this viewer alone, so it may ask at once for what it missed; reconnects are spread by their own jitter.
+      // The answer goes to this viewer alone, so a missing part may be fetched at once. Reconnects carry their own
+      // jitter.
       this.feed.announced(message.tip ?? 0, this.deps.now(), true);
       this.pump();
     }
     this.deps.changed(this);
   }
 
-  /** Takes batches from anywhere; a live one that cannot be read stays a hole, which history fills. */
+  /** Store batches from any source. A live batch that cannot be decoded stays a hole, which history fills. */
   private storeBatches(batches: readonly BatchFacts[], live = true): boolean {
     let news = false;
     for (const facts of batches) {
@@ -282,7 +291,7 @@ export class OpenJob {
     try {
       return this.store.add(facts);
     } catch {
-      // History has nothing better: its entries are shown as unreadable.
+      // History has no better copy: show these entries as unreadable.
       return !live && this.store.add({ ...facts, body: "" });
     }
   }
@@ -314,7 +323,7 @@ export class OpenJob {
     this.deps.changed(this);
   }
 
-  /** Fetches the one thing that is wanted most, then looks again. */
+  /** Fetch the most wanted range, then look again. */
   private pump(): void {
     if (this.problem) this.dropRequests();
     if (this.fetching || this.closed || this.problem) return;
@@ -340,11 +349,12 @@ export class OpenJob {
     }
     const { bytes } = this.store;
     const lowest = this.feed.held.all.find(({ first, last }) => first <= this.openedAt && this.openedAt <= last)?.first;
-    // Old history only as far as the budget goes, down from the end; holes above it are always mended, parts that were gone to lie apart.
+    // Load old history only up to the budget, downwards from the end. Holes above that are always filled; separate
+    // ranges that a reader visited stay as they are.
     if (!this.loadWhole && bytes > AUTO_BYTES && lowest !== undefined) this.feed.settle(lowest, now);
     const due = this.feed.due(now);
     if (due !== null) {
-      // A batch holds an entry at least: a hole of five lines needs five batches at most, not a page of what is here.
+      // A batch holds at least one entry, so a hole of five lines needs at most five batches, not a whole page.
       void this.fetch("before", due.last + 1, Math.min(due.last - due.first + 1, this.page(), PAGE_BATCHES), due);
       return;
     }
@@ -352,7 +362,7 @@ export class OpenJob {
     if (next !== null) this.timer = this.deps.later(Math.max(1, next - now), () => this.pump());
   }
 
-  /** Batches in the next page. */
+  /** Return the number of batches in the next page. */
   private page(): number {
     return FIRST_BATCHES * GROWTH ** Math.min(8, this.pages++);
   }
@@ -370,7 +380,7 @@ export class OpenJob {
     return null;
   }
 
-  /** The first part of a span that is not here and may come. */
+  /** Return the first part of a range that is neither loaded nor deleted by age. */
   private firstMissing({ first, last }: SequenceRange): SequenceRange | null {
     for (const span of this.feed.held.missing(first, Math.min(last, this.feed.tip))) {
       const part = this.feed.gone.missing(span.first, span.last)[0];
@@ -404,7 +414,7 @@ export class OpenJob {
         this.openedAt = this.feed.tip;
         this.feed.want(Math.max(1, this.feed.tip - AUTO_LINES + 1), now);
       }
-      // What lies between what was asked for and what is kept was deleted by age.
+      // Entries between the requested and the oldest kept sequence were deleted by age.
       if (page.kept !== null) this.feed.forgotten(side === "after" ? sequence + 1 : 1, page.kept - 1, now);
       const progress = this.feed.held.count > before;
       if (hole !== null) {
@@ -430,7 +440,7 @@ export class OpenJob {
   }
 }
 
-/** What is fetched around a place that is gone to. */
+/** Return the range to fetch around a sequence that a reader goes to. */
 function rangeAround(sequence: number): SequenceRange {
   return { first: Math.max(1, sequence - 200), last: sequence + 400 };
 }

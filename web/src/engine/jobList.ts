@@ -1,4 +1,4 @@
-/** The list of jobs: pages of the HTTP API first, then the live changes. Told in portions. */
+/** The list of jobs: first pages of the HTTP API, then live changes, reported in groups. */
 import type { Subscription } from "../live/connection";
 import { type Api, ApiError } from "../wire/api";
 import type { JobRecord, ToViewer } from "../wire/messages";
@@ -16,20 +16,20 @@ const TELL_MS = 100;
 /** The page says "every few seconds". */
 const RETRY: RetryPolicy = { firstMs: 3_000, mostMs: 3_000 };
 const RETRY_LEAST_MS = 1_500;
-/** Pages asked for: a few thousand jobs. */
+/** Pages to request: a few thousand jobs. */
 const MOST_PAGES = 50;
 
 export class JobList {
   private readonly changed = new Map<string, JobRecord>();
   private readonly removed = new Set<string>();
-  /** When each record was last heard live; a page that was read earlier must not undo it. */
+  /** When each record last arrived live; a page read earlier must not undo it. */
   private readonly heard = new Map<string, number>();
-  /** What is known of each job: its growth is told apart from its changes, and either may come late. */
+  /** The merged record of each job. Its growth and its state changes arrive separately, and either may be late. */
   private readonly known = new Map<string, JobRecord>();
   private telling = false;
   private loaded = false;
   private loading = false;
-  /** Asked for while it is being read: what was read before may have changed since. */
+  /** Requested again while loading: earlier pages may be out of date. */
   private again = false;
   private problem: Problem | null = null;
 
@@ -37,14 +37,14 @@ export class JobList {
     private readonly api: () => Api,
     private readonly clock: { now(): number; later(ms: number, step: () => void): () => void },
     private readonly tell: (changes: Changes) => void,
-    /** Settles when nobody waits for a job's first rows any more: thousands of jobs would keep them off a slow line. */
+    /** Settles when no job waits for its first rows. Thousands of jobs would delay those on a slow line. */
     private readonly quiet: () => Promise<unknown>,
   ) {}
 
   get subscription(): Subscription {
     return {
       request: () => ({ jobs: {} }),
-      // Whatever changed while nobody listened is read again.
+      // Read the list again: it may have changed while nobody listened.
       answer: (message) => {
         if (message.type === "subscribed") void this.load();
       },
@@ -119,7 +119,7 @@ export class JobList {
   }
 }
 
-/** The later word of a job's state, and the further one of its log. */
+/** Merge two records of a job: the state last seen, and the greater tip. */
 export function mergeRecords(before: JobRecord | undefined, now: JobRecord): JobRecord {
   if (before === undefined) return now;
   const { tip, last } = before.tip > now.tip ? before : now;

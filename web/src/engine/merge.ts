@@ -1,4 +1,6 @@
-/** Several jobs as one list, by time. Within a job the sequence rules, even where its host's clock stepped back. */
+/**
+ * Several jobs as one list ordered by time. Within a job the sequence decides, even if its host's clock stepped back.
+ */
 import type { LinePositions } from "../index/linePositions";
 import type { SequenceRanges } from "../live/sequenceRanges";
 import type { LinePosition } from "../log/mergeOrder";
@@ -10,12 +12,12 @@ export interface MergeSource {
   readonly store: Store;
   readonly feed: {
     readonly gone: SequenceRanges;
-    /** From here on everything comes by itself. */
+    /** From here on all entries load without a request. */
     readonly floor: number;
   };
 }
 
-/** A row's identity among several jobs, exact for any sequence that is. */
+/** Most jobs in one merged list; a row's source fits one byte. */
 export const MOST_JOBS = 64;
 
 export class MergedList {
@@ -33,7 +35,7 @@ export class MergedList {
     return this.times.length;
   }
 
-  /** Takes what came since; tells the first place that is not what it was, null when nothing came. */
+  /** Add newly loaded batches, and return the first index that changed, or null when nothing was added. */
   update(): number | null {
     const [times, who, sequences]: [number[], number[], number[]] = [[], [], []];
     for (const [source, { store }] of this.jobs.entries()) {
@@ -43,7 +45,7 @@ export class MergedList {
         taken.add(batch.first);
         const { columns, broken } = store.unpack(batch);
         if (broken !== null) {
-          // One row says that these entries are there and cannot be read.
+          // One row stands for a batch that cannot be decoded.
           times.push(batch.start);
           who.push(source);
           sequences.push(batch.first);
@@ -70,7 +72,7 @@ export class MergedList {
     return this.insert(times, who, sequences, order);
   }
 
-  /** Merges sorted news from the end, so that the usual case, all of it at the end, moves nothing. */
+  /** Merge sorted new lines from the end: the usual case, all of them at the end, moves nothing. */
   private insert(times: number[], who: number[], sequences: number[], order: Uint32Array): number {
     const [old, fresh] = [this.times.length, order.length];
     const merged = {
@@ -132,7 +134,10 @@ export class MergedList {
     return { from: Math.max(0, from), to: Math.max(from, end), total: this.total, rows };
   }
 
-  /** The places of lines that stand in their order; of one that is not here, where it would be. */
+  /**
+   * Return the index of each line; for a line that is not loaded, the index where it would be. The lines must be
+   * ordered.
+   */
   locate(lines: Pick<LinePositions, "sequences" | "times" | "sources">): Float64Array {
     let index = 0;
     return lines.sequences.map((sequence, at) => {
@@ -142,7 +147,7 @@ export class MergedList {
     });
   }
 
-  /** Where an entry is now; the place after it, when it is not here. */
+  /** Return an entry's index; the index after it when it is not loaded. */
   indexOf(source: number, sequence: number, time: number): number {
     let [low, high] = [0, this.total];
     while (low < high) {
@@ -154,15 +159,15 @@ export class MergedList {
       if (this.who[index] === source && this.sequences[index] === sequence) return index;
       if ((this.times[index] as number) > time) break;
     }
-    // Its clock had stepped back: it stands later than its own time says.
+    // Its clock stepped back: the list orders it later than its own time.
     const found = this.sequences.findIndex((one, index) => one === sequence && this.who[index] === source);
     return found >= 0 ? found : low;
   }
 }
 
 /**
- * What is missing of a job next to one of its rows: the older part, at the first row that is here; or what lies between two parts that
- * are here, at the end of the first. What comes by itself is not told.
+ * Return what is missing next to a row: the older part, at the job's first loaded row, or the part between two loaded
+ * ranges, at the end of the first. Ranges that load without a request are not reported.
  */
 function missingBeside({ store, feed }: MergeSource, row: Row): MissingLines | null {
   const absent = (sequence: number): boolean =>

@@ -1,4 +1,4 @@
-/** What the page and its worker say to each other. Both are ours, built together: types are enough here. */
+/** Messages between the page and its worker. Both are built together, so types are enough here. */
 
 import type { LinePositions } from "../index/linePositions";
 import type { Query } from "../index/query";
@@ -16,65 +16,65 @@ export interface Problem {
   readonly message: string;
 }
 
-/** All that the page knows of an open job besides its rows. */
+/** All that the page knows about an open job besides its rows. */
 export interface JobFacts {
   readonly job: string;
   readonly record: JobRecord | null;
-  /** Greatest sequence known to exist. */
+  /** The greatest sequence known to exist. */
   readonly tip: number;
-  /** Entries here. */
+  /** Entries that are loaded. */
   readonly received: number;
   readonly first: number | null;
   readonly last: number | null;
-  /** Everything from here to `last` is here. */
+  /** All entries from here to `last` are loaded. */
   readonly tail: number | null;
-  /** Everything that was written at this time (µs) or after it is here, as far as clocks tell. */
+  /** All entries written at this time (µs) or later are loaded, as far as clocks tell. */
   readonly since: number;
-  /** Wanted and not here. */
+  /** Ranges that are wanted and not loaded. */
   readonly holes: readonly SequenceRange[];
   readonly gone: number;
-  /** Batches that came again and were left out. */
+  /** Batches that arrived again and were ignored. */
   readonly repeats: number;
-  /** Answered by `subscribed` on the present connection. */
+  /** The current connection has answered the subscription. */
   readonly subscribed: boolean;
-  /** Everything up to the tip is known and what is wanted is here. */
+  /** The tip is known and all wanted entries are loaded. */
   readonly caughtUp: boolean;
   readonly problem: Problem | null;
-  /** Compressed and raw bytes here. */
+  /** Loaded bytes: compressed, and raw. */
   readonly bytes: number;
   readonly raw: number;
-  /** When the last live entry arrived, ms since 1970 by this machine's clock. */
+  /** When the last live entry arrived: milliseconds since 1970 by this machine's clock. */
   readonly arrived: number | null;
-  /** Entries and lines of level error or above that arrived live since the job was opened. */
+  /** Entries, and lines of level error or above, that arrived live since the job was opened. */
   readonly live: number;
   readonly liveErrors: number;
-  /** Grows whenever rows may read differently than before. */
+  /** Grows whenever rows may be drawn differently. */
   readonly revision: number;
 }
 
 /** Plain lines, or one JSON object a line as `logferry export` writes it. */
 export type SaveFormat = "text" | "jsonl";
 
-/** What is to be written out: the lines of first..last that a query leaves. */
+/** What to export: the lines of first..last that match a query. */
 export interface ExportRequest {
   readonly first: number;
   readonly last: number;
-  /** Lines were chosen by where they begin: each is taken whole, though it goes on in entries after `last`. */
+  /** Lines were selected by their first entry: export each whole, even if it continues after `last`. */
   readonly marked: boolean;
-  /** Null takes all. */
+  /** Null exports all lines. */
   readonly query: Query | null;
   readonly format: SaveFormat;
   readonly time: TimeMode;
-  /** What relative times count from, µs. */
+  /** Origin of relative times, µs. */
   readonly base: number;
 }
 
-/** What is to be written out of several jobs as one. */
+/** What to export of several jobs as one file. */
 export interface MergedExportRequest {
-  /** Null takes all. */
+  /** Null exports all lines. */
   readonly marks: MarkedRange | null;
   readonly query: Query | null;
-  /** Null leaves them out. */
+  /** Null omits the names. */
   readonly names: readonly string[] | null;
   readonly format: SaveFormat;
   readonly time: TimeMode;
@@ -104,11 +104,11 @@ export type Request =
   | { do: "merge"; jobs: readonly string[] }
   | { do: "mergedRows"; from: number; count: number }
   | { do: "filteredMergedRows"; from: number; lines: readonly LinePosition[]; total: number }
-  /** Where lines are in the merged list, or would be. */
+  /** Return the indexes of lines in the merged list, or where they would be. */
   | { do: "locate"; lines: Pick<LinePositions, "sequences" | "times" | "sources"> }
   /**
-   * Fetches what is around a line, and what other jobs wrote at its time; the time by which it stands among merged jobs, µs, null when
-   * it is not to be had.
+   * Fetch the lines around a line, and what other jobs wrote at its time. Returns the time that orders the line among
+   * the merged jobs, µs, or null when it cannot be fetched.
    */
   | { do: "fetchAround"; job: string; sequence: number; others: readonly string[] }
   | { do: "mergedIndex"; source: number; sequence: number; at: number }
@@ -151,7 +151,7 @@ export type Tell =
   | { tell: "connection"; state: ConnectionState; opened: number }
   | { tell: "jobs"; changed: JobRecord[]; removed: string[]; loaded: boolean; problem: Problem | null }
   | { tell: "job"; facts: JobFacts }
-  /** How many entries a `take` has looked at, of how many. */
+  /** Entries that an export has processed, and in total. */
   | { tell: "exportProgress"; id: number; done: number; of: number }
-  /** `changed` is the first place of the merged list that is not what it was, `last` the line at its end. */
+  /** `changed` is the first index of the merged list that changed, `last` its last line. */
   | { tell: "merged"; total: number; revision: number; changed: number; last: LinePosition };

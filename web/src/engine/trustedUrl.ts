@@ -1,4 +1,4 @@
-/** The one place where a worker's address becomes a trusted one. */
+/** The only code that makes a worker's address a trusted one. */
 interface Policy {
   createScriptURL(url: string): unknown;
 }
@@ -8,7 +8,7 @@ interface Types {
 
 let policy: Policy | null = null;
 
-/** Raises TypeError for an address of another origin. */
+/** Return a worker's address as a trusted URL. Throws TypeError for an address of another origin. */
 export function scriptUrl(url: string): string {
   const types = (globalThis as { trustedTypes?: Types }).trustedTypes;
   if (types === undefined) return sameOrigin(url);

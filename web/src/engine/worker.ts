@@ -18,7 +18,7 @@ const port = self as unknown as {
   addEventListener(type: "online", listener: () => void): void;
 };
 
-/** Facts are told at most this often, a job: a burst must not become a burst of messages. */
+/** Report a job's facts at most this often: a burst of batches must not become a burst of messages. */
 const TELL_MS = 60;
 const MERGE_MS = 100;
 
@@ -30,11 +30,11 @@ let api = new Api("", "");
 let live = "";
 let indexer: MessagePort | null = null;
 let merge: MergedList | null = null;
-/** How often jobs were asked to be merged. */
+/** Number of `merge` requests so far. */
 let merges = 0;
 /** The jobs of `merge`. */
 let merged: readonly string[] = [];
-/** What is being written out. */
+/** Ids of running exports. */
 const exporting = new Set<number>();
 let merging = false;
 
@@ -88,7 +88,7 @@ function jobChanged(job: OpenJob): void {
   }, TELL_MS);
 }
 
-/** The merged list follows its jobs, a few times a second. */
+/** Update the merged list from its jobs, a few times a second. */
 function mergeSoon(): void {
   if (merge === null || merging) return;
   merging = true;
@@ -112,13 +112,13 @@ function mergeNow(): void {
     });
 }
 
-/** Lines of a merged job that are told to be missing where one looks. */
+/** Lines of a merged job to fetch where a reader meets a missing part. */
 const LOOK_LINES = 400;
 
-/** A line is shown without what others wrote at its time when that does not come soon; it comes later. */
+/** How long to wait for other jobs' lines before a line is shown without them. They are added when they arrive. */
 const PATIENCE_MS = 2_000;
 
-/** What is missing next to rows that are looked at comes, so that reading on has no end before the job has. */
+/** Fetch what is missing next to the rows that a reader looks at, so that reading continues up to the job's end. */
 function fetchMissing({ rows }: RowWindow): void {
   for (const { sequence, source, hole, ...row } of rows) {
     const job = hole === undefined || source === undefined ? undefined : jobs.get(merged[source] ?? "");
@@ -131,7 +131,7 @@ function fetchMissing({ rows }: RowWindow): void {
   }
 }
 
-/** Rows of a filtered list, as the places from... */
+/** Return rows of a filtered list as a window that begins at `from`. */
 function filteredWindow(from: number, rows: readonly (Row | null)[], total: number): RowWindow {
   return {
     from,
@@ -181,7 +181,8 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
       at,
     );
     jobs.set(id, job);
-    // History is fetched at once. Live lines are counted as they come, so they are asked for when they can be read.
+    // Fetch history at once, but subscribe only when bodies can be decoded, because live lines are counted as they
+    // arrive.
     job.open();
     void ready.then(() => {
       if (jobs.get(id) === job) connection.subscribe(`job ${id}`, job.subscription);
@@ -220,13 +221,13 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
   },
   merge: async ({ jobs: ids }) => {
     const turn = ++merges;
-    // One who looks at a single job needs nothing of this.
+    // A page with one job does not need the module.
     const [module] = await Promise.all([ids.length === 0 ? null : import("./merge"), prepareDecoder()]);
-    // Another page has come meanwhile.
+    // Another page was opened in the meantime.
     if (turn !== merges) return null;
     merged = ids.slice(0, module?.MOST_JOBS);
     merge = module === null ? null : new module.MergedList(merged.map(opened));
-    // What is here is there when this is answered.
+    // All loaded lines are in the list when this request is answered.
     mergeNow();
     return null;
   },

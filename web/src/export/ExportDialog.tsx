@@ -1,4 +1,6 @@
-/** Download or copy: what, in which form, with which times; with its progress, and a way to end it. */
+/**
+ * The dialog that downloads or copies lines: which lines, which format, which times, with progress and a Cancel button.
+ */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SaveFormat } from "../engine/messages";
 import type { Query } from "../index/query";
@@ -10,7 +12,7 @@ import { TIME_MODES, type TimeMode } from "../text/time";
 import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 
-/** `whole` says what all the lines are of; `modes` are the times that can be told there. */
+/** Show the export dialog. `whole` names what all lines are of; `modes` are the time formats to offer. */
 export function ExportDialog({
   view,
   name,
@@ -149,7 +151,7 @@ export function ExportDialog({
   );
 }
 
-/** A query in words; empty for one that leaves everything. */
+/** Return a query as text for people; empty for a query that matches everything. */
 export function queryText({ text, regex, matchCase, word, hide, level }: Query): string {
   const parts = [
     text === ""

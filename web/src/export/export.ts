@@ -1,4 +1,6 @@
-/** Writes a job out, or a part of it: what the tab has from the tab, the rest from history, a page at a time. Loaded when it is wanted. */
+/**
+ * Export one job or a part of it: loaded batches from memory, the rest from history, page by page. Loaded on first use.
+ */
 import type { OpenJob } from "../engine/job";
 import type { ExportRequest, SaveFormat } from "../engine/messages";
 import { type Columns, decodeBody, fromBase64 } from "../log/body";
@@ -7,7 +9,7 @@ import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { ExpressionFilter, filterOf, formatLine } from "./format";
 import { firstSequence, LineJoiner } from "./lines";
 
-/** Parts go into a blob at this size: browsers keep those outside of the tab's own memory. */
+/** Text of this size becomes a blob: browsers keep blobs outside of the tab's own memory. */
 const PART_CHARS = 4_000_000;
 const PAGE_BATCHES = 500;
 const SLICE_MS = 20;
@@ -16,11 +18,11 @@ const RETRY: RetryPolicy = { firstMs: 1_600, mostMs: 16_000 };
 
 export interface ExportContext {
   cancelled(): boolean;
-  /** Entries looked at, and how many there are to look at. */
+  /** Report entries processed so far, and in total. */
   progress(done: number, of: number): void;
 }
 
-/** Text on its way into a blob. */
+/** Text that is collected into a blob. */
 export class BlobBuilder {
   private readonly blobs: Blob[] = [];
   private parts: string[] = [];
@@ -44,7 +46,7 @@ export class BlobBuilder {
   }
 }
 
-/** Lets the worker's other work through now and then, and ends what was cancelled. */
+/** Lets the worker's other tasks run now and then, reports progress, and ends a cancelled export. */
 export class ProgressTicker {
   private until = performance.now() + SLICE_MS;
 
@@ -66,7 +68,7 @@ export async function exportJob(
   context: ExportContext,
 ): Promise<Blob> {
   const wanted = query === null ? () => true : filterOf(query);
-  // All entries are wanted as they are stored: in their order. What a filter leaves, or a person marked, is whole lines.
+  // Without a filter, export entries as stored, in their order. Filters and marked ranges select whole lines.
   const lines = new LineJoiner(form.format === "jsonl" && query === null && !marked);
   const [parts, breath] = [new BlobBuilder(), new ProgressTicker(context)];
   const texts = new ExpressionFilter(query);
@@ -111,7 +113,7 @@ export async function* batches(
     const page = await withRetries(() => api.history(id, "after", next - 1, PAGE_BATCHES));
     const before = next;
     for (const batch of page.batches) {
-      // Older lines may not be kept any more: then it begins later.
+      // Older lines may no longer be kept: the export then begins later.
       if (batch.first > last || batch.first + batch.count <= next) continue;
       yield {
         start: batch.first,
@@ -124,7 +126,7 @@ export async function* batches(
   }
 }
 
-/** A body that cannot be read is said in its place: nothing is left out silently. */
+/** Return a body's columns, or a notice in its place when it cannot be decoded: no entry is omitted silently. */
 function readable(first: number, body: () => Uint8Array, count: number): Columns {
   try {
     return decodeBody(body(), count);

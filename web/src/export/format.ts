@@ -1,4 +1,4 @@
-/** Lines as a file or a clipboard holds them, and which of them a filter leaves. Pure. */
+/** Format lines for a file or the clipboard, and select those that a filter keeps. Pure. */
 import type { SaveFormat } from "../engine/messages";
 import { expressionOf, type Query } from "../index/query";
 import type { Trial } from "../search/trial";
@@ -12,20 +12,23 @@ import type { Line } from "./lines";
 export interface LineFormat {
   readonly format: SaveFormat;
   readonly time: TimeMode;
-  /** What relative times count from, µs. */
+  /** Origin of relative times, µs. */
   readonly base: number;
-  /** The job's name, where several jobs are written as one. */
+  /** The job's name, where several jobs become one file. */
   readonly name?: string;
 }
 
-/** As the pane shows it: without escape sequences; a system entry is a sentence. */
+/** Return a line as the pane shows it: without escape sequences, and a system entry as a sentence. */
 export function shownText(line: Line): string {
   const text =
     line.entries.length === 1 ? (line.entries[0]?.text ?? "") : line.entries.map((entry) => entry.text).join("");
   return line.stream === "system" ? describeEvent(text).sentence : plain(text);
 }
 
-/** Text has a line a line, times as chosen. JSON lines have an object an entry, as `logferry export` writes them, times always in UTC. */
+/**
+ * Return a line in the chosen format. Text has one line per line, with times as chosen. JSON lines have one object per
+ * entry, as `logferry export` writes them, always in UTC.
+ */
 export function formatLine(job: string, line: Line, { format, time, base, name }: LineFormat): string {
   if (format === "jsonl")
     return line.entries
@@ -44,9 +47,12 @@ function jsonOf(
   return `${JSON.stringify({ ...of, timestamp: stampText(time, "utc", 0), stream, line: text, sequence })}\n`;
 }
 
-/** What a query's streams, levels and traces leave, and its text unless it is an expression; lines must come in their order, all of them. */
+/**
+ * Return a test for a query's streams, levels and traces, and for its text unless that is an expression. It must see
+ * all lines in order.
+ */
 export function filterOf(query: Query): (line: Line) => boolean {
-  // A person's expression is tried where it can be ended: `Texts`.
+  // `ExpressionFilter` tests a person's expression, in a worker that can be ended.
   const expression = query.regex ? null : expressionOf(query);
   const before: { [stream in Line["stream"]]: TraceRole | null } = { stdout: null, stderr: null, system: null };
   return (line) => {
@@ -65,7 +71,7 @@ export function filterOf(query: Query): (line: Line) => boolean {
   };
 }
 
-/** Which lines a query's expression matches. An expression is tried in a worker of its own. */
+/** Selects the lines that a query's expression matches. The expression runs in a worker of its own. */
 export class ExpressionFilter {
   private trial: Trial | null = null;
 

@@ -1,8 +1,8 @@
 /**
- * Entries joined to lines, batch after batch, however long the job: what is written out or copied is never held whole. Pure.
+ * Join entries to lines, batch by batch, for a job of any size: an export is never held in memory as a whole. Pure.
  *
- * A line is given once nothing can continue it, and lines keep the order of their first entries: one that is still open holds back what
- * comes after it.
+ * A line is returned once no later entry can continue it. Lines keep the order of their first entries, so an open line
+ * delays those after it.
  */
 import type { Columns } from "../log/body";
 import { continuable } from "../log/continuation";
@@ -18,23 +18,23 @@ export interface Entry {
 
 export interface Line {
   readonly stream: "stdout" | "stderr" | "system";
-  /** The first, and what continues it. */
+  /** The first entry and those that continue it. */
   readonly entries: Entry[];
   open: boolean;
 }
 
-/** The sequence that a line begins with. */
+/** Return the sequence of a line's first entry. */
 export function firstSequence({ entries: [first] }: Line): number {
   return first?.sequence ?? 0;
 }
 
-/** A line that stays open this long is given as it is. */
+/** An open line is returned as it is after this many lines. */
 const MOST_HELD = 20_000;
 
 export class LineJoiner {
   private held: Line[] = [];
 
-  /** `singly`: entries are given as they are, in their own order; nothing is joined. */
+  /** `singly` returns entries as they are, in their own order, without joining. */
   constructor(private readonly singly = false) {}
 
   private readonly last: { stdout: Line | null; stderr: Line | null } = { stdout: null, stderr: null };
@@ -50,7 +50,7 @@ export class LineJoiner {
     }
   }
 
-  /** Lines that are whole; with `end` those that may go on, too. */
+  /** Return the finished lines; with `end` also the open ones. */
   ready(end: boolean): Line[] {
     const open = end || this.held.length > MOST_HELD ? -1 : this.held.findIndex((line) => line.open);
     const given = open < 0 ? this.held : this.held.slice(0, open);
@@ -59,7 +59,7 @@ export class LineJoiner {
     return given;
   }
 
-  /** Whether a line that begins at `last` or before may go on in what comes next. */
+  /** Return whether a line that begins at or before `last` may continue in later entries. */
   goesOn(last: number): boolean {
     return this.held.some((line) => line.open && firstSequence(line) <= last);
   }

@@ -1,4 +1,7 @@
-/** Writes several jobs out as one, by time: a stream of each, however long they are; none is held whole. Loaded when it is wanted. */
+/**
+ * Export several jobs as one file ordered by time. Each job is a stream, so none is held in memory as a whole. Loaded
+ * on first use.
+ */
 import type { OpenJob } from "../engine/job";
 import type { MergedExportRequest } from "../engine/messages";
 import { isInRange, type MarkedRange } from "../log/markedRange";
@@ -30,13 +33,13 @@ export async function exportMerged(
   let done = 0;
   const streams = jobs.map((job, source) => {
     const { first, last } = ranges[source] as { first: number; last: number };
-    // The last marked line may go on behind it, in however many entries.
+    // The last marked line may continue after its own sequence.
     const end = source === marks?.last.source ? job.feed.tip : last;
     const pieces = counted(batches(job, api, first, end), async ({ start, count }) => {
       done += Math.max(0, Math.min(last, start + count - 1) - Math.max(first, start) + 1);
       await breath.tick(done, of);
     });
-    // All entries are wanted as they are stored, in their order. What is chosen of them is whole lines.
+    // Without a filter, export entries as stored, in their order. Marked ranges select whole lines.
     const lines = linesOf(pieces, source, first, end, marks, format === "jsonl" && query === null && marks === null);
     return matching(lines, filters[source] as (line: Line) => boolean, texts);
   });
@@ -77,7 +80,7 @@ async function* counted(
   }
 }
 
-/** Which of a job's entries may stand between two marks. */
+/** Return the range of a job's entries that may lie within the marked range. */
 async function rangeOf(
   { id, feed }: OpenJob,
   source: number,
@@ -90,7 +93,7 @@ async function rangeOf(
   return { first, last: Math.min(feed.tip, last) };
 }
 
-/** A job's lines, some at a time, each with where it stands: never before the one that it follows in its job. */
+/** Yield a job's lines in groups, each with its position: never before the line that it follows in its job. */
 export async function* linesOf(
   pieces: AsyncIterable<ExportBatch>,
   source: number,
@@ -121,7 +124,7 @@ export async function* linesOf(
   yield lines.ready(true).map(joined);
 }
 
-/** Lines of several streams, each of them in order, as one. */
+/** Merge the ordered lines of several streams. */
 export async function* inOrder(streams: readonly AsyncIterable<PositionedLine[]>[]): AsyncGenerator<PositionedLine> {
   const heads: { lines: PositionedLine[]; at: number; rest: AsyncIterator<PositionedLine[]> }[] = [];
   for (const stream of streams) heads.push({ lines: [], at: 0, rest: stream[Symbol.asyncIterator]() });

@@ -1,4 +1,4 @@
-/** The page's side of the indexer: starts it when it is first needed, and ends it when an expression does not end. */
+/** The page's side of the indexer: starts it on first use, and ends it when an expression does not end. */
 import type { Engine } from "../engine/client";
 import { scriptUrl } from "../engine/trustedUrl";
 import indexerUrl from "./indexer?worker&url";
@@ -7,21 +7,24 @@ import type { FromIndexer, ToIndexer } from "./messages";
 import type { Query } from "./query";
 import { STOPPED_EXPRESSION } from "./stoppedExpression";
 
-/** The worker is asked whether it still hears as often as this while there is a query. */
+/** While there is a query, ask the worker this often whether it still answers. */
 const ASK_MS = 500;
-/** So many questions without an answer mean an expression that backtracks without end. Counted, not timed: a page that was held up itself asks late. */
+/**
+ * After this many unanswered questions, the expression is considered to backtrack without end. Counted, not timed: a
+ * page that was suspended asks late.
+ */
 const PATIENCE = 4;
 
 export interface Found {
   readonly found: FoundLines;
-  /** Lines looked at. */
+  /** Lines searched. */
   readonly lines: number;
-  /** How long it took over what was here. */
+  /** How long the search of the loaded lines took. */
   readonly ms: number;
 }
 
 export interface Listener {
-  /** Lines are to be told with their times. */
+  /** Lines are reported with their times. */
   readonly timed: boolean;
   hits(found: Found): void;
   errors(found: FoundLines, lines: number): void;
@@ -31,11 +34,11 @@ export interface Listener {
 export class Finder {
   private worker: Worker | null = null;
   private id = 0;
-  /** The last query of each job. Lines that come later are searched too, so it is watched until it is taken back. */
+  /** The last query of each job. Later lines are searched too, so the query is watched until it is withdrawn. */
   private readonly asked = new Map<string, { id: number; query: Query; began: number; answered: boolean }>();
-  /** Questions since anything was heard; null until the worker, which takes its time to load, was heard at all. */
+  /** Questions since the last message; null until the worker, which takes time to load, sent its first one. */
   private silent: number | null = null;
-  /** The job that the worker was at when it was heard last. */
+  /** The job that the worker worked on at its last message. */
   private busy: string | null = null;
   private watch: ReturnType<typeof setInterval> | undefined;
   private readonly listeners = new Map<string, Listener>();
@@ -43,7 +46,7 @@ export class Finder {
 
   constructor(private readonly engine: Engine) {}
 
-  /** Begins to index a job that the engine has open. */
+  /** Index a job that the engine has open. */
   index(job: string, listener: Listener): void {
     this.start();
     this.listeners.set(job, listener);
@@ -97,9 +100,9 @@ export class Finder {
     if (data.tell === "alive") this.busy = data.job;
     else if (data.tell === "hits") {
       const asked = this.asked.get(data.job);
-      // An answer to a query that was replaced meanwhile is of no use.
+      // Ignore an answer to a query that was replaced in the meantime.
       if (data.id !== asked?.id) return;
-      // As the page felt it: there, through the lines, and back.
+      // As the page experiences it: request, search and answer.
       const ms = asked.answered ? 0 : performance.now() - asked.began;
       asked.answered = true;
       this.listeners.get(data.job)?.hits({ ...data, ms });
@@ -123,7 +126,7 @@ export class Finder {
     }
     this.worker?.terminate();
     this.worker = null;
-    // Whoever has the same query would be next.
+    // Other jobs with the same query would block next.
     const endless = this.busy === null ? undefined : this.asked.get(this.busy)?.query;
     const stuck = [...this.asked].filter(
       ([, { query }]) => endless === undefined || JSON.stringify(query) === JSON.stringify(endless),
@@ -133,7 +136,7 @@ export class Finder {
       this.listeners.get(job)?.failed(STOPPED_EXPRESSION);
     }
     this.start();
-    // What the others had asked goes on with the new worker.
+    // The new worker continues the other jobs' requests.
     for (const [job, { id, query }] of this.asked) this.send({ do: "search", job, id, query });
     for (const [id, { job, time }] of this.times) this.send({ do: "time", job, id, time });
   }

@@ -1,6 +1,6 @@
 /**
- * The second worker: reads every batch that the first one holds, and finds. Apart from it, so that a search never delays a row, and an
- * expression that never ends can be ended with its worker.
+ * The second worker: reads every batch that the first one holds, and searches. It is separate so that a search never
+ * delays a row, and so that an endless expression can be ended together with its worker.
  */
 import { decodeBody, prepareDecoder } from "../log/body";
 import { ERROR } from "../text/levelNames";
@@ -15,7 +15,7 @@ const page = self as unknown as {
   onmessage: ((event: MessageEvent<ToIndexer>) => void) | null;
 };
 
-/** Work goes on in slices of this length, so that another query is heard in between. */
+/** Work in slices of this length, so that a new query is noticed in between. */
 const SLICE_MS = 24;
 const TELL_MS = 250;
 
@@ -31,9 +31,9 @@ class JobIndex {
   private working = false;
   private changed = { errors: false, hits: false };
   private telling = false;
-  /** Lines looked at. */
+  /** Lines indexed. */
   lines = 0;
-  /** They are told with their times. */
+  /** Lines are reported with their times. */
   timed = false;
 
   constructor(private readonly job: string) {}
@@ -56,7 +56,7 @@ class JobIndex {
     void this.work();
   }
 
-  /** Sequence of the first entry at or after a time, among what is here. */
+  /** Return the sequence of the first loaded entry at or after a time, or null. */
   at(time: number): number | null {
     for (const { first, count, times } of this.segments.all) {
       if ((times[count - 1] as number) < time) continue;
@@ -71,7 +71,7 @@ class JobIndex {
     let until = performance.now() + SLICE_MS;
     page.postMessage({ tell: "alive", job: this.job });
     for (;;) {
-      // A query over what is here comes first; then what is here is made more.
+      // First search the indexed lines, then index more.
       if (this.matcher !== null && this.next < this.segments.length) this.segments.match(this.next++);
       else if (this.matcher !== null && this.began > 0) this.done();
       else if (this.waiting.length > 0) this.read(this.waiting.pop() as IndexedBatch);
@@ -97,7 +97,7 @@ class JobIndex {
     try {
       segment = segmentOf(batch.first, decodeBody(batch.body, batch.count));
     } catch {
-      // There is nothing to find in it, and nothing more to wait for.
+      // This batch holds nothing to find, and is complete.
       this.changed.errors = true;
       this.soon();
       return;
@@ -167,7 +167,7 @@ const turns = new MessageChannel();
 const yielding: (() => void)[] = [];
 turns.port1.onmessage = () => yielding.shift()?.();
 
-/** Lets waiting messages in: sooner than a timer. */
+/** Let waiting messages in, sooner than a timer would. */
 function yieldToMessages(): Promise<void> {
   return new Promise((resolve) => {
     yielding.push(resolve);
@@ -189,7 +189,7 @@ function indexOf(job: string): JobIndex {
 page.onmessage = ({ data }) => {
   switch (data.do) {
     case "feed":
-      // The store's end of the channel: batches come without a way round the page.
+      // The store's end of the channel: batches arrive without passing through the page.
       data.port.onmessage = ({ data: fed }: MessageEvent<{ job: string; batches: IndexedBatch[] }>) => {
         void prepareDecoder().then(() => indexOf(fed.job).add(fed.batches));
       };

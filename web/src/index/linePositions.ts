@@ -1,7 +1,7 @@
-/** Lines that were found, of one job in the order of its sequences, or of several in the order in which they stand. Pure. */
+/** Positions of found lines: of one job ordered by sequence, or of several ordered by time. Pure. */
 import type { LinePosition } from "../log/mergeOrder";
 
-/** Lines of one job, ascending; their times, µs, where several jobs are looked at. */
+/** Lines of one job, ascending, and their times (µs) where several jobs are searched. */
 export interface FoundLines {
   readonly sequences: Float64Array;
   readonly times: Float64Array | null;
@@ -13,7 +13,7 @@ export const NO_LINES: FoundLines = { sequences: NO_NUMBERS, times: NO_NUMBERS }
 export class LinePositions {
   constructor(
     readonly sequences: Float64Array,
-    /** Null where sequences alone tell the order: all are of one job. */
+    /** Null when all lines are of one job: sequences alone define the order. */
     readonly times: Float64Array | null = null,
     readonly sources: Uint8Array | null = null,
   ) {}
@@ -32,7 +32,7 @@ export class LinePositions {
     return lines;
   }
 
-  /** How many stand before a line. */
+  /** Return how many positions lie before a line. */
   before(line: LinePosition): number {
     let [low, high] = [0, this.length];
     while (low < high) {
@@ -43,19 +43,21 @@ export class LinePositions {
     return low;
   }
 
-  /** Index of the last that stands at a line or before it; -1 when there is none. */
+  /** Return the index of the last position at or before a line; -1 when there is none. */
   upTo(line: LinePosition): number {
     const before = this.before(line);
     return before < this.length && this.compare(before, line) === 0 ? before : before - 1;
   }
 
-  /** Where a line is; -1 when it is not among them. */
+  /** Return a line's index; -1 when it is not in the list. */
   indexOf(line: LinePosition): number {
     const index = this.upTo(line);
     return index >= 0 && this.compare(index, line) === 0 ? index : -1;
   }
 
-  /** The same, though the line may stand at another time by now: where its clock had stepped back, and it was not here. */
+  /**
+   * Return a line's index even if its time has changed, as happens when its clock stepped back and it was not loaded.
+   */
   find(line: LinePosition): number {
     const index = this.indexOf(line);
     return index >= 0 || this.times === null
@@ -63,7 +65,7 @@ export class LinePositions {
       : this.sequences.findIndex((sequence, at) => sequence === line.sequence && this.sources?.[at] === line.source);
   }
 
-  /** Whether these begin with all of the others: lines came at the end alone. */
+  /** Return whether this list begins with all of the other: lines were added at the end only. */
   beginsWith(others: LinePositions): boolean {
     const last = others.length - 1;
     return (
@@ -81,7 +83,7 @@ export class LinePositions {
   }
 }
 
-/** All of two lists of one job, once each; of what is in both, the first list's time. */
+/** Return the union of two lists of one job. Of a line in both, the first list's time counts. */
 export function union(one: FoundLines, other: FoundLines): FoundLines {
   if (one.sequences.length === 0) return other;
   if (other.sequences.length === 0) return one;

@@ -1,4 +1,4 @@
-/** Between page, store and indexer. */
+/** Messages between page, store and indexer. */
 
 import type { FoundLines } from "./linePositions";
 import type { Query } from "./query";
@@ -11,17 +11,17 @@ export interface IndexedBatch {
 
 export type ToIndexer =
   | { do: "feed"; port: MessagePort }
-  /** A query of null ends the search. */
+  /** A null query ends the search. */
   | { do: "search"; job: string; id: number; query: Query | null }
-  /** Of several jobs lines are told with their times. */
+  /** Report the job's lines with their times, because several jobs are searched. */
   | { do: "timed"; job: string }
   | { do: "time"; job: string; id: number; time: number }
   | { do: "forget"; job: string }
-  /** Is answered with `alive`. */
+  /** Answered with `alive`. */
   | { do: "hear" };
 
 export type FromIndexer =
-  /** With the job that it goes on with, if it does. */
+  /** With the job that the indexer works on, if any. */
   | { tell: "alive"; job: string | null }
   | { tell: "hits"; job: string; id: number; found: FoundLines; lines: number; ms: number }
   | { tell: "errors"; job: string; found: FoundLines; lines: number }

@@ -1,12 +1,12 @@
 /**
- * One batch made ready for searching: its visible lines in one string, with the level of each. Pure.
+ * One batch prepared for searching: its visible lines in one string, with the level of each. Pure.
  *
- * A line that was cut into several entries is one, at its first entry. Where it may go on in another batch, or is the rest of a line of one
- * before, it is kept as it was written, for `Segments` to join.
+ * A line that was split into several entries is one line, at its first entry. A line at the edge of the batch, which
+ * another batch may continue or begin, is kept as written for `Segments` to join.
  *
- * One string a batch, because a regular expression over a megabyte runs several times faster than over ten thousand short strings. A
- * JavaScript string takes one byte a character only while none is above U+00FF, so lines with others are kept apart: a few of
- * them must not double the memory of all.
+ * There is one string per batch because a regular expression runs several times faster over a megabyte than over ten
+ * thousand short strings. A JavaScript string takes one byte per character only while none is above U+00FF. Lines with
+ * others are therefore kept apart: a few must not double the memory of all.
  */
 import type { Columns } from "../log/body";
 import { continuable } from "../log/continuation";
@@ -20,33 +20,33 @@ import { expressionOf, type Query } from "./query";
 export interface Segment {
   readonly first: number;
   readonly count: number;
-  /** All lines, each ended by "\n"; merged ones have others within. Wide lines are empty here. */
+  /** All lines, each ended by "\n"; merged lines contain more of them. Wide lines are empty here. */
   readonly narrow: string;
-  /** Where each line begins in `narrow`, and the end. */
+  /** Offset of each line in `narrow`, and the end. */
   readonly starts: Uint32Array;
   /** Lines with characters above U+00FF, by offset. */
   readonly wide: ReadonlyMap<number, string>;
   /** Level of each line, 0 for none. */
   readonly levels: Uint8Array;
-  /** 0 stdout, 1 stderr, 2 system, 3 a piece of a line that begins before it. */
+  /** 0 stdout, 1 stderr, 2 system, 3 a continuation of an earlier line. */
   readonly streams: Uint8Array;
-  /** Of stdout and of stderr. */
+  /** For stdout and for stderr. */
   readonly edges: readonly [Edges, Edges];
-  /** The text of lines at an edge, as they were written; they are empty in `narrow`. */
+  /** The text of lines at an edge as written; they are empty in `narrow`. */
   readonly edgeTexts: ReadonlyMap<number, string>;
-  /** 1 for a stack trace's frame; its head has 0. */
+  /** 1 for a frame of a stack trace; its head has 0. */
   readonly frames: Uint8Array;
-  /** By which its lines stand. */
+  /** Times that order the lines among several jobs. */
   readonly times: Float64Array;
 }
 
-/** The lines of a stream that other batches may have a part of, by offset; -1 for none. */
+/** Lines of a stream that other batches may contain a part of, by offset; -1 for none. */
 export interface Edges {
-  /** The rest of a line that begins in a batch before. */
+  /** The rest of a line that begins in an earlier batch. */
   readonly begins: number;
-  /** The line that may go on in a batch after. */
+  /** The line that may continue in a later batch. */
   readonly ends: number;
-  /** The batch has no entry of the stream: a line goes on over it. */
+  /** The batch has no entry of the stream, so a line may continue across it. */
   readonly silent: boolean;
 }
 
@@ -56,11 +56,11 @@ const WIDE = /[^\u0000-\u00ff]/;
 interface Joined {
   readonly texts: readonly string[];
   readonly edges: readonly [Edges, Edges];
-  /** Offsets of pieces that are part of a line before them. */
+  /** Offsets of entries that continue an earlier line. */
   readonly pieces: ReadonlySet<number>;
 }
 
-/** The pieces of each line joined at its first entry. */
+/** Return each line's entries joined at its first one. */
 function joined({ streams, texts }: Pick<Columns, "streams" | "texts">): Joined {
   const all = texts as string[];
   const pieces = new Map<number, number>();
@@ -68,7 +68,7 @@ function joined({ streams, texts }: Pick<Columns, "streams" | "texts">): Joined 
   const edges = [0, 1].map((kind) => {
     const own = kind === 0 ? "o" : "e";
     const goesOn = own.toUpperCase();
-    // Nearly all batches have no piece: then only the last line of a stream may go on.
+    // Most batches have no continuation: then only the last line of a stream may continue.
     if (!streams.includes(goesOn)) {
       const last = streams.lastIndexOf(own);
       return { begins: -1, ends: last >= 0 && continuable(all[last] as string) ? last : -1, silent: last < 0 };
@@ -109,7 +109,7 @@ export function segmentOf(first: number, columns: Columns): Segment {
   const count = texts.length;
   const [levels, kinds, starts] = [new Uint8Array(count), new Uint8Array(count), new Uint32Array(count + 1)];
   const frames = new Uint8Array(count);
-  // Of stdout and stderr, which may be mixed line by line.
+  // For stdout and stderr, which may alternate line by line.
   const before: [TraceRole | null, TraceRole | null] = [null, null];
   const lines: string[] = new Array<string>(count);
   const wide = new Map<number, string>();
@@ -162,10 +162,10 @@ export function segmentOf(first: number, columns: Columns): Segment {
   };
 }
 
-/** What takes the end of a text for a line's end, or sees it. */
+/** Parts of an expression that treat the end of a text as the end of a line, or look at it. */
 const SEES_THE_END = /\$|\(\?|\\b/i;
 
-/** Finds the lines of a segment that a query wants. Made once a query, used for every segment. */
+/** Finds the lines of a segment that match a query. Created once per query and used for every segment. */
 export class Matcher {
   private readonly expression: RegExp | null;
   private readonly literal: string | null;
@@ -177,18 +177,21 @@ export class Matcher {
     this.expression = expressionOf(query);
     const plainText = !query.regex && query.matchCase && !query.word && !query.text.includes("\n");
     this.literal = plainText && query.text !== "" ? query.text : null;
-    // What looks around sees the next line where lines are joined; anything else that takes a line's end with it is noticed.
+    // Lookaround sees the next line where lines are joined. Any other match that includes a line end is detected.
     this.lineByLine = query.regex && /\(\?<?[!=]|\\n/.test(query.text);
     this.hidden = (["stdout", "stderr", "system"] as const).map((stream) => query.hide.includes(stream));
     this.folded = query.hide.includes("frames");
   }
 
-  /** Whether a line at an edge is found by this, if its text is. */
+  /** Return whether a line at an edge passes the filters, so that its text decides. */
   wantsEdge(segment: Segment, offset: number): boolean {
     return this.wanted(segment, offset);
   }
 
-  /** Whether a line is found that was written so. `from`: a part of an endless line, of which the first character only stands before it; `ends`: nothing follows. */
+  /**
+   * Return whether a line as written matches. `from` skips the first character of a part of an endless line; `ends`
+   * says that nothing follows.
+   */
   has(written: string, from = 0, ends = true): boolean {
     if (this.expression === null) return true;
     const line = plain(written);
@@ -200,7 +203,7 @@ export class Matcher {
     return !seesTheEnd || match.index + match[0].length < line.length;
   }
 
-  /** Sequences of the matching lines, ascending. Lines at an edge are left out. */
+  /** Return the sequences of the matching lines, ascending, without lines at an edge. */
   find(segment: Segment): number[] {
     const found: number[] = [];
     const take = (offset: number): void => {
@@ -239,7 +242,10 @@ export class Matcher {
     return this.hidden[segment.streams[offset] as number] !== true;
   }
 
-  /** Runs over all lines at once; false when a match went over a line's end, so that it must be done line by line. */
+  /**
+   * Search all lines at once. Returns false when a match crossed a line end, so that each line must be searched
+   * separately.
+   */
   private joined(segment: Segment, take: (offset: number) => void): boolean {
     const { narrow, starts, wide, count } = segment;
     let offset = 0;

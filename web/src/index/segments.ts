@@ -1,14 +1,15 @@
 /**
- * A job's segments in their order, and the lines that a query finds in them: also those that go on from one batch to the next. Pure.
+ * A job's segments in order, and the lines that a query finds in them, including lines that continue across batches.
+ * Pure.
  *
- * A line is found at its first entry. Each stream's lines are joined over batches that follow each other; which of them are here, and in
- * which order they came, makes no difference to what is found in the end.
+ * A line is found at its first entry. Each stream's lines are joined across adjacent batches. The result does not
+ * depend on the order in which batches arrived.
  */
 import type { Matcher, Segment } from "./segment";
 
-/** A longer line is searched in parts, so that a program that never ends its line costs no more than what it writes. */
+/** Longer lines are searched in parts, so that a program that never ends its line costs no more than what it writes. */
 export const LINE_CHARS = 1_048_576;
-/** So much of a part is looked at again with what follows: a match up to this long is found. */
+/** Overlap of two parts: a match up to this length is found. */
 export const OVERLAP_CHARS = 65_536;
 
 type Kind = 0 | 1;
@@ -17,9 +18,9 @@ const KINDS: readonly Kind[] = [0, 1];
 /** How far an endless line was searched. */
 interface Searched {
   readonly found: boolean;
-  /** The next batch to be looked at. */
+  /** The next batch to search. */
   readonly next: number;
-  /** What stands before it. */
+  /** The text before it that is searched again. */
   readonly carried: string;
 }
 
@@ -29,7 +30,7 @@ export class Segments {
   private matcher: Matcher | null = null;
   private readonly hits = new Map<number, readonly number[]>();
   private readonly edgeHits = new Map<number, readonly number[]>();
-  /** Of lines that go on over batches, by their first sequence. */
+  /** Lines that continue across batches, by their first sequence. */
   private readonly searched = new Map<number, Searched>();
 
   constructor(
@@ -41,7 +42,7 @@ export class Segments {
     return this.all.length;
   }
 
-  /** Another query, or none: nothing is found yet. */
+  /** Set another query, or none, and forget what was found. */
   look(matcher: Matcher | null): void {
     this.matcher = matcher;
     this.hits.clear();
@@ -49,7 +50,7 @@ export class Segments {
     this.searched.clear();
   }
 
-  /** Adds a segment; the place that it has now. */
+  /** Add a segment and return its index. */
   insert(segment: Segment): number {
     let at = this.all.length;
     while (at > 0 && (this.all[at - 1] as Segment).first > segment.first) at--;
@@ -57,7 +58,7 @@ export class Segments {
     return at;
   }
 
-  /** Searches a segment that was here when the query came. */
+  /** Search a segment that was loaded before the query. */
   match(at: number): void {
     if (this.matcher === null) return;
     const segment = this.all[at] as Segment;
@@ -65,14 +66,14 @@ export class Segments {
     this.matchEdges(at);
   }
 
-  /** Searches a segment that came since, and the lines that it makes longer. */
+  /** Search a segment that was loaded after the query, and the lines that it completes. */
   matchNew(at: number): void {
     this.match(at);
     for (const kind of KINDS) {
       const { silent, begins } = this.edges(at, kind);
       const head = silent || begins >= 0 ? this.headOf(at, kind) : at;
       if (head !== at) this.matchEdges(head);
-      // The rest with which a later one begins may be a rest no more.
+      // What was the rest of a line in a later segment may now have a beginning.
       for (let next = at + 1; this.follows(next); next++) {
         if (this.edges(next, kind).silent) continue;
         this.matchEdges(next);
@@ -81,7 +82,7 @@ export class Segments {
     }
   }
 
-  /** What was found in a segment, ascending. */
+  /** Return what was found in a segment, ascending. */
   found({ first }: Segment): readonly number[] {
     const [lines, edges] = [this.hits.get(first) ?? NONE, this.edgeHits.get(first) ?? NONE];
     if (edges.length === 0) return lines;
@@ -92,13 +93,16 @@ export class Segments {
     return (this.all[at] as Segment).edges[kind];
   }
 
-  /** Whether a segment is here, and so is the one right before it. */
+  /** Return whether a segment and the one right before it are loaded. */
   private follows(at: number): boolean {
     const [before, segment] = [this.all[at - 1], this.all[at]];
     return before !== undefined && segment !== undefined && before.first + before.count === segment.first;
   }
 
-  /** The segment in which the line begins that goes on into this one; the segment itself where none does. */
+  /**
+   * Return the index of the segment where the line begins that continues into this one; its own index when there is
+   * none.
+   */
   private headOf(at: number, kind: Kind): number {
     let head = at;
     for (let before = at; this.follows(before); before--) {
@@ -106,7 +110,7 @@ export class Segments {
       if (edges.silent) continue;
       if (edges.ends < 0) break;
       head = before - 1;
-      // A rest that goes on, too: the line begins in a batch before.
+      // A rest that continues as well: the line begins in an earlier batch.
       if (edges.ends !== edges.begins) break;
     }
     return head;
@@ -131,7 +135,7 @@ export class Segments {
     );
   }
 
-  /** Whether the line that begins at an offset is found, with all that is here of it. */
+  /** Return whether the line that begins at an offset matches, with all of it that is loaded. */
   private matches(matcher: Matcher, at: number, kind: Kind, offset: number): boolean {
     const head = (this.all[at] as Segment).first + offset;
     const known = this.searched.get(head);

@@ -1,6 +1,6 @@
-/** Looking things up in ascending numbers. */
+/** Look up values in ascending numbers. */
 
-/** Index of the last value at or below `value`; -1 when there is none. */
+/** Return the index of the last value at or below `value`; -1 when there is none. */
 export function exactOrBefore(sorted: Float64Array, value: number): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {

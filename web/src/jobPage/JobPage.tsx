@@ -1,4 +1,4 @@
-/** One job: its head, its log pane, and what can be done with it. */
+/** The page of one job: its header, its log pane and its tools. */
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { register } from "../actions";
@@ -66,7 +66,7 @@ export function JobPage({
     );
     let actions = register(jobActions(view, () => field.current));
     const element = page.current;
-    // Of several side by side, keys are those of the one that a person is in.
+    // With several panes side by side, keys go to the pane that has the focus.
     const enter = (): void => {
       actions();
       actions = register(jobActions(view, () => field.current));
@@ -106,7 +106,7 @@ export function JobPage({
   const close = (): void => {
     view.dialog.value = null;
   };
-  // Side by side they are parts of one page.
+  // Panes side by side are sections of one page.
   const Page = beside ? "section" : "main";
   const following = view.following.value;
   const news = known === null || following ? 0 : Math.max(0, known.tip - view.paused.value.tip);
@@ -231,7 +231,7 @@ export function JobPage({
   );
 }
 
-/** What the container is: its state, image and host, and the way to those that belong to it. */
+/** The container's state, image and host, with links to related jobs. */
 function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | null }) {
   const { container, job } = record;
   const state = stateLabel(record, now.value);
@@ -277,7 +277,7 @@ function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | 
   );
 }
 
-/** Which day one is reading, when it is not today. */
+/** The day that is being read, unless it is today. */
 function Day({ view }: { view: JobView }) {
   const { value } = view.reading;
   const words = value === 0 ? "" : dayUnlessToday(value, now.value);
@@ -288,7 +288,7 @@ function Day({ view }: { view: JobView }) {
   );
 }
 
-/** What each refusal means to who meets it, and what to do. */
+/** What each refusal means to the reader, and what to do. */
 const PROBLEMS: { readonly [status: number]: { readonly title: string; readonly advice: string } } = {
   401: { title: "The permission to read this job has ended", advice: "Log in again, or ask for a new link." },
   403: {
@@ -322,7 +322,7 @@ function LiveState({ facts: known, following }: { facts: JobFacts | null; follow
   );
 }
 
-/** Of one job, or of several that are read as one. */
+/** Return the live state of one job, or of several that are read as one. */
 export function liveState(
   jobs: readonly JobFacts[],
   following: boolean,
@@ -346,7 +346,7 @@ function reconnecting(socket: ConnectionState, at: number): string {
   return seconds > 0 ? `Reconnecting in ${seconds} s` : "Reconnecting";
 }
 
-/** Lines a second, from one second to the next. */
+/** Return lines per second, measured once a second. */
 function useRate(known: JobFacts | null): number {
   const kept = useRef({ at: 0, live: 0, rate: 0 });
   const at = now.value;
@@ -369,7 +369,7 @@ function endedWords(life: { state: string; exit_code: number | null; oom: boolea
 
 const SPEAK_MS = 5_000;
 
-/** Says now and then to a screen reader what came; the rows themselves are silent, or they would drown it. */
+/** Tells a screen reader now and then what arrived. The rows themselves are silent, because they would flood it. */
 function Announcer({ facts: known, following }: { facts: JobFacts | null; following: boolean }) {
   const [said, setSaid] = useState("");
   const latest = useRef(known);

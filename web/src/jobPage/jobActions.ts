@@ -1,4 +1,4 @@
-/** What a job's page can do by key; the help and the palette list the same. */
+/** The actions of a job's page, by key; help and command palette list the same. */
 import type { Action } from "../actions";
 import { newestFirst } from "../jobs/listing";
 import { navigate, urlOf } from "../route";
@@ -113,7 +113,7 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
   ];
 }
 
-/** Goes to the neighbour in the list of all jobs, the newest first. */
+/** Go to the neighbour in the list of all jobs, newest first. */
 function beside(job: string, by: number): void {
   const all = [...records.peek().values()].sort(newestFirst);
   const at = all.findIndex((record) => record.job === job);

@@ -1,4 +1,4 @@
-/** Everything that one job's page does, without a framework: the pane, what is found, and what a person asks of them. */
+/** All behaviour of one job's page, without a framework: the pane, the search and the commands. */
 import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { ExportRequest, JobFacts, SaveFormat } from "../engine/messages";
@@ -36,15 +36,15 @@ export class JobView implements Searchable {
   readonly paused = signal({ tip: 0, errors: 0 });
   /** A marked line or range, by sequence. */
   readonly markedLines = signal<{ first: number; last: number } | null>(null);
-  /** Time of the row that is read first, µs; 0 before there is one. */
+  /** Time of the first row in view, µs; 0 before there is one. */
   readonly reading = signal(0);
-  /** What stands over the page. */
+  /** The open dialog. */
   readonly dialog = signal<"share" | "export" | null>(null);
   readonly find: SearchController;
   facts: JobFacts | null = null;
   pane: LogPane | null = null;
   private map: Minimap | null = null;
-  /** The sequences that a filter leaves; null shows all. */
+  /** The sequences that a filter keeps; null shows all. */
   private shown: Float64Array | null = null;
   private current: number | null = null;
   private seen: [number, number] = [0, 0];
@@ -53,10 +53,10 @@ export class JobView implements Searchable {
   private destroyed = false;
   private stop: (() => void) | null = null;
   private awaited: number | null = null;
-  /** What was found in the current line is to be seen once that is drawn. */
+  /** The match in the current line must be scrolled into view once the line is drawn. */
   private landing = false;
   private turns = 0;
-  /** Told the time of the row that is read first, µs, whenever that changes; null while the end is followed. */
+  /** Called with the time of the first row in view, µs, whenever it changes; null while the end is followed. */
   onLook: ((time: number | null) => void) | null = null;
 
   constructor(
@@ -65,7 +65,7 @@ export class JobView implements Searchable {
     private readonly finder: Finder,
     private readonly timeMode: () => TimeMode,
     private readonly api: string,
-    /** Of several side by side: the address is all of theirs. */
+    /** One of several panes side by side, which share the address. */
     private readonly beside = false,
   ) {
     this.find = new SearchController([job], finder, api, null, {
@@ -133,7 +133,7 @@ export class JobView implements Searchable {
     }
   }
 
-  /** Loaded after the page: nothing is selected before something is seen. */
+  /** Loaded after the page: nothing can be selected before something is shown. */
   private async keepSelection(host: HTMLElement): Promise<void> {
     const { SelectionKeeper } = await import("../pane/selection");
     const { pane } = this;
@@ -176,21 +176,21 @@ export class JobView implements Searchable {
     this.pane?.follow();
   }
 
-  /** Brings what was written at a time, or after it, to the top, if that is `wanted` still when it is known. */
+  /** Bring the first line at or after a time to the top, unless `wanted` is false by the time it is known. */
   async showTime(time: number, wanted: () => boolean): Promise<void> {
     const turn = ++this.turns;
     const sequence = await this.sequenceAt(time);
     if (turn === this.turns && wanted()) this.pane?.show(this.indexOf(sequence), 0.001);
   }
 
-  /** Shows a sequence and marks it. */
+  /** Show a sequence and make it current. */
   go(sequence: number): void {
     this.current = sequence;
     this.pane?.show(this.indexOf(sequence), 0.35);
     this.markCurrent();
   }
 
-  /** Makes the next or previous row the current one. */
+  /** Make the next or previous row current. */
   move(by: number): void {
     const rows = this.pane?.rows ?? [];
     const at = rows.findIndex(({ sequence }) => sequence === this.current);
@@ -206,15 +206,15 @@ export class JobView implements Searchable {
     this.markCurrent();
   }
 
-  /** Unfolds or folds the current row. */
+  /** Unfold or fold the current row. */
   fold(): void {
     const row = this.texts.find(({ sequence }) => sequence === this.current);
     if (row !== undefined) void this.pane?.fold(row.element);
   }
 
-  // --- taking it away ----------------------------------------------------------------------------------------------
+  // --- marking, copying, exporting ---------------------------------------------------------------------------------
 
-  /** Marks a line or a range, and puts it into the address. */
+  /** Mark a line or a range, and put it into the address. */
   mark(first: number, last = first): void {
     const range = first <= last ? { first, last } : { first: last, last: first };
     this.markedLines.value = range;
@@ -222,7 +222,7 @@ export class JobView implements Searchable {
     this.markCurrent();
   }
 
-  /** Time of the first marked line, µs, where it is drawn. */
+  /** Time of the first marked line, µs, if that line is drawn. */
   get markedTime(): number | null {
     const first = this.markedLines.peek()?.first;
     const row = this.pane?.rows.find(({ sequence }) => sequence === first);
@@ -249,11 +249,11 @@ export class JobView implements Searchable {
     return new URL(urlOf([this.job], range?.first ?? sequence, range?.last ?? null), location.href).href;
   }
 
-  /** The marked lines, or the one that is current, into the clipboard as text; how many entries they are. */
+  /** Copy the marked lines, or the current one, as text, and return the number of entries. */
   async copy(withTime: boolean): Promise<number> {
     const one = this.current ?? this.sequenceSeen(1);
     const range = this.markedLines.peek() ?? { first: one, last: one };
-    // Asked for with times, they have some, also where the pane shows none.
+    // A copy with times has them even if the pane hides them.
     const mode = this.timeMode();
     await copyText(
       this.exportRange({
@@ -267,11 +267,11 @@ export class JobView implements Searchable {
     return range.last - range.first + 1;
   }
 
-  /** A line's text, however long. */
+  /** Return a line's text, whatever its length. */
   private readonly whole = ({ sequence }: LineRow): Promise<Blob> =>
     this.exportRange({ first: sequence, last: sequence, marked: true, query: null, format: "text", time: "hidden" });
 
-  /** Lines written out, whether they are here or not. */
+  /** Export lines, whether they are loaded or not. */
   exportRange(what: Omit<ExportRequest, "base">, progress?: Progress, signal?: AbortSignal): Promise<Blob> {
     return this.engine.exportJob(this.job, { ...what, base: this.base }, progress, signal);
   }
@@ -304,7 +304,7 @@ export class JobView implements Searchable {
     return { words: first === last ? `line ${first}` : `${first} to ${last}`, file: `${range.first}-${range.last}` };
   }
 
-  /** What relative times count from, µs. */
+  /** Origin of relative times, µs. */
   get base(): number {
     const life = this.facts?.record?.life;
     return (life?.started ?? life?.created ?? 0) * 1000;
@@ -334,13 +334,13 @@ export class JobView implements Searchable {
     else this.mark(sequence);
   }
 
-  // --- finding -----------------------------------------------------------------------------------------------------
+  // --- searching ---------------------------------------------------------------------------------------------------
 
   search(query: Query, filtering: boolean): void {
     this.find.search(query, filtering);
   }
 
-  /** The next or previous match from what is seen or was found last. */
+  /** Go to the next or previous match from the current line or the first row in view. */
   step(by: 1 | -1): void {
     this.find.step(lineOf(this.current ?? this.sequenceSeen()), by);
   }
@@ -354,17 +354,21 @@ export class JobView implements Searchable {
     if (first !== undefined) this.go(first);
   }
 
-  /** Jumps to the first entry at or after a time, µs. */
+  /** Go to the first entry at or after a time, µs. */
   async goTime(time: number): Promise<void> {
     this.go(await this.sequenceAt(time));
   }
 
-  /** The first entry at or after a time; the last one when all are earlier. What is not here is asked of the service. */
+  /**
+   * Return the first entry at or after a time, or the last one when all are earlier. Asks the service about entries
+   * that are not loaded.
+   */
   async sequenceAt(time: number): Promise<number> {
     this.find.index();
     const here = await this.finder.timeToSequence(this.job, time);
     const { tip, tail, received, last } = this.facts ?? { tip: 1, tail: null, received: 0, last: null };
-    // The index answers when it has read all that is here; the first of that may have earlier ones before it that are not here.
+    // The index answers once it has read all loaded lines. Its first match may still have earlier ones that are not
+    // loaded.
     if (this.find.indexedLines.peek() >= received) {
       if (here === null && last === tip) return tip;
       if (here !== null && (here > (tail ?? 1) || remoteRange(this.facts) === null)) return here;
@@ -391,8 +395,8 @@ export class JobView implements Searchable {
     if (pane === null) return;
     const before = this.shown;
     if (sequences === null || before === null) {
-      // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went
-      // to a match of a filtered list wants to see what is around that one.
+      // A filter adds or removes lines above and below the row that is read. If that row is in both lists, it stays in
+      // place. A reader who went to a match of a filtered list wants to see the lines around it.
       const stays =
         sequences === null
           ? (pane.readingOf(({ sequence }) => sequence === this.current) ?? pane.reading)
@@ -414,7 +418,7 @@ export class JobView implements Searchable {
     }
   }
 
-  // --- the pane's source -------------------------------------------------------------------------------------------
+  // --- rows for the pane -------------------------------------------------------------------------------------------
 
   private get listLength(): number {
     return this.shown?.length ?? this.facts?.tip ?? 0;
@@ -437,11 +441,11 @@ export class JobView implements Searchable {
 
   private update(facts: JobFacts): void {
     const before = this.facts;
-    // Paused before anything was known (a link to a line): what there is now is not new.
+    // Paused before anything was known (a link to a line): the existing lines are not new.
     if (!this.following.peek() && this.length === 0) this.paused.value = { tip: facts.tip, errors: facts.liveErrors };
     this.facts = facts;
     if (facts.caughtUp) this.find.indexSoon();
-    // A link's line is gone to once the job is known to reach that far.
+    // Go to the line of a link once the job is known to reach that far.
     if (this.awaited !== null && facts.tip > 0 && (facts.tip >= this.awaited || facts.caughtUp)) {
       const line = Math.min(this.awaited, facts.tip);
       this.awaited = null;
@@ -449,7 +453,7 @@ export class JobView implements Searchable {
       this.go(line);
       return;
     }
-    // Where nothing is missing, lines come at the end alone.
+    // When no range is missing, lines are added at the end only.
     const ends = before !== null && before.holes.length === 0 && facts.holes.length === 0;
     if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - AHEAD : 0);
     else if (this.pane?.rows.some(({ kind }) => kind === "loading") === true)
@@ -488,7 +492,7 @@ export class JobView implements Searchable {
     highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.revealMatch(found));
   }
 
-  /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
+  /** Scroll the match into view once its row is in place. That may be later, when the rows around it have loaded. */
   private revealMatch(found: Range): void {
     queueMicrotask(() => {
       if (!this.landing || this.pane?.arriving !== false) return;
@@ -498,7 +502,7 @@ export class JobView implements Searchable {
   }
 }
 
-/** A line of this job, as searches tell it. */
+/** Return the position of a line of this job. */
 function lineOf(sequence: number): LinePosition {
   return { source: 0, sequence, at: 0 };
 }

@@ -1,4 +1,4 @@
-/** The rows: only those near the window are in the page, whatever the number of jobs. */
+/** The rows of the job list. Only rows near the viewport are in the page, whatever the number of jobs. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { navigate, urlOf } from "../route";
 import { records } from "../state";
@@ -56,7 +56,7 @@ export function JobRows(rows: Rows) {
     const element = box.current;
     const next = Math.max(0, Math.min(items.length - 1, at));
     if (element === null) return;
-    // The header row stays over the first of them.
+    // The header row covers the top of the viewport.
     const [above, below] = [next * height, (next + 2) * height - element.clientHeight];
     if (element.scrollTop > above) element.scrollTop = above;
     else if (element.scrollTop < below) element.scrollTop = below;
@@ -160,7 +160,9 @@ function GroupRow({ group, place, rows }: { group: Group; place: RowSlot; rows: 
   );
 }
 
-/** All of a Compose project, or one service on all its hosts, in one click: what they are is looked up when it comes. */
+/**
+ * Opens all jobs of a Compose project, or one service on all hosts, in one click. The jobs are looked up on the click.
+ */
 function ComposeGroupButton({
   project,
   service,
@@ -207,7 +209,7 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: RowSlot; ro
       data-chosen={chosen ? "" : undefined}
       style={{ top: `${place.top}px` }}
       onClick={(event) => {
-        // The whole row is a way in, but not while text in it is being selected.
+        // The whole row is a link, except while its text is being selected.
         const taken = event.target instanceof Element && event.target.closest("a, button, input, label") !== null;
         if (!taken && event.button === 0 && document.getSelection()?.isCollapsed !== false) navigate(urlOf([job]));
       }}

@@ -1,4 +1,4 @@
-/** All jobs that you may see: live, newest first, filtered as you type. */
+/** The list of all jobs that the reader may see: live, newest first, filtered while typing. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { register } from "../actions";

@@ -1,11 +1,11 @@
-/** What stands between you and your jobs, and what to do next. */
+/** Why the list shows no jobs, and what to do next. */
 import type { Problem } from "../engine/messages";
 
 export interface ListNotice {
   readonly kind: "loading" | "empty" | "nothing" | "offline" | "forbidden" | "expired" | "failed";
   readonly title: string;
   readonly advice: string;
-  /** The list below it still shows what was known. */
+  /** The list below still shows the last known jobs. */
   readonly stale: boolean;
 }
 
@@ -98,7 +98,7 @@ export function Notice({ notice, clear }: { notice: ListNotice; clear(): void })
   );
 }
 
-/** The list's shape while it comes. */
+/** The shape of the list while it loads. */
 function Skeleton({ title }: { title: string }) {
   return (
     <section class="jobs-skeleton" data-notice="loading" role="status" aria-label={title}>

@@ -1,11 +1,14 @@
-/** Which jobs belong together: a Compose project's, or one service's on all hosts. Pure. */
+/** Select jobs that belong together: a Compose project's, or one service's on all hosts. Pure. */
 import type { JobRecord } from "../wire/messages";
 import { newestFirst } from "./listing";
 
-/** More than this many jobs side by side or merged help nobody. */
+/** Showing more jobs than this side by side or merged does not help a reader. */
 export const MAX_MERGED_JOBS = 32;
 
-/** Of each container name on each host the newest job, the running ones first to be kept; in the order of names, so that colours stay. */
+/**
+ * Return the newest job of each container name on each host, in the order of names so that colours stay. Running jobs
+ * are kept first.
+ */
 export function composeGroup(records: Iterable<JobRecord>, project: string, service?: string): string[] {
   const newest = new Map<string, JobRecord>();
   for (const record of records) {

@@ -1,6 +1,7 @@
 /**
- * The filter as typed. Words apart by spaces must all be found; `-word` must not be. `field:value` looks in one field: state (`state:failed` too), host, image,
- * project, service, name, owner, label (`label:tier=web`, or the key alone). Quotes keep spaces together.
+ * The filter as typed. Words are separated by spaces; all must match, and `-word` must not. `field:value` matches one
+ * field: state (also `state:failed`), host, image, project, service, name, owner, label (`label:tier=web`, or the key
+ * alone). Quotes keep spaces together.
  */
 
 import type { JobRecord } from "../wire/messages";
@@ -17,9 +18,9 @@ export function parseFilter(typed: string): Match {
   const tests: Match[] = [];
   for (const [whole, minus, name, quoted, bare] of typed.toLowerCase().matchAll(WORD)) {
     const field = FIELDS.find((known) => known === name);
-    // "web:8080" and the like are no fields but words.
+    // "web:8080" and the like are words, not fields.
     const text = field === undefined ? whole.slice(minus?.length ?? 0).replaceAll('"', "") : (quoted ?? bare ?? "");
-    // A field that is still being typed leaves everything.
+    // A field without a value, still being typed, filters nothing.
     if (text === "" || FIELDS.some((known) => text === `${known}:`)) continue;
     const test: Match =
       field === undefined ? (record) => haystack(record).includes(text) : (record) => within(record, field, text);
@@ -28,7 +29,7 @@ export function parseFilter(typed: string): Match {
   return (record) => tests.every((test) => test(record));
 }
 
-/** Records are never changed in place, so what was made of one stays true of it. */
+/** Records are never changed in place, so a text derived from one stays valid. */
 const haystacks = new WeakMap<JobRecord, string>();
 
 function haystack(record: JobRecord): string {

@@ -3,7 +3,7 @@ import type { JobRecord } from "../wire/messages";
 import type { Match } from "./filter";
 import { failed } from "./state";
 
-/** "" is no grouping; a label's is `label:KEY`. */
+/** "" means no grouping; a label's grouping is `label:KEY`. */
 export type Grouping = "" | "host" | "project" | "service" | "image" | `label:${string}`;
 
 export interface Group {
@@ -19,7 +19,7 @@ export type Item = Group | { readonly kind: "job"; readonly record: JobRecord };
 
 export interface Listing {
   readonly items: readonly Item[];
-  /** Jobs that match, those in closed groups too. */
+  /** Number of matching jobs, including those in closed groups. */
   readonly matching: number;
 }
 
@@ -49,7 +49,7 @@ export function listingOf(
     else members.push(record);
   }
   const items: Item[] = [];
-  // The group with the newest job comes first, as in the flat list; those without a name come last.
+  // The group with the newest job comes first, as in the flat list; the group without a name comes last.
   for (const [name, members] of [...groups].sort(([one], [other]) => Number(one === "") - Number(other === ""))) {
     const isClosed = closed.has(name);
     items.push({
@@ -71,14 +71,14 @@ export function groupOf({ container }: JobRecord, grouping: Grouping): string {
   return "";
 }
 
-/** What one asks of a list at a glance. `filter` is what is typed for it. */
+/** A count at the top of the list. `filter` is what to type for these jobs. */
 export interface Tally {
   readonly name: "running" | "failed" | "restarting" | "lost" | "paused";
   readonly filter: string;
   readonly count: number;
 }
 
-/** How many are in each state that is worth a look; a state without jobs is left out. */
+/** Count the jobs in each state that needs attention; a state without jobs is omitted. */
 export function tallies(records: Iterable<JobRecord>): Tally[] {
   const counts = { running: 0, failed: 0, restarting: 0, lost: 0, paused: 0 };
   for (const { life } of records) {
@@ -91,7 +91,7 @@ export function tallies(records: Iterable<JobRecord>): Tally[] {
     .filter(({ count }) => count > 0);
 }
 
-/** The label keys worth grouping by: on at least two jobs, the most used first. */
+/** Return label keys that suit grouping: those of at least two jobs, the most used first. */
 export function labelKeys(records: Iterable<JobRecord>, most = 30): string[] {
   const counts = new Map<string, number>();
   for (const { container } of records)
@@ -103,7 +103,10 @@ export function labelKeys(records: Iterable<JobRecord>, most = 30): string[] {
     .map(([key]) => key);
 }
 
-/** "registry.example:5000/team/web:1.2@sha256:…" without registry and digest, for a narrow column. */
+/**
+ * Return an image without registry and digest, for a narrow column: "web:1.2" for
+ * "registry.example:5000/team/web:1.2@sha256:…".
+ */
 export function shortImage(image: string): string {
   const [name = ""] = image.split("@");
   const parts = name.split("/");
@@ -112,7 +115,7 @@ export function shortImage(image: string): string {
   return short.startsWith("sha256:") ? short.slice(7, 19) : short;
 }
 
-/** A host's name without its domain; addresses stay whole. */
+/** Return a host's name without its domain. Addresses stay whole. */
 export function shortHost(host: string): string {
   return /^[\d.]+$|:/.test(host) ? host : (host.split(".")[0] ?? host);
 }

@@ -1,4 +1,4 @@
-/** Lines a second, from how far a job got between two records of it. */
+/** Lines per second, from a job's growth between two of its records. */
 import type { JobRecord } from "../wire/messages";
 
 interface Sample {
@@ -7,13 +7,13 @@ interface Sample {
   readonly rate: number | null;
 }
 
-/** A rate that was measured over less says nothing. */
+/** A rate measured over a shorter time says nothing. */
 const LEAST_MS = 1_000;
 
 export class Rates {
   private readonly samples = new Map<string, Sample>();
 
-  /** Takes all records there are; those of jobs that are gone are forgotten. */
+  /** Note all records; forget jobs that are gone. */
   note(records: ReadonlyMap<string, JobRecord>): void {
     for (const job of this.samples.keys()) if (!records.has(job)) this.samples.delete(job);
     for (const { job, tip, seen } of records.values()) {
@@ -25,7 +25,10 @@ export class Rates {
     }
   }
 
-  /** Of a running job: since the last record if two are known, else over its life; null when nothing can be said. */
+  /**
+   * Return a running job's rate: since the previous record if two are known, otherwise over its life. Null when it is
+   * not known.
+   */
   of({ job, tip, life, last }: JobRecord): number | null {
     if (life.state !== "running") return null;
     const measured = this.samples.get(job)?.rate;
@@ -40,7 +43,7 @@ export function rateText(rate: number | null): string {
   return rate === null ? "" : `${countText(rate)}/s`;
 }
 
-/** "999", "1.2k", "34k", "5.6M": three figures at most. */
+/** "999", "1.2k", "34k", "5.6M": three digits at most. */
 export function countText(count: number): string {
   if (count < 10 && !Number.isInteger(count)) return count < 0.05 ? "0" : count.toFixed(1);
   for (const [least, unit] of [

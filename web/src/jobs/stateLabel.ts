@@ -1,15 +1,15 @@
-/** A job's state in words and a sign, so that colour is never alone in saying it. */
+/** A job's state as text and a sign, so that colour is never the only indication. */
 import { span } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 
 export interface StateLabel {
   readonly sign: string;
   readonly words: string;
-  /** live: it runs; good: it ended well; bad: it did not; warn: look at it; quiet: nothing to say. */
+  /** live: running; good: ended well; bad: failed; warn: needs attention; quiet: nothing to report. */
   readonly tone: "live" | "good" | "bad" | "warn" | "quiet";
 }
 
-/** Exit codes above this are 128 + a signal's number (POSIX shells, and Docker with them). */
+/** Exit codes from 129 are 128 plus a signal's number (POSIX shells, and Docker with them). */
 const SIGNALS: { readonly [code: number]: string } = {
   129: "hung up",
   130: "interrupted",

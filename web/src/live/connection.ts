@@ -1,8 +1,8 @@
 /**
- * One viewer's WebSocket: tickets, reconnects, pings, and a new connection before the old one is closed.
+ * One viewer's WebSocket: tickets, reconnects, pings, and a replacement before API Gateway closes it.
  *
- * It keeps subscriptions, not data. After every (re)connect each subscription is sent again; what was missed in between the
- * feeds notice by sequence. Everything environmental comes in `Surroundings`, so that tests move time by hand.
+ * It holds subscriptions, not data. Each subscription is sent again after every (re)connect; feeds notice missed
+ * entries by sequence. Clock, network and randomness come in `ConnectionDeps`, so that tests control time.
  */
 import { safely } from "../log/safely";
 import { decodeMessage, type ToViewer } from "../wire/messages";
@@ -18,12 +18,12 @@ export interface SocketLike {
 }
 
 export interface ConnectionDeps {
-  /** A fresh one-time ticket. Rejects with a Refusal when asking again is of no use. */
+  /** Return a new one-time ticket. Rejects with a Refusal when a retry cannot help. */
   ticket(): Promise<string>;
   socket(ticket: string): SocketLike;
   now(): number;
   random(): number;
-  /** Runs `step` after a while; returns how to call it off. */
+  /** Run `step` after `ms`, and return a function that cancels it. */
   later(ms: number, step: () => void): () => void;
 }
 
@@ -35,9 +35,9 @@ export type ConnectionState =
   | { readonly kind: "refused"; readonly status: number; readonly message: string };
 
 export interface Subscription {
-  /** The message to send, without type and id. */
+  /** Return the message to send, without type and id. */
   request(): Record<string, unknown>;
-  /** Answers to it, an error included. */
+  /** Receive the answer, which may be an error. */
   answer(message: ToViewer & { type: "subscribed" | "error" }): void;
 }
 
@@ -47,10 +47,13 @@ const RENEW_RETRY: RetryPolicy = { firstMs: 60_000, mostMs: 60_000 };
 const RENEW_RETRY_LEAST_MS = 30_000;
 const PING_MS = 30_000;
 const PONG_MS = 10_000;
-/** A connection that lived this long was a good one: the next reconnect starts from the shortest wait. */
+/** A connection that lasted this long was good: the next reconnect starts with the shortest wait. */
 const GOOD_MS = 10_000;
 const HANDSHAKE_MS = 10_000;
-/** API Gateway closes after two hours whatever happens (WebSocket quotas); up to 5 minutes of jitter keep an audience apart. */
+/**
+ * API Gateway closes every WebSocket after two hours (WebSocket quotas). Up to 5 minutes of jitter keep an audience
+ * apart.
+ */
 const RENEW_MS = 110 * 60_000;
 const RENEW_JITTER_MS = 5 * 60_000;
 
@@ -64,7 +67,7 @@ interface Link {
 
 export class Connection {
   state: ConnectionState = { kind: "idle" };
-  /** How often a connection was opened. */
+  /** Number of connections that were opened. */
   opened = 0;
   private current: Link | null = null;
   private successor: Link | null = null;
@@ -83,7 +86,7 @@ export class Connection {
     private readonly malformed: (error: unknown) => void = () => undefined,
   ) {}
 
-  /** Subscribes under a name of the caller's; again after every reconnect, until `unsubscribe`. */
+  /** Subscribe under the caller's name, and again after every reconnect until `unsubscribe`. */
   subscribe(name: string, subscription: Subscription): void {
     this.subscriptions.set(name, subscription);
     if (this.current?.open) this.ask(this.current, subscription);
@@ -95,7 +98,7 @@ export class Connection {
     if (this.current?.open) this.send(this.current, { type: "unsubscribe", id: this.id(), ...request });
   }
 
-  /** Sends one subscription again, after the cloud asked to retry. */
+  /** Send one subscription again, after the cloud asked for a retry. */
   renew(name: string): void {
     const subscription = this.subscriptions.get(name);
     if (subscription && this.current?.open) this.ask(this.current, subscription);
@@ -106,7 +109,7 @@ export class Connection {
     void this.connect();
   }
 
-  /** The network is back or the page is looked at again: no more waiting. */
+  /** Reconnect without further waiting: the network is back, or the page is visible again. */
   wake(): void {
     if (this.state.kind !== "waiting") {
       if (this.current?.open) this.ping(this.current);
@@ -117,7 +120,7 @@ export class Connection {
     void this.connect();
   }
 
-  /** A new key or token: forget the refusal. */
+  /** Use a new key or token: forget the refusal. */
   reset(): void {
     this.stop();
     this.attempt = 0;
@@ -132,12 +135,12 @@ export class Connection {
     this.become({ kind: "idle" });
   }
 
-  /** Closes the socket as a broken network would. For tests of what follows. */
+  /** Close the socket as a broken network would, for tests. */
   cut(): void {
     this.current?.socket.close();
   }
 
-  /** Opens the successor of a connection that works, subscribes on it, and only then closes the old one. */
+  /** Open a replacement for a working connection, subscribe on it, and only then close the old one. */
   async replace(): Promise<void> {
     const old = this.current;
     if (!old?.open || this.successor) return;
@@ -154,7 +157,7 @@ export class Connection {
       this.current = link;
       this.report(this.state);
       for (const subscription of this.subscriptions.values()) this.ask(link, subscription);
-      // Both deliver for a moment; the sequence makes that harmless, and nothing falls between them.
+      // Both deliver for a moment. Sequences make that harmless, and nothing is lost in between.
       this.timer(link, "handover", 5_000, () => this.drop(old));
     });
   }
@@ -200,7 +203,7 @@ export class Connection {
   }
 
   private receive(link: Link, data: unknown): void {
-    // Whatever it says: the connection lives.
+    // Any message shows that the connection works.
     link.timers.get("pong")?.();
     let message: ToViewer;
     try {
@@ -212,7 +215,7 @@ export class Connection {
     if ((message.type === "subscribed" || message.type === "error") && message.id !== null) {
       const subscription = link.pending.get(message.id);
       link.pending.delete(message.id);
-      // What one subscription makes of it is nothing to the others.
+      // An error of one subscription must not affect the others.
       safely(() => subscription?.answer(message), undefined);
     }
     this.deliver(message);
@@ -229,7 +232,7 @@ export class Connection {
     const id = this.id();
     link.pending.set(id, subscription);
     this.send(link, { type: "subscribe", id, ...subscription.request() });
-    // A crashed function answers nothing that names the request: ask again.
+    // A crashed function's answer does not name the request: ask again.
     this.timer(link, `answer ${id}`, PONG_MS, () => {
       if (link.pending.delete(id)) this.ask(link, subscription);
     });
@@ -243,7 +246,7 @@ export class Connection {
     }
   }
 
-  /** Gives a connection up that did not say it was closed. */
+  /** Give up a connection that did not report its end. */
   private lost(link: Link): void {
     this.drop(link);
     this.closed(link);
@@ -261,7 +264,7 @@ export class Connection {
     link.timers.clear();
     if (link === this.successor) {
       this.successor = null;
-      // The old one still works: try again before its time is over.
+      // The old one still works: try again before it ends.
       const old = this.current;
       if (old) this.renewLater(old);
       return;

@@ -1,17 +1,19 @@
 /**
- * Which sequences of one job are here, and which must be fetched when. No clock, no network: `now` is passed in milliseconds.
+ * Which sequences of one job are loaded, and which must be fetched when. No clock, no network: `now` is passed in
+ * milliseconds.
  *
- * Theory of operation. A viewer subscribes, is told the job's tip, and from then on receives batches in any order, perhaps twice,
- * perhaps not at all (DESIGN.md, invariant 8). Three things are known at any time: the sequences held, the greatest sequence
- * known to exist (`tip`: from the subscription, from pongs, from batches), and the `floor` from which on everything is wanted.
- * Whatever lies between floor and tip and is not held is a hole. A hole that a live message disclosed is fetched after a
- * jittered moment, because the batch may just be late and the whole audience sees the same hole; history asked for by a person is fetched
- * at once. An answer that brings nothing new ("not yet") is legal: the hole is asked for again, later and later.
+ * A viewer subscribes, learns the job's tip, and from then on receives batches in any order, perhaps twice, perhaps
+ * never (ARCHITECTURE.md, invariant 8). Three things are known at any time: the sequences held; the greatest sequence
+ * known to exist (`tip`: from the subscription, from pongs, from batches); and the `floor` from which on everything is
+ * wanted. Whatever lies between floor and tip and is not held is a hole. A hole that a live message revealed is fetched
+ * after a jittered wait, because the batch may only be late and the whole audience sees the same hole. History that a
+ * person asks for is fetched at once. An answer without news ("not yet") is legal: the hole is asked for again, with
+ * growing waits.
  */
 import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { type SequenceRange, SequenceRanges } from "./sequenceRanges";
 
-/** How long a late batch is waited for: at least the first, at most both. */
+/** How long to wait for a late batch: at least the first, at most the sum of both. */
 export const HOLE_LEAST_MS = 250;
 export const HOLE_JITTER_MS = 1_000;
 const NOT_YET: RetryPolicy = { firstMs: 1_000, mostMs: 30_000 };
@@ -25,19 +27,19 @@ interface Hole {
 
 export class Feed {
   readonly held = new SequenceRanges();
-  /** Sequences that exist no more (older than the log is kept): never asked for again. */
+  /** Sequences that no longer exist (deleted by age): never fetched again. */
   readonly gone = new SequenceRanges();
-  /** Greatest sequence known to exist; 0 while nothing is known. */
+  /** The greatest sequence known to exist; 0 while nothing is known. */
   tip = 0;
   /** Everything from here to the tip is wanted. */
   floor = Number.POSITIVE_INFINITY;
-  /** Batches that came again: shows that deduplication works, and costs nothing. */
+  /** Batches that arrived again: shows that deduplication works. */
   repeats = 0;
   private holes: Hole[] = [];
 
   constructor(private readonly random: () => number) {}
 
-  /** A batch came, by any way. Says whether it holds anything that was not held. */
+  /** Note a batch from any source, and return whether it holds anything new. */
   received(first: number, count: number, now: number): boolean {
     const last = first + count - 1;
     const added = this.held.add(first, last);
@@ -46,7 +48,10 @@ export class Feed {
     return added > 0;
   }
 
-  /** Something said that the job reaches to `tip`; `urgent` when it answers this viewer alone, so that no audience asks with it. */
+  /**
+   * Note that the job reaches `tip`. `urgent` means that only this viewer was told, so that no audience fetches with
+   * it.
+   */
   announced(tip: number, now: number, urgent = false): void {
     if (urgent) {
       if (tip > this.tip) this.tip = tip;
@@ -54,21 +59,21 @@ export class Feed {
     } else this.learn(tip, now);
   }
 
-  /** From now on everything from `sequence` is wanted, at once. */
+  /** Want everything from `sequence` on, at once. */
   want(sequence: number, now: number): void {
     if (sequence >= this.floor) return;
     this.floor = Math.max(1, sequence);
     this.refresh(now, now);
   }
 
-  /** Enough: nothing before `sequence` is wanted any more. */
+  /** Stop wanting anything before `sequence`. */
   settle(sequence: number, now: number): void {
     if (sequence <= this.floor) return;
     this.floor = sequence;
     this.refresh(now, now);
   }
 
-  /** The hole to fetch now: the last one that is due, because readers look at the end. */
+  /** Return the hole to fetch now: the last one that is due, because readers look at the end. */
   due(now: number): SequenceRange | null {
     for (let at = this.holes.length - 1; at >= 0; at--) {
       const hole = this.holes[at] as Hole;
@@ -77,12 +82,14 @@ export class Feed {
     return null;
   }
 
-  /** When the next hole is due, in milliseconds; null when there is none. */
+  /** Return when the next hole is due, in milliseconds; null when there is none. */
   next(): number | null {
     return this.holes.length === 0 ? null : Math.min(...this.holes.map((hole) => hole.due));
   }
 
-  /** A fetch of the hole was answered (its batches went through `received`) or failed; what remains of it waits. */
+  /**
+   * Note that a fetch of the hole was answered (its batches went through `received`) or failed. The rest of it waits.
+   */
   asked(span: SequenceRange, progress: boolean, now: number): void {
     this.refresh(now, now);
     this.holes = this.holes.map((hole) => {
@@ -93,18 +100,18 @@ export class Feed {
     });
   }
 
-  /** History keeps these no more: they were deleted by age. */
+  /** Note entries that history no longer keeps: they were deleted by age. */
   forgotten(first: number, last: number, now: number): void {
     this.gone.add(first, last);
     this.refresh(now, now);
   }
 
-  /** Holes as they are, due or not. */
+  /** The holes, due or not. */
   get missing(): readonly SequenceRange[] {
     return this.holes;
   }
 
-  /** Whether all that is wanted is here. */
+  /** Whether everything wanted is held. */
   get whole(): boolean {
     return this.holes.length === 0;
   }
@@ -114,7 +121,7 @@ export class Feed {
     this.refresh(now, now + HOLE_LEAST_MS + this.random() * HOLE_JITTER_MS);
   }
 
-  /** Draws the holes anew; one that overlaps an earlier hole keeps its moment, a new one is due at `due`. */
+  /** Recompute the holes. One that overlaps an earlier hole keeps its time; a new one is due at `due`. */
   private refresh(now: number, due: number): void {
     if (this.floor > this.tip) {
       this.holes = [];
@@ -127,7 +134,7 @@ export class Feed {
         const old = known.filter((hole) => hole.first <= part.last && hole.last >= part.first);
         const covered = old.some((hole) => hole.first <= part.first && hole.last >= part.last);
         const moments = old.map((hole) => hole.due);
-        // A hole that only grew at the live edge keeps waiting for the newest message; one that a person widened is due now.
+        // A hole that only grew at the live edge waits for the newest message; one that a person widened is due now.
         if (!covered) moments.push(due);
         found.push({
           ...part,

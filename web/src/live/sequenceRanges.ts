@@ -1,4 +1,4 @@
-/** Sets of sequences, kept as sorted spans that neither touch nor overlap. */
+/** Sets of sequences, kept as sorted ranges that neither touch nor overlap. */
 
 export interface SequenceRange {
   readonly first: number;
@@ -13,12 +13,12 @@ export class SequenceRanges {
     return this.ranges;
   }
 
-  /** How many sequences are in the set. */
+  /** Number of sequences in the set. */
   get count(): number {
     return this.held;
   }
 
-  /** Adds first..last; says how many of them were new. */
+  /** Add first..last, and return how many of them were new. */
   add(first: number, last: number): number {
     if (last < first) return 0;
     const before = this.held;
@@ -61,7 +61,7 @@ export class SequenceRanges {
     return span !== undefined && span.first <= sequence;
   }
 
-  /** What of first..last is not in the set, ascending. */
+  /** Return the parts of first..last that are not in the set, ascending. */
   missing(first: number, last: number): SequenceRange[] {
     const holes: SequenceRange[] = [];
     let next = first;
@@ -75,7 +75,7 @@ export class SequenceRanges {
     return holes;
   }
 
-  /** Index of the first span that ends at or after `sequence`. */
+  /** Return the index of the first range that ends at or after `sequence`. */
   private position(sequence: number): number {
     let [low, high] = [0, this.ranges.length];
     while (low < high) {

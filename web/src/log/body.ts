@@ -1,4 +1,4 @@
-/** A batch's body: zstd over columns, bounded and checked (protocol/PROTOCOL.md, "Body"). */
+/** A batch's body: columns compressed with zstd, bounded and checked (protocol/PROTOCOL.md, "Body"). */
 import type { ZSTDDecoder } from "zstddec";
 import { MAX_DECODED_BYTES, MAX_ENTRY_BYTES, MAX_TIME_US } from "../limits";
 import { prepareLevels } from "../text/loadLevels";
@@ -7,14 +7,14 @@ import { integer, list, object, text, WireError, whole } from "../wire/shape";
 export interface Columns {
   /** Microseconds since 1970; exact in a double until 2255. */
   readonly times: Float64Array;
-  /** One character an entry: o e O E s. */
+  /** One character per entry: o e O E s. */
   readonly streams: string;
   readonly texts: readonly string[];
 }
 
 const encoder = new TextEncoder();
 
-/** Bytes of a text in UTF-8. */
+/** Return the UTF-8 length of a text. */
 export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
@@ -24,7 +24,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 let zstd: ZSTDDecoder | null = null;
 let preparing: Promise<void> | null = null;
 
-/** Loads the decoder, 29 kB of WebAssembly, and what tells levels; must have come to its end before the first `decodeBody`. */
+/** Load the zstd decoder, 29 kB of WebAssembly, and the level tables. Must resolve before the first `decodeBody`. */
 export function prepareDecoder(): Promise<void> {
   preparing ??= Promise.all([loadDecoder(), prepareLevels()]).then(() => undefined);
   return preparing;
@@ -37,10 +37,10 @@ async function loadDecoder(): Promise<void> {
   zstd = decoder;
 }
 
-/** Raises WireError for what is not a body of `count` entries. */
+/** Return the columns of a body. Throws WireError when it is not a body of `count` entries. */
 export function decodeBody(body: Uint8Array, count: number): Columns {
   if (zstd === null) throw new Error("prepareDecoder has not come to its end");
-  // The bound is passed as the output's size: a frame that unpacks to more is an error, whatever its header says.
+  // The bound is the output size: a frame that decompresses to more is an error, whatever its header says.
   const bytes = zstd.decode(body, MAX_DECODED_BYTES);
   if (bytes.length === 0) throw new WireError("body", "one whole zstd frame of at most 1 MiB");
   let parsed: unknown;

@@ -1,8 +1,8 @@
-/** How a line that was cut into several entries goes on (PROTOCOL.md). Pure. */
+/** How a line that was split into several entries continues (PROTOCOL.md). Pure. */
 import { MIN_CONTINUED_BYTES } from "../limits";
 import { utf8Length } from "./body";
 
-/** Return whether the next entry of the same stream may continue the line. A UTF-16 unit makes at most three UTF-8 bytes. */
+/** Return whether the next entry of the same stream may continue the line. A UTF-16 unit is at most three UTF-8 bytes. */
 export function continuable(text: string): boolean {
   return (
     text.length * 3 >= MIN_CONTINUED_BYTES &&

@@ -1,4 +1,4 @@
-/** Marked lines of several jobs, in the order in which they stand. Pure. */
+/** A marked range of lines of several jobs, in merged order. Pure. */
 import { comparePositions, type LinePosition } from "./mergeOrder";
 
 export interface MarkedRange {
@@ -6,7 +6,7 @@ export interface MarkedRange {
   readonly last: LinePosition;
 }
 
-/** The range between two lines, in whichever order they were chosen. */
+/** Return the range between two lines, in either order. */
 export function markedRange(one: LinePosition, other: LinePosition): MarkedRange {
   return comparePositions(one, other) <= 0 ? { first: one, last: other } : { first: other, last: one };
 }
@@ -15,7 +15,7 @@ export function isInRange(marks: MarkedRange | null, line: LinePosition): boolea
   return marks !== null && comparePositions(marks.first, line) <= 0 && comparePositions(line, marks.last) <= 0;
 }
 
-/** "web-1 line 12", or "web-1 line 12 to api-1 line 7". */
+/** Return a range as text: "web-1 line 12", or "web-1 line 12 to api-1 line 7". */
 export function markedRangeText({ first, last }: MarkedRange, names: readonly string[]): string {
   const one = ({ source, sequence }: LinePosition): string =>
     `${names[source] ?? ""} line ${sequence.toLocaleString("en")}`;

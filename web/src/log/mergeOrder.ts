@@ -1,7 +1,7 @@
-/** Where a line stands among those of several jobs: by time, then job, then sequence. Pure. */
+/** The order of lines of several jobs: by time, then job, then sequence. Pure. */
 
 export interface LinePosition {
-  /** The job's place among the merged ones. */
+  /** The job's index among the merged ones. */
   readonly source: number;
   readonly sequence: number;
   /** Microseconds since 1970. */
@@ -20,8 +20,8 @@ export function isSamePosition(
 }
 
 /**
- * The times by which a batch's entries stand, µs: never before the entry that they follow, even where the host's clock stepped back. Batches
- * are told apart by their own times.
+ * Return the times that order a batch's entries, µs: never earlier than the entry before, even if the host's clock
+ * stepped back. Each batch is ordered by its own times.
  */
 export function monotonicTimes(times: Float64Array): Float64Array {
   if (times.every((time, at) => at === 0 || time >= (times[at - 1] as number))) return times;

@@ -1,10 +1,10 @@
-/** What the pane draws: plain data, made in the worker, so that it can be posted. */
+/** What the pane draws: plain data, built in the worker so that it can be posted. */
 import type { EventKind } from "../text/events";
 import type { Level } from "../text/levelNames";
 import type { StyledText } from "../text/terminal";
 import { MOST_LINES, type TraceRole } from "../text/trace";
 
-/** How many entries after a row's own may change how it reads: the frames of a trace are counted at its head. */
+/** How many later entries may change how a row is drawn: a trace's head counts its frames. */
 export const AHEAD = 2 * MOST_LINES;
 
 export type StreamName = "stdout" | "stderr" | "system";
@@ -15,14 +15,16 @@ export interface MissingLines {
 }
 
 interface RowBase {
-  /** Place in the view, from 0. */
+  /** Index in the list, from 0. */
   readonly index: number;
   readonly sequence: number;
-  /** Which of several merged jobs it is of. */
+  /** Which of several merged jobs it belongs to. */
   readonly source?: number;
-  /** The time by which it stands among several jobs, µs: its own, or a later one of its batch where the clock stepped back. */
+  /**
+   * The time that orders it among several jobs, µs: its own, or a later one of its batch where the clock stepped back.
+   */
   readonly at?: number;
-  /** Lines of the same job next to it that are not here: they come when it is looked at. */
+  /** Lines of the same job next to it that are not loaded: they are fetched when a reader looks at it. */
   readonly hole?: MissingLines;
 }
 
@@ -35,26 +37,26 @@ export interface LineRow extends RowBase {
   readonly level: Level;
   /** The whole line is a JSON object or array. */
   readonly json: boolean;
-  /** Last sequence of the row: greater than `sequence` where continuation entries were joined. */
+  /** Last sequence of the row: greater than `sequence` if continuations were joined. */
   readonly last: number;
-  /** Its beginning is not here: shown for what it is. */
+  /** Its beginning is not loaded. */
   readonly headless: boolean;
-  /** Its part in a stack trace. */
+  /** Its role in a stack trace. */
   readonly trace: TraceRole | null;
-  /** Of a trace's head: how many frames follow it, 200 at most. */
+  /** Frames that follow a trace's head, 200 at most. */
   readonly frames: number;
-  /** Lines of a merged entry; 1 for others. */
+  /** Lines of a merged entry; otherwise 1. */
   readonly lines: number;
-  /** Of a line that is too long to be drawn whole. */
+  /** Set for a line that is too long to draw whole. */
   readonly cut?: Cut;
 }
 
-/** What of a line is drawn, and how long it is as far as it is here. */
+/** How much of a line is drawn, and how long it is as far as it is loaded. */
 export interface Cut {
   readonly shown: number;
   readonly of: number;
   readonly unit: "characters" | "lines";
-  /** It may go on in what is not here yet. */
+  /** It may continue in entries that are not loaded yet. */
   readonly open: boolean;
 }
 
@@ -66,7 +68,7 @@ export interface EventRow extends RowBase {
   readonly bad: boolean;
 }
 
-/** Sequences that are not here: on their way, or deleted by age. One row may stand for many. */
+/** Sequences that are not loaded: requested, or deleted by age. One row may stand for many. */
 export interface AbsentRow extends RowBase {
   readonly kind: "loading" | "gone" | "unreadable";
   readonly count: number;
@@ -75,7 +77,7 @@ export interface AbsentRow extends RowBase {
 export type Row = LineRow | EventRow | AbsentRow;
 
 export interface RowWindow {
-  /** Places from..to (exclusive) were looked at; those without a row are part of one before. */
+  /** Indexes from..to (exclusive) are covered; an index without a row belongs to the row before it. */
   readonly from: number;
   readonly to: number;
   readonly total: number;

@@ -1,4 +1,4 @@
-/** Rows of a job in the order of its sequences: place = sequence - 1. */
+/** Rows of a job in the order of its sequences: index = sequence - 1. */
 import type { SequenceRanges } from "../live/sequenceRanges";
 import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
@@ -9,13 +9,13 @@ import { AHEAD, type Cut, type LineRow, type Row, type RowWindow, textOf } from 
 import { safely } from "./safely";
 import type { Store } from "./store";
 
-/** Lines of one entry that are drawn: as many as an agent merges. */
+/** Most lines of one entry that are drawn: as many as an agent merges. */
 const MOST_FEEDS = 500;
 
-/** A line whose pieces are more is shown from here on without its beginning: 64 MiB. */
+/** A line with more pieces is shown from here on without its beginning: 64 MiB. */
 const FAR_BACK = 4_096;
 
-/** Sequences that one "loading" row may stand for: small, so that the scroll bar stays true. */
+/** Sequences that one "loading" row may stand for: few, so that the scroll bar stays accurate. */
 const LOADING_CHUNK = 1;
 
 export function rowsOf(store: Store, gone: SequenceRanges, tip: number, from: number, count: number): RowWindow {
@@ -23,7 +23,7 @@ export function rowsOf(store: Store, gone: SequenceRanges, tip: number, from: nu
   const end = Math.min(from + count, tip);
   const begin = windowStart(store, Math.max(0, from), end);
   let index = begin;
-  // A pane asks for parts: where one begins, what stands before it counts.
+  // A pane asks for windows: the lines before a window affect its first rows.
   const before = { stdout: roleBefore(store, begin + 1, "o"), stderr: roleBefore(store, begin + 1, "e") };
   while (index < end) {
     const sequence = index + 1;
@@ -38,7 +38,10 @@ export function rowsOf(store: Store, gone: SequenceRanges, tip: number, from: nu
   return { from: begin, to: Math.max(begin, index), total: tip, rows };
 }
 
-/** Where a window begins: of a line that goes on in it, the row is part of it, wherever that begins. Who looks at the end of a line sees it. */
+/**
+ * Return where a window begins. A line that continues into the window needs its row, wherever that begins, so that a
+ * reader at the line's end sees it.
+ */
 function windowStart(store: Store, from: number, end: number): number {
   let begin = from;
   const seen = { o: false, e: false };
@@ -54,10 +57,12 @@ function windowStart(store: Store, from: number, end: number): number {
   return begin;
 }
 
-/** How far back a line is looked for by which the one after it is told: further than traces have source lines in a row. */
+/**
+ * How many lines back to look for a line that decides the next one's role: more than traces have source lines in a row.
+ */
 const REACH = 64;
 
-/** The role of a stream's last line before a sequence. */
+/** Return the role of a stream's last line before a sequence. */
 function roleBefore(store: Store, sequence: number, stream: "o" | "e"): TraceRole | null {
   for (let at = sequence - 1; at > 0 && at > sequence - REACH; at--) {
     const here = store.at(at);
@@ -66,7 +71,7 @@ function roleBefore(store: Store, sequence: number, stream: "o" | "e"): TraceRol
     if (here.columns.streams[offset] !== stream) continue;
     const text = here.columns.texts[offset] as string;
     const role = roleOf(text, null);
-    // A line that is a frame only after another says nothing by itself: the one before it decides for both.
+    // A line that is a frame only after another frame does not decide: the one before it decides for both.
     if (role !== null || roleOf(text, "frame") === null) return role;
   }
   return null;
@@ -76,7 +81,7 @@ function roleOf(text: string, before: TraceRole | null): TraceRole | null {
   return safely(() => traceRoleAfter(plain(text), before), null);
 }
 
-/** How a line is shown. */
+/** How a line is drawn. */
 type DrawnLine = Pick<LineRow, "spans" | "level" | "json" | "trace" | "lines">;
 
 function drawnLine(text: string, style: Style): DrawnLine {
@@ -85,7 +90,7 @@ function drawnLine(text: string, style: Style): DrawnLine {
   return { spans, level: lineLevel(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null), lines };
 }
 
-/** The first lines of a merged entry, and how many it has. */
+/** Return the first lines of a merged entry, and how many it has. */
 function limited(spans: readonly StyledText[]): { spans: readonly StyledText[]; lines: number } {
   let lines = 1;
   let kept: readonly StyledText[] = spans;
@@ -97,7 +102,7 @@ function limited(spans: readonly StyledText[]): { spans: readonly StyledText[]; 
   return { spans: kept, lines };
 }
 
-/** Of a line that nothing is known of. No character of it may act. */
+/** Return a line that could not be interpreted, with every control character replaced. */
 function plainRow(text: string): DrawnLine {
   return {
     spans: [{ text: text.replace(/[^\t -~\u00a0-\u2027\u2030-\u2065\u2070-\uffff]/g, "\ufffd") }],
@@ -108,7 +113,7 @@ function plainRow(text: string): DrawnLine {
   };
 }
 
-/** The row of one sequence; null when it belongs to a row before. */
+/** Return the row of one sequence; null when it belongs to an earlier row. */
 export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end = sequence): Row | null {
   const index = sequence - 1;
   const here = store.at(sequence);
@@ -116,7 +121,7 @@ export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end 
     if (!gone.has(sequence)) return { kind: "loading", index, sequence, count: LOADING_CHUNK };
     const last = gone.all.find((span) => span.first <= sequence && span.last >= sequence)?.last ?? sequence;
     const first = gone.all.find((span) => span.first <= sequence && span.last >= sequence)?.first ?? sequence;
-    // One row says it for the whole span, at its end, where reading begins.
+    // One row stands for the whole range, at its end, where reading begins.
     if (sequence === last) return { kind: "gone", index, sequence: first, count: 1 };
     return { kind: "gone", index, sequence, count: Math.max(1, Math.min(last - sequence, end - index)) };
   }
@@ -156,7 +161,7 @@ export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end 
   };
 }
 
-/** How many frames of the same stream follow a trace's head, as far as they are here. */
+/** Return how many frames of the same stream follow a trace's head, as far as they are loaded. */
 function framesAfter(store: Store, head: number, stream: string): number {
   let frames = 0;
   for (let sequence = head + 1; frames < MOST_LINES && sequence < head + AHEAD; sequence++) {

@@ -1,6 +1,6 @@
-/** One line that cannot be read must not cost the others. */
+/** One line that cannot be read must not affect the others. */
 
-/** What `read` gives, or `otherwise` when it fails. */
+/** Return the result of `read`, or `otherwise` when it throws. */
 export function safely<T>(read: () => T, otherwise: T): T {
   try {
     return read();

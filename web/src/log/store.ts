@@ -1,7 +1,7 @@
 /**
- * One job's batches, kept compressed and keyed by sequence; unpacked a few at a time.
+ * One job's batches, kept compressed and keyed by sequence; few of them are decompressed at a time.
  *
- * A million lines are some 10 to 25 MB this way. What is unpacked is bounded by `unpackedBytes`; the last used stay.
+ * A million lines take some 10 to 25 MB this way. `unpackedBytes` bounds what is decompressed; the last used stay.
  */
 
 import { PLAIN, render, type Style } from "../text/terminal";
@@ -19,24 +19,24 @@ export interface Batch {
   readonly body: Uint8Array;
 }
 
-/** An unpacked batch. `broken` says why it could not be. */
+/** A decompressed batch. `broken` says why it could not be decoded. */
 export interface Unpacked {
   readonly batch: Batch;
   readonly columns: Columns;
   readonly broken: string | null;
-  /** The styles that stdout and stderr begin with here, once known. */
+  /** The styles that stdout and stderr begin with in this batch, once known. */
   styles: StyleTrack | null;
 }
 
-/** A line's text, all its pieces joined. */
+/** A line's text, with all its pieces joined. */
 export interface JoinedLine {
-  /** From its beginning; of a very long line only that. */
+  /** The text from its beginning; only the beginning of a very long line. */
   readonly text: string;
-  /** Characters of all that is here of it. */
+  /** Characters of all loaded pieces. */
   readonly length: number;
-  /** The last sequence that belongs to it. */
+  /** The last sequence that belongs to the line. */
   readonly last: number;
-  /** False when it may go on in a batch that is not here. */
+  /** False when it may continue in a batch that is not loaded. */
   readonly whole: boolean;
 }
 
@@ -47,11 +47,11 @@ interface StyleTrack {
 
 const EMPTY: Columns = { times: new Float64Array(0), streams: "", texts: [] };
 /**
- * A line that is longer is cut at the end of the piece that reaches this many characters. Chromium takes 0.8 s to lay out so many Thai vowels,
- * its slowest letters (2026-11); twice as many took 1.2 s.
+ * A longer line is cut at the end of the piece that reaches this many characters. Chromium takes 0.8 s to lay out this
+ * many Thai vowels, its slowest letters (2026-11); twice as many took 1.2 s.
  */
 const MOST_SHOWN = 131_072;
-/** Lines longer than that whose extent is remembered; each holds its beginning. */
+/** How many lines longer than that to remember; each holds its beginning. */
 const MOST_LONG = 16;
 
 export class Store {
@@ -63,12 +63,18 @@ export class Store {
   private readonly unpacked = new Map<number, Unpacked>();
   private unpackedRaw = 0;
 
-  /** How far long lines have been read, by their first sequence: while one comes, it is not read from its beginning each time. */
+  /**
+   * How far long lines were read, by their first sequence: while such a line arrives, it is not read again from its
+   * beginning.
+   */
   private readonly long = new Map<number, JoinedLine>();
 
   constructor(private readonly unpackedBytes = 24 * 1024 * 1024) {}
 
-  /** Takes a batch unless its sequences are here. Raises WireError when its body is not base64. */
+  /**
+   * Add a batch unless its sequences are held, and return whether it was added. Throws WireError when its body is not
+   * base64.
+   */
   add(facts: BatchFacts): boolean {
     const at = this.position(facts.first);
     const here = this.batches[at];
@@ -92,19 +98,19 @@ export class Store {
     return this.batches;
   }
 
-  /** The batch that holds a sequence. */
+  /** Return the batch that holds a sequence. */
   holding(sequence: number): Batch | null {
     const batch = this.batches[this.position(sequence)];
     return batch === undefined || batch.first > sequence ? null : batch;
   }
 
-  /** The same, unpacked. */
+  /** Return the decompressed batch that holds a sequence. */
   at(sequence: number): Unpacked | null {
     const batch = this.holding(sequence);
     return batch === null ? null : this.unpack(batch);
   }
 
-  /** The first sequence at or after `sequence` that is here. */
+  /** Return the first loaded sequence at or after `sequence`. */
   following(sequence: number): number | null {
     const batch = this.batches[this.position(sequence)];
     return batch === undefined ? null : Math.max(sequence, batch.first);
@@ -133,7 +139,7 @@ export class Store {
     return made;
   }
 
-  /** The line that begins at `sequence`, its continuations joined, as far as they are here. */
+  /** Return the line that begins at `sequence`, with its loaded continuations. */
   line(sequence: number, most = MOST_SHOWN): JoinedLine {
     const known = this.long.get(sequence);
     if (known !== undefined) return known.whole ? known : this.extend(sequence, known, most);
@@ -143,7 +149,7 @@ export class Store {
     return this.extend(sequence, { text, length: text.length, last: sequence, whole: !continuable(text) }, most);
   }
 
-  /** Joins what continues a line after what is known of it. */
+  /** Join the continuations that follow what is known of a line. */
   private extend(sequence: number, known: JoinedLine, most: number): JoinedLine {
     let { text, length, last, whole } = known;
     let here = this.at(last);
@@ -173,7 +179,10 @@ export class Store {
     return line;
   }
 
-  /** The sequence of the first entry of the line that an entry belongs to; its own when that is not here, or more than `most` entries before it. */
+  /**
+   * Return the first sequence of the line that an entry belongs to; the entry's own when that is not loaded or more
+   * than `most` entries back.
+   */
   beginning(sequence: number, most: number): number {
     let here = this.at(sequence);
     if (here === null || here.broken !== null) return sequence;
@@ -188,7 +197,7 @@ export class Store {
     return sequence;
   }
 
-  /** Whether the entry goes on with one that is here, so that it has no row of its own. */
+  /** Return whether the entry continues a loaded one, so that it has no row of its own. */
   continuesKnownLine(sequence: number, stream: string): boolean {
     const own = stream.toLowerCase();
     for (let before = sequence - 1; before > 0; before--) {
@@ -204,7 +213,10 @@ export class Store {
     return false;
   }
 
-  /** The style that a line begins with: colours that a stream's earlier lines left on, as far back as its batch. */
+  /**
+   * Return the style that a line begins with: colours that earlier lines of its stream left on, as far back as its
+   * batch begins.
+   */
   styleAt(here: Unpacked, offset: number): Style {
     here.styles ??= track(here.columns);
     const stream = here.columns.streams[offset];
@@ -212,7 +224,7 @@ export class Store {
     return styles.length === 0 ? PLAIN : (styles[offset] ?? PLAIN);
   }
 
-  /** Index of the first batch that ends at or after `sequence`. */
+  /** Return the index of the first batch that ends at or after `sequence`. */
   private position(sequence: number): number {
     let [low, high] = [0, this.batches.length];
     while (low < high) {
@@ -225,7 +237,7 @@ export class Store {
   }
 }
 
-/** Styles before each line, per stream; empty when the batch has no escape sequence at all. */
+/** Return the styles before each line, per stream; empty when the batch has no escape sequence. */
 function track({ streams, texts }: Columns): StyleTrack {
   const [out, err]: [Style[], Style[]] = [[], []];
   let [outPen, errPen] = [PLAIN, PLAIN];

@@ -1,13 +1,16 @@
-/** A link with a key, opened where somebody is signed in: it asks before it changes who that is. Loaded when it is wanted. */
+/** Asks before a link with a key changes who is signed in. Loaded on first use. */
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Api } from "../wire/api";
 import type { ViewerConfig } from "../wire/messages";
 
-/** Who a key is of, in words. */
+/** Whose key it is, as text. */
 type Who = string;
 
-/** Resolves when the person has decided: whether the link's key is to be used. `kept` is the key of now, null for a login at the issuer. */
+/**
+ * Ask whether to use the link's key, and resolve with the decision. `kept` is the current key, or null for a login at
+ * the issuer.
+ */
 export function askToChange(
   root: HTMLElement,
   api: string,

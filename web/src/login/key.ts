@@ -1,15 +1,18 @@
-/** The viewer key of this tab: from the address's fragment once, then in sessionStorage. It never stays in the address. */
+/**
+ * The viewer key of this tab: read once from the address's fragment, then kept in sessionStorage. It never stays in the
+ * address.
+ */
 import { signal } from "@preact/signals";
 
 const KEY_STORAGE = "logferry.key";
-/** That this tab was logged in at an issuer: then a reload goes there by itself. No token. */
+/** Set when this tab was logged in at an issuer, so that a reload goes there again. It holds no token. */
 const LOGIN_MARK = "logferry.oidc";
 
 export const token = signal<string | null>(null);
 
 /**
- * Takes `#key=…` out of the address, or what this tab had before a reload. A link may sign in where nobody is: a key that would change who is
- * signed in is given back instead, for a person to decide.
+ * Read `#key=…` from the address and remove it, or restore this tab's key after a reload. A key that would change who
+ * is signed in is returned instead, for a person to decide.
  */
 export function restoreKey(): string | null {
   const kept = read(KEY_STORAGE);
@@ -30,7 +33,7 @@ export function restoreKey(): string | null {
   return null;
 }
 
-/** A link to this page with a key, opened in this tab, is as any other: the page begins anew. */
+/** Reload the page when a link with a key is opened in this tab. */
 export function heedLinks(): void {
   addEventListener("hashchange", () => {
     if (new URLSearchParams(location.hash.slice(1)).has("key")) location.reload();
@@ -39,7 +42,7 @@ export function heedLinks(): void {
 
 export function keep(key: string): void {
   token.value = key;
-  // Without storage the key lasts as long as the page: enough.
+  // Without storage the key lasts as long as the page, which is enough.
   write(KEY_STORAGE, key);
 }
 
@@ -70,6 +73,6 @@ function write(place: string, value: string | null): void {
     if (value === null) sessionStorage.removeItem(place);
     else sessionStorage.setItem(place, value);
   } catch {
-    // Some browsers give none.
+    // Some browsers have no storage.
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Login by OpenID Connect: authorization code with PKCE, as a public client (OAuth 2.0 for Browser-Based Apps). Loaded only where
- * /config.json names an issuer.
+ * Login by OpenID Connect: authorization code with PKCE, as a public client (OAuth 2.0 for Browser-Based Apps). Loaded
+ * only where /config.json names an issuer.
  *
- * Tokens are in memory alone: a reload asks the issuer again, which answers without a question while its own session lives. The refresh
- * token renews silently; where the issuer gives none, the end of the session is said and the page stays.
+ * Tokens are kept in memory only. After a reload the issuer is asked again; it answers without a question while its own
+ * session lives. The refresh token renews silently. If the issuer gives none, the page stays and shows when the session
+ * ends.
  */
 import { ErrorResponse, InMemoryWebStorage, type User, UserManager, WebStorageStateStore } from "oidc-client-ts";
 import type { ViewerConfig } from "../wire/messages";
@@ -11,7 +12,7 @@ import { retryDelay } from "../wire/retry";
 
 export type OidcConfig = ViewerConfig["auth"];
 
-/** What the issuer said, as a sentence for a person. */
+/** What the issuer reported, as a sentence for a person. */
 export class LoginError extends Error {
   constructor(message: string) {
     super(message);
@@ -19,7 +20,7 @@ export class LoginError extends Error {
   }
 }
 
-/** What is done of a token's life when it is renewed: the rest is for tries again and for clocks that differ. */
+/** Renew after this share of a token's life. The rest allows for retries and for clocks that differ. */
 const RENEW_AT = 0.75;
 const RETRY_FIRST_MS = 8_000;
 const RETRY_LEAST_MS = 1_000;
@@ -52,7 +53,7 @@ export class Oidc {
       response_type: "code",
       scope: config.scope ?? "openid",
       userStore: new WebStorageStateStore({ store: new InMemoryWebStorage() }),
-      // PKCE's verifier must outlive the way to the issuer and back; it is of no use without the code.
+      // PKCE's verifier must survive the redirect to the issuer and back; without the code it is useless.
       stateStore: new WebStorageStateStore({ store: sessionStorage }),
       automaticSilentRenew: false,
       loadUserInfo: false,
@@ -60,30 +61,30 @@ export class Oidc {
     });
   }
 
-  /** Leaves the page for the issuer; comes back to the same address. */
+  /** Leave the page for the issuer, which returns to the same address. */
   async login(): Promise<void> {
     await this.withLoginErrors(this.manager.signinRedirect({ state: { back: location.search + location.hash } }));
   }
 
   /**
-   * Takes the issuer's answer out of the address, and gives the token. Null when the address holds no answer.
+   * Remove the issuer's answer from the address and return the token, or null when there is no answer.
    *
-   * Raises LoginError when the answer is a refusal, or is not to a question of this tab.
+   * Throws LoginError when the answer is a refusal, or answers no request of this tab.
    */
   async finish(): Promise<string | null> {
     const given = new URLSearchParams(location.search);
     if (!given.has("state") || !(given.has("code") || given.has("error"))) return null;
     const url = location.href;
-    // The code leaves the address before anything else happens; it works once, but it need not be seen.
+    // Remove the code from the address first. It works only once, but it need not be visible.
     history.replaceState(null, "", home());
     const user = await this.withLoginErrors(this.manager.signinRedirectCallback(url));
     const back = (user.state as { back?: unknown } | undefined)?.back;
-    // Only a query of this page's: never an address that somebody else wrote.
+    // Accept only a query or fragment of this page, never another address.
     if (typeof back === "string" && /^[?#]/.test(back)) history.replaceState(null, "", home() + back);
     return this.take(user);
   }
 
-  /** A new token, or null when that needs the person. One at a time, however many ask. */
+  /** Return a new token, or null when that needs the person. Concurrent callers share one renewal. */
   renew(): Promise<string | null> {
     this.renewing ??= this.refresh().finally(() => {
       this.renewing = null;
@@ -91,7 +92,7 @@ export class Oidc {
     return this.renewing;
   }
 
-  /** Ends the session here and, where the issuer has a way, there. */
+  /** End the session here and, where the issuer supports it, there. */
   async logout(): Promise<void> {
     clearTimeout(this.timer);
     const user = await this.manager.getUser();
@@ -100,7 +101,8 @@ export class Oidc {
       .getMetadata()
       .catch(() => ({ end_session_endpoint: undefined }));
     if (this.config.logout !== null) {
-      // Cognito has no standard way: its own takes these two (docs.aws.amazon.com/cognito, "logout endpoint").
+      // Cognito has no standard endpoint: its own takes these two parameters (docs.aws.amazon.com/cognito, "logout
+      // endpoint").
       const url = new URL(this.config.logout);
       url.searchParams.set("client_id", this.config.client_id ?? "");
       url.searchParams.set("logout_uri", home());
@@ -137,7 +139,7 @@ export class Oidc {
             if (token === null) this.events.ended(end);
           },
           (error: unknown) => {
-            // The issuer's refusal is final; a network that is away is not.
+            // An issuer's refusal is final; a network error is not.
             if (error instanceof ErrorResponse || Date.now() >= end) this.events.ended(end);
             else {
               const mostMs = Math.max(1_000, end - Date.now() - RETRY_LEAST_MS);
@@ -166,7 +168,7 @@ export class Oidc {
   }
 }
 
-/** The one address that the issuer must know: this page without query and fragment. */
+/** Return the one address that the issuer must know: this page without query and fragment. */
 function home(): string {
   return new URL("./", location.href).href;
 }

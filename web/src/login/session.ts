@@ -4,14 +4,17 @@ import type { ViewerConfig } from "../wire/messages";
 import { forget, mark, marked, token } from "./key";
 import type { Oidc } from "./oidc";
 
-/** Why the login did not work; null when nothing is to be said. */
+/** Why the login failed; null when there is nothing to report. */
 export const refusal = signal<string | null>(null);
-/** The session cannot be renewed; the page stays as it is. */
+/** Set when the session cannot be renewed; the page stays as it is. */
 export const ending = signal<string | null>(null);
 
 let oidc: Promise<Oidc> | null = null;
 
-/** Before the page is drawn: ends a login that is on its way back, or takes a reloaded tab to the issuer again. Never rejects. */
+/**
+ * Finish a login that returns from the issuer, or send a reloaded tab there again. Runs before the page is drawn and
+ * never rejects.
+ */
 export async function beginSession({ auth }: ViewerConfig): Promise<void> {
   if (auth.kind !== "oidc") return;
   oidc = import("./oidc").then(
@@ -29,7 +32,7 @@ export async function beginSession({ auth }: ViewerConfig): Promise<void> {
   );
   const query = new URLSearchParams(location.search);
   const returning = query.has("state") && (query.has("code") || query.has("error"));
-  // A key that was given beside the issuer goes first.
+  // A key takes precedence over the issuer.
   if (!returning && (token.value !== null || !marked())) {
     oidc.catch(() => undefined);
     return;
@@ -44,7 +47,7 @@ export async function beginSession({ auth }: ViewerConfig): Promise<void> {
   }
 }
 
-/** To the issuer and back to this address. */
+/** Go to the issuer and return to this address. */
 export async function login(): Promise<void> {
   refusal.value = null;
   try {
@@ -54,7 +57,7 @@ export async function login(): Promise<void> {
   }
 }
 
-/** Whether a new token came without asking the person; it is in `token` then. */
+/** Return whether a new token arrived without asking the person; it is then in `token`. */
 export async function renewSession(): Promise<boolean> {
   try {
     return ((await (await oidc)?.renew()) ?? null) !== null;
@@ -63,12 +66,12 @@ export async function renewSession(): Promise<boolean> {
   }
 }
 
-/** Leaves nothing of the session here. */
+/** Log out and leave nothing of the session in this tab. */
 export async function logout(): Promise<void> {
   const session = marked() ? await oidc?.catch(() => null) : null;
   mark(false);
   forget();
-  // What was read belongs to who read it: nothing of it stays in the page.
+  // What was read belongs to the person who read it: the page is left.
   if (session) await session.logout();
   else location.assign("./");
 }

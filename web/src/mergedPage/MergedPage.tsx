@@ -1,4 +1,4 @@
-/** Several jobs at once: merged by time with a coloured name each, or side by side at the same moment. */
+/** The page of several jobs: merged by time with a coloured name each, or side by side at the same moment. */
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { register } from "../actions";
@@ -31,7 +31,7 @@ function recordOf(job: string) {
   return facts.value.get(job)?.record ?? records.value.get(job) ?? null;
 }
 
-/** The names of jobs; with their hosts where two are called the same. */
+/** Return the names of jobs, with their hosts where two share a name. */
 export function namesOf(jobs: readonly string[]): string[] {
   const names = jobs.map(
     (job) => recordOf(job)?.container.name || job.slice(job.indexOf(".") + 1, job.indexOf(".") + 13),
@@ -43,7 +43,7 @@ export function namesOf(jobs: readonly string[]): string[] {
   );
 }
 
-/** Names without what they all begin with, for a narrow column: "api-1" of "shop-api-1" and "shop-web-1". */
+/** Return names without their common beginning, for a narrow column: "api-1" of "shop-api-1" and "shop-web-1". */
 export function shortNames(names: readonly string[]): string[] {
   const [first = ""] = names;
   let length = 0;
@@ -152,7 +152,7 @@ export function MergedPage({ engine, finder, jobs, api }: MergedPageProps) {
   );
 }
 
-/** Whether all of them are heard, and the end is followed. */
+/** Shows whether all jobs are live and the end is followed. */
 function MergedState({ jobs, following }: { jobs: readonly string[]; following: boolean }) {
   const known = jobs.flatMap((job) => facts.value.get(job) ?? []);
   const [state, words] = liveState(known.length < jobs.length ? [] : known, following, connection.value, now.value);
@@ -164,7 +164,7 @@ function MergedState({ jobs, following }: { jobs: readonly string[]; following: 
   );
 }
 
-/** What the jobs have in common: a service of a project, the project, or nothing but their number. */
+/** Return what the jobs have in common: a service of a project, the project, or only their number. */
 function titleOf(jobs: readonly string[]): string {
   const containers = jobs.map((job) => recordOf(job)?.container);
   const [first] = containers;
@@ -173,7 +173,7 @@ function titleOf(jobs: readonly string[]): string {
   return `${first.project} / ${first.service}`;
 }
 
-/** Jobs began at times of their own: "since the start" would mean nothing here. */
+/** Jobs have different starts, so "since the start" means nothing here. */
 const MODES: readonly TimeMode[] = TIME_MODES.filter((mode) => mode !== "relative");
 
 function timeMode(): TimeMode {

@@ -1,14 +1,14 @@
-/** Panes side by side that show the same moment: the one that a person moves leads, the others follow it. */
+/** Panes side by side that show the same moment: the one that a person moves leads, and the others follow it. */
 import { signal } from "@preact/signals";
 
 export interface Linkable {
   onLook: ((time: number | null) => void) | null;
-  /** Brings a time (µs) to the top, if that is `wanted` still when it is known where that is. */
+  /** Bring a time (µs) to the top, unless `wanted` is false by the time its line is known. */
   showTime(time: number, wanted: () => boolean): Promise<void>;
   follow(): void;
 }
 
-/** The others are moved at most this often while one is scrolled. */
+/** Move the other panes at most this often during scrolling. */
 const PAUSE_MS = 120;
 const TOUCHES = ["pointerdown", "wheel", "touchstart", "keydown", "focusin"] as const;
 
@@ -16,11 +16,11 @@ export class LinkedTime {
   readonly on = signal(true);
   private readonly views = new Set<Linkable>();
   private leader: Linkable | null = null;
-  /** Where the one that led last was last. */
+  /** The last leading pane, and the time that it showed. */
   private moved: { readonly view: Linkable; readonly time: number | null } | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Returns how to leave. `element` is where a person's touch makes this one lead. */
+  /** Add a pane and return a function that removes it. Input on `element` makes the pane lead. */
   join(view: Linkable, element: Pick<HTMLElement, "addEventListener" | "removeEventListener">): () => void {
     this.views.add(view);
     const lead = (): void => {
@@ -38,7 +38,7 @@ export class LinkedTime {
   }
 
   private look(view: Linkable, time: number | null): void {
-    // What moves because another leads must not lead that one back.
+    // A pane that moves because another leads must not move that one in turn.
     if (!this.on.peek() || view !== this.leader) return;
     this.moved = { view, time };
     this.timer ??= setTimeout(() => {
@@ -46,7 +46,7 @@ export class LinkedTime {
       if (this.moved === null) return;
       const { view: first, time: moment } = this.moved;
       for (const other of this.views) {
-        // Where a moment lies is known a while later: by then it may be switched off, or a person may have begun to read there.
+        // The line for a time is known later: by then the link may be off, or a person may read in that pane.
         const wanted = (): boolean => this.on.peek() && other !== this.leader;
         if (other === first || !wanted()) continue;
         if (moment === null) other.follow();

@@ -1,4 +1,4 @@
-/** Everything that the merged pane does, without a framework: several jobs as one list by time, searched as one. */
+/** All behaviour of the merged pane, without a framework: several jobs as one list ordered by time, searched as one. */
 import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat } from "../engine/messages";
@@ -33,32 +33,32 @@ const LOCATE_MS = 250;
 export class MergedView implements Searchable {
   readonly following = signal(true);
   readonly find: SearchController;
-  /** Lines and errors that had come when following ended. */
+  /** Lines and errors that had arrived when following ended. */
   readonly pausedAt = signal({ lines: 0, errors: 0 });
-  /** What stands over the page. */
+  /** The open dialog. */
   readonly dialog = signal<"export" | null>(null);
   readonly total = signal(0);
-  /** A marked line or range of the merged order. */
+  /** A marked line or range in merged order. */
   readonly markedLines = signal<MarkedRange | null>(null);
   /** Why the line of a link is not shown. */
   readonly notShown = signal<string | null>(null);
   pane: LogPane | null = null;
   private map: Minimap | null = null;
   private keeper: SelectionKeeper | null = null;
-  /** The lines that a filter leaves; null shows all that are loaded. */
+  /** The lines that a filter keeps; null shows all loaded ones. */
   private shown: LinePositions | null = null;
-  /** A filter is on its way off: what is read comes first. */
+  /** A filter is being removed: the lines around the current one load first. */
   private leaving = false;
-  /** Where what was found is in the merged list, as of lately. */
+  /** The indexes of matches in the merged list, as last located. */
   private matchIndexes: Float64Array = NO_NUMBERS;
   private current: LinePosition | null = null;
   /** The line at the end. */
   private last: LinePosition = { source: 0, sequence: 0, at: 0 };
-  /** The line that is gone to, until it is drawn: the list may grow in front of it meanwhile. */
+  /** The line to show, until it is drawn: the list may grow in front of it in the meantime. */
   private target: LinePosition | null = null;
-  /** What was found in the current line is to be seen once that is drawn. */
+  /** The match in the current line must be scrolled into view once the line is drawn. */
   private landing = false;
-  /** The line that was marked first: a range goes from it to wherever one clicks next. */
+  /** The line that was marked first: a range extends from it to the next click. */
   private anchor: LinePosition | null = null;
   private seen: [number, number] = [0, 0];
   private elements: { row: Row; element: HTMLElement }[] = [];
@@ -67,7 +67,7 @@ export class MergedView implements Searchable {
   private locating = false;
   private stop: (() => void) | null = null;
   private destroyed = false;
-  /** Grows with whatever makes a line that is still on its way one that is not gone to any more. */
+  /** Grows with every event that cancels a move to a line. */
   private turns = 0;
 
   constructor(
@@ -98,7 +98,7 @@ export class MergedView implements Searchable {
     });
   }
 
-  /** What came live, of all jobs. */
+  /** Return what arrived live, over all jobs. */
   arrived(known: ReadonlyMap<string, JobFacts>): { lines: number; errors: number } {
     const all = this.jobs.flatMap((job) => known.get(job) ?? []);
     return {
@@ -192,19 +192,19 @@ export class MergedView implements Searchable {
     this.find.stepError(this.reading, by);
   }
 
-  /** A person moved: nothing that was on its way moves them elsewhere. */
+  /** A person moved: cancel every pending move. */
   private cancelNavigation(): void {
     this.target = null;
     this.turns++;
     this.find.cancelNavigation();
   }
 
-  /** What is drawn needs not be gone to any more. */
+  /** Once the target is drawn, there is nothing more to do. */
   private arrive(): void {
     if (this.elements.some(({ row }) => isSamePosition(this.target, positionOf(row)))) this.target = null;
   }
 
-  /** Shows a line that is here. */
+  /** Show a line that is loaded. */
   private async show(line: LinePosition): Promise<void> {
     const turn = this.turns;
     const place = await this.engine.ask({ do: "mergedIndex", ...line });
@@ -214,10 +214,10 @@ export class MergedView implements Searchable {
     this.markCurrent();
   }
 
-  /** Shows a line, wherever it is, and marks it. */
+  /** Show a line, loaded or not, and make it current. */
   go(line: LinePosition): void {
     const turn = ++this.turns;
-    // At once, so that a key pressed again before the row is here goes on from there.
+    // Set at once, so that a repeated key continues from there before the row is loaded.
     this.current = line;
     this.target = null;
     this.notShown.value = null;
@@ -238,14 +238,16 @@ export class MergedView implements Searchable {
     });
   }
 
-  /** Loads what was written around a line in all jobs. The time by which it stands; null when it is not to be had. */
+  /**
+   * Fetch what all jobs wrote around a line. Returns the time that orders the line, or null when it cannot be fetched.
+   */
   private fetchAround({ source, sequence }: LinePosition): Promise<number | null> {
     return this.engine
       .ask({ do: "fetchAround", job: this.jobs[source] as string, sequence, others: this.jobs })
       .catch(() => null);
   }
 
-  /** Makes the next or previous row the current one. */
+  /** Make the next or previous row current. */
   move(by: number): void {
     const rows = this.pane?.rows ?? [];
     const at = rows.findIndex((row) => isSamePosition(this.current, positionOf(row)));
@@ -258,15 +260,15 @@ export class MergedView implements Searchable {
     this.markCurrent();
   }
 
-  /** Unfolds or folds the current row. */
+  /** Unfold or fold the current row. */
   fold(): void {
     const here = this.elements.find(({ row }) => isSamePosition(this.current, positionOf(row)));
     if (here !== undefined) void this.pane?.fold(here.element);
   }
 
-  // --- taking it away ----------------------------------------------------------------------------------------------
+  // --- marking, copying, exporting ---------------------------------------------------------------------------------
 
-  /** Marks a line or a range, and puts it into the address. */
+  /** Mark a line or a range, and put it into the address. */
   mark(marks: MarkedRange): void {
     this.markedLines.value = marks;
     navigate(this.addressOf(marks), true);
@@ -288,13 +290,13 @@ export class MergedView implements Searchable {
     return this.markedLines.peek()?.first.at ?? null;
   }
 
-  /** To the marked lines; else to the current line, or the one that is read first. */
+  /** A link to the marked lines; otherwise to the current line or the first row in view. */
   get link(): string {
     const marks = this.markedOrCurrent;
     return new URL(marks === null ? urlOf(this.jobs) : this.addressOf(marks), location.href).href;
   }
 
-  /** The marked lines, or the one that is current, into the clipboard; with times there are names, too. */
+  /** Copy the marked lines, or the current one; with times, names are included. */
   async copy(withTime: boolean): Promise<void> {
     const marks = this.markedOrCurrent;
     if (marks === null) return;
@@ -311,7 +313,7 @@ export class MergedView implements Searchable {
     );
   }
 
-  /** A line's text, however long. */
+  /** Return a line's text, whatever its length. */
   private readonly whole = (row: LineRow): Promise<Blob> => {
     const line = positionOf(row);
     return this.engine.exportMerged({
@@ -340,12 +342,12 @@ export class MergedView implements Searchable {
     return marks === null ? null : { words: markedRangeText(marks, this.names()), file: "marked" };
   }
 
-  /** Entries of all jobs, here or not. */
+  /** Entries of all jobs, loaded or not. */
   get entries(): number {
     return this.jobs.reduce((sum, job) => sum + (facts.peek().get(job)?.tip ?? 0), 0);
   }
 
-  /** The marked lines, or the one that is current, or read first. */
+  /** The marked lines, the current one, or the first row in view. */
   private get markedOrCurrent(): MarkedRange | null {
     const line = this.position;
     return this.markedLines.peek() ?? (line === null ? null : { first: line, last: line });
@@ -364,7 +366,7 @@ export class MergedView implements Searchable {
 
   private async open(mark: Route["mark"]): Promise<void> {
     await Promise.all(this.jobs.map((job) => this.engine.ask({ do: "open", job, at: null })));
-    // Left meanwhile: the jobs are another page's now.
+    // The page was left in the meantime: its jobs now belong to another page.
     if (this.destroyed) return;
     const marks = mark === null ? null : await this.fetchMarkedLines(mark);
     if (this.destroyed) return;
@@ -382,7 +384,7 @@ export class MergedView implements Searchable {
     this.find.index();
   }
 
-  /** Loads what is around the lines of a link, in all jobs. Null when one of them is not to be had. */
+  /** Fetch the lines around a link's lines in all jobs. Null when one of them cannot be fetched. */
   private async fetchMarkedLines(mark: NonNullable<Route["mark"]>): Promise<MarkedRange | null> {
     const lines = await Promise.all(
       [mark.first, mark.last].map(async ({ job, sequence }) => {
@@ -395,7 +397,7 @@ export class MergedView implements Searchable {
     return one == null || other == null ? null : markedRange(one, other);
   }
 
-  /** The list grew, perhaps in front of what is read: that stays where it is. */
+  /** The list grew, perhaps in front of the row that is read, which stays in place. */
   private grown(total: number, revision: number, changed: number): void {
     const pane = this.pane;
     if (pane === null) return;
@@ -429,7 +431,7 @@ export class MergedView implements Searchable {
     }, LOCATE_MS);
   }
 
-  /** Where in the merged list errors and matches are, for the strip beside the scroll bar. */
+  /** Locate errors and matches in the merged list, for the minimap. */
   private async locate(): Promise<void> {
     if (this.locating) {
       this.locateSoon();
@@ -449,7 +451,7 @@ export class MergedView implements Searchable {
   }
 
   private matchesFound(lines: LinePositions): void {
-    // Once it is here, a line that a clock stepped back for stands where it is read.
+    // Once it is loaded, a line whose clock stepped back has its final position.
     const at = this.current === null ? -1 : lines.find(this.current);
     if (at >= 0) this.current = lines.at(at);
     this.find.reached(this.current);
@@ -474,8 +476,8 @@ export class MergedView implements Searchable {
       }
       return;
     }
-    // Lines are taken out or put back above and below what is read: if it is in both lists, it stays where it is. Whoever went to
-    // a match of a filtered list wants to see what is around that one.
+    // A filter adds or removes lines above and below the row that is read. If that row is in both lists, it stays in
+    // place. A reader who went to a match of a filtered list wants to see the lines around it.
     const stays =
       lines === null
         ? (pane.readingOf((row) => isSamePosition(this.current, positionOf(row))) ?? pane.reading)
@@ -510,7 +512,7 @@ export class MergedView implements Searchable {
     });
   }
 
-  /** The first and last line that are seen; null while there is none, or a filter leaves what was found. */
+  /** The first and last line in view; null when there is none, or when a filter shows matches only. */
   private get bounds(): readonly [LinePosition, LinePosition] | null {
     const [first, last] = this.seen.map((place) => this.pane?.rows.find(({ index }) => index === place));
     return this.shown !== null || first === undefined || last === undefined
@@ -518,10 +520,10 @@ export class MergedView implements Searchable {
       : [positionOf(first), positionOf(last)];
   }
 
-  /** The line from which the next match is looked for. */
+  /** The line from which the next match is searched. */
   private get reading(): LinePosition {
     if (this.current !== null) return this.current;
-    // Who follows is at the end, though the last rows may not be drawn yet.
+    // A reader who follows is at the end, even if the last rows are not drawn yet.
     if (this.following.peek()) return this.last;
     const rows = this.pane?.rows ?? [];
     const row = rows.find(({ index }) => index === this.seen[0]) ?? rows[0];
@@ -550,7 +552,7 @@ export class MergedView implements Searchable {
     this.pane?.pause();
     this.current = line;
     const kept = this.markedLines.peek();
-    // A range grows from the end that was chosen first.
+    // A range extends from the line that was marked first.
     if (event.shiftKey && kept !== null) this.mark(markedRange(this.anchor ?? kept.first, line));
     else {
       this.anchor = line;
@@ -574,7 +576,7 @@ export class MergedView implements Searchable {
     highlight(this, texts, { expression, query: this.find.query.peek() }, current, (found) => this.revealMatch(found));
   }
 
-  /** Brings what was found into sight, once its row is at its place: that may come after this, or when the rows around it are here. */
+  /** Scroll the match into view once its row is in place. That may be later, when the rows around it have loaded. */
   private revealMatch(found: Range): void {
     queueMicrotask(() => {
       if (!this.landing || this.pane?.arriving !== false) return;

@@ -1,4 +1,4 @@
-/** Which day it is in a log that goes over several: a sign where a day begins, and full times where one points. */
+/** Dates in a log that spans several days: a header where a day begins, and full times in tooltips. */
 import { settings } from "../settings";
 import { dayText, fullTime, type TimeMode } from "../text/time";
 
@@ -7,12 +7,12 @@ interface Shown {
   readonly element: HTMLElement;
 }
 
-/** The zone that days are counted in: the pane's, or the reader's own where the pane shows none. */
+/** The zone that defines days: the pane's, or the reader's own where the pane hides times. */
 function zone(): TimeMode {
   return settings.timeMode.peek() === "utc" ? "utc" : "local";
 }
 
-/** Marks each drawn row that begins another day than the row before it. */
+/** Mark each drawn row that begins another day than the row before it. */
 export function markDays(rows: readonly Shown[]): void {
   const mode = zone();
   let [before, until] = [Number.NaN, 0];
@@ -32,7 +32,7 @@ export function markDays(rows: readonly Shown[]): void {
   }
 }
 
-/** "Tuesday, 24 November 2026", or nothing for today, which needs no word. */
+/** Return a date as "Tuesday, 24 November 2026"; empty for today. */
 export function dayUnlessToday(us: number, now: number): string {
   const mode = zone();
   return dayText(us, mode) === dayText(now * 1000, mode) ? "" : dayWords(us, mode);
@@ -48,7 +48,7 @@ function dayWords(us: number, mode: TimeMode): string {
   });
 }
 
-/** When the day of a time begins and ends, µs. */
+/** Return when the day of a time begins and ends, µs. */
 function dayOf(us: number, mode: TimeMode): [begin: number, end: number] {
   const date = new Date(us / 1000);
   const begin = mode === "utc" ? date.setUTCHours(0, 0, 0, 0) : date.setHours(0, 0, 0, 0);
@@ -56,7 +56,7 @@ function dayOf(us: number, mode: TimeMode): [begin: number, end: number] {
   return [begin * 1000, end * 1000];
 }
 
-/** Whoever points at a time is told all of it. */
+/** Show a row's full time in a tooltip. */
 export function tellTimes(host: HTMLElement): void {
   host.addEventListener("pointerover", ({ target }) => {
     if (!(target instanceof HTMLElement) || !target.classList.contains("time")) return;

@@ -1,8 +1,8 @@
-/** A JSON line folded open, as an element of text only. */
+/** An unfolded JSON line, as an element with text only. */
 import { unfold } from "../text/json";
 import { nodesOf } from "./textPieces";
 
-/** Null when the line holds no JSON document. Copied, it is the document again. */
+/** Return the unfolded document; null when the line holds none. A copy of it is the document again. */
 export function foldElement(text: string): HTMLElement | null {
   const lines = unfold(text);
   if (lines === null) return null;
@@ -11,7 +11,7 @@ export function foldElement(text: string): HTMLElement | null {
   for (const line of lines) {
     const row = document.createElement("div");
     row.className = "fold-line";
-    // The indentation is text: a copy keeps it.
+    // The indentation is text, so that a copy keeps it.
     row.append("  ".repeat(line[0]?.depth ?? 0));
     for (const token of line) {
       if (token.kind === "mark") {

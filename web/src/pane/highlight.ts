@@ -1,4 +1,4 @@
-/** Marks matches in the rows that are drawn, by the CSS Custom Highlight API: no element is added, so selections and layout stay. */
+/** Mark matches in drawn rows with the CSS Custom Highlight API: it adds no elements, so selections and layout stay. */
 import type { Query } from "../index/query";
 import { matchRanges } from "../search/matchRanges";
 import type { Trial } from "../search/trial";
@@ -11,7 +11,7 @@ interface Highlights {
 const registry = (CSS as unknown as { highlights?: Highlights }).highlights;
 const Highlight = (globalThis as { Highlight?: new (...ranges: Range[]) => unknown }).Highlight;
 
-/** More matches than this in what is drawn are noise, not a find. */
+/** More matches than this in the drawn rows are noise. */
 const MOST = 2_000;
 
 /** What a pane has marked. */
@@ -20,13 +20,13 @@ interface Marked {
   readonly now: readonly Range[];
 }
 
-/** Of each pane that is shown: several may be. */
+/** Marks per shown pane: there may be several. */
 const marked = new Map<object, Marked>();
 
-/** Marks what a pane shows now: called again when more is known of it. */
+/** Marks what a pane shows now: called again when more of it is known. */
 const drawn = new Map<object, () => void>();
 
-/** Where the present regular expression matches, by text: rows are drawn again and again. */
+/** Where the current regular expression matches, by text: the same rows are drawn again and again. */
 let known = { source: "", spans: new Map<string, readonly number[]>(), endless: false };
 const MOST_KNOWN = 2_000;
 
@@ -35,7 +35,7 @@ export interface Marking {
   readonly query: Query;
 }
 
-/** Marks what is searched for in a pane's texts, in place of what was marked there; tells what comes first in the current row. */
+/** Mark a query's matches in a pane's texts, replacing earlier marks, and report the first match of the current row. */
 export function highlight(
   pane: object,
   texts: readonly HTMLElement[],
@@ -53,7 +53,8 @@ export function highlight(
     mark(pane, texts, current, first, (content) => (expression === null ? [] : matchRanges(content, expression)));
     return;
   }
-  // The first match of these lines was found elsewhere, and the next one may take for ever: none is looked for on the page's own thread.
+  // These lines' first match was found in a worker, but the next one may take forever: never search on the page's own
+  // thread.
   const source = `${expression.source}/${expression.flags}`;
   if (known.source !== source || known.spans.size > MOST_KNOWN) known = { source, spans: new Map(), endless: false };
   const of = known;
@@ -76,7 +77,7 @@ export function highlight(
 
 let trial: Trial | null = null;
 
-/** Null where that takes too long: the lines are found, and not marked. */
+/** Return the matches; null when that takes too long. The lines then stay found, without marks. */
 async function tried(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[] | null> {
   try {
     trial ??= new (await import("../search/trial")).Trial();

@@ -1,4 +1,7 @@
-/** A strip beside the scroll bar: where the errors and the matches are, and what is seen. For eyes only: keys reach the same places. */
+/**
+ * A strip beside the scroll bar that shows errors, matches and the viewport. It is visual only: keys reach the same
+ * lines.
+ */
 
 export interface MinimapMarks {
   readonly errors: Float64Array;
@@ -36,7 +39,7 @@ export class Minimap {
     cancelAnimationFrame(this.frame);
   }
 
-  /** Places are sequences of 1..total. */
+  /** Set the marks, as sequences of 1..total. */
   mark(marks: Partial<MinimapMarks>, total: number): void {
     this.marks = { ...this.marks, ...marks };
     this.ticks = null;
@@ -70,7 +73,7 @@ export class Minimap {
     const at = (index: number): number => (index / this.total) * height;
     pen.fillStyle = style.getPropertyValue("--map-seen") || "gray";
     pen.fillRect(0, at(this.seen[0]), width, Math.max(3 * scale, at(this.seen[1] - this.seen[0] + 1)));
-    // There may be a million marks, and there are a thousand pixels: they are gone through when they change, not when somebody scrolls.
+    // There may be a million marks on a thousand pixels: compute ticks when marks change, not during scrolling.
     if (this.ticks === null || Math.abs(1 - this.ticks.total / this.total) * height > 1) {
       this.ticks = {
         total: this.total,
@@ -86,7 +89,7 @@ export class Minimap {
   }
 }
 
-/** Where on a strip marks stand, each pixel once. */
+/** Return the pixels of a strip that have marks, each once. */
 export function ticksOf(marks: Float64Array, total: number, height: number): number[] {
   const ticks: number[] = [];
   let last = -1;

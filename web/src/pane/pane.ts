@@ -1,13 +1,14 @@
 /**
  * The log pane: draws a window of rows of a list that may have millions, and never moves what is being read.
  *
- * Theory of operation. A scroller holds a spacer (the whole list's height, capped) and a block of drawn rows, placed absolutely. Rows lie in
- * normal flow within the block, so a wrapped row can never overlap the next. What the reader sees is held by a reference row: before
- * the block changes, one drawn row that stays is measured against the viewport, and after the change the block is moved so that it is where it was.
- * The scroll position only says how far the reader moved since. When nothing moves for a moment, block and scroll bar are brought to agree
- * by moving both by the same amount, which cannot be seen.
+ * A scroller holds a spacer (the whole list's height, capped) and an absolutely placed block of drawn rows. Rows are in
+ * normal flow within the block, so a wrapped row can never overlap the next. A reference row holds the view in place.
+ * Before the block changes, one drawn row that stays is measured against the viewport; after the change the block is
+ * moved so that this row is where it was. The scroll position only tells how far the reader moved since. When nothing
+ * moves for a moment, block and scroll bar are made to agree by moving both by the same amount, which is invisible.
  *
- * While following, the last row's end stays at the viewport's end. Following ends with what a person does to go up, never by geometry.
+ * While following, the last row's end stays at the viewport's end. Following ends with a person's action to go up,
+ * never by geometry.
  */
 import type { Row, RowWindow } from "../log/row";
 import { type CutRow, type Drawing, drawRow, lengthened } from "./rowView";
@@ -21,11 +22,11 @@ export interface Source {
 export interface PaneEvents {
   /** Following began or ended. */
   follow(following: boolean): void;
-  /** What is seen: places of the first and last visible row. */
+  /** Indexes of the first and last visible row. */
   seen(first: number, last: number, total: number): void;
-  /** Rows are about to be drawn anew: what is selected in them can still be told. */
+  /** Rows are about to be redrawn: their selection can still be read. */
   drawing?(): void;
-  /** Rows were drawn anew. */
+  /** Rows were redrawn. */
   drawn(rows: readonly Drawn[]): void;
 }
 
@@ -35,32 +36,34 @@ interface Goal {
   readonly offset?: number;
 }
 
-/** Nothing has moved for this long: scroll bar and rows are brought to agree. */
+/** After this time without movement, scroll bar and rows are made to agree. */
 const IDLE_MS = 160;
-/** Rows are asked for at most this often while the list grows. */
+/** Request rows at most this often while the list grows. */
 const GROW_MS = 90;
 
 export class LogPane {
   following = true;
-  /** What is asked for, and for which jump; the answer may hold only what was lacking. */
+  /** The requested rows, and the jump they are for; the answer may hold only the missing ones. */
   private pending: (Places & { readonly goal: Goal | null }) | null = null;
   private generation = 0;
-  /** The list grew in front of what is drawn, and it is not known yet where that is now: places are of no use until then. */
+  /**
+   * The list grew in front of the drawn rows, and their new indexes are not known yet: indexes are useless until then.
+   */
   private unplaced = false;
   private growths = 0;
-  /** What is drawn has places of before the list grew in front of it. */
+  /** Drawn rows have the indexes from before the list grew in front of them. */
   private outdated = false;
   private revision = -1;
   private idle: ReturnType<typeof setTimeout> | undefined;
-  /** The first place that may read differently since rows were asked for. */
+  /** The first index that may have changed since rows were requested. */
   private changed = Number.POSITIVE_INFINITY;
-  /** More came since rows were drawn than fill the viewport. */
+  /** More rows arrived since the last drawing than fill the viewport. */
   private flooded = false;
   private growing: ReturnType<typeof setTimeout> | undefined;
   private grownAt = 0;
   private frame = 0;
   private stale = false;
-  /** Set by a jump: this place goes to `align` of the viewport when its window arrives. */
+  /** Set by a jump: this row goes to `align` of the viewport when its window arrives. */
   private goal: Goal | null = null;
   private readonly rowList: VirtualRows;
   private readonly resizes: ResizeObserver;
@@ -100,7 +103,10 @@ export class LogPane {
     return this.rowList.drawn.map(({ row }) => row);
   }
 
-  /** The list has `total` places now; `revision` differs whenever drawn rows may read differently, those of places before `changed` excepted. */
+  /**
+   * Set the list's length to `total`. `revision` differs whenever drawn rows may have changed, except those before
+   * index `changed`.
+   */
   update(total: number, revision: number, changed = 0): void {
     if (total === this.rowList.total && revision === this.revision) return;
     this.resetTotal(total, revision);
@@ -114,13 +120,13 @@ export class LogPane {
     }, wait);
   }
 
-  /** The first word of how long the list is, before anything is drawn: a place in it may be shown next. */
+  /** Set the list's first length before anything is drawn, so that one of its rows may be shown next. */
   resetTotal(total: number, revision: number): void {
     this.rowList.total = total;
     this.revision = revision;
   }
 
-  /** Another list altogether, or the same drawn otherwise: everything is asked for again, what is seen stays where it is. */
+  /** Request everything again for another list, or the same list drawn differently. What is in view stays in place. */
   refresh(): void {
     this.stale = true;
     this.request(true);
@@ -136,7 +142,7 @@ export class LogPane {
     this.setFollowing(false);
   }
 
-  /** Shows a place; `align` 0 puts it at the top of the viewport, 0.5 in the middle. */
+  /** Show a row; `align` 0 puts it at the top of the viewport, 0.5 in the middle. */
   show(index: number, align = 0.35): void {
     this.setFollowing(false);
     const { total, range, drawn } = this.rowList;
@@ -151,13 +157,13 @@ export class LogPane {
     this.request(true);
   }
 
-  /** The row that is read first, and how far below the viewport's top it begins. */
+  /** The first row in view, and how far below the viewport's top it begins. */
   get reading(): { row: Row; offset: number } | null {
     const first = this.rowList.firstSeen;
     return first === null ? null : { row: first.row, offset: this.rowList.offsetOf(first) };
   }
 
-  /** The same of the first row that is read and that is wanted. */
+  /** Return the first row in view that is `wanted`, in the same form. */
   readingOf(wanted: (row: Row) => boolean): { row: Row; offset: number } | null {
     const { rowList } = this;
     const [first, last] = rowList.visible;
@@ -165,15 +171,18 @@ export class LogPane {
     return found === undefined ? null : { row: found.row, offset: rowList.offsetOf(found) };
   }
 
-  /** Whether the places of what is drawn are those of before the list grew in front of it. */
+  /** Whether drawn rows have the indexes from before the list grew in front of them. */
   get placing(): boolean {
     return this.unplaced || this.goal?.offset !== undefined;
   }
 
-  /** The list grew in front of what is read: that stays where it is, however one scrolls until it is known which place it has now. */
+  /**
+   * The list grew in front of the row that is read. That row stays in place, whatever is scrolled until its new index
+   * is known.
+   */
   async grownBefore(total: number, revision: number, indexOf: (row: Row) => Promise<number>): Promise<void> {
     this.resetTotal(total, revision);
-    // What is on its way was asked for by places that were.
+    // Pending requests use outdated indexes.
     this.forget();
     this.outdated = true;
     if (this.goal?.offset !== undefined) this.goal = null;
@@ -184,7 +193,7 @@ export class LogPane {
       const index = await indexOf(anchor);
       if (growth !== this.growths) return;
       this.unplaced = false;
-      // How far one scrolled may not have been told yet.
+      // A scroll may not have been reported yet.
       this.scrolled();
       const now = this.rowList.drawn.find(({ row }) => row === anchor);
       if (now !== undefined && this.goal === null && !this.following)
@@ -193,17 +202,21 @@ export class LogPane {
     this.request(true);
   }
 
-  /** The list changed in front of what is read, which is at `place` now: everything is drawn anew, and it stays where it is. */
+  /**
+   * The list changed in front of the row that is read, which is now at `index`: redraw everything and keep that row in
+   * place.
+   */
   private relocate(index: number, offset: number): void {
     this.goal = { index, align: 0.5, offset };
     this.request(true);
   }
 
-  /** Moves by pixels, as a wheel would. */
+  /** Scroll by pixels, as a wheel would. */
   scrollBy(pixels: number): void {
     if (pixels < 0) this.setFollowing(false);
     this.host.scrollTop += pixels;
-    // The browser tells of it with the next frame only: by then a jump may have been asked for, which it would undo.
+    // The browser reports it with the next frame only. By then a jump may have been requested, which the report would
+    // undo.
     this.scrolled();
   }
 
@@ -211,19 +224,19 @@ export class LogPane {
     this.host.focus({ preventScroll: true });
   }
 
-  /** Scrolls no more than it takes to see a drawn place whole. */
+  /** Scroll just far enough to show a drawn row whole. */
   reveal(index: number): void {
     const element = this.rowList.elementOf(index);
     const distance = element === null ? 0 : this.rowList.distanceTo(element);
     if (distance !== 0) this.scrollBy(distance);
   }
 
-  /** Whether a place that is to be shown is not there yet. */
+  /** Whether a row that is to be shown has not arrived yet. */
   get arriving(): boolean {
     return this.goal !== null;
   }
 
-  /** Moves within a row that is higher than the viewport, by not quite a page; says whether there was more of it that way. */
+  /** Scroll within a row that is higher than the viewport, by almost a page; return whether there was more of it. */
   pageWithin(index: number, by: number): boolean {
     const element = this.rowList.elementOf(index);
     if (element === null) return false;
@@ -234,7 +247,7 @@ export class LogPane {
     return true;
   }
 
-  /** Scrolls to what was found in a row, when that is not seen: a line may be wider or higher than the viewport. */
+  /** Scroll to a match in a row when it is out of view: a line may be wider or higher than the viewport. */
   revealRange(range: Range): void {
     const [found, view] = [range.getBoundingClientRect(), this.host.getBoundingClientRect()];
     if (found.top < view.top || found.bottom > view.bottom)
@@ -243,10 +256,10 @@ export class LogPane {
       this.host.scrollLeft += found.left - view.left - view.width * 0.5;
   }
 
-  /** Unfolds a row whose line is JSON, or folds it again; what is above it does not move. */
+  /** Unfold a row whose line is JSON, or fold it again; what is above it does not move. */
   async fold(element: HTMLElement): Promise<void> {
     this.setFollowing(false);
-    // Loaded when it is wanted first.
+    // Loaded on first use.
     const { foldElement } = await import("./fold");
     const open = element.querySelector(".fold");
     if (open !== null) open.remove();
@@ -269,7 +282,7 @@ export class LogPane {
     return this.rowList.elementOf(index);
   }
 
-  // --- what a person does ------------------------------------------------------------------------------------------
+  // --- input -------------------------------------------------------------------------------------------------------
 
   private wheel(delta: number): void {
     if (delta < 0) this.setFollowing(false);
@@ -284,11 +297,11 @@ export class LogPane {
   private scrolled(): void {
     const moved = this.rowList.moved();
     if (moved === 0) return;
-    // Dragging the thumb up is told by the position alone; our own moves are not told.
+    // Only the position shows that the thumb was dragged up; our own moves are not reported.
     if (moved < 0 && this.following) this.setFollowing(false);
     this.whenIdle();
     const index = this.rowList.jumpedTo;
-    // What is to stay where it is moves with the rest.
+    // What must stay in place moves with the rest.
     const kept = this.goal?.offset === undefined ? null : { ...this.goal, offset: this.goal.offset - moved };
     this.goal = index === null ? kept : { index, align: 0 };
     this.soon(() => (index === null ? this.ensure() : this.request(true)));
@@ -307,13 +320,13 @@ export class LogPane {
     if (following) this.request(true);
   }
 
-  // --- asking for rows ---------------------------------------------------------------------------------------------
+  // --- requesting rows ---------------------------------------------------------------------------------------------
 
   private grow(): void {
     this.rowList.resize();
     const { drawn, range, total, screen } = this.rowList;
     this.flooded = total - range.to > screen;
-    // Who reads back is not disturbed: what grows below is the scroll bar's business alone.
+    // A reader of older rows is not disturbed: growth below affects only the scroll bar.
     if (!this.following && this.changed >= range.to && drawn.every(({ row }) => isWhole(row))) this.ensure();
     else this.refresh();
     this.changed = Number.POSITIVE_INFINITY;
@@ -323,14 +336,15 @@ export class LogPane {
     const { rowList } = this;
     const [first, last] = rowList.visible;
     this.events.seen(first, last, rowList.total);
-    // A list that grows is followed at its own pace, not after each answer.
+    // A growing list is followed at its own pace, not after each answer.
     if (this.following && this.growing !== undefined) return;
-    // What is on its way is waited for while it will show what is seen: asking anew each frame would never be answered in time.
+    // Wait for a pending request as long as it will show what is in view: a new request each frame would never be
+    // answered in time.
     if (this.pending !== null && this.pending.from <= first && this.pending.to > last) return;
     if (!covers(rowList.range, first, last, rowList.total, rowList.screen)) this.request(false);
   }
 
-  /** Asks for the window around what is to be seen. With `anew` also when it is the window that is drawn, and for all of it. */
+  /** Request the window around the rows to show. With `anew`, also when that window is drawn, and all of it. */
   private request(anew: boolean): void {
     if (this.unplaced && this.goal === null && !this.following) return;
     const { total, screen, range } = this.rowList;
@@ -342,7 +356,7 @@ export class LogPane {
     }
     const same = (other: Places | null): boolean => other?.from === wanted.from && other.to === wanted.to;
     if (!anew && (same(this.pending) || same(range))) return;
-    // A thumb that is dragged jumps every frame: each answer is shown, and then the newest place asked for.
+    // A dragged thumb jumps every frame: each answer is shown, and then the newest position is requested.
     const dragged = this.pending?.goal?.align === 0 && this.goal?.align === 0;
     if (this.pending !== null && anew && (dragged || same(this.pending))) {
       this.stale = true;
@@ -359,7 +373,7 @@ export class LogPane {
         this.pending = null;
         if (this.goal?.offset !== undefined) this.scrolled();
         const [seen] = this.rowList.visible;
-        // An answer about where nobody is any more (following ended meanwhile) would move what is read.
+        // An answer for a position that was left (following ended in the meantime) would move what is read.
         const elsewhere =
           !this.following &&
           this.goal === null &&
@@ -378,7 +392,7 @@ export class LogPane {
 
   // --- drawing -----------------------------------------------------------------------------------------------------
 
-  /** Draws the places `wanted`: rows of the window that came, and beside it those that are drawn. */
+  /** Draw the indexes `wanted`: rows of the new window, and drawn rows beside it. */
   private apply(window: RowWindow, wanted: Places, goal: Goal | null): void {
     const { rowList } = this;
     this.outdated = false;
@@ -413,8 +427,8 @@ export class LogPane {
   }
 
   /**
-   * The list's places have changed (a filter found more in front): `placeOf` tells each drawn row's new one, null when it is in
-   * the list no more. What is seen stays where it is.
+   * The list's indexes changed (a filter found more in front): `indexOf` returns each drawn row's new one, or null when
+   * it left the list. What is in view stays in place.
    */
   renumber(indexOf: (row: Row) => number | null, total: number): void {
     const { rowList } = this;
@@ -433,7 +447,7 @@ export class LogPane {
     this.refresh();
   }
 
-  /** Another list in this pane: begins at its end, or at a place, which is `offset` px below the viewport's top if that is given. */
+  /** Show another list in this pane, from its end or from an index, `offset` px below the viewport's top if given. */
   restart(total: number, index: number | null, offset?: number): void {
     this.events.drawing?.();
     this.forget();
@@ -445,7 +459,7 @@ export class LogPane {
     else this.relocate(index, offset);
   }
 
-  /** Nothing that is on its way is waited for any more. */
+  /** Ignore all pending requests. */
   private forget(): void {
     this.generation++;
     this.growths++;
@@ -453,7 +467,7 @@ export class LogPane {
     this.unplaced = this.outdated = false;
   }
 
-  /** Draws every row anew: times, folds. */
+  /** Redraw every row: times or folds changed. */
   redraw(): void {
     const { rowList } = this;
     this.events.drawing?.();
@@ -474,7 +488,7 @@ export class LogPane {
     if (!this.rowList.hold(reference)) this.settle();
   }
 
-  /** Brings the goal to its place in the viewport, and the scroll bar to the goal. */
+  /** Bring the goal to its position in the viewport, and the scroll bar to the goal. */
   private reach(goal: Goal): void {
     if (!this.rowList.reach(goal)) return;
     if (goal.align !== 0) this.goal = null;
@@ -487,7 +501,7 @@ export class LogPane {
     this.events.seen(...this.rowList.visible, this.rowList.total);
   }
 
-  /** Nothing moves: block and scroll bar may be brought to agree. */
+  /** Nothing moves: block and scroll bar may be made to agree. */
   private settle(): void {
     if (this.following || this.rowList.drawn.length === 0 || this.goal !== null || this.pending !== null) {
       if (this.goal?.align === 0 && this.pending === null) this.goal = null;
@@ -507,12 +521,15 @@ export class LogPane {
   }
 }
 
-/** Whether a row says all that it ever will, but for what may follow it. */
+/** Return whether a row is final, except for what may follow it. */
 function isWhole(row: Row): boolean {
   return row.kind === "event" || (row.kind === "line" && !row.headless && row.cut?.open !== true);
 }
 
-/** Whether a row's line has only grown behind what is drawn of it: a quarter of a megabyte is not drawn anew for each piece that comes. */
+/**
+ * Return whether a row's line only grew after its drawn part: a quarter of a megabyte is not redrawn for each new
+ * piece.
+ */
 function isLonger(old: Row, next: Row): next is CutRow {
   const alike =
     old.kind === "line" &&
@@ -523,7 +540,10 @@ function isLonger(old: Row, next: Row): next is CutRow {
   return alike && next.cut !== undefined && old.cut?.unit === next.cut.unit && old.cut.shown === next.cut.shown;
 }
 
-/** Whether two rows of one place would be drawn alike. Lines never change once they are whole; only what stood for them does. */
+/**
+ * Return whether two rows of one index look alike. Lines never change once they are complete; only their placeholders
+ * do.
+ */
 function sameRow(old: Row, next: Row): boolean {
   if (old.kind !== next.kind || old.sequence !== next.sequence || old.source !== next.source) return false;
   if (old.hole?.side !== next.hole?.side || old.hole?.count !== next.hole?.count) return false;

@@ -1,4 +1,4 @@
-/** Draws one row. Text only ever becomes text content: no markup is made from what a container wrote. */
+/** Draw one row. Text only ever becomes text content: no markup is built from a container's output. */
 import { type Cut, type LineRow, type MissingLines, type Row, textOf } from "../log/row";
 import { safely } from "../log/safely";
 import { cssStyle } from "../text/cssStyle";
@@ -11,7 +11,7 @@ export interface Drawing {
   /** The time column; empty hides it. */
   time(us: number): string;
   title(us: number): string;
-  /** Name of the job that a merged row is of. */
+  /** The name of a merged row's job. */
   name?(source: number): string;
 }
 
@@ -24,7 +24,7 @@ export function drawRow(row: Row, drawing: Drawing): HTMLElement {
   const { dataset } = element;
   dataset["seq"] = String(row.sequence);
   dataset["kind"] = row.kind;
-  // Number, time and marks are drawn by CSS from attributes: they cannot be selected, so copies hold the text alone.
+  // CSS draws number, time and marks from attributes: they cannot be selected, so copies hold only the text.
   const gutter = document.createElement("a");
   gutter.className = "gutter";
   gutter.dataset["n"] = row.kind === "loading" || row.kind === "gone" ? "" : String(row.sequence);
@@ -70,14 +70,14 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   }
   const text = document.createElement("span");
   text.className = "text";
-  // A line that cannot be drawn as it is meant is text.
+  // A line that cannot be drawn in its form is drawn as text.
   text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).flatMap(drawSpan), [textOf(row)]));
   element.append(timeOf(row.time, drawing), mark, text);
   if (row.lines > 1) dataset["lines"] = String(row.lines);
   if (row.cut !== undefined) element.append(cutOf(row.cut));
 }
 
-/** A row's element, when its line goes on behind what is drawn of it. */
+/** Return a row's element with the pieces that were added to its line. */
 export function lengthened(element: HTMLElement, { cut }: CutRow): HTMLElement {
   element.querySelector<HTMLElement>(":scope > .cut")?.setAttribute("data-cut", cutText(cut));
   return element;
@@ -89,7 +89,7 @@ function cutText({ shown, of, unit, open }: Cut): string {
   return `Cut: ${shown.toLocaleString("en")} of ${of.toLocaleString("en")} ${unit}${open ? " so far" : ""}`;
 }
 
-/** Says how much of a line is drawn, and offers the whole. The sentence is an attribute: it is not copied. */
+/** Say how much of a line is drawn, and offer the whole. The sentence is an attribute, so it is not copied. */
 function cutOf(cut: Cut): HTMLElement {
   const element = document.createElement("div");
   element.className = "cut";
@@ -107,7 +107,7 @@ function cutOf(cut: Cut): HTMLElement {
   return element;
 }
 
-/** A span as nodes: text, or an element of text. */
+/** Return a span as nodes: text, or an element with text. */
 export function drawSpan(span: StyledText): Node[] {
   if (span.style === undefined && span.href === undefined) return nodesOf(span.text);
   const element = document.createElement(span.href === undefined ? "span" : "a");
@@ -117,7 +117,7 @@ export function drawSpan(span: StyledText): Node[] {
     element.setAttribute("target", "_blank");
     element.setAttribute("rel", "noopener noreferrer nofollow");
     element.title = span.href;
-    // Drawn by CSS, as all that the program did not write.
+    // Drawn by CSS, like everything that the program did not write.
     if (span.leads !== undefined) element.dataset["leads"] = span.leads;
   }
   return [dress(element, span)];
@@ -133,7 +133,7 @@ function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
   return element;
 }
 
-/** Said by an attribute, as all that is no line: it is not copied. */
+/** Said in an attribute, like everything that is not a line: it is not copied. */
 function holeOf({ side, count }: MissingLines, name: string): HTMLElement {
   const element = document.createElement("span");
   element.className = `hole ${side}`;

@@ -1,27 +1,28 @@
 /**
- * The arithmetic between places in a log and pixels of a scroll bar. Pure.
+ * The arithmetic between indexes in a log and pixels of a scroll bar. Pure.
  *
- * A browser's element ends at 33,554,428 px (half of that at a device pixel ratio of 2), a million lines of 20 px do not fit. So
- * the scrolled height is capped, and what is drawn is held by an anchor (a row and a pixel offset), never by the scroll position. Below the
- * cap the two agree; above it the scroll bar is a coarse map of places, and wheel and keys still move by real pixels.
+ * A browser's element ends at 33,554,428 px (half of that at a device pixel ratio of 2), so a million lines of 20 px do
+ * not fit. The scrolled height is therefore capped. What is drawn is held by an anchor (a row and a pixel offset),
+ * never by the scroll position. Below the cap the two agree; above it the scroll bar is a coarse map of indexes, and
+ * wheel and keys still move by real pixels.
  */
 
-/** Safe on every device pixel ratio up to 2, with room for what rows wrap. */
+/** Safe on every device pixel ratio up to 2, with room for wrapped rows. */
 export const MAX_HEIGHT = 8_000_000;
 
-/** Height that the scroll bar shows for `total` rows of `rowHeight` px. */
+/** Return the height that the scroll bar shows for `total` rows of `rowHeight` px. */
 export function spacerHeight(total: number, rowHeight: number): number {
   return Math.min(total * rowHeight, MAX_HEIGHT);
 }
 
-/** Where the row at `place` begins on the scroll bar, px. */
+/** Return where the row at `index` begins on the scroll bar, px. */
 export function positionOf(index: number, total: number, rowHeight: number): number {
   if (total <= 0) return 0;
   const height = spacerHeight(total, rowHeight);
   return (index / total) * height;
 }
 
-/** The row that a scroll bar's position means. At the very end it is the last row that can be at the top. */
+/** Return the row that a scroll position means. At the very end it is the last row that can be at the top. */
 export function indexAt(scrollTop: number, total: number, rowHeight: number, viewport: number): number {
   const height = spacerHeight(total, rowHeight);
   const most = height - viewport;
@@ -32,22 +33,22 @@ export function indexAt(scrollTop: number, total: number, rowHeight: number, vie
 }
 
 /**
- * Rows are added and removed this many at a time: few enough that the frame which does it is as short as any other, many enough that it is not
- * every frame.
+ * Rows are added and removed this many at a time: few enough that such a frame is as short as any other, many enough
+ * that it is not every frame.
  */
 export const CLUSTER = 16;
-/** Screens that are drawn on either side of what is seen. */
+/** Screens drawn on either side of the viewport. */
 const SCREENS = 1.5;
-/** The same in a flood that is followed: most of it is gone before anyone could scroll there. */
+/** The same while a flood is followed: most rows are gone before anyone could scroll to them. */
 export const FLOODED_SCREENS = 0.5;
 
-/** Places of a list, from..to, exclusive. */
+/** Indexes of a list, from..to, exclusive. */
 export interface Range {
   readonly from: number;
   readonly to: number;
 }
 
-/** The places to draw around a row: whole clusters with `screens` screens on either side. */
+/** Return the indexes to draw around a row: whole clusters with `screens` screens on either side. */
 export function windowAround(index: number, visible: number, total: number, screens = SCREENS): Range {
   const margin = Math.ceil(visible * screens);
   const from = Math.max(0, Math.floor((index - margin) / CLUSTER) * CLUSTER);
@@ -55,13 +56,16 @@ export function windowAround(index: number, visible: number, total: number, scre
   return { from: Math.min(from, Math.max(0, to)), to };
 }
 
-/** Whether a range lacks less than a cluster of its screens on either side of what is seen, or reaches the ends. */
+/**
+ * Return whether a range has its screens on either side of the viewport, up to less than a cluster, or reaches the
+ * ends.
+ */
 export function covers(drawn: Range, first: number, last: number, total: number, visible: number): boolean {
   const margin = Math.max(Math.ceil(visible / 2), Math.ceil(visible * SCREENS) - CLUSTER);
   return (drawn.from === 0 || drawn.from <= first - margin) && (drawn.to >= total || drawn.to >= last + margin);
 }
 
-/** What of `wanted` must be asked for when `drawn` is there: all of it, unless it goes on from `drawn` at one end. */
+/** Return what of `wanted` to request when `drawn` exists: all of it, unless it continues `drawn` at one end. */
 export function lacking(wanted: Range, drawn: Range): Range {
   if (drawn.from >= drawn.to) return wanted;
   if (wanted.from >= drawn.from && wanted.from < drawn.to && wanted.to > drawn.to)

@@ -1,6 +1,7 @@
 /**
- * A text selection that outlives the rows that it began and ends in: rows are drawn and removed while a person scrolls, a browser's selection
- * is not. Both ends are kept as (place, column), set again whenever rows are drawn, and copied from the list itself.
+ * A text selection that outlives the rows in which it begins and ends: rows are drawn and removed during scrolling, and
+ * a browser's selection does not survive that. Both ends are kept as (index, column), set again whenever rows are
+ * drawn, and copied from the list itself.
  */
 
 export interface End {
@@ -14,9 +15,9 @@ interface DrawnRow {
 }
 
 export interface Texts {
-  /** Text of the drawn row at a place, null when it is not drawn, or not whole. */
+  /** Return the text of the drawn row at an index; null when it is not drawn, or not whole. */
   drawn(index: number): string | null;
-  /** Texts of the places first..last, from wherever they are. */
+  /** Return the texts of the indexes first..last, loaded or not. */
   fetch(first: number, last: number): Promise<string[]>;
 }
 
@@ -24,7 +25,7 @@ export class SelectionKeeper {
   private from: End | null = null;
   private to: End | null = null;
   private rows: readonly DrawnRow[] = [];
-  /** What the last restoring set: a change event that only reports it is not a person's. */
+  /** What the last restore set: a change event that only reports it is not a person's. */
   private set: readonly [Node | null, number, Node | null, number] | null = null;
   private readonly changed = (): void => this.note();
   private readonly copied = (event: ClipboardEvent): void => this.copy(event);
@@ -43,7 +44,7 @@ export class SelectionKeeper {
     this.host.removeEventListener("copy", this.copied);
   }
 
-  /** The selected places and columns, first before last; null without a selection. */
+  /** The selected indexes and columns, first before last; null without a selection. */
   get range(): { first: End; last: End } | null {
     const { from, to } = this;
     if (from === null || to === null || (from.index === to.index && from.column === to.column)) return null;
@@ -51,12 +52,12 @@ export class SelectionKeeper {
     return forward ? { first: from, last: to } : { first: to, last: from };
   }
 
-  /** Rows are about to be drawn anew. The browser tells of a change a moment later: by then they would be gone. */
+  /** Rows are about to be redrawn. The browser reports a change a moment later, when the rows are gone. */
   drawing(): void {
     this.note();
   }
 
-  /** Rows were drawn: the selection goes back to where it belongs. */
+  /** Rows were drawn: restore the selection. */
   redrawn(rows: readonly DrawnRow[]): void {
     this.rows = rows;
     const selection = document.getSelection();
@@ -78,7 +79,7 @@ export class SelectionKeeper {
     const focusKept = set !== null && set[2] === focusNode && set[3] === focusOffset;
     if (anchorKept && focusKept) return;
     if (isCollapsed || anchorNode === null || focusNode === null) {
-      // Removing the rows of a selection collapses it: that is not a person's doing. A click within the pane is.
+      // Removing a selection's rows collapses it, which is not a person's action. A click within the pane is.
       if (this.range !== null && !this.endsAlive()) return;
       this.from = this.to = this.set = null;
       return;
@@ -112,7 +113,7 @@ export class SelectionKeeper {
     return { index: drawn.index, column: before.toString().length };
   }
 
-  /** Where an end is in what is drawn; one that is not drawn is at the edge that it left by. */
+  /** Return where an end is in the drawn rows; an end that is not drawn is at the edge nearest to it. */
   private point(end: End): [Node, number] | null {
     const [first, last] = [this.rows[0], this.rows.at(-1)];
     if (first === undefined || last === undefined) return null;
@@ -133,7 +134,7 @@ export class SelectionKeeper {
   }
 
   private copy(event: ClipboardEvent): void {
-    // The browser tells of a change of the selection in a task of its own: a copy may come before it.
+    // The browser reports a changed selection in a task of its own: a copy may come first.
     this.note();
     const range = this.range;
     if (range === null) return;
@@ -147,7 +148,7 @@ export class SelectionKeeper {
       event.clipboardData?.setData("text/plain", cut(lines as string[], range.first, range.last));
       return;
     }
-    // Past what is drawn, or what of a long line is: the clipboard takes a promise, within the same gesture.
+    // For rows that are not drawn, or not whole, the clipboard takes a promise within the same gesture.
     const text = this.texts
       .fetch(range.first.index, range.last.index)
       .then((all) => new Blob([cut(all, range.first, range.last)], { type: "text/plain" }));

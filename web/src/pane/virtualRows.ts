@@ -1,6 +1,7 @@
 /**
- * The drawn rows and where they lie: a block in normal flow, so that a wrapped row can never overlap the next, placed in a spacer as high as
- * the whole list (capped). It knows pixels and places, not why they change: that is the pane's.
+ * The drawn rows and their position: a block in normal flow, so that a wrapped row can never overlap the next, placed
+ * in a spacer as high as the whole list (capped). It knows pixels and indexes, but not why they change: that is the
+ * pane's.
  */
 import type { Row } from "../log/row";
 import { indexAt, MAX_HEIGHT, positionOf, spacerHeight } from "./scroll";
@@ -10,24 +11,24 @@ export interface Drawn {
   readonly element: HTMLElement;
 }
 
-/** A drawn place, and how far below the viewport's top it begins. */
+/** The index of a drawn row, and how far below the viewport's top it begins. */
 export interface Reference {
   readonly index: number;
   readonly offset: number;
 }
 
 export class VirtualRows {
-  /** Places in the list. */
+  /** Rows in the list. */
   total = 0;
   drawn: Drawn[] = [];
-  /** The places that are drawn: from..to, exclusive. */
+  /** The drawn indexes: from..to, exclusive. */
   range = { from: 0, to: 0 };
   viewport = 0;
   rowHeight = 20;
   /** Top of the block in the spacer, px. */
   private top = 0;
   private lastTop = 0;
-  /** Of the spacer. Kept here: a style reads back with six digits, and these are up to eight million. */
+  /** Height of the spacer. Kept here because a style reads back with six digits, and heights go up to eight million. */
   private scrollHeight = 0;
   private readonly spacer: HTMLElement;
   private readonly block: HTMLElement;
@@ -49,7 +50,7 @@ export class VirtualRows {
 
   // --- rows --------------------------------------------------------------------------------------------------------
 
-  /** Makes the block's children those of `next`, touching only what differs. */
+  /** Replace the block's children by those of `next`, changing only what differs. */
   replace(next: Drawn[], range: { from: number; to: number }): void {
     const keep = new Set(next.map(({ element }) => element));
     for (const { element } of this.drawn) if (!keep.has(element)) element.remove();
@@ -63,7 +64,7 @@ export class VirtualRows {
     this.resize();
   }
 
-  /** Nothing is drawn, and the scroll bar is at its beginning. */
+  /** Draw nothing, and move the scroll bar to the start. */
   clear(total: number): void {
     for (const { element } of this.drawn) element.remove();
     this.drawn = [];
@@ -78,7 +79,7 @@ export class VirtualRows {
     return this.drawn.find(({ row }) => row.index === index)?.element ?? null;
   }
 
-  // --- looking -----------------------------------------------------------------------------------------------------
+  // --- measuring ---------------------------------------------------------------------------------------------------
 
   measure(): void {
     this.viewport = this.scroller.clientHeight;
@@ -95,7 +96,7 @@ export class VirtualRows {
     return this.range.to >= this.total && this.scroller.scrollTop + this.viewport >= this.scroller.scrollHeight - 2;
   }
 
-  /** How far the reader scrolled since the last look; our own moves do not count. */
+  /** Return how far the reader scrolled since the last call; our own moves do not count. */
   moved(): number {
     const by = this.scroller.scrollTop - this.lastTop;
     if (Math.abs(by) < 1) return 0;
@@ -103,20 +104,20 @@ export class VirtualRows {
     return by;
   }
 
-  /** The place that the scroll bar means, when nothing of the block is seen; null when some of it is. */
+  /** The index that the scroll bar means when nothing of the block is visible; null when some of it is. */
   get jumpedTo(): number | null {
     const { scrollTop } = this.scroller;
     if (scrollTop + this.viewport > this.top && scrollTop < this.top + this.block.offsetHeight) return null;
     return indexAt(scrollTop, this.total, this.rowHeight, this.viewport);
   }
 
-  /** The first row that is seen, by halving. */
+  /** The first visible row, by binary search. */
   get firstSeen(): Drawn | null {
     const at = this.firstIndex();
     return at === null ? null : (this.drawn[at] as Drawn);
   }
 
-  /** Places of the first and the last row that are seen; the list's end when nothing is drawn. */
+  /** Indexes of the first and the last visible row; the list's end when nothing is drawn. */
   get visible(): [first: number, last: number] {
     const at = this.firstIndex();
     if (at === null) return [Math.max(0, this.total - this.screen), Math.max(0, this.total - 1)];
@@ -131,7 +132,7 @@ export class VirtualRows {
     return this.top + element.offsetTop - this.scroller.scrollTop;
   }
 
-  /** Of the drawn rows one that is also to be drawn next, as near below the viewport's top as there is; the first seen when none is. */
+  /** Return the visible row nearest to the viewport's top that will stay; the first visible one when none will. */
   reference(next: ReadonlySet<number>): Reference | null {
     const first = this.firstIndex();
     if (first === null) return null;
@@ -141,7 +142,7 @@ export class VirtualRows {
 
   // --- moving ------------------------------------------------------------------------------------------------------
 
-  /** Moves the block so that the reference is where it was; says whether there was one. */
+  /** Move the block so that the reference stays in place; return whether there was one. */
   hold(reference: Reference | null): boolean {
     if (reference === null) {
       this.moveTo(positionOf(this.range.from, this.total, this.rowHeight));
@@ -154,13 +155,13 @@ export class VirtualRows {
   }
 
   /**
-   * Brings a place to `align` of the viewport, or `offset` px below its top, and the scroll bar to the place. With an `align` of 0 the scroll
-   * bar is where it should be already. Says whether anything is drawn.
+   * Bring a row to `align` of the viewport, or `offset` px below its top, and move the scroll bar to it. With an
+   * `align` of 0 the scroll bar is already right. Returns whether anything is drawn.
    */
   reach({ index, align, offset }: { index: number; align: number; offset?: number }): boolean {
     const element = this.nearest(index);
     if (element === null) return false;
-    // What is higher than the viewport is read from its beginning.
+    // A row higher than the viewport is shown from its beginning.
     const wanted = offset ?? Math.max(0, Math.round((this.viewport - element.offsetHeight) * align));
     const bar = positionOf(index, this.total, this.rowHeight);
     const top =
@@ -171,7 +172,7 @@ export class VirtualRows {
     return true;
   }
 
-  /** The last row's end goes to the viewport's end. */
+  /** Put the last row's end at the viewport's end. */
   stick(): void {
     const height = this.block.offsetHeight;
     const whole = this.range.from === 0 && this.range.to >= this.total;
@@ -181,11 +182,12 @@ export class VirtualRows {
     this.setTop(Math.max(0, end - this.viewport));
   }
 
-  /** The ends must be reachable: the first row begins at 0, the last one ends at the spacer's end. */
+  /** Keep both ends reachable: the first row begins at 0, the last one ends at the spacer's end. */
   edges(): void {
     const height = this.block.offsetHeight;
     if (this.range.from === 0 && this.top !== 0) {
-      // A shift cannot be seen, unless it would leave nothing above the first row to scroll to: then there was nothing to see either.
+      // A shift is invisible unless it would leave nothing above the first row to scroll to; then there was nothing to
+      // see either.
       const top = Math.max(0, this.scroller.scrollTop - this.top);
       if (top + this.viewport > this.scrollHeight) this.stretch(Math.max(this.scrollHeight, height));
       this.moveTo(0);
@@ -197,7 +199,7 @@ export class VirtualRows {
     }
   }
 
-  /** Brings block and scroll bar to agree, while nothing moves. */
+  /** Make block and scroll bar agree while nothing moves. */
   settle(): void {
     this.resize();
     const ideal = positionOf(this.range.from, this.total, this.rowHeight);
@@ -205,7 +207,7 @@ export class VirtualRows {
     this.edges();
   }
 
-  /** Scrolls no more than it takes to see a drawn place whole; how far that is. */
+  /** Return the shortest scroll distance that shows a drawn row whole. */
   distanceTo(element: HTMLElement): number {
     const [top, bottom] = [this.top + element.offsetTop, this.top + element.offsetTop + element.offsetHeight];
     const { scrollTop } = this.scroller;
@@ -213,7 +215,7 @@ export class VirtualRows {
     return Math.max(0, Math.min(bottom - scrollTop - this.viewport, top - scrollTop));
   }
 
-  /** The spacer is as high as the list, or as what is drawn. */
+  /** Make the spacer as high as the list, or as the drawn rows. */
   resize(): void {
     const height = spacerHeight(this.total, this.rowHeight);
     const least = this.top + this.block.offsetHeight;
@@ -221,14 +223,14 @@ export class VirtualRows {
     else this.stretch(Math.min(Math.max(height, least), MAX_HEIGHT + this.block.offsetHeight));
   }
 
-  /** Moves block and scroll position by the same amount: cannot be seen. */
+  /** Move block and scroll position by the same amount, which is invisible. */
   private shift(by: number): void {
     const top = this.scroller.scrollTop + by;
     const end = this.top + by + this.block.offsetHeight;
     if (end > this.scrollHeight) this.stretch(end);
     this.moveTo(this.top + by);
     this.setTop(top);
-    // A position that the browser clamped would show as a jump: the block follows what it made of it.
+    // A position clamped by the browser would be visible as a jump: the block follows the clamped value.
     const clamped = this.scroller.scrollTop - top;
     if (Math.abs(clamped) > 0.5) this.moveTo(this.top + clamped);
   }
@@ -262,7 +264,7 @@ export class VirtualRows {
     return low;
   }
 
-  /** The last drawn row at or before a place; the first when all come after. */
+  /** Return the last drawn row at or before an index; the first when all come after. */
   private nearest(index: number): HTMLElement | null {
     let found: HTMLElement | null = null;
     for (const { row, element } of this.drawn) {

@@ -1,9 +1,12 @@
-/** The HTTP API's search within a job, and its way from a time to a sequence. */
+/** The HTTP API's search within a job, and its lookup of the sequence for a time. */
 import type { Api } from "../wire/api";
 import { flag, list, maybe, type Of, object, oneOf, text, whole } from "../wire/shape";
 import type { ServerQuery } from "./re2";
 
-/** `line` is where the line begins, and `cut` says that its text is a part of it; services before 0.2 know neither. */
+/**
+ * `line` is the sequence where the line begins, and `cut` says that the text is a part of it; services before 0.2 send
+ * neither.
+ */
 const match = object({
   sequence: whole(1),
   line: maybe(whole(1)),
@@ -13,7 +16,10 @@ const match = object({
   cut: maybe(flag),
 });
 export type Match = Of<typeof match>;
-/** `next` is the sequence after which to go on, null at the end; `since` the time of the first entry that was looked at, µs; `unsearched` lines that were not searched whole. */
+/**
+ * `next` is the sequence after which to continue, null at the end; `since` the time of the first searched entry, µs;
+ * `unsearched` lists lines that were not searched whole.
+ */
 const page = object({
   matches: list(match),
   next: maybe(whole()),
@@ -23,7 +29,7 @@ const page = object({
 export type SearchPage = Of<typeof page>;
 const atAnswer = object({ sequence: whole() });
 
-/** Matches between two sequences, both excluded, ascending. */
+/** Return matches between two sequences, both exclusive, ascending. */
 export function searchJob(
   api: Api,
   job: string,
@@ -43,7 +49,7 @@ export function searchJob(
   return api.get(`/jobs/${encodeURIComponent(job)}/search?${query}`, page, signal);
 }
 
-/** The first sequence at a time (µs) or later; one past the last when all are earlier. */
+/** Return the first sequence at a time (µs) or later; one past the last when all are earlier. */
 export async function sequenceAt(api: Api, job: string, time: number): Promise<number> {
   return (await api.get(`/jobs/${encodeURIComponent(job)}/at?time=${Math.max(0, Math.floor(time))}`, atAnswer))
     .sequence;

@@ -1,4 +1,4 @@
-/** What is looked for in one job, and found: in the tab what is here, on the service what is not. */
+/** The search of one job: the tab searches loaded lines, the service the others. */
 import type { JobFacts } from "../engine/messages";
 import type { Finder, Found } from "../index/finder";
 import { type FoundLines, NO_LINES, union } from "../index/linePositions";
@@ -6,23 +6,26 @@ import { EVERYTHING, type Query } from "../index/query";
 import { ERROR } from "../text/levelNames";
 import { RemoteSearch, type Searcher } from "./remote";
 
-/** More lines than these that are not here are searched on the service, at once, instead of being loaded first. */
+/** With more lines than these missing, the service searches them at once, instead of loading them first. */
 const LOADED_SOON = 20_000;
 
-/** The older part of a job, if it is long and not here: how far it goes, and what is here all from when on (µs). */
+/** The older part of a job, if it is long and not loaded: its range, and the time (µs) from which on all is loaded. */
 interface RemoteRange {
   readonly first: number;
   readonly last: number;
   readonly since: number;
 }
 
-/** From where on all is known: a sequence, and a time in µs. */
+/** From where on all matches are known: a sequence, and a time in µs. */
 export interface KnownFrom {
   readonly from: number;
   readonly since: number;
 }
 
-/** What was here when something was asked: all that, and so many lines, the tab is to have read before it is sure. */
+/**
+ * What was loaded when a question was asked: once the tab has read this many lines, its answer is complete from there
+ * on.
+ */
 interface KnownLines extends KnownFrom {
   readonly lines: number;
 }
@@ -31,7 +34,7 @@ function knownLines({ received, tail, since }: JobFacts): KnownLines {
   return { lines: received, from: tail ?? 0, since };
 }
 
-/** Null when there is little of it. */
+/** Return the part for the service to search; null when little is missing. */
 export function remoteRange(facts: JobFacts | null): RemoteRange | null {
   if (facts === null || facts.tail === null || facts.tip - facts.received - facts.gone < LOADED_SOON) return null;
   return { first: facts.gone + 1, last: facts.tail - 1, since: facts.since };
@@ -39,25 +42,25 @@ export function remoteRange(facts: JobFacts | null): RemoteRange | null {
 
 export interface JobSearchDeps {
   facts(): JobFacts | null;
-  /** All of the job is to be loaded. */
+  /** Load the whole job. */
   loadAll(): void;
   found(): void;
   errors(): void;
-  /** The tab cannot look for this. */
+  /** The tab cannot search for this. */
   failed(message: string): void;
 }
 
 export class JobSearch {
   readonly remote: RemoteSearch;
-  /** Errors in what is not here, once they were asked for. */
+  /** Errors in lines that are not loaded, once they were asked for. */
   readonly remoteErrors: RemoteSearch;
-  /** Why all is loaded for this, where only the tab can search for it. */
+  /** Why the whole job is loaded, when only the tab can search for this. */
   reason: string | null = null;
-  /** All is loaded, for this or because it was asked for. */
+  /** The whole job is loaded, for this search or on request. */
   loading = false;
   /** Lines that the indexer has read. */
   lines = 0;
-  /** How long the tab took over what was here. */
+  /** How long the tab took to search the loaded lines. */
   ms = 0;
   private query: Query | null = null;
   private local: FoundLines | null = null;
@@ -65,7 +68,7 @@ export class JobSearch {
   private indexed = false;
   private known: KnownLines | null = null;
   private knownErrors: KnownLines | null = null;
-  /** Entries that were here when none was missing for the first time. */
+  /** Loaded entries when none was missing for the first time. */
   private all: number | null = null;
 
   constructor(
@@ -73,7 +76,7 @@ export class JobSearch {
     private readonly finder: Finder,
     searcher: Searcher,
     private readonly deps: JobSearchDeps,
-    /** Of several jobs lines are told with their times, and what only filters leave out is not loaded to be told. */
+    /** Several jobs are searched: lines carry their times, and lines that only a filter hides are not loaded. */
     private readonly timed: boolean,
   ) {
     this.remote = new RemoteSearch(
@@ -89,7 +92,7 @@ export class JobSearch {
     if (this.indexed) this.finder.forget(this.job);
   }
 
-  /** Indexing begins when it is first needed, or when the page has nothing else to do. */
+  /** Start indexing, when it is first needed or when the page is idle. */
   index(): void {
     if (this.indexed) return;
     this.indexed = true;
@@ -118,7 +121,7 @@ export class JobSearch {
     this.remote.stop();
   }
 
-  /** More of the job is here, or is known of. */
+  /** More of the job is loaded or known. */
   jobChanged(): void {
     const facts = this.deps.facts();
     if (this.all === null && facts !== null && facts.tip > 0 && facts.received + facts.gone >= facts.tip)
@@ -141,7 +144,7 @@ export class JobSearch {
       this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, remoteRange.first, remoteRange.last, remoteRange.since);
   }
 
-  /** Null until the tab has looked. */
+  /** Null until the tab has searched. */
   get found(): FoundLines | null {
     return this.local === null ? null : union(this.local, this.remote.found);
   }
@@ -150,7 +153,7 @@ export class JobSearch {
     return union(this.localErrors, this.remoteErrors.found);
   }
 
-  /** From where on all that is to be found is known. Null when all is, or nothing more will come. */
+  /** From where on all matches are known. Null when all are, or when no more will come. */
   get sureFrom(): KnownFrom | null {
     if (this.local === null || this.known === null || this.lines < this.known.lines) return this.unknown;
     return this.sureWith(this.remote, this.known);
@@ -161,7 +164,7 @@ export class JobSearch {
     return this.sureWith(this.remoteErrors, this.knownErrors);
   }
 
-  /** Nothing is known, unless the job cannot be read: then nothing is waited for. */
+  /** Nothing is known, unless the job cannot be read: then there is nothing to wait for. */
   private get unknown(): KnownFrom | null {
     return this.deps.facts()?.problem == null
       ? { from: Number.POSITIVE_INFINITY, since: Number.POSITIVE_INFINITY }
@@ -176,7 +179,7 @@ export class JobSearch {
     return known;
   }
 
-  /** Asks for what is not here, once it is known what that is. */
+  /** Ask for the lines that are not loaded, once it is known which those are. */
   private ask(): void {
     const facts = this.deps.facts();
     if (
@@ -192,7 +195,7 @@ export class JobSearch {
     else this.remote.begin(query, remoteRange.first, remoteRange.last, remoteRange.since);
   }
 
-  /** Only the tab can search for this, so everything is loaded for it. */
+  /** Load the whole job, because only the tab can search for this. */
   private searchLocally(reason: string): void {
     const { remoteRange } = this;
     if (this.timed && this.query?.text === "")

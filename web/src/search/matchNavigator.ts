@@ -1,8 +1,8 @@
-/** The way from match to match, in one job or over several: the nearest is gone to, and only once it is known that no nearer one will come. */
+/** Moves from match to match, in one job or several: to the nearest one, and only once no nearer one can appear. */
 import type { LinePositions } from "../index/linePositions";
 import { comparePositions, type LinePosition } from "../log/mergeOrder";
 
-/** Every match that stands here or after is known; null when all are. */
+/** All matches at or after this position are known; null when all are. */
 export type SureFrom = LinePosition | null;
 
 /** Nothing is known yet. */
@@ -12,14 +12,16 @@ export const NOTHING_SURE: LinePosition = {
   at: Number.POSITIVE_INFINITY,
 };
 
-/** Index of the next match from a line, around the ends; -1 when there is none at all, null while it cannot be told. */
+/**
+ * Return the index of the next match from a line, wrapping around; -1 when there is none, null while it is not known.
+ */
 export function nearestMatch(list: LinePositions, from: LinePosition, by: 1 | -1, sure: SureFrom): number | null {
   const last = list.length - 1;
   const next = by === 1 ? list.upTo(from) + 1 : list.before(from) - 1;
   if (sure === null) return last < 0 ? -1 : next < 0 ? last : next > last ? 0 : next;
   if (next < 0 || next > last) return null;
   const near = by === 1 ? from : list.at(next);
-  // Of one job there are no times to compare.
+  // Lines of one job have no times to compare.
   const order = list.times === null ? near.sequence - sure.sequence : comparePositions(near, sure);
   return order >= 0 ? next : null;
 }
@@ -33,13 +35,13 @@ export class MatchNavigator {
     private readonly go: (index: number) => void,
   ) {}
 
-  /** To the next one from a line: at once, or when it is known which that is. */
+  /** Go to the next match from a line, at once or when it is known which that is. */
   step(from: LinePosition, by: 1 | -1): void {
     this.wanted = { from, by };
     this.update();
   }
 
-  /** More is known than before. */
+  /** Continue a pending step: more is known than before. */
   update(): void {
     if (this.wanted === null) return;
     const next = nearestMatch(this.list(), this.wanted.from, this.wanted.by, this.sure());
@@ -48,7 +50,7 @@ export class MatchNavigator {
     if (next >= 0) this.go(next);
   }
 
-  /** Whoever moved by themselves is not taken elsewhere any more. */
+  /** Cancel a pending step, because the person moved. */
   cancel(): void {
     this.wanted = null;
   }

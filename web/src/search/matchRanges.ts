@@ -1,11 +1,11 @@
-/** Where an expression matches in a text that is drawn. Pure. */
+/** Where an expression matches in a drawn text. Pure. */
 
-/** More matches than this in a line are noise, not a find. */
+/** More matches than this in a line are noise. */
 const MOST = 200;
-/** As much of a line as is drawn, and its last piece (`Store`): what is shown of what was found is marked. */
+/** As much of a line as is drawn, and its last piece (`Store`): every visible match is marked. */
 const REACH = 300_000;
 
-/** Beginnings and ends, in turn. */
+/** Return the start and end of each match, alternating. */
 export function matchRanges(content: string, expression: RegExp): number[] {
   const text = content.length > REACH ? content.slice(0, REACH) : content;
   const found: number[] = [];

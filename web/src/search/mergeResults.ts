@@ -1,4 +1,4 @@
-/** What was found in several jobs, put together. Pure. */
+/** Merge what was found in several jobs. Pure. */
 import { type FoundLines, LinePositions, NO_NUMBERS } from "../index/linePositions";
 import type { Progress } from "./remote";
 import type { ResultMerger, SearchProgress } from "./searchController";
@@ -7,7 +7,7 @@ export function resultMerger(names: () => readonly string[]): ResultMerger {
   return { order: mergeLines, progress: (parts) => mergeProgress(parts, names) };
 }
 
-/** All in one order, each job's lines as those of its place. */
+/** Merge the lines of all jobs; each job's index becomes their source. */
 export function mergeLines(jobs: readonly FoundLines[]): LinePositions {
   let lists = jobs.map(sortByTime);
   while (lists.length > 1) {
@@ -21,7 +21,7 @@ export function mergeLines(jobs: readonly FoundLines[]): LinePositions {
   return lists[0] ?? new LinePositions(NO_NUMBERS, NO_NUMBERS, new Uint8Array(0));
 }
 
-/** How far a search on the service is, in all jobs. */
+/** Return how far the service's search of all jobs is. */
 export function mergeProgress(
   parts: readonly (Progress | null)[],
   names: () => readonly string[],
@@ -61,7 +61,7 @@ function sortByTime({ sequences, times }: FoundLines, source: number): LinePosit
   );
 }
 
-/** Two lists as one; jobs of the first stand before those of the other. */
+/** Merge two lists; jobs of the first precede those of the other. */
 function mergeTwo(one: LinePositions, other: LinePositions): LinePositions {
   const length = one.length + other.length;
   const [sequences, times, sources] = [new Float64Array(length), new Float64Array(length), new Uint8Array(length)];

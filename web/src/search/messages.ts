@@ -1,4 +1,4 @@
-/** Between the page and the worker that searches on the service. */
+/** Messages between the page and the worker that searches on the service. */
 
 import type { FoundLines } from "../index/linePositions";
 import type { Query } from "../index/query";
@@ -17,13 +17,13 @@ export interface Task {
 export type ToSearcher = { do: "search"; task: Task } | { do: "stop"; id: number };
 
 export type FromSearcher =
-  /** The service cannot be asked this: why. */
+  /** The service cannot run this query, and why. */
   | { tell: "alone"; id: number; reason: string }
-  /** Matches are being looked at again, which an expression may make endless: "found" must follow soon. */
+  /** Matches are being checked, which an expression may make endless: "found" must follow soon. */
   | { tell: "checking"; id: number }
   /**
-   * `covered` lines are searched, counted from the last; the first of them is of the time `since`, µs, null while it is not known. `unsearched`
-   * lines were too long to be searched whole.
+   * `covered` lines are searched, counted from the last; `since` is the time of the first of them, µs, or null while it
+   * is not known. `unsearched` lines were too long to be searched whole.
    */
   | { tell: "found"; id: number; found: FoundLines; covered: number; since: number | null; unsearched: number }
   | { tell: "done"; id: number; full: boolean }

@@ -1,5 +1,5 @@
 /**
- * How a range of a job is searched on the service: in stretches, the newest first, because that is what is read first. Within a stretch
+ * Plans the service's search of a range: in stretches, the newest first, because that is read first. Within a stretch
  * answers ascend. No network, no clock.
  */
 import { expressionOf, type Query } from "../index/query";
@@ -8,25 +8,25 @@ import { plain } from "../text/terminal";
 import { traceRole } from "../text/trace";
 import type { Match, SearchPage } from "./api";
 
-/** Lines of the first stretch: soon answered. Later ones grow while answers are quick. */
+/** Lines of the first stretch, which is answered soon. Later ones grow while answers are quick. */
 const FIRST_LINES = 20_000;
 const MOST_LINES = 640_000;
 const QUICK_MS = 1_500;
-/** Found on the service, all in all; more than this nobody steps through. */
+/** Most matches to fetch from the service; nobody steps through more. */
 export const MOST_FOUND = 20_000;
 
 export class RangePlanner {
-  /** The stretch that is being searched: from..to, and the sequence after which its next answer begins. */
+  /** The current stretch: from..to, and the sequence after which its next answer begins. */
   private from: number;
   private to: number;
   private after: number;
   private lines = FIRST_LINES;
   private found = 0;
-  /** Time of the first line of the stretch that is being searched, µs. */
+  /** Time of the first line of the current stretch, µs. */
   private began: number | null = null;
-  /** Time of the first line that is searched whole, µs; null while it is not known. */
+  /** Time of the first line of the searched part, µs; null while it is not known. */
   since: number | null = null;
-  /** A bound that was reached before the beginning was. */
+  /** A bound was reached before the beginning. */
   full = false;
 
   constructor(
@@ -38,17 +38,17 @@ export class RangePlanner {
     this.after = this.from - 1;
   }
 
-  /** What to ask for next: entries within (after, before). Null when all is searched. */
+  /** Return what to ask for next: entries within (after, before). Null when all is searched. */
   next(): { after: number; before: number } | null {
     return this.to < this.first || this.full ? null : { after: this.after, before: this.to + 1 };
   }
 
-  /** An answer came after `ms`, and `found` of its matches were matches. */
+  /** Note an answer that took `ms`, of whose matches `found` passed the check. */
   answered(page: Pick<SearchPage, "next" | "since">, found: number, ms: number): void {
     if (this.after === this.from - 1) this.began = page.since;
     this.found += found;
     if (this.found >= MOST_FOUND) this.full = true;
-    // An answer that gets no further would be asked for again and again.
+    // An answer without progress would be asked for again and again.
     if (page.next !== null && page.next > this.after && page.next < this.to) {
       this.after = page.next;
       return;
@@ -60,13 +60,13 @@ export class RangePlanner {
     this.after = this.from - 1;
   }
 
-  /** Lines that are searched whole, from the last on. */
+  /** Lines that are searched, counted from the last. */
   get covered(): number {
     return this.last - this.to;
   }
 }
 
-/** Whether the tab would call a line that the service found a match, and show it. */
+/** Return a test whether the tab would find a match of the service, and show it. */
 export function matchChecker(
   query: Query,
 ): (match: Pick<Match, "stream" | "text"> & Partial<Pick<Match, "cut">>) => boolean {
@@ -74,7 +74,7 @@ export function matchChecker(
   return ({ stream, text, cut }) => {
     if (query.hide.includes(stream)) return false;
     const line = plain(text);
-    // Of a part of a line nobody can tell: what the service says counts.
+    // Part of a line cannot be checked: the service's verdict counts.
     if (expression !== null && cut !== true) {
       expression.lastIndex = 0;
       if (!expression.test(line)) return false;

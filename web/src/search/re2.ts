@@ -1,9 +1,9 @@
 /**
- * A query as the service's RE2 understands it, meaning what it means in the tab. Pure.
+ * A query as the service's RE2 understands it, with the meaning that it has in the tab. Pure.
  *
- * What has no counterpart there (looking around, references back, classes that only one of the two knows) is not sent: then the job is
- * loaded and searched in the tab. What is sent may find a little more than the tab would; every match is looked at again
- * here before it counts. tests/contract/search.json holds both sides to one meaning.
+ * A query without a counterpart in RE2 (lookaround, backreferences, classes that only one of the two knows) is not
+ * sent: the job is loaded and searched in the tab. The sent expression may find a little more than the tab would; every
+ * match is checked here before it counts. tests/contract/search.json holds both sides to one meaning.
  */
 import type { Query } from "../index/query";
 
@@ -14,12 +14,12 @@ export interface ServerQuery {
 
 /** The API's limit. */
 const MOST_CHARS = 512;
-/** What counts as a word's character, as in `expressionOf`. */
+/** What ends a word, as in `expressionOf`. */
 const OUTSIDE = "[^\\pL\\pN_]";
-/** JavaScript's white space; RE2's own \s is ASCII's, without the vertical tab. */
+/** JavaScript's white space; RE2's own \s is ASCII only, without the vertical tab. */
 const SPACE = "\\t-\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}\\x{feff}";
 
-/** Null when the service cannot be asked this. The query must be one that `expressionOf` takes. */
+/** Return a query for the service; null when the service cannot run it. `expressionOf` must accept the query. */
 export function serverQuery({ text, regex, matchCase, word, level }: Query): ServerQuery | null {
   if (text === "") return level >= 4 ? { q: levelled(level), ignoreCase: true } : null;
   let source = regex ? translated(text) : text.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&");
@@ -28,7 +28,7 @@ export function serverQuery({ text, regex, matchCase, word, level }: Query): Ser
   return [...source].length > MOST_CHARS ? null : { q: source, ignoreCase: !matchCase };
 }
 
-/** Why the service cannot be asked this, for a person; the query must be one that it cannot be asked. */
+/** Return why the service cannot run a query, for a person. */
 export function whyLocal({ text, regex }: Query): string {
   if (text === "") return "what these filters leave is told with every line here";
   return regex && translated(text) === null
@@ -36,7 +36,7 @@ export function whyLocal({ text, regex }: Query): string {
     : "the service does not search for anything this long";
 }
 
-/** Every line that `levelOf` says is of a level from warnings up holds one of these. Most others do not. */
+/** Every line that `levelOf` rates as a warning or above contains one of these. Most others do not. */
 function levelled(level: number): string {
   const words =
     "err|eror|sever|crit|fatal|fata\\b|ftl|fail|pani|pnc|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";
@@ -58,11 +58,11 @@ function translated(text: string): string | null {
       made += sequence.made;
       at += sequence.length - 1;
     } else if (inClass) {
-      // "[" in a class may begin a POSIX class there, and is only itself here.
+      // "[" in a class may begin a POSIX class in RE2, and is only itself here.
       made += character === "[" ? "\\[" : character;
       if (character === "]") inClass = false;
     } else if (character === "[") {
-      // A class that begins with "]" is empty here, and holds it there.
+      // A class that begins with "]" is empty here, and contains it in RE2.
       if (/^\[\^?\]/.test(rest)) return null;
       inClass = true;
       made += rest.startsWith("[^") ? "[^" : "[";
@@ -78,7 +78,7 @@ function translated(text: string): string | null {
   return inClass ? null : made;
 }
 
-/** The escape at the beginning of `rest`. */
+/** Return the escape sequence at the beginning of `rest`. */
 function escaped(rest: string, inClass: boolean): { made: string; length: number } | null {
   const code = /^\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))/.exec(rest);
   if (code !== null) return { made: `\\x{${(code[1] ?? code[2] ?? "").toLowerCase()}}`, length: code[0].length };

@@ -8,15 +8,15 @@ import { token } from "../login/key";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
 import searcherUrl from "./searcher?worker&url";
 
-/** Looking at matches again takes milliseconds, unless the expression backtracks without end. */
+/** Checking matches takes milliseconds, unless the expression backtracks without end. */
 const PATIENCE_MS = 2_000;
 
 export interface Progress {
   readonly state: "searching" | "done" | "full" | "failed";
-  /** Lines searched, of `lines`. */
+  /** Searched lines, of `lines`. */
   readonly covered: number;
   readonly lines: number;
-  /** Lines that were too long to be searched whole, and in which nothing was found. */
+  /** Lines that were too long to be searched whole, and had no match. */
   readonly unsearched: number;
   /** Why it failed. */
   readonly message: string;
@@ -24,7 +24,7 @@ export interface Progress {
 
 type SearcherEvent = FromSearcher | { tell: "lost"; id: number };
 
-/** The worker that searches, begun when it is first needed: one for whatever a page looks for, in however many jobs. */
+/** The search worker, started on first use: one for all searches of a page. */
 export class Searcher {
   private worker: Worker | null = null;
   private id = 0;
@@ -35,7 +35,7 @@ export class Searcher {
 
   constructor(private readonly api: string) {}
 
-  /** `hear` is told what was found until it is over; "lost" when it must be asked again. */
+  /** Start a search. `hear` receives what was found until it is done; "lost" when it must be started again. */
   begin(task: Omit<Task, "id" | "api" | "token">, hear: (told: SearcherEvent) => void): number {
     this.start();
     const id = ++this.id;
@@ -69,7 +69,7 @@ export class Searcher {
     asked.hear(data);
   }
 
-  /** Ends an expression that does not end. What else was asked begins again in another worker. */
+  /** End an endless expression. The other searches start again in a new worker. */
   private giveUp(id: number): void {
     const all = [...this.asked];
     this.destroy();
@@ -90,10 +90,10 @@ export class Searcher {
 
 /** One job's search. */
 export class RemoteSearch {
-  /** Null while nothing is asked of the service. */
+  /** Null while the service is not asked. */
   readonly progress = signal<Progress | null>(null);
   found: FoundLines = NO_LINES;
-  /** All matches at or after this are known, as far as the service is concerned: it answers in stretches, and ascending within one. */
+  /** All matches of the service at or after this are known: it answers in stretches, and ascending within one. */
   sureFrom = 0;
   /** The same as a time, µs. */
   since = Number.NEGATIVE_INFINITY;
@@ -103,11 +103,11 @@ export class RemoteSearch {
     private readonly job: string,
     private readonly searcher: Searcher,
     private readonly changed: () => void,
-    /** The service cannot be asked this. */
+    /** Called when the service cannot run the query. */
     private readonly onRefused: (reason: string) => void = () => undefined,
   ) {}
 
-  /** Searches first..last; what was written at `since` or later is after that. */
+  /** Search first..last; entries written at `since` or later come after that. */
   begin(query: Query, first: number, last: number, since: number): void {
     this.stop();
     [this.sureFrom, this.since] = [last + 1, since];
@@ -115,7 +115,7 @@ export class RemoteSearch {
     this.start({ job: this.job, query, first, last });
   }
 
-  /** It is not asked for, because of `message`. */
+  /** Do not ask the service, because of `message`. */
   refuse(lines: number, message: string): void {
     this.stop();
     this.progress.value = { state: "failed", covered: 0, lines, unsearched: 0, message };
@@ -137,7 +137,7 @@ export class RemoteSearch {
     const progress = this.progress.peek();
     if (told.id !== this.id || told.tell === "checking" || progress === null) return;
     if (told.tell === "lost") {
-      // What is searched whole need not be searched again.
+      // The searched part need not be searched again.
       const known = this.found.sequences.findIndex((sequence) => sequence >= this.sureFrom);
       this.found =
         known < 0
@@ -168,7 +168,7 @@ export class RemoteSearch {
     this.changed();
   }
 
-  /** Nothing more comes. */
+  /** No more matches will come. */
   private settle(): void {
     [this.sureFrom, this.since] = [0, Number.NEGATIVE_INFINITY];
   }

@@ -1,4 +1,7 @@
-/** What is looked for in one job, or in several as one, and what was found: queries, matches, errors. No rows, no scrolling. */
+/**
+ * The search of one job, or of several as one, and its results: queries, matches, errors. It knows no rows and no
+ * scrolling.
+ */
 import { batch, computed, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
@@ -9,7 +12,7 @@ import { JobSearch, type KnownFrom } from "./jobSearch";
 import { MatchNavigator, NOTHING_SURE, type SureFrom } from "./matchNavigator";
 import { type Progress, Searcher } from "./remote";
 
-/** What a search bar asks for. */
+/** What a search bar needs. */
 export interface Searchable {
   readonly find: SearchController;
   search(query: Query, filtering: boolean): void;
@@ -18,10 +21,10 @@ export interface Searchable {
   focus(): void;
 }
 
-/** By these people move in a pane: what was on its way to a match is left there. */
+/** Events by which a person moves in a pane; they cancel a pending move to a match. */
 export const MOVE_EVENTS = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
 
-/** Leaves a stream out, or the frames of stack traces; or shows them again. */
+/** Hide a stream or the frames of stack traces, or show them again. */
 export function toggleHidden(view: Pick<Searchable, "find" | "search">, what: "stdout" | "stderr" | "frames"): void {
   const query = view.find.query.peek();
   const hide = query.hide.includes(what) ? query.hide.filter((one) => one !== what) : [...query.hide, what];
@@ -30,29 +33,29 @@ export function toggleHidden(view: Pick<Searchable, "find" | "search">, what: "s
 
 export interface SearchEvents {
   facts(job: string): JobFacts | null;
-  /** All of the job is to be loaded. */
+  /** Load the whole job. */
   loadAll(job: string): void;
   /** A search began. */
   began(): void;
-  /** Matches came. */
+  /** Matches arrived. */
   found(lines: LinePositions): void;
-  /** Nothing is looked for any more. */
+  /** The search ended. */
   ended(): void;
   /** All errors so far. */
   errors(lines: LinePositions): void;
-  /** The first and last line that are seen; null where a match is not gone to by itself. */
+  /** Return the first and last line in view; null when matches are not shown by themselves. */
   seen(): readonly [LinePosition, LinePosition] | null;
-  /** To a match, or an error. */
+  /** Go to a match or an error. */
   go(line: LinePosition): void;
 }
 
-/** A search on the service, of one job or of several. */
+/** A search on the service, of one job or several. */
 export interface SearchProgress extends Progress {
-  /** Jobs of which not all could be searched, in words; empty where it goes without saying. */
+  /** Names of jobs that could not be searched completely; empty when that is clear without them. */
   readonly missed: string;
 }
 
-/** How what was found in several jobs is put together. Theirs alone, so that it is not loaded for one. */
+/** Merges the results of several jobs. Passed in, so that a page with one job does not load it. */
 export interface ResultMerger {
   order(parts: readonly FoundLines[]): LinePositions;
   progress(parts: readonly (Progress | null)[]): SearchProgress | null;
@@ -60,12 +63,12 @@ export interface ResultMerger {
 
 export interface SearchResult {
   readonly list: LinePositions;
-  /** Lines that the tab looked at, and how long that took. */
+  /** Lines that the tab searched, and how long that took. */
   readonly lines: number;
   readonly ms: number;
 }
 
-/** Of several jobs what was found is put into one order at most this often. */
+/** Merge the results of several jobs at most this often. */
 const ORDER_MS = 250;
 
 export class SearchController {
@@ -73,25 +76,25 @@ export class SearchController {
   /** Only matching lines are shown. */
   readonly filtering = signal(false);
   readonly found: Signal<SearchResult | null> = signal(null);
-  /** The text that `found` is of. */
+  /** The text that `found` belongs to. */
   readonly foundFor = signal("");
   readonly searching = signal(false);
   readonly problem = signal<string | null>(null);
-  /** Index into what was found, -1 for none. */
+  /** Index of the current match, -1 for none. */
   readonly at = signal(-1);
   readonly errors = signal(new LinePositions(NO_NUMBERS));
   /** Lines that the indexer has read. */
   readonly indexedLines = signal(0);
-  /** What the tab looks through is not all that it will. */
+  /** The tab has not yet searched everything that it will. */
   readonly unsure = signal(false);
-  /** All of a job is loaded. */
+  /** The whole of a job is being loaded. */
   readonly loading = signal(false);
-  /** Why, where only the tab can search for this. */
+  /** Why, when only the tab can search for this. */
   readonly reason = signal<string | null>(null);
   readonly count = computed(() => this.found.value?.list.length ?? 0);
   readonly progress: ReadonlySignal<SearchProgress | null>;
   readonly errorsProgress: ReadonlySignal<SearchProgress | null>;
-  /** What the query means, for marking matches in what is drawn. */
+  /** The query's expression, to mark matches in drawn rows. */
   expression: RegExp | null = null;
   private readonly searcher: Searcher;
   private readonly searches: readonly JobSearch[];
@@ -109,7 +112,7 @@ export class SearchController {
     () => this.sureFrom(({ errorsSureFrom }) => errorsSureFrom),
     (index) => this.events.go(this.errors.peek().at(index)),
   );
-  /** Nothing was gone to since the query was typed. */
+  /** No match was shown since the query was typed. */
   private fresh = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly ordering: {
@@ -156,7 +159,7 @@ export class SearchController {
     for (const search of this.searches) search.destroy();
   }
 
-  /** Whether lines that do not match are left out. */
+  /** Whether lines that do not match are hidden. */
   get narrows(): boolean {
     const { hide, level } = this.query.peek();
     return this.filtering.peek() || hide.length > 0 || level > 0;
@@ -166,7 +169,7 @@ export class SearchController {
     return this.found.peek()?.list ?? EMPTY;
   }
 
-  /** Entries that there are to be looked through. */
+  /** Number of entries to search. */
   get length(): number {
     return this.jobs.reduce((sum, job) => {
       const facts = this.events.facts(job);
@@ -176,7 +179,7 @@ export class SearchController {
 
   search(query: Query, filtering: boolean): void {
     if (sameQuery(query, this.query.peek()) && (this.found.peek() !== null || this.searching.peek())) {
-      // All lines, or only those that match: nothing new is to be found.
+      // Show all lines or only the matches: nothing new to search.
       this.filtering.value = filtering;
       if (this.fresh) this.matches.cancel();
       if (this.found.peek() !== null) this.publish();
@@ -209,37 +212,39 @@ export class SearchController {
     else this.events.began();
   }
 
-  /** Loads all there is, for a search that found too much elsewhere, or failed there. */
+  /** Load everything, for a search that found too much on the service, or failed there. */
   loadAll(): void {
     for (const search of this.searches) search.loadAll();
     this.updateLoading();
     this.schedule("found");
   }
 
-  /** To the next or previous match from a line. */
+  /** Go to the next or previous match from a line. */
   step(from: LinePosition, by: 1 | -1): void {
     this.matches.step(from, by);
   }
 
-  /** To the next or previous error. The first question about errors is about all of them: those of what is not here are asked for as well. */
+  /**
+   * Go to the next or previous error. The first request also asks the service for errors in lines that are not loaded.
+   */
   stepError(from: LinePosition, by: 1 | -1): void {
     for (const search of this.searches) search.askErrors();
     this.failures.step(from, by);
   }
 
-  /** Whoever moved by themselves is not taken to a match any more. */
+  /** Cancel pending moves, because the person moved. */
   cancelNavigation(): void {
     this.fresh = false;
     this.matches.cancel();
     this.failures.cancel();
   }
 
-  /** Rows were drawn: what is seen may hold a match. */
+  /** Rows were drawn: a match may be in view. */
   drawn(): void {
     if (this.fresh && this.found.peek() !== null) this.navigate();
   }
 
-  /** More of a job is here, or is known of. */
+  /** More of a job is loaded or known. */
   jobChanged(job: string): void {
     const search = this.searches[this.jobs.indexOf(job)];
     if (search === undefined) return;
@@ -258,12 +263,12 @@ export class SearchController {
     this.timer ??= setTimeout(() => this.index(), 400);
   }
 
-  /** The reader is at this line: if it is a match, it is the current one. */
+  /** Make the reader's line the current match, if it is one. */
   reached(line: LinePosition | null): void {
     if (line !== null) this.at.value = this.list.indexOf(line);
   }
 
-  /** The tab cannot look for this: the expression is at fault, in whichever job it is. */
+  /** The tab cannot search for this: the expression is at fault, for every job. */
   private stopWith(message: string): void {
     for (const search of this.searches) search.end();
     batch(() => {
@@ -279,12 +284,12 @@ export class SearchController {
       this[what === "found" ? "publishMatches" : "publishErrors"]();
     };
     if (this.merger === null) order();
-    // What was just typed is answered as soon as all jobs have.
+    // A query that was just typed is answered as soon as all jobs have answered.
     else if (what === "found" && this.searching.peek()) this.publishMatches();
     else this.ordering[what] ??= setTimeout(order, ORDER_MS);
   }
 
-  /** What the tab found, and what the service did. */
+  /** Merge what the tab and the service found. */
   private publishMatches(): void {
     const parts = this.searches.flatMap(({ found }) => found ?? []);
     if (parts.length < this.searches.length) return;
@@ -306,7 +311,9 @@ export class SearchController {
     this.navigate();
   }
 
-  /** Goes to the nearest match at or above what is read, as every pager does; a reader who is at the end sees the last ones. */
+  /**
+   * Go to the nearest match at or above the lines in view, as every pager does. A reader at the end sees the last ones.
+   */
   private navigate(): void {
     this.unsure.value = this.sureFrom(({ sureFrom }) => sureFrom) !== null;
     const seen = this.fresh && this.list.length > 0 ? this.events.seen() : null;
@@ -343,7 +350,7 @@ export class SearchController {
     this.reason.value = this.searches.find(({ reason }) => reason !== null)?.reason ?? null;
   }
 
-  /** From where on all jobs are sure. */
+  /** Return from where on the results of all jobs are complete. */
   private sureFrom(of: (search: JobSearch) => KnownFrom | null): SureFrom {
     const parts = this.searches.flatMap((search) => of(search) ?? []);
     const [own] = parts;

@@ -1,4 +1,7 @@
-/** The worker that searches on the service what the tab has not: apart, so that an expression that never ends is ended with it. */
+/**
+ * The worker that searches on the service. It is separate, so that an endless expression can be ended together with its
+ * worker.
+ */
 import { Api, ApiError } from "../wire/api";
 import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { searchJob } from "./api";
@@ -13,7 +16,10 @@ const page = self as unknown as {
 
 const TRIES = 5;
 const RETRY: RetryPolicy = { firstMs: 2_000, mostMs: 16_000 };
-/** Of many jobs so many are searched at a time, each for a stretch: all come on, and none asks for more than its share of the service. */
+/**
+ * Requests at a time, each for a stretch of one job: all jobs progress, and none uses more than its share of the
+ * service.
+ */
 const AT_ONCE = 4;
 
 const tasks = new Map<number, AbortController>();

@@ -1,11 +1,17 @@
-/** Tries a person's expression on texts, in a worker that can be ended: JavaScript's expressions may backtrack without end. Loaded when it is wanted. */
+/**
+ * Tests a person's expression on texts, in a worker that can be ended: JavaScript's expressions may backtrack without
+ * end. Loaded on first use.
+ */
 import { scriptUrl } from "../engine/trustedUrl";
 import type { Query } from "../index/query";
 import { STOPPED_EXPRESSION } from "../index/stoppedExpression";
 import type { TrialAnswer, TrialRequest } from "./trialMessages";
 import trialUrl from "./trialWorker?worker&url";
 
-/** A worker that tells nothing over so many looks at it, half a second apart, is at an expression without end. Counted: a page that was held up looks late. */
+/**
+ * After this many checks without a message, half a second apart, the expression is considered endless. Counted, not
+ * timed: a page that was suspended checks late.
+ */
 const LOOK_MS = 500;
 const PATIENCE = 4;
 
@@ -16,12 +22,12 @@ export class Trial {
   private reject: (reason: Error) => void = () => undefined;
   private onMessage: (told: TrialAnswer) => void = () => undefined;
 
-  /** Where the expression matches in each text. Rejects when that takes too long. */
+  /** Return where the expression matches in each text. Rejects when that takes too long. */
   ranges(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[]> {
     return this.inTurn({ query, texts, what: "ranges" });
   }
 
-  /** Which texts the expression matches. Rejects when that takes too long. */
+  /** Return which texts the expression matches. Rejects when that takes too long. */
   test(query: Query, texts: readonly string[]): Promise<readonly boolean[]> {
     return this.inTurn({ query, texts, what: "test" });
   }
@@ -48,7 +54,7 @@ export class Trial {
         clearInterval(watch);
         reject(reason);
       };
-      // A worker takes its time to load.
+      // A worker takes time to load.
       const begin = (): void => {
         watch = setInterval(() => ++silent >= PATIENCE && this.destroy(new Error(STOPPED_EXPRESSION)), LOOK_MS);
         worker.postMessage(tried);
@@ -75,7 +81,7 @@ export class Trial {
     const worker = new Worker(scriptUrl(trialUrl), { type: "module", name: "logferry-trial" });
     this.alive = false;
     worker.onmessage = ({ data }: MessageEvent<TrialAnswer>) => this.onMessage(data);
-    // Mostly its script cannot be had (another version is deployed, or the network is gone): nobody waits for it.
+    // Usually its script cannot be loaded (another version is deployed, or the network is down): stop waiting for it.
     worker.onerror = () => this.destroy(new Error("The worker that tries expressions has failed. Reload the page."));
     return worker;
   }

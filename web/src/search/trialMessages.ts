@@ -1,4 +1,4 @@
-/** Messages between the page and the worker that tries expressions. */
+/** Messages between the page and the worker that tests expressions. */
 import type { Query } from "../index/query";
 
 export interface TrialRequest {
@@ -8,5 +8,5 @@ export interface TrialRequest {
   readonly what: "ranges" | "test";
 }
 
-/** "alive" before the first, and while it comes on. */
+/** "alive" at the start and during the work. */
 export type TrialAnswer = "alive" | readonly (readonly number[])[] | readonly boolean[];

@@ -1,4 +1,7 @@
-/** The worker that tries a person's expression on texts: apart, so that one that never ends is ended with it. */
+/**
+ * The worker that tests a person's expression on texts. It is separate, so that it can be ended with an endless
+ * expression.
+ */
 import { expressionOf } from "../index/query";
 import { matchRanges } from "./matchRanges";
 import type { TrialAnswer, TrialRequest } from "./trialMessages";

@@ -1,4 +1,4 @@
-/** The menu of all settings. Its controls are the browser's own, so keyboards and screen readers know them. */
+/** The menu of all settings. It uses the browser's own controls, which keyboards and screen readers know. */
 import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { DENSITIES, FONT_SIZES, resize, settings, THEMES } from "../settings";

@@ -1,4 +1,4 @@
-/** Share links of one job: make one, copy it while it is known, see which there are, end one. */
+/** Share links of one job: create, copy, list and revoke. */
 import { useEffect, useState } from "preact/hooks";
 import { token } from "../login/key";
 import { urlOf } from "../route";
@@ -24,7 +24,7 @@ export interface ShareProperties {
   readonly job: string;
   readonly name: string;
   readonly api: string;
-  /** Marked lines, which a link may lead to. */
+  /** Marked lines that the link may lead to. */
   readonly marked: { first: number; last: number } | null;
   close(): void;
 }
@@ -56,7 +56,7 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
     attempt(async () => {
       const { secret, ...share } = await createShare(service(), job, life, note.trim());
       const lines = marked !== null && atLines;
-      // In the fragment, which browsers send to nobody.
+      // The key is in the fragment, which browsers do not send.
       setLink({
         url: new URL(
           `${urlOf([job], lines ? marked.first : null, lines ? marked.last : null)}#key=${secret}`,

@@ -16,7 +16,7 @@ const facts = {
 const share = object(facts);
 export type Share = Of<typeof share>;
 const shares = object({ shares: list(share) });
-/** The secret is in this answer and in no other. */
+/** Only this answer contains the secret. */
 const madeShare = object({ ...facts, secret: matching(/^lfs_[\w-]{16,200}$/, "a share link's secret") });
 export type MadeShare = Of<typeof madeShare>;
 
@@ -24,7 +24,7 @@ export async function listShares(api: Api, job: string): Promise<Share[]> {
   return (await api.get(`/jobs/${encodeURIComponent(job)}/shares`, shares)).shares;
 }
 
-/** A link by which anyone who has it may read the job for so many seconds. */
+/** Create a link that lets anyone who has it read the job for the given seconds. */
 export function createShare(api: Api, job: string, seconds: number, note: string): Promise<MadeShare> {
   return api.request("POST", `/jobs/${encodeURIComponent(job)}/shares`, madeShare, { expires_in: seconds, note });
 }

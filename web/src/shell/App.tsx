@@ -1,4 +1,4 @@
-/** The frame: who you are, where you are, and whether the service is heard. */
+/** The frame around every page: who is signed in, which page is shown, and the connection's state. */
 import { useEffect, useState } from "preact/hooks";
 import { GlobalOverlay } from "../commandPalette/GlobalOverlay";
 import type { Engine } from "../engine/client";
@@ -14,7 +14,7 @@ import { Api, ApiError } from "../wire/api";
 import type { ViewerConfig } from "../wire/messages";
 import { ConnectionBadge } from "./ConnectionBadge";
 
-// A link leads to a job: its page is in the first load, the list is fetched beside it.
+// Links lead to jobs, so the job page is in the first load and the list loads separately.
 const JobsPage = lazy(async () => (await import("../jobs/JobsPage")).JobsPage);
 const MergedPage = lazy(async () => (await import("../mergedPage/MergedPage")).MergedPage);
 const LoginPage = lazy(async () => (await import("./LoginPage")).LoginPage);
@@ -72,10 +72,10 @@ export function App({
     };
   }, [key, api, engine]);
 
-  // A session that ends while one reads takes nothing away: the page stays, and says it.
+  // A session that ends while someone reads takes nothing away: the page stays and shows the reason.
   const reading = me.value !== null;
   if (key === null || asked || (refusal !== null && !reading)) return <LoginPage refusal={refusal} config={config} />;
-  // Who came by a link has no key that could be wrong, and nothing to log in with.
+  // A reader with a share link has no wrong key and no login.
   const end =
     refusal !== null && key.startsWith("lfs_")
       ? "This share link has ended or was revoked."

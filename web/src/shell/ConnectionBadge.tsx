@@ -1,4 +1,4 @@
-/** The connection in a word, for people and (`data-connection-state`) for tests. */
+/** The connection's state as a word, for people and (`data-connection-state`) for tests. */
 import { connection, now } from "../state";
 
 export function ConnectionBadge() {

@@ -1,4 +1,4 @@
-/** Search and filter: the field, its switches, the count, and the way from match to match. */
+/** Search and filter: the field, its options, the count, and buttons for the next and previous match. */
 import type { ComponentChildren, Ref } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Query } from "../index/query";
@@ -7,7 +7,7 @@ import { Icon } from "../ui/Icon";
 
 const TYPING_MS = 140;
 
-/** "45 %", and never 100 before it is all. */
+/** Return a share as "45 %", and never 100 before it is complete. */
 function share(part: number, whole: number): string {
   return `${Math.floor((part / Math.max(1, whole)) * 100)} %`;
 }

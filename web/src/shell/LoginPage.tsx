@@ -22,10 +22,10 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
     setWrong(null);
     const same = token.value === key;
     keep(key);
-    // A key that was refused before may be given again, after it was mended on the other side.
+    // The same key may be entered again, after it was allowed on the server.
     if (refusal !== null || same) location.reload();
   };
-  // What came by a link knows nothing of keys.
+  // A reader with a share link has no key to enter.
   const shared = refusal !== null && token.value?.startsWith("lfs_") === true;
   const said =
     wrong ??

@@ -1,4 +1,4 @@
-/** What else can be done with a job's lines: leave some out, go to errors and times, take lines away. */
+/** Tools for a job's lines: filters, errors, go to a line or time. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { JobView } from "../jobPage/jobView";
 import { type Searchable, toggleHidden } from "../search/searchController";
@@ -23,14 +23,14 @@ export function Toolbar({ view }: { view: JobView }) {
 export interface Markable {
   /** Which lines are marked; null when none are. */
   readonly markedWords: string | null;
-  /** Time of the first of them, µs, where it is known. */
+  /** Time of the first marked line, µs, where it is known. */
   readonly markedTime: number | null;
   readonly link: string;
   copy(withTime: boolean): Promise<unknown>;
   unmark(): void;
 }
 
-/** What can be done with the marked lines: over the pane, so that marking one moves nothing. */
+/** Tools for the marked lines, above the pane so that marking a line moves nothing. */
 export function Marked({ view }: { view: Markable }) {
   const words = view.markedWords;
   const [note, say] = useNote();
@@ -77,7 +77,7 @@ export function Marked({ view }: { view: Markable }) {
   );
 }
 
-/** A few words that go away by themselves. */
+/** Return a note that disappears after a while, and a function that sets it. */
 function useNote(): [note: string, say: (words: string) => void] {
   const [note, setNote] = useState("");
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
@@ -90,7 +90,7 @@ function useNote(): [note: string, say: (words: string) => void] {
   return [note, say];
 }
 
-/** Which lines are shown, and the way from error to error. */
+/** Filters by stream and level, and buttons for the next and previous error. */
 export function LineFilters({ view }: { view: Searchable }) {
   const query = view.find.query.value;
   const errors = view.find.errors.value.length;
@@ -265,7 +265,10 @@ function GoTo({ view, say }: { view: JobView; say(words: string): void }) {
   );
 }
 
-/** A number is a line; anything with a colon or a dash is a time, of today if it has no day, in the reader's zone. */
+/**
+ * Parse a target. A number is a line. Text with a colon or a dash is a time in the reader's zone, of today if it has no
+ * date.
+ */
 export function parseTarget(
   text: string,
   today = new Date(),

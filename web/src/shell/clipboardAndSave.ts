@@ -1,19 +1,19 @@
-/** Taking a job's lines out of the page: into the clipboard, into a file. */
+/** Copy lines to the clipboard and save them as files. */
 import type { Progress } from "../engine/client";
 import type { SaveFormat } from "../engine/messages";
 import { type LineRow, type Row, type RowWindow, textOf } from "../log/row";
 import type { SearchController } from "../search/searchController";
 import type { TimeMode } from "../text/time";
 
-/** All, what a query leaves, or what is marked. */
+/** All lines, those that match the query, or the marked ones. */
 export type ExportScope = "all" | "filtered" | "picked";
 
-/** A view whose lines can be written out, whether they are here or not. */
+/** A view whose lines can be exported, whether they are loaded or not. */
 export interface Exportable {
   readonly find: Pick<SearchController, "query">;
-  /** Entries of the whole. */
+  /** Number of entries of all its jobs. */
   readonly entries: number;
-  /** What is marked, in words and in a file's name. */
+  /** The marked range, for people and for a file's name. */
   readonly marked: { readonly words: string; readonly file: string } | null;
   exportLines(
     what: ExportScope,
@@ -24,12 +24,12 @@ export interface Exportable {
   ): Promise<Blob>;
 }
 
-/** Rows asked for at once: many enough to be quick, few enough that the page goes on. */
+/** Rows to request at once: enough to be quick, few enough not to block the page. */
 const PORTION = 5_000;
 
 type Rows = (from: number, count: number) => Promise<RowWindow>;
 
-/** Texts of the places first..last of a list; `whole` writes a line out that is too long to be drawn. */
+/** Return the texts of the indexes first..last; `whole` fetches a line that is too long to draw. */
 export async function textsOf(
   rows: Rows,
   first: number,
@@ -46,12 +46,12 @@ export function isCut(row: Row): row is LineRow {
   return row.kind === "line" && row.cut !== undefined;
 }
 
-/** Text of a row that is drawn whole; null without one. */
+/** Return the text of a row that is drawn whole; otherwise null. */
 export function drawnText(row: Row | undefined): string | null {
   return row === undefined || isCut(row) ? null : textOf(row);
 }
 
-/** What a button of a line that is cut asks for. */
+/** Copy or save a cut line, as its button asks. */
 export async function copyOrSaveLine(
   button: HTMLElement,
   row: Row,
@@ -68,7 +68,7 @@ async function* rowsBetween(rows: Rows, first: number, last: number): AsyncGener
   }
 }
 
-/** Puts a text that is still being made into the clipboard: within the gesture that asked for it, the clipboard takes a promise. */
+/** Copy a text that is still being built. The clipboard takes a promise, within the gesture that asked for it. */
 export async function copyText(coming: Promise<Blob>): Promise<void> {
   const text = coming.then(async (made) => new Blob([(await made.text()).replace(/\n$/, "")], { type: "text/plain" }));
   await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);

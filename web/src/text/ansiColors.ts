@@ -1,12 +1,12 @@
 /**
- * The colours that log text is drawn in, for both themes. theme.css says the same values; a test holds the two together and
- * every colour to WCAG 2.2 AA (4.5:1) on the surfaces that it may stand on.
+ * The colours of log text in both themes. theme.css has the same values; a test compares the two and checks every
+ * colour against WCAG 2.2 AA (4.5:1) on its possible backgrounds.
  */
 
 export type Theme = "light" | "dark";
 export type Rgb = number;
 
-/** What rows stand on: the pane, a row under the pointer, a row that is marked, a row of stderr (7 % of its colour, as style.css has it). */
+/** Backgrounds of rows: the pane, a hovered row, a marked row, a row of stderr (7 % of its colour, as in style.css). */
 export const SURFACES: { readonly [T in Theme]: readonly Rgb[] } = {
   light: [0xffffff, 0xf3f5f8, 0xe8eefb, 0xf9eeef],
   dark: [0x0f1318, 0x181d24, 0x1b2a42, 0x201c21],
@@ -15,7 +15,10 @@ export const SURFACES: { readonly [T in Theme]: readonly Rgb[] } = {
 /** Text without a colour of its own. */
 export const INK: { readonly [T in Theme]: Rgb } = { light: 0x1c2128, dark: 0xd7dde4 };
 
-/** Black, red, green, yellow, blue, magenta, cyan, white; then the bright ones. Names of hues, never of lightness: each must be read. */
+/**
+ * Black, red, green, yellow, blue, magenta, cyan, white; then the bright ones. They keep the hue, not the lightness:
+ * each must be readable.
+ */
 export const ANSI: { readonly [T in Theme]: readonly Rgb[] } = {
   light: [
     0x1c2128, 0xb3202c, 0x1a6e2e, 0x7d5500, 0x0b56c4, 0x8a2fa8, 0x0a6472, 0x59626e, 0x515b67, 0xc0203a, 0x1b6f1b,
@@ -27,7 +30,7 @@ export const ANSI: { readonly [T in Theme]: readonly Rgb[] } = {
   ],
 };
 
-/** Colours 16 to 255 are xterm's: a 6x6x6 cube, then 24 greys. */
+/** Return one of xterm's colours 16 to 255: a 6x6x6 cube, then 24 greys. */
 export function xterm(index: number): Rgb {
   if (index >= 232) return grey(8 + (index - 232) * 10);
   const cube = index - 16;

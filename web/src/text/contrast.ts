@@ -1,7 +1,7 @@
-/** WCAG 2.2 contrast, and the nearest colour of the same hue that can be read. */
+/** WCAG 2.2 contrast, and the nearest readable colour of the same hue. */
 import type { Rgb } from "./ansiColors";
 
-/** Success criterion 1.4.3, level AA, for text of usual size. */
+/** Success criterion 1.4.3, level AA, for text of normal size. */
 export const AA = 4.5;
 
 export function contrast(one: Rgb, other: Rgb): number {
@@ -18,7 +18,7 @@ export function luminance(colour: Rgb): number {
   return 0.2126 * part(16) + 0.7152 * part(8) + 0.0722 * part(0);
 }
 
-/** `colour`, moved no further towards white or black than it takes to be read on every one of `surfaces`. */
+/** Return `colour`, moved towards white or black only as far as needed to be readable on all `surfaces`. */
 export function readable(colour: Rgb, surfaces: readonly Rgb[]): Rgb {
   const least = (candidate: Rgb): number => Math.min(...surfaces.map((surface) => contrast(candidate, surface)));
   if (least(colour) >= AA) return colour;
@@ -33,7 +33,7 @@ export function readable(colour: Rgb, surfaces: readonly Rgb[]): Rgb {
   return mix(colour, target, high);
 }
 
-/** `share` of the way from one colour to another. */
+/** Return a mix of two colours; `share` 0 is the first, 1 the second. */
 export function mix(from: Rgb, to: Rgb, share: number): Rgb {
   const part = (shift: number): number => {
     const [a, b] = [(from >> shift) & 0xff, (to >> shift) & 0xff];

@@ -1,6 +1,6 @@
 /**
- * A terminal style as CSS, in both themes at once: `light-dark()` picks by the page's colour scheme, so a change of theme repaints
- * nothing. Whatever a program chose (black on black, the page's own background), its text can be read.
+ * A terminal style as CSS, in both themes at once: `light-dark()` selects by the page's colour scheme, so a theme
+ * change redraws nothing. Text stays readable whatever a program chose (black on black, the page's own background).
  */
 
 import { ANSI, INK, type Rgb, SURFACES, type Theme, xterm } from "./ansiColors";
@@ -8,14 +8,14 @@ import { mix, readable } from "./contrast";
 import { BOLD, type Colour, DIM, ITALIC, RGB, STRIKE, type Style, UNDERLINE } from "./terminal";
 
 export interface CssStyle {
-  /** CSS colours; absent: the row's own. */
+  /** CSS colours; absent means the row's own. */
   readonly color?: string;
   readonly background?: string;
   /** Names for `classList`: `bold`, `italic`, `underline`, `strike`. */
   readonly classes: readonly string[];
 }
 
-/** Programs use a handful of styles; one that paints rainbows must not fill the memory. */
+/** Programs use a handful of styles; one that prints rainbows must not fill the memory. */
 const MOST_KEPT = 4_096;
 const kept = new Map<string, CssStyle>();
 
@@ -34,7 +34,8 @@ function make({ fg, bg, flags, inverse }: Style): CssStyle {
   const classes: string[] = [];
   for (const [flag, name] of NAMES) if (flags & flag) classes.push(name);
   const faint = (flags & DIM) !== 0;
-  // Opacity would make a text that just reads one that does not: the colour itself goes towards the page, as far as it may.
+  // Opacity would make barely readable text unreadable: the colour itself moves towards the background, as far as it
+  // may.
   const fade = (ink: Rgb, ground: Rgb): Rgb => (faint ? mix(ink, ground, FADE) : ink);
   if (!inverse && bg === null) {
     if (fg === null && !faint) return { classes };

@@ -1,22 +1,22 @@
-/** JSON lines, folded open: the document on lines of tokens, bounded, in the order written, text only. */
+/** JSON lines, unfolded: the document as lines of tokens, bounded, in its original order, as text only. */
 
 export type TokenKind = "key" | "string" | "number" | "word" | "mark";
 
 export interface Token {
-  /** How far the line is indented, in levels. */
+  /** Indentation of the line, in levels. */
   readonly depth: number;
   readonly text: string;
   readonly kind: TokenKind;
 }
 
-/** Longer documents are text: a screen that never ends shows no more than scrolling does. */
+/** Longer documents stay text: unfolding them would not show more than scrolling does. */
 const LONGEST = 262_144;
 const MOST_LINES = 2_000;
 const DEEPEST = 64;
-/** A document may stand after a short prefix, as `api-1 | {"a":1}` does. */
+/** A document may follow a short prefix, as in `api-1 | {"a":1}`. */
 const PREFIX = 200;
 
-/** A cheap look, right for nearly all lines; `unfold` decides. */
+/** Return whether a line looks like JSON. Cheap, and right for nearly all lines; `unfold` decides. */
 export function looksJson(plain: string): boolean {
   if (plain.length < 7 || plain.length > LONGEST) return false;
   const start = beginning(plain);
@@ -27,7 +27,7 @@ export function looksJson(plain: string): boolean {
     : close === "]" && plain.indexOf("{", start) > 0;
 }
 
-/** The document that the line holds, laid out; null when it holds none. */
+/** Return the document in a line as lines of tokens; null when there is none. */
 export function unfold(plain: string): Token[][] | null {
   if (!looksJson(plain)) return null;
   const source = plain.slice(beginning(plain)).trim();
@@ -50,8 +50,8 @@ function beginning(text: string): number {
 const PIECE = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 /**
- * Goes over the source itself, not over what JSON.parse made of it: so numbers keep all their digits, repeated keys are all shown, and keys
- * keep their order. `source` is valid JSON.
+ * Lay out the source itself instead of the result of JSON.parse. Numbers keep all digits, repeated keys are all shown,
+ * and keys keep their order. `source` is valid JSON.
  */
 function layOut(source: string): Token[][] {
   const lines: Token[][] = [];

@@ -1,36 +1,41 @@
 /**
- * The level that a line claims for itself. Three places can hold it, and the first that does decides:
+ * Detect the level that a line claims for itself. It can be in three places, and the first one that has it decides:
  *
- *  1. the outermost fields of a JSON object: `level`, `severity`, `@level`, Serilog's `@l`, MongoDB's `s`, and their spellings;
- *  2. what programs write before the text: a word in capitals, in brackets, before a colon or between tabs, a logfmt field, or a letter or
- *     sign of glog, Redis, MongoDB, etcd and Ruby. Words of the text itself, of quoted strings and of inner objects are no levels, so the
- *     look ends where sentences begin;
+ *  1. the outermost fields of a JSON object: `level`, `severity`, `@level`, Serilog's `@l`, MongoDB's `s`;
+ *  2. what programs write before the text: a word in capitals, in brackets, before a colon or between tabs, a logfmt
+ *     field, or a letter or sign of glog, Redis, MongoDB, etcd and Ruby. Words of the text itself, of quoted strings and
+ *     of inner objects are no levels, so the search ends where sentences begin;
  *  3. what only failures begin with: tracebacks, panics, the names of exceptions.
  *
- * The stream is no level: many programs write all they say to stderr. An entry of several lines is told by its first one.
+ * The stream says nothing about the level: many programs write everything to stderr. An entry of several lines has the
+ * level of its first one.
  *
- * Every line of a job comes through here, a million in a row: characters are looked at once, forwards, and no pattern goes back.
+ * Every line of a job comes through here, a million in a row. Each character is read once, forwards, and no pattern
+ * backtracks.
  */
 
 import { ERROR, type Level } from "./levelNames";
 
 export { ERROR, LEVELS, type Level } from "./levelNames";
 
-/** What stands before the text is no longer than this, characters. */
+/** Most characters before the text. */
 const REACH = 160;
-/** A logfmt line's field may stand after a long message. */
+/** A logfmt line's field may follow a long message. */
 const FIELD_REACH = 4_096;
-/** A JSON line's field may stand after a stack trace. */
+/** A JSON line's field may follow a stack trace. */
 const OBJECT_REACH = 65_536;
-/** An entry of several lines is looked through so far for an exception's name. */
+/** How far an entry of several lines is searched for an exception's name. */
 const FAILURE_REACH = 2_000;
-/** Plain words in a row that are text for certain. */
+/** After this many plain words in a row, the rest is text. */
 const MOST_PLAIN = 4;
 
 interface Word {
   readonly text: string;
   readonly level: Level;
-  /** Where it counts: `any` place of the header, or only some, as it is an everyday word or an abbreviation of one program. */
+  /**
+   * Where it counts: `any` position of the header, or only some, because it is an everyday word or an abbreviation of
+   * one program.
+   */
   readonly kind: "any" | "colon" | "bracket" | "capitals" | "stamped";
 }
 
@@ -54,13 +59,13 @@ const SPELLINGS: readonly (readonly [level: Level, kind: Word["kind"], words: st
   [6, "stamped", "fata pani"],
 ];
 
-/** Sums stay small integers. */
+/** Keeps sums small integers. */
 const SUM = 0x3fffffff;
 
-/** Words by a sum of their letters, so that one is only cut out of its line when it is likely to be a level. */
+/** Words by a sum of their letters, so that a word is only cut out of its line when it is likely to be a level. */
 const WORDS = /*#__PURE__*/ wordsOf();
 
-/** Values of fields, where nothing but a level is expected. */
+/** Values of fields that hold only a level. */
 const VALUES = /*#__PURE__*/ valuesOf();
 
 type Field = "plain" | "serilog" | "mongo" | "otel" | "syslog";
@@ -100,9 +105,12 @@ const NPM = /^npm ([A-Za-z]+!?)(?: |$)/;
 const RUBY = /^[DIWEF], \[\d/;
 const REDIS = /^(?:\d{1,8}:[A-Z]|\[\d{1,8}\]) \d\d [A-Z][a-z][a-z] (?:\d{4} )?\d\d:\d\d:\d\d\.\d{3} ([.*#-]) /;
 const FAILURES = ["Traceback (most recent call last)", "Caused by: ", "Unhandled ", "Exception in thread "];
-/** A fast way for what most of logfmt is. */
+/** A fast path for most of logfmt. */
 const LOGFMT = /^(?:time|ts|t)=(?:"[^"]*"|[^\s"]*) (?:level|lvl)=([A-Za-z]+)/;
-/** Words that stand between a time and what matters, and are no text: parts of dates, and those of containers' logs as the kubelet keeps them. */
+/**
+ * Words between a time and the level that are not text: parts of dates, and of containers' logs as the kubelet keeps
+ * them.
+ */
 const OF_HEADERS = /*#__PURE__*/ new Set([
   "Jan",
   "Feb",
@@ -159,7 +167,7 @@ const [
   CLOSE_BRACE,
 ] = [9, 10, 32, 34, 40, 44, 45, 46, 47, 58, 60, 61, 91, 92, 93, 123, 124, 125];
 
-/** Of plain text, without escape sequences. */
+/** Return the level of a plain text without escape sequences. */
 export function levelOf(line: string): Level {
   let start = 0;
   while (start < line.length && isBlank(codeAt(line, start))) start++;
@@ -175,10 +183,10 @@ export function levelOf(line: string): Level {
   return level === 0 && fails(line, start) ? ERROR : level;
 }
 
-/** Forms that are known by how the line begins. */
+/** Return the level of forms that the beginning of a line identifies. */
 function levelOfForm(line: string, first: number): Level {
   if (isDigit(first)) {
-    // A date is what most lines begin with, and not Redis' "1:M ".
+    // Most lines begin with a date, not with Redis' "1:M ".
     let at = 1;
     while (isDigit(codeAt(line, at))) at++;
     return codeAt(line, at) === COLON && codeAt(line, at + 2) === SPACE ? redis(line) : 0;
@@ -215,19 +223,19 @@ function redis(line: string): Level {
   return REDIS_SIGNS[REDIS.exec(line)?.[1] ?? ""] ?? 0;
 }
 
-// --- what stands before the text -------------------------------------------------------------------------------------
+// --- before the text ---------------------------------------------------------------------------------------------
 
 function levelOfHeader(line: string, start: number): Level {
   const end = Math.min(line.length, start + REACH);
-  /** Words in a row that are text; "key=value" pairs; the bracket that is open, and where. */
+  /** Counts text words in a row and "key=value" pairs; the open bracket and its position. */
   let plain = 0;
   let pairs = 0;
   let bracket = 0;
   let opened = 0;
-  /** Of the token, outside of brackets: where it began, and whether it has letters alone. */
+  /** The token outside of brackets: where it began, and whether it has only letters. */
   let token = start;
   let pure = true;
-  /** The last character that is no space. */
+  /** The last character that is not a space. */
   let before = 0;
   let at = start;
   while (at < end) {
@@ -278,12 +286,12 @@ function levelOfHeader(line: string, start: number): Level {
     if (code === QUOTE && (at === token || before === EQUALS || bracket !== 0)) {
       const close = closing(line, at, FIELD_REACH);
       if (close > 0) {
-        // Of quoted words only one that is all of its field counts: a column of a table.
+        // A quoted word counts only if it is all of its field: a column of a table.
         if (plain < 2 && pairs === 0 && close - at <= 12 && close - at > 3 && isCapitals(line, at + 1, close)) {
           const level = valueAt(line, at);
           if (level !== 0) return level;
         }
-        // A quoted string that is no value and no column is what the line is about: the request of an access log.
+        // A quoted string that is neither a value nor a column is what the line is about: the request of an access log.
         if (bracket === 0 && pairs === 0 && before !== COMMA && codeAt(line, close + 1) !== COMMA && close - at > 2)
           return 0;
         pure = false;
@@ -307,7 +315,7 @@ function levelOfHeader(line: string, start: number): Level {
   return pairs > 1 && line.length > end ? levelOfPairs(line, start) : 0;
 }
 
-/** Whether a level's word is one where it stands. */
+/** Return whether a level's word counts at its position. */
 function counts(
   line: string,
   word: Word,
@@ -386,14 +394,17 @@ function counts(
     );
   }
   if (plain <= (kind === "any" ? 1 : 0)) return true;
-  // Any number of words may stand before it where it is a column: " - ERROR - ", "| ERROR |".
+  // As a column, any number of words may precede it: " - ERROR - ", "| ERROR |".
   let end = to;
   while (codeAt(line, end) === SPACE) end++;
   const column = codeAt(line, end);
   return (before === DASH || before === BAR) && (column === DASH || column === BAR);
 }
 
-/** A letter that is a level: etcd's "E | ", MongoDB's "E NETWORK  [", TensorFlow's ": E tensorflow/"; after a time. */
+/**
+ * Return whether a letter is a level: etcd's "E | ", MongoDB's "E NETWORK [", TensorFlow's ": E tensorflow/"; after a
+ * time.
+ */
 function isLetterField(line: string, at: number, before: number): boolean {
   if (
     LETTERS[line[at] as string] === undefined ||
@@ -415,7 +426,10 @@ function isLetterField(line: string, at: number, before: number): boolean {
   return end > next + 2 && codeAt(line, end) === OPEN_SQUARE;
 }
 
-/** Whether line[from..to] names a level's field: "level", "lvl", "severity", "loglevel"; also "log.level", not "log-to.level" or "/?level". */
+/**
+ * Return whether line[from..to] names a level's field: "level", "lvl", "severity", "loglevel"; also "log.level", not
+ * "log-to.level" or "/?level".
+ */
 function isFieldName(line: string, from: number, to: number): boolean {
   const length = to - from;
   if (length !== 5 && length !== 3 && length !== 8) return false;
@@ -433,7 +447,10 @@ function isFieldName(line: string, from: number, to: number): boolean {
   return !isWordly(previous) && previous !== DASH && previous !== SLASH && previous !== 63 && previous !== 38;
 }
 
-/** The level that a field's value names: a word, quoted or not, or one with a number after it, as slog writes "ERROR+2". */
+/**
+ * Return the level that a field's value names: a word, quoted or not, or one followed by a number, as slog writes
+ * "ERROR+2".
+ */
 function valueAt(line: string, at: number): Level {
   const from = codeAt(line, at) === QUOTE ? at + 1 : at;
   let to = from;
@@ -453,7 +470,7 @@ function numbered(value: number): Level {
   return 0;
 }
 
-/** A logfmt line's field, however late: past quoted strings, not in them. */
+/** Return the level of a logfmt line's field, however late: after quoted strings, but not within them. */
 function levelOfPairs(line: string, start: number): Level {
   const end = Math.min(line.length, start + FIELD_REACH);
   let equals = line.indexOf("=", start);
@@ -480,30 +497,32 @@ function levelOfPairs(line: string, start: number): Level {
 
 // --- objects ---------------------------------------------------------------------------------------------------------
 
-/** The level of the JSON object that begins at `start`, by its outermost fields; null when this is no object. */
+/**
+ * Return the level of the JSON object that begins at `start`, by its outermost fields; null when this is not an object.
+ */
 function levelOfObject(line: string, start: number): Level | null {
   let at = start + 1;
   while (at < line.length && isBlank(codeAt(line, at))) at++;
   if (codeAt(line, at) !== QUOTE) return null;
   const common = line.indexOf('"level":', at);
-  // Within a string there would be a backslash before the second quote.
+  // Within a string, a backslash would precede the second quote.
   if (common > 0 && isOutermost(line, at, common)) {
     const level = valueAt(line, codeAt(line, common + 8) === SPACE ? common + 9 : common + 8);
     if (level !== 0) return level;
   }
   const end = Math.min(line.length, start + OBJECT_REACH);
   let depth = 1;
-  /** A string that comes next is a field's name. */
+  /** The next string is a field's name. */
   let key = true;
-  /** What the object says where no field names a level. */
+  /** The level when no field names one. */
   let otherwise: Level = 0;
-  /** A number that means what syslog's do, if the object is GELF's. */
+  /** A number with syslog's meaning, if the object is GELF's. */
   let gelf = -1;
   let isGelf = false;
   /** MongoDB's lines begin with their time, an object. */
   let ordinal = 0;
   let stamped = false;
-  /** Of an object called "log", as ECS has it, the level counts. */
+  /** In an object called "log", as ECS has it, the level counts. */
   let inLog = false;
   while (at < end && depth > 0) {
     const code = codeAt(line, at);
@@ -564,7 +583,10 @@ function levelOfObject(line: string, start: number): Level | null {
   return otherwise;
 }
 
-/** Whether a field of the object that begins before `from` is seen at once to be an outermost one: no other object before it, or none after it. */
+/**
+ * Return whether a field of the object that begins before `from` is clearly an outermost one: no other object before
+ * it, or none after it.
+ */
 function isOutermost(line: string, from: number, field: number): boolean {
   const nested = line.indexOf("{", from);
   if (nested < 0 || nested > field) {
@@ -588,19 +610,19 @@ function levelOfField(line: string, field: Field, name: string, value: number, s
       return number >= 1 && number <= 24 ? ((Math.ceil(number / 4) as Level) ?? 0) : 0;
     }
     case "syslog": {
-      // journald's, a digit; other programs' priorities are numbers of their own.
+      // journald's is one digit; other programs have priorities of their own.
       const digit = codeAt(line, value + 1) - 48;
       if (quoted && digit >= 0 && digit < 8 && codeAt(line, value + 2) === QUOTE)
         return name === "PRIORITY" ? (SYSLOG[digit] ?? 0) : 0;
       return quoted ? valueAt(line, value) : 0;
     }
     default:
-      // Serilog's lowest; to others it is a kind of "debug".
+      // Serilog's lowest; others use it as a kind of "debug".
       return name === "Level" && line.startsWith("Verbose", value + 1) ? 1 : valueAt(line, value);
   }
 }
 
-/** Where the string that opens at `open` ends; -1 when it does not within `reach`. */
+/** Return where the string that opens at `open` ends; -1 when it does not end within `reach`. */
 function closing(line: string, open: number, reach: number): number {
   for (let at = line.indexOf('"', open + 1); at >= 0 && at - open <= reach; at = line.indexOf('"', at + 1)) {
     let escapes = 0;
@@ -612,7 +634,7 @@ function closing(line: string, open: number, reach: number): number {
 
 // --- failures --------------------------------------------------------------------------------------------------------
 
-/** Whether a line, or a later one of the same entry, begins as only failures do. */
+/** Return whether a line, or a later one of the same entry, begins as only failures do. */
 function fails(line: string, start: number): boolean {
   for (let from = start; from < FAILURE_REACH; ) {
     const code = codeAt(line, from);
@@ -647,7 +669,7 @@ function isException(line: string, from: number): boolean {
   return next === LINE_FEED || (next === COLON && isBlank(codeAt(line, end + 1)));
 }
 
-// --- tables: made by functions, so that a page that only takes types from here has none -----------------------------
+// --- tables: built by functions, so that a page that only imports types has none ---------------------------------
 
 function wordsOf(): ReadonlyMap<number, Word> {
   return new Map(
@@ -684,7 +706,10 @@ function fieldsOf(): ReadonlyMap<string, Field> {
 
 // --- characters ------------------------------------------------------------------------------------------------------
 
-/** A line's end is a line feed. Reading past it would make the engine give up its fast path for strings. */
+/**
+ * Past the end of a line, return a line feed. Reading past the end would make the engine leave its fast path for
+ * strings.
+ */
 function codeAt(line: string, at: number): number {
   return at < line.length ? line.charCodeAt(at) : LINE_FEED;
 }
@@ -698,14 +723,14 @@ function sumOf(word: string): number {
 function isOfHeader(line: string, from: number, to: number): boolean {
   const end = codeAt(line, to - 1) === COMMA ? to - 1 : to;
   const length = end - from;
-  // All begin with a capital, but for two.
+  // All begin with a capital, except for two.
   return (
     (length <= 4 && codeAt(line, from) <= 90 && OF_HEADERS.has(line.slice(from, end))) ||
     (length === 6 && line.startsWith("std", from) && OF_HEADERS.has(line.slice(from, end)))
   );
 }
 
-/** Whether `text`, of small letters, begins here in small letters or capitals. */
+/** Return whether `text` (lower case) begins here, in either case. */
 function isText(line: string, from: number, text: string): boolean {
   for (let at = 0; at < text.length; at++) if ((codeAt(line, from + at) | 32) !== text.charCodeAt(at)) return false;
   return true;
@@ -721,7 +746,7 @@ function blankFrom(line: string, from: number, to: number): boolean {
   return true;
 }
 
-/** Letters of other scripts are words of a text, too. */
+/** Letters of other scripts are part of words too. */
 function isLetter(code: number): boolean {
   return (code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code > 191;
 }

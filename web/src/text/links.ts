@@ -1,4 +1,4 @@
-/** Addresses in plain text that may be followed: http and https, nothing else, and what is shown is where it leads. */
+/** Links in plain text: http and https only, and the shown text is the address. */
 
 export interface Linked {
   readonly text: string;
@@ -6,12 +6,13 @@ export interface Linked {
   readonly leads?: string;
 }
 
-/** Longer ones are not followed: no browser bar shows them, and a page of text is no address. */
+/** Longer addresses are not linked: no browser bar shows them. */
 const LONGEST = 2_048;
 /** More links than this in one line are decoration. */
 const MOST = 64;
 
-// An address ends before white space, quotes, brackets of the other kind and backslashes; trailing punctuation is the sentence's.
+// An address ends before white space, quotes, unmatched brackets and backslashes. Trailing punctuation belongs to the
+// sentence.
 const ADDRESS = /\bhttps?:\/\/[^\s"'<>`\\^{|}]+/gi;
 const TRAILING = ".,;:!?*_~";
 
@@ -33,7 +34,7 @@ export function linkify(text: string): Linked[] {
   return parts;
 }
 
-/** Addresses in a row's spans, also where one changes colour within; hyperlinks that the program made stay. */
+/** Link addresses in a row's spans, also where the colour changes within one; hyperlinks from the program stay. */
 export function linkSpans<S extends Linked>(spans: readonly S[]): readonly S[] {
   if (!spans.some((part) => part.text.includes("/"))) return spans;
   const text = spans.map((part) => part.text).join("");
@@ -61,7 +62,10 @@ export function linkSpans<S extends Linked>(spans: readonly S[]): readonly S[] {
   return found;
 }
 
-/** The absolute http(s) address that `address` names, or undefined. No credentials: `https://bank.example@evil.example/` reads as another place. */
+/**
+ * Return the absolute http(s) address that `address` names, or undefined. Credentials are refused:
+ * `https://bank.example@evil.example/` looks like another site.
+ */
 export function followable(address: string): string | undefined {
   if (address.length > LONGEST || !/^https?:\/\/[^/?#]/i.test(address)) return undefined;
   try {
@@ -73,10 +77,10 @@ export function followable(address: string): string | undefined {
   }
 }
 
-/** The address without the sentence's punctuation: one look at each character, however long the address is. */
+/** Return the address without the sentence's punctuation. Each character is read once, however long the address is. */
 function withoutTail(address: string): string {
-  // How many more brackets of each kind close than open: a closing one belongs to the address only when it was opened in it, as in
-  // "(see https://x.example/a_(b))".
+  // How many more brackets of each kind close than open. A closing one belongs to the address only if it was opened in
+  // it, as in "(see https://x.example/a_(b))".
   let [round, square] = [0, 0];
   for (let at = 0; at < address.length; at++) {
     const character = address[at];

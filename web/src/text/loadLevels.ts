@@ -1,9 +1,9 @@
-/** What levels are told by, for the worker that draws: it takes 3 kB of tables, and no row is drawn before the decoder has come either. */
+/** Loads the level tables for the worker that draws: 3 kB, loaded beside the decoder, which rows wait for anyway. */
 import type { Level } from "./levelNames";
 
 let decide: ((line: string) => Level) | null = null;
 
-/** Must have come to its end before the first `lineLevel`. */
+/** Load the tables. Must resolve before the first `lineLevel`. */
 export async function prepareLevels(): Promise<void> {
   decide = (await import("./levels")).levelOf;
 }

@@ -1,12 +1,16 @@
 /**
- * What a terminal would leave of one line: styled spans of plain text, never markup.
+ * What a terminal would show of one line: styled spans of plain text, never markup.
  *
- * SGR (16, 256 and true colours, weight, slant, underline), carriage return, backspace, cursor moves within the line and erasing are
- * carried out; hyperlinks are kept when they are http(s); every other sequence is left out. Nothing may hide text from
- * a reader: an unterminated string sequence shows what it would have swallowed, "conceal" is ignored, and bidirectional
- * overrides are shown as U+FFFD (they would reorder what is read: CVE-2021-42574), and so are Unicode's line separators (they would make two
- * lines of one). An entry of several lines, as the agent merges them, is shown as several, each as a terminal would leave it.
- * A hyperlink whose text reads as another site's address is plain text; one whose text says anything else is told with the host it leads to.
+ * SGR (16, 256 and true colours, weight, slant, underline), carriage return, backspace, cursor moves within the line
+ * and erasing are carried out. Hyperlinks are kept if they are http(s). Every other sequence is removed.
+ *
+ * Nothing may hide text from a reader. An unterminated string sequence shows what it would have swallowed, and
+ * "conceal" is ignored. Bidirectional overrides are shown as U+FFFD because they would reorder the text
+ * (CVE-2021-42574), and so are Unicode's line separators because they would split a line.
+ *
+ * An entry of several lines, as the agent merges them, is shown as several, each as a terminal would show it. A
+ * hyperlink whose text reads as another site's address becomes plain text; any other hyperlink names the host that it
+ * leads to, unless its text does.
  */
 import { followable } from "./links";
 
@@ -30,21 +34,24 @@ export interface Style {
 
 export interface StyledText {
   readonly text: string;
-  /** Absent: plain. */
+  /** Absent for plain text. */
   readonly style?: Style;
   /** Absolute http(s) address. */
   readonly href?: string;
-  /** The host that a program's hyperlink leads to, where its text does not say it; on the last span of the link. */
+  /** The host that a program's hyperlink leads to, if its text does not name it; on the last span of the link. */
   readonly leads?: string;
 }
 
 export const PLAIN: Style = { fg: null, bg: null, flags: 0, inverse: false };
 
-/** A column past this is a mistake or an attack: spaces up to it would have to be made. */
+/** A column past this is a mistake or an attack: the spaces before it would have to be created. */
 const MAX_COLUMN = 2_000;
-/** Cells that one line's sequences may move or erase before they are left out: 40,000 erasures of a long line would take seconds. */
+/**
+ * Cells that one line's sequences may move or erase before they are ignored: 40,000 erasures of a long line would take
+ * seconds.
+ */
 const MOST_WORK = 1_000_000;
-/** A line that changes style more often goes on in the last one: each span is an element on the page. */
+/** A line with more style changes keeps its last style: each span is an element of the page. */
 const MOST_SPANS = 2_000;
 
 const SPECIAL = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
@@ -99,14 +106,17 @@ function renderLine(line: string, style: Style): Rendered {
   return { spans: screen.spans(), style: pen };
 }
 
-/** What stands in the text for a character that must not act: nothing for most. */
+/** Return what replaces a character that must not act: nothing for most. */
 function shownFor(token: string): string {
   return token >= "\u2028" && token < "\uffff" ? "\ufffd" : "";
 }
 
 type Joined = { -readonly [K in keyof StyledText]: StyledText[K] };
 
-/** Joins neighbours of one style, bounds their number, takes links away that pretend to lead elsewhere, and says where the others lead. */
+/**
+ * Join neighbouring spans of one style, bound their number, unlink misleading hyperlinks, and name the hosts of the
+ * others.
+ */
 function finished(spans: readonly StyledText[]): StyledText[] {
   const joined: Joined[] = [];
   for (const part of spans) {
@@ -130,25 +140,28 @@ function finished(spans: readonly StyledText[]): StyledText[] {
     const { host } = new URL(href);
     const named = hostNamed(text);
     if (named !== null && named !== bare(host)) for (let part = at; part < end; part++) delete joined[part]?.href;
-    // Whatever else the text says, it does not say where the link leads: that stands behind it.
+    // The text does not name the link's host: show it after the link.
     else if (!readsAs(text, host)) (joined[end - 1] as Joined).leads = host;
     at = end - 1;
   }
   return joined;
 }
 
-/** What stands behind two slashes is a host; so may any run of a name's characters be. One look at each character: no run begins within another. */
+/**
+ * A host follows two slashes, or is a run of a name's characters. Each character is read once: no run begins within
+ * another.
+ */
 const NAMES = /\/\/([^\s/?#]+)|[a-z0-9.-]+/gi;
-/** A file's name ("report.html") has dots too: without a scheme, only what ends as sites mostly do is taken for one. */
+/** A file's name ("report.html") has dots too: without a scheme, only a name with a common site ending is a host. */
 const SITE = /^www\.|\.(?:com|org|net|info|biz|gov|edu|app|dev|cloud|bank)(?![a-z0-9-])/i;
 
-/** The first host that a text names, as it is written; null when it names none. */
+/** Return the first host that a text names, as written; null when it names none. */
 function hostNamed(text: string): string | null {
   for (const [run, host] of text.matchAll(NAMES)) if (host !== undefined || SITE.test(run)) return bare(host ?? run);
   return null;
 }
 
-/** Whether a text is the address of a host, or its name, and nothing else. */
+/** Return whether a text is only the address or name of a host. */
 function readsAs(text: string, host: string): boolean {
   const shown = bare(text.trim().replace(/^https?:\/\//i, ""));
   return shown.startsWith(bare(host)) && /^(?:[/?#]\S*)?$/.test(shown.slice(bare(host).length));
@@ -164,7 +177,7 @@ function sameStyle(one: Style | undefined, other: Style | undefined): boolean {
   return one.fg === other.fg && one.bg === other.bg && one.flags === other.flags && one.inverse === other.inverse;
 }
 
-/** The text that `render` shows, for search, copies and downloads. */
+/** Return the text that `render` shows, for search, copies and exports. */
 export function plain(line: string): string {
   if (line.includes("\n")) return line.split("\n").map(plain).join("\n");
   const text = line.endsWith("\r") ? line.slice(0, -1) : line;
@@ -181,7 +194,7 @@ interface Screen {
   spans(): StyledText[];
 }
 
-/** The usual line: text only goes on. */
+/** The usual line: text without cursor moves. */
 class Runs implements Screen {
   private readonly parts: StyledText[] = [];
 
@@ -190,7 +203,7 @@ class Runs implements Screen {
   }
 
   control(): void {
-    // Nothing that moves comes here.
+    // Cursor moves never reach this class.
   }
 
   spans(): StyledText[] {
@@ -198,10 +211,10 @@ class Runs implements Screen {
   }
 }
 
-/** What an erased cell holds. */
+/** The content of an erased cell. */
 const ERASED = "";
 
-/** A line in which the cursor moves: one cell a character. */
+/** A line with cursor moves: one cell per character. */
 class Cells implements Screen {
   private characters: string[] = [];
   private styles: Style[] = [];
@@ -212,7 +225,7 @@ class Cells implements Screen {
   put(text: string, style: Style, href: string | undefined): void {
     for (const character of text) {
       if (character === "\t") {
-        // The next of the stops that are eight columns apart; what is there stays.
+        // Move to the next tab stop, every eight columns; existing cells stay.
         this.go((this.column | 7) + 1);
         continue;
       }
@@ -246,7 +259,7 @@ class Cells implements Screen {
         this.go(many - 1);
         break;
       case "K":
-        // The cursor may stand far behind the last cell: there is nothing to erase.
+        // The cursor may be far behind the last cell: there is nothing to erase.
         if (count === 1 || count === 2)
           for (let at = 0; at <= this.column && at < this.characters.length; at++) this.blank(at);
         if (count !== 1) this.cut(this.column);
@@ -270,7 +283,7 @@ class Cells implements Screen {
   spans(): StyledText[] {
     const found: StyledText[] = [];
     let from = 0;
-    // Erased cells at the end are no text; before it they are spaces, as are cells that the cursor passed over.
+    // Erased cells at the end are no text; before it they are spaces, as are cells that the cursor skipped.
     while (this.characters.length > 0 && !this.characters.at(-1)) this.characters.length--;
     for (let at = 0; at < this.characters.length; at++) {
       if (this.characters[at]) continue;
@@ -349,7 +362,7 @@ function sgr(parameters: string, style: Style): Style {
       else bg = colour ?? bg;
     }
   }
-  // The same colour on itself would hide the text.
+  // The same colour as its background would hide the text.
   if (fg !== null && fg === bg) bg = null;
   return { fg, bg, flags, inverse };
 }

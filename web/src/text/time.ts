@@ -1,4 +1,4 @@
-/** Times as people read them: local, UTC, relative or hidden; the same words in the pane, in copies and in downloads. */
+/** Times for people: local, UTC, relative or hidden; the same in the pane, in copies and in exports. */
 
 export const TIME_MODES = ["local", "utc", "relative", "hidden"] as const;
 export type TimeMode = (typeof TIME_MODES)[number];
@@ -6,8 +6,8 @@ export type TimeMode = (typeof TIME_MODES)[number];
 const DAY_MS = 86_400_000;
 
 /**
- * Of a time in microseconds since 1970: "HH:MM:SS.mmm", or since `base` (microseconds) "+1:02:03.456". Empty for `hidden`, and for a time
- * that no calendar has.
+ * Return a time (µs since 1970) as "HH:MM:SS.mmm", or relative to `base` (µs) as "+1:02:03.456". Empty for `hidden`,
+ * and for a time outside of the calendar.
  */
 export function formatTime(us: number, mode: TimeMode, base = 0): string {
   if (mode === "hidden") return "";
@@ -21,7 +21,7 @@ export function formatTime(us: number, mode: TimeMode, base = 0): string {
   );
 }
 
-/** RFC 3339 to the microsecond, for titles and copies; `local` with its offset, everything else in UTC. */
+/** Return RFC 3339 to the microsecond, for titles and copies: `local` with its offset, everything else in UTC. */
 export function fullTime(us: number, mode: TimeMode): string {
   const ms = Math.floor(us / 1000);
   const date = new Date(ms);
@@ -35,22 +35,25 @@ export function fullTime(us: number, mode: TimeMode): string {
   return `${shifted.toISOString().slice(0, -1)}${micros}${zone}`;
 }
 
-/** A line's time in a copy or a file, in the form that is chosen for the pane; empty for `hidden`. */
+/** Return a line's time for a copy or a file, in the pane's format; empty for `hidden`. */
 export function stampText(us: number, mode: TimeMode, base: number): string {
   return mode === "local" || mode === "utc" ? fullTime(us, mode) : formatTime(us, mode, base);
 }
 
-/** The day that a time falls on, "2026-11-24"; empty where `formatTime` is. */
+/** Return the day of a time, "2026-11-24"; empty where `formatTime` is. */
 export function dayText(us: number, mode: TimeMode): string {
   return mode === "local" || mode === "utc" ? (fullTime(us, mode).split("T")[0] ?? "") : "";
 }
 
-/** "just now", "3 s ago", "12 min ago", "5 h ago", "8 d ago", of milliseconds. Clocks differ: what lies ahead is just now. */
+/**
+ * Return "just now", "3 s ago", "12 min ago", "5 h ago" or "8 d ago" for milliseconds. Clocks differ: a negative age is
+ * "just now".
+ */
 export function ago(ms: number): string {
   return ms >= 1000 ? `${span(ms)} ago` : "just now";
 }
 
-/** "3 s", "12 min", "5 h", "8 d", of milliseconds. */
+/** Return "3 s", "12 min", "5 h" or "8 d" for milliseconds. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000)) || 0;
   if (seconds < 60) return `${seconds} s`;

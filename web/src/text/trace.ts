@@ -1,18 +1,19 @@
 /**
- * Stack traces, so that one row can stand for forty: a line is the head of a trace, a frame of one, or neither. Python, Java and its kin,
- * JavaScript, Go, Rust, Ruby, .NET and PHP. A line says its role alone, so a pane may begin to read anywhere.
+ * Stack traces, so that one row can stand for forty: a line is the head of a trace, a frame, or neither. Python, Java
+ * and related languages, JavaScript, Go, Rust, Ruby, .NET and PHP. A line has its role by itself, so a pane may begin
+ * anywhere.
  */
 
 export type TraceRole = "head" | "frame";
 
-/** A fold takes at most this many lines; what is longer goes on as a second one. */
+/** Most lines of one fold; a longer trace continues as a second one. */
 export const MOST_LINES = 200;
-/** What tells a head stands this early. */
+/** Heads are identified within this many characters. */
 const MARK_REACH = 160;
-/** Roles are told by how a line begins and ends; the middle of a long one does not matter. */
+/** The beginning and end of a line decide its role; the middle of a long one does not matter. */
 const REACH = 600;
 
-// Every pattern is anchored and takes time in proportion to the text, whatever the text is (`make check` proves it).
+// Every pattern is anchored and takes time linear in the text, whatever the text is (`make check` proves it).
 const HEADS: readonly RegExp[] = [
   /^(?:[+|\s]*)(?:Exception Group )?Traceback \(most recent call last\):$/,
   /^(?:panic: |fatal error: |goroutine \d+ \[)/,
@@ -35,17 +36,17 @@ const FRAMES: readonly RegExp[] = [
   /^[\w./*()-]+\.[\w*()]+\([\w, .{}]*\)$/,
   /^\s+\d+: +\S/,
 ];
-/** A line of source below its frame, as Python prints it; of itself it is only indented. */
+/** A line of source below its frame, as Python prints it; by itself it is only indented. */
 const SOURCE = /^\s{4,}\S/;
 
-/** Of plain text. Frames count only after a head or another frame: `groupTraces` says what belongs together. */
+/** Return a plain line's role. Frames count only after a head or another frame: `groupTraces` groups them. */
 export function traceRole(line: string): TraceRole | null {
-  // An entry of several lines is what its first one is.
+  // An entry of several lines has the role of its first one.
   const feed = line.indexOf("\n");
   if (feed >= 0) return traceRole(line.slice(0, feed));
   if (line.length < 4) return null;
   const first = line.charCodeAt(0);
-  // Nearly all lines begin with a date, a bracket or a plain word: looked at once, they are done with.
+  // Nearly all lines begin with a date, a bracket or a plain word: one character decides.
   if ((first >= 48 && first <= 57) || first === 123 || first === 91 || first === 34 || first === 60) return null;
   if (first !== 32 && first !== 9 && !MARKS.test(line.length > MARK_REACH ? line.slice(0, MARK_REACH) : line))
     return null;
@@ -54,7 +55,10 @@ export function traceRole(line: string): TraceRole | null {
   return isFrame(text) || SOURCE.test(text) ? "frame" : null;
 }
 
-/** The role of a line that stands after one of its stream with the role `before`: what is only indented counts after a head or a frame alone. */
+/**
+ * Return the role of a line that follows one of its stream with the role `before`. A line that is only indented counts
+ * only after a head or a frame.
+ */
 export function traceRoleAfter(line: string, before: TraceRole | null): TraceRole | null {
   const role = traceRole(line);
   return role === "frame" && before === null && !isFrame(line.slice(0, REACH)) ? null : role;
@@ -68,19 +72,22 @@ const MARKS =
   /Error|Exception|Throwable|Warning|Interrupt|Exit|Traceback|panic|goroutine|fatal error|backtrace|Unhandled|Uncaught|Caused by|Suppressed|--- |\(|\.rb:|^#|::|created by/;
 
 export interface Trace {
-  /** Indexes of the head and of the last line, both in it. */
+  /** Indexes of the head and of the last line, both inclusive. */
   readonly first: number;
   readonly last: number;
 }
 
-/** The traces of consecutive lines of one stream: a head with its frames, or frames after any line that stands for their head. */
+/**
+ * Return the traces among consecutive lines of one stream: a head with its frames, or frames after any line that serves
+ * as their head.
+ */
 export function groupTraces(roles: readonly (TraceRole | null)[], least = 3): Trace[] {
   const found: Trace[] = [];
   for (let at = 0; at < roles.length; at++) {
     if (roles[at] === "frame") continue;
     let last = at;
     while (roles[last + 1] === "frame" && last - at + 1 < MOST_LINES) last++;
-    // Without a head of a known form, more than chance indentation is asked for.
+    // Without a known head, more than accidental indentation is required.
     if (last - at + 1 >= (roles[at] === "head" ? least : least + 1)) found.push({ first: at, last });
     at = last;
   }

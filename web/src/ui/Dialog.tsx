@@ -1,4 +1,4 @@
-/** A dialog over the page: takes the focus, gives it back, ends with Escape or a click beside it. */
+/** A modal dialog: it takes the focus and returns it, and closes with Escape or a click outside. */
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "./Icon";
@@ -20,7 +20,7 @@ export function Dialog({
     const element = dialog.current;
     const before = document.activeElement;
     element?.showModal();
-    // What one came for, rather than the way out.
+    // Focus the first control of the body rather than the Close button.
     element?.querySelector<HTMLElement>(".dialog-body :is(input:checked, select, textarea, button)")?.focus();
     return () => {
       element?.close();
@@ -37,7 +37,7 @@ export function Dialog({
         close();
       }}
       onClick={(event) => event.target === dialog.current && close()}
-      // What one types here is not the page's.
+      // Keys typed here do not reach the page.
       onKeyDown={(event) => event.stopPropagation()}
     >
       <header>

@@ -1,4 +1,4 @@
-/** The viewer's few signs, drawn in the text's colour. Whatever they stand on says in words what it does. */
+/** The viewer's icons, drawn in the text's colour. The control around an icon has a text label. */
 const PATHS = {
   settings: "M3 5h7m4 0h3M3 10h2m4 0h8M3 15h9m4 0h1M12 3v4M7 8v4M14 13v4",
   download: "M10 3v9m-4-4 4 4 4-4M4 16h12",

@@ -1,4 +1,4 @@
-/** A component that is fetched when it is first shown: what most visits never open is no part of the first load. */
+/** Create a component that loads when it is first shown: rarely used parts are not in the first load. */
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 

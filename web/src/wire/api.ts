@@ -1,4 +1,4 @@
-/** The HTTP API as the viewer uses it: bearer in the header, problem details out, answers decoded. */
+/** The HTTP API as the viewer uses it: bearer token in the header, decoded answers, problem details as errors. */
 import {
   type HistoryPage,
   historyPage,
@@ -53,12 +53,14 @@ export class Api {
     return this.get(`/jobs/${encodeURIComponent(job)}`, jobRecord);
   }
 
-  /** Batches that hold entries before (the last ones) or after (the first ones) a sequence, ascending either way. */
+  /**
+   * Return batches that hold entries before (the last ones) or after (the first ones) a sequence, ascending either way.
+   */
   history(job: string, side: "before" | "after", sequence: number, limit: number): Promise<HistoryPage> {
     return this.get(`/jobs/${encodeURIComponent(job)}/batches?${side}=${sequence}&limit=${limit}`, historyPage);
   }
 
-  /** A one-time ticket for a WebSocket. Raises Refusal when the credential itself is refused. */
+  /** Return a one-time ticket for a WebSocket. Throws Refusal when the credential itself is refused. */
   async ticket(): Promise<string> {
     try {
       return (await this.request("POST", "/tickets", ticketAnswer)).ticket;
@@ -103,14 +105,14 @@ async function refused(response: Response): Promise<ApiError> {
     const said = problem(await response.json());
     sentence = said.detail ?? said.title ?? "";
   } catch {
-    // API Gateway's own answers are not problem details; the status alone must do.
+    // API Gateway's own answers are not problem details: only the status is known.
   }
   const after = Number(response.headers.get("retry-after"));
   return new ApiError(response.status, sentence || standard(response.status), after > 0 ? after * 1000 : null);
 }
 
 function standard(status: number): string {
-  // API Gateway refuses a wrong credential by itself, with 401 or 403 and no details; what may not be read is a 404.
+  // API Gateway itself refuses a wrong credential, with 401 or 403 and no details; a job that may not be read is a 404.
   if (status === 401 || status === 403) return "The key is wrong, has expired, or was revoked.";
   if (status === 404) return "There is no such job, or it is another owner's.";
   if (status === 429) return "Too many requests for the moment.";

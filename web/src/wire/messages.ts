@@ -1,4 +1,4 @@
-/** What the cloud says to a viewer, over WebSocket and HTTP, decoded. protocol/PROTOCOL.md is the contract. */
+/** Messages from the cloud to a viewer, over WebSocket and HTTP, decoded. protocol/PROTOCOL.md is the contract. */
 import { MAX_BATCH_ENTRIES, MAX_SEQUENCE } from "../limits";
 import type * as Wire from "../protocol";
 import {
@@ -26,7 +26,7 @@ import {
 export const JOB = /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/;
 export const jobId = matching(JOB, "a job id");
 
-/** The fields of a wire type that a decoder reads: a field that the contract does not have fails `npm run typecheck`. */
+/** Fields of a wire type to decode: one that the contract does not have fails `npm run typecheck`. */
 type Fields<W> = { readonly [K in keyof W]?: Shape<unknown> };
 
 const container = loose({
@@ -67,7 +67,10 @@ export type JobRecord = Of<typeof record>;
 
 const DAMAGED = "damaged record";
 
-/** A record of which something cannot be read says so, and hides neither the rest of it nor other records. Raises WireError without a job id. */
+/**
+ * Decode a record. One that is partly unreadable says so, and keeps its other fields. Throws WireError without a job
+ * id.
+ */
 export const jobRecord: Shape<JobRecord> = (value) => {
   const [found, damage] = damageOf(() => record(value));
   return damage === null
@@ -75,7 +78,7 @@ export const jobRecord: Shape<JobRecord> = (value) => {
     : { ...found, life: { ...found.life, state: DAMAGED, problem: `This record is damaged: ${damage}.` } };
 };
 
-/** One of a list, where even a record without a readable id has its row. */
+/** Decode a record of a list, where even one without a readable id has a row. */
 const listed: Shape<JobRecord> = (value) => {
   try {
     return jobRecord(value);
@@ -85,12 +88,12 @@ const listed: Shape<JobRecord> = (value) => {
       container: null,
       life: { state: DAMAGED, problem: "This record is damaged: its job id cannot be read." },
     });
-    // Told apart by what they hold, so that one that is read again is the same row.
+    // Identified by its content, so that the same record is the same row when it is read again.
     return { ...none, job: `damaged ${JSON.stringify(value)}` };
   }
 };
 
-/** A batch as the wire carries it; `body` is base64 until it is needed. */
+/** A batch as on the wire; `body` stays base64 until it is needed. */
 const batchFacts = object({
   first: whole(1),
   count: whole(1, MAX_BATCH_ENTRIES),
@@ -99,11 +102,11 @@ const batchFacts = object({
   raw: whole(),
   body: text,
 } satisfies Fields<Wire.BatchFacts>);
-/** The same of history: there it comes no better another time. What cannot be read of it is shown as that. */
+/** The same from history, where a retry brings nothing better. What cannot be decoded is shown as unreadable. */
 const keptFacts = object({
   first: whole(1),
   count: whole(1, MAX_BATCH_ENTRIES),
-  // Known of nothing that was written before.
+  // Never ordered before anything else.
   start: readable(otherwise(whole(), MAX_SEQUENCE)),
   end: readable(otherwise(whole(), MAX_SEQUENCE)),
   raw: readable(otherwise(whole(), 0)),
@@ -163,12 +166,12 @@ const kinds: { readonly [T in WireToViewer["type"]]: (value: unknown) => ToViewe
 };
 
 /**
- * Reads one frame.
+ * Decode one frame.
  *
- * API Gateway answers a crashed function by a message of its own, without a type: `{"message": "Internal server error"}`.
- * It comes back as an error of nobody's request, so that the request's own timeout decides.
+ * API Gateway answers for a crashed function with a message of its own, without a type: `{"message": "Internal server
+ * error"}`. It is returned as an error without a request, so that the request's own timeout decides.
  *
- * Raises WireError for what is no message of this version.
+ * Throws WireError for what is not a message of this version.
  */
 export function decodeMessage(raw: string): ToViewer {
   let document: unknown;
@@ -187,7 +190,7 @@ export function decodeMessage(raw: string): ToViewer {
   return read(document);
 }
 
-/** `kept`: where what is kept begins, if what was asked for before it is kept no more. */
+/** `kept` is where the kept entries begin, if the request asked for older ones. */
 export const historyPage = object({
   tip: whole(),
   batches: those(keptFacts),
@@ -203,7 +206,7 @@ export const me = object({
   subject: otherwise(text, ""),
   groups: otherwise(list(text), []),
   admin: otherwise(flag, false),
-  /** Of a share link: the one job that it may read. */
+  /** For a share link: the one job that it may read. */
   job: maybe(jobId),
 });
 export type Me = Of<typeof me>;
@@ -216,9 +219,9 @@ const auth = object({
   issuer: maybe(text),
   client_id: maybe(text),
   scope: maybe(text),
-  /** Which of the issuer's tokens the HTTP API takes; absent: the access token. */
+  /** Which of the issuer's tokens the HTTP API takes; absent means the access token. */
   token: maybe(oneOf("access", "id")),
-  /** Where a logout goes, for issuers without an end_session_endpoint. */
+  /** Where to go for a logout, for issuers without an end_session_endpoint. */
   logout: maybe(text),
 });
 export const viewerConfig = object({ api: text, live: text, auth });

@@ -1,4 +1,4 @@
-/** Decoders for what comes over the wire: input is checked, never cast. */
+/** Decoders for the wire: input is checked, never cast. */
 
 export class WireError extends Error {
   constructor(
@@ -10,7 +10,7 @@ export class WireError extends Error {
   }
 }
 
-/** Reads a value of type T or throws a WireError that names the place. */
+/** Reads a value of type T, or throws a WireError that names where it is. */
 export type Shape<T> = (value: unknown, path?: string) => T;
 export type Of<S> = S extends Shape<infer T> ? T : never;
 
@@ -53,7 +53,7 @@ export const oneOf =
     return value;
   };
 
-/** Missing and null are both `null`. */
+/** Missing and null both become `null`. */
 export const maybe =
   <T>(shape: Shape<T>): Shape<T | null> =>
   (value, path = "") =>
@@ -71,7 +71,7 @@ export const list =
     return value.map((item: unknown, index) => shape(item, `${path}[${index}]`));
   };
 
-/** An object of which each field is read for itself. */
+/** An object whose fields are decoded independently. */
 export const loose = <F extends Record<string, Shape<unknown>>>(shapes: F): Shape<{ [K in keyof F]: Of<F[K]> }> => {
   const each = object(Object.fromEntries(Object.entries(shapes).map(([key, shape]) => [key, readable(shape)])) as F);
   return (value, path) => each(value ?? {}, path);
@@ -85,10 +85,10 @@ export const table =
     return found;
   };
 
-/** What went wrong first where it was passed over; null while nothing did. */
+/** The first error that `readable` ignored; null when there was none. */
 let passed: string | null = null;
 
-/** Reads what can be read: a value that is wrong counts as missing. `damageOf` tells what was wrong. */
+/** Decode what can be decoded: an invalid value counts as missing. `damageOf` reports the error. */
 export const readable =
   <T>(shape: Shape<T>): Shape<T> =>
   (value, path = "") => {
@@ -100,7 +100,7 @@ export const readable =
     }
   };
 
-/** Like `list`, without those that cannot be read at all. */
+/** Like `list`, without the items that cannot be decoded. */
 export const those =
   <T>(shape: Shape<T>): Shape<T[]> =>
   (value, path = "") =>
@@ -112,13 +112,13 @@ export const those =
       }
     })(value, path).filter((item) => item !== null);
 
-/** Reads a value, and what was wrong in it, as a sentence; null when nothing was. */
+/** Return a value and the first error in it, as a sentence; null when there was none. */
 export function damageOf<T>(read: () => T): [T, string | null] {
   passed = null;
   return [read(), passed];
 }
 
-/** Unknown fields are left out, so that a newer peer can say more. */
+/** Ignore unknown fields, so that a newer peer can send more. */
 export const object =
   <F extends Record<string, Shape<unknown>>>(shapes: F): Shape<{ [K in keyof F]: Of<F[K]> }> =>
   (value, path = "") => {
