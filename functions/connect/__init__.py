@@ -1,1 +1,1 @@
-"""Who you are, and what you watch."""
+"""Authenticates agents and viewers, and serves viewers' WebSocket messages."""

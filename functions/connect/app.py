@@ -1,4 +1,4 @@
-"""Takes connect's events apart, asks core, performs what it says, and answers."""
+"""Serves connect's events: authorizers, connections, and viewers' messages."""
 
 import json
 import time
@@ -35,7 +35,18 @@ def build_handler(
     identify: authorizers.IdentifyCaller = lambda _token: core.Refusal("no_identity"),
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Handler:
-    """The Lambda handler. `agents` makes the way to the agents' connections when it is first needed."""
+    """Return the Lambda handler.
+
+    Args:
+        store: the tables.
+        settings: the function's settings.
+        agents: makes the client that pushes to agents. It is called when the first agent is told something.
+        logger: takes refusals and failures.
+        metrics: counts refusals and failures.
+        verify: checks an OpenID Connect token.
+        identify: finds the AWS role or user behind a signed identity.
+        now_ms: the clock.
+    """
 
     def authorizer(event: Event) -> dict[str, Any]:
         if "routeArn" in event:
@@ -54,7 +65,7 @@ def build_handler(
         return authorizers.authorize_token(store, header, kind, now_ms(), verify=verify, identify=identify)
 
     def counted(outcome: Principal | core.Refusal, api: str) -> Principal | core.Refusal:
-        # A refusal is a metric and a log line, never a write: that would hand whoever guesses keys a lever.
+        # A refusal is a metric and a log line, never a write: a write would be a lever for whoever guesses keys.
         if isinstance(outcome, core.Refusal):
             metrics.add_metric(name="AuthenticationRefused", unit=MetricUnit.Count, value=1)
             metrics.add_metadata(key="reason", value=outcome.reason)
@@ -66,8 +77,8 @@ def build_handler(
     def connected(event: Event) -> dict[str, Any]:
         principal, now = from_context(event["requestContext"].get("authorizer")), now_ms()
         connection = event["requestContext"]["connectionId"]
-        # Written first, then read: a revocation from here on finds the connection and closes it, and one from before is
-        # seen here. A ticket was given up to half a minute ago.
+        # The write comes before the read. A revocation after it finds the connection and closes it; one before it is
+        # seen here. A ticket may be 30 seconds old.
         store.put_connection(connection, principal, core.connection_expiry(principal, now), now)
         if core.is_revoked(principal, *store.opener_and_holder(principal)):
             store.remove_connection(connection)
@@ -76,8 +87,8 @@ def build_handler(
         return OK
 
     def message(event: Event) -> dict[str, Any]:
-        # Imported when the first message comes: the models cost more than all else in a cold start, and authorizers
-        # need none of them.
+        # Imported with the first message: the models cost more than everything else in a cold start, and authorizers
+        # need none of them (ADR 6).
         from .message_handler import MessageHandler  # noqa: PLC0415
 
         principal = from_context(event["requestContext"].get("authorizer"))
@@ -103,12 +114,12 @@ def build_handler(
         except NotAuthenticatedError:
             logger.exception("a request came without an authorizer's context")
             return _failed(event, "unauthorized")
-        except Exception:  # whatever it says is for the log: no exception's text reaches a client
+        except Exception:  # only the log gets the exception's text, no client does
             logger.exception("connect failed")
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
             if event.get("type") == "REQUEST":
-                # A denial would read as a wrong key, and sign people out because a table throttles. For an authorizer
-                # that fails API Gateway answers 500, with no word of why.
+                # A denial would look like a wrong key, and sign people out because a table throttles. When an
+                # authorizer fails, API Gateway answers 500 without a reason.
                 raise
             return _failed(event, "internal")
         finally:
@@ -118,7 +129,7 @@ def build_handler(
 
 
 def _failed(event: Event, code: str) -> dict[str, Any]:
-    """The answer to what could not be served; an authorizer refuses."""
+    """Return the answer to an event that could not be served. An authorizer refuses."""
     if event.get("type") == "REQUEST":
         refusal = core.Refusal(code)
         if "routeArn" in event:

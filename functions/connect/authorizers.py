@@ -1,4 +1,4 @@
-"""The three authorizers: agent keys, viewers' tickets, viewer keys. Imports little: it is in every cold start."""
+"""The authorizers: agents' keys and roles, viewers' tickets, keys and tokens. Every cold start imports this module."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,16 +10,27 @@ from . import core
 from .store import Store
 
 VerifyToken = Callable[[str], Principal | core.Refusal]
-"""Checks a token of OpenID Connect."""
+"""Returns the principal of an OpenID Connect token, or why the token is refused."""
 
 IdentifyCaller = Callable[[str], core.Caller | core.Refusal]
-"""The AWS role or user behind a signed identity."""
+"""Returns the AWS role or user behind a signed identity, or why the identity is refused."""
 
 
 def authorize_token(
     store: Store, header: str | None, kind: str, now_ms: int, *, verify: VerifyToken, identify: IdentifyCaller
 ) -> Principal | core.Refusal:
-    """The principal behind an Authorization header: a key, a viewer's OpenID Connect token, an agent's AWS identity."""
+    """Return the principal behind an Authorization header, or why it is refused.
+
+    The header has a key, a viewer's OpenID Connect token, or an agent's AWS identity.
+
+    Args:
+        store: the registry.
+        header: the header's value, if the request has one.
+        kind: who may use this API, `agent` or `viewer`.
+        now_ms: the time.
+        verify: checks an OpenID Connect token.
+        identify: finds the AWS role or user behind a signed identity.
+    """
     token = bearer_token(header)
     if token is None:
         return core.Refusal("no_key")
@@ -39,7 +50,7 @@ def _by_role(store: Store, caller: core.Caller, now_ms: int) -> Principal | core
     mapped = store.role(caller.arn)
     if mapped is None or mapped.get("revoked"):
         return core.Refusal("unknown_role")
-    # The mapping is of the very role that was there, not of whichever has its name later.
+    # The mapping belongs to the role that existed then, not to a later role of the same name.
     bound = store.bind_role(caller.arn, int(mapped.get("created") or 0), caller.unique_id, now_ms)
     if bound != caller.unique_id:
         detail = f"{caller.arn} was {bound} when it first signed in, and is {caller.unique_id} now"
@@ -64,7 +75,7 @@ def _by_key(store: Store, token: str, kind: str, now_ms: int) -> Principal | cor
 def authorize_ticket(
     store: Store, ticket: str | None, origin: str | None, allowed: tuple[str, ...], now_ms: int
 ) -> Principal | core.Refusal:
-    """The principal who asked for a ticket. The ticket is used up, whatever becomes of it."""
+    """Return the principal that asked for a ticket, or why the ticket is refused. Either way the ticket is used up."""
     if not ticket or len(ticket) > 128:
         return core.Refusal("no_ticket")
     if not core.check_origin(origin, allowed):
@@ -78,7 +89,7 @@ def authorize_ticket(
 
 
 def websocket_answer(outcome: Principal | core.Refusal, method_arn: str) -> dict[str, Any]:
-    """What a WebSocket API's authorizer returns: a policy, because simple answers are for HTTP APIs only."""
+    """Return a WebSocket authorizer's answer: a policy, because only HTTP APIs accept simple answers."""
     allowed = isinstance(outcome, Principal)
     return {
         "principalId": outcome.name if isinstance(outcome, Principal) else "nobody",
@@ -93,14 +104,14 @@ def websocket_answer(outcome: Principal | core.Refusal, method_arn: str) -> dict
 
 
 def http_answer(outcome: Principal | core.Refusal) -> dict[str, Any]:
-    """What an HTTP API's authorizer returns."""
+    """Return an HTTP API authorizer's answer."""
     if isinstance(outcome, Principal):
         return {"isAuthorized": True, "context": outcome.to_context()}
     return {"isAuthorized": False}
 
 
 def header(event: Mapping[str, Any], name: str) -> str | None:
-    """A header, whatever case its name came in."""
+    """Return a header's value, whatever the case of its name."""
     for key, value in (event.get("headers") or {}).items():
         if key.lower() == name:
             return str(value)

@@ -1,9 +1,10 @@
-"""Agents on EC2 and ECS that prove their role with a signed request, and keep no secret at all.
+"""Authenticates agents on EC2 and ECS that prove their role with a signed request. Such agents keep no secret.
 
-The agent signs `sts:GetCallerIdentity` and sends what makes the signature; we make the request anew from that and ask
-STS who signed it. Nothing that the agent sent is forwarded as it came: a relayed request can be aimed at another action
-whose answer looks like this one's (CVE-2020-16250). The header `x-logferry-audience`, which must be signed, names this
-deployment, so that what another service was sent does not open this one. After aws-iam-authenticator's token.go.
+The agent signs `sts:GetCallerIdentity` and sends the parts of the signature. This module builds the request anew from
+those parts and asks STS who signed it. It never forwards what the agent sent: a relayed request could be aimed at
+another action whose answer looks the same (CVE-2020-16250). The header `x-logferry-audience` must be signed. It names
+this deployment, so that a request made for another service does not work here. The design follows
+aws-iam-authenticator's token.go.
 """
 
 import base64
@@ -43,27 +44,27 @@ _SIGNATURE: Final = re.compile(r"[0-9a-f]{64}")
 _UNIQUE_ID: Final = re.compile(r"[A-Z0-9]{16,128}")
 _DATE: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SECONDS: Final = re.compile(r"[0-9]{1,4}")
-"""Not `isdigit`, to which a superscript is a digit, nor what `strptime` takes: digits of every script."""
+"""Not `isdigit`, which accepts superscripts, and not `strptime`, which accepts the digits of every script."""
 _ARN: Final = re.compile(r"arn:(aws|aws-cn|aws-us-gov):(?:sts|iam)::([0-9]{12}):(.+)")
 
 Ask = Callable[[str, str, Mapping[str, str]], tuple[int, bytes]]
-"""(host, path with query, headers) -> (status, body); without redirects."""
+"""Sends (host, path with query, headers) and returns (status, body). It follows no redirects."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request to STS, made by us out of what the agent signed."""
+    """A request to STS, built from what the agent signed."""
 
     host: str
     path: str
 
 
 def parse(token: str, regions: tuple[str, ...], now: datetime) -> SignedRequest | Refusal:  # noqa: PLR0911
-    """The request of a token, or why it does not count.
+    """Return the request of a token, or why the token is refused.
 
     Args:
         token: `lfaws_` and the base64url of the presigned request's query string.
-        regions: whose STS may be asked.
+        regions: the regions whose STS may be asked.
         now: the time, in UTC.
     """
     if not token.startswith(PREFIX) or len(token) > MAX_TOKEN_CHARS:
@@ -75,7 +76,7 @@ def parse(token: str, regions: tuple[str, ...], now: datetime) -> SignedRequest 
     except (binascii.Error, ValueError):
         return Refusal("malformed_identity")
     parameters = dict(pairs)
-    # One that is given twice, in whatever case, would be seen as one here and as the other there (CVE-2022-2385).
+    # Of a parameter given twice, in whatever case, this code and STS could read different values (CVE-2022-2385).
     if len({name.lower() for name, _ in pairs}) != len(pairs) or not _REQUIRED <= set(parameters) <= _PARAMETERS:
         return Refusal("identity_parameters")
     if (parameters["Action"], parameters["Version"]) != (ACTION, ACTION_VERSION):
@@ -101,11 +102,11 @@ def parse(token: str, regions: tuple[str, ...], now: datetime) -> SignedRequest 
 
 
 def caller(request: SignedRequest, audience: str, ask: Ask) -> Caller | Refusal:
-    """The role or user that signed, as STS says: `arn:aws:iam::<account>:role/<name>`, and its unique id."""
+    """Return the role or user that signed, as STS says: `arn:aws:iam::<account>:role/<name>`, and its unique id."""
     try:
         status, body = ask(request.host, request.path, {AUDIENCE_HEADER: audience, "Accept": "application/json"})
         if status == 429 or status >= 500:
-            return Refusal("identity_unavailable")  # it says nothing of who asks
+            return Refusal("identity_unavailable")  # this says nothing about the caller
         if status != 200:
             return Refusal("identity_refused")
         answer: Any = json.loads(body)
@@ -113,7 +114,7 @@ def caller(request: SignedRequest, audience: str, ask: Ask) -> Caller | Refusal:
         arn, user_id = str(result["Arn"]), str(result["UserId"])
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError):
         return Refusal("identity_unavailable")
-    # Of an assumed role `AROA…:<session>`, of a user `AIDA…`.
+    # An assumed role has `AROA…:<session>`, a user has `AIDA…`.
     role, unique_id = canonical(arn), user_id.partition(":")[0]
     if role is None or not _UNIQUE_ID.fullmatch(unique_id):
         return Refusal("identity_unknown")
@@ -121,7 +122,7 @@ def caller(request: SignedRequest, audience: str, ask: Ask) -> Caller | Refusal:
 
 
 def canonical(arn: str) -> str | None:
-    """An assumed role's ARN as its role's. The session's name is its bearer's to choose, so it says nothing."""
+    """Return the role's ARN for an assumed role's ARN. The bearer chooses the session's name, so it is dropped."""
     found = _ARN.fullmatch(arn)
     if found is None:
         return None
@@ -133,7 +134,7 @@ def canonical(arn: str) -> str | None:
 
 
 def ask_sts(host: str, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    """One GET over TLS, redirects not followed."""
+    """Send one GET over TLS, without following redirects."""
     connection = http.client.HTTPSConnection(host, timeout=4)
     try:
         connection.request("GET", path, headers=dict(headers))

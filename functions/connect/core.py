@@ -1,4 +1,4 @@
-"""Decides who is let in and what an agent is told. No clock, no network: what is known comes in as arguments."""
+"""Decides who is let in and what an agent is told. It has no clock and no network: all facts are arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from registry.principal import Principal, creator_revoked
 from runtime.keys import Key
 
 CONNECTION_LIFE_S: Final = 2 * 3600 + 600
-"""How long the registry remembers a connection whose end it was never told of: API Gateway's two hours and some."""
+"""How long the registry keeps a connection whose end it never heard of: API Gateway's two hours and a margin."""
 
 WATCH_MS: Final = 150_000
-"""How long an agent believes that somebody looks; a viewer's pings, every 30 s, renew it."""
+"""How long an agent treats a job as watched. A viewer's pings, every 30 s, renew the watch."""
 
 WATCH_RENEW_MS: Final = 75_000
-"""A watch with less than this left is renewed."""
+"""A watch with less time left than this is renewed."""
 
 _INTERVALS: Final = ((20, 0), (100, 100), (500, 250), (2_000, 500))
 _SLOWEST_INTERVAL_MS: Final = 1_000
@@ -22,11 +22,11 @@ _SLOWEST_INTERVAL_MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why somebody is not let in. For metrics and the log; the client is told no more than that it is refused."""
+    """Why somebody is not let in. Metrics and the log get the reason; the client only learns that it is refused."""
 
     reason: str
     detail: str = ""
-    """What an operator needs to know beside it, in the log alone."""
+    """What else an operator needs to know. Only the log shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +34,29 @@ class Caller:
     """Who signed a request to AWS, as STS says."""
 
     arn: str
-    """The role's or the user's, not the session's."""
+    """The ARN of the role or user, not of the session."""
     unique_id: str
-    """AROA… or AIDA…: a role that is deleted and made again by the same name has another."""
+    """AROA… or AIDA…. A role that is deleted and created again with the same name gets another id."""
 
 
 UNAVAILABLE: Final = frozenset({"issuer_unavailable", "identity_unavailable"})
-"""Refusals that say nothing of who asks: whoever could tell does not answer."""
+"""Refusals that say nothing about the client: the issuer or STS did not answer."""
 
 
 class UnavailableError(Exception):
-    """Who somebody is could not be found out. The request fails, and may be sent again."""
+    """The client's identity could not be checked. The request fails, and the client may repeat it."""
 
 
 def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
     key: Key, kind: str, credential: Mapping[str, Any] | None, principal: Mapping[str, Any] | None, now_ms: int
 ) -> Principal | Refusal:
-    """The principal behind a presented key, or why it does not count.
+    """Return the principal behind a presented key, or why the key is refused.
 
     Args:
-        key: what was presented.
-        kind: what is wanted here, `agent` or `viewer`.
-        credential: the registry's item of the key's credential, if there is one.
-        principal: the item of the credential's principal, if there is one.
+        key: the presented key.
+        kind: who may use this API, `agent` or `viewer`.
+        credential: the registry's item of the key, if there is one.
+        principal: the registry's item of the key's principal, if there is one.
         now_ms: the time.
     """
     if credential is None:
@@ -89,7 +89,7 @@ def check_key(  # noqa: PLR0911 - one line for each thing that can be wrong
 
 
 def agent_principal(principal: Mapping[str, Any] | None) -> Principal | Refusal:
-    """The agent principal that an AWS role stands for. It has no credential."""
+    """Return the agent principal to which an AWS role is mapped, or why it is refused. It has no credential."""
     if principal is None or principal.get("kind") != "agent":
         return Refusal("unknown_principal")
     if principal.get("revoked"):
@@ -102,7 +102,16 @@ def agent_principal(principal: Mapping[str, Any] | None) -> Principal | Refusal:
 def check_share(
     key: Key, grant: Mapping[str, Any] | None, creator: Mapping[str, Any] | None, now_ms: int
 ) -> Principal | Refusal:
-    """The principal behind a share link: one job, read only, as long as the link and its creator's rights live."""
+    """Return the principal behind a share, or why the share is refused.
+
+    It may read one job, until the share or its creator's rights end.
+
+    Args:
+        key: the presented secret.
+        grant: the registry's item of the share, if there is one.
+        creator: the registry's item of the principal that made it, if there is one.
+        now_ms: the time.
+    """
     if grant is None:
         return Refusal("unknown_grant")
     if not key.matches(grant.get("sha256")):
@@ -117,12 +126,12 @@ def check_share(
 
 
 def is_revoked(principal: Principal, opener: Mapping[str, Any] | None, holder: Mapping[str, Any] | None) -> bool:
-    """Whether what stands behind somebody was revoked since an authorizer looked, or since a ticket was given.
+    """Return whether a principal was revoked since an authorizer checked it, or since its ticket was issued.
 
     Args:
         principal: who was let in.
-        opener: the registry's item of its share link or key, where it has one.
-        holder: the item of the principal behind that, or of itself.
+        opener: the registry's item of its share or key, where it has one.
+        holder: the registry's item of the principal behind that, or of the principal itself.
     """
     if principal.grant or principal.credential:
         if opener is None or opener.get("revoked"):
@@ -132,12 +141,12 @@ def is_revoked(principal: Principal, opener: Mapping[str, Any] | None, holder: M
 
 
 def check_origin(origin: str | None, allowed: tuple[str, ...]) -> bool:
-    """Whether a page of this origin may connect. Programs send none, and hold no cookie that a page could abuse."""
+    """Return whether a page of this origin may connect. Programs send no origin, and have no cookies to abuse."""
     return origin is None or origin in allowed
 
 
 def check_ticket(ticket: Mapping[str, Any] | None, origin: str | None, now_ms: int) -> Refusal | None:
-    """Why a ticket, just taken out of the registry, does not count; None when it does."""
+    """Return why a redeemed ticket is refused, or None if it is valid."""
     if ticket is None:
         return Refusal("unknown_ticket")
     if int(ticket["until"]) <= now_ms:
@@ -148,13 +157,13 @@ def check_ticket(ticket: Mapping[str, Any] | None, origin: str | None, now_ms: i
 
 
 def connection_expiry(principal: Principal, now_ms: int) -> int:
-    """Seconds since 1970 when a connection, and every subscription of it, ends at the latest."""
+    """Return when a connection and its subscriptions expire at the latest, in seconds since 1970."""
     latest = now_ms // 1000 + CONNECTION_LIFE_S
     return min(latest, principal.expires) if principal.expires else latest
 
 
 def watch_interval(viewers: int) -> int:
-    """The least milliseconds between two batches of a job that so many look at: what is sent is multiplied by them."""
+    """Return the least time between two batches of a job, in milliseconds. Each batch is sent to every viewer."""
     for most, interval in _INTERVALS:
         if viewers <= most:
             return interval
@@ -162,7 +171,7 @@ def watch_interval(viewers: int) -> int:
 
 
 def list_owners(principal: Principal, asked: str | None) -> tuple[str, ...]:
-    """Under which owners a live list is kept; empty when the viewer may see none of what it asks for."""
+    """Return the owners under which a live list is kept; empty if the viewer may see none of what it asks for."""
     readable = principal.readable_owners()
     if asked is not None:
         return (asked,) if readable is None or asked in readable else ()

@@ -1,4 +1,4 @@
-"""Puts the function together from the environment and the clients; nothing else happens here."""
+"""Builds the function from its environment and its clients, and does nothing else."""
 
 import functools
 import os
@@ -25,13 +25,13 @@ config = client_config()
 
 @functools.cache
 def agents() -> Post:
-    """The way to the agents' connections; made when the first agent is told something, not in every cold start."""
+    """Return the client that pushes to agents. The first push makes it, so that not every cold start pays for it."""
     return make_post(boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=config))
 
 
 @functools.cache
 def issuer() -> tuple[Any, Any]:
-    """The OpenID Connect issuer and its keys; imported when the first token comes."""
+    """Return the OpenID Connect issuer and its keys. The first token imports the libraries (ADR 6)."""
     from . import oidc  # noqa: PLC0415
 
     known = oidc.Issuer(
@@ -46,7 +46,7 @@ def issuer() -> tuple[Any, Any]:
 
 
 def verify(token: str) -> Principal | Refusal:
-    """A viewer's token."""
+    """Return the principal of a viewer's token, or why the token is refused."""
     if not settings.oidc_issuer:
         return Refusal("no_issuer")
     from . import oidc  # noqa: PLC0415
@@ -55,7 +55,7 @@ def verify(token: str) -> Principal | Refusal:
 
 
 def identify(token: str) -> Caller | Refusal:
-    """An agent's AWS identity; its audience is this deployment's agents' API."""
+    """Return the AWS role or user of an agent's identity, or why it is refused. The audience is this agents' API."""
     from . import aws_identity  # noqa: PLC0415
 
     request = aws_identity.parse(token, settings.identity_regions, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""What a connected viewer says, and what it is answered."""
+"""Answers the messages of connected viewers."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,17 +31,23 @@ from .store import Store
 NO_SUCH_JOB: Final = "No such job, or none that you may read."
 
 _watched_until: dict[str, int] = {}
-"""Until when each job is known to be watched, so that a renewal that is not due costs nothing. One process's memory."""
+"""Until when each job is known to be watched, in milliseconds, so that an early renewal costs nothing. Per process."""
 
 
 class MessageHandler:
-    """Answers one viewer's message."""
+    """Answers one viewer's message at a time."""
 
     def __init__(self, store: Store, agents: Callable[[], Post], now_ms: Callable[[], int], logger: Logger) -> None:
         self._store, self._agents, self._now_ms, self._logger = store, agents, now_ms, logger
 
     def answer(self, connection: str, principal: Principal, raw: str) -> str:
-        """The frame that answers the frame `raw`."""
+        """Return the frame that answers a frame.
+
+        Args:
+            connection: the id of the WebSocket connection.
+            principal: the viewer.
+            raw: the viewer's frame.
+        """
         try:
             message = decode(raw, FROM_VIEWER)
         except MalformedMessageError as error:
@@ -72,8 +78,8 @@ class MessageHandler:
             sentence = f"A connection may follow {MAX_SUBSCRIPTIONS} jobs at once."
             return Error(id=message.id, code="too_many", message=sentence)
         now = self._now_ms()
-        # Written first, then read: whatever is stored from here on is broadcast to this connection, so the tip
-        # that is read afterwards leaves no hole between history and live.
+        # The write comes before the read. Whatever is stored after it is broadcast to this connection, so the tip that
+        # is read next leaves no hole between history and live batches.
         self._store.put_subscription(message.job, connection, principal, core.connection_expiry(principal, now), now)
         kept, archived = self._store.tip(message.job), self._store.archived_tip(message.job)
         tip = min(max(kept or 0, archived, int(record.get("tip") or 0)), MAX_SEQUENCE)
@@ -82,7 +88,7 @@ class MessageHandler:
             told = jobs.to_record(record, tip=tip)
         except jobs.DamagedRecordError:
             self._logger.exception("a job's record is damaged")
-            told = None  # its lines come all the same
+            told = None  # its lines can be read all the same
         return Subscribed(id=message.id, job=message.job, tip=tip, record=told)
 
     def _subscribe_list(self, connection: str, principal: Principal, message: Subscribe) -> BaseModel:
@@ -107,7 +113,7 @@ class MessageHandler:
         return ViewerPong(id=message.id, tips=tips)
 
     def _watch(self, job: str, record: dict[str, Any]) -> None:
-        """Sees to it that the job's agent knows that somebody looks."""
+        """Tell the job's agent that somebody reads, unless it knows."""
         now = self._now_ms()
         until, interval = now + core.WATCH_MS, core.watch_interval(self._store.count_viewers(job))
         if len(_watched_until) > 10_000:

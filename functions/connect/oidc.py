@@ -1,4 +1,4 @@
-"""Viewers who sign in with OpenID Connect. Imported when the first token of that kind comes; keys need none of it."""
+"""Authenticates viewers with OpenID Connect tokens. The first such token imports this module; keys need none of it."""
 
 import hashlib
 import http.client
@@ -17,48 +17,48 @@ from registry.principal import Principal
 from .core import Refusal
 
 ALGORITHMS: Final = ("RS256", "ES256")
-"""Pinned: `none` and the symmetric ones, by which a public key becomes a secret, are no choice of a token's."""
+"""Pinned. A token must not choose `none`, nor a symmetric algorithm, which would turn a public key into a secret."""
 
 KEYS_KEPT_S: Final = 3600.0
 REFETCH_S: Final = 60.0
-"""How often a token with an unknown key may make the issuer's keys be fetched again: junk must not hammer it."""
+"""How often tokens with an unknown key may cause a fetch of the issuer's keys. Bad tokens must not flood the issuer."""
 
 RETRY_S: Final = 5.0
-"""How long an issuer that did not answer is left alone. Who comes meanwhile is not refused, but told to try again."""
+"""How long the issuer is left alone after it did not answer. Meanwhile clients are told to try again, not refused."""
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 LEEWAY_S: Final = 30
 LATEST_S: Final = 2**40
-"""No time of a token counts that is later (in 34,000 years), or that is no number, as NaN and Infinity are."""
+"""The latest valid time of a token, in 34,000 years. NaN and Infinity are not below it."""
 
 ID_TOKEN: Final = "id"  # noqa: S105 - the kind of a token, and none
 MAX_TOKEN_CHARS: Final = 8_192
 MAX_DOCUMENT_BYTES: Final = 262_144
 MAX_GROUPS: Final = 100
 MAX_GROUP_CHARS: Final = 128
-"""No job's owner is longer, so a longer group reads nothing."""
+"""No job has a longer owner, so a longer group could read nothing."""
 
 Fetch = Callable[[str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What counts of an issuer's tokens."""
+    """The issuer, and what its tokens must have."""
 
     url: str
     client_id: str
     token: str
-    """Which of its tokens are taken: `id` or `access`."""
+    """Which of its tokens are accepted: `id` or `access`."""
     subject_claim: str
     groups_claim: str
     admin_group: str
 
 
 def _require_https(url: str) -> None:
-    """Refuses every other scheme; `http` counts on this machine alone, where tests and local clouds have an issuer.
+    """Refuse every scheme but `https`. `http` is allowed on this machine, where tests and local clouds have an issuer.
 
     Raises:
-        ValueError: it is another, `file` on localhost for one.
+        ValueError: it is another scheme, such as `file`.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
@@ -66,10 +66,10 @@ def _require_https(url: str) -> None:
 
 
 class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect as far as `fetch` itself would go."""
+    """Follows redirects only to addresses that `fetch` accepts."""
 
     def redirect_request(self, *given: Any) -> urllib.request.Request | None:
-        """Look at the new address, the last of what is given, first."""
+        """Check the new address, which is the last argument, and follow it."""
         _require_https(given[-1])
         return super().redirect_request(*given)
 
@@ -78,12 +78,12 @@ _OPENER: Final = urllib.request.build_opener(_HttpsRedirects)
 
 
 def fetch(url: str) -> Mapping[str, Any]:
-    """A JSON document of the issuer.
+    """Return a JSON document of the issuer.
 
     Raises:
-        ValueError: the address, or one that it leads to, is none of https; or what comes is no JSON.
-        TypeError: it is no object.
-        OSError: nothing answers.
+        ValueError: the address, or one that it redirects to, is not https, or the answer is not JSON.
+        TypeError: the document is not an object.
+        OSError: the issuer does not answer.
     """
     _require_https(url)
     with _OPENER.open(url, timeout=3) as answer:
@@ -95,7 +95,7 @@ def fetch(url: str) -> Mapping[str, Any]:
 
 @dataclass(slots=True)
 class IssuerKeys:
-    """The issuer's public keys, remembered."""
+    """Caches the issuer's public keys."""
 
     issuer: str
     fetch: Fetch = fetch
@@ -103,10 +103,10 @@ class IssuerKeys:
     _keys: dict[str, Any] = field(default_factory=dict)
     _fetched: float | None = None
     _failed: float | None = None
-    """When fetching them failed last, and was not done since."""
+    """When fetching last failed, if nothing was fetched since."""
 
     def find(self, kid: str) -> Any | None:
-        """The key of an id; None when the issuer has none such.
+        """Return the key with an id, or None if the issuer has none with it.
 
         Raises:
             OSError, ValueError, TypeError, KeyError: the issuer does not answer as it should.
@@ -131,18 +131,24 @@ class IssuerKeys:
 
 
 _BAD_TOKEN: Final = (jwt.PyJWTError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
-"""What a token that is none can raise: nested too deeply, say, which no library's error stands for."""
+"""What a bad token can raise. Nesting that is too deep, for one, is no library's own error."""
 
 
 def is_token(text: str) -> bool:
-    """Whether a bearer token has the form of a signed JWT; keys never do."""
+    """Return whether a bearer token has the form of a signed JWT. Keys never have it."""
     return text.count(".") == 2 and len(text) <= MAX_TOKEN_CHARS
 
 
 def check_token(issuer: Issuer, keys: IssuerKeys, token: str, now_s: float) -> Principal | Refusal:
-    """The principal behind a token, or why it does not count.
+    """Return the principal behind a token, or why the token is refused.
 
-    What is wrong with a token is never mistaken for an issuer that does not answer: that would be our failure (500).
+    A fault of the token is never taken for an issuer that does not answer, which is a failure of ours (500).
+
+    Args:
+        issuer: what the token must have.
+        keys: the issuer's keys.
+        token: the JWT.
+        now_s: the time, in seconds since 1970.
     """
     found = _key_of(keys, token)
     if isinstance(found, Refusal):
@@ -154,7 +160,7 @@ def check_token(issuer: Issuer, keys: IssuerKeys, token: str, now_s: float) -> P
             key,
             algorithms=[algorithm],
             issuer=issuer.url,
-            # The times are checked here, by the given clock; the audience below, because access tokens vary.
+            # The times are checked below with the given clock. So is the audience, because access tokens differ in it.
             options={"require": ["exp", "iss", "sub"], "verify_exp": False, "verify_nbf": False, "verify_iat": False,
                      "verify_aud": False},
         )  # fmt: skip
@@ -165,7 +171,7 @@ def check_token(issuer: Issuer, keys: IssuerKeys, token: str, now_s: float) -> P
 
 
 def _key_of(keys: IssuerKeys, token: str) -> tuple[str, Any] | Refusal:
-    """The algorithm by which a token says that it is signed, and the issuer's key that it names."""
+    """Return a token's algorithm and the issuer's key that it names, or why the token is refused."""
     if not is_token(token):
         return Refusal("bad_token")
     try:
@@ -179,7 +185,7 @@ def _key_of(keys: IssuerKeys, token: str) -> tuple[str, Any] | Refusal:
         known = keys.find(str(header.get("kid", "")))
         return Refusal("unknown_key") if known is None else (algorithm, jwt.PyJWK(known, algorithm=algorithm).key)
     except jwt.PyJWTError:
-        return Refusal("bad_token")  # an algorithm that is not the key's
+        return Refusal("bad_token")  # the algorithm does not fit the key
     except (OSError, http.client.HTTPException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Refusal("issuer_unavailable")
 
@@ -190,7 +196,7 @@ def _check_claims(issuer: Issuer, claims: Mapping[str, Any], now_s: float) -> Re
         return Refusal("expired")
     if not _is_time(begins) or begins - LEEWAY_S > now_s:
         return Refusal("not_yet")
-    kind = claims.get("token_use")  # Cognito's way to tell its tokens apart
+    kind = claims.get("token_use")  # Cognito tells its tokens apart by this claim
     if kind is not None and kind != issuer.token:
         return Refusal("wrong_token")
     audience = claims.get("aud")
@@ -199,7 +205,7 @@ def _check_claims(issuer: Issuer, claims: Mapping[str, Any], now_s: float) -> Re
         several = len(audiences) > 1 and claims.get("azp") != issuer.client_id
         return Refusal("wrong_audience") if issuer.client_id not in audiences or several else None
     if kind is None and "nonce" in claims:
-        return Refusal("wrong_token")  # an ID token where an access token is wanted
+        return Refusal("wrong_token")  # an ID token instead of an access token
     named = [*audiences, claims.get("client_id"), claims.get("azp")]
     return None if issuer.client_id in named else Refusal("wrong_audience")
 

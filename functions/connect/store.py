@@ -1,4 +1,4 @@
-"""What connect reads and writes: the registry, and the tip of a job in the log table."""
+"""Reads and writes connect's items in the registry, and reads a job's tip in the log table."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from registry.principal import Principal
 
 
 class Store:
-    """The function's only way to DynamoDB."""
+    """connect's access to DynamoDB."""
 
     def __init__(self, dynamodb: Any, registry_table: str, log_table: str) -> None:
         self._dynamodb, self._registry, self._log = dynamodb, registry_table, log_table
@@ -18,15 +18,22 @@ class Store:
     # --- who you are
 
     def credential(self, credential: str) -> dict[str, Any] | None:
-        """A credential; read consistently, so that a revoked one is refused at once."""
+        """Return a credential. The read is consistent, so that a revoked one is refused at once."""
         return self._get(items.credential_key(credential))
 
     def role(self, arn: str) -> dict[str, Any] | None:
-        """Which principal an AWS role or user stands for."""
+        """Return the mapping of an AWS role or user to a principal."""
         return self._get(items.role_key(arn))
 
     def bind_role(self, arn: str, mapped: int, unique_id: str, now_ms: int) -> str:
-        """The unique id that a role's mapping is for: the one that signed in first since it was `mapped` (ms)."""
+        """Return the unique id to which a role's mapping is bound, and bind it to the caller's if it is the first.
+
+        Args:
+            arn: the role's ARN.
+            mapped: when the mapping was made, in milliseconds.
+            unique_id: the unique id of the role that signs in now.
+            now_ms: the time.
+        """
         key = items.role_id_key(arn, mapped)
         bound = self._get(key)
         if bound is None:
@@ -43,15 +50,15 @@ class Store:
         return str(bound["unique_id"]) if bound else unique_id
 
     def share(self, share: str) -> dict[str, Any] | None:
-        """A share link."""
+        """Return a share."""
         return self._get(items.share_key(share))
 
     def principal(self, name: str) -> dict[str, Any] | None:
-        """A principal."""
+        """Return a principal."""
         return self._get(items.principal_key(name))
 
     def opener_and_holder(self, principal: Principal) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """What somebody stands on: the share link or key, where there is one, and the principal behind that."""
+        """Return what a principal's rights depend on: its share or key, if any, and the principal behind it."""
         opener = None
         if principal.grant:
             opener = self.share(principal.grant)
@@ -60,7 +67,7 @@ class Store:
         return opener, self.principal(str(opener["principal"]) if opener else principal.name)
 
     def redeem_ticket(self, digest: str) -> dict[str, Any] | None:
-        """Removes a ticket and returns it: whoever deletes it has it, so it opens one connection."""
+        """Delete a ticket and return it. Only one caller can delete it, so it opens one connection."""
         answer = self._dynamodb.delete_item(
             TableName=self._registry, Key=items.ticket_key(digest), ReturnValues="ALL_OLD"
         )
@@ -69,7 +76,7 @@ class Store:
     # --- connections
 
     def put_connection(self, connection: str, principal: Principal, expires: int, now_ms: int) -> None:
-        """Remembers a connection, findable by the credential behind it."""
+        """Store a connection. Its index key finds it when the credential is revoked."""
         self._put(
             items.connection_key(connection),
             kind=principal.kind,
@@ -83,7 +90,7 @@ class Store:
         )
 
     def remove_connection(self, connection: str) -> None:
-        """Forgets a connection and all that hangs on it. No id is given twice, so nothing newer can be hit."""
+        """Delete a connection and its subscriptions. Ids are unique, so this never deletes anything newer."""
         for key in self._keys_by_target(f"CONNECTION#{connection}"):
             self._dynamodb.delete_item(TableName=self._registry, Key=key)
         self._dynamodb.delete_item(TableName=self._registry, Key=items.connection_key(connection))
@@ -91,11 +98,11 @@ class Store:
     # --- subscriptions
 
     def job(self, job: str) -> dict[str, Any] | None:
-        """A job's record."""
+        """Return a job's record."""
         return self._get(items.job_key(job))
 
     def tip(self, job: str, *, consistent: bool = True) -> int | None:
-        """The last stored sequence; None when the log table holds nothing of the job."""
+        """Return the last stored sequence, or None if the log table holds nothing of the job."""
         answer = self._dynamodb.query(
             TableName=self._log,
             KeyConditionExpression="job = :job",
@@ -111,11 +118,11 @@ class Store:
         return None
 
     def archived_tip(self, job: str) -> int:
-        """The last archived sequence; 0 when nothing is."""
+        """Return the last archived sequence; 0 if nothing is archived."""
         return int((self._get(items.archive_key(job)) or {}).get("tip") or 0)
 
     def put_subscription(self, job: str, connection: str, principal: Principal, expires: int, now_ms: int) -> None:
-        """Subscribes a connection to a job."""
+        """Subscribe a connection to a job."""
         self._put(
             items.subscription_key(job, connection),
             connection=connection,
@@ -138,7 +145,7 @@ class Store:
         expires: int,
         now_ms: int,
     ) -> None:
-        """Subscribes a connection to the changes of an owner's jobs."""
+        """Subscribe a connection to the changes of an owner's jobs."""
         self._put(
             items.list_key(owner, connection),
             connection=connection,
@@ -152,20 +159,20 @@ class Store:
         )
 
     def remove_subscription(self, job: str, connection: str) -> None:
-        """Ends the subscription of a job."""
+        """End a connection's subscription to a job."""
         self._dynamodb.delete_item(TableName=self._registry, Key=items.subscription_key(job, connection))
 
     def remove_lists(self, connection: str) -> None:
-        """Ends the live list of a connection."""
+        """End a connection's live list."""
         for key in self._keys_by_target(f"CONNECTION#{connection}", "LIST#"):
             self._dynamodb.delete_item(TableName=self._registry, Key=key)
 
     def subscribed_jobs(self, connection: str) -> list[str]:
-        """The jobs that a connection is subscribed to."""
+        """Return the jobs that a connection is subscribed to."""
         return [key["pk"]["S"].removeprefix("JOB#") for key in self._keys_by_target(f"CONNECTION#{connection}", "JOB#")]
 
     def count_viewers(self, job: str) -> int:
-        """How many are subscribed to a job, up to a page's worth."""
+        """Return how many connections are subscribed to a job, as far as one page of the query counts."""
         answer = self._dynamodb.query(
             TableName=self._registry,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
@@ -177,7 +184,16 @@ class Store:
     # --- watch
 
     def extend_watch(self, job: str, until: int, if_before: int, interval: int) -> bool:
-        """Extends a job's watch if it ends before `if_before`. Of all who try at once one wins, and tells the agent."""
+        """Extend a job's watch if it ends before `if_before`; return whether this call did it.
+
+        Of several callers at the same time one succeeds. It tells the agent.
+
+        Args:
+            job: the job's id.
+            until: the new end, in milliseconds.
+            if_before: extend only a watch that ends before this time, in milliseconds.
+            interval: the least time between two batches, in milliseconds.
+        """
         try:
             self._dynamodb.update_item(
                 TableName=self._registry,
@@ -199,7 +215,7 @@ class Store:
         return True
 
     def instance_connections(self, principal: str, instance: str) -> list[str]:
-        """The live connections of an instance; read consistently: `open` is recorded before it reads `watched`."""
+        """Return an instance's live connections. The read is consistent, because `open` writes before it reads."""
         answer = self._dynamodb.query(
             TableName=self._registry,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
@@ -213,7 +229,7 @@ class Store:
         return [item["sk"]["S"].removeprefix("CONNECTION#") for item in answer["Items"]]
 
     def remove_link(self, principal: str, instance: str, connection: str) -> None:
-        """Forgets a connection of an instance that is gone."""
+        """Delete a closed connection of an instance."""
         self._dynamodb.delete_item(
             TableName=self._registry, Key=items.instance_connection_key(principal, instance, connection)
         )

@@ -1,1 +1,1 @@
-"""Checks, stores and acknowledges what agents send."""
+"""Checks, stores and acknowledges agents' messages."""

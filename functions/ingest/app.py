@@ -1,4 +1,4 @@
-"""Takes ingest's events apart, and answers."""
+"""Serves ingest's events: one message of an agent in, one answer out."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ def build_handler(
     metrics: Metrics,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Handler:
-    """The Lambda handler: one message of an agent in, its answer out."""
+    """Return the Lambda handler."""
 
     def answer(principal: Principal, connection: str, raw: str) -> BaseModel:
         request = request_parser.parse_request(raw)
@@ -59,7 +59,7 @@ def build_handler(
         except NotAuthenticatedError:
             logger.exception("a message came without an agent behind it")
             return _error(None, "unauthorized", "Not signed in.")
-        except Exception:  # whatever it says is for the log: no exception's text reaches a client
+        except Exception:  # only the log gets the exception's text, no client does
             logger.exception("ingest failed")
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
             return _error(None, "internal", "The request failed here. Try again.", retry=True)

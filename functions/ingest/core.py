@@ -1,7 +1,8 @@
-"""Decides what becomes of a batch. No clock, no network: what is known comes in as arguments.
+"""Decides what happens to a batch. It has no clock and no network: all facts are arguments.
 
-What is stored of a job is always a gap-free prefix. A batch is put on the condition that (job, first) is absent, and
-only when `first` follows the tip; so the put is a compare-and-set on the tip, and of two writers one loses and is told.
+The stored entries of a job are always a gap-free prefix. A batch is put on the condition that (job, first) is absent,
+and only when `first` follows the tip. So the put is a compare-and-set on the tip: of two writers one loses, and is
+told.
 """
 
 from collections.abc import Mapping
@@ -20,17 +21,17 @@ from registry.jobs import MAX_CLOCK_AHEAD_MS
 from .request_parser import MalformedPart
 
 CLOCK_SKEW_US: Final = MAX_CLOCK_AHEAD_MS * 1000
-"""How far a container's clock may be ahead of ours. Docker stamps lines with its host's clock."""
+"""How far a container's clock may be ahead of the cloud's. Docker stamps lines with its host's clock."""
 
 SLOW_DOWN_MS: Final = 1_000
-"""What an agent is asked to wait when a table throttles."""
+"""How long an agent is asked to wait when a table throttles, in milliseconds."""
 
 
 def check_batch(batch: Batch, now_ms: int) -> int:
-    """Whether a batch holds what it says, its body unpacked within bounds; how many gaps it tells of.
+    """Check that a batch holds what it says, decompressing its body within bounds. Return the number of its gaps.
 
     Raises:
-        BatchError: it does not; the reason says how.
+        BatchError: the batch does not hold what it says; the code says how.
     """
     if digest_of(batch.body) != batch.digest:
         raise BatchError("digest_mismatch", "the digest is not the body's")
@@ -53,21 +54,27 @@ def _utf8_length(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KnownTip:
-    """Where a job stands, as far as is known."""
+    """A job's tip, as far as it is known."""
 
     tip: int
     fresh: bool
-    """Read from the table for this request, and not remembered."""
+    """Whether it was read from the table for this request, and is not from the cache."""
 
 
 Step = Literal["put", "compare", "read", "out_of_sequence"]
 
 
 def next_step(first: int, position: KnownTip | None) -> Step:
-    """What to do with a batch that begins at `first`.
+    """Return what to do with a batch.
 
-    `put` it on condition; `compare` it with what is stored at its place; `read` the position, because none is known or
-    the one remembered is behind (another process of this function stored since); or refuse it as `out_of_sequence`.
+    - `put`: store it on the condition that nothing is there.
+    - `compare`: compare it with the batch at its first sequence.
+    - `read`: read the tip first. It is unknown, or the cached one is behind because another process stored since.
+    - `out_of_sequence`: refuse it.
+
+    Args:
+        first: the batch's first sequence.
+        position: the job's tip, if one is known.
     """
     if position is None:
         return "read"
@@ -79,15 +86,20 @@ def next_step(first: int, position: KnownTip | None) -> Step:
 
 
 def stored_result(batch: Batch) -> Result:
-    """The batch was not there and is now."""
+    """Return the result of a batch that was just stored."""
     return Result(job=batch.job, first=batch.first, outcome="stored", tip=batch.last)
 
 
 def compared_result(batch: Batch, there: Mapping[str, Any] | None, tip: int | None) -> Result:
-    """What a batch is, given what is stored at its place (None: nothing begins there).
+    """Return the result of a batch whose sequence is not after the tip.
 
-    The same digest is the same batch sent again. Anything else is a conflict: a rolled-back disk, or two live agents on
-    one engine. A tombstone says that the job was deleted.
+    The same digest means that the batch was sent again. Any other batch is a conflict: a disk was rolled back, or two
+    agents run on one engine. A tombstone means that the job was deleted.
+
+    Args:
+        batch: the agent's batch.
+        there: the item stored at (job, first), if there is one.
+        tip: the job's tip, where it is known.
     """
     if there is not None and there.get("deleted"):
         return rejected_result(batch, "deleted", "the job was deleted", tip)
@@ -97,7 +109,7 @@ def compared_result(batch: Batch, there: Mapping[str, Any] | None, tip: int | No
 
 
 def rejected_result(batch: Batch, reason: RejectReason, message: str, tip: int | None = None) -> Result:
-    """The batch was not stored, and why."""
+    """Return the result of a batch that was not stored, with the reason."""
     return Result(
         job=batch.job,
         first=batch.first,
@@ -110,7 +122,7 @@ def rejected_result(batch: Batch, reason: RejectReason, message: str, tip: int |
 
 
 def malformed_result(part: MalformedPart) -> Result:
-    """The batch is none: it was not even looked at."""
+    """Return the result of a batch that could not be read."""
     return Result(
         job=part.job,
         first=part.first,
@@ -122,9 +134,10 @@ def malformed_result(part: MalformedPart) -> Result:
 
 
 def life_progress(life: LifeCycle, now_ms: int) -> int:
-    """The latest moment (ms) of a container's life. Of two lives told with one tip the later has the greater.
+    """Return the latest time in a container's life, in milliseconds.
 
-    A time that nobody's clock has reached does not count: no later life would have a greater one.
+    Of two states with the same tip, the later state has the greater time. A time that no clock has reached does not
+    count: no later state could exceed it.
     """
     times = (life.created or 0, life.started or 0, life.ended or 0)
     return max((time for time in times if time <= now_ms + MAX_CLOCK_AHEAD_MS), default=0)
@@ -133,8 +146,7 @@ def life_progress(life: LifeCycle, now_ms: int) -> int:
 def tip_of(
     record: Mapping[str, Any] | None, last: Mapping[str, Any] | None, archive: Mapping[str, Any] | None = None
 ) -> int:
-    """A job's tip: the greatest of the record's, the last stored batch's and the archive's, as the log table forgets
-    with time."""
+    """Return a job's tip: the greatest of the record's, the last batch's and the archive's. The log table forgets."""
     from_log = int(last["first"]) + int(last["count"]) - 1 if last and not last.get("deleted") else 0
     known = max(from_log, int((record or {}).get("tip") or 0), int((archive or {}).get("tip") or 0))
     return min(known, MAX_SEQUENCE)
@@ -143,7 +155,7 @@ def tip_of(
 def tip_source(
     record: Mapping[str, Any], last: Mapping[str, Any] | None, archive: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Who knows the batch at the tip: its `first`, `digest` and `cursor` stand there."""
+    """Return the item that has `first`, `digest` and `cursor` of the batch at the tip."""
     tip = tip_of(record, last, archive)
     if last is not None and tip_of(None, last) == tip:
         return last

@@ -1,4 +1,4 @@
-"""Puts the function together from the environment and the clients; nothing else happens here."""
+"""Builds the function from its environment and its clients, and does nothing else."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from .settings import Settings
 from .store import Store
 
 WORKERS = 16
-"""Batches stored at once; the client's pool must be as large, or connections are thrown away after each use."""
+"""How many batches are stored at once."""
 
 settings = read_settings(Settings, os.environ)
 config = client_config(connections=WORKERS)
@@ -31,8 +31,8 @@ store = Store(
 
 
 def notify_ended(jobs: list[str]) -> None:
-    """Asks the function archive to take ended jobs; it answers at once and works on."""
-    # The client is made for the first of them: a cold start that stores a batch need not wait for it.
+    """Ask the function archive to archive ended jobs. The call returns at once."""
+    # The first call makes the client, so that a cold start that stores a batch does not wait for it.
     payload = json.dumps({"archive": jobs, "why": "ended"}).encode()
     client = boto3.client("lambda", config=config)
     client.invoke(FunctionName=settings.archive_function, InvocationType="Event", Payload=payload)

@@ -1,4 +1,4 @@
-"""Reads an agent's request job by job, so that a malformed one costs the others of its request nothing.
+"""Reads an agent's request part by part, so that a malformed part does not cost the other jobs anything.
 
 An agent that gets `malformed` for a whole request opens none of its jobs, or sends its envelope again for ever.
 """
@@ -35,18 +35,18 @@ _INSTANCE_ID: Final[TypeAdapter[str]] = TypeAdapter(InstanceId)
 
 @dataclass(frozen=True, slots=True)
 class MalformedPart:
-    """A part of a request that is refused, and the names by which its answer says so."""
+    """A refused part of a request, with what its answer needs to name it."""
 
     job: str
     first: int
-    """The batch's first sequence; 0 for a job of an `open` or a `status`."""
+    """The batch's first sequence; 0 for a job of `open` or `status`."""
     reason: RejectReason
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """What an agent asks, and which parts of it are refused."""
+    """An agent's message, and the parts of it that are refused."""
 
     message: FromAgent
     malformed: list[MalformedPart] = field(default_factory=list)
@@ -56,7 +56,7 @@ class ParsedRequest:
 class _Kind:
     message: type[Open | Status | Ingest]
     parts: str
-    """The field that lists the parts."""
+    """The field with the parts."""
     part: type[BaseModel]
     most: int
 
@@ -69,14 +69,14 @@ _KINDS: Final = {
 
 
 class _NotByPartsError(Exception):
-    """The request is malformed as a whole."""
+    """The whole request is malformed."""
 
 
 def parse_request(raw: str) -> ParsedRequest:
-    """Read an agent's request; parts that do not fit are told apart where they can be answered by their names.
+    """Return an agent's request. Parts that are malformed but say which job and batch they are get refused alone.
 
     Raises:
-        MalformedMessageError: the request itself does not fit, or a malformed part does not say which it is.
+        MalformedMessageError: the request itself is malformed, or a malformed part does not say which one it is.
     """
     try:
         return ParsedRequest(decode(raw, FROM_AGENT))
@@ -100,14 +100,14 @@ def _parse_by_parts(raw: str) -> ParsedRequest:
     if kind.message is Ingest and len({part["job"] for part in parts}) != len(parts):
         raise _NotByPartsError
     if not malformed or (kind.message is Status and not good):
-        raise _NotByPartsError  # the request itself is at fault, or nothing of it is left to answer
+        raise _NotByPartsError  # the request itself is malformed, or no part of it is left
     fields: dict[str, Any] = {name: document[name] for name in ("id", "instance") if name in kind.message.model_fields}
     fields[kind.parts] = good
     return ParsedRequest(kind.message.model_construct(**fields), malformed)
 
 
 def _envelope(raw: str) -> tuple[_Kind, dict[str, Any]]:
-    """A request whose own fields fit, whatever is in its parts."""
+    """Return a request whose own fields are valid, whatever its parts are."""
     if len(raw) > MAX_FRAME_BYTES:
         raise _NotByPartsError
     try:
@@ -125,7 +125,7 @@ def _envelope(raw: str) -> tuple[_Kind, dict[str, Any]]:
 
 
 def _malformed_part(kind: _Kind, part: Any, error: ValidationError) -> MalformedPart:
-    """How a part is answered, if it says which job (and batch) it is."""
+    """Return how a part is refused, if it says which job and batch it is."""
     job, first = (part.get("job"), part.get("first")) if isinstance(part, dict) else (None, None)
     if not isinstance(job, str) or not _CONTAINER.fullmatch(job):
         raise _NotByPartsError

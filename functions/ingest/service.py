@@ -1,4 +1,4 @@
-"""What each of an agent's messages does, between core's decisions and the store's reads and writes."""
+"""Does what agents' messages ask for, between core's decisions and the store's reads and writes."""
 
 import time
 from collections import OrderedDict
@@ -36,36 +36,36 @@ from .request_parser import MalformedPart
 from .store import BatchExistsError, Store, ThrottledError
 
 LINK_LIFE_S: Final = 2 * 3600 + 600
-"""How long a connection counts as an instance's: API Gateway's two hours and some."""
+"""How long a connection counts as an instance's: API Gateway's two hours and a margin."""
 
 _REMEMBERED: Final = 20_000
 
 
 class TipCache:
-    """The tips of jobs that this process stored for lately. Behind at worst: what is here was once stored."""
+    """The tips of jobs that this process stored recently. A tip may be behind, but was once true."""
 
     def __init__(self, size: int = _REMEMBERED) -> None:
         self._tips: OrderedDict[str, int] = OrderedDict()
         self._size = size
 
     def get(self, job: str) -> core.KnownTip | None:
-        """The remembered tip."""
+        """Return the cached tip of a job."""
         tip = self._tips.get(job)
         return None if tip is None else core.KnownTip(tip, fresh=False)
 
     def put(self, job: str, tip: int) -> None:
-        """Remembers a tip; tips only grow."""
+        """Cache a tip. Tips only grow."""
         self._tips[job] = max(tip, self._tips.pop(job, 0))
         while len(self._tips) > self._size:
             self._tips.popitem(last=False)
 
     def forget(self, job: str) -> None:
-        """Forgets a job's."""
+        """Forget the tip of a job."""
         self._tips.pop(job, None)
 
 
 class Service:
-    """Serves one process's requests."""
+    """Serves the requests of one process."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Service:
         *,
         notify_ended: Callable[[list[str]], None],
     ) -> None:
-        """`ended` is told of jobs whose containers have ended; it may fail."""
+        """`notify_ended` gets the jobs whose containers have ended. It may fail."""
         self._store, self._executor, self._notify_ended = store, executor, notify_ended
         self._logger, self._metrics, self._now_ms = logger, metrics, now_ms
         self._tips = TipCache()
@@ -88,11 +88,11 @@ class Service:
     def open(
         self, principal: Principal, connection: str, message: Open, malformed: Sequence[MalformedPart] = ()
     ) -> Opened:
-        """Records the jobs and the instance's connection, then says where each job stands, and which are malformed."""
+        """Record the jobs and the instance's connection. Answer with each job's tip and cursor, or its error."""
         self._note_malformed("JobsMalformed", malformed)
         now = self._now_ms()
-        # Recorded before `watched` is read: a viewer who subscribes meanwhile finds this connection and tells it, or
-        # was there before and is found by the read below. Either way somebody tells the agent.
+        # The write comes before `watched` is read. A viewer who subscribes later finds this connection and tells it;
+        # one who subscribed before is found by the read below. Either way the agent is told.
         self._store.link_instance(principal.name, message.instance, connection, now // 1000 + LINK_LIFE_S, now)
         self._instances[connection] = message.instance
         while len(self._instances) > _REMEMBERED:
@@ -117,7 +117,7 @@ class Service:
             )
             if record.get("deleted"):
                 return OpenedJob(job=asked.job, error="not_found", message="the job was deleted")
-            # Before the first batch can be stored: whoever archives takes no job off its list that was opened lately.
+            # This comes before the first batch can be stored: a sweep does not unlist a job that was opened recently.
             archive = self._store.list_unarchived(job, now)
             last = self._store.last_batch(job)
             watch = self._store.watch(job)
@@ -141,7 +141,7 @@ class Service:
     # --- ingest
 
     def ingest(self, principal: Principal, message: Ingest, malformed: Sequence[MalformedPart] = ()) -> Ingested:
-        """Stores the batches, several at once, and says what became of each, the malformed ones too."""
+        """Store the batches, several at a time. Answer what happened to each, the malformed ones included."""
         self._note_malformed("BatchesRejected", malformed)
         refused = [core.malformed_result(part) for part in malformed]
         if self._over_quota(principal, sum(len(batch.body) for batch in message.batches)):
@@ -159,7 +159,8 @@ class Service:
         return Ingested(id=message.id, results=[*results, *refused], slow_down=slow_down)
 
     def _over_quota(self, principal: Principal, size: int) -> bool:
-        # Counted before it is stored, and only for principals with a quota: what is sent again counts again.
+        # Usage is counted before storing, and only for principals with a quota. A batch that is sent again counts
+        # again.
         if not principal.daily_bytes:
             return False
         now_s = self._now_ms() // 1000
@@ -167,7 +168,7 @@ class Service:
         return self._store.add_usage(principal.name, day, size, now_s + 7 * 86_400) > principal.daily_bytes
 
     def _store_batch(self, principal: Principal, batch: Batch) -> tuple[Result, int]:
-        """What became of a batch, and how many gaps it tells of."""
+        """Store a batch. Return its result and the number of its gaps."""
         job = job_id(principal.name, batch.job)
         try:
             gaps = core.check_batch(batch, self._now_ms())
@@ -225,7 +226,7 @@ class Service:
     # --- status and ping
 
     def status(self, principal: Principal, message: Status, malformed: Sequence[MalformedPart] = ()) -> Noted:
-        """Keeps the records of changed jobs; of a malformed one the record stays as it is."""
+        """Update the records of changed jobs. The record of a malformed one stays as it is."""
         self._note_malformed("JobsMalformed", malformed)
         list(self._executor.map(lambda job: self._note(principal, job), message.jobs))
         ended = [job_id(principal.name, job.job) for job in message.jobs if job.life.over]
@@ -233,14 +234,14 @@ class Service:
             try:
                 self._notify_ended(ended)
             except Exception:
-                # The archive's own sweeps find them too, later.
+                # The archive's own sweeps find these jobs later.
                 self._logger.exception("the archive could not be told of ended jobs")
         return Noted(id=message.id)
 
     def _note(self, principal: Principal, status: StatusJob) -> None:
         job, now = job_id(principal.name, status.job), self._now_ms()
         last = self._store.last_batch(job)
-        # Once in a while the record takes over tip and cursor, so that a quiet job outlives its log's time to live.
+        # The record takes over tip and cursor from time to time, so that a quiet job outlives its log's time to live.
         kept = last if last and not last.get("deleted") else {}
         self._store.note_status(
             job,
@@ -260,8 +261,8 @@ class Service:
         )
 
     def ping(self, principal: Principal, connection: str, message: Ping) -> Pong:
-        """Says that the instance lives."""
-        # Another process of this function may have served `open`; then the registry knows.
+        """Record that the instance is alive."""
+        # Another process of this function may have served `open`. Then the registry knows the instance.
         instance = self._instances.get(connection) or self._store.instance_of(connection)
         if instance is not None:
             self._instances[connection] = instance

@@ -1,17 +1,17 @@
-"""What the template tells the function ingest."""
+"""The settings of the function ingest, from the template."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every field is an environment variable of the same name in capitals."""
+    """Each field is the environment variable of the same name in capitals."""
 
     log_table: str
-    """Where batches are stored."""
+    """The table of batches."""
     registry_table: str
-    """Job records and instances."""
+    """The table of job records and instances."""
     batch_retention_days: int
-    """Days until a stored batch expires."""
+    """After how many days a stored batch expires."""
     archive_function: str
-    """The function that archives jobs; it is told of those that have ended."""
+    """The function that archives jobs. It is told which jobs have ended."""

@@ -1,4 +1,4 @@
-"""What ingest reads and writes: batches in the log table, job records and instances in the registry."""
+"""Reads and writes batches in the log table, and job records and instances in the registry."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ DAY_S = 86_400
 
 
 class ThrottledError(Exception):
-    """A table takes no more now; nothing was stored."""
+    """The table takes no more requests now. Nothing was stored."""
 
 
 class BatchExistsError(Exception):
-    """Something is stored at the batch's place: `there` is it."""
+    """Something is already stored at the batch's first sequence: `existing`."""
 
     def __init__(self, existing: dict[str, Any]) -> None:
         super().__init__(existing.get("digest"))
@@ -25,7 +25,7 @@ class BatchExistsError(Exception):
 
 
 class Store:
-    """The function's only way to DynamoDB."""
+    """ingest's access to DynamoDB."""
 
     def __init__(self, dynamodb: Any, log_table: str, registry_table: str, retention_days: int) -> None:
         self._dynamodb, self._log, self._registry = dynamodb, log_table, registry_table
@@ -34,11 +34,11 @@ class Store:
     # --- batches
 
     def put_batch(self, job: str, batch: Batch, now_ms: int) -> None:
-        """Stores a batch where nothing is yet.
+        """Store a batch if nothing is stored at its first sequence.
 
         Raises:
             BatchExistsError: something is stored at (job, first).
-            ThrottledError: the table takes no more now.
+            ThrottledError: the table takes no more requests now.
         """
         item = items.to_item(
             {
@@ -71,12 +71,12 @@ class Store:
             raise
 
     def batch_at(self, job: str, first: int) -> dict[str, Any] | None:
-        """What is stored at a place, without its body."""
+        """Return the item at (job, first) without its body, if there is one."""
         item = self._at(job, first)
         return items.from_item(item) if item else None
 
     def last_batch(self, job: str) -> dict[str, Any] | None:
-        """The last stored batch, without its body; read consistently."""
+        """Return the last stored batch without its body. The read is consistent."""
         answer = self._dynamodb.query(
             TableName=self._log,
             KeyConditionExpression="job = :job",
@@ -101,7 +101,7 @@ class Store:
     # --- job records
 
     def job(self, job: str) -> dict[str, Any] | None:
-        """A job's record."""
+        """Return a job's record."""
         return self._get(items.job_key(job))
 
     def open_job(
@@ -115,7 +115,7 @@ class Store:
         life: Mapping[str, Any],
         now_ms: int,
     ) -> dict[str, Any]:
-        """Records that a job is there, and returns its record. Its owner and its place in lists are the first."""
+        """Record that a job exists, and return its record. Owner and list position keep their first values."""
         created = jobs.sort_time(life.get("created"), now_ms)
         now = {"job": job, "principal": principal, "instance": instance, "container": container, "life": life}
         always: dict[str, Any] = {**now, "seen": now_ms}
@@ -136,7 +136,7 @@ class Store:
         return record
 
     def _put_in_order(self, job: str, record: Mapping[str, Any], created: int) -> None:
-        """Moves a job, stored by an earlier version as of a far future, to where it belongs in lists."""
+        """Move a job to its right list position. An earlier version stored positions of a far future."""
         place = {"created": created, **jobs.index_attributes(job, str(record["owner"]), created)}
         self._dynamodb.update_item(
             TableName=self._registry,
@@ -148,10 +148,10 @@ class Store:
         )
 
     def note_status(self, job: str, attributes: Mapping[str, Any], now_ms: int) -> bool:
-        """Sets attributes of a record that exists and knows of nothing later; False when there is none such.
+        """Set attributes of a job's record; return False if there is no record, or if it is more recent.
 
-        What is later is told by `noted_tip` and `noted_at`, where they are given: more is stored, or as much, and the
-        container's life is as far.
+        A record is more recent by `noted_tip` and `noted_at`, where they are given: its tip is greater, or the tips are
+        equal and the container's life is further.
         """
         given = {name: value for name, value in {**attributes, "seen": now_ms}.items() if value is not None}
         condition = "attribute_exists(pk) AND attribute_not_exists(deleted)"
@@ -176,7 +176,7 @@ class Store:
         return True
 
     def list_unarchived(self, job: str, now_ms: int) -> dict[str, Any]:
-        """Records that a job may be written from now on, so that the archive looks at it. What is archived of it."""
+        """Record that a job may be written from now on, so that the archive looks at it. Return its archive state."""
         given = {"job": job, "opened": now_ms, **items.unarchived_attributes(job)}
         answer = self._dynamodb.update_item(
             TableName=self._registry,
@@ -189,17 +189,17 @@ class Store:
         return items.from_item(answer["Attributes"])
 
     def archive(self, job: str) -> dict[str, Any] | None:
-        """How far a job is archived."""
+        """Return a job's archive state."""
         return self._get(items.archive_key(job))
 
     def watch(self, job: str) -> dict[str, Any] | None:
-        """Until when somebody looks at the job."""
+        """Return a job's watch."""
         return self._get(items.watch_key(job))
 
     # --- quotas
 
     def add_usage(self, principal: str, day: str, size: int, expires: int) -> int:
-        """Counts bytes to a principal's day; the sum."""
+        """Add bytes to a principal's day; return the sum."""
         answer = self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.usage_key(principal, day),
@@ -213,7 +213,7 @@ class Store:
     # --- instances
 
     def link_instance(self, principal: str, instance: str, connection: str, expires: int, now_ms: int) -> None:
-        """Records that a connection is one of the instance's, and that the instance lives."""
+        """Record that a connection belongs to an instance, and that the instance is alive."""
         self._dynamodb.put_item(
             TableName=self._registry,
             Item={
@@ -232,7 +232,7 @@ class Store:
         self.instance_heard(principal, instance, now_ms)
 
     def instance_of(self, connection: str) -> str | None:
-        """The instance whose connection it is; None when it never opened a job."""
+        """Return the instance of a connection, or None if it never opened a job."""
         answer = self._dynamodb.query(
             TableName=self._registry,
             IndexName=items.TARGET_INDEX,
@@ -245,7 +245,7 @@ class Store:
         return None
 
     def instance_heard(self, principal: str, instance: str, now_ms: int) -> None:
-        """Records that an instance lives."""
+        """Record that an instance is alive."""
         self._dynamodb.put_item(
             TableName=self._registry,
             Item={

@@ -1,1 +1,1 @@
-"""The items of the registry table: jobs, keys, grants, tombstones and the archive index; shared by every function."""
+"""The items of the registry table (jobs, keys, shares, tombstones, the archive index), shared by all functions."""

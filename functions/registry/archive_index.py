@@ -1,8 +1,8 @@
-"""How the archive lies in S3 and is indexed in the registry: what the function archive writes and query reads.
+"""The archive's objects in S3 and their index in the registry. `archive` writes them and `query` reads them.
 
-A *segment* holds consecutive batches of one job, the very bytes that the agent made, for history: about a megabyte, so
-that one request fetches it. *Rows* are the same entries as JSON lines, for Athena, in a folder for each owner and day.
-A *run* is what is archived in one step: several segments, and one object of rows for each day.
+A *segment* is an object with consecutive batches of one job, in the bytes that the agent made. It has about a megabyte,
+so that one request of history fetches it. *Rows* are the same entries as JSON lines for Athena, in a folder for each
+owner and day. A *run* is what one step archives: several segments, and one object of rows for each day.
 """
 
 import json
@@ -13,11 +13,11 @@ from typing import Any, Final
 from . import items
 
 FACTS: Final = ("first", "count", "start", "end", "raw", "digest", "cursor")
-"""What stands beside a batch's body in a segment."""
+"""The fields that a segment stores beside a batch's body."""
 
 
 class DamagedSegmentError(Exception):
-    """A segment's bytes are not what was written."""
+    """The bytes of a segment are not what was written."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -29,53 +29,53 @@ class DamagedSegmentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What the index says of one segment."""
+    """One segment, as the index describes it."""
 
     first: int
     last: int
     start: int
-    """Earliest and latest time of its entries, in microseconds."""
+    """The earliest and the latest time of its entries, in microseconds."""
     end: int
     raw: int
     size: int
-    """Bytes of the object."""
+    """The size of the object in bytes."""
     run_first: int
     run_last: int
     days: tuple[str, ...]
-    """With the run's ends, where the rows lie."""
+    """The days of its run. With the run's ends they give the keys of the rows."""
     expires: int = 0
-    """Seconds since 1970 when it is not kept any more; 0 is never."""
+    """When the segment expires, in seconds since 1970; 0 means never."""
 
     @property
     def count(self) -> int:
-        """How many entries it holds."""
+        """Return the number of entries."""
         return self.last - self.first + 1
 
     def key(self, job: str) -> str:
-        """The object that it is."""
+        """Return the key of the segment's object."""
         return segment_key(job, (self.run_first, self.run_last), (self.first, self.last))
 
     def rows(self, job: str, owner: str) -> list[str]:
-        """The objects that hold the rows of its run."""
+        """Return the keys of the objects with the rows of its run."""
         return [rows_key(owner, day, job, self.run_first, self.run_last) for day in self.days]
 
     def kept(self, now_ms: int) -> bool:
-        """Whether it is still kept. S3 deletes it some hours later than this, and nobody sees which of them when."""
+        """Return whether readers may still use the segment. S3 deletes it some hours after it expires."""
         return not self.expires or self.expires * 1000 > now_ms
 
 
 def segment_key(job: str, run: tuple[int, int], part: tuple[int, int]) -> str:
-    """Where a segment lies, by the first and last sequence of its run and its own: no other run has these keys."""
+    """Return the key of a segment, from the first and last sequence of its run and its own. No other run has it."""
     return f"segments/{job}/{run[0]:016d}-{run[1]:016d}/{part[0]:016d}-{part[1]:016d}"
 
 
 def rows_key(owner: str, day: str, job: str, first: int, last: int) -> str:
-    """Where the rows of a run's day lie: Hive's folders, which Athena's partition projection computes."""
+    """Return the key of a run's rows of one day, in Hive's folder names: Athena's partition projection needs them."""
     return f"logs/owner={owner}/day={day}/{job}-{first:016d}-{last:016d}.jsonl.zst"
 
 
 def encode_segment(batches: Iterable[Mapping[str, Any]]) -> bytes:
-    """A line of JSON that says what follows, then the bodies as they are."""
+    """Return a segment: one line of JSON that describes the batches, then their bodies unchanged."""
     taken = list(batches)
     facts = [{**{name: batch[name] for name in FACTS if name in batch}, "size": len(batch["body"])} for batch in taken]
     header = json.dumps({"version": 1, "batches": facts}, separators=(",", ":")).encode()
@@ -83,10 +83,10 @@ def encode_segment(batches: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def decode_segment(content: bytes) -> list[dict[str, Any]]:
-    """The batches of a segment, as the log table holds them.
+    """Return the batches of a segment, as the log table holds them.
 
     Raises:
-        DamagedSegmentError: it is none, or not all of one.
+        DamagedSegmentError: the content is not a whole segment.
     """
     header, _, bodies = content.partition(b"\n")
     try:
@@ -106,7 +106,10 @@ def decode_segment(content: bytes) -> list[dict[str, Any]]:
 
 
 def to_item(job: str, segment: Segment) -> dict[str, Any]:
-    """A segment as the index keeps it, ordered by its last sequence: the one that holds a sequence is found by it."""
+    """Return the index item of a segment.
+
+    Its sort key is the last sequence, so that a query finds the segment that holds a sequence.
+    """
     attributes = {
         "first": segment.first,
         "last": segment.last,
@@ -123,7 +126,7 @@ def to_item(job: str, segment: Segment) -> dict[str, Any]:
 
 
 def from_item(item: Mapping[str, Any]) -> Segment:
-    """A segment of the index."""
+    """Return the segment of an index item."""
     plain = items.from_item(item)
     return Segment(
         **{name: plain[name] for name in ("first", "last", "start", "end", "raw", "size", "run_first", "run_last")},
@@ -133,17 +136,17 @@ def from_item(item: Mapping[str, Any]) -> Segment:
 
 
 class Index:
-    """The segments of a job, read from the registry."""
+    """Reads the segments of a job from the registry."""
 
     def __init__(self, dynamodb: Any, registry_table: str) -> None:
         self._dynamodb, self._registry = dynamodb, registry_table
 
     def from_sequence(self, job: str, sequence: int) -> Iterator[Segment]:
-        """The segment that holds a sequence, if there is one, and those after it, ascending."""
+        """Return the segment that holds a sequence, where one does, and those after it, ascending."""
         return self._query(job, "sk >= :sk", sequence, forward=True)
 
     def before_sequence(self, job: str, sequence: int) -> Iterator[Segment]:
-        """Segments with entries before a sequence, descending."""
+        """Return the segments with entries before a sequence, descending."""
         for segment in self._query(job, "sk >= :sk", sequence - 1, forward=True, limit=1):
             if segment.first < sequence:
                 yield segment

@@ -1,4 +1,4 @@
-"""A job's record in the registry, and as viewers are told of it."""
+"""A job's record: as the registry stores it, and as viewers get it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -11,16 +11,16 @@ from logferry_protocol.limits import MAX_MESSAGE_CHARS, MAX_SEQUENCE
 from .items import shard_of
 
 LOST_AFTER_MS = 15 * 60_000
-"""An instance pings every four minutes; one that was not heard of for three pings and some is lost."""
+"""An instance pings every four minutes. It counts as lost after three missed pings and a margin."""
 
 MAX_CLOCK_AHEAD_MS: Final = 24 * 3_600_000
-"""How far a host's clock may be ahead of ours: as far as ingest lets the times of lines be."""
+"""How far a host's clock may be ahead of the cloud's. Ingest refuses entries with a later time."""
 
 T = TypeVar("T", bound=BaseModel)
 
 
 class DamagedRecordError(Exception):
-    """An item of which not even the names of the job can be read; no record can be made of it."""
+    """An item without a readable job id or owner. No record can be made of it."""
 
     def __init__(self, job: str, problem: str) -> None:
         super().__init__(job, problem)
@@ -31,37 +31,37 @@ class DamagedRecordError(Exception):
 
 
 def sort_time(created: int | None, now_ms: int) -> int:
-    """By which time a job stands in lists: when it was created, or when it was first heard of if that was before.
+    """Return the time by which lists order a job: its creation, or when the cloud first heard of it if that is earlier.
 
-    No container is created after the cloud has heard of it: a time that is later than ours, of a clock that is wrong or
-    of somebody who wants to stand first, does not count.
+    The cloud cannot hear of a container before it is created. So a later time comes from a wrong clock, or from
+    somebody who wants to be first in the list, and does not count.
     """
     return min(created or now_ms, now_ms)
 
 
 def index_attributes(job: str, owner: str, created: int) -> dict[str, str]:
-    """Where the job stands in the two indexes: by owner, and among all; the newest can be read first."""
+    """Return the attributes that list a job in the two indexes: by owner, and among all jobs, the newest first."""
     order = f"{created:013d}#{job}"
     return {"gpk": f"OWNER#{owner}", "gsk": order, "spk": f"JOBS#{shard_of(job)}", "ssk": order}
 
 
 def list_position(item: Mapping[str, Any]) -> str:
-    """Where the job stands in lists, as it is stored: a list goes on behind it."""
+    """Return a job's position in lists, as stored. The next page of a list starts after it."""
     return str(item["gsk"])
 
 
 def latest_list_position(now_ms: int) -> str:
-    """What no place of a job that was created up to now, by any clock that counts, is greater than."""
+    """Return the greatest list position of a job that was created up to now, by any clock that counts."""
     return f"{now_ms + MAX_CLOCK_AHEAD_MS:013d}"
 
 
 def instance_of(item: Mapping[str, Any]) -> tuple[str, str]:
-    """The principal and the engine's id that a job belongs to."""
+    """Return the principal and the engine's id of a job."""
     return str(item.get("principal") or ""), str(item.get("instance") or "")
 
 
 def with_batches(item: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A job's record as new batches of it make it: how far it got, when it last wrote, when it was last heard of."""
+    """Return a job's record, updated by new batches: its tip, its last entry's time and when it was last heard of."""
     return {
         **item,
         "tip": max(_number(item.get("tip")), *(int(one["first"]) + int(one["count"]) - 1 for one in batches)),
@@ -73,14 +73,20 @@ def with_batches(item: Mapping[str, Any], batches: Iterable[Mapping[str, Any]]) 
 def to_record(
     item: Mapping[str, Any], *, tip: int | None = None, heard: int | None = None, now: int | None = None
 ) -> JobRecord:
-    """The record of an item. With `heard` and `now` (ms), a running job of a silent instance is shown as lost.
+    """Return the record of an item.
 
-    An earlier version stored what it should have refused. So numbers are moved to their bounds, times that nobody's
-    clock has reached to when the job was heard of, and what cannot be read of the container or of its life is left out;
-    then the record's `problem` says so. Readers of version 1 refuse a whole list for one record that does not fit.
+    An earlier version stored values that it should have refused, and readers of version 1 refuse a whole list for one
+    bad record. So numbers are moved to their bounds, and impossible times become the time at which the job was heard
+    of. Unreadable fields of the container or its life are left out, and the record's `problem` names them.
+
+    Args:
+        item: the stored attributes.
+        tip: the job's tip, where the caller knows a later one.
+        heard: when the job's instance was last heard of, in milliseconds.
+        now: the time in milliseconds. With it, a running job of a silent instance is shown as lost.
 
     Raises:
-        DamagedRecordError: what the job is called, or whose it is, cannot be read.
+        DamagedRecordError: the job's id or owner cannot be read.
     """
     container, damaged = _read(Container, item.get("container"), "container")
     life, more = _read(LifeCycle, item.get("life"), "life")
@@ -111,7 +117,7 @@ def to_record(
 
 
 def _corrected_times(life: LifeCycle, created: int, seen: int) -> dict[str, int]:
-    """Other times in the place of those that nobody's clock has reached: when the job was heard of, first or last."""
+    """Return replacements for times that no clock has reached: the time at which the job was first or last heard of."""
     if not seen:
         return {}
     first = min(created or seen, seen)
@@ -123,7 +129,7 @@ def _corrected_times(life: LifeCycle, created: int, seen: int) -> dict[str, int]
 
 
 def _read(model: type[T], stored: Any, name: str) -> tuple[T, list[str]]:
-    """A part of a record, without the fields of it that cannot be read, and their names."""
+    """Return a part of a record without its unreadable fields, and the names of those."""
     if stored is None:
         return model(), []
     if not isinstance(stored, Mapping):
@@ -137,5 +143,5 @@ def _read(model: type[T], stored: Any, name: str) -> tuple[T, list[str]]:
 
 
 def _number(value: Any) -> int:
-    """A stored number; 0 where something else is stored."""
+    """Return a stored number, or 0 where something else is stored."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0

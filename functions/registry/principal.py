@@ -1,4 +1,4 @@
-"""Who is authenticated, and what they may do. The one place where a right is decided."""
+"""Who is authenticated, and what they may do. Every right is decided here."""
 
 import json
 from collections.abc import Mapping
@@ -12,36 +12,40 @@ EVERY_OWNER: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated principal, as it travels from an authorizer to the functions behind it."""
+    """An authenticated principal, as an authorizer passes it to the functions.
+
+    The fields travel as JSON in tickets and in API Gateway's context, so their names are a format. `grant` is that
+    format's word for a share.
+    """
 
     kind: Kind
     name: str
     credential: str
-    """The credential behind it: revoking this ends everything that began with it."""
+    """The id of its key. Revoking the key ends everything that began with it."""
     owner: str = ""
     """An agent's default owner."""
     owners: tuple[str, ...] = ()
     """Other owners that an agent's containers may ask for by label."""
     daily_bytes: int = 0
-    """How many bytes an agent may store a day; 0 is any number."""
+    """How many bytes an agent may store a day; 0 means no quota."""
     subject: str = ""
     groups: tuple[str, ...] = ()
     admin: bool = False
     expires: int = 0
-    """Seconds since 1970 when the credential ends; 0 is never."""
+    """When the credential expires, in seconds since 1970; 0 means never."""
     grant: str = ""
-    """The share link behind it, if it is one: then it may read `job` and nothing else."""
+    """The id of the share behind it, if there is one. Then it may read `job` and nothing else."""
     job: str = ""
 
     @property
     def opener(self) -> str:
-        """What its connections are found by when it is revoked: the share link, the key, or the principal itself."""
+        """Return the index key under which its connections are found: its share, its key, or the principal itself."""
         if self.grant:
             return f"GRANT#{self.grant}"
         return f"CREDENTIAL#{self.credential}" if self.credential else f"PRINCIPAL#{self.name}"
 
     def may_read(self, owner: str, job: str) -> bool:
-        """Whether a viewer may read a job of this owner."""
+        """Return whether a viewer may read a job of this owner."""
         if self.kind != "viewer":
             return False
         if self.grant:
@@ -49,11 +53,11 @@ class Principal:
         return self.admin or owner in (self.readable_owners() or ())
 
     def may_manage(self, owner: str, job: str) -> bool:
-        """Whether a viewer may share or delete a job: its owner or an admin, never who came by a link."""
+        """Return whether a viewer may share or delete a job. Its owner and admins may; a share may not."""
         return not self.grant and self.may_read(owner, job)
 
     def readable_owners(self) -> tuple[str, ...] | None:
-        """The owners whose jobs a viewer may list; None is all of them."""
+        """Return the owners whose jobs a viewer may list; None means all."""
         if self.grant:
             return ()
         if self.admin:
@@ -61,24 +65,29 @@ class Principal:
         return tuple(dict.fromkeys(name for name in (self.subject, *self.groups) if name))
 
     def owner_of(self, asked: str | None) -> str:
-        """The owner of an agent's job: the one that the container's label asks for, where the agent's key allows it."""
+        """Return the owner of an agent's job: the one that the container's label asks for, where the key allows it."""
         if asked and (asked in self.owners or EVERY_OWNER in self.owners):
             return asked
         return self.owner
 
     def expired(self, now_ms: int) -> bool:
-        """Whether the credential has ended."""
+        """Return whether the credential has expired."""
         return bool(self.expires) and self.expires * 1000 <= now_ms
 
     def to_context(self) -> dict[str, str]:
-        """As an authorizer's context: API Gateway carries strings."""
+        """Return the principal as an authorizer's context. API Gateway carries only strings."""
         return {"principal": self.name, "who": json.dumps(asdict(self), separators=(",", ":"))}
 
 
 def creator_revoked(grant: Mapping[str, Any], maker: Mapping[str, Any] | None) -> bool:
-    """Whether who made a share link was shut out since. `maker` is the registry's item of that principal.
+    """Return whether the principal that made a share was revoked since.
 
-    Who signed in by OpenID Connect has an item only once shut out; who had a key always has one, until taken away.
+    A principal that signs in by OpenID Connect has an item only once it is revoked. One with a key has an item until it
+    is deleted.
+
+    Args:
+        grant: the registry's item of the share.
+        maker: the registry's item of the principal, if there is one.
     """
     if maker is None:
         return not grant.get("keyless")
@@ -86,11 +95,11 @@ def creator_revoked(grant: Mapping[str, Any], maker: Mapping[str, Any] | None) -
 
 
 class NotAuthenticatedError(Exception):
-    """A request came without an authorizer's context: a wrong template, or a function invoked directly."""
+    """A request has no authorizer context: the template is wrong, or the function was invoked directly."""
 
 
 def from_context(context: Mapping[str, Any] | None) -> Principal:
-    """The principal that an authorizer put into the request's context.
+    """Return the principal that an authorizer put into a request's context.
 
     Raises:
         NotAuthenticatedError: there is none.

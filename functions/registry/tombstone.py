@@ -1,7 +1,7 @@
-"""The end of a deleted job's log: a tombstone where its next batch would be.
+"""The tombstone that ends a deleted job's log, at the sequence of its next batch.
 
-Whoever writes the job puts at the same place on the same condition, also a process that does not look at the record; so
-behind a tombstone nothing can be stored any more, and what came before is there to be deleted.
+Every writer of the job puts its next batch there, on the condition that nothing is there. That holds for a process that
+does not read the record, too. So nothing can be stored after a tombstone, and what came before can be deleted.
 """
 
 from typing import Any, Final
@@ -14,7 +14,15 @@ YEAR_S: Final = 366 * 86_400
 
 
 def put_tombstone(dynamodb: Any, log_table: str, job: str, known: int, now_ms: int) -> None:
-    """Ends a job's log, once; its tip is `known` at least, whatever the table holds."""
+    """End a job's log, once.
+
+    Args:
+        dynamodb: the client.
+        log_table: the table with the batches.
+        job: the job's id.
+        known: a lower bound for the job's tip, whatever the table still holds.
+        now_ms: the time.
+    """
     while True:
         last = _last(dynamodb, log_table, job)
         if last.get("deleted"):
@@ -28,12 +36,12 @@ def put_tombstone(dynamodb: Any, log_table: str, job: str, known: int, now_ms: i
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            continue  # something was stored there meanwhile: a batch, behind which it goes then, or another's tombstone
+            continue  # meanwhile a batch was stored there (the tombstone goes after it), or another tombstone
         return
 
 
 def _last(dynamodb: Any, log_table: str, job: str) -> dict[str, Any]:
-    """What stands last in the table, without its body; empty for nothing."""
+    """Return the last item of a job without its body; empty if there is none."""
     answer = dynamodb.query(
         TableName=log_table,
         KeyConditionExpression="job = :job",

@@ -1,1 +1,1 @@
-"""What every function needs of AWS: settings from the environment, keys, errors, metrics and WebSocket pushes."""
+"""What every function needs of AWS: settings, clients, errors, keys, metrics and WebSocket pushes."""

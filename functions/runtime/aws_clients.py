@@ -1,7 +1,6 @@
-"""Timeouts and retries of the functions' AWS clients, in one place.
+"""Timeouts and retries of the functions' AWS clients.
 
-A function that waits must answer before its own timeout in the template, so no client waits for botocore's default of
-60 s a try.
+A function has to answer before its own timeout in the template, so no client may wait for botocore's default of 60 s.
 """
 
 from typing import Final
@@ -10,11 +9,11 @@ from botocore.config import Config
 
 CONNECT_TIMEOUT_S: Final = 2
 READ_TIMEOUT_S: Final = 4
-"""DynamoDB answers within milliseconds. A request that takes seconds was lost, and a retry is faster than waiting."""
+"""DynamoDB answers within milliseconds. A request that takes seconds is lost, and a retry is faster than waiting."""
 
 RETRIES: Final = 3
 CONNECTIONS: Final = 10
-"""Botocore's own default pool."""
+"""Botocore's default pool size."""
 
 
 def client_config(

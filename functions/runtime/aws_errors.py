@@ -1,4 +1,4 @@
-"""Which failures of DynamoDB and of the way to it pass by themselves."""
+"""Which errors of AWS calls are temporary."""
 
 from typing import Final
 
@@ -13,9 +13,9 @@ THROTTLING_CODES: Final = frozenset(
         "ServiceUnavailable",
     }
 )
-"""A table takes no more now, or has a bad moment."""
+"""Codes by which DynamoDB says that a table takes no more requests now, or fails for a moment."""
 
 
 def is_transient(error: BotoCoreError | ClientError) -> bool:
-    """Whether the same call may succeed later. A missing permission, or a mistake of ours, does not pass."""
+    """Return whether the same call may succeed later. A missing permission or a wrong request is not temporary."""
     return isinstance(error, BotoCoreError) or error.response["Error"]["Code"] in THROTTLING_CODES

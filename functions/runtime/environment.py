@@ -1,6 +1,6 @@
-"""Reads a function's settings: one frozen dataclass, every field required, all read when the function starts.
+"""Reads a function's settings into one frozen dataclass when the function starts. Every field is required.
 
-Plain dataclasses and not pydantic's settings: pydantic would cost an authorizer's cold start more than all else in it.
+The settings are plain dataclasses. Importing pydantic would cost an authorizer's cold start more than everything else.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class MissingSettingError(Exception):
-    """An environment variable that the template should have set is not there, or does not fit."""
+    """An environment variable that the template should set is missing or has a wrong form."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(name, problem)
@@ -22,10 +22,10 @@ class MissingSettingError(Exception):
 
 
 def read_settings(settings: type[T], environ: Mapping[str, str]) -> T:
-    """An instance of `settings` from environment variables named like its fields, in capitals.
+    """Return an instance of `settings`, read from environment variables named like its fields in capitals.
 
     Raises:
-        MissingSettingError: one is missing, or is no whole number where the field is an int.
+        MissingSettingError: a variable is missing, or is not a whole number where the field is an int.
     """
     values: dict[str, Any] = {}
     for field in fields(settings):  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Keys: how they are read, and how a presented one is compared with what is stored of it."""
+"""Keys of agents, viewers and shares: how to parse one, and how to compare it with its stored hash."""
 
 import hashlib
 import hmac
@@ -17,19 +17,19 @@ _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A presented key. Its text stays in here: `repr` must never show it in a log."""
+    """A presented key. It holds no plain text, so that `repr` cannot show it in a log."""
 
     kind: str
     credential: str
     sha256: str
 
     def matches(self, stored: object) -> bool:
-        """Whether the stored hash is this key's, in time that does not depend on where they differ."""
+        """Return whether a stored hash is this key's. The comparison takes constant time."""
         return isinstance(stored, str) and hmac.compare_digest(self.sha256.encode(), stored.encode())
 
 
 def parse_key(text: str) -> Key | None:
-    """The key in `text`, or None when it has not the form of one."""
+    """Return the key in a text, or None when the text does not have the form of a key."""
     found = _KEY.fullmatch(text)
     if found is None:
         return None
@@ -37,11 +37,11 @@ def parse_key(text: str) -> Key | None:
 
 
 def bearer_token(header: str | None) -> str | None:
-    """The token of an Authorization header."""
+    """Return the token of an Authorization header, or None."""
     found = _BEARER.fullmatch((header or "").strip())
     return found[1] if found else None
 
 
 def secret_digest(text: str) -> str:
-    """SHA-256 in hexadecimal: what is stored of a secret. With 256 random bits a slow hash would add nothing."""
+    """Return the SHA-256 of a secret, in hexadecimal. With 256 random bits, a slow hash would add nothing."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -4,6 +4,6 @@ from aws_lambda_powertools import Metrics
 
 
 def flush(metrics: Metrics) -> None:
-    """Writes what was counted since the last flush; nothing, and no warning, when nothing was."""
+    """Write what was counted since the last flush. Without anything counted, write nothing and no warning."""
     if metrics.provider.metric_set:
         metrics.flush_metrics()

@@ -1,4 +1,4 @@
-"""Sends to WebSocket connections through API Gateway's management API."""
+"""Pushes frames to WebSocket connections through API Gateway's management API."""
 
 from typing import Any, Protocol
 
@@ -10,18 +10,23 @@ class ConnectionGoneError(Exception):
 
 
 class ConnectionBusyError(Exception):
-    """The connection takes no more now: its client is slow, or the account's rate is used up (429)."""
+    """The connection takes no frames now: its client is slow, or the account's rate is used up (429)."""
 
 
 class Post(Protocol):
     """Sends one frame to one connection."""
 
     def __call__(self, connection: str, frame: bytes) -> None:
-        """Raises ConnectionGoneError or ConnectionBusyError."""
+        """Send a frame.
+
+        Raises:
+            ConnectionGoneError: the connection is closed.
+            ConnectionBusyError: the connection takes no frames now.
+        """
 
 
 def make_post(management: Any) -> Post:
-    """A `Post` over a client of `apigatewaymanagementapi`."""
+    """Return a `Post` that uses a client of `apigatewaymanagementapi`."""
 
     def post(connection: str, frame: bytes) -> None:
         try:
@@ -40,7 +45,7 @@ def make_post(management: Any) -> Post:
 
 
 def make_close(management: Any) -> Any:
-    """A function that closes a connection, gone or not, over a client of `apigatewaymanagementapi`."""
+    """Return a function that closes a connection, whether or not it is still open."""
 
     def close(connection: str) -> None:
         try:
