@@ -1,4 +1,4 @@
-"""Sends frames to many connections at once, so that a slow viewer never holds up the others."""
+"""Sends frames to many connections at once, so that a slow viewer does not delay the others."""
 
 import random
 import time
@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
+from logferry_protocol.backoff import Backoff
 from logferry_protocol.messages import Expired, encode
 from runtime.aws_errors import is_transient
 from runtime.websocket_push import ConnectionBusyError, ConnectionGoneError, Post
@@ -19,18 +20,19 @@ from . import core
 from .core import Subscriber
 from .store import Store
 
-RETRY_PAUSES_S: Final = (0.05, 0.2, 0.5)
-"""Pauses before each further attempt at one viewer, before jitter: under a second in all."""
+PUSH_RETRIES: Final = 3
+PUSH_BACKOFF: Final = Backoff(first_s=0.05, longest_s=0.5, factor=4.0)
+"""The waits before each retry of a push to one viewer: at most 0.05, 0.2 and 0.5 s, so below a second together."""
 
 REVOCATION_CACHE_MS: Final = 5_000
-"""How long what was read of a credential is believed. A revocation also closes connections by itself."""
+"""How long a credential's state is cached. A revocation closes the connections in any case."""
 
 Outcome = Literal["sent", "gone", "expired", "lagging", "left_alone"]
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time and chance, so that tests have their own."""
+    """Time and randomness, replaceable in tests."""
 
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     sleep: Callable[[float], None] = time.sleep
@@ -38,11 +40,11 @@ class Clock:
 
 
 Authority = tuple[str, str]
-"""What a subscription stands on: a share link, a credential, or a principal that has none; and its name."""
+"""What a subscription's rights depend on: `grant`, `credential` or (without either) `principal`, and its id."""
 
 
 class Delivery:
-    """Sends to subscribers, and sees to those who are gone, expired or slow. `close` closes a viewer's connection."""
+    """Sends to subscribers, and handles those that are gone, expired or slow."""
 
     def __init__(
         self,
@@ -56,25 +58,30 @@ class Delivery:
     ) -> None:
         self._store, self._post, self._close, self._executor = store, viewers, close, executor
         self._logger, self.clock = logger, clock
-        self._ended: dict[Authority, tuple[int, bool]] = {}
+        self._revoked: dict[Authority, tuple[int, bool]] = {}
 
     def deliver(
         self, subscribers: Iterable[Subscriber], frames: Sequence[bytes], job: str | None = None
     ) -> list[Outcome]:
-        """Sends every frame to every subscriber; what became of each.
+        """Send every frame to every subscriber, and return the outcome of each.
+
+        Args:
+            subscribers: who gets the frames.
+            frames: the frames, in their order.
+            job: the job of the frames, if they have one.
 
         Raises:
-            ClientError, BotoCoreError: what stands behind a subscription could not be read; nothing was sent.
+            ClientError, BotoCoreError: the state of a credential could not be read. Nothing was sent.
         """
         audience = list(subscribers)
-        ended = self._revoked_authorities({_authority(subscriber) for subscriber in audience})
+        revoked = self._revoked_authorities({_authority(subscriber) for subscriber in audience})
         return list(
-            self._executor.map(lambda one: self._deliver(one, frames, job, ended=ended[_authority(one)]), audience)
+            self._executor.map(lambda one: self._deliver(one, frames, job, revoked=revoked[_authority(one)]), audience)
         )
 
-    def _deliver(self, subscriber: Subscriber, frames: Sequence[bytes], job: str | None, *, ended: bool) -> Outcome:
+    def _deliver(self, subscriber: Subscriber, frames: Sequence[bytes], job: str | None, *, revoked: bool) -> Outcome:
         now = self.clock.now_ms()
-        if (subscriber.expires and subscriber.expires * 1000 <= now) or ended:
+        if (subscriber.expires and subscriber.expires * 1000 <= now) or revoked:
             return self._expire(subscriber, job)
         if subscriber.lagging > now:
             return "left_alone"
@@ -90,7 +97,7 @@ class Delivery:
         return "sent"
 
     def _note(self, write: Callable[..., None], *given: Any) -> None:
-        # The next batch meets the same viewer. Failing here would have the record come again, to everybody.
+        # The next batch meets the same viewer. A failure here would repeat the record for all subscribers.
         try:
             write(*given)
         except (BotoCoreError, ClientError) as error:
@@ -99,11 +106,11 @@ class Delivery:
             self._logger.warning("a subscription could not be changed", exc_info=True)
 
     def _send(self, connection: str, frame: bytes) -> None:
-        for pause in RETRY_PAUSES_S:
+        for attempt in range(1, PUSH_RETRIES + 1):
             try:
                 return self._post(connection, frame)
             except ConnectionBusyError:
-                self.clock.sleep(pause * (0.5 + self.clock.jitter() / 2))
+                self.clock.sleep(PUSH_BACKOFF.delay(attempt, self.clock.jitter))
         return self._post(connection, frame)
 
     def _expire(self, subscriber: Subscriber, job: str | None) -> Outcome:
@@ -111,24 +118,27 @@ class Delivery:
         frame = encode(Expired(job=job, message="Your sign-in or share link has ended.")).encode()
         with suppress(ConnectionGoneError, ConnectionBusyError):
             self._post(subscriber.connection, frame)
-        # A connection stands on what its subscriptions stand on, so it ends with them.
+        # A connection's rights are those of its subscriptions, so it ends with them.
         self._note(self._close, subscriber.connection)
         return "expired"
 
     def _revoked_authorities(self, authorities: set[Authority]) -> dict[Authority, bool]:
-        """Which of them are no more. Each is read once, before anything is sent: hundreds may stand on the same one."""
+        """Return which authorities are revoked.
+
+        Each is read once, before anything is sent: hundreds of subscriptions may depend on the same one.
+        """
         now = self.clock.now_ms()
-        known = {authority: self._ended[authority][1] for authority in authorities if self._is_fresh(authority, now)}
+        known = {authority: self._revoked[authority][1] for authority in authorities if self._is_fresh(authority, now)}
         unknown = [authority for authority in authorities if authority not in known]
-        if len(self._ended) > 10_000:
-            self._ended.clear()
-        for authority, ended in zip(unknown, self._executor.map(self._read, unknown), strict=True):
-            self._ended[authority] = (now, ended)
-            known[authority] = ended
+        if len(self._revoked) > 10_000:
+            self._revoked.clear()
+        for authority, revoked in zip(unknown, self._executor.map(self._read, unknown), strict=True):
+            self._revoked[authority] = (now, revoked)
+            known[authority] = revoked
         return known
 
     def _is_fresh(self, authority: Authority, now: int) -> bool:
-        return authority in self._ended and self._ended[authority][0] + REVOCATION_CACHE_MS > now
+        return authority in self._revoked and self._revoked[authority][0] + REVOCATION_CACHE_MS > now
 
     def _read(self, authority: Authority) -> bool:
         kind, name = authority
