@@ -1,1 +1,1 @@
-"""What is done to stored logs afterwards: they are archived to S3, and those of deleted jobs are erased."""
+"""Archives stored batches to S3, and erases the logs of deleted jobs."""

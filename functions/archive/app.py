@@ -1,7 +1,8 @@
-"""Takes archive's events apart and works until its time is nearly up; then it asks itself to go on.
+"""Serves archive's events. It works until its time is nearly up, and then invokes itself to continue.
 
-Three events: `{"sweep": why}`, from the schedules, hands every job of the list on in small groups; `{"archive": [job],
-"why": why}`, from there and from ingest when a job has ended; `{"erase": job}`, from query.
+- `{"sweep": why}`, from the schedules: pass every listed job on, in small groups.
+- `{"archive": [job], "why": why}`, from a sweep, or from ingest when a job has ended.
+- `{"erase": job}`, from query.
 """
 
 import time
@@ -18,7 +19,7 @@ from .core import Trigger
 from .service import Service, deadline
 
 BUDGET_S: Final = 60.0
-"""How long one invocation begins new steps; the template gives it two minutes."""
+"""How long one invocation starts new steps. The template gives it two minutes."""
 
 GROUP_JOBS: Final = 25
 """Jobs of one invocation."""
@@ -27,11 +28,11 @@ InvokeAgain = Callable[[Mapping[str, Any]], None]
 
 
 class UnknownEventError(Exception):
-    """An event that nobody of this stack sends."""
+    """An event that no part of this stack sends."""
 
 
 class NotArchivedError(Exception):
-    """Some jobs failed. What was asked can be asked again: Lambda does, and keeps it when that fails too."""
+    """Some jobs failed. Lambda repeats the event, and keeps it in the on-failure bucket if it fails again."""
 
     def __init__(self, jobs: list[str]) -> None:
         super().__init__(jobs)
@@ -48,7 +49,15 @@ def build_handler(
     metrics: Metrics,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[Mapping[str, Any], Any], None]:
-    """The Lambda handler. `again` asks for one more invocation, with another event."""
+    """Return the Lambda handler.
+
+    Args:
+        service: does the work.
+        invoke_again: invokes this function once more, with another event.
+        logger: takes failures.
+        metrics: counts work and failures.
+        clock: seconds, for the time budget.
+    """
 
     def sweep(why: Trigger) -> None:
         jobs = list(service.unarchived())

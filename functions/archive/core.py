@@ -1,10 +1,16 @@
-"""Decides what is archived, when, and in which pieces. No clock, no network: what is known comes in as arguments.
+"""Decides what is archived, when, and in which objects. It has no clock and no network: all facts are arguments.
 
-Theory of operation. A job's state says up to which sequence it is archived (`tip`) and what is being archived now (the
-`plan`). One step: take batches behind the tip, write down the plan, on condition that the state is still that one; put
-the objects under keys that the plan alone decides; index them; advance the tip over the plan, on condition that it is
-still there. A crash anywhere leaves a plan, and whoever comes next carries it out again: the same batches, the same
-keys, the same bytes. So each entry is in one segment, and in one object of rows, however often a step is begun.
+How it works. A job's state says up to which sequence it is archived (`tip`) and what is being archived now (`plan`).
+One step has five parts:
+
+1. Take the batches after the tip.
+2. Write the plan, on the condition that the state has not changed.
+3. Put the objects, under keys that only the plan decides.
+4. Index them.
+5. Advance the tip over the plan, on the condition that the plan is still there.
+
+A crash anywhere leaves a plan. The next run carries it out again, with the same batches, keys and bytes. So each entry
+is in one segment and in one object of rows, however often a step starts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,37 +25,41 @@ from logferry_protocol.errors import BatchError
 from registry.archive_index import Segment, rows_key, segment_key
 
 Batch = Mapping[str, Any]
-"""A batch as the log table holds it."""
+"""A batch, as the log table holds it."""
 
 SEGMENT_BYTES: Final = 1_048_576
 SEGMENT_BATCHES: Final = 1_000
-"""Where a segment ends: a page of history needs about one."""
+"""A segment ends at either limit. A page of history needs about one segment."""
 
 RUN_BYTES: Final = 8 * 1_048_576
 RUN_RAW_BYTES: Final = 64 * 1_048_576
 RUN_ENTRIES: Final = 500_000
 RUN_BATCHES: Final = 4_000
-"""Where a run ends: some seconds of work, and tens of megabytes of memory."""
+"""A run ends at any of these limits: after some seconds of work and tens of megabytes of memory."""
 
 RUN_DAYS: Final = 16
-"""Also there: each day has a compressor of some megabytes, an object, and its name in the index."""
+"""A run ends here, too. Each day has a compressor of some megabytes, an object, and a name in the index."""
 
 MAX_BATCH_DAYS: Final = 8
-"""A batch with entries of more days stands whole under its first: nobody's clock may cost us an object a line."""
+"""A batch with entries of more days is filed whole under its first. A wild clock must not cost one object a line."""
 
 HOURLY_ENTRIES: Final = 10_000
-"""From so many unarchived entries on a job is archived every hour; with fewer, once a day."""
+"""A job with this many unarchived entries is archived every hour, one with fewer once a day."""
 
 MAX_AGE_MS: Final = 24 * 3_600_000
-"""From this age of a job's first unarchived batch on every hour tries, whatever its size: the table's time to live,
-two days at least, must not come first."""
+"""When a job's first unarchived batch is this old, every hour archives it, whatever its size.
+
+The table's time to live, two days at least, must not come first.
+"""
 
 MIN_INTERVAL_MS: Final = 10 * 60_000
-"""After a run, an ended job waits so long for the next: a container that restarts every second makes no object each
-time."""
+"""The pause between two runs of an ended job.
+
+Without it, a container that restarts every second would make an object each time.
+"""
 
 UNOPENED_MS: Final = 3 * 3_600_000
-"""A job not opened for this long cannot be written now: an agent opens its jobs after every connect, and no connection
+"""A job not opened for this long cannot be written now. Agents open their jobs after every connect, and no connection
 lives longer than two hours."""
 
 Trigger = Literal["ended", "hourly", "daily"]
@@ -60,21 +70,21 @@ _DAY_US: Final = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one step archives. It decides every key."""
+    """What one step archives. It decides the key of every object."""
 
     first: int
     last: int
     segments: tuple[tuple[int, int], ...]
-    """First and last sequence of each."""
+    """The first and the last sequence of each segment."""
     days: tuple[str, ...]
 
     def keys(self, job: str, owner: str) -> list[str]:
-        """The objects that it makes."""
+        """Return the keys of the plan's objects."""
         segments = [segment_key(job, (self.first, self.last), part) for part in self.segments]
         return segments + self.rows_keys(job, owner)
 
     def rows_keys(self, job: str, owner: str) -> list[str]:
-        """Those of them with rows, in the order of `days`."""
+        """Return the keys of the objects with rows, in the order of `days`."""
         return [rows_key(owner, day, job, self.first, self.last) for day in self.days]
 
 
@@ -85,14 +95,14 @@ class State:
     tip: int = 0
     plan: Plan | None = None
     opened: int = 0
-    """When an agent last opened the job, and when a step last ended, in milliseconds."""
+    """When an agent last opened the job, in milliseconds. `archived` is when a step last ended."""
     archived: int = 0
     deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What of a job is not archived yet."""
+    """The part of a job that is not archived yet."""
 
     first: int
     received: int
@@ -101,7 +111,7 @@ class Backlog:
 
 
 def is_due(why: Trigger, state: State, backlog: Backlog, now_ms: int) -> bool:
-    """Whether what is left of a job is archived now, or waits and makes a larger object later."""
+    """Return whether a job's backlog is archived now. Otherwise it waits and makes a larger object later."""
     if state.plan is not None or why == "daily":
         return True
     if now_ms - backlog.received >= MAX_AGE_MS or now_ms - state.opened >= UNOPENED_MS:
@@ -112,17 +122,17 @@ def is_due(why: Trigger, state: State, backlog: Backlog, now_ms: int) -> bool:
 
 
 def is_finished(state: State, backlog: Backlog | None, now_ms: int) -> bool:
-    """Whether the job leaves the list of those with something to archive. The next `open` puts it there again."""
+    """Return whether a job can leave the list of unarchived jobs. The next `open` lists it again."""
     return backlog is None and state.plan is None and now_ms - state.opened >= UNOPENED_MS
 
 
 def last_of(batch: Batch) -> int:
-    """The sequence of a batch's last entry."""
+    """Return the sequence of a batch's last entry."""
     return int(batch["first"]) + int(batch["count"]) - 1
 
 
 def take_run(batches: Iterable[Batch]) -> list[Batch]:
-    """The batches of one run: consecutive ones, up to its size; one at least, where there is any."""
+    """Return the batches of one run: consecutive ones up to its limits, and at least one where there is any."""
     taken: list[Batch] = []
     size = raw = entries = 0
     for batch in batches:
@@ -135,7 +145,7 @@ def take_run(batches: Iterable[Batch]) -> list[Batch]:
 
 
 def plan_run(batches: Sequence[Batch]) -> Plan:
-    """What to do with a run's batches, or with as many of them as do not lie on too many days."""
+    """Return the plan of a run. It covers the first batches up to the greatest number of days."""
     segments: list[tuple[int, int]] = []
     days: set[str] = set()
     size = count = 0
@@ -154,19 +164,19 @@ def plan_run(batches: Sequence[Batch]) -> Plan:
 
 
 def batches_up_to(batches: Iterable[Batch], last: int) -> list[Batch]:
-    """The batches up to a sequence."""
+    """Return the batches that begin up to a sequence."""
     return list(takewhile(lambda batch: batch["first"] <= last, batches))
 
 
 def covers_plan(plan: Plan, batches: Sequence[Batch]) -> bool:
-    """Whether these batches are all that the plan spoke of. They are not where the time to live has taken some."""
+    """Return whether the batches are all that the plan covers. They are not once the time to live deleted some."""
     if not batches or (batches[0]["first"], last_of(batches[-1])) != (plan.first, plan.last):
         return False
     return all(last_of(one) + 1 == other["first"] for one, other in pairwise(batches))
 
 
 def build_segments(plan: Plan, batches: Sequence[Batch], expires: int) -> list[tuple[Segment, list[Batch]]]:
-    """The plan's segments, each with its batches; sizes are known when they are encoded."""
+    """Return the plan's segments with the batches of each."""
     made = []
     for first, last in plan.segments:
         inside = [batch for batch in batches if first <= batch["first"] <= last]
@@ -187,8 +197,7 @@ def build_segments(plan: Plan, batches: Sequence[Batch], expires: int) -> list[t
 
 
 def readable_columns(batch: Batch) -> Columns:
-    """A batch's entries; none where its body cannot be read. Its bytes are archived all the same: they are what we
-    have."""
+    """Return a batch's entries, or none if its body cannot be read. Its bytes are archived in any case."""
     try:
         return decode_body(batch["body"])
     except BatchError:
@@ -196,7 +205,7 @@ def readable_columns(batch: Batch) -> Columns:
 
 
 def rows(job: str, container: Mapping[str, Any], batch: Batch) -> Iterator[tuple[str, str]]:
-    """A batch's entries as JSON lines: each day that occurs, with its lines.
+    """Yield a batch's entries as JSON lines: each day that occurs, with its lines.
 
     The columns are those of `export --format jsonl`, and the container's name, host and image.
     """
@@ -226,7 +235,7 @@ def rows(job: str, container: Mapping[str, Any], batch: Batch) -> Iterator[tuple
 
 
 def _days_of(times: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
-    """The days of a batch's entries, in their order; a day may come again where a clock stepped back."""
+    """Return the days of a batch's entries, in their order. A day may come again after a clock stepped back."""
     if not times:
         return []
     cuts = [0, *(at for at in range(1, len(times)) if times[at] // _DAY_US != times[at - 1] // _DAY_US), len(times)]
@@ -237,5 +246,5 @@ def _days_of(times: Sequence[int]) -> list[tuple[str, Sequence[int]]]:
 
 
 def timestamp(us: int) -> str:
-    """RFC 3339 in UTC with microseconds: Athena's from_iso8601_timestamp takes it."""
+    """Return a time in RFC 3339, UTC, with microseconds. Athena's from_iso8601_timestamp reads it."""
     return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds") + "Z"

@@ -1,4 +1,4 @@
-"""Puts the function together from the environment and the clients; nothing else happens here."""
+"""Builds the function from its environment and its clients, and does nothing else."""
 
 import json
 import os
@@ -32,7 +32,7 @@ store = Store(
 
 
 def invoke_again(event: Mapping[str, Any]) -> None:
-    """Asks for one more invocation of this very function."""
+    """Invoke this function once more. The call returns at once."""
     client = boto3.client("lambda", config=config)
     name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
     client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event).encode())

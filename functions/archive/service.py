@@ -22,11 +22,11 @@ else:
 
 DAY_S: Final = 86_400
 COMPRESSION_LEVEL: Final = 6
-"""Rows are written once and scanned often, by the byte."""
+"""Rows are written once and scanned often, and Athena charges by the byte."""
 
 
 class Service:
-    """Serves one process's requests. What does not fit into an invocation's time is left for the next."""
+    """Serves the requests of one process. What does not fit into an invocation's time is left for the next."""
 
     def __init__(
         self, store: Store, retention_days: int, logger: Logger, metrics: Metrics, now_ms: Callable[[], int]
@@ -35,18 +35,18 @@ class Service:
         self._logger, self._metrics, self._now_ms = logger, metrics, now_ms
 
     def unarchived(self) -> Iterator[str]:
-        """Every job that may have something to archive or to erase."""
+        """Yield every job that may have something to archive or to erase."""
         for shard in range(items.SHARDS):
             yield from self._store.unarchived(shard)
 
     def note_sweep(self, why: Trigger, jobs: int) -> None:
-        """Writes down that a sweep has handed on so many jobs: `logferry doctor` looks there."""
+        """Record that a sweep passed on this many jobs. `logferry doctor` reads it."""
         self._store.note_sweep(self._now_ms(), why, jobs)
 
     # --- archiving
 
     def archive(self, job: str, why: Trigger, out_of_time: Callable[[], bool]) -> bool:
-        """Archives what is due of a job; False when the time was up before all was done."""
+        """Archive what is due of a job; return False if the time was up first."""
         record = self._store.record(job)
         if record is None:
             self._logger.error("asked to archive a job that is not there", extra={"job": job})
@@ -65,7 +65,7 @@ class Service:
             if out_of_time():
                 return False
             self._step(job, record, state)
-            why = "daily"  # once begun, all of it
+            why = "daily"  # a started job is archived to its end
 
     def _step(self, job: str, record: Mapping[str, Any], state: State) -> None:
         if state.plan is None:
@@ -75,14 +75,14 @@ class Service:
             plan = core.plan_run(batches)
             batches = core.batches_up_to(batches, plan.last)
             if not self._store.save_plan(job, state, plan):
-                return  # another invocation was first; the next look sees what it did
+                return  # another invocation was first; the next iteration sees its result
             if plan.first != state.tip + 1:
                 self._tell_of_loss(job, state.tip + 1, plan.first - 1)
         else:
             plan = state.plan
             batches = core.batches_up_to(self._store.batches_after(job, plan.first - 1), plan.last)
             if not core.covers_plan(plan, batches):
-                # The time to live took some of it before it was archived. What is left makes another plan.
+                # The time to live deleted a part before it was archived. The rest gets another plan.
                 if self._store.discard_plan(job, plan):
                     self._store.delete_objects(plan.keys(job, record["owner"]))
                 return
@@ -104,7 +104,7 @@ class Service:
             self._metrics.add_metric(name="EntriesArchived", unit=MetricUnit.Count, value=plan.last - plan.first + 1)
             self._metrics.add_metric(name="BytesArchived", unit=MetricUnit.Bytes, value=size)
         elif not self._store.is_archived(job, plan):
-            # Deleted meanwhile, or another plan took this one's place: nothing will ever speak of these objects.
+            # The job was deleted, or another plan took this one's place: nothing will ever refer to these objects.
             self._store.delete_objects(plan.keys(job, record["owner"]))
 
     @staticmethod
@@ -126,14 +126,14 @@ class Service:
     # --- erasing
 
     def erase(self, job: str, out_of_time: Callable[[], bool]) -> bool:
-        """Erases what is stored of a deleted job; False when the time was up before all was gone."""
+        """Erase a deleted job's stored data; return False if the time was up first."""
         record = self._store.record(job)
         if record is None or not record.get("deleted"):
             self._logger.error("asked to erase a job that is not deleted", extra={"job": job})
             return True
-        # Steps that are on their way end here: none of them can commit, and each takes its own objects away.
+        # Steps under way end here: none of them can commit, and each deletes its own objects.
         self._store.block_steps(job, self._now_ms())
-        # The deletion put it, unless it was cut short: a process that knows the tip would go on storing.
+        # The deletion puts it, unless it was cut short. Without it, a process that knows the tip would keep storing.
         known = max(int(record.get("tip") or 0), self._store.state(job).tip)
         self._store.put_tombstone(job, known, self._now_ms())
         while batches := self._store.batches(job):
@@ -164,6 +164,6 @@ class Service:
 
 
 def deadline(seconds: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], bool]:
-    """Says whether so many seconds have passed from now on."""
+    """Return a function that says whether this many seconds have passed since this call."""
     until = clock() + seconds
     return lambda: clock() >= until

@@ -1,17 +1,17 @@
-"""What the template tells the function archive."""
+"""The settings of the function archive, from the template."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every field is an environment variable of the same name in capitals."""
+    """Each field is the environment variable of the same name in capitals."""
 
     log_table: str
-    """Where batches are read from, and deleted."""
+    """The table of batches."""
     registry_table: str
-    """Job records, how far each job is archived, and the index of the archive."""
+    """The table of job records, archive states and the archive's index."""
     archive_bucket: str
-    """Where segments and rows are put."""
+    """The bucket for segments and rows."""
     archive_retention_days: int
-    """Days until what is archived expires; 0 is never."""
+    """After how many days archived objects expire; 0 means never."""

@@ -1,4 +1,4 @@
-"""What archive reads, writes and deletes: batches, the state and the index of the archive, and its objects."""
+"""Reads, writes and deletes batches, the archive's state and index, and its objects."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -13,16 +13,16 @@ from registry.tombstone import YEAR_S, put_tombstone
 from .core import Backlog, Batch, Plan, State
 
 PAGE: Final = 25
-"""What one BatchWriteItem takes."""
+"""The most requests of one BatchWriteItem."""
 
 OBJECTS: Final = 1_000
-"""What one DeleteObjects takes."""
+"""The most keys of one DeleteObjects."""
 
 _PLANNED: Final = ("planned_first", "planned_last", "planned_segments", "planned_days")
 
 
 class Store:
-    """The function's only way to DynamoDB and S3."""
+    """archive's access to DynamoDB and S3."""
 
     def __init__(self, dynamodb: Any, s3: Any, log_table: str, registry_table: str, bucket: str) -> None:
         self._dynamodb, self._log, self._registry = dynamodb, log_table, registry_table
@@ -32,11 +32,11 @@ class Store:
     # --- jobs
 
     def record(self, job: str) -> dict[str, Any] | None:
-        """A job's record."""
+        """Return a job's record."""
         return self._get(items.job_key(job))
 
     def state(self, job: str) -> State:
-        """How far a job is archived."""
+        """Return how far a job is archived."""
         item = self._get(items.archive_key(job)) or {}
         plan = None
         if "planned_last" in item:
@@ -51,7 +51,7 @@ class Store:
         )
 
     def unarchived(self, shard: int) -> Iterator[str]:
-        """The jobs of one partition that may have something to archive, or to erase."""
+        """Yield the jobs of one partition that may have something to archive or to erase."""
         arguments: dict[str, Any] = {
             "TableName": self._registry,
             "IndexName": items.SHARD_INDEX,
@@ -66,12 +66,12 @@ class Store:
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def note_sweep(self, now_ms: int, why: str, jobs: int) -> None:
-        """Notes that a sweep has handed on what was listed."""
+        """Record that a sweep passed on the listed jobs."""
         facts = {"at": now_ms, "why": why, "jobs": jobs}
         self._dynamodb.put_item(TableName=self._registry, Item={**items.sweep_key(), **items.to_item(facts)})
 
     def remove_from_unarchived(self, job: str, state: State) -> None:
-        """Takes a job off that list, unless it was opened meanwhile."""
+        """Remove a job from the list of unarchived jobs, unless it was opened meanwhile."""
         values = {":opened": {"N": str(state.opened)}} if state.opened else {}
         condition = "opened = :opened" if state.opened else "attribute_not_exists(opened)"
         self._update(
@@ -88,7 +88,7 @@ class Store:
     def _update(
         self, key: Mapping[str, Any], expression: str, condition: str, values: Mapping[str, Any], **more: Any
     ) -> bool:
-        """Updates an item on a condition; whether it held."""
+        """Update an item on a condition; return whether the condition held."""
         try:
             self._dynamodb.update_item(
                 TableName=self._registry,
@@ -107,7 +107,7 @@ class Store:
     # --- batches
 
     def backlog(self, job: str, tip: int) -> Backlog | None:
-        """What of a job lies behind the archive's tip."""
+        """Return what of a job is stored after the archive's tip, or None for nothing."""
         first = next(self._facts(job, tip, forward=True), None)
         if first is None:
             return None
@@ -115,7 +115,7 @@ class Store:
         return Backlog(first["first"], first.get("received") or 0, last["first"] + last["count"] - 1)
 
     def _facts(self, job: str, after: int, *, forward: bool) -> Iterator[dict[str, Any]]:
-        # Two, because a tombstone may lie behind the last batch.
+        # Two, because a tombstone may follow the last batch.
         answer = self._dynamodb.query(
             TableName=self._log,
             KeyConditionExpression="job = :job AND #first > :after",
@@ -134,7 +134,7 @@ class Store:
         return (item for item in map(items.from_item, answer["Items"]) if not item.get("deleted"))
 
     def batches_after(self, job: str, sequence: int) -> Iterator[Batch]:
-        """Batches that begin after a sequence, ascending, also those whose time is up and that are still there."""
+        """Yield the batches that begin after a sequence, ascending, including expired ones that are still there."""
         arguments: dict[str, Any] = {
             "TableName": self._log,
             "KeyConditionExpression": "job = :job AND #first > :after",
@@ -152,7 +152,7 @@ class Store:
     # --- steps
 
     def save_plan(self, job: str, state: State, plan: Plan) -> bool:
-        """Writes down what is archived next; False when the state is another by now."""
+        """Write what is archived next; return False if the state has changed."""
         values = {":first": plan.first, ":last": plan.last, ":segments": plan.segments, ":days": plan.days}
         tip = "tip = :tip" if state.tip else "attribute_not_exists(tip)"
         return self._update(
@@ -163,11 +163,11 @@ class Store:
         )
 
     def discard_plan(self, job: str, plan: Plan) -> bool:
-        """Takes a plan back that cannot be carried out; False when it is not there any more."""
+        """Delete a plan that cannot be carried out; return False if it is not there any more."""
         return self._update(items.archive_key(job), "REMOVE " + ", ".join(_PLANNED), _IS_PLANNED, _planned_values(plan))
 
     def commit(self, job: str, plan: Plan, segments: Iterable[Segment], last: Batch, now_ms: int) -> bool:
-        """Indexes a plan's segments and advances the tip over it, all or nothing; False when the plan is gone."""
+        """Index a plan's segments and advance the tip in one transaction; return False if the plan is gone."""
         facts = {"tip": plan.last, "first": last["first"], "digest": last["digest"], "cursor": last.get("cursor")}
         given = {name: value for name, value in {**facts, "archived": now_ms}.items() if value is not None}
         update = {
@@ -195,18 +195,22 @@ class Store:
         return True
 
     def is_archived(self, job: str, plan: Plan) -> bool:
-        """Whether a plan was carried out and indexed."""
+        """Return whether a plan was carried out and indexed."""
         segment = next(self.index.from_sequence(job, plan.last), None)
         return segment is not None and (segment.run_first, segment.run_last) == (plan.first, plan.last)
 
     # --- objects
 
     def put_object(self, key: str, content: bytes) -> None:
-        """Puts an object; what is there under this key has the same bytes."""
+        """Put an object. An object that is already there under the key has the same bytes."""
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=content)
 
     def delete_objects(self, keys: Sequence[str]) -> None:
-        """Deletes objects, those among them that are there."""
+        """Delete the objects that exist.
+
+        Raises:
+            NotDeletedError: S3 did not delete one of them.
+        """
         for at in range(0, len(keys), OBJECTS):
             wanted = {"Objects": [{"Key": key} for key in keys[at : at + OBJECTS]], "Quiet": True}
             answer = self._s3.delete_objects(Bucket=self._bucket, Delete=wanted)
@@ -216,7 +220,7 @@ class Store:
     # --- deletion
 
     def block_steps(self, job: str, now_ms: int) -> None:
-        """From here on no plan of a deleted job is made or carried out."""
+        """Mark a deleted job, so that no plan of it is made or committed from now on."""
         self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.archive_key(job),
@@ -225,11 +229,11 @@ class Store:
         )
 
     def put_tombstone(self, job: str, known: int, now_ms: int) -> None:
-        """Ends the log of a deleted job, where the deletion did not come to that."""
+        """End the log of a deleted job, if the deletion did not get that far."""
         put_tombstone(self._dynamodb, self._log, job, known, now_ms)
 
     def batches(self, job: str) -> list[dict[str, Any]]:
-        """Some batches that are left of a job, without their bodies; tombstones are none."""
+        """Return some batches that are left of a job, without their bodies. Tombstones are not batches."""
         answer = self._dynamodb.query(
             TableName=self._log,
             KeyConditionExpression="job = :job",
@@ -243,21 +247,21 @@ class Store:
         return [items.from_item(item) for item in answer["Items"]]
 
     def delete_batches(self, job: str, firsts: Iterable[int]) -> None:
-        """Deletes batches; those that the table does not take at once are left for the next look."""
+        """Delete batches. Those that the table does not accept at once are left for the next call."""
         requests = [{"DeleteRequest": {"Key": {"job": {"S": job}, "first": {"N": str(first)}}}} for first in firsts]
         self._dynamodb.batch_write_item(RequestItems={self._log: requests})
 
     def some_segments(self, job: str) -> list[Segment]:
-        """Some segments that the index still has of a job, of whatever age."""
+        """Return some segments that the index still has of a job, whatever their age."""
         return list(islice(self.index.from_sequence(job, 0), 50))
 
     def delete_segments(self, job: str, segments: Iterable[Segment]) -> None:
-        """Takes segments out of the index, their objects being gone."""
+        """Delete segments from the index, after their objects."""
         for segment in segments:
             self._dynamodb.delete_item(TableName=self._registry, Key=items.segment_key(job, segment.last))
 
     def note_erased(self, job: str, gone: Mapping[str, int], now_ms: int | None) -> None:
-        """Adds to what the record says is gone; with a time, that it is all of it."""
+        """Add to the record's counts of erased items. With a time, record that everything is erased."""
         values = {f":{name}": {"N": str(count)} for name, count in gone.items()}
         expression = "ADD " + ", ".join(f"erased_{name} :{name}" for name in gone)
         if now_ms is not None:
@@ -266,7 +270,7 @@ class Store:
         self._update(items.job_key(job), expression, "attribute_exists(deleted)", values)
 
     def finish_erasure(self, job: str, now_ms: int) -> None:
-        """Nothing is left to erase: the job leaves the list. What remains of its state keeps late steps out."""
+        """Remove an erased job from the list. The rest of its state keeps late steps out."""
         self._update(
             items.archive_key(job),
             f"SET expires = :expires REMOVE spk, ssk, {', '.join(_PLANNED)}",

@@ -1,1 +1,1 @@
-"""From the tables' streams to those who watch."""
+"""Sends what the tables' streams report to the viewers who subscribed to it."""

@@ -1,4 +1,4 @@
-"""Takes the streams' events apart, sends what they say, and answers which records failed."""
+"""Serves the streams' events: sends batches and changes to subscribers, and answers which records failed."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -32,10 +32,18 @@ def build_handler(
     *,
     fan_out: Callable[[bytes], None] = lambda _part: None,
 ) -> Handler:
-    """The Lambda handler. `closers` close a connection of an `agent` or a `viewer`; `fan_out` invokes it once more.
+    """Return the Lambda handler.
 
-    All batches of a job are joined into as few frames as they fit, so records are served in groups, each failing or
-    passing as one. The batch processor then asks what became of each record, and answers the stream.
+    The batches of a job are joined into as few frames as possible. So the records of a job are served together and fail
+    or succeed together. The batch processor then asks for the result of each record, and answers the stream.
+
+    Args:
+        store: the registry.
+        delivery: sends to subscribers.
+        closers: functions that close a connection, for `agent` and `viewer`.
+        logger: takes failures.
+        metrics: counts deliveries and failures.
+        fan_out: invokes this function once more, with a part of the subscribers.
     """
 
     lists = ListNotifier(store, delivery, delivery.clock.now_ms, logger, metrics)
@@ -47,7 +55,7 @@ def build_handler(
             return
         frames, subscribers = core.batch_frames(job, batches), store.subscribers(f"JOB#{job}")
         here = list(islice(subscribers, core.FAN_OUT_SUBSCRIBERS))
-        # Handed over before anything is sent here, so that thousands are served side by side.
+        # Others are invoked before anything is sent here, so that thousands of subscribers are served side by side.
         while others := list(islice(subscribers, core.FAN_OUT_SUBSCRIBERS)):
             for part in core.fan_out_events(job, frames, others):
                 fan_out(json.dumps(part).encode())
@@ -55,7 +63,7 @@ def build_handler(
         try:
             lists.grew(job, batches)
         except Exception:
-            # The next batch tells it. Failing here would have these records come again, to everybody.
+            # The next batch makes up for it. A failure here would repeat these records for all subscribers.
             logger.exception("lists could not be told that a job grew", extra={"job": job})
 
     def send(job: str, frames: list[bytes], subscribers: list[core.Subscriber]) -> None:
@@ -105,7 +113,7 @@ def build_handler(
             if (error := failed.get(record.raw_event["dynamodb"]["SequenceNumber"])) is not None:
                 raise error
 
-        # One failing record must not send those that passed again, not even where no other passed.
+        # One failed record must not repeat those that succeeded, also when no record of the event succeeded.
         processor = BatchProcessor(EventType.DynamoDBStreams, raise_on_entire_batch_failure=False)
         return process_partial_response(dict(event), verdict, processor, context)
 

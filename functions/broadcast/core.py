@@ -1,4 +1,4 @@
-"""Turns stream records into frames and decides who gets them. No clock, no network: all that is known comes in."""
+"""Turns stream records into frames and decides who gets them. It has no clock and no network: facts are arguments."""
 
 import base64
 import json
@@ -12,22 +12,22 @@ from logferry_protocol.limits import MAX_FRAME_BYTES
 from registry.items import from_item
 
 LAGGING_MS: Final = 3_000
-"""How long a viewer that took nothing is left alone; its pings tell it the tip, so it catches up by history."""
+"""How long nothing is sent to a viewer that took nothing. Its pings tell it the tip, and history has what it missed."""
 
 
 FAN_OUT_SUBSCRIBERS: Final = 400
-"""Subscribers that one invocation sends to. Those of a larger audience are handed over to others, all at once."""
+"""How many subscribers one invocation sends to. Further invocations serve the others, all at the same time."""
 
 GROWTH_INTERVAL_MS: Final = 2_000
-"""How often lists are told that a running job grew. A list reads a rate from two of these."""
+"""How often lists are told that a running job grew. A list computes a rate from two of these."""
 
 FAN_OUT_BYTES: Final = 600_000
-"""Bytes of frames in one hand-over: with the subscribers it stays below the megabyte of an asynchronous call."""
+"""Bytes of frames in one fan-out event. With the subscribers it stays below the megabyte of an asynchronous call."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
-    """One record of a stream that was understood."""
+    """One record of a stream."""
 
     sequence_number: str
     item: Mapping[str, Any]
@@ -35,7 +35,10 @@ class StreamRecord:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A subscription as it is stored."""
+    """A subscription, as stored. `grant` is the table's word for a share.
+
+    Fan-out events carry its fields as JSON, so their names are a format.
+    """
 
     key: Mapping[str, Any]
     connection: str
@@ -44,22 +47,23 @@ class Subscriber:
     created: int
     expires: int
     lagging: int = 0
-    """Milliseconds since 1970 until which it is left alone."""
+    """Until when nothing is sent to it, in milliseconds since 1970."""
     selector: Mapping[str, str] | None = None
     grant: str | None = None
 
 
 def read_record(record: Mapping[str, Any]) -> StreamRecord:
-    """A stream record's new image.
+    """Return a stream record's new image.
 
     Raises:
-        KeyError, ValueError, TypeError: it is no record of ours. It fails alone and ends in the failure bucket, whole.
+        KeyError, ValueError, TypeError: it is not a record of these tables. It fails alone, and goes whole into the
+            on-failure bucket.
     """
     return StreamRecord(record["dynamodb"]["SequenceNumber"], from_item(record["dynamodb"]["NewImage"]))
 
 
 def group_by_job(records: Iterable[StreamRecord]) -> dict[str, list[StreamRecord]]:
-    """Arrivals of each job, in the order of their sequences."""
+    """Return the records of each job, in the order of their sequences."""
     grouped: defaultdict[str, list[StreamRecord]] = defaultdict(list)
     for record in records:
         grouped[record.item["job"]].append(record)
@@ -67,7 +71,7 @@ def group_by_job(records: Iterable[StreamRecord]) -> dict[str, list[StreamRecord
 
 
 def batch_frames(job: str, batches: Sequence[Mapping[str, Any]]) -> list[bytes]:
-    """`batch` messages with as many batches as fit each frame. What was compressed once is passed on as it is."""
+    """Return `batch` messages, each with as many batches as fit a frame. Bodies are passed on unchanged."""
     head = f'{{"type":"batch","job":"{job}","batches":['.encode()
     frames: list[bytes] = []
     parts: list[bytes] = []
@@ -91,12 +95,12 @@ def _facts(batch: Mapping[str, Any]) -> bytes:
 
 
 def _bytes(body: bytes | str) -> bytes:
-    # A stream record reaches Lambda as JSON, where a binary attribute is base64.
+    # A stream record reaches Lambda as JSON, in which a binary attribute is base64.
     return base64.b64decode(body) if isinstance(body, str) else body
 
 
 def fan_out_events(job: str, frames: Sequence[bytes], subscribers: Sequence[Subscriber]) -> list[dict[str, Any]]:
-    """What other invocations are to send to a part of the audience."""
+    """Return the events that make other invocations send frames to subscribers."""
     parts: list[list[bytes]] = [[]]
     for frame in frames:
         if parts[-1] and sum(map(len, parts[-1])) + len(frame) > FAN_OUT_BYTES:
@@ -107,13 +111,13 @@ def fan_out_events(job: str, frames: Sequence[bytes], subscribers: Sequence[Subs
 
 
 def parse_fan_out_event(event: Mapping[str, Any]) -> tuple[str, list[bytes], list[Subscriber]]:
-    """What `fan_out_events` made: the job, its frames, and who is to get them."""
+    """Return the job, the frames and the subscribers of a fan-out event."""
     subscribers = [Subscriber(**subscriber) for subscriber in event["subscribers"]]
     return event["job"], [frame.encode() for frame in event["frames"]], subscribers
 
 
 def matches(selector: Mapping[str, str] | None, record: JobRecord) -> bool:
-    """Whether a job belongs to a live list; the same rules as the HTTP API's list."""
+    """Return whether a job belongs to a live list. The rules are those of the HTTP API's list."""
     wanted = dict(selector or {})
     label = wanted.pop("label", None)
     if label is not None:

@@ -1,4 +1,4 @@
-"""Puts the function together from the environment and the clients; nothing else happens here."""
+"""Builds the function from its environment and its clients, and does nothing else."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +16,11 @@ from .settings import Settings
 from .store import Store
 
 WORKERS = 64
-"""Viewers sent to at once. Pool and threads must both be as large: raising either alone leaves it at the smaller."""
+"""How many viewers are sent to at once. Pool and threads need the same size: the smaller of the two is the limit."""
 
 settings = read_settings(Settings, os.environ)
-# A viewer waits for each line, and one slow connection holds a worker. So a try is short, and `delivery` itself retries
-# pushes, within a second in all.
+# A viewer waits for each line, and a slow connection occupies a worker. So each try is short, and `delivery` retries
+# pushes itself, within a second in all.
 push_config = client_config(connect_timeout_s=1, read_timeout_s=2, retries=0, connections=WORKERS)
 viewers = boto3.client("apigatewaymanagementapi", endpoint_url=settings.viewers_endpoint, config=push_config)
 agents = boto3.client("apigatewaymanagementapi", endpoint_url=settings.agents_endpoint, config=push_config)
@@ -36,7 +36,7 @@ functions = boto3.client("lambda", config=push_config)
 
 
 def fan_out(part: bytes) -> None:
-    """Invokes this very function with a part of an audience; it answers at once and works on."""
+    """Invoke this function with a part of the subscribers. The call returns at once."""
     functions.invoke(FunctionName=os.environ["AWS_LAMBDA_FUNCTION_NAME"], InvocationType="Event", Payload=part)
 
 

@@ -1,4 +1,4 @@
-"""What lists are told of jobs, and what else a change in the registry sets going: what was revoked is closed."""
+"""Handles changes in the registry: tells lists about jobs, and closes connections whose credential was revoked."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ Close = Callable[[str], None]
 
 
 class ListNotifier:
-    """Tells those who watch a list of a job in it: when its record changes, and as its log grows.
+    """Tells subscribers of job lists about a job: when its record changes, and while its log grows.
 
-    The record itself is written on a change of state and every few minutes, not per batch, so that a batch costs one
-    write; how far a running job got is told from the batches instead.
+    The record is written on a change of state and every few minutes, not for each batch, so that a batch costs one
+    write. So the growth of a running job is told from its batches.
     """
 
     def __init__(
@@ -31,14 +31,14 @@ class ListNotifier:
         self._store, self._delivery, self._now_ms = store, delivery, now_ms
         self._logger, self._metrics = logger, metrics
         self._told: OrderedDict[str, int] = OrderedDict()
-        """When growth of a job was last told from here; the newest last."""
+        """When the growth of each job was last told, the newest last."""
 
     def changed(self, item: Mapping[str, Any]) -> None:
-        """A job's record appeared or changed; `item` is it. One that is damaged beyond repair is told to nobody."""
+        """Tell lists that a job's record appeared or changed. A record that cannot be read is told to nobody."""
         try:
             record = jobs.to_record(item)
         except jobs.DamagedRecordError:
-            # Failing here would have it come again and again, and it would be damaged still.
+            # A failure here would repeat the record for ever, and it would still be damaged.
             self._logger.exception("a job's record is damaged")
             self._metrics.add_metric(name="RecordsDamaged", unit=MetricUnit.Count, value=1)
             return
@@ -48,7 +48,10 @@ class ListNotifier:
             self._delivery.deliver(wanting, [frame])
 
     def grew(self, job: str, batches: Sequence[Mapping[str, Any]]) -> None:
-        """Tell lists of a job's new batches, once in `core.GROWTH_INTERVAL_MS`: a watched job has several a second."""
+        """Tell lists about a job's new batches, at most once in `core.GROWTH_INTERVAL_MS`.
+
+        A watched job has several batches a second.
+        """
         now = self._now_ms()
         if now - self._told.get(job, 0) < core.GROWTH_INTERVAL_MS:
             return
@@ -68,14 +71,15 @@ class RegistryChanges:
         self._store, self._lists, self._closers, self._metrics = store, lists, closers, metrics
 
     def serve(self, record: StreamRecord) -> None:
-        """One changed item."""
+        """Serve one changed item."""
         item = record.item
         if item["sk"] == "JOB":
             self._lists.changed(item)
         elif item.get("revoked") and item["sk"] in {"CREDENTIAL", "GRANT"}:
             self._close_connections([item["pk"]])
         elif item.get("revoked") and item["sk"] == "ROLE":
-            # The principal finds the connections of all its roles, and none that a key opened; the others return.
+            # The principal's index key finds the connections of all its roles, and none that a key opened. The others
+            # connect again.
             self._close_connections([f"PRINCIPAL#{item['principal']}"])
         elif item.get("revoked") and item["sk"] == "PRINCIPAL":
             self._close_connections(self._store.openers_of(item["name"]))
@@ -84,7 +88,8 @@ class RegistryChanges:
         for opener in openers:
             for connection in self._store.connections_of(opener):
                 name = connection["pk"].removeprefix("CONNECTION#")
-                # Closed before it is forgotten: where closing fails, the record comes again and must still find it.
+                # Closed before it is deleted: if closing fails, the record is repeated and must still find the
+                # connection.
                 self._closers[connection["kind"]](name)
                 self._store.remove_connection(name)
                 self._metrics.add_metric(name="ConnectionsRevoked", unit=MetricUnit.Count, value=1)

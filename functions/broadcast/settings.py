@@ -1,15 +1,15 @@
-"""What the template tells the function broadcast."""
+"""The settings of the function broadcast, from the template."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every field is an environment variable of the same name in capitals."""
+    """Each field is the environment variable of the same name in capitals."""
 
     registry_table: str
-    """Subscriptions, connections, credentials."""
+    """The table of subscriptions, connections and credentials."""
     agents_endpoint: str
-    """Address of the agents' management API: a revoked key's connections are closed there."""
+    """The address of the agents' management API, which closes the connections of a revoked key."""
     viewers_endpoint: str
-    """Address of the viewers' management API."""
+    """The address of the viewers' management API."""

@@ -1,4 +1,4 @@
-"""What broadcast reads and writes in the registry: subscriptions, connections, credentials."""
+"""Reads and writes subscriptions, connections and credentials in the registry."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,16 +12,16 @@ from .core import Subscriber
 
 
 class Store:
-    """The function's only way to DynamoDB."""
+    """broadcast's access to DynamoDB."""
 
     def __init__(self, dynamodb: Any, registry_table: str) -> None:
         self._dynamodb, self._registry = dynamodb, registry_table
 
     def subscribers(self, pk: str) -> Iterator[Subscriber]:
-        """Who is subscribed to `JOB#<job>` or `LIST#<owner>`.
+        """Return the subscribers of `JOB#<job>` or `LIST#<owner>`.
 
-        Read consistently: a viewer writes its subscription and then reads the tip, the batch was stored and then these
-        are read; so whichever came first, the viewer hears of the batch one way or the other.
+        The read is consistent. A viewer writes its subscription and then reads the tip; a batch is stored and then the
+        subscribers are read. Whichever came first, the viewer learns of the batch.
         """
         for item in self._query(pk, "SUBSCRIPTION#"):
             yield Subscriber(
@@ -37,14 +37,14 @@ class Store:
             )
 
     def job(self, job: str) -> dict[str, Any] | None:
-        """A job's record."""
+        """Return a job's record."""
         return self._get(items.job_key(job))
 
     def remove_subscriber(self, subscriber: Subscriber) -> None:
-        """Removes a subscription that is gone, only if it is still that one.
+        """Delete the subscription of a closed connection, if it is still the same one.
 
-        The race: API Gateway answers 410 for a connection that it is still opening, and a viewer may subscribe again on
-        the same connection between our read and this delete. The newer subscription has another `created`, and stays.
+        API Gateway answers 410 for a connection that it is still opening. A viewer may subscribe again on that
+        connection between the read and this delete. The newer subscription has another `created`, and stays.
         """
         self._if_unchanged(
             self._dynamodb.delete_item,
@@ -54,7 +54,7 @@ class Store:
         )
 
     def mark_lagging(self, subscriber: Subscriber, until: int) -> None:
-        """Leaves a slow viewer alone for a moment."""
+        """Mark a viewer as slow, so that nothing is sent to it until a time in milliseconds."""
         self._if_unchanged(
             self._dynamodb.update_item,
             Key=subscriber.key,
@@ -64,7 +64,7 @@ class Store:
         )
 
     def credential_revoked(self, credential: str) -> bool:
-        """Whether a credential, or the principal behind it, was revoked or is no more."""
+        """Return whether a credential or the principal behind it was revoked or deleted."""
         item = self._get(items.credential_key(credential))
         if item is None or item.get("revoked"):
             return True
@@ -72,27 +72,27 @@ class Store:
         return principal is None or bool(principal.get("revoked"))
 
     def principal_revoked(self, principal: str) -> bool:
-        """Whether a principal without a key of its own (OpenID Connect, an AWS role) was revoked."""
+        """Return whether a principal without a key (OpenID Connect, an AWS role) was revoked."""
         return bool((self._get(items.principal_key(principal)) or {}).get("revoked"))
 
     def share_revoked(self, grant: str) -> bool:
-        """Whether a share link, or the principal who made it, was revoked or is no more."""
+        """Return whether a share or the principal that made it was revoked or deleted."""
         item = self._get(items.share_key(grant))
         if item is None or item.get("revoked"):
             return True
         return creator_revoked(item, self._get(items.principal_key(item["principal"])))
 
     def connections_of(self, opener: str) -> list[dict[str, Any]]:
-        """The connections that `CREDENTIAL#<credential>` or `GRANT#<grant>` opened."""
+        """Return the connections that `CREDENTIAL#<credential>`, `GRANT#<share>` or `PRINCIPAL#<name>` opened."""
         return list(self._query(opener, "CONNECTION#", index=True))
 
     def openers_of(self, principal: str) -> list[str]:
-        """What a principal's connections, and those by its share links, are found by."""
+        """Return the index keys of a principal's connections, those of its keys and shares included."""
         found = self._query(f"PRINCIPAL#{principal}", "", index=True)
         return [f"PRINCIPAL#{principal}", *(item["pk"] for item in found if item["sk"] in {"CREDENTIAL", "GRANT"})]
 
     def remove_connection(self, connection: str) -> None:
-        """Forgets a connection and all that hangs on it."""
+        """Delete a connection and its subscriptions."""
         for item in self._query(f"CONNECTION#{connection}", "", index=True):
             self._delete(item["pk"], item["sk"])
         self._delete(f"CONNECTION#{connection}", "CONNECTION")

@@ -1,1 +1,1 @@
-"""Puts the built viewer where CloudFront finds it, as part of the deployment."""
+"""Uploads the built viewer to the bucket behind CloudFront, as a part of the deployment."""

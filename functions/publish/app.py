@@ -1,4 +1,4 @@
-"""Serves CloudFormation's custom resource: publishes on create and update, empties the bucket on delete."""
+"""Serves CloudFormation's custom resource: uploads on create and update, empties the bucket on delete."""
 
 import json
 import urllib.request
@@ -16,7 +16,7 @@ Answer = Callable[[str, bytes], None]
 
 
 def put_answer(url: str, body: bytes) -> None:
-    """CloudFormation waits for a PUT at a signed S3 address; with a content type it would not be the signed one."""
+    """Answer CloudFormation with a PUT to a signed S3 address. The signature allows no content type."""
     request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310 - CloudFormation's own
     with urllib.request.urlopen(request, timeout=10):  # noqa: S310
         pass
@@ -25,7 +25,15 @@ def put_answer(url: str, body: bytes) -> None:
 def build_handler(
     store: Store, viewer: Path, config: str, logger: Logger, answer: Answer = put_answer
 ) -> Callable[[Mapping[str, Any], Any], None]:
-    """The Lambda handler. `viewer` is the folder with the built viewer, `config` what /config.json says."""
+    """Return the Lambda handler.
+
+    Args:
+        store: the bucket and the distribution.
+        viewer: the folder of the built viewer.
+        config: the content of /config.json.
+        logger: takes failures.
+        answer: sends the result to CloudFormation.
+    """
 
     def publish(reference: str) -> None:
         files = [path.relative_to(viewer).as_posix() for path in viewer.rglob("*") if path.is_file()]

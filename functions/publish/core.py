@@ -1,4 +1,4 @@
-"""Decides which file goes where, and how long it may be cached."""
+"""Decides under which key each file is uploaded, and how long it may be cached."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ CONTENT_TYPES: Final = {
 }
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
-"""For files whose names carry a hash of what is in them."""
+"""For files with a hash of their content in the name."""
 REVALIDATE: Final = "no-cache"
-"""For the page itself and what it reads first: a new deployment shows at the next load."""
+"""For the page itself and what it reads first, so that a new deployment shows at the next load."""
 
 CONFIG: Final = "config.json"
 
@@ -38,9 +38,9 @@ class Upload:
 
 
 def plan(files: Iterable[str]) -> list[Upload]:
-    """The objects for the viewer's files (paths relative to its folder), the page last.
+    """Return the uploads of the viewer's files (paths relative to its folder), the page last.
 
-    The page names the others, so it must not be there before them.
+    The page names the other files, so it must not be there before them.
     """
     uploads = [
         Upload(

@@ -1,4 +1,4 @@
-"""Puts the function together from the environment and the clients; nothing else happens here."""
+"""Builds the function from its environment and its clients, and does nothing else."""
 
 import os
 from pathlib import Path

@@ -1,15 +1,15 @@
-"""What the template tells the function publish."""
+"""The settings of the function publish, from the template."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every field is an environment variable of the same name in capitals."""
+    """Each field is the environment variable of the same name in capitals."""
 
     viewer_bucket: str
-    """Where the viewer's files go."""
+    """The bucket for the viewer's files."""
     distribution: str
     """The CloudFront distribution that serves them."""
     viewer_config: str
-    """What /config.json says, as JSON."""
+    """The content of /config.json."""

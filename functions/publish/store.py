@@ -1,4 +1,4 @@
-"""The bucket and the distribution."""
+"""Writes to the viewer's bucket, and invalidates the distribution's cache."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from .core import Upload
 
 
 class Store:
-    """The function's only way to S3 and CloudFront."""
+    """publish's access to S3 and CloudFront."""
 
     def __init__(self, s3: Any, cloudfront: Any, bucket: str, distribution: str) -> None:
         self._s3, self._cloudfront = s3, cloudfront
         self._bucket, self._distribution = bucket, distribution
 
     def put(self, upload: Upload, content: bytes) -> None:
-        """Stores one file."""
+        """Store one file."""
         self._s3.put_object(
             Bucket=self._bucket,
             Key=upload.key,
@@ -23,13 +23,13 @@ class Store:
         )
 
     def empty_bucket(self) -> None:
-        """Removes everything, so that the stack can remove the bucket."""
+        """Delete all objects, so that CloudFormation can delete the bucket."""
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket):
             for found in page.get("Contents", []):
                 self._s3.delete_object(Bucket=self._bucket, Key=found["Key"])
 
     def invalidate_cache(self, reference: str) -> None:
-        """Makes CloudFront ask again for what names the other files."""
+        """Make CloudFront fetch the page and its configuration again. `reference` names the request."""
         paths = ["/", "/index.html", "/config.json"]
         self._cloudfront.create_invalidation(
             DistributionId=self._distribution,
