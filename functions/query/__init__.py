@@ -1,1 +1,1 @@
-"""Jobs, history, export and tickets over HTTP."""
+"""Serves the HTTP API: jobs, history, search, export, shares and tickets."""

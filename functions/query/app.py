@@ -1,4 +1,4 @@
-"""Takes the HTTP API's events apart, and answers."""
+"""Serves the HTTP API's events: resolves routes, limits rates, and turns errors into problem documents."""
 
 import json
 import math
@@ -32,14 +32,14 @@ def build_handler(
     metrics: Metrics,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Handler:
-    """The Lambda handler."""
+    """Return the Lambda handler."""
     routes = build_routes(service, RateLimiter(), now_ms)
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         began = time.monotonic()
         try:
             return routes.resolve(event, context)
-        except Exception:  # whatever it says is for the log: no exception's text reaches a client
+        except Exception:  # only the log gets the exception's text, no client does
             logger.exception("query failed")
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
             problem = response(ProblemError(500, "internal", "The request failed here. Try again."))
@@ -53,7 +53,7 @@ def build_handler(
 
 
 def build_routes(service: Service, rates: RateLimiter, now_ms: Callable[[], int]) -> APIGatewayHttpResolver:
-    """The table's routes over a service."""
+    """Return a resolver of the routes in `ROUTES` that calls a service."""
     app = APIGatewayHttpResolver(enable_validation=False)
 
     def principal() -> Principal:
@@ -70,7 +70,7 @@ def build_routes(service: Service, rates: RateLimiter, now_ms: Callable[[], int]
             who, event = principal(), app.current_event
             if route.access == "member" and who.grant:
                 raise ForbiddenError("A share link may read, and nothing else.")
-            # API Gateway joins what is given twice by commas; `label` may be given twice, and its values hold commas.
+            # API Gateway joins repeated parameters by commas. `label` may be repeated, and its values contain commas.
             query = event.query_string_parameters or {}
             labels = [value for name, value in parse_qsl(event.raw_query_string) if name == "label"]
             body = _body(event.body) if route.body is not None else None

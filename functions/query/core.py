@@ -1,4 +1,4 @@
-"""Decides what a request asks for and what it gets. No clock, no network: what is known comes in as arguments."""
+"""Decides what a request asks for and what it gets. It has no clock and no network: all facts are arguments."""
 
 import base64
 import re
@@ -10,7 +10,7 @@ from logferry_protocol.job import JobRecord
 from logferry_protocol.limits import MAX_SEQUENCE, MAX_TIME_MS
 
 PAGE_BYTES: Final = 1_048_576
-"""Bytes of bodies in one page of history: base64 and JSON keep it far below Lambda's 6 MB answer."""
+"""Bytes of bodies in one page of history. With base64 and JSON it stays far below Lambda's 6 MB answer."""
 
 PAGE_BATCHES: Final = 500
 """Batches in one page of history."""
@@ -20,27 +20,34 @@ JOBS_MOST: Final = 500
 """Jobs in one page of the list."""
 
 JOBS_BYTES: Final = 3_000_000
-"""Bytes of records, as JSON writes them, in one page: a record has 40 KB at most, and Lambda's answer 6 MB."""
+"""Bytes of records in one page, as JSON. A record has at most 40 KB, and Lambda's answer 6 MB."""
 
 FILTER_CHARS: Final = {"owner": 128, "host": 255, "name": 255, "image": 512, "state": 16, "container": 64}
-"""Characters of what a list may be filtered by: no job has longer ones."""
+"""The most characters of each filter of a list. No job has a longer value."""
 
 LABEL_CHARS: Final = 512
-"""Characters of a label, `key` or `key=value`, that a list may be filtered by."""
+"""The most characters of a label filter, `key` or `key=value`."""
 
 TICKET_MS: Final = 30_000
-"""How long a ticket opens a WebSocket, once."""
+"""How long a ticket may be used to open one WebSocket, in milliseconds."""
 
 
 class ParameterError(ValueError):
-    """A parameter that does not fit; the sentence says which and why."""
+    """A parameter has a wrong value. The message says which one, and what it must be."""
 
 
 def whole_number(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
-    """A whole number of the query string.
+    """Return a whole number of the query string.
+
+    Args:
+        query: the query string's parameters.
+        name: the parameter.
+        default: the value without the parameter.
+        least: the least value allowed.
+        most: the greatest value allowed.
 
     Raises:
-        ParameterError: it is none, or out of bounds.
+        ParameterError: it is not a whole number, or out of bounds.
     """
     text = query.get(name)
     if text is None:
@@ -52,7 +59,7 @@ def whole_number(query: Mapping[str, str], name: str, default: int, least: int, 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRange:
-    """Which part of a job's history is asked for: entries after a sequence, or the last ones before it."""
+    """The part of a job's history that is asked for: entries after a sequence, or the last ones before it."""
 
     after: int | None
     before: int | None
@@ -60,10 +67,10 @@ class HistoryRange:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "HistoryRange":
-        """From a query string.
+        """Return the range that a query string asks for.
 
         Raises:
-            ParameterError: both ends are given, or one does not fit.
+            ParameterError: both ends are given, or one has a wrong value.
         """
         if "after" in query and "before" in query:
             raise ParameterError("give after or before, not both")
@@ -85,18 +92,22 @@ class JobFilter:
     container: str | None = None
     """The beginning of the container's id."""
     after: int | None = None
-    """Milliseconds: jobs that still ran, or were heard of, at this time or later."""
+    """Milliseconds. Jobs that still ran or were heard of at this time or later."""
     before: int | None = None
-    """Milliseconds: jobs that were created before this time."""
+    """Milliseconds. Jobs that were created before this time."""
     labels: tuple[tuple[str, str | None], ...] = ()
-    """A label's key, and its value where one is wanted."""
+    """The keys of labels, each with a value or, for any value, None."""
 
     @classmethod
     def of(cls, query: Mapping[str, str], labels: Sequence[str] = ()) -> "JobFilter":
-        """From a query string; `labels` are the values of all its `label` parameters, `key` or `key=value`.
+        """Return the filter that a query string asks for.
+
+        Args:
+            query: the query string's parameters.
+            labels: the values of all its `label` parameters, `key` or `key=value`.
 
         Raises:
-            ParameterError: one is too long, or a time is none.
+            ParameterError: a value is too long, or a time is not one.
         """
         wanted = []
         for label in labels:
@@ -112,7 +123,7 @@ class JobFilter:
         return cls(**plain, after=times.get("after"), before=times.get("before"), labels=tuple(wanted))
 
     def matches(self, record: JobRecord) -> bool:
-        """Whether a job is in the list."""
+        """Return whether a job is in the list."""
         container = record.container
         return (
             self.owner in (None, record.owner)
@@ -128,24 +139,24 @@ class JobFilter:
 
 
 def batch_document(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored batch as readers get it."""
+    """Return a stored batch as readers get it."""
     facts = {name: item[name] for name in ("first", "count", "start", "end", "raw", "digest")}
     return {**facts, "body": base64.b64encode(item["body"]).decode()}
 
 
 def last_of(batch: Mapping[str, Any]) -> int:
-    """The sequence of a batch's last entry."""
+    """Return the sequence of a batch's last entry."""
     return int(batch["first"]) + int(batch["count"]) - 1
 
 
 def kept_from(wanted: HistoryRange, batches: Sequence[Mapping[str, Any]], tip: int, *, more: bool) -> int | None:
-    """Where what is kept begins, if some of what was asked for is not kept any more: retention took it.
+    """Return the first sequence that is kept, if retention deleted a part of what was asked for; else None.
 
     Args:
         wanted: what was asked for.
-        batches: the page's, ascending.
+        batches: the page's batches, ascending.
         tip: the job's last sequence.
-        more: whether the page ends before what is kept does.
+        more: whether more is kept than the page holds.
     """
     if wanted.before is not None:
         lowest = batches[0]["first"] if batches else min(wanted.before, tip + 1)
@@ -157,14 +168,14 @@ def kept_from(wanted: HistoryRange, batches: Sequence[Mapping[str, Any]], tip: i
 
 @dataclass(slots=True)
 class BatchPage:
-    """Batches collected for one answer, up to its size."""
+    """Collects batches for one answer, up to its size."""
 
     limit: int
     bytes_left: int = PAGE_BYTES
     items: list[Mapping[str, Any]] = field(default_factory=list)
 
     def take(self, item: Mapping[str, Any]) -> bool:
-        """Adds a batch; False when the page is full without it. A page always takes one."""
+        """Add a batch; return False if the page is full without it. Every page takes one batch."""
         if self.items and (len(self.items) >= self.limit or len(item["body"]) > self.bytes_left):
             return False
         self.items.append(item)
@@ -176,7 +187,7 @@ _ORDER: Final = re.compile(r"[0-9]{13,38}#[a-z0-9-]{1,63}\.[0-9a-f]{64}")
 
 
 def parse_list_next(text: str | None) -> str | None:
-    """Where a list goes on: the place of the last job that was given, of a time that may have more than 13 digits.
+    """Check where a list continues: the position of the last job of a page. Its time may have more than 13 digits.
 
     Raises:
         ParameterError: no list gave this.
@@ -190,7 +201,7 @@ _AUDIT_PLACE: Final = re.compile(r"[0-9]{13}#[a-z]+#[a-z0-9-]{1,63}")
 
 
 def parse_audit_next(text: str | None) -> str | None:
-    """Where a list of records goes on.
+    """Check where a list of audit records continues.
 
     Raises:
         ParameterError: no list gave this.

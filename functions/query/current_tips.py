@@ -1,4 +1,4 @@
-"""How far the running jobs of a list's page have got."""
+"""Reads the current tips of the running jobs of a list's page."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, wait
@@ -13,24 +13,24 @@ from runtime.aws_errors import is_transient
 from .store import Store
 
 TIMEOUT_S: Final = 2.0
-"""How long a list waits for the tips of its jobs, all together."""
+"""How long a list waits for the tips of all its jobs together."""
 
 
 class CurrentTips:
     """Reads where the logs of running jobs end.
 
-    Their records are written on a change of state and every few minutes, not per batch, so that a batch costs one
-    write; who asks for a list pays for the truth instead. A running job costs one query, which leaves the body where it
-    is, and is read as the list itself is, eventually consistent: half a read unit for 4 KB of the last batch, so three
-    at most. One of which the table has nothing costs a look at its archive's tip besides, one unit. DynamoDB has no
-    batch of queries, so as many are under way as the executor has workers; a page has `core.JOBS_MOST` jobs at most.
+    Job records are written on a change of state and every few minutes, not for each batch, so that a batch costs one
+    write. Instead, a list reads the tips when it is asked for. A running job costs one query, which does not read the
+    body. The query is eventually consistent, as the list itself is: half a read unit for each 4 KB of the last batch,
+    so at most three. A job of which the table has nothing costs one unit more, for its archive's tip. DynamoDB has no
+    batch of queries, so the executor's workers run them side by side. A page has at most `core.JOBS_MOST` jobs.
     """
 
     def __init__(self, store: Store, executor: Executor, logger: Logger, timeout_s: float = TIMEOUT_S) -> None:
         self._store, self._executor, self._logger, self._timeout_s = store, executor, logger, timeout_s
 
     def of(self, items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-        """The jobs' records as their logs make them, by job; as recorded where a table takes no more or takes long."""
+        """Return the records with current tips, by job. Where a table throttles or is slow, the recorded tip stays."""
         known = {item["job"]: item for item in items}
         asked = {self._executor.submit(self._with_current_tip, item): job for job, item in known.items()}
         done, late = wait(asked, self._timeout_s)
@@ -52,5 +52,5 @@ class CurrentTips:
         newest = self._store.newest(item["job"], consistent=False)
         if newest is not None:
             return jobs.with_batches(item, [newest])
-        # No line yet, or the table has forgotten them all, and its agent was gone before it could tell the last tip.
+        # There is no entry yet, or the table has forgotten them all and the agent was gone before it sent the last tip.
         return {**item, "tip": max(int(item.get("tip") or 0), self._store.archived_tip(item["job"]))}

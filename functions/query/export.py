@@ -1,4 +1,4 @@
-"""A job's log as text or as JSON lines, in pages."""
+"""Writes a job's log as text or as JSON lines, in pages."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -19,18 +19,18 @@ CONTENT_TYPES: Final[dict[Format, str]] = {
 }
 
 PAGE_RAW_BYTES: Final = 2_000_000
-"""Text bytes in a page, about: with JSON around each line and base64 around the whole it stays below Lambda's 6 MB."""
+"""Approximate bytes of text in a page. With JSON around each line and base64 it stays below Lambda's 6 MB."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def timestamp(us: int) -> str:
-    """RFC 3339 in UTC with microseconds."""
+    """Return a time in RFC 3339, UTC, with microseconds."""
     return (_EPOCH + timedelta(microseconds=us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def jsonl(job: str, rows: Iterable[Row]) -> Iterator[str]:
-    """One JSON object a line and entry."""
+    """Yield one JSON object for each entry, as a line."""
     for sequence, time, character, text in rows:
         entry = {
             "jobId": job,
@@ -45,16 +45,16 @@ def jsonl(job: str, rows: Iterable[Row]) -> Iterator[str]:
 @dataclass(slots=True)
 class _Line:
     first: int
-    pieces: list[str]
+    fragments: list[str]
     open: bool
 
 
 @dataclass(slots=True)
 class TextLines:
-    """Whole lines of stdout and stderr, continuation entries joined, in the order of their first entries.
+    """Joins entries to whole lines of stdout and stderr, in the order of their first entries.
 
-    An entry that may go on in a batch not seen yet is held back with all that comes after it: the next page begins with
-    it, so nothing is given twice and no line is cut in two.
+    A line that may continue in a later batch is held back together with all lines after it. The next page starts with
+    it, so nothing appears twice and no line is split.
     """
 
     _lines: list[_Line] = field(default_factory=list)
@@ -62,7 +62,7 @@ class TextLines:
     _sequence: int = 0
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Takes the rows of the next batch."""
+        """Add the rows of the next batch."""
         for sequence, _time, character, text in rows:
             self._sequence = sequence
             stream = STREAM_OF[character]
@@ -71,7 +71,7 @@ class TextLines:
             long = len(text.encode()) >= MIN_CONTINUED_BYTES
             line = self._last.get(stream)
             if character in CONTINUATIONS and line is not None:
-                line.pieces.append(text)
+                line.fragments.append(text)
                 line.open = long
                 continue
             if line is not None:
@@ -80,16 +80,20 @@ class TextLines:
             self._lines.append(line)
 
     def take(self, *, at_end: bool) -> tuple[str, int]:
-        """The text of all whole lines, and the sequence after which to go on. `at_end`: nothing more is stored."""
+        """Return the text of all whole lines, and the sequence after which the next page starts.
+
+        Args:
+            at_end: whether nothing more is stored.
+        """
         cut = None if at_end else next((index for index, line in enumerate(self._lines) if line.open), None)
         whole = self._lines if cut is None else self._lines[:cut]
         resume = self._sequence if cut is None else self._lines[cut].first - 1
-        return "".join("".join(line.pieces) + "\n" for line in whole), resume
+        return "".join("".join(line.fragments) + "\n" for line in whole), resume
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPage:
-    """A page of a log; `resume` is the sequence after which the next begins, None at the end of what is stored."""
+    """A page of a log. `resume` is the sequence after which the next page starts, or None at the end."""
 
     format: Format
     text: str
@@ -97,14 +101,14 @@ class ExportPage:
 
 
 def page(job: str, form: Format, batches: Iterable[tuple[int, int, bytes]], *, after: int, most: int) -> ExportPage:
-    """A page of about `most` bytes.
+    """Return a page of about `most` bytes.
 
     Args:
-        job: its id.
-        form: what is wanted.
+        job: the job's id.
+        form: the format.
         batches: first sequence, raw bytes and body of the batches with entries after `after`, ascending.
         after: the last sequence that the reader has.
-        most: where the page ends; a line that goes on is carried whole up to `PAGE_RAW_BYTES` more, and cut there.
+        most: where the page ends. A line that continues is kept whole for up to `PAGE_RAW_BYTES` more, and split there.
     """
     lines, parts, size, resume = TextLines(), list[str](), 0, after
     for first, raw, body in batches:

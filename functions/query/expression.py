@@ -1,7 +1,7 @@
-"""Users' expressions on RE2: bounded in memory, and in what one call can cost.
+"""Runs users' expressions on RE2, bounded in memory and in the cost of one call.
 
-RE2 takes time linear in the text, at worst proportional to the product of the text's bytes and the program's
-instructions. A call cannot be interrupted, so its worst case is estimated before it is made.
+RE2 takes time linear in the text: at worst the product of the text's bytes and the program's instructions. A call
+cannot be interrupted, so its worst case is estimated first.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from logferry_protocol.re2_syntax import explain
 from .core import ParameterError
 
 PATTERN_BYTES: Final = 8 * 1024 * 1024
-"""Memory of a compiled expression: its program and the states that RE2 keeps. Below 1 MiB sensible ones are refused."""
+"""Memory of a compiled expression: its program and RE2's cached states. Below 1 MiB, sensible ones are refused."""
 
 PROGRAM_MOST: Final = 100_000
-"""Instructions of a compiled expression. One entry (16 KiB) can then be searched whole within one answer's time:
+"""The most instructions of a compiled expression: one entry (16 KiB) is then searched whole in an answer's time.
 `[^\\pL\\pN_]word[^\\pL\\pN_]` has 2,700, `\\pL{80}` 96,000."""
 
 STEP_S: Final = 5e-9
@@ -26,10 +26,10 @@ hostile expressions over five texts), and a function of 1,024 MB has 0.58 of suc
 
 CALL_INSTRUCTIONS: Final = 500
 CALL_BYTES: Final = 64
-"""Added to program and text: what a call costs beyond them, and small programs whose states never repeat (9 ns)."""
+"""Added to program and text: the fixed cost of a call, and small programs whose states never repeat (9 ns)."""
 
 PART_S: Final = 0.5
-"""Seconds at worst of one call, where a line is too long to be searched whole."""
+"""Seconds of one call at worst, where a line is too long to be searched whole."""
 
 
 MatchSpan = tuple[int, int]
@@ -37,7 +37,7 @@ MatchSpan = tuple[int, int]
 
 
 class TextTooLongError(Exception):
-    """A text that could not be searched whole in the time that is left; in what was searched nothing was found."""
+    """A text could not be searched whole in the time left, and the searched part has no match."""
 
 
 class Expression:
@@ -49,18 +49,18 @@ class Expression:
 
     @classmethod
     def of(cls, pattern: str, *, regex: bool, ignore_case: bool) -> "Expression":
-        """Compile a user's expression, or a text.
+        """Compile a user's expression, or a literal text.
 
         Raises:
-            ParameterError: RE2 does not take it, or it is too large. The message says what to write instead.
+            ParameterError: RE2 does not accept it, or it is too large. The message says what to write instead.
         """
         options = re2.Options()
         options.max_mem = PATTERN_BYTES
         options.log_errors = False
         options.case_sensitive = not ignore_case
         options.never_capture = True
-        # "^" and "$" mean a line's ends also within an entry of several lines, as in the viewer.
-        # The library keeps the last 128 expressions, each with its memory: a gigabyte of hostile ones.
+        # "^" and "$" also match at the line feeds within an entry of several lines, as in the viewer.
+        # The library caches the last 128 expressions with their memory, which could be a gigabyte of hostile ones.
         re2.purge()
         try:
             compiled = re2.compile(f"(?m){pattern}" if regex else re2.escape(pattern), options=options)
@@ -76,16 +76,16 @@ class Expression:
         return cls(compiled)
 
     def cost(self, text: str) -> float:
-        """Seconds that one call over a text takes at worst."""
+        """Return the seconds that one call over a text takes at worst."""
         return (size_of(text) + CALL_BYTES) * self._step_s
 
     def find(self, text: str, begin: int, end: int) -> MatchSpan | None:
-        """The first match within `begin` to `end`; what is around them counts for `^`, `$` and `\\b`."""
+        """Return the first match from `begin` to `end`. The text around them counts for `^`, `$` and `\\b`."""
         match = self._compiled.search(text, begin, end)
         return None if match is None else match.span()
 
     def find_in_parts(self, text: str, begin: int, end: int, time_left: Callable[[], float]) -> MatchSpan:
-        """The same in overlapping parts, for a text that costs too much at once.
+        """Return the first match, searching overlapping parts of a text that costs too much at once.
 
         Raises:
             TextTooLongError: nothing was found. A match longer than half of a part may have been missed, or the time
@@ -109,5 +109,5 @@ def _characters(encoded: bytes, at: int) -> int:
 
 
 def size_of(text: str) -> int:
-    """Bytes of a text in UTF-8."""
+    """Return the bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode())

@@ -1,4 +1,4 @@
-"""Puts the function together from the environment and the clients; nothing else happens here."""
+"""Builds the function from its environment and its clients, and does nothing else."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from .settings import Settings
 from .store import Store
 
 WORKERS = 16
-"""Tips read at once; the client's pool must be as large, or connections are thrown away after each use."""
+"""How many tips are read at once."""
 
 settings = read_settings(Settings, os.environ)
 # A page of history is up to a megabyte, from DynamoDB or S3: one second more than the default.
@@ -35,13 +35,13 @@ functions = boto3.client("lambda", config=config)
 
 
 def erase(job: str) -> None:
-    """Asks the function archive to delete what is stored of a job; it answers at once and works on."""
+    """Ask the function archive to erase a deleted job. The call returns at once."""
     payload = json.dumps({"erase": job}).encode()
     functions.invoke(FunctionName=settings.archive_function, InvocationType="Event", Payload=payload)
 
 
 def now_ms() -> int:
-    """The time of day."""
+    """Return the time of day in milliseconds."""
     return time.time_ns() // 1_000_000
 
 
@@ -56,7 +56,7 @@ metrics = Metrics()
 
 
 def note_damaged(error: DamagedRecordError) -> None:
-    """A job is missing in a list: somebody who operates the deployment should know."""
+    """Log and count a record that cannot be shown: the job is missing in a list, and operators should know."""
     logger.error("a job's record is damaged", extra={"job": error.job, "problem": error.problem})
     metrics.add_metric(name="RecordsDamaged", unit=MetricUnit.Count, value=1)
 

@@ -1,7 +1,7 @@
-"""Entries joined to lines: a line that was cut into pieces is searched as one, wherever batches and pages cut it.
+"""Joins entries to lines, so that a line in several fragments is searched as one, wherever batches and pages split it.
 
-A line belongs to the range of sequences in which it begins. Its pieces are read beyond the range's end, and pieces at
-the range's beginning that continue an earlier line are left to the range before.
+A line belongs to the range of sequences in which it begins. Its fragments are read beyond the end of the range.
+Fragments at the start of the range that continue an earlier line belong to the range before.
 """
 
 from collections import deque
@@ -13,100 +13,103 @@ from logferry_protocol.errors import BatchError
 from logferry_protocol.limits import MIN_CONTINUED_BYTES
 
 LINE_CHARS: Final = 1_048_576
-"""A longer line is several: a program that never ends its line must not fill the memory."""
+"""A longer line is split: a program that never ends its line must not fill the memory."""
 
 OVERLAP_CHARS: Final = 65_536
-"""So many characters of an endless line are looked at again with what follows: a match up to this long is found."""
+"""Characters of a split line that are searched again with the next part. A match up to this long is found."""
 
 LINE_SPAN: Final = 2_000
-"""A line whose pieces lie over more entries is several, too: those of the other streams wait until it is whole."""
+"""A line whose fragments span more entries is split, too: lines of other streams wait until it is whole."""
 
 Batch = tuple[int, int, int, bytes]
-"""First sequence, entries, raw bytes and body."""
+"""First sequence, number of entries, raw bytes and body."""
 
 
 class Line:
-    """A line of a stream, a part of an endless one, or a system event."""
+    """A line of a stream, a part of a split line, or a system event."""
 
-    __slots__ = ("before", "chars", "goes_on", "open", "pieces", "sequences", "stream", "time")
+    __slots__ = ("before", "chars", "continues", "open", "fragments", "sequences", "stream", "time")
 
     def __init__(self, sequence: int, time: int, stream: Stream, text: str, before: str = "", *, is_open: bool = False):
         self.sequences = [sequence]
-        self.pieces = [text]
+        self.fragments = [text]
         self.time = time
-        """Microseconds; of the first piece."""
+        """Microseconds; the time of the first fragment."""
         self.stream: Stream = stream
         self.before = before
-        """The end of what stands before it, where it is a later part of an endless line."""
+        """The end of the text before it, if it is a later part of a split line."""
         self.chars = len(text)
         self.open = is_open
-        """A piece may follow."""
-        self.goes_on = False
-        """The next part of the endless line follows."""
+        """Whether a fragment may follow."""
+        self.continues = False
+        """Whether the next part of the split line follows."""
 
     @property
     def sequence(self) -> int:
-        """Of its first piece."""
+        """Return the sequence of the first fragment."""
         return self.sequences[0]
 
     @property
     def text(self) -> str:
-        """The pieces, with nothing between."""
-        return self.pieces[0] if len(self.pieces) == 1 else "".join(self.pieces)
+        """Return the fragments, joined without a separator."""
+        return self.fragments[0] if len(self.fragments) == 1 else "".join(self.fragments)
 
     def add(self, sequence: int, text: str, *, is_open: bool) -> None:
-        """Join the next piece."""
+        """Add the next fragment."""
         self.sequences.append(sequence)
-        self.pieces.append(text)
+        self.fragments.append(text)
         self.chars += len(text)
         self.open = is_open
 
     def entry_at(self, offset: int) -> int:
-        """Return the sequence of the piece that holds a character of the text."""
-        for sequence, piece in zip(self.sequences, self.pieces, strict=True):
-            if offset < len(piece):
+        """Return the sequence of the fragment that holds a character of the text."""
+        for sequence, fragment in zip(self.sequences, self.fragments, strict=True):
+            if offset < len(fragment):
                 return sequence
-            offset -= len(piece)
+            offset -= len(fragment)
         return self.sequences[-1]
 
     def tail(self) -> str:
-        """Return the last `OVERLAP_CHARS` characters, with what stands before it."""
+        """Return the last `OVERLAP_CHARS` characters, with the text before the part."""
         return (self.before + self.text)[-OVERLAP_CHARS:]
 
 
 class LineAssembler:
-    """The lines that begin after a sequence, in the order in which they begin."""
+    """Yields the lines that begin after a sequence, in the order in which they begin."""
 
     def __init__(self, after: int, earlier: Callable[[int], Iterable[Batch]]) -> None:
-        """Args:
-        after: lines begin after this sequence.
-        earlier: the batches with entries before a sequence, descending; asked where the range begins with a piece.
+        """Start after a sequence.
+
+        Args:
+            after: lines begin after this sequence.
+            earlier: returns the batches with entries before a sequence, descending. It is called if the range starts
+                with a fragment of an earlier line.
         """
         self._after, self._earlier = after, earlier
         self._held: deque[Line] = deque()
         self._open: dict[Stream, Line] = {}
-        # Streams of which it is known what a piece continues.
+        # The streams for which it is known what a fragment continues.
         self._known: set[Stream] = {"stdout", "stderr"} if after == 0 else set()
         self.read = after
         """The last sequence that was added."""
 
     @property
     def resume(self) -> int:
-        """The sequence after which a later search finds all that was not given yet."""
+        """Return the sequence after which a later search finds everything that was not yielded yet."""
         return self._held[0].sequence - 1 if self._held else self.read
 
     def add(self, first: int, columns: Columns) -> Iterator[Line]:
-        """Take a batch's entries and give the lines that they complete."""
+        """Add the entries of a batch, and yield the lines that they complete."""
         for sequence, time, character, text in columns.rows(first):
             if sequence <= self._after:
                 continue
             if sequence != self.read + 1:
-                self._pass_hole()
+                self._end_at_hole()
             self.read = sequence
             stream = STREAM_OF[character]
             is_open = len(text) * 4 >= MIN_CONTINUED_BYTES and len(text.encode()) >= MIN_CONTINUED_BYTES
             if not is_open and not self._open and character not in CONTINUATIONS:
-                # Nearly all are like this.
+                # Nearly all entries take this branch.
                 self._known.add(stream)
                 yield from self._complete()
                 yield Line(sequence, time, stream, text)
@@ -115,13 +118,13 @@ class LineAssembler:
             yield from self._complete()
 
     def skip(self, first: int, count: int) -> Iterator[Line]:
-        """Pass over entries that cannot be read, and give the lines that end there."""
-        self._pass_hole()
+        """Skip entries that cannot be read, and yield the lines that end there."""
+        self._end_at_hole()
         self.read = max(self.read, first + count - 1)
         yield from self._complete()
 
     def end(self) -> Iterator[Line]:
-        """Give what is left: nothing more is stored."""
+        """Yield the remaining lines: nothing more is stored."""
         self._close_all()
         yield from self._complete()
 
@@ -136,7 +139,7 @@ class LineAssembler:
         before = ""
         if stream != "system":
             if character in CONTINUATIONS and stream not in self._known:
-                before = self._look_back(stream, sequence)
+                before = self._find_continued_line(stream, sequence)
             self._known.add(stream)
             continued = self._open.pop(stream, None)
             if continued is not None and character in CONTINUATIONS:
@@ -145,7 +148,7 @@ class LineAssembler:
                     if is_open:
                         self._open[stream] = continued
                     return
-                continued.goes_on, before = True, continued.tail()
+                continued.continues, before = True, continued.tail()
             if continued is not None:
                 continued.open = False
         begun = Line(sequence, time, stream, text, before, is_open=is_open)
@@ -153,8 +156,8 @@ class LineAssembler:
         if is_open:
             self._open[stream] = begun
 
-    def _pass_hole(self) -> None:
-        """What is kept no more ends every line."""
+    def _end_at_hole(self) -> None:
+        """End every line at entries that are not kept any more."""
         self._close_all()
         self._known = {"stdout", "stderr"}
 
@@ -163,35 +166,37 @@ class LineAssembler:
             line.open = False
         self._open.clear()
 
-    def _look_back(self, stream: Stream, sequence: int) -> str:
-        """Find the line that a piece at the range's beginning continues: it is not given, but its later parts are.
+    def _find_continued_line(self, stream: Stream, sequence: int) -> str:
+        """Find the line that a fragment at the start of the range continues.
+
+        The line itself is not yielded, but later parts of it are.
 
         Returns:
-            The end of what stands before the piece, where the line is an endless one and a part begins here.
+            The end of the text before the fragment, if the line is so long that it is split here.
         """
-        pieces: list[tuple[int, int, str]] = []
+        fragments: list[tuple[int, int, str]] = []
         chars = 0
-        for at, time, character, text in self._rows_back():
+        for at, time, character, text in self._earlier_rows():
             if chars >= LINE_CHARS or sequence - at >= LINE_SPAN:
-                return "".join(text for _, _, text in reversed(pieces))[-OVERLAP_CHARS:]
+                return "".join(text for _, _, text in reversed(fragments))[-OVERLAP_CHARS:]
             if STREAM_OF[character] != stream:
                 continue
             if len(text.encode()) < MIN_CONTINUED_BYTES:
                 break
-            pieces.append((at, time, text))
+            fragments.append((at, time, text))
             chars += len(text)
             if character not in CONTINUATIONS:
                 break
-        if pieces:
-            at, time, text = pieces.pop()
+        if fragments:
+            at, time, text = fragments.pop()
             line = Line(at, time, stream, text, is_open=True)
-            for at, _, text in reversed(pieces):
+            for at, _, text in reversed(fragments):
                 line.add(at, text, is_open=True)
             self._open[stream] = line
         return ""
 
-    def _rows_back(self) -> Iterator[tuple[int, int, str, str]]:
-        """The entries up to `after`, descending, as far as they are one run."""
+    def _earlier_rows(self) -> Iterator[tuple[int, int, str, str]]:
+        """Yield the entries up to `after`, descending, as far as there is no hole."""
         expected = self._after
         for first, count, _raw, body in self._earlier(self._after + 1):
             if first + count - 1 < expected:

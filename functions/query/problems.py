@@ -1,4 +1,4 @@
-"""What goes wrong, as RFC 9457 problem documents (https://www.rfc-editor.org/rfc/rfc9457)."""
+"""Errors of the HTTP API as RFC 9457 problem documents (https://www.rfc-editor.org/rfc/rfc9457)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 
 
 class ProblemError(Exception):
-    """A request that cannot be served as it is. The sentence is for the person who made it."""
+    """A request that cannot be served. `detail` is for the person who made it."""
 
     def __init__(self, status: int, code: str, detail: str, **more: object) -> None:
         super().__init__(status, code, detail)
@@ -18,21 +18,21 @@ class ProblemError(Exception):
 
 
 class BadRequestError(ProblemError):
-    """A parameter or a body that does not fit."""
+    """A parameter or a body has a wrong value."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(400, "bad_request", detail)
 
 
 class NotFoundError(ProblemError):
-    """No such thing, or none that the asker may know of: the two are not told apart."""
+    """The resource does not exist, or the caller may not know of it. The answer does not tell the two apart."""
 
     def __init__(self, detail: str = "No such job, or none that you may read.") -> None:
         super().__init__(404, "not_found", detail)
 
 
 class NotAllowedError(ProblemError):
-    """There is something at this address, but not by this method."""
+    """The address exists, but does not accept this method."""
 
     def __init__(self, methods: Sequence[str]) -> None:
         super().__init__(405, "method_not_allowed", f"This address takes {' and '.join(methods)}.")
@@ -40,7 +40,7 @@ class NotAllowedError(ProblemError):
 
 
 class ForbiddenError(ProblemError):
-    """Known, and not allowed."""
+    """The caller may know of the resource, but not do this."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(403, "forbidden", detail)
@@ -62,7 +62,7 @@ TITLES: Mapping[int, str] = {
 
 
 def response(problem: ProblemError) -> Response[str]:
-    """The problem as an answer."""
+    """Return a problem as an HTTP response."""
     document = {
         "type": f"urn:logferry:problem:{problem.code}",
         "title": TITLES.get(problem.status, "Problem"),

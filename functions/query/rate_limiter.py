@@ -1,4 +1,4 @@
-"""How fast one principal may ask. One process's memory: a bound on what one of them costs, not an exact measure."""
+"""Limits the rate of one principal's requests. The state is per process: it bounds the cost, and is not exact."""
 
 from collections import OrderedDict
 from typing import Final
@@ -9,14 +9,14 @@ _REMEMBERED: Final = 5_000
 
 
 class RateLimiter:
-    """A bucket of tokens for each principal."""
+    """Keeps a bucket of tokens for each principal."""
 
     def __init__(self, rate: float = REQUESTS_A_SECOND, burst: float = BURST) -> None:
         self._rate, self._burst = rate, burst
         self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def take(self, name: str, now_ms: int) -> float:
-        """Takes one request; 0 when it may go on, else the seconds after which it may."""
+        """Take a token; return 0, or the seconds until the next request is allowed."""
         tokens, then = self._buckets.pop(name, (self._burst, now_ms))
         tokens = min(self._burst, tokens + max(0, now_ms - then) / 1000 * self._rate)
         wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate

@@ -1,4 +1,4 @@
-"""The HTTP API's routes as data: the resolver, the OpenAPI document and the matrix test are all made from this table.
+"""The HTTP API's routes as data. The resolver, the OpenAPI document and the access tests are made from this table.
 
 Every path begins with /api, because CloudFront and the local viewer server pass paths on unchanged.
 """
@@ -17,14 +17,14 @@ from .export import CONTENT_TYPES, ExportPage
 from .service import Service
 
 Access = Literal["signed_in", "member", "reader", "manager"]
-"""Who may call a route: whoever is signed in; not by a share link; who may read the job; its owners and admins."""
+"""Who may call a route: anyone signed in; anyone but a share; who may read the job; the job's owners and admins."""
 
 Schema = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a route is given."""
+    """What a route gets."""
 
     principal: Principal
     path: Mapping[str, str]
@@ -60,11 +60,11 @@ class Route:
     parameters: Sequence[Parameter] = ()
     body: Schema | None = None
     text: Sequence[str] = field(default=())
-    """Content types, where the answer is no JSON."""
+    """The content types of an answer that is not JSON."""
 
     def at(self, path: str) -> bool:
-        """Whether a path is this route's, whatever the method."""
-        # recheck: made of the routes below, whose parts are apart by slashes; of nothing that a request says
+        """Return whether a path is this route's, whatever the method."""
+        # recheck: built from the routes below, whose parts are separated by slashes, and from nothing in a request
         return re.fullmatch(re.sub("<[a-z]+>", "[^/]+", self.path), path) is not None
 
 
@@ -256,7 +256,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def openapi() -> Schema:
-    """The OpenAPI 3.1 document of the table."""
+    """Return the OpenAPI 3.1 document of the routes."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         path = route.path.replace("<", "{").replace(">", "}")

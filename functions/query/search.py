@@ -1,4 +1,4 @@
-"""Finds lines in a job's log, within budgets: what is not searched in one answer is searched in the next."""
+"""Searches lines in a job's log within a budget. The next answer continues where one ends."""
 
 import json
 import time
@@ -19,23 +19,23 @@ from .visible_text import VisibleText, visible_texts
 MAX_PATTERN_CHARS: Final = 512
 
 SEARCH_S: Final = 8.0
-"""Time of one answer. A line is begun only if, at worst, it is done within `GRACE_S` more."""
+"""Seconds of one answer. A line is started only if it takes at most `GRACE_S` more at worst."""
 GRACE_S: Final = 1.0
 SEARCH_RAW_BYTES: Final = 64 * 1024 * 1024
-"""Text bytes of one answer."""
+"""Bytes of text that one answer searches."""
 
 MATCHES_DEFAULT: Final = 100
 MATCHES_MOST: Final = 1_000
 CONTEXT_MOST: Final = 10
 UNSEARCHED_MOST: Final = 1_000
 ANSWER_BYTES: Final = 3_000_000
-"""Bytes of the matches and their context in one answer, as Lambda counts them: JSON within JSON, 6 MB at most.
-The last match may come on top, with its context."""
+"""Bytes of the matches and their context in one answer, as Lambda counts them: JSON within JSON, at most 6 MB.
+The last match may exceed it, with its context."""
 
 TEXT_CHARS: Final = 65_536
-"""Characters of a match's text. Of a longer line the answer has the part around the match."""
+"""Characters of a match's text. For a longer line the answer has the part around the match."""
 TRIES: Final = 50
-"""Matches that are passed over because they lie whole in what stands before a part of an endless line."""
+"""Matches that are skipped because they lie completely before a part of a split line."""
 
 CONTEXT_CHARS: Final = 16_384
 """Characters of a line around a match."""
@@ -43,7 +43,7 @@ CONTEXT_CHARS: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is looked for."""
+    """What is searched for."""
 
     expression: Expression
     after: int
@@ -53,10 +53,10 @@ class SearchQuery:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "SearchQuery":
-        """From a query string.
+        """Return the search that a query string asks for.
 
         Raises:
-            ParameterError: no pattern, one that RE2 does not take, or a number out of bounds.
+            ParameterError: there is no pattern, RE2 does not accept it, or a number is out of bounds.
         """
         pattern = query.get("q", "")
         if not 1 <= len(pattern) <= MAX_PATTERN_CHARS:
@@ -73,31 +73,31 @@ class SearchQuery:
         )
 
     def matches(self, text: str) -> bool:
-        """Whether a line would be found, whatever that takes."""
+        """Return whether a line would be found, however long that takes."""
         line = Line(1, 0, "stdout", text)
         return _find(line, visible_texts(text), self.expression, lambda: float("inf")) is not None
 
 
 def _find(
-    line: Line, ways: Sequence[VisibleText], expression: Expression, time_left: Callable[[], float]
+    line: Line, visible: Sequence[VisibleText], expression: Expression, time_left: Callable[[], float]
 ) -> int | None:
-    """Where in a line the first match begins.
+    """Return where in a line the first match begins.
 
     Args:
-        line: it may be a part of an endless line; what stands before it is searched with it.
-        ways: the readings of both.
-        expression: what is looked for.
-        time_left: seconds that a call may take at most.
+        line: the line. If it is a part of a split line, the text before it is searched, too.
+        visible: the visible texts of both.
+        expression: what is searched for.
+        time_left: returns the seconds that a call may take at most.
 
     Raises:
-        TextTooLongError: the line could not be searched whole in that time, and in what was searched nothing was found.
+        TextTooLongError: the line could not be searched whole in that time, and the searched part has no match.
     """
     known, too_long = len(line.before), False
-    for index, reading in enumerate(ways):
-        text = reading.text
-        # One character more on each side, so that a part's ends are not taken for the line's.
+    for index, visible_text in enumerate(visible):
+        text = visible_text.text
+        # Leave one character out at each end, so that the ends of a part do not match as the ends of a line.
         begin = 1 if line.before and index == 0 else 0
-        end = max(begin, len(text) - 1) if line.goes_on and index == len(ways) - 1 else len(text)
+        end = max(begin, len(text) - 1) if line.continues and index == len(visible) - 1 else len(text)
         for _ in range(TRIES):
             try:
                 span = _span(expression, text, begin, end, time_left)
@@ -106,9 +106,9 @@ def _find(
                 break
             if span is None:
                 break
-            # The last character before the line was left out when what is before it was searched.
-            if reading.origin(max(span[0], span[1] - 1)) >= known - 1:
-                return max(0, reading.origin(span[0]) - known)
+            # The last character before the part was left out when the part before it was searched.
+            if visible_text.origin(max(span[0], span[1] - 1)) >= known - 1:
+                return max(0, visible_text.origin(span[0]) - known)
             begin = max(span[1], span[0] + 1)
         else:
             too_long = True
@@ -144,10 +144,10 @@ class _Answer:
     size: int = 0
     recent: deque[dict[str, Any]] = field(default_factory=deque)
     incomplete: list[_Match] = field(default_factory=list)
-    """Matches of which lines after them are still to come."""
+    """Matches whose context after them is not complete."""
 
     def add(self, line: Line, at: int | None) -> None:
-        """A line, and where its match begins if there is one."""
+        """Add a line, and where its match begins if it has one."""
         if at is None and not self.context:
             return
         if self.context:
@@ -168,7 +168,7 @@ class _Answer:
                 self.recent.popleft()
 
     def document(self, resume: int | None) -> dict[str, Any]:
-        """As it is answered; `resume` is the sequence after which to go on."""
+        """Return the answer. `resume` is the sequence after which the next search continues."""
         matches = [{**match.entry, "before": match.before, "after": match.after} for match in self.matches]
         return {
             "matches": matches,
@@ -180,7 +180,7 @@ class _Answer:
 
 
 def _entry(line: Line, at: int, most: int) -> dict[str, Any]:
-    """A line as it is answered: the entry that holds a character of it, and the text around that character."""
+    """Return a line as the answer shows it: the entry that holds a character, and the text around that character."""
     text, cut = line.text, 0
     if len(text) > most:
         cut = max(0, min(at - most // 4, len(text) - most))
@@ -196,7 +196,7 @@ def _entry(line: Line, at: int, most: int) -> dict[str, Any]:
 
 
 def _size(text: str) -> int:
-    """Bytes of a text in an answer: JSON, in the JSON that Lambda makes of it."""
+    """Return the bytes of a text in an answer: JSON inside the JSON that Lambda makes of it."""
     return len(json.dumps(json.dumps(text, ensure_ascii=False), ensure_ascii=False).encode())
 
 
@@ -206,22 +206,22 @@ def search(
     earlier: Callable[[int], Iterable[Batch]],
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Search lines that begin after `wanted.after`, in the order in which they begin.
+    """Search the lines that begin after `wanted.after`, in the order in which they begin.
 
-    One answer searches one line at least, so each comes further than the one before. A line that cannot be searched
-    whole in an answer's time is searched in parts as far as the time goes, and named if nothing was found.
+    Every answer searches at least one line, so it gets further than the one before. A line that cannot be searched
+    whole in an answer's time is searched in parts as long as the time lasts. It is named if nothing was found.
 
     Args:
-        wanted: what is looked for.
+        wanted: what is searched for.
         batches: the batches with entries after `wanted.after`, ascending.
-        earlier: the batches with entries before a sequence, descending.
+        earlier: returns the batches with entries before a sequence, descending.
         clock: seconds.
 
     Returns:
-        `matches` (each an entry with `before` and `after`), `next`: the sequence after which to go on, None at the end
-        of what is stored or asked for; `since`: time of the first entry looked at, None without one; `searched`: text
-        bytes looked at; `unsearched`: where lines begin that were not searched whole. Context does not reach over an
-        answer's end.
+        The answer: `matches` (each an entry with its context `before` and `after`, which does not extend over the end
+        of an answer), `next` (the sequence after which to continue, None at the end), `since` (the time of the first
+        searched entry, if there is one), `searched` (bytes of text), and `unsearched` (where lines begin that were not
+        searched whole).
     """
     deadline = clock() + SEARCH_S
     lines, answer = LineAssembler(wanted.after, earlier), _Answer(wanted.context)
@@ -246,13 +246,13 @@ def search(
             return answer.document(line.sequence - 1)
         at = None
         if line.stream != "system":
-            ways = visible_texts(line.before + line.text)
-            cost, left = sum(expression.cost(way.text) for way in ways), time_left()
-            # What fits into an answer of its own waits for it; what fits into none needs most of one.
+            visible = visible_texts(line.before + line.text)
+            cost, left = sum(expression.cost(one.text) for one in visible), time_left()
+            # A line that fits into an answer of its own waits for it. One that fits into none needs most of an answer.
             if any_line and cost > left and (cost <= SEARCH_S or left < SEARCH_S / 2):
                 return answer.document(line.sequence - 1)
             try:
-                at = _find(line, ways, expression, time_left)
+                at = _find(line, visible, expression, time_left)
             except TextTooLongError:
                 answer.unsearched.append(line.sequence)
         if at is not None and len(answer.matches) == wanted.limit:
@@ -264,7 +264,7 @@ def search(
 
 
 def _completed(lines: LineAssembler, batches: Iterable[Batch], answer: _Answer) -> Iterator[Line | None]:
-    """The lines of batches as they become whole, and None before each batch."""
+    """Yield the lines of batches as they become whole, and None before each batch."""
     for first, count, raw, body in batches:
         yield None
         answer.raw += raw

@@ -1,4 +1,4 @@
-"""What the routes do, between core's decisions and the store's reads."""
+"""Does what the routes ask for, between core's decisions and the store's reads."""
 
 import json
 import secrets
@@ -23,11 +23,11 @@ from .store import Store
 AUDITED: Final = ("at", "did", "principal", "share")
 
 SCANNED_MOST: Final = 2_000
-"""Job records read for one page of a filtered list; the list goes on where it stopped."""
+"""The most job records read for one page of a filtered list. The next page continues where it stopped."""
 
 
 class Service:
-    """Serves one process's requests."""
+    """Serves the requests of one process."""
 
     def __init__(
         self,
@@ -40,14 +40,14 @@ class Service:
         now_ms: Callable[[], int],
         note_damaged: Callable[[jobs.DamagedRecordError], None] = lambda _error: None,
     ) -> None:
-        """`note_damaged` is told of records that cannot be shown."""
+        """`note_damaged` gets the errors of records that cannot be shown."""
         self._note_damaged = note_damaged
         self._store, self._history, self._current_tips = store, history, current_tips
         self._origins, self._erase, self._now_ms = tuple(origins), erase, now_ms
         self._read: set[tuple[str, str]] = set()
 
     def me(self, principal: Principal) -> dict[str, Any]:
-        """Who asks."""
+        """Return who is signed in."""
         return {
             "principal": principal.name,
             "subject": principal.subject,
@@ -59,10 +59,10 @@ class Service:
     # --- jobs
 
     def readable(self, principal: Principal, job: str) -> dict[str, Any]:
-        """The item of a job that the principal may read: the gate in front of everything below `/api/jobs/{job}`.
+        """Return the item of a job that the principal may read. Everything below `/api/jobs/{job}` passes here.
 
         Raises:
-            NotFoundError: there is none, or it is somebody else's.
+            NotFoundError: there is no such job, or the principal may not read it.
         """
         try:
             split_job_id(job)
@@ -74,11 +74,11 @@ class Service:
         return item
 
     def manageable(self, principal: Principal, job: str) -> dict[str, Any]:
-        """The item of a job that the principal may share and delete.
+        """Return the item of a job that the principal may share and delete.
 
         Raises:
-            NotFoundError: it may not even read it.
-            ForbiddenError: it may read it, by a share link, and no more.
+            NotFoundError: the principal may not read it.
+            ForbiddenError: the principal may only read it, by a share.
         """
         item = self.readable(principal, job)
         if not principal.may_manage(owner_of(item), job):
@@ -86,10 +86,10 @@ class Service:
         return item
 
     def job(self, principal: Principal, job: str) -> dict[str, Any]:
-        """A job's record, its tip up to date.
+        """Return a job's record with its current tip.
 
         Raises:
-            NotFoundError: there is none, it is somebody else's, or it is damaged beyond what can be shown.
+            NotFoundError: there is no such job, the principal may not read it, or its record cannot be read.
         """
         item = self.readable(principal, job)
         newest = self._store.newest(job)
@@ -101,9 +101,9 @@ class Service:
         return _document(record)
 
     def jobs(self, principal: Principal, query: Mapping[str, str], labels: Sequence[str]) -> dict[str, Any]:
-        """A page of the jobs that the principal may read, the newest first; running ones as far as they are now.
+        """Return a page of the jobs that the principal may read, the newest first, with current tips for running ones.
 
-        Filters look at what is recorded, and only what they leave is asked how far it is.
+        Filters look at the recorded values. Tips are read only for jobs that pass them.
         """
         if principal.grant:
             return {"jobs": [self.job(principal, principal.job)], "next": None}
@@ -133,7 +133,7 @@ class Service:
                 if record is not None and wanted.matches(record):
                     found.append(record)
                     size += len(json.dumps(_document(record), separators=(",", ":")))
-                    if not record.life.over:  # a lost one is recorded as running
+                    if not record.life.over:  # a lost job is recorded as running
                         running.append(item)
             scanned += len(items)
             if more or scanned >= SCANNED_MOST or len(found) == limit:
@@ -146,7 +146,7 @@ class Service:
     def _record(
         self, item: Mapping[str, Any], heard: Mapping[tuple[str, str], int], tip: int | None = None
     ) -> JobRecord | None:
-        """The record of an item; None, and a metric, for one of which none can be made."""
+        """Return the record of an item, or None (and a metric) if it cannot be read."""
         try:
             return jobs.to_record(item, tip=tip, heard=heard.get(jobs.instance_of(item)), now=self._now_ms())
         except jobs.DamagedRecordError as error:
@@ -156,7 +156,7 @@ class Service:
     # --- history
 
     def batches(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """A page of batches: ascending after a sequence, or the last ones before it (ascending in the answer too)."""
+        """Return a page of batches after a sequence, or the last ones before it. Both are ascending in the answer."""
         item = self.readable(principal, job)
         wanted = core.HistoryRange.of(query)
         self._audit_read(principal, job)
@@ -171,7 +171,7 @@ class Service:
                 more = True
                 break
         batches = page.items if wanted.before is None else page.items[::-1]
-        # What was stored while this read is in the page and not in the tip that was read before.
+        # The page may hold what was stored during this read, after the tip was read.
         tip = max([tip, *(core.last_of(batch) for batch in batches[-1:])])
         return {
             "tip": tip,
@@ -181,7 +181,7 @@ class Service:
         }
 
     def export(self, principal: Principal, job: str, query: Mapping[str, str]) -> export.ExportPage:
-        """A page of the log as text or as JSON lines."""
+        """Return a page of the log as text or as JSON lines."""
         item = self.readable(principal, job)
         form = query.get("format", "jsonl")
         if form not in export.CONTENT_TYPES:
@@ -192,7 +192,7 @@ class Service:
         return export.page(job, form, self._bodies(job, after, self._tip(item)), after=after, most=most)
 
     def search(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """The entries that match, resumable."""
+        """Return the lines that match. The next search continues where the answer ends."""
         item = self.readable(principal, job)
         wanted = search.SearchQuery.of(query)
         self._audit_read(principal, job)
@@ -205,7 +205,7 @@ class Service:
         return {"tip": tip, **search.search(wanted, batches, earlier)}
 
     def sequence_at(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """Which sequence stands at a time."""
+        """Return the first sequence at a time or later."""
         item = self.readable(principal, job)
         us, tip = time_lookup.parse_time(query.get("time")), self._tip(item)
         return {
@@ -214,7 +214,7 @@ class Service:
         }
 
     def _tip(self, item: Mapping[str, Any]) -> int:
-        """A job's last sequence: the table forgets with time, the record is written now and then, the archive later."""
+        """Return a job's last sequence. The log table forgets; record and archive are written later than it."""
         return max(self._store.tip(item["job"]), int(item.get("tip") or 0), self._store.archived_tip(item["job"]))
 
     def _bodies(self, job: str, after: int, tip: int) -> Iterator[tuple[int, int, bytes]]:
@@ -223,7 +223,7 @@ class Service:
     # --- share links
 
     def create_share(self, principal: Principal, job: str, document: Any) -> dict[str, Any]:
-        """A new link to a job. The secret is in this answer and nowhere else; it travels in a URL's fragment."""
+        """Create a share of a job. Only this answer has the secret; it travels in a URL's fragment."""
         item = self.manageable(principal, job)
         life_s, note = shares.parse_share(document)
         secret, grant = shares.new_share(job, item["owner"], principal, life_s=life_s, note=note, now_ms=self._now_ms())
@@ -232,12 +232,12 @@ class Service:
         return {**shares.share_document(grant), "secret": secret}
 
     def list_shares(self, principal: Principal, job: str) -> dict[str, Any]:
-        """The links of a job."""
+        """Return the shares of a job."""
         self.manageable(principal, job)
         return {"shares": [shares.share_document(item) for item in self._store.shares(job)]}
 
     def revoke_share(self, principal: Principal, share: str) -> dict[str, Any]:
-        """Revokes a link, with effect on the connections that it opened."""
+        """Revoke a share. The connections that it opened are closed."""
         grant = self._store.share(share) if shares.is_share(share) else None
         if grant is None or principal.grant or not principal.may_manage(grant["owner"], grant["job"]):
             raise NotFoundError("No such share link, or none of yours.")
@@ -249,7 +249,7 @@ class Service:
     # --- deletion
 
     def delete(self, principal: Principal, job: str) -> dict[str, Any]:
-        """Deletes a job: tombstones first, so that nothing is written or read; then the stores, in the background."""
+        """Delete a job: first the tombstones, so that nothing is read or written, then its data, in the background."""
         item = self.manageable(principal, job)
         now = self._now_ms()
         self._store.mark_deleted(job, principal.name, now)
@@ -261,7 +261,7 @@ class Service:
     # --- who did what
 
     def audit(self, principal: Principal, job: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """Who read, shared or deleted a job, the newest first; after its deletion too."""
+        """Return who read, shared or deleted a job, the newest first. It also works after the deletion."""
         try:
             split_job_id(job)
         except ValueError:
@@ -282,7 +282,7 @@ class Service:
         self._store.put_audit(job, f"{now:013d}#{did}#{secrets.token_hex(4)}", attributes)
 
     def _audit_read(self, principal: Principal, job: str) -> None:
-        # Once an hour and reader: a viewer asks for page after page, and one record says it.
+        # One record an hour and reader is enough: a viewer reads page after page.
         now = self._now_ms()
         hour = now - now % 3_600_000
         place = f"{hour:013d}#read#{principal.name}"
@@ -297,7 +297,7 @@ class Service:
     # --- tickets
 
     def create_ticket(self, principal: Principal, origin: str | None) -> dict[str, Any]:
-        """A ticket that opens one viewers' WebSocket within 30 seconds, from the same origin."""
+        """Create a ticket that opens one viewers' WebSocket within 30 seconds, from the same origin."""
         if origin is not None and origin not in self._origins:
             raise ForbiddenError(f"Pages of {origin[:200]} may not connect here.")
         ticket = secrets.token_urlsafe(32)
@@ -311,7 +311,7 @@ def _searched(batch: Mapping[str, Any]) -> Batch:
 
 
 def owner_of(item: Mapping[str, Any]) -> str:
-    """The owner of a job's item; nobody's where it has none, which only an admin may read."""
+    """Return the owner of a job's item. Only an admin may read a job without one."""
     return str(item.get("owner") or "")
 
 

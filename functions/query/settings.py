@@ -1,19 +1,19 @@
-"""What the template tells the function query."""
+"""The settings of the function query, from the template."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every field is an environment variable of the same name in capitals."""
+    """Each field is the environment variable of the same name in capitals."""
 
     log_table: str
-    """Where batches are read."""
+    """The table of batches."""
     registry_table: str
-    """Job records and tickets."""
+    """The table of job records and tickets."""
     archive_function: str
     """The function that erases deleted jobs."""
     archive_bucket: str
-    """Where archived batches are read."""
+    """The bucket of archived batches."""
     viewer_origins: tuple[str, ...]
-    """Origins whose pages may ask for a ticket."""
+    """The origins whose pages may ask for a ticket."""

@@ -1,4 +1,4 @@
-"""Share links: one job, read only, expiring, revocable, listed."""
+"""Shares: links that let anyone read one job. They expire, can be revoked, and are listed."""
 
 import re
 import secrets
@@ -21,10 +21,10 @@ _SHARE: Final = re.compile(r"[a-z0-9]{12}")
 
 
 def parse_share(document: Any) -> tuple[int, str]:
-    """How long a link is wanted to live (seconds), and the note beside it.
+    """Return how long a share is to live (seconds), and its note.
 
     Raises:
-        ParameterError: the document does not fit.
+        ParameterError: the document has a wrong form.
     """
     if not isinstance(document, dict):
         raise ParameterError("the body must be a JSON object")
@@ -39,14 +39,14 @@ def parse_share(document: Any) -> tuple[int, str]:
 
 
 def is_share(text: str) -> bool:
-    """Whether a text has the form of a link's name; others are looked for nowhere."""
+    """Return whether a text has the form of a share's id. Others are not looked up."""
     return _SHARE.fullmatch(text) is not None
 
 
 def new_share(
     job: str, owner: str, creator: Principal, *, life_s: int, note: str, now_ms: int
 ) -> tuple[str, dict[str, Any]]:
-    """A new link's secret, shown once, and the item that is kept of it."""
+    """Return the secret of a new share, which is shown once, and the item to store."""
     grant = "".join(secrets.choice(_CREDENTIAL_CHARACTERS) for _ in range(12))
     secret = f"{SHARE_PREFIX}_{grant}_{secrets.token_urlsafe(32)}"
     item = {
@@ -69,7 +69,7 @@ def new_share(
 
 
 def share_document(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A link as it is listed; its secret is known to whoever was given it and to nobody else."""
+    """Return a share as it is listed, without its secret."""
     return {
         "share": item["pk"].removeprefix("GRANT#"),
         "job": item["job"],

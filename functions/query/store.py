@@ -1,4 +1,4 @@
-"""What query reads: batches, job records, instances. It writes tickets."""
+"""Reads batches, job records and instances, and writes shares, audit records and tickets."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,11 +13,11 @@ from registry.jobs import list_position
 from registry.tombstone import put_tombstone
 
 FACTS: Final = ("first", "count", "end", "received", "deleted")
-"""What tells how far a job got; bodies stay where they are."""
+"""The attributes that say how far a job is. Bodies are not read."""
 
 
 class Store:
-    """The function's only way to DynamoDB."""
+    """query's access to DynamoDB."""
 
     def __init__(self, dynamodb: Any, log_table: str, registry_table: str) -> None:
         self._dynamodb, self._log, self._registry = dynamodb, log_table, registry_table
@@ -25,18 +25,24 @@ class Store:
     # --- jobs
 
     def job(self, job: str) -> dict[str, Any] | None:
-        """A job's record."""
+        """Return a job's record."""
         answer = self._dynamodb.get_item(TableName=self._registry, Key=items.job_key(job), ConsistentRead=True)
         return items.from_item(answer["Item"]) if "Item" in answer else None
 
     def jobs(
         self, owners: Iterable[str] | None, before: str | None, page: int, *, latest: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Job records from the newest on, of some owners or (None) of all; `page` is how many are read at once.
+        """Yield job records, the newest first.
 
-        The order is `<created>#<job>` in every partition, so partitions merge into one list, and one place says where
-        it goes on. Records whose place is greater than `latest` come last: an earlier version stored times of a far
-        future, and those must not hide the others.
+        The order is `<created>#<job>` in every partition. So partitions merge into one list, and one position says
+        where the list continues. An earlier version stored positions of a far future. They come last, so that they do
+        not hide others.
+
+        Args:
+            owners: the owners of the jobs; None for all.
+            before: the position after which the list continues, if it is not the first page.
+            page: how many records are read at once.
+            latest: positions greater than this come last.
         """
         asked = None if owners is None else list(owners)
         if latest is None:
@@ -49,7 +55,7 @@ class Store:
         rows = self._merged(asked, before, page)
         first = next(rows, None)
         if before is None and (first is None or list_position(first) <= latest):
-            # Nothing is ahead, as a rule: no list is read to its end only to find that out.
+            # Usually no position is that late. No list is read to its end only to find that out.
             yield from () if first is None else chain((first,), rows)
             return
         if before is None:
@@ -96,7 +102,7 @@ class Store:
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def heard(self, instances: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """When each instance (principal, engine id) was last heard of, in milliseconds; unknown ones are left out."""
+        """Return when each instance (principal, engine id) was last heard of, in milliseconds, if it is known."""
         found: dict[tuple[str, str], int] = {}
         for principal, instance in set(instances):
             answer = self._dynamodb.get_item(TableName=self._registry, Key=items.instance_key(principal, instance))
@@ -107,19 +113,19 @@ class Store:
     # --- batches
 
     def archived_tip(self, job: str) -> int:
-        """The last archived sequence; 0 when nothing is."""
+        """Return the last archived sequence; 0 if nothing is archived."""
         answer = self._dynamodb.get_item(TableName=self._registry, Key=items.archive_key(job), ConsistentRead=True)
         return int(items.from_item(answer.get("Item") or {}).get("tip") or 0)
 
     def tip(self, job: str) -> int:
-        """The last sequence that the log table holds; 0 when it holds nothing."""
-        # Two, because a tombstone may lie behind the last batch.
+        """Return the last sequence in the log table; 0 if it holds nothing."""
+        # Two, because a tombstone may follow the last batch.
         for item in self._batches(job, "job = :job", {}, forward=False, limit=2):
             return int(item["first"]) + int(item["count"]) - 1
         return 0
 
     def newest(self, job: str, *, consistent: bool = True) -> dict[str, Any] | None:
-        """The facts of the last batch that the log table holds; None when it holds nothing, or the job is deleted."""
+        """Return the facts of the last batch in the log table, or None if there is none or the job is deleted."""
         answer = self._dynamodb.query(
             TableName=self._log,
             KeyConditionExpression="job = :job",
@@ -134,15 +140,15 @@ class Store:
         return found[0] if found else None
 
     def batches_after(self, job: str, sequence: int) -> Iterator[dict[str, Any]]:
-        """Batches with entries after a sequence, ascending."""
-        # The batch that holds `sequence` may go on after it; it is the last one that begins at or before it.
+        """Yield the batches with entries after a sequence, ascending."""
+        # The batch that holds `sequence` may have entries after it. It is the last one that begins at or before it.
         for item in self._batches(job, "job = :job AND #first <= :first", {":first": sequence}, forward=False, limit=1):
             if item["first"] + item["count"] - 1 > sequence:
                 yield item
         yield from self._batches(job, "job = :job AND #first > :first", {":first": sequence}, forward=True, limit=None)
 
     def batches_before(self, job: str, sequence: int) -> Iterator[dict[str, Any]]:
-        """Batches with entries before a sequence, descending."""
+        """Yield the batches with entries before a sequence, descending."""
         condition = "job = :job AND #first < :first"
         return self._batches(job, condition, {":first": sequence}, forward=False, limit=None)
 
@@ -158,7 +164,7 @@ class Store:
             },
             "ScanIndexForward": forward,
             "ConsistentRead": True,
-            # 1 MB is what DynamoDB reads for a page at most; bodies are up to 22 KB.
+            # DynamoDB reads at most 1 MB for a page; bodies have up to 22 KB.
             "Limit": limit or 50,
         }
         if values:
@@ -173,8 +179,8 @@ class Store:
     # --- deletion
 
     def mark_deleted(self, job: str, by: str, now_ms: int) -> None:
-        """Sets the record's tombstone: from here on nothing is read."""
-        # Listed first: should nobody be told to erase the job, the archive's next sweep finds it.
+        """Mark a job's record as deleted: from now on nothing is read."""
+        # The job is listed first: if nobody is told to erase it, the archive's next sweep finds it.
         self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.archive_key(job),
@@ -193,22 +199,22 @@ class Store:
         )
 
     def put_tombstone(self, job: str, known: int, now_ms: int) -> None:
-        """Ends a deleted job's log; its tip is `known` at least."""
+        """End a deleted job's log. `known` is a lower bound for its tip."""
         put_tombstone(self._dynamodb, self._log, job, known, now_ms)
 
     # --- share links
 
     def put_share(self, item: Mapping[str, Any]) -> None:
-        """Keeps a link."""
+        """Store a share."""
         self._dynamodb.put_item(TableName=self._registry, Item=items.to_item(item))
 
     def share(self, share: str) -> dict[str, Any] | None:
-        """A link."""
+        """Return a share."""
         answer = self._dynamodb.get_item(TableName=self._registry, Key=items.share_key(share), ConsistentRead=True)
         return items.from_item(answer["Item"]) if "Item" in answer else None
 
     def shares(self, job: str) -> list[dict[str, Any]]:
-        """The links of a job, the newest first; a hundred at most."""
+        """Return the shares of a job, the newest first, at most a hundred."""
         answer = self._dynamodb.query(
             TableName=self._registry,
             IndexName=items.SHARD_INDEX,
@@ -220,7 +226,7 @@ class Store:
         return [items.from_item(item) for item in answer["Items"]]
 
     def revoke_share(self, share: str, now_ms: int) -> None:
-        """Ends a link; the change closes what it opened."""
+        """Revoke a share. The stream reports the change, and broadcast closes its connections."""
         self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.share_key(share),
@@ -232,7 +238,7 @@ class Store:
     # --- who did what
 
     def put_audit(self, job: str, place: str, attributes: Mapping[str, Any]) -> None:
-        """Records that somebody read, shared or deleted a job; the same place is written once."""
+        """Record that somebody read, shared or deleted a job. The same `place` is written once."""
         try:
             self._dynamodb.put_item(
                 TableName=self._registry,
@@ -244,7 +250,7 @@ class Store:
                 raise
 
     def audit(self, job: str, before: str | None, limit: int) -> list[dict[str, Any]]:
-        """What was recorded of a job, the newest first."""
+        """Return the audit records of a job, the newest first."""
         values = {":pk": {"S": f"AUDIT#{job}"}, **({":before": {"S": before}} if before else {})}
         answer = self._dynamodb.query(
             TableName=self._registry,
@@ -258,7 +264,7 @@ class Store:
     # --- tickets
 
     def put_ticket(self, digest: str, context: Mapping[str, str], origin: str | None, until: int) -> None:
-        """Stores a ticket: only its hash, and for whom and where it counts until when (milliseconds)."""
+        """Store a ticket: the hash of its text, whose it is, its origin, and until when it is valid (milliseconds)."""
         attributes = {**context, "origin": origin, "until": until, "expires": until // 1000 + 60}
         self._dynamodb.put_item(
             TableName=self._registry, Item={**items.ticket_key(digest), **items.to_item(attributes)}

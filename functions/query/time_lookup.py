@@ -1,4 +1,4 @@
-"""From a time to a sequence."""
+"""Finds the sequence at a time."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,10 +10,10 @@ from .history import EntryRun
 
 
 def parse_time(text: str | None) -> int:
-    """Microseconds since 1970 of a whole number of them, or of RFC 3339.
+    """Return microseconds since 1970 from a text: a whole number of them, or RFC 3339.
 
     Raises:
-        ParameterError: it is neither.
+        ParameterError: the text is neither.
     """
     sentence = "time must be microseconds since 1970, or RFC 3339 with a zone"
     if not text or len(text) > 40:
@@ -34,10 +34,14 @@ def parse_time(text: str | None) -> int:
 
 
 def sequence_at(us: int, tip: int, run_at: Callable[[int], EntryRun | None]) -> int:
-    """The first sequence whose time is `us` or later; tip + 1 when all are earlier.
+    """Return the first sequence whose time is `us` or later; tip + 1 if all are earlier.
 
-    Halves the range of sequences: `run_at` gives what holds one, or the next that is kept. Where a clock stepped back
-    the times do not rise, and any of the places that fit may be found.
+    This is a binary search. After a clock stepped back, times do not rise; then any sequence that fits may be returned.
+
+    Args:
+        us: the time, in microseconds.
+        tip: the job's last sequence.
+        run_at: returns the entries that hold a sequence, or the next ones that are kept.
     """
     low, high = 1, tip + 1
     candidate: EntryRun | None = None

@@ -1,4 +1,4 @@
-"""Text as a terminal and the viewer show it: what a search looks through. Linear in the text."""
+"""The text that a terminal and the viewer show, which a search looks at. All functions are linear in the text."""
 
 import re
 from dataclasses import dataclass, replace
@@ -13,33 +13,33 @@ _SHOWN: Final = {
     0x09: "\t",
     0x0A: "\n",
 }
-# Before a line feed (merged entries have some) it ends a line, and nothing is written over.
+# Before a line feed (merged entries have some) a carriage return ends a line, and nothing is overwritten.
 _RETURN: Final = re.compile(r"\r(?!\n)")
 
 
 @dataclass(frozen=True, slots=True)
 class VisiblePart:
-    """A stretch between carriage returns, of which a reading shows the end or all."""
+    """The text between two carriage returns. A visible text shows its end, or all of it."""
 
     begin: int
-    """Where it begins in the reading."""
+    """Where it begins in the visible text."""
     covered: int
-    """How many of its own characters, as shown, stand before what the reading shows of it."""
-    stood: int
-    """Where it stood in the entry."""
+    """How many of its shown characters come before those that the visible text has."""
+    offset: int
+    """Where it begins in the entry."""
     raw: str
-    """As it stood there, escape sequences included."""
+    """The text in the entry, escape sequences included."""
 
 
 @dataclass(frozen=True, slots=True)
 class VisibleText:
-    """One way in which an entry can be read."""
+    """One text that an entry shows."""
 
     text: str
     parts: tuple[VisiblePart, ...]
 
     def origin(self, at: int) -> int:
-        """Return where in the entry a character of the text stood."""
+        """Return where in the entry a character of the text is."""
         part = next(part for part in reversed(self.parts) if part.begin <= at)
         left, place = at - part.begin + part.covered, 0
         for found in _ESCAPE.finditer(part.raw):
@@ -50,16 +50,16 @@ class VisibleText:
         for offset in range(place, len(part.raw)):
             if _SHOWN.get(ord(part.raw[offset])) != "":
                 if left == 0:
-                    return part.stood + offset
+                    return part.offset + offset
                 left -= 1
-        return part.stood + max(0, len(part.raw) - 1)
+        return part.offset + max(0, len(part.raw) - 1)
 
 
 def visible_texts(text: str) -> list[VisibleText]:
-    """Return an entry's text without colours and other escape sequences, in each way in which it can be read.
+    """Return the texts that an entry shows, without colours and other escape sequences.
 
-    What comes after a carriage return is written over what was before it: each is a reading of its own, and so is what
-    a terminal shows in the end.
+    The text after a carriage return overwrites the text before it. Each of them is a text of its own, and so is what a
+    terminal shows in the end.
     """
     if text.isprintable():
         return [VisibleText(text, (VisiblePart(0, 0, 0, text),))]
@@ -69,15 +69,15 @@ def visible_texts(text: str) -> list[VisibleText]:
     found: dict[str, VisibleText] = {}
     texts: list[str] = []
     parts: list[VisiblePart] = []
-    begin = stood = 0
-    # What is written over is a line; entries that were merged have several.
+    begin = offset = 0
+    # A carriage return overwrites a line; merged entries have several lines.
     for line in text.split("\n"):
-        if stood:
+        if offset:
             texts.append("\n")
-            parts.append(VisiblePart(begin, 0, stood - 1, "\n"))
+            parts.append(VisiblePart(begin, 0, offset - 1, "\n"))
             begin += 1
         stretches: list[tuple[str, int, str]] = []
-        place = stood
+        place = offset
         for raw in line.removesuffix("\r").split("\r"):
             stretches.append((_shown(raw), place, raw))
             place += len(raw) + 1
@@ -88,7 +88,7 @@ def visible_texts(text: str) -> list[VisibleText]:
         texts.append(left.text)
         parts.extend(replace(part, begin=begin + part.begin) for part in left.parts)
         begin += len(left.text)
-        stood += len(line) + 1
+        offset += len(line) + 1
     whole = VisibleText("".join(texts), tuple(parts))
     found.setdefault(whole.text, whole)
     return list(found.values())
@@ -99,13 +99,13 @@ def _shown(raw: str) -> str:
 
 
 def _left_standing(shown: list[tuple[str, int, str]]) -> VisibleText:
-    """Of each stretch, what no later one is long enough to cover."""
+    """Return what remains of overwritten parts: of each, the end that no later part covers."""
     texts: list[str] = []
     parts: list[VisiblePart] = []
     length = 0
-    for visible, stood, raw in reversed(shown):
+    for visible, offset, raw in reversed(shown):
         if len(visible) > length:
             texts.append(visible[length:])
-            parts.append(VisiblePart(length, length, stood, raw))
+            parts.append(VisiblePart(length, length, offset, raw))
             length = len(visible)
     return VisibleText("".join(texts), tuple(parts) or (VisiblePart(0, 0, 0, ""),))
