@@ -28,7 +28,7 @@ Batch = tuple[int, int, int, bytes]
 class Line:
     """A line of a stream, a part of a split line, or a system event."""
 
-    __slots__ = ("before", "chars", "continues", "open", "fragments", "sequences", "stream", "time")
+    __slots__ = ("before", "chars", "continues", "fragments", "open", "sequences", "stream", "time")
 
     def __init__(self, sequence: int, time: int, stream: Stream, text: str, before: str = "", *, is_open: bool = False):
         self.sequences = [sequence]
