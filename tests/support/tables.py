@@ -1,7 +1,7 @@
 """DynamoDB in memory, as far as Logferry's stores use it: the stores' own conditions and queries run on it.
 
-It takes the place of boto3's low-level client. `tests/unit/seam/test_tables.py` runs one suite on this and on moto, so
-that it cannot drift. Beyond them it can be told to fail before or after an operation, and tells of every change as a
+It takes the place of boto3's low-level client. `tests/unit/support/test_tables.py` runs one suite on this and on moto,
+so that it cannot drift. Beyond them it can be told to fail before or after an operation, and tells of every change as a
 stream does.
 """
 

@@ -1,4 +1,4 @@
-"""Test `pipeline/shelf.py`: a batch is on the disk with its sequence, whenever that was assigned."""
+"""Test `pipeline/batch_queue.py`: a batch is on the disk with its sequence, whenever that was assigned."""
 
 from __future__ import annotations
 

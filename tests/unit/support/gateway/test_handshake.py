@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.gateway import Limits
-from tests.unit.gateway.conftest import Open, Stage
+from tests.unit.support.gateway.conftest import Open, Stage
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 

@@ -21,7 +21,7 @@ from tests.e2e.conftest import (
     numbered,
     wait_for,
 )
-from tests.e2e.wire import CuttableProxy
+from tests.e2e.cuttable_proxy import CuttableProxy
 
 pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(600)]
 

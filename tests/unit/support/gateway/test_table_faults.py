@@ -18,7 +18,7 @@ from tests.support.gateway import StrictGateway
 from tests.support.gateway.faults import Faults
 from tests.support.gateway.functions import HandlerFunctions
 from tests.support.gateway.template import apis_of
-from tests.unit.gateway.conftest import TEMPLATE
+from tests.unit.support.gateway.conftest import TEMPLATE
 
 from runtime.aws_errors import THROTTLING_CODES
 

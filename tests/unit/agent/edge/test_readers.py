@@ -1,4 +1,4 @@
-"""Test `sources.py`: which containers are read, what is reported of the others, and which source decides."""
+"""Test `edge/readers.py`: which containers are read, what is reported of the others, and which source decides."""
 
 from __future__ import annotations
 

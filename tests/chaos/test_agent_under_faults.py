@@ -1,7 +1,7 @@
 """Run the agent on real engines of both generations with real containers, against an unreliable cloud.
 
 The cloud is `tests/support/fake_ingest.py`, which keeps the wire's contract as the functions do and is fast enough for
-the containers' output. test_chaos.py does the same with the functions themselves and with readers.
+the containers' output. test_all_faults.py does the same with the functions themselves and with readers.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.gateway import Faults, HandClock, Limits
-from tests.unit.gateway.conftest import TEMPLATE, Open, Stage, echo
+from tests.unit.support.gateway.conftest import TEMPLATE, Open, Stage, echo
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 WITHIN_S = 60
