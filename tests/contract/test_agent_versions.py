@@ -88,11 +88,11 @@ def test_spool_of_0_1_0_is_read(tmp_path: Path) -> None:
     old.close()
     spool = Spool(tmp_path, engine)
     assert spool.set_aside is None
-    shipper = Pipeline(spool, engine, PipelineSettings(), Metrics())
-    state = shipper.session.jobs[job]
+    pipeline = Pipeline(spool, engine, PipelineSettings(), Metrics())
+    state = pipeline.session.jobs[job]
     assert (state.tip, state.digest, state.container.name) == (7, "d" * 64, "web")
     assert [(ref.id, ref.first, ref.count, ref.digest) for ref in state.queue] == [(5, 8, 2, digest)]
-    assert [row["waiting"] for row in shipper.report()] == [3]
-    position = shipper.intake.job_appeared(Job(job, Container(name="web"), LifeCycle(state="running")))
+    assert [row["waiting"] for row in pipeline.report()] == [3]
+    position = pipeline.intake.job_appeared(Job(job, Container(name="web"), LifeCycle(state="running")))
     assert position.cursor == "1|k=3"
     spool.close()

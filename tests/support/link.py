@@ -443,10 +443,10 @@ class Reading:
         self._lines = world.source.lines
         self._positions: dict[str, tuple[int, int]] = {}
 
-    def appear(self, shipper: Pipeline) -> None:
+    def appear(self, pipeline: Pipeline) -> None:
         """The agent has started: its reader discovers the containers."""
         for container in self._lines:
-            self.reread(container, shipper.intake.job_appeared(_job(container)))
+            self.reread(container, pipeline.intake.job_appeared(_job(container)))
 
     def reread(self, job_id: str, position: Position) -> None:
         """Reads from another place on."""
@@ -458,7 +458,7 @@ class Reading:
     def stop(self) -> None:
         """Nothing to stop."""
 
-    def read(self, shipper: Pipeline) -> None:
+    def read(self, pipeline: Pipeline) -> None:
         """Offers what was written since, in chunks of any size."""
         for container, (epoch, begin) in list(self._positions.items()):
             fresh = self._lines[container][begin : begin + self.world.rng.randint(1, 40)]
@@ -466,7 +466,7 @@ class Reading:
                 continue
             times = [(START_MS + begin + n) * 1000 for n in range(len(fresh))]
             chunk = Chunk(times, "o" * len(fresh), fresh, sum(map(len, fresh)), partial(_cursor_after, begin))
-            if shipper.intake.offer(container, epoch, chunk) is Offer.TAKEN:
+            if pipeline.intake.offer(container, epoch, chunk) is Offer.TAKEN:
                 self._positions[container] = (epoch, begin + len(fresh))
 
 
@@ -482,7 +482,7 @@ class Agent:
         self._generation = 0
         self._links: dict[int, str] = {}
         self._numbers = itertools.count(1)
-        self._shipper: Pipeline
+        self._pipeline: Pipeline
         self._spool: Spool
 
     def start(self) -> None:
@@ -491,10 +491,10 @@ class Agent:
         self._generation += 1
         self._spool = Spool(self.folder, "engine")
         limits = PipelineSettings(flush_interval_s=5.0, answer_timeout_s=10.0)
-        self._shipper = Pipeline(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
+        self._pipeline = Pipeline(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
         # As `start` does, without its thread: this world turns it.
-        self._shipper.attach(self, self.reading)
-        self.reading.appear(self._shipper)
+        self._pipeline.attach(self, self.reading)
+        self.reading.appear(self._pipeline)
         self._connect(self._generation)
         self._tick(self._generation)
 
@@ -524,7 +524,7 @@ class Agent:
         for link in list(self._links):
             self._lost(link)
 
-    # --- the shipper's links -----------------------------------------------------------------------------------------
+    # --- the pipeline's links -----------------------------------------------------------------------------------------
 
     def send(self, link: int, text: str) -> None:
         """A frame goes out."""
@@ -554,19 +554,19 @@ class Agent:
         self.world.cloud.disconnected(AGENT, connection)
         generation = self._generation
         if self.alive:
-            self._shipper.post(Lost(link, 1006, ""))
+            self._pipeline.post(Lost(link, 1006, ""))
             self.world.after(self.world.rng.uniform(0.0, 2.0), lambda: self._connect(generation))
 
     def _post(self, generation: int, event: Connected | Frame | Lost) -> None:
         if generation == self._generation and self.alive:
-            self._shipper.post(event)
-            self._shipper.turn(self.world.now)
+            self._pipeline.post(event)
+            self._pipeline.turn(self.world.now)
 
     def _tick(self, generation: int) -> None:
         if generation != self._generation or not self.alive:
             return
-        self.reading.read(self._shipper)
-        self._shipper.turn(self.world.now)
+        self.reading.read(self._pipeline)
+        self._pipeline.turn(self.world.now)
         self.world.after(0.25, lambda: self._tick(generation))
 
 

@@ -128,22 +128,22 @@ class Rig:
         self.reader = reader
         self.metrics = Metrics()
         self.spool = Spool(folder, "engine")
-        self.shipper = Pipeline(
+        self.pipeline = Pipeline(
             self.spool, "engine", limits or PipelineSettings(flush_interval_s=0.05, answer_timeout_s=1.0), self.metrics
         )
         self.socket = CloudSocket(
             url,
             credential or Key(lambda: self.key),
-            self.shipper.post,
+            self.pipeline.post,
             first_delay_s=0.05,
             rng=Random(3),
             tls=tls,
         )
 
     def __enter__(self) -> Rig:
-        self.shipper.start(self.socket, self.reader)
+        self.pipeline.start(self.socket, self.reader)
         self.socket.start()
-        self.reader.start(self.shipper.intake)
+        self.reader.start(self.pipeline.intake)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -152,11 +152,11 @@ class Rig:
     def stop(self, flush_s: float = 5.0) -> bool:
         """End as the agent does; whether all was shipped."""
         self.reader.stop()
-        done = self.shipper.stop(flush_s)
+        done = self.pipeline.stop(flush_s)
         self.socket.stop()
         self.spool.close()
-        if self.shipper.failure is not None:
-            raise self.shipper.failure
+        if self.pipeline.failure is not None:
+            raise self.pipeline.failure
         return done
 
 

@@ -180,7 +180,7 @@ async def test_refused_role_is_reported_and_shipping_resumes_once_allowed(
         said = rig.socket.status.error or ""
         assert "does not accept this host's AWS role" in said
         assert f"credentials: env; STS of {REGION}; deployment {AGENTS}" in said
-        await until(lambda: [job["waiting"] for job in rig.shipper.report()] == [LINES])
+        await until(lambda: [job["waiting"] for job in rig.pipeline.report()] == [LINES])
         assert stored(backend) == []
         sts.known.append(credentials)
         backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")

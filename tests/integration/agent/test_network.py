@@ -144,4 +144,4 @@ def test_unresolvable_name_is_reported_and_retried(tmp_path: Path) -> None:
     with Rig("ws://logferry.invalid/live", tmp_path, MadeUpReader(1, 50)) as rig:
         wait_until(lambda: rig.socket.status.attempts >= 2)
         assert "cannot connect" in (rig.socket.status.error or "")
-        wait_until(lambda: [job["waiting"] for job in rig.shipper.report()] == [50])
+        wait_until(lambda: [job["waiting"] for job in rig.pipeline.report()] == [50])

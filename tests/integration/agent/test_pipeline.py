@@ -40,7 +40,7 @@ def sink(sink_process: Sink) -> Sink:
 
 def unacknowledged(rig: Rig) -> list[int]:
     """Return the number of unacknowledged entries of each job."""
-    return [job["waiting"] for job in rig.shipper.report()]
+    return [job["waiting"] for job in rig.pipeline.report()]
 
 
 def assert_exact(sink: Sink, number: int, lines: int) -> None:
@@ -154,13 +154,13 @@ def test_undelivered_entries_are_reported_when_the_agent_exits(sink: Sink, tmp_p
     with rig:
         wait_until(lambda: unacknowledged(rig) == [40])
         rig.reader.stop()
-        assert not rig.shipper.stop(0.1)
+        assert not rig.pipeline.stop(0.1)
     sink.faults()
     rig = Rig(sink.url, tmp_path / "well", MadeUpReader(1, 40))
     with rig:
         wait_until(lambda: unacknowledged(rig) == [0])
         rig.reader.stop()
-        assert rig.shipper.stop(5)
+        assert rig.pipeline.stop(5)
 
 
 def pieces_on_disk(folder: Path) -> int:
@@ -175,7 +175,7 @@ def test_open_batch_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Pa
     sink.faults(keys=[])
     rig = Rig(sink.url, tmp_path, MadeUpReader(1, 40))
     with rig:
-        wait_until(lambda: rig.shipper.buffers and rig.shipper.buffers[job_id(0)].batcher.saved == 40)
+        wait_until(lambda: rig.pipeline.buffers and rig.pipeline.buffers[job_id(0)].batcher.saved == 40)
         wait_until(lambda: pieces_on_disk(tmp_path) > 0)
         copy = tmp_path / "copy"
         copy.mkdir()
@@ -192,7 +192,7 @@ def test_ended_job_is_forgotten_once_all_is_stored(sink: Sink, tmp_path: Path) -
     """The spool does not grow with every container that ever ran."""
     with Rig(sink.url, tmp_path, MadeUpReader(2, 100, end=True)) as rig:
         wait_until(lambda: rig.metrics.registry.get_sample_value("logferry_agent_acknowledged_events_total") == 200)
-        wait_until(lambda: not rig.shipper.buffers)
+        wait_until(lambda: not rig.pipeline.buffers)
     spool = Spool(tmp_path, "engine")
     assert spool.jobs() == []
     assert spool.bytes == 0
@@ -295,11 +295,11 @@ def test_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Pat
     sink.faults(keys=[])
     limits = PipelineSettings(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
     with Rig(sink.url, tmp_path, MadeUpReader(2, 200_000), limits=limits) as rig:
-        wait_until(lambda: rig.shipper.full)
+        wait_until(lambda: rig.pipeline.full)
         assert sum(unacknowledged(rig)) < 400_000
         sink.faults()
         wait_until(lambda: arrived(sink, 2, 200_000))
-        wait_until(lambda: not rig.shipper.full)
+        wait_until(lambda: not rig.pipeline.full)
     for number in range(2):
         assert_exact(sink, number, 200_000)
 
@@ -310,7 +310,7 @@ def test_drop_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None
     limits = PipelineSettings(spool_bytes=150_000, policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=1.0)
     with Rig(sink.url, tmp_path, MadeUpReader(2, 40_000), limits=limits) as rig:
         wait_until(lambda: all(next_ == 40_000 for next_ in rig.reader._next.values()))
-        wait_until(lambda: not rig.shipper.intake.pending)
+        wait_until(lambda: not rig.pipeline.intake.pending)
         assert rig.spool.bytes < 200_000
         sink.faults()
         wait_until(lambda: not any(unacknowledged(rig)))
@@ -328,10 +328,10 @@ def test_unwritable_disk_stops_the_agent_until_it_is_writable(sink: Sink, tmp_pa
     with Rig(sink.url, tmp_path, MadeUpReader(1, 30_000, rate=30_000)) as rig:
         wait_until(lambda: sink.tip(job_id(0)) > 0)
         rig.spool._db.execute("PRAGMA query_only = 1")
-        wait_until(lambda: rig.shipper.stuck)
+        wait_until(lambda: rig.pipeline.stuck)
         rig.spool._db.execute("PRAGMA query_only = 0")
         wait_until(lambda: arrived(sink, 1, 30_000))
-        assert not rig.shipper.stuck
+        assert not rig.pipeline.stuck
     assert_exact(sink, 0, 30_000)
 
 
@@ -362,7 +362,7 @@ def test_disk_filled_by_others_loses_nothing_and_keeps_shipping(sink: Sink, smal
     with Rig(sink.url, small_disk, MadeUpReader(2, 40_000, rate=8_000), limits=FAST) as rig:
         wait_until(lambda: rig.spool.bytes > 50_000)
         other = hog(small_disk)
-        wait_until(lambda: rig.shipper.full or rig.shipper.stuck)
+        wait_until(lambda: rig.pipeline.full or rig.pipeline.stuck)
         sink.faults()
         wait_until(lambda: all(sink.tip(job_id(number)) > 0 for number in range(2)))
         other.unlink()
@@ -419,7 +419,7 @@ def test_read_only_disk_stops_reading_and_loses_nothing(sink: Sink, failing_disk
     try:
         wait_until(lambda: sink.tip(job_id(0)) > 0)
         failing_disk.fail()
-        wait_until(lambda: rig.shipper.stuck)
+        wait_until(lambda: rig.pipeline.stuck)
     finally:
         rig.stop(0.1)
     failing_disk.repair("ro")
@@ -438,7 +438,7 @@ def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: Sink, small_d
     with Rig(sink.url, small_disk, MadeUpReader(2, 60_000), limits=limits) as rig:
         hog(small_disk, leave=2_200_000)
         wait_until(lambda: all(after == 60_000 for after in rig.reader._next.values()))
-        wait_until(lambda: not rig.shipper.intake.pending)
+        wait_until(lambda: not rig.pipeline.intake.pending)
         sink.faults()
         wait_until(lambda: not any(unacknowledged(rig)))
     for number in range(2):

@@ -127,9 +127,9 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.cloud = StoringCloud()
         self.spool = Spool(folder / "spool", "engine")
-        self.shipper = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
-        self.shipper.attach(self.cloud, self)
-        self.shipper.post(Connected(1))
+        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
+        self.pipeline.attach(self.cloud, self)
+        self.pipeline.post(Connected(1))
         self.readings: dict[str, ContainerReader] = {}
         self.now = 10.0
 
@@ -142,20 +142,20 @@ class Rig:
     def read(self, container: str, source: Callable[[ContainerMetadata, EntrySequencer], TrackedSource]) -> None:
         described = from_event(container, {"name": container[:3]}, "h", START)
         reading = self.readings[container] = ContainerReader(described, source, fresh=True)
-        reading.move(self.shipper.intake.job_appeared(reading.job))
+        reading.move(self.pipeline.intake.job_appeared(reading.job))
 
     def run(self) -> None:
         """Run until everything is read and stored."""
         for _ in range(400):
-            steps = [reading.step(self.shipper.intake, 1 << 16) for reading in self.readings.values()]
+            steps = [reading.step(self.pipeline.intake, 1 << 16) for reading in self.readings.values()]
             self.now += 0.3
-            self.shipper.turn(self.now)
+            self.pipeline.turn(self.now)
             answers = self.cloud.answers()
             for answer in answers:
-                self.shipper.post(Frame(1, answer))
-            if not answers and set(steps) == {Step.IDLE} and self.shipper._drained:
+                self.pipeline.post(Frame(1, answer))
+            if not answers and set(steps) == {Step.IDLE} and self.pipeline._drained:
                 break
-        assert all(lane.failures == 0 for lane in self.shipper.buffers.values()), "isolated, and not even needed"
+        assert all(lane.failures == 0 for lane in self.pipeline.buffers.values()), "isolated, and not even needed"
 
     def close(self) -> None:
         for reading in self.readings.values():

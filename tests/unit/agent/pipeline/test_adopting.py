@@ -50,21 +50,21 @@ class PipelineRig:
         self.folder = folder
         self.spool = Spool(folder, "engine")
         self.metrics = Metrics()
-        self.shipper = Pipeline(
+        self.pipeline = Pipeline(
             self.spool, "engine", PipelineSettings(processing=processing or ProcessingOptions()), self.metrics
         )
-        self.place = self.shipper.intake.job_appeared(JOB).cursor
+        self.place = self.pipeline.intake.job_appeared(JOB).cursor
         self.now = 0.0
         self.turn(0)
 
     def offer(self, *chunks: Chunk | PreencodedBatch, epoch: int = 1) -> None:
         for each in chunks:
-            assert self.shipper.intake.offer(JOB.id, epoch, each) is Offer.TAKEN
+            assert self.pipeline.intake.offer(JOB.id, epoch, each) is Offer.TAKEN
         self.turn(0)
 
     def turn(self, seconds: float) -> None:
         self.now += seconds
-        self.shipper.turn(self.now)
+        self.pipeline.turn(self.now)
 
     def again(self) -> PipelineRig:
         """After a kill."""
@@ -90,25 +90,25 @@ class PipelineRig:
         }
 
 
-@pytest.fixture(name="pipeline")
-def _pipeline(tmp_path: Path) -> Iterator[PipelineRig]:
+@pytest.fixture(name="rig")
+def _rig(tmp_path: Path) -> Iterator[PipelineRig]:
     made = PipelineRig(tmp_path)
     yield made
     made.spool.close()
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_open_batch_precedes_an_encoded_one(pipeline: PipelineRig, saved: bool) -> None:
+def test_open_batch_precedes_an_encoded_one(rig: PipelineRig, saved: bool) -> None:
     """Whether it is on the disk in parts or not yet; later lines form a new open batch."""
-    pipeline.offer(chunk(0, lines(0, 3)))
+    rig.offer(chunk(0, lines(0, 3)))
     if saved:
-        pipeline.turn(1)
-        assert pipeline.open == lines(0, 3)
-    pipeline.offer(chunk(3, lines(3, 5)), sealed(5, lines(5, 9)), chunk(9, lines(9, 10)))
-    pipeline.turn(1)
-    assert pipeline.closed == [(lines(0, 5), "5"), (lines(5, 9), "9")]
-    assert pipeline.open == lines(9, 10)
-    again = pipeline.again()
+        rig.turn(1)
+        assert rig.open == lines(0, 3)
+    rig.offer(chunk(3, lines(3, 5)), sealed(5, lines(5, 9)), chunk(9, lines(9, 10)))
+    rig.turn(1)
+    assert rig.closed == [(lines(0, 5), "5"), (lines(5, 9), "9")]
+    assert rig.open == lines(9, 10)
+    again = rig.again()
     assert again.place == "10"
     assert again.closed == [(lines(0, 5), "5"), (lines(5, 9), "9")]
     again.offer(sealed(10, lines(10, 12)))
@@ -118,22 +118,22 @@ def test_open_batch_precedes_an_encoded_one(pipeline: PipelineRig, saved: bool) 
     again.spool.close()
 
 
-def test_reading_resumes_behind_the_last_written_batch_after_a_crash(pipeline: PipelineRig) -> None:
+def test_reading_resumes_behind_the_last_written_batch_after_a_crash(rig: PipelineRig) -> None:
     """Its cursor is the job's, though nothing else was ever open."""
-    pipeline.offer(sealed(0, lines(0, 4)), sealed(4, lines(4, 6)))
-    pipeline.turn(1)
-    again = pipeline.again()
+    rig.offer(sealed(0, lines(0, 4)), sealed(4, lines(4, 6)))
+    rig.turn(1)
+    again = rig.again()
     assert again.place == "6"
     assert [texts for texts, _ in again.closed] == [lines(0, 4), lines(4, 6)]
     again.spool.close()
 
 
-def test_skipped_entries_are_removed_from_an_encoded_batch(pipeline: PipelineRig) -> None:
+def test_skipped_entries_are_removed_from_an_encoded_batch(rig: PipelineRig) -> None:
     """The rest is a part of an open batch, whose cursors count from before it."""
-    position = pipeline.shipper.intake.reposition(JOB.id, "3~2")
-    pipeline.offer(sealed(3, lines(3, 8)), sealed(8, lines(8, 9)), epoch=position.epoch)
-    pipeline.turn(1)
-    assert pipeline.closed == [(lines(5, 8), "8"), (lines(8, 9), "9")]
+    position = rig.pipeline.intake.reposition(JOB.id, "3~2")
+    rig.offer(sealed(3, lines(3, 8)), sealed(8, lines(8, 9)), epoch=position.epoch)
+    rig.turn(1)
+    assert rig.closed == [(lines(5, 8), "8"), (lines(8, 9), "9")]
 
 
 def test_part_of_an_encoded_batch_ends_at_its_end_or_counts_from_before_it() -> None:
@@ -150,23 +150,23 @@ def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
     counted = []
     offers: dict[str, Chunk | PreencodedBatch] = {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}
     for name, offered in offers.items():
-        pipeline = PipelineRig(tmp_path / name)
-        pipeline.offer(offered)
-        counted.append(pipeline.counted())
-        pipeline.spool.close()
+        rig = PipelineRig(tmp_path / name)
+        rig.offer(offered)
+        counted.append(rig.counted())
+        rig.spool.close()
     plain, pressed = counted
     assert (plain.pop("pressed_events_total"), pressed.pop("pressed_events_total")) == (0, 70)
     for what in ("received_events_total", "received_bytes_total"):
         assert plain[what] == pressed[what] > 0
 
 
-def test_encoded_batch_of_a_deleted_job_counts_as_discarded(pipeline: PipelineRig) -> None:
+def test_encoded_batch_of_a_deleted_job_counts_as_discarded(rig: PipelineRig) -> None:
     """It is not kept."""
-    pipeline.shipper.buffers[JOB.id].discarded = True
-    pipeline.offer(sealed(0, lines(0, 7)))
-    pipeline.turn(1)
-    assert pipeline.counted()["discarded_events_total"] == 7
-    assert (pipeline.closed, pipeline.open) == ([], [])
+    rig.pipeline.buffers[JOB.id].discarded = True
+    rig.offer(sealed(0, lines(0, 7)))
+    rig.turn(1)
+    assert rig.counted()["discarded_events_total"] == 7
+    assert (rig.closed, rig.open) == ([], [])
 
 
 def redacted_where_read(begin: int, texts: list[str], redaction: Redaction) -> PreencodedBatch:
@@ -186,12 +186,12 @@ SECRET = "id=AKIAIOSFODNN7EXAMPLE"
 
 def test_batch_redacted_by_its_reader_is_adopted(tmp_path: Path) -> None:
     """Its hidden secrets count as if hidden here."""
-    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
-    pipeline.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
-    pipeline.turn(1)
-    assert pipeline.closed == [(["a"], "1"), (["b", f"id={REDACTED}"], "3")]
-    assert pipeline.counted()["redacted_secrets_total"] == 1
-    pipeline.spool.close()
+    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
+    rig.turn(1)
+    assert rig.closed == [(["a"], "1"), (["b", f"id={REDACTED}"], "3")]
+    assert rig.counted()["redacted_secrets_total"] == 1
+    rig.spool.close()
 
 
 @pytest.mark.parametrize(
@@ -209,15 +209,15 @@ def test_batch_redacted_with_other_settings_is_processed_from_its_original(
 ) -> None:
     """If reader and pipeline disagree, the pipeline's settings apply."""
     texts = ["b", SECRET]
-    pipeline = PipelineRig(tmp_path, processing)
-    pipeline.offer(redacted_where_read(0, texts, redaction))
-    pipeline.turn(1)
+    rig = PipelineRig(tmp_path, processing)
+    rig.offer(redacted_where_read(0, texts, redaction))
+    rig.turn(1)
     plain = PipelineRig(tmp_path / "plain", processing)
     plain.offer(chunk(0, texts))
     plain.turn(1)
-    assert (pipeline.open, pipeline.closed) == (plain.open, plain.closed)
-    assert pipeline.counted().get("redacted_secrets_total") == plain.counted().get("redacted_secrets_total")
-    for each in (pipeline, plain):
+    assert (rig.open, rig.closed) == (plain.open, plain.closed)
+    assert rig.counted().get("redacted_secrets_total") == plain.counted().get("redacted_secrets_total")
+    for each in (rig, plain):
         each.spool.close()
 
 
@@ -225,48 +225,48 @@ def test_preencoded_batch_inside_a_private_key_is_hidden_to_the_keys_end(tmp_pat
     """The preencode process does not know earlier lines; a restart within it does not begin outside the key."""
     body = [f"{number:02}ab+/CD" * 4 for number in range(6)]
     redaction = Redaction(("all",))
-    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("all",)))
-    pipeline.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
-    pipeline.turn(1)
-    assert pipeline.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
-    pieces = [piece for _, piece in pipeline.spool.pieces() if piece is not None]
+    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("all",)))
+    rig.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
+    rig.turn(1)
+    assert rig.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
+    pieces = [piece for _, piece in rig.spool.pieces() if piece is not None]
     cursors = [cursor for piece in pieces for cursor in (piece.cursors or [piece.cursor])]
     assert split_cursor(cursors[-1]) == ("7", 0)
-    pipeline.offer(chunk(7, [KEY[0], body[0]]), redacted_where_read(9, body[1:], redaction))
-    pipeline.turn(1)
-    (*_, (_, piece)) = pipeline.spool.pieces()
+    rig.offer(chunk(7, [KEY[0], body[0]]), redacted_where_read(9, body[1:], redaction))
+    rig.turn(1)
+    (*_, (_, piece)) = rig.spool.pieces()
     assert piece is not None
     assert set(piece.texts) == {REDACTED}
     assert processing_state_of(piece.cursor).startswith("zo")
     opened = redacted_where_read(9, body[1:], redaction).decode("oab")
     assert opened.cursor_at(2) == "9|r=oab~2"
-    pipeline.spool.close()
+    rig.spool.close()
 
 
 def test_preencoded_batch_flushes_an_unfinished_long_line(tmp_path: Path) -> None:
     """Nothing is preencoded while a line is open: so the line is complete."""
     long = f"{SECRET} {'x' * 5_000}"
-    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
-    pipeline.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
-    pipeline.turn(1)
-    texts = [text for closed, _ in pipeline.closed for text in closed]
+    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
+    rig.turn(1)
+    texts = [text for closed, _ in rig.closed for text in closed]
     assert texts == ["a", long.replace(SECRET, f"id={REDACTED}"), "b", f"id={REDACTED}"]
-    pipeline.spool.close()
+    rig.spool.close()
 
 
 def test_container_is_reported_and_stored_without_secrets(tmp_path: Path) -> None:
     """In labels that the agent's settings or the container's labels hide; also after a restart."""
     labels = {"dsn": "postgres://ann:s3cr3t@db", "logferry.redact": "url_password"}
-    pipeline = PipelineRig(tmp_path)
-    pipeline.shipper.intake.job_appeared(Job("b" * 64, Container(name="db", labels=labels), JOB.life))
-    pipeline.turn(1)
-    assert pipeline.shipper.buffers["b" * 64].container.labels["dsn"] == f"postgres://ann:{REDACTED}@db"
-    assert not any("s3cr3t" in stored.container for stored in pipeline.spool.jobs())
-    pipeline.shipper.intake.job_changed(Job("b" * 64, Container(name="db2", labels=labels), JOB.life))
-    pipeline.turn(1)
-    assert not any("s3cr3t" in job.container.model_dump_json() for job in pipeline.shipper.session.jobs.values())
-    again = pipeline.again()
-    lane = again.shipper.buffers["b" * 64]
+    rig = PipelineRig(tmp_path)
+    rig.pipeline.intake.job_appeared(Job("b" * 64, Container(name="db", labels=labels), JOB.life))
+    rig.turn(1)
+    assert rig.pipeline.buffers["b" * 64].container.labels["dsn"] == f"postgres://ann:{REDACTED}@db"
+    assert not any("s3cr3t" in stored.container for stored in rig.spool.jobs())
+    rig.pipeline.intake.job_changed(Job("b" * 64, Container(name="db2", labels=labels), JOB.life))
+    rig.turn(1)
+    assert not any("s3cr3t" in job.container.model_dump_json() for job in rig.pipeline.session.jobs.values())
+    again = rig.again()
+    lane = again.pipeline.buffers["b" * 64]
     assert lane.container.name == "db2"
     assert lane.processor is not None
     assert lane.processor.processing.redact == ("url_password",)
@@ -275,31 +275,31 @@ def test_container_is_reported_and_stored_without_secrets(tmp_path: Path) -> Non
 
 def test_encoded_batch_is_decoded_if_lines_are_processed(tmp_path: Path) -> None:
     """No batch skips per-line processing, even if a reader thought that there was none."""
-    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",)))
-    pipeline.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
-    pipeline.turn(1)
-    assert pipeline.open == ["before", *[REDACTED] * 3, "after"]
-    (_, piece) = list(pipeline.spool.pieces())[-1]
+    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",)))
+    rig.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
+    rig.turn(1)
+    assert rig.open == ["before", *[REDACTED] * 3, "after"]
+    (_, piece) = list(rig.spool.pieces())[-1]
     assert piece is not None
     assert split_cursor(piece.cursor) == ("5", 0)
-    pipeline.spool.close()
+    rig.spool.close()
 
 
 def test_secrets_in_a_containers_metadata_are_counted_once(tmp_path: Path) -> None:
-    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
     container = Container(name="web", labels={"AKIAIOSFODNN7EXAMPLE": "1", "b": SECRET})
     for name in ("web", "renamed"):
         described = Job("b" * 64, container.model_copy(update={"name": name}), JOB.life)
-        pipeline.shipper.intake.job_appeared(described)
-        pipeline.turn(0)
-    assert pipeline.counted()["redacted_secrets_total"] == 2
-    assert pipeline.shipper.buffers["b" * 64].container.labels == {REDACTED: "1", "b": f"id={REDACTED}"}
-    pipeline.spool.close()
+        rig.pipeline.intake.job_appeared(described)
+        rig.turn(0)
+    assert rig.counted()["redacted_secrets_total"] == 2
+    assert rig.pipeline.buffers["b" * 64].container.labels == {REDACTED: "1", "b": f"id={REDACTED}"}
+    rig.spool.close()
 
 
 def test_read_problem_is_reported_without_secrets(tmp_path: Path) -> None:
-    pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
-    pipeline.shipper.intake.job_troubled(JOB.id, f"the engine says: {SECRET}")
-    pipeline.turn(0)
-    assert pipeline.shipper.buffers[JOB.id].reported_life.problem == f"the engine says: id={REDACTED}"
-    pipeline.spool.close()
+    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig.pipeline.intake.job_troubled(JOB.id, f"the engine says: {SECRET}")
+    rig.turn(0)
+    assert rig.pipeline.buffers[JOB.id].reported_life.problem == f"the engine says: id={REDACTED}"
+    rig.spool.close()

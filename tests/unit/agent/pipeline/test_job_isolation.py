@@ -34,10 +34,10 @@ class Rig:
 
     def begin(self) -> None:
         self.spool = Spool(self.folder, "engine")
-        self.shipper = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
+        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
         self.now = time.monotonic()
-        self.shipper.attach(self.cloud, self)
-        self.shipper.post(Connected(1))
+        self.pipeline.attach(self.cloud, self)
+        self.pipeline.post(Connected(1))
 
     def start(self, sink: object) -> None: ...
     def stop(self) -> None: ...
@@ -46,20 +46,20 @@ class Rig:
         self.rereads.append((job_id, position))
 
     def appear(self, job: str) -> Position:
-        return self.shipper.intake.job_appeared(Job(job, Container(name=job[:4]), RUNNING))
+        return self.pipeline.intake.job_appeared(Job(job, Container(name=job[:4]), RUNNING))
 
     def offer(
         self, job: str, texts: list[str], *, at: int = 5, cursor: Callable[[int], str] = str, epoch: int = 1
     ) -> None:
         chunk = Chunk([at] * len(texts), "o" * len(texts), texts, 10, cursor)
-        self.shipper.intake.offer(job, epoch, chunk)
+        self.pipeline.intake.offer(job, epoch, chunk)
 
     def turns(self, count: int = 12, pass_s: float = 0.0) -> None:
         self.now += pass_s
         for _ in range(count):
-            self.shipper.turn(self.now)
+            self.pipeline.turn(self.now)
             for answer in self.cloud.answers():
-                self.shipper.post(Frame(1, answer))
+                self.pipeline.post(Frame(1, answer))
 
     @property
     def dead_letters(self) -> list[Path]:
@@ -102,11 +102,11 @@ def test_start_with_a_refused_batch_in_the_spool_works(rig: Rig) -> None:
     """Version 0.1.0 crashed on it, with its sequence assigned, and crashed again at every start."""
     for job in (BAD, GOOD):
         rig.appear(job)
-    rig.shipper.turn(rig.now)
+    rig.pipeline.turn(rig.now)
     for job in (BAD, GOOD):
         rig.offer(job, ["one", "two"])
-        rig.shipper.intake.job_ended(job)
-    rig.shipper.turn(rig.now)
+        rig.pipeline.intake.job_ended(job)
+    rig.pipeline.turn(rig.now)
     rig.spool.close()
     spool = sqlite3.connect(rig.spool.path)
     spool.execute('UPDATE batch SET first = 1, start = -499194, "end" = -499194 WHERE job = ?', (BAD,))
@@ -126,11 +126,11 @@ def test_start_with_an_open_batch_of_refused_times_ships_it_and_rereads_a_damage
     """The agent survives both, and credible content is not read twice."""
     for job in (BAD, GOOD):
         rig.appear(job)
-    rig.shipper.turn(rig.now)
+    rig.pipeline.turn(rig.now)
     for job in (BAD, GOOD):
         rig.offer(job, ["one", "two"], at=-5)
-    rig.shipper.turn(rig.now)
-    rig.shipper.turn(rig.now + 1.0)
+    rig.pipeline.turn(rig.now)
+    rig.pipeline.turn(rig.now + 1.0)
     rig.spool.close()
     spool = sqlite3.connect(rig.spool.path)
     spool.execute("UPDATE piece SET columns = x'00' WHERE job = ?", (BAD,))
@@ -149,17 +149,17 @@ def test_start_with_an_open_batch_of_refused_times_ships_it_and_rereads_a_damage
 def test_start_with_refused_metadata_works(rig: Rig, life: str) -> None:
     """Fields that the wire's models refuse are omitted."""
     rig.appear(BAD)
-    rig.shipper.turn(rig.now)
+    rig.pipeline.turn(rig.now)
     rig.offer(BAD, ["one"])
-    rig.shipper.intake.job_ended(BAD)
-    rig.shipper.turn(rig.now)
+    rig.pipeline.intake.job_ended(BAD)
+    rig.pipeline.turn(rig.now)
     rig.spool.close()
     spool = sqlite3.connect(rig.spool.path)
     spool.execute("UPDATE job SET life = ?, container = ?", (life, '{"name":"web","host":7}'))
     spool.commit()
     spool.close()
     rig.begin()
-    assert rig.shipper.buffers[BAD].container.name == "web"
+    assert rig.pipeline.buffers[BAD].container.name == "web"
     rig.turns()
     assert rig.cloud.lines(BAD) == ["one"]
 
@@ -175,7 +175,7 @@ def test_repeatedly_failing_job_is_parked_and_the_others_continue(rig: Rig) -> N
         rig.offer(GOOD, ["good"])
         rig.turns()
         assert "cannot be processed" in (rig.cloud.lives[BAD].problem or "")
-        assert [said.partition(":")[0] for said in rig.shipper.parked()] == [BAD[:4]]
+        assert [said.partition(":")[0] for said in rig.pipeline.parked()] == [BAD[:4]]
         assert rig.cloud.lives[GOOD].problem is None
         before = len(rig.rereads)
         rig.turns(pass_s=wait_s * 0.9)
@@ -188,7 +188,7 @@ def test_repeatedly_failing_job_is_parked_and_the_others_continue(rig: Rig) -> N
     rig.turns()
     assert rig.cloud.lines(BAD) == ["one", "two"]
     assert rig.cloud.lines(GOOD) == ["good"] * 4
-    assert (rig.cloud.lives[BAD].problem, rig.shipper.parked()) == (None, [])
+    assert (rig.cloud.lives[BAD].problem, rig.pipeline.parked()) == (None, [])
 
 
 def test_failed_job_that_is_gone_ends_with_a_gap(rig: Rig) -> None:
@@ -197,25 +197,25 @@ def test_failed_job_that_is_gone_ends_with_a_gap(rig: Rig) -> None:
     rig.turns()
     rig.offer(BAD, ["one"], cursor=fails)
     rig.turns()
-    rig.shipper.intake.job_ended(BAD)
+    rig.pipeline.intake.job_ended(BAD)
     rig.turns()
     (gap,) = map(json.loads, rig.cloud.events(BAD))
     assert (gap["event"], gap["reason"]) == ("gap", "corrupt")
-    assert rig.shipper.buffers == {}
+    assert rig.pipeline.buffers == {}
 
 
 def test_container_with_refused_metadata_is_shipped(rig: Rig) -> None:
     """Whoever set it unchecked; one without a container id is omitted."""
     life = RUNNING.model_copy(update={"exit_code": 2**70, "problem": "half of a pair: \ud800", "started": -5})
     container = Container(name="web").model_copy(update={"image": "x" * 9_999, "labels": {"a": "\udfff"}})
-    rig.shipper.intake.job_appeared(Job(BAD, container, life))
-    rig.shipper.intake.job_appeared(Job("not an id", Container(), RUNNING))
+    rig.pipeline.intake.job_appeared(Job(BAD, container, life))
+    rig.pipeline.intake.job_appeared(Job("not an id", Container(), RUNNING))
     rig.turns()
     rig.offer(BAD, ["one"])
     rig.turns()
     assert rig.cloud.lines(BAD) == ["one"]
-    assert rig.shipper.buffers.keys() == {BAD}
-    assert (rig.shipper.buffers[BAD].container.name, rig.cloud.lives[BAD].state) == ("web", "running")
+    assert rig.pipeline.buffers.keys() == {BAD}
+    assert (rig.pipeline.buffers[BAD].container.name, rig.cloud.lives[BAD].state) == ("web", "running")
 
 
 def test_answer_that_cannot_be_followed_closes_only_its_connection(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,10 +224,10 @@ def test_answer_that_cannot_be_followed_closes_only_its_connection(rig: Rig, mon
     rig.turns()
     rig.offer(GOOD, ["one"])
     with monkeypatch.context() as context:
-        context.setattr(rig.shipper.session._responses, "ingested", lambda *_: fails(0))
+        context.setattr(rig.pipeline.session._responses, "ingested", lambda *_: fails(0))
         rig.turns()
-    assert not rig.shipper.session.online
-    rig.shipper.post(Connected(2))
+    assert not rig.pipeline.session.online
+    rig.pipeline.post(Connected(2))
     rig.turns()
     rig.offer(GOOD, ["two"])
     rig.turns()
@@ -238,11 +238,11 @@ def test_job_with_failing_last_lines_ends_with_a_gap(rig: Rig) -> None:
     """It does not run forever in the cloud."""
     rig.appear(BAD)
     rig.offer(BAD, ["one"], cursor=fails)
-    rig.shipper.intake.job_ended(BAD)
+    rig.pipeline.intake.job_ended(BAD)
     rig.turns()
     (gap,) = map(json.loads, rig.cloud.events(BAD))
     assert (gap["event"], gap["reason"]) == ("gap", "corrupt")
-    assert rig.shipper.buffers == {}
+    assert rig.pipeline.buffers == {}
 
 
 def left_behind(rig: Rig) -> None:
@@ -250,8 +250,8 @@ def left_behind(rig: Rig) -> None:
     for job in (BAD, GOOD):
         rig.appear(job)
         rig.offer(job, ["one", "two"])
-        rig.shipper.intake.job_ended(job)
-    rig.shipper.turn(rig.now)
+        rig.pipeline.intake.job_ended(job)
+    rig.pipeline.turn(rig.now)
     rig.spool.close()
 
 
@@ -281,7 +281,7 @@ def test_start_with_a_job_that_fits_no_message_affects_no_other_job(rig: Rig, co
     rig.turns()
     assert rig.cloud.lines(GOOD) == ["one", "two"]
     rig.turns(pass_s=60.0)
-    assert rig.shipper.buffers == {}
+    assert rig.pipeline.buffers == {}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_batch_damaged_after_its_check_is_set_aside_with_a_gap(rig: Rig) -> None
         rig.turns(pass_s=11.0)
     (gap,) = map(json.loads, rig.cloud.events(BAD))
     assert (gap["event"], gap["reason"], gap["count"]) == ("gap", "rejected", 2)
-    assert rig.shipper.buffers == {}
+    assert rig.pipeline.buffers == {}
 
 
 def test_unreadable_disk_usage_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

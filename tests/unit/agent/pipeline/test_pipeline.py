@@ -72,15 +72,15 @@ class Rig:
     def __init__(self, folder: Path) -> None:
         self.spool = Spool(folder, "engine")
         self.cloud = Cloud()
-        self.shipper = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=1_000.0), Metrics())
-        self.shipper.attach(self.cloud, NoReader())
+        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=1_000.0), Metrics())
+        self.pipeline.attach(self.cloud, NoReader())
         self._read = 0
 
     def appear(self, state: State, now: float, *, online: bool) -> None:
         """Add a job that is open in the cloud, or one while there is no cloud."""
-        self.shipper.intake.job_appeared(Job(ID, Container(name="web"), LifeCycle(state=state)))
+        self.pipeline.intake.job_appeared(Job(ID, Container(name="web"), LifeCycle(state=state)))
         if online:
-            self.shipper.post(Connected(1))
+            self.pipeline.post(Connected(1))
         self.turn(now)
         self.acknowledge()
         self.turn(now)
@@ -88,16 +88,16 @@ class Rig:
     def acknowledge(self) -> None:
         """Deliver the cloud's answers."""
         for answer in self.cloud.answers():
-            self.shipper.post(Frame(1, answer))
+            self.pipeline.post(Frame(1, answer))
 
     def offer(self, lines: int) -> None:
         begin, self._read = self._read, self._read + lines
         times = list(range(begin, begin + lines))
         chunk = Chunk(times, "o" * lines, [LINE] * lines, lines * len(LINE), lambda count: str(begin + count))
-        assert self.shipper.intake.offer(ID, 1, chunk) is Offer.TAKEN
+        assert self.pipeline.intake.offer(ID, 1, chunk) is Offer.TAKEN
 
     def turn(self, now: float) -> None:
-        self.shipper.turn(now)
+        self.pipeline.turn(now)
 
     @property
     def queued(self) -> int:
@@ -126,7 +126,7 @@ def test_read_lines_are_written_once_the_pipeline_is_idle(rig: Rig) -> None:
     for _ in range(5):
         rig.turn(10.0 + WRITE_EVERY_S)
     assert rig.queued > partly
-    assert not rig.shipper.intake.pending
+    assert not rig.pipeline.intake.pending
 
 
 def test_remaining_lines_of_an_ended_container_go_in_few_batches(rig: Rig) -> None:
@@ -155,7 +155,7 @@ def test_batch_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
     rig.turn(10.0 + ENDED_WAIT_S / 4)
     assert rig.cloud.batches == [3]
     text = encode_event(Exited(exit_code=0))
-    rig.shipper.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
+    rig.pipeline.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
     rig.turn(10.0 + ENDED_WAIT_S / 2)
     assert rig.cloud.batches == [3, 5]
 
@@ -164,6 +164,6 @@ def test_start_of_a_running_container_ships_with_its_lines(rig: Rig) -> None:
     """Only an end is an end."""
     rig.appear("running", 10.0, online=True)
     text = encode_event(Started())
-    rig.shipper.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
+    rig.pipeline.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
     rig.turn(10.0)
     assert rig.cloud.batches == []

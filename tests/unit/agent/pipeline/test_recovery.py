@@ -76,36 +76,36 @@ class PipelineRig:
         self.spool = Spool(folder, "engine")
         self.now = time.monotonic()  # as the pipeline itself takes it when it begins
         limits = PipelineSettings(processing=processing or ProcessingOptions())
-        self.shipper = Pipeline(self.spool, "engine", limits, Metrics())
-        self.place = place_of(self.shipper.intake.job_appeared(JOB).cursor)
+        self.pipeline = Pipeline(self.spool, "engine", limits, Metrics())
+        self.place = place_of(self.pipeline.intake.job_appeared(JOB).cursor)
 
     def read(self, texts: list[str], begin: int) -> None:
         """Read lines, which are the log's from `begin` on."""
-        while self.shipper.intake.offer(JOB.id, 1, chunk(texts, begin)) is not Offer.TAKEN:
-            self.shipper.turn(self.now)
+        while self.pipeline.intake.offer(JOB.id, 1, chunk(texts, begin)) is not Offer.TAKEN:
+            self.pipeline.turn(self.now)
 
     def read_sealed(self, texts: list[str], begin: int) -> None:
         """The same in batches that were closed where they were read."""
         for each in sealed(texts, begin):
-            while self.shipper.intake.offer(JOB.id, 1, each) is not Offer.TAKEN:
-                self.shipper.turn(self.now)
+            while self.pipeline.intake.offer(JOB.id, 1, each) is not Offer.TAKEN:
+                self.pipeline.turn(self.now)
 
     def turn(self, seconds: float = 0.25) -> None:
-        self.shipper.turn(self.now)
-        while self.shipper.intake.pending:
-            self.shipper.turn(self.now)
+        self.pipeline.turn(self.now)
+        while self.pipeline.intake.pending:
+            self.pipeline.turn(self.now)
         self.now += seconds
-        self.shipper.turn(self.now)
+        self.pipeline.turn(self.now)
 
     def finish(self) -> None:
         """The container is gone: all that is open is closed."""
-        self.shipper.intake.job_ended(JOB.id)
+        self.pipeline.intake.job_ended(JOB.id)
         self.turn()
 
     @property
     def open_weight(self) -> int:
         """Of what is not closed yet."""
-        return self.shipper.buffers[JOB.id].batcher.weight if self.shipper.buffers else 0
+        return self.pipeline.buffers[JOB.id].batcher.weight if self.pipeline.buffers else 0
 
     def on_disk(self) -> list[str]:
         """Every text that would survive a kill now, in order."""
@@ -138,7 +138,7 @@ def test_oversized_open_batch_is_recovered_whole(tmp_path: Path) -> None:
 
     again = PipelineRig(tmp_path)
     assert again.place == len(texts), "readers go on behind all of it"
-    again.shipper.turn(again.now)
+    again.pipeline.turn(again.now)
     assert again.on_disk() == texts, "at no moment is less there than before"
     again.read(["one more"], again.place)
     again.turn()
@@ -181,7 +181,7 @@ def test_batch_cut_from_a_recovered_open_batch_of_merged_lines_knows_its_line_co
     closed = len(list(before.spool.queue()))
     before.spool.close()
     again = PipelineRig(tmp_path, merging)
-    again.shipper.turn(again.now)
+    again.pipeline.turn(again.now)
     queue = [again.spool.load(stored.id) for stored in again.spool.queue()]
     again.spool.close()
     assert len(queue) > closed
@@ -221,11 +221,11 @@ def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
         prefix="lf-restore-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as made:
         written: list[str] = []
-        pipeline = PipelineRig(Path(made), done)
+        rig = PipelineRig(Path(made), done)
         read = 0
 
         def go_on() -> None:
-            (pipeline.read_sealed if next(ways) else pipeline.read)(written[read:], read)
+            (rig.read_sealed if next(ways) else rig.read)(written[read:], read)
 
         for what, value, count in steps:
             if what == "read":
@@ -233,18 +233,18 @@ def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
                 go_on()
                 read = len(written)
             elif what == "turn":
-                pipeline.turn(value)
+                rig.turn(value)
             else:
-                pipeline.spool.close()
-                pipeline = PipelineRig(Path(made), done)
-                read = pipeline.place
+                rig.spool.close()
+                rig = PipelineRig(Path(made), done)
+                read = rig.place
                 if read < len(written):
                     go_on()
                 read = len(written)
-        pipeline.turn()
-        pipeline.finish()
-        on_disk = pipeline.on_disk()
-        pipeline.spool.close()
+        rig.turn()
+        rig.finish()
+        on_disk = rig.on_disk()
+        rig.spool.close()
     assert "\n".join(on_disk).split("\n") == (written or [""])
 
 
@@ -334,27 +334,27 @@ def test_lines_read_250_ms_before_a_kill_no_longer_need_their_container(
     read long enough before is missing, repeated, or out of order.
     """
     with tempfile.TemporaryDirectory(prefix="lf-held-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
-        pipeline, written, safe = PipelineRig(Path(made), MERGING), list[str](), 0
-        since = pipeline.now
+        rig, written, safe = PipelineRig(Path(made), MERGING), list[str](), 0
+        since = rig.now
         for what, value in [*steps, ("read", 1 + more), ("turn", 0.25)]:
             if what == "read":
                 written += some(kind, len(written), value)
-                pipeline.read(written[-value:], len(written) - value)
-                since = pipeline.now
+                rig.read(written[-value:], len(written) - value)
+                since = rig.now
             elif what == "turn":
-                pipeline.turn(value)
-                if pipeline.now - since >= 0.25:
+                rig.turn(value)
+                if rig.now - since >= 0.25:
                     safe = len(written)
             else:
-                pipeline.kill()
-                pipeline = PipelineRig(Path(made), MERGING)
-                assert pipeline.place >= safe
-                if pipeline.place < len(written):
-                    pipeline.read(written[pipeline.place :], pipeline.place)
-                since = pipeline.now
+                rig.kill()
+                rig = PipelineRig(Path(made), MERGING)
+                assert rig.place >= safe
+                if rig.place < len(written):
+                    rig.read(written[rig.place :], rig.place)
+                since = rig.now
         assert safe == len(written)
-        pipeline.read([" not yet on the disk"], len(written))
-        pipeline.kill()
+        rig.read([" not yet on the disk"], len(written))
+        rig.kill()
         again = PipelineRig(Path(made), MERGING)
         assert again.place == len(written)
         again.finish()
@@ -411,26 +411,26 @@ def test_no_line_of_a_private_key_is_ever_shipped_after_any_kill(
     done = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     source = with_keys(seed, 12_000)
     with tempfile.TemporaryDirectory(prefix="lf-keys-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
-        pipeline, read, written = PipelineRig(Path(made), done), 0, 0
+        rig, read, written = PipelineRig(Path(made), done), 0, 0
         for what, value, count in steps:
             if what == "read":
                 written += count
-                pipeline.read(source[read:written], read)
+                rig.read(source[read:written], read)
                 read = written
             elif what == "turn":
-                pipeline.turn(value)
+                rig.turn(value)
             else:
-                pipeline.kill()
-                pipeline = PipelineRig(Path(made), done)
-                read = pipeline.place
+                rig.kill()
+                rig = PipelineRig(Path(made), done)
+                read = rig.place
                 if read < written:
-                    pipeline.read(source[read:written], read)
+                    rig.read(source[read:written], read)
                 read = written
-        pipeline.turn()
-        pipeline.finish()
-        on_disk = pipeline.on_disk()
-        cursors = [stored.batch.cursor for stored in pipeline.spool.queue()]
-        pipeline.kill()
+        rig.turn()
+        rig.finish()
+        on_disk = rig.on_disk()
+        cursors = [stored.batch.cursor for stored in rig.spool.queue()]
+        rig.kill()
     assert "SECRET" not in "".join(on_disk)
     expected = hidden(source[:written])
     if merge:
@@ -472,11 +472,11 @@ def test_batch_cut_from_a_recovered_open_batch_knows_whether_it_ends_within_a_pr
 def test_private_key_is_hidden_whatever_happens_to_merge_settings(tmp_path: Path) -> None:
     """Its first line is shipped, the next held back: if both were one entry before, the state is unknown."""
     for start in ("^-----BEGIN", "^SECRET1", "^SECRET1"):
-        pipeline = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
-        pipeline.read(KEY[pipeline.place : 2], pipeline.place)
-        pipeline.turn()
-        on_disk = pipeline.on_disk()
-        pipeline.kill()
+        rig = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
+        rig.read(KEY[rig.place : 2], rig.place)
+        rig.turn()
+        on_disk = rig.on_disk()
+        rig.kill()
     last = PipelineRig(tmp_path, HIDING)
     last.read(KEY[last.place :], last.place)
     last.turn()
@@ -504,24 +504,24 @@ def test_private_key_is_hidden_to_its_end_after_the_cloud_gives_the_cursor(tmp_p
         def send(self, link: int, text: str) -> None:
             if isinstance(message := decode(text, FROM_AGENT), Open):
                 known = OpenedJob(job=JOB.id, tip=3, digest=stored.batch.digest, first=1, cursor=cursor)
-                pipeline.shipper.post(Frame(link, encode(Opened(id=message.id, jobs=[known]))))
+                rig.pipeline.post(Frame(link, encode(Opened(id=message.id, jobs=[known]))))
 
         def close(self, link: int) -> None: ...
 
         def reread(self, job_id: str, position: Position) -> None:
             self.moved.append(position)
 
-    pipeline, cloud = PipelineRig(tmp_path / "new", HIDING), Cloud()
-    pipeline.shipper.attach(cloud, cloud)  # type: ignore[arg-type]
-    pipeline.shipper.post(Connected(1))
-    pipeline.turn()
-    pipeline.turn()
+    rig, cloud = PipelineRig(tmp_path / "new", HIDING), Cloud()
+    rig.pipeline.attach(cloud, cloud)  # type: ignore[arg-type]
+    rig.pipeline.post(Connected(1))
+    rig.turn()
+    rig.turn()
     (position,) = cloud.moved
     assert place_of(position.cursor) == 3
-    pipeline.shipper.intake.offer(JOB.id, position.epoch, chunk([*KEY[2:], "after"], 3))
-    pipeline.turn()
-    assert pipeline.on_disk() == [REDACTED, REDACTED, REDACTED, "after"]
-    pipeline.kill()
+    rig.pipeline.intake.offer(JOB.id, position.epoch, chunk([*KEY[2:], "after"], 3))
+    rig.turn()
+    assert rig.on_disk() == [REDACTED, REDACTED, REDACTED, "after"]
+    rig.kill()
 
 
 def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None:
@@ -531,7 +531,7 @@ def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None
         at = {"queued": 0, "open": 1, "held": 2}[kind]
         texts = ["a", "b", "c"]
         timed = Chunk([77 if index == at else 5 for index in range(3)], "ooo", texts, 3, str)
-        before.shipper.intake.offer(JOB.id, 1, timed)
+        before.pipeline.intake.offer(JOB.id, 1, timed)
         before.turn()
         if kind == "queued":
             before.finish()
@@ -541,7 +541,7 @@ def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None
                 before.spool.put_job(stored)
         before.kill()
         again = PipelineRig(tmp_path / kind, MERGING)
-        assert again.shipper.intake.job_appeared(JOB).last == 77
+        assert again.pipeline.intake.job_appeared(JOB).last == 77
         again.kill()
     with (spool := Spool(tmp_path / "acknowledged", "engine")).transaction():
         spool.put_job(
@@ -549,7 +549,7 @@ def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None
         )
     spool.close()
     again = PipelineRig(tmp_path / "acknowledged", MERGING)
-    assert again.shipper.intake.job_appeared(JOB).last == 77
+    assert again.pipeline.intake.job_appeared(JOB).last == 77
     again.kill()
 
 
@@ -563,17 +563,17 @@ class Storing:
         self._answers: list[str] = []
         self._link = 0
 
-    def connect(self, pipeline: PipelineRig) -> None:
+    def connect(self, rig: PipelineRig) -> None:
         """Connect a new agent on a new connection; answers on the old one never come."""
         self._answers.clear()
         self._link += 1
-        pipeline.shipper.attach(self, self)  # type: ignore[arg-type]
-        pipeline.shipper.post(Connected(self._link))
+        rig.pipeline.attach(self, self)  # type: ignore[arg-type]
+        rig.pipeline.post(Connected(self._link))
 
-    def answer(self, pipeline: PipelineRig) -> None:
+    def answer(self, rig: PipelineRig) -> None:
         answers, self._answers = self._answers, []
         for text in answers:
-            pipeline.shipper.post(Frame(self._link, text))
+            rig.pipeline.post(Frame(self._link, text))
 
     def send(self, link: int, text: str) -> None:
         match message := decode(text, FROM_AGENT):
@@ -640,34 +640,34 @@ def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
             return begin
         texts = source[begin:end]
         for offered in sealed(texts, begin) if next(ways) else [chunk(texts, begin)]:
-            if pipeline.shipper.intake.offer(JOB.id, epoch, offered) is not Offer.TAKEN:
+            if rig.pipeline.intake.offer(JOB.id, epoch, offered) is not Offer.TAKEN:
                 break
             begin += offered.count
         return begin
 
     with tempfile.TemporaryDirectory(prefix="lf-ship-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
         place, cloud = Path(made), Storing()
-        pipeline = PipelineRig(place, done)
-        cloud.connect(pipeline)
+        rig = PipelineRig(place, done)
+        cloud.connect(rig)
         for what, value in [*steps, *[("answer", 0), ("turn", 1.5)] * 30]:
             if what == "read":
                 read = reads(read, read + value)
             elif what == "turn":
-                pipeline.turn(value)
+                rig.turn(value)
             elif what == "answer":
-                cloud.answer(pipeline)
-                pipeline.turn(0.0)
+                cloud.answer(rig)
+                rig.turn(0.0)
             else:
-                pipeline.kill()
+                rig.kill()
                 place = place / "again" if what == "lose" else place
-                pipeline, epoch = PipelineRig(place, done), 1
-                cloud.connect(pipeline)
-                read = reads(pipeline.place, read)
+                rig, epoch = PipelineRig(place, done), 1
+                cloud.connect(rig)
+                read = reads(rig.place, read)
             if cloud.moved:
                 position = cloud.moved.pop()
                 epoch = position.epoch
                 read = reads(place_of(position.cursor), read)
-        pipeline.kill()
+        rig.kill()
     shown = [line for text in cloud.texts for line in text.split("\n")]
     expected = source[:read] if processing == "nothing" else hidden(source[:read])
     if merge:

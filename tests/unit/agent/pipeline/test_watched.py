@@ -45,19 +45,19 @@ class Conversation:
     def __init__(self, folder: Path, watched: Watched | None) -> None:
         self.spool = Spool(folder, "engine")
         self.now = time.monotonic()  # as the pipeline itself takes it when it begins
-        self.shipper = Pipeline(
+        self.pipeline = Pipeline(
             self.spool, "engine", PipelineSettings(flush_interval_s=FLUSH_S, answer_timeout_s=1e6), Metrics()
         )
         self.sent: list[Any] = []
-        self.shipper.attach(self, self)  # type: ignore[arg-type]
-        self.shipper.intake.job_appeared(JOB)
-        self.shipper.post(Connected(1))
+        self.pipeline.attach(self, self)  # type: ignore[arg-type]
+        self.pipeline.intake.job_appeared(JOB)
+        self.pipeline.post(Connected(1))
         self.turn()
         (opening,) = [message for message in self.take() if isinstance(message, Open)]
         self.say(Opened(id=opening.id, jobs=[OpenedJob(job=JOB.id, watched=watched)]))
         self.read = 0
 
-    # --- the shipper's links and reader
+    # --- the pipeline's links and reader
     def send(self, _link: int, text: str) -> None:
         self.sent.append(decode(text, FROM_AGENT))
 
@@ -68,14 +68,14 @@ class Conversation:
     # --- the test's side
     def turn(self, seconds: float = 0.0) -> None:
         self.now += seconds
-        self.shipper.turn(self.now)
+        self.pipeline.turn(self.now)
 
     def take(self) -> list[Any]:
         sent, self.sent = self.sent, []
         return sent
 
     def say(self, message: Any) -> None:
-        self.shipper.post(Frame(1, encode(message)))
+        self.pipeline.post(Frame(1, encode(message)))
         self.turn()
 
     def lines(self, count: int) -> None:
@@ -83,7 +83,7 @@ class Conversation:
         for _ in range(count):
             begin = self.read
             chunk = Chunk([begin], "o", [f"line {begin}"], 6, partial(cursor_after, begin))
-            assert self.shipper.intake.offer(JOB.id, 1, chunk) is Offer.TAKEN
+            assert self.pipeline.intake.offer(JOB.id, 1, chunk) is Offer.TAKEN
             self.read += 1
             self.turn(0.001)
 
@@ -168,6 +168,6 @@ def test_exit_sends_the_open_batch_at_once(talk: Any) -> None:
     """Nobody waits for a container's last lines."""
     cloud = talk()
     cloud.lines(2)
-    cloud.shipper.intake.job_changed(Job(JOB.id, JOB.container, LifeCycle(state="exited", exit_code=0)))
+    cloud.pipeline.intake.job_changed(Job(JOB.id, JOB.container, LifeCycle(state="exited", exit_code=0)))
     cloud.turn()
     assert cloud.batch()[:2] == (1, 2)
