@@ -96,7 +96,18 @@ class Agent:
             user_agent=f"logferry-agent/{__version__}",
             tls=tls_of(settings),
         )
-        self.reader = build_reader(_source_settings(settings, self.spool, engine), connection, engine, pool)
+        self.reader = build_reader(
+            ReaderSettings.of(
+                settings,
+                first_seen=self.spool.made,
+                processing=settings.processing,
+                allow_labels=tuple(settings.allow_labels),
+                metadata_uri=os.environ.get("ECS_CONTAINER_METADATA_URI_V4"),
+            ),
+            connection,
+            engine,
+            pool,
+        )
         pages = {
             "/metrics": self._metrics_page,
             "/healthz": self._health_page,
@@ -282,26 +293,3 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
     context = ssl.create_default_context()
     context.load_verify_locations(settings.ca_file)
     return context
-
-
-def _source_settings(settings: Settings, spool: Spool, engine: Engine) -> ReaderSettings:
-    return ReaderSettings(
-        docker_host=settings.docker_host,
-        docker_root=settings.docker_root,
-        source=settings.source,
-        discover=settings.discover,
-        include_names=settings.include_names,
-        exclude_names=settings.exclude_names,
-        include_images=settings.include_images,
-        exclude_images=settings.exclude_images,
-        include_labels=settings.include_labels,
-        exclude_labels=settings.exclude_labels,
-        start_at=settings.start_at,
-        first_seen=spool.made,
-        max_deleted_bytes=settings.max_deleted_bytes,
-        list_interval=settings.list_interval,
-        host=settings.host or engine.name,
-        processing=settings.processing,
-        allow_labels=tuple(settings.allow_labels),
-        metadata_uri=os.environ.get("ECS_CONTAINER_METADATA_URI_V4"),
-    )

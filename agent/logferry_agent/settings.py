@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
+    ForceDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -30,6 +30,7 @@ from logferry_protocol.addresses import clear_host
 
 from .core.batching.processing import ProcessingOptions
 from .core.container import label_settings
+from .core.container.source_settings import CommaList, SourceSettings
 from .core.redaction.patterns import compile_pattern
 from .core.redaction.redaction import BUILT_IN
 from .edge.credentials import AwsRole, Credential, CredentialError, Key
@@ -42,17 +43,13 @@ EXECUTE_API = re.compile(r"([a-z0-9]+)\.execute-api\.([a-z0-9-]+)\.amazonaws\.co
 
 SIZE_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
-Patterns = Annotated[list[str], NoDecode]
-
 
 class SettingsError(Exception):
     """The settings are invalid. The message lists what is wrong, one setting a line."""
 
 
-class Settings(BaseSettings):
-    """Every setting. Sizes may be written as `512m` or `1g`, and lists with commas."""
-
-    model_config = SettingsConfigDict(env_prefix="LOGFERRY_", frozen=True, extra="forbid", env_ignore_empty=True)
+class CloudSettings(BaseModel):
+    """The settings of the connection to the cloud."""
 
     agents_url: str = Field(
         description="Address of the agents' WebSocket API, `wss://…/live` (stack output `AgentsUrl`)."
@@ -85,6 +82,10 @@ class Settings(BaseSettings):
     )
     ca_file: Path | None = Field(None, description="File with certificates (PEM) to trust besides the system's.")
 
+
+class SpoolSettings(BaseModel):
+    """The settings of the spool and of sending from it."""
+
     spool_dir: Path = Field(Path("/var/lib/logferry"), description="Folder of the spool and the dead letters.")
     spool_limit: int = Field(1 << 30, ge=1 << 16, description="Bytes that the spool may hold.")
     spool_policy: Literal["block", "drop-oldest"] = Field(
@@ -105,71 +106,25 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Seconds after which the agent repeats an unanswered request."
     )
 
-    docker_host: str | None = Field(
-        None,
-        description="Address of the engine (unix, tcp or ssh). Unset: DOCKER_HOST and its TLS variables, else Docker's"
-        " context (DOCKER_CONTEXT, `docker context use`), else the default socket.",
-    )
-    docker_root: Path | None = Field(
-        None, description="Path of the engine's data root as the agent sees it. Unset: the engine's own path."
-    )
-    source: Literal["auto", "file", "api"] = Field(
-        "auto",
-        description="How to read logs. `auto`: from the log files where they are readable, else through the engine's"
-        " API. `file` or `api`: only that way.",
-    )
-    discover: Literal["all", "labelled"] = Field(
-        "all",
-        description="Which containers to read. `all`: all except those labelled `logferry.enable=false`. `labelled`:"
-        " only those labelled `logferry.enable=true`. The label overrides none of the `include_` and `exclude_`"
-        " settings.",
-    )
-    include_names: Patterns = Field(
-        [],
-        description="Read only containers whose own name (not a link's alias) matches one of these shell patterns. With"
-        " several `include_` settings, the agent reads a container that matches any of them.",
-    )
-    exclude_names: Patterns = Field(
-        [],
-        description="Do not read containers whose name matches one of these shell patterns. An `exclude_` setting wins"
-        " over every `include_` setting and label.",
-    )
-    include_images: Patterns = Field(
-        [],
-        description="Read only containers whose image matches one of these shell patterns. The image's name is the one"
-        " that the container was created with, even if its tag has moved since. A pattern without tag or digest"
-        " matches all of them. An image's id or digest matches from 12 digits on.",
-    )
-    exclude_images: Patterns = Field(
-        [], description="Do not read containers whose image matches one of these, as in `include_images`."
-    )
-    include_labels: Patterns = Field(
-        [], description="Read only containers with one of these labels: `key` or `key=pattern`."
-    )
-    exclude_labels: Patterns = Field([], description="Do not read containers with one of these labels.")
-    start_at: str = Field(
-        "1h",
-        pattern=r"^(beginning|now|\d+[smhd])$",
-        description="How far back to read containers that ran before the agent's first start: `beginning`, `now`, or a"
-        " time span such as `90s`, `15m`, `1h` or `7d`.",
-    )
-    max_deleted_bytes: int = Field(
-        1 << 30,
-        ge=0,
-        description="Unread bytes in deleted log files that the agent keeps open, over all containers.",
-    )
-    list_interval: float = Field(
-        60.0, gt=0, description="Seconds between two complete lists of the engine's containers."
-    )
-    host: str | None = Field(None, max_length=255, description="Host name recorded with jobs. Unset: the engine's.")
 
-    redact: Patterns = Field(
+class Settings(SourceSettings, SpoolSettings, CloudSettings, BaseSettings):
+    """Every setting. Sizes may be written as `512m` or `1g`, and lists with commas.
+
+    Each group is a class of its own. Pydantic lists their fields from the last base to the first, and flags and
+    docs/agent-settings.md have that order.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOGFERRY_", frozen=True, extra="forbid", env_ignore_empty=True, enable_decoding=False
+    )
+
+    redact: CommaList = Field(
         [],
         description="Kinds of secrets to replace in lines and labels before anything leaves the host: "
         + ", ".join(f"`{name}`" for name in BUILT_IN)
         + ", or `all`.",
     )
-    redact_patterns: list[str] = Field(
+    redact_patterns: Annotated[list[str], ForceDecode] = Field(
         [],
         description="Further regular expressions to replace (RE2's, docs/patterns.md), as a JSON list. The whole match"
         " is replaced, or only its group `secret` if it has one.",
@@ -192,7 +147,7 @@ class Settings(BaseSettings):
         description="Lines per second that one container may send, on average; 0 means no limit. A gap entry counts the"
         " lines that were dropped.",
     )
-    allow_labels: Patterns = Field(
+    allow_labels: CommaList = Field(
         list(label_settings.ALL),
         description="Which settings a container may choose with a label `logferry.NAME` (docs/labels.md). `none`: no"
         " setting.",
@@ -215,23 +170,6 @@ class Settings(BaseSettings):
     def _size(cls, value: Any) -> Any:
         if isinstance(value, str) and (match := re.fullmatch(r"(\d+)\s*([kmgt]?)i?b?", value.strip().lower())):
             return int(match[1]) * SIZE_UNITS[match[2]]
-        return value
-
-    @field_validator(
-        "include_names",
-        "exclude_names",
-        "include_images",
-        "exclude_images",
-        "include_labels",
-        "exclude_labels",
-        "redact",
-        "allow_labels",
-        mode="before",
-    )
-    @classmethod
-    def _list(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [part.strip() for part in value.split(",") if part.strip()]
         return value
 
     @field_validator("agents_url")

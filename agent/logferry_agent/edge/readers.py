@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
+from pydantic import Field
 
 from ..core.batching.entry_sequencer import EntrySequencer
 from ..core.batching.ports import Job, Offer, Position, Reader, Sink
@@ -25,6 +26,7 @@ from ..core.container.filters import ContainerFilters, parse_start_at
 from ..core.container.lost_job import last_chunks
 from ..core.container.metadata import ContainerMetadata
 from ..core.container.source_choice import SourceChoice, api_history_bytes, major_version, source_name
+from ..core.container.source_settings import SourceSettings
 from .api_loop import ApiLoop
 from .api_source import ApiSource
 from .container_reader import ContainerReader, TrackedSource
@@ -44,29 +46,20 @@ _REPLAYS_BEFORE_MAJOR: Final = 23
 _CONTAINER_IN_PATH: Final = re.compile(r"/containers/([0-9a-f]{64})/")
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderSettings:
-    """The settings that reading needs. The agent's settings of the same names describe them."""
+class ReaderSettings(SourceSettings):
+    """What reading needs: the agent's settings of it, and what the agent learns when it starts."""
 
-    docker_host: str | None = None
-    docker_root: Path | None = None
-    source: Literal["auto", "file", "api"] = "auto"
-    discover: Literal["all", "labelled"] = "all"
-    include_names: Sequence[str] = ()
-    exclude_names: Sequence[str] = ()
-    include_images: Sequence[str] = ()
-    exclude_images: Sequence[str] = ()
-    include_labels: Sequence[str] = ()
-    exclude_labels: Sequence[str] = ()
-    start_at: str = "1h"
     first_seen: int = 0
-    max_deleted_bytes: int = 1 << 30
-    list_interval: float = 60.0
-    host: str = ""
-    processing: ProcessingOptions = field(default_factory=ProcessingOptions)
-    allow_labels: Collection[str] = label_settings.ALL
+    """When the agent first saw this engine, in nanoseconds since 1970."""
+    processing: ProcessingOptions = Field(default_factory=ProcessingOptions)
+    allow_labels: tuple[str, ...] = label_settings.ALL
     metadata_uri: str | None = None
     """The ECS task metadata endpoint. ECS names it in the environment of every container."""
+
+    @classmethod
+    def of(cls, settings: SourceSettings, **more: Any) -> ReaderSettings:
+        """Return the agent's settings of reading, with what only this class has."""
+        return cls(**{name: getattr(settings, name) for name in SourceSettings.model_fields}, **more)
 
 
 def build_reader(
@@ -101,16 +94,7 @@ class EngineReader(Reader):
         self._pool = pool
         self._since = parse_start_at(settings.start_at, time.time_ns())
         self.tracker = ContainerTracker(
-            ContainerFilters(
-                discover=settings.discover,
-                include_names=settings.include_names,
-                exclude_names=settings.exclude_names,
-                include_images=settings.include_images,
-                exclude_images=settings.exclude_images,
-                include_labels=settings.include_labels,
-                exclude_labels=settings.exclude_labels,
-                own_container=find_own_container(),
-            ),
+            ContainerFilters.of(settings, find_own_container()),
             host=settings.host or engine.name,
             processing=settings.processing,
             allow_labels=settings.allow_labels,

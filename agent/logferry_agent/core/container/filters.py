@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Final
+
+from .source_settings import FilterSettings
 
 ENABLE_LABEL: Final = "logferry.enable"
 OWNER_LABEL: Final = "logferry.owner"
@@ -73,8 +74,7 @@ def parse_enable_label(labels: Mapping[str, str]) -> bool | None:
     raise EnableLabelError(value)
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerFilters:
+class ContainerFilters(FilterSettings):
     """The patterns that choose containers. Names and images are shell patterns; labels are `key` or `key=pattern`.
 
     A container is read unless it is the agent's own, an exclude pattern matches, its label `logferry.enable` is
@@ -86,15 +86,19 @@ class ContainerFilters:
     once its tag was moved.
     """
 
-    discover: Literal["all", "labelled"] = "all"
-    include_names: Sequence[str] = ()
-    exclude_names: Sequence[str] = ()
-    include_images: Sequence[str] = ()
-    exclude_images: Sequence[str] = ()
-    include_labels: Sequence[str] = ()
-    exclude_labels: Sequence[str] = ()
     own_container: str = ""
     """The container that the agent itself runs in, if it does."""
+
+    @classmethod
+    def of(cls, settings: FilterSettings, own_container: str) -> ContainerFilters:
+        """Return the filters that some settings ask for.
+
+        Args:
+            settings: the agent's settings, or a part of them.
+            own_container: the id of the container that the agent itself runs in; empty when it runs in none.
+        """
+        fields = {name: getattr(settings, name) for name in FilterSettings.model_fields}
+        return cls(**fields, own_container=own_container)
 
     def selects(self, container: str, name: str, image: str, labels: Mapping[str, str], *, image_id: str = "") -> bool:
         """Return whether a container is read."""
