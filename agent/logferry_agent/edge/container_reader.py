@@ -284,7 +284,7 @@ def lost_place(position: Position, run_state: RunState, now: int) -> tuple[Entry
     known = max(0 if position.skip else found.after, (position.last or 0) * 1_000 + 999 if position.last else 0)
     life = found.life
     if life.kind == "n" and (told := unrecorded_entries(life, run_state)):
-        life = told[-1].mark
+        life = told[-1].checkpoint
     where = "the latest line known" if known else "what is there now"
     gap = Gap(
         reason="corrupt",

@@ -35,16 +35,16 @@ from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_BODY_BYTES
 from .entries import Batch, Chunk, SavedEntries
 
 ENTRY_WEIGHT = 8
-"""What an entry weighs beyond its text: its delta, quotes, comma and stream character."""
+"""Weight of an entry beyond its text: its delta, quotes, comma and stream character."""
 
 FILL = 0.94
-"""How much of a body to aim at, so that a batch that compresses a little worse than the last still fits."""
+"""The share of a body to aim at, so that a batch that compresses a little worse than the last one still fits."""
 
 FIRST_TARGET = 4 * MAX_BODY_BYTES
-"""Weight of a job's first batch, before anything is known: plain text compresses at least about so much."""
+"""Weight of a job's first batch, before anything is known: plain text compresses at least four times."""
 
 LARGEST_TARGET = 900_000
-"""Stays under the limit of the decoded document (1 MiB), as far as escapes do not blow the text up."""
+"""Keeps the decoded document under its limit (1 MiB), unless escapes make the text much longer."""
 
 Encode = Callable[[Sequence[int], str, Sequence[str]], bytes]
 
@@ -56,7 +56,7 @@ class _Segment:
     chunk: Chunk
     begin: int
     weights: list[int]
-    """Weight of the chunk's entries up to each, from its first on."""
+    """The cumulative weight after each of the chunk's entries, from its first on."""
 
     def __len__(self) -> int:
         return len(self.weights) - self.begin
@@ -71,7 +71,7 @@ class _Segment:
 
 
 class Batcher:
-    """Gathers one job's entries into batches."""
+    """Collects one job's entries and closes batches."""
 
     def __init__(self, encode: Encode = _encode) -> None:
         self._encode = encode
@@ -82,34 +82,34 @@ class Batcher:
         self.count = 0
         """Entries in the open batch."""
         self.saved = 0
-        """How many of them, from the first on, are on disk."""
+        """Number of open entries that are on disk, from the first on."""
 
     @property
     def weight(self) -> int:
-        """About how many bytes the open batch holds."""
+        """Return the approximate number of bytes in the open batch."""
         return self._weight
 
     @property
     def cursor(self) -> str | None:
-        """The cursor after what is open; None when nothing is."""
+        """Return the cursor after the last open entry; None when no entry is open."""
         return self._cursor_at(self.count) if self.count else None
 
     @property
     def first_time(self) -> int | None:
-        """Time of the oldest open entry."""
+        """Return the time of the oldest open entry in microseconds since 1970; None when no entry is open."""
         segment = next(iter(self._segments), None)
         return segment.chunk.times[segment.begin] if segment is not None else None
 
     @property
     def ends_with_event(self) -> bool:
-        """Whether the last open entry is one of the agent's own, as where a run's end is told behind its last line."""
+        """Return whether the last open entry is a system event, such as the end of a run after its last line."""
         return bool(self._segments) and self._segments[-1].chunk.streams[-1] == "s"
 
     def add(self, chunk: Chunk, begin: int = 0) -> None:
-        """Take a chunk's entries from `begin` on. Call `full` and `close` afterwards."""
+        """Add a chunk's entries from index `begin` on. Check `full` and call `close` afterwards."""
         if begin >= len(chunk.texts):
             return
-        # A C-speed pass over the whole column instead of an object or a Python statement an entry.
+        # One pass over the whole column at C speed, instead of an object or a Python statement for each entry.
         weights = list(accumulate(map(ENTRY_WEIGHT.__add__, map(len, chunk.texts))))
         segment = _Segment(chunk, begin, weights)
         self._segments.append(segment)
@@ -118,20 +118,23 @@ class Batcher:
 
     @property
     def full(self) -> bool:
-        """Whether a batch should be closed now because of its size."""
+        """Return whether to close a batch now because of its size."""
         return self._weight >= self._target or self.count >= MAX_BATCH_ENTRIES
 
     def close(self) -> Batch | None:
-        """Close a batch of as many of the oldest entries as fit; None when there are none.
+        """Close a batch of as many of the oldest entries as fit, and return it. Return None when no entry is open.
 
-        What was saved of these is then superseded: the caller writes the batch and removes the pieces in one
-        transaction, and saves again what is left if `saved` went beyond the batch (it is reset here).
+        The batch replaces the saved entries. The caller writes the batch and removes the saved entries in one
+        transaction. This method resets `saved`, so the caller saves the remaining entries again.
+
+        Raises:
+            BodyTooLargeError: a single entry does not fit a body.
         """
         if not self.count:
             return None
-        count = self._fitting()
+        count = self._fitting_count()
         while True:
-            times, streams, texts = self._gather(count)
+            times, streams, texts = self._join(count)
             try:
                 body = self._encode(times, streams, texts)
                 break
@@ -151,39 +154,46 @@ class Batcher:
             start=min(times),
             end=max(times),
             raw=utf8_bytes(texts),
-            gaps=_gaps(streams, texts),
+            gaps=_count_gaps(streams, texts),
             cursor=cursor,
             digest=digest_of(body),
             body=body,
         )
 
     def unsaved(self, *, each: bool = False) -> SavedEntries | None:
-        """What of the open batch is not on disk yet (`each`: with every entry's cursor); then call `mark_saved`."""
+        """Return the open entries that are not on disk yet, or None. Write them, then call `mark_saved`.
+
+        Args:
+            each: also return the cursor after every entry.
+        """
         if self.saved >= self.count:
             return None
-        times, streams, texts = self._gather(self.count, self.saved)
+        times, streams, texts = self._join(self.count, self.saved)
         cursors = [self._cursor_at(index) for index in range(self.saved + 1, self.count + 1)] if each else None
         return SavedEntries(times, streams, texts, self._cursor_at(self.count), cursors)
 
     def mark_saved(self) -> None:
-        """All that is open now is on disk."""
+        """Record that all open entries are on disk."""
         self.saved = self.count
 
     def clear(self) -> None:
-        """Forget what is open: it will be read again from another position."""
+        """Discard the open entries: they will be read again from another position."""
         self._segments.clear()
         self._weight = self.count = self.saved = 0
 
     def _learn(self, weight: int, size: int) -> None:
-        """Aim the next batch by how this one compressed; small ones say little, as a body has fixed costs."""
+        """Set the target of the next batch by how this one compressed.
+
+        Small batches say little, because a body has fixed costs.
+        """
         self._ceiling = min(LARGEST_TARGET, int(self._ceiling * 1.1) + 1)
         if size * 4 < MAX_BODY_BYTES and weight < self._target:
             return
         wanted = int(weight * MAX_BODY_BYTES * FILL / size)
         self._target = max(MAX_BODY_BYTES, min(wanted, self._target * 3, self._ceiling))
 
-    def _fitting(self) -> int:
-        """How many of the oldest entries weigh no more than the target; at least one."""
+    def _fitting_count(self) -> int:
+        """Return how many of the oldest entries weigh no more than the target; at least one."""
         room, count = self._target, 0
         for segment in self._segments:
             weight = segment.weight
@@ -194,7 +204,7 @@ class Batcher:
             count += len(segment)
         return max(1, min(count, MAX_BATCH_ENTRIES))
 
-    def _gather(self, end: int, begin: int = 0) -> tuple[list[int], str, list[str]]:
+    def _join(self, end: int, begin: int = 0) -> tuple[list[int], str, list[str]]:
         times: list[int] = []
         streams: list[str] = []
         texts: list[str] = []
@@ -239,8 +249,8 @@ class Batcher:
             self._segments.popleft()
 
 
-def _gaps(streams: str, texts: Sequence[str]) -> int:
-    """Gap entries among the entries; the usual batch has no system entry at all."""
+def _count_gaps(streams: str, texts: Sequence[str]) -> int:
+    """Return the number of gap entries. Most batches have no system entry at all."""
     if "s" not in streams:
         return 0
     return sum(stream == "s" and '"event":"gap"' in text for stream, text in zip(streams, texts, strict=True))

@@ -1,17 +1,18 @@
-"""The cursor: where a container's log was read to, written by the agent for itself and kept by the cloud.
+"""The cursor: the position up to which a container's log was read. The agent writes it and the cloud stores it.
 
     1|o=1764000000123456789.1.9f86d081.0|e=…|a=o|f=131077.4096.9f86d081|l=s.1764000000000000000.0.0
 
-One text serves both sources: the streams' marks are found again in any copy of the log, the file's place is the short
-way when the file is still there. Only printable ASCII without quote and backslash, at most 1,024 characters (it needs
-under 250).
+One text serves both sources. The stream positions (`o=`, `e=`) are found again in any copy of the log. The file
+position (`f=`) is the short way while the file still exists. A cursor holds only printable ASCII without quote and
+backslash, at most 1,024 characters (in practice under 250).
 
-What a later version writes may be unknown to an earlier one that takes its place again. So whatever changes, `o=`, `e=`
-and `t=` begin with a time in nanoseconds, and `l=` stays as it is: `decode_damaged` goes by these, and by nothing else.
+A later version may write parts that an earlier version does not know when it takes over again. So in every version,
+`o=`, `e=` and `t=` begin with a time in nanoseconds, and `l=` keeps its form. `decode_damaged` relies on these parts
+and on nothing else.
 
-`n=` holds a letter for each kind of notice that the job has already.
+`n=` holds one letter for each kind of notice that the job already has.
 
-`r=` is not the reader's: it is what processing has to know of the entries before (see core/batching/processing.py).
+`r=` does not belong to the reader: it is what processing has to know of the entries before (see processing.py).
 """
 
 from __future__ import annotations
@@ -27,39 +28,37 @@ _TIME: Final = re.compile(r"[|][oet]=(\d{19})(?!\d)", re.ASCII)
 _LIFE: Final = re.compile(r"[|]l=([sx])\.(\d{1,19})\.(\d{1,19})\.(\d{1,9})(?![^|])", re.ASCII)
 _STATE: Final = "|r="
 FIRST_NOTICES: Final = "b"
-"""In `Cursor.notices`: the notices that a job begins with (see `Description.notices`)."""
+"""In `Cursor.notices`: the notices that a job begins with (see `ContainerMetadata.notices`)."""
 LEFT_OUT: Final = "l"
-"""In `Cursor.notices`: the container is not read any more."""
+"""In `Cursor.notices`: the notice that the container is not read any more."""
 _LONG_NUMBER: Final = re.compile(r"[=.]-?\d{25}", re.ASCII)
 """No time, offset or count has so many digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilePosition:
-    """Where in which file: its inode, the offset behind the last record read, and a digest of the file's first
-    record.
-
-    The digest tells a file from a later one with the same inode, and finds it again once it was compressed.
-    """
+    """A position in a log file."""
 
     inode: int
     offset: int
+    """The offset after the last record that was read."""
     head: str
+    """A digest of the file's first record. It distinguishes the file from a later one with the same inode, and finds
+    the file again after it was compressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LifecycleCheckpoint:
-    """The last life-cycle event recorded in the job.
-
-    kind: `n` none, `s` a start (or restart), `x` an exit.
-    started, ended: of the run it belongs to, nanoseconds since 1970.
-    restarts: runs after the first, as told so far.
-    """
+    """The last lifecycle event that is recorded in the job."""
 
     kind: Literal["n", "s", "x"] = "n"
+    """`n` none, `s` a start (or restart), `x` an exit."""
     started: int = 0
+    """When its run started, in nanoseconds since 1970."""
     ended: int = 0
+    """When its run ended, in nanoseconds since 1970."""
     restarts: int = 0
+    """Number of recorded runs after the first."""
 
 
 _UNREAD: Final = StreamPositions()
@@ -67,28 +66,26 @@ _UNREAD: Final = StreamPositions()
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """All of it.
-
-    pieces: entries that were already made of the fragment behind this place.
-    after: while nothing of the log was read, only what is later than this is to be (nanoseconds since 1970); 0: all.
-    told: letters of the notices that the job has, `FIRST_NOTICES` and `LEFT_OUT`.
-    """
+    """A decoded cursor."""
 
     stream_positions: StreamPositions = _UNREAD
     file_position: FilePosition | None = None
     life: LifecycleCheckpoint = LifecycleCheckpoint()
     pieces: int = 0
+    """Number of entries that were already made of the fragment after this position."""
     after: int = 0
+    """While nothing of the log was read: read only what is later than this (nanoseconds since 1970); 0: all of it."""
     notices: str = ""
+    """Letters of the notices that the job has: `FIRST_NOTICES` and `LEFT_OUT`."""
 
     @property
     def begun(self) -> bool:
-        """Whether anything of the log was read."""
+        """Return whether anything of the log was read."""
         return self.stream_positions.read
 
 
 class UnknownCursorError(ValueError):
-    """The text is no cursor of this or an earlier version."""
+    """The text is not a cursor of this or an earlier version."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -99,7 +96,7 @@ class UnknownCursorError(ValueError):
 
 
 def encode(cursor: Cursor) -> str:
-    """The cursor as text."""
+    """Return the cursor as text."""
     parts = [_VERSION]
     for letter, mark in (("o", cursor.stream_positions.out), ("e", cursor.stream_positions.err)):
         if mark.read:
@@ -120,36 +117,31 @@ def encode(cursor: Cursor) -> str:
 
 
 def decode(text: str) -> Cursor:
-    """The cursor that `encode` wrote; parts that a later version added are ignored.
+    """Return the cursor that `encode` wrote. Parts that a later version added are ignored.
 
     Raises:
-        UnknownCursorError: it is no cursor.
+        UnknownCursorError: the text is not a cursor.
     """
     version, *parts = text.split("|")
     if version != _VERSION or _LONG_NUMBER.search(text):
         raise UnknownCursorError(text)
-    out, err, last, file_position, life, pieces, after, notices = (
-        StreamPosition(),
-        StreamPosition(),
-        "",
-        None,
-        LifecycleCheckpoint(),
-        0,
-        0,
-        "",
-    )
+    out = err = StreamPosition()
+    last = notices = ""
+    file_position: FilePosition | None = None
+    life = LifecycleCheckpoint()
+    pieces = after = 0
     try:
         for part in parts:
             name, _, value = part.partition("=")
             fields = value.split(".")
             if name == "o":
-                out = _mark(fields)
+                out = _stream_position(fields)
             elif name == "e":
-                err = _mark(fields)
+                err = _stream_position(fields)
             elif name == "a":
                 last = value if value in {"o", "e"} else ""
             elif name == "f":
-                file_position = _place(fields)
+                file_position = _file_position(fields)
             elif name == "l":
                 kind: Literal["s", "x"] = "x" if fields[0] == "x" else "s"
                 life = LifecycleCheckpoint(kind, int(fields[1]), int(fields[2]), int(fields[3]))
@@ -165,7 +157,7 @@ def decode(text: str) -> Cursor:
 
 
 def decode_damaged(text: str) -> Cursor:
-    """What can be said of a cursor that `decode` refuses: after which time it is, and what was told of the life."""
+    """Return what is certain about a cursor that `decode` refuses: its time, and the last recorded lifecycle event."""
     after = max(map(int, _TIME.findall(text)), default=0)
     found = _LIFE.search(text)
     if found is None:
@@ -175,25 +167,25 @@ def decode_damaged(text: str) -> Cursor:
 
 
 def with_processing_state(text: str, letters: str) -> str:
-    """The same cursor with what processing has to know there; readers of a log ignore it."""
+    """Return the cursor with the state of processing at that position. Sources ignore the state."""
     return f"{text}{_STATE}{letters}" if letters else text
 
 
 def processing_state_of(text: str) -> str:
-    """What `with_processing_state` said."""
+    """Return the state that `with_processing_state` added; empty when there is none."""
     _, mark, letters = text.rpartition(_STATE)
     return letters if mark and letters.isalpha() else ""
 
 
 def skip_cursor(cursor: str | None, entries: int) -> str:
-    """The cursor that means: from `cursor`, but leave out so many entries."""
+    """Return the cursor that means: continue from `cursor`, but leave out this many entries."""
     base, skipped = split_cursor(cursor)
     total = skipped + entries
     return f"{base or ''}~{total}" if total else base or ""
 
 
 def split_cursor(cursor: str | None) -> tuple[str | None, int]:
-    """The source's own cursor, and how many entries to leave out after it."""
+    """Return the source's own cursor, and how many entries to leave out after it."""
     if cursor is None:
         return None, 0
     base, mark, count = cursor.rpartition("~")
@@ -202,11 +194,11 @@ def split_cursor(cursor: str | None) -> tuple[str | None, int]:
     return base or None, int(count)
 
 
-def _place(fields: list[str]) -> FilePosition | None:
-    """Return the place in a file; None where no file has such a one, as the marks tell where reading was to."""
+def _file_position(fields: list[str]) -> FilePosition | None:
+    """Return the position in a file; None for numbers that no file has. The stream positions are used then."""
     file_position = FilePosition(int(fields[0]), int(fields[1]), fields[2])
     return file_position if 0 <= file_position.inode < 1 << 64 and 0 <= file_position.offset < 1 << 63 else None
 
 
-def _mark(fields: list[str]) -> StreamPosition:
+def _stream_position(fields: list[str]) -> StreamPosition:
     return StreamPosition(int(fields[0]), int(fields[1]), fields[2], fields[3] == "1")

@@ -1,8 +1,8 @@
-"""One job's way through its log: fragments and milestones go in, chunks of entries with their cursors come out.
+"""Make entries, with their cursors, from one job's fragments and lifecycle entries, in the order of its log.
 
-The same for every source. A milestone that is due (a start or an exit to be told) takes its place between the lines:
-a start before the first line of its run, an exit before the start that follows it, and both at the latest where the
-log ends for now.
+Every source uses the same sequencer. A lifecycle entry that is due (a start or an exit) takes its place between the
+lines: a start before the first line of its run, an exit before the start that follows it, and both at the latest where
+the log ends for now.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from .lifecycle import LifecycleEntry, RunState, unrecorded_entries
 from .preencode import PreencodedSlice
 
 FilePositionAt = Callable[[int], FilePosition | None]
-"""The place behind fragment i of a segment; -1: the place before it."""
+"""Returns the file position after fragment i of a read; for -1 the position before the first fragment."""
 
 
 @dataclass(slots=True)
 class _CursorSource:
-    """What the cursors of one run of fragments are made from, when one is asked for."""
+    """Makes the cursors of one run of fragments, when one is asked for."""
 
     fragments: Fragments
     columns: EntryColumns
     before: StreamPositions
     file_position_at: FilePositionAt
     skipped: int
-    """Entries of the first fragment that were made earlier and left out of the columns."""
+    """Entries of the first fragment that were made earlier and are not in the columns."""
     after: int
     notices: str
 
     def cursor(self, life: LifecycleCheckpoint, count: int) -> Cursor:
-        """The cursor after `count` entries of the columns (0: before the first)."""
+        """Return the cursor after `count` entries of the columns (0: before the first)."""
         columns, total = self.columns, len(self.columns.texts)
         if count >= total:
             last = len(self.fragments) - 1
@@ -66,7 +66,7 @@ class _CursorSource:
 
 
 class EntrySequencer:
-    """Where a job's reading is, what was recorded of its life, and what is still to be told."""
+    """Knows how far a job was read, which lifecycle event was recorded last, and which entries are due."""
 
     def __init__(self, cursor: Cursor) -> None:
         self.stream_positions = cursor.stream_positions
@@ -79,38 +79,45 @@ class EntrySequencer:
         self.due: list[LifecycleEntry] = []
         self._planned = cursor.life
         self._drained = False
-        """Whether an exit was told where the log ended: all that follows belongs to the next run."""
+        """Whether an exit was recorded at the end of the log, so that everything that follows belongs to the next
+        run."""
 
     def learn(self, run_state: RunState, *, fresh: bool = False) -> bool:
-        """Take facts into account; True when there is something new to tell.
+        """Add the lifecycle entries of a run that are not recorded yet. Return whether there are any.
 
-        fresh: the container's whole life was seen, so that a first start comes before everything in the log.
+        Args:
+            run_state: the container's newest run.
+            fresh: the container's whole life was seen, so that its first start comes before everything in the log.
         """
         found = unrecorded_entries(self._planned, run_state)
         if not found:
             return False
         if (fresh and self._planned.kind == "n") or (self._drained and not self.due):
             first = found[0]
-            found[0] = LifecycleEntry(first.time, first.event, first.mark, 0)
-        self._planned = found[-1].mark
+            found[0] = LifecycleEntry(first.time, first.event, first.checkpoint, 0)
+        self._planned = found[-1].checkpoint
         self.due.extend(found)
         return True
 
     @property
     def between_runs(self) -> bool:
-        """Whether all is told of a run that is over (or none began): lines that come now belong to a start not yet
-        known."""
+        """Return whether the last run is over and fully recorded, or no run began.
+
+        Lines that come now belong to a start that is not known yet.
+        """
         return not self.due and self.life.kind != "s"
 
     @property
     def awaits_exit(self) -> bool:
-        """Whether a run began of which all was told but its end."""
-        return bool(self.due) and self.due[0].mark.kind == "x"
+        """Return whether only the exit of a run remains to be recorded."""
+        return bool(self.due) and self.due[0].checkpoint.kind == "x"
 
     def add_fragments(self, fragments: Fragments, file_position_at: FilePositionAt) -> list[Chunk]:
         """Return the chunks that these fragments make, with due lifecycle entries where they belong.
 
-        `file_position_at` may be called later.
+        Args:
+            fragments: the next fragments of the log.
+            file_position_at: gives the file position after a fragment. It may be called later.
         """
         self._drained = False
         before, skipped = self.stream_positions, self.pieces
@@ -125,41 +132,45 @@ class EntrySequencer:
                 columns.texts[made:],
                 [columns.origin(index) for index in range(made, len(columns.texts))],
             )
-        segment = _CursorSource(fragments, columns, before, file_position_at, skipped, self.after, self.notices)
+        source = _CursorSource(fragments, columns, before, file_position_at, skipped, self.after, self.notices)
         self.stream_positions = positions_after(fragments, before, len(fragments) - 1)
         self.pieces = 0
         self.file_position = file_position_at(len(fragments) - 1)
-        return list(self._chunks(segment))
+        return list(self._chunks(source))
 
-    def accepts(self, pressed: PreencodedSlice) -> bool:
-        """Whether nothing that is due belongs between, or before, the lines of a batch from the press."""
+    def accepts(self, found: PreencodedSlice) -> bool:
+        """Return whether no due entry belongs before or between the lines of a preencoded slice."""
         _, boundary = self._boundary()
-        return boundary is None or pressed.end < boundary // 1_000
+        return boundary is None or found.end < boundary // 1_000
 
     def add_preencoded(
-        self, pressed: PreencodedSlice, begin: FilePosition, end: FilePosition, redaction: Redaction
+        self, found: PreencodedSlice, begin: FilePosition, end: FilePosition, redaction: Redaction
     ) -> PreencodedBatch:
-        """What a batch from the press is offered as; it begins and ends at these places, and no line is open.
+        """Return the batch that a preencoded slice is offered as.
 
-        redaction: what the press was asked to hide.
+        Args:
+            found: the slice. No line is open before it.
+            begin: the file position before it.
+            end: the file position after it.
+            redaction: the redaction that was applied to its lines.
         """
         before = Cursor(self.stream_positions, begin, self.life, 0, self.after, self.notices)
         self._drained = False
-        self.stream_positions, self.file_position, self.pieces = pressed.stream_positions, end, 0
+        self.stream_positions, self.file_position, self.pieces = found.stream_positions, end, 0
         batch = Batch(
-            count=pressed.count,
-            start=pressed.start,
-            end=pressed.end,
-            raw=pressed.raw,
+            count=found.count,
+            start=found.start,
+            end=found.end,
+            raw=found.raw,
             gaps=0,
             cursor=encode(self.cursor),
-            digest=pressed.digest,
-            body=pressed.body,
+            digest=found.digest,
+            body=found.body,
         )
-        return PreencodedBatch(batch, lambda: encode(before), redaction, pressed.hidden, pressed.originals)
+        return PreencodedBatch(batch, lambda: encode(before), redaction, found.hidden, found.originals)
 
     def take_due(self) -> list[Chunk]:
-        """The first of what is due where the log ends for now; none when nothing is."""
+        """Return the first due entry at the end of the log as a chunk; an empty list when none is due."""
         if not self.due:
             return []
         chunk = self._event_chunk(self.due.pop(0), self.cursor)
@@ -167,57 +178,65 @@ class EntrySequencer:
         return [chunk]
 
     def add_event(self, event: Gap | Notice, time: int) -> list[Chunk]:
-        """A gap or notice here; `time` in microseconds. A first start comes before it."""
+        """Return the chunks for a gap or a notice at this position. A due first start comes before it.
+
+        Args:
+            event: the gap or notice.
+            time: its time in microseconds since 1970.
+        """
         chunks = []
         while self.due and self.due[0].boundary == 0:
             chunks.append(self._event_chunk(self.due.pop(0), self.cursor))
         return [*chunks, _system(time, event, self.cursor)]
 
     def move_to(self, file_position: FilePosition | None) -> None:
-        """Go on from another place without reading what is between."""
+        """Continue from another file position without reading what is between."""
         self.file_position = file_position
 
     @property
     def cursor(self) -> Cursor:
-        """The cursor here."""
+        """Return the cursor after the last entry."""
         return Cursor(self.stream_positions, self.file_position, self.life, self.pieces, self.after, self.notices)
 
-    def _event_chunk(self, milestone: LifecycleEntry, cursor: Cursor) -> Chunk:
-        self.life = milestone.mark
-        return _system(milestone.time // 1_000, milestone.event, replace(cursor, life=milestone.mark))
+    def _event_chunk(self, entry: LifecycleEntry, cursor: Cursor) -> Chunk:
+        self.life = entry.checkpoint
+        return _system(entry.time // 1_000, entry.event, replace(cursor, life=entry.checkpoint))
 
     def _boundary(self) -> tuple[int, int | None]:
-        """Which of what is due is the first that has its place between lines, and from which time on (nanoseconds)."""
-        return next(((n, m.boundary) for n, m in enumerate(self.due) if m.boundary is not None), (0, None))
+        """Return the index and the boundary of the first due entry that belongs between lines; (0, None) without one.
 
-    def _chunks(self, segment: _CursorSource) -> Iterable[Chunk]:
-        total = len(segment.columns.texts)
+        The boundary is in nanoseconds since 1970.
+        """
+        return next(((n, entry.boundary) for n, entry in enumerate(self.due) if entry.boundary is not None), (0, None))
+
+    def _chunks(self, source: _CursorSource) -> Iterable[Chunk]:
+        total = len(source.columns.texts)
         start = 0
         while self.due:
             number, boundary = self._boundary()
-            stop = None if boundary is None else _first_from(segment.columns, start, boundary // 1_000)
+            stop = None if boundary is None else _first_from(source.columns, start, boundary // 1_000)
             if stop is None:
                 break
             if stop > start:
-                yield _lines(segment, start, stop, self.life)
+                yield _lines(source, start, stop, self.life)
             start = stop
-            for milestone in self.due[: number + 1]:
-                yield self._event_chunk(milestone, segment.cursor(self.life, stop))
+            for entry in self.due[: number + 1]:
+                yield self._event_chunk(entry, source.cursor(self.life, stop))
             del self.due[: number + 1]
         if start < total:
-            yield _lines(segment, start, total, self.life)
+            yield _lines(source, start, total, self.life)
 
 
 def _first_from(columns: EntryColumns, start: int, time: int) -> int | None:
-    """The first entry that begins a line at this time or later (microseconds)."""
+    """Return the index of the first entry that begins a line at this time (microseconds since 1970) or later."""
     for index in range(start, len(columns.texts)):
         if columns.times[index] >= time and columns.streams[index] in "oe":
             return index
     return None
 
 
-def _lines(segment: _CursorSource, start: int, stop: int, life: LifecycleCheckpoint) -> Chunk:
-    columns = segment.columns
+def _lines(source: _CursorSource, start: int, stop: int, life: LifecycleCheckpoint) -> Chunk:
+    columns = source.columns
     whole = start == 0 and stop == len(columns.texts)
     texts = columns.texts if whole else columns.texts[start:stop]
     return Chunk(
@@ -225,7 +244,7 @@ def _lines(segment: _CursorSource, start: int, stop: int, life: LifecycleCheckpo
         streams=columns.streams if whole else columns.streams[start:stop],
         texts=texts,
         size=sum(map(len, texts)),
-        cursor_at=lambda count: encode(segment.cursor(life, start + count)),
+        cursor_at=lambda count: encode(source.cursor(life, start + count)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Gap entries that the pipeline itself makes, in the place of batches that it had to give up."""
+"""Gap entries that the pipeline makes in place of batches that it discards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .entries import Batch
 
 @dataclass(frozen=True, slots=True)
 class MissingEntries:
-    """What is missing: how many entries, how many bytes, between which times (microseconds)."""
+    """The number of missing entries, their bytes, and their first and last time in microseconds since 1970."""
 
     count: int
     raw: int
@@ -32,7 +32,7 @@ class MissingEntries:
 
 
 def measure_missing(batch: Batch) -> MissingEntries:
-    """What is missing without a batch: its lines, and what its own gap entries stand for."""
+    """Return what is missing without a batch: its lines, and the entries that its own gap entries stand for."""
     try:
         columns = decode_body(batch.body)
     except BatchError:
@@ -49,7 +49,14 @@ def measure_missing(batch: Batch) -> MissingEntries:
 
 
 def build_gap_batch(reason: GapReason, missing: MissingEntries, cursor: str, detail: str = "") -> Batch:
-    """A batch of one gap entry, that ends where what it stands for ended."""
+    """Return a batch that holds one gap entry.
+
+    Args:
+        reason: why the entries are missing.
+        missing: the entries that the gap stands for.
+        cursor: the cursor after the last of them.
+        detail: a sentence for the reader of the job, cut at 512 characters.
+    """
     text = encode_event(
         Gap(
             reason=reason,

@@ -1,13 +1,14 @@
-"""Batches straight from a json-file, for what waits to be read by the megabyte.
+"""Encode batches directly from a json-file, for a backlog of megabytes.
 
-A backlog is nearly always plain: one record after the other, each a whole line. A stretch of that needs little of what
-reading does otherwise. It is cut into slices that fill a body, and each is parsed and encoded at once, with no entry
-passing through the pipeline by itself. What is not plain (damage, a line in pieces, one without its end) ends the
-stretch, and ordinary reading goes on from there. So does a line in which a private key may begin: it may go on in lines
-that follow. Other secrets are hidden here (core/redaction/redaction.py).
+A backlog is nearly always plain: one record after the other, each a whole line. A plain stretch of it needs only a
+small part of what reading does otherwise. It is cut into slices that fill a body. Each slice is parsed and encoded at
+once, and no entry passes through the pipeline by itself. The first part that is not plain (damage, a line in pieces, a
+line without its end) ends the stretch, and ordinary reading continues there. A line in which a private key may begin
+also ends the stretch, because the key may continue in the lines that follow. Other secrets are redacted here
+(core/redaction/redaction.py).
 
-Nothing here knows a file or the pipeline: bytes and marks go in, a batch's columns and the marks after it come out. So
-it can be done in a process of its own (edge/preencode_pool.py), beside the one that ships.
+This module knows no file and no pipeline: bytes and stream positions go in, a batch's columns and the stream positions
+after it come out. So a second process can do the work (edge/preencode_pool.py).
 """
 
 from __future__ import annotations
@@ -26,69 +27,74 @@ from ..parsing.jsonfile import parse_plain
 from ..redaction.redaction import NO_REDACTION, Redaction, redact_lines
 
 FIRST_SLICE_BYTES: Final = 96 * 1024
-"""Of a log of which nothing is known: plain text in records compresses at least about so well."""
+"""Size of the first slice of a log: plain text in records compresses at least well enough to fit a body."""
 
 LARGEST_SLICE_BYTES: Final = MAX_DECODED_BYTES * 7 // 8
-"""A document is smaller than the records that it was made from, unless control characters blow it up."""
+"""A document is smaller than the records that it was made from, unless control characters make it much longer."""
 
 FILL: Final = 0.97
-"""How much of a body to aim at: what follows in a backlog is mostly alike."""
+"""The share of a body to aim at. It is high because the lines that follow in a backlog are mostly alike."""
 
 TAG_BYTES: Final = 96
-"""The end of a record, which holds its timestamp."""
+"""Length of the tag: the end of a record, which holds the record's timestamp."""
 
 
 class PreencodeRequest(msgspec.Struct, array_like=True, frozen=True):
-    """A stretch to press."""
+    """A stretch of a log file to encode."""
 
     offset: int
-    """Where in the file it begins, behind a record."""
+    """The offset where the stretch begins, after a record."""
     end: int
-    """Nothing from here on is looked at."""
+    """The offset where the stretch ends at the latest."""
     stream_positions: StreamPositions
-    """How far both streams were read before it; no line is open."""
+    """The positions of both streams before the stretch. No line is open."""
     slice: int = FIRST_SLICE_BYTES
-    """How many bytes of this log filled a body, the last time."""
+    """Number of bytes of this log that filled a body the last time."""
     redaction: Redaction = NO_REDACTION
-    """What to hide in its lines."""
+    """The redaction to apply to the lines."""
 
 
 class PreencodedSlice(msgspec.Struct, array_like=True, frozen=True):
-    """One batch of a stretch."""
+    """One slice of a stretch, encoded as a batch."""
 
     size: int
-    """Bytes of the file, up to the end of its last record."""
+    """Bytes of the file, up to the end of the last record."""
     count: int
     start: int
-    """Earliest time, microseconds."""
+    """Earliest time, in microseconds since 1970."""
     end: int
+    """Latest time, in microseconds since 1970."""
     last: int
-    """Time of the last record, microseconds."""
+    """Time of the last record, in microseconds since 1970."""
     raw: int
     """UTF-8 bytes of the texts."""
     stream_positions: StreamPositions
-    """After it."""
+    """The positions of both streams after the slice."""
     tag: bytes
-    """What is at the end of it in the file, by which it is known to be there still."""
+    """The last bytes of the slice in the file. They show whether the file still holds the slice."""
     digest: str
     body: bytes
     hidden: dict[str, int] = {}
-    """Secrets that were hidden, by the name of what found them."""
+    """Number of secrets hidden, by the name of the pattern that found them."""
     originals: list[tuple[int, str]] = []
-    """The lines that redaction changed, as they were, each with its index."""
+    """The lines that redaction changed, in their original form, each with its index."""
 
 
 class Preencoder:
-    """One stretch, slice after slice."""
+    """Encodes one stretch, slice after slice."""
 
-    def __init__(self, order: PreencodeRequest) -> None:
-        self._stream_positions = order.stream_positions
-        self._redaction = order.redaction
-        self.slice = order.slice
-        """How many bytes the next batch should be made of."""
+    def __init__(self, request: PreencodeRequest) -> None:
+        self._stream_positions = request.stream_positions
+        self._redaction = request.redaction
+        self.slice = request.slice
+        """Number of bytes to give to the next call of `encode_next`."""
 
     def encode_next(self, data: bytes) -> PreencodedSlice | None:
-        """The batch that these bytes, `slice` of them or a little less, begin with; None where they are not plain."""
+        """Return the batch that these bytes begin with; None when they are not plain.
+
+        Args:
+            data: `slice` bytes of the file, or a little less at the end of the stretch.
+        """
         while True:
             data = data[: data.rfind(b"\n") + 1]
             fragments = parse_plain(data)
@@ -117,7 +123,7 @@ class Preencoder:
                 continue
             stream_positions = positions_after(fragments, self._stream_positions, len(fragments) - 1)
             if not stream_positions.fit_64_bits:
-                return None  # of the year 9999, say: it could not be passed on
+                return None  # a time in the year 9999, for example: msgpack could not carry it to the other process
             self._stream_positions = stream_positions
             self._learn(len(data), len(body))
             return PreencodedSlice(

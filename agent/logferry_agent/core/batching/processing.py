@@ -31,35 +31,38 @@ from .cursor import processing_state_of, split_cursor, with_processing_state
 from .entries import Chunk
 
 LARGEST_MERGED_BYTES = MAX_ENTRY_BYTES
-"""An entry's limit: a longer stack trace goes on in the next entry."""
+"""The limit of an entry: a longer stack trace continues in the next entry."""
 
 MERGED_LINES = 500
+"""The largest number of lines in a merged entry."""
 
 
 @dataclass(slots=True)
 class ProcessedEntries:
-    """Entries after a step, and for each the number of entries of the chunk that are used up with it."""
+    """Entries after a step, in columns of equal length."""
 
     times: list[int]
     streams: str
     texts: list[str]
     ends: Sequence[int]
+    """For each entry, the number of the chunk's entries that are used up with it."""
 
 
 def unprocessed(chunk: Chunk) -> ProcessedEntries:
-    """A chunk's entries, unchanged."""
+    """Return a chunk's entries, unchanged."""
     return ProcessedEntries(chunk.times, chunk.streams, chunk.texts, range(1, len(chunk.texts) + 1))
 
 
 class RateLimiter:
-    """At most so many lines a second of one job on average, in bursts of ten seconds' worth; the rest becomes a gap.
+    """Lets a job's lines pass up to an average rate, with bursts of ten seconds' worth. The rest becomes a gap.
 
-    A merged entry counts as all its lines, or merging would be a way around the limit.
+    A merged entry counts as all its lines; otherwise merging would be a way around the limit.
 
-    Once it is too much, nothing passes until a second's worth may: there is a gap a second, and not one after every
-    line that passes.
+    Once the limit is exceeded, nothing passes until a second's worth of lines may pass. So there is one gap a second,
+    and not one after every line that passes.
 
-    Time is that of the entries, not of the reader's clock: a backlog read fast is not a container that writes fast.
+    The limiter uses the times of the entries, not a clock: a backlog that is read fast is not a container that writes
+    fast.
     """
 
     BURST_S = 10
@@ -71,22 +74,27 @@ class RateLimiter:
         self._over = False
         self._dropping: dict[str, bool] = {}
         self._cut: set[str] = set()
-        """Streams whose newest line was dropped and may go on."""
+        """Streams whose newest line was dropped and may continue, as the letters `O` and `E`."""
 
     def resume(self, cut: str) -> None:
-        """What comes next follows a place where lines of these streams (`O`, `E`) were dropped and may go on."""
+        """Continue from a position where lines of these streams (`O`, `E`) were dropped and may continue."""
         self._cut = set(cut)
         self._dropping = dict.fromkeys(cut.lower(), True)
 
     @property
     def state(self) -> str:
-        """Of which streams the newest line was dropped and may go on; what `resume` takes."""
+        """Return the streams whose newest line was dropped and may continue, for `resume`."""
         return "".join(sorted(self._cut))
 
     def __call__(self, given: ProcessedEntries, states: dict[int, str]) -> tuple[ProcessedEntries, int, int]:
-        """What may pass, with a gap entry in the place of each run that may not; how many entries did not, and gaps.
+        """Return the entries that may pass, with a gap entry in place of each run of dropped entries.
 
-        states: by `ends`, to which it adds what it has to know there.
+        Args:
+            given: the entries.
+            states: processing states by the values of `given.ends`. The limiter appends its own state.
+
+        Returns:
+            The entries, the number of dropped entries, and the number of gap entries.
         """
         times: list[int] = []
         letters: list[str] = []
@@ -140,7 +148,7 @@ class RateLimiter:
 
     def _passes(self, time: int, letter: str, lines: int) -> bool:
         if letter.isupper():
-            # A line's further pieces share its fate, or readers would join them to another line.
+            # The further pieces of a dropped line are dropped too, or readers would join them to another line.
             return not self._dropping.get(letter.lower(), False)
         if self._at is not None and time > self._at:
             self._room = min(self._rate * self.BURST_S, self._room + (time - self._at) / 1e6 * self._rate)
@@ -153,18 +161,21 @@ class RateLimiter:
 
 
 class LineMerger:
-    """Joins lines to the entry before them until one matches the start pattern; never beyond its caps."""
+    """Joins lines to the entry before them until a line matches the start pattern or the entry reaches its limits."""
 
     def __init__(self, start: str) -> None:
-        """start: matches a line that begins an entry.
+        """Compile the start pattern.
+
+        Args:
+            start: matches a line that begins an entry.
 
         Raises:
-            PatternError: RE2 does not take it.
+            PatternError: RE2 does not accept the pattern.
         """
         self._start = compile_pattern(start)
 
     def __call__(self, given: ProcessedEntries) -> ProcessedEntries:
-        """Entries merged within what is given."""
+        """Return the given entries, merged."""
         times: list[int] = []
         letters: list[str] = []
         texts: list[str] = []
@@ -204,7 +215,7 @@ class LineMerger:
 
 @dataclass(frozen=True, slots=True)
 class ProcessingOptions:
-    """What is to be done with every job's entries."""
+    """The steps that a job's entries go through."""
 
     redact: tuple[str, ...] = ()
     """Names of `BUILT_IN`, or `all`."""
@@ -212,26 +223,26 @@ class ProcessingOptions:
     merge_start: str | None = None
     merge_wait_s: float = 1.0
     rate_limit: int = 0
-    """Lines a second; 0: any number."""
+    """Lines a second; 0: no limit."""
 
     @property
     def wanted(self) -> bool:
-        """Whether there is anything to do."""
+        """Return whether any step is on."""
         return bool(self.redaction or self.merge_start or self.rate_limit)
 
     @property
     def redaction(self) -> Redaction:
-        """What is hidden."""
+        """Return what is redacted."""
         return Redaction(self.redact, self.redact_patterns)
 
     @property
     def by_line(self) -> bool:
-        """Whether what becomes of a line does not depend on the lines around it, but for private keys."""
+        """Return whether each line is processed without regard to the lines around it, except for private keys."""
         return not (self.merge_start or self.rate_limit)
 
 
 class Processor:
-    """All steps for one job."""
+    """Runs all steps for one job."""
 
     def __init__(self, processing: ProcessingOptions) -> None:
         self.processing = processing
@@ -240,43 +251,44 @@ class Processor:
         self._limiter = RateLimiter(processing.rate_limit) if processing.rate_limit else None
         self._held: Chunk | None = None
         self.limited = 0
-        """Entries that the rate limit took since the caller last set this to zero; `gaps`: what tells of them."""
+        """Entries that the rate limiter dropped since the caller last set this to zero."""
         self.gaps = 0
+        """Gap entries for them since the caller last set this to zero."""
 
     @property
     def recounts(self) -> bool:
-        """Whether what goes out are not as many entries as came in."""
+        """Return whether the number of entries may change."""
         return self._merger is not None or self._limiter is not None
 
     @property
     def hidden(self) -> Counter[str]:
-        """Secrets hidden since the caller last cleared it, by the name of what found them."""
+        """Return the number of secrets hidden since the caller last cleared it, by pattern name."""
         return self._redactor.hidden if self._redactor is not None else Counter()
 
     @property
     def state(self) -> str:
-        """What a cursor behind the last entry that went on has to say (see `resume_after`)."""
+        """Return the processing state for a cursor after the last processed entry (see `resume_after`)."""
         redactor, limiter = self._redactor, self._limiter
         return (redactor.state if redactor is not None else "") + (limiter.state if limiter is not None else "")
 
     def accepts(self, redaction: Redaction) -> bool:
-        """Whether lines that were redacted so where they were read may go on as they are."""
+        """Return whether lines that were redacted this way where they were read may pass unchanged."""
         return self.processing.by_line and redaction == self.processing.redaction and not self.state
 
     @property
     def holding(self) -> bool:
-        """Whether an entry waits for lines to join it, or for its line's next piece."""
+        """Return whether an entry is held until more lines join it, or until its line's next piece comes."""
         return self._held is not None
 
     @property
     def held(self) -> Chunk | None:
-        """The entry that waits, in the lines that it was read in; another one whenever it changes."""
+        """Return the held entry in its original lines. It is another object whenever it changes."""
         return self._held
 
     def resume_after(self, cursor: str | None) -> None:
-        """What comes next is read after a cursor that was given here, once: forget all that was before."""
+        """Continue after a cursor that an earlier processed chunk had, and discard the held entry."""
         self._held = None
-        # Where entries behind it are to be left out, these are passed over when they come.
+        # When the cursor says to skip entries, `process` skips them when they come.
         state = processing_state_of(split_cursor(cursor)[0] or "")
         if self._redactor is not None:
             self._redactor.resume("".join(filter(str.islower, state)))
@@ -284,7 +296,11 @@ class Processor:
             self._limiter.resume("".join(filter(str.isupper, state)))
 
     def process(self, chunk: Chunk, begin: int = 0) -> Chunk | None:
-        """What may go on of a chunk's entries from `begin` on, together with what was held."""
+        """Process a chunk's entries from index `begin` on, together with the held entry.
+
+        Returns:
+            The entries that may pass now; None when there are none.
+        """
         if begin and self._redactor is not None:
             self._redactor.skip(chunk.streams[:begin], chunk.texts[:begin])
         if begin >= len(chunk.texts):
@@ -304,7 +320,7 @@ class Processor:
         return self._rest_of_steps(processed, given)
 
     def flush(self) -> Chunk | None:
-        """What was held, as it is: it waited long enough, or nothing more comes."""
+        """Return the held entry as it is, because it waited long enough or nothing more comes."""
         held, self._held = self._held, None
         if held is None:
             return None
@@ -362,12 +378,18 @@ def _joined(first: Chunk, second: Chunk) -> Chunk:
 
 
 def _as_chunk(processed: ProcessedEntries, chunk: Chunk, states: Mapping[int, str]) -> Chunk:
-    """states: by the number of the chunk's entries that are used up, what is to be known then."""
+    """Return processed entries as a chunk.
+
+    Args:
+        processed: the entries.
+        chunk: the chunk that they were made from.
+        states: the processing state by the number of the chunk's entries that are used up.
+    """
     ends = processed.ends
 
     def cursor_at(count: int) -> str:
         cursor = chunk.cursor_at(ends[count - 1])
-        # Where entries are to be left out behind a cursor, it says what was before these.
+        # A cursor that skips entries already holds the state before these entries.
         return cursor if split_cursor(cursor)[1] else with_processing_state(cursor, states.get(ends[count - 1], ""))
 
     return Chunk(processed.times, processed.streams, processed.texts, sum(map(len, processed.texts)), cursor_at)

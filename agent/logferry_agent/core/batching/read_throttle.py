@@ -1,7 +1,8 @@
-"""How often a log that grows is read.
+"""Decide how often a growing log is read.
 
-Each read is parsed and passed on by itself, which costs a hundred times what a line in it does. So a log that was read
-to its end rests, and what comes meanwhile is one read; but where much comes, nothing waits.
+Each read is parsed and passed on by itself, which costs a hundred times what one of its lines costs. So after reaching
+the end of a log, the reader pauses, and the lines that come meanwhile are one read. In a burst the reader does not
+pause.
 """
 
 from __future__ import annotations
@@ -9,27 +10,34 @@ from __future__ import annotations
 from typing import Final
 
 PAUSE_S: Final = 0.01
-"""2026-11, 2,000 lines a second, one by one: 5 % of a CPU, and 35 % without."""
+"""2026-11, 2,000 lines a second, one by one: 5 % of a CPU with this pause, and 35 % without."""
 
 BURST_S: Final = 1.0
-"""After much came there is no rest for so long: in a burst a read right after another one brings little."""
+"""For so long after a large read there is no pause: in a burst a read right after another one brings little."""
 
 
 class ReadThrottle:
-    """Of one log."""
+    """Decides on the pauses between the reads of one log."""
 
-    def __init__(self, much: int, breath_s: float = 0.0) -> None:
-        """much: what a read brings, in whatever it is counted, when the log is not to rest.
+    def __init__(self, burst_size: int, burst_pause_s: float = 0.0) -> None:
+        """Start without a burst.
 
-        breath_s: how long not to read, all the same, after a read in a burst that brought less.
+        Args:
+            burst_size: a read that brings at least this much begins a burst. The unit is the caller's.
+            burst_pause_s: the pause in a burst after a read that brought less.
         """
-        self._much = much
-        self._breath_s = breath_s
-        self._restless_until = float("-inf")
+        self._burst_size = burst_size
+        self._burst_pause_s = burst_pause_s
+        self._burst_until = float("-inf")
 
-    def pause_s(self, came: int, now: float) -> float:
-        """For how long (seconds) not to read it, after a read that brought so much."""
-        if came >= self._much:
-            self._restless_until = now + BURST_S
+    def pause_s(self, size: int, now: float) -> float:
+        """Return how many seconds to pause after a read.
+
+        Args:
+            size: what the read brought, in the unit of `burst_size`.
+            now: seconds of a monotonic clock.
+        """
+        if size >= self._burst_size:
+            self._burst_until = now + BURST_S
             return 0.0
-        return self._breath_s if now < self._restless_until else PAUSE_S
+        return self._burst_pause_s if now < self._burst_until else PAUSE_S

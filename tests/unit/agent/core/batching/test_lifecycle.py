@@ -15,9 +15,9 @@ NEVER = LifecycleCheckpoint()
 def told(mark: LifecycleCheckpoint, *run_state: RunState) -> list[str]:
     found: list[str] = []
     for fact in run_state:
-        for milestone in unrecorded_entries(mark, fact):
-            found.append(milestone.event.event)
-            mark = milestone.mark
+        for entry in unrecorded_entries(mark, fact):
+            found.append(entry.event.event)
+            mark = entry.checkpoint
     return found
 
 
@@ -50,8 +50,8 @@ def test_clock_may_be_set_back() -> None:
 
 def test_removed_container_is_exited() -> None:
     """Even if its end was never reported."""
-    (milestone,) = unrecorded_entries(LifecycleCheckpoint("s", 100 * S, 0, 0), RunState(started=100 * S, gone=True))
-    assert milestone.event.model_dump() == {"event": "exited", "exit_code": None, "oom": False, "removed": True}
+    (entry,) = unrecorded_entries(LifecycleCheckpoint("s", 100 * S, 0, 0), RunState(started=100 * S, gone=True))
+    assert entry.event.model_dump() == {"event": "exited", "exit_code": None, "oom": False, "removed": True}
 
 
 def test_container_that_never_ran_reports_nothing() -> None:
@@ -73,8 +73,8 @@ def test_starts_and_exits_alternate_for_any_input(told_facts: list[RunState]) ->
     """Repeated facts report nothing new."""
     mark, found = NEVER, []
     for fact in told_facts:
-        for milestone in unrecorded_entries(mark, fact):
-            found.append("x" if milestone.event.event == "exited" else "s")
-            mark = milestone.mark
+        for entry in unrecorded_entries(mark, fact):
+            found.append("x" if entry.event.event == "exited" else "s")
+            mark = entry.checkpoint
         assert unrecorded_entries(mark, fact) == []
     assert "".join(found).replace("sx", "") in {"", "s"}
