@@ -1,4 +1,4 @@
-"""Readings of a log that do not follow: what of them is new, and whether they came to the log's end."""
+"""Readings of a log that do not follow it: which fragments are new, and whether the reading reached the log's end."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from .log_stream import ReadResult
 
 
 class PositionSeeker(Protocol):
-    """A place in the log that is looked for."""
+    """Looks for a position in the log."""
 
     found: bool
 
     def unread(self, fragments: Fragments, keys: list[int], unsure: frozenset[int]) -> list[int]:
-        """The indices of the fragments that come after it. `unsure`: of these it cannot be told which piece of their
-        line they are."""
+        """Return the indices of the fragments after the position.
+
+        Args:
+            fragments: the next fragments of the reading.
+            keys: their keys (see `Deduplicator.keys`).
+            unsure: indices of fragments that may be any piece of their line.
+        """
         ...
 
 
 class KeySeeker:
-    """The place behind a fragment by its key; None: the beginning."""
+    """Looks for the position after a fragment, by the fragment's key."""
 
     def __init__(self, key: int | None) -> None:
+        """Look for `key`; None: the position is the beginning of the log."""
         self._key = key
         self.found = key is None
 
@@ -40,20 +46,26 @@ class KeySeeker:
 
 
 class TailStart:
-    """The beginning of a tail: its first line may be one that began before, and so may each that is older."""
+    """Finds the fragments at the start of a tail that may be later pieces of a line that began before the tail.
+
+    The first line of each stream may be one, and so may each line that is older than it.
+    """
 
     def __init__(self, *, whole: bool, steps: bool = False) -> None:
-        """whole: it is the whole log.
-        steps: a piece may be a later one though its time is after the tail's first: the clock may have been set back.
+        """Start before the first fragment.
+
+        Args:
+            whole: the tail is the whole log, so no line began before it.
+            steps: the clock may have been set back, so that a later piece may have a time after the tail's first.
         """
         self._steps = steps
         self._oldest = ""
         self._streams = set() if whole else {"o", "e"}
-        """Those of which no line was seen that certainly begins here."""
+        """Streams of which no line was seen yet that certainly begins in the tail."""
         self._first: dict[str, str] = {}
 
     def find_unsure(self, fragments: Fragments) -> frozenset[int]:
-        """The indices of what may be a later piece of a line."""
+        """Return the indices of the fragments that may be later pieces of a line."""
         found = set()
         if self._streams:
             for index, (stamp, stream) in enumerate(zip(fragments.stamps, fragments.streams, strict=True)):
@@ -70,20 +82,25 @@ class TailStart:
 
 
 class CatchUpRead:
-    """One reading of the log that does not follow, and whether it came to the end that is known to be there."""
+    """One reading of the log that does not follow it. It knows whether the reading came to the log's known end."""
 
     def __init__(self, end: tuple[str, str] | None, asked: int | None = None) -> None:
-        """end: the end that is known; None: any will do. asked: for so many entries, None for all."""
+        """Start before the first fragment.
+
+        Args:
+            end: timestamp and stream of the last entry that is known to exist; None: any end is complete.
+            asked: the number of entries that the engine was asked for; None: all.
+        """
         self._asked = asked
         self.entries = 0
         self.last: tuple[str, str] | None = None
-        """Of the last entry so far, timestamp and stream."""
+        """Timestamp and stream of the last entry so far."""
         self._end = end
         self._complete = end is None
         self._failed = False
 
     def add(self, part: ReadResult) -> None:
-        """It gave this."""
+        """Record what the reading brought."""
         stamps, streams = part.fragments.stamps, part.fragments.streams
         self.entries += len(stamps)
         self._failed = self._failed or bool(part.errors)
@@ -94,8 +111,11 @@ class CatchUpRead:
 
     @property
     def broken(self) -> bool:
-        """Whether it ended before its end. What was last may be further back by now, or rotated away; then as much as
-        was asked for is there, or newer."""
+        """Return whether the reading ended before the log's end.
+
+        The known end may be further back by now, or rotated away. Then the reading brought as many entries as it asked
+        for, or newer ones.
+        """
         if self._failed or self._complete or self._end is None:
             return self._failed
         last = self.last[0] if self.last is not None else ""

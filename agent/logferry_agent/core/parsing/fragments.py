@@ -1,14 +1,15 @@
-"""Fragments of two interleaved streams become entries.
+"""Assemble entries from the fragments of two interleaved streams.
 
-Theory of operation. The engine's copier cuts what a container writes into *fragments*: a line with its newline, a
-piece of exactly 16,384 bytes of a longer line, or what was left unterminated when the stream ended. Drivers store
-each on its own, stdout and stderr interleaved. All pieces of one line carry the timestamp of its first piece, and
-nothing else marks a continuation. So there is one open line per stream, and a fragment continues it when its
-timestamp is the same; an open line whose timestamp is not repeated was cut off (the container ended there) and the
-fragment begins a new line.
+Theory of operation
+-------------------
+The engine's copier cuts what a container writes into *fragments*: a line with its newline, a piece of exactly 16,384
+bytes of a longer line, or an unterminated rest when the stream ends. Drivers store each fragment separately, stdout and
+stderr interleaved. All pieces of one line carry the timestamp of its first piece, and nothing else marks a
+continuation. So each stream has at most one open line, and a fragment with the same timestamp continues it. An open
+line whose timestamp is not repeated was cut off (the container ended there), and the fragment begins a new line.
 
-A terminated line of exactly 16,384 bytes arrives as a full piece and then a bare newline with the same timestamp,
-which closes the line and is no entry.
+A terminated line of exactly 16,384 bytes arrives as a full piece and then a bare newline with the same timestamp. The
+newline closes the line and is not an entry.
 """
 
 from __future__ import annotations
@@ -23,26 +24,27 @@ from logferry_protocol.limits import MAX_ENTRY_BYTES
 from .timestamps import nanoseconds
 
 FRAGMENT_BYTES: Final = 16_384
-"""At this size Docker's copier cuts a line (moby daemon/logger/copier.go, defaultBufSize)."""
+"""Docker's copier cuts a line at this size (moby daemon/logger/copier.go, defaultBufSize)."""
 
 LINE: Final = "n"
-"""A fragment's end: newline."""
+"""A fragment's end: a newline."""
 CUT: Final = "c"
-"""A fragment's end: none, and it is as long as a piece can be: the line goes on if the next timestamp is the same."""
+"""A fragment's end: none, and the fragment has full size. The line continues if the next timestamp is the same."""
 TAIL: Final = "t"
-"""A fragment's end: none, and it is short: the stream ended here."""
+"""A fragment's end: none, and the fragment is short. The stream ended here."""
 
 
 @dataclass(slots=True)
 class Fragments:
     """Consecutive fragments of one container's log, in columns of equal length.
 
-    stamps: the engine's timestamps in UTC (see stamps.py): which instants the fragments belong to. Through the API all
-        have nine decimals, so that the same text is the same instant, and a later text a later one.
-    times: of their entries, in microseconds since 1970, within the wire's range.
-    streams: `o` or `e` for each.
-    texts: without the newline.
-    ends: LINE, CUT or TAIL for each; empty when all are LINE, which is nearly always.
+    Attributes:
+        stamps: the engine's timestamps in UTC (see timestamps.py). Through the API all have nine decimals, so equal
+            texts are equal instants, and a later text is a later instant.
+        times: the times of their entries in microseconds since 1970, within the wire's range.
+        streams: `o` or `e` for each fragment.
+        texts: the texts without the newline.
+        ends: LINE, CUT or TAIL for each fragment; empty when all are LINE, which is nearly always.
     """
 
     stamps: list[str]
@@ -55,11 +57,11 @@ class Fragments:
         return len(self.texts)
 
     def ending(self, index: int) -> str:
-        """LINE, CUT or TAIL."""
+        """Return a fragment's end: LINE, CUT or TAIL."""
         return self.ends[index] if self.ends else LINE
 
     def slice(self, start: int, stop: int) -> Fragments:
-        """Fragments start..stop-1."""
+        """Return the fragments from index `start` up to, but not including, `stop`."""
         return Fragments(
             self.stamps[start:stop],
             self.times[start:stop],
@@ -69,7 +71,7 @@ class Fragments:
         )
 
     def keep(self, wanted: Sequence[int]) -> Fragments:
-        """Only the fragments with these indices."""
+        """Return only the fragments with these indices."""
         return Fragments(
             [self.stamps[i] for i in wanted],
             [self.times[i] for i in wanted],
@@ -81,12 +83,13 @@ class Fragments:
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
-    """How far one stream was read: its last fragment, recognisable in whatever source it is read from again.
+    """The position up to which one stream was read. It identifies the last fragment in any copy of the log.
 
-    stamp: the last fragment's timestamp in nanoseconds since 1970, negative before.
-    ordinal: how many fragments of this stream carry that timestamp up to here; 0 when there was none.
-    digest: of the last fragment's text, so that a log that was replaced is not mistaken for this one.
-    open: the line goes on if the next fragment has the same timestamp.
+    Attributes:
+        stamp: the last fragment's timestamp in nanoseconds since 1970, negative before.
+        ordinal: number of fragments of this stream that carry that timestamp up to here; 0 when nothing was read.
+        digest: digest of the last fragment's text, so that another log is not mistaken for this one.
+        open: whether the line continues if the next fragment has the same timestamp.
     """
 
     stamp: int = 0
@@ -96,55 +99,56 @@ class StreamPosition:
 
     @property
     def read(self) -> bool:
-        """Whether anything of the stream was read."""
+        """Return whether anything of the stream was read."""
         return self.ordinal > 0
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPositions:
-    """How far both streams were read."""
+    """The positions up to which both streams were read."""
 
     out: StreamPosition = StreamPosition()
     err: StreamPosition = StreamPosition()
     last: str = ""
-    """The stream of the last fragment, `o` or `e`: timestamps do not tell, as clocks step back. Empty: not known."""
+    """The stream of the last fragment, `o` or `e`; empty: not known. Timestamps do not tell: clocks step back."""
 
     def of(self, stream: str) -> StreamPosition:
-        """The mark of `o` or `e`."""
+        """Return the position of stream `o` or `e`."""
         return self.out if stream == "o" else self.err
 
     @property
     def read(self) -> bool:
-        """Whether anything of the log was read."""
+        """Return whether anything of the log was read."""
         return self.out.read or self.err.read
 
     @property
     def fit_64_bits(self) -> bool:
-        """Whether both timestamps do; MessagePack has no longer numbers."""
+        """Return whether both timestamps fit 64 bits: MessagePack has no longer numbers."""
         return min(self.out.stamp, self.err.stamp) >= -(1 << 63) and max(self.out.stamp, self.err.stamp) < 1 << 63
 
     @property
     def latest(self) -> int:
-        """The later timestamp of both streams' last fragments, in nanoseconds; 0 when nothing was read."""
-        return max((mark.stamp for mark in (self.out, self.err) if mark.read), default=0)
+        """Return the later timestamp of both last fragments in nanoseconds since 1970; 0 when nothing was read."""
+        return max((position.stamp for position in (self.out, self.err) if position.read), default=0)
 
 
 @dataclass(slots=True)
 class EntryColumns:
-    """Entries in columns, and for each the index of the fragment it came from (None: the same index)."""
+    """Entries in columns."""
 
     times: list[int]
     streams: str
     texts: list[str]
     origins: list[int] | None = None
+    """For each entry, the index of the fragment that it came from. None: the same index as the entry's."""
 
     def origin(self, index: int) -> int:
-        """The fragment that entry `index` came from."""
+        """Return the index of the fragment that entry `index` came from."""
         return index if self.origins is None else self.origins[index]
 
 
 def is_plain(fragments: Fragments, before: StreamPositions) -> bool:
-    """Whether each fragment is an entry, as it is."""
+    """Return whether each fragment is one entry without any change."""
     return (
         not fragments.ends
         and not before.out.open
@@ -154,7 +158,7 @@ def is_plain(fragments: Fragments, before: StreamPositions) -> bool:
 
 
 def assemble(fragments: Fragments, before: StreamPositions) -> EntryColumns:
-    """The entries that these fragments make, after a log that was read up to `before`."""
+    """Return the entries that these fragments make, after a log that was read up to `before`."""
     if is_plain(fragments, before):
         return EntryColumns(fragments.times, fragments.streams, fragments.texts)
     return _assemble(fragments, before)
@@ -189,10 +193,11 @@ def _assemble(fragments: Fragments, before: StreamPositions) -> EntryColumns:
 
 
 def split(text: str) -> list[str]:
-    """The text in the fewest about equal pieces that fit an entry; every piece of several is 4,096 bytes or more.
+    """Return the text in the fewest pieces of about equal size that fit an entry.
 
-    A fragment outgrows an entry where the engine replaced bytes that were not UTF-8 (one byte becomes three) or
-    escapes of ours did. Equal pieces keep the rule that a short entry is never continued.
+    A fragment outgrows an entry where the engine replaced bytes that were not UTF-8 (one byte becomes three), or where
+    the agent escaped them. When there are several pieces, each has at least 4,096 bytes. This keeps the rule that a
+    short entry is never continued.
     """
     raw = text.encode()
     if len(raw) <= MAX_ENTRY_BYTES:
@@ -210,19 +215,19 @@ def split(text: str) -> list[str]:
 
 
 def digest(text: str) -> str:
-    """Eight hexadecimal digits that stand for a fragment's text."""
+    """Return eight hexadecimal digits that identify a fragment's text."""
     return blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def positions_after(fragments: Fragments, before: StreamPositions, index: int) -> StreamPositions:
-    """How far both streams were read after fragment `index` (-1: none of these)."""
+    """Return the positions of both streams after fragment `index` (-1: before the first)."""
     last = fragments.streams[index] if index >= 0 else before.last
     return StreamPositions(
-        _mark_after(fragments, before.out, "o", index), _mark_after(fragments, before.err, "e", index), last
+        _position_after(fragments, before.out, "o", index), _position_after(fragments, before.err, "e", index), last
     )
 
 
-def _mark_after(fragments: Fragments, before: StreamPosition, stream: str, index: int) -> StreamPosition:
+def _position_after(fragments: Fragments, before: StreamPosition, stream: str, index: int) -> StreamPosition:
     streams = fragments.streams
     last = streams.rfind(stream, 0, index + 1)
     if last < 0:
@@ -239,6 +244,6 @@ def _mark_after(fragments: Fragments, before: StreamPosition, stream: str, index
 
 
 def _is_at(fragments: Fragments, index: int, stamp: str, stamp_ns: int) -> bool:
-    """Whether a fragment has this timestamp, however many decimals it is written with."""
+    """Return whether a fragment has this timestamp, with any number of decimals."""
     written = fragments.stamps[index]
     return written == stamp or (len(written) != len(stamp) and nanoseconds(written) == stamp_ns)

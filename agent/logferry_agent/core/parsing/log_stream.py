@@ -1,18 +1,18 @@
-"""The engine's log stream over HTTP: from large reads of the socket to fragments, in two layers and a shortcut through
-them.
+"""Parse the engine's log stream over HTTP: from large reads of the socket to fragments.
 
-The outer layer is HTTP/1.1's chunked coding, or none at all. The inner one is, for containers without a TTY, 8-byte
-headed frames (`[type,0,0,0,length]`, type 1 stdout, 2 stderr, 3 an error of the engine's, without timestamp), and with
-a TTY raw text in which every stored piece begins with its timestamp and a space.
+There are two layers, and a shortcut through both. The outer layer is HTTP/1.1's chunked coding, or none. For a
+container without a TTY, the inner layer is frames with an 8-byte head (`[type,0,0,0,length]`, type 1 stdout, 2 stderr,
+3 an error of the engine's, without timestamp). With a TTY, it is raw text in which every stored piece begins with its
+timestamp and a space.
 
-A TTY's last line may have no newline (a prompt). When its container starts again, the next piece follows it at once, in
-the same line. Its timestamp is told from text by being later than the line's own: a line's timestamp is taken when the
-line is complete, so a timestamp that a program writes into its line, of the moment that it writes in, is earlier.
+The last line of a TTY may have no newline (a prompt). When its container starts again, the next piece follows at once,
+in the same line. Its timestamp is distinguished from text because it is later than the line's own. The engine takes a
+line's timestamp when the line is complete. So a timestamp that a program writes into its own line is earlier.
 
-The engine flushes each frame by itself, so a chunk holds exactly one frame nearly always: then the bytes between two
-chunks' ends are as long as both their lengths say, and what goes before the text is known from that; so both layers
-come off a whole read at once, and anything else goes through the layers one by one. Where there is no outer layer,
-bursts.py does the same.
+The engine flushes each frame separately, so a chunk nearly always holds exactly one frame. Then the number of bytes
+between the ends of two chunks agrees with both lengths, and it determines the bytes before the text. So both layers
+come off a whole read at once, and everything else goes through the layers one by one. Without an outer layer,
+log_stream_fast.py does the same.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from operator import getitem
 from typing import Final, cast
 
 from .fragments import CUT, FRAGMENT_BYTES, LINE, TAIL, Fragments
-from .log_stream_fast import FRAME_HEAD_BYTES, STAMP_BYTES, TYPE_LETTERS, count_whole, parse_burst
+from .log_stream_fast import FRAME_HEAD_BYTES, STAMP_BYTES, TYPE_LETTERS, parse_burst, whole_frames_size
 from .timestamps import AS_ZEROS, SHAPE, is_stamp, nanoseconds, normalise
 
 _STAMP: Final = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
 _WITHIN: Final = re.compile(rb"T(?<=\d{4}-\d\d-\d\dT)\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
-"""A timestamp inside of text. It is looked for from its `T` on: a search for one character is the fastest."""
+"""A timestamp inside a text. The search begins at its `T`, because a search for one character is the fastest."""
 _ZONED: Final = re.compile(rb"\.\d{9}[+-]\d\d:\d\d ")
 """The end of a timestamp in another zone than UTC."""
 _STAMP_BEGINS: Final = b"0000-00-00T00:00:00.000000000"
@@ -40,20 +40,21 @@ _byte: Final = cast(Callable[[bytes, int], int], getitem)
 _CHUNK_END: Final = b"\n\r\n"
 """A line's newline, and the end of a chunk's data."""
 _NO_HEAD: Final = b"\n"
-"""What no chunk begins with."""
+"""Bytes that no chunk begins with."""
 _REMEMBERED_SHAPES: Final = 4_096
-"""Of longer lines there are few of one length."""
+"""Longer lines seldom have the same length, so their shapes are not cached."""
 _MAX_CHUNK_LINE: Final = 1_024
 _LETTER: Final = {0: "o", 1: "o", 2: "e"}
 _ERROR_TYPE: Final = 3
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
-"""A longer frame is taken as a broken stream. Docker's own are at most 16,415 bytes, or 262,149 for awslogs' copies."""
+"""A longer frame counts as a broken stream. Docker's frames have at most 16,415 bytes; awslogs' copies 262,149."""
 
 
 class BrokenStreamError(Exception):
-    """The stream is not what it should be; what came before it was read is good.
+    """The stream has an unexpected form. Everything that was returned before is good.
 
-    The sentence does not quote `found`: that may be a container's text, cut where a secret in it is not known any more.
+    The sentence does not quote `found`, because it may be a container's text, cut so that a secret in it is not
+    recognised.
     """
 
     def __init__(self, layer: str, found: bytes) -> None:
@@ -62,11 +63,11 @@ class BrokenStreamError(Exception):
         super().__init__(layer, found)
 
     def __str__(self) -> str:
-        return f"the engine's log stream is broken: {self.layer} does not begin as one"
+        return f"the engine's log stream is broken: {self.layer} does not begin as it should"
 
 
 class UnstampedLogError(Exception):
-    """The engine gives log entries without a time to the nanosecond, by which alone an entry can be known again.
+    """The engine sends log entries without a time in nanoseconds, which is needed to recognise an entry.
 
     The sentence does not quote `found`, the beginning of a line.
     """
@@ -84,14 +85,13 @@ class UnstampedLogError(Exception):
 
 @dataclass(slots=True)
 class ReadResult:
-    """What one read brought: fragments, and errors that the engine sent in the stream.
-
-    unstamped: the beginnings of entries that have no time, or one of whole seconds. They are among the errors too.
-    """
+    """What one read brought."""
 
     fragments: Fragments
     errors: list[str] = field(default_factory=list)
+    """Errors that the engine sent in the stream, and the entries in `unstamped`."""
     unstamped: list[str] = field(default_factory=list)
+    """The beginnings of entries without a time, or with a time in whole seconds."""
 
 
 @dataclass(slots=True)
@@ -121,8 +121,10 @@ class _Pieces:
         self.payloads.append(payload)
 
     def instants(self) -> tuple[list[str], list[int]]:
-        """The timestamps in UTC, and the times of the entries. What has the form of a timestamp and is none (month 13)
-        becomes an error, and its piece is left out."""
+        """Return the timestamps in UTC, and the times of the entries.
+
+        A text with the form of a timestamp that is none (month 13) becomes an error, and its piece is left out.
+        """
         stamps = [stamp.decode() for stamp in self.stamps]
         try:
             return normalise(stamps)
@@ -137,36 +139,39 @@ class _Pieces:
 
 
 class LogStreamParser:
-    """One response's body, fed as it comes.
-
-    `chunked`: the body is still in HTTP's chunked coding. `tty`: the container has a TTY. `done` is True once the
-    chunked coding's last chunk was seen.
-    """
+    """Parses the body of one response, read by read."""
 
     def __init__(self, *, tty: bool, chunked: bool) -> None:
+        """Start at the beginning of a body.
+
+        Args:
+            tty: the container has a TTY.
+            chunked: the body is in HTTP's chunked coding.
+        """
         self.done = False
+        """Whether the last chunk of the chunked coding was seen."""
         self._broken: BrokenStreamError | None = None
-        """Met behind what was given last."""
+        """The error after everything that was returned."""
         self._chunked = chunked
         self._tty = tty
         self._coded = b""
-        """Not yet decoded bytes of the outer layer."""
+        """Bytes of the outer layer that are not decoded yet."""
         self._plain = b""
-        """Not yet decoded bytes of the inner layer."""
+        """Bytes of the inner layer that are not decoded yet."""
         self._left = 0
-        """Bytes that the present chunk still has, its line end not counted."""
+        """Bytes that the current chunk still has, without its line end."""
         self._line_end = False
-        """A chunk's data were all taken, its line end was not."""
+        """Whether all data of a chunk was read, but not its line end."""
         self._carry: dict[str, tuple[bytes, str, int]] = {}
-        """Of each stream the first bytes of a character whose rest is in the next piece of the line, and the line's
+        """For each stream, the first bytes of a character whose rest is in the next piece of the line, and the line's
         timestamp and time."""
         self._take: Callable[[_Pieces], None] = self._take_raw if tty else self._take_frames
 
     def feed(self, data: bytes) -> ReadResult:
-        """Take what was read.
+        """Parse what was read.
 
         Raises:
-            BrokenStreamError: it cannot be understood; the stream is of no more use.
+            BrokenStreamError: the data cannot be parsed. The stream is of no more use.
         """
         if self._broken is not None:
             raise self._broken
@@ -186,24 +191,29 @@ class LogStreamParser:
             if quick is not None:
                 if not self._whole_chunk_waits():
                     return quick
-                # What the shortcut cannot take must not wait: after the last chunk nothing may come, ever.
+                # Bytes that the shortcut cannot parse must not wait: after the last chunk, nothing more may come.
                 return self._feed_slowly(b"", quick)
         return self._feed_slowly(data)
 
     def _feed_bare(self, data: bytes) -> ReadResult:
         data = self._plain + data if self._plain else data
-        end = count_whole(data)
+        end = whole_frames_size(data)
         found = parse_burst(data[:end] if end < len(data) else data) if end else None
         if found is None:
             self._plain = b""
             return self._feed_slowly(data)
         self._plain = data[end:]
         quick = ReadResult(found)
-        # What the shortcut cannot take must not wait: nothing may come after it, ever.
+        # Bytes that the shortcut cannot parse must not wait: nothing more may come after them.
         return self._feed_slowly(b"", quick) if self._plain else quick
 
     def _feed_slowly(self, data: bytes, before: ReadResult | None = None) -> ReadResult:
-        """before: what the same read brought in front of these bytes."""
+        """Parse layer by layer.
+
+        Args:
+            data: the bytes to parse.
+            before: the result of the same read before these bytes.
+        """
         pieces = _Pieces()
         try:
             if self._chunked:
@@ -224,11 +234,12 @@ class LogStreamParser:
         return received
 
     def end(self, *, over: bool = False, cut: bool = False) -> ReadResult:
-        """The stream ended: what is complete of the rest. A frame that was cut off is left to the next read of the
-        log.
+        """Return the rest of a stream that ended. A frame that was cut off is left to the next reading of the log.
 
-        over: the container ran no more, so that no line can go on: what was kept of a character is all of it.
-        cut: the stream may have ended anywhere, so that a TTY's last line may be a part of one: it is left likewise.
+        Args:
+            over: the container is not running, so no line can continue: bytes of an incomplete character are final.
+            cut: the stream may have ended anywhere, so a TTY's last line may be incomplete. It is left to the next
+                reading too.
         """
         if self._broken is not None:
             raise self._broken
@@ -236,16 +247,16 @@ class LogStreamParser:
         if self._tty and not cut:
             self._take_raw(pieces, final=True)
             rest = self._plain
-            # What may be a timestamp's beginning was cut off.
+            # A rest that may be the beginning of a timestamp was cut off.
             if not _STAMP_BEGINS.startswith(rest[: len(_STAMP_BEGINS)].translate(AS_ZEROS)):
                 pieces.leave_out(rest[:128].decode("utf-8", "backslashreplace"))
         self._plain = b""
         return self._received(pieces, over=over)
 
     def _feed_quick(self, data: bytes) -> ReadResult | None:
-        """The chunks that hold one frame of one line each, as many as follow each other; None where the first is none.
+        """Return the leading chunks that hold one frame of one line each; None when the first chunk does not.
 
-        Passes over whole columns at the speed of C: nothing here is a Python statement a line.
+        Every pass covers a whole column at the speed of C: no Python statement runs for each line.
         """
         *pieces, rest = data.split(_CHUNK_END)
         if not pieces:
@@ -266,7 +277,7 @@ class LogStreamParser:
         try:
             stamps, times = normalise(written_stamps.split(" ")[:-1], nine=written_stamps)
         except ValueError:
-            return None  # one of them is no day
+            return None  # one of them has a day that does not exist
         texts = list(map(_slice, pieces, text_at))
         try:
             written = b"\n".join(texts).decode().split("\n")
@@ -296,11 +307,11 @@ class LogStreamParser:
         self._coded = coded[position:]
 
     def _unchunked(self, coded: bytes, plain: list[bytes]) -> int:
-        """Take chunks apart; how many bytes were taken."""
+        """Decode the chunked coding, append the data to `plain`, and return how many bytes were decoded."""
         position = 0
         while position < len(coded) and not self.done:
             if self._left:
-                # A chunk's data, then its line end, which is waited for as a whole.
+                # A chunk's data, then its line end, which is read as a whole.
                 taken = coded[position : position + self._left]
                 plain.append(taken)
                 position += len(taken)
@@ -352,14 +363,19 @@ class LogStreamParser:
         self._plain = data[position:]
 
     def _take_raw(self, pieces: _Pieces, *, final: bool = False) -> None:
-        """final: nothing comes after these bytes."""
+        """Parse the raw text of a TTY.
+
+        Args:
+            pieces: where to add what was found.
+            final: nothing comes after these bytes.
+        """
         data = self._plain
         zoned = _ZONED.search(data) is not None
         position = 0
         while len(data) - position > STAMP_BYTES:
             match = _STAMP.match(data, position)
             if match is None:
-                # Text that no timestamp goes before: the rest of something that was cut elsewhere than we know of.
+                # Text without a timestamp: the rest of a line that was cut at an unknown place.
                 newline = data.find(b"\n", position)
                 if newline < 0:
                     break
@@ -380,7 +396,7 @@ class LogStreamParser:
             else:
                 break
             stamp = data[position : start - 1]
-            # Nearly no text has what a timestamp ends with: only a look for one thing a line.
+            # Hardly any text has the end of a timestamp, so one short search decides for nearly every line.
             if zoned or data.find(b"Z ", start, end) >= 0:
                 stop = _next_piece(data, stamp, start, stop, end)
             pieces.put("o", stamp, data[start:stop])
@@ -404,7 +420,7 @@ class LogStreamParser:
         for written, time, stream, payload in zip(*pieces.instants(), pieces.streams, pieces.payloads, strict=True):
             carried, of, of_time = self._carry.pop(stream, (b"", "", 0))
             if carried and of != written:
-                # Its line was cut off there, and this is another one.
+                # The line of the kept bytes was cut off there, and this is another line.
                 add(of, of_time, stream, carried, TAIL)
                 carried = b""
             end, data = LINE, carried + payload.removesuffix(b"\n")
@@ -435,8 +451,11 @@ def _joined(first: ReadResult, second: ReadResult) -> ReadResult:
 
 
 class _Shapes(dict[int, tuple[bytes, tuple[bytes, bytes], int, slice, slice]]):
-    """By the length of a chunk of one frame of one line, without its end: what it begins with when it is of stdout, and
-    of either stream, and where its type, its timestamp (with the space) and its text are."""
+    """The shape of a chunk that holds one frame of one line, by the chunk's length without its end.
+
+    A shape has: the beginning of a stdout chunk, the beginnings for both streams, the index of the frame's type, and
+    the slices of the timestamp (with the space) and of the text.
+    """
 
     def __missing__(self, length: int) -> tuple[bytes, tuple[bytes, bytes], int, slice, slice]:
         digits = next((count for count in range(1, 8) if len(f"{length - count - 1:x}") == count), 0)
@@ -464,14 +483,14 @@ _SHAPES: Final = _Shapes()
 
 
 def _next_piece(data: bytes, stamp: bytes, start: int, stop: int, end: int) -> int:
-    """Where a TTY's piece ends: where another one begins within, behind a line without a newline, or at `stop`.
+    """Return the index where a TTY's piece ends: where another piece begins after a line without newline, or `stop`.
 
     Args:
         data: what was received.
         stamp: the piece's timestamp.
-        start: where its text begins.
-        stop: where its text ends, if there is no other piece within.
-        end: where the timestamp of another one ends at the latest.
+        start: the index where its text begins.
+        stop: the index where its text ends, unless another piece begins before.
+        end: the index where the timestamp of another piece ends at the latest.
     """
     match = _WITHIN.search(data, start + _DATE_CHARS + 1, end)
     while match is not None and (begin := match.start() - _DATE_CHARS) < stop:
@@ -489,11 +508,11 @@ def _is_later(stamp: str, other: str) -> bool:
 
 
 def _unfinished(data: bytes) -> int:
-    """How many bytes at the end are the beginning of a character that is not all there."""
+    """Return how many bytes at the end are the beginning of an incomplete character."""
     for back in range(1, min(3, len(data)) + 1):
         byte = data[-back]
         if byte > 0xF4 or 0xC0 <= byte < 0xC2:
-            return 0  # no character begins so
+            return 0  # no character begins with this byte
         if byte >= 0xC0:
             wanted = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2
             return back if wanted > back else 0

@@ -1,12 +1,12 @@
-"""The engine's timestamps: RFC 3339 with up to nine decimals, read by the thousand. The one place that reads them.
+"""Read the engine's timestamps: RFC 3339 with up to nine decimals. No other module reads them.
 
-A json-file leaves trailing zeros off (`…:02.63156399Z`), the API always writes nine decimals. Both write UTC, except
-that engines before 24.0.8 write the `local` driver's times in the zone of their host (`…+01:00`). `normalise` brings
-every timestamp into UTC, so that what is compared after it are instants, whatever zone they were written in.
+A json-file omits trailing zeros (`…:02.63156399Z`); the API always writes nine decimals. Both write UTC, except that
+engines before 24.0.8 write the `local` driver's times in the zone of their host (`…+01:00`). `normalise` converts every
+timestamp to UTC, so later comparisons compare instants.
 
-An instant may be any between the years 0 and 9999: a host's clock may not be set, and a damaged log may hold anything.
-It says which line a line is, so it is never changed. The time that an entry is shipped with is another thing: that one
-is brought into the wire's range (`entry_time`).
+An instant may lie anywhere between the years 0 and 9999: a host's clock may not be set, and a damaged log may hold
+anything. The instant identifies a line, so it is never changed. The time that an entry is shipped with is a different
+value, limited to the wire's range (`entry_time`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SECOND: Final = timedelta(seconds=1)
 _NS: Final = 1_000_000_000
 _STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _ERA_S: Final = 146_097 * 86_400
-"""Seconds of 400 years, after which the calendar repeats: Python's begins with the year 1, the engine's with 0."""
+"""Seconds in 400 years, after which the calendar repeats. Python's begins with the year 1, the engine's with 0."""
 
 _SECOND_CHARS: Final = len("2006-01-02T15:04:05")
 _POINT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.", re.ASCII)
@@ -35,23 +35,23 @@ _microsecond_digits: Final = itemgetter(slice(20, 26))
 _INTEGERS: Final = msgspec.json.Decoder(list[int])
 
 AS_ZEROS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
-"""Translates every digit to `0`, which shows a timestamp's shape."""
+"""Translates every digit to `0`, so that a timestamp can be compared with `SHAPE`."""
 SHAPE: Final = b"0000-00-00T00:00:00.000000000Z "
-"""A timestamp with nine decimals, and a space behind it."""
+"""A timestamp with nine decimals, and a space after it."""
 _DIGITS: Final = b"0123456789"
 _WITHOUT_DIGITS: Final = b"--T::.Z "
 
 _LONGEST: Final = len(SHAPE) - 1
 _SHORTEST: Final = _LONGEST - 3
-"""With six decimals. One in ten thousand ends in enough zeros to have fewer."""
+"""Length with six decimals. One timestamp in ten thousand ends in enough zeros to have fewer."""
 
 
 @lru_cache(maxsize=4_096)
 def _seconds(prefix: str) -> int:
-    """Seconds since 1970 of the first 19 characters of a stamp.
+    """Return the seconds since 1970 of the first 19 characters of a stamp.
 
     Raises:
-        ValueError: there is no such day, or no such time of a day.
+        ValueError: there is no such day, or no such time of day.
     """
     if prefix.startswith("0000"):
         return _seconds("0400" + prefix[4:]) - _ERA_S
@@ -65,10 +65,10 @@ LAST_INSTANT: Final = _seconds("9999-12-31T23:59:59") * _NS + _NS - 1
 
 
 def nanoseconds(stamp: str) -> int:
-    """Return the nanoseconds since 1970 of a stamp in any zone; negative before.
+    """Return the nanoseconds since 1970 of a stamp in any zone; negative before 1970.
 
     Raises:
-        ValueError: it is not a timestamp.
+        ValueError: the text is not a timestamp.
     """
     prefix, fraction, zone = _parts(stamp)
     seconds = _seconds(prefix) - (0 if zone == "Z" else _offset(zone))
@@ -76,7 +76,7 @@ def nanoseconds(stamp: str) -> int:
 
 
 def entry_time(time: int) -> int:
-    """Return the time in microseconds of an entry at an instant in nanoseconds, within the wire's range."""
+    """Return an entry's time in microseconds, within the wire's range, for an instant in nanoseconds since 1970."""
     return min(max(time // 1_000, MIN_TIME_US), MAX_TIME_US)
 
 
@@ -84,11 +84,11 @@ def normalise(stamps: list[str], *, nine: str = "") -> tuple[list[str], list[int
     """Return stamps in UTC, and the times of their entries (see `entry_time`).
 
     Args:
-        stamps: as they were written. Each that is in UTC and has six decimals or more stays as it is.
-        nine: all of them, each followed by a space, where their shape was looked at already: each is a `SHAPE`.
+        stamps: stamps as the engine wrote them. A stamp in UTC with six decimals or more stays unchanged.
+        nine: all stamps, each followed by a space, when the caller knows that each has the form of `SHAPE`.
 
     Raises:
-        ValueError: one of them is not a timestamp.
+        ValueError: one of the texts is not a timestamp.
     """
     if not stamps:
         return [], []
@@ -119,10 +119,10 @@ def format_stamp(time: int) -> str:
 
 
 def _plain_times(stamps: list[str], nine: str = "") -> list[int] | None:
-    """The times of entries, where each of the stamps is in UTC and has six to nine decimals; None where one is not.
+    """Return the times of entries when every stamp is in UTC and has six to nine decimals; otherwise None.
 
-    Looks at all of them at once, by passes at the speed of C. Where the first twenty characters of each are what they
-    should be, point included, and what is no digit is one sequence, there is nothing but digits and a `Z` behind them.
+    Every pass covers all stamps at the speed of C. When the first twenty characters of each stamp are right, point
+    included, and all characters that are not digits form the expected sequence, then only digits and a `Z` follow.
     """
     first, count = stamps[0][:_POINT_CHARS], len(stamps)
     if nine:
@@ -136,11 +136,11 @@ def _plain_times(stamps: list[str], nine: str = "") -> list[int] | None:
         one = written.count(" " + first) == count
     digits = list(map(_microsecond_digits, stamps))
     if not "".join(digits).isdecimal():
-        return None  # too few, so that a `Z` is among them
+        return None  # too few digits, so a `Z` is among them
     try:
         if one and 0 < (seconds := _seconds_before_point(first)) < MAX_TIME_US // 1_000_000:
-            # Of a burst, which is when speed matters: the numbers are written side by side and read as one JSON
-            # document. Half the time of an `int()` each (2026-11: 0.08 against 0.17 us a stamp).
+            # All stamps are of one second, as in a burst, which is when speed matters: the numbers are joined and
+            # parsed as one JSON document. Half the time of an `int()` each (2026-11: 0.08 against 0.17 us a stamp).
             return _INTEGERS.decode(f"[{seconds}{f',{seconds}'.join(digits)}]")
         bases = {
             point: _seconds_before_point(point) * 1_000_000 for point in {stamp[:_POINT_CHARS] for stamp in stamps}
@@ -155,14 +155,14 @@ def _plain_times(stamps: list[str], nine: str = "") -> list[int] | None:
 
 @lru_cache(maxsize=4_096)
 def _seconds_before_point(prefix: str) -> int:
-    """Seconds since 1970 of the first 20 characters of a stamp, its decimal point included."""
+    """Return the seconds since 1970 of the first 20 characters of a stamp, its decimal point included."""
     if _POINT.fullmatch(prefix) is None:
         raise ValueError(f"not a timestamp: {prefix!r}")
     return _seconds(prefix[:_SECOND_CHARS])
 
 
 def _parts(stamp: str) -> tuple[str, str, str]:
-    """Date and time, nine decimals, and zone of a stamp."""
+    """Return date and time, nine decimals, and zone of a stamp."""
     match = _STAMP.fullmatch(stamp)
     if match is None:
         raise ValueError(f"not a timestamp: {stamp[:64]!r}")
@@ -171,7 +171,7 @@ def _parts(stamp: str) -> tuple[str, str, str]:
 
 
 def _in_utc(stamp: str) -> str:
-    """The same instant in UTC, with nine decimals."""
+    """Return the same instant in UTC, with nine decimals."""
     prefix, fraction, zone = _parts(stamp)
     if zone != "Z":
         seconds = _shifted(prefix, zone)
@@ -179,19 +179,19 @@ def _in_utc(stamp: str) -> str:
             return format_stamp(seconds * _NS)
         prefix = _written(seconds)
     else:
-        _seconds(prefix)  # refuses what is no day
+        _seconds(prefix)  # raises when there is no such day
     return f"{prefix}.{fraction}Z"
 
 
 @lru_cache(maxsize=4_096)
 def _shifted(prefix: str, zone: str) -> int:
-    """Seconds since 1970 of a date and time in a zone."""
+    """Return the seconds since 1970 of a date and time in a zone."""
     return _seconds(prefix) - _offset(zone)
 
 
 @lru_cache(maxsize=4_096)
 def _written(seconds: int) -> str:
-    """The first 19 characters of a stamp of so many seconds since 1970."""
+    """Return the first 19 characters of a stamp for seconds since 1970."""
     if seconds >= _FIRST_YEAR_S:
         return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:_SECOND_CHARS]
     return "0000" + _written(seconds + _ERA_S)[4:]
@@ -201,7 +201,7 @@ _FIRST_YEAR_S: Final = _seconds("0001-01-01T00:00:00")
 
 
 def _offset(zone: str) -> int:
-    """Seconds that a zone (`+01:00`) is ahead of UTC."""
+    """Return the seconds that a zone (`+01:00`) is ahead of UTC."""
     hours, minutes = int(zone[1:3]), int(zone[4:])
     if hours > 23 or minutes > 59:
         raise ValueError(f"not a zone: {zone!r}")
