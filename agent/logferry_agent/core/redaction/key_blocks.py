@@ -1,15 +1,14 @@
-"""Private keys that are printed over several lines: which lines of a stream belong to one.
+"""Find private keys that are printed over several lines, and the lines of a stream that belong to one.
 
-A key begins with a line like `-----BEGIN RSA PRIVATE KEY-----`. It ends with its END line, before the first line that
-cannot be part of a key, and at the latest after `MOST_LINES`: a line that only names the marker hides nothing but the
-marker.
+A key begins with a line such as `-----BEGIN RSA PRIVATE KEY-----`. It ends with its END line, before the first line
+that cannot be part of a key, or after `MOST_LINES` at the latest. When a line only names the marker, only the marker is
+redacted.
 
-A key may have headers, and an empty line behind them. Where a logger puts something before each line, a header that
-only an encrypted key has is hidden. Any other text with a header's name, and the empty line, of which only the logger's
-part is left, are shown: the key goes on behind them, if Base64 comes next.
+A key may have headers, and an empty line after them. When a logger writes a prefix before each line, a header that only
+an encrypted key has is redacted. Other text with the name of a header is shown, and so is the empty line, of which only
+the prefix remains. The key continues after them if Base64 follows.
 
-Where the streams are inside a key is part of the cursor (`state`), so that the rest of a key stays hidden after a
-restart.
+The cursor holds which streams are inside a key (`state`), so that the rest of a key stays redacted after a restart.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from .visible_text import VisibleText
 REDACTED: Final = "[redacted]"
 
 MOST_LINES: Final = 200
-"""Lines of a key behind its first: an RSA key of 16,384 bits, the longest that OpenSSL makes, takes 197."""
+"""Lines of a key after its first. An RSA key of 16,384 bits, the longest that OpenSSL makes, takes 197."""
 
 MARKER: Final = r"-{4,5} ?BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)? ?-{4,5}"
-"""What a key begins with (RFC 7468, OpenSSH, SSH2, PGP)."""
+"""The beginning of a key (RFC 7468, OpenSSH, SSH2, PGP)."""
 
 _BEGIN: Final = re2.compile(MARKER)
 _END: Final = re2.compile(r"-{4,5} ?END (?:[A-Z0-9 ]*-{4,5})?")
@@ -39,34 +38,34 @@ _PART: Final = re2.compile(
     r"|(?:Proc-Type|DEK-Info|Version|Comment|Subject|Charset|Hash|MessageID|x-[A-Za-z-]+):.*)?"
     r"""(?:\\[nr]|["'`,;\s])*(?:\+\s*)?"""
 )
-"""A line of a key: Base64, a checksum of PGP's, a header or nothing; perhaps indented, or quoted as in source text."""
+"""A line of a key: Base64, a PGP checksum, a header or nothing. It may be indented, or quoted as in source text."""
 
 _RUN: Final = re2.compile(r"[A-Za-z0-9+/]{40,}")
-"""Base64 behind whatever a logger puts before it."""
+"""Base64 after any prefix of a logger."""
 
 _LAST: Final = re2.compile(r"""([A-Za-z0-9+/]{4,}={0,2})(?:\\[nr]|["'`,;}\s])*\z""")
-"""The end of a line that may be a key's last, which is shorter."""
+"""The end of a line that may be the last line of a key, which is shorter."""
 
 _VALUE: Final = re2.compile(r"""[:=]\s?["']([A-Za-z0-9+/]{4,}={0,2})(?:\\[nr])*["']""")
-"""The same as a quoted value in a record, in which others follow."""
+"""The same as a quoted value in a record that has more values."""
 
 _ENCRYPTED: Final = re2.compile(
     r"""(?:^|[\s"'`>|\]):=(])"""
     r"(?:Proc-Type: ?4, ?(?:ENCRYPTED|MIC-ONLY|MIC-CLEAR|CRL)|DEK-Info: ?[A-Z0-9-]{3,}(?:,[0-9A-Fa-f]+)?)"
     r"(?:[^0-9A-Za-z_-]|$)"
 )
-"""A header of an encrypted key (RFC 1421) behind whatever a logger puts before it."""
+"""A header of an encrypted key (RFC 1421) after any prefix of a logger."""
 
 _HEADER: Final = re2.compile(
     r"""(?:^|[\s"'`>|\]):=(])(?:Proc-Type|DEK-Info|Version|Comment|Subject|Charset|Hash|MessageID):"""
 )
-"""What may be a header, or a sentence."""
+"""Text that may be a header or a sentence."""
 
 _IN_REST: Final = re2.compile(r"[A-Za-z0-9+/]{16,}")
 
-# The state is letters: `z`, and of each stream `o` or `e` with two digits and perhaps what the last line was. An agent
-# of 0.1.0 that takes a later one's place knows `o` and `e`, and writes all letters that it was given in the alphabet's
-# order: `z` is not the first then.
+# The state consists of letters: `z`, then for each stream `o` or `e` with two digits and perhaps the kind of its last
+# line. An agent of version 0.1.0 that takes over again knows only `o` and `e`, and writes all letters of the state in
+# alphabetical order: then `z` is not the first.
 _COUNTED: Final = "z"
 _DIGITS: Final = "abcdfghijklmnpqr"
 _BEHIND_HEADER: Final = "t"
@@ -78,26 +77,33 @@ class PrivateKeyTracker:
     """Follows the private keys in a job's streams."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """names: which kinds are hidden, of `private_key` and `pgp`."""
+        """Start outside of any key.
+
+        Args:
+            names: the kinds of keys to redact, of `private_key` and `pgp`.
+        """
         self._names = frozenset(names)
         self._inside: dict[str, tuple[int, str]] = {}
-        """Streams that are inside a key: how many lines there were behind the first, and what the last one was."""
+        """For each stream inside a key, the number of lines after the first, and the kind of the last line."""
 
     @property
     def inside(self) -> bool:
-        """Whether any stream is inside a key."""
+        """Return whether any stream is inside a key."""
         return bool(self._inside)
 
     @property
     def state(self) -> str:
-        """Which streams are inside a key, as lower-case letters; empty: none."""
+        """Return which streams are inside a key, as lower-case letters; empty: none."""
         if not self._inside:
             return ""
         counts = ((letter, *divmod(lines, 16), last) for letter, (lines, last) in sorted(self._inside.items()))
         return _COUNTED + "".join(letter + _DIGITS[high] + _DIGITS[low] + last for letter, high, low, last in counts)
 
     def resume(self, state: str) -> None:
-        """Go on from a state. An agent of 0.1.0 says only which streams are inside: their lines count from here on."""
+        """Continue from a state.
+
+        A state of version 0.1.0 holds only which streams are inside a key. Their lines count from here on.
+        """
         if state.startswith(_COUNTED):
             self._inside = {
                 letter: (_DIGITS.index(digits[0]) * 16 + _DIGITS.index(digits[1]), last)
@@ -108,14 +114,14 @@ class PrivateKeyTracker:
             self._inside = {letter: (0, _BEHIND_HEADER) for letter in "oe" if letter in state}
 
     def hide(self, stream: str, text: str) -> tuple[str, list[str]]:
-        """Return the stream's next entry without what is part of a key, and the names of the keys that begin in it."""
+        """Return the stream's next entry with parts of keys redacted, and the names of the keys that begin in it."""
         found: list[str] = []
         if "\n" not in text:
             return self._hide(stream, text, found), found
         lines: list[str] = []
         for line in text.split("\n"):
             hidden = self._hide(stream, line, found)
-            # A merged entry says once that there was a key.
+            # A merged entry shows one marker for a key.
             if not (hidden == REDACTED and lines and lines[-1].endswith(REDACTED)):
                 lines.append(hidden)
         return "\n".join(lines), found
@@ -154,7 +160,7 @@ class PrivateKeyTracker:
 
 
 def find_keys(text: str, names: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Return where keys are in a text, each with its name, to the text's end where one has no END in it."""
+    """Return the name and the range of each key in a text. A key without an END line reaches to the text's end."""
     view = VisibleText(text)
     found: list[tuple[str, int, int]] = []
     at = 0
@@ -186,15 +192,15 @@ def _search(pattern: re2._Regexp, text: str, at: int = 0) -> tuple[int, int] | N
 
 
 def _part(line: str, lines: int, last: str) -> tuple[bool, str] | None:
-    """Return whether a line is hidden, and what it is; None where the key does not go on behind it.
+    """Return whether to redact a line, and its kind; None when the key ends before the line.
 
     Args:
-        line: as a reader sees it.
-        lines: how many there were since the marker.
-        last: what the last of them was.
+        line: the line as a reader sees it.
+        lines: the number of lines since the marker.
+        last: the kind of the last line.
     """
     if last == _BEHIND_EMPTY:
-        # What was taken for an empty line may have been a sentence.
+        # The line before was taken for an empty line, but may have been a sentence.
         return (True, "") if _holds_run(line) else None
     if _ENCRYPTED.search(line) is not None:
         return True, _BEHIND_HEADER
@@ -210,7 +216,7 @@ def _holds_run(line: str) -> bool:
 
 
 def _may_be_part(line: str, lines: int) -> bool:
-    """Return whether a line may be part of a key, other than a header behind a logger's prefix."""
+    """Return whether a line may be part of a key, other than a header after a logger's prefix."""
     if _PART.fullmatch(line) is not None:
         return True
     if _holds_run(line):
@@ -226,5 +232,5 @@ def _may_be_last(text: str) -> bool:
 
 
 def _looks_random(text: str) -> bool:
-    """Return whether it has capitals, small letters and digits, as Base64 of a key has; words and paths have not."""
+    """Return whether a text has upper case, lower case and digits, as a key's Base64 has. Words and paths do not."""
     return any(map(str.isupper, text)) and any(map(str.islower, text)) and any(map(str.isdigit, text))

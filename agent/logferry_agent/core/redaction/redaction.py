@@ -1,8 +1,8 @@
-"""Secrets are replaced before anything leaves the host: the well-known kinds, and what the user's patterns say.
+"""Redact secrets before anything leaves the host: the built-in kinds, and the matches of the user's patterns.
 
-Each pattern is searched on its own, in one text at a time, so that its anchors, flags and groups mean what they mean
-alone; in the text itself, and in the text as a reader sees it (see visible.py). Docker cuts lines at 16 KiB, secrets or
-not: texts that are pieces of one line are searched across the cut as well.
+Each pattern is searched by itself, in one text at a time, so that its anchors, flags and groups keep their meaning. It
+is searched in the text and in the text as a reader sees it (see visible_text.py). Docker cuts lines at 16 KiB, with or
+without a secret at that place, so texts that are pieces of one line are also searched across the cut.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from .visible_text import VisibleText, to_visible
 __all__ = ["BUILT_IN", "NO_REDACTION", "REDACTED", "Redaction", "Redactor", "compile_rules", "may_continue"]
 
 REACH: Final = 4_096
-"""How far to both sides of a cut a secret is looked for at least."""
+"""Number of characters on each side of a cut that are searched at least."""
 
 _BREAKS: Final = " \t\"'"
-"""What no token holds: one that is longer than `REACH` ends there."""
+"""Characters that no token contains. A token longer than `REACH` is searched up to one of them."""
 
 _NAME_CHARS: Final = 64
-"""Before a token, where its name stands (`Bearer`)."""
+"""Number of characters before a token in which its name may be (`Bearer`)."""
 
 _LONE_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 
 
 class Redaction(msgspec.Struct, array_like=True, frozen=True):
-    """What is hidden in a job's lines."""
+    """What to redact in a job's lines."""
 
     names: tuple[str, ...] = ()
-    """Of `BUILT_IN`, or `all`."""
+    """Names of `BUILT_IN`, or `all`."""
     patterns: tuple[str, ...] = ()
-    """The user's own."""
+    """The user's own patterns."""
 
     def __bool__(self) -> bool:
         return bool(self.names or self.patterns)
@@ -54,7 +54,7 @@ NO_REDACTION: Final = Redaction()
 
 
 class RedactionRules:
-    """What a `Redaction` means, compiled once for all jobs that share it. Holds no state."""
+    """A compiled `Redaction`, shared by all jobs that use the same one. It holds no state."""
 
     def __init__(self, redaction: Redaction) -> None:
         chosen = list(BUILT_IN) if "all" in redaction.names else [name for name in BUILT_IN if name in redaction.names]
@@ -63,20 +63,20 @@ class RedactionRules:
             (f"pattern_{number}", UserPattern(pattern)) for number, pattern in enumerate(redaction.patterns, 1)
         ]
         self.keys = tuple(name for name in chosen if name in {"pgp", "private_key"})
-        """Kinds of keys over several lines."""
+        """The kinds of keys over several lines that are redacted."""
         screens = [MARKER] if self.keys else []
         self._screen: Any = compile_screen([secret for _, secret in self._secrets], *screens) if chosen else None
         self._key_screen: Any = compile_screen([], MARKER) if self.keys else None
 
     def suspects(self, texts: Sequence[str]) -> list[int]:
-        """Return the indices of those texts in which something may have to be hidden, in order."""
+        """Return the indices of the texts that may contain a secret, in order."""
         joined = "\n".join(texts)
         raw = utf8(joined)
         seen = to_visible(joined, raw)
         found = set(self._hits(texts, raw, joined))
         if seen is not None:
             lines = seen.split("\n")
-            # Texts may be merged lines; what is shown has as many line feeds.
+            # Texts may be merged lines. The visible text has the same line feeds.
             if len(lines) != len(texts):
                 lines = _regrouped(lines, texts)
             found.update(self._hits(lines, utf8(seen), seen))
@@ -93,22 +93,37 @@ class RedactionRules:
         )
 
     def hide(self, text: str, hidden: Counter[str]) -> str:
-        """Return the text without its secrets, but for keys over several lines; `hidden` counts them by name."""
+        """Return a line with its secrets redacted, except keys over several lines.
+
+        Args:
+            text: the line.
+            hidden: counts the secrets by the name of the pattern that found them.
+        """
         found = self.spans(text)
         if not found:
             return text
         hidden.update({name: len(spans) for name, spans in found.items()})
-        return _without(text, _together(found))
+        return _without(text, _merge_all(found))
 
     def hide_alone(self, text: str, hidden: Counter[str], *, in_place: bool = False) -> str:
-        """Return a text that is no line, a name for instance, without its secrets and keys.
+        """Return a text that is not a line (a name, for example) with its secrets and keys redacted.
 
-        With `in_place` it is no longer than it was.
+        Args:
+            text: the text.
+            hidden: counts the secrets by the name of the pattern that found them.
+            in_place: the result must not be longer than the text.
         """
         return self._hide_behind("", text, hidden, in_place=in_place)
 
     def hide_value(self, key: str, value: str, hidden: Counter[str], *, in_place: bool = False) -> str:
-        """Return a label's value without its secrets; with `in_place` no longer than it was."""
+        """Return a label's value with its secrets redacted.
+
+        Args:
+            key: the label's key, which may show that the value is a secret.
+            value: the label's value.
+            hidden: counts the secrets by the name of the pattern that found them.
+            in_place: the result must not be longer than the value.
+        """
         return self._hide_behind(f"{key}=", value, hidden, in_place=in_place)
 
     def _hide_behind(self, before: str, text: str, hidden: Counter[str], *, in_place: bool) -> str:
@@ -117,20 +132,20 @@ class RedactionRules:
         for name, places in self.spans(before + text).items():
             if spans := [(max(0, start - begin), stop - begin) for start, stop in places if stop > begin]:
                 found[name] = spans
-        # What follows a marker may be a key without its END, as the text may have been cut.
+        # The text may have been cut, so a marker may be followed by a key without its END line.
         if self.keys and self.has_marker(text) and (keys := find_keys(text, self.keys)):
             found |= {name: [(0, len(text))] for name, _, _ in keys}
         if not found:
             return text
         hidden.update({name: len(spans) for name, spans in found.items()})
-        return _replaced(text, _together(found), in_place=in_place)
+        return _replaced(text, _merge_all(found), in_place=in_place)
 
     def spans(self, text: str, cut: int | None = None) -> dict[str, Spans]:
-        """Return where secrets are in a text, by name; those of different names may overlap.
+        """Return the spans of secrets in a text, by name. Spans of different names may overlap.
 
         Args:
-            text: may be searched in part, as around a cut.
-            cut: only those that a cut here would part from what they are known by.
+            text: a text, or the part of it around a cut.
+            cut: return only the secrets whose match contains this index.
         """
         text = _encodable(text)
         view = VisibleText(text)
@@ -144,17 +159,23 @@ class RedactionRules:
                 found[name] = merge_spans(found[name] + spans) if name in found else spans
 
         for name, secret in self._secrets:
-            add(name, _places(secret.matches(text, lowered), secret.group, None, cut))
+            add(name, _find_spans(secret.matches(text, lowered), secret.group, None, cut))
             if seen:
-                add(name, _places(secret.matches(seen, seen_lowered), secret.group, view, cut))
+                add(name, _find_spans(secret.matches(seen, seen_lowered), secret.group, view, cut))
         for name, pattern in self._patterns:
-            add(name, merge_spans(_places(pattern.matches(text), pattern.group, None, cut)))
+            add(name, merge_spans(_find_spans(pattern.matches(text), pattern.group, None, cut)))
             if seen:
-                add(name, merge_spans(_places(pattern.matches(seen), pattern.group, view, cut)))
+                add(name, merge_spans(_find_spans(pattern.matches(seen), pattern.group, view, cut)))
         return found
 
     def _hits(self, texts: Sequence[str], raw: bytes, joined: str) -> Iterator[int]:
-        """Yield the indices of texts in which a pattern may match. `raw`: all of them joined, in UTF-8."""
+        """Yield the indices of texts in which a pattern may match.
+
+        Args:
+            texts: the texts.
+            raw: all of them joined, in UTF-8.
+            joined: all of them joined.
+        """
         if any(not pattern.joins or pattern.is_in(raw) for _, pattern in self._patterns):
             yield from range(len(texts))
             return
@@ -173,15 +194,17 @@ def compile_rules(redaction: Redaction) -> RedactionRules:
     """Return the compiled rules, shared by all jobs with the same redaction.
 
     Raises:
-        PatternError: RE2 does not take one of the patterns.
+        PatternError: RE2 does not accept one of the patterns.
     """
     return RedactionRules(redaction)
 
 
 def redact_lines(redaction: Redaction, texts: Sequence[str]) -> tuple[list[tuple[int, str]], Counter[str]] | None:
-    """Return which of these whole lines change, and to what, and what is hidden in them.
+    """Redact whole lines.
 
-    None where a private key may begin in them, as it may go on in lines that follow.
+    Returns:
+        The changed lines, each with its index, and the number of secrets by pattern name. None when a private key may
+        begin in one of the lines, because it may continue in the lines that follow.
     """
     rules, hidden = compile_rules(redaction), Counter[str]()
     suspects = rules.suspects(texts)
@@ -192,38 +215,38 @@ def redact_lines(redaction: Redaction, texts: Sequence[str]) -> tuple[list[tuple
 
 
 class Redactor:
-    """Replaces secrets in texts; one for each job, as a private key may go over several lines."""
+    """Redacts the texts of one job. It has state, because a private key may have several lines."""
 
     def __init__(self, redaction: Redaction) -> None:
-        """Prepare it for a job's first line.
+        """Start before a job's first line.
 
         Raises:
-            PatternError: RE2 does not take one of the patterns.
+            PatternError: RE2 does not accept one of the patterns.
         """
         self.redaction = redaction
         self._rules = compile_rules(redaction)
         self._keys = PrivateKeyTracker(self._rules.keys)
         self.hidden: Counter[str] = Counter()
-        """Secrets hidden since the caller last cleared it, by the name of what found them."""
+        """Number of secrets hidden since the caller last cleared it, by pattern name."""
 
     @property
     def state(self) -> str:
-        """Which streams are inside a private key: what `resume` takes."""
+        """Return which streams are inside a private key, for `resume`."""
         return self._keys.state
 
     def resume(self, state: str) -> None:
-        """What comes next follows a place where the streams were in this state."""
+        """Continue from a position where the streams were in this state."""
         self._keys.resume(state if self._rules.keys else "")
 
     def skip(self, streams: str, texts: Sequence[str]) -> None:
-        """These come before what is to be redacted next, and are not wanted."""
+        """Follow the private keys in texts that come before the next texts but are not needed themselves."""
         if self._rules.keys:
             for letter, text in zip(streams, texts, strict=True):
                 if letter != "s" and (self._keys.inside or self._rules.has_marker(text)):
                     self._keys.hide(letter.lower(), _encodable(text))
 
     def redact_cuts(self, streams: str, texts: Sequence[str]) -> list[str]:
-        """The same pieces, without secrets that a cut between two of them goes through. The number stays the same."""
+        """Return the same number of pieces, without the secrets that contain a cut between two pieces of a line."""
         if "O" not in streams and "E" not in streams:
             return list(texts)
         mended = list(texts)
@@ -237,8 +260,15 @@ class Redactor:
         return mended
 
     def redact(self, streams: str, texts: Sequence[str]) -> tuple[list[str], list[str]]:
-        """The same texts without the secrets that lie in one, or in a system event's sentence. And after each text
-        the state: an empty list when no stream was ever inside a private key."""
+        """Redact the secrets within each text, and within the sentence of a system event.
+
+        Args:
+            streams: the stream letter of each text.
+            texts: the texts.
+
+        Returns:
+            The texts, and the state after each text. The list of states is empty when no stream was inside a key.
+        """
         found, states = list(texts), list[str]()
         for index, letter in enumerate(streams) if "s" in streams else ():
             if letter == "s":
@@ -260,8 +290,8 @@ class Redactor:
         return found, states
 
     def _redact_event(self, text: str) -> str:
-        """The same system event; its sentence may quote the engine, or the container."""
-        # The second process meets no events; importing their models would make its start three times as long.
+        """Return a system event with its sentence redacted, because it may quote the engine or the container."""
+        # The preencoding process has no events. Importing their models would make its start three times as long.
         from logferry_protocol.events import Gap, Notice, decode_event, encode_event  # noqa: PLC0415
 
         event = decode_event(text)
@@ -283,11 +313,11 @@ class Redactor:
             if begin < cut < end:
                 found[name] = [(begin, end)]
         self.hidden.update({name: len(spans) for name, spans in found.items()})
-        # From the last to the first, so that what comes before keeps its place.
-        for begin, end in reversed(_together(found)):
-            # The marker stands where most was taken away, and never makes a piece longer than it was.
+        # Go from the last to the first, so that the indices before stay valid.
+        for begin, end in reversed(_merge_all(found)):
+            # The marker goes to the piece that lost more, and never makes a piece longer than it was.
             left, right = max(0, min(end, cut) - begin), max(0, end - max(begin, cut))
-            marks = ("", _fitting(right)) if right > left else (_fitting(left), "")
+            marks = ("", _cut_marker(right)) if right > left else (_cut_marker(left), "")
             at = base + begin
             first = first[:at] + marks[0] + first[at + left :] if left else first
             at = max(0, begin - cut)
@@ -295,8 +325,15 @@ class Redactor:
         return first, second
 
 
-def _places(matches: Iterable[Any], group: int, view: VisibleText | None, cut: int | None) -> Spans:
-    """Return where the secrets of some matches are: in the source of the view that was searched, if it was one."""
+def _find_spans(matches: Iterable[Any], group: int, view: VisibleText | None, cut: int | None) -> Spans:
+    """Return the spans of the secrets in some matches, in the source text if a visible text was searched.
+
+    Args:
+        matches: the matches.
+        group: the group of each match to redact.
+        view: the visible text that was searched; None: the source was searched.
+        cut: return only the secrets whose match contains this index of the source.
+    """
     if view is None and cut is None:
         return [match.span(group) for match in matches]
     found: Spans = []
@@ -309,37 +346,37 @@ def _places(matches: Iterable[Any], group: int, view: VisibleText | None, cut: i
     return found
 
 
-def _together(found: dict[str, Spans]) -> Spans:
-    """Return the places of all names, those that overlap as one."""
+def _merge_all(found: dict[str, Spans]) -> Spans:
+    """Return the spans of all names, with overlapping spans merged."""
     if len(found) == 1:
         return next(iter(found.values()))
     return merge_spans(span for spans in found.values() for span in spans)
 
 
 def _tail(text: str) -> str:
-    """Return what of a piece is searched together with the next one: also a token that begins further before."""
+    """Return the end of a piece to search together with the next piece, with any token that reaches further back."""
     last = max(map(text.rfind, _BREAKS))
     return text[max(0, min(len(text) - REACH, last - _NAME_CHARS)) :]
 
 
 def _head(text: str) -> str:
-    """Return what of a piece is searched together with the one before: also a token that ends further behind."""
+    """Return the start of a piece to search together with the piece before, with any token that reaches further."""
     ends = [end for end in map(text.find, _BREAKS) if end >= 0]
     return text[: max(REACH, min(ends, default=len(text)))]
 
 
 def may_continue(letter: str, text: str) -> bool:
-    """Whether the next entry of the stream may be a further piece of the line that this one belongs to."""
+    """Return whether the next entry of the stream may be a further piece of this entry's line."""
     return letter != "s" and len(text) * 4 >= MIN_CONTINUED_BYTES and len(utf8(text)) >= MIN_CONTINUED_BYTES
 
 
 def _encodable(text: str) -> str:
-    """The text, with another character for each half of a surrogate pair, of which UTF-8 has none."""
+    """Return the text with U+FFFD for each half of a surrogate pair, which UTF-8 cannot encode."""
     return text if text.isascii() else _LONE_SURROGATES.sub("\ufffd", text)
 
 
 def _regrouped(lines: list[str], texts: Sequence[str]) -> list[str]:
-    """Join lines again so that they are the same texts' as before."""
+    """Join lines so that each result belongs to the text with the same index."""
     found: list[str] = []
     at = 0
     for text in texts:
@@ -349,12 +386,12 @@ def _regrouped(lines: list[str], texts: Sequence[str]) -> list[str]:
     return found
 
 
-def _fitting(taken: int) -> str:
+def _cut_marker(taken: int) -> str:
     return REDACTED[:taken]
 
 
 def _without(text: str, spans: Spans) -> str:
-    # Short secrets are shorter than the marker: where that would make an entry too long, it is cut.
+    # A secret may be shorter than the marker. When the markers would make an entry too long, they are cut.
     hidden = sum(end - begin for begin, end in spans)
     longer = len(REDACTED) * len(spans) - hidden
     in_place = longer > 0 and len(utf8(text)) + longer > MAX_ENTRY_BYTES
@@ -362,7 +399,7 @@ def _without(text: str, spans: Spans) -> str:
 
 
 def _replaced(text: str, spans: Spans, *, in_place: bool) -> str:
-    """Return the text with a marker in the place of each span, no longer than that where it is `in_place`."""
+    """Return the text with a marker in place of each span. With `in_place`, a marker is not longer than its span."""
     parts: list[str] = []
     at = 0
     for begin, end in spans:

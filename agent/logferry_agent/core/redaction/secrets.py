@@ -1,8 +1,8 @@
-"""The well-known kinds of secrets, and what a pattern of the user's finds: where in a text they are.
+"""The built-in kinds of secrets, and the user's patterns: find where in a text they are.
 
-Finding is done in two steps. One search by RE2 over the joined lines of a whole stretch says in which lines something
-may be; most stretches hold nothing. Only those lines are then searched for each kind, by a pattern whose time is linear
-in the line's length.
+A search has two steps. One RE2 search over the joined lines of a stretch shows which lines may hold a secret; most
+stretches hold none. Only those lines are searched for each kind, with a pattern whose time is linear in the length of
+the line.
 """
 
 from __future__ import annotations
@@ -26,22 +26,28 @@ Spans = list[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class SecretPattern:
-    """One form of one kind. Its pattern's group `secret` is hidden, or all of it where there is no such group."""
+    """One form of one kind of secret."""
 
     screen: str
-    """What RE2 searches for in joined lines: finds at least what `pattern` finds, and reaches over no line feed."""
+    """The RE2 pattern for joined lines. It finds at least what `pattern` finds, and matches no line feed."""
     pattern: Any
     hints: tuple[str, ...]
-    """Lower-case texts without one of which it cannot be there."""
+    """Lower-case texts. A text that contains none of them cannot contain the secret."""
     check: Callable[[str], bool] | None = None
-    """Whether what the group matched is a secret indeed."""
+    """Returns whether a match of the group is really a secret."""
     group: int = 0
+    """The group to redact: the group `secret`, or 0 (the whole match) when the pattern has no such group."""
 
     def matches(self, text: str, lowered: str) -> Iterator[Any]:
-        """Yield where it is in a text: matches, of which `group` is the secret, which is never empty."""
+        """Return the matches in a text. `group` of each is the secret, and is never empty.
+
+        Args:
+            text: the text to search.
+            lowered: the text in lower case.
+        """
         if not any(hint in lowered for hint in self.hints):
             return iter(())
-        # In ASCII a byte is a character, and RE2 is three times as fast on bytes (2026-12).
+        # In ASCII every character is one byte, and RE2 is three times as fast on bytes (2026-12).
         by_bytes = isinstance(self.pattern, re2._Regexp) and text.isascii()
         found: Iterator[Any] = self.pattern.finditer(text.encode() if by_bytes else text)
         return found if self.check is None else (match for match in found if self.check(match[self.group]))
@@ -58,7 +64,7 @@ def _secret(
 
 
 def _is_name_and_password(encoded: str) -> bool:
-    """Return whether this is Base64 of a text with a colon: `Basic information` is no credential."""
+    """Return whether this is Base64 of a text with a colon. `Basic information` is not a credential."""
     try:
         decoded = b64decode(encoded.rstrip("=") + "=" * (-len(encoded.rstrip("=")) % 4), validate=True).decode()
     except (Base64Error, ValueError):
@@ -100,7 +106,7 @@ BUILT_IN: Final[dict[str, tuple[SecretPattern, ...]]] = {
             *("gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_"),
         ),
     ),
-    # Searched by RE2 in a line as well: in a run of these characters without a dot `re` would begin at each `eyJ` anew.
+    # RE2 searches the line too: in a run of these characters without a dot, `re` would start again at each `eyJ`.
     "jwt": (SecretPattern(_JWT, re2.compile(_JWT), ("eyj",)),),
     "logferry": (_secret(r"lf[asv]_[a-z0-9]{12}_[A-Za-z0-9_-]{43}", "lfa_", "lfs_", "lfv_"),),
     "pgp": (),
@@ -117,33 +123,33 @@ BUILT_IN: Final[dict[str, tuple[SecretPattern, ...]]] = {
     ),
     "url_password": (_secret(rf"://[^{_NOT_IN_URL}:@]*:(?P<secret>[^{_NOT_IN_URL}]+)@", "://"),),
 }
-"""By name; keys over several lines (`pgp`, `private_key`) are found in key_blocks.py."""
+"""The built-in secrets by name. Keys over several lines (`pgp`, `private_key`) are found in key_blocks.py."""
 
 
 class UserPattern:
-    """A pattern that an operator wrote. `^` and `$` are every line's; `.` matches no line feed."""
+    """A pattern that an operator wrote. `^` and `$` match at every line; `.` matches no line feed."""
 
     def __init__(self, pattern: str) -> None:
-        """Compile it.
+        """Compile the pattern.
 
         Raises:
-            PatternError: RE2 does not take it.
+            PatternError: RE2 does not accept the pattern.
         """
         self._compiled = compile_pattern(pattern, multi_line=True)
         self.group: int = self._compiled.groupindex.get("secret", 0)
         self.joins = re.search(r"\\[AzC]|\(\?[a-zA-Z]*-", pattern) is None
-        """Whether it cannot be in a line without being in the joined lines: not where it asks for a text's begin or
-        end."""
+        """Whether a match in a line is also a match in the joined lines. It is not when the pattern asks for the begin
+        or end of a text."""
 
     def is_in(self, raw: bytes) -> bool:
-        """Return whether it matches anywhere in a text in UTF-8."""
+        """Return whether the pattern matches anywhere in a text in UTF-8."""
         return self._compiled.search(raw) is not None
 
     def matches(self, text: str) -> Iterator[Any]:
-        """Yield where it is in a text that can be encoded: matches, of which `group` is what is hidden.
+        """Yield the matches in a text that can be encoded. `group` of each is the part to redact.
 
-        One that asks for a text's begin or end is looked for in each line of a merged entry as well: a container that
-        has its lines merged must not get around it.
+        A pattern that asks for the begin or end of a text is also searched in each line of a merged entry. Otherwise a
+        container could avoid the redaction by having its lines merged.
         """
         yield from self._matches(text)
         if not self.joins and "\n" in text:
@@ -163,7 +169,7 @@ class UserPattern:
 
 
 class _Whole:
-    """A match in which the group `secret` took no part, as it is in another alternative: all of it is hidden."""
+    """A match in which the group `secret` is in an alternative that did not match: the whole match is redacted."""
 
     __slots__ = ("_match",)
 
@@ -176,7 +182,7 @@ class _Whole:
 
 
 class _Shifted:
-    """A match in a part of a text that begins behind so many characters."""
+    """A match in a part of a text, shifted by the number of characters before that part."""
 
     __slots__ = ("_by", "_match")
 
@@ -189,7 +195,7 @@ class _Shifted:
 
 
 def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
-    """Return the same places in order, those that overlap as one."""
+    """Return the spans in order, with overlapping spans merged."""
     found: Spans = []
     for begin, end in sorted(spans):
         if found and begin < found[-1][1]:
@@ -200,7 +206,7 @@ def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 
 
 def compile_screen(secrets: Sequence[SecretPattern], *more: str) -> Any:
-    """Compile the one search that says where in joined lines any of these secrets may be."""
+    """Compile the one search that shows where in joined lines any of these secrets may be."""
     options = re2.Options()
     options.never_capture = True
     return re2.compile("|".join(f"(?:{one})" for one in (*(secret.screen for secret in secrets), *more)), options)
