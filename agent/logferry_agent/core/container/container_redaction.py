@@ -1,4 +1,4 @@
-"""What is told of a container holds no secret either: its labels and names are redacted as its lines are."""
+"""Redact a container's labels and names with the rules for its lines."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..redaction.redaction import Redaction, RedactionRules, compile_rules
 def redact_container(
     redaction: Redaction, container: Container, kept: Collection[str] = ()
 ) -> tuple[Container, Counter[str]]:
-    """Return a container's description without secrets, and what was hidden, by the name of what found it.
+    """Return a container's description without secrets, and the number of secrets hidden, by pattern name.
 
-    A label is searched as `key=value`, so that a key can say that its value is a secret.
+    A label is searched as `key=value`, so that a key can show that its value is a secret.
 
     Args:
-        redaction: as for the container's lines.
-        container: as the engine describes it.
-        kept: keys of labels that stay as they are: settings that are in use.
+        redaction: the redaction of the container's lines.
+        container: the container as the engine describes it.
+        kept: keys of labels that stay unchanged, because they are settings in use.
     """
     if not redaction:
         return container, Counter()
@@ -39,7 +39,7 @@ def redact_container(
     for shorten in (False, True):
         found = hidden.copy()
         changes["labels"] = _labels(rules, container.labels, kept, found, shorten=shorten)
-        # A marker may be longer than what it hides: then the labels may be too long for the wire.
+        # A marker may be longer than the secret, so the labels may become too long for the wire.
         with suppress(ValidationError):
             if not found:
                 return container, found
@@ -56,6 +56,6 @@ def _labels(
             found[key] = value
             continue
         name = rules.hide_alone(key, hidden, in_place=shorten)
-        # Of keys that differ in nothing but their secrets the first is told.
+        # Of keys that differ only in their secrets, the first is kept.
         found.setdefault(name, rules.hide_value(key, value, hidden, in_place=shorten))
     return found

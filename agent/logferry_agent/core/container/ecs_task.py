@@ -1,9 +1,9 @@
-"""What Amazon ECS says of the task that the agent runs in, and what that tells of the other containers beside it.
+"""The Amazon ECS task that the agent runs in, and the labels that it adds to all containers of the same engine.
 
 ECS labels every container of a task: `com.amazonaws.ecs.cluster`, `task-arn`, `task-definition-family`,
-`task-definition-version` and `container-name`; these are recorded with a job like any labels. What the task metadata
-endpoint adds is where the agent itself is: the cluster and the availability zone of its instance, which hold for
-every container of the same engine, those without a task included.
+`task-definition-version` and `container-name`. A job records these like any other labels. The task metadata endpoint
+adds the cluster and the availability zone of the agent's instance. They apply to every container of the same engine,
+including those without a task.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ ZONE_LABEL: Final = "logferry.ecs.zone"
 
 @dataclass(frozen=True, slots=True)
 class EcsTask:
-    """The agent's own task. Empty where the endpoint does not say."""
+    """The agent's own task. A field is empty when the endpoint does not give it."""
 
     cluster: str
-    """Its name, whether the endpoint gave that or an ARN."""
+    """The cluster's name, also when the endpoint gave an ARN."""
     arn: str
     family: str
     revision: str
     container: str
-    """The agent's container in the task definition."""
+    """The name of the agent's container in the task definition."""
     service: str = ""
     zone: str = ""
 
@@ -35,12 +35,12 @@ class EcsTask:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What is so for every container of the instance, as labels of its jobs."""
+        """Return the labels for the jobs of every container of the instance."""
         return {name: value for name, value in ((CLUSTER_LABEL, self.cluster), (ZONE_LABEL, self.zone)) if value}
 
 
 class EcsMetadataError(ValueError):
-    """The endpoint answered something else than it should."""
+    """The endpoint's answer does not have the documented form."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
@@ -51,10 +51,14 @@ class EcsMetadataError(ValueError):
 
 
 def parse_task(container: Any, task: Any) -> EcsTask:
-    """The task, from the endpoint's two documents (`${ECS_CONTAINER_METADATA_URI_V4}` and the same with `/task`).
+    """Return the task from the endpoint's two documents.
+
+    Args:
+        container: the answer of `${ECS_CONTAINER_METADATA_URI_V4}`.
+        task: the answer of the same address with `/task`.
 
     Raises:
-        NoTaskError: they are not what the endpoint is documented to answer.
+        EcsMetadataError: the documents do not have the documented form.
     """
     if not isinstance(container, Mapping) or not isinstance(task, Mapping):
         raise EcsMetadataError("no JSON object")
@@ -73,7 +77,7 @@ def parse_task(container: Any, task: Any) -> EcsTask:
 
 
 def cluster_name(cluster: str) -> str:
-    """A cluster's name, of its name or its ARN (`arn:aws:ecs:eu-west-1:111122223333:cluster/prod`)."""
+    """Return a cluster's name from its name or its ARN (`arn:aws:ecs:eu-west-1:111122223333:cluster/prod`)."""
     return cluster.rpartition("/")[2] if cluster.startswith("arn:") else cluster
 
 

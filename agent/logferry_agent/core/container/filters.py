@@ -1,4 +1,4 @@
-"""Which containers are read, and from where in those that ran before the agent first came."""
+"""Choose which containers are read, and from which time on in containers that ran before the agent's first start."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OWNER_LABEL: Final = "logferry.owner"
 _ON: Final = frozenset({"true", "1", "yes", "on"})
 _OFF: Final = frozenset({"false", "0", "no", "off"})
 _ID_PREFIX: Final = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
-"""A pattern that names an image by its id, whole or cut as `docker images` shows it."""
+"""A pattern that is an image id, whole or cut as `docker images` shows it."""
 _DEFAULT_REGISTRIES: Final = ("docker.io/", "index.docker.io/")
 _SPAN: Final = re.compile(r"(\d+)(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 class StartAtError(ValueError):
-    """A `start_at` that is neither `beginning`, `now` nor a span."""
+    """The setting `start_at` is neither `beginning`, `now` nor a span."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -33,10 +33,14 @@ class StartAtError(ValueError):
 
 
 def parse_start_at(start_at: str, now: int) -> int:
-    """From which time on (nanoseconds since 1970; 0: all) a container is read that ran before the agent first came.
+    """Return the time from which on to read a container that ran before the agent's first start; 0: all of its log.
+
+    Args:
+        start_at: `beginning`, `now` or a span such as `15m`.
+        now: nanoseconds since 1970, as is the result.
 
     Raises:
-        StartAtError: it cannot be read.
+        StartAtError: `start_at` has another form.
     """
     if start_at == "beginning":
         return 0
@@ -49,7 +53,7 @@ def parse_start_at(start_at: str, now: int) -> int:
 
 
 class EnableLabelError(ValueError):
-    """A label `logferry.enable` that says neither yes nor no."""
+    """The label `logferry.enable` has a value that is neither true nor false."""
 
     def __init__(self, value: str) -> None:
         self.value = value
@@ -60,10 +64,10 @@ class EnableLabelError(ValueError):
 
 
 def parse_enable_label(labels: Mapping[str, str]) -> bool | None:
-    """Return what a container's label `logferry.enable` asks for; None without the label.
+    """Return the value of a container's label `logferry.enable`; None without the label.
 
     Raises:
-        EnableLabelError: the value is neither of the two.
+        EnableLabelError: the value is neither true nor false.
     """
     value = labels.get(ENABLE_LABEL)
     if value is None:
@@ -77,17 +81,22 @@ def parse_enable_label(labels: Mapping[str, str]) -> bool | None:
 class ContainerFilters(FilterSettings):
     """The patterns that choose containers. Names and images are shell patterns; labels are `key` or `key=pattern`.
 
-    A container is read unless it is the agent's own, an exclude pattern matches, its label `logferry.enable` is
-    `false`, `discover` is `labelled` and that label is not `true`, or there are include patterns of which none
-    matches. Of the include patterns one is enough, whether it is for names, images or labels. A label never undoes
-    what the patterns say.
+    A container is read unless one of these is true:
 
-    Names and images are those that `inspect` gives: the list shows links' aliases among the names, and an image's id
-    once its tag was moved.
+    - it is the agent's own container;
+    - an exclude pattern matches;
+    - its label `logferry.enable` is `false`;
+    - `discover` is `labelled` and that label is not `true`;
+    - there are include patterns and none matches. One match is enough, whether for names, images or labels.
+
+    A label never overrides the patterns.
+
+    Names and images are those that `inspect` gives. The engine's list also has the aliases of links among the names,
+    and shows an image's id once its tag was moved.
     """
 
     own_container: str = ""
-    """The container that the agent itself runs in, if it does."""
+    """The id of the container that the agent runs in; empty when it runs in none."""
 
     @classmethod
     def of(cls, settings: FilterSettings, own_container: str) -> ContainerFilters:
@@ -110,14 +119,14 @@ class ContainerFilters(FilterSettings):
         """Return why a container is not read, in words that follow "because"; None when it is read.
 
         Args:
-            container: its id.
-            name: its own name, without the slash.
-            labels: all that it has.
+            container: the container's id.
+            name: the container's own name, without the slash.
             image: the reference that the container was created with, as `inspect` gives it in `Config.Image`.
+            labels: all labels of the container.
             image_id: the image's id (`sha256:…`), as `inspect` gives it in `Image`.
         """
         if container == self.own_container:
-            return "it is the agent's own"
+            return "it is the agent's own container"
         for setting, pattern in (
             ("exclude_names", _first(self.exclude_names, lambda pattern: fnmatchcase(name, pattern))),
             ("exclude_images", _first(self.exclude_images, lambda pattern: _is_image(pattern, image, image_id))),
@@ -152,7 +161,7 @@ class ContainerFilters(FilterSettings):
 
     @property
     def named_labels(self) -> frozenset[str]:
-        """The keys of the labels that patterns are about."""
+        """Return the keys of the labels in the patterns."""
         return frozenset(pattern.partition("=")[0] for pattern in (*self.include_labels, *self.exclude_labels))
 
 
@@ -163,9 +172,9 @@ def _first(patterns: Sequence[str], matches: Callable[[str], bool]) -> str | Non
 def _is_image(pattern: str, image: str, image_id: str) -> bool:
     """Return whether an image pattern matches.
 
-    A pattern without a tag stands for every tag, and one without a digest for every digest. An image is known by its
-    id and its digest alone too, whole or from twelve digits on. A name of Docker's own registry may be written with
-    `docker.io/` or not.
+    A pattern without a tag matches every tag, and one without a digest matches every digest. An image's id or digest
+    alone also matches, whole or with at least its first twelve digits. `docker.io/` is optional in the name of an image
+    from Docker's own registry.
     """
     ids = [image_id, image.partition("@")[2]]
     digits = _ID_PREFIX.fullmatch(pattern)
@@ -177,7 +186,12 @@ def _is_image(pattern: str, image: str, image_id: str) -> bool:
 
 
 def _forms(image: str, *, qualified: bool) -> list[str]:
-    """Return the ways in which an image reference may be written: without digest, without tag, and with neither."""
+    """Return the forms of an image reference: whole, without digest, without tag, and with neither.
+
+    Args:
+        image: the reference.
+        qualified: also return the forms with the name of Docker's own registry.
+    """
     name, at, digest = image.partition("@")
     repository = name
     if ":" in name.rpartition("/")[2] and not name.startswith("sha256:"):

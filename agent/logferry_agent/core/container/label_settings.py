@@ -1,8 +1,7 @@
-"""Settings that a container chooses for itself, by labels of its own.
+"""Apply the settings that a container makes for itself by its labels.
 
-A label adds to what the agent's operator has set, and takes nothing away: it can have more hidden, or fewer lines sent.
-What a label asks for in vain is said in a sentence, which becomes a notice in the container's job, and changes nothing
-else.
+A label adds to the operator's settings and never weakens them: it can redact more, or send fewer lines. A label without
+effect gives a sentence, which becomes a notice in the container's job.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ REDACT: Final = "redact"
 MERGE_START: Final = "merge-start"
 RATE_LIMIT: Final = "rate-limit"
 ALL: Final = (ENABLE, OWNER, REDACT, MERGE_START, RATE_LIMIT)
-"""What a container may set by a label `logferry.NAME`."""
+"""The settings that a container may make by a label `logferry.NAME`."""
 LABELS: Final = frozenset(PREFIX + name for name in ALL)
 
 MAX_RATE: Final = 1_000_000_000
@@ -39,30 +38,30 @@ _NOT_ALLOWED: Final = "the agent's setting allow_labels does not have it"
 _TO_BE_HIDDEN: Final = "it holds what the agent hides in lines; write the regular expression without it"
 _TOO_LONG: Final = f"it must have fewer than {MAX_LABEL_VALUE_CHARS} characters"
 _QUOTE_NOTHING: Final = frozenset({_NOT_ALLOWED, _TO_BE_HIDDEN, _TOO_LONG})
-"""Those that quote nothing."""
+"""Problems whose sentences quote nothing of the label's value."""
 _SWITCH: Final = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSettings:
-    """What a container's labels come to."""
+    """The result of a container's labels."""
 
     processing: ProcessingOptions
-    """What is to be done with its lines."""
+    """The processing of the container's lines."""
     problems: tuple[str, ...] = ()
-    """One sentence for each label that changes nothing: what is wrong, and what would be right. Without secrets."""
+    """One sentence for each label without effect: what is wrong, and what would be right. It holds no secrets."""
     valid: frozenset[str] = frozenset()
-    """Labels whose values are right: settings, whatever they look like."""
+    """Labels with valid values. They are settings, even when a value looks like a secret."""
 
 
 def apply_label_settings(
     processing: ProcessingOptions, labels: Mapping[str, str], allowed: Collection[str] = ALL
 ) -> LabelSettings:
-    """Return what is to be done with a container's lines.
+    """Return the processing of a container's lines, and the problems with its labels.
 
     Args:
-        processing: what the agent's operator has set.
-        labels: the container's.
+        processing: the operator's settings.
+        labels: the container's labels.
         allowed: names of `ALL` that a container may set.
     """
     wrong: list[tuple[str, str, str]] = []
@@ -94,11 +93,11 @@ def apply_label_settings(
 
 
 def _sentence(processing: ProcessingOptions, name: str, value: str, problem: str, *, valid: bool) -> str:
-    """Return what is wrong with a label, with nothing in it that is hidden in the container's lines."""
+    """Return the sentence about a label, without anything that is redacted in the container's lines."""
     label = PREFIX + name
     shown = value if valid else _hidden(processing, label, value)
     if shown != value:
-        # What is wrong may quote a part of the value.
+        # The problem may quote a part of the value.
         quoting = name in {REDACT, MERGE_START} and problem not in _QUOTE_NOTHING
         problem = (_applied(ProcessingOptions(), name, shown)[1] if quoting else problem) or "its value is hidden"
     shown = shown if len(shown) <= 64 else shown[:63] + "…"
@@ -115,7 +114,7 @@ def _hides(processing: ProcessingOptions, label: str, value: str) -> bool:
 
 
 def allowed_labels(labels: Mapping[str, str], allowed: Collection[str]) -> Mapping[str, str]:
-    """Return the labels without those settings that the agent's operator does not allow."""
+    """Return the labels without the settings that the operator does not allow."""
     refused = {PREFIX + name for name in ALL if name not in allowed}
     if refused.isdisjoint(labels):
         return labels
@@ -123,7 +122,7 @@ def allowed_labels(labels: Mapping[str, str], allowed: Collection[str]) -> Mappi
 
 
 def _applied(processing: ProcessingOptions, name: str, value: str) -> tuple[ProcessingOptions, str | None]:
-    """Return what a label makes of the processing, or why it changes nothing."""
+    """Return the processing with a label applied, or the unchanged processing and why the label has no effect."""
     problem: str | None = None
     if name == ENABLE and value.lower() not in _SWITCH:
         problem = "it must be `true` or `false`"

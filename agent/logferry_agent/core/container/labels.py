@@ -1,4 +1,4 @@
-"""Which of a container's labels are recorded with its job, within the limits of the wire."""
+"""Select the labels of a container that are recorded with its job, within the limits of the wire."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from logferry_protocol.limits import (
 _OWN: Final = "logferry."
 _ORCHESTRATORS: Final = ("com.docker.compose.", "com.docker.swarm.", "com.docker.stack.", "com.amazonaws.ecs.")
 _BETWEEN_BYTES: Final = 2
-"""What JSON writes between keys, values and around them all."""
+"""Bytes that JSON adds for each key and value, and around the object."""
 _TOLD: Final = 12
-"""Names of labels that the notice lists."""
+"""Number of labels that the notice lists by name."""
 _TOLD_CHARS: Final = 24
-"""Characters of each."""
+"""Characters of each name in the notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedLabels:
-    """The labels that fit, and what became of the others."""
+    """The labels that fit, and the keys of those that do not fit whole."""
 
     kept: Mapping[str, str]
     left_out: tuple[str, ...] = ()
-    """Keys of those that are not recorded."""
+    """Keys of labels that are not recorded."""
     shortened: tuple[str, ...] = ()
-    """Keys of those whose values are recorded in part."""
+    """Keys of labels whose values are recorded in part."""
 
     def notice(self, hide: Callable[[str], str] = str) -> str | None:
-        """Return the sentence that tells of labels that are not recorded as they are; None when all are.
+        """Return a sentence about the labels that are not recorded whole; None when all are.
 
         Args:
-            hide: what is done with a key before it is cut.
+            hide: redacts a key before it is cut.
         """
         parts = []
         if self.left_out:
@@ -58,14 +58,15 @@ class RecordedLabels:
 
 
 def select_labels(labels: Mapping[str, str], named: Collection[str] = ()) -> RecordedLabels:
-    """Choose the labels that are recorded.
+    """Select the labels that are recorded.
 
-    Logferry's own go first, then those that a setting of the agent names, then those of Compose, Swarm and ECS: of
-    these a value that is too long is shortened. The others follow in the order of their keys, as long as they fit.
+    Logferry's own labels go first, then labels in the agent's filters, then labels of Compose, Swarm and ECS. In these
+    three groups, a value that is too long is shortened. The other labels follow in the order of their keys, while they
+    fit.
 
     Args:
-        labels: all that the container has.
-        named: keys of the labels that the agent's settings are about.
+        labels: all labels of the container.
+        named: keys of the labels in the agent's filters.
     """
 
     def rank(key: str) -> int:

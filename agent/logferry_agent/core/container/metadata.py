@@ -1,4 +1,4 @@
-"""What the engine's `inspect` and events say of a container, in Logferry's words."""
+"""Convert the engine's answers to `inspect`, and its events, to the metadata of a container."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _SERVICE: Final = (
 )
 _TASK: Final = ("com.docker.swarm.task.name", "com.amazonaws.ecs.task-arn")
 _EVENT_ATTRIBUTES: Final = frozenset({"name", "image"})
-"""What the engine itself says in the event of a creation or a start. Whatever else is among its attributes is a label,
-also one that is called `exitCode`."""
+"""The engine's own attributes in the event of a creation or a start. All other attributes are labels, even one that is
+called `exitCode`."""
 _NON_BLOCKING: Final = "non-blocking"
 _STATES: Final[Mapping[str, State]] = {
     "created": "created",
@@ -55,34 +55,35 @@ _STATES: Final[Mapping[str, State]] = {
 
 @dataclass(frozen=True, slots=True)
 class ContainerMetadata:
-    """A container as far as reading its log needs it."""
+    """Everything about a container that reading its log needs."""
 
     id: str
     container: Container
     life: LifeCycle
     run_state: RunState
     labels: Mapping[str, str]
-    """All of them, for the selection."""
+    """All labels of the container, for the filters."""
     log_path: str = ""
-    """On the engine's machine; empty before the first start, and where the driver keeps no json-file."""
+    """The log file on the engine's machine; empty before the first start, and when the driver keeps no json-file."""
     max_size: int = 0
-    """The size at which the driver begins a new file; 0: never, or not known."""
+    """The size in bytes at which the driver begins a new file; 0: never, or not known."""
     max_file: int = 1
+    """The number of files that the driver keeps."""
     created: int = 0
     """Nanoseconds since 1970."""
     name: str = ""
     image: str = ""
-    """The reference that the container was created with, whole; like the name and all labels for the selection."""
+    """The whole reference that the container was created with. Name, image and labels are for the filters."""
     image_id: str = ""
-    """Empty where only an event is known."""
+    """The image's id; empty when only an event is known."""
     named: frozenset[str] = frozenset()
-    """Keys of the labels that the agent's settings are about."""
+    """Keys of the labels in the agent's filters."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """Those of the logging driver."""
+    """Options of the logging driver."""
     notices: tuple[Notice, ...] = ()
-    """What a reader of the job should know from its beginning on."""
+    """Notices that the job begins with."""
     left_out: str = ""
-    """Why its log is not read any more; empty while it is read."""
+    """Why the log is not read any more, in words that follow "because"; empty while it is read."""
 
     def with_start(self, time_ns: int) -> ContainerMetadata:
         """Return the metadata after a run began at this time (nanoseconds since 1970)."""
@@ -100,13 +101,13 @@ class ContainerMetadata:
         return replace(self, run_state=run_state, life=life)
 
     def with_redacted_notices(self, hide: Callable[[str], str]) -> ContainerMetadata:
-        """The same, with notices that quote only what `hide` leaves of what they quote."""
+        """Return the metadata with notices whose quotes are redacted by `hide`."""
         if not self.notices:
             return self
         return replace(self, notices=_notices(self.labels, self.named, self.options, hide))
 
     def with_task(self, task: EcsTask) -> ContainerMetadata:
-        """The same, now that the agent's own ECS task is known."""
+        """Return the metadata with the labels and the project of the agent's own ECS task."""
         known = self.container
         container = build_container(
             name=known.name,
@@ -124,13 +125,13 @@ class ContainerMetadata:
 def from_inspect(
     found: Mapping[str, Any], host: str, task: EcsTask | None = None, *, named: frozenset[str] = frozenset()
 ) -> ContainerMetadata:
-    """Return the container that `inspect` describes.
+    """Return a container's metadata from the engine's answer to `inspect`.
 
     Args:
         found: the engine's answer.
         host: the name to record as the container's host.
         task: the ECS task that the agent runs in, if it is known.
-        named: keys of the labels that the agent's settings are about.
+        named: keys of the labels in the agent's filters.
     """
     config, state = mapping(found.get("Config")), mapping(found.get("State"))
     log_config = mapping(mapping(found.get("HostConfig")).get("LogConfig"))
@@ -184,9 +185,17 @@ def from_event(
     *,
     named: frozenset[str] = frozenset(),
 ) -> ContainerMetadata:
-    """Return a container of which nothing but the event of its creation or start is left.
+    """Return the metadata of a container of which only the event of its creation or start is left.
 
-    The event's attributes hold all labels, and over them the engine's own name and image.
+    The event's attributes hold all labels, and the engine's own name and image.
+
+    Args:
+        container: the container's id.
+        attributes: the event's attributes.
+        host: the name to record as the container's host.
+        time: the event's time in nanoseconds since 1970.
+        task: the ECS task that the agent runs in, if it is known.
+        named: keys of the labels in the agent's filters.
     """
     attributes, time = strings(attributes), max(1, instant(time))
     labels = {key: value for key, value in attributes.items() if key not in _EVENT_ATTRIBUTES}
@@ -223,7 +232,7 @@ def build_container(
     task: EcsTask | None = None,
     named: Collection[str] = (),
 ) -> Container:
-    """The protocol's description of a container, within its limits."""
+    """Return a container as the wire describes it, within the limits of the wire."""
     owner = labels.get(OWNER_LABEL, "")
     project = cluster_name(_first(labels, _PROJECT) or (task.cluster if task is not None else ""))
     return Container(
@@ -241,7 +250,13 @@ def build_container(
 
 
 def build_life_cycle(state: State, run_state: RunState, created: int) -> LifeCycle:
-    """The protocol's description of where a container is in its life."""
+    """Return a container's state as the wire describes it.
+
+    Args:
+        state: the container's state.
+        run_state: its newest run.
+        created: when it was created, in nanoseconds since 1970; 0: not known.
+    """
     return LifeCycle(
         state=state,
         created=created // 1_000_000 or None,
@@ -254,7 +269,13 @@ def build_life_cycle(state: State, run_state: RunState, created: int) -> LifeCyc
 
 
 def map_log_path(root: str, log_path: str, mounted: str) -> str | None:
-    """Where a log of the engine's is for us, whose data root is mounted at `mounted`; None when it is elsewhere."""
+    """Return the path of a log file on the agent's side; None when the file is outside of the engine's data root.
+
+    Args:
+        root: the data root on the engine's machine.
+        log_path: the log file on the engine's machine.
+        mounted: the path of the data root on the agent's side.
+    """
     try:
         return str(PurePosixPath(mounted) / PurePosixPath(log_path).relative_to(root))
     except ValueError:
@@ -264,7 +285,7 @@ def map_log_path(root: str, log_path: str, mounted: str) -> str | None:
 def _notices(
     labels: Mapping[str, str], named: Collection[str], options: Mapping[str, str], hide: Callable[[str], str] = str
 ) -> tuple[Notice, ...]:
-    """Return what the job begins with: what is not recorded of the container, and what its log may lack."""
+    """Return the notices that a job begins with: labels that are not recorded, and lines that may be missing."""
     found = []
     if (left_out := select_labels(labels, named).notice(hide)) is not None:
         found.append(Notice(code="labels_left_out", detail=left_out))
@@ -272,8 +293,8 @@ def _notices(
         size = options.get("max-buffer-size")
         buffer = f" of {hide(size)}" if size else ""
         detail = (
-            "the container's logging driver is set to mode=non-blocking: the engine drops lines that its buffer"
-            f"{buffer} has no room for, and neither says so nor counts them, so lines may be missing here unsaid"
+            f"the container's logging driver is set to mode=non-blocking: when its buffer{buffer} is full, the engine"
+            " drops lines without a report or a count, so lines may be missing here without a gap"
         )
         found.append(Notice(code="non_blocking", detail=detail[:MAX_MESSAGE_CHARS]))
     return tuple(found)
@@ -284,7 +305,7 @@ def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
 
 
 def _time(written: object) -> int:
-    """Nanoseconds since 1970, at least 1, as a clock may not be set; 0 for the engine's never (the year 1)."""
+    """Return nanoseconds since 1970, at least 1 because a clock may not be set; 0 for the engine's "never" (year 1)."""
     if not isinstance(written, str) or written.startswith("0001-"):
         return 0
     try:

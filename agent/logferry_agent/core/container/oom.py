@@ -1,10 +1,10 @@
-"""Whether the kernel ended a run for want of memory, which an engine may say after it said that the run ended.
+"""Detect that the kernel killed a run because memory ran out. The engine may report this after the end of the run.
 
-The two words reach the engine on separate ways (a notification of the control group, the wait for the process), so
-they come in either order, and once the group is removed the first may never come: on a machine under load, Docker
-20.10 told 154 of 160 such ends in order, one 97 ms late, and of 4 nothing at all. `inspect` is no better: before 23.0
-it knows only what was known at the end. So an end that looks like one of them, exit code 137 without anyone's signal,
-is believed only after a moment in which the word may still come.
+The engine learns of the two facts separately: from a notification of the control group, and from the wait for the
+process. So they come in either order, and once the group is removed, the first may never come. On a machine under load,
+Docker 20.10 reported 154 of 160 such ends in order, one 97 ms late, and 4 not at all. `inspect` is no better: before
+23.0 it knows only what was known at the end. So an `exited` event is delayed when the end looks like one of them (exit
+code 137 without a signal that someone sent), until the report would have come.
 """
 
 from __future__ import annotations
@@ -15,68 +15,76 @@ from typing import Final
 from ..batching.lifecycle import RunState
 
 WAIT_S: Final = 1.0
-"""How long the word is waited for: ten times the latest seen."""
+"""How long to wait for the report: ten times the latest one that was seen (97 ms)."""
 
 _KILLED: Final = 128 + 9
 """The exit code of a process that SIGKILL ended."""
 
 
 @dataclass(slots=True)
-class _Doubt:
-    """An end that is being waited with, or was."""
+class _DelayedEnd:
+    """An end that is being delayed, or was."""
 
     run_state: RunState
     until: float
+    """When the wait ends, in seconds of the caller's clock."""
     open: bool = True
+    """Whether the end is still being delayed."""
 
 
 class OomDetector:
-    """What the engine said of each container's newest run. Told in the order of the engine's events."""
+    """Remembers what the engine reported of each newest run. Call its methods in the order of the engine's events."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._oom_reported: set[str] = set()
         self._killed: set[str] = set()
-        self._doubts: dict[str, _Doubt] = {}
+        self._delayed: dict[str, _DelayedEnd] = {}
 
     def record_oom(self, container: str) -> None:
-        """The kernel ended a process of it for want of memory."""
-        self._said.add(container)
+        """Record that the kernel killed a process of the container because memory ran out."""
+        self._oom_reported.add(container)
 
     def record_kill(self, container: str) -> None:
-        """Someone had the engine send it a signal."""
+        """Record that someone sent a signal through the engine."""
         self._killed.add(container)
 
     def forget(self, container: str) -> None:
-        """A new run begins, or it is done with."""
-        self._said.discard(container)
+        """Forget the newest run, because another one begins or the container is gone."""
+        self._oom_reported.discard(container)
         self._killed.discard(container)
-        self._doubts.pop(container, None)
+        self._delayed.pop(container, None)
 
     def judge(self, container: str, run_state: RunState, now: float, *, news: bool) -> RunState | None:
-        """The facts with what was said; None when they tell of an end that is to be judged again, `WAIT_S` later.
+        """Decide in one place whether to delay an `exited` event.
 
-        now: seconds of a clock that is never set.
-        news: whether the run was not known to be over; nothing more comes of an old end.
+        Args:
+            container: the container's id.
+            run_state: the container's newest run.
+            now: seconds of a monotonic clock.
+            news: whether the end is new. No report comes for an old end.
+
+        Returns:
+            The run with the report, if there was one; None when the caller should ask again after `WAIT_S`.
         """
         if run_state.running or not run_state.ended:
             return run_state
-        run_state = self._with_word(container, run_state)
+        run_state = self._with_report(container, run_state)
         sure = run_state.oom or run_state.exit_code != _KILLED or container in self._killed
-        doubt = self._doubts.get(container)
-        if doubt is None:
+        delayed = self._delayed.get(container)
+        if delayed is None:
             if sure or not news:
                 return run_state
-            doubt = self._doubts[container] = _Doubt(run_state, now + WAIT_S)
-        doubt.open = doubt.open and not sure and now < doubt.until
-        return None if doubt.open else run_state
+            delayed = self._delayed[container] = _DelayedEnd(run_state, now + WAIT_S)
+        delayed.open = delayed.open and not sure and now < delayed.until
+        return None if delayed.open else run_state
 
     def settle(self, container: str) -> RunState | None:
-        """The end that is waited with, with what was said till now; None when there is none. It is judged by this."""
-        doubt = self._doubts.get(container)
-        if doubt is None or not doubt.open:
+        """Stop delaying an end, and return it with the report, if there was one. Return None when no end is delayed."""
+        delayed = self._delayed.get(container)
+        if delayed is None or not delayed.open:
             return None
-        doubt.open = False
-        return self._with_word(container, doubt.run_state)
+        delayed.open = False
+        return self._with_report(container, delayed.run_state)
 
-    def _with_word(self, container: str, run_state: RunState) -> RunState:
-        return replace(run_state, oom=True) if container in self._said else run_state
+    def _with_report(self, container: str, run_state: RunState) -> RunState:
+        return replace(run_state, oom=True) if container in self._oom_reported else run_state
