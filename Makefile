@@ -1,10 +1,10 @@
-# Everything a person or a CI does with this checkout. `make help` lists the targets.
+# The commands for this checkout, for people and for CI. `make help` lists them.
 
 PYTHON ?= python3
 BIN := .venv/bin
-# The state folder of `make demo`; empty means one of its own, removed at the end.
+# The state folder of `make demo`. Empty: a temporary folder, removed at the end.
 STATE ?=
-# More words for pytest, as in `make unit ARGS="-k batcher"`.
+# Further arguments for pytest, as in `make unit ARGS="-k batcher"`.
 ARGS ?=
 
 # `make test` runs two processes side by side, of about the same length. One has the tests that need an engine or a
@@ -21,16 +21,16 @@ export PATH := $(CURDIR)/.venv-tools/bin:$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types layers generated markdown generate expressions web validate unit integration bench bench-agent bench-agent-idle bench-agent-steady bench-agent-hostile bench-search bench-web chaos screenshots fmt lock clean distclean
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' Makefile
 
-setup: ## install everything that is needed, into this folder (and with apt, as root on Debian: Docker Engine, Chromium)
+setup: ## install everything into this folder (as root on Debian also Docker Engine and Chromium, with apt)
 	@$(PYTHON) infra/setup
 
-demo: setup ## the whole of Logferry on this machine, with three sample containers, until Ctrl-C
+demo: setup ## run Logferry on this machine with three sample containers, until Ctrl-C
 	@exec $(BIN)/logferry demo $(if $(STATE),--state "$(STATE)")
 
-test: setup check web ## set-up, every check, the viewer's tests and all of pytest
+test: setup check web ## run setup, every check, and all tests (vitest and pytest)
 	@mkdir -p .build; $(BIN)/python -m pytest -q -m "$(OTHERS)" $(ARGS) >.build/others.log 2>&1 & others=$$!; \
 	trap 'kill $$others 2>/dev/null' INT TERM; \
 	$(BIN)/python -m pytest -q -m "$(ENGINE_OR_CLOUD)" $(ARGS); machine=$$?; \
@@ -39,7 +39,7 @@ test: setup check web ## set-up, every check, the viewer's tests and all of pyte
 		[ $$status = 0 ] || { [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; } || exit 1; \
 	done # pytest ends with 5 where ARGS chooses no test of one process
 
-check: setup lint types layers generated expressions validate ## ruff, Biome, mypy, tsc, import-linter, stale generated files, recheck, sam validate; no test
+check: setup lint types layers generated expressions validate ## lint, check types, imports, generated files, regular expressions and templates; run no test
 
 lint:
 	$(BIN)/ruff check .
@@ -61,7 +61,7 @@ generated:
 markdown:
 	$(BIN)/python -m infra.checks.markdown
 
-# Every regular expression of the viewer and of Python: none may take more than linear time.
+# No regular expression of the viewer or of Python may take more than linear time.
 expressions:
 	PYTHONPATH=functions $(BIN)/python -m infra.checks.expressions
 
@@ -70,60 +70,60 @@ validate:
 	.venv-sam/bin/sam validate --lint --template infra/agent/ecs.yaml --region eu-west-1
 	.venv-sam/bin/sam validate --lint --template infra/nested/watch.yaml --region eu-west-1
 
-web: setup ## the viewer's own tests (vitest)
+web: setup ## run the viewer's tests (vitest)
 	cd web && npm run --silent test
 
-unit: setup ## pytest's unit and contract tests alone: no engine, no cloud, no browser
+unit: setup ## run the tests that need no engine, cloud or browser (pytest)
 	$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)
 
-integration: setup ## the tests that need the engine, the local cloud or a browser
+integration: setup ## run the tests that need an engine, the local cloud or a browser (pytest)
 	$(BIN)/python -m pytest -q -m "$(MACHINE)" $(ARGS)
 
-bench: bench-agent bench-web ## every benchmark, each printing the ratio that it is about
+bench: bench-agent bench-web ## run bench-agent and bench-web
 
-bench-agent: setup ## the agent's way through a backlog against the engine's own API
+bench-agent: setup ## measure how fast the agent ships a backlog, compared with the engine's API
 	$(BIN)/python -m logferry_local.images sample logferry-bench
 	$(BIN)/python -m bench.agent.run --image logferry-bench $(ARGS)
 
-bench-agent-idle: setup ## the agent's memory and CPU beside 200 quiet containers, then 50 that write (30 minutes)
+bench-agent-idle: setup ## measure the agent's memory and CPU with 200 idle containers, then 50 that write (30 minutes)
 	$(BIN)/python -m logferry_local.images sample logferry-bench
 	$(BIN)/python -m bench.agent.idle --image logferry-bench $(ARGS)
 
-bench-agent-steady: setup ## the agent's share of a CPU beside a container that writes one line at a time
+bench-agent-steady: setup ## measure the agent's CPU use while a container writes one line at a time
 	$(BIN)/python -m logferry_local.images sample logferry-bench
 	$(BIN)/python -m bench.agent.steady --image logferry-bench $(ARGS)
 
-bench-agent-hostile: setup ## how long hostile lines of one container hold up another's, with redaction
+bench-agent-hostile: setup ## measure how long hostile lines of one container delay another's, with redaction
 	$(BIN)/python -m logferry_local.images sample logferry-bench
 	$(BIN)/python -m bench.agent.hostile --image logferry-bench $(ARGS)
 
-bench-search: setup ## a hostile search against a running local cloud: how long each answer takes, beside its budget
+bench-search: setup ## measure how long a hostile search takes on a running local cloud, compared with its budget
 	PYTHONPATH=functions:. $(BIN)/python -m bench.search $(ARGS)
 
-bench-web: setup ## the viewer: opening, scrolling, floods, searches, memory, reconnects, beside what is promised
+bench-web: setup ## measure the viewer (opening, scrolling, floods, searches, memory, reconnects), compared with its targets
 	PYTHONPATH=functions $(BIN)/python -m bench.web $(ARGS)
 
-chaos: setup ## the long proofs: crashes, cuts, full disks, rotations; and new examples for the property tests
+chaos: setup ## run the long tests (crashes, cuts, full disks, rotations) and new examples for the property tests
 	$(BIN)/python -m pytest -q --hypothesis-profile explore tests/unit tests/contract
 	$(BIN)/python -m pytest -q -m slow --timeout 3600 tests $(ARGS)
 
-generate: setup ## write every generated file (docs, schema, TypeScript) from its source in Python
+generate: setup ## write every generated file (pages, schemas, TypeScript) from its source in Python
 	PYTHONPATH=functions $(BIN)/python -m infra.generate
 
 screenshots: setup ## take the README's pictures of the viewer again, from the demo (needs Chromium)
 	$(BIN)/python -m infra.screenshots
 
-fmt: setup ## format and sort what can be formatted
+fmt: setup ## format the code and sort imports
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 	cd web && npm run --silent fmt
 
-lock: ## compile requirements/*.in and the functions' layer anew (newest versions, with hashes)
+lock: ## lock the newest versions of all Python requirements, with hashes
 	@$(PYTHON) infra/setup lock
 
-clean: ## remove what builds and tests left (the environments stay)
+clean: ## remove what builds and tests left; keep the environments
 	rm -rf .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/dist
 	find . -name __pycache__ -not -path './.venv*' -not -path './web/node_modules/*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove the environments too
+distclean: clean ## remove the environments as well
 	rm -rf .venv .venv-cloud .venv-sam .venv-tools .setup web/node_modules

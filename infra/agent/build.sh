@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the agent's image where no image registry is reachable: the base comes from Debian packages, the wheels from the
-# package index that pip is set up for, and the build itself runs without a network.
+# Build the agent's image where no image registry is reachable. The base comes from Debian packages, and the wheels from
+# the package index in pip's configuration. The build itself runs without a network.
 #
 #     infra/agent/build.sh [TAG]
 set -eu

@@ -1,11 +1,11 @@
 #!/bin/sh
-# User data of an EC2 instance (Amazon Linux 2023): Docker Engine and the agent. Fill in the values.
+# User data of an EC2 instance (Amazon Linux 2023): installs Docker Engine and runs the agent. Fill in the values below.
 #
-# The agent signs in as the instance's role, which `logferry roles map ARN --agent NAME` maps to an agent; the role needs no
-# permission for that (for ECR, the right to pull the image). Launch the instance with a metadata hop limit of 2, or its containers
-# cannot ask for the role's credentials: --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2
+# The agent signs in with the instance's role. `logferry roles map ARN --agent NAME` maps the role to an agent. The role
+# needs no permission for that, except to pull the image from ECR. Launch the instance with a metadata hop limit of 2, or
+# its containers cannot get the role's credentials: --metadata-options HttpTokens=required,HttpPutResponseHopLimit=2
 #
-# With a key instead: name an SSM parameter (a SecureString with the key); the role then needs ssm:GetParameter on it.
+# To use a key instead, name an SSM parameter (a SecureString with the key). The role then needs ssm:GetParameter on it.
 set -eu
 
 agents_url='wss://API.execute-api.REGION.amazonaws.com/live'
@@ -13,7 +13,7 @@ key_parameter=''
 image='ACCOUNT.dkr.ecr.REGION.amazonaws.com/logferry-agent:VERSION'
 
 dnf install -y -q docker
-# The engine's logs are the agent's buffer while the cloud is away: room for it, and an end to it.
+# While the cloud is unreachable, the engine's log files are the agent's buffer. Give them room and a limit.
 mkdir -p /etc/docker
 cat >/etc/docker/daemon.json <<'JSON'
 {"log-driver": "json-file", "log-opts": {"max-size": "50m", "max-file": "4"}, "live-restore": true}

@@ -1,13 +1,14 @@
 """Find every regular expression of the Python sources and check all of ours, the viewer's too, for superlinear time.
 
-`python -m infra.checks.expressions` is part of `make check`. An expression comes from two places:
+`python -m infra.checks.expressions` is part of `make check`. Expressions are found in two ways:
 
-* at run time, from `re.compile` while all modules are imported: what a function makes of constants is seen as well;
-* from the syntax tree: calls inside functions, which no import reaches.
+* at run time, in the calls of `re.compile` while all modules are imported. This includes what a function builds from
+  constants;
+* in the syntax tree, in calls inside functions, which no import reaches.
 
-How an expression is used (`fullmatch`, `match`, `search` …) decides how it is anchored, as recheck knows JavaScript's
-expressions alone. web/scripts/expressions.mjs runs recheck and says what a `recheck:` comment is for. Expressions that
-users write are not looked at here: they run on RE2.
+recheck knows only JavaScript's expressions, so the use of an expression (`fullmatch`, `match`, `search` …) decides how
+it is anchored. web/scripts/expressions.mjs runs recheck and explains the `recheck:` comments. Expressions that users
+write are not checked: they run on RE2.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ class Expression:
 
     file: str
     line: int
-    # None when only a running program knows it.
+    # None when it is known only at run time.
     source: str | None
     flags: int = 0
-    # The variable that holds it; uses are looked for by that name.
+    # The variable that holds it. Its uses are searched for by this name.
     name: str | None = None
     uses: frozenset[str] = field(default_factory=frozenset)
 
@@ -88,7 +89,7 @@ def expressions_of(home: Path, folders: tuple[str, ...], packages: tuple[str, ..
     seen_at = {(one.file, one.call_line) for one in compiled}
     for source in sources:
         for one in _called_in(source):
-            # What is made of an argument was seen while it ran, or it needs a reason.
+            # An expression built from an argument was seen at run time, or it needs a reason.
             if one.source is None and (one.file, one.line) in seen_at:
                 continue
             found.setdefault((one.file, one.line, one.source), one)
@@ -102,7 +103,7 @@ def expressions_of(home: Path, folders: tuple[str, ...], packages: tuple[str, ..
 
 @dataclass(frozen=True)
 class _Compiled(Expression):
-    # Where `re.compile` itself is called, which may be a function that makes expressions of constants.
+    # The line of the call of `re.compile`, which may be in a function that builds expressions from constants.
     call_line: int = 0
 
 
@@ -125,8 +126,8 @@ def _compiled_by_import(home: Path, packages: tuple[str, ...]) -> list[_Compiled
         for name in packages:
             package = importlib.import_module(name)
             for info in pkgutil.walk_packages(getattr(package, "__path__", []), name + "."):
-                # A handler reads its settings when it is imported. What is not imported is found in the syntax tree,
-                # and an expression that is made of arguments there is a failure: nothing is missed silently.
+                # A handler reads its settings at import, so it is not imported. Its expressions are found in the syntax
+                # tree, where one that is built from arguments is a failure: nothing is missed silently.
                 if info.name.rpartition(".")[2] not in {"__main__", "handler"}:
                     importlib.import_module(info.name)
     finally:

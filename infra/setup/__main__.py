@@ -1,9 +1,7 @@
-"""`make setup`, before there is any virtual environment.
+"""Install everything that development, tests and the demo need: `make setup`.
 
-Everything that developing, testing and the demonstration need, in a few steps that are skipped when nothing changed.
-
-Run by the machine's own Python (3.11 or newer), before there is any virtual environment, so only the standard library
-is used.
+Each step is skipped when nothing changed since it last ran. The machine's own Python (3.11 or newer) runs this before
+any virtual environment exists, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -16,9 +14,9 @@ OLDEST_PYTHON = (3, 11)
 
 
 def _with_a_newer_python() -> None:
-    """Starts again under the newest python3.x on PATH when PATH's python3 is too old.
+    """Restart under the newest python3.x on PATH when this Python is too old.
 
-    Says what to install when there is none.
+    Exit with advice when there is none.
     """
     if sys.version_info >= OLDEST_PYTHON:
         return
@@ -27,7 +25,7 @@ def _with_a_newer_python() -> None:
         if found:
             os.execv(found, [found] + sys.argv)  # noqa: RUF005
     sentence = (
-        "setup: Python 3.11 or newer is needed, and {} is {}. Install it, or say `make PYTHON=/path/to/python3.11`."
+        "setup: Python 3.11 or newer is needed, and {} is {}. Install it, or run `make PYTHON=/path/to/python3.11`."
     )
     sys.exit(sentence.format(sys.executable, sys.version.split()[0]))
 

@@ -1,8 +1,8 @@
-"""The virtual environments: tools (uv), development, the local cloud's emulator, and the SAM CLI.
+"""Create the virtual environments: tools (uv), development, the local cloud's emulator, and the SAM CLI.
 
-They are four because the last two pin versions of boto3 that exclude each other, and because functions that the
-emulator runs see whatever its environment holds: in the development one a dependency missing from the layer would go
-unnoticed.
+There are four for two reasons. The emulator and the SAM CLI pin versions of boto3 that exclude each other. And
+functions that the emulator runs see everything in its environment: in the development environment, a dependency that
+is missing from the functions' layer would go unnoticed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ REQUIREMENTS = ROOT / "requirements"
 EDITABLES = ("protocol", "agent", "infra/local", "cli")
 LOCKED = {"dev": ".venv", "cloud": ".venv-cloud", "sam": ".venv-sam"}
 QUIET_UV = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", **system_certificates()}
-ADVICE = "Check the network and the package index (pip's and uv's own settings are honoured), then run this again."
+ADVICE = "Check the network and the package index (pip's and uv's settings apply), then run this again."
 
 
 def prepare() -> None:
-    """Makes and fills all four; each is left alone when its requirements did not change."""
+    """Create and fill all four. Each stays as it is when its requirements did not change."""
     python = base_python()
     uv = _tools(python)
     for name, folder in LOCKED.items():
@@ -31,26 +31,23 @@ def prepare() -> None:
 
 
 def base_python() -> Path:
-    """The Python that runs this, past any virtual environment of the user's that it was called through."""
+    """Return the Python that runs this, outside any virtual environment that the user called it through."""
     return Path(getattr(sys, "_base_executable", sys.executable)).resolve()
 
 
 def lock() -> None:
-    """Compiles every requirements/*.in anew, for all Pythons from 3.11 and all machines.
-
-    With hashes and without addresses.
-    """
+    """Lock every requirements/*.in for Python 3.11 and newer on all machines, with hashes and without addresses."""
     uv = _tools(base_python())
     for name in ("uv", *LOCKED):
         _compile(uv, REQUIREMENTS, f"{name}.in", f"{name}.txt")
-    # The versions of the image and of the layer are those that the tests ran with.
+    # The image and the layer get the versions that the tests ran with.
     _compile(uv, REQUIREMENTS, "agent.in", "agent.txt", "-c", "dev.txt")
     _compile(uv, ROOT, "protocol/requirements.in", "protocol/requirements.txt", "-c", "requirements/dev.txt")
 
 
 def _compile(uv: Path, folder: Path, source: str, target: str, *more: str) -> None:
     say(f"locking {source}")
-    # Relative names only, because the command is copied into the file's first lines.
+    # Only relative names, because the output starts with a copy of the command.
     options = [
         "--universal",
         "--python-version",
@@ -64,7 +61,7 @@ def _compile(uv: Path, folder: Path, source: str, target: str, *more: str) -> No
 
 
 def _tools(python: Path) -> Path:
-    """uv, in an environment of its own made by plain venv and pip."""
+    """Return uv, which has an environment of its own, created with venv and pip."""
     folder, wanted = ROOT / ".venv-tools", REQUIREMENTS / "uv.txt"
     uv, stamp = folder / "bin" / "uv", digest(python, sys.version, wanted)
     if is_done("tools", stamp) and uv.exists():
@@ -109,13 +106,13 @@ def _environment(uv: Path, python: Path, name: str, folder: Path) -> None:
 
 
 def _editables(uv: Path) -> None:
-    """Our own packages, installed in place; again after every fill, because a fill removes what is not in its file."""
+    """Install this checkout's packages in place. Every fill removes them, so they are installed again after it."""
     python = ROOT / ".venv" / "bin" / "python"
     packages = [ROOT / name for name in EDITABLES]
     stamp = digest(REQUIREMENTS / "dev.txt", sys.version, *(package / "pyproject.toml" for package in packages))
     if is_done("editables", stamp) and (ROOT / ".venv" / "bin" / "logferry").exists():
         return
-    say("installing our own packages in place")
+    say("installing this checkout's packages in place")
     words = [word for package in packages for word in ("-e", package)]
     run(
         [uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", *words],

@@ -1,8 +1,7 @@
-"""What the machine itself must have.
+"""Check and install what the machine itself needs.
 
-A Docker Engine, Chromium for the browser tests, and a Python that can make virtual environments.
-
-Installed with apt where we are root on Debian or Ubuntu; elsewhere we say exactly what to install and change nothing.
+That is a Docker Engine, Chromium for the browser tests, and a Python that can create virtual environments. As root on
+Debian or Ubuntu, apt installs what is missing. Elsewhere this names what to install and changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +21,11 @@ MAC_CHROME = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
 
 def prepare() -> None:
-    """Installs what is missing where we may; raises SetupError naming what is needed and not there."""
+    """Install what is missing, where that is possible.
+
+    Raises:
+        SetupError: something is missing that the user has to install.
+    """
     _node()
     missing = _missing_packages()
     if missing and _is_root_on_debian():
@@ -31,7 +34,7 @@ def prepare() -> None:
         missing = _missing_packages()
     for package in missing:
         if package == "chromium":
-            say("no Chromium or Chrome found: the browser tests need one (the demonstration does not)")
+            say("no Chromium or Chrome found: the browser tests need one (the demo does not)")
         elif package == "docker.io":
             raise SetupError(
                 "No Docker Engine was found. Install Docker Desktop (macOS, Windows) or your distribution's engine "
@@ -39,13 +42,13 @@ def prepare() -> None:
             )
         else:
             raise SetupError(
-                "This Python cannot make virtual environments. Install what it needs "
+                "This Python cannot create virtual environments. Install what it needs "
                 f"(Debian and Ubuntu: `sudo apt-get install {package}`) and run this again."
             )
 
 
 def _missing_packages() -> list[str]:
-    """Debian's names of what is not there."""
+    """Return Debian's names of the packages that are missing."""
     missing = []
     if importlib.util.find_spec("ensurepip") is None:
         missing.append(
@@ -66,7 +69,7 @@ def _has(program: str) -> bool:
 
 
 def _engine_answers() -> bool:
-    """An engine elsewhere (Docker Desktop, DOCKER_HOST, a context) is as good as one of our own."""
+    """Return whether any engine answers: Docker Desktop, DOCKER_HOST or a context are as good as a local one."""
     if not _has("docker"):
         return False
     try:
@@ -94,7 +97,7 @@ def _is_root_on_debian() -> bool:
 def _apt(packages: list[str]) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     advice = (
-        "Look at the machine's package sources (/etc/apt), or install these packages by hand, and run this again: "
+        "Check the machine's package sources (/etc/apt), or install these packages by hand, and run this again: "
         + " ".join(packages)
     )
     install = [
@@ -107,7 +110,7 @@ def _apt(packages: list[str]) -> None:
         *(["iptables"] if "docker.io" in packages else []),
     ]
     try:
-        # The lists may be there and fresh enough; an update costs ten seconds or more.
+        # The package lists may be fresh enough. An update takes ten seconds or more.
         run(install, advice, env=quiet)
     except SetupError:
         run(["apt-get", "update", "-q"], advice, env=quiet)
@@ -115,7 +118,11 @@ def _apt(packages: list[str]) -> None:
 
 
 def _node() -> None:
-    """The viewer is built with Node; Debian's own may be too old, so it is asked for, not installed."""
+    """Check Node.js, which builds the viewer. It is not installed from apt: Debian's version may be too old.
+
+    Raises:
+        SetupError: Node.js or npm is missing or too old.
+    """
     advice = f"Install Node.js {OLDEST_NODE} or newer with npm (https://nodejs.org/en/download) and run this again."
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise SetupError(f"Node.js was not found. {advice}")

@@ -1,4 +1,4 @@
-"""Running other programs: quiet when they succeed, their output shown when they fail."""
+"""Run other programs: quietly when they succeed, with their output when they fail."""
 
 from __future__ import annotations
 
@@ -12,15 +12,22 @@ SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs
 
 
 class SetupError(Exception):
-    """A step failed; the text says which, why, and what to do."""
+    """A step failed. The message says which, why, and what to do."""
 
 
 def run(
     command: Sequence[str | Path], advice: str, *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """The program's stdout.
+    """Run a program without a keyboard; return its stdout.
 
-    Raises SetupError with the tail of its output and `advice` when it fails; never waits for the keyboard.
+    Args:
+        command: the program and its arguments.
+        advice: what the user should do when it fails.
+        cwd: the folder to run it in.
+        env: variables that are added to the environment.
+
+    Raises:
+        SetupError: the program failed. The message ends with the tail of its output and with the advice.
     """
     words = [str(word) for word in command]
     try:
@@ -43,14 +50,15 @@ def run(
 
 
 def say(text: str) -> None:
-    """One line of progress, at once."""
+    """Print one line of progress immediately."""
     print(f"setup: {text}", file=sys.stderr, flush=True)
 
 
 def system_certificates() -> dict[str, str]:
-    """What makes uv and npm trust whom the machine trusts, as pip does by itself: some networks look into TLS.
+    """Return variables that make uv and npm trust the machine's certificates, as pip does by default.
 
-    Nothing on a machine without a store of its own, where what uv and Node bring along is all there is.
+    Some networks inspect TLS with a certificate of their own. On a machine without a certificate store the result is
+    empty, and uv and Node use the certificates that they ship with.
     """
     bundle = next((path for path in SYSTEM_CERTIFICATES if Path(path).is_file()), None)
     if bundle is None:

@@ -1,4 +1,4 @@
-"""Stamp files: what a step was last done from, so that it is done again only when that changed."""
+"""Remember in stamp files what a step last ran with, so that it runs again only after a change."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ STAMPS = ROOT / ".setup"
 
 
 def digest(*parts: object) -> str:
-    """One SHA-256 over names, versions and the bytes of files and of whole folders.
+    """Return one SHA-256 over names, versions, and the bytes of files and whole folders.
 
-    The checkout's own place is always part of it, because virtual environments and editable installs hold absolute
-    paths.
+    The checkout's path is always part of it, because virtual environments and editable installs hold absolute paths.
     """
     total = hashlib.sha256(str(ROOT).encode())
     for part in parts:
@@ -30,7 +29,7 @@ def digest(*parts: object) -> str:
 
 
 def is_done(name: str, value: str) -> bool:
-    """Whether the step was last done from the same things."""
+    """Return whether the step last ran with the same digest."""
     try:
         return (STAMPS / name).read_text() == value
     except OSError:
@@ -38,6 +37,6 @@ def is_done(name: str, value: str) -> bool:
 
 
 def done(name: str, value: str) -> None:
-    """Remembers what the step was done from."""
+    """Remember the digest that the step ran with."""
     STAMPS.mkdir(exist_ok=True)
     (STAMPS / name).write_text(value)

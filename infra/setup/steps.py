@@ -1,4 +1,4 @@
-"""The steps of `make setup`, in order, and `make lock`."""
+"""Run the steps of `make setup` in order, or `make lock`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ WEB = ROOT / "web"
 
 
 def run(arguments: list[str]) -> int:
-    """Does the set-up (or what is named); the exit status. A failing step prints what to do."""
+    """Run the set-up, or lock the requirements; return the exit status.
+
+    Args:
+        arguments: `["lock"]`, or nothing for the set-up. A step that fails prints what to do.
+    """
     began = time.monotonic()
     try:
         if arguments == ["lock"]:
@@ -32,7 +36,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _web() -> None:
-    """The viewer's packages, exactly as locked."""
+    """Install the viewer's packages as package-lock.json has them."""
     advice = "Check the network and npm's registry (`npm config get registry`), then run this again."
     stamp = digest(WEB / "package-lock.json", run_program(["node", "--version"], advice))
     if is_done("web", stamp) and (WEB / "node_modules").is_dir():
