@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from bench.agent.shipped import agent, docker, make_python
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
 from tests.unit.agent.core.redaction.test_redaction import HOSTILE
 
 NAME = f"logferry-bench-hostile-{os.getpid()}"
@@ -28,12 +28,12 @@ KINDS = {"plain": "x", **HOSTILE}
 WRITES = "while :; do echo tick; usleep 20000; done"
 
 
-def lateness(sink: Sink, container: str, since: float) -> list[float]:
+def lateness(sink: FakeIngestProcess, container: str, since: float) -> list[float]:
     """How late each line of the steady container came that was written since then, in seconds."""
     return [late for at, late in sink.lateness(container) if at >= since]
 
 
-def measure(sink: Sink, image: str, steady: str, unit: str) -> tuple[float, float]:
+def measure(sink: FakeIngestProcess, image: str, steady: str, unit: str) -> tuple[float, float]:
     """The usual lateness, and the worst while hostile lines come."""
     with tempfile.NamedTemporaryFile("w", suffix=".log") as file:
         file.write(((unit * LINE_BYTES)[:LINE_BYTES] + "\n") * LINES)
@@ -61,7 +61,11 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS), help="names of kinds, with commas")
     arguments = parser.parse_args()
     found: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as environment, tempfile.TemporaryDirectory() as folder, Sink() as sink:
+    with (
+        tempfile.TemporaryDirectory() as environment,
+        tempfile.TemporaryDirectory() as folder,
+        FakeIngestProcess() as sink,
+    ):
         python = make_python(Path(environment))
         settings = {"INCLUDE_NAMES": f"{NAME}*", "SOURCE": arguments.source, "REDACT": arguments.redact}
         with agent(python, sink.url, folder, {**settings, "FLUSH_INTERVAL": "0"}):

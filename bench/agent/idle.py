@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.agent.shipped import agent, cpu_seconds, docker, make_python, memory_kib
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 NAME = f"logferry-bench-idle-{os.getpid()}-"
 EVERY_S = 10.0
@@ -58,7 +58,7 @@ def engine_pid() -> int:
 class Watch:
     """Looks at the agent and the engine every so often."""
 
-    def __init__(self, agent_pid: int, sink: Sink) -> None:
+    def __init__(self, agent_pid: int, sink: FakeIngestProcess) -> None:
         self._agent, self._engine, self._sink = agent_pid, engine_pid(), sink
         self._began = time.monotonic()
         self.rows: list[dict[str, float]] = []
@@ -110,7 +110,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder,
         containers(arguments.image, arguments.containers) as names,
-        Sink(check=False) as sink,
+        FakeIngestProcess(check=False) as sink,
     ):
         python = make_python(Path(folder) / "python")
         with agent(python, sink.url, f"{folder}/spool", {"INCLUDE_NAMES": f"{NAME}*"}) as process:

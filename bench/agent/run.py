@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 
 from bench.agent.shipped import agent, make_python, peak_kib
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 NAME = "logferry-bench-agent"
 SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
@@ -73,7 +73,7 @@ def remove() -> None:
 
 def carry(python: Path, container: str, count: int, source: str, redact: str = "") -> tuple[float, int]:
     """Seconds from the agent's start to the last acknowledgement, and the peak memory of its processes in KiB."""
-    with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, Sink(check=False) as sink:
+    with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, FakeIngestProcess(check=False) as sink:
         settings = {"INCLUDE_NAMES": NAME, "START_AT": "beginning", "SOURCE": source, "REDACT": redact}
         began = time.time()
         with agent(python, sink.url, folder, settings) as process:

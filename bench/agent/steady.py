@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.agent.idle import LINE, engine_pid
 from bench.agent.shipped import agent, cpu_seconds, docker, make_python
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 NAME = f"logferry-bench-steady-{os.getpid()}"
 WRITES = f'n=0; while :; do n=$((n+1)); echo "{LINE} n=$n"; usleep 100; done'
@@ -31,7 +31,7 @@ def measure(python: Path, image: str, source: str, seconds: float) -> dict[str, 
     """One source's costs."""
     with (
         tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder,
-        Sink(check=False) as sink,
+        FakeIngestProcess(check=False) as sink,
         agent(python, sink.url, folder, {"INCLUDE_NAMES": NAME, "SOURCE": source}) as process,
     ):
         docker("run", "-d", "--network", "none", "--name", NAME, image, "sh", "-c", WRITES)

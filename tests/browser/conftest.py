@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from tests.support.browsing import PATIENCE_MS
+from tests.support.page_waits import PATIENCE_MS
 from tests.support.viewer_service import ViewerService
 
 WEB = Path(__file__).parents[2] / "web"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Route, expect
-from tests.support.browsing import LATE, still
+from tests.support.page_waits import LATE, wait_until_stable
 from tests.support.viewer_cloud import ViewerCloud, job_id
 
 from query import search
@@ -83,7 +83,7 @@ def test_link_to_merged_lines_opens_them_in_all_jobs(cloud: ViewerCloud, page: P
         expect(page.locator(".hole")).to_have_count(0, timeout=WAIT)
     expect(page.locator('.row[data-source="1"][data-seq="6500"]')).to_have_count(1)
     # The last step may have come to where lines are missing.
-    still(page, "() => [...document.querySelectorAll('.row')].map((row) => row.textContent)")
+    wait_until_stable(page, "() => [...document.querySelectorAll('.row')].map((row) => row.textContent)")
     expect(page.locator(".hole")).to_have_count(0)
     shown = [text for text in texts(page, ".row") if text]
     begin = int(shown[0].split()[1])
@@ -293,7 +293,7 @@ def test_scrolled_rows_do_not_jump_when_older_lines_arrive(cloud: ViewerCloud, p
     page.wait_for_function("() => document.querySelector('.pane').scrollHeight > 30_000", timeout=WAIT)
     page.evaluate("() => { document.querySelector('.pane').scrollTop -= 8_000; }")
     page.locator('.row[data-source="0"][data-seq="600"]').wait_for()
-    still(page, "() => document.querySelector('.row').dataset.seq")
+    wait_until_stable(page, "() => document.querySelector('.row').dataset.seq")
     assert received(page, "early") == 0
     page.evaluate(SCROLLED_ON, [by, job_id("early"), 300, WAIT])
     open_again = True

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from tests.support.browsing import LATE, becomes, still
+from tests.support.page_waits import LATE, wait_until_equal, wait_until_stable
 from tests.support.viewer_cloud import BEGAN_US, ViewerCloud, job_id, lossy
 from tests.support.viewer_service import ViewerService
 
@@ -113,12 +113,12 @@ def drawn(page: Page) -> None:
 
 def scrolled_up(page: Page, pixels: int) -> list[int]:
     """Turn the wheel over the following pane; return the top row afterwards, as AT_TOP gives it."""
-    end = still(page, AT_TOP)
+    end = wait_until_stable(page, AT_TOP)
     page.locator(".pane").hover()
     page.mouse.wheel(0, -pixels)
     expect(page.locator(".pill")).to_be_visible()
     page.wait_for_function(f"(end) => {{ const [seq] = ({AT_TOP})(); return seq > 0 && seq < end; }}", arg=end[0])
-    top: list[int] = still(page, AT_TOP)
+    top: list[int] = wait_until_stable(page, AT_TOP)
     return top
 
 
@@ -233,7 +233,7 @@ def test_paused_row_stays_when_lines_arrive_above_and_below(cloud: ViewerCloud, 
         cloud.write("web", numbered(200, 4_001 + 200 * turn), batch=40)
     received(page, "web", 5_000)
     expect(page.locator("[data-new-lines='1000']")).to_be_visible(timeout=WAIT)
-    assert still(page, AT_TOP) == before
+    assert wait_until_stable(page, AT_TOP) == before
 
 
 @pytest.mark.parametrize("by", [-140, 140])
@@ -264,15 +264,15 @@ def test_current_row_stays_when_a_stream_is_hidden_and_shown(cloud: ViewerCloud,
       pane.scrollTop += row.getBoundingClientRect().top - pane.getBoundingClientRect().top + 7;
     }""")
     before = [1501, -7]
-    becomes(page, AT_TOP, before)
-    assert still(page, AT_TOP) == before
+    wait_until_equal(page, AT_TOP, before)
+    assert wait_until_stable(page, AT_TOP) == before
     page.get_by_role("button", name="stderr").click()
     expect(page.locator('[data-stream="stderr"]')).to_have_count(0, timeout=WAIT)
-    becomes(page, AT_TOP, before)
+    wait_until_equal(page, AT_TOP, before)
     page.get_by_role("button", name="stderr").click()
     page.wait_for_selector('[data-seq="1502"][data-stream="stderr"]', timeout=WAIT)
-    becomes(page, AT_TOP, before)
-    assert still(page, AT_TOP) == before
+    wait_until_equal(page, AT_TOP, before)
+    assert wait_until_stable(page, AT_TOP) == before
 
 
 def test_both_ends_of_a_million_lines_are_reachable(cloud: ViewerCloud, page: Page) -> None:
@@ -314,12 +314,12 @@ def test_second_of_two_keys_within_one_frame_wins(
     page.add_init_script(LATE)
     opened(page, cloud, "web")
     page.locator('.row[data-seq="3000"]').wait_for()
-    end = still(page, AT_TOP)
+    end = wait_until_stable(page, AT_TOP)
     page.evaluate("() => { window.late = 60; }")
     page.evaluate(PRESSED, ["PageUp", jump])
     if top is not None:
-        becomes(page, AT_TOP, top)
-    assert still(page, AT_TOP) == (top or end)
+        wait_until_equal(page, AT_TOP, top)
+    assert wait_until_stable(page, AT_TOP) == (top or end)
     expect(page.locator("[data-follow]")).to_have_attribute("data-follow", follows)
 
 
@@ -672,7 +672,7 @@ def test_jobs_are_merged_by_time_and_the_current_row_stays(cloud: ViewerCloud, p
         cloud.add_job(name)
         cloud.append(name, [f"{name} {number}" for number in range(1, 401)], batch=100)
     page.goto(cloud.page("one", "two", "three"))
-    becomes(
+    wait_until_equal(
         page,
         "() => [...document.querySelectorAll('.row .text')].slice(-6).map((text) => text.textContent)",
         ["one 399", "two 399", "three 399", "one 400", "two 400", "three 400"],
@@ -682,7 +682,7 @@ def test_jobs_are_merged_by_time_and_the_current_row_stays(cloud: ViewerCloud, p
     cloud.write("two", [f"two {number}" for number in range(401, 501)], batch=20)
     page.wait_for_function("(job) => window.logferry?.lines(job).received === 500", arg=job_id("two"), timeout=WAIT)
     expect(page.locator("[data-new-lines='100']")).to_be_visible()
-    assert still(page, AT_TOP) == reading
+    assert wait_until_stable(page, AT_TOP) == reading
 
 
 def test_merged_jobs_are_searched_as_one(cloud: ViewerCloud, page: Page) -> None:
@@ -731,11 +731,11 @@ def test_side_by_side_panes_scroll_to_the_same_moment(cloud: ViewerCloud, page: 
         timeout=WAIT,
     )
     page.get_by_label("Same moment in all").uncheck()
-    one, two = still(page, TIMES_AT_TOP)
+    one, two = wait_until_stable(page, TIMES_AT_TOP)
     panes.first.hover()
     page.mouse.wheel(0, 8_000)
     page.wait_for_function(f"(before) => ({TIME_AT_TOP})(0) > before + 100000", arg=one, timeout=WAIT)
-    moved, stayed = still(page, TIMES_AT_TOP)
+    moved, stayed = wait_until_stable(page, TIMES_AT_TOP)
     assert moved > one + 100_000
     assert stayed == two
 

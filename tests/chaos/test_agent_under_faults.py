@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.agents import AgentProcess
-from tests.support.fake_ingest import Sink, wait_until
-from tests.support.newer_engine import give_image, newer_engine, why_not
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
+from tests.support.newer_engine import copy_image, newer_engine, unavailable_reason
 
 from logferry_local.checkout import find_checkout
 from logferry_local.images import make_sample_image
@@ -43,7 +43,7 @@ class Machine:
         command = ["docker", "-H", self.host, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def agent(self, sink: Sink, folder: Path, **settings: str) -> AgentProcess:
+    def agent(self, sink: FakeIngestProcess, folder: Path, **settings: str) -> AgentProcess:
         """Return an agent for its containers."""
         made = AgentProcess(sink, folder, f"{self.prefix}-*", **settings)
         made.environment["DOCKER_HOST"] = self.host
@@ -63,10 +63,10 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "machine":
             yield os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
             return
-        if reason := why_not():
+        if reason := unavailable_reason():
             pytest.skip(reason)
         with newer_engine() as host:
-            give_image(host, IMAGE)
+            copy_image(host, IMAGE)
             yield host
     finally:
         subprocess.run(["docker", "rmi", "-f", IMAGE], check=False, capture_output=True)
@@ -87,7 +87,7 @@ def gaps_of(entries: list[tuple[int, int, str, str]]) -> list[Gap]:
     return [event for event in events if isinstance(event, Gap)]
 
 
-def assert_whole(sink: Sink, job: str, lines: int, streams: str = "oe") -> None:
+def assert_whole(sink: FakeIngestProcess, job: str, lines: int, streams: str = "oe") -> None:
     """Check sequences 1..n; every line of each stream once and in order; a start, an end, and no gap."""
     entries = sink.entries(job)
     assert [sequence for sequence, *_ in entries] == list(range(1, lines + 3))
@@ -105,7 +105,7 @@ def test_thirty_containers_are_exact_while_the_agent_is_killed_and_disconnected(
     jobs, lines = 30, 4_000
     write = "if [ $((i % 2)) -eq 1 ]; then echo line $i >&2; else echo line $i; fi"
     script = f"i=1; while [ $i -le {lines} ]; do {write}; i=$((i + 1)); [ $((i % 33)) -eq 0 ] && sleep 1; done"
-    with Sink() as sink:
+    with FakeIngestProcess() as sink:
         sink.faults(**NOISE)
         began = time.monotonic()
         containers = [machine.run(number, script) for number in range(jobs)]
@@ -168,7 +168,7 @@ def test_spool_of_four_megabytes_survives_five_minutes_without_a_cloud(
     noise = 'for (k = 0; k < 12; k++) s = s sprintf("%08x", rand() * 4294967295)'
     pause = 'if (i % 100 == 0) { fflush(); system("sleep 0.25") }'
     loop = f'for (i = 1; i <= 120000; i++) {{ s = ""; {noise}; print i, s; {pause} }}'
-    with Sink() as block_sink, Sink() as drop_sink:
+    with FakeIngestProcess() as block_sink, FakeIngestProcess() as drop_sink:
         containers = [machine.run(number, f"awk 'BEGIN {{ srand({number}); {loop} }}'") for number in range(2)]
         block = machine.agent(block_sink, small_disks[0], spool_policy="block")
         drop = machine.agent(drop_sink, small_disks[1], spool_policy="drop-oldest")
@@ -209,7 +209,7 @@ def test_spool_of_four_megabytes_survives_five_minutes_without_a_cloud(
             assert is_in_order(kept[drop_sink], written)
 
 
-def ended(sink: Sink, job: str) -> bool:
+def ended(sink: FakeIngestProcess, job: str) -> bool:
     """Report whether the end of the run is stored."""
     entries = sink.entries(job)
     return bool(entries) and entries[-1][2] == "s" and '"exited"' in entries[-1][3]

@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.support.sts import BARE, RoleCredentials, SignatureCheckingSts, made_up, metadata_server
+from tests.support.sts import BARE, RoleCredentials, SignatureCheckingSts, metadata_server, random_credentials
 
 from connect.aws_identity import SignedRequest, caller, parse
 from connect.core import Caller, Refusal
@@ -44,7 +44,7 @@ def who(token: str, sts: SignatureCheckingSts, audience: str = AUDIENCE, region:
 @pytest.mark.parametrize("kind", ["environment", "ecs", "ec2"])
 def test_hosts_role_is_known_from_every_credential_source(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables, an ECS task's endpoint, an EC2 instance's metadata; STS itself checks the signature."""
-    credentials = made_up()
+    credentials = random_credentials()
     with metadata_server(credentials) as server:
         give(monkeypatch, credentials.environment() if kind == "environment" else server.environment(kind))
         role = AwsRole(AUDIENCE, "eu-west-1")
@@ -64,7 +64,7 @@ def test_hosts_role_is_known_from_every_credential_source(kind: str, monkeypatch
 )
 def test_every_partition_has_an_sts_host(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Agent and cloud derive the same signed host from a region."""
-    credentials = made_up()
+    credentials = random_credentials()
     give(monkeypatch, credentials.environment())
     sts = SignatureCheckingSts([credentials])
     assert who(AwsRole(AUDIENCE, region).token(), sts, region=region) == FLEET
@@ -73,7 +73,7 @@ def test_every_partition_has_an_sts_host(region: str, host: str, monkeypatch: py
 
 def test_token_for_another_deployment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its audience is signed, and the cloud sends its own."""
-    credentials = made_up()
+    credentials = random_credentials()
     give(monkeypatch, credentials.environment())
     token = AwsRole("another", "eu-west-1").token()
     assert who(token, SignatureCheckingSts([credentials])) == Refusal("identity_refused")
@@ -82,7 +82,7 @@ def test_token_for_another_deployment_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_changed_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any changed character of the signed part invalidates it."""
-    credentials = made_up()
+    credentials = random_credentials()
     give(monkeypatch, credentials.environment())
     query = base64.urlsafe_b64decode(AwsRole(AUDIENCE, "eu-west-1").token().removeprefix(PREFIX) + "==").decode()
     before = query.partition("X-Amz-Date=")[2][:16]
@@ -97,13 +97,13 @@ def test_changed_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_credentials_unknown_to_aws_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever made them."""
-    give(monkeypatch, made_up().environment())
+    give(monkeypatch, random_credentials().environment())
     assert who(AwsRole(AUDIENCE, "eu-west-1").token(), SignatureCheckingSts([])) == Refusal("identity_refused")
 
 
 def test_every_token_uses_current_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials about to expire are renewed: an agent runs for months, and they last for hours."""
-    first, second = made_up(life=timedelta(minutes=5)), made_up()
+    first, second = random_credentials(life=timedelta(minutes=5)), random_credentials()
     with metadata_server(first) as server:
         give(monkeypatch, server.environment("ecs"))
         role = AwsRole(AUDIENCE, "eu-west-1")
@@ -117,14 +117,14 @@ def test_host_without_a_role_is_reported_and_may_get_one(monkeypatch: pytest.Mon
     role = AwsRole(AUDIENCE, "eu-west-1")
     with pytest.raises(CredentialError, match="no AWS credentials were found"):
         role.token()
-    credentials = made_up()
+    credentials = random_credentials()
     give(monkeypatch, credentials.environment())
     assert who(role.token(), SignatureCheckingSts([credentials])) == FLEET
 
 
 def test_failing_endpoint_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is retried at the next handshake."""
-    with metadata_server(made_up()) as server:
+    with metadata_server(random_credentials()) as server:
         server.credentials = None
         give(monkeypatch, server.environment("ecs"))
         monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
@@ -142,7 +142,7 @@ def test_oversized_token_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_token_does_not_contain_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its host nor the secret: the cloud derives the host and never needs the secret."""
-    credentials = made_up()
+    credentials = random_credentials()
     give(monkeypatch, credentials.environment())
     token = AwsRole(AUDIENCE, "eu-west-1").token()
     query = base64.urlsafe_b64decode(token.removeprefix(PREFIX) + "==").decode()

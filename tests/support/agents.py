@@ -1,4 +1,4 @@
-"""A real agent in a process of its own, for the containers of one test, shipping to a fake ingest."""
+"""Run a real agent as a process, for the containers of one test, shipping to a fake ingest."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.fake_ingest import Sink
+from tests.support.fake_ingest import FakeIngestProcess
 
 KEY = "lfa_" + "a" * 12 + "_" + "b" * 43
 
 
 class AgentProcess:
-    """It keeps its spool, and adds to its log, when it is started again."""
+    """An agent's process. It keeps its spool, and appends to its log, when it is restarted."""
 
-    def __init__(self, sink: Sink, folder: Path, names: str, **settings: str) -> None:
+    def __init__(self, sink: FakeIngestProcess, folder: Path, names: str, **settings: str) -> None:
         """names: a shell pattern of the containers' names. settings: LOGFERRY_* by their names in the model."""
         self.folder = folder
         given = {
@@ -36,7 +36,7 @@ class AgentProcess:
 
     @property
     def log(self) -> str:
-        """All that it logged so far."""
+        """Return its whole log so far."""
         return self.folder.with_suffix(".log").read_text()
 
     def start(self) -> None:
@@ -46,19 +46,19 @@ class AgentProcess:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
     def end(self, how: signal.Signals) -> int:
-        """Kill it, or ask it to end; its exit status."""
+        """Kill it, or ask it to exit, and return its exit status."""
         assert self.process is not None
         self.process.send_signal(how)
         return self.process.wait(60)
 
     def ask(self, command: str) -> tuple[int, str]:
-        """`logferry agent status` or `health`: exit status, and what it says."""
+        """Run `logferry agent status` or `health`; return exit status and output."""
         words = [sys.executable, "-m", "logferry_agent", command]
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def require_alive(self) -> None:
-        """It has not ended by itself."""
+        """Check that it has not exited by itself."""
         assert self.process is not None
         assert self.process.poll() is None, self.log[-2_000:]
 

@@ -1,4 +1,4 @@
-"""Builders of what passes over the wire; every field has a default that fits."""
+"""Build messages and batches of the wire; every field has a valid default."""
 
 import base64
 from typing import Any
@@ -14,7 +14,7 @@ NOW_MS = 1_764_000_000_000
 def batch_document(
     first: int = 1, texts: tuple[str, ...] = ("one", "two", "three"), **overrides: Any
 ) -> dict[str, Any]:
-    """A batch as JSON; `streams` and `time` (µs) shape its body, other overrides replace fields afterwards."""
+    """Return a batch as JSON; `streams` and `time` (µs) shape its body, other overrides replace fields afterwards."""
     streams = overrides.pop("streams", "o" * len(texts))
     time = overrides.pop("time", NOW_MS * 1000)
     times = [time + index for index in range(len(texts))]
@@ -34,5 +34,5 @@ def batch_document(
 
 
 def batch(first: int = 1, texts: tuple[str, ...] = ("one", "two", "three"), **overrides: Any) -> Batch:
-    """A batch as ingest gets it."""
+    """Return a batch as ingest receives it."""
     return Batch.model_validate(batch_document(first, texts, **overrides))

@@ -1,4 +1,4 @@
-"""S3 in memory, as far as Logferry's stores use it. It takes the place of boto3's low-level client.
+"""Provide S3 in memory, as far as Logferry's stores use it, in place of boto3's low-level client.
 
 `tests/integration/stores` runs one suite on this, on moto and on MiniStack, so that it cannot drift.
 """

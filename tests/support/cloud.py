@@ -1,6 +1,6 @@
-"""All functions in one process over moto's tables, called as API Gateway and the streams call them.
+"""Run all functions in one process over moto's tables, called as API Gateway and the streams call them.
 
-Time is moved by hand.
+Tests control the time.
 """
 
 import base64
@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger, Metrics
 from tests.support import clouds
 from tests.support.batches import CONTAINER, NOW_MS, batch_document
 from tests.support.bucket import MemoryBucket
-from tests.support.permissions import Permitted
+from tests.support.permissions import RestrictedClient
 from tests.support.tables import failure, logferry_tables
 
 import archive.app
@@ -51,7 +51,7 @@ AGENTS, VIEWERS = "agentsapi", "viewersapi"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client of the HTTP API gets."""
+    """The answer to a client of the HTTP API."""
 
     status: int
     body: str
@@ -64,7 +64,7 @@ class Answer:
 
 @dataclass
 class Socket:
-    """A client's WebSocket: what it is sent besides answers lies in `inbox`."""
+    """A client's WebSocket; `inbox` has the messages other than answers."""
 
     cloud: "Cloud"
     api: str
@@ -74,7 +74,7 @@ class Socket:
     closed: bool = False
 
     def say(self, message: Any) -> Any:
-        """Sends a message (or a raw text) and returns the answer, decoded; None when there is none."""
+        """Send a message (or a raw text) and return the answer, decoded; None when there is none."""
         raw = message if isinstance(message, str) else json.dumps(message)
         try:
             kind = json.loads(raw).get("type")
@@ -88,7 +88,7 @@ class Socket:
         return json.loads(answer["body"]) if answer.get("body") else None
 
     def disconnect(self) -> None:
-        """Closes the socket, as API Gateway tells it."""
+        """Close the socket, as API Gateway reports it."""
         self.closed = True
         assert self.cloud.connect(self._event("DISCONNECT", "$disconnect"), None)["statusCode"] == 200
 
@@ -106,7 +106,7 @@ class Socket:
 
 
 class FailingStore(connect.store.Store):
-    """Connect's, whose table can be made to throttle."""
+    """Connect's store, with a table that can be made to throttle."""
 
     fail = False
 
@@ -151,7 +151,7 @@ class Cloud:
         # Each function sees the tables through its role: what the template does not allow fails in every test.
         names = {tables.registry: "RegistryTable", tables.log: "LogTable"}
         own = {
-            name: Permitted(tables.dynamodb, name, names)
+            name: RestrictedClient(tables.dynamodb, name, names)
             for name in ("Connect", "Ingest", "Broadcast", "Query", "Archive")
         }
         self.connect_store = FailingStore(own["Connect"], tables.registry, tables.log)
@@ -204,7 +204,7 @@ class Cloud:
     # --- who is there
 
     def issue(self, kind: str, name: str, *, expires: int | None = None, **attributes: Any) -> str:
-        """A key of a new principal."""
+        """Return a key of a new principal."""
         credential = hashlib.sha256(f"{kind}{name}".encode()).hexdigest()[:12]
         key = f"{'lfa' if kind == 'agent' else 'lfv'}_{credential}_{'s' * 43}"
         self.put(f"PRINCIPAL#{name}", "PRINCIPAL", kind=kind, name=name, created=self.now_ms, **attributes)
@@ -229,7 +229,7 @@ class Cloud:
         return items.from_item(answer["Item"]) if "Item" in answer else None
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that is stored, except tickets and records of who read what."""
+        """Return everything stored, except tickets and records of who read what."""
         found: dict[str, Any] = {}
         for name in (self.tables.log, self.tables.registry):
             for item in self.tables.dynamodb.scan(TableName=name)["Items"]:
@@ -242,7 +242,7 @@ class Cloud:
     # --- WebSockets
 
     def open_socket(self, api: str, headers: Mapping[str, str], query: Mapping[str, str]) -> Socket | None:
-        """The handshake: the authorizer, then $connect; None when it is refused."""
+        """Run the handshake: the authorizer, then $connect; None when it is refused."""
         connection = uuid.uuid4().hex[:16]
         context = {"apiId": api, "connectionId": connection, "eventType": "CONNECT", "routeKey": "$connect"}
         event = {"headers": headers, "queryStringParameters": query, "requestContext": context}
@@ -295,7 +295,7 @@ class Cloud:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request: the authorizer (where there is an Authorization header: its identity source), then query."""
+        """Send one request: the authorizer (if there is an Authorization header: its identity source), then query."""
         parts = urlsplit(path)
         given = {name.lower(): value for name, value in (headers or {}).items()}
         if key is not None:
@@ -335,7 +335,7 @@ class Cloud:
     # --- streams
 
     def records(self) -> list[dict[str, Any]]:
-        """What the streams' filters pass on of everything that changed since the last call."""
+        """Return the records that the streams' filters pass on since the last call."""
         found: list[dict[str, Any]] = []
         for name, is_log in ((self.tables.log, True), (self.tables.registry, False)):
             for item in self.tables.dynamodb.scan(TableName=name)["Items"]:
@@ -357,7 +357,7 @@ class Cloud:
         return found
 
     def stream(self) -> list[str]:
-        """Hands broadcast what changed; the records that failed."""
+        """Give broadcast the changes, and return the records that failed."""
         records = self.records()
         if not records:
             return []
@@ -365,7 +365,7 @@ class Cloud:
         return [str(failure["itemIdentifier"]) for failure in failures]
 
     def expire(self, *firsts: int, job: str = f"web.{CONTAINER}") -> None:
-        """Deletes batches as the log table's time to live does."""
+        """Delete batches as the log table's time to live does."""
         for first in firsts:
             key = {"job": {"S": job}, "first": {"N": str(first)}}
             self.tables.dynamodb.delete_item(TableName=self.tables.log, Key=key)
@@ -379,13 +379,13 @@ class Cloud:
         return answer["jobs"][0]  # type: ignore[no-any-return]
 
     def send(self, agent: Socket, first: int, texts: tuple[str, ...] = ("one", "two", "three"), **more: Any) -> Any:
-        """Sends one batch; its result."""
+        """Send one batch and return its result."""
         document = batch_document(first, texts, **more)
         return agent.say({"type": "ingest", "id": "i", "batches": [document]})["results"][0]
 
 
 def _as_event(value: dict[str, Any]) -> dict[str, Any]:
-    """A DynamoDB value as JSON carries it to Lambda: binary as base64."""
+    """Return a DynamoDB value as JSON carries it to Lambda: binary as base64."""
     ((kind, inner),) = value.items()
     if kind == "B":
         return {"B": base64.b64encode(inner).decode()}
@@ -397,13 +397,13 @@ def _as_event(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def cloud_in_memory() -> Cloud:
-    """A cloud over the tables in memory: for properties, which ask thousands of times."""
+    """Provide a cloud over the tables in memory, for property tests, which use thousands."""
     return Cloud(clouds.Tables(logferry_tables(), "log", "registry"))
 
 
 @contextlib.contextmanager
 def cloud(dynamodb: Any) -> Iterator[Cloud]:
-    """A cloud for one test; the DynamoDB client, slow to make, serves several."""
+    """Provide a cloud for one test; the DynamoDB client, slow to make, is shared."""
     with clouds.tables(dynamodb, "t") as tables:
         made = Cloud(tables)
         try:

@@ -1,4 +1,4 @@
-"""The two clouds that stores are tested against: moto in this process, and MiniStack over the wire."""
+"""Provide the two clouds that stores are tested against: moto in this process, and MiniStack over the network."""
 
 import contextlib
 import functools
@@ -35,7 +35,7 @@ class Tables:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads the template without understanding its functions."""
+    """Read the template without interpreting its functions."""
 
 
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -43,7 +43,7 @@ _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 @functools.cache  # reading the template takes half a second
 def table_definitions() -> dict[str, dict[str, Any]]:
-    """The template's own tables, as `create_table` takes them."""
+    """Return the template's own tables, as `create_table` takes them."""
     kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
     resources = yaml.load((ROOT / "template.yaml").read_text(), _Loader)["Resources"]
     return {
@@ -54,7 +54,7 @@ def table_definitions() -> dict[str, dict[str, Any]]:
 
 @contextlib.contextmanager
 def tables(dynamodb: Any, prefix: str) -> Iterator[Tables]:
-    """Both tables, made for one test and removed after it."""
+    """Create both tables for one test, and delete them afterwards."""
     names = {name: f"{prefix}-{name}" for name in table_definitions()}
     for name, definition in table_definitions().items():
         dynamodb.create_table(TableName=names[name], **definition)
@@ -67,14 +67,17 @@ def tables(dynamodb: Any, prefix: str) -> Iterator[Tables]:
 
 @contextlib.contextmanager
 def moto_dynamodb() -> Iterator[Any]:
-    """DynamoDB in this process."""
+    """Provide DynamoDB in this process."""
     with mock_aws():
         yield boto3.client("dynamodb", **SECRETS)
 
 
 @contextlib.contextmanager
 def ministack() -> Iterator[str]:
-    """A MiniStack of one's own, as its users start it (`test` is its root); its address. Nothing of it is left."""
+    """Run a private MiniStack as its users start it (`test` is its root).
+
+    Yield its address and leave nothing behind.
+    """
     with tempfile.TemporaryDirectory(prefix="lf-stores-") as folder:
         port = free_port()
         process = start_ministack(Path(folder), port)

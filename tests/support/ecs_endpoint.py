@@ -1,4 +1,4 @@
-"""Amazon ECS' task metadata endpoint (version 4) as a real HTTP server on this machine, with the documented answers."""
+"""Run Amazon ECS' task metadata endpoint (version 4) as a real HTTP server here, with the documented answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TASK = {
 
 
 class Endpoint:
-    """The server; what it answers may be changed while it runs."""
+    """The server; its answers may be changed while it runs."""
 
     def __init__(self) -> None:
         self.documents: dict[str, Any] = {PATH: CONTAINER, PATH + "/task": TASK}
@@ -68,7 +68,7 @@ class Endpoint:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """One request."""
+        """Answer one request."""
         self.asked.append(request.path)
         while not self.held.wait(0.05):
             if self.ending.is_set():
@@ -84,7 +84,7 @@ class Endpoint:
         request.wfile.write(body)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
         self.ending.set()
         self._server.shutdown()
         self._server.server_close()
@@ -92,7 +92,7 @@ class Endpoint:
 
 @contextmanager
 def endpoint() -> Iterator[Endpoint]:
-    """An endpoint for as long as a test needs it."""
+    """Run an endpoint for the length of a block."""
     made = Endpoint()
     try:
         yield made

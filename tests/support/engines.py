@@ -1,4 +1,4 @@
-"""Docker Engines for tests: the machine's own, and others of other versions beside it, each in folders of its own."""
+"""Provide Docker Engines for tests: the machine's own, and others of other versions, each in its own folders."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ IMAGE = "logferry-test-sources"
 WAIT_S = 60.0
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so, for a minute at most."""
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds, for a minute at most."""
     limit = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < limit, f"{what} did not come true"
@@ -42,7 +42,7 @@ class RunContainer(Container):
 
 @dataclass
 class Engine:
-    """An engine, and the containers that a test made on it."""
+    """An engine, and the containers that a test created on it."""
 
     client: docker.DockerClient
     host: str | None = None
@@ -61,7 +61,7 @@ class Engine:
         return cast(RunContainer, container)
 
     def remove_all(self) -> None:
-        """Remove what the test made."""
+        """Remove what the test created."""
         for container in self.made:
             with suppress(docker.errors.APIError):
                 container.remove(force=True)
@@ -69,7 +69,7 @@ class Engine:
 
 @contextmanager
 def machine_engine() -> Iterator[Engine]:
-    """The machine's own engine."""
+    """Return the machine's own engine."""
     client = docker.from_env(timeout=120)
     if not client.images.list(name=IMAGE):
         make_sample_image(find_checkout(), tag=IMAGE)
@@ -82,14 +82,14 @@ def machine_engine() -> Iterator[Engine]:
 
 
 def limits(max_size: str, max_file: int, **more: str) -> dict[str, Any]:
-    """Options of a container whose json-file rotates."""
+    """Return the options of a container whose json-file rotates."""
     options = {"max-size": max_size, "max-file": str(max_file), **more}
     return {"log_config": {"type": "json-file", "config": options}}
 
 
 @dataclass
 class Daemon:
-    """An engine beside the machine's own, in a network namespace of its own, without a bridge."""
+    """An engine beside the machine's own, in its own network namespace, without a bridge."""
 
     folder: Path
     programs: Path | None = None
@@ -99,12 +99,12 @@ class Daemon:
 
     @property
     def host(self) -> str:
-        """For DOCKER_HOST."""
+        """Return its DOCKER_HOST."""
         return f"unix://{self.folder}/docker.sock"
 
     @property
     def root(self) -> Path:
-        """Its data root."""
+        """Return its data root."""
         return self.folder / "data"
 
     def start(self) -> None:
@@ -128,7 +128,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 command, env={**os.environ, "PATH": path}, stdout=log, stderr=log, start_new_session=True
             )
-        until(self._answers, f"dockerd answers (its log: {self.folder}/dockerd.log)")
+        wait_for(self._answers, f"dockerd answers (its log: {self.folder}/dockerd.log)")
 
     def stop(self) -> None:
         """Stop it as an administrator would."""
@@ -138,7 +138,7 @@ class Daemon:
             self.process = None
 
     def engine(self) -> Engine:
-        """A client of it; its containers need no network."""
+        """Return a client of it; its containers need no network."""
         client = docker.DockerClient(base_url=self.host, timeout=120)
         if not client.images.list(name=IMAGE):
             with machine_engine() as own:
@@ -155,7 +155,7 @@ class Daemon:
 
 @contextmanager
 def daemon(folder: Path, programs: Path | None = None, options: list[str] | None = None) -> Iterator[Daemon]:
-    """An engine for as long as a test needs it."""
+    """Run an engine for the length of a block."""
     made = Daemon(folder, programs, options or [])
     made.start()
     try:

@@ -1,4 +1,4 @@
-"""A Docker Engine in memory, as `edge/docker_client.py` shows one: its list, inspections, events and logs."""
+"""Provide a Docker Engine in memory with the interface of `edge/docker_client.py`: list, inspections, events, logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Condition
 from types import SimpleNamespace
 from typing import Any
 
-from tests.support.copier import Copier, Piece, frame
+from tests.support.docker_log import DockerLogWriter, LogFragment, frame
 
 from logferry_agent.edge.docker_client import ContainerGoneError, EngineUnavailableError
 
@@ -16,7 +16,7 @@ STARTED = "2025-11-24T15:59:59.000000000Z"
 
 
 class FakeEngine:
-    """An engine that tests change as they go. Everything may be called from any thread."""
+    """An engine that tests change while it runs. Every method may be called from any thread."""
 
     local = False
 
@@ -25,8 +25,8 @@ class FakeEngine:
         self.found: dict[str, dict[str, Any]] = {}
         self.listed: dict[str, dict[str, Any]] = {}
         """What the list says otherwise than `inspect`."""
-        self.entries: dict[str, list[Piece]] = {}
-        self.copier = Copier()
+        self.entries: dict[str, list[LogFragment]] = {}
+        self.copier = DockerLogWriter()
         self.inspected: list[str] = []
         self.refusal: EngineUnavailableError | None = None
         """What every question meets."""
@@ -37,14 +37,14 @@ class FakeEngine:
     # --- what happens on it ---
 
     def run(self, container: str, name: str, *, image: str = "shop/web:3", image_id: str = "", **more: Any) -> None:
-        """Create and start a container, without telling anybody.
+        """Create and start a container without an event.
 
         Args:
             container: its id.
             name: its name, without the slash.
             image: the reference that it is created with.
             image_id: the image's id.
-            more: `labels`, `options` (of its logging driver) and `listed`, what its list entry says otherwise.
+            more: `labels`, `options` (of its logging driver) and `listed`, fields that replace those of its list entry.
         """
         self.found[container] = {
             "Id": container,
@@ -59,14 +59,14 @@ class FakeEngine:
         self.entries[container] = []
 
     def write(self, container: str, *lines: str) -> None:
-        """Have a container write lines to its standard output."""
+        """Write lines to a container's standard output."""
         with self.changed:
             for line in lines:
                 self.entries[container] += self.copier.write("o", line.encode() + b"\n")
             self.changed.notify_all()
 
     def exit(self, container: str, code: int) -> None:
-        """End a container's run, without telling anybody."""
+        """End a container's run without an event."""
         with self.changed:
             self.found[container]["State"] |= {
                 "Status": "exited",
@@ -77,13 +77,13 @@ class FakeEngine:
             self.changed.notify_all()
 
     def remove(self, container: str) -> None:
-        """Remove a container, without telling anybody."""
+        """Remove a container without an event."""
         with self.changed:
             del self.found[container]
             self.changed.notify_all()
 
     def send(self, action: str, container: str, **attributes: str) -> None:
-        """Tell whoever listens that something happened."""
+        """Send an event to all listeners."""
         self.clock += 1_000_000_000
         actor = {"ID": container, "Attributes": attributes}
         self.events_sent.put({"Type": "container", "Action": action, "Actor": actor, "timeNano": self.clock})

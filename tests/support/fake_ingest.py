@@ -1,7 +1,8 @@
-"""A fake ingest: a real WebSocket server in a process of its own, that keeps the wire's contract and can misbehave.
+"""Run a fake ingest: a real WebSocket server in its own process that keeps the wire's contract and injects faults.
 
 It stores as the cloud does (a put requires (job, first) to be absent and first to follow the tip), but in memory.
-Faults are set while it runs. `python -m tests.support.fake_ingest` serves until its input ends; `Sink` asks it.
+Faults are set while it runs. `python -m tests.support.fake_ingest` serves until its input ends;
+`FakeIngestProcess` controls it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Faults:
-    """How the sink misbehaves; numbers are shares of the envelopes, unless they name a unit."""
+    """Faults to inject; numbers are shares of the envelopes, unless they name a unit."""
 
     drop_answer: float = 0.0
     """Stored, but not answered."""
@@ -75,7 +76,7 @@ class Faults:
 
 
 class _CountedBatch(msgspec.Struct):
-    """What is read of a batch where nobody asks for its entries; its body is not."""
+    """The fields read of a batch if nobody requests its entries; its body is not read."""
 
     job: str
     first: int
@@ -100,7 +101,7 @@ _COUNTED = msgspec.json.Decoder(_CountedEnvelope)
 
 @dataclass
 class StoredBatch:
-    """What the table would hold."""
+    """A batch as the table would hold it."""
 
     batch: Batch | _CountedBatch
     columns: Columns | None
@@ -109,10 +110,11 @@ class StoredBatch:
 
 
 class FakeIngest:
-    """The cloud's side of the wire.
+    """Serve the cloud's side of the wire.
 
-    check: unpack bodies, and keep their entries. Else it does as little as can be, for benchmarks, of which it must not
-    take much of the processors.
+    check: decompress bodies, and keep their entries. Otherwise it does as little as possible, for benchmarks, where
+    it must
+    not use much of the processors.
     """
 
     def __init__(self, *, check: bool = True) -> None:
@@ -317,8 +319,8 @@ async def _serve(host: str, *, check: bool) -> None:
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
-class Sink:
-    """A fake ingest in a process of its own, and what it holds."""
+class FakeIngestProcess:
+    """A fake ingest in its own process, and what it holds."""
 
     def __init__(self, *, check: bool = True, host: str = "127.0.0.1") -> None:
         command = [sys.executable, "-m", "tests.support.fake_ingest", host, *([] if check else ["--count-only"])]
@@ -329,7 +331,7 @@ class Sink:
         self.url = f"ws://127.0.0.1:{ports['port']}/live"
         self._control = f"http://127.0.0.1:{ports['control']}/"
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> FakeIngestProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -352,15 +354,15 @@ class Sink:
             return json.load(response)
 
     def reset(self) -> None:
-        """Be as new."""
+        """Return to the initial state."""
         self._do("reset")
 
     def faults(self, **faults: Any) -> None:
-        """Misbehave so from now on (see `Faults`); nothing: behave."""
+        """Inject these faults from now on (see `Faults`); without arguments, none."""
         self._do("faults", faults=faults)
 
     def cut(self) -> None:
-        """Cut every connection without a close."""
+        """Cut every connection without a close frame."""
         self._do("cut")
 
     def close(self, code: int) -> None:
@@ -368,41 +370,41 @@ class Sink:
         self._do("close", code=code)
 
     def watch(self, ttl: int = 60_000, interval: int = 0) -> None:
-        """Somebody looks at every job; 0: nobody."""
+        """Set the number of viewers of every job; 0: none."""
         self._do("watch", ttl=ttl, interval=interval)
 
     def forget(self, keep: int = 0) -> None:
-        """Lose all but the first so many batches of each job."""
+        """Lose all batches of each job except the first ones."""
         self._do("forget", keep=keep)
 
     def counts(self) -> dict[str, Any]:
-        """What happened so far, and the tip of each job."""
+        """Return counters, and the tip of each job."""
         return cast(dict[str, Any], self._do("counts"))
 
     def lives(self) -> dict[str, Any]:
-        """What was told of the jobs by `open` and `status`."""
+        """Return what `open` and `status` said of the jobs."""
         return cast(dict[str, Any], self._do("lives"))
 
     def entries(self, job: str) -> list[tuple[int, int, str, str]]:
-        """(sequence, time, stream, text) of all that is stored of a job."""
+        """Return (sequence, time, stream, text) of everything stored of a job."""
         return [tuple(row) for row in self._do("entries", job=job)]
 
     def lateness(self, job: str) -> list[tuple[float, float]]:
-        """(time, how much later it arrived) of all that is stored of a job, in seconds."""
+        """Return (time, delay until its arrival in seconds) of everything stored of a job."""
         return [tuple(row) for row in self._do("lateness", job=job)]
 
     def told(self, job: str) -> int | None:
-        """The job's last sequence as the last `status` told it."""
+        """Return the job's last sequence according to the last `status`."""
         tip: int | None = self.lives()["statuses"].get(job, {}).get("tip")
         return tip
 
     def tip(self, job: str) -> int:
-        """The job's last stored sequence."""
+        """Return the job's last stored sequence."""
         return int(self.counts()["jobs"].get(job, 0))
 
 
 def wait_until(condition: Any, timeout_s: float = 60.0, every_s: float = 0.02) -> None:
-    """Wait for a condition; the limit is generous, because it only counts when something is wrong."""
+    """Wait for a condition; the limit is generous, because only failures reach it."""
     until = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until, "it did not come to pass"

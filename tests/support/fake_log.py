@@ -1,8 +1,7 @@
-"""An engine's logs API for one container, as lossy and repetitive as real ones are, on a script.
+"""Script an engine's logs API for one container, as lossy and repetitive as real ones are.
 
-A test gives *acts*; each is carried out when the reader next waits for something: in a follow stream's read, or by
-asking for the log again. What is kept of the log, a reading that does not follow gives whole; a follow stream may leave
-out, repeat, break off or fail.
+A test gives *acts*; each is carried out when the reader next waits: in a follow stream's read, or when it requests the
+log again. A read that does not follow gives everything kept; a follow stream may omit, repeat, break off or fail.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from tests.support.copier import PIECE, Copier, Piece, frame
+from tests.support.docker_log import PIECE, DockerLogWriter, LogFragment, frame
 
 from logferry_agent.core.batching import read_throttle
 from logferry_agent.edge import api_source, log_follow
@@ -44,8 +43,8 @@ class FakeLog:
 
     def __init__(self, acts: list[Act]) -> None:
         self.acts = list(acts)
-        self.copier = Copier()
-        self.entries: list[Piece] = []
+        self.copier = DockerLogWriter()
+        self.entries: list[LogFragment] = []
         self.first = 0
         """How many entries are no longer kept."""
         self.damaged = -1
@@ -59,7 +58,7 @@ class FakeLog:
         self.served = 0
         """Entries given by all responses."""
         self.stops: Callable[[], None] = lambda: None
-        self.form: Callable[[Piece], bytes] = frame
+        self.form: Callable[[LogFragment], bytes] = frame
         """How an entry is given: in a frame, or without one as of a TTY."""
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> FakeResponse:
@@ -71,13 +70,13 @@ class FakeLog:
             start += 1
         return FakeResponse(self, start, follow=follow)
 
-    def act(self) -> tuple[str, list[Piece]]:
+    def act(self) -> tuple[str, list[LogFragment]]:
         """Carry out the next act: its name, and what a follow stream gives of it."""
         if not self.acts:
             self.stops()
             return "end", []
         name, count = self.acts.pop(0)
-        given: list[Piece] = []
+        given: list[LogFragment] = []
         if name in {"write", "lose"}:
             made = [piece for _ in range(count) for piece in self.copier.write("o", b"line %d\n" % self._next())]
             self.entries += made
@@ -152,7 +151,7 @@ def _chunk(data: bytes) -> bytes:
 
 @contextmanager
 def quick(log: FakeLog, *, rest_s: float = 0.0) -> Iterator[None]:
-    """No waiting, but for rests: the source sees the log's own clock."""
+    """Remove all waits except pauses: the source sees the log's own clock."""
     clock = SimpleNamespace(monotonic=lambda: log.clock, time_ns=lambda: 1_764_000_000_000_000_000)
     waits: dict[str, Any] = {"_RETRY": Backoff(0.0, 0.0), "_FOLLOW_AGAIN": Backoff(0.0, 0.0), "_POLL_S": 0.0}
     with (

@@ -1,8 +1,8 @@
-"""A second, newer Docker Engine beside the machine's own, for proofs that must hold on both.
+"""Run a second, newer Docker Engine beside the machine's own, for tests that must pass on both.
 
 It is Debian 13's (26.1) on Debian 12, as root. Its packages come from the mirror that the machine's apt uses and are
-unpacked into a cache folder; nothing is installed. It has a network namespace, data root, socket and cgroup parent of
-its own, so that the machine's engine, its bridge and its firewall rules are not touched.
+unpacked into a cache folder; nothing is installed. It has its own network namespace, data root, socket and cgroup
+parent, so that the machine's engine, its bridge and its firewall rules are not touched.
 
 From the shell: `python -m tests.support.newer_engine` runs one and prints its DOCKER_HOST, until Ctrl-C.
 """
@@ -30,8 +30,8 @@ CGROUP_PARENT = "logferry-newer"
 READY_WITHIN_S = 60.0
 
 
-def why_not() -> str | None:
-    """Why this machine cannot have one, or None when it can."""
+def unavailable_reason() -> str | None:
+    """Return why this machine cannot run one, or None when it can."""
     if os.geteuid() != 0:
         return "only root may run a second engine"
     if not KEYRING.is_file() or shutil.which("apt-get") is None:
@@ -42,7 +42,7 @@ def why_not() -> str | None:
 
 @contextlib.contextmanager
 def newer_engine() -> Iterator[str]:
-    """An engine of its own, empty, for the length of a block; its DOCKER_HOST."""
+    """Run an empty engine for the length of a block; yield its DOCKER_HOST."""
     root = unpacked()
     # Short, because a socket's path may have 107 bytes only.
     folder = Path(tempfile.mkdtemp(prefix="lf26-", dir="/tmp"))
@@ -66,15 +66,15 @@ def newer_engine() -> Iterator[str]:
         _clean(folder)
 
 
-def give_image(host: str, image: str) -> None:
-    """Copies an image of the machine's own engine to the other one."""
+def copy_image(host: str, image: str) -> None:
+    """Copy an image of the machine's own engine to the other one."""
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
         subprocess.run(["docker", "-H", host, "load"], stdin=saved.stdout, check=True, capture_output=True)
     assert saved.returncode == 0
 
 
 def unpacked() -> Path:
-    """The packages' files, fetched once per checkout."""
+    """Return the packages' files, fetched once per checkout."""
     cache = find_checkout().builds / f"engine-{SUITE}"
     root = cache / "root"
     with wait_for_lock(cache / "lock"):
@@ -95,7 +95,7 @@ def unpacked() -> Path:
 
 
 def _mirror() -> str:
-    """The address of the Debian mirror that the machine uses."""
+    """Return the address of the Debian mirror that the machine uses."""
     for path in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))):
         with contextlib.suppress(OSError):
             for address in re.findall(
@@ -135,7 +135,7 @@ def _path() -> str:
 
 
 def _clean(folder: Path) -> None:
-    """Mounts first, then files, then the cgroups that the engine made."""
+    """Remove mounts first, then files, then the cgroups that the engine made."""
     for line in reversed(Path("/proc/mounts").read_text().splitlines()):
         if (place := line.split()[1]).startswith(f"{folder}/"):
             subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
@@ -146,8 +146,8 @@ def _clean(folder: Path) -> None:
 
 
 def main() -> None:
-    """Runs one until it is interrupted."""
-    if reason := why_not():
+    """Run one until it is interrupted."""
+    if reason := unavailable_reason():
         raise SystemExit(reason)
     with newer_engine() as host, contextlib.suppress(KeyboardInterrupt):
         print(f"DOCKER_HOST={host}", flush=True)

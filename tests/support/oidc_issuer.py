@@ -1,4 +1,4 @@
-"""A small, real OpenID Connect issuer: code flow with PKCE, signed ID tokens, rotating refresh tokens, end of session.
+"""Run a small, real OpenID Connect issuer: code flow with PKCE, signed ID tokens, rotating refresh tokens, logout.
 
 It refuses what an issuer must refuse: another client or redirect address, a code used twice or with the wrong verifier,
 a refresh token that was used before.
@@ -32,7 +32,7 @@ class _Code:
 
 @dataclass
 class OidcIssuer:
-    """One issuer with one person, who needs a click to sign in and none while the issuer's own session lives."""
+    """An issuer with one user, who clicks to sign in, and need not while the issuer's own session lives."""
 
     redirect_uri: str = ""
     """The one address that it sends anybody back to."""
@@ -52,7 +52,7 @@ class OidcIssuer:
     _key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
 
     async def start(self) -> None:
-        """Listens on a free port of this machine."""
+        """Listen on a free port of this machine."""
         app = web.Application()
         app.router.add_get("/.well-known/openid-configuration", self._discovery)
         app.router.add_get("/authorize", self._authorize)
@@ -70,7 +70,7 @@ class OidcIssuer:
             await self._runner.cleanup()
 
     def accepts(self, authorization: str) -> bool:
-        """Whether an HTTP API that trusts this issuer takes the header."""
+        """Report whether an HTTP API that trusts this issuer accepts the header."""
         # The one before is taken too: requests were on their way when it was renewed.
         return authorization in {f"Bearer {token}" for token in self.access_tokens[-2:]}
 

@@ -1,4 +1,4 @@
-"""schemathesis over the HTTP API's own document: which checks, and the way to the functions in this process."""
+"""Run schemathesis on the HTTP API's own document: its checks, and its transport to the functions in this process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = (
 
 
 def schema(*, coverage: bool = True) -> BaseSchema:
-    """The API's document without its security: all have a good key here, as who may do what is asked by the matrix.
+    """Return the API's document without its security: all requests have a valid key, as the matrix tests rights.
 
     `coverage`: each boundary of each parameter too, some hundreds of requests.
     """
@@ -37,7 +37,7 @@ def schema(*, coverage: bool = True) -> BaseSchema:
 
 
 def checks_for(case: Case[Any]) -> list[CheckFunction]:
-    """All of them; except that a query parameter which the document does not know is ignored, and no fault."""
+    """Return all checks; but a query parameter unknown to the document is ignored, which is no fault."""
     declared = {one.name for one in case.operation.query}
     stray = bool(set(case.query or {}) - declared)
     return [
@@ -47,8 +47,8 @@ def checks_for(case: Case[Any]) -> list[CheckFunction]:
     ]
 
 
-def at_a_job_that_is_there(case: Case[Any], job: str) -> None:
-    """Leads every second case to a job that exists, except to delete it: else nearly all would end at 404."""
+def target_existing_job(case: Case[Any], job: str) -> None:
+    """Direct every second case to an existing job, except deletions: otherwise nearly all would end at 404."""
     if (
         "job" in case.path_parameters
         and case.method != "DELETE"
@@ -57,8 +57,8 @@ def at_a_job_that_is_there(case: Case[Any], job: str) -> None:
         case.path_parameters["job"] = job
 
 
-def assert_refused_without_a_trace(answer: Response) -> None:
-    """No exception's text in what a client gets."""
+def assert_refused_without_stack_trace(answer: Response) -> None:
+    """Check that no exception's text is in an answer."""
     assert "Traceback" not in answer.text
     if answer.status_code >= 400 and answer.headers.get("content-type") == ["application/problem+json"]:
         assert answer.json()["status"] == answer.status_code
@@ -66,7 +66,7 @@ def assert_refused_without_a_trace(answer: Response) -> None:
 
 
 def wsgi(cloud: Cloud, key: str) -> Callable[..., Iterable[bytes]]:
-    """The HTTP API of a cloud in this process as a WSGI application, for whoever holds a key."""
+    """Return the HTTP API of a cloud in this process as a WSGI application, for the owner of a key."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         size = int(environ.get("CONTENT_LENGTH") or 0)

@@ -1,6 +1,6 @@
-"""What the template allows each function to do with DynamoDB, the condition on leading keys among it.
+"""Enforce what the template allows each function to do with DynamoDB, including the condition on leading keys.
 
-`Permitted` takes the place of a function's client, and refuses what its role would be refused. The emulator does not
+`RestrictedClient` takes the place of a function's client, and refuses what its role would refuse. The emulator does not
 know `dynamodb:LeadingKeys`: under it every call passes the condition.
 """
 
@@ -23,7 +23,7 @@ class NotPermittedError(BaseException):
 
 @dataclass(frozen=True)
 class Grant:
-    """An action on a table or on one of its indexes, on keys that fit one of the patterns; None: on any."""
+    """An action on a table or on one of its indexes, on keys that match one of the patterns; None: on any."""
 
     action: str
     resource: str
@@ -31,14 +31,17 @@ class Grant:
     keys: tuple[str, ...] | None
 
     def allows(self, action: str, resource: str, keys: list[str]) -> bool:
-        """Whether it covers a call; `ForAllValues` is true of none, so what has no key must not be granted with it."""
+        """Report whether it covers a call.
+
+        `ForAllValues` is true of none, so a call without keys must not be granted by it.
+        """
         if (action, resource) != (self.action, self.resource):
             return False
         return self.keys is None or all(any(fnmatch.fnmatchcase(key, one) for one in self.keys) for key in keys)
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads the template's functions as their own text."""
+    """Read the template's functions as their own text."""
 
 
 def _plain(loader: Any, _suffix: str, node: yaml.Node) -> Any:
@@ -52,7 +55,7 @@ _Loader.add_multi_constructor("!", _plain)
 
 @functools.cache
 def grants() -> dict[str, tuple[Grant, ...]]:
-    """What each function's role may do with the tables, by its logical id without `Role`."""
+    """Return what each function's role may do with the tables, by its logical id without `Role`."""
     resources = yaml.load((clouds.ROOT / "template.yaml").read_text(), _Loader)["Resources"]
     found: dict[str, tuple[Grant, ...]] = {}
     for logical, resource in resources.items():
@@ -79,8 +82,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-class Permitted:
-    """boto3's DynamoDB client, as one function's role lets it be used."""
+class RestrictedClient:
+    """boto3's DynamoDB client, limited by one function's role."""
 
     def __init__(self, dynamodb: Any, function: str, names: Mapping[str, str]) -> None:
         """`names`: the tables' logical ids by their names."""

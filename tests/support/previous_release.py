@@ -1,4 +1,4 @@
-"""The programs of the release before this one, taken out of the repository's own history."""
+"""Check out the programs of the previous release from the repository's own history."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Release:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes `python` import the release's packages instead of ours, which are installed in place."""
+        """Return the variables that make `python` import the release's packages instead of our installed ones."""
         return {"PYTHONPATH": os.pathsep.join(str(self.root / folder) for folder in PACKAGES.values())}
 
     @property
     def logferry(self) -> list[str]:
-        """The command `logferry` of the release, to be run in its `environment`."""
+        """Return the command `logferry` of the release, to be run in its `environment`."""
         return [sys.executable, "-c", "from logferry_cli.app import main; main()"]
 
     def build_viewer(self) -> Path:
@@ -53,7 +53,7 @@ class Release:
 
 
 def check_out(folder: Path) -> Release:
-    """Write the release's files into `folder`. Skip the test where the history does not reach back to it."""
+    """Write the release's files into `folder`. Skip the test if the history does not contain the release."""
     archive = folder / "release.tar"
     git = ["git", "-C", str(ROOT), "archive", "--output", str(archive), COMMIT]
     try:
@@ -76,7 +76,7 @@ def check_out(folder: Path) -> Release:
 
 
 def assert_imported(release: Release) -> None:
-    """Each package comes from the release, and none from this checkout."""
+    """Check that each package comes from the release, and none from this checkout."""
     script = f"import json; print(json.dumps({{n: __import__(n).__file__ for n in {list(PACKAGES)}}}))"
     environment = os.environ | release.environment
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)

@@ -1,4 +1,4 @@
-"""The whole template, deployed onto a MiniStack of one's own, with the emulator enforcing the roles."""
+"""Deploy the whole template onto a private MiniStack, with the emulator enforcing the roles."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ class Stack:
 
 @contextlib.contextmanager
 def stack(address: str, folder: Path, **more: str) -> Iterator[Stack]:
-    """`sam build` and `sam deploy`, as `logferry up` does them; `more` are parameters of the template."""
+    """Run `sam build` and `sam deploy` as `logferry up` does; `more` are parameters of the template."""
     before = os.environ.get("AWS_ENDPOINT_URL")
     checkout = find_checkout()
     target = deployment.this_machine(checkout)

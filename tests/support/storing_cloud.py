@@ -1,4 +1,7 @@
-"""A cloud for the agent's pipeline, driven by hand: it takes what the wire's model takes, and keeps it."""
+"""Provide a cloud for the agent's pipeline, run step by step.
+
+It accepts what the wire's model accepts, and keeps it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from logferry_protocol.messages import (
 
 
 class StoringCloud:
-    """Links to a cloud whose answers wait until somebody brings them."""
+    """Links to a cloud whose answers wait until a test delivers them."""
 
     def __init__(self) -> None:
         self.entries: dict[str, list[tuple[str, str]]] = {}
@@ -60,9 +63,9 @@ class StoringCloud:
         return answers
 
     def lines(self, job: str) -> list[str]:
-        """The texts of its lines."""
+        """Return the texts of its lines."""
         return [text for stream, text in self.entries.get(job, []) if stream != "s"]
 
     def events(self, job: str) -> list[str]:
-        """The texts of its system entries."""
+        """Return the texts of its system entries."""
         return [text for stream, text in self.entries.get(job, []) if stream == "s"]

@@ -1,6 +1,6 @@
-"""AWS STS as the cloud's check asks it, and the places that hand credentials to a host.
+"""Provide AWS STS for the cloud's check, and the endpoints that give credentials to a host.
 
-Two that answer `GetCallerIdentity`: one in this process that computes every signature again, and MiniStack's.
+Two answer `GetCallerIdentity`: one in this process that recomputes every signature, and MiniStack's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.clouds import REGION, SECRETS
 
 @dataclass(frozen=True)
 class RoleCredentials:
-    """Temporary credentials of a role, and whose they are."""
+    """Temporary credentials of a role, and its identity."""
 
     access_key: str
     secret_key: str
@@ -37,7 +37,7 @@ class RoleCredentials:
     life: timedelta = timedelta(hours=1)
 
     def document(self) -> dict[str, str]:
-        """As the ECS agent and an instance's metadata hand them out."""
+        """Return the document that the ECS agent and an instance's metadata give."""
         return {
             "Code": "Success",
             "AccessKeyId": self.access_key,
@@ -47,7 +47,7 @@ class RoleCredentials:
         }
 
     def environment(self) -> dict[str, str]:
-        """As variables."""
+        """Return the credentials as environment variables."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -55,8 +55,8 @@ class RoleCredentials:
         }
 
 
-def made_up(role: str = "Fleet", life: timedelta = timedelta(hours=1)) -> RoleCredentials:
-    """Credentials that nobody has given out yet."""
+def random_credentials(role: str = "Fleet", life: timedelta = timedelta(hours=1)) -> RoleCredentials:
+    """Return new credentials that nobody has issued."""
     arn = f"arn:aws:sts::123456789012:assumed-role/{role}/i-{secrets.token_hex(4)}"
     access_key = "ASIA" + secrets.token_hex(8).upper()
     return RoleCredentials(access_key, secrets.token_urlsafe(30), secrets.token_urlsafe(500), arn, life=life)
@@ -64,7 +64,7 @@ def made_up(role: str = "Fleet", life: timedelta = timedelta(hours=1)) -> RoleCr
 
 @dataclass
 class SignatureCheckingSts:
-    """STS that knows some credentials and checks signatures; an `Ask` of connect.aws_identity."""
+    """An STS that knows some credentials and checks signatures; an `Ask` of connect.aws_identity."""
 
     known: list[RoleCredentials] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class SignatureCheckingSts:
 
 @dataclass(frozen=True)
 class MiniStackSts:
-    """MiniStack's, asked as if it was AWS's; it answers in XML whatever is accepted, and AWS in JSON."""
+    """MiniStack's STS, asked like AWS's; it answers in XML whatever is accepted, and AWS in JSON."""
 
     address: str
 
@@ -117,7 +117,7 @@ class MiniStackSts:
         return 200, json.dumps({"GetCallerIdentityResponse": {"GetCallerIdentityResult": identity}}).encode()
 
     def credentials(self, role: str) -> RoleCredentials:
-        """Of a role, made for it."""
+        """Create a role and return its credentials."""
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         clients: dict[str, Any] = {
@@ -131,7 +131,7 @@ class MiniStackSts:
 
 
 class MetadataServer:
-    """The ECS agent's credentials endpoint and an EC2 instance's metadata (version 2 alone), on one port."""
+    """The ECS agent's credentials endpoint and an EC2 instance's metadata (version 2 only), on one port."""
 
     def __init__(self, credentials: RoleCredentials) -> None:
         self.credentials: RoleCredentials | None = credentials
@@ -171,7 +171,7 @@ class MetadataServer:
         self.address = f"http://127.0.0.1:{self._server.server_port}"
 
     def environment(self, kind: str) -> dict[str, str]:
-        """The variables by which botocore finds it: as in an ECS task, or as on an EC2 instance."""
+        """Return the variables by which botocore finds it: as in an ECS task, or as on an EC2 instance."""
         if kind == "ecs":
             return {
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.address}/ecs",
@@ -187,7 +187,7 @@ class MetadataServer:
 
 @contextmanager
 def metadata_server(credentials: RoleCredentials) -> Iterator[MetadataServer]:
-    """One for the length of a block."""
+    """Run one for the length of a block."""
     server = MetadataServer(credentials)
     try:
         yield server
@@ -199,6 +199,12 @@ BARE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nowhere", "AWS
 """A host on which botocore finds nothing."""
 
 __all__ = [
-    "BARE", "REGION", "MetadataServer", "MiniStackSts", "RoleCredentials", "SignatureCheckingSts", "made_up",
+    "BARE",
+    "REGION",
+    "MetadataServer",
+    "MiniStackSts",
+    "RoleCredentials",
+    "SignatureCheckingSts",
     "metadata_server",
+    "random_credentials",
 ]  # fmt: skip

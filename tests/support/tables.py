@@ -1,8 +1,7 @@
-"""DynamoDB in memory, as far as Logferry's stores use it: the stores' own conditions and queries run on it.
+"""Provide DynamoDB in memory, as far as Logferry's stores use it; their conditions and queries run on it.
 
 It takes the place of boto3's low-level client. `tests/unit/support/test_tables.py` runs one suite on this and on moto,
-so that it cannot drift. Beyond them it can be told to fail before or after an operation, and tells of every change as a
-stream does.
+so that it cannot drift. In addition it can fail before or after an operation, and reports every change like a stream.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ class Table:
 
 
 def failure(operation: str, code: str, **more: Any) -> ClientError:
-    """An error as botocore makes them."""
+    """Return an error as botocore makes them."""
     status = 400 if code != "InternalServerError" else 500
     response: Any = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
     return ClientError(response, operation)
 
 
 class MemoryTables:
-    """boto3's DynamoDB client over tables in memory. Every operation is atomic; nothing is eventually consistent."""
+    """boto3's DynamoDB client over tables in memory. Every operation is atomic and immediately consistent."""
 
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self.tables = dict(tables)
@@ -86,14 +85,14 @@ class MemoryTables:
         return {"Attributes": old} if old and given.get("ReturnValues") == "ALL_OLD" else {}
 
     def batch_write_item(self, *, RequestItems: Item) -> Item:  # noqa: N803
-        """Deletes alone: nobody puts this way."""
+        """Delete items; no caller puts this way."""
         for name, requests in RequestItems.items():
             for request in requests:
                 self.delete_item(TableName=name, Key=request["DeleteRequest"]["Key"])
         return {"UnprocessedItems": {}}
 
     def transact_write_items(self, *, TransactItems: list[Item]) -> Item:  # noqa: N803
-        """Puts, and updates with conditions: all or nothing."""
+        """Put and conditionally update items: all or nothing."""
         self.before("TransactWriteItems", "")
         reasons, writes = [], []
         for action in TransactItems:
@@ -182,7 +181,7 @@ class MemoryTables:
 
 
 def stream_record(event: str, keys: Item, image: Item, number: int) -> Item:
-    """A record as a stream hands it to Lambda: JSON, so binary values are base64."""
+    """Return a record as a stream gives it to Lambda: JSON, so binary values are base64."""
     return {
         "eventID": str(number),
         "eventName": event,
@@ -201,7 +200,7 @@ def _json(value: Item) -> Item:
 
 
 def _plain(value: Item | None) -> Any:
-    """A scalar as Python compares it; None for an attribute that is not there."""
+    """Return a scalar as Python compares it; None for a missing attribute."""
     if value is None:
         return None
     ((kind, inner),) = value.items()
@@ -223,7 +222,7 @@ def _named(name: str, given: Mapping[str, Any]) -> str:
 
 
 def _updated(item: Item, expression: str, given: Mapping[str, Any]) -> Item:
-    """Carries out SET (values, if_not_exists, sums), REMOVE and ADD. All right sides see the item as it was."""
+    """Apply SET (values, if_not_exists, sums), REMOVE and ADD. All right sides see the original item."""
     before = copy.deepcopy(item)
     for verb, body in re.findall(r"(SET|REMOVE|ADD)\s+(.*?)(?=\s+(?:SET|REMOVE|ADD)\s|$)", expression, re.DOTALL):
         for part in re.split(r",(?![^(]*\))", body):
@@ -262,14 +261,14 @@ class _Condition:
         self._next = 0
 
     def equal_to(self, name: str) -> Any:
-        """What an attribute has to be equal to; ValueError when the condition does not say."""
+        """Return the value that an attribute must equal; raise ValueError when the condition does not say."""
         for left, sign, right in zip(self._tokens, self._tokens[1:], self._tokens[2:], strict=False):
             if sign == "=" and _named(left, self._given) == name:
                 return _plain(self._given["ExpressionAttributeValues"][right])
         raise ValueError(f"{name} is not said")
 
     def holds(self, item: Item) -> bool:
-        """Whether an item meets it."""
+        """Report whether an item meets it."""
         self._item, self._next = item, 0
         result = self._either()
         if self._next != len(self._tokens):
@@ -339,6 +338,6 @@ class _Condition:
 
 
 def logferry_tables() -> MemoryTables:
-    """The two tables of template.yaml."""
+    """Return the two tables of template.yaml."""
     indexes = {"by_target": ("gpk", "gsk"), "by_shard": ("spk", "ssk")}
     return MemoryTables({"log": Table("job", "first"), "registry": Table("pk", "sk", indexes)})

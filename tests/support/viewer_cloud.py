@@ -1,9 +1,8 @@
-"""A pretend cloud for the viewer: the viewers' contract (PROTOCOL.md) over aiohttp, with faults on demand.
+"""Run a fake cloud for the viewer: the viewers' contract (PROTOCOL.md) over aiohttp, with faults on demand.
 
 It stores batches in memory, encoded by the real codec, and speaks the HTTP API and the viewers' WebSocket;
 tests/support/viewer_service.py adds search and share links to it. Faults: broadcasts that are lost, repeated or
-reordered (`mangle`), sockets that are cut (`cut`), history that is slow, refused
-credentials.
+reordered (`mangle`), sockets that are cut (`cut`), history that is slow, refused credentials.
 """
 
 from __future__ import annotations
@@ -56,13 +55,13 @@ CSP = (
 
 
 def job_id(name: str) -> str:
-    """A job id that is the same for the same name."""
+    """Return a job id that is always the same for a name."""
     return f"local.{digest_of(name.encode())}"
 
 
 @dataclass
 class Job:
-    """One job's batches and what is known of it."""
+    """One job's batches and record."""
 
     record: JobRecord
     batches: list[BatchFacts] = field(default_factory=list)
@@ -76,13 +75,13 @@ class Job:
         return self.batches[-1].last if self.batches else self.forgotten
 
     def forget(self, count: int) -> None:
-        """Retention takes the first so many batches."""
+        """Expire the first batches, as retention does."""
         self.forgotten = self.batches[count - 1].last
         del self.batches[:count], self.facts[:count]
 
 
 class ViewerCloud:
-    """Runs in a thread of its own, so that a test may drive a browser in the main one."""
+    """A cloud in its own thread, so that a test may drive a browser in the main one."""
 
     def __init__(self, dist: Path = DIST) -> None:
         self.jobs: dict[str, Job] = {}
@@ -122,7 +121,7 @@ class ViewerCloud:
         return f"http://127.0.0.1:{self.port}/"
 
     def page(self, *names: str, extra: str = "", key: str | None = None) -> str:
-        """The address of a page of jobs, with a login in its fragment."""
+        """Return the address of a page of jobs, with a login in its fragment."""
         query = "&".join([*(f"job={job_id(name)}" for name in names), *([extra] if extra else [])])
         return f"{self.url}{'?' + query if query else ''}#key={key or self.key}"
 
@@ -145,37 +144,37 @@ class ViewerCloud:
     def append(
         self, name: str, texts: Sequence[str], streams: str | None = None, *, every_us: int = 1000, batch: int = 2000
     ) -> None:
-        """Stores lines without telling anyone, as history."""
+        """Store lines as history, without a broadcast."""
         for facts in self._encode(name, texts, streams, every_us, batch):
             self._store(self.jobs[job_id(name)], facts)
 
     def append_copies(self, name: str, texts: Sequence[str], copies: int) -> None:
-        """Stores the same lines again and again, a batch each: for jobs that only need to be long."""
+        """Store the same lines repeatedly, a batch each, for jobs that only need to be long."""
         for _ in range(copies):
             self.append(name, texts, batch=len(texts))
 
     def write(self, name: str, texts: Sequence[str], streams: str | None = None, *, batch: int = 2000) -> None:
-        """Stores lines and broadcasts them, as ingest and broadcast do."""
+        """Store lines and broadcast them, as ingest and broadcast do."""
         self.call(self._write(name, texts, streams, batch))
 
     def encode(
         self, name: str, texts: Sequence[str], streams: str | None, *, after: int, batch: int = 2000
     ) -> list[BatchFacts]:
-        """Batches that follow the sequence `after`, for `broadcast`."""
+        """Return batches that follow the sequence `after`, for `broadcast`."""
         return self._encode(name, texts, streams, 1000, batch, after)
 
     def broadcast(self, name: str, batches: Sequence[BatchFacts]) -> None:
-        """Stores batches that were encoded before, and sends them."""
+        """Store encoded batches, and send them."""
         self.call(self._publish(name, list(batches)))
 
     def tell(self, name: str, **life: Any) -> None:
-        """Changes a job's life and tells the lists."""
+        """Change a job's lifecycle and update the lists."""
         job = self.jobs[job_id(name)]
         job.record = job.record.model_copy(update={"life": job.record.life.model_copy(update=life), "tip": job.tip})
         self.call(self._tell(job.record))
 
     def cut(self) -> int:
-        """Breaks every viewer's WebSocket; says how many."""
+        """Break every viewer's WebSocket, and return how many."""
         return int(self.call(self._cut()))
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -280,10 +279,10 @@ class ViewerCloud:
         return web.json_response({"message": "Forbidden"}, status=403)
 
     def add_routes(self, app: web.Application) -> None:
-        """More of the HTTP API."""
+        """Add routes to the HTTP API."""
 
     def grant(self, _request: web.Request) -> dict[str, Any] | None:
-        """The share link behind a request, as the registry keeps it."""
+        """Return the share link behind a request, as the registry keeps it."""
         return None
 
     async def _config(self, _: web.Request) -> web.Response:
@@ -363,7 +362,7 @@ class ViewerCloud:
         return web.Response(text=self.page_of(job, begin, end, more, kept), content_type="application/json")
 
     def page_of(self, job: Job, begin: int, end: int, more: bool, kept: int | None) -> str:
-        """The document of a page of history."""
+        """Return the document of a page of history."""
         return json.dumps({"tip": job.tip, "kept": kept, "batches": job.facts[begin:end], "more": more})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
@@ -412,7 +411,7 @@ def _now_ms() -> int:
 
 
 def lossy(rng: random.Random) -> Callable[[list[BatchFacts]], list[BatchFacts]]:
-    """Broadcasts as the worst day has them: some lost, some twice, in any order."""
+    """Broadcast with all faults: some lost, some twice, in any order."""
 
     def mangle(batches: list[BatchFacts]) -> list[BatchFacts]:
         kept = [batch for batch in batches if rng.random() > 0.2]
@@ -424,7 +423,7 @@ def lossy(rng: random.Random) -> Callable[[list[BatchFacts]], list[BatchFacts]]:
 
 
 def _fit(batches: Iterable[BatchFacts], limit: int) -> int:
-    """How many of these batches go into one page of history."""
+    """Return how many of these batches fit into one page of history."""
     left, count = PAGE_BYTES, 0
     for facts in batches:
         left -= len(facts.body)
@@ -435,7 +434,7 @@ def _fit(batches: Iterable[BatchFacts], limit: int) -> int:
 
 
 def index_of(batches: Sequence[BatchFacts], sequence: int) -> int:
-    """Index of the first batch that ends at or after a sequence."""
+    """Return the index of the first batch that ends at or after a sequence."""
     low, high = 0, len(batches)
     while low < high:
         middle = (low + high) // 2

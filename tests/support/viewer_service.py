@@ -1,4 +1,4 @@
-"""The pretend cloud with search, times and share links: the query function's own code over its memory."""
+"""Extend the fake cloud with search, times and share links: the query function's own code over its memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runtime.keys import secret_digest
 
 
 class ViewerService(ViewerCloud):
-    """All that the viewer asks of the HTTP API."""
+    """Serve everything that the viewer requests from the HTTP API."""
 
     def __init__(self, dist: Path = DIST) -> None:
         super().__init__(dist)
@@ -30,7 +30,7 @@ class ViewerService(ViewerCloud):
         """Share links by id, as the registry keeps them."""
 
     def add_routes(self, app: web.Application) -> None:
-        """Search, times, share links."""
+        """Add search, times, share links."""
         app.router.add_get("/api/jobs/{job}/search", self._search)
         app.router.add_get("/api/jobs/{job}/at", self._at)
         app.router.add_get("/api/jobs/{job}/shares", self._shares)
@@ -38,7 +38,7 @@ class ViewerService(ViewerCloud):
         app.router.add_delete("/api/shares/{share}", self._unshare)
 
     def grant(self, request: web.Request) -> dict[str, Any] | None:
-        """The share link behind a request, as the registry keeps it."""
+        """Return the share link behind a request, as the registry keeps it."""
         secret = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return next((grant for grant in self.grants.values() if grant["sha256"] == secret_digest(secret)), None)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.engines import Engine, machine_engine
-from tests.support.fake_ingest import Sink
+from tests.support.fake_ingest import FakeIngestProcess
 
 
 @pytest.fixture(scope="module", name="machine")
@@ -16,6 +16,6 @@ def _machine() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as sink:
+def sink() -> Iterator[FakeIngestProcess]:
+    with FakeIngestProcess() as sink:
         yield sink

@@ -20,8 +20,8 @@ from tests.support.cloud import AGENTS, VIEWERS, Cloud, cloud
 from tests.support.gateway import StrictGateway
 from tests.support.gateway.functions import HandlerFunctions
 from tests.support.gateway.template import read_template
-from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
-from tests.support.sts import BARE, MiniStackSts, SignatureCheckingSts, made_up, metadata_server
+from tests.support.pipeline_harness import GeneratedReader, PipelineHarness, job_id, line
+from tests.support.sts import BARE, MiniStackSts, SignatureCheckingSts, metadata_server, random_credentials
 
 from connect.aws_identity import Ask, caller, parse
 from connect.core import Caller, Refusal
@@ -86,11 +86,11 @@ def give(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
 
 
 @asynccontextmanager
-async def agent(gateway: StrictGateway, folder: Path, **settings: str) -> AsyncIterator[Rig]:
+async def agent(gateway: StrictGateway, folder: Path, **settings: str) -> AsyncIterator[PipelineHarness]:
     """Run the agent's pipeline, which signs in as its settings say."""
     flags = {"agents_url": gateway.address("Agents"), "aws_identity": "true", "aws_region": REGION} | settings
     flags = {"aws_audience": AGENTS, "spool_dir": str(folder)} | flags
-    rig = Rig(flags["agents_url"], folder, MadeUpReader(1, LINES), credential=load(flags).credential())
+    rig = PipelineHarness(flags["agents_url"], folder, GeneratedReader(1, LINES), credential=load(flags).credential())
     await asyncio.to_thread(rig.__enter__)
     try:
         yield rig
@@ -134,7 +134,7 @@ async def test_agent_without_secret_ships_as_its_host_role(
         trust(backend, real)
         role = "arn:aws:iam::" + credentials.arn.split(":")[4] + f":role/Fleet-{kind}"
     else:
-        credentials, role = made_up(), FLEET
+        credentials, role = random_credentials(), FLEET
         trust(backend, SignatureCheckingSts([credentials]))
     backend.put(f"ROLE#{role}", "ROLE", principal="fleet")
     with metadata_server(credentials) as server:
@@ -166,7 +166,7 @@ async def test_refused_role_is_reported_and_shipping_resumes_once_allowed(
     why: str, backend: Cloud, gateway: StrictGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The report is readable. Lines read meanwhile go to the spool."""
-    credentials = made_up()
+    credentials = random_credentials()
     sts = SignatureCheckingSts([] if why == "unknown to AWS" else [credentials])
     trust(backend, sts)
     give(monkeypatch, credentials.environment())
@@ -193,7 +193,7 @@ async def test_missing_credentials_are_reported_and_retried(
     backend: Cloud, gateway: StrictGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The instance's role may arrive after boot, so nothing has to be restarted."""
-    credentials = made_up()
+    credentials = random_credentials()
     trust(backend, SignatureCheckingSts([credentials]))
     backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")
     async with agent(gateway, tmp_path) as rig:
@@ -207,7 +207,7 @@ async def test_each_handshake_gets_a_fresh_signature(
     backend: Cloud, gateway: StrictGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token is valid for 15 minutes, and an agent runs for months."""
-    first, second = made_up(life=timedelta(minutes=5)), made_up()
+    first, second = random_credentials(life=timedelta(minutes=5)), random_credentials()
     sts = SignatureCheckingSts([first, second])
     trust(backend, sts)
     backend.put(f"ROLE#{FLEET}", "ROLE", principal="fleet")

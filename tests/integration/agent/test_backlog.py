@@ -11,9 +11,9 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.agents import AgentProcess
-from tests.support.burst import program
 from tests.support.engines import Engine
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
+from tests.support.numbered_lines import program
 
 from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_local.ports import free_port
@@ -44,7 +44,7 @@ def counted(port: int, name: str) -> float:
 
 
 def test_backlog_is_shipped_exactly_through_the_preencode_process(
-    sink: Sink, job: tuple[str, str], tmp_path: Path
+    sink: FakeIngestProcess, job: tuple[str, str], tmp_path: Path
 ) -> None:
     """Every line arrives once and in order, between start and exit. Some went through the second process."""
     name, container = job

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.agents import AgentProcess
 from tests.support.engines import Engine
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -30,7 +30,7 @@ class Backlog:
     def id(self) -> str:
         return str(self.container.id)
 
-    def is_exact(self, sink: Sink) -> None:
+    def is_exact(self, sink: FakeIngestProcess) -> None:
         """Check that every line is stored once and in order, between start and exit."""
         entries = sink.entries(self.id)
         assert [sequence for sequence, *_ in entries] == list(range(1, self.lines + 3))
@@ -48,7 +48,9 @@ def backlog(request: pytest.FixtureRequest, machine: Engine) -> Iterator[Backlog
     made.container.remove(force=True)
 
 
-def test_agent_killed_repeatedly_during_catch_up_is_exact(backlog: Backlog, sink: Sink, tmp_path: Path) -> None:
+def test_agent_killed_repeatedly_during_catch_up_is_exact(
+    backlog: Backlog, sink: FakeIngestProcess, tmp_path: Path
+) -> None:
     """SIGKILL follows each advance; acknowledgements are lost and connections cut meanwhile.
 
     Entries are exactly 1..n.

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.fake_ingest import ROOT, Sink, wait_until
-from tests.support.sts import SignatureCheckingSts, made_up, metadata_server
+from tests.support.fake_ingest import ROOT, FakeIngestProcess, wait_until
+from tests.support.sts import SignatureCheckingSts, metadata_server, random_credentials
 
 from connect.aws_identity import SignedRequest, caller, parse
 from connect.core import Caller
@@ -39,7 +39,7 @@ def image() -> Iterator[str]:
     )
 
 
-def documented(name: str, image: str, folder: Path, sink: Sink) -> list[str]:
+def documented(name: str, image: str, folder: Path, sink: FakeIngestProcess) -> list[str]:
     """Return the documented `docker run` with this test's names and host paths, and the address of a local cloud."""
     text = (ROOT / "infra" / "agent" / "README.md").read_text().replace("\\\n", " ")
     line = next(line for line in text.splitlines() if line.strip().startswith("docker run --detach"))
@@ -72,7 +72,7 @@ LINES = 3_000
 WRITE = f"import sys; [print('line', i, file=(sys.stdout, sys.stderr)[i % 3 == 0]) for i in range({LINES})]"
 
 
-def shipped_container(sink: Sink, image: str, agent: str, name: str) -> str:
+def shipped_container(sink: FakeIngestProcess, image: str, agent: str, name: str) -> str:
     """Run a container whose lines an agent ships, check them, and return its id."""
     # The image asks not to be shipped, so this container of it asks for the opposite.
     label = "--label=logferry.enable=true"
@@ -89,7 +89,7 @@ def shipped_container(sink: Sink, image: str, agent: str, name: str) -> str:
 def test_documented_command_ships_a_container_exactly(image: str, tmp_path: Path) -> None:
     """All capabilities are dropped, the root is read-only, the key is a file. The agent does not ship itself."""
     name = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-")
-    with Sink() as sink, removed(name, f"{name}-job"):
+    with FakeIngestProcess() as sink, removed(name, f"{name}-job"):
         docker(*documented(name, image, tmp_path, sink))
         job = shipped_container(sink, image, name, f"{name}-job")
         assert sink.lives()["lives"][job]["life"]["source"] == "file"
@@ -111,7 +111,7 @@ print(ask(Path("/var/lib/logferry"), "/metrics")[1].decode())
 def test_backlog_goes_through_the_preencode_process(image: str, tmp_path: Path) -> None:
     """The container is hardened as documented; lines from before the agent started are shipped exactly."""
     name, lines = f"{TAG}-{tmp_path.name[-8:]}".replace("_", "-"), 40_000
-    with Sink() as sink, removed(name, f"{name}-job"):
+    with FakeIngestProcess() as sink, removed(name, f"{name}-job"):
         write = f"for i in range({lines}): print('line', i)"
         label = "--label=logferry.enable=true"
         job = docker("run", "-d", "--name", f"{name}-job", label, "--entrypoint=python", image, "-c", write)
@@ -134,7 +134,7 @@ def test_unprivileged_user_reads_through_the_api(image: str, tmp_path: Path) -> 
     spool.mkdir()
     os.chown(spool, 65534, 65534)
     group = Path("/var/run/docker.sock").stat().st_gid
-    with Sink() as sink, removed(name, f"{name}-job"):
+    with FakeIngestProcess() as sink, removed(name, f"{name}-job"):
         settings = {"AGENTS_URL": sink.url, "AGENT_KEY": KEY, "INCLUDE_NAMES": f"{name}-*"}
         docker(
             *("run", "-d", "--name", name, *HARDENED, "--user=65534:65534", f"--group-add={group}"),
@@ -149,7 +149,7 @@ def test_unprivileged_user_reads_through_the_api(image: str, tmp_path: Path) -> 
 @pytest.mark.timeout(600)
 def test_image_signs_as_an_aws_role(image: str) -> None:
     """The image keeps a part of botocore only. Credentials are an ECS task's, and STS accepts the signature."""
-    credentials = made_up()
+    credentials = random_credentials()
     with metadata_server(credentials) as server:
         script = "from logferry_agent.edge.credentials import AwsRole; print(AwsRole('api1', 'eu-west-1').token())"
         variables = [part for pair in server.environment("ecs").items() for part in ("-e", "=".join(pair))]

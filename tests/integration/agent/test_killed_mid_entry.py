@@ -13,7 +13,7 @@ import pytest
 from docker.errors import NotFound
 from tests.support.agents import AgentProcess
 from tests.support.engines import Engine
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 from logferry_protocol.events import Gap, decode_event
 
@@ -32,7 +32,7 @@ def in_spool(folder: Path, sql: str) -> list[tuple[object, ...]]:
         return spool.execute(sql).fetchall()
 
 
-def lines(sink: Sink, job: str) -> list[str]:
+def lines(sink: FakeIngestProcess, job: str) -> list[str]:
     return [text for *_, letter, text in sink.entries(job) if letter != "s"]
 
 
@@ -44,7 +44,7 @@ def lines(sink: Sink, job: str) -> list[str]:
     ],
 )
 def test_held_back_entry_survives_agent_and_container(
-    machine: Engine, sink: Sink, name: str, tmp_path: Path, written: tuple[str, ...], expected: list[str]
+    machine: Engine, sink: FakeIngestProcess, name: str, tmp_path: Path, written: tuple[str, ...], expected: list[str]
 ) -> None:
     """With `docker run --rm` the container and its log are gone after the kill. Only the disk has the entry."""
     folder = tmp_path / "spool"
@@ -69,7 +69,9 @@ def test_held_back_entry_survives_agent_and_container(
     assert in_spool(folder, "SELECT job FROM held") == []
 
 
-def test_cursor_of_another_version_causes_no_duplicates(machine: Engine, sink: Sink, name: str, tmp_path: Path) -> None:
+def test_cursor_of_another_version_causes_no_duplicates(
+    machine: Engine, sink: FakeIngestProcess, name: str, tmp_path: Path
+) -> None:
     """A newer agent ran here before this one came back; the container keeps writing meanwhile."""
     folder = tmp_path / "spool"
     script = "for i in $(seq 50); do echo line $i; done; read go; echo line 51; exec sleep 1000"

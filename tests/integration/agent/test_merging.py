@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.fake_ingest import Sink, wait_until
-from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
+from tests.support.pipeline_harness import GeneratedReader, PipelineHarness, job_id, line
 
 from logferry_agent.core.batching.processing import ProcessingOptions
 from logferry_agent.pipeline import PipelineSettings
@@ -16,6 +16,6 @@ def test_unmerged_line_is_shipped_after_its_wait(tmp_path: Path) -> None:
     limits = PipelineSettings(
         flush_interval_s=0.02, answer_timeout_s=5, processing=ProcessingOptions(merge_start="^job", merge_wait_s=0.2)
     )
-    with Sink() as sink, Rig(sink.url, tmp_path, MadeUpReader(1, 5), limits=limits):
+    with FakeIngestProcess() as sink, PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 5), limits=limits):
         wait_until(lambda: sink.tip(job_id(0)) == 5)
         assert [text for *_, text in sink.entries(job_id(0))] == [line(0, index) for index in range(5)]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.fake_ingest import Sink, wait_until
-from tests.support.pipeline_rig import MadeUpReader, Rig, job_id
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
+from tests.support.pipeline_harness import GeneratedReader, PipelineHarness, job_id
 
 from logferry_agent.app import tls_of
 from logferry_agent.settings import load
@@ -22,8 +22,8 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, 
 
 
 @pytest.fixture(scope="module")
-def sink() -> Iterator[Sink]:
-    with Sink() as sink:
+def sink() -> Iterator[FakeIngestProcess]:
+    with FakeIngestProcess() as sink:
         yield sink
 
 
@@ -81,7 +81,7 @@ class Relay:
 
 
 @pytest.fixture
-def secure(sink: Sink, certificate: tuple[Path, Path]) -> Iterator[Relay]:
+def secure(sink: FakeIngestProcess, certificate: tuple[Path, Path]) -> Iterator[Relay]:
     """Put the sink behind TLS."""
     sink.reset()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -91,21 +91,21 @@ def secure(sink: Sink, certificate: tuple[Path, Path]) -> Iterator[Relay]:
     relay.stop()
 
 
-def rig_for(port: int, folder: Path, ca_file: Path | None) -> Rig:
+def rig_for(port: int, folder: Path, ca_file: Path | None) -> PipelineHarness:
     flags = {"agents_url": f"wss://localhost:{port}/live", "agent_key": "lfa_" + "a" * 12 + "_" + "b" * 43}
     settings = load(flags | ({"ca_file": str(ca_file)} if ca_file else {}))
-    return Rig(settings.agents_url, folder, MadeUpReader(1, 100), tls=tls_of(settings))
+    return PipelineHarness(settings.agents_url, folder, GeneratedReader(1, 100), tls=tls_of(settings))
 
 
 def test_custom_certificate_authority_is_trusted(
-    secure: Relay, sink: Sink, tmp_path: Path, certificate: tuple[Path, Path]
+    secure: Relay, sink: FakeIngestProcess, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
     """`ca_file` names it."""
     with rig_for(secure.port, tmp_path, certificate[0]):
         wait_until(lambda: sink.tip(job_id(0)) == 100)
 
 
-def test_unknown_certificate_is_refused_and_reported(secure: Relay, sink: Sink, tmp_path: Path) -> None:
+def test_unknown_certificate_is_refused_and_reported(secure: Relay, sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The agent sends nothing to an unverified server."""
     with rig_for(secure.port, tmp_path, None) as rig:
         wait_until(lambda: rig.socket.status.error is not None)
@@ -114,7 +114,11 @@ def test_unknown_certificate_is_refused_and_reported(secure: Relay, sink: Sink, 
 
 
 def test_proxy_from_the_environment_is_used(
-    secure: Relay, sink: Sink, tmp_path: Path, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    secure: Relay,
+    sink: FakeIngestProcess,
+    tmp_path: Path,
+    certificate: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`HTTPS_PROXY`: CONNECT, then TLS through the proxy."""
     asked: list[str] = []
@@ -141,7 +145,7 @@ def test_proxy_from_the_environment_is_used(
 
 def test_unresolvable_name_is_reported_and_retried(tmp_path: Path) -> None:
     """On DNS failure, lines are read into the spool."""
-    with Rig("ws://logferry.invalid/live", tmp_path, MadeUpReader(1, 50)) as rig:
+    with PipelineHarness("ws://logferry.invalid/live", tmp_path, GeneratedReader(1, 50)) as rig:
         wait_until(lambda: rig.socket.status.attempts >= 2)
         assert "cannot connect" in (rig.socket.status.error or "")
         wait_until(lambda: [job["waiting"] for job in rig.pipeline.report()] == [50])

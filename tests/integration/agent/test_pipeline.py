@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.fake_ingest import ROOT, Sink, wait_until
-from tests.support.pipeline_rig import MadeUpReader, Rig, job_id, line
+from tests.support.fake_ingest import ROOT, FakeIngestProcess, wait_until
+from tests.support.pipeline_harness import GeneratedReader, PipelineHarness, job_id, line
 
 from logferry_agent.edge.spool import Spool, SpoolError
 from logferry_agent.pipeline import PipelineSettings
@@ -27,37 +27,37 @@ FAST = PipelineSettings(flush_interval_s=0.05, answer_timeout_s=0.5)
 
 
 @pytest.fixture(scope="module")
-def sink_process() -> Iterator[Sink]:
-    with Sink() as sink:
+def sink_process() -> Iterator[FakeIngestProcess]:
+    with FakeIngestProcess() as sink:
         yield sink
 
 
 @pytest.fixture
-def sink(sink_process: Sink) -> Sink:
+def sink(sink_process: FakeIngestProcess) -> FakeIngestProcess:
     sink_process.reset()
     return sink_process
 
 
-def unacknowledged(rig: Rig) -> list[int]:
+def unacknowledged(rig: PipelineHarness) -> list[int]:
     """Return the number of unacknowledged entries of each job."""
     return [job["waiting"] for job in rig.pipeline.report()]
 
 
-def assert_exact(sink: Sink, number: int, lines: int) -> None:
+def assert_exact(sink: FakeIngestProcess, number: int, lines: int) -> None:
     """Check sequences 1..n and every line."""
     entries = sink.entries(job_id(number))
     assert [sequence for sequence, *_ in entries] == list(range(1, lines + 1))
     assert [text for *_, text in entries] == [line(number, index) for index in range(lines)]
 
 
-def arrived(sink: Sink, jobs: int, lines: int) -> bool:
+def arrived(sink: FakeIngestProcess, jobs: int, lines: int) -> bool:
     tips = sink.counts()["jobs"]
     return all(tips.get(job_id(number), 0) >= lines for number in range(jobs))
 
 
-def test_every_line_arrives_once_and_in_order(sink: Sink, tmp_path: Path) -> None:
+def test_every_line_arrives_once_and_in_order(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Nothing goes wrong."""
-    with Rig(sink.url, tmp_path, MadeUpReader(3, 5_000)):
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(3, 5_000)):
         wait_until(lambda: arrived(sink, 3, 5_000))
     for number in range(3):
         assert_exact(sink, number, 5_000)
@@ -77,11 +77,13 @@ def test_every_line_arrives_once_and_in_order(sink: Sink, tmp_path: Path) -> Non
     ],
     ids="+".join,
 )
-def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(sink: Sink, tmp_path: Path, faults: dict[str, Any]) -> None:
+def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(
+    sink: FakeIngestProcess, tmp_path: Path, faults: dict[str, Any]
+) -> None:
     """Acknowledgements are lost, repeated and reordered; envelopes lost; connections cut; batches rejected."""
     sink.faults(**faults)
     limits = PipelineSettings(flush_interval_s=0.02, answer_timeout_s=0.2)
-    with Rig(sink.url, tmp_path, MadeUpReader(4, 400, rate=400, chunk=40), limits=limits):
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(4, 400, rate=400, chunk=40), limits=limits):
         wait_until(lambda: sink.counts().get("entries", 0) > 400)
         sink.faults()
         wait_until(lambda: arrived(sink, 4, 400))
@@ -90,9 +92,9 @@ def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(sink: Sink, tmp_path: P
 
 
 @pytest.mark.parametrize("code", [1001, 1009, 1011])
-def test_closed_connection_is_reopened(sink: Sink, tmp_path: Path, code: int) -> None:
+def test_closed_connection_is_reopened(sink: FakeIngestProcess, tmp_path: Path, code: int) -> None:
     """Close codes: going away, message too big, internal error."""
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 300, rate=600)) as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 300, rate=600)) as rig:
         wait_until(lambda: sink.tip(job_id(0)) > 0)
         sink.close(code)
         wait_until(lambda: arrived(sink, 1, 300))
@@ -101,9 +103,9 @@ def test_closed_connection_is_reopened(sink: Sink, tmp_path: Path, code: int) ->
     assert_exact(sink, 0, 300)
 
 
-def test_new_connection_takes_over_before_the_old_one_closes(sink: Sink, tmp_path: Path) -> None:
+def test_new_connection_takes_over_before_the_old_one_closes(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The 2-hour limit is shortened."""
-    rig = Rig(sink.url, tmp_path, MadeUpReader(2, 600, rate=300))
+    rig = PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 600, rate=300))
     rig.socket._renew_s = 0.5
     with rig:
         wait_until(lambda: arrived(sink, 2, 600))
@@ -113,10 +115,10 @@ def test_new_connection_takes_over_before_the_old_one_closes(sink: Sink, tmp_pat
         assert_exact(sink, number, 600)
 
 
-def test_revoked_key_is_reported_and_reading_continues_into_the_spool(sink: Sink, tmp_path: Path) -> None:
+def test_revoked_key_is_reported_and_reading_continues_into_the_spool(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Shipping resumes once the key is valid again."""
     sink.faults(keys=["good"])
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 3_000), key="revoked") as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 3_000), key="revoked") as rig:
         wait_until(lambda: rig.socket.status.refused)
         assert "does not accept the agent's key" in (rig.socket.status.error or "")
         wait_until(lambda: unacknowledged(rig) == [3_000])
@@ -125,10 +127,10 @@ def test_revoked_key_is_reported_and_reading_continues_into_the_spool(sink: Sink
     assert_exact(sink, 0, 3_000)
 
 
-def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: Sink, tmp_path: Path) -> None:
+def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The long interval never elapses here; only a watch releases lines."""
     limits = PipelineSettings(flush_interval_s=3_600, answer_timeout_s=5)
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 50, rate=100, chunk=5), limits=limits) as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 50, rate=100, chunk=5), limits=limits) as rig:
         wait_until(lambda: unacknowledged(rig) == [50])
         assert sink.tip(job_id(0)) == 0
         sink.watch()
@@ -136,9 +138,9 @@ def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: Sink
     assert_exact(sink, 0, 50)
 
 
-def test_open_batch_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path) -> None:
+def test_open_batch_is_shipped_when_the_agent_stops(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """SIGTERM flushes."""
-    rig = Rig(sink.url, tmp_path, MadeUpReader(2, 40), limits=PipelineSettings(flush_interval_s=3_600))
+    rig = PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 40), limits=PipelineSettings(flush_interval_s=3_600))
     with rig:
         wait_until(lambda: unacknowledged(rig) == [40, 40])
         wait_until(lambda: sink.counts().get("opens", 0) == 2)
@@ -147,16 +149,16 @@ def test_open_batch_is_shipped_when_the_agent_stops(sink: Sink, tmp_path: Path) 
     wait_until(lambda: [sink.told(job_id(number)) for number in range(2)] == [40, 40])
 
 
-def test_undelivered_entries_are_reported_when_the_agent_exits(sink: Sink, tmp_path: Path) -> None:
+def test_undelivered_entries_are_reported_when_the_agent_exits(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The report includes an open batch that was never queued."""
     sink.faults(keys=[])
-    rig = Rig(sink.url, tmp_path / "refused", MadeUpReader(1, 40))
+    rig = PipelineHarness(sink.url, tmp_path / "refused", GeneratedReader(1, 40))
     with rig:
         wait_until(lambda: unacknowledged(rig) == [40])
         rig.reader.stop()
         assert not rig.pipeline.stop(0.1)
     sink.faults()
-    rig = Rig(sink.url, tmp_path / "well", MadeUpReader(1, 40))
+    rig = PipelineHarness(sink.url, tmp_path / "well", GeneratedReader(1, 40))
     with rig:
         wait_until(lambda: unacknowledged(rig) == [0])
         rig.reader.stop()
@@ -170,10 +172,10 @@ def pieces_on_disk(folder: Path) -> int:
         return int(db.execute("SELECT count(*) FROM piece").fetchone()[0])
 
 
-def test_open_batch_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Path) -> None:
+def test_open_batch_is_on_disk_when_the_agent_is_killed(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The container may be gone by the next start."""
     sink.faults(keys=[])
-    rig = Rig(sink.url, tmp_path, MadeUpReader(1, 40))
+    rig = PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 40))
     with rig:
         wait_until(lambda: rig.pipeline.buffers and rig.pipeline.buffers[job_id(0)].batcher.saved == 40)
         wait_until(lambda: pieces_on_disk(tmp_path) > 0)
@@ -182,15 +184,15 @@ def test_open_batch_is_on_disk_when_the_agent_is_killed(sink: Sink, tmp_path: Pa
         for part in tmp_path.glob("spool-*.db*"):
             (copy / part.name).write_bytes(part.read_bytes())
     sink.faults()
-    reader = MadeUpReader(1, 0)  # nothing can be read again
-    with Rig(sink.url, copy, reader):
+    reader = GeneratedReader(1, 0)  # nothing can be read again
+    with PipelineHarness(sink.url, copy, reader):
         wait_until(lambda: arrived(sink, 1, 40))
     assert_exact(sink, 0, 40)
 
 
-def test_ended_job_is_forgotten_once_all_is_stored(sink: Sink, tmp_path: Path) -> None:
+def test_ended_job_is_forgotten_once_all_is_stored(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The spool does not grow with every container that ever ran."""
-    with Rig(sink.url, tmp_path, MadeUpReader(2, 100, end=True)) as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 100, end=True)) as rig:
         wait_until(lambda: rig.metrics.registry.get_sample_value("logferry_agent_acknowledged_events_total") == 200)
         wait_until(lambda: not rig.pipeline.buffers)
     spool = Spool(tmp_path, "engine")
@@ -202,12 +204,12 @@ def test_ended_job_is_forgotten_once_all_is_stored(sink: Sink, tmp_path: Path) -
 # --- resync ----------------------------------------------------------------------------------------------------------
 
 
-def test_lost_spool_is_recovered_from_the_clouds_cursor(sink: Sink, tmp_path: Path) -> None:
+def test_lost_spool_is_recovered_from_the_clouds_cursor(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Nothing is repeated or missing while the log still exists."""
-    with Rig(sink.url, tmp_path / "first", MadeUpReader(2, 1_000)):
+    with PipelineHarness(sink.url, tmp_path / "first", GeneratedReader(2, 1_000)):
         wait_until(lambda: arrived(sink, 2, 1_000))
-    reader = MadeUpReader(2, 2_500)
-    with Rig(sink.url, tmp_path / "second", reader) as rig:
+    reader = GeneratedReader(2, 2_500)
+    with PipelineHarness(sink.url, tmp_path / "second", reader) as rig:
         wait_until(lambda: arrived(sink, 2, 2_500))
         assert rig.metrics.registry.get_sample_value("logferry_agent_resyncs_total", {"cause": "spool_lost"}) == 2
     assert len(reader.rereads) == 2
@@ -215,47 +217,47 @@ def test_lost_spool_is_recovered_from_the_clouds_cursor(sink: Sink, tmp_path: Pa
         assert_exact(sink, number, 2_500)
 
 
-def test_rolled_back_spool_adopts_the_clouds_state(sink: Sink, tmp_path: Path) -> None:
+def test_rolled_back_spool_adopts_the_clouds_state(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """A snapshot of the host's disk was restored."""
     old, new = tmp_path / "old", tmp_path / "new"
-    with Rig(sink.url, new, MadeUpReader(1, 500)):
+    with PipelineHarness(sink.url, new, GeneratedReader(1, 500)):
         wait_until(lambda: arrived(sink, 1, 500))
     old.mkdir()
     for part in new.glob("spool-*.db*"):
         (old / part.name).write_bytes(part.read_bytes())
-    with Rig(sink.url, new, MadeUpReader(1, 1_500)):
+    with PipelineHarness(sink.url, new, GeneratedReader(1, 1_500)):
         wait_until(lambda: arrived(sink, 1, 1_500))
-    with Rig(sink.url, old, MadeUpReader(1, 2_500)):
+    with PipelineHarness(sink.url, old, GeneratedReader(1, 2_500)):
         wait_until(lambda: arrived(sink, 1, 2_500))
     assert_exact(sink, 0, 2_500)
 
 
-def test_two_agents_on_one_engine_never_overwrite_each_other(sink: Sink, tmp_path: Path) -> None:
+def test_two_agents_on_one_engine_never_overwrite_each_other(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Each adopts the cloud's state when it finds the other's batch; nothing is stored twice."""
-    readers = [MadeUpReader(1, 2_000, rate=1_000, chunk=20) for _ in range(2)]
-    with Rig(sink.url, tmp_path / "a", readers[0]), Rig(sink.url, tmp_path / "b", readers[1]):
+    readers = [GeneratedReader(1, 2_000, rate=1_000, chunk=20) for _ in range(2)]
+    with PipelineHarness(sink.url, tmp_path / "a", readers[0]), PipelineHarness(sink.url, tmp_path / "b", readers[1]):
         wait_until(lambda: arrived(sink, 1, 2_000))
     assert_exact(sink, 0, 2_000)
     assert sink.counts().get("conflicts", 0) + len(readers[0].rereads) + len(readers[1].rereads) > 0
 
 
-def test_cloud_that_lost_its_tables_is_filled_again(sink: Sink, tmp_path: Path) -> None:
+def test_cloud_that_lost_its_tables_is_filled_again(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """A new local cloud meets an old spool."""
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 500)):
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 500)):
         wait_until(lambda: arrived(sink, 1, 500))
     sink.forget()
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 800)):
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 800)):
         wait_until(lambda: arrived(sink, 1, 800))
     assert_exact(sink, 0, 800)
 
 
-def test_damaged_spool_is_recovered_from_the_cloud(sink: Sink, tmp_path: Path) -> None:
+def test_damaged_spool_is_recovered_from_the_cloud(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The spool is set aside and resynchronised, and the agent reports it."""
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 500)):
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 500)):
         wait_until(lambda: arrived(sink, 1, 500))
     (path,) = tmp_path.glob("spool-*.db")
     path.write_bytes(b"\x00" * 8192)
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 900)) as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 900)) as rig:
         assert rig.spool.set_aside is not None
         wait_until(lambda: arrived(sink, 1, 900))
     assert_exact(sink, 0, 900)
@@ -264,19 +266,19 @@ def test_damaged_spool_is_recovered_from_the_cloud(sink: Sink, tmp_path: Path) -
 # --- refused, full, stuck --------------------------------------------------------------------------------------------
 
 
-def gaps(sink: Sink, number: int) -> list[Gap]:
+def gaps(sink: FakeIngestProcess, number: int) -> list[Gap]:
     events = [decode_event(text) for _, _, stream, text in sink.entries(job_id(number)) if stream == "s"]
     return [event for event in events if isinstance(event, Gap)]
 
 
-def lines_of(sink: Sink, number: int) -> list[str]:
+def lines_of(sink: FakeIngestProcess, number: int) -> list[str]:
     return [text for _, _, stream, text in sink.entries(job_id(number)) if stream != "s"]
 
 
-def test_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, tmp_path: Path) -> None:
+def test_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """It is not retried and does not block others. Gap counts add up to what is missing."""
     sink.faults(reject={"reason": "malformed", "needle": "job 1 line 7 "})
-    with Rig(sink.url, tmp_path, MadeUpReader(2, 60, rate=100, chunk=5)):
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 60, rate=100, chunk=5)):
         wait_until(
             lambda: arrived(sink, 1, 60) and len(lines_of(sink, 1)) + sum(g.count or 0 for g in gaps(sink, 1)) == 60
         )
@@ -290,11 +292,11 @@ def test_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: Sink, tmp
     assert (kept["job"], kept["count"], kept["reason"]) == (job_id(1), gap.count, "malformed")
 
 
-def test_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Path) -> None:
+def test_full_spool_stops_the_reader_and_loses_nothing(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Policy `block`, cloud away: there is far more to read than the spool and its input hold."""
     sink.faults(keys=[])
     limits = PipelineSettings(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
-    with Rig(sink.url, tmp_path, MadeUpReader(2, 200_000), limits=limits) as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 200_000), limits=limits) as rig:
         wait_until(lambda: rig.pipeline.full)
         assert sum(unacknowledged(rig)) < 400_000
         sink.faults()
@@ -304,11 +306,11 @@ def test_full_spool_stops_the_reader_and_loses_nothing(sink: Sink, tmp_path: Pat
         assert_exact(sink, number, 200_000)
 
 
-def test_drop_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None:
+def test_drop_oldest_leaves_gaps_that_add_up(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Policy `drop-oldest`, cloud away."""
     sink.faults(keys=[])
     limits = PipelineSettings(spool_bytes=150_000, policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=1.0)
-    with Rig(sink.url, tmp_path, MadeUpReader(2, 40_000), limits=limits) as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 40_000), limits=limits) as rig:
         wait_until(lambda: all(next_ == 40_000 for next_ in rig.reader._next.values()))
         wait_until(lambda: not rig.pipeline.intake.pending)
         assert rig.spool.bytes < 200_000
@@ -323,9 +325,9 @@ def test_drop_oldest_leaves_gaps_that_add_up(sink: Sink, tmp_path: Path) -> None
         assert kept == [line(number, index) for index in range(40_000 - len(kept), 40_000)]
 
 
-def test_unwritable_disk_stops_the_agent_until_it_is_writable(sink: Sink, tmp_path: Path) -> None:
+def test_unwritable_disk_stops_the_agent_until_it_is_writable(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Full or read-only: nothing is lost, and the agent reports it."""
-    with Rig(sink.url, tmp_path, MadeUpReader(1, 30_000, rate=30_000)) as rig:
+    with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 30_000, rate=30_000)) as rig:
         wait_until(lambda: sink.tip(job_id(0)) > 0)
         rig.spool._db.execute("PRAGMA query_only = 1")
         wait_until(lambda: rig.pipeline.stuck)
@@ -356,10 +358,10 @@ def hog(folder: Path, leave: int = 0) -> Path:
     return path
 
 
-def test_disk_filled_by_others_loses_nothing_and_keeps_shipping(sink: Sink, small_disk: Path) -> None:
+def test_disk_filled_by_others_loses_nothing_and_keeps_shipping(sink: FakeIngestProcess, small_disk: Path) -> None:
     """With no byte free, spooled batches are sent and deleted. The rest follows once there is room."""
     sink.faults(keys=[])
-    with Rig(sink.url, small_disk, MadeUpReader(2, 40_000, rate=8_000), limits=FAST) as rig:
+    with PipelineHarness(sink.url, small_disk, GeneratedReader(2, 40_000, rate=8_000), limits=FAST) as rig:
         wait_until(lambda: rig.spool.bytes > 50_000)
         other = hog(small_disk)
         wait_until(lambda: rig.pipeline.full or rig.pipeline.stuck)
@@ -411,10 +413,10 @@ class FailingDisk:
         self._mount(*options)
 
 
-def test_read_only_disk_stops_reading_and_loses_nothing(sink: Sink, failing_disk: FailingDisk) -> None:
+def test_read_only_disk_stops_reading_and_loses_nothing(sink: FakeIngestProcess, failing_disk: FailingDisk) -> None:
     """It is reported, also at a start. After repair, unsynced data is gone and the agent continues from the cloud's."""
     folder = failing_disk.folder / "spool"
-    rig = Rig(sink.url, folder, MadeUpReader(1, 30_000, rate=10_000), limits=FAST)
+    rig = PipelineHarness(sink.url, folder, GeneratedReader(1, 30_000, rate=10_000), limits=FAST)
     rig.__enter__()
     try:
         wait_until(lambda: sink.tip(job_id(0)) > 0)
@@ -426,16 +428,16 @@ def test_read_only_disk_stops_reading_and_loses_nothing(sink: Sink, failing_disk
     with pytest.raises(SpoolError, match="cannot be written: Read-only file system"):
         Spool(folder, "engine")
     failing_disk.repair("rw")
-    with Rig(sink.url, folder, MadeUpReader(1, 30_000), limits=FAST):
+    with PipelineHarness(sink.url, folder, GeneratedReader(1, 30_000), limits=FAST):
         wait_until(lambda: arrived(sink, 1, 30_000))
     assert_exact(sink, 0, 30_000)
 
 
-def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: Sink, small_disk: Path) -> None:
+def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: FakeIngestProcess, small_disk: Path) -> None:
     """Policy `drop-oldest` with a limit above the disk's size: gap counts add up to what is missing."""
     sink.faults(keys=[])
     limits = PipelineSettings(policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=0.5)
-    with Rig(sink.url, small_disk, MadeUpReader(2, 60_000), limits=limits) as rig:
+    with PipelineHarness(sink.url, small_disk, GeneratedReader(2, 60_000), limits=limits) as rig:
         hog(small_disk, leave=2_200_000)
         wait_until(lambda: all(after == 60_000 for after in rig.reader._next.values()))
         wait_until(lambda: not rig.pipeline.intake.pending)
@@ -454,11 +456,11 @@ def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: Sink, small_d
 NOISE = {"drop_answer": 0.05, "ignore": 0.03, "repeat_answer": 0.1, "delay_s": 0.05, "unreadable": 0.02}
 
 
-def agent_process(sink: Sink, folder: Path, jobs: int, lines: int, rate: int) -> subprocess.Popen[bytes]:
+def agent_process(sink: FakeIngestProcess, folder: Path, jobs: int, lines: int, rate: int) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
-        "tests.support.pipeline_rig",
+        "tests.support.pipeline_harness",
         sink.url,
         str(folder),
         str(jobs),
@@ -473,7 +475,7 @@ def kill(agent: subprocess.Popen[bytes]) -> None:
     agent.wait()
 
 
-def test_agent_killed_and_disconnected_repeatedly_is_exact(sink: Sink, tmp_path: Path) -> None:
+def test_agent_killed_and_disconnected_repeatedly_is_exact(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The short form of `make chaos`; acknowledgements are also lost, repeated, late and out of order."""
     sink.faults(**NOISE)
     for tip in (200, 500, 900, 1_200):
@@ -490,7 +492,7 @@ def test_agent_killed_and_disconnected_repeatedly_is_exact(sink: Sink, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_thirty_jobs_are_exact_through_two_minutes_of_kills_and_cuts(sink: Sink, tmp_path: Path) -> None:
+def test_thirty_jobs_are_exact_through_two_minutes_of_kills_and_cuts(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Killed every 5 s, cut every 7 s: each job is exactly 1..n."""
     jobs, lines = 30, 120_000
     sink.faults(**NOISE)

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.agents import KEY, AgentProcess
 from tests.support.engines import Engine
-from tests.support.fake_ingest import Sink, wait_until
+from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 from logferry_local.ports import free_port
 
@@ -52,7 +52,7 @@ def samples(port: int) -> dict[tuple[str, str], float]:
     }
 
 
-def test_agent_reports_its_health(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+def test_agent_reports_its_health(sink: FakeIngestProcess, job: tuple[str, str], tmp_path: Path) -> None:
     """Metrics, health, readiness and status: healthy, then refused by the cloud, then healthy again."""
     name, container = job
     port = free_port()
@@ -93,7 +93,9 @@ def test_agent_reports_its_health(sink: Sink, job: tuple[str, str], tmp_path: Pa
     assert agent.ask("status")[0] == 3
 
 
-def test_agent_keeps_unacknowledged_entries_on_sigterm(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+def test_agent_keeps_unacknowledged_entries_on_sigterm(
+    sink: FakeIngestProcess, job: tuple[str, str], tmp_path: Path
+) -> None:
     """It exits with 0 without an answer. The next start delivers, though the log is gone."""
     name, container = job
     sink.faults(ignore=1.0)
@@ -110,7 +112,7 @@ def test_agent_keeps_unacknowledged_entries_on_sigterm(sink: Sink, job: tuple[st
     assert texts == [f"line {number}" for number in range(1, LINES + 1)]
 
 
-def test_second_agent_on_a_spool_is_refused(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+def test_second_agent_on_a_spool_is_refused(sink: FakeIngestProcess, job: tuple[str, str], tmp_path: Path) -> None:
     """It says what to do; the first agent is unaffected."""
     first, second = (AgentProcess(sink, tmp_path / "spool", job[0]) for _ in range(2))
     with first:
@@ -123,7 +125,7 @@ def test_second_agent_on_a_spool_is_refused(sink: Sink, job: tuple[str, str], tm
         first.require_alive()
 
 
-def test_occupied_address_is_reported(sink: Sink, job: tuple[str, str], tmp_path: Path) -> None:
+def test_occupied_address_is_reported(sink: FakeIngestProcess, job: tuple[str, str], tmp_path: Path) -> None:
     """One sentence names the setting."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

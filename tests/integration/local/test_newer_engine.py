@@ -6,12 +6,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.newer_engine import give_image, newer_engine, why_not
+from tests.support.newer_engine import copy_image, newer_engine, unavailable_reason
 
 from logferry_local import images
 from logferry_local.checkout import find_checkout
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.skipif(unavailable_reason() is not None, reason=unavailable_reason() or ""),
+]
 IMAGE = "lf-newer-engine"
 
 
@@ -26,7 +30,7 @@ def test_newer_engine_runs_beside_the_machines_own() -> None:
     try:
         with newer_engine() as host:
             assert int(docker("-H", host, "version", "--format", "{{.Server.Version}}").split(".")[0]) >= 26
-            give_image(host, IMAGE)
+            copy_image(host, IMAGE)
             identity = docker("-H", host, "run", "--detach", IMAGE, "echo", "hello")
             docker("-H", host, "wait", identity)
             assert docker("-H", host, "logs", identity) == "hello"

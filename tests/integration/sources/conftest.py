@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from tests.support.engines import Engine, daemon, machine_engine
-from tests.support.newer_engine import unpacked, why_not
-from tests.support.sink import Log, MemorySink
+from tests.support.memory_sink import Log, MemorySink
+from tests.support.newer_engine import unavailable_reason, unpacked
 
 from logferry_agent.app import SWITCH_S
 from logferry_agent.edge.docker_client import connect
@@ -50,7 +50,7 @@ def _generation(request: pytest.FixtureRequest) -> Iterator[Engine]:
         with machine_engine() as engine:
             yield engine
         return
-    reason = why_not()
+    reason = unavailable_reason()
     if reason is not None:
         pytest.skip(reason)
     with daemon(Path(tempfile.mkdtemp(prefix="lfd-", dir="/tmp")), unpacked()) as newer:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.integration.sources.conftest import Watcher
 from tests.support.engines import Engine
-from tests.support.sink import Log
+from tests.support.memory_sink import Log
 
 from logferry_protocol.events import Gap
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.integration.sources.conftest import Watcher
-from tests.support.burst import (
-    assert_in_order_and_every_hole_is_a_gap,
-    assert_none_twice_and_every_hole_is_in_a_gap,
+from tests.support.engines import Daemon, Engine, daemon, limits
+from tests.support.newer_engine import unavailable_reason, unpacked
+from tests.support.numbered_lines import (
+    assert_ordered_with_gaps_in_every_hole,
+    assert_unrepeated_with_gaps_around_every_hole,
     numbers,
     program,
 )
-from tests.support.crowd_of_containers import start
-from tests.support.engines import Daemon, Engine, daemon, limits
-from tests.support.newer_engine import unpacked, why_not
+from tests.support.start_containers import start
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -62,7 +62,7 @@ def test_burst_through_files_is_complete_or_has_gaps(engine: Engine, watch: Watc
     container = engine.run_command(program(lines), name=prefix + "a", **limits("1m", 3))
     log = watched.log(container.id)
     watched.sink.until(lambda: "exited" in log.names(), "the burst is over", limit_s=600)
-    gaps = assert_in_order_and_every_hole_is_a_gap(log, lines)
+    gaps = assert_ordered_with_gaps_in_every_hole(log, lines)
     print(f"\nfile: {len(numbers(log)):,} of {lines:,} lines, {gaps} gaps, one in each hole")
 
 
@@ -73,7 +73,7 @@ def test_burst_through_the_api_is_complete_or_has_gaps(engine: Engine, watch: Wa
     container = engine.run_command(program(lines), name=prefix + "a", **limits("1m", 3))
     log = watched.log(container.id)
     watched.sink.until(lambda: "exited" in log.names(), "the burst is over", limit_s=600)
-    early = assert_none_twice_and_every_hole_is_in_a_gap(log, lines)
+    early = assert_unrepeated_with_gaps_around_every_hole(log, lines)
     gaps = log.names().count("gap")
     print(f"\napi: {len(numbers(log)):,} of {lines:,} lines, {gaps} gaps, {early:,} gone before the first read")
 
@@ -91,7 +91,7 @@ def test_line_of_20_mib_arrives_whole(engine: Engine, watch: Watcher, prefix: st
 
 @pytest.fixture(params=["machine", "26.1"], name="programs")
 def _programs(request: pytest.FixtureRequest) -> Path | None:
-    reason = why_not()
+    reason = unavailable_reason()
     if reason is not None:
         pytest.skip(reason)
     return unpacked() if request.param == "26.1" else None

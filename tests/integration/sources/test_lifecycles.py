@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.integration.sources.conftest import RunningReaders, Watcher
-from tests.support.burst import numbers, program
 from tests.support.engines import Engine, RunContainer
-from tests.support.sink import MemorySink
+from tests.support.memory_sink import MemorySink
+from tests.support.numbered_lines import numbers, program
 
 from logferry_agent.core.batching.ports import Offer
 from logferry_agent.core.container import oom

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.integration.sources.conftest import Watcher
 from tests.support.engines import Engine, limits
-from tests.support.sink import Log
+from tests.support.memory_sink import Log
 
 from logferry_agent.core.parsing.log_stream import LogStreamParser
 from logferry_agent.edge.docker_client import LogResponse, connect

@@ -13,8 +13,8 @@ from pathlib import Path
 import docker
 import pytest
 from tests.integration.sources.conftest import Watcher
-from tests.support.engines import IMAGE, Engine, until
-from tests.support.sink import MemorySink
+from tests.support.engines import IMAGE, Engine, wait_for
+from tests.support.memory_sink import MemorySink
 
 from logferry_agent.edge import docker_client as connection
 from logferry_protocol.events import Notice
@@ -42,7 +42,7 @@ def _podman(engine: Engine) -> Iterator[str]:
     socket = folder / "podman.sock"
     command = [program, *folders, "system", "service", "--time=0", f"unix://{socket}"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as service:
-        until(socket.exists, "Podman listens")
+        wait_for(socket.exists, "Podman listens")
         yield str(socket)
         subprocess.run([program, *folders, "rm", "--all", "--force", "--time", "0"], env=environment, check=False)
         service.terminate()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.integration.sources.conftest import Watcher
-from tests.support.engines import Engine, until
-from tests.support.rechunk import rechunking
+from tests.support.engines import Engine, wait_for
+from tests.support.rechunking_proxy import rechunking
 
 from logferry_local.checkout import find_checkout
 
@@ -80,7 +80,7 @@ def test_documented_haproxy_passes_everything(
     (tmp_path / "haproxy.cfg").write_text(configuration)
     with subprocess.Popen([haproxy, "-db", "-f", str(tmp_path / "haproxy.cfg")]) as running:
         try:
-            until(socket.exists, "haproxy listens")
+            wait_for(socket.exists, "haproxy listens")
             seen = watch(source, docker_host=f"unix://{socket}")
             container = engine.run("echo one; sleep 7; seq 2000; printf bye", name=prefix + "a", labels=LABELS)
             log = seen.ended(container.id)

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from tests.integration.sources.conftest import Watcher
 from tests.support.ecs_endpoint import TASK_ARN, endpoint
-from tests.support.engines import Engine, limits, until
-from tests.support.sink import MemorySink
+from tests.support.engines import Engine, limits, wait_for
+from tests.support.memory_sink import MemorySink
 
 from logferry_agent.core.batching.ports import Position
 from logferry_agent.core.parsing.timestamps import format_stamp, nanoseconds
@@ -172,7 +172,7 @@ def test_unresponsive_engine_is_retried(
             loop.cut()
     watched.ended(container.id)
     assert log.lines() == [str(number) for number in range(1, 61)]
-    until(lambda: log.names() == ["started", "exited"], "its life is told")
+    wait_for(lambda: log.names() == ["started", "exited"], "its life is told")
 
 
 @pytest.mark.parametrize(("first", "second"), [("file", "file"), ("file", "api"), ("api", "file"), ("api", "api")])
@@ -293,14 +293,14 @@ def test_quiet_container_is_no_error_and_a_cut_stream_resumes_silently(
     watched = watch("api", docker_host=f"unix://{front.path}")
     container = engine.run("trap 'echo said' USR1; while :; do sleep 0.05; done", name=prefix + "a")
     log = watched.log(container.id)
-    until(lambda: front.follows[container.id] == 1, "it is followed, and quiet")
+    wait_for(lambda: front.follows[container.id] == 1, "it is followed, and quiet")
     loud = engine.run("for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.6; echo $i; done", name=prefix + "b")
     watched.ended(loud.id)
     assert front.follows[container.id] == 1, "quiet for twice what an answer may take, and still the same stream"
     for said in (1, 2, 3):
         asked = front.follows[container.id]
         front.cut_quiet_streams()
-        until(lambda asked=asked: front.follows[container.id] > asked, "it is followed again")  # type: ignore[misc]
+        wait_for(lambda asked=asked: front.follows[container.id] > asked, "it is followed again")  # type: ignore[misc]
         container.kill(signal="USR1")
         watched.sink.until(lambda said=said: log.lines() == ["said"] * said, "what comes afterwards is read")  # type: ignore[misc]
     container.kill()

@@ -1,33 +1,28 @@
-"""A strict API Gateway: what AWS documents and emulators leave out, between clients and the local cloud's functions.
+"""A strict API Gateway: what AWS documents and emulators omit, between clients and the local cloud's functions.
 
 Theory of operation
 -------------------
-The emulator's WebSocket APIs know no limits, and they run one connection's messages one after the other, in one
-process a
-function. A proxy in front of them could add limits, but no concurrency: whatever it sends up one connection comes
-back in
-order, and more connections upstream would each be authorized and counted by the functions under an id of their own, one
-that no `PostToConnection` could be led back from. So this gateway does not use the emulator's WebSocket APIs at
-all. It *is* the API Gateway:
+The emulator's WebSocket APIs know no limits, and run one connection's messages in sequence, in one process a function.
+A proxy in front of them could add limits, but no concurrency: messages on one connection come back in order, and the
+functions would authorize and count further upstream connections under other ids, from which no `PostToConnection`
+finds its way back. So this gateway does not use the emulator's WebSocket APIs. It *is* the API Gateway:
 
     client ══ WebSocket ══► gateway ── Lambda Invoke API ──► the emulator's functions, one process an invocation
                                ▲                                           │
                                └───────── POST @connections/{id} ──────────┘
 
 It reads the routes, authorizers, throttles and route responses from template.yaml, makes the connection ids, and
-invokes
-authorizer, $connect, route and $disconnect through Lambda's own API, where the emulator gives concurrent invocations
-processes of their own, as Lambda does. Answers are thus really out of order. The functions' management endpoint points
-here (`repoint`, or the template's parameter `GatewayBase`). Everything else that arrives (the HTTP API, DynamoDB,
-ids of
-connections that the emulator itself holds) is passed on as it came, signature and all; so permissions are still
-checked by the emulator.
+invokes authorizer, $connect, route and $disconnect through Lambda's own API. There the emulator gives concurrent
+invocations their own processes, as Lambda does, so answers really arrive out of order. The functions' management
+endpoint points here (`repoint`, or the template's parameter `GatewayBase`). All other requests (the HTTP API, DynamoDB,
+ids of connections that the emulator itself holds) pass through unchanged, signature included, so the emulator still
+checks permissions.
 
-`limits.py` has what is enforced and where it is documented, `faults.py` what can be made to go wrong. `python -m
+`limits.py` has the enforced limits and their documentation, `faults.py` the faults that can be injected. `python -m
 tests.support.gateway --help` runs one by hand.
 """
 
-from tests.support.gateway.clock import HandClock, RunningClock
+from tests.support.gateway.clock import ManualClock, RunningClock
 from tests.support.gateway.faults import Faults
 from tests.support.gateway.functions import EmulatorFunctions, Functions, Outcome
 from tests.support.gateway.gateway import StrictGateway
@@ -38,8 +33,8 @@ __all__ = [
     "EmulatorFunctions",
     "Faults",
     "Functions",
-    "HandClock",
     "Limits",
+    "ManualClock",
     "Outcome",
     "RunningClock",
     "StrictGateway",

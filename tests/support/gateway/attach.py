@@ -1,4 +1,4 @@
-"""A gateway for a stack that runs in the local cloud: its names looked up, its functions pointed here."""
+"""Attach a gateway to a stack in the local cloud: look up its names, and point its functions here."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def attached_gateway(
     port: int = 0,
     tables: bool = False,
 ) -> AsyncIterator[StrictGateway]:
-    """A gateway in front of a deployed stack; the functions point back at the end.
+    """Run a gateway in front of a deployed stack; point the functions back at the end.
 
     `access_key`: the emulator's root. `tables`: their DynamoDB calls come here too.
     """
@@ -76,7 +76,7 @@ async def attached_gateway(
 
 @contextmanager
 def repointed(client: Any, functions: list[str], gateway_url: str, *, tables: bool = False) -> Iterator[None]:
-    """The functions' management endpoints lead to the gateway; as they were at the end."""
+    """Point the functions' management endpoints to the gateway; restore them at the end."""
     before = {}
     for name in functions:
         found = client.get_function_configuration(FunctionName=name)

@@ -1,4 +1,4 @@
-"""The REQUEST authorizer of `$connect`.
+"""Call the REQUEST authorizer of `$connect`.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
 """
@@ -13,7 +13,7 @@ from tests.support.gateway.events import Handshake
 
 
 class RefusedError(Exception):
-    """The handshake is answered by an HTTP error."""
+    """An HTTP error that answers the handshake."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
@@ -22,7 +22,7 @@ class RefusedError(Exception):
 
 
 def require_identity(handshake: Handshake, sources: tuple[str, ...]) -> None:
-    """Raises RefusedError (401) unless every identity source is there; the function is then not even asked."""
+    """Raise RefusedError (401) unless every identity source is there; the function is then not invoked."""
     for source in sources:
         place, _, name = source.removeprefix("route.request.").partition(".")
         if place == "header":
@@ -36,7 +36,10 @@ def require_identity(handshake: Handshake, sources: tuple[str, ...]) -> None:
 
 
 def context_of(result: Any, arn: str, max_bytes: int) -> dict[str, Any]:
-    """What the authorizer adds to every later event. Raises RefusedError: 403 if it denies, 500 if it is no policy."""
+    """Return what the authorizer adds to every later event.
+
+    Raise RefusedError: 403 if it denies, 500 without a policy.
+    """
     if not isinstance(result, dict) or not isinstance(result.get("policyDocument"), dict):
         raise RefusedError(500, "Internal server error")
     if len(json.dumps(result).encode()) > max_bytes:

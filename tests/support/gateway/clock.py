@@ -1,4 +1,4 @@
-"""The gateway's time: real, or moved by hand."""
+"""Provide the gateway's time: real, or controlled by a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds from an arbitrary start, and waiting for one of them."""
+    """Seconds from an arbitrary start, and waiting until one of them."""
 
     def now(self) -> float: ...
 
@@ -18,7 +18,7 @@ class Clock(Protocol):
 
 
 class RunningClock:
-    """The machine's."""
+    """The machine's clock."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -28,8 +28,8 @@ class RunningClock:
             await asyncio.sleep(left)
 
 
-class HandClock:
-    """Stands still until a test moves it."""
+class ManualClock:
+    """A clock that stands still until a test advances it."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -47,7 +47,7 @@ class HandClock:
         await event.wait()
 
     def advance(self, seconds: float) -> None:
-        """Moves the time on, and wakes all that waited for what has passed."""
+        """Advance the time, and wake everything that waited for it."""
         self._now += seconds
         while self._waiting and self._waiting[0][0] <= self._now:
             heapq.heappop(self._waiting)[2].set()

@@ -1,4 +1,4 @@
-"""One client's connection: what it sends becomes invocations, all at once; what it is sent waits in a buffer."""
+"""Serve one client's connection: its messages become concurrent invocations; outgoing messages wait in a buffer."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Client:
     # --- to the client ------------------------------------------------------------------------------------------------
 
     def send(self, text: str) -> bool:
-        """Queues a message; False when the client's buffer is full."""
+        """Queue a message; return False when the client's buffer is full."""
         size = len(text.encode())
         if (
             self._queued + self._socket.transport.get_write_buffer_size() + size
@@ -71,12 +71,12 @@ class Client:
         return True
 
     def close(self, code: int, reason: str) -> None:
-        """Closes it with a close frame, after what is queued."""
+        """Close it with a close frame, after the queued messages."""
         self._closing = (code, reason)
         self._something.set()
 
     def cut(self) -> None:
-        """Breaks it as a network does: no close frame, and what was on its way is gone."""
+        """Break it as a network does: no close frame, and messages in transit are lost."""
         self._gateway.counts["cut"] += 1
         self._socket.transport.abort()
 
@@ -99,7 +99,7 @@ class Client:
     # --- its life ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serves it until it ends, from whichever side; then $disconnect."""
+        """Serve it until either side ends it; then invoke $disconnect."""
         lives = [asyncio.ensure_future(part()) for part in (self._read, self._write, self._age, self._suffer)]
         try:
             await asyncio.wait(lives, return_when=asyncio.FIRST_COMPLETED)
@@ -206,11 +206,10 @@ class Client:
 
 
 def _body_of(payload: Any) -> str | None:
-    """The body of a proxy integration's response; "" without one, None when it is no such response.
+    """Return the body of a proxy integration's response: "" without one, None for a malformed response.
 
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html (output
-    format): a status
-    code, and a body that is a string; anything else is a malformed response, and an internal error to the client.
+    A response has a status code, and a body that is a string; anything else is an internal error to the client.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html (output format)
     """
     if not isinstance(payload, dict) or not isinstance(payload.get("statusCode"), int):
         return None

@@ -1,4 +1,4 @@
-"""The events that API Gateway makes for WebSocket routes and their authorizer.
+"""Build the events that API Gateway makes for WebSocket routes and their authorizer.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
 """
@@ -20,7 +20,7 @@ REGION = "us-east-1"
 
 
 def new_connection_id() -> str:
-    """As AWS makes them: base64 with its padding (`L0SM9cOFvHcCIhw=`), which has to be escaped in a path."""
+    """Return an id as AWS makes them: base64 with its padding (`L0SM9cOFvHcCIhw=`), which a path has to escape."""
     return base64.urlsafe_b64encode(secrets.token_bytes(11)).decode()
 
 
@@ -38,13 +38,13 @@ class Handshake:
     authorizer: dict[str, Any] = field(default_factory=dict)
 
     def header(self, name: str) -> str | None:
-        """The last value of a header, its name in any case."""
+        """Return the last value of a header; its name may be in any case."""
         found = [values[-1] for key, values in self.headers.items() if key.lower() == name.lower()]
         return found[-1] if found else None
 
 
 def handshake_of(path: str, headers: Headers, source_ip: str) -> Handshake:
-    """Reads an upgrade request."""
+    """Read an upgrade request."""
     grouped: dict[str, list[str]] = {}
     for name, value in headers.raw_items():
         grouped.setdefault(name, []).append(value)
@@ -55,7 +55,7 @@ def handshake_of(path: str, headers: Headers, source_ip: str) -> Handshake:
 def request_context(
     handshake: Handshake, api_id: str, stage: str, route: str, kind: str, request_id: str
 ) -> dict[str, Any]:
-    """What all events share. `kind` is CONNECT, MESSAGE or DISCONNECT."""
+    """Return what all events share. `kind` is CONNECT, MESSAGE or DISCONNECT."""
     now = time.time()
     context: dict[str, Any] = {
         "routeKey": route,
@@ -78,12 +78,12 @@ def request_context(
 
 
 def new_request_id() -> str:
-    """An id for one request."""
+    """Return an id for one request."""
     return str(uuid.uuid4())
 
 
 def connect_fields(handshake: Handshake) -> dict[str, Any]:
-    """The handshake's headers and query, as $connect and its authorizer get them; later events carry none."""
+    """Return the handshake's headers and query for $connect and its authorizer; later events carry none."""
     fields: dict[str, Any] = {
         "headers": {name: values[-1] for name, values in handshake.headers.items()},
         "multiValueHeaders": handshake.headers,
@@ -95,10 +95,10 @@ def connect_fields(handshake: Handshake) -> dict[str, Any]:
 
 
 def method_arn(api_id: str, stage: str) -> str:
-    """What an authorizer is asked about."""
+    """Return the resource that an authorizer decides about."""
     return f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api_id}/{stage}/$connect"
 
 
 def refusal(message: str, connection_id: str, request_id: str) -> dict[str, str]:
-    """An error of API Gateway's own, as it is sent to a client."""
+    """Return an error of API Gateway's own, as it is sent to a client."""
     return {"message": message, "connectionId": connection_id, "requestId": request_id}

@@ -1,4 +1,4 @@
-"""What can be made to go wrong, how often, and how often it did."""
+"""Define which faults can be injected and how often, and count them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Shares are between 0 and 1. The default is a gateway on a good day."""
+    """Shares between 0 and 1. The default injects nothing."""
 
     cut_every_s: float | None = None
     """Every connection is cut (no close frame) at a random moment within each span of so many seconds."""
@@ -46,20 +46,20 @@ class Faults:
     """Share of HTTP API requests answered 429."""
 
 
-class Dice:
-    """Decides by a seed which message meets which fault, and counts."""
+class FaultInjector:
+    """Decide by a seed which message meets which fault, and count them."""
 
     def __init__(self, seed: int, counts: Counter[str]) -> None:
         self._random = Random(seed)
         self._counts = counts
 
     def falls(self, what: str, share: float) -> bool:
-        """Whether it happens now; counted as `what`."""
+        """Report whether the fault happens now, and count it as `what`."""
         if share <= 0.0 or self._random.random() >= share:
             return False
         self._counts[what] += 1
         return True
 
     def up_to(self, seconds: float) -> float:
-        """A moment within so many seconds."""
+        """Return a random time within this many seconds."""
         return self._random.uniform(0.0, seconds) if seconds > 0 else 0.0

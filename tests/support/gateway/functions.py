@@ -1,4 +1,4 @@
-"""Invoking functions: Lambda's own API, so that concurrent messages run concurrently."""
+"""Invoke functions through Lambda's own API, so that concurrent messages run concurrently."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTEGRATION_S = 29.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an invocation came to."""
+    """The result of an invocation."""
 
     payload: Any = None
     failed: bool = False
@@ -27,13 +27,13 @@ class Outcome:
 
 
 class Functions(Protocol):
-    """Something that runs functions by their logical ids."""
+    """An interface that runs functions by their logical ids."""
 
     async def invoke(self, function: str, event: dict[str, Any]) -> Outcome: ...
 
 
 class HandlerFunctions:
-    """Handlers in this process, each call in a thread of its own: what the gateway's own tests use."""
+    """Handlers in this process, each call in its own thread, for the gateway's own tests."""
 
     def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], Any]]) -> None:
         self._handlers = handlers
@@ -48,7 +48,7 @@ class HandlerFunctions:
 
 
 class EmulatorFunctions:
-    """The emulator's, through its Lambda API. Use as an async context manager."""
+    """The emulator's functions, through its Lambda API. Use as an async context manager."""
 
     def __init__(
         self, endpoint_url: str, names: dict[str, str], concurrency: int, region: str = "us-east-1", key: str = "test"

@@ -1,4 +1,4 @@
-"""The gateway as a whole: listens, opens connections after authorizer and $connect, and keeps them."""
+"""The gateway as a whole: listen, open connections after authorizer and $connect, and keep them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.gateway.authorizer import RefusedError, context_of, require_i
 from tests.support.gateway.clock import Clock, RunningClock
 from tests.support.gateway.connection import Client
 from tests.support.gateway.events import Handshake
-from tests.support.gateway.faults import Dice, Faults
-from tests.support.gateway.front import Front
+from tests.support.gateway.faults import FaultInjector, Faults
 from tests.support.gateway.functions import Functions, Outcome
 from tests.support.gateway.limits import Limits
 from tests.support.gateway.management import Management
+from tests.support.gateway.protocol_switch import ProtocolSwitch
 from tests.support.gateway.template import WebSocketApi
 from tests.support.gateway.throttle import TokenBucket
 from websockets.asyncio.server import Server, ServerConnection
@@ -57,7 +57,7 @@ class StrictGateway:
         """May be replaced while it runs."""
         self.clock: Clock = clock or RunningClock()
         self.counts: Counter[str] = Counter()
-        self.dice = Dice(seed, self.counts)
+        self.dice = FaultInjector(seed, self.counts)
         self.violations: list[str] = []
         """What the functions did that API Gateway would not take, or bill more for."""
         self.clients: dict[str, Client] = {}
@@ -100,51 +100,51 @@ class StrictGateway:
         http = self._runner.server
         assert http is not None
         return await loop.create_server(
-            lambda: Front(self._new_socket, http), self._host, self._port, reuse_address=True, backlog=1024
+            lambda: ProtocolSwitch(self._new_socket, http), self._host, self._port, reuse_address=True, backlog=1024
         )
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return the URL where it listens."""
         return f"http://{self._host}:{self._port}"
 
     @property
     def base(self) -> str:
-        """For the template's parameter `GatewayBase`."""
+        """Return the value of the template's parameter `GatewayBase`."""
         return f"{self.url}{BASE}"
 
     def address(self, api: str) -> str:
-        """Where the clients of an API connect to, by its name in the template."""
+        """Return the address of an API for its clients, by its name in the template."""
         return f"ws://{self._host}:{self._port}{BASE}/{self.ids[api]}/{self.apis[api].stage}"
 
     def client(self, connection_id: str) -> Client | None:
-        """An open connection."""
+        """Return an open connection."""
         return self.clients.get(connection_id)
 
     def forget(self, client: Client) -> None:
-        """From now on it is 410."""
+        """Remove a connection, which is 410 from now on."""
         self.clients.pop(client.id, None)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Runs something beside everything else."""
+        """Run a task in the background."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def violation(self, what: str) -> None:
-        """Notes what must not happen."""
+        """Record an event that must not happen."""
         self.violations.append(what)
 
     def count_message(self, size: int) -> None:
-        """Metered in increments of 32 KB, both ways (https://aws.amazon.com/api-gateway/pricing/)."""
+        """Count a message in increments of 32 KB, both ways (https://aws.amazon.com/api-gateway/pricing/)."""
         self.counts["metered"] += -(-size // 32_768) or 1
 
     def may_pass(self, api: WebSocketApi) -> bool:
-        """Takes from the API's throttle."""
+        """Take a token from the API's throttle."""
         return self._buckets[api.name].take(self.clock.now())
 
     async def invoke_within(self, function: str, event: dict[str, Any]) -> Outcome | None:
-        """None when the integration timeout passed; the function runs on, unheard."""
+        """Invoke a function; None when the integration timeout passed while the function runs on."""
         self.counts[f"invoke {function}"] += 1
         running = asyncio.ensure_future(self.functions.invoke(function, event))
         self._tasks.add(running)

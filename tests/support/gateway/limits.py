@@ -1,7 +1,7 @@
-"""What API Gateway enforces, with where it is documented.
+"""The limits that API Gateway enforces, with their documentation.
 
 QUOTA is https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-
-limits-table.html
+limits-table.html.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTTP: the @connections management API, a little control of the gateway itself, and everything else passed on.
+"""Serve HTTP: the @connections management API, control of the gateway itself, and pass-through of everything else.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-how-to-call-websocket-api-connections.html
 """
@@ -33,7 +33,7 @@ class Management:
         self._turns = asyncio.Semaphore(gateway.limits.concurrency)
 
     def app(self) -> web.Application:
-        """The aiohttp application."""
+        """Return the aiohttp application."""
         app = web.Application(client_max_size=64 * 1024**2)
         app.router.add_get("/_gateway", self._state)
         app.router.add_put("/_gateway/faults", self._set_faults)
@@ -43,7 +43,7 @@ class Management:
         return app
 
     async def open(self) -> None:
-        """Opens the client side; needs a running loop."""
+        """Open the client side; needs a running loop."""
         self._session = ClientSession(
             connector=TCPConnector(limit=0),
             timeout=ClientTimeout(total=120),
@@ -52,7 +52,7 @@ class Management:
         )
 
     async def close(self) -> None:
-        """Closes the client side."""
+        """Close the client side."""
         if self._session is not None:
             await self._session.close()
 
@@ -118,7 +118,7 @@ class Management:
             client.send(text)
 
     async def _check_permission(self, request: web.Request, body: bytes) -> web.StreamResponse | None:
-        """The emulator has no such connection: it answers 410 to a caller that may ask, and 403 to one that may not."""
+        """Ask the emulator, which has no such connection: it answers 410 to a permitted caller, and 403 to another."""
         if self._upstream is None:
             return None
         caller = request.headers.get("Authorization", "").partition(",")[0].partition("/")[0]
@@ -150,7 +150,7 @@ class Management:
         return web.Response(status=204)
 
     async def _cut(self, request: web.Request) -> web.StreamResponse:
-        """Cuts every connection of one API (`?api=Agents`), or of all."""
+        """Cut every connection of one API (`?api=Agents`), or of all."""
         wanted = request.query.get("api")
         ids = {self._gateway.ids[wanted]} if wanted else set(self._gateway.ids.values())
         for client in list(self._gateway.clients.values()):
@@ -186,7 +186,7 @@ class Management:
             return await self._forward(request, body)
 
     async def _forward(self, request: web.Request, body: bytes) -> web.StreamResponse:
-        """Passes a request on exactly as it came, its Host too: signatures cover it."""
+        """Pass a request on unchanged, with its Host: signatures cover it."""
         assert self._session is not None
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP]
         url = URL(f"{self._upstream}{request.raw_path}", encoded=True)

@@ -1,4 +1,4 @@
-"""A strict gateway in a process of its own, as tests use it."""
+"""Run a strict gateway as a process, as tests use it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class GatewayProcess:
-    """A strict gateway in a process of its own."""
+    """A strict gateway in its own process."""
 
     def __init__(self, upstream: str, *words: str, access_key: str) -> None:
         command = [sys.executable, "-m", "tests.support.gateway", "--upstream", upstream, "--template", "template.yaml"]
@@ -34,23 +34,23 @@ class GatewayProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._process.pid
 
     def faults(self, **shares: float) -> None:
-        """What goes wrong from now on; nothing without arguments."""
+        """Set the faults from now on; none without arguments."""
         httpx.put(f"{self.url}/_gateway/faults", json=shares, timeout=60).raise_for_status()
 
     def state(self) -> dict[str, Any]:
-        """What happened so far."""
+        """Return what happened so far."""
         return dict(httpx.get(f"{self.url}/_gateway", timeout=60).json())
 
     def cut(self, api: str | None = None) -> None:
-        """Cuts every connection, or those of one API (`Viewers`), without a close frame."""
+        """Cut every connection, or those of one API (`Viewers`), without a close frame."""
         httpx.post(f"{self.url}/_gateway/cut", params={"api": api} if api else None, timeout=60).raise_for_status()
 
     def stop(self) -> None:
-        """Ends it; the functions then lead to the emulator again."""
+        """Stop it, and point the functions to the emulator again."""
         self._process.terminate()
         try:
             self._process.wait(60)

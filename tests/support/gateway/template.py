@@ -1,4 +1,4 @@
-"""The WebSocket APIs of template.yaml, as far as API Gateway would act on them."""
+"""Read the WebSocket APIs of template.yaml, as far as API Gateway acts on them."""
 
 from __future__ import annotations
 
@@ -41,13 +41,12 @@ class WebSocketApi:
     burst: int
 
     def route_for(self, text: str) -> Route | None:
-        """The route of a message: the one that its body names, else `$default`, else none.
+        """Return the route of a message: the one that its body names, else `$default`, else none.
 
-        AWS: "If the route selection expression can't be evaluated (not JSON, no such field) or matches no route
-        key, $default".
-        A body that names `$connect` or `$disconnect` is led to those routes here, with eventType MESSAGE. What
-        AWS does with it is
-        not documented, and this is the worst that it could.
+        AWS: "If the route selection expression can't be evaluated (not JSON, no such field) or matches no route key,
+        $default". A body that names `$connect` or `$disconnect` goes to those routes here, with eventType MESSAGE.
+        AWS does
+        not document its behaviour, and this is the worst case.
         """
         try:
             found: Any = json.loads(text)
@@ -60,7 +59,7 @@ class WebSocketApi:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short tags as the long forms."""
+    """Read CloudFormation's short tags as the long forms."""
 
 
 def _tag(loader: yaml.Loader, suffix: str, node: yaml.Node) -> Any:
@@ -78,13 +77,13 @@ _Loader.add_multi_constructor("!", _tag)
 
 
 def read_template(path: Path) -> dict[str, WebSocketApi]:
-    """Every WebSocket API of the template by its logical id."""
+    """Return every WebSocket API of the template by its logical id."""
     document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     return apis_of(document)
 
 
 def apis_of(document: Mapping[str, Any]) -> dict[str, WebSocketApi]:
-    """The same from a document that was read already."""
+    """Return the same from a parsed document."""
     resources = document["Resources"]
     parameters = document.get("Parameters", {})
     answered = {

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Piece, frame, record
+from tests.support.docker_log import START, LogFragment, frame, record
 from tests.support.fake_log import FakeLog, quick
 from tests.support.storing_cloud import StoringCloud
 
@@ -193,7 +193,7 @@ def test_any_records_in_a_file_affect_no_other_line(
     tmp_path_factory: pytest.TempPathFactory, odd: list[tuple[int, bytes]], pressed: bool
 ) -> None:
     """Each ordinary line of both containers arrives once, in order; read here, or preencoded."""
-    ordinary = [record(Piece("o", START + n * 1_000, f"{text}\n".encode())) for n, text in enumerate(LINES)]
+    ordinary = [record(LogFragment("o", START + n * 1_000, f"{text}\n".encode())) for n, text in enumerate(LINES)]
     mixed: list[bytes] = []
     for number in range(len(LINES) + 1):
         for _, data in (one for one in odd if one[0] == number):
@@ -231,10 +231,10 @@ def test_any_frames_from_an_engine_affect_no_other_containers_line(
     tmp_path_factory: pytest.TempPathFactory, odd: list[bytes], tty: bool, replays: bool
 ) -> None:
     """With a TTY or without; and everything before the first odd byte arrives."""
-    first = Piece("o", START, b"line 0\n")
+    first = LogFragment("o", START, b"line 0\n")
     odd_log = OddLog((format_stamp(first.stamp).encode() + b" " + first.data if tty else frame(first)) + b"".join(odd))
     good_log = FakeLog([])
-    good_log.entries = [Piece("o", START + n, f"{text}\n".encode()) for n, text in enumerate(LINES)]
+    good_log.entries = [LogFragment("o", START + n, f"{text}\n".encode()) for n, text in enumerate(LINES)]
     rig = Rig(tmp_path_factory.mktemp("logs"))
     with quick(good_log):
         for container, log, is_tty in ((BAD, odd_log, tty), (GOOD, good_log, False)):

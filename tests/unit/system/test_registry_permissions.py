@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.support import cloud as support
-from tests.support.permissions import NotPermittedError, Permitted, grants
+from tests.support.permissions import NotPermittedError, RestrictedClient, grants
 from tests.support.tables import logferry_tables
 
 from registry import items
@@ -68,7 +68,7 @@ def test_function_that_admits_nobody_reads_no_secret(function: str, key: str) ->
 def test_functions_client_refuses_what_its_role_does_not_allow() -> None:
     """All functions' tests run on such clients."""
     tables = logferry_tables()
-    ingest, connect = (Permitted(tables, name, NAMES) for name in ("Ingest", "Connect"))
+    ingest, connect = (RestrictedClient(tables, name, NAMES) for name in ("Ingest", "Connect"))
     credential = {**items.credential_key("agentkey0000"), **items.to_item({"kind": "agent"})}
     for client in (ingest, connect):
         with pytest.raises(NotPermittedError):

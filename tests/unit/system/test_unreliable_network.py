@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.link import CALM, Weather, World
+from tests.support.simulation import NO_FAULTS, NetworkFaults, Simulation
 
 MEMORY = Path("/dev/shm")  # thousands of spools, none of which has to outlive its run
 SHARE = st.sampled_from([0.0, 0.05, 0.2, 0.4])
 WEATHER = st.builds(
-    Weather,
+    NetworkFaults,
     lose=SHARE,
     repeat=SHARE,
     delay_s=st.sampled_from([0.01, 0.3, 3.0, 12.0]),
@@ -40,7 +40,7 @@ STEP = st.one_of(
 )
 
 
-def take(world: World, step: tuple[Any, ...]) -> None:
+def take(world: Simulation, step: tuple[Any, ...]) -> None:
     """Take one step of the run."""
     match step:
         case ("write", job, count):
@@ -73,7 +73,7 @@ def take(world: World, step: tuple[Any, ...]) -> None:
             world.cloud.revive()
 
 
-def check(world: World) -> None:
+def check(world: Simulation) -> None:
     """Check that everything written is stored and seen by every reader once and in order, without false reports."""
     world.settle()
     assert world.cloud.violations == []
@@ -85,10 +85,10 @@ def check(world: World) -> None:
         assert viewer.reader.complete
 
 
-def play(seed: int, weather: Weather, steps: list[tuple[Any, ...]]) -> World:
+def play(seed: int, weather: NetworkFaults, steps: list[tuple[Any, ...]]) -> Simulation:
     """Play a run from start to end."""
     with tempfile.TemporaryDirectory(prefix="lf-link-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        world = World(Path(folder), seed, weather, jobs=2)
+        world = Simulation(Path(folder), seed, weather, jobs=2)
         world.join(job=0)
         world.join(job=1)
         for step in steps:
@@ -107,7 +107,7 @@ def _property(examples: int, *, derandomize: bool) -> Callable[..., None]:
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(seed=st.integers(0, 2**16), weather=WEATHER, steps=st.lists(STEP, min_size=3, max_size=25))
-    def run(seed: int, weather: Weather, steps: list[tuple[Any, ...]]) -> None:
+    def run(seed: int, weather: NetworkFaults, steps: list[tuple[Any, ...]]) -> None:
         play(seed, weather, steps)
 
     return run
@@ -124,7 +124,7 @@ def test_faulty_agents_batches_are_neither_stored_nor_acknowledged(ahead: int) -
     steps: list[tuple[Any, ...]] = []
     for job in (0, 1):
         steps += [("write", job, 5), ("wait", 7.0), ("stray", job, ahead), ("deploy",), ("stray", job, ahead)]
-    world = play(1, CALM, [*steps, ("write", 0, 5)])
+    world = play(1, NO_FAULTS, [*steps, ("write", 0, 5)])
     assert [world.cloud.tips[job] for job in world.source.jobs] == [10, 5]
 
 

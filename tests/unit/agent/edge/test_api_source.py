@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Piece, frame
+from tests.support.docker_log import START, LogFragment, frame
 from tests.support.fake_log import Act, FakeLog, FakeResponse, quick
 
 from logferry_agent.core.batching.cursor import Cursor, decode
@@ -307,8 +307,8 @@ def test_unreadable_log_is_requested_once() -> None:
 def test_line_older_than_the_other_streams_last_is_no_repeat() -> None:
     """Docker case 9: under contention stderr's lines may come ten lines late."""
     log = FakeLog([])
-    late = Piece("e", START + 5_000, b"late\n")
-    log.entries = [*log.copier.write("o", b"line 0\n"), Piece("o", START + 9_000, b"line 1\n"), late]
+    late = LogFragment("e", START + 5_000, b"late\n")
+    log.entries = [*log.copier.write("o", b"line 0\n"), LogFragment("o", START + 9_000, b"line 1\n"), late]
     reader = Reader(log, rotates=False).read()
     assert reader.entries == [("o", "line 0"), ("o", "line 1"), ("e", "late")]
     after = Reader(log, rotates=False, cursor=reader.cursors[1]).read()
@@ -406,12 +406,12 @@ def test_no_read_line_is_read_again_if_only_its_latest_time_is_known(read: int, 
     assert not missing & set(range(log.first, log.written))
 
 
-def raw(piece: Piece) -> bytes:
+def raw(piece: LogFragment) -> bytes:
     """Return the text as a TTY's log has it."""
     return format_stamp(piece.stamp).encode() + b" " + piece.data
 
 
-def summer(piece: Piece) -> bytes:
+def summer(piece: LogFragment) -> bytes:
     """Return frames of an engine in Amsterdam that wrote the first half in summer and the others in winter."""
     hours = 2 if piece.stamp < START + 3_000 else 1
     payload = (
@@ -420,11 +420,11 @@ def summer(piece: Piece) -> bytes:
     return bytes([1, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
 
 
-def log_of(*texts: bytes, form: Callable[[Piece], bytes] = frame) -> FakeLog:
+def log_of(*texts: bytes, form: Callable[[LogFragment], bytes] = frame) -> FakeLog:
     """Return a log that was written before anybody read it."""
     log = FakeLog([])
     log.form = form
-    log.entries = [Piece("o", START + number * 1_000, text) for number, text in enumerate(texts)]
+    log.entries = [LogFragment("o", START + number * 1_000, text) for number, text in enumerate(texts)]
     return log
 
 

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.copier import Copier, frame
+from tests.support.docker_log import DockerLogWriter, frame
 
 from logferry_agent.core.batching.cursor import Cursor, decode
 from logferry_agent.core.batching.entry_sequencer import EntrySequencer
@@ -30,7 +30,7 @@ PODMAN = framed(
 )
 PODMAN_TTY = b"2026-11-30T12:51:17Z hello\r\n2026-11-30T12:51:18Z prompt> "
 """Recorded from Podman 4.3.1 (Debian 12)."""
-GOOD = b"".join(frame(piece) for piece in Copier().write("o", b"one\ntwo\n"))
+GOOD = b"".join(frame(piece) for piece in DockerLogWriter().write("o", b"one\ntwo\n"))
 
 ANSWERS = [
     (PODMAN, False),

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from tests.support.sink import MemorySink
+from tests.support.memory_sink import MemorySink
 
 from logferry_agent.core.batching.cursor import LifecycleCheckpoint, decode
 from logferry_agent.core.batching.entries import Chunk

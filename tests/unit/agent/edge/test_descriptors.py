@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.copier import Copier, JsonFile
-from tests.support.sink import MemorySink
+from tests.support.docker_log import DockerLogWriter, JsonFile
+from tests.support.memory_sink import MemorySink
 
 from logferry_agent.edge import descriptors, file_loop
 from logferry_agent.edge.file_chain import open_chain
@@ -39,7 +39,7 @@ def test_logs_wait_for_descriptors_report_it_and_are_read_later(
     try:
         limited(monkeypatch, 0)
         container = "a" * 64
-        JsonFile(tmp_path / container / f"{container}-json.log").write(Copier().write("o", b"one\n"))
+        JsonFile(tmp_path / container / f"{container}-json.log").write(DockerLogWriter().write("o", b"one\n"))
         with pytest.raises(OSError, match="raise its limit"):
             open_chain(tmp_path / container / f"{container}-json.log")
         add(loop, sink, tmp_path, container, read=lambda: None)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.support.engines import until
+from tests.support.engines import wait_for
 
 from logferry_agent.edge import discovery
 from logferry_agent.edge.discovery import Discovery
@@ -145,7 +145,7 @@ def _rig(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
 
 
 def listening(rig: Rig) -> None:
-    until(lambda: bool(rig.engine.streams and rig.seen.lists), "it listens and has listed")
+    wait_for(lambda: bool(rig.engine.streams and rig.seen.lists), "it listens and has listed")
 
 
 def test_discovery_subscribes_before_it_lists(rig: Rig) -> None:
@@ -162,7 +162,7 @@ def test_events_are_read_during_slow_requests(rig: Rig) -> None:
     rig.engine.exist.append("a")
     for _ in range(2_000):
         rig.engine.streams[-1].send("start", "a")
-    until(lambda: len(rig.seen.noticed_) == 2_000, "all were taken while the first one's question waits")
+    wait_for(lambda: len(rig.seen.noticed_) == 2_000, "all were taken while the first one's question waits")
     assert rig.seen.examined_ == []
 
 
@@ -170,9 +170,9 @@ def test_container_with_dropped_events_is_found_by_the_next_list(rig: Rig) -> No
     """Docker case 19: it never has an event, and the stream continues."""
     listening(rig)
     rig.engine.exist.append("silent")
-    until(lambda: "silent" in rig.seen.examined_, "the list showed it")
+    wait_for(lambda: "silent" in rig.seen.examined_, "the list showed it")
     rig.engine.exist.remove("silent")
-    until(lambda: rig.seen.lists[-1] == set(), "and that it is gone")
+    wait_for(lambda: rig.seen.lists[-1] == set(), "and that it is gone")
     assert len(rig.engine.streams) == 1
 
 
@@ -180,14 +180,16 @@ def test_stream_loss_leads_to_subscribing_and_listing_again(rig: Rig) -> None:
     """Docker cases 15 and 19: from the last event on, until it succeeds."""
     listening(rig)
     rig.engine.streams[-1].send("start", "a", time=1_796_000_000_123_456_789)
-    until(lambda: rig.seen.noticed_ == ["start a"], "it is heard")
+    wait_for(lambda: rig.seen.noticed_ == ["start a"], "it is heard")
     rig.engine.down = True
     rig.engine.streams[-1].close()
-    until(lambda: any(rig.seen.problems), "the trouble is told")
+    wait_for(lambda: any(rig.seen.problems), "the trouble is told")
     rig.engine.exist.append("b")
     rig.engine.down = False
-    until(lambda: "b" in rig.seen.examined_ and rig.seen.problems[-1] is None, "it is found, and the trouble is over")
-    until(lambda: len(rig.engine.streams) == 2, "it listens again")
+    wait_for(
+        lambda: "b" in rig.seen.examined_ and rig.seen.problems[-1] is None, "it is found, and the trouble is over"
+    )
+    wait_for(lambda: len(rig.engine.streams) == 2, "it listens again")
     again = next(asked for asked in reversed(rig.engine.asked) if asked.startswith("events"))
     assert again == "events 1796000000.123456789", "exact to the nanosecond: case 26"
 
@@ -198,20 +200,20 @@ def test_unreadable_container_does_not_hide_the_others(rig: Rig) -> None:
     rig.seen.fail_on = "odd"
     rig.engine.exist += ["odd", "even"]
     rig.engine.streams[-1].send("start", "odd")
-    until(lambda: "even" in rig.seen.examined_, "the other one is examined")
+    wait_for(lambda: "even" in rig.seen.examined_, "the other one is examined")
     rig.engine.streams[-1].send("die", "even")
-    until(lambda: "die even" in rig.seen.happened_, "and what happens is told")
+    wait_for(lambda: "die even" in rig.seen.happened_, "and what happens is told")
 
 
 def test_container_is_inspected_again_after_a_delay(rig: Rig) -> None:
     """In the order of the times, whatever else is requested in between."""
     listening(rig)
     rig.engine.exist += ["a", "b", "c"]
-    until(lambda: rig.seen.examined_ == ["a", "b", "c"], "they are listed")
+    wait_for(lambda: rig.seen.examined_ == ["a", "b", "c"], "they are listed")
     rig.found.examine("a", after_s=0.2)
     rig.found.examine("b", after_s=0.1)
     rig.found.examine("c")
-    until(lambda: rig.seen.examined_ == ["a", "b", "c", "c", "b", "a"], "they are asked about")
+    wait_for(lambda: rig.seen.examined_ == ["a", "b", "c", "c", "b", "a"], "they are asked about")
 
 
 SELDOM = pytest.mark.parametrize("rig", [3_600.0], indirect=True)
@@ -224,7 +226,7 @@ def test_unreadable_event_is_repaired_by_a_list(rig: Rig) -> None:
     listening(rig)
     rig.engine.exist.append("a")
     rig.engine.streams[-1].send_damaged()
-    until(lambda: "a" in rig.seen.examined_, "it is found")
+    wait_for(lambda: "a" in rig.seen.examined_, "it is found")
     assert len(rig.engine.streams) == 1
 
 
@@ -234,9 +236,9 @@ def test_unreachable_event_stream_is_reported_at_once(rig: Rig) -> None:
     listening(rig)
     rig.engine.down = True
     rig.engine.streams[-1].close()
-    until(lambda: any(rig.seen.problems), "the trouble is told")
+    wait_for(lambda: any(rig.seen.problems), "the trouble is told")
     rig.engine.down = False
-    until(lambda: rig.seen.problems[-1] is None, "it is over")
+    wait_for(lambda: rig.seen.problems[-1] is None, "it is over")
 
 
 @pytest.mark.parametrize("said", ["", "no time", "2026-13-45T00:00:00Z", "0000-01-01T00:00:00Z"])
@@ -247,7 +249,7 @@ def test_engine_without_the_time_is_followed_by_our_own_clock(said: str, monkeyp
     monkeypatch.setattr(engine, "identity", lambda: SimpleNamespace(time=said))
     found = Discovery(cast(DockerClient, engine), seen, list_interval_s=3_600, engine_time=said)
     found.start()
-    until(lambda: seen.examined_ == ["a"], "it is listed")
+    wait_for(lambda: seen.examined_ == ["a"], "it is listed")
     assert not any(asked.startswith("events -") for asked in engine.asked)
     found.stop(5)
 
@@ -260,7 +262,7 @@ def test_discovery_survives_any_event_or_list(monkeypatch: pytest.MonkeyPatch) -
     engine.listing = lambda: fail_with(failing)
     found = Discovery(cast(DockerClient, engine), seen, list_interval_s=3_600)
     found.start()
-    until(lambda: bool(engine.streams and seen.lists), "it is listed at last")
+    wait_for(lambda: bool(engine.streams and seen.lists), "it is listed at last")
     stream = engine.streams[0]
     with stream._changed:
         stream._events += [
@@ -269,10 +271,10 @@ def test_discovery_survives_any_event_or_list(monkeypatch: pytest.MonkeyPatch) -
             {"Action": "start", "Actor": {"ID": "odd", "Attributes": {"name": {}}}, "timeNano": None},
         ]
     stream.send("start", "good", 7)
-    until(lambda: "start good" in seen.noticed_, "what came behind it is noticed")
+    wait_for(lambda: "start good" in seen.noticed_, "what came behind it is noticed")
     assert seen.noticed_.count("start odd") == 2
     stream.close()
-    until(lambda: len(engine.streams) > 1, "it subscribes again")
+    wait_for(lambda: len(engine.streams) > 1, "it subscribes again")
     asked_from = [float(asked.split()[1]) for asked in engine.asked if asked.startswith("events")]
     assert max(asked_from) < 4e9
     found.stop(5)

@@ -20,8 +20,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.copier import Copier, frame
-from tests.support.rechunk import rechunking
+from tests.support.docker_log import DockerLogWriter, frame
+from tests.support.rechunking_proxy import rechunking
 
 from logferry_agent import app
 from logferry_agent.core.parsing.log_stream import LogStreamParser
@@ -216,7 +216,7 @@ def test_events_arrive_whole_however_they_are_cut(
 @settings(max_examples=50)
 def test_log_lines_arrive_whole_however_they_are_cut(chunks: list[int], reads: list[int], lengths: list[int]) -> None:
     """The same for the log."""
-    copier = Copier()
+    copier = DockerLogWriter()
     pieces = [piece for length in lengths for piece in copier.write("oe"[length % 2], b"x" * length + b"\n")]
     response = responded(b"".join(map(frame, pieces)), chunks, reads)
     stream = LogStreamParser(tty=False, chunked=response.chunked)
@@ -371,7 +371,7 @@ def test_api_version_is_requested_again_after_a_replacement(tmp_path: Path) -> N
 @pytest.mark.parametrize("sizes", [(1,), (7, 1, 4_096), (65_536,)])
 def test_all_answers_are_read_through_a_proxy_that_cuts_chunks(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     """List, inspect, events and log, with a chunk's extensions, and to a client of HTTP/1.0."""
-    lines = [piece for number in range(50) for piece in Copier().write("o", b"line %d\n" % number)]
+    lines = [piece for number in range(50) for piece in DockerLogWriter().write("o", b"line %d\n" % number)]
     labels = {f"traefik.http.routers.shop-{number}.rule": "Host(`shop.example.com`)" for number in range(120)}
     answers: dict[str, Any] = {
         "/version": DOCKER,

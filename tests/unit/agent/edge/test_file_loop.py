@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.support.copier import START, Copier, JsonFile
-from tests.support.sink import MemorySink
+from tests.support.docker_log import START, DockerLogWriter, JsonFile
+from tests.support.memory_sink import MemorySink
 
 from logferry_agent.core.batching import read_throttle
 from logferry_agent.core.batching.entries import Chunk, PreencodedBatch
@@ -74,7 +74,7 @@ def test_failing_log_is_retried_and_does_not_stop_the_others(
 ) -> None:
     """The problem is reported; afterwards the log is read whole, without repeats."""
     monkeypatch.setattr(file_loop, "_SAFETY_S", 0.05)
-    copier = Copier()
+    copier = DockerLogWriter()
     for container in (GOOD, BAD):
         log_of(tmp_path, container).write(copier.write("o", b"one\ntwo\n"))
     failing = [error] * 3
@@ -96,7 +96,7 @@ def test_log_read_to_its_end_pauses_and_new_ones_are_opened_meanwhile(
 ) -> None:
     """A busy log is not read line by line; one that comes and goes during the pause is read whole."""
     monkeypatch.setattr(read_throttle, "PAUSE_S", 3_600.0)
-    log, copier = log_of(tmp_path, GOOD), Copier()
+    log, copier = log_of(tmp_path, GOOD), DockerLogWriter()
     log.write(copier.write("o", b"one\n"))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
     sink.until(lambda: sink.logs[GOOD].lines() == ["one"] and GOOD in loop._resting, "it rests")
@@ -120,7 +120,7 @@ def test_large_read_is_not_followed_by_a_pause(
     """In a burst, nothing waits."""
     monkeypatch.setattr(read_throttle, "PAUSE_S", 3_600.0)
     monkeypatch.setattr(read_throttle, "BURST_S", 3_600.0)
-    log, copier = log_of(tmp_path, GOOD), Copier()
+    log, copier = log_of(tmp_path, GOOD), DockerLogWriter()
     log.write(copier.write("o", b"one\n" * 2_000))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
     for count in range(2_001, 2_004):
@@ -136,7 +136,7 @@ def test_new_log_is_opened_between_two_steps_of_others(loop: FileLoop, sink: Mem
     def come_and_go() -> None:
         if not turns:
             log = log_of(tmp_path, NEW)
-            log.write(Copier().write("o", b"short\n"))
+            log.write(DockerLogWriter().write("o", b"short\n"))
             turns.append("came")
         elif turns == ["came"]:
             (tmp_path / NEW / f"{NEW}-json.log").unlink()
@@ -156,7 +156,7 @@ def test_file_that_came_and_went_between_two_checks_is_missed(loop: FileLoop, si
     two
     equal consecutive events, so new files of one name are counted by the events between them.
     """
-    copier = Copier()
+    copier = DockerLogWriter()
     log = log_of(tmp_path, GOOD)
     log.write(copier.write("o", b"one\n"))
     lines = [b"two\n", b"three\n"]
@@ -176,7 +176,7 @@ def test_container_with_an_impossible_log_path_does_not_stop_the_others(
 ) -> None:
     """No path has a NUL; an engine's answer may."""
     loop.expect("nowhere\0")
-    log_of(tmp_path, GOOD).write(Copier().write("o", b"one\n"))
+    log_of(tmp_path, GOOD).write(DockerLogWriter().write("o", b"one\n"))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
     sink.until(lambda: sink.logs[GOOD].lines() == ["one"], "the good one is read")
 
@@ -194,6 +194,6 @@ def test_error_in_the_loop_itself_does_not_stop_all_logs(
         honest()
 
     monkeypatch.setattr(loop, "_work", work)
-    log_of(tmp_path, GOOD).write(Copier().write("o", b"one\n"))
+    log_of(tmp_path, GOOD).write(DockerLogWriter().write("o", b"one\n"))
     add(loop, sink, tmp_path, GOOD, read=lambda: None)
     sink.until(lambda: sink.logs[GOOD].lines() == ["one"], "it is read at last")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Copier, JsonFile, Piece, record
+from tests.support.docker_log import START, DockerLogWriter, JsonFile, LogFragment, record
 
 from logferry_agent.core.batching.cursor import Cursor, decode
 from logferry_agent.core.batching.entries import Chunk
@@ -54,7 +54,7 @@ class Reader:
         return [event for event in events if isinstance(event, Gap)]
 
 
-def numbered(copier: Copier, start: int, stop: int) -> list:  # type: ignore[type-arg]
+def numbered(copier: DockerLogWriter, start: int, stop: int) -> list:  # type: ignore[type-arg]
     return [piece for number in range(start, stop) for piece in copier.write("o", b"line %d\n" % number)]
 
 
@@ -64,7 +64,7 @@ def names(start: int, stop: int) -> list[str]:
 
 def test_log_is_read_as_it_grows(path: Path) -> None:
     """Also a record that is only half written yet."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     reader = Reader(path)
     assert reader.read().lines() == []
@@ -81,7 +81,7 @@ def test_log_is_read_as_it_grows(path: Path) -> None:
 @pytest.mark.parametrize("compress", [False, True])
 def test_lines_continue_through_rotations(path: Path, compress: bool) -> None:
     """Any number of them between two reads, as long as the files still exist."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_size=200, max_file=8, compress=compress)
     reader = Reader(path)
     for start in range(0, 90, 9):
@@ -102,7 +102,7 @@ def test_nothing_is_silently_lost_or_repeated(
 ) -> None:
     """Any order of writing, rotating, reading and restarting: each line once, in order, or in a gap."""
     path = tmp_path_factory.mktemp("log") / NAME
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_file=max_file, compress=compress)
     reader = Reader(path)
     written = 0
@@ -150,7 +150,7 @@ def test_reading_resumes_after_every_entry(
 ) -> None:
     """Each cursor leads to exactly the following entries, by the file and by the marks only."""
     path = tmp_path_factory.mktemp("log") / NAME
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     for number, (stream, size) in enumerate(writes):
         log.write(copier.write(stream, bytes([65 + number]) * size + b"\n"))
@@ -165,7 +165,7 @@ def test_reading_resumes_after_every_entry(
 
 def test_removed_log_is_read_to_its_end(path: Path) -> None:
     """The open descriptors keep every file of it."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_size=100, max_file=9)
     reader = Reader(path)
     log.write(numbered(copier, 0, 1))
@@ -198,7 +198,7 @@ def test_missing_file_is_known_for_certain(path: Path, watcher: Watcher) -> None
     """Counted rotations tell whether the oldest file left is the next one."""
     reader = Reader(path)
     reader.source = counting(watcher, path)
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_file=3)
     log.write(numbered(copier, 0, 2))
     reader.read()
@@ -220,7 +220,7 @@ def test_missing_file_is_known_for_certain(path: Path, watcher: Watcher) -> None
 
 def test_file_truncated_by_another_program_is_a_gap_and_is_read_on(path: Path) -> None:
     """Docker case 17: copytruncate."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     reader = Reader(path)
     log.write(numbered(copier, 0, 5))
@@ -234,7 +234,7 @@ def test_file_truncated_by_another_program_is_a_gap_and_is_read_on(path: Path) -
 
 def test_file_truncated_and_regrown_between_two_reads_is_noticed(path: Path) -> None:
     """Its head differs, although it is longer than what was read."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     reader = Reader(path)
     log.write(numbered(copier, 0, 5))
@@ -248,7 +248,7 @@ def test_file_truncated_and_regrown_between_two_reads_is_noticed(path: Path) -> 
 
 def test_full_file_truncated_by_the_engine_costs_a_current_reader_nothing(path: Path) -> None:
     """Engines before 23.0 with max-file=1: the file is truncated only once full, with no write in between."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_size=300, cuts=True)
     reader = Reader(path, max_size=300)
     for number in range(40):
@@ -260,7 +260,7 @@ def test_full_file_truncated_by_the_engine_costs_a_current_reader_nothing(path: 
 
 def test_invalid_bytes_are_a_gap_with_their_count(path: Path) -> None:
     """NULs after a crash are reported, and reading continues."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     log.write(numbered(copier, 0, 2))
     with path.open("ab") as file:
@@ -273,7 +273,7 @@ def test_invalid_bytes_are_a_gap_with_their_count(path: Path) -> None:
 
 def test_deleted_files_waiting_to_be_read_are_bounded(path: Path) -> None:
     """The oldest is given up, and a gap says how much that was."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_file=2)
     reader = Reader(path)
     log.write(numbered(copier, 0, 2))
@@ -288,12 +288,12 @@ def test_deleted_files_waiting_to_be_read_are_bounded(path: Path) -> None:
     assert reader.source.kept_alive == 0
     assert reader.read().lines() == names(0, 2) + names(6, 10)
     (gap,) = reader.gaps()
-    assert gap.bytes == 4 * len(record(numbered(Copier(), 2, 3)[0]))
+    assert gap.bytes == 4 * len(record(numbered(DockerLogWriter(), 2, 3)[0]))
 
 
 def test_reading_starts_at_a_time(path: Path) -> None:
     """For start_at; across rotated and compressed files."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_size=300, max_file=9, compress=True)
     pieces = numbered(copier, 0, 30)
     log.write(pieces)
@@ -304,7 +304,7 @@ def test_reading_starts_at_a_time(path: Path) -> None:
 
 def test_position_in_a_file_compressed_meanwhile_is_found(path: Path) -> None:
     """By its first record; the agent was away."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_file=5, compress=True)
     log.write(numbered(copier, 0, 6))
     cursor = Reader(path).read().cursors[2]
@@ -317,7 +317,7 @@ def test_position_in_a_file_compressed_meanwhile_is_found(path: Path) -> None:
 
 def test_vanished_position_is_a_gap(path: Path) -> None:
     """The agent was away for too long."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_file=2)
     log.write(numbered(copier, 0, 6))
     cursor = Reader(path).read().cursors[2]
@@ -376,7 +376,7 @@ def test_log_without_lines_is_no_gap(path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"\0" * 700, b"\0" * 700 + b"\n"], ids=["half a record", "a whole line"])
 def test_damage_at_the_very_end_is_reported_before_the_exit(path: Path, damage: bytes) -> None:
     """Nothing follows that could give its end time."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     log.write(numbered(copier, 0, 2))
     with path.open("ab") as file:
@@ -394,7 +394,7 @@ def test_damage_at_the_very_end_is_reported_before_the_exit(path: Path, damage: 
 @pytest.mark.parametrize("later", [0, 1, 40])
 def test_read_lines_are_not_read_again_after_the_host_lost_the_files_end(path: Path, later: int) -> None:
     """A power cut: the file is shorter than what was read of it, and may have grown past that again."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     pieces = numbered(copier, 0, 10)
     log.write(pieces)
@@ -414,7 +414,7 @@ def test_read_lines_are_not_read_again_after_the_host_lost_the_files_end(path: P
 
 def test_file_truncated_at_its_end_under_the_reader_is_not_read_again(path: Path) -> None:
     """What is left of it was read."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     pieces = numbered(copier, 0, 10)
     log.write(pieces)
@@ -429,7 +429,7 @@ def test_file_truncated_at_its_end_under_the_reader_is_not_read_again(path: Path
 
 def test_damage_before_a_position_does_not_invalidate_it(path: Path) -> None:
     """The position behind invalid bytes is valid: they are reported once."""
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path)
     log.write(numbered(copier, 0, 2))
     with path.open("ab") as file:
@@ -446,7 +446,7 @@ def test_files_that_came_and_went_before_the_first_was_opened_are_known(path: Pa
     reader = Reader(path)
     reader.source = counting(watcher, path)
     reader.source.counted_from_birth = True
-    copier = Copier()
+    copier = DockerLogWriter()
     log = JsonFile(path, max_file=2)
     for start in (0, 2, 4, 6, 8):
         log.write(numbered(copier, start, start + 2))
@@ -459,7 +459,7 @@ def test_files_that_came_and_went_before_the_first_was_opened_are_known(path: Pa
 
 def test_position_within_a_very_long_line_is_found_by_its_marks(path: Path) -> None:
     """Its fragments have one timestamp, and span several reads of the file."""
-    copier = Copier()
+    copier = DockerLogWriter()
     JsonFile(path).write(copier.write("o", b"x" * (3 << 20) + b"\n") + numbered(copier, 0, 1))
     whole = Reader(path).read()
     for count in (1, 100, 191, 192):
@@ -482,7 +482,7 @@ def test_no_read_line_is_read_again_if_only_its_latest_time_is_known(
     read = min(read, len(times))
     path = tmp_path_factory.mktemp("log") / NAME
     log = JsonFile(path, max_size=400, max_file=max_file, compress=compress)
-    log.write([Piece("o", START + time * 1_000, b"line %d\n" % number) for number, time in enumerate(times)])
+    log.write([LogFragment("o", START + time * 1_000, b"line %d\n" % number) for number, time in enumerate(times)])
     after = START + max(times[:read], default=0) * 1_000
     found = Reader(path, f"1|t={after}").read().lines()
     assert found == names(len(times) - len(found), len(times)), "what is read goes to the end"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Copier, JsonFile, Piece, record
+from tests.support.docker_log import START, DockerLogWriter, JsonFile, LogFragment, record
 from tests.support.preencoding import file_of, has_worker, plain_records, take_all, worker_of
 
 from logferry_agent.core.batching.cursor import Cursor, LifecycleCheckpoint, decode, split_cursor
@@ -173,7 +173,7 @@ def plainly(path: Path, cursor: str | None = None, sequencer: EntrySequencer | N
 
 def pieces(number: int) -> bytes:
     """Write a line in fragments, between lines of the other stream."""
-    copier = Copier(START + number * 1_000)
+    copier = DockerLogWriter(START + number * 1_000)
     long, short = copier.write("o", b"long %d " % number + b"x" * 40_000 + b"\n"), copier.write("e", b"short 1\n" * 3)
     return b"".join(record(piece) for piece in [*long[:1], *short, *long[1:]])
 
@@ -224,7 +224,7 @@ def test_preencoded_reading_equals_ordinary_reading(
             write(
                 {
                     "pieces": pieces(written),
-                    "tail": record(Piece("e", START + written * 1_000, b"tail 1")),
+                    "tail": record(LogFragment("e", START + written * 1_000, b"tail 1")),
                     "damage": b'{"log":"half\n',
                     "nuls": b"\0" * 700,
                 }[what]
@@ -334,7 +334,9 @@ def test_file_truncated_only_at_its_end_is_read(path: Path, pool: Watched, writt
 # --- what is not plain ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", [b'{"log":"half\n', b"\0" * 900, pieces(7), record(Piece("o", START, b"tail 1"))])
+@pytest.mark.parametrize(
+    "what", [b'{"log":"half\n', b"\0" * 900, pieces(7), record(LogFragment("o", START, b"tail 1"))]
+)
 def test_preencoding_continues_behind_unusual_records(path: Path, pool: Watched, what: bytes) -> None:
     """They are read ordinarily, and so is a little of what follows."""
     path.write_bytes(plain_records(MANY, START) + what + plain_records(MANY, START, first=MANY))
@@ -376,8 +378,8 @@ def test_preencoded_batches_carry_their_run(path: Path, pool: Watched) -> None:
 
 def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: Path, pool: Watched) -> None:
     """Each batch can give its original lines; around a key, reading is ordinary."""
-    secret = record(Piece("o", START, b"id=AKIAIOSFODNN7EXAMPLE\n"))
-    key = record(Piece("o", START, b"-----BEGIN PRIVATE KEY-----\n"))
+    secret = record(LogFragment("o", START, b"id=AKIAIOSFODNN7EXAMPLE\n"))
+    key = record(LogFragment("o", START, b"-----BEGIN PRIVATE KEY-----\n"))
     first, second = plain_records(MANY, START), plain_records(MANY, START, first=MANY)
     path.write_bytes(first + secret + first + key + second)
     reader = Reader(path, pool, redaction=Redaction(("all",))).read().close()

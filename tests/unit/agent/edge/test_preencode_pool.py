@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.copier import START
+from tests.support.docker_log import START
 from tests.support.preencoding import assert_ended, file_of, has_worker, plain_records, take_all, worker_of
 
 from logferry_agent.core.batching.preencode import PreencodeRequest

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from tests.support.fake_engine import FakeEngine
-from tests.support.sink import Log, MemorySink
+from tests.support.memory_sink import Log, MemorySink
 
 from logferry_agent.core.batching.ports import Job
 from logferry_agent.edge import discovery

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from tests.support.gateway import HandClock, Limits, StrictGateway
+from tests.support.gateway import Limits, ManualClock, StrictGateway
 from tests.support.gateway.faults import Faults
 from tests.support.gateway.functions import HandlerFunctions
 from tests.support.gateway.template import apis_of
@@ -116,7 +116,7 @@ async def open_chat() -> AsyncIterator[Open]:
             stage: Stage | None = None,
             limits: Limits | None = None,
             faults: Faults | None = None,
-            clock: HandClock | None = None,
+            clock: ManualClock | None = None,
             seed: int = 1,
             template: str = TEMPLATE,
         ) -> Chat:

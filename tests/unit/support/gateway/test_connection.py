@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from tests.support.gateway import Faults, HandClock, Limits
+from tests.support.gateway import Faults, Limits, ManualClock
 from tests.unit.support.gateway.conftest import TEMPLATE, Open, Stage, echo
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
@@ -113,7 +113,7 @@ async def test_unhandled_or_malformed_result_is_an_internal_server_error(open_ch
 
 async def test_function_that_takes_29_seconds_times_out(open_chat: Open) -> None:
     """Endpoint request timed out: what the function returns later is dropped."""
-    let_go, clock = threading.Event(), HandClock()
+    let_go, clock = threading.Event(), ManualClock()
 
     def slow(event: dict[str, Any]) -> dict[str, Any]:
         if json.loads(event["body"]).get("slow"):
@@ -134,7 +134,7 @@ async def test_function_that_takes_29_seconds_times_out(open_chat: Open) -> None
 
 async def test_messages_above_the_throttle_are_refused(open_chat: Open) -> None:
     """A burst of 3 passes, the fourth is refused, and time refills the tokens."""
-    clock = HandClock()
+    clock = ManualClock()
     chat = await open_chat(limits=Limits(requests_per_s=1.0, request_burst=3), clock=clock)
     client = await chat.join()
     for n in range(4):
@@ -149,7 +149,7 @@ async def test_messages_above_the_throttle_are_refused(open_chat: Open) -> None:
 async def test_throttle_is_the_templates(open_chat: Open) -> None:
     """ThrottlingBurstLimit of DefaultRouteSettings."""
     chat = await open_chat(
-        template=TEMPLATE.replace("ThrottlingBurstLimit: 1000", "ThrottlingBurstLimit: 1"), clock=HandClock()
+        template=TEMPLATE.replace("ThrottlingBurstLimit: 1000", "ThrottlingBurstLimit: 1"), clock=ManualClock()
     )
     client = await chat.join()
     await client.send(echo(n=1))
@@ -196,7 +196,7 @@ async def test_binary_frame_closes_with_1003(open_chat: Open) -> None:
 
 async def test_ten_idle_minutes_close_the_connection_unless_a_message_arrives(open_chat: Open) -> None:
     """A ping frame does not count."""
-    clock = HandClock()
+    clock = ManualClock()
     chat = await open_chat(clock=clock)
     client = await chat.join()
     clock.advance(599)
@@ -212,7 +212,7 @@ async def test_ten_idle_minutes_close_the_connection_unless_a_message_arrives(op
 
 async def test_two_hours_close_even_a_busy_connection(open_chat: Open) -> None:
     """Whatever it sends meanwhile."""
-    clock = HandClock()
+    clock = ManualClock()
     chat = await open_chat(clock=clock)
     client = await chat.join()
     for _ in range(13):

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.gateway import Faults, HandClock, Limits
+from tests.support.gateway import Faults, Limits, ManualClock
 from tests.unit.support.gateway.conftest import Open, Stage, echo
 from websockets.exceptions import ConnectionClosed
 
@@ -78,7 +78,7 @@ async def test_client_that_does_not_read_is_429_when_its_buffer_is_full(open_cha
 
 async def test_get_describes_a_connection_and_delete_closes_it(open_chat: Open) -> None:
     """After a delete it is gone."""
-    chat = await open_chat(clock=HandClock())
+    chat = await open_chat(clock=ManualClock())
     client = await chat.join(user_agent_header="tests")
     found = (await chat.http.get(chat.path(chat.connection_id))).json()
     assert found["identity"] == {"sourceIp": "127.0.0.1", "userAgent": "tests"}

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Piece, record
+from tests.support.docker_log import START, LogFragment, record
 from tests.support.preencoding import file_of
 
 from logferry_agent.core.batching.preencode import (
@@ -60,7 +60,7 @@ def records(blocks: list[tuple[str, int, int, str]], seed: int) -> list[bytes]:
         for index in range(count):
             now += step
             text = (kind if filling is None else filling(rng)).encode("utf-8", "replace") + b"\n"
-            raw = record(Piece(streams[index % len(streams)], now, text))
+            raw = record(LogFragment(streams[index % len(streams)], now, text))
             made.append(raw if plainly else json.dumps(json.loads(raw)).encode() + b"\n")
     return made
 
@@ -132,11 +132,11 @@ def test_batches_of_a_range_equal_ordinary_reading(
         assert batches or sum(map(len, made[behind:])) < first
 
 
-LINE = Piece("o", START, b"plain\n")
+LINE = LogFragment("o", START, b"plain\n")
 NOT_PLAIN = {
-    "a line without its end": record(Piece("e", START, b"unfinished")),
-    "a piece of a line": record(Piece("o", START, b"x" * 16_384)),
-    "a line that may be too long": record(Piece("o", START, b"x" * (MAX_ENTRY_BYTES // 3 + 1) + b"\n")),
+    "a line without its end": record(LogFragment("e", START, b"unfinished")),
+    "a piece of a line": record(LogFragment("o", START, b"x" * 16_384)),
+    "a line that may be too long": record(LogFragment("o", START, b"x" * (MAX_ENTRY_BYTES // 3 + 1) + b"\n")),
     "a record without a text": b'{"stream":"stdout","time":"2026-11-23T10:00:00Z"}\n',
     "a stream that is not known": record(LINE).replace(b"stdout", b"stdlog"),
     "a time that is none": record(LINE).replace(b"Z", b"X"),
@@ -206,7 +206,7 @@ def test_too_many_entries_for_a_batch_are_cut() -> None:
 
 def test_oversized_document_is_cut() -> None:
     """Long equal lines: few entries, a small body, and more than readers decompress."""
-    made = [record(Piece("o", START + number, b"x" * 2_000 + b"\n")) for number in range(1_500)]
+    made = [record(LogFragment("o", START + number, b"x" * 2_000 + b"\n")) for number in range(1_500)]
     batches, plain = preencoded(b"".join(made), first=2 * MAX_DECODED_BYTES)
     assert plain
     assert batches[0].size > MAX_DECODED_BYTES // 2

@@ -7,7 +7,7 @@ from itertools import cycle
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.support.copier import Copier, Piece, chunked, frame, record
+from tests.support.docker_log import DockerLogWriter, LogFragment, chunked, frame, record
 
 from logferry_agent.core.parsing import jsonfile
 from logferry_agent.core.parsing.fragments import (
@@ -41,7 +41,7 @@ def reference(written: bytes) -> list[bytes]:
     return lines if lines[-1] else lines[:-1]
 
 
-def fragments_of(pieces: list[Piece]) -> Fragments:
+def fragments_of(pieces: list[LogFragment]) -> Fragments:
     """Parse through the json-file's parser at once."""
     (segment,) = jsonfile.parse(b"".join(record(piece) for piece in pieces))
     assert isinstance(segment, jsonfile.Records)
@@ -57,10 +57,10 @@ outputs = st.lists(
 )
 
 
-def pieces_of(output: list[tuple[str, int, int, bool]], cut: int) -> tuple[list[Piece], dict[str, bytes]]:
+def pieces_of(output: list[tuple[str, int, int, bool]], cut: int) -> tuple[list[LogFragment], dict[str, bytes]]:
     """Generate what the engine stores of output whose writes are split anywhere and interleave."""
-    copier = Copier()
-    pieces: list[Piece] = []
+    copier = DockerLogWriter()
+    pieces: list[LogFragment] = []
     written = {"o": b"", "e": b""}
     for stream, length, seed, ended in output:
         data = line(length, seed)
@@ -139,7 +139,7 @@ def test_every_entry_fits_and_a_short_one_is_never_continued(output, cut) -> Non
 
 def test_line_of_exactly_one_fragment_is_one_entry() -> None:
     """Docker case 8: a frame of 16,384 bytes without a newline, then a bare newline with the same timestamp."""
-    copier = Copier()
+    copier = DockerLogWriter()
     pieces = copier.write("o", b"x" * 16_384 + b"\n") + copier.write("o", b"next\n")
     assert [len(piece.data) for piece in pieces] == [16_384, 1, 5]
     columns = assemble(fragments_of(pieces), StreamPositions())
@@ -148,7 +148,7 @@ def test_line_of_exactly_one_fragment_is_one_entry() -> None:
 
 def test_fragments_of_both_streams_interleave_without_mixing() -> None:
     """Docker case 7: one buffer per stream."""
-    copier = Copier()
+    copier = DockerLogWriter()
     pieces = copier.write("o", b"o" * 20_000) + copier.write("e", b"e" * 20_000)
     pieces += copier.write("o", b"\n") + copier.write("e", b"!\n")
     columns = assemble(fragments_of(pieces), StreamPositions())
@@ -159,7 +159,7 @@ def test_fragments_of_both_streams_interleave_without_mixing() -> None:
 
 def test_line_cut_off_by_the_exit_is_not_joined_to_the_next_run() -> None:
     """An open line whose timestamp does not come again was cut off."""
-    first, second = Copier(), Copier(start=Copier().now + 10**9)
+    first, second = DockerLogWriter(), DockerLogWriter(start=DockerLogWriter().now + 10**9)
     pieces = first.write("o", b"a" * 16_384) + first.end() + second.write("o", b"b" * 16_390 + b"\n")
     columns = assemble(fragments_of(pieces), StreamPositions())
     assert joined(columns, "o") == ["a" * 16_384, "b" * 16_390]
@@ -167,7 +167,7 @@ def test_line_cut_off_by_the_exit_is_not_joined_to_the_next_run() -> None:
 
 def test_line_of_20_mib_arrives_whole() -> None:
     """1,280 fragments, all equal except for the last."""
-    copier = Copier()
+    copier = DockerLogWriter()
     data = b"x" * (20 << 20) + b"\n"
     columns = assemble(fragments_of(copier.write("o", data)), StreamPositions())
     assert columns.streams == "o" + "O" * 1_279
@@ -195,10 +195,10 @@ writes_of_any_bytes = st.lists(
 """What a container writes, in the pieces in which it writes it; long ones by repetition."""
 
 
-def written_by(writes: list[tuple[str, bytes, int]]) -> tuple[list[Piece], dict[str, bytes]]:
+def written_by(writes: list[tuple[str, bytes, int]]) -> tuple[list[LogFragment], dict[str, bytes]]:
     """Return what the engine stores of it, and the total input of each stream."""
-    copier = Copier()
-    pieces: list[Piece] = []
+    copier = DockerLogWriter()
+    pieces: list[LogFragment] = []
     given = {"o": b"", "e": b""}
     for stream, text, times in writes:
         data = (text * times)[:70_000]

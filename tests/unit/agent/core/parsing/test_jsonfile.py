@@ -6,7 +6,7 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.copier import Copier, record
+from tests.support.docker_log import DockerLogWriter, record
 
 from logferry_agent.core.batching.cursor import Cursor, decode, encode
 from logferry_agent.core.parsing.fragments import StreamPositions, positions_after
@@ -21,7 +21,10 @@ from logferry_agent.core.parsing.jsonfile import (
 from logferry_agent.core.parsing.timestamps import nanoseconds
 from logferry_protocol.limits import MAX_TIME_US, MIN_TIME_US
 
-GOOD = [record(piece) for piece in Copier().write("o", b"one\ntwo\nthree\n") + Copier().write("e", b"four\n")]
+GOOD = [
+    record(piece)
+    for piece in DockerLogWriter().write("o", b"one\ntwo\nthree\n") + DockerLogWriter().write("e", b"four\n")
+]
 
 
 def texts(data: bytes) -> list[str]:
@@ -95,7 +98,7 @@ def test_attributes_and_unusual_texts_are_read_unchanged() -> None:
 @settings(max_examples=20, deadline=None)
 def test_mark_is_found_where_it_was_made(writes: list[tuple[str, bytes]]) -> None:
     """By timestamp, ordinal and text, also among equal fragments."""
-    copier = Copier()
+    copier = DockerLogWriter()
     pieces = [piece for stream, data in writes for piece in copier.write(stream, data)]
     data = b"".join(map(record, pieces))
     (segment,) = parse(data)
@@ -108,7 +111,7 @@ def test_mark_is_found_where_it_was_made(writes: list[tuple[str, bytes]]) -> Non
 
 def test_first_record_of_a_time_is_found() -> None:
     """For start_at."""
-    copier = Copier()
+    copier = DockerLogWriter()
     pieces = copier.write("o", b"a\nb\nc\n")
     data = b"".join(map(record, pieces))
     assert find_start_from(data, pieces[1].stamp) == len(record(pieces[0]))
@@ -117,7 +120,7 @@ def test_first_record_of_a_time_is_found() -> None:
 
 def test_time_is_found_from_the_end() -> None:
     """Wherever it is among damage and among times that went back."""
-    pieces = Copier().write("o", b"a\nb\nc\n")
+    pieces = DockerLogWriter().write("o", b"a\nb\nc\n")
     first, second, third = map(record, pieces)
     assert find_end_until(first + second + third, pieces[1].stamp) == len(first + second)
     assert find_end_until(third + b"\0\n" + first + second, pieces[0].stamp) == len(third + b"\0\n" + first)
@@ -134,7 +137,7 @@ def test_time_is_found_from_the_end() -> None:
 @settings(max_examples=300, deadline=None)
 def test_damage_costs_only_the_records_that_it_touches(at: int, length: int, middle: bytes) -> None:
     """Fuzz: a slice is removed or overwritten; nothing raises, every byte is counted, its surroundings are read."""
-    whole = [record(piece) for piece in Copier().write("o", b"".join(b"line %d\n" % n for n in range(12)))]
+    whole = [record(piece) for piece in DockerLogWriter().write("o", b"".join(b"line %d\n" % n for n in range(12)))]
     data = b"".join(whole)
     at %= len(data)
     stop = min(len(data), at + length)

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Copier, Piece, chunked, frame
+from tests.support.docker_log import START, DockerLogWriter, LogFragment, chunked, frame
 
 from logferry_agent.core.parsing.log_stream import BrokenStreamError, LogStreamParser, ReadResult, UnstampedLogError
 from logferry_agent.core.parsing.timestamps import format_stamp
 
-PIECES = Copier().write("o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x" * 40_000 + b"\n") + Copier().write(
-    "e", b"\n\r\n\x00\x01\x02\x03\n" + b"\xff\xfe\n"
-)
+PIECES = DockerLogWriter().write(
+    "o", b"one\n\ntwo\r\n" + "日本 🙂\n".encode() + b"x" * 40_000 + b"\n"
+) + DockerLogWriter().write("e", b"\n\r\n\x00\x01\x02\x03\n" + b"\xff\xfe\n")
 
 
 def read(body: bytes, sizes: list[int], *, tty: bool = False, chunks: bool = True) -> tuple[list[str], str, str]:
@@ -57,14 +57,14 @@ def test_texts_equal_what_was_written() -> None:
     """CRLF stays, invalid UTF-8 is readable, lengths that look like newlines are no newlines (case 27)."""
     assert WHOLE[0][:4] == ["one", "", "two\r", "日本 🙂"]
     assert WHOLE[0][-3:] == ["\r", "\x00\x01\x02\x03", "\\xff\\xfe"]
-    lengths = [Piece("o", START, b"x" * (size - 32) + b"\n") for size in (0x0A0A, 0x0D0A, 0x0D) if size > 32]
+    lengths = [LogFragment("o", START, b"x" * (size - 32) + b"\n") for size in (0x0A0A, 0x0D0A, 0x0D) if size > 32]
     assert [len(text) for text in read(chunked(map(frame, lengths)), [7])[0]] == [0x0A0A - 32, 0x0D0A - 32]
 
 
 def test_character_split_between_fragments_is_restored() -> None:
     """Drivers that store raw bytes split at 16,384 bytes, inside a character or not."""
     text = "x" * 16_383 + "🙂" + "y" * 20_000
-    pieces = Copier().write("o", text.encode() + b"\n")
+    pieces = DockerLogWriter().write("o", text.encode() + b"\n")
     found, _, ends = read(chunked(map(frame, pieces)), [1 << 20])
     assert "".join(found) == text
     assert ends == "ccn"
@@ -83,7 +83,7 @@ def test_error_in_the_stream_is_reported_and_is_no_line() -> None:
 def test_unterminated_last_frame_does_not_wait_for_more() -> None:
     """The connection stays open: nothing follows the last chunk."""
     stream = LogStreamParser(tty=False, chunked=True)
-    pieces = [*PIECES[:3], Piece("o", START + 10**9, b"end")]
+    pieces = [*PIECES[:3], LogFragment("o", START + 10**9, b"end")]
     received = stream.feed(chunked(map(frame, pieces)))
     assert received.fragments.texts[-1] == "end"
     assert stream.done
@@ -93,8 +93,8 @@ def test_unterminated_last_frame_does_not_wait_for_more() -> None:
 @settings(max_examples=50, deadline=None)
 def test_tty_is_cut_at_newlines_and_full_fragments(sizes: list[int]) -> None:
     """No frames; a timestamp before each stored fragment, also in the middle of a long line."""
-    written = Copier().write("o", b"one\r\n" + b"p" * 40_000 + b"\r\nprompt> \r\n")
-    pieces = [*written, Piece("o", START + 10**9, b"bye")]
+    written = DockerLogWriter().write("o", b"one\r\n" + b"p" * 40_000 + b"\r\nprompt> \r\n")
+    pieces = [*written, LogFragment("o", START + 10**9, b"bye")]
     body = chunked(format_stamp(piece.stamp).encode() + b" " + piece.data for piece in pieces)
     texts, streams, ends = read(body, sizes, tty=True)
     assert texts == ["one\r", "p" * 16_384, "p" * 16_384, "p" * 7_232 + "\r", "prompt> \r", "bye"]
@@ -132,7 +132,7 @@ def test_line_that_begins_like_a_timestamp_is_unchanged() -> None:
     """
     stamp = format_stamp(START).encode()
     written = stamp + b" said the program\n" + b"x" * 20_000 + stamp + b" in the middle\n"
-    pieces = Copier().write("o", written)
+    pieces = DockerLogWriter().write("o", written)
     texts, _, _ = read(chunked(map(frame, pieces)), [700])
     assert [texts[0], "".join(texts[1:])] == written.decode().splitlines()
 
@@ -173,7 +173,7 @@ def lines(end: bytes) -> list[bytes]:
     pieces = [
         piece
         for number in range(70)
-        for piece in Copier(START + number * 7_001).write(
+        for piece in DockerLogWriter(START + number * 7_001).write(
             "oe"[number % 5 == 3], b"x" * (number * number) + b"%b %d\n" % (end, number)
         )
     ]
@@ -182,13 +182,15 @@ def lines(end: bytes) -> list[bytes]:
 
 UNREADABLE, READABLE = lines(b"\xff\xf0"), lines("Ünï".encode())
 LIKE_HEADS = [
-    frame(Piece("o", START + 1, b"a head is in here\n\x01\0\0\0\0\0\0\x20 and there\n\x02\0\0\0\xbf\n")),
-    frame(Piece("e", START + 2, b"\x01\0\0\0\0\0\0\x20")),
-    frame(Piece("o", START + 3, b"\n\n")),
-    frame(Piece("o", START + 4, b"\n\x01\0\0\xdb\0\0\0\x01\n")),
+    frame(LogFragment("o", START + 1, b"a head is in here\n\x01\0\0\0\0\0\0\x20 and there\n\x02\0\0\0\xbf\n")),
+    frame(LogFragment("e", START + 2, b"\x01\0\0\0\0\0\0\x20")),
+    frame(LogFragment("o", START + 3, b"\n\n")),
+    frame(LogFragment("o", START + 4, b"\n\x01\0\0\xdb\0\0\0\x01\n")),
 ]
 MIXED = [*READABLE[:20], LIKE_HEADS[0], *READABLE[20:40], *LIKE_HEADS[1:], *READABLE[40:]]
-ONE_STREAM = [frame(piece) for piece in Copier().write("o", b"".join(b"line %d\n" % number for number in range(500)))]
+ONE_STREAM = [
+    frame(piece) for piece in DockerLogWriter().write("o", b"".join(b"line %d\n" % number for number in range(500)))
+]
 
 
 @given(
@@ -289,10 +291,10 @@ def test_damaged_terminal_stream_gives_at_worst_a_clean_error(damage: tuple[byte
 
 def test_partial_character_at_the_end_of_a_cut_line_is_not_the_next_lines() -> None:
     """It is its own fragment, with its line's timestamp, whatever follows."""
-    first = Copier()
+    first = DockerLogWriter()
     half = first.write("o", b"a" * 16_383 + b"\xc3") + first.end()
     cut_off = ["a" * 16_383, "\\xc3"]
-    second = Copier(start=Copier().now + 10**9).write("o", b"b\n")
+    second = DockerLogWriter(start=DockerLogWriter().now + 10**9).write("o", b"b\n")
     assert read(chunked(map(frame, half + second)), [50_000])[0] == [*cut_off, "b"]
     stream = LogStreamParser(tty=False, chunked=True)
     begun = stream.feed(chunked(map(frame, half))).fragments
@@ -302,7 +304,7 @@ def test_partial_character_at_the_end_of_a_cut_line_is_not_the_next_lines() -> N
     assert "".join(read(chunked(map(frame, goes_on)), [50_000])[0]) == "a" * 16_383 + "é"
 
 
-def tty(*pieces: Piece) -> bytes:
+def tty(*pieces: LogFragment) -> bytes:
     """Return a TTY's log: each fragment behind its timestamp, and nothing between them."""
     return b"".join(format_stamp(piece.stamp).encode() + b" " + piece.data for piece in pieces)
 
@@ -340,9 +342,9 @@ def test_terminal_restarting_on_a_prompt_gives_each_line_its_own_time(
     runs: list[tuple[list[bytes], bytes]], sizes: list[int]
 ) -> None:
     """However often, however long the prompt, wherever the reads are cut."""
-    pieces: list[Piece] = []
+    pieces: list[LogFragment] = []
     for number, (lines_of_run, prompt) in enumerate(runs):
-        run = Copier(START + number * 10**9)
+        run = DockerLogWriter(START + number * 10**9)
         pieces += [piece for line in lines_of_run for piece in run.write("o", line)]
         pieces += [*run.write("o", prompt), *run.end()]
     found = fragments_of(tty(*pieces), sizes, is_tty=True)
@@ -354,7 +356,11 @@ def test_terminal_restarting_on_a_prompt_gives_each_line_its_own_time(
 @pytest.mark.parametrize("zone", [b"+01:00", b"-03:30"])
 def test_terminals_prompt_is_recognised_in_any_time_zone(zone: bytes) -> None:
     """The zone may change between the two."""
-    wanted = [Piece("o", START, b"$ "), Piece("o", START + 10**9, b"one\r\n"), Piece("o", START + 2 * 10**9, b"$ ")]
+    wanted = [
+        LogFragment("o", START, b"$ "),
+        LogFragment("o", START + 10**9, b"one\r\n"),
+        LogFragment("o", START + 2 * 10**9, b"$ "),
+    ]
     first, second, third = (tty(piece) for piece in wanted)
     zoned = zoned_form(second, zone)
     utc = fragments_of(first + second + third, [4_096], is_tty=True)
@@ -391,10 +397,10 @@ def test_timestamp_in_a_terminals_text_stays_there() -> None:
     """A program writes its own: slightly before its line was complete; behind the engine's, or within."""
     own = format_stamp(START - 5_000).encode()
     pieces = [
-        Piece("o", START, own + b" said the program\r\n"),
-        Piece("o", START + 1, b"time=" + own + b" level=info\r\n"),
-        Piece("o", START + 2, b"at " + format_stamp(START + 2).encode() + b" sharp\r\n"),
-        Piece(
+        LogFragment("o", START, own + b" said the program\r\n"),
+        LogFragment("o", START + 1, b"time=" + own + b" level=info\r\n"),
+        LogFragment("o", START + 2, b"at " + format_stamp(START + 2).encode() + b" sharp\r\n"),
+        LogFragment(
             "o",
             START + 3,
             b"9999-99-99T99:99:99.999999999Z is no time, nor is 2026-13-01T00:00:00.000000000Z of day\r\n",
@@ -407,7 +413,9 @@ def test_timestamp_in_a_terminals_text_stays_there() -> None:
 def test_terminal_line_cut_off_by_a_broken_connection_is_read_again() -> None:
     """It may be incomplete."""
     stream = LogStreamParser(tty=True, chunked=False)
-    assert stream.feed(tty(Piece("o", START, b"one\r\n"), Piece("o", START + 1, b"tw"))).fragments.texts == ["one\r"]
+    assert stream.feed(
+        tty(LogFragment("o", START, b"one\r\n"), LogFragment("o", START + 1, b"tw"))
+    ).fragments.texts == ["one\r"]
     assert len(stream.end(cut=True).fragments) == 0
 
 

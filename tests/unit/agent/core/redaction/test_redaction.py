@@ -13,7 +13,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.copier import START, Piece, record
+from tests.support.docker_log import START, LogFragment, record
 from tests.support.preencoding import file_of
 
 from logferry_agent.core.batching.preencode import PreencodedSlice, PreencodeRequest
@@ -443,7 +443,9 @@ def test_lines_are_redacted_alike_with_and_without_preencoding(
     lines: list[tuple[str, str]], redaction: Redaction, step: int
 ) -> None:
     """For any ranges and chunks; the counts of hidden values are equal."""
-    data = b"".join(record(Piece(letter, START + at, f"{text}\n".encode())) for at, (text, letter) in enumerate(lines))
+    data = b"".join(
+        record(LogFragment(letter, START + at, f"{text}\n".encode())) for at, (text, letter) in enumerate(lines)
+    )
     with file_of(data) as fd:
         answers = list(stretch(fd, PreencodeRequest(0, len(data), StreamPositions(), len(data), redaction)))
     pressed = [answer for answer in answers if isinstance(answer, PreencodedSlice)]

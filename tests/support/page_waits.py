@@ -1,8 +1,8 @@
-"""Looking at a page that moves: for what has come true, and for what has come to rest; never after a while.
+"""Wait for a moving page: until a value is reached, or until it is stable, never for a fixed time.
 
-A page does everything by frames and tasks, and a machine may be slow: what is read once, right after something was
-done, may be read too early. The loops here run in the page, frame by frame, and are awaited (Playwright's
-`wait_for_function` would take a promise for a yes).
+A page does everything by frames and tasks, and a machine may be slow: a value read once, right after an action, may be
+read too early. The loops here run in the page, frame by frame, and are awaited (Playwright's `wait_for_function` would
+take a promise for a yes).
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _LOOK = """async ([arg, wanted, frames, patience]) => {
 }"""
 
 
-def becomes(page: Page, measure: str, wanted: Any, arg: Any = None) -> None:
-    """Waits until a function of the page says this."""
+def wait_until_equal(page: Page, measure: str, wanted: Any, arg: Any = None) -> None:
+    """Wait until a function of the page returns this value."""
     text = page.evaluate("(wanted) => JSON.stringify(wanted)", wanted)
     value, _ = page.evaluate(_LOOK % measure, [arg, text, None, PATIENCE_MS])
     assert value == wanted
 
 
-def still(page: Page, measure: str, arg: Any = None) -> Any:
-    """What a function of the page says once it has said the same for many frames: whatever moved has come to rest.
+def wait_until_stable(page: Page, measure: str, arg: Any = None) -> Any:
+    """Return the value of a function of the page once it has been the same for many frames.
 
-    Rest is not arrival. Wait first for what shows that the thing itself has happened.
+    A stable value need not be the final one. Wait first for a sign that the action itself has happened.
     """
     value, rested = page.evaluate(_LOOK % measure, [arg, None, FRAMES, PATIENCE_MS])
     assert rested, f"no rest within {PATIENCE_MS} ms: {value}"

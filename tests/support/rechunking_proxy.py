@@ -1,7 +1,7 @@
-"""A proxy in front of an engine's socket that cuts bodies into chunks of its own size, as HTTP allows any proxy to.
+"""Run a proxy in front of an engine's socket that cuts bodies into its own chunks, as HTTP allows any proxy to.
 
-It passes on what it is asked, and answers in the chunked coding whatever the engine did, to clients of HTTP/1.0 too:
-not all proxies know better. `allow` denies the rest with 403, as docker-socket-proxy does.
+It passes requests on, and answers in the chunked coding whatever the engine did, to clients of HTTP/1.0 too: not all
+proxies are correct. `allow` denies other requests with 403, as docker-socket-proxy does.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def rechunking(
     allow: str = ".*",
     asked: Callable[[str], None] = lambda _: None,
 ) -> Iterator[str]:
-    """Run a proxy for as long as a test needs it; its DOCKER_HOST.
+    """Run a proxy for the length of a block; yield its DOCKER_HOST.
 
     Args:
         engine: the path of the engine's socket.
         folder: where the proxy's socket is made.
-        sizes: of the chunks, one after the other, over and over.
+        sizes: of the chunks, in sequence, repeated.
         allow: a regular expression of the paths, without the API's version, that are passed on.
-        asked: told of the path of each request.
+        asked: called with the path of each request.
     """
     path = folder / "proxy.sock"
     server = _Server(str(path), _Passing)

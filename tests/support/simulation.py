@@ -1,14 +1,13 @@
-"""The whole of Logferry over a bad link, in one thread, with time moved by hand.
+"""Simulate all of Logferry over an unreliable network, in one thread, with time controlled by the test.
 
     Source ─► Pipeline + spool ══ link ══► ingest ─► tables ─► stream ─► broadcast ══ link ══► Reader
                                                        └──────── query ◄── history ─────────────┘
 
-Everything between the two ends is the real code: the agent's pipeline with its SQLite spool, the functions'
-handlers with
-their stores on tables in memory, and the reader of `logferry tail`. Pretended are the network, which loses, repeats,
-delays (and so reorders) and cuts, the functions' processes, of which there are two each and which crash after their
-work, the stream, which delivers in any grouping and order, perhaps again or never, and the disk, which can be lost or
-rolled back. A `World` is deterministic: the same seed and the same steps are the same run.
+Everything between the two ends is the real code: the agent's pipeline with its SQLite spool, the functions' handlers
+with their stores on tables in memory, and the reader of `logferry tail`. Simulated are the network, which loses,
+repeats, delays (and so reorders) and cuts; the functions' processes, two each, which crash after their work; the
+stream, which delivers in any grouping and order, perhaps again or never; and the disk, which can be lost or rolled
+back. A `Simulation` is deterministic: the same seed and the same steps are the same run.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ INTERNAL = json.dumps({"message": "Internal server error", "connectionId": "x=",
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class NetworkFaults:
     """Shares between 0 and 1, and how long a message may take."""
 
     lose: float = 0.0
@@ -95,7 +94,7 @@ class Weather:
     """A connection takes no more now (429)."""
 
 
-CALM = Weather()
+NO_FAULTS = NetworkFaults()
 
 
 def _ignore(_text: str) -> None:
@@ -111,7 +110,7 @@ class CrashError(BaseException):
 
 
 class _Inline(Executor):
-    """Runs work at once, in this thread."""
+    """Run work at once, in this thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -120,7 +119,7 @@ class _Inline(Executor):
 
 
 class _Quiet:
-    """A logger and metrics that say nothing, whatever is asked of them."""
+    """A logger and metrics that discard everything."""
 
     def __getattr__(self, name: str) -> _Quiet:
         return self
@@ -132,10 +131,10 @@ class _Quiet:
         return False
 
 
-class World:
-    """Time, the network, and everybody on it."""
+class Simulation:
+    """Time, the network, and all its participants."""
 
-    def __init__(self, folder: Path, seed: int, weather: Weather, jobs: int = 1) -> None:
+    def __init__(self, folder: Path, seed: int, weather: NetworkFaults, jobs: int = 1) -> None:
         # The pipeline takes its first `now` from the machine's clock; ours only has to be no earlier.
         self.now = self._began = time.monotonic()
         self.rng = Random(seed)
@@ -153,15 +152,15 @@ class World:
         self.agent.start()
 
     def now_ms(self) -> int:
-        """The time of day."""
+        """Return the time of day."""
         return START_MS + int((self.now - self._began) * 1000)
 
     def after(self, seconds: float, do: Callable[[], None]) -> None:
-        """Does something later."""
+        """Schedule an action."""
         heapq.heappush(self._events, (self.now + seconds, next(self._order), do))
 
     def run(self, seconds: float) -> None:
-        """Lets time pass."""
+        """Let time pass."""
         end = self.now + seconds
         while self._events and self._events[0][0] <= end:
             self.now, _, do = heapq.heappop(self._events)
@@ -169,27 +168,27 @@ class World:
         self.now = end
 
     def chance(self, what: str, share: float) -> bool:
-        """Whether it happens now."""
+        """Report whether something happens now."""
         happens = share > 0 and self.rng.random() < share
         self.counts[what] += happens
         return happens
 
     def carry(self, deliver: Callable[[], None]) -> None:
-        """Takes something over the network: perhaps late, perhaps twice, perhaps not."""
+        """Send something over the network: perhaps late, perhaps twice, perhaps not."""
         if self.chance("lost", self.weather.lose):
             return
         for _ in range(2 if self.chance("repeated", self.weather.repeat) else 1):
             self.after(self.rng.uniform(0.0, self.weather.delay_s), deliver)
 
     def join(self, after: int = 0, job: int = 0) -> Viewer:
-        """A viewer of a job, from a sequence on."""
+        """Add a viewer of a job, from a sequence on."""
         viewer = Viewer(self, self.source.jobs[job % len(self.source.jobs)], after)
         self.viewers.append(viewer)
         return viewer
 
     def settle(self, seconds: float = 400.0) -> None:
-        """All faults end, and everybody has time to catch up."""
-        self.weather = CALM
+        """End all faults, and give every participant time to catch up."""
+        self.weather = NO_FAULTS
         self.cloud.revive()
         if self.twin.alive:
             self.twin.kill()
@@ -201,7 +200,7 @@ class World:
 class Cloud:
     """The functions, two processes each, on tables in memory."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Simulation) -> None:
         self.world = world
         self.tables = logferry_tables()
         self.tips: Counter[str] = Counter()
@@ -272,7 +271,7 @@ class Cloud:
         return broadcast.app.build_handler(store, delivery, {}, quiet, quiet)
 
     def revive(self) -> None:
-        """Processes as after a deployment: with nothing in their memory."""
+        """Replace the processes as after a deployment: with empty memory."""
         self._processes = [self._new_process() for _ in range(2)]
 
     # --- faults of the tables ----------------------------------------------------------------------------------------
@@ -318,7 +317,7 @@ class Cloud:
     # --- connections -------------------------------------------------------------------------------------------------
 
     def connected(self, principal: Principal, take: Callable[[str], None]) -> str:
-        """A connection stands; frames for it go to `take`. Its id."""
+        """Open a connection whose frames go to `take`, and return its id."""
         connection = f"connection-{next(self._ids)}="
         if principal is VIEWER:
             with suppress(CrashError):
@@ -327,13 +326,13 @@ class Cloud:
         return connection
 
     def disconnected(self, principal: Principal, connection: str) -> None:
-        """A connection is gone; the function may never hear of it."""
+        """End a connection; the function may never learn of it."""
         if self.connections.pop(connection, None) and not self.world.chance("no $disconnect", self.world.weather.lose):
             with suppress(CrashError):
                 self._invoke(principal, connection, "DISCONNECT")
 
     def message(self, principal: Principal, connection: str, text: str) -> None:
-        """A client's message has arrived."""
+        """Deliver a client's message."""
         answer = self._answer(principal, connection, text)
         self.world.carry(lambda: self.connections.get(connection, _ignore)(answer))
 
@@ -347,7 +346,7 @@ class Cloud:
         return answer
 
     def _hold_to_word(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        """What is acknowledged is what is stored: the agent deletes it."""
+        """Check that what is acknowledged is stored, since the agent deletes it."""
         for result in answer.get("results", ()):
             if result["outcome"] in ("stored", "duplicate"):
                 [sent] = (one for one in request["batches"] if one["job"] == result["job"])
@@ -375,9 +374,9 @@ class Cloud:
         self.world.carry(lambda: self.connections.get(connection, _ignore)(text))
 
     def stray(self, job: str, ahead: int) -> None:
-        """An agent gone wrong sends a batch that leaves a hole behind the tip; or, 0 ahead, other bytes than there are.
+        """Send a faulty agent's batch with a hole behind the tip; or, 0 ahead, with other bytes than those stored.
 
-        Nothing of it may be stored, nor acknowledged.
+        Nothing of it may be stored or acknowledged.
         """
         if not (stored := self.tables.tables["log"].partitions.get(job)):
             return
@@ -386,7 +385,7 @@ class Cloud:
         self.message(AGENT, "stray=", json.dumps({"type": "ingest", "id": "stray", "batches": [batch]}))
 
     def history(self, job: str, after: int) -> Page | None:
-        """A page of history, as the HTTP API gives it; None when it fails."""
+        """Return a page of history, as the HTTP API gives it; None when it fails."""
         try:
             document = json.loads(json.dumps(self._query.batches(VIEWER, job, {"after": str(after), "limit": "3"})))
         except (Exception, CrashError):  # a throttled table, a job that is not there yet, a process that is gone
@@ -395,7 +394,7 @@ class Cloud:
         return Page(document["tip"], batches, document["more"])
 
     def entries(self, job: str) -> list[str]:
-        """Every stored text of a job, in order."""
+        """Return every stored text of a job, in order."""
         page, texts = Page(0, [], True), list[str]()
         reader = Reader(lambda: 0.0)
         while page.more:
@@ -412,54 +411,54 @@ class Cloud:
 
 
 class Source:
-    """What containers write."""
+    """The containers and what they write."""
 
-    def __init__(self, world: World, containers: Iterable[str]) -> None:
+    def __init__(self, world: Simulation, containers: Iterable[str]) -> None:
         self.world = world
         self.containers = list(containers)
         self.lines: dict[str, list[str]] = {container: [] for container in self.containers}
 
     @property
     def jobs(self) -> list[str]:
-        """The jobs' whole ids."""
+        """Return the jobs' whole ids."""
         return [f"{AGENT.name}.{container}" for container in self.containers]
 
     def written(self, job: str) -> list[str]:
-        """All lines of a job."""
+        """Return all lines of a job."""
         return self.lines[job.rpartition(".")[2]]
 
     def write(self, job: int, count: int) -> None:
-        """A container writes lines."""
+        """Write lines as a container."""
         lines = self.lines[self.containers[job % len(self.containers)]]
         size = self.world.rng.choice((10, 40, 3000))
         lines += [f"{len(lines) + n + 1} " + self.world.rng.randbytes(size).hex() for n in range(count)]
 
 
-class Reading:
-    """An agent's reader of these: a cursor is a count of lines."""
+class FakeReader:
+    """An agent's reader of these containers: a cursor is a count of lines."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Simulation) -> None:
         self.world = world
         self._lines = world.source.lines
         self._positions: dict[str, tuple[int, int]] = {}
 
     def appear(self, pipeline: Pipeline) -> None:
-        """The agent has started: its reader discovers the containers."""
+        """Discover the containers after the agent has started."""
         for container in self._lines:
             self.reread(container, pipeline.intake.job_appeared(_job(container)))
 
     def reread(self, job_id: str, position: Position) -> None:
-        """Reads from another place on."""
+        """Read from another position on."""
         self._positions[job_id] = (position.epoch, int(position.cursor or 0))
 
     def start(self, sink: Any) -> None:
-        """Nothing to start."""
+        """Start nothing."""
 
     def stop(self) -> None:
-        """Nothing to stop."""
+        """Stop nothing."""
 
     def read(self, pipeline: Pipeline) -> None:
-        """Offers what was written since, in chunks of any size."""
+        """Offer what was written since, in chunks of any size."""
         for container, (epoch, begin) in list(self._positions.items()):
             fresh = self._lines[container][begin : begin + self.world.rng.randint(1, 40)]
             if not fresh:
@@ -471,12 +470,12 @@ class Reading:
 
 
 class Agent:
-    """The real pipeline and spool, turned by hand."""
+    """The real pipeline and spool, run step by step."""
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: Simulation, folder: Path) -> None:
         self.world = world
         self.folder = folder / "spool"
-        self.reading = Reading(world)
+        self.reading = FakeReader(world)
         self._saved = folder / "saved"
         self.alive = False
         self._generation = 0
@@ -486,7 +485,7 @@ class Agent:
         self._spool: Spool
 
     def start(self) -> None:
-        """Starts on what the disk holds."""
+        """Start on what the disk holds."""
         self.alive = True
         self._generation += 1
         self._spool = Spool(self.folder, "engine")
@@ -499,40 +498,40 @@ class Agent:
         self._tick(self._generation)
 
     def kill(self) -> None:
-        """Kills it: what was not committed to the disk is gone."""
+        """Kill it: what was not committed to the disk is lost."""
         self.alive = False
         self.cut()
         self._spool.close()
 
     def lose_disk(self) -> None:
-        """The disk of a dead agent is lost."""
+        """Lose the disk of a dead agent."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def save_disk(self) -> None:
-        """A snapshot of a dead agent's disk."""
+        """Save a snapshot of a dead agent's disk."""
         shutil.rmtree(self._saved, ignore_errors=True)
         shutil.copytree(self.folder, self._saved)
 
     def roll_back_disk(self) -> None:
-        """A dead agent's disk becomes what it was."""
+        """Restore the snapshot of a dead agent's disk."""
         if self._saved.exists():
             self.lose_disk()
             shutil.copytree(self._saved, self.folder)
 
     def cut(self) -> None:
-        """Its connections break."""
+        """Break its connections."""
         for link in list(self._links):
             self._lost(link)
 
     # --- the pipeline's links -----------------------------------------------------------------------------------------
 
     def send(self, link: int, text: str) -> None:
-        """A frame goes out."""
+        """Send a frame."""
         if (connection := self._links.get(link)) is not None:
             self.world.carry(lambda: self.world.cloud.message(AGENT, connection, text))
 
     def close(self, link: int) -> None:
-        """The pipeline takes a connection for dead."""
+        """Close a connection that the pipeline gave up."""
         self._lost(link)
 
     def _connect(self, generation: int) -> None:
@@ -571,9 +570,9 @@ class Agent:
 
 
 class Viewer:
-    """The reader of `logferry tail`, as its live connection drives it."""
+    """The reader of `logferry tail`, driven as by its live connection."""
 
-    def __init__(self, world: World, job: str, after: int) -> None:
+    def __init__(self, world: Simulation, job: str, after: int) -> None:
         self.world = world
         self.job = job
         self.after = after
@@ -592,7 +591,7 @@ class Viewer:
         self._tick()
 
     def cut(self) -> None:
-        """Its connection breaks."""
+        """Break its connection."""
         if self._connection is not None:
             self.world.cloud.disconnected(VIEWER, self._connection)
             self._connection = None
@@ -618,7 +617,7 @@ class Viewer:
         self.world.after(10.0, lambda: self._again(connection))
 
     def _again(self, connection: str | None) -> None:
-        """`subscribed` did not come: asks again."""
+        """Request the subscription again, as `subscribed` did not come."""
         if not self._subscribed and connection == self._connection is not None:
             self._subscribe()
 
@@ -675,7 +674,7 @@ class Viewer:
         self._see_to_it()
 
     def _see_to_it(self) -> None:
-        """What a reader was told of and lacks it waits for, or knows soon when to ask for: it needs no later news."""
+        """Check that a reader waits for, or soon requests, everything that it knows of and lacks."""
         due = self.reader.due
         asks = self._fetching or (due is not None and due <= self.world.now + HOLE_BACKOFF.longest_s)
         if self.told > self.reader.position and not asks:

@@ -1,11 +1,13 @@
-"""What must be so of a job whose container wrote numbered lines faster than they could be kept: nothing twice, and
-every hole said where it is."""
+"""Check a job whose container wrote numbered lines faster than they could be kept.
+
+No repeats, and a gap in each hole.
+"""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-from tests.support.sink import Log
+from tests.support.memory_sink import Log
 
 from logferry_protocol.events import Gap, decode_event
 
@@ -13,19 +15,19 @@ PAD = "x" * 80
 
 
 def program(lines: int) -> list[str]:
-    """A command that writes so many numbered lines as fast as it can."""
+    """Return a command that writes this many numbered lines at full speed."""
     return ["awk", f'BEGIN {{ for (i = 1; i <= {lines}; i++) print i, "{PAD}" }}']
 
 
 def numbers(log: Log) -> list[int]:
-    """The lines' numbers, in the order of the job."""
+    """Return the lines' numbers, in the order of the job."""
     return [int(line.split(" ")[0]) for line in log.lines()]
 
 
-def assert_in_order_and_every_hole_is_a_gap(log: Log, lines: int) -> int:
-    """As the file source must: the gap entry stands in the hole, with the times of its two edges, and nowhere else.
+def assert_ordered_with_gaps_in_every_hole(log: Log, lines: int) -> int:
+    """Check the file source's promise: a gap entry in each hole, with the times of its two edges, and nowhere else.
 
-    How many gap entries there are.
+    Return the number of gap entries.
     """
     before, before_time, gap, gaps = 0, None, None, 0
     for time, letter, text in zip(log.times, log.streams, log.texts, strict=True):
@@ -51,11 +53,11 @@ def assert_in_order_and_every_hole_is_a_gap(log: Log, lines: int) -> int:
     return gaps
 
 
-def assert_none_twice_and_every_hole_is_in_a_gap(log: Log, lines: int) -> int:
-    """As the api source must: what the engine's stream passed over may come late, or be gone; then it lies between the
-    times of a gap entry.
+def assert_unrepeated_with_gaps_around_every_hole(log: Log, lines: int) -> int:
+    """Check the api source's promise: lines that the engine's stream omitted come late or are lost between a gap's
+    times.
 
-    How many lines are missing at the beginning: what was gone before the first reading cannot always be known of.
+    Return the number of missing lines at the beginning: lines gone before the first read are not always known.
     """
     found = numbers(log)
     assert len(found) == len(set(found)), "none twice"

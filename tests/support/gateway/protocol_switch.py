@@ -1,4 +1,4 @@
-"""One port for WebSockets and HTTP, as API Gateway's hosts have: a request's head decides who serves it."""
+"""Serve WebSockets and HTTP on one port, as API Gateway's hosts do: a request's head decides."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 MAX_HEAD_BYTES = 65_536
 
 
-class Front(asyncio.Protocol):
-    """Reads a connection's first head, and hands the connection over to one of two protocols, that head included."""
+class ProtocolSwitch(asyncio.Protocol):
+    """Read a connection's first head, and give the connection with that head to one of two protocols."""
 
     def __init__(self, websocket: Callable[[], asyncio.Protocol], http: Callable[[], asyncio.Protocol]) -> None:
         self._websocket = websocket

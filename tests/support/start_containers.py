@@ -1,7 +1,7 @@
-"""Starts many containers, from a process of its own, so that nothing of it slows the readers under test.
+"""Start many containers from a separate process, so that starting them does not slow the readers under test.
 
-`python -m tests.support.crowd_of_containers HOST PREFIX COUNT AT_ONCE SCRIPT` starts COUNT containers that are removed
-as soon as they end, AT_ONCE at a time (1: back to back); HOST is empty for the machine's own engine.
+`python -m tests.support.start_containers HOST PREFIX COUNT AT_ONCE SCRIPT` starts COUNT containers that are removed as
+soon as they exit, AT_ONCE at a time (1: back to back); HOST is empty for the machine's own engine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.support.engines import IMAGE
 
 def start(host: str | None, prefix: str, count: int, at_once: int, script: str) -> None:
     """Start them, and wait until all are started."""
-    command = [sys.executable, "-m", "tests.support.crowd_of_containers", host or "", prefix]
+    command = [sys.executable, "-m", "tests.support.start_containers", host or "", prefix]
     subprocess.run([*command, str(count), str(at_once), script], check=True)
 
 

@@ -1,4 +1,4 @@
-"""A sink in memory: what readers offered, as a job's log would be."""
+"""Collect in memory what readers offer, as a job's log."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Log:
     problems: list[str] = field(default_factory=list)
 
     def lines(self, stream: str = "oe") -> list[str]:
-        """The lines of the streams, continuation entries joined to theirs."""
+        """Return the lines of the streams, with fragments joined."""
         found: list[str] = []
         latest: dict[str, int] = {}
         for letter, text in zip(self.streams, self.texts, strict=True):
@@ -45,16 +45,16 @@ class Log:
         return found
 
     def events(self) -> list[SystemEvent]:
-        """The system entries."""
+        """Return the system entries."""
         return [decode_event(text) for letter, text in zip(self.streams, self.texts, strict=True) if letter == "s"]
 
     def names(self) -> list[str]:
-        """The kinds of system entries."""
+        """Return the kinds of system entries."""
         return [event.event for event in self.events()]
 
 
 class MemorySink:
-    """Takes everything, at once, unless told otherwise."""
+    """A sink that accepts everything at once, unless told otherwise."""
 
     def __init__(self, cursors: dict[str, str] | None = None) -> None:
         self.logs: dict[str, Log] = {}
@@ -118,7 +118,7 @@ class MemorySink:
         return True
 
     def until(self, condition: Callable[[], bool], what: str = "the condition", limit_s: float = WAIT_S) -> None:
-        """Wait until something is so."""
+        """Wait until a condition holds."""
         with self.changed:
             limit = time.monotonic() + limit_s
             while not condition():

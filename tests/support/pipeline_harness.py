@@ -1,7 +1,7 @@
-"""The agent's pipeline on a reader that makes lines up, in a process that may be killed at any time.
+"""Run the agent's pipeline on generated lines, in a process that may be killed at any time.
 
-`python -m tests.support.pipeline_rig URL SPOOL_DIR JOBS LINES RATE` carries JOBS jobs of LINES numbered lines each,
-RATE lines a second and job (0: as fast as they are taken), and ends on SIGTERM.
+`python -m tests.support.pipeline_harness URL SPOOL_DIR JOBS LINES RATE` ships JOBS jobs of LINES numbered lines each,
+RATE lines a second and job (0: as fast as they are accepted), and exits on SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ START_US = 1_764_000_000_000_000
 
 
 def job_id(number: int) -> str:
-    """The container id of a made-up job."""
+    """Return the container id of a generated job."""
     return f"{number:064x}"
 
 
 def line(number: int, index: int) -> str:
-    """The index-th line (from 0) of a job."""
+    """Return the index-th line (from 0) of a job."""
     return f"job {number} line {index} " + "abcdefghij" * (index * 7 % 13)
 
 
-def made_up(number: int, begin: int, end: int) -> Chunk:
-    """Lines [begin, end) of a job; the cursor is the number of lines before."""
+def generated(number: int, begin: int, end: int) -> Chunk:
+    """Return lines [begin, end) of a job; the cursor is the number of lines before."""
     texts = [line(number, index) for index in range(begin, end)]
     times = [START_US + index * 1000 for index in range(begin, end)]
     streams = "".join("e" if index % 3 == 2 else "o" for index in range(begin, end))
     return Chunk(times, streams, texts, sum(map(len, texts)), lambda count: str(begin + count))
 
 
-class MadeUpReader:
-    """Reads lines that nobody wrote."""
+class GeneratedReader:
+    """Offer generated lines."""
 
     def __init__(self, jobs: int, lines: int, rate: float = 0.0, *, chunk: int = 700, end: bool = False) -> None:
         self.jobs, self.lines, self.rate, self.chunk, self.end = jobs, lines, rate, chunk, end
@@ -99,7 +99,7 @@ class MadeUpReader:
                         done.add(number)
                         self._sink.job_ended(job_id(number))
                     continue
-                if self._sink.offer(job_id(number), position.epoch, made_up(number, begin, end)) is Offer.TAKEN:
+                if self._sink.offer(job_id(number), position.epoch, generated(number, begin, end)) is Offer.TAKEN:
                     moved = True
                     with self._lock:
                         if self._positions[number] is position:
@@ -110,14 +110,14 @@ class MadeUpReader:
                 self._stopping.wait(0.01)
 
 
-class Rig:
+class PipelineHarness:
     """Spool, pipeline, socket and reader together."""
 
     def __init__(
         self,
         url: str,
         folder: Path,
-        reader: MadeUpReader,
+        reader: GeneratedReader,
         *,
         limits: PipelineSettings | None = None,
         key: str = "test",
@@ -140,7 +140,7 @@ class Rig:
             tls=tls,
         )
 
-    def __enter__(self) -> Rig:
+    def __enter__(self) -> PipelineHarness:
         self.pipeline.start(self.socket, self.reader)
         self.socket.start()
         self.reader.start(self.pipeline.intake)
@@ -150,7 +150,7 @@ class Rig:
         self.stop()
 
     def stop(self, flush_s: float = 5.0) -> bool:
-        """End as the agent does; whether all was shipped."""
+        """Stop as the agent does, and report whether everything was shipped."""
         self.reader.stop()
         done = self.pipeline.stop(flush_s)
         self.socket.stop()
@@ -165,7 +165,7 @@ def main() -> None:
     sys.setswitchinterval(0.001)
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    with Rig(url, Path(folder), MadeUpReader(int(jobs), int(lines), float(rate))):
+    with PipelineHarness(url, Path(folder), GeneratedReader(int(jobs), int(lines), float(rate))):
         print("ready", flush=True)
         ending.wait()
 

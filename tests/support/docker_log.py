@@ -1,4 +1,4 @@
-"""What the engine does between a container's output and its log, re-made for tests."""
+"""Re-implement for tests what the engine does between a container's output and its log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START = 1_764_000_000_000_000_000
 
 
 @dataclass(frozen=True)
-class Piece:
+class LogFragment:
     """One log entry of the engine's: a fragment, with its newline if it has one."""
 
     stream: str
@@ -24,17 +24,20 @@ class Piece:
     data: bytes
 
 
-class Copier:
-    """Cuts what a container writes into pieces: lines, 16 KiB of longer lines, and what is left at the end."""
+class DockerLogWriter:
+    """Split a container's output into fragments, as moby's Copier does.
+
+    Lines, 16 KiB parts of longer ones, and the rest.
+    """
 
     def __init__(self, start: int = START) -> None:
         self.now = start
         self._open = {"o": b"", "e": b""}
         self._stamp: dict[str, int | None] = {"o": None, "e": None}
 
-    def write(self, stream: str, data: bytes) -> list[Piece]:
-        """The container wrote."""
-        made: list[Piece] = []
+    def write(self, stream: str, data: bytes) -> list[LogFragment]:
+        """Take output of the container."""
+        made: list[LogFragment] = []
         buffered = self._open[stream] + data
         start = 0
         while True:
@@ -51,43 +54,43 @@ class Copier:
         self._open[stream] = buffered[start:]
         return made
 
-    def end(self) -> list[Piece]:
-        """The container ended."""
+    def end(self) -> list[LogFragment]:
+        """Flush at the container's exit."""
         made = [self._piece(stream, data) for stream, data in self._open.items() if data]
         self._open = {"o": b"", "e": b""}
         self._stamp = {"o": None, "e": None}
         return made
 
-    def _piece(self, stream: str, data: bytes) -> Piece:
+    def _piece(self, stream: str, data: bytes) -> LogFragment:
         self.now += 1_000
         stamp = self._stamp[stream] or self.now
         self._stamp[stream] = stamp
-        return Piece(stream, stamp, data)
+        return LogFragment(stream, stamp, data)
 
 
-def record(piece: Piece) -> bytes:
-    """The piece in a json-file, which trims zeros off times and replaces what is not UTF-8."""
+def record(piece: LogFragment) -> bytes:
+    """Return the fragment in a json-file, which trims zeros off times and replaces invalid UTF-8."""
     stamp = format_stamp(piece.stamp)[:-1].rstrip("0").rstrip(".") + "Z"
     name = "stdout" if piece.stream == "o" else "stderr"
     log = {"log": piece.data.decode("utf-8", "replace"), "stream": name, "time": stamp}
     return json.dumps(log, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-def frame(piece: Piece) -> bytes:
-    """The piece in the API's multiplexed stream."""
+def frame(piece: LogFragment) -> bytes:
+    """Return the fragment in the API's multiplexed stream."""
     payload = format_stamp(piece.stamp).encode() + b" " + piece.data
     return bytes([1 if piece.stream == "o" else 2, 0, 0, 0]) + len(payload).to_bytes(4, "big") + payload
 
 
 def chunked(parts: Iterable[bytes]) -> bytes:
-    """Each part as one chunk of HTTP's chunked coding, and the last chunk."""
+    """Return each part as one chunk of HTTP's chunked coding, and the last chunk."""
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
 class JsonFile:
-    """The json-file driver of one container: writes records, rotates as moby's loggerutils does.
+    """Write one container's json-file log: append records, rotate as moby's loggerutils does.
 
-    cuts: with a single file, cut it as engines before 23.0 did.
+    cuts: with a single file, truncate it as engines before 23.0 did.
     """
 
     def __init__(
@@ -100,15 +103,15 @@ class JsonFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
 
-    def write(self, pieces: Iterable[Piece]) -> None:
-        """Log them."""
+    def write(self, pieces: Iterable[LogFragment]) -> None:
+        """Append records."""
         for piece in pieces:
             if self._max_size and os.fstat(self._file.fileno()).st_size >= self._max_size:
                 self.rotate()
             self._file.write(record(piece))
 
     def rotate(self) -> None:
-        """Begin a new file."""
+        """Start a new file."""
         self._file.close()
         if self._max_file < 2:
             if self._cuts:
@@ -129,14 +132,14 @@ class JsonFile:
         self._file = self.path.open("ab", buffering=0)
 
     def remove(self) -> None:
-        """The container is removed."""
+        """Remove the log with its container."""
         self._file.close()
         for file in self.path.parent.iterdir():
             file.unlink()
         self.path.parent.rmdir()
 
     def close(self) -> None:
-        """The container ended."""
+        """Close the log at the container's exit."""
         self._file.close()
 
     def _numbered(self, number: int, suffix: str) -> Path:
