@@ -49,7 +49,7 @@ class Service:
         """Archive what is due of a job; return False if the time was up first."""
         record = self._store.record(job)
         if record is None:
-            self._logger.error("asked to archive a job that is not there", extra={"job": job})
+            self._logger.error("the job to archive does not exist", extra={"job": job})
             return True
         while True:
             state = self._store.state(job)
@@ -129,7 +129,7 @@ class Service:
         """Erase a deleted job's stored data; return False if the time was up first."""
         record = self._store.record(job)
         if record is None or not record.get("deleted"):
-            self._logger.error("asked to erase a job that is not deleted", extra={"job": job})
+            self._logger.error("the job to erase is not deleted", extra={"job": job})
             return True
         # Steps under way end here: none of them can commit, and each deletes its own objects.
         self._store.block_steps(job, self._now_ms())

@@ -64,7 +64,7 @@ def build_handler(
             lists.grew(job, batches)
         except Exception:
             # The next batch makes up for it. A failure here would repeat these records for all subscribers.
-            logger.exception("lists could not be told that a job grew", extra={"job": job})
+            logger.exception("lists could not be told about a job's new batches", extra={"job": job})
 
     def send(job: str, frames: list[bytes], subscribers: list[core.Subscriber]) -> None:
         outcomes = delivery.deliver(subscribers, frames, job)
@@ -76,7 +76,7 @@ def build_handler(
         try:
             work()
         except Exception as error:
-            logger.exception("records not broadcast", extra={"records": len(sequence_numbers)})
+            logger.exception("records were not broadcast", extra={"records": len(sequence_numbers)})
             metrics.add_metric(name="RecordsFailed", unit=MetricUnit.Count, value=len(sequence_numbers))
             return dict.fromkeys(sequence_numbers, error)
         return {}

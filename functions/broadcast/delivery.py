@@ -115,7 +115,7 @@ class Delivery:
 
     def _expire(self, subscriber: Subscriber, job: str | None) -> Outcome:
         self._note(self._store.remove_subscriber, subscriber)
-        frame = encode(Expired(job=job, message="Your sign-in or share link has ended.")).encode()
+        frame = encode(Expired(job=job, message="Your sign-in or share link has expired or was revoked.")).encode()
         with suppress(ConnectionGoneError, ConnectionBusyError):
             self._post(subscriber.connection, frame)
         # A connection's rights are those of its subscriptions, so it ends with them.

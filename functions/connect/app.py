@@ -112,7 +112,7 @@ def build_handler(
         try:
             return handle(event, context)
         except NotAuthenticatedError:
-            logger.exception("a request came without an authorizer's context")
+            logger.exception("the request has no authorizer context")
             return _failed(event, "unauthorized")
         except Exception:  # only the log gets the exception's text, no client does
             logger.exception("connect failed")
@@ -137,7 +137,7 @@ def _failed(event: Event, code: str) -> dict[str, Any]:
         return authorizers.websocket_answer(refusal, str(event.get("methodArn", "")))
     if (event.get("requestContext") or {}).get("eventType") != "MESSAGE":
         return {"statusCode": 500}
-    sentence = "Not signed in." if code == "unauthorized" else "The request failed here. Try again."
+    sentence = "Not signed in." if code == "unauthorized" else "The request failed on the server. Try again."
     return {
         "statusCode": 200,
         "body": json.dumps({"type": "error", "code": code, "message": sentence, "retry": code == "internal"}),

@@ -28,7 +28,7 @@ from runtime.websocket_push import ConnectionBusyError, ConnectionGoneError, Pos
 from . import core
 from .store import Store
 
-NO_SUCH_JOB: Final = "No such job, or none that you may read."
+NO_SUCH_JOB: Final = "There is no such job, or you may not read it."
 
 _watched_until: dict[str, int] = {}
 """Until when each job is known to be watched, in milliseconds, so that an early renewal costs nothing. Per process."""
@@ -53,7 +53,7 @@ class MessageHandler:
         except MalformedMessageError as error:
             return encode(Error(id=error.request_id, code="malformed", message=error.detail))
         if principal.expired(self._now_ms()):
-            return _error(message.id, "expired", "Your sign-in has ended.")
+            return _error(message.id, "expired", "Your sign-in has expired. Sign in again.")
         match message:
             case Subscribe():
                 return encode(self._subscribe(connection, principal, message))
@@ -75,7 +75,7 @@ class MessageHandler:
             return Error(id=message.id, code="not_found", message=NO_SUCH_JOB)
         subscribed = self._store.subscribed_jobs(connection)
         if len(subscribed) >= MAX_SUBSCRIPTIONS and message.job not in subscribed:
-            sentence = f"A connection may follow {MAX_SUBSCRIPTIONS} jobs at once."
+            sentence = f"A connection can subscribe to at most {MAX_SUBSCRIPTIONS} jobs."
             return Error(id=message.id, code="too_many", message=sentence)
         now = self._now_ms()
         # The write comes before the read. Whatever is stored after it is broadcast to this connection, so the tip that
@@ -131,7 +131,7 @@ class MessageHandler:
             except ConnectionGoneError:
                 self._store.remove_link(principal, instance, link)
             except ConnectionBusyError:
-                self._logger.warning("an agent takes no messages", extra={"job": job})
+                self._logger.warning("an agent's connection takes no messages", extra={"job": job})
 
 
 def _error(request: str | None, code: ErrorCode, sentence: str) -> str:

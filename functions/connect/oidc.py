@@ -62,7 +62,7 @@ def _require_https(url: str) -> None:
     """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-        raise ValueError("an issuer is reached by https")
+        raise ValueError("the issuer's address must be https")
 
 
 class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
@@ -89,7 +89,7 @@ def fetch(url: str) -> Mapping[str, Any]:
     with _OPENER.open(url, timeout=3) as answer:
         document = json.loads(answer.read(MAX_DOCUMENT_BYTES))
     if not isinstance(document, dict):
-        raise TypeError("not a JSON object")
+        raise TypeError("the issuer's document is not a JSON object")
     return document
 
 
@@ -124,7 +124,7 @@ class IssuerKeys:
     def _fetch_keys(self) -> dict[str, Any]:
         document = self.fetch(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
         if document["issuer"] != self.issuer:
-            raise ValueError("the issuer says that it is another")
+            raise ValueError("the issuer's document names another issuer")
         found = self.fetch(str(document["jwks_uri"]))
         usable = (key for key in found["keys"] if key.get("use", "sig") == "sig" and key.get("kid"))
         return {key["kid"]: key for key in usable}

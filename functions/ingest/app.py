@@ -31,7 +31,9 @@ def build_handler(
         request = request_parser.parse_request(raw)
         message = request.message
         if principal.expired(now_ms()):
-            return Error(id=message.id, code="expired", message="The key has expired.")
+            return Error(
+                id=message.id, code="expired", message="The agent's key has expired. Give the agent a new key."
+            )
         match message:
             case Ingest():
                 return service.ingest(principal, message, request.malformed)
@@ -57,12 +59,12 @@ def build_handler(
             metrics.add_metric(name="MessagesMalformed", unit=MetricUnit.Count, value=1)
             return _error(error.request_id, "malformed", error.detail)
         except NotAuthenticatedError:
-            logger.exception("a message came without an agent behind it")
+            logger.exception("the message has no agent principal")
             return _error(None, "unauthorized", "Not signed in.")
         except Exception:  # only the log gets the exception's text, no client does
             logger.exception("ingest failed")
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
-            return _error(None, "internal", "The request failed here. Try again.", retry=True)
+            return _error(None, "internal", "The request failed on the server. Try again.", retry=True)
         finally:
             flush(metrics)
 

@@ -34,14 +34,14 @@ def check_batch(batch: Batch, now_ms: int) -> int:
         BatchError: the batch does not hold what it says; the code says how.
     """
     if digest_of(batch.body) != batch.digest:
-        raise BatchError("digest_mismatch", "the digest is not the body's")
+        raise BatchError("digest_mismatch", "the digest does not match the body")
     columns = decode_body(batch.body)
     if len(columns) != batch.count:
-        raise BatchError("count_mismatch", f"{len(columns)} entries, said to be {batch.count}")
+        raise BatchError("count_mismatch", f"the body has {len(columns)} entries, not {batch.count}")
     if sum(map(_utf8_length, columns.texts)) != batch.raw:
-        raise BatchError("count_mismatch", "the texts have another size than said")
+        raise BatchError("count_mismatch", "raw does not match the size of the texts")
     if min(columns.times) != batch.start or max(columns.times) != batch.end:
-        raise BatchError("time_out_of_range", "start or end is not the entries'")
+        raise BatchError("time_out_of_range", "start or end does not match the times of the entries")
     if batch.end > now_ms * 1000 + CLOCK_SKEW_US:
         raise BatchError("time_out_of_range", "an entry is more than a day in the future")
     entries = zip(columns.texts, columns.streams, strict=True)

@@ -123,7 +123,7 @@ class Service:
             watch = self._store.watch(job)
         except Exception:
             self._logger.exception("a job could not be opened", extra={"job": job})
-            return OpenedJob(job=asked.job, error="internal", message="the request failed here", retry=True)
+            return OpenedJob(job=asked.job, error="internal", message="the request failed on the server", retry=True)
         tip = core.tip_of(record, last, archive)
         self._tips.forget(job)
         self._tips.put(job, tip)
@@ -176,10 +176,10 @@ class Service:
         except BatchError as error:
             return core.rejected_result(batch, error.code, error.detail), 0  # type: ignore[arg-type]
         except ThrottledError:
-            return core.rejected_result(batch, "throttled", "the table takes no more now"), 0
+            return core.rejected_result(batch, "throttled", "the table is throttled"), 0
         except Exception:
             self._logger.exception("a batch could not be stored", extra={"job": job})
-            return core.rejected_result(batch, "internal", "the request failed here"), 0
+            return core.rejected_result(batch, "internal", "the request failed on the server"), 0
 
     def _place(self, job: str, batch: Batch) -> Result:
         position = self._tips.get(job)
@@ -204,7 +204,7 @@ class Service:
             return core.stored_result(batch)
         if step == "compare":
             return core.compared_result(batch, self._store.batch_at(job, batch.first), tip)
-        return core.rejected_result(batch, "out_of_sequence", f"the tip is {tip}", tip)
+        return core.rejected_result(batch, "out_of_sequence", f"the batch does not follow the tip {tip}", tip)
 
     def _count(self, batches: list[Batch], results: list[Result]) -> None:
         for batch, result in zip(batches, results, strict=True):
@@ -214,7 +214,7 @@ class Service:
                 self._metrics.add_metric(name="EntriesStored", unit=MetricUnit.Count, value=batch.count)
             elif result.outcome in {"conflict", "rejected"}:
                 extra = {"job": batch.job, "first": batch.first, "outcome": result.outcome, "reason": result.reason}
-                self._logger.warning("batch not stored", extra=extra)
+                self._logger.warning("a batch was not stored", extra=extra)
 
     def _note_malformed(self, metric: str, malformed: Sequence[MalformedPart]) -> None:
         if malformed:
@@ -235,7 +235,7 @@ class Service:
                 self._notify_ended(ended)
             except Exception:
                 # The archive's own sweeps find these jobs later.
-                self._logger.exception("the archive could not be told of ended jobs")
+                self._logger.exception("the archive could not be told about ended jobs")
         return Noted(id=message.id)
 
     def _note(self, principal: Principal, status: StatusJob) -> None:

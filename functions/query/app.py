@@ -42,7 +42,7 @@ def build_handler(
         except Exception:  # only the log gets the exception's text, no client does
             logger.exception("query failed")
             metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
-            problem = response(ProblemError(500, "internal", "The request failed here. Try again."))
+            problem = response(ProblemError(500, "internal", "The request failed on the server. Try again."))
             return {"statusCode": 500, "headers": {"Content-Type": problem.content_type}, "body": problem.body}
         finally:
             milliseconds = (time.monotonic() - began) * 1000
@@ -69,7 +69,7 @@ def build_routes(service: Service, rates: RateLimiter, now_ms: Callable[[], int]
         def served(**path: str) -> Response[str]:
             who, event = principal(), app.current_event
             if route.access == "member" and who.grant:
-                raise ForbiddenError("A share link may read, and nothing else.")
+                raise ForbiddenError("A share link can only read its job.")
             # API Gateway joins repeated parameters by commas. `label` may be repeated, and its values contain commas.
             query = event.query_string_parameters or {}
             labels = [value for name, value in parse_qsl(event.raw_query_string) if name == "label"]
@@ -100,7 +100,7 @@ def build_routes(service: Service, rates: RateLimiter, now_ms: Callable[[], int]
         methods = sorted(route.method for route in ROUTES if route.at(app.current_event.path))
         if methods:
             return response(NotAllowedError(methods))
-        return response(NotFoundError("There is nothing at this address."))
+        return response(NotFoundError("This address does not exist."))
 
     return app
 

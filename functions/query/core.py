@@ -73,7 +73,7 @@ class HistoryRange:
             ParameterError: both ends are given, or one has a wrong value.
         """
         if "after" in query and "before" in query:
-            raise ParameterError("give after or before, not both")
+            raise ParameterError("give either after or before")
         limit = whole_number(query, "limit", 100, 1, PAGE_BATCHES)
         if "before" in query:
             return cls(None, whole_number(query, "before", 0, 1, MAX_SEQUENCE), limit)
@@ -193,7 +193,7 @@ def parse_list_next(text: str | None) -> str | None:
         ParameterError: no list gave this.
     """
     if text is not None and not _ORDER.fullmatch(text):
-        raise ParameterError("next is not one that a list gave")
+        raise ParameterError("next must be a value that a list returned")
     return text
 
 
@@ -207,5 +207,5 @@ def parse_audit_next(text: str | None) -> str | None:
         ParameterError: no list gave this.
     """
     if text is not None and not _AUDIT_PLACE.fullmatch(text):
-        raise ParameterError("next is not one that a list gave")
+        raise ParameterError("next must be a value that a list returned")
     return text

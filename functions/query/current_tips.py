@@ -45,7 +45,7 @@ class CurrentTips:
                     raise
                 unread += 1
         if unread:
-            self._logger.warning("tips could not be read; a list shows the recorded ones", extra={"jobs": unread})
+            self._logger.warning("tips could not be read; the list shows recorded tips", extra={"jobs": unread})
         return known
 
     def _with_current_tip(self, item: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -65,7 +65,7 @@ class Expression:
         try:
             compiled = re2.compile(f"(?m){pattern}" if regex else re2.escape(pattern), options=options)
         except UnicodeError:
-            raise ParameterError("q is not Unicode text: it holds half of a surrogate pair") from None
+            raise ParameterError("q is not Unicode text: it contains half of a surrogate pair") from None
         except (re2.error, OverflowError) as error:
             raise ParameterError(f"q is not a regular expression of RE2: {explain(error)}") from None
         if compiled.programsize > PROGRAM_MOST:

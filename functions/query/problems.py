@@ -27,7 +27,7 @@ class BadRequestError(ProblemError):
 class NotFoundError(ProblemError):
     """The resource does not exist, or the caller may not know of it. The answer does not tell the two apart."""
 
-    def __init__(self, detail: str = "No such job, or none that you may read.") -> None:
+    def __init__(self, detail: str = "There is no such job, or you may not read it.") -> None:
         super().__init__(404, "not_found", detail)
 
 
@@ -35,7 +35,7 @@ class NotAllowedError(ProblemError):
     """The address exists, but does not accept this method."""
 
     def __init__(self, methods: Sequence[str]) -> None:
-        super().__init__(405, "method_not_allowed", f"This address takes {' and '.join(methods)}.")
+        super().__init__(405, "method_not_allowed", f"This address accepts only {' and '.join(methods)}.")
         self.methods = methods
 
 
@@ -56,8 +56,8 @@ TITLES: Mapping[int, str] = {
     410: "Gone",
     413: "Too large",
     429: "Too many requests",
-    500: "Failed here",
-    503: "Not now",
+    500: "Internal error",
+    503: "Unavailable",
 }
 
 

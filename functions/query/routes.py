@@ -95,15 +95,21 @@ _FLAG: Final[Schema] = {"type": "string", "enum": ["0", "1"]}
 _RECORD: Final[Schema] = {"$ref": "#/components/schemas/JobRecord"}
 _BATCH: Final = _object(
     first=_INTEGER, count=_INTEGER, start=_INTEGER, end=_INTEGER, raw=_INTEGER, digest=_STRING,
-    body={"type": "string", "contentEncoding": "base64", "description": "zstd; PROTOCOL.md says what is in it"},
+    body={"type": "string", "contentEncoding": "base64", "description": "zstd; PROTOCOL.md describes the content"},
 )  # fmt: skip
 _ENTRY: Final = _object(
-    sequence={**_INTEGER, "description": "The entry in which the match begins, or the line where it is around one."},
-    line={**_INTEGER, "description": "The first entry of the line: a long line is several entries, searched as one."},
+    sequence={
+        **_INTEGER,
+        "description": "The entry in which the match begins; for a line of context, its first entry.",
+    },
+    line={**_INTEGER, "description": "The first entry of the line. A long line has several entries."},
     time={**_INTEGER, "description": "When the line began, in microseconds since 1970."},
     stream=_STRING,
-    text={**_STRING, "description": "The line, its entries joined."},
-    cut={"type": "boolean", "description": "The line is longer: the text is the part around the match."},
+    text={**_STRING, "description": "The line, with its entries joined."},
+    cut={
+        "type": "boolean",
+        "description": "Whether the line is longer than `text`, which then is the part around the match.",
+    },
 )
 _MATCH: Final = _object(**_ENTRY["properties"], before=_list(_ENTRY), after=_list(_ENTRY))
 _SHARE_FACTS: Final[Schema] = {
@@ -113,142 +119,145 @@ _SHARE_FACTS: Final[Schema] = {
 _SHARE: Final = _object(**_SHARE_FACTS)
 _AUDIT: Final = _object("at", "did", "principal", at=_INTEGER, did=_STRING, principal=_STRING, share=_STRING)
 
-_AFTER: Final = Parameter("after", "Entries after this sequence.", _SEQUENCE)
-_NEXT: Final = Parameter("next", "Where the list goes on, as the last page said.", _text(200))
+_AFTER: Final = Parameter("after", "Return entries after this sequence.", _SEQUENCE)
+_NEXT: Final = Parameter("next", "Where the list continues: `next` of the page before.", _text(200))
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route(
-        "GET", "/api/me", "me", "Who is signed in.", "signed_in",
+        "GET", "/api/me", "me", "Return who is signed in.", "signed_in",
         lambda service, request: service.me(request.principal),
         _object(
             principal=_STRING, subject=_STRING, groups=_list(_STRING), admin={"type": "boolean"}, job=_or_null(_STRING)
         ),
     ),
     Route(
-        "GET", "/api/jobs", "listJobs", "Jobs that one may read, the newest first, their tips up to date.",
+        "GET", "/api/jobs", "listJobs", "List the jobs that the caller may read, the newest first, with current tips.",
         "signed_in",
         lambda service, request: service.jobs(request.principal, request.query, request.labels),
         _object(jobs=_list(_RECORD), next=_or_null(_STRING)),
         parameters=(
-            Parameter("owner", "Of this owner.", _text(FILTER_CHARS["owner"])),
-            Parameter("host", "On this host.", _text(FILTER_CHARS["host"])),
-            Parameter("name", "Of containers of this name.", _text(FILTER_CHARS["name"])),
-            Parameter("image", "Of containers of this image.", _text(FILTER_CHARS["image"])),
+            Parameter("owner", "Only jobs of this owner.", _text(FILTER_CHARS["owner"])),
+            Parameter("host", "Only jobs on this host.", _text(FILTER_CHARS["host"])),
+            Parameter("name", "Only jobs of containers with this name.", _text(FILTER_CHARS["name"])),
+            Parameter("image", "Only jobs of containers with this image.", _text(FILTER_CHARS["image"])),
             Parameter(
-                "label", "With this label: key, or key=value. May be given again.", _text(LABEL_CHARS), many=True
+                "label", "Only jobs with this label: key or key=value. May be repeated.", _text(LABEL_CHARS), many=True
             ),
-            Parameter("container", "Whose container's id begins so.", _text(FILTER_CHARS["container"])),
-            Parameter("state", "In this state.", _text(FILTER_CHARS["state"])),
-            Parameter("after", "Heard of at this time (milliseconds) or later.", _number(0, MAX_TIME_MS)),
-            Parameter("before", "Created before this time (milliseconds).", _number(0, MAX_TIME_MS)),
+            Parameter("container", "Only containers whose id begins with this.", _text(FILTER_CHARS["container"])),
+            Parameter("state", "Only jobs in this state.", _text(FILTER_CHARS["state"])),
+            Parameter("after", "Only jobs heard of since this time (milliseconds).", _number(0, MAX_TIME_MS)),
+            Parameter("before", "Only jobs created before this time (milliseconds).", _number(0, MAX_TIME_MS)),
             Parameter("limit", "Jobs in a page.", _number(1, 500)),
             _NEXT,
         ),
     ),
     Route(
-        "GET", "/api/jobs/<job>", "getJob", "A job's record.", "reader",
+        "GET", "/api/jobs/<job>", "getJob", "Return a job's record.", "reader",
         lambda service, request: service.job(request.principal, request.path["job"]),
         _RECORD,
     ),
     Route(
-        "DELETE", "/api/jobs/<job>", "deleteJob", "Deletes a job and all that is stored of it.", "manager",
+        "DELETE", "/api/jobs/<job>", "deleteJob", "Delete a job and everything stored of it.", "manager",
         lambda service, request: service.delete(request.principal, request.path["job"]),
         _object(job=_STRING, deleted=_INTEGER),
         status=202,
     ),
     Route(
         "GET", "/api/jobs/<job>/batches", "getBatches",
-        "Batches after a sequence, or the last ones before one; in both cases ascending.", "reader",
+        "Return the batches after a sequence, or the last ones before one, ascending.", "reader",
         lambda service, request: service.batches(request.principal, request.path["job"], request.query),
         _object(
             tip=_INTEGER, batches=_list(_BATCH), more={"type": "boolean"},
             kept={
                 **_or_null(_INTEGER),
-                "description": "Where what is kept begins, if what was asked for before it is kept no more.",
+                "description": "The first sequence that is kept, if retention deleted a part of what was asked for.",
             },
         ),
         parameters=(
             _AFTER,
-            Parameter("before", "Entries before this sequence.", _number(1, MAX_SEQUENCE)),
+            Parameter("before", "Return the last entries before this sequence.", _number(1, MAX_SEQUENCE)),
             Parameter("limit", "Batches in a page.", _number(1, 500)),
         ),
     ),
     Route(
-        "GET", "/api/jobs/<job>/at", "getSequenceAt", "The first sequence at a time or later.", "reader",
+        "GET", "/api/jobs/<job>/at", "getSequenceAt", "Return the first sequence at a time or later.", "reader",
         lambda service, request: service.sequence_at(request.principal, request.path["job"], request.query),
         _object(sequence=_INTEGER, tip=_INTEGER),
         parameters=(Parameter("time", "Microseconds since 1970, or RFC 3339.", _text(40), required=True),),
     ),
     Route(
-        "GET", "/api/jobs/<job>/search", "search", "Lines that hold a text or match an RE2 expression.", "reader",
+        "GET", "/api/jobs/<job>/search", "search", "Find lines that contain a text or match an expression.", "reader",
         lambda service, request: service.search(request.principal, request.path["job"], request.query),
         _object(
             tip=_INTEGER, matches=_list(_MATCH),
-            next={**_or_null(_INTEGER), "description": "Give it as `after` for the rest; null when all was searched."},
-            since={**_or_null(_INTEGER), "description": "Time of the first entry that was looked at."},
-            searched={**_INTEGER, "description": "Bytes of text that were looked at."},
+            next={**_or_null(_INTEGER), "description": "Pass it as `after` to continue; null at the end."},
+            since={**_or_null(_INTEGER), "description": "The time of the first searched entry, in microseconds."},
+            searched={**_INTEGER, "description": "Bytes of text that were searched."},
             unsearched={
                 **_list(_INTEGER),
-                "description": "Where lines begin in which nothing was found, though not all of them was searched: "
-                "they are too long for this expression and the answer's time, or cannot be read.",
+                "description": "Where lines begin that have no match in the part that could be searched. The line is "
+                "too long for this expression and the answer's time, or its batch cannot be read.",
             },
         ),
         parameters=(
-            Parameter("q", "What to look for.", {**_text(), "minLength": 1}, required=True),
-            Parameter("regex", "1: q is an expression of RE2.", _FLAG),
-            Parameter("ignore_case", "1: upper and lower case are one.", _FLAG),
-            Parameter("after", "Lines that begin after this sequence.", _SEQUENCE),
-            Parameter("before", "Lines that begin before this sequence.", _number(1, 2**53)),
+            Parameter("q", "The text or expression to search for.", {**_text(), "minLength": 1}, required=True),
+            Parameter("regex", "1: q is an RE2 expression.", _FLAG),
+            Parameter("ignore_case", "1: ignore the difference between upper and lower case.", _FLAG),
+            Parameter("after", "Search lines that begin after this sequence.", _SEQUENCE),
+            Parameter("before", "Search lines that begin before this sequence.", _number(1, 2**53)),
             Parameter("limit", "Matches in a page.", _number(1, 1_000)),
             Parameter("context", "Lines around each match.", _number(0, 10)),
         ),
     ),
     Route(
         "GET", "/api/jobs/<job>/export", "export",
-        "The log as text or JSON lines. The header Logferry-Next says after which sequence to go on.", "reader",
+        "Export the log as text or JSON lines. The header Logferry-Next has `after` of the next page.", "reader",
         lambda service, request: service.export(request.principal, request.path["job"], request.query),
         _STRING,
         parameters=(
-            Parameter("format", "The form.", {"type": "string", "enum": ["text", "jsonl"]}),
+            Parameter("format", "The format.", {"type": "string", "enum": ["text", "jsonl"]}),
             _AFTER,
-            Parameter("limit", "Bytes in a page, about.", _number(1, 2_000_000)),
+            Parameter("limit", "Approximate bytes in a page.", _number(1, 2_000_000)),
         ),
         text=tuple(CONTENT_TYPES.values()),
     ),
     Route(
-        "GET", "/api/jobs/<job>/shares", "listShares", "The share links of a job.", "manager",
+        "GET", "/api/jobs/<job>/shares", "listShares", "List the share links of a job.", "manager",
         lambda service, request: service.list_shares(request.principal, request.path["job"]),
         _object(shares=_list(_SHARE)),
     ),
     Route(
-        "POST", "/api/jobs/<job>/shares", "createShare", "A link by which anyone may read this one job.", "manager",
+        "POST", "/api/jobs/<job>/shares", "createShare", "Create a link that lets anyone read this job.", "manager",
         lambda service, request: service.create_share(request.principal, request.path["job"], request.body),
         _object(**_SHARE_FACTS, secret=_STRING),
         status=201,
         body={
             "type": "object",
-            "properties": {"expires_in": {**_number(60, 7_776_000), "description": "Seconds."}, "note": _text(200)},
+            "properties": {
+                "expires_in": {**_number(60, 7_776_000), "description": "Seconds until the link expires."},
+                "note": _text(200),
+            },
         },
     ),
     Route(
-        "GET", "/api/jobs/<job>/audit", "audit", "Who read, shared or deleted a job.", "manager",
+        "GET", "/api/jobs/<job>/audit", "audit", "List who read, shared or deleted a job.", "manager",
         lambda service, request: service.audit(request.principal, request.path["job"], request.query),
         _object(records=_list(_AUDIT), next=_or_null(_STRING)),
         parameters=(Parameter("limit", "Records in a page.", _number(1, 500)), _NEXT),
     ),
     Route(
-        "DELETE", "/api/shares/<share>", "revokeShare", "Revokes a share link, open connections included.", "member",
+        "DELETE", "/api/shares/<share>", "revokeShare", "Revoke a share link and close its connections.", "member",
         lambda service, request: service.revoke_share(request.principal, request.path["share"]),
         _SHARE,
     ),
     Route(
-        "POST", "/api/tickets", "createTicket", "A ticket that opens one viewers' WebSocket within 30 s.", "signed_in",
+        "POST", "/api/tickets", "createTicket", "Create a ticket that opens one WebSocket within 30 s.", "signed_in",
         lambda service, request: service.create_ticket(request.principal, request.origin),
         _object(ticket=_STRING, expires=_INTEGER),
         status=201,
     ),
     Route(
-        "GET", "/api/openapi.json", "openapi", "This document.", "signed_in",
+        "GET", "/api/openapi.json", "openapi", "Return this document.", "signed_in",
         lambda _service, _request: openapi(),
         {"type": "object"},
     ),
@@ -307,13 +316,16 @@ def _operation(route: Route) -> Schema:
         "x-access": route.access,
         "parameters": parameters,
         "responses": {
-            str(route.status): {"description": "Served.", "content": content},
-            "400": {"description": "A parameter or the body does not fit.", "content": problem},
-            "401": {"description": "Not signed in.", "content": refused},
-            "403": {"description": "Not allowed.", "content": {**problem, **refused}},
-            "404": {"description": "No such thing, or none that one may know of.", "content": problem},
-            "405": {"description": "This address takes other methods; Allow says which.", "content": problem},
-            "429": {"description": "Too many requests; Retry-After says when.", "content": problem},
+            str(route.status): {"description": "The request succeeded.", "content": content},
+            "400": {"description": "A parameter or the body has a wrong value.", "content": problem},
+            "401": {"description": "The caller is not signed in.", "content": refused},
+            "403": {"description": "The caller may not do this.", "content": {**problem, **refused}},
+            "404": {
+                "description": "The resource does not exist, or the caller may not know of it.",
+                "content": problem,
+            },
+            "405": {"description": "This address accepts other methods; Allow lists them.", "content": problem},
+            "429": {"description": "Too many requests; Retry-After says when the next is allowed.", "content": problem},
         },
     }
     if route.body is not None:

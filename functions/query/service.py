@@ -82,7 +82,7 @@ class Service:
         """
         item = self.readable(principal, job)
         if not principal.may_manage(owner_of(item), job):
-            raise ForbiddenError("A share link may read, and nothing else.")
+            raise ForbiddenError("A share link can only read its job.")
         return item
 
     def job(self, principal: Principal, job: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Service:
         heard = self._store.heard([jobs.instance_of(item)])
         record = self._record(now, heard, self._store.archived_tip(job))
         if record is None:
-            raise NotFoundError("The job's record is damaged. Its lines can be read by its id.")
+            raise NotFoundError("The job's record is damaged. Open the job by its id to read its lines.")
         return _document(record)
 
     def jobs(self, principal: Principal, query: Mapping[str, str], labels: Sequence[str]) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class Service:
         """Revoke a share. The connections that it opened are closed."""
         grant = self._store.share(share) if shares.is_share(share) else None
         if grant is None or principal.grant or not principal.may_manage(grant["owner"], grant["job"]):
-            raise NotFoundError("No such share link, or none of yours.")
+            raise NotFoundError("There is no such share link, or it is not yours.")
         now = self._now_ms()
         self._store.revoke_share(share, now)
         self._audit(principal, grant["job"], "unshare", share=share)
@@ -270,7 +270,7 @@ class Service:
         if item is None or not principal.may_read(owner_of(item), job):
             raise NotFoundError
         if not principal.may_manage(owner_of(item), job):
-            raise ForbiddenError("A share link may read, and nothing else.")
+            raise ForbiddenError("A share link can only read its job.")
         limit = core.whole_number(query, "limit", 100, 1, 500)
         found = self._store.audit(job, core.parse_audit_next(query.get("next")), limit)
         records = [{name: record[name] for name in AUDITED if name in record} for record in found]
@@ -299,7 +299,7 @@ class Service:
     def create_ticket(self, principal: Principal, origin: str | None) -> dict[str, Any]:
         """Create a ticket that opens one viewers' WebSocket within 30 seconds, from the same origin."""
         if origin is not None and origin not in self._origins:
-            raise ForbiddenError(f"Pages of {origin[:200]} may not connect here.")
+            raise ForbiddenError(f"Pages from {origin[:200]} may not use this API.")
         ticket = secrets.token_urlsafe(32)
         until = self._now_ms() + core.TICKET_MS
         self._store.put_ticket(secret_digest(ticket), principal.to_context(), origin, until)

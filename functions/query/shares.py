@@ -34,7 +34,7 @@ def parse_share(document: Any) -> tuple[int, str]:
     if not isinstance(note, str) or len(note) > MAX_NOTE_CHARS:
         raise ParameterError(f"note must be a text of at most {MAX_NOTE_CHARS} characters")
     if any("\ud800" <= character <= "\udfff" for character in note):
-        raise ParameterError("note must be a text: half of a surrogate pair is none")
+        raise ParameterError("note is not Unicode text: it contains half of a surrogate pair")
     return life, note
 
 

@@ -101,7 +101,7 @@ def decode_segment(content: bytes) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedSegmentError(f"{type(error).__name__}: {error}") from error
     if at != len(bodies):
-        raise DamagedSegmentError(f"{len(bodies)} bytes of bodies, said to be {at}")
+        raise DamagedSegmentError(f"it has {len(bodies)} bytes of bodies, not {at}")
     return batches
 
 

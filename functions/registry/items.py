@@ -30,7 +30,7 @@ def to_value(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one line a type
             return {"M": {str(key): to_value(inner) for key, inner in value.items()}}
         case list() | tuple():
             return {"L": [to_value(inner) for inner in value]}
-    raise TypeError(f"no DynamoDB type for {type(value).__name__}")
+    raise TypeError(f"DynamoDB has no type for {type(value).__name__}")
 
 
 def from_value(value: Mapping[str, Any]) -> Any:

@@ -35,7 +35,7 @@ def read_settings(settings: type[T], environ: Mapping[str, str]) -> T:
         values[field.name] = environ[name]
         if field.type in (int, "int"):
             if not (environ[name].isascii() and environ[name].isdigit()):
-                raise MissingSettingError(name, "is no whole number")
+                raise MissingSettingError(name, "is not a whole number")
             values[field.name] = int(environ[name])
         elif field.type in (tuple[str, ...], "tuple[str, ...]"):
             values[field.name] = tuple(part for part in environ[name].split(",") if part)

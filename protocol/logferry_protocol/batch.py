@@ -92,11 +92,11 @@ def decompress(body: bytes, max_bytes: int = MAX_DECODED_BYTES) -> bytes:
     except zstd.ZstdError as error:
         raise BatchError("malformed", f"the body is not zstd: {error}") from None
     if len(document) > max_bytes:
-        raise BatchError("too_large", f"the body unpacks to more than {max_bytes} bytes")
+        raise BatchError("too_large", f"the body decompresses to more than {max_bytes} bytes")
     if not decompressor.eof:
-        raise BatchError("malformed", "the body's zstd frame is cut short")
+        raise BatchError("malformed", "the zstd frame of the body is truncated")
     if decompressor.unused_data:
-        raise BatchError("malformed", "the body goes on after its zstd frame")
+        raise BatchError("malformed", "the body has data after its zstd frame")
     return document
 
 
@@ -115,15 +115,15 @@ def decode_body(body: bytes) -> Columns:
         raise BatchError("malformed", f"the body's document: {place}: {first['msg']}") from None
     if not len(columns.d) == len(columns.s) == len(columns.l):
         raise BatchError(
-            "count_mismatch", f"columns of {len(columns.d)}, {len(columns.s)} and {len(columns.l)} entries"
+            "count_mismatch", f"the columns have {len(columns.d)}, {len(columns.s)} and {len(columns.l)} entries"
         )
     if not _STREAM_CHARACTERS.issuperset(columns.s):
-        raise BatchError("malformed", "an unknown stream character")
+        raise BatchError("malformed", "a stream character is unknown")
     times = list(accumulate(columns.d[1:], initial=columns.t + columns.d[0]))
     if min(times) < MIN_TIME_US or max(times) > MAX_TIME_US:
         raise BatchError("time_out_of_range", "an entry's time is out of range")
     # A character is at most four bytes, so most texts need no encoding to be known to fit.
     for text in columns.l:
         if len(text) * 4 > MAX_ENTRY_BYTES and len(text.encode()) > MAX_ENTRY_BYTES:
-            raise BatchError("too_large", f"an entry of more than {MAX_ENTRY_BYTES} bytes")
+            raise BatchError("too_large", f"an entry has more than {MAX_ENTRY_BYTES} bytes")
     return Columns(times, columns.s, columns.l)

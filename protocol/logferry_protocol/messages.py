@@ -54,11 +54,11 @@ def _from_base64(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if len(value) > MAX_BODY_BYTES * 4 // 3 + 4:
-        raise ValueError(f"a body of more than {MAX_BODY_BYTES} bytes")
+        raise ValueError(f"the body has more than {MAX_BODY_BYTES} bytes")
     try:
         return binascii.a2b_base64(value, strict_mode=True)
     except binascii.Error as error:
-        raise ValueError(f"not base64: {error}") from None
+        raise ValueError(f"the body is not base64: {error}") from None
 
 
 Body = Annotated[
@@ -170,7 +170,7 @@ class Ingest(_Wire):
     @model_validator(mode="after")
     def _one_a_job(self) -> "Ingest":
         if len({batch.job for batch in self.batches}) != len(self.batches):
-            raise ValueError("two batches of one job in an envelope")
+            raise ValueError("an envelope has two batches of one job")
         return self
 
 
@@ -304,7 +304,7 @@ class Subscribe(_Wire):
     @model_validator(mode="after")
     def _one_kind(self) -> "Subscribe":
         if (self.job is None) == (self.jobs is None):
-            raise ValueError("exactly one of job and jobs")
+            raise ValueError("give exactly one of job and jobs")
         return self
 
 
@@ -414,7 +414,7 @@ def decode(raw: str | bytes, family: TypeAdapter[T]) -> T:
         MalformedMessageError: too large, not JSON, of no known type, or a field that does not fit.
     """
     if len(raw) > MAX_FRAME_BYTES:
-        raise MalformedMessageError(f"over {MAX_FRAME_BYTES} bytes")
+        raise MalformedMessageError(f"the message has more than {MAX_FRAME_BYTES} bytes")
     try:
         return family.validate_json(raw)
     except ValidationError as error:

@@ -99,14 +99,14 @@ class ViewerService(ViewerCloud):
             return refused
         grant = self.grants.get(request.match_info["share"])
         if grant is None:
-            return problem(404, "No such share link, or none of yours.")
+            return problem(404, "There is no such share link, or it is not yours.")
         grant.setdefault("revoked", time.time_ns() // 1_000_000)
         return web.json_response(shares.share_document(grant))
 
     def _no_member(self, request: web.Request) -> web.Response | None:
         if self.grant(request) is None:
             return None
-        return problem(403, "A share link may read, and nothing else.")
+        return problem(403, "A share link can only read its job.")
 
 
 def _after(job: Job, sequence: int) -> Iterator[Batch]:

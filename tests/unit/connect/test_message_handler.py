@@ -31,7 +31,7 @@ def test_foreign_job_and_missing_job_are_refused_alike(cloud: Cloud, job: str) -
     stranger = cloud.viewer(cloud.viewer_key("stranger", groups=("elsewhere",)))
     answer = stranger.say({"type": "subscribe", "id": "s", "job": job})
     assert (answer["type"], answer["code"], answer["id"]) == ("error", "not_found", "s")
-    assert answer["message"] == "No such job, or none that you may read."
+    assert answer["message"] == "There is no such job, or you may not read it."
     assert not [key for key in cloud.snapshot() if "SUBSCRIPTION" in key]
 
 

@@ -140,7 +140,7 @@ def test_containers_lines_are_never_logged(written: Written, monkeypatch: pytest
     cloud.stream()
     cloud.http("GET", f"/api/jobs/{JOB}/search?q={MARK}", cloud.viewer_key())
     logs = written.logs()
-    refused = [one["outcome"] for one in logs if one["message"] == "batch not stored"]
+    refused = [one["outcome"] for one in logs if one["message"] == "a batch was not stored"]
     assert refused == ["rejected", "rejected", "conflict"]
     assert MARK not in json.dumps(logs)
 
