@@ -1,1 +1,1 @@
-"""Logferry's wire contract. PROTOCOL.md beside this package says what every message means."""
+"""Logferry's wire contract. PROTOCOL.md beside this package describes every message."""

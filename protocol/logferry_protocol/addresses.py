@@ -1,4 +1,4 @@
-"""Whether what is sent to an address crosses the network in clear."""
+"""Finds addresses to which data would travel unencrypted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 
 def clear_host(url: str) -> str | None:
-    """The host that an unencrypted address leads to, when it is another than this one.
+    """Return the host of an unencrypted address, if it is not this machine.
 
     Returns:
-        None for `wss://` and `https://`, and for this host: localhost, 127.0.0.0/8 and ::1.
+        None for `wss://` and `https://`, and for this machine: localhost, 127.0.0.0/8 and ::1.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -1,7 +1,7 @@
-"""The batch codec: entries in columns, zstd, bounded on the way back.
+"""The batch codec: entries in columns, compressed by zstd, and decompressed within bounds.
 
-A body is zstd over `{"t": start, "d": deltas, "s": streams, "l": texts}`. Columns compress twice as well as rows:
-1,000 access-log lines came to 15.7x against 7.1x.
+A body is zstd over `{"t": start, "d": deltas, "s": streams, "l": texts}`. Columns compress twice as well as rows: 1,000
+access-log lines gave 15.7x against 7.1x.
 """
 
 import sys
@@ -31,18 +31,18 @@ else:
 Stream = Literal["stdout", "stderr", "system"]
 
 STREAM_OF: Final[dict[str, Stream]] = {"o": "stdout", "O": "stdout", "e": "stderr", "E": "stderr", "s": "system"}
-"""Stream characters. `O` and `E` go on with the previous entry of the same stream: readers join the two."""
+"""Stream characters. `O` and `E` continue the previous entry of the same stream: readers join the two."""
 
 CONTINUATIONS: Final = frozenset("OE")
 _STREAM_CHARACTERS: Final = frozenset(STREAM_OF)
 
 _WINDOW_LOG: Final = 20
-"""No frame of ours needs a window over 1 MiB, so a decoder need not grant more."""
+"""No body needs a window over 1 MiB, so a decoder does not allow more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Entries of one job side by side: times in microseconds, one stream character and one text each."""
+    """Entries of one job in columns: times in microseconds, one stream character and one text each."""
 
     times: Sequence[int]
     streams: str
@@ -52,18 +52,18 @@ class Columns:
         return len(self.texts)
 
     def rows(self, first: int = 1) -> Iterator[tuple[int, int, str, str]]:
-        """(sequence, time, stream character, text) of each entry; the first has the sequence `first`."""
+        """Return (sequence, time, stream character, text) of each entry. The first has the sequence `first`."""
         return zip(range(first, first + len(self.texts)), self.times, self.streams, self.texts, strict=True)
 
 
 class _Body(BaseModel):
-    """The document inside a body."""
+    """The JSON document in a body."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     t: Annotated[int, Field(ge=MIN_TIME_US, le=MAX_TIME_US)]
     d: Annotated[list[int], Field(min_length=1, max_length=MAX_BATCH_ENTRIES)]
-    """Bounded by the times that they add up to: a bound on each would cost an eighth of the decoding."""
+    """Only the sums are checked, as times: a bound on each delta would cost an eighth of the decoding."""
     s: Annotated[str, Field(min_length=1, max_length=MAX_BATCH_ENTRIES)]
     l: Annotated[list[str], Field(min_length=1, max_length=MAX_BATCH_ENTRIES)]  # noqa: E741 - the wire's name
 
@@ -72,19 +72,19 @@ _BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
 
 
 def encode_body(times: Sequence[int], streams: str, texts: Sequence[str]) -> bytes:
-    """Encode and compress one batch's entries (see `encoding.encode`).
+    """Encode and compress the entries of one batch (see `encoding.encode`).
 
     Raises:
-        BodyTooLargeError: over an entry count, decoded or compressed limit; the caller splits the batch.
+        BodyTooLargeError: the entries, the document or the body exceed a limit. The caller splits the batch.
     """
     return encode(times, streams, texts, pydantic_core.to_json)
 
 
 def decompress(body: bytes, max_bytes: int = MAX_DECODED_BYTES) -> bytes:
-    """Decompress a body, never holding more than `max_bytes` of the result.
+    """Decompress a body without holding more than `max_bytes` of the result.
 
     Raises:
-        BatchError: `malformed` (not one whole zstd frame) or `too_large` (unpacks to more than `max_bytes`).
+        BatchError: `malformed` (not one whole zstd frame) or `too_large` (more than `max_bytes`).
     """
     decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
     try:
@@ -122,7 +122,7 @@ def decode_body(body: bytes) -> Columns:
     times = list(accumulate(columns.d[1:], initial=columns.t + columns.d[0]))
     if min(times) < MIN_TIME_US or max(times) > MAX_TIME_US:
         raise BatchError("time_out_of_range", "an entry's time is out of range")
-    # A character is at most four bytes, so most texts need no encoding to be known to fit.
+    # A character has at most four bytes, so most texts are known to fit without encoding them.
     for text in columns.l:
         if len(text) * 4 > MAX_ENTRY_BYTES and len(text.encode()) > MAX_ENTRY_BYTES:
             raise BatchError("too_large", f"an entry has more than {MAX_ENTRY_BYTES} bytes")

@@ -1,14 +1,14 @@
 """The errors of the wire.
 
     ProtocolError
-    ├── LocalProtocolError      we are wrong: a bug here, never sent
-    │   ├── FrameTooLargeError      a message that does not fit one frame
-    │   └── BodyTooLargeError       a body over its compressed or decoded limit, asked to be encoded
-    └── RemoteProtocolError     they are wrong: answered with `code`, counted, and life goes on
-        ├── MalformedMessageError   not JSON, an unknown type, a field that does not fit the schema
+    ├── LocalProtocolError      this side is wrong: a bug here, never sent
+    │   ├── FrameTooLargeError      a message does not fit one frame
+    │   └── BodyTooLargeError       a body to encode exceeds its compressed or decoded limit
+    └── RemoteProtocolError     the other side is wrong: answered with `code`, and counted
+        ├── MalformedMessageError   not JSON, an unknown type, or a field that does not fit the schema
         └── BatchError              one batch that cannot be stored; the others of its envelope can
 
-Fields are set in `__init__` and the sentence is built in `__str__`: metrics use the fields, people read the sentence.
+`__init__` sets the fields, which metrics use, and `__str__` builds the sentence, which people read.
 """
 
 from typing import Final, Literal
@@ -23,7 +23,7 @@ ErrorCode = Literal[
     "throttled",
     "internal",
 ]
-"""What an `error` message, or an entry of `opened`, says."""
+"""The codes of an `error` message, and of a job in `opened`."""
 
 RejectReason = Literal[
     "malformed",
@@ -57,19 +57,19 @@ RETRYABLE: Final[dict[str, bool]] = {
     "throttled": True,
     "internal": True,
 }
-"""Whether sending the same again can succeed. `out_of_sequence` wants an `open` of the job first."""
+"""Whether sending the same again can succeed. After `out_of_sequence`, open the job first."""
 
 
 class ProtocolError(Exception):
-    """The root of every error of this package."""
+    """The base of every error of this package."""
 
 
 class LocalProtocolError(ProtocolError):
-    """We broke the contract: a bug on this side."""
+    """The contract was broken on this side: a bug."""
 
 
 class FrameTooLargeError(LocalProtocolError):
-    """A message of ours does not fit one frame."""
+    """A message to send does not fit one frame."""
 
     def __init__(self, kind: str, size: int, max_size: int) -> None:
         super().__init__(kind, size, max_size)
@@ -80,7 +80,7 @@ class FrameTooLargeError(LocalProtocolError):
 
 
 class BodyTooLargeError(LocalProtocolError):
-    """A batch of ours does not fit its body: the caller splits it."""
+    """A batch to send does not fit its body. The caller splits it."""
 
     def __init__(self, what: str, size: int, max_size: int) -> None:
         super().__init__(what, size, max_size)
@@ -97,12 +97,12 @@ class RemoteProtocolError(ProtocolError):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same again can succeed."""
+        """Whether sending the same again can succeed."""
         return RETRYABLE[self.code]
 
 
 class MalformedMessageError(RemoteProtocolError):
-    """A message that is not one: `detail` says what to mend, `request_id` names it when it could be read."""
+    """A message cannot be read. `detail` says what is wrong; `request_id` is its id, if that can be read."""
 
     def __init__(self, detail: str, request_id: str | None = None) -> None:
         super().__init__(detail, request_id)
@@ -113,7 +113,7 @@ class MalformedMessageError(RemoteProtocolError):
 
 
 class BatchError(RemoteProtocolError):
-    """A batch that cannot be stored as it is."""
+    """A batch cannot be stored as it is."""
 
     def __init__(self, code: RejectReason, detail: str) -> None:
         super().__init__(code, detail)

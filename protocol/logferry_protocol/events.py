@@ -1,4 +1,4 @@
-"""System events: what an entry of the stream `system` says. Its text is one of these as JSON."""
+"""System events: the entries of the stream `system`. Their text is one of these models as JSON."""
 
 from typing import Annotated, Literal
 
@@ -39,7 +39,7 @@ class Exited(_Event):
 
 
 class Gap(_Event):
-    """Entries that will never come. Times in microseconds; `count` in entries, where it can be known."""
+    """Entries that will never arrive. Times are in microseconds; `count` counts entries, where it can be known."""
 
     event: Literal["gap"] = "gap"
     reason: GapReason
@@ -51,7 +51,7 @@ class Gap(_Event):
 
 
 class Notice(_Event):
-    """Something that a reader of the job should know; `code` is for programs, `detail` for people."""
+    """Something that a reader of the job should know. `code` is for programs, `detail` for people."""
 
     event: Literal["notice"] = "notice"
     code: Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
@@ -63,12 +63,12 @@ _ADAPTER: TypeAdapter[SystemEvent] = TypeAdapter(SystemEvent)
 
 
 def encode_event(event: SystemEvent) -> str:
-    """The text of a system entry."""
+    """Return the text of a system entry."""
     return event.model_dump_json(exclude_none=True)
 
 
 def decode_event(text: str) -> SystemEvent:
-    """The event of a system entry; a text that is not one (of a later version, say) becomes a `Notice`."""
+    """Return the event of a system entry. A text that is not an event, or a later version's, becomes a `Notice`."""
     try:
         return _ADAPTER.validate_json(text)
     except ValidationError:

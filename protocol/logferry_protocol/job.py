@@ -1,4 +1,4 @@
-"""What a job is called and what is known of it."""
+"""A job's names, its container, its life cycle, and the record that viewers get."""
 
 import re
 from typing import Annotated, Final, Literal
@@ -30,21 +30,21 @@ JobId = Annotated[str, StringConstraints(pattern=JOB_PATTERN)]
 Owner = Annotated[str, StringConstraints(pattern=OWNER_PATTERN)]
 
 State = Literal["created", "running", "paused", "restarting", "exited", "removed", "lost"]
-"""A job's state. No agent sends `lost`: the cloud shows it for running jobs of an instance not heard of for long."""
+"""A job's state. No agent sends `lost`: the cloud shows it for running jobs of an instance that has been silent."""
 
 SourceName = Literal["file", "api", "none"]
-"""Where the agent reads a job from; `none` for a logging driver that cannot be read."""
+"""Where the agent reads a job from. `none` stands for a logging driver that cannot be read."""
 
 _JOB: Final = re.compile(JOB_PATTERN)
 
 
 def job_id(principal: str, container: str) -> str:
-    """The job's id outside the agents' wire: `<principal>.<container id>`."""
+    """Return the id of a job, `<principal>.<container id>`. Agents' messages use the container id alone."""
     return f"{principal}.{container}"
 
 
 def split_job_id(job: str) -> tuple[str, str]:
-    """The principal and the container id of a job id.
+    """Return the principal and the container id of a job id.
 
     Raises:
         ValueError: it is not a job id.
@@ -71,14 +71,14 @@ def _json_bytes(text: str) -> int:
 
 
 def _fitting(labels: dict[str, str]) -> dict[str, str]:
-    """The labels with as many values, and then as many of the labels, left out as their JSON has too many bytes.
+    """Return the labels without as many values, and then as many labels, as make their JSON too long.
 
-    Those go first whose value, then whose key, takes the most; of two alike the later. Only control characters, which
-    take six bytes each, bring labels within the other limits to this.
+    The values that take most bytes are emptied first, then the keys that take most are removed; of two alike the later.
+    Only control characters, which take six bytes each, make labels within the other limits too long.
     """
     if sum(map(len, labels)) + sum(map(len, labels.values())) + len(labels) <= MAX_LABELS_JSON_BYTES // 6:
         return labels
-    # Quotes are counted in; a colon and a comma for each label are not, nor are the two brackets.
+    # Quotes are counted. A colon and a comma for each label are not, nor are the two brackets.
     keys = {key: _json_bytes(key) + 2 for key in labels}
     values = {key: _json_bytes(value) for key, value in labels.items()}
     size = 2 + sum(keys.values()) + sum(values.values())
@@ -120,36 +120,36 @@ class Container(_Frozen):
     task: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
     """Swarm or ECS task."""
     owner: Owner | None = None
-    """The owner asked for by the container's label `logferry.owner`; counts only where the agent's key allows it."""
+    """The owner that the container's label `logferry.owner` asks for. The agent's key must allow it."""
 
 
 class LifeCycle(_Frozen):
-    """Where the container is in its life. Times in milliseconds since 1970.
+    """Where the container is in its life. Times are in milliseconds since 1970.
 
-    Numbers are an engine's: those out of bounds are moved to the nearer bound.
+    Numbers come from an engine: those out of bounds are moved to the nearer bound.
     """
 
     state: State = "created"
     created: Milliseconds | None = None
     started: Milliseconds | None = None
-    """Of the newest run."""
+    """When the newest run began."""
     ended: Milliseconds | None = None
     exit_code: ExitCode | None = None
     oom: bool = False
-    """The kernel ended it for want of memory."""
+    """The kernel ended it because memory ran out."""
     restarts: Restarts = 0
     source: SourceName | None = None
     problem: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)] | None = None
-    """A sentence for a person: why lines of it cannot be read, or may be missing."""
+    """A sentence for a person: why lines cannot be read, or may be missing."""
 
     @property
     def over(self) -> bool:
-        """Whether its newest run has ended. False for a lost job: nobody knows."""
+        """Whether its newest run has ended. False for a lost job, of which nobody knows."""
         return self.state in {"exited", "removed"}
 
 
 class JobRecord(_Frozen):
-    """All that a viewer is told of a job. Times in milliseconds since 1970."""
+    """What a viewer gets of a job. Times are in milliseconds since 1970."""
 
     job: JobId
     owner: Owner
@@ -158,12 +158,12 @@ class JobRecord(_Frozen):
     container: Container
     life: LifeCycle
     tip: Sequence = 0
-    """The last stored sequence that the record knows of; the log itself may already be further."""
+    """The last stored sequence that the record knows of. The log itself may be further."""
     bytes: ToldCount = 0
     """Raw bytes of the entries up to the tip."""
     gaps: ToldCount = 0
     """Gap entries up to the tip."""
     last: Milliseconds | None = None
-    """Time of the last entry."""
+    """The time of the last entry."""
     seen: Milliseconds
     """When the cloud last heard of the job from its agent."""

@@ -1,7 +1,7 @@
-"""The messages of the two WebSocket APIs: frozen models, one `encode`, one `decode`. PROTOCOL.md says what each means.
+"""The messages of the two WebSocket APIs: frozen models, one `encode`, one `decode`. PROTOCOL.md describes each.
 
-Agents name a job by its container id alone: the server puts the authenticated principal in front, so another's job
-cannot even be named. Viewers use whole job ids.
+Agents name a job by its container id alone. The server prefixes the authenticated principal, so an agent cannot name
+another's job. Viewers use whole job ids.
 """
 
 import base64
@@ -47,7 +47,7 @@ from .limits import (
 )
 
 VERSION: Final = "1"
-"""The wire's version; a connection names it in its query (`?v=1`)."""
+"""The version of the wire. A connection names it in its query (`?v=1`)."""
 
 
 def _from_base64(value: Any) -> Any:
@@ -70,14 +70,14 @@ Body = Annotated[
 ]
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[\x21-\x7e]+$")]
 Cursor = Annotated[str, StringConstraints(max_length=MAX_CURSOR_BYTES, pattern=r"^[\x20\x21\x23-\x5b\x5d-\x7e]*$")]
-"""Printable ASCII without quote and backslash, so that it takes its own length in a frame."""
+"""Printable ASCII without quote and backslash, so that JSON adds no bytes to it."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sentence = Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARS)]
 InstanceId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9:_-]+$")]
 
 
 class _Wire(BaseModel):
-    """Unknown fields are ignored, so that a newer peer can say more."""
+    """Unknown fields are ignored, so that a newer peer can send more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", defer_build=True)
 
@@ -86,10 +86,10 @@ class _Wire(BaseModel):
 
 
 class BatchFacts(_Wire):
-    """What is known of a batch without unpacking it."""
+    """What is known of a batch without decompressing it."""
 
     first: FirstSequence
-    """Sequence of its first entry."""
+    """The sequence of its first entry."""
     count: Annotated[int, Field(ge=1, le=MAX_BATCH_ENTRIES)]
     start: Microseconds
     """The earliest time of its entries."""
@@ -103,7 +103,7 @@ class BatchFacts(_Wire):
 
     @property
     def last(self) -> int:
-        """Sequence of its last entry."""
+        """The sequence of its last entry."""
         return self.first + self.count - 1
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ class BatchFacts(_Wire):
 
 
 class Error(_Wire):
-    """The request could not be served. Without an `id`, the one at fault could not be told."""
+    """The request could not be served. It has no `id` if the request's could not be read."""
 
     type: Literal["error"] = "error"
     id: RequestId | None = None
@@ -126,7 +126,7 @@ class Error(_Wire):
 
 
 class Ping(_Wire):
-    """Keeps the connection from its idle limit, and asks a viewer's tips."""
+    """Prevents the idle limit of the connection, and asks for a viewer's tips."""
 
     type: Literal["ping"] = "ping"
     id: RequestId
@@ -144,7 +144,7 @@ class OpenJob(_Wire):
 
 
 class Open(_Wire):
-    """Says which jobs come, and asks where the cloud stands in each."""
+    """Announces jobs, and asks for the cloud's tip of each."""
 
     type: Literal["open"] = "open"
     id: RequestId
@@ -154,7 +154,7 @@ class Open(_Wire):
 
 
 class Batch(BatchFacts):
-    """A batch as an agent sends it."""
+    """A batch, as an agent sends it."""
 
     job: ContainerId
     cursor: Cursor
@@ -184,7 +184,7 @@ class StatusJob(_Wire):
     bytes: Count = 0
     gaps: Count = 0
     last: Microseconds | None = None
-    """Time of the last acknowledged entry."""
+    """The time of the last acknowledged entry."""
 
 
 class Status(_Wire):
@@ -200,25 +200,25 @@ class Status(_Wire):
 
 
 class Watched(_Wire):
-    """Somebody looks: ship at once. Durations in milliseconds, so that no clocks need to agree."""
+    """Somebody reads: send lines at once. Durations are in milliseconds, so that no clocks need to agree."""
 
     ttl: Duration
-    """How long to believe it."""
+    """How long this is valid."""
     interval: Duration
-    """The least time between two batches; grows with the number of viewers."""
+    """The least time between two batches. It grows with the number of viewers."""
 
 
 class OpenedJob(_Wire):
-    """Where the cloud stands in a job; or, with an `error`, why it cannot be written."""
+    """The cloud's tip of a job; or, with an `error`, why it cannot be written."""
 
     job: ContainerId
     tip: Sequence = 0
     digest: Digest | None = None
-    """Of the batch that ends at the tip, while it is kept."""
+    """The digest of the batch that ends at the tip, while it is kept."""
     first: FirstSequence | None = None
-    """First sequence of that batch."""
+    """The first sequence of that batch."""
     cursor: Cursor | None = None
-    """Of that batch."""
+    """The cursor of that batch."""
     watched: Watched | None = None
     error: ErrorCode | None = None
     message: Sentence = ""
@@ -234,7 +234,7 @@ class Opened(_Wire):
 
 
 class Result(_Wire):
-    """What became of one batch."""
+    """What happened to one batch."""
 
     job: ContainerId
     first: FirstSequence
@@ -247,13 +247,13 @@ class Result(_Wire):
 
 
 class Ingested(_Wire):
-    """Answers `ingest`: a result per batch, in any order."""
+    """Answers `ingest`: one result for each batch, in any order."""
 
     type: Literal["ingested"] = "ingested"
     id: RequestId
     results: list[Result]
     slow_down: Duration | None = None
-    """Milliseconds to wait before the next envelope."""
+    """How long to wait before the next envelope, in milliseconds."""
 
 
 class Noted(_Wire):
@@ -271,7 +271,7 @@ class Pong(_Wire):
 
 
 class Watch(Watched):
-    """Somebody began to look at a job, or still does."""
+    """Somebody reads a job now, or still does."""
 
     type: Literal["watch"] = "watch"
     job: ContainerId
@@ -281,7 +281,7 @@ class Watch(Watched):
 
 
 class Selector(_Wire):
-    """Which jobs a live list holds: all that are set must match; none set is every job that the viewer may see."""
+    """Which jobs a live list holds. All fields that are set must match; without any, it is every readable job."""
 
     owner: Owner | None = None
     host: Annotated[str, StringConstraints(max_length=MAX_NAME_CHARS)] | None = None
@@ -309,7 +309,7 @@ class Subscribe(_Wire):
 
 
 class Unsubscribe(_Wire):
-    """Ends a subscription: of a job, or (without one) of the list."""
+    """Ends the subscription to a job or, without `job`, to the list."""
 
     type: Literal["unsubscribe"] = "unsubscribe"
     id: RequestId
@@ -320,7 +320,7 @@ class Unsubscribe(_Wire):
 
 
 class Subscribed(_Wire):
-    """Answers `subscribe`: every batch after `tip` will be broadcast; up to it, fetch history."""
+    """Answers `subscribe`. Every batch after `tip` will be broadcast; history has those up to it."""
 
     type: Literal["subscribed"] = "subscribed"
     id: RequestId
@@ -337,7 +337,7 @@ class Unsubscribed(_Wire):
 
 
 class BatchMessage(_Wire):
-    """New batches of a job, in any order, perhaps again: the sequence decides."""
+    """New batches of a job, in any order and possibly repeated. Their sequences order them."""
 
     type: Literal["batch"] = "batch"
     job: JobId
@@ -345,7 +345,7 @@ class BatchMessage(_Wire):
 
 
 class JobMessage(_Wire):
-    """A job of a subscribed list appeared or changed; `deleted` says that it is gone."""
+    """A job of a subscribed list appeared or changed. `deleted` says that it is gone."""
 
     type: Literal["job"] = "job"
     record: JobRecord
@@ -353,7 +353,7 @@ class JobMessage(_Wire):
 
 
 class ViewerPong(_Wire):
-    """Answers a viewer's `ping`: the tips of what is subscribed, so that a lost last broadcast shows."""
+    """Answers a viewer's `ping` with the tips of its jobs, so that the loss of a last broadcast is noticed."""
 
     type: Literal["pong"] = "pong"
     id: RequestId
@@ -361,7 +361,7 @@ class ViewerPong(_Wire):
 
 
 class Expired(_Wire):
-    """A subscription, or (without a job) the connection, ended: its credential or grant did."""
+    """A subscription or, without `job`, the connection ended: its credential or share expired or was revoked."""
 
     type: Literal["expired"] = "expired"
     job: JobId | None = None
@@ -395,10 +395,10 @@ T = TypeVar("T")
 
 
 def encode(message: BaseModel) -> str:
-    """One message as the text of one frame.
+    """Return a message as the text of one frame.
 
     Raises:
-        FrameTooLargeError: it does not fit; a bug of the caller, who sizes what it packs.
+        FrameTooLargeError: the message does not fit. That is a bug of the caller, which chooses how much to pack.
     """
     text = message.model_dump_json(exclude_none=True)
     size = len(text.encode())
@@ -408,10 +408,10 @@ def encode(message: BaseModel) -> str:
 
 
 def decode(raw: str | bytes, family: TypeAdapter[T]) -> T:
-    """Read one message of a family (`FROM_AGENT`, `TO_AGENT`, `FROM_VIEWER`, `TO_VIEWER`).
+    """Return one message of a family (`FROM_AGENT`, `TO_AGENT`, `FROM_VIEWER`, `TO_VIEWER`).
 
     Raises:
-        MalformedMessageError: too large, not JSON, of no known type, or a field that does not fit.
+        MalformedMessageError: it is too large, not JSON, of an unknown type, or has a field that does not fit.
     """
     if len(raw) > MAX_FRAME_BYTES:
         raise MalformedMessageError(f"the message has more than {MAX_FRAME_BYTES} bytes")
@@ -422,7 +422,7 @@ def decode(raw: str | bytes, family: TypeAdapter[T]) -> T:
 
 
 def first_error(error: ValidationError) -> str:
-    """What does not fit first, and where, without what was given."""
+    """Return the first error of a validation and its field, without the value."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"]
@@ -432,12 +432,12 @@ _NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]")
 
 
 def short_sentence(text: str) -> str:
-    """The sentence about one job or batch of an answer that has many: short, and of characters that take one byte."""
+    """Return a sentence about one job or batch: short, and of characters that take one byte each."""
     return _NOT_PLAIN.sub("?", text[:MAX_RESULT_CHARS])
 
 
 def _request_id(raw: str | bytes) -> str | None:
-    """The id of a message that is otherwise unreadable, so that its sender can match the error to it."""
+    """Return the id of a message that cannot be read otherwise, so that its sender can match the error to it."""
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):

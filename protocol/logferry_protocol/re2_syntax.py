@@ -1,7 +1,7 @@
-"""Explain why RE2 refuses an expression, and what to write instead.
+"""Explains why RE2 refuses an expression, and what to write instead.
 
-Users' expressions run on RE2, whose time is linear in the text. It has no constructs that need backtracking, and spells
-some others differently than Python and JavaScript do.
+Users' expressions run on RE2, whose time is linear in the text. RE2 has nothing that needs backtracking, and writes
+some constructs differently from Python and JavaScript.
 """
 
 import re
@@ -62,7 +62,7 @@ _ADVICE: Final[tuple[tuple[str, str], ...]] = (
     (r"too large", "it needs too much memory; use smaller repetition counts, and fewer classes of letters in them"),
     (r"nesting|too deep", "it is nested too deeply; use fewer groups within groups"),
 )
-"""Patterns over RE2's own message, the special before the general, and what to do."""
+"""Patterns for RE2's own message and the advice for each, special ones before general ones."""
 
 
 def explain(error: object) -> str:

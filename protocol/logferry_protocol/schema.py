@@ -35,7 +35,7 @@ _MODELS: list[type[BaseModel]] = [
 
 
 def _tidied(definition: dict[str, Any]) -> dict[str, Any]:
-    """One model's schema as `encode` writes it: what is None is absent, and fields need no titles of their own."""
+    """Return a model's schema as `encode` writes it: a field that is None is absent, and fields have no titles."""
     required = set(definition.get("properties", ()))
     properties: dict[str, Any] = {}
     for name, field in definition.get("properties", {}).items():
@@ -46,14 +46,14 @@ def _tidied(definition: dict[str, Any]) -> dict[str, Any]:
             required.discard(name)
             shape = {key: value for key, value in field.items() if key not in {"anyOf", "default"}}
             shape |= choices[0] if len(choices) == 1 else {"anyOf": choices}
-        # Lengths bound what is accepted; as types they would become tuples.
+        # Lengths limit what is accepted. As types they would become tuples.
         properties[name] = {key: value for key, value in shape.items() if key not in {"title", "minItems", "maxItems"}}
     tidied = {**definition, "additionalProperties": False, "properties": properties, "required": sorted(required)}
     return tidied if definition.get("type") == "object" else definition
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema 2020-12, every message and event under `$defs`."""
+    """Return the JSON Schema 2020-12 of all messages and events, under `$defs`."""
     _, document = models_json_schema([(model, "serialization") for model in _MODELS], title="Wire")
     definitions = {name: _tidied(definition) for name, definition in document["$defs"].items()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Wire", "$defs": definitions}

@@ -107,7 +107,7 @@ def test_foreign_page_is_told_why_it_gets_no_ticket(cloud: Cloud) -> None:
     """A refused handshake has no message, so the HTTP call before it has one."""
     answer = cloud.http("POST", "/api/tickets", cloud.viewer_key(), headers={"Origin": "https://evil.example"})
     assert answer.status == 403
-    assert "may not connect here" in answer.json["detail"]
+    assert "may not use this API" in answer.json["detail"]
 
 
 def test_ticket_ends_with_its_key(cloud: Cloud) -> None:

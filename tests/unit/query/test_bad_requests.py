@@ -159,7 +159,7 @@ def test_wrong_method_is_answered_with_the_allowed_ones(world: tuple[Cloud, str]
     cloud.now_ms += 1_000
     answer = cloud.http("PATCH", J, key)
     assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET")
-    assert answer.json["detail"] == "This address takes DELETE and GET."
+    assert answer.json["detail"] == "This address accepts only DELETE and GET."
     assert "allow" not in cloud.http("PATCH", f"{J}/secret", key).headers
 
 
