@@ -168,3 +168,18 @@ def test_glossary_words_are_in_use() -> None:
         for column, known in columns.items():
             for word in re.findall(r"`(\w+)`", row[column]):
                 assert word in known, f"{row[0].strip()}: {word}"
+
+
+def test_readme_is_short_and_its_pictures_are_small() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', text)
+    assert len(pictures) == 2
+    assert max((ROOT / picture).stat().st_size for picture in pictures) < 250_000
+
+
+@pytest.mark.parametrize("folder", ["docs", "docs/adr"])
+def test_index_lists_every_page(folder: str) -> None:
+    index = (ROOT / folder / "README.md").read_text()
+    pages = {path.name for path in (ROOT / folder).glob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"({page})" not in index} == set()
