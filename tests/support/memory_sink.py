@@ -65,7 +65,7 @@ class MemorySink:
         """Batches that came from the press."""
         self._cursors = cursors or {}
 
-    def known(self) -> list[Job]:
+    def known_jobs(self) -> list[Job]:
         return self.jobs_known
 
     def job_appeared(self, job: Job) -> Position:
@@ -85,7 +85,7 @@ class MemorySink:
             self.logs[job_id].ended = True
             self.changed.notify_all()
 
-    def job_troubled(self, job_id: str, problem: str | None) -> None:
+    def job_problem(self, job_id: str, problem: str | None) -> None:
         with self.changed:
             if problem is not None:
                 self.logs[job_id].problems.append(problem)
@@ -109,7 +109,7 @@ class MemorySink:
             self.changed.notify_all()
             return answer
 
-    def misplaced(self, job_id: str, epoch: int) -> None:
+    def position_lost(self, job_id: str, epoch: int) -> None:
         with self.changed:
             self.logs[job_id].misplaced += epoch == self.logs[job_id].epoch
 

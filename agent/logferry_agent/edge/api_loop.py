@@ -64,14 +64,14 @@ class ApiLoop:
             except Exception:
                 # An error of ours must not end the job: it is read again from where it was.
                 log.exception("reading_failed", container=self._reading.id)
-                self._sink.job_troubled(self._reading.id, FAILED)
+                self._sink.job_problem(self._reading.id, FAILED)
                 self._reading.begin_again(self._sink)
                 failed = True
                 self._news.wait(_FAILED_S)
                 continue
             if failed and step is not Step.FULL:
                 failed = False
-                self._sink.job_troubled(self._reading.id, None)
+                self._sink.job_problem(self._reading.id, None)
             if step is Step.DONE:
                 self.done = True
                 return

@@ -189,7 +189,7 @@ class ContainerReader:
         self._held = chunk
         if self._misplaced:
             self._misplaced = False
-            sink.misplaced(self.id, self._epoch)
+            sink.position_lost(self.id, self._epoch)
         answer = sink.offer(self.id, self._epoch, chunk)
         if answer is Offer.FULL:
             return Step.FULL

@@ -268,7 +268,7 @@ class FileLoop:
 
     def _trouble(self, container: str, problem: str | None) -> None:
         if problem is not None or container in self._troubled:
-            self._sink.job_troubled(container, problem)
+            self._sink.job_problem(container, problem)
             (self._troubled.discard if problem is None else self._troubled.add)(container)
 
     def _open_new(self) -> None:

@@ -121,7 +121,7 @@ class EngineReader(Reader):
     def start(self, sink: Sink) -> None:
         """Start to discover and read."""
         self._sink = sink
-        self.tracker.jobs_before = frozenset(job.id for job in sink.known())
+        self.tracker.jobs_before = frozenset(job.id for job in sink.known_jobs())
         if self._lookup is not None:
             self._lookup.start()
         containers = self._root / "containers"
@@ -238,7 +238,7 @@ class EngineReader(Reader):
         if not self.ready:
             self.ready = True
             self._end_lost(
-                [job for job in self._sink.known() if job.id not in containers and job.id not in self._readings]
+                [job for job in self._sink.known_jobs() if job.id not in containers and job.id not in self._readings]
             )
 
     def troubled(self, problem: str | None) -> None:
@@ -246,7 +246,7 @@ class EngineReader(Reader):
         if problem is not None:
             log.warning("engine_unavailable", problem=problem)
         for container in list(self._readings):
-            self._sink.job_troubled(container, problem)
+            self._sink.job_problem(container, problem)
 
     def _add_task(self, task: EcsTask) -> None:
         """Use the agent's ECS task for new containers and for those that are being read."""
@@ -346,7 +346,7 @@ class EngineReader(Reader):
             replays=major_version(self._engine.version) < _REPLAYS_BEFORE_MAJOR,
             born_below=api_history_bytes(metadata) if born else 0,
         )
-        api.troubled = lambda problem: self._sink.job_troubled(metadata.id, problem)
+        api.troubled = lambda problem: self._sink.job_problem(metadata.id, problem)
         return api
 
     def _forget_done(self) -> None:
@@ -363,7 +363,7 @@ class EngineReader(Reader):
         """End the jobs of containers that were removed while no agent watched."""
         for job in jobs:
             position = self._sink.job_appeared(job)
-            self._sink.misplaced(job.id, position.epoch)
+            self._sink.position_lost(job.id, position.epoch)
             for chunk in last_chunks(position.cursor, time.time_ns()):
                 while self._sink.offer(job.id, position.epoch, chunk) is Offer.FULL:
                     self._sink.wait_for_room(1.0)

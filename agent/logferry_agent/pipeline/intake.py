@@ -84,7 +84,7 @@ class Intake:
 
     # --- for readers --------------------------------------------------------------------------------------------
 
-    def known(self) -> list[Job]:
+    def known_jobs(self) -> list[Job]:
         """See `core.batching.ports.Sink`."""
         with self._lock:
             return list(self._jobs.values())
@@ -117,7 +117,7 @@ class Intake:
             self._arrivals.append(JobEnded(job_id))
         self._wake()
 
-    def job_troubled(self, job_id: str, problem: str | None) -> None:
+    def job_problem(self, job_id: str, problem: str | None) -> None:
         """See `core.batching.ports.Sink`."""
         with self._lock:
             self._arrivals.append(JobProblem(job_id, problem))
@@ -139,7 +139,7 @@ class Intake:
         self._wake()
         return Offer.TAKEN
 
-    def misplaced(self, job_id: str, epoch: int) -> None:
+    def position_lost(self, job_id: str, epoch: int) -> None:
         """See `core.batching.ports.Sink`."""
         with self._lock:
             read = self._positions.get(job_id)

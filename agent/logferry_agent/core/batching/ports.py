@@ -68,7 +68,7 @@ class Offer(Enum):
 class Sink(Protocol):
     """The pipeline as readers see it. Every method may be called from any thread and returns at once."""
 
-    def known(self) -> list[Job]:
+    def known_jobs(self) -> list[Job]:
         """Return the jobs that have not ended, as they were last seen, perhaps before this start of the agent.
 
         After a complete list of the engine's containers, the reader ends those jobs that the list does not contain. It
@@ -88,7 +88,7 @@ class Sink(Protocol):
         """End a job whose log has no more entries. All its chunks have been offered and taken."""
         ...
 
-    def job_troubled(self, job_id: str, problem: str | None) -> None:
+    def job_problem(self, job_id: str, problem: str | None) -> None:
         """Show in one sentence why a job cannot be read, or clear the sentence with None."""
         ...
 
@@ -96,7 +96,7 @@ class Sink(Protocol):
         """Hand over a chunk. Once it is TAKEN, the pipeline owns it and the caller must not change it."""
         ...
 
-    def misplaced(self, job_id: str, epoch: int) -> None:
+    def position_lost(self, job_id: str, epoch: int) -> None:
         """Say that the position's cursor cannot be decoded.
 
         The next chunk begins somewhere else, so the pipeline leaves no entries out.

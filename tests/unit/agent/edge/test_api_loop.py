@@ -31,7 +31,7 @@ def test_job_is_healthy_as_soon_as_it_is_read_again(monkeypatch: pytest.MonkeyPa
                 raise error
 
     reading: Any = SimpleNamespace(id="a" * 64, step=step, begin_again=lambda _: None)
-    sink: Any = SimpleNamespace(job_troubled=lambda _, problem: told.append(problem))
+    sink: Any = SimpleNamespace(job_problem=lambda _, problem: told.append(problem))
     loop = ApiLoop(reading, cast(Any, sink))
     loop.start()
     loop.join(10.0)

@@ -299,7 +299,7 @@ def test_secrets_in_a_containers_metadata_are_counted_once(tmp_path: Path) -> No
 
 def test_read_problem_is_reported_without_secrets(tmp_path: Path) -> None:
     rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
-    rig.pipeline.intake.job_troubled(JOB.id, f"the engine says: {SECRET}")
+    rig.pipeline.intake.job_problem(JOB.id, f"the engine says: {SECRET}")
     rig.turn(0)
     assert rig.pipeline.buffers[JOB.id].reported_life.problem == f"the engine says: id={REDACTED}"
     rig.spool.close()

@@ -108,9 +108,9 @@ def test_reader_starting_elsewhere_skips_nothing() -> None:
     box.restore([(JOB, "5~4", 77)])
     position = box.job_appeared(JOB)
     assert (position.skip, position.last) == (4, 77)
-    box.misplaced(JOB.id, 2)
+    box.position_lost(JOB.id, 2)
     box.offer(JOB.id, 1, chunk(5, 6))
-    box.misplaced(JOB.id, 1)
+    box.position_lost(JOB.id, 1)
     box.offer(JOB.id, 1, chunk(8, 10))
     assert [arrival.begin for arrival in box.take(100) if isinstance(arrival, ChunkOffered)] == [1, 0]
 
@@ -129,8 +129,8 @@ def test_unknown_job_is_stale_and_ended_one_is_forgotten() -> None:
     box = intake()
     assert box.offer(JOB.id, 1, chunk(0, 1)) is Offer.STALE
     box.job_appeared(JOB)
-    assert box.known() == [JOB]
+    assert box.known_jobs() == [JOB]
     box.job_ended(JOB.id)
-    assert box.known() == []
+    assert box.known_jobs() == []
     box.forget(JOB.id)
     assert box.offer(JOB.id, 1, chunk(0, 1)) is Offer.STALE
