@@ -1,9 +1,9 @@
-"""`make bench-agent-hostile`: how long hostile lines of one container hold up a line of another.
+"""`make bench-agent-hostile`: measure how long hostile lines of one container delay another container's lines.
 
-With `redact=all` (or what `--redact` says), a container writes 60 lines of 16 KiB at once, made to be dear for one of
-the patterns; another writes a line every 20 ms. Prints, for each kind of line, how much later the other's latest line
-reached the sink than its lines do without the hostile ones. The aim is less than 200 ms. `plain` is for comparison: as
-many lines without anything to find, in which redaction has no part.
+With `redact=all` (or the value of `--redact`), one container writes 60 lines of 16 KiB at once that are expensive for
+one of the patterns; another writes a line every 20 ms. For each kind of line it prints how much later than usual the
+other's latest line reached the sink. The target is less than 200 ms. `plain` is for comparison: as many lines without
+any match, so that redaction has no part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.agent.shipped import agent, docker, make_python
+from bench.agent.installed_agent import agent, docker, make_python
 from tests.support.fake_ingest import FakeIngestProcess, wait_until
 from tests.unit.agent.core.redaction.test_redaction import HOSTILE
 
@@ -29,12 +29,12 @@ WRITES = "while :; do echo tick; usleep 20000; done"
 
 
 def lateness(sink: FakeIngestProcess, container: str, since: float) -> list[float]:
-    """How late each line of the steady container came that was written since then, in seconds."""
+    """Return the delay of each line of the steady container written since then, in seconds."""
     return [late for at, late in sink.lateness(container) if at >= since]
 
 
 def measure(sink: FakeIngestProcess, image: str, steady: str, unit: str) -> tuple[float, float]:
-    """The usual lateness, and the worst while hostile lines come."""
+    """Return the usual delay, and the longest while hostile lines arrive, in seconds."""
     with tempfile.NamedTemporaryFile("w", suffix=".log") as file:
         file.write(((unit * LINE_BYTES)[:LINE_BYTES] + "\n") * LINES)
         file.flush()
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--image", default="logferry-bench")
     parser.add_argument("--redact", default="all")
     parser.add_argument("--source", default="file")
-    parser.add_argument("--kinds", default=",".join(KINDS), help="names of kinds, with commas")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="comma-separated names of kinds")
     arguments = parser.parse_args()
     found: dict[str, float] = {}
     with (

@@ -1,9 +1,9 @@
-"""`make bench-agent-idle`: what the agent costs while little happens, and whether its memory stays where it is.
+"""`make bench-agent-idle`: measure the agent's cost while little happens, and whether its memory stays stable.
 
-CONTAINERS containers exist and write nothing for a third of the time; then ACTIVE of them write RATE lines a second
-each. The agent reads the real engine's files and ships to a sink in another process. Prints, every ten seconds, the
-agent's memory and its share of a CPU, beside the engine's own; at the end the medians of both parts, and the slope of
-the memory over the active part (its first fifth left out, while caches fill).
+CONTAINERS containers write nothing for a third of the time; then ACTIVE of them write RATE lines a second each. The
+agent reads the real engine's files and ships to a sink in another process. Every ten seconds it prints the agent's
+memory and CPU share, and the engine's. At the end it prints the medians of both phases, and the slope of the memory
+over the active phase (without its first fifth, while caches fill).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.agent.shipped import agent, cpu_seconds, docker, make_python, memory_kib
+from bench.agent.installed_agent import agent, cpu_seconds, docker, make_python, memory_kib
 from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 NAME = f"logferry-bench-idle-{os.getpid()}-"
@@ -29,7 +29,7 @@ LINE = "2026-11-25T20:00:00Z level=info msg='a line such as a quiet service writ
 
 @contextmanager
 def containers(image: str, count: int) -> Iterator[list[str]]:
-    """So many containers that do nothing; their names."""
+    """Run this many idle containers, and yield their names."""
     names = [f"{NAME}{number}" for number in range(count)]
     with ThreadPoolExecutor(4) as pool:
         try:
@@ -45,7 +45,7 @@ def containers(image: str, count: int) -> Iterator[list[str]]:
 
 
 def make_active(names: list[str], rate: int) -> None:
-    """Let these write from now on, into the log of their first process."""
+    """Make these containers write from now on, into the log of their first process."""
     loop = f'while :; do for i in $(seq {rate}); do echo "{LINE} n=$i"; done > /proc/1/fd/1; sleep 1; done'
     for name in names:
         docker("exec", "-d", name, "sh", "-c", loop)
@@ -55,16 +55,16 @@ def engine_pid() -> int:
     return int(Path("/var/run/docker.pid").read_text())
 
 
-class Watch:
-    """Looks at the agent and the engine every so often."""
+class ResourceSampler:
+    """Sample the agent and the engine at a fixed interval."""
 
     def __init__(self, agent_pid: int, sink: FakeIngestProcess) -> None:
         self._agent, self._engine, self._sink = agent_pid, engine_pid(), sink
         self._began = time.monotonic()
         self.rows: list[dict[str, float]] = []
 
-    def look(self, seconds: float, part: str) -> list[dict[str, float]]:
-        """For so long; what was seen."""
+    def sample(self, seconds: float, part: str) -> list[dict[str, float]]:
+        """Sample for this many seconds, and return the samples."""
         until, first = time.monotonic() + seconds, len(self.rows)
         before = self._used()
         while time.monotonic() < until:
@@ -91,7 +91,7 @@ class Watch:
 
 
 def summary(part: str, rows: list[dict[str, float]]) -> dict[str, float | str]:
-    """Medians of one part."""
+    """Print and return the medians of one phase."""
     middle = {key: statistics.median(row[key] for row in rows) for key in ("rss_mb", "cpu", "engine_cpu")}
     memory, cpu, engine = middle["rss_mb"], middle["cpu"], middle["engine_cpu"]
     print(f"{part}: memory {memory:.1f} MB, agent {cpu:.2%} of a CPU, engine {engine:.2%}")
@@ -115,10 +115,10 @@ def main() -> None:
         python = make_python(Path(folder) / "python")
         with agent(python, sink.url, f"{folder}/spool", {"INCLUDE_NAMES": f"{NAME}*"}) as process:
             wait_until(lambda: len(sink.lives()["lives"]) == len(names), 300, 1.0)
-            watch = Watch(process.pid, sink)
-            idle = watch.look(seconds / 3, "idle")
+            sampler = ResourceSampler(process.pid, sink)
+            idle = sampler.sample(seconds / 3, "idle")
             make_active(names[: arguments.active], arguments.rate)
-            active = watch.look(seconds * 2 / 3, "active")
+            active = sampler.sample(seconds * 2 / 3, "active")
             parts = [summary("idle", idle), summary("active", active)]
             settled = active[len(active) // 5 :]
             slope = statistics.linear_regression(

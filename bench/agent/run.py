@@ -1,16 +1,15 @@
-"""`make bench-agent`: how fast the agent carries a backlog that a real container has written.
+"""`make bench-agent`: measure how fast the agent ships a backlog that a real container has written.
 
-A container writes LINES lines of 60 to 300 bytes. Then, in alternation, so that neither has the better hour:
+A container writes LINES lines of 60 to 300 bytes. Then these alternate, so that a busy moment affects all alike:
 
 - agent: from its start to the last acknowledgement by a sink in another process, spool on, by the file and the api
   source;
-- the same with redaction (`--redact`, all of it if nothing else is said): once more for each source;
+- the same with redaction (`--redact`, by default all of it), once more for each source;
 - curl:  `curl --unix-socket` reads the same log from the engine's API into /dev/null.
 
-Prints lines a second (medians), the ratios to curl and to the same source without redaction, and the peak memory of the
-agent's processes together. The agent has the
-packages of its image (bench/agent/shipped.py), and its start is part of the time: interpreter, imports, engine,
-listing, connection.
+It prints lines a second (medians), the ratios to curl and to the same source without redaction, and the peak memory of
+the agent's processes together. The agent has the packages of its image (bench/agent/installed_agent.py), and its start
+counts: interpreter, imports, engine, listing, connection.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.agent.shipped import agent, make_python, peak_kib
+from bench.agent.installed_agent import agent, make_python, peak_kib
 from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 NAME = "logferry-bench-agent"
@@ -33,7 +32,10 @@ SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removepref
 
 
 def make_lines(path: Path, count: int) -> None:
-    """Access log lines of 60 to 300 bytes: few addresses and paths often, many seldom, as in life."""
+    """Write access log lines of 60 to 300 bytes with realistic repetition.
+
+    Few addresses and paths often, many rarely.
+    """
     rng = random.Random(1)
     agents = [
         "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36",
@@ -55,7 +57,7 @@ def make_lines(path: Path, count: int) -> None:
 
 
 def write_log(image: str, lines: Path, count: int) -> str:
-    """A finished container that has written the lines; its id."""
+    """Run a container that writes the lines and exits; return its id."""
     remove()
     command = ["docker", "run", "-d", "--name", NAME, "--log-driver", "json-file", "-v", f"{lines}:/lines:ro", image]
     container = subprocess.check_output([*command, "cat", "/lines"], text=True).strip()
@@ -71,8 +73,8 @@ def remove() -> None:
     subprocess.run(["docker", "rm", "-f", NAME], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
-def carry(python: Path, container: str, count: int, source: str, redact: str = "") -> tuple[float, int]:
-    """Seconds from the agent's start to the last acknowledgement, and the peak memory of its processes in KiB."""
+def ship(python: Path, container: str, count: int, source: str, redact: str = "") -> tuple[float, int]:
+    """Return the seconds from the agent's start to the last acknowledgement, and its processes' peak memory in KiB."""
     with tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder, FakeIngestProcess(check=False) as sink:
         settings = {"INCLUDE_NAMES": NAME, "START_AT": "beginning", "SOURCE": source, "REDACT": redact}
         began = time.time()
@@ -82,8 +84,8 @@ def carry(python: Path, container: str, count: int, source: str, redact: str = "
             return sink.counts()["last_stored"] - began, peak_kib(process.pid)
 
 
-def raw(container: str) -> float:
-    """Seconds that curl takes to read the log from the engine's API."""
+def read_with_curl(container: str) -> float:
+    """Return the seconds that curl takes to read the log from the engine's API."""
     url = f"http://docker/v1.41/containers/{container}/logs?stdout=1&stderr=1&timestamps=1"
     began = time.time()
     subprocess.run(["curl", "-s", "--unix-socket", SOCKET, "-o", "/dev/null", url], check=True)
@@ -96,7 +98,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--image", default="logferry-bench")
     parser.add_argument("--sources", default="file,api")
-    parser.add_argument("--redact", default="all", help="what is hidden in runs with redaction; empty: no such runs")
+    parser.add_argument(
+        "--redact", default="all", help="kinds to redact in the runs with redaction; empty: no such runs"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     count, results = arguments.lines, {}
@@ -114,10 +118,10 @@ def main() -> None:
         for turn in range(arguments.rounds):
             for name, times in seconds.items():
                 if name == "curl":
-                    took = raw(container)
+                    took = read_with_curl(container)
                 else:
                     source, _, redact = name.partition(" redact=")
-                    took, peak = carry(python, container, count, source, redact)
+                    took, peak = ship(python, container, count, source, redact)
                     memory[name] = max(memory.get(name, 0), peak)
                 times.append(took)
                 print(f"round {turn + 1}: {name:<16}{took:7.2f} s {count / took:12,.0f} lines/s", flush=True)

@@ -1,8 +1,8 @@
-"""`make bench-agent-steady`: what the agent costs beside one container that writes steadily, one line at a time.
+"""`make bench-agent-steady`: measure the agent's cost for one container that writes steadily, one line at a time.
 
-The container writes a line, waits for a tenth of a millisecond or what the machine makes of it, and writes the next: a
-couple of thousand lines a second, each for itself. Prints, for the file and the api source, the agent's share of a CPU
-and beside it the engine's for the same lines.
+The container writes a line, waits for a tenth of a millisecond (as exactly as the machine can), and writes the next: a
+few thousand separate lines a second. For the file and the api source it prints the agent's CPU share, and the engine's
+for the same lines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from bench.agent.idle import LINE, engine_pid
-from bench.agent.shipped import agent, cpu_seconds, docker, make_python
+from bench.agent.installed_agent import agent, cpu_seconds, docker, make_python
 from tests.support.fake_ingest import FakeIngestProcess, wait_until
 
 NAME = f"logferry-bench-steady-{os.getpid()}"
@@ -23,12 +23,12 @@ WRITES = f'n=0; while :; do n=$((n+1)); echo "{LINE} n=$n"; usleep 100; done'
 
 
 def written() -> int:
-    """Lines so far, as the last one says."""
+    """Return the number of lines so far, according to the last one."""
     return int(docker("logs", "--tail", "1", NAME).rpartition("n=")[2])
 
 
 def measure(python: Path, image: str, source: str, seconds: float) -> dict[str, float | str]:
-    """One source's costs."""
+    """Measure one source's cost."""
     with (
         tempfile.TemporaryDirectory(prefix="logferry-bench-") as folder,
         FakeIngestProcess(check=False) as sink,

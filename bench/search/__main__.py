@@ -1,7 +1,7 @@
-"""`make bench-search`: a hostile expression against the deployed local cloud, and how long each answer took.
+"""`make bench-search`: time a hostile expression's answers from the deployed local cloud.
 
-The promise is that an answer ends within its budget plus one second, whatever the lines are. The cloud must be running
-(`logferry up --detach`); `--state` says which. A job is written for each kind of lines, as an agent writes it.
+An answer must end within its budget plus one second, for any lines. The cloud must be running (`logferry up --detach`);
+`--state` names its folder. The benchmark writes a job for each kind of lines, as an agent writes it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ HOSTILE = "(?:a|b|ab|ba){1000}" * 15 + "z"
 """287 characters that RE2 compiles to 75,006 instructions: the search that took 29 s and failed."""
 PIECE = 16_384
 BATCH = 60
-"""Pieces of 16 KiB in a batch: below 1 MiB decoded."""
+"""Fragments of 16 KiB in a batch: below 1 MiB decoded."""
 ROUND_TRIP_S = 0.5
-"""What gateway, emulator and authorizer may take beside the search."""
+"""Seconds allowed for gateway, emulator and authorizer in addition to the search."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Kind:
 KINDS = (
     Kind("5,000 lines of 200 characters", "o" * 5_000, ("ab" * 100,) * 5_000),
     Kind("64 lines of 16 KiB", "o" * 64, ("ab" * (PIECE // 2),) * 64),
-    Kind("4 lines of 256 KiB, in 16 pieces each", ("o" + "O" * 15) * 4, ("ab" * (PIECE // 2),) * 64),
-    Kind("1 line of 1 MiB, in 64 pieces", "o" + "O" * 63, ("ab" * (PIECE // 2),) * 64),
+    Kind("4 lines of 256 KiB, in 16 fragments each", ("o" + "O" * 15) * 4, ("ab" * (PIECE // 2),) * 64),
+    Kind("1 line of 1 MiB, in 64 fragments", "o" + "O" * 63, ("ab" * (PIECE // 2),) * 64),
 )
 
 
 def write(state: LocalState, keys: LocalKeys, kind: Kind) -> str:
-    """Stores a job; its id."""
+    """Store a job and return its id."""
     container = secrets.token_hex(32)
     opening = [{"job": container, "container": {"name": "bench-search"}, "life": {"state": "running", "created": 1}}]
     with connect(
@@ -73,10 +73,10 @@ def write(state: LocalState, keys: LocalKeys, kind: Kind) -> str:
 
 
 def main() -> int:
-    """Print the budget and what each kind of lines took."""
+    """Print the budget and the time that each kind of lines took."""
     parser = argparse.ArgumentParser(prog="bench.search", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(os.environ.get("LOGFERRY_STATE", ".logferry")))
-    parser.add_argument("--answers", type=int, default=3, help="answers asked for of each job")
+    parser.add_argument("--answers", type=int, default=3, help="answers to request for each job")
     options = parser.parse_args()
     state, keys = load_state(options.state), load_keys(options.state)
     if state is None or keys is None:
@@ -84,7 +84,7 @@ def main() -> int:
             f"there is no local cloud in {options.state}; `logferry up --detach --state {options.state}` first"
         )
     most = SEARCH_S + GRACE_S
-    print(f"budget {SEARCH_S:.0f} s, and {GRACE_S:.0f} s more; beside it {ROUND_TRIP_S} s for the way there and back")
+    print(f"budget {SEARCH_S:.0f} s, and {GRACE_S:.0f} s more; {ROUND_TRIP_S} s on top for the round trip")
     missed = False
     with httpx.Client(timeout=60, headers={"Authorization": f"Bearer {keys.viewer_key}"}) as client:
         for kind in KINDS:
@@ -103,14 +103,14 @@ def main() -> int:
                     after = document["tip"]
                     break
                 if document["next"] <= after:
-                    raise AssertionError("an answer that comes no further")
+                    raise AssertionError("an answer that does not advance")
                 after = document["next"]
             held = max(took) <= most + ROUND_TRIP_S
             missed = missed or not held
             said = ", ".join(f"{one:.1f}" for one in took)
             print(
                 f"{kind.name}: {said} s for {len(took)} answers (target {most:.0f} s) {'ok' if held else 'MISSED'}; "
-                f"searched to entry {after} of {len(kind.texts)}, {unsearched} lines not whole",
+                f"searched to entry {after} of {len(kind.texts)}, {unsearched} lines searched in part",
                 flush=True,
             )
     print(f"load average: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} cores")

@@ -1,1 +1,1 @@
-"""The viewer's promises, measured in a real browser against a pretend cloud that speaks the real contract."""
+"""Measure the viewer's targets in a real browser against a fake cloud that speaks the real contract."""

@@ -1,8 +1,9 @@
-"""`make bench-web`: opens, scrolls, floods, searches and breaks the viewer, and prints what it took beside the promise.
+"""`make bench-web`: open, scroll, flood, search and disconnect the viewer; print each figure beside its target.
 
-The browser is headless Chromium without a GPU; the pretend cloud (tests/support/viewer_cloud.py, which speaks the real contract, with
-bodies by the real codec and pages as large as the real ones) runs in a process of its own. Measure on an idle machine: the load
-average is printed with the table. `--only` takes parts of it, `--trace FILE` keeps what the browser's main thread did.
+The browser is headless Chromium without a GPU. The fake cloud (tests/support/viewer_cloud.py) speaks the real contract
+with bodies by the real codec and pages as large as the real ones; it runs in its own process. Measure on an idle
+machine: the load average is printed with the table. `--only` selects parts, `--trace FILE` keeps a trace of the
+browser's main thread.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.web import watch
+from bench.web import page_recorders
 from bench.web.cloud import ANSWER_S, cloud
 from bench.web.heap import heaps
 from bench.web.hostile import HOSTILE
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 WAIT_MS = 180_000
 FRAME_MS = 16
 SECONDS, RATE, TURN_S = 10.0, 10_000, 0.04
-"""A flood: so many lines a second, a batch for each way there and back of 40 ms."""
+"""A flood: seconds, lines a second, and the round trip of 40 ms after which each batch is sent."""
 EXPRESSIONS = (
     r"db-\d+: connection (refused|reset)",
     r"\b[0-9a-f]*beef\b",
@@ -44,7 +45,7 @@ EXPRESSIONS = (
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table; `held` is None for what has no target."""
+    """One line of the table; `held` is None for a figure without a target."""
 
     name: str
     value: str
@@ -53,7 +54,7 @@ class Figure:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which `share` of the values lie."""
+    """Return the value below which `share` of the values lie."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
@@ -75,7 +76,7 @@ class Bench:
     # --- what is measured -----------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Navigation, page, scripts, /config.json, login by key, worker, history, rows: each time with nothing cached."""
+        """Measure navigation, page, scripts, /config.json, login by key, worker, history, rows, with nothing cached."""
         self.fill()
         middle, said = self.opened()
         name = f"open a {self.lines:,}-line job at the tail, first rows after navigation"
@@ -83,7 +84,9 @@ class Bench:
         self.cloud.answer_after(ANSWER_S)
         middle, said = self.opened(line=True)
         self.cloud.answer_after(0)
-        self.note("… by a line of 10 Mbit/s and 40 ms, history answered after 40 ms", said, "< 1,000 ms", middle < 1_000)
+        self.note(
+            "… over a link of 10 Mbit/s and 40 ms, history answered after 40 ms", said, "< 1,000 ms", middle < 1_000
+        )
 
     def opened(self, *, line: bool = False) -> tuple[float, str]:
         times = []
@@ -96,7 +99,7 @@ class Bench:
         return middle, f"{middle:.0f} ms (median of 5; {min(times):.0f} to {max(times):.0f})"
 
     def hostile(self) -> None:
-        """Lines that would hold a viewer up: the first row after navigation, as for any job."""
+        """Measure the first row after navigation for hostile lines, as for any job."""
         for size, said in ((65_536, "64 KiB"), (1_048_576, "1 MiB")):
             middles = {}
             for kind in HOSTILE:
@@ -114,7 +117,10 @@ class Bench:
             self.note(f"a hostile line of {said}, first row", value, "≤ 1,000 ms", middles[worst] <= 1_000)
 
     def scroll(self) -> None:
-        """The wheel turned up and down at 1,500 to 12,000 px a second, for as long as the figure is taken; then the thumb."""
+        """Turn the wheel up and down at 1,500 to 12,000 px a second for some seconds each.
+
+        Then move the scroll thumb.
+        """
         with self.big() as page, self.traced(page, "scroll"):
             frames = []
             for speed, seconds in ((1_500, 4), (4_000, 4), (12_000, 3)):
@@ -124,26 +130,26 @@ class Bench:
             p95 = percentile(late, 0.95)
             skipped = sum(1 for one in apart if one > 25) / len(apart)
             value = (
-                f"{p95:.1f} ms from the frame's beginning to the end of its paint (p50 {percentile(late, 0.5):.1f}, p99 "
-                f"{percentile(late, 0.99):.1f}; of it work p95 {percentile(work, 0.95):.1f}); {len(frames)} frames, p95 "
+                f"{p95:.1f} ms from the frame's start to the end of its paint (p50 {percentile(late, 0.5):.1f}, p99 "
+                f"{percentile(late, 0.99):.1f}; work p95 {percentile(work, 0.95):.1f}); {len(frames)} frames, p95 "
                 f"{percentile(apart, 0.95):.1f} ms apart, {skipped:.1%} after a skipped one"
             )
             self.note("scroll through it: p95 frame", value, f"< {FRAME_MS} ms", p95 < FRAME_MS)
-            jumps = [page.evaluate(watch.JUMP, share) for share in (0.1, 0.5, 0.9, 0.3, 0.7, 0.01, 0.99, 0.42)]
+            jumps = [page.evaluate(page_recorders.JUMP, share) for share in (0.1, 0.5, 0.9, 0.3, 0.7, 0.01, 0.99, 0.42)]
             self.note(
-                "… the thumb put elsewhere: lines of that place after",
+                "… scroll thumb moved: lines of that position after",
                 f"{percentile(jumps, 0.5):.0f} ms (median of {len(jumps)}; at most {max(jumps):.0f})",
             )
 
     def wheeled(self, page: Page, speed: float, seconds: float) -> list[dict[str, float]]:
-        """Frames while the wheel turns, by the browser's own hand: a person's events, without this process in between."""
+        """Return the frames of a wheel gesture that the browser synthesizes, without this process in between."""
         wheel = page.context.new_cdp_session(page)
-        page.evaluate(watch.FRAMES)
+        page.evaluate(page_recorders.FRAMES)
         wheel.send(
             "Input.synthesizeScrollGesture",
             {"x": 600, "y": 500, "yDistance": speed * seconds, "speed": abs(speed), "gestureSourceType": "mouse"},
         )
-        frames: list[dict[str, float]] = page.evaluate(watch.STOP)
+        frames: list[dict[str, float]] = page.evaluate(page_recorders.STOP)
         wheel.detach()
         return frames
 
@@ -153,7 +159,8 @@ class Bench:
             self.search(page, "nothing-yet")
             times = [self.search(page, expression) for expression in EXPRESSIONS]
             worst = max(times)
-            value = f"{worst:.0f} ms (slowest of 3, there and back as the page feels it; {', '.join(f'{t:.0f}' for t in times)})"
+            each = ", ".join(f"{took:.0f}" for took in times)
+            value = f"{worst:.0f} ms (slowest of 3, round trip as the page measures it; {each})"
             self.note(f"regular expression over {self.lines:,} lines in the tab", value, "< 300 ms", worst < 300)
             page.get_by_label("Search this job").fill("")
             page.wait_for_timeout(1_000)
@@ -174,7 +181,7 @@ class Bench:
         return ms
 
     def burst(self) -> None:
-        """Following; then the same while reading back."""
+        """Flood a page that follows; then one that is paused."""
         for name, paused in (("flooded", False), ("flooded-paused", True)):
             self.cloud.fill(name, 2_000)
             with self.page(self.cloud.address(name)) as page:
@@ -183,7 +190,7 @@ class Bench:
                     self.wheeled(page, 3_000, 0.3)
                     page.wait_for_selector("[data-follow=off]")
                     page.wait_for_timeout(500)
-                reading = page.evaluate(watch.AT_TOP)
+                reading = page.evaluate(page_recorders.AT_TOP)
                 page.evaluate("() => { window.bench.long.length = 0; }")
                 with self.traced(page, name):
                     took = self.cloud.flood(name, rate=RATE, seconds=SECONDS, turn=TURN_S)
@@ -192,17 +199,19 @@ class Bench:
                 long = page.evaluate("() => window.bench.long")
                 holes = page.evaluate("(job) => window.logferry.lines(job).holes.length", job_id(name))
                 longest = f"longest task {max(long):.0f} ms" if long else "no task over 50 ms"
-                rate = f"{RATE * SECONDS / took:,.0f} lines/s for {took:.1f} s, the last there {lag:.0f} ms later"
-                value = f"{longest}, all {total:,} there, {holes} holes; {rate}"
-                kept = page.evaluate(watch.AT_TOP) == reading
+                rate = f"{RATE * SECONDS / took:,.0f} lines/s for {took:.1f} s, the last one arrived {lag:.0f} ms later"
+                value = f"{longest}, all {total:,} arrived, {holes} holes; {rate}"
+                kept = page.evaluate(page_recorders.AT_TOP) == reading
                 if paused:
-                    value += f"; what is read {'has not moved' if kept else 'MOVED'}"
+                    value += f"; the current row {'has not moved' if kept else 'MOVED'}"
                 held = not long and holes == 0 and (kept or not paused)
                 doing = "reading back" if paused else "following"
-                self.note(f"{RATE:,} lines/s for {SECONDS:.0f} s, {doing}", value, "no task over 50 ms, nothing missing", held)
+                self.note(
+                    f"{RATE:,} lines/s for {SECONDS:.0f} s, {doing}", value, "no task over 50 ms, nothing missing", held
+                )
 
     def arrived(self, page: Page, name: str, total: int, *, drawn: bool) -> float:
-        """Milliseconds until everything is here, and its last row drawn."""
+        """Return the milliseconds until everything has arrived and its last row is drawn."""
         return float(
             page.evaluate(
                 """([job, n, drawn]) => new Promise((resolve) => {
@@ -219,7 +228,7 @@ class Bench:
         )
 
     def minute(self) -> None:
-        """A page that follows for a minute keeps what it drew, and grows by no more than the lines."""
+        """Follow for a minute: the page keeps its elements, and its memory grows by the lines only."""
         rate, seconds = 2_000, 60.0
         self.cloud.fill("minute", 2_000)
         with self.page(self.cloud.address("minute")) as page:
@@ -240,7 +249,7 @@ class Bench:
         job = job_id("broken")
         with self.page(self.cloud.address("broken")) as page:
             page.wait_for_function("(job) => window.logferry.lines(job)?.subscribed", arg=job)
-            self.cloud.worst_day(11)
+            self.cloud.inject_faults(11)
             written = 0
             for turn in range(times):
                 opened = page.evaluate("() => window.logferry.connection().opened")
@@ -250,12 +259,13 @@ class Bench:
                 self.cloud.cut()
                 self.cloud.write("broken", [f"line {written + 1 + n}" for n in range(10)], batch=3)
                 written += 10
-                page.wait_for_function(watch.RECONNECTED, arg=opened)
+                page.wait_for_function(page_recorders.RECONNECTED, arg=opened)
                 if turn % 20 == 19:
                     print(f"    {turn + 1} reconnects", file=sys.stderr, flush=True)
-            self.cloud.fair_day()
+            self.cloud.clear_faults()
             page.wait_for_function(
-                "([job, n]) => window.logferry.lines(job).received === n && window.logferry.lines(job).holes.length === 0",
+                """([job, n]) => window.logferry.lines(job).received === n
+                  && window.logferry.lines(job).holes.length === 0""",
                 arg=[job, written],
             )
             entries = page.evaluate(
@@ -267,7 +277,9 @@ class Bench:
             twice = len(entries) - len({sequence for sequence, _ in entries})
             wrong = sum(wanted.get(sequence) != text for sequence, text in entries)
             repeats = page.evaluate("(job) => window.logferry.lines(job).repeats", job)
-            value = f"{missing} missing, {twice} twice, {wrong} wrong of {written:,} ({repeats} repeated batches left out)"
+            value = (
+                f"{missing} missing, {twice} twice, {wrong} wrong of {written:,} ({repeats} repeated batches dropped)"
+            )
             self.note(
                 f"{times} forced reconnects under load, broadcasts lost, repeated and reordered",
                 value,
@@ -320,10 +332,10 @@ class Bench:
 
     @contextmanager
     def page(self, address: str) -> Iterator[Page]:
-        """A page of a context of its own: an empty cache."""
+        """Open a page in its own context, with an empty cache."""
         page = self.browser.new_page(viewport={"width": 1280, "height": 800}, device_scale_factor=self.scale)
         page.set_default_timeout(WAIT_MS)
-        page.add_init_script(f"({watch.OPENED})()")
+        page.add_init_script(f"({page_recorders.OPENED})()")
         page.goto(address)
         try:
             yield page
@@ -332,7 +344,7 @@ class Bench:
 
     @contextmanager
     def big(self) -> Iterator[Page]:
-        """The big job's page, with all of it loaded and indexed, and at rest."""
+        """Open the big job's page, completely loaded and indexed, and wait until it is idle."""
         self.fill()
         with self.page(self.cloud.address("big")) as page:
             page.wait_for_selector(f'[data-seq="{self.lines}"]')
@@ -343,14 +355,15 @@ class Bench:
     def settled(self, page: Page, name: str, lines: int) -> None:
         page.wait_for_function("([job, n]) => window.logferry.lines(job)?.received === n", arg=[job_id(name), lines])
         page.wait_for_function(
-            "(n) => document.querySelector('[data-errors]').dataset.indexed >= n && document.querySelector('[data-live-state=live]')",
+            """(n) => document.querySelector('[data-errors]').dataset.indexed >= n
+              && document.querySelector('[data-live-state=live]')""",
             arg=lines,
         )
         page.wait_for_timeout(1_000)
 
     @contextmanager
     def traced(self, page: Page, name: str) -> Iterator[None]:
-        """With --trace: says which tasks were longest, and keeps the trace for the browser's own tools."""
+        """With --trace, print the longest tasks, and keep the trace for the browser's own tools."""
         if self.trace is None:
             yield
             return
@@ -359,7 +372,10 @@ class Bench:
         yield
         made = tasks(self.browser.stop_tracing())
         work = work_by_frame(made)
-        print(f"    work: {sum(task.worked for task in made):.0f} ms in all, p95 {percentile(work, 0.95):.1f} ms a frame", file=sys.stderr)
+        print(
+            f"    work: {sum(task.worked for task in made):.0f} ms in all, p95 {percentile(work, 0.95):.1f} ms a frame",
+            file=sys.stderr,
+        )
         for task in sorted(made, key=lambda task: -task.worked)[:12]:
             print(f"    {task}", file=sys.stderr)
 
@@ -386,7 +402,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 
 
 def build(folder: Path) -> Path:
-    """The viewer, built from the sources as they are, and compressed as CloudFront serves it."""
+    """Build the viewer from the current sources, and compress it as CloudFront serves it."""
     command = ["npx", "vite", "build", "--outDir", str(folder), "--emptyOutDir", "--logLevel", "error"]
     subprocess.run(command, cwd=ROOT / "web", check=True)
     for path in [*folder.glob("*.html"), *folder.glob("assets/*")]:
@@ -399,7 +415,7 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--only", nargs="*", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--scale", type=float, default=1, help="the screen's device pixel ratio")
-    parser.add_argument("--trace", help="where Chrome traces go: this and a part's name")
+    parser.add_argument("--trace", help="prefix of the files for Chrome traces; each part appends its name")
     options = parser.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

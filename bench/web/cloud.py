@@ -1,4 +1,4 @@
-"""The pretend cloud in a process of its own, and between it and the browser, if wanted, a line as people have them at home."""
+"""Run the fake cloud in its own process, optionally behind a network link of typical home speed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from logferry_protocol.messages import BatchFacts
 LINE_BYTES_S = 10_000_000 / 8
 LINE_DELAY_S = 0.02
 ANSWER_S = 0.04
-"""What a warm function and DynamoDB take to answer a page of history."""
+"""Seconds that a warm function and DynamoDB take to answer a page of history."""
 
 
 class BenchCloud(ViewerCloud):
-    """All that a benchmark asks of the cloud, done beside the cloud: little goes between the processes."""
+    """The fake cloud with a benchmark's commands, executed in its process to keep messages between processes few."""
 
     def __init__(self, dist: Path) -> None:
         super().__init__(dist)
@@ -47,12 +47,12 @@ class BenchCloud(ViewerCloud):
         self.add_job(name)
 
     def address(self, name: str | None = None, *, line: bool = False) -> str:
-        """A page's address; with `line` by way of the slow line, the WebSocket excepted."""
+        """Return a page's address; with `line`, through the slow link except for the WebSocket."""
         address = self.page(*([name] if name else []))
         return address.replace(str(self.port), str(self.relay_port), 1) if line else address
 
     def hostile(self, name: str, kind: str, size: int) -> None:
-        """A job of one hostile line of about so many bytes, between two that are not."""
+        """Add a job of one hostile line of about `size` bytes, between two ordinary ones."""
         self.add_job(name)
         pieces = entries(HOSTILE[kind](size))
         self.append(name, ["before"], "o")
@@ -63,7 +63,7 @@ class BenchCloud(ViewerCloud):
         self.append(name, ["after"], "o")
 
     def fill(self, name: str, lines: int) -> int:
-        """A job with this many lines, in batches as large as one frame carries; how many bytes the bodies have."""
+        """Add a job with this many lines, in batches as large as one frame carries; return the bytes of the bodies."""
         self.add_job(name)
         self.append(name, list(service_lines(lines)), service_streams(lines), batch=2_000)
         bodies = [len(facts.body) for facts in self.jobs[job_id(name)].batches]
@@ -72,7 +72,10 @@ class BenchCloud(ViewerCloud):
         return sum(bodies)
 
     def flood(self, name: str, *, rate: int, seconds: float, turn: float) -> float:
-        """Writes `rate` lines a second, a batch every `turn` seconds as an agent does whose way there and back that is; how long it took."""
+        """Write `rate` lines a second, a batch every `turn` seconds like an agent with that round trip.
+
+        Return the seconds.
+        """
         each = round(rate * turn)
         rounds = round(seconds / turn)
         after = self.jobs[job_id(name)].tip
@@ -80,18 +83,18 @@ class BenchCloud(ViewerCloud):
         made = self.encode(name, texts, None, after=after, batch=each)
         return float(self.call(self._flood(name, made, turn), within_s=60.0 + seconds))
 
-    def worst_day(self, seed: int) -> None:
-        """Broadcasts are lost, repeated and reordered from now on."""
+    def inject_faults(self, seed: int) -> None:
+        """Lose, repeat and reorder broadcasts from now on."""
         self.mangle = lossy(random.Random(seed))
 
-    def fair_day(self) -> None:
+    def clear_faults(self) -> None:
         self.mangle = lambda batches: batches
 
     def answer_after(self, seconds: float) -> None:
         self.history_delay = seconds
 
     def page_of(self, job: Job, begin: int, end: int, more: bool, kept: int | None) -> str:
-        """As it is, but written once: what serves must not work as long as what it serves."""
+        """Return the usual page, but encode each batch once: serving must cost less than the work that is measured."""
         batches = ",".join(self._document(facts) for facts in job.batches[begin:end])
         more_and_kept = f'"more": {json.dumps(more)}, "kept": {json.dumps(kept)}'
         return f'{{"tip": {job.tip}, "batches": [{batches}], {more_and_kept}}}'
@@ -110,7 +113,7 @@ class BenchCloud(ViewerCloud):
         return time.monotonic() - began
 
     async def _begin_relay(self) -> None:
-        down = Line()
+        down = SlowLink()
         self._relay = await asyncio.start_server(lambda *ends: self._relayed(down, *ends), "127.0.0.1", 0)
         self.relay_port = self._relay.sockets[0].getsockname()[1]
 
@@ -118,9 +121,9 @@ class BenchCloud(ViewerCloud):
         if self._relay is not None:
             self._relay.close()
 
-    async def _relayed(self, down: Line, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _relayed(self, down: SlowLink, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         here, there = await asyncio.open_connection("127.0.0.1", self.port)
-        ways = [asyncio.create_task(way) for way in (down.carry(here, writer), Line().carry(reader, there))]
+        ways = [asyncio.create_task(way) for way in (down.carry(here, writer), SlowLink().carry(reader, there))]
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for way in ways:
             way.cancel()
@@ -129,8 +132,8 @@ class BenchCloud(ViewerCloud):
         there.close()
 
 
-class Line:
-    """One direction of a line: bytes leave one after the other at its rate, and arrive a moment later."""
+class SlowLink:
+    """One direction of a network link: bytes leave in sequence at its rate, and arrive after its delay."""
 
     def __init__(self) -> None:
         self._free = 0.0
@@ -160,7 +163,7 @@ _Processes.register("cloud", BenchCloud)
 
 @contextmanager
 def cloud(dist: Path) -> Iterator[Any]:
-    """A BenchCloud that serves a built viewer, and whose methods are called in its own process."""
+    """Run a BenchCloud that serves a built viewer, and whose methods are called in its own process."""
     with _Processes(ctx=get_context("spawn")) as processes:
         made = processes.cloud(dist)  # type: ignore[attr-defined]
         made.begin()

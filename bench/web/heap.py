@@ -1,4 +1,4 @@
-"""The memory of a page and its workers, by the browser's own account (Chrome DevTools Protocol)."""
+"""Read the memory of a page and its workers from the browser (Chrome DevTools Protocol)."""
 
 from __future__ import annotations
 
@@ -54,5 +54,8 @@ def _path(port: int) -> str:
 
 
 def heaps(port: int) -> dict[str, Heap]:
-    """Megabytes of the page and each worker: JavaScript's heap and the buffers behind it, WebAssembly's memory too."""
+    """Return megabytes of the page and each worker.
+
+    JavaScript's heap, its backing buffers, and WebAssembly's memory.
+    """
     return asyncio.run(asyncio.wait_for(_read(port), 60))

@@ -1,4 +1,4 @@
-"""Lines that a container may write to hold a viewer up. Each has about as many bytes as it is asked for."""
+"""Lines that a container may write to block a viewer. Each has about the requested number of bytes."""
 
 from collections.abc import Callable
 

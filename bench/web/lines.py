@@ -1,4 +1,4 @@
-"""A job of many lines that reads like a service's: requests in colour, JSON, warnings, errors with their traces."""
+"""Generate a long job like a service's log: coloured requests, JSON, warnings, errors with their traces."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ PATHS = ("/api/items", "/api/orders", "/health", "/login", "/static/app.js")
 
 
 def service_lines(count: int) -> Iterator[str]:
-    """`count` lines of some 100 bytes each, the same every time."""
+    """Yield `count` lines of some 100 bytes each, the same every time."""
     for number in range(1, count + 1):
         path = PATHS[number % 5]
         kind = number % 20
@@ -27,5 +27,5 @@ def service_lines(count: int) -> Iterator[str]:
 
 
 def service_streams(count: int) -> str:
-    """A third on stderr."""
+    """Return the streams of the lines, a third on stderr."""
     return ("ooe" * (count // 3 + 1))[:count]

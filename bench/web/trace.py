@@ -1,4 +1,4 @@
-"""What the page's own thread did, by the browser's account (a Chrome trace): its longest tasks, and where their time went."""
+"""Read a Chrome trace of the page's main thread: its longest tasks, and where their time went."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Task:
-    """
-    One task of the page's thread: when it began after the trace did, how long it took, how much of that the thread was given
-    a processor for, and what it did with it, in ms. On a machine with other work the two differ.
+    """One task of the page's thread: its start in the trace, its duration, its CPU time, and that time by kind, in ms.
+
+    Duration and CPU time differ on a busy machine.
     """
 
     began: float
@@ -54,7 +54,7 @@ class Task:
 
 
 def work_by_frame(made: list[Task]) -> list[float]:
-    """Milliseconds of work from the end of one frame to the end of the next: all that a frame had to wait for."""
+    """Return the milliseconds of work between the ends of consecutive frames, which the later frame waited for."""
     found, so_far = [], 0.0
     for task in made:
         so_far += task.worked
@@ -65,7 +65,7 @@ def work_by_frame(made: list[Task]) -> list[float]:
 
 
 def tasks(trace: bytes) -> list[Task]:
-    """Tasks of the renderer's main thread that did most, in the order of their time."""
+    """Return the tasks of the busiest renderer main thread, by time."""
     events = json.loads(trace)["traceEvents"]
     threads = {(one["pid"], one["tid"]) for one in events if _names(one, "CrRendererMain")}
     by_thread: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
@@ -98,7 +98,7 @@ def _tasks(events: list[dict[str, Any]], start: float) -> Iterator[Task]:
 
 
 def _own(task: dict[str, Any], inner: list[dict[str, Any]]) -> dict[str, float]:
-    """Milliseconds by kind, each event without those within it."""
+    """Return milliseconds by kind, each event without the events within it."""
     parts: dict[str, float] = defaultdict(float)
     open_: list[tuple[float, str]] = []
     cursor, end = _span(task)
@@ -128,7 +128,7 @@ def _own(task: dict[str, Any], inner: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _span(event: Mapping[str, Any]) -> tuple[float, float]:
-    """By the thread's own clock, which stands while it has no processor."""
+    """Return the event's span by the thread's own clock, which stops while the thread has no processor."""
     began = event.get("tts", event["ts"])
     return began, began + event.get("tdur", event.get("dur", 0))
 

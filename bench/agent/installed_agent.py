@@ -1,4 +1,4 @@
-"""The agent as it is shipped: with the packages of its image alone, without a developer's, which would be imported."""
+"""Run the agent as its image does: with the image's packages only, as development packages would be imported too."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ KEY = "lfa_" + "0" * 12 + "_" + "0" * 43
 
 
 def make_python(folder: Path) -> Path:
-    """An environment of requirements/agent.txt, with the agent and the protocol of this checkout; its interpreter.
+    """Create an environment of requirements/agent.txt with this checkout's agent and protocol; return its interpreter.
 
-    Compiled beforehand, as in the image (agent/Dockerfile): its root is read-only, so no start could keep bytecode.
+    It is compiled in advance, as in the image (agent/Dockerfile), whose read-only root keeps a start from writing
+    bytecode.
     """
     uv, python = ROOT / ".venv-tools/bin/uv", folder / "bin/python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
@@ -33,7 +34,7 @@ def make_python(folder: Path) -> Path:
 
 @contextmanager
 def agent(python: Path, url: str, spool: str, settings: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A running agent that ships to `url`, with these settings (without their prefix); ended at the end."""
+    """Run an agent that ships to `url`, with these settings (without their prefix), for the length of a block."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOGFERRY_")}
     # As in its image (agent/Dockerfile).
     environment["MALLOC_ARENA_MAX"] = "2"
@@ -48,12 +49,12 @@ def agent(python: Path, url: str, spool: str, settings: Mapping[str, str]) -> It
 
 
 def docker(*words: str) -> str:
-    """What a command of Docker's prints."""
+    """Return the output of a docker command."""
     return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout
 
 
 def memory_kib(pid: int, field: str) -> int:
-    """VmRSS (now) or VmHWM (the most so far) of a process."""
+    """Return VmRSS (now) or VmHWM (the peak so far) of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1])
@@ -61,7 +62,7 @@ def memory_kib(pid: int, field: str) -> int:
 
 
 def peak_kib(pid: int) -> int:
-    """The most memory that a process and its children have had, each for itself; those that are there now."""
+    """Return the sum of the peak memory of a process and its present children."""
     children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
     return sum(memory_kib(one, "VmHWM") for one in (pid, *children))
 
@@ -71,6 +72,6 @@ def _children(task: Path) -> list[str]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of the CPUs so far."""
+    """Return the CPU time that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

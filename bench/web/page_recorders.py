@@ -1,4 +1,4 @@
-"""What a page is asked to note of itself while it is measured. Scripts that run in the page."""
+"""Scripts that run in the page and record its measurements."""
 
 OPENED = """() => {
   window.bench = {rows: 0, long: [], frames: []};
@@ -15,7 +15,7 @@ OPENED = """() => {
   const tasks = (list) => { for (const entry of list.getEntries()) window.bench.long.push(entry.duration); };
   new PerformanceObserver(tasks).observe({entryTypes: ['longtask']});
 }"""
-"""First rows as a person sees them, and tasks of the page's thread that the browser calls long (over 50 ms)."""
+"""Records the first visible rows, and tasks of the page's thread that the browser calls long (over 50 ms)."""
 
 FRAMES = """() => {
   const {frames} = window.bench;
@@ -38,8 +38,8 @@ FRAMES = """() => {
   requestAnimationFrame(step);
 }"""
 """
-Of every frame from now on: `work`, from its callbacks to the end of its paint; `late`, from when the browser began it, so that
-what it had to wait for and the scroll event's own handling count too; `apart`, from the one before.
+Records every frame from now on: `work`, from its callbacks to the end of its paint; `late`, from when the browser began
+it, so that its waits and the scroll event's own handling count too; `apart`, the time since the one before.
 """
 
 STOP = "() => { window.bench.stop = true; return window.bench.frames; }"
@@ -59,7 +59,7 @@ JUMP = """(share) => new Promise((resolve) => {
   };
   requestAnimationFrame(look);
 })"""
-"""The scroll bar's thumb put elsewhere: until lines of that place are drawn, or for 20 seconds."""
+"""Moves the scroll thumb, and waits until lines of that position are drawn, at most 20 seconds."""
 
 AT_TOP = """() => {
   const pane = document.querySelector('.pane'), top = pane.getBoundingClientRect().top;
