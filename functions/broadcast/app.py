@@ -45,7 +45,6 @@ def build_handler(
         metrics: counts deliveries and failures.
         fan_out: invokes this function once more, with a part of the subscribers.
     """
-
     lists = ListNotifier(store, delivery, delivery.clock.now_ms, logger, metrics)
     registry = RegistryChanges(store, lists, closers, metrics)
 

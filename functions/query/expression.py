@@ -80,7 +80,7 @@ class Expression:
         return (size_of(text) + CALL_BYTES) * self._step_s
 
     def find(self, text: str, begin: int, end: int) -> MatchSpan | None:
-        """Return the first match from `begin` to `end`. The text around them counts for `^`, `$` and `\\b`."""
+        r"""Return the first match from `begin` to `end`. The text around them counts for `^`, `$` and `\b`."""
         match = self._compiled.search(text, begin, end)
         return None if match is None else match.span()
 

@@ -44,8 +44,9 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
 
 
 def test_anchored_patterns_are_matched_whole() -> None:
-    """Python's `$` allows one trailing newline, so `match` and `search` would accept `x
-    ` for `x`.
+    r"""Python's `$` allows one trailing newline.
+
+    `match` and `search` would accept `x\n` for `x`.
     """
     anchored = _names_of_anchored_patterns()
     assert {"OWNER_PATTERN", "_JOB"} <= anchored

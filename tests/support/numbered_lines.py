@@ -54,8 +54,9 @@ def assert_ordered_with_gaps_in_every_hole(log: Log, lines: int) -> int:
 
 
 def assert_unrepeated_with_gaps_around_every_hole(log: Log, lines: int) -> int:
-    """Check the api source's promise: lines that the engine's stream omitted come late or are lost between a gap's
-    times.
+    """Check the api source's promise about lines that the engine's stream omitted.
+
+    They come late, or are lost between a gap's times.
 
     Return the number of missing lines at the beginning: lines gone before the first read are not always known.
     """

@@ -268,8 +268,10 @@ class ApiSource:
         self._unsure = self._replays
 
     def _pass(self, fragments: Fragments) -> bool:
-        """Take much of a log that never rotates, or what comes soon after, if it is later than all before; False when
-        it is not."""
+        """Take a large part of a log that never rotates, or what comes soon after.
+
+        Return False when it is not later than everything before.
+        """
         if len(fragments) < (
             1 if self._deduplicator.has_pending_keys else MUCH_LINES
         ) or not self._deduplicator.are_newer(fragments):
@@ -285,15 +287,19 @@ class ApiSource:
         return [index for index in unknown if index not in unsure] if unsure else unknown
 
     def _may_be_repeated(self, fragments: Fragments, fresh: Sequence[int]) -> bool:
-        """Whether one of those that are fresh is a piece of a line that goes on, and the engine may have sent it
-        before: pieces may be alike, so it cannot be known again in a stream that follows."""
+        """Return whether a fresh entry is a piece of a continued line that the engine may have sent before.
+
+        Pieces may be alike, so such an entry cannot be recognised in a stream that follows.
+        """
         if not (self._replays and self._max_size and fragments.ends) or self._verified is None:
             return False
         return any(fragments.ends[index] == CUT for index in fresh)
 
     def _without_early(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> tuple[bool, list[int]]:
-        """Of a tail up to what was read of it, whether that is still to come, and what is fresh without what is older
-        than all that was to be read."""
+        """Return whether what was read is still to come in a tail, and the tail's fresh entries.
+
+        The fresh entries are without those older than everything that had to be read.
+        """
         unknown = set(self._deduplicator.find_new(keys))
         begin = next((index for index in range(len(keys)) if index not in unknown), len(keys))
         stamps = fragments.stamps

@@ -1,8 +1,7 @@
-"""Finding containers: the engine's events first, then its list, merged by id; again after every loss and now and
-then.
+"""Find containers: the engine's events first, then its list, merged by id; again after every loss and at intervals.
 
-Two threads: one does nothing but read events, because the engine drops those that are not taken at once; the other
-asks the engine.
+Two threads: one does nothing but read events, because the engine drops those that are not taken at once; the other asks
+the engine.
 """
 
 from __future__ import annotations

@@ -265,8 +265,10 @@ class FileSource:
         return nanoseconds(part.fragments.stamps[0]) == mark.stamp and digest(part.fragments.texts[0]) == mark.digest
 
     def _find_marks(self, links: list[LogFile]) -> tuple[LogFile, int] | None:
-        """Behind the fragment that was read last; where a cursor of before does not say which that is, behind the later
-        one of the two streams' marks in the log."""
+        """Begin behind the fragment that was read last.
+
+        Where an older cursor does not say which that is, begin behind the later of the two streams' marks in the log.
+        """
         stream_positions = self.sequencer.stream_positions
         found: tuple[LogFile, int] | None = None
         for stream, mark in (("o", stream_positions.out), ("e", stream_positions.err)):

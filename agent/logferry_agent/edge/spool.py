@@ -392,8 +392,10 @@ class Spool:
             self.bytes -= size + ROW_BYTES
 
     def held(self) -> Iterator[tuple[str, str | None, SavedEntries | None]]:
-        """Of each job that has one: the entry held back, and the place that it follows. Void where the job is at
-        another place: then the entry went on."""
+        """Yield for each job that has one the entry held back, and the position that it follows.
+
+        It is void where the job is at another position: then the entry was passed on.
+        """
         for job, place, cursor, columns in self._read("SELECT job, place, cursor, columns FROM held"):
             yield job, place, _unpacked(columns, cursor)
 

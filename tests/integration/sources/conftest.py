@@ -35,8 +35,9 @@ def _threads_take_turns_as_in_the_agent() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_full_garbage_collection_as_in_the_agent() -> Iterator[None]:
-    """Freeze the objects of a long test session. Collecting them halts every thread for up to a second, longer than a
-    short container lives.
+    """Freeze the objects of a long test session.
+
+    Collecting them halts every thread for up to a second, longer than a short container lives.
     """
     gc.freeze()
     yield

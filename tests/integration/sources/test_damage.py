@@ -57,8 +57,9 @@ def test_reading_continues_behind_corrupt_records(engine: Engine, watch: Watcher
 
 
 def test_log_truncated_by_another_program_is_read_on(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker case 17: copytruncate repeats nothing and reads what follows. All earlier lines had been read, which only
-    the API can know: unread bytes of a truncated file are lost with it.
+    """Docker case 17: copytruncate repeats nothing and reads what follows.
+
+    All earlier lines had been read, which only the API can know: unread bytes of a truncated file are lost with it.
     """
 
     def cut(path: Path) -> None:

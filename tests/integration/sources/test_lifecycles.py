@@ -208,8 +208,9 @@ def test_many_concurrent_starts_are_all_read(engine: Engine, watch: Watcher, pre
 
 
 def test_stalled_reader_never_blocks_the_container(engine: Engine, watch: Watcher, prefix: str, source: str) -> None:
-    """Docker case 31: the agent does not attach. The sink accepts nothing while the container writes megabytes and
-    exits; afterwards every line is there.
+    """Docker case 31: the agent does not attach.
+
+    The sink accepts nothing while the container writes megabytes and exits; afterwards every line is there.
     """
     sink = MemorySink()
     sink.answer = lambda _job, _chunk: Offer.FULL

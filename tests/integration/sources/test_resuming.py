@@ -177,8 +177,9 @@ def test_unresponsive_engine_is_retried(
 
 @pytest.mark.parametrize(("first", "second"), [("file", "file"), ("file", "api"), ("api", "file"), ("api", "api")])
 def test_clock_set_back_does_not_matter(engine: Engine, watch: Watcher, prefix: str, first: str, second: str) -> None:
-    """Docker case 25: the log's times run forward, back by two hours, and forward again. The agent is away once in each
-    part.
+    """Docker case 25: the log's times run forward, back by two hours, and forward again.
+
+    The agent is away once in each part.
     """
     container = engine.run("seq 1 60", name=prefix + "a")
     container.wait()
@@ -216,8 +217,9 @@ def without_end(cursor: str) -> str:
 
 
 class SlowFront:
-    """Proxy like those in front of sockets and in clouds: it cuts quiet log streams, and forwards nothing of an answer,
-    headers included, before its first byte of content.
+    """Cut quiet log streams, as proxies in front of sockets and in clouds do.
+
+    It forwards nothing of an answer, headers included, before its first byte of content.
     """
 
     def __init__(self, folder: Path, host: str | None) -> None:

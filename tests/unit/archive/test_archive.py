@@ -422,8 +422,9 @@ def test_bodies_keep_their_bytes(cloud: Cloud, agent: Socket, key: str) -> None:
 
 
 def test_interrupted_deletion_prevents_later_writes(cloud: Cloud, agent: Socket) -> None:
-    """The function crashed between the record's tombstone and the one behind the log. A sweep finds the job; a process
-    that remembers its tip would otherwise store batches that nobody reads or erases.
+    """The function crashed between the record's tombstone and the one behind the log.
+
+    A sweep finds the job; a process that remembers its tip would otherwise store batches that nobody reads or erases.
     """
     query.store.Store(cloud.tables.dynamodb, cloud.tables.log, cloud.tables.registry).mark_deleted(
         JOB, "me", cloud.now_ms

@@ -1,6 +1,6 @@
-"""Parse the engine's json-file format into columns: one JSON object a line.
+r"""Parse the engine's json-file format into columns: one JSON object a line.
 
-    {"log":"text\\n","stream":"stdout","attrs":{…},"time":"2026-11-23T10:00:00.123456789Z"}
+    {"log":"text\n","stream":"stdout","attrs":{…},"time":"2026-11-23T10:00:00.123456789Z"}
 
 No file content raises an exception. Content that is not a record (NULs after a crash, half a record where the disk was
 full) becomes `CorruptBytes` between the good `Records`, and parsing continues after it.

@@ -279,8 +279,9 @@ DOCKER = {"Platform": {"Name": ""}, "Components": [{"Name": "Engine", "Version":
 
 @contextmanager
 def answering(path: Path, answers: dict[str, tuple[int, str, Any]]) -> Iterator[list[str]]:
-    """Run an engine that answers each path (without the version) with a status, a `Server` header and JSON; record the
-    requests.
+    """Run an engine that answers each path (without the version) with a status, a `Server` header and JSON.
+
+    Record the requests.
     """
     asked: list[str] = []
 

@@ -152,9 +152,9 @@ def test_new_log_is_opened_between_two_steps_of_others(loop: FileLoop, sink: Mem
 
 
 def test_file_that_came_and_went_between_two_checks_is_missed(loop: FileLoop, sink: MemorySink, tmp_path: Path) -> None:
-    """With `max-file=1` engines from 23.0 on remove the log and begin another under the same name. The kernel merges
-    two
-    equal consecutive events, so new files of one name are counted by the events between them.
+    """With `max-file=1` engines from 23.0 on remove the log and begin another under the same name.
+
+    The kernel merges two equal consecutive events, so new files of one name are counted by the events between them.
     """
     copier = DockerLogWriter()
     log = log_of(tmp_path, GOOD)

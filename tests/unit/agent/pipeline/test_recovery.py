@@ -209,9 +209,9 @@ STEP = st.one_of(
 def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
     steps: list[tuple[str, Any, int]], processing: str, pressed: list[bool]
 ) -> None:
-    """Lines are read again from the spool's position; without a cloud, only the spool knows anything. Any of them may
-    come
-    in batches closed by their reader.
+    """Lines are read again from the spool's position; without a cloud, only the spool knows anything.
+
+    Any of them may come in batches closed by their reader.
     """
     ways = itertools.cycle(pressed)
     done = {"merge": ProcessingOptions(merge_start=r"^\S"), "redact": ProcessingOptions(redact=("all",))}.get(
@@ -329,9 +329,9 @@ HELD_STEP = st.one_of(
 def test_lines_read_250_ms_before_a_kill_no_longer_need_their_container(
     steps: list[tuple[str, Any]], kind: str, more: int
 ) -> None:
-    """The agent is killed repeatedly while lines are merged, then once more, and the container is gone. No line that
-    was
-    read long enough before is missing, repeated, or out of order.
+    """The agent is killed repeatedly while lines are merged, then once more, and the container is gone.
+
+    No line that was read long enough before is missing, repeated, or out of order.
     """
     with tempfile.TemporaryDirectory(prefix="lf-held-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
         rig, written, safe = PipelineRig(Path(made), MERGING), list[str](), 0
@@ -625,8 +625,9 @@ SHIPPED_STEP = st.one_of(
 def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
     steps: list[tuple[str, Any]], seed: int, processing: str, pressed: list[bool]
 ) -> None:
-    """Batches are closed, open, held back, in transit or answered, and the whole spool may be lost. Any of them may be
-    closed by their reader.
+    """Batches are closed, open, held back, in transit or answered, and the whole spool may be lost.
+
+    Any of them may be closed by their reader.
     """
     merge, ways = processing == "merge", itertools.cycle(pressed)
     hides = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)

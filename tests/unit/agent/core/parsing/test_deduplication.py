@@ -60,9 +60,9 @@ def test_whole_line_repeated_at_once_is_a_repeat() -> None:
 def test_cursor_position_is_found_in_any_tail_that_holds_it(
     entries: list[tuple[str, str, int]], data: st.DataObject
 ) -> None:
-    """Streams interleave, one may have been quiet for longer than the tail reaches back, and the clock steps forward
-    and
-    back, but never to the same nanosecond (case 25).
+    """Streams interleave, and the clock steps forward and back, but never to the same nanosecond (case 25).
+
+    One stream may have been quiet for longer than the tail reaches back.
     """
     taken: set[int] = set()
     stamped = []

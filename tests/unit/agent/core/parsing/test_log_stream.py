@@ -127,8 +127,9 @@ def test_broken_stream_is_reported_without_quoting_it() -> None:
 
 
 def test_line_that_begins_like_a_timestamp_is_unchanged() -> None:
-    """Docker case 6: the engine's own timestamp precedes each frame, in the middle of a long line too; no other one is
-    removed.
+    """Docker case 6: the engine's own timestamp precedes each frame, in the middle of a long line too.
+
+    No other timestamp is removed.
     """
     stamp = format_stamp(START).encode()
     written = stamp + b" said the program\n" + b"x" * 20_000 + stamp + b" in the middle\n"
@@ -201,9 +202,9 @@ ONE_STREAM = [
 )
 @settings(max_examples=600, deadline=None)
 def test_fast_path_equals_the_layers(data: st.DataObject, frames: list[bytes], chunks: bool, sizes: list[int]) -> None:
-    """For any input: the same fragments with the same times, the same errors. If it breaks, one of the two may have
-    come
-    further.
+    """For any input: the same fragments with the same times, the same errors.
+
+    If it breaks, one of the two may have come further.
     """
     whole = chunked(frames) if chunks else b"".join(frames)
     damage = data.draw(st.none() | damaged(whole))
