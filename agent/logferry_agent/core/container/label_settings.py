@@ -34,10 +34,10 @@ MAX_RATE: Final = 1_000_000_000
 
 _OWNER: Final = re.compile(OWNER_PATTERN)
 _RATE: Final = re.compile(r"[0-9]{1,10}")
-_NOT_ALLOWED: Final = "the agent's setting allow_labels does not have it"
-_TO_BE_HIDDEN: Final = "it holds what the agent hides in lines; write the regular expression without it"
+_NOT_ALLOWED: Final = "the agent's setting allow_labels does not include it"
+_REDACTED_PART: Final = "it contains a secret that the agent redacts; write the regular expression without it"
 _TOO_LONG: Final = f"it must have fewer than {MAX_LABEL_VALUE_CHARS} characters"
-_QUOTE_NOTHING: Final = frozenset({_NOT_ALLOWED, _TO_BE_HIDDEN, _TOO_LONG})
+_QUOTE_NOTHING: Final = frozenset({_NOT_ALLOWED, _REDACTED_PART, _TOO_LONG})
 """Problems whose sentences quote nothing of the label's value."""
 _SWITCH: Final = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 
@@ -72,7 +72,7 @@ def apply_label_settings(
         if value is None:
             continue
         if name == MERGE_START and (REDACTED in value or _hides(processing, label, value)):
-            problem: str | None = _TO_BE_HIDDEN
+            problem: str | None = _REDACTED_PART
         elif name not in allowed:
             problem = _NOT_ALLOWED
             if len(value) < MAX_LABEL_VALUE_CHARS and _applied(ProcessingOptions(), name, value)[1] is None:

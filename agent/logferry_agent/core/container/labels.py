@@ -21,9 +21,9 @@ _OWN: Final = "logferry."
 _ORCHESTRATORS: Final = ("com.docker.compose.", "com.docker.swarm.", "com.docker.stack.", "com.amazonaws.ecs.")
 _BETWEEN_BYTES: Final = 2
 """Bytes that JSON adds for each key and value, and around the object."""
-_TOLD: Final = 12
+_LISTED_LABELS: Final = 12
 """Number of labels that the notice lists by name."""
-_TOLD_CHARS: Final = 24
+_LISTED_CHARS: Final = 24
 """Characters of each name in the notice."""
 
 
@@ -45,16 +45,16 @@ class RecordedLabels:
         """
         parts = []
         if self.left_out:
-            parts.append(f"{_count(self.left_out)} not recorded ({_listed(self.left_out, hide)})")
+            parts.append(f"{_count(self.left_out)} not recorded ({_name_labels(self.left_out, hide)})")
         if self.shortened:
-            parts.append(f"{_count(self.shortened)} recorded only in part ({_listed(self.shortened, hide)})")
+            parts.append(f"{_count(self.shortened)} cut ({_name_labels(self.shortened, hide)})")
         if not parts:
             return None
         limits = (
             f"a job takes {MAX_LABELS} labels and {MAX_LABELS_BYTES:,} bytes of them, {MAX_LABEL_KEY_CHARS} characters"
             f" a key and {MAX_LABEL_VALUE_CHARS} a value"
         )
-        return f"of the container's labels {' and '.join(parts)}: {limits}"[:MAX_MESSAGE_CHARS]
+        return f"some of the container's labels are missing or cut: {' and '.join(parts)}; {limits}"[:MAX_MESSAGE_CHARS]
 
 
 def select_labels(labels: Mapping[str, str], named: Collection[str] = ()) -> RecordedLabels:
@@ -106,7 +106,7 @@ def _count(keys: Collection[str]) -> str:
     return "1 is" if len(keys) == 1 else f"{len(keys)} are"
 
 
-def _listed(keys: tuple[str, ...], hide: Callable[[str], str]) -> str:
-    shown = [hide(key) for key in keys[:_TOLD]]
-    names = [key if len(key) <= _TOLD_CHARS else key[: _TOLD_CHARS - 1] + "…" for key in shown]
-    return ", ".join(names) + (f" and {len(keys) - _TOLD} more" if len(keys) > _TOLD else "")
+def _name_labels(keys: tuple[str, ...], hide: Callable[[str], str]) -> str:
+    shown = [hide(key) for key in keys[:_LISTED_LABELS]]
+    names = [key if len(key) <= _LISTED_CHARS else key[: _LISTED_CHARS - 1] + "…" for key in shown]
+    return ", ".join(names) + (f" and {len(keys) - _LISTED_LABELS} more" if len(keys) > _LISTED_LABELS else "")

@@ -78,8 +78,8 @@ class UnstampedLogError(Exception):
 
     def __str__(self) -> str:
         return (
-            "the engine gives this log's entries without a time to the nanosecond, as other engines than Docker's do,"
-            " so they cannot be told apart and are not read"
+            "the engine sends this log's entries without a time to the nanosecond, as engines other than Docker's do;"
+            " the agent cannot tell such entries apart and does not read them"
         )
 
 

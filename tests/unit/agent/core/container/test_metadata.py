@@ -99,7 +99,9 @@ def test_omitted_labels_are_named_in_a_notice() -> None:
     """By their keys, never their values, within one sentence's limit."""
     assert notices({"a": "b", "logferry.owner": "me"}) == ""
     said = notices({"password": "hunter2 " * 40, "tier": "front"})
-    assert said.startswith("labels_left_out: of the container's labels 1 is not recorded (password)")
+    assert said.startswith(
+        "labels_left_out: some of the container's labels are missing or cut: 1 is not recorded (password)"
+    )
     assert "hunter2" not in said
     many = notices({f"{number:03}-{'k' * 100}": "x" for number in range(300)})
     assert "are not recorded" in many
