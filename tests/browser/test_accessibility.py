@@ -123,7 +123,7 @@ def merged_marked(page: Page, cloud: ViewerService) -> None:
 def merged_download(page: Page, cloud: ViewerService) -> None:
     merged_marked(page, cloud)
     page.keyboard.press("D")
-    expect(page.get_by_label("The whole of these jobs")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_label("All lines of these jobs")).to_be_visible(timeout=PATIENCE_MS)
 
 
 def side_by_side(page: Page, cloud: ViewerService) -> None:

@@ -146,7 +146,7 @@ def test_unsolicited_answer_is_refused(context: BrowserContext, cloud: OidcCloud
     """A link with somebody else's code logs nobody in (RFC 6749, 10.12)."""
     page = context.new_page()
     page.goto(f"{cloud.url}?code=forged&state=forged")
-    expect(page.get_by_role("alert")).to_contain_text("begun in another tab", timeout=PATIENCE_MS)
+    expect(page.get_by_role("alert")).to_contain_text("started in another tab", timeout=PATIENCE_MS)
     assert cloud.issuer.access_tokens == []
 
 

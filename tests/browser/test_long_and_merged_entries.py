@@ -131,7 +131,7 @@ def test_oversized_line_says_so_and_offers_the_whole(cloud: ViewerCloud, page: P
     cut.get_by_role("button", name="Copy the whole line").click()
     clipboard(page, whole)
     with page.expect_download(timeout=WAIT) as download:
-        cut.get_by_role("button", name="Download it").click()
+        cut.get_by_role("button", name="Save it").click()
     assert download.value.path().read_text() == f"{whole}\n"
     assert re.fullmatch(r"line-2\.txt", download.value.suggested_filename)
     # A selection over it copies all of it, and not what the row says of itself.

@@ -133,7 +133,7 @@ def test_merged_jobs_are_downloaded_whole_and_in_order(cloud: ViewerCloud, page:
     page.goto(cloud.page("one", "two", extra=f"line={container('one')}.7-{container('one')}.8"))
     expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
     page.keyboard.press("D")
-    page.get_by_label("The whole of these jobs").check()
+    page.get_by_label("All lines of these jobs").check()
     page.locator("[data-form=jsonl]").check()
     with page.expect_download(timeout=WAIT) as download:
         page.locator("[data-save=jsonl]").click()
@@ -152,9 +152,9 @@ def test_merged_jobs_are_downloaded_whole_and_in_order(cloud: ViewerCloud, page:
         "stream": "stdout",
         "sequence": 2,
     }
-    page.get_by_label("The marked lines").check()
+    page.get_by_role("radio", name="Marked lines").check()
     page.locator("[data-form=text]").check()
-    page.get_by_label("Times, here and in the pane").select_option("hidden")
+    page.get_by_label("Times (also in the pane)").select_option("hidden")
     with page.expect_download(timeout=WAIT) as download:
         page.locator("[data-save=text]").click()
     marked = download.value.path().read_text().splitlines()
@@ -213,10 +213,10 @@ def test_filtered_download_covers_all_merged_jobs(cloud: ViewerCloud, page: Page
     noisy_jobs(cloud, "one", "two")
     page.goto(cloud.page("one", "two"))
     page.locator('.row[data-source="1"][data-seq="175002"]').wait_for(timeout=WAIT)
-    page.get_by_label("Least level shown").select_option("Warnings and above")
+    page.get_by_label("Lowest level shown").select_option("Warnings and above")
     page.keyboard.press("t")
     page.keyboard.press("D")
-    expect(page.get_by_label("What the filter leaves of it")).to_be_checked()
+    expect(page.get_by_label("Lines that match the filter")).to_be_checked()
     with page.expect_download(timeout=WAIT) as download:
         page.locator("[data-save=text]").click()
     assert download.value.path().read_text().splitlines() == [
@@ -248,7 +248,7 @@ def test_download_of_merged_jobs_can_be_cancelled_and_restarted(cloud: ViewerClo
     with page.expect_download(timeout=WAIT) as download:
         page.locator("[data-save=text]").click()
     assert len(download.value.path().read_text().splitlines()) == 2 * 175_002
-    expect(said).to_contain_text("is in your downloads")
+    expect(said).to_contain_text("was saved to your downloads")
 
 
 SCROLLED_ON = """([by, job, count, patience]) => {
@@ -393,7 +393,7 @@ def test_failed_search_in_one_job_stops_no_other(cloud: ViewerCloud, page: Page)
     expect(page.locator(".row.current .text")).to_have_text("needle one 3", timeout=WAIT)
     page.get_by_role("button", name="Load the rest").click()
     expect(found).to_have_attribute("data-found", "6", timeout=WAIT)
-    page.get_by_label("Show matching lines only").click()
+    page.get_by_label("Show only matching lines").click()
     expect(page.locator(".row .text")).to_have_text(needles, timeout=WAIT)
 
 

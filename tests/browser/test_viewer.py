@@ -342,7 +342,7 @@ def test_search_steps_through_matches_and_filters(cloud: ViewerCloud, page: Page
     expect(page.locator(f'.row.current[data-seq="{first - 100}"]')).to_be_visible(timeout=WAIT)
     page.keyboard.press("n")
     expect(page.locator(f'.row.current[data-seq="{first}"]')).to_be_visible(timeout=WAIT)
-    page.get_by_label("Show matching lines only").click()
+    page.get_by_label("Show only matching lines").click()
     expect(page.locator(".row")).to_have_count(20, timeout=WAIT)
     cloud.write("web", ["one more needle", "hay"])
     expect(page.locator(".row")).to_have_count(21, timeout=WAIT)
@@ -371,7 +371,7 @@ def test_search_uses_the_service_for_unloaded_lines(
     page.locator(".pane").focus()
     page.keyboard.press("N")
     expect(page.locator(".row.current .text")).to_have_text("needle number 3", timeout=WAIT)
-    page.get_by_label("Show matching lines only").click()
+    page.get_by_label("Show only matching lines").click()
     expect(page.locator(".row[data-kind=line] .text")).to_have_text(
         [f"needle number {number}" for number in range(1, 5)], timeout=WAIT
     )
@@ -381,7 +381,7 @@ def test_search_uses_the_service_for_unloaded_lines(
     held: list[Route] | None = []
     page.route("**/batches?*", lambda route: route.continue_() if held is None else held.append(route))
     page.get_by_label("Search this job").fill("needle (?=number [23])")
-    expect(found).to_contain_text("this expression is one that only the tab can search for", timeout=WAIT)
+    expect(found).to_contain_text("only the tab can search for this expression", timeout=WAIT)
     waiting, held = held, None
     for route in waiting or ():
         route.continue_()
@@ -418,7 +418,7 @@ def test_catastrophic_expression_is_stopped_and_reported(cloud: ViewerCloud, pag
     search, found = page.get_by_label("Search this job"), page.locator(".found")
     page.get_by_label("Regular expression").click()
     search.fill("(a+)+$")
-    expect(page.locator(".found[data-problem]")).to_contain_text("was stopped. Leave out repetition", timeout=WAIT)
+    expect(page.locator(".found[data-problem]")).to_contain_text("was stopped. Avoid nested repetition", timeout=WAIT)
     cloud.write("web", ["while it is stopped"])
     page.wait_for_selector('[data-seq="503"]', timeout=WAIT)
     # The line is found at its beginning. Where else in it the expression matches is not for the page to try.
@@ -444,7 +444,7 @@ def test_text_across_a_fragment_boundary_is_found_in_its_row(cloud: ViewerCloud,
     page.locator(".pane").focus()
     page.keyboard.press("N")
     expect(page.locator(".row.current")).to_have_attribute("data-seq", "2", timeout=WAIT)
-    page.get_by_label("Show matching lines only").click()
+    page.get_by_label("Show only matching lines").click()
     expect(page.locator(".row")).to_have_count(1, timeout=WAIT)
     cloud.write("web", ["y" * 16_377 + "NEEDLE-"], streams="o")
     cloud.write("web", ["7711"], streams="O")
@@ -554,7 +554,7 @@ def test_download_equals_what_was_written(cloud: ViewerCloud, page: Page) -> Non
     cloud.add_job("web")
     cloud.append("web", numbered(1_200), "ooe" * 400)
     opened(page, cloud, "web")
-    page.get_by_role("button", name="Download").click()
+    page.get_by_role("button", name="Export").click()
     page.locator("[data-form=jsonl]").check()
     with page.expect_download(timeout=WAIT) as download:
         page.locator("[data-save=jsonl]").click()
@@ -574,7 +574,7 @@ def test_filtered_download_covers_the_whole_job(cloud: ViewerCloud, page: Page) 
     cloud.append_copies("long", noise, 250)
     cloud.append("long", ["WARN the last"], "e")
     opened(page, cloud, "long")
-    page.get_by_label("Least level shown").select_option("Warnings and above")
+    page.get_by_label("Lowest level shown").select_option("Warnings and above")
     expect(page.locator(".row[data-kind=line] .text")).to_have_text(["WARN the first", "WARN the last"], timeout=WAIT)
     page.keyboard.press("t")
     page.keyboard.press("t")
@@ -593,7 +593,7 @@ def test_share_link_opens_its_job_for_anyone_until_revoked(cloud: ViewerService,
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     opened(page, cloud, "web")
     page.get_by_role("button", name="Share").click()
-    page.get_by_label("Works for").select_option("1 hour")
+    page.get_by_label("Valid for").select_option("1 hour")
     page.get_by_label("Note").fill("for <b>you</b>")
     page.get_by_role("button", name="Create a link").click()
     page.get_by_role("button", name="Copy", exact=True).click()
@@ -611,10 +611,10 @@ def test_share_link_opens_its_job_for_anyone_until_revoked(cloud: ViewerService,
         theirs.goto(cloud.url)
         expect(theirs.locator("[data-job]")).to_have_count(1, timeout=WAIT)
         page.get_by_role("button", name="Revoke").click()
-        page.get_by_role("button", name="Revoke for good").click()
+        page.get_by_role("button", name="Confirm revoke").click()
         expect(page.locator("[data-status=revoked]")).to_contain_text("for <b>you</b>", timeout=WAIT)
         theirs.reload()
-        expect(theirs.locator("[data-refusal]")).to_contain_text("ended or was revoked", timeout=WAIT)
+        expect(theirs.locator("[data-refusal]")).to_contain_text("expired or was revoked", timeout=WAIT)
     finally:
         guest.close()
 
@@ -702,7 +702,7 @@ def test_merged_jobs_are_searched_as_one(cloud: ViewerCloud, page: Page) -> None
     page.keyboard.press("N")
     page.keyboard.press("N")
     expect(current).to_have_text("one 300 needle", timeout=WAIT)
-    page.get_by_label("Show matching lines only").click()
+    page.get_by_label("Show only matching lines").click()
     expect(page.locator(".row")).to_have_count(8, timeout=WAIT)
     cloud.write("one", ["one more needle", "hay"])
     expect(page.locator(".row")).to_have_count(9, timeout=WAIT)
@@ -730,7 +730,7 @@ def test_side_by_side_panes_scroll_to_the_same_moment(cloud: ViewerCloud, page: 
         arg=BEGAN_US + 1_500_000,
         timeout=WAIT,
     )
-    page.get_by_label("Same moment in all").uncheck()
+    page.get_by_label("Same time in all panes").uncheck()
     one, two = wait_until_stable(page, TIMES_AT_TOP)
     panes.first.hover()
     page.mouse.wheel(0, 8_000)

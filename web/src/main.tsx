@@ -22,7 +22,7 @@ async function start(): Promise<void> {
   // The worker loads its code while the configuration is requested.
   const engine = new Engine();
   const response = await fetch("./config.json", { cache: "no-cache" });
-  if (!response.ok) throw new Error(`config.json was answered with status ${response.status}`);
+  if (!response.ok) throw new Error(`The request for config.json failed with status ${response.status}`);
   const config = viewerConfig(await response.json());
   const api = new URL(config.api, location.href).href.replace(/\/$/, "");
   if (given !== null && (await (await import("./login/ask")).askToChange(root, api, config, token.value, given))) {

@@ -16,7 +16,7 @@ export function GlobalOverlay() {
     const toggle = (what: keyof typeof OPENED) => () => (open.value = open.value === what ? null : what);
     return register([
       { id: "palette", title: "Show all commands", keys: ["Ctrl+K"], group: "Everywhere", run: toggle("palette") },
-      { id: "help", title: "Show the keys", keys: ["?"], group: "Everywhere", run: toggle("help") },
+      { id: "help", title: "Show keyboard shortcuts", keys: ["?"], group: "Everywhere", run: toggle("help") },
     ]);
   }, []);
   useEffect(() => {

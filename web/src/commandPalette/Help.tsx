@@ -30,12 +30,12 @@ export function Help({ close }: { close(): void }) {
       onClick={(event) => event.target === dialog.current && close()}
     >
       <header>
-        <h2 id="help-title">Keys</h2>
+        <h2 id="help-title">Keyboard shortcuts</h2>
         <button type="button" class="button quiet" onClick={close}>
           Close
         </button>
       </header>
-      <div class="help-groups" tabIndex={0} role="region" aria-label="All keys">
+      <div class="help-groups" tabIndex={0} role="region" aria-label="All keyboard shortcuts">
         {[...groups].map(([group, members]) => (
           <section key={group}>
             <h3>{group}</h3>

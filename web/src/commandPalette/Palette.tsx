@@ -88,7 +88,7 @@ export function Palette({ close }: { close(): void }) {
           </li>
         ))}
       </ul>
-      {found.length === 0 && <p class="palette-none">No command or job is called that.</p>}
+      {found.length === 0 && <p class="palette-none">No command or job matches.</p>}
     </dialog>
   );
 }

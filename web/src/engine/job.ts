@@ -127,7 +127,7 @@ export class OpenJob {
       this.record = message.record;
       this.feed.announced(message.record.tip, this.deps.now());
     } else if (message.type === "expired" && message.job === this.id) {
-      this.problem = { status: 401, message: message.message || "The permission to read this job has ended." };
+      this.problem = { status: 401, message: message.message || "Your permission to read this job has expired." };
     } else return;
     this.pump();
     this.deps.changed(this);

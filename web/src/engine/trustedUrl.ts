@@ -17,6 +17,6 @@ export function scriptUrl(url: string): string {
 }
 
 function sameOrigin(url: string): string {
-  if (new URL(url, location.href).origin !== location.origin) throw new TypeError("a script of another origin");
+  if (new URL(url, location.href).origin !== location.origin) throw new TypeError("The script is from another origin");
   return url;
 }

@@ -60,12 +60,12 @@ export function ExportDialog({
       const blob = await coming;
       const file = fileName(name, what, picked?.file ?? "", format);
       saveAs(blob, file);
-      return `${file}, ${countText(blob.size)}B, is in your downloads.`;
+      return `${file}, ${countText(blob.size)}B, was saved to your downloads.`;
     });
   const copy = (): void =>
     run(async (coming) => {
       await copyText(coming);
-      return `${countText((await coming).size)}B are in the clipboard.`;
+      return `${countText((await coming).size)}B copied to the clipboard.`;
     });
 
   const option = (value: ExportScope, title: string, more: string, disabled = false) => (
@@ -85,31 +85,31 @@ export function ExportDialog({
     </label>
   );
   return (
-    <Dialog title={`Download ${name}`} close={close} class="export">
+    <Dialog title={`Export ${name}`} close={close} class="export">
       <fieldset class="choices">
         <legend>Lines</legend>
         {option("all", whole, `${total.toLocaleString("en")} lines`)}
         {option(
           "filtered",
-          "What the filter leaves of it",
-          filtered === "" ? "nothing is filtered now" : filtered,
+          "Lines that match the filter",
+          filtered === "" ? "no filter is set" : filtered,
           filtered === "",
         )}
         {option(
           "picked",
-          "The marked lines",
-          picked === null ? "click a line's number to mark it" : picked.words,
+          "Marked lines",
+          picked === null ? "click a line number to mark a line" : picked.words,
           picked === null,
         )}
       </fieldset>
       <fieldset class="choices">
-        <legend>Form</legend>
-        {form("text", "Text", "as it reads here, without colours")}
-        {form("jsonl", "JSON lines", "an object an entry, as it is stored; times in UTC")}
+        <legend>Format</legend>
+        {form("text", "Text", "as shown here, without colours")}
+        {form("jsonl", "JSON lines", "one object per entry, as stored; times in UTC")}
       </fieldset>
       <div class="dialog-row">
         <label>
-          Times, here and in the pane
+          Times (also in the pane)
           <select
             class="field"
             value={time}
@@ -156,7 +156,7 @@ export function queryText({ text, regex, matchCase, word, hide, level }: Query):
   const parts = [
     text === ""
       ? ""
-      : `${regex ? "matching" : "with"} “${text.length > 40 ? `${text.slice(0, 40)}…` : text}”${word ? ", whole word" : ""}${matchCase ? ", this case" : ""}`,
+      : `${regex ? "matching" : "with"} “${text.length > 40 ? `${text.slice(0, 40)}…` : text}”${word ? ", whole word" : ""}${matchCase ? ", match case" : ""}`,
     ["", "", "", "info and above", "warnings and above", "errors"][level] ?? "",
     hide.length > 0 ? `without ${hide.map((one) => (one === "frames" ? "stack frames" : one)).join(", ")}` : "",
   ];

@@ -23,7 +23,7 @@ export async function exportMerged(
   await Promise.all(jobs.map(({ opened }) => opened));
   for (const [source, { problem }] of jobs.entries()) {
     if (problem !== null)
-      throw new Error(`${names?.[source] ?? "A job"}: ${problem.message} Leave that job out to take the others.`);
+      throw new Error(`${names?.[source] ?? "A job"}: ${problem.message} Remove that job to export the others.`);
   }
   const ranges = await Promise.all(jobs.map((job, source) => rangeOf(job, source, api, marks)));
   const of = ranges.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);

@@ -148,17 +148,17 @@ export function JobPage({
         <button
           type="button"
           class="button switch"
-          title="Download or copy (D)"
+          title="Export or copy lines (D)"
           onClick={() => (view.dialog.value = "export")}
         >
-          <Icon name="download" /> <span class="wide">Download</span>
-          <span class="narrow away">Download</span>
+          <Icon name="download" /> <span class="wide">Export</span>
+          <span class="narrow away">Export</span>
         </button>
         {me.value?.job == null && (
           <button
             type="button"
             class="button switch"
-            title="Share by a link (S)"
+            title="Share with a link (S)"
             onClick={() => (view.dialog.value = "share")}
           >
             <Icon name="share" /> <span class="wide">Share</span>
@@ -202,7 +202,8 @@ export function JobPage({
               <>
                 <strong>This job wrote nothing</strong>
                 <span>
-                  Its container ended ({stateLabel(record, now.value).words}) without a line on stdout or stderr.
+                  Its container ended ({stateLabel(record, now.value).words}) without writing a line to stdout or
+                  stderr.
                 </span>
               </>
             ) : (
@@ -290,16 +291,16 @@ function Day({ view }: { view: JobView }) {
 
 /** What each refusal means to the reader, and what to do. */
 const PROBLEMS: { readonly [status: number]: { readonly title: string; readonly advice: string } } = {
-  401: { title: "The permission to read this job has ended", advice: "Log in again, or ask for a new link." },
+  401: { title: "Your permission to read this job has expired", advice: "Log in again, or ask for a new link." },
   403: {
-    title: "This job is not yours to read",
+    title: "You may not read this job",
     advice: "Ask its owner for a share link, or log in with another key.",
   },
   404: {
     title: "No such job",
-    advice: "Look whether the address was copied whole, or ask its owner for a share link.",
+    advice: "Check that the address is complete, or ask the owner for a share link.",
   },
-  410: { title: "This job was deleted", advice: "What was read stays here until you leave." },
+  410: { title: "This job was deleted", advice: "Loaded lines stay here until you leave the page." },
 };
 
 const RUNNING = new Set(["created", "running", "paused", "restarting"]);
@@ -362,7 +363,7 @@ function useRate(known: JobFacts | null): number {
 }
 
 function endedWords(life: { state: string; exit_code: number | null; oom: boolean }): string {
-  if (life.state === "lost") return "Lost: its host is not heard";
+  if (life.state === "lost") return "Lost: host not seen";
   if (life.oom) return `Ended: out of memory (${life.exit_code ?? 137})`;
   return life.exit_code === null ? "Ended" : `Ended: exit ${life.exit_code}`;
 }

@@ -22,7 +22,7 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
     {
       id: "only-matches",
       group: "Find",
-      title: "Show matching lines only, or all again",
+      title: "Show only matching lines, or all lines",
       keys: ["m"],
       run: () => view.search(view.find.query.peek(), !view.find.filtering.peek()),
     },
@@ -50,8 +50,8 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
     { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => view.go(1) },
     { id: "down", group: "Move", title: "Next line", keys: ["j"], run: rows(1) },
     { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: rows(-1) },
-    { id: "page-down", group: "Move", title: "A page down", keys: ["PageDown", "d"], run: page(1) },
-    { id: "page-up", group: "Move", title: "A page up", keys: ["PageUp", "u"], run: page(-1) },
+    { id: "page-down", group: "Move", title: "Page down", keys: ["PageDown", "d"], run: page(1) },
+    { id: "page-up", group: "Move", title: "Page up", keys: ["PageUp", "u"], run: page(-1) },
     { id: "newer-job", group: "Move", title: "Next newer job", keys: ["["], run: () => beside(view.job, -1) },
     { id: "older-job", group: "Move", title: "Next older job", keys: ["]"], run: () => beside(view.job, 1) },
     { id: "stdout", group: "Show", title: "Show or hide stdout", keys: ["1"], run: stream("stdout") },
@@ -68,30 +68,30 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
     {
       id: "wrap",
       group: "Show",
-      title: "Wrap long lines, or not",
+      title: "Wrap or unwrap long lines",
       keys: ["w"],
       run: () => next(settings.wrap, [true, false]),
     },
-    { id: "copy", group: "Take", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
+    { id: "copy", group: "Export", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
     {
       id: "copy-times",
-      group: "Take",
+      group: "Export",
       title: "Copy the marked lines with times",
       keys: ["Y"],
       run: () => void view.copy(true),
     },
     {
       id: "unmark",
-      group: "Take",
+      group: "Export",
       title: "Unmark the lines",
       keys: ["Escape"],
       run: () => view.markedLines.peek() !== null && view.unmark(),
     },
-    { id: "link", group: "Take", title: "Copy a link to this place", keys: ["l"], run: () => say(view.link) },
+    { id: "link", group: "Export", title: "Copy a link to this line", keys: ["l"], run: () => say(view.link) },
     {
       id: "export",
-      group: "Take",
-      title: "Download or copy lines",
+      group: "Export",
+      title: "Export or copy lines",
       keys: ["D"],
       run: () => {
         view.dialog.value = "export";
@@ -101,8 +101,8 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
       ? [
           {
             id: "share",
-            group: "Take",
-            title: "Share this job by a link",
+            group: "Export",
+            title: "Share this job with a link",
             keys: ["S"],
             run: () => {
               view.dialog.value = "share";

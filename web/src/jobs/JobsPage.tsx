@@ -161,7 +161,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
               Side by side
             </button>
           )}
-          {here.length > MAX_MERGED_JOBS && <span>At most {MAX_MERGED_JOBS} at once: choose fewer.</span>}
+          {here.length > MAX_MERGED_JOBS && <span>At most {MAX_MERGED_JOBS} at once: select fewer.</span>}
           <button
             type="button"
             class="button quiet"

@@ -23,15 +23,15 @@ export function listNotice(at: {
       return {
         kind: "expired",
         title: "Your session has ended",
-        advice: "Log in again; what is shown stays as it is.",
+        advice: "Log in again; the list below stays as it is.",
         stale,
       };
     }
     if (status === 403) {
       return {
         kind: "forbidden",
-        title: "This account may not list jobs",
-        advice: `${message} Ask who runs this Logferry for access, or log in with another key.`,
+        title: "You may not list jobs",
+        advice: `${message} Ask the operator of this Logferry for access, or log in with another key.`,
         stale,
       };
     }
@@ -39,14 +39,14 @@ export function listNotice(at: {
       return {
         kind: "offline",
         title: "The service cannot be reached",
-        advice: `Check this machine's network. It is tried again every few seconds${stale ? "; below is what was known last." : "."}`,
+        advice: `Check this machine's network. The viewer tries again every few seconds${stale ? "; the list below is the last known one." : "."}`,
         stale,
       };
     }
     return {
       kind: "failed",
       title: "The list could not be read",
-      advice: `${message} It is tried again every few seconds.`,
+      advice: `${message} The viewer tries again every few seconds.`,
       stale,
     };
   }
@@ -61,7 +61,7 @@ export function listNotice(at: {
     };
   }
   if (at.matching === 0) {
-    return { kind: "nothing", title: "No job matches", advice: `Nothing is found for “${at.typed.trim()}”.`, stale };
+    return { kind: "nothing", title: "No job matches", advice: `No job matches “${at.typed.trim()}”.`, stale };
   }
   return null;
 }

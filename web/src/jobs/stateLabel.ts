@@ -36,7 +36,7 @@ export function stateLabel({ life, seen }: JobRecord, now: number): StateLabel {
     case "removed":
       return ended("removed", life.exit_code, life.oom);
     case "lost":
-      return { sign: "?", words: `lost: not heard of for ${span(now - seen)}`, tone: "warn" };
+      return { sign: "?", words: `lost: not seen for ${span(now - seen)}`, tone: "warn" };
     case "created":
       return { sign: "○", words: "created", tone: "quiet" };
     default:

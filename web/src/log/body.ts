@@ -39,7 +39,7 @@ async function loadDecoder(): Promise<void> {
 
 /** Return the columns of a body. Throws WireError when it is not a body of `count` entries. */
 export function decodeBody(body: Uint8Array, count: number): Columns {
-  if (zstd === null) throw new Error("prepareDecoder has not come to its end");
+  if (zstd === null) throw new Error("prepareDecoder has not finished");
   // The bound is the output size: a frame that decompresses to more is an error, whatever its header says.
   const bytes = zstd.decode(body, MAX_DECODED_BYTES);
   if (bytes.length === 0) throw new WireError("body", "one whole zstd frame of at most 1 MiB");

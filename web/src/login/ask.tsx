@@ -39,7 +39,7 @@ function Question({
   const [now, setNow] = useState<Who | null>(null);
   const [then, setThen] = useState<Who | null>(null);
   useEffect(() => {
-    if (kept === null) setNow(`whoever logged in with ${config.auth.issuer ?? "single sign-on"}`);
+    if (kept === null) setNow(`the person logged in with ${config.auth.issuer ?? "single sign-on"}`);
     else void whoIs(api, kept).then(setNow);
     void whoIs(api, given).then(setThen);
   }, [api, config, kept, given]);
@@ -47,7 +47,7 @@ function Question({
     <main class="message login" data-question="login">
       <img src="./icon.svg" alt="" width="44" height="44" />
       <h1>Change who is signed in?</h1>
-      <p>This link has a key of its own. With it, this tab reads and does everything as somebody else.</p>
+      <p>This link contains a key. If you change, this tab reads and acts as somebody else.</p>
       <dl class="change">
         <dt>Now</dt>
         <dd>{now ?? "…"}</dd>
@@ -55,7 +55,7 @@ function Question({
         <dd>{then ?? "…"}</dd>
       </dl>
       <p class="hint">
-        If you did not expect this, stay as you are: whoever made the link may want you to work in their name.
+        If you did not expect this, stay signed in: the person who made the link may want you to work in their name.
       </p>
       <p>
         {/* biome-ignore lint/a11y/noAutofocus: a dialog about identity opens with its safe answer focused */}
@@ -75,7 +75,7 @@ async function whoIs(api: string, key: string): Promise<Who> {
   const name = `${kind === "lfs" ? "share link" : "key"} ${credential.slice(0, 12) || "without an id"}`;
   try {
     const { subject, principal, groups, job } = await new Api(api, key).me();
-    if (job !== null) return `a guest with the ${name}, who reads one job alone`;
+    if (job !== null) return `a guest with the ${name}, who may read one job`;
     return `${subject || principal || "somebody"}${groups.length > 0 ? ` of ${groups.join(", ")}` : ""}, with the ${name}`;
   } catch (error) {
     return `unknown, with the ${name}: ${error instanceof Error ? error.message : String(error)}`;

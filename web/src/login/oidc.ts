@@ -160,10 +160,8 @@ export class Oidc {
       if (error instanceof ErrorResponse)
         throw new LoginError(`${issuer} refused the login: ${error.error_description ?? error.error ?? error.message}`);
       if (error instanceof Error && /state/i.test(error.message))
-        throw new LoginError("The login was begun in another tab, or too long ago. Try again.");
-      throw new LoginError(
-        `The login at ${issuer} did not work: ${error instanceof Error ? error.message : String(error)}`,
-      );
+        throw new LoginError("The login was started in another tab, or too long ago. Try again.");
+      throw new LoginError(`The login at ${issuer} failed: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
 }

@@ -101,10 +101,10 @@ export function MergedPage({ engine, finder, jobs, api }: MergedPageProps) {
               checked={linked.on.value}
               onChange={(event) => (linked.on.value = event.currentTarget.checked)}
             />{" "}
-            Same moment in all
+            Same time in all panes
           </label>
         )}
-        <span class="group" role="group" aria-label="Arrangement">
+        <span class="group" role="group" aria-label="Layout">
           <button type="button" class="button switch" aria-pressed={!side} onClick={show(false)}>
             <Icon name="merge" /> Merged
           </button>
@@ -123,8 +123,8 @@ export function MergedPage({ engine, finder, jobs, api }: MergedPageProps) {
               {jobs.length > 2 && (
                 <button
                   type="button"
-                  aria-label={`Leave ${names[at]} out`}
-                  title="Leave out"
+                  aria-label={`Remove ${names[at]}`}
+                  title="Remove"
                   onClick={() => navigate(urlOf(jobs.filter((other) => other !== job)))}
                 >
                   ×
@@ -215,7 +215,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
       {
         id: "only-matches",
         group: "Find",
-        title: "Show matching lines only, or all again",
+        title: "Show only matching lines, or all lines",
         keys: ["m"],
         run: () => view.search(view.find.query.peek(), !view.find.filtering.peek()),
       },
@@ -236,8 +236,8 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
       { id: "start", group: "Move", title: "Go to the first line", keys: ["g", "Home"], run: () => view.pane?.show(0) },
       { id: "down", group: "Move", title: "Next line", keys: ["j"], run: () => view.move(1) },
       { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: () => view.move(-1) },
-      { id: "page-down", group: "Move", title: "A page down", keys: ["PageDown", "d"], run: page(1) },
-      { id: "page-up", group: "Move", title: "A page up", keys: ["PageUp", "u"], run: page(-1) },
+      { id: "page-down", group: "Move", title: "Page down", keys: ["PageDown", "d"], run: page(1) },
+      { id: "page-up", group: "Move", title: "Page up", keys: ["PageUp", "u"], run: page(-1) },
       {
         id: "stdout",
         group: "Show",
@@ -269,37 +269,37 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
       {
         id: "wrap",
         group: "Show",
-        title: "Wrap long lines, or not",
+        title: "Wrap or unwrap long lines",
         keys: ["w"],
         run: () => next(settings.wrap, [true, false]),
       },
       { id: "fold", group: "Show", title: "Unfold or fold the line (JSON)", keys: ["o"], run: () => view.fold() },
-      { id: "copy", group: "Take", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
+      { id: "copy", group: "Export", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
       {
         id: "copy-times",
-        group: "Take",
+        group: "Export",
         title: "Copy the marked lines with times and names",
         keys: ["Y"],
         run: () => void view.copy(true),
       },
       {
         id: "unmark",
-        group: "Take",
+        group: "Export",
         title: "Unmark the lines",
         keys: ["Escape"],
         run: () => view.markedLines.peek() !== null && view.unmark(),
       },
       {
         id: "link",
-        group: "Take",
-        title: "Copy a link to this place",
+        group: "Export",
+        title: "Copy a link to this line",
         keys: ["l"],
         run: () => void navigator.clipboard.writeText(view.link),
       },
       {
         id: "export",
-        group: "Take",
-        title: "Download or copy lines",
+        group: "Export",
+        title: "Export or copy lines",
         keys: ["D"],
         run: () => (view.dialog.value = "export"),
       },
@@ -335,7 +335,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
           <button
             type="button"
             class="button switch"
-            title="Download or copy (D)"
+            title="Export or copy lines (D)"
             onClick={() => (view.dialog.value = "export")}
           >
             <Icon name="download" /> Download
@@ -344,7 +344,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
             <button
               type="button"
               class="button switch"
-              title="Older lines than these are not loaded; searches find in them, too"
+              title="Older lines are not loaded; searches find matches in them too"
               onClick={() => view.find.loadAll()}
             >
               {view.find.loading.value
@@ -377,7 +377,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
         <ExportDialog
           view={view}
           name={title}
-          whole="The whole of these jobs"
+          whole="All lines of these jobs"
           modes={MODES}
           close={() => (view.dialog.value = null)}
         />

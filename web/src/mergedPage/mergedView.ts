@@ -230,7 +230,7 @@ export class MergedView implements Searchable {
     void this.fetchAround(line).then((at) => {
       if (this.destroyed || turn !== this.turns) return;
       if (at === null)
-        this.notShown.value = "That line is not to be had: it is not kept any more, or its job cannot be read.";
+        this.notShown.value = "That line is not available: it is no longer kept, or its job cannot be read.";
       else {
         this.target = line;
         void this.show(line);
@@ -377,8 +377,7 @@ export class MergedView implements Searchable {
     await this.engine.ask({ do: "merge", jobs: this.jobs });
     if (this.destroyed) return;
     if (marks === null && mark !== null) {
-      this.notShown.value =
-        "The line of this link is not to be had: it is not kept any more, or its job cannot be read.";
+      this.notShown.value = "The line of this link is not available: it is no longer kept, or its job cannot be read.";
       this.pane?.follow();
     }
     this.find.index();

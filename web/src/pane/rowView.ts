@@ -96,7 +96,7 @@ function cutOf(cut: Cut): HTMLElement {
   element.dataset["cut"] = cutText(cut);
   for (const [what, title] of [
     ["copy", "Copy the whole line"],
-    ["save", "Download it"],
+    ["save", "Save it"],
   ] as const) {
     const button = document.createElement("button");
     button.className = "button small";
@@ -138,7 +138,7 @@ function holeOf({ side, count }: MissingLines, name: string): HTMLElement {
   const element = document.createElement("span");
   element.className = `hole ${side}`;
   element.dataset["hole"] =
-    `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"} of ${name} ${side === "before" ? "before this" : "after this"}, loading as you read on`;
+    `${count.toLocaleString("en")} ${count === 1 ? "line" : "lines"} of ${name} ${side === "before" ? "before this" : "after this"}, loading as you scroll`;
   return element;
 }
 

@@ -30,10 +30,10 @@ export function serverQuery({ text, regex, matchCase, word, level }: Query): Ser
 
 /** Return why the service cannot run a query, for a person. */
 export function whyLocal({ text, regex }: Query): string {
-  if (text === "") return "what these filters leave is told with every line here";
+  if (text === "") return "these filters need every line loaded";
   return regex && translated(text) === null
-    ? "this expression is one that only the tab can search for"
-    : "the service does not search for anything this long";
+    ? "only the tab can search for this expression"
+    : "the service cannot search for a text this long";
 }
 
 /** Every line that `levelOf` rates as a warning or above contains one of these. Most others do not. */

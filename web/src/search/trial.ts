@@ -82,7 +82,7 @@ export class Trial {
     this.alive = false;
     worker.onmessage = ({ data }: MessageEvent<TrialAnswer>) => this.onMessage(data);
     // Usually its script cannot be loaded (another version is deployed, or the network is down): stop waiting for it.
-    worker.onerror = () => this.destroy(new Error("The worker that tries expressions has failed. Reload the page."));
+    worker.onerror = () => this.destroy(new Error("The worker that tests expressions failed. Reload the page."));
     return worker;
   }
 }

@@ -84,20 +84,20 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
   const copy = (): void => {
     navigator.clipboard.writeText(link?.url ?? "").then(
       () => setCopied(true),
-      () => setProblem("The clipboard could not be written. Select the link and copy it."),
+      () => setProblem("The browser refused to copy. Select the link and copy it."),
     );
   };
 
   return (
     <Dialog title={`Share ${name}`} close={close} class="share">
       <p class="soft">
-        Whoever has the link reads this one job, live, without an account, and nothing else. It ends by itself, or when
-        you revoke it.
+        Anyone with the link can read this job, live, without an account, and nothing else. The link expires, or ends
+        when you revoke it.
       </p>
       <form onSubmit={create}>
         <div class="dialog-row">
           <label>
-            Works for
+            Valid for
             <select class="field" value={life} onChange={(event) => setLife(Number(event.currentTarget.value))}>
               {LIVES.map(([seconds, words]) => (
                 <option key={seconds} value={seconds}>
@@ -107,7 +107,7 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
             </select>
           </label>
           <label class="share-note">
-            Note, for the list below
+            Note (shown in the list below)
             <input
               class="field"
               maxLength={MOST_NOTE}
@@ -146,11 +146,11 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
               <Icon name="copy" /> {copied ? "Copied" : "Copy"}
             </button>
           </div>
-          <p class="soft">Copy it now: the link cannot be shown again. It works until {when(link.share.expires)}.</p>
+          <p class="soft">Copy it now: the link cannot be shown again. It is valid until {when(link.share.expires)}.</p>
         </div>
       )}
       <p class="dialog-said" role="status" data-bad={problem === null ? undefined : ""}>
-        {problem ?? (copied ? "The link is in the clipboard." : "")}
+        {problem ?? (copied ? "Link copied to the clipboard." : "")}
       </p>
       <h3>Links of this job</h3>
       {shares === null ? (
@@ -190,7 +190,7 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
                     onClick={() => revoke(share.share)}
                     onBlur={() => setSure(null)}
                   >
-                    {sure === share.share ? "Revoke for good" : "Revoke"}
+                    {sure === share.share ? "Confirm revoke" : "Revoke"}
                   </button>
                 )}
               </li>

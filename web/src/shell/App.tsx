@@ -78,7 +78,7 @@ export function App({
   // A reader with a share link has no wrong key and no login.
   const end =
     refusal !== null && key.startsWith("lfs_")
-      ? "This share link has ended or was revoked."
+      ? "This share link has expired or was revoked."
       : (refusal ?? ending.value);
   const { jobs } = route.value;
   const [job] = jobs;
@@ -103,7 +103,7 @@ export function App({
       </header>
       {end !== null && (
         <div class="notice" role="alert" data-session="ended">
-          <span>{end} What is shown stays; log in again to go on.</span>
+          <span>{end} The page stays as it is; log in again to continue.</span>
           <button type="button" class="button" onClick={again}>
             Log in
           </button>

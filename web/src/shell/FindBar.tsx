@@ -54,7 +54,7 @@ export function FindBar({
           : count.toLocaleString("en");
     const covered = share(Math.min(all, found.lines + (remote?.covered ?? 0)), all);
     if (remote?.state === "full") said += ", and more in older lines";
-    else if (remote?.state === "failed" && remote.missed === "") said += " in what is loaded";
+    else if (remote?.state === "failed" && remote.missed === "") said += " in loaded lines";
     else if (remote?.state === "searching") said += ` · searching, ${covered}`;
     else if (view.find.unsure.value) said += ` · ${view.find.loading.value ? "loading" : "reading"}, ${covered}`;
     const reason = view.find.reason.value;
@@ -100,7 +100,7 @@ export function FindBar({
         )}
         {toggle(".*", "Regular expression", query.regex, () => change({ regex: !query.regex }))}
       </span>
-      {toggle(<Icon name="filter" />, "Show matching lines only", filtering, () => change({}, !filtering))}
+      {toggle(<Icon name="filter" />, "Show only matching lines", filtering, () => change({}, !filtering))}
       <span class="group" role="group" aria-label="Matches">
         <button
           type="button"
@@ -139,7 +139,7 @@ export function FindBar({
         <button
           type="button"
           class="button small"
-          title={beyond.message || "Only the newest are found on the service; loaded, all are"}
+          title={beyond.message || "The service found only the newest matches; load all lines to find the others"}
           onClick={() => view.find.loadAll()}
         >
           {beyond.state === "failed" ? "Load the rest" : "Load all"}

@@ -14,8 +14,8 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
     if (!KEY.test(key)) {
       setWrong(
         key.startsWith("lfa_")
-          ? "That is an agent's key. A viewer key begins with lfv_."
-          : "A viewer key looks like lfv_, twelve characters, _ and 43 more. Was it copied whole?",
+          ? "This is an agent key. A viewer key begins with lfv_."
+          : "A viewer key is lfv_, twelve characters, _ and 43 more. Check that you copied all of it.",
       );
       return;
     }
@@ -29,9 +29,7 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
   const shared = refusal !== null && token.value?.startsWith("lfs_") === true;
   const said =
     wrong ??
-    (shared
-      ? "This share link has ended or was revoked. Ask whoever sent it for a new one, or log in below."
-      : refusal) ??
+    (shared ? "This share link has expired or was revoked. Ask its sender for a new one, or log in below." : refusal) ??
     loginRefusal.value;
   const { kind, issuer } = config.auth;
   return (

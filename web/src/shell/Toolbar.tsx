@@ -97,7 +97,7 @@ export function LineFilters({ view }: { view: Searchable }) {
   const asking = view.find.errorsProgress.value?.state === "searching";
   return (
     <>
-      <span class="group" role="group" aria-label="Shown">
+      <span class="group" role="group" aria-label="Streams">
         <button
           type="button"
           class="button switch stream-out"
@@ -120,7 +120,7 @@ export function LineFilters({ view }: { view: Searchable }) {
           type="button"
           class="button switch"
           aria-pressed={query.hide.includes("frames")}
-          title="Leave out the frames of stack traces; their heads stay (3)"
+          title="Hide the frames of stack traces; their first lines stay (3)"
           onClick={() => toggleHidden(view, "frames")}
         >
           <Icon name="fold" /> Fold traces
@@ -128,7 +128,7 @@ export function LineFilters({ view }: { view: Searchable }) {
       </span>
       <select
         class="field"
-        aria-label="Least level shown"
+        aria-label="Lowest level shown"
         value={query.level}
         onChange={(event) =>
           view.search({ ...query, level: Number(event.currentTarget.value) }, view.find.filtering.peek())

@@ -69,7 +69,7 @@ function layOut(source: string): Token[][] {
     if (lines.length >= MOST_LINES) {
       line = [];
       depth = 0;
-      add("… the rest of the document is in the line itself", "mark");
+      add("… the line itself has the rest of the document", "mark");
       break;
     }
     const piece = pieces[at] as string;

@@ -10,6 +10,6 @@ export async function prepareLevels(): Promise<void> {
 
 /** See `levels.ts`. */
 export function lineLevel(line: string): Level {
-  if (decide === null) throw new Error("prepareLevels has not come to its end");
+  if (decide === null) throw new Error("prepareLevels has not finished");
   return decide(line);
 }

@@ -114,7 +114,7 @@ async function refused(response: Response): Promise<ApiError> {
 function standard(status: number): string {
   // API Gateway itself refuses a wrong credential, with 401 or 403 and no details; a job that may not be read is a 404.
   if (status === 401 || status === 403) return "The key is wrong, has expired, or was revoked.";
-  if (status === 404) return "There is no such job, or it is another owner's.";
-  if (status === 429) return "Too many requests for the moment.";
+  if (status === 404) return "There is no such job, or it belongs to another owner.";
+  if (status === 429) return "Too many requests. Try again in a moment.";
   return `The service answered with status ${status}.`;
 }

@@ -108,7 +108,7 @@ describe("the palette", () => {
     expect([...document.querySelectorAll("[role=option] .palette-title")].map((title) => title.textContent)).toEqual([
       "Jump to the end",
       "Wrap long lines",
-      "Show the keys",
+      "Show keyboard shortcuts",
     ]);
     type("wll");
     expect(document.querySelectorAll("[role=option]")).toHaveLength(1);
@@ -124,7 +124,7 @@ describe("the palette", () => {
       document.querySelector("[aria-selected=true] .palette-title")?.textContent;
     expect(chosen()).toBe("a");
     press("ArrowUp", {}, field());
-    expect(chosen()).toBe("Show the keys");
+    expect(chosen()).toBe("Show keyboard shortcuts");
     press("ArrowDown", {}, field());
     expect(chosen()).toBe("a");
     press("Escape", {}, field());

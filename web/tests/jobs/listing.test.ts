@@ -126,7 +126,7 @@ describe("a job's state in words", () => {
     [{ state: "removed", exit_code: null, oom: true }, "removed, out of memory", "bad"],
     [{ state: "restarting", exit_code: 1 }, "restarting 1", "bad"],
     [{ state: "paused" }, "paused", "warn"],
-    [{ state: "lost" }, "lost: not heard of for 5 min", "warn"],
+    [{ state: "lost" }, "lost: not seen for 5 min", "warn"],
     [{ state: "created" }, "created", "quiet"],
     [{ state: "a state of next year" }, "a state of next year", "quiet"],
   ])("%j", (life, words, tone) => {

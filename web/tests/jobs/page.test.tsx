@@ -137,7 +137,7 @@ describe("each state says what to do next", () => {
     [0, "offline", "network"],
     [401, "expired", "Log in again"],
     [403, "forbidden", "Ask"],
-    [500, "failed", "tried again"],
+    [500, "failed", "tries again"],
   ])("status %d is %s, and what was known stays", (status, kind, advice) => {
     show([record()], true, { status, message: "The service says so." });
     expect(notice()).toBe(kind);
