@@ -9,7 +9,7 @@ const [ONE, TWO, LIKE] = [
 ];
 
 describe("the address of merged lines", () => {
-  test("names each by its job and sequence, and is read as it was written", () => {
+  test("names each line by its job and sequence, and is parsed back", () => {
     const [first, last] = [
       { job: TWO, sequence: 7 },
       { job: ONE, sequence: 12 },
@@ -20,7 +20,7 @@ describe("the address of merged lines", () => {
     expect(parseRoute(urlOfMark([ONE, TWO], first, first)).mark).toEqual({ first, last: first });
   });
 
-  test("says as much of a container's id as it takes to tell jobs apart", () => {
+  test("has as much of a container's id as is needed to tell jobs apart", () => {
     const line = { job: LIKE, sequence: 3 };
     expect(parseRoute(urlOfMark([ONE, LIKE], line, line)).mark).toEqual({ first: line, last: line });
   });
@@ -32,7 +32,7 @@ describe("the address of merged lines", () => {
     "&line=7",
     `&line=${"b".repeat(12)}.0`,
     "&line=",
-  ])("is not taken for one that it does not name: %s", (line) => {
+  ])("is ignored when it names no line: %s", (line) => {
     expect(parseRoute(`?job=${ONE}&job=${LIKE}&job=${TWO}${line}`).mark).toBeNull();
   });
 });

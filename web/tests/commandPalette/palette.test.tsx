@@ -50,7 +50,7 @@ describe("keys", () => {
     expect(keyName({ ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...given })).toBe(name);
   });
 
-  it("run their action, the later registered first, until it is taken back", () => {
+  it("run their action; of two with one key, the later registered wins", () => {
     ends.push(register([action("page", ["n", "End"])]));
     const dialog = register([action("dialog", ["n"])]);
     expect(press("n").defaultPrevented).toBe(true);
@@ -61,13 +61,13 @@ describe("keys", () => {
     expect(ran).toEqual(["dialog", "page", "page"]);
   });
 
-  it("written with Shift work as the letter that Shift makes", () => {
+  it("with Shift match the letter that Shift produces", () => {
     ends.push(register([action("previous", ["Shift+E"])]));
     press("E", { shiftKey: true });
     expect(ran).toEqual(["previous"]);
   });
 
-  it("are left to a field that one types in, but Escape and Ctrl-K are not", () => {
+  it("go to a focused text field, except for Escape and Ctrl-K", () => {
     ends.push(
       register([action("n", ["n"]), action("escape", ["Escape"]), action("k", ["Ctrl+K"]), action("copy", ["Ctrl+C"])]),
     );
@@ -86,7 +86,7 @@ describe("keys", () => {
   });
 });
 
-describe("the palette", () => {
+describe("the command palette", () => {
   /** Pressed at once, before what it opens was fetched. */
   const show = async (): Promise<void> => {
     act(() => render(<GlobalOverlay />, document.body.firstElementChild as Element));
@@ -117,7 +117,7 @@ describe("the palette", () => {
     await vi.waitFor(() => expect(ran).toEqual(["wrap"]), { timeout: 60_000 });
   });
 
-  it("is walked through by arrows, round at the ends, and closed by Escape", async () => {
+  it("moves with the arrow keys, wraps at the ends, and closes on Escape", async () => {
     ends.push(register([action("a", []), action("b", [])]));
     await show();
     const chosen = (): string | null | undefined =>
@@ -131,7 +131,7 @@ describe("the palette", () => {
     expect(document.querySelector(".palette")).toBeNull();
   });
 
-  it("finds jobs by name, as text", async () => {
+  it("finds jobs by name and shows the name as text", async () => {
     const job = record({ container: { name: "<img src=x>" } });
     records.value = new Map([[job.job, job]]);
     await show();
@@ -149,11 +149,11 @@ describe("the palette", () => {
     ["end", "Jump to the end", true],
     ["dne", "Jump to the end", false],
     ["  ", "x", true],
-  ])("%j answers to %j: %s", (typed, title, answers) => {
+  ])("%j matches %j: %s", (typed, title, answers) => {
     expect(rank(typed, title) !== null).toBe(answers);
   });
 
-  it("puts what begins a word before what is scattered", () => {
+  it("ranks beginnings of words before scattered letters", () => {
     expect(rank("end", "Jump to the end") as number).toBeGreaterThan(rank("end", "Extend the band") as number);
   });
 });

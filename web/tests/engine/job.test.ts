@@ -46,15 +46,15 @@ function broadcast(job: OpenJob, first: number, ...texts: string[]): void {
   } as unknown as ToViewer);
 }
 
-describe("what came live", () => {
-  test("is what was written since the job was opened", () => {
+describe("live entries", () => {
+  test("are those written since the job was opened", () => {
     const job = opened();
     subscribed(job, 2);
     broadcast(job, 3, "ERROR a", "b");
     expect([job.facts.live, job.facts.liveErrors, job.facts.received]).toEqual([2, 1, 2]);
   });
 
-  test("is not what was written before, though its broadcast comes late", () => {
+  test("exclude earlier entries whose broadcast arrives late", () => {
     const job = opened();
     broadcast(job, 1, "ERROR the broadcast overtook the answer");
     subscribed(job, 2);
@@ -62,7 +62,7 @@ describe("what came live", () => {
     expect([job.facts.live, job.facts.liveErrors, job.facts.received]).toEqual([0, 0, 2]);
   });
 
-  test("is what was written since then, also when it was subscribed to again", () => {
+  test("include entries written since then after a new subscription", () => {
     const job = opened();
     subscribed(job, 2);
     job.interrupted();
@@ -87,7 +87,7 @@ describe("damaged batches of history", () => {
     ["whose body is something else", { ...good, body: "AAAA" }],
     ["whose times are too large", { ...good, start: 2 ** 60, end: 2 ** 60 }],
     ["whose size is negative", { ...good, raw: -1 }],
-  ])("%s are shown as that, between the others", async (_, damaged) => {
+  ])("%s are shown as unreadable, between the others", async (_, damaged) => {
     const page = { tip: 5, more: false, batches: [line(1, "a", "b"), damaged, line(5, "e")] };
     const api = new Api("", "", (input) =>
       Promise.resolve(

@@ -3,24 +3,24 @@ import { type Changes, JobList, mergeRecords } from "../../src/engine/jobList";
 import { Api } from "../../src/wire/api";
 import { record } from "../jobs/records";
 
-test("a late word of growth does not bring an ended job back to life", () => {
+test("a late growth message does not bring an ended job back to life", () => {
   const ended = record({ seen: 2_000, tip: 9, last: 1_900, life: { state: "exited" } });
   const late = record({ seen: 1_000, tip: 9, last: 1_900, life: { state: "running" } });
   expect(mergeRecords(ended, late)).toEqual(ended);
 });
 
-test("a change of state does not take back how far a job got", () => {
+test("a state change does not undo a job's growth", () => {
   const grown = record({ seen: 1_000, tip: 500, last: 990 });
   const paused = record({ seen: 1_500, tip: 100, last: 200, life: { state: "paused" } });
   expect(mergeRecords(grown, paused)).toEqual({ ...paused, tip: 500, last: 990 });
 });
 
-test("a job that nobody knew is what is said of it", () => {
+test("an unknown job is taken as reported", () => {
   const first = record({ tip: 3 });
   expect(mergeRecords(undefined, first)).toBe(first);
 });
 
-test("the list is not asked for before the rows that somebody waits to read are there", async () => {
+test("the list is requested after the rows that a reader waits for", async () => {
   const asked: string[] = [];
   let rowsAreThere = (): void => undefined;
   const rows = new Promise<void>((resolve) => (rowsAreThere = resolve));
@@ -45,7 +45,7 @@ test("the list is not asked for before the rows that somebody waits to read are 
   expect(asked).toEqual(["rows", "jobs from the first"]);
 });
 
-test("what began while the list was read and was not subscribed to yet is read again", async () => {
+test("jobs that began while the list was read, before the subscription, are read again", async () => {
   const jobs = [record()];
   const answers: (() => void)[] = [];
   const api = {
@@ -73,7 +73,7 @@ test("what began while the list was read and was not subscribed to yet is read a
   expect(answers).toHaveLength(2);
 });
 
-test("a damaged record is one row of the list, and hides no other", async () => {
+test("a damaged record is one row of the list and hides no other", async () => {
   const poison = {
     type: "open",
     job: `a.${"1".repeat(64)}`,

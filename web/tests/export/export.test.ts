@@ -35,8 +35,8 @@ function all(
   return text;
 }
 
-describe("lines written out", () => {
-  test("are whole and in order, wherever batches end and however the streams are mixed", () => {
+describe("exported lines", () => {
+  test("are complete and in order, wherever batches end and however streams are mixed", () => {
     fc.assert(
       fc.property(
         fc.array(fc.record({ err: fc.boolean(), pieces: fc.integer({ min: 1, max: 4 }) }), { maxLength: 12 }),
@@ -84,7 +84,7 @@ describe("lines written out", () => {
     );
   });
 
-  test("have their times in the form that is chosen, and no escape sequence", () => {
+  test("have times in the chosen format and no escape sequences", () => {
     const part = columns("os", ["\u001b[31mred\u001b[0m", '{"event":"exited","exit_code":3}']);
     expect(all([part])).toBe("red\n-- Container exited with code 3 --\n");
     expect(all([part], { ...TEXT, time: "utc" })).toBe(
@@ -98,7 +98,7 @@ describe("lines written out", () => {
     );
   });
 
-  test("as JSON are every entry as it is stored", () => {
+  test("as JSON are every entry as stored", () => {
     const long = "y".repeat(4_100);
     const made = all([columns("oeO", [long, "e\u001b[1m", "rest"])], { ...TEXT, format: "jsonl" }, undefined, true);
     const read = made
@@ -112,7 +112,7 @@ describe("lines written out", () => {
     ]);
   });
 
-  test("are those that the filter leaves: stream, level, frames, text", () => {
+  test("are those that the filter keeps: stream, level, frames, text", () => {
     const part = columns("oeeeos", [
       "plain",
       "ValueError: bad",
@@ -132,7 +132,7 @@ describe("lines written out", () => {
   });
 });
 
-describe("marked lines", () => {
+describe("exported marked lines", () => {
   const piece = "y".repeat(4_100);
   const entries: Line[] = [
     ["o", "before"],
@@ -165,7 +165,7 @@ describe("marked lines", () => {
     return (await blob.text()).split("\n").slice(0, -1);
   };
 
-  test("are taken whole, however many entries they go on for, and no line after them", async () => {
+  test("are whole, however many entries they span, and end with the last marked line", async () => {
     const line = `one ${piece}${piece} goes on and ends`;
     expect(await taken(2, 2, true)).toEqual([line]);
     expect(await taken(1, 3, true)).toEqual(["before", line, `two ${piece}`]);
@@ -175,7 +175,7 @@ describe("marked lines", () => {
     ).toEqual([2, 4, 6]);
   });
 
-  test("are not what an export of entries takes: it ends where it is told to", async () => {
+  test("are not an export of entries, which ends at its last sequence", async () => {
     expect(
       (await taken(1, 3, false, "jsonl")).map((text) => (JSON.parse(text) as { sequence: number }).sequence),
     ).toEqual([1, 2, 3]);

@@ -37,8 +37,8 @@ async function taken(
   return found;
 }
 
-describe("several jobs written out as one", () => {
-  test("are in the order of time, each job's lines in their own, none left out", async () => {
+describe("several jobs exported as one", () => {
+  test("are ordered by time, each job's lines in their own order, none missing", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(pieces, { minLength: 1, maxLength: 4 }), async (jobs) => {
         const lines = await taken(jobs);
@@ -57,7 +57,7 @@ describe("several jobs written out as one", () => {
     );
   });
 
-  test("hold what stands between two marks, whichever was chosen first", async () => {
+  test("contain the lines between two marks, whichever was set first", async () => {
     const jobs = [0, 1].map(() => [Array.from({ length: 5 }, () => ({ step: 1, err: false }))]);
     const all = (await taken(jobs)).map(({ position }) => position);
     for (const [at, one] of all.entries()) {
@@ -70,7 +70,7 @@ describe("several jobs written out as one", () => {
     }
   });
 
-  test("a marked last line is kept though its job's clock had stepped back before it", async () => {
+  test("keep a marked last line even if its job's clock stepped back before it", async () => {
     const stepped = [[{ step: 9, err: false }], [{ step: -5, err: false }]];
     // Where the merged list has it: by the times of its own batch.
     const last = { source: 0, sequence: 2, at: 1_004 };

@@ -67,7 +67,7 @@ describe("a search in the tab", () => {
     vi.restoreAllMocks();
   });
 
-  test("is ended when the indexer hears no more, and the others go on with a new one", () => {
+  test("is ended when the indexer stops answering, and the others continue with a new one", () => {
     indexer().tell({ tell: "alive", job: null });
     finder.search("one", QUERY);
     finder.search("two", { ...EVERYTHING, text: "a" });
@@ -80,7 +80,7 @@ describe("a search in the tab", () => {
     expect(told).toEqual({ one: [STOPPED_EXPRESSION], two: [1] });
   });
 
-  test("is ended, too, when it was answered and a line that came later is the one without end", () => {
+  test("is ended when a later line makes an answered expression endless", () => {
     indexer().tell({ tell: "alive", job: null });
     finder.search("one", QUERY);
     answer("one");
@@ -99,7 +99,7 @@ describe("a search in the tab", () => {
     expect(told["one"]).toEqual([1]);
   });
 
-  test("is not ended because the page was held up", () => {
+  test("is not ended because the page was suspended", () => {
     indexer().tell({ tell: "alive", job: null });
     finder.search("one", QUERY);
     // The first thing that the page comes to then is its timer: what was told meanwhile waits behind it.
@@ -109,7 +109,7 @@ describe("a search in the tab", () => {
     expect(Indexer.all).toHaveLength(1);
   });
 
-  test("does not take a question about a time with it", async () => {
+  test("does not lose a time lookup when it is ended", async () => {
     indexer().tell({ tell: "alive", job: null });
     finder.search("one", QUERY);
     indexer().hears = false;

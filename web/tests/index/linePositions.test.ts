@@ -36,7 +36,7 @@ function linesOf(all: [number[], number[]][]): LinePosition[] {
 const line = fc.record({ source: fc.nat(5), sequence: fc.nat(41), at: fc.nat(10) });
 
 describe("found lines of several jobs", () => {
-  test("are in the order in which they stand, and looked up by halving as by a scan", () => {
+  test("are ordered by position, and binary search agrees with a scan", () => {
     fc.assert(
       fc.property(jobs, line, (all, wanted) => {
         const [list, lines] = [mergeLines(all.map(timed)), linesOf(all)];
@@ -52,7 +52,7 @@ describe("found lines of several jobs", () => {
     );
   });
 
-  test("are told to have grown at the end alone when they have", () => {
+  test("report growth at the end only when all new lines are there", () => {
     const list = (...sequences: number[]) => new LinePositions(Float64Array.from(sequences));
     expect(list(1, 2, 3).beginsWith(list(1, 2))).toBe(true);
     expect(list(1).beginsWith(list())).toBe(true);
@@ -62,7 +62,7 @@ describe("found lines of several jobs", () => {
   });
 });
 
-test("what the tab and the service found is one list, each line once, at the tab's time", () => {
+test("matches of the tab and the service are one list, each line once, with the tab's time", () => {
   const part = fc.uniqueArray(fc.nat(60)).map((values) => Float64Array.from(values.sort((a, b) => a - b)));
   fc.assert(
     fc.property(part, part, fc.boolean(), (one, other, withTimes) => {
@@ -78,14 +78,14 @@ test("what the tab and the service found is one list, each line once, at the tab
   );
 });
 
-test("entries stand by the latest time of their batch so far", () => {
+test("entries are ordered by the latest time of their batch so far", () => {
   expect([...monotonicTimes(Float64Array.of(5, 3, 4, 9, 7))]).toEqual([5, 5, 5, 9, 9]);
   const ascending = Float64Array.of(1, 1, 2);
   expect(monotonicTimes(ascending)).toBe(ascending);
 });
 
-describe("the way from match to match", () => {
-  test("never leads past a match that is still to come", () => {
+describe("moving from match to match", () => {
+  test("never skips a match that may still appear", () => {
     fc.assert(
       fc.property(
         jobs,
@@ -123,7 +123,7 @@ describe("the way from match to match", () => {
     );
   });
 
-  test("goes round at both ends once all is known, and never stays where it is", () => {
+  test("wraps at both ends once all matches are known, and always moves", () => {
     const list = new LinePositions(Float64Array.of(10, 20, 30));
     const to = (sequence: number, by: 1 | -1, sure: SureFrom = null) =>
       nearestMatch(list, { source: 0, sequence, at: 0 }, by, sure);
@@ -140,7 +140,7 @@ describe("the way from match to match", () => {
     expect(nearestMatch(new LinePositions(new Float64Array(0)), { source: 0, sequence: 5, at: 0 }, 1, null)).toBe(-1);
   });
 
-  test("is waited on until it is known, and not any more by who moved", () => {
+  test("waits until the match is known, unless the reader moved", () => {
     let [list, sure]: [LinePositions, SureFrom] = [
       new LinePositions(Float64Array.of(10)),
       { source: 0, sequence: 40, at: 0 },

@@ -20,7 +20,7 @@ describe("searching a batch", () => {
     expect(find({ text: "a", matchCase: true }, "a a a", "A", "xa")).toEqual([1, 3]);
   });
 
-  test("ignores case unless it is asked for", () => {
+  test("ignores case unless the query asks for it", () => {
     expect(find({ text: "error" }, "ERROR", "error", "none")).toEqual([1, 2]);
     expect(find({ text: "error", matchCase: true }, "ERROR", "error")).toEqual([2]);
   });
@@ -35,7 +35,7 @@ describe("searching a batch", () => {
     expect(find({ text: "öl", word: true }, "Öl ist teuer", "löl")).toEqual([1]);
   });
 
-  test("searches what a person sees, not escape sequences", () => {
+  test("searches visible text, not escape sequences", () => {
     expect(find({ text: "red herring" }, "\u001b[31mred\u001b[0m herring")).toEqual([1]);
     expect(find({ text: "[31m" }, "\u001b[31mred\u001b[0m")).toEqual([]);
   });
@@ -47,15 +47,15 @@ describe("searching a batch", () => {
     expect(find({ text: "^b$", regex: true }, "a", "b", "bb")).toEqual([2]);
   });
 
-  test("an expression that matches nothing at all matches every line", () => {
+  test("matches every line with an expression that matches the empty text", () => {
     expect(find({ text: "x*", regex: true }, "a", "", "b")).toEqual([1, 2, 3]);
   });
 
-  test("a wrong expression is refused where it is made", () => {
+  test("throws on an invalid expression when it is created", () => {
     expect(() => expressionOf({ ...EVERYTHING, text: "(", regex: true })).toThrow(SyntaxError);
   });
 
-  test("leaves hidden streams and lower levels out", () => {
+  test("omits hidden streams and lower levels", () => {
     const segment = segmentOf(
       10,
       columns([

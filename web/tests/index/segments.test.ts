@@ -55,8 +55,8 @@ const entry = fc.tuple(
 );
 const pattern = fc.constantFrom("aab", "^ab", "ba$", "^a*$", "b+a+b", "^$", "a.{6}b", "✗b", "(?<!a)b", "x*");
 
-describe("lines that go on from batch to batch", () => {
-  test("are found as joined ones are, whatever the batches and the order in which they come", () => {
+describe("lines that continue across batches", () => {
+  test("are found as joined lines are, whatever the batches and their order", () => {
     const order = fc.array(fc.nat(), { minLength: 30, maxLength: 30 });
     fc.assert(
       fc.property(
@@ -83,7 +83,7 @@ describe("lines that go on from batch to batch", () => {
     );
   });
 
-  test("are searched in parts that overlap where they do not end", () => {
+  test("are searched in overlapping parts while they do not end", () => {
     const piece = fc.string({ unit: fc.constantFrom("a", "b"), minLength: 4, maxLength: 8 });
     const needle = fc.string({ unit: fc.constantFrom("a", "b"), minLength: 1, maxLength: 8 });
     fc.assert(
@@ -110,7 +110,7 @@ describe("lines that go on from batch to batch", () => {
     );
   });
 
-  test("are searched once more only as far as they are new", () => {
+  test("are searched again only where they are new", () => {
     const matcher = new Matcher(query("nothing"));
     const looked = vi.spyOn(matcher, "has");
     const segments = new Segments(1_000, 100);
@@ -128,7 +128,7 @@ describe("lines that go on from batch to batch", () => {
     expect(work() / small).toBeLessThan(5);
   });
 
-  test("take no part in a filter but as one line, with the level and the stream of its beginning", () => {
+  test("are filtered as one line, with the level and stream of their beginning", () => {
     const segments = new Segments();
     segments.look(new Matcher({ ...EVERYTHING, level: 5 }));
     const entries: Entry[] = [

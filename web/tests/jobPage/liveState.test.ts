@@ -16,15 +16,15 @@ function job(
   return { caughtUp, problem, record: record(life) } as JobFacts;
 }
 
-describe("what is said of a job's lines", () => {
-  test("live, paused, catching up", () => {
+describe("the live state of a job", () => {
+  test("is live, paused or catching up", () => {
     expect(liveState([job(true)], true, OPEN, 0)).toEqual(["live", "Live"]);
     expect(liveState([job(true)], false, OPEN, 0)).toEqual(["paused", "Paused"]);
     expect(liveState([job(true), job(false)], true, OPEN, 0)).toEqual(["catching-up", "Catching up"]);
     expect(liveState([], true, OPEN, 0)).toEqual(["catching-up", "Catching up"]);
   });
 
-  test("when a lost connection is tried again, and when it will not be", () => {
+  test("says when a lost connection is retried, and when it is not", () => {
     expect(liveState([job(true)], true, { kind: "waiting", until: 7_200 } as never, 3_000)).toEqual([
       "reconnecting",
       "Reconnecting in 5 s",
@@ -32,7 +32,7 @@ describe("what is said of a job's lines", () => {
     expect(liveState([job(true)], true, { kind: "refused", message: "" } as never, 0)).toEqual(["refused", "Not live"]);
   });
 
-  test("how it ended; of several when all have, whatever one may not read", () => {
+  test("says how a job ended, and of several when all have, ignoring unreadable ones", () => {
     const oom = job(true, { life: { state: "exited", exit_code: 137, oom: true } });
     const good = job(true, { life: { state: "removed", exit_code: 0 } });
     expect(liveState([oom], true, OPEN, 0)).toEqual(["ended", "Ended: out of memory (137)"]);

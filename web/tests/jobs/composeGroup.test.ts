@@ -4,7 +4,7 @@ import { parseFilter } from "../../src/jobs/filter";
 import { tallies } from "../../src/jobs/listing";
 import { record } from "./records";
 
-describe("jobs that belong together", () => {
+describe("jobs of a Compose project", () => {
   const container = (name: string, host: string, service: string, project = "shop") => ({
     name,
     host,
@@ -12,7 +12,7 @@ describe("jobs that belong together", () => {
     project,
   });
 
-  test("are a project's, of each container on each host the newest", () => {
+  test("are the newest of each container on each host", () => {
     const old = record({ container: container("shop-api-1", "a", "api"), life: { created: 1, state: "removed" } });
     const api = record({ container: container("shop-api-1", "a", "api"), life: { created: 2 } });
     const there = record({ container: container("shop-api-1", "b", "api"), life: { created: 1 } });
@@ -24,7 +24,7 @@ describe("jobs that belong together", () => {
     expect(composeGroup(all, "none")).toEqual([]);
   });
 
-  test("are no more than help, and what runs goes first", () => {
+  test("are limited in number, running ones first", () => {
     const ended = Array.from({ length: 40 }, (_, at) =>
       record({ container: container(`e-${at}`, "a", "x"), life: { created: 1_000 + at, state: "exited" } }),
     );
@@ -35,8 +35,8 @@ describe("jobs that belong together", () => {
   });
 });
 
-describe("the counts over the list", () => {
-  test("are of states worth a look, and their filter finds as many", () => {
+describe("the counts above the list", () => {
+  test("cover states that need attention, and their filters find as many", () => {
     const jobs = [
       record({ life: { state: "running" } }),
       record({ life: { state: "exited", exit_code: 0 } }),

@@ -50,7 +50,7 @@ describe("the filter", () => {
 });
 
 describe("the listing", () => {
-  it("is newest first, equal ones by id, so that nothing changes places by itself", () => {
+  it("is newest first, then by id, so that rows keep their order", () => {
     const [a, b, c] = [
       record({ life: { created: 1 } }),
       record({ life: { created: 3 } }),
@@ -62,7 +62,7 @@ describe("the listing", () => {
     expect(order([c, a, b])).toEqual([b.job, c.job, a.job]);
   });
 
-  it("groups by host, project, image or a label, the one with the newest job first, the nameless last", () => {
+  it("groups by host, project, image or label, the group with the newest job first, the nameless last", () => {
     const records = [
       record({ container: { project: "old" }, life: { created: 1 } }),
       record({ container: { project: "new" }, life: { created: 2 } }),
@@ -85,7 +85,7 @@ describe("the listing", () => {
     expect(labelKeys([labels("a", "b"), labels("b", "a", "c"), labels("b")])).toEqual(["b", "a"]);
   });
 
-  it("lists five thousand jobs, and each once", () => {
+  it("lists each of five thousand jobs once", () => {
     const records = Array.from({ length: 5_000 }, (_, at) => record({ container: { host: `host-${at % 50}` } }));
     const { items } = listingOf(records, parseFilter("nginx"), "host", new Set());
     expect(new Set(items.map((item) => (item.kind === "job" ? item.record.job : item.name))).size).toBe(5_050);
@@ -135,7 +135,7 @@ describe("a job's state in words", () => {
 });
 
 describe("the rate", () => {
-  it("is over a running job's life at first, then since the record before", () => {
+  it("covers a running job's life at first, then the time since the previous record", () => {
     const rates = new Rates();
     const first = record({ tip: 1_000, seen: 1_000_000, last: 1_000_000, life: { started: 990_000 } });
     const note = (one: typeof first) => rates.note(new Map([[one.job, one]]));

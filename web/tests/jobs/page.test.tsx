@@ -68,7 +68,7 @@ describe("the job list", () => {
     expect(rows()).toHaveLength(0);
   });
 
-  it("filters as one types, says how many are left, and offers the way back when none is", () => {
+  it("filters while typing, counts the matches, and offers to clear a filter without any", () => {
     show([record({ container: { name: "api" } }), record({ container: { name: "worker" } })]);
     type("api");
     expect(rows()).toHaveLength(1);
@@ -79,14 +79,14 @@ describe("the job list", () => {
     expect(rows()).toHaveLength(2);
   });
 
-  it("keeps a few rows in the page, whatever their number", () => {
+  it("keeps few rows in the page, whatever the number of jobs", () => {
     show(Array.from({ length: 4_000 }, () => record()));
     expect(rows().length).toBeGreaterThan(0);
     expect(rows().length).toBeLessThan(100);
     expect(document.querySelector("[role=table]")?.getAttribute("aria-rowcount")).toBe("4001");
   });
 
-  it("opens chosen jobs together, and a whole group", () => {
+  it("opens selected jobs together, and a whole group", () => {
     const [a, b, c] = [
       record({ container: { project: "shop" } }),
       record({ container: { project: "shop" } }),
@@ -108,7 +108,7 @@ describe("the job list", () => {
     expect(rows().map((row) => row.dataset["job"])).toEqual([c.job]);
   });
 
-  it("is walked through by keys", () => {
+  it("is navigated by keys", () => {
     show(Array.from({ length: 300 }, () => record()));
     document.querySelector<HTMLElement>("[data-at='0'] a")?.focus();
     press("j");
@@ -123,7 +123,7 @@ describe("the job list", () => {
   });
 });
 
-describe("each state says what to do next", () => {
+describe("the notice of each state says what to do next", () => {
   const notice = (): string | null => document.querySelector("[data-notice]")?.getAttribute("data-notice") ?? null;
 
   it("loading, then empty with the command that fills it", () => {
@@ -138,14 +138,14 @@ describe("each state says what to do next", () => {
     [401, "expired", "Log in again"],
     [403, "forbidden", "Ask"],
     [500, "failed", "tries again"],
-  ])("status %d is %s, and what was known stays", (status, kind, advice) => {
+  ])("status %d is %s, and the known jobs stay", (status, kind, advice) => {
     show([record()], true, { status, message: "The service says so." });
     expect(notice()).toBe(kind);
     expect(document.querySelector("[role=alert]")?.textContent).toContain(advice);
     expect(rows()).toHaveLength(1);
   });
 
-  it("an ended session asks for the login", () => {
+  it("an ended session offers the login", () => {
     let asked = 0;
     addEventListener("logferry:login", () => asked++, { once: true });
     show([record()], true, { status: 401, message: "" });

@@ -94,7 +94,7 @@ function subscription(job: string) {
 }
 
 describe("Connection", () => {
-  test("asks a ticket, connects, and subscribes to what was wanted", async () => {
+  test("requests a ticket, connects, and subscribes", async () => {
     const world = new World();
     const wanted = subscription("a");
     world.connection.subscribe("a", wanted);
@@ -108,7 +108,7 @@ describe("Connection", () => {
     expect(world.states).toEqual(["connecting", "open"]);
   });
 
-  test("that is told what it cannot read lives on, and each subscription hears its own answer", async () => {
+  test("survives an unreadable message, and routes each answer to its subscription", async () => {
     const said = vi.spyOn(console, "error").mockImplementation(() => undefined);
     const world = new World();
     const [broken, other] = [subscription("a"), subscription("b")];
@@ -135,7 +135,7 @@ describe("Connection", () => {
     said.mockRestore();
   });
 
-  test("returns with a new ticket after a cut, and subscribes again", async () => {
+  test("reconnects with a new ticket after a cut, and subscribes again", async () => {
     const world = new World();
     world.connection.subscribe("a", subscription("a"));
     await settled();
@@ -167,7 +167,7 @@ describe("Connection", () => {
     expect([...waits].sort((a, b) => a - b)).toEqual(waits);
   });
 
-  test("stops at a refusal, and goes on with another key", async () => {
+  test("stops at a refusal, and continues with another key", async () => {
     const world = new World();
     world.refuse = new Refusal(403, "revoked");
     world.connection.subscribe("a", subscription("a"));
@@ -180,7 +180,7 @@ describe("Connection", () => {
     expect(world.sockets).toHaveLength(1);
   });
 
-  test("pings every 30 seconds and gives a silent connection up", async () => {
+  test("pings every 30 seconds and gives up a silent connection", async () => {
     const world = new World();
     world.connection.subscribe("a", subscription("a"));
     await settled();
@@ -209,7 +209,7 @@ describe("Connection", () => {
     expect(world.socket.of("subscribe")).toHaveLength(2);
   });
 
-  test("opens the successor before it closes the old connection", async () => {
+  test("opens the replacement before it closes the old connection", async () => {
     const world = new World();
     world.connection.subscribe("a", subscription("a"));
     await settled();
@@ -229,7 +229,7 @@ describe("Connection", () => {
     expect(world.states).toEqual(["connecting", "open"]);
   });
 
-  test("renews a connection by itself before API Gateway's two hours are over", async () => {
+  test("replaces a connection before API Gateway's two-hour limit", async () => {
     const world = new World();
     world.connection.subscribe("a", subscription("a"));
     await settled();
@@ -250,7 +250,7 @@ describe("Connection", () => {
     expect(world.states).toEqual(["connecting", "open"]);
   });
 
-  test("takes an unreadable message for no answer", async () => {
+  test("ignores an unreadable message as an answer", async () => {
     const world = new World();
     world.connection.subscribe("a", subscription("a"));
     await settled();

@@ -5,20 +5,20 @@ import { fc } from "../support/check";
 const half = (): number => 0.5;
 
 describe("Feed", () => {
-  test("asks for nothing before anything is wanted", () => {
+  test("requests nothing before anything is wanted", () => {
     const feed = new Feed(half);
     feed.announced(100, 0);
     expect(feed.due(1e9)).toBeNull();
   });
 
-  test("asks for history at once when a person wants it", () => {
+  test("requests history at once when a person wants it", () => {
     const feed = new Feed(half);
     feed.announced(100, 5, true);
     feed.want(1, 5);
     expect(feed.due(5)).toEqual({ first: 1, last: 100 });
   });
 
-  test("waits a jittered moment for a batch that is only late", () => {
+  test("waits a jittered time for a batch that is only late", () => {
     const feed = new Feed(half);
     feed.announced(10, 0, true);
     feed.want(1, 0);
@@ -32,7 +32,7 @@ describe("Feed", () => {
     expect(feed.whole).toBe(true);
   });
 
-  test("does not start a hole's wait anew when it is seen again", () => {
+  test("keeps a hole's wait when the hole is seen again", () => {
     const feed = new Feed(half);
     feed.announced(10, 0, true);
     feed.want(1, 0);
@@ -42,7 +42,7 @@ describe("Feed", () => {
     expect(feed.due(1_000 + HOLE_LEAST_MS + HOLE_JITTER_MS / 2)).toEqual({ first: 11, last: 20 });
   });
 
-  test("takes an answer without news for 'not yet' and asks again, later and later", () => {
+  test("takes an answer without news as 'not yet' and retries with growing waits", () => {
     const feed = new Feed(half);
     feed.announced(20, 0, true);
     feed.want(1, 0);
@@ -54,7 +54,7 @@ describe("Feed", () => {
     expect((feed.next() as number) - first).toBeGreaterThan(first);
   });
 
-  test("goes on at once with the rest of a hole after an answer that brought a part", () => {
+  test("continues at once with the rest of a partly filled hole", () => {
     const feed = new Feed(half);
     feed.announced(20, 0, true);
     feed.want(1, 0);
@@ -63,7 +63,7 @@ describe("Feed", () => {
     expect(feed.due(0)).toEqual({ first: 1, last: 10 });
   });
 
-  test("asks no more for what was deleted by age", () => {
+  test("no longer requests what was deleted by age", () => {
     const feed = new Feed(half);
     feed.announced(20, 0, true);
     feed.want(1, 0);
@@ -72,7 +72,7 @@ describe("Feed", () => {
     expect(feed.whole).toBe(true);
   });
 
-  test("shows a lost last broadcast by the tip of a pong", () => {
+  test("detects a lost last broadcast by the tip of a pong", () => {
     const feed = new Feed(half);
     feed.announced(10, 0, true);
     feed.want(1, 0);
@@ -81,7 +81,7 @@ describe("Feed", () => {
     expect(feed.due(30_000 + HOLE_LEAST_MS + HOLE_JITTER_MS)).toEqual({ first: 11, last: 12 });
   });
 
-  test("ends with every sequence exactly once, whatever was lost, repeated, reordered and not yet there", () => {
+  test("ends with every sequence exactly once, whatever was lost, repeated, reordered or late", () => {
     const world = fc.record({
       sizes: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 25 }),
       subscribedAt: fc.nat({ max: 25 }),

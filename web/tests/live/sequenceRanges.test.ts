@@ -8,8 +8,8 @@ const piece = fc.record({
   add: fc.boolean(),
 });
 
-describe("Spans", () => {
-  test("hold the same as a set of numbers, whatever is added and removed in any order", () => {
+describe("SequenceRanges", () => {
+  test("holds the same as a set of numbers, whatever is added and removed in any order", () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
         const [spans, model] = [new SequenceRanges(), new Set<number>()];

@@ -19,7 +19,7 @@ function fails<T>(line: string, otherwise: T): T {
 
 beforeAll(prepareDecoder);
 
-test("a line that no text function can read is plain text between the others", () => {
+test("a line that fails in every text function is plain text between the others", () => {
   const said = vi.spyOn(console, "error").mockImplementation(() => undefined);
   const store = new Store();
   const lines = ["one", "the \u001b[31mworst\u202e line", "three"].map((text) => ({ stream: "o", text }));

@@ -10,7 +10,7 @@ import { bodyOf, fc } from "../support/zstd";
 beforeAll(prepareDecoder);
 
 describe("merged jobs", () => {
-  test("are in the order of time, whatever order their batches came in, and each row is found again", () => {
+  test("are ordered by time, whatever order their batches came in, and each row is found again", () => {
     const batch = fc.record({
       job: fc.nat(2),
       start: fc.integer({ min: 0, max: 50 }),
@@ -79,7 +79,7 @@ describe("merged jobs", () => {
   });
 });
 
-test("entries of merged jobs that cannot be read are one row that says so", () => {
+test("undecodable entries of merged jobs are one row that says so", () => {
   const [sound, damaged] = [1, 2].map(() => ({
     store: new Store(),
     feed: { gone: new SequenceRanges(), floor: 1 },
@@ -111,7 +111,7 @@ test("entries of merged jobs that cannot be read are one row that says so", () =
   ]);
 });
 
-describe("what is missing of merged jobs", () => {
+describe("missing lines of merged jobs", () => {
   function merged(
     floor: number,
     gone: [number, number] | null,
@@ -139,7 +139,7 @@ describe("what is missing of merged jobs", () => {
     return merge.rows(0, 100).rows.flatMap((row) => (row.hole === undefined ? [] : [[row.sequence, row.hole]]));
   }
 
-  test("is told once: before the first line that is here, and after the last of each part", () => {
+  test("are reported once: before the first loaded line, and after the last of each range", () => {
     expect(merged(100, null, [11, 2], [21, 2], [100, 5])).toEqual([
       [11, { side: "before", count: 10 }],
       [12, { side: "after", count: 8 }],
@@ -147,7 +147,7 @@ describe("what is missing of merged jobs", () => {
     ]);
   });
 
-  test("is nothing where it comes by itself, or is kept no more", () => {
+  test("are not reported where they load without a request or were deleted", () => {
     expect(merged(1, null, [11, 2], [21, 2])).toEqual([]);
     expect(merged(11, [1, 10], [11, 2])).toEqual([]);
     expect(merged(11, [1, 4], [11, 2])).toEqual([[11, { side: "before", count: 6 }]]);

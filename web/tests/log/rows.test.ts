@@ -46,7 +46,7 @@ describe("rows", () => {
     expect(texts(store, tip)).toEqual(["1 stdout a", "2 stderr b", "3 stdout c"]);
   });
 
-  test("join continuations of a stream, past entries of the other and past the batch's end", () => {
+  test("join continuations of a stream across entries of the other and across batches", () => {
     const { store, tip } = storeOf([out(LONG), err("between")], [{ stream: "O", text: "-end" }, out("next")]);
     const { rows } = rowsOf(store, NONE, tip, 0, 10);
     expect(rows.map((row) => [row.sequence, textOf(row)])).toEqual([
@@ -57,7 +57,7 @@ describe("rows", () => {
     expect(rows[0]).toMatchObject({ last: 3 });
   });
 
-  test("of a very long line say how much of it is shown, as far as it has come, and are there wherever one looks at it", () => {
+  test("of a very long line say how much is shown so far, and appear in every window over it", () => {
     const piece = "x".repeat(16_384);
     const { store } = storeOf([
       out("before"),
@@ -75,7 +75,7 @@ describe("rows", () => {
     expect(textOf(row(25) as never)).toHaveLength(131_072);
   });
 
-  test("of merged entries have their lines, each as a terminal leaves it, and of very many the first", () => {
+  test("of merged entries have their lines, each as a terminal shows it, and only the first of very many", () => {
     const { store, tip } = storeOf([out("\u001b[31ma\r\n10%\r20%\n\tb\u2028\u2424"), out("c"), out("x\n".repeat(600))]);
     const [first, second, third] = rowsOf(store, NONE, tip, 0, 3).rows;
     expect(textOf(first as never)).toBe("a\n20%\n\tb\ufffd\u2424");
@@ -85,7 +85,7 @@ describe("rows", () => {
     expect(third).toMatchObject({ cut: { shown: 500, of: 601, unit: "lines" } });
   });
 
-  test("show a continuation whose beginning is not here for what it is", () => {
+  test("mark a continuation whose beginning is not loaded", () => {
     const store = new Store();
     store.add(factsOf(5, [{ stream: "E", text: "tail" }, err("whole")]));
     const { rows } = rowsOf(store, NONE, 6, 4, 2);
@@ -95,7 +95,7 @@ describe("rows", () => {
     ]);
   });
 
-  test("stand in for what is not here yet, and say what is kept no more", () => {
+  test("stand for entries that are not loaded, and say which were deleted", () => {
     const store = new Store();
     store.add(factsOf(3, [out("c")]));
     expect(rowsOf(store, NONE, 4, 0, 4).rows.map(({ kind }) => kind)).toEqual([
@@ -109,20 +109,20 @@ describe("rows", () => {
     expect(rowsOf(store, gone, 3, 0, 3).rows.map(({ kind }) => kind)).toEqual(["gone", "gone", "line"]);
   });
 
-  test("say of a batch that cannot be read how many entries it held", () => {
+  test("say how many entries an undecodable batch held", () => {
     const store = new Store();
     store.add({ ...factsOf(1, [out("a"), out("b")]), body: "AAAA" });
     expect(rowsOf(store, NONE, 2, 0, 2).rows).toMatchObject([{ kind: "unreadable", count: 2 }]);
   });
 
-  test("tell system entries as sentences", () => {
+  test("show system entries as sentences", () => {
     const { store, tip } = storeOf([{ stream: "s", text: '{"event":"gap","reason":"rotated","count":1200}' }]);
     const [row] = rowsOf(store, NONE, tip, 0, 1).rows;
     expect(row).toMatchObject({ kind: "event", event: "gap", bad: true });
     expect(row && textOf(row)).toContain("1,200 lines missing");
   });
 
-  test("carry a colour that a stream left on to its next lines, not to the other stream's", () => {
+  test("carry a colour left on by a stream to its next lines, not to the other stream's", () => {
     const { store, tip } = storeOf([
       out("\u001b[31mred"),
       err("plain"),
@@ -136,7 +136,7 @@ describe("rows", () => {
     expect(rows).toEqual([1, undefined, 1, undefined, undefined]);
   });
 
-  test("are the same for every window and every order in which the batches came", () => {
+  test("are the same for every window and every order of batches", () => {
     const line = fc.record({
       stream: fc.constantFrom("o", "e", "s"),
       text: fc.constantFrom("a", "b", LONG, '{"event":"started"}'),

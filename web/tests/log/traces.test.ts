@@ -28,7 +28,7 @@ const LINES: readonly Line[] = [
 ];
 
 describe("stack traces in a job", () => {
-  test("are told from indented lines, per stream, also where a batch ends within one", () => {
+  test("are detected from indented lines, per stream, also across batches", () => {
     const store = new Store();
     store.add(factsOf(1, LINES.slice(0, 4)));
     store.add(factsOf(5, LINES.slice(4)));
@@ -46,7 +46,7 @@ describe("stack traces in a job", () => {
     expect(rows.map((row) => (row.kind === "line" ? row.frames : -1))).toEqual([0, 0, 2, 0, 0, 0, 0, 0]);
   });
 
-  test("are folded to their heads by a search that leaves frames out", () => {
+  test("are folded to their heads by a search that hides frames", () => {
     const columns = {
       times: Float64Array.from(LINES, (_, at) => at),
       streams: LINES.map(({ stream }) => stream).join(""),
@@ -55,7 +55,7 @@ describe("stack traces in a job", () => {
     expect(new Matcher({ ...EVERYTHING, hide: ["frames"] }).find(segmentOf(1, columns))).toEqual([1, 2, 3, 4, 6, 8]);
   });
 
-  test("read the same where a pane asks for a part of them", () => {
+  test("are the same in every window", () => {
     const store = new Store();
     store.add(factsOf(1, LINES.slice(0, 4)));
     store.add(factsOf(5, LINES.slice(4)));
@@ -65,7 +65,7 @@ describe("stack traces in a job", () => {
     }
   });
 
-  test("say two hundred frames at most", () => {
+  test("count two hundred frames at most", () => {
     const store = new Store();
     const lines = [TRACE[0] as string, ...Array<string>(900).fill("    at deep (/app/a.js:1:1)")].map((text) => ({
       stream: "e",

@@ -13,14 +13,14 @@ beforeEach(() => {
   mark(false);
 });
 
-test("a link signs in where nobody is signed in", () => {
+test("a link signs in when nobody is signed in", () => {
   expect([visit("#key=mine"), token.value]).toEqual([null, "mine"]);
   expect(location.href).toMatch(/\?job=x$/);
   expect([visit(""), token.value]).toEqual([null, "mine"]);
 });
 
 test.each(["#key=theirs", "#key=theirs&key=mine", "#key=", "#other=1&key=theirs"])(
-  "a link with another key waits for a yes: %s",
+  "a link with another key asks first: %s",
   (fragment) => {
     keep("mine");
     expect(visit(fragment)).toBe(fragment === "#key=" ? "" : "theirs");
@@ -35,7 +35,7 @@ test("a link with the same key asks nothing", () => {
   expect([visit("#key=mine"), token.value]).toEqual([null, "mine"]);
 });
 
-test("a link waits for a yes where somebody is signed in at an issuer", () => {
+test("a link asks first when somebody is signed in at an issuer", () => {
   mark(true);
   expect([visit("#key=theirs"), token.value]).toEqual(["theirs", null]);
 });

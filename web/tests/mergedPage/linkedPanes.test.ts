@@ -26,7 +26,7 @@ class Pane extends EventTarget implements Linkable {
   }
 }
 
-describe("panes at the same moment", () => {
+describe("linked panes", () => {
   let linked: LinkedTime;
   let panes: Pane[];
   beforeEach(() => {
@@ -39,7 +39,7 @@ describe("panes at the same moment", () => {
   const [A, B, C] = [0, 1, 2];
   const shown = (): (number | "end")[][] => panes.map((pane) => pane.shown);
 
-  test("go where the one that a person scrolls goes, and never lead it back", async () => {
+  test("follow the pane that a person scrolls, and never move it in turn", async () => {
     panes[A]?.scroll(10);
     panes[A]?.scroll(20);
     await vi.runAllTimersAsync();
@@ -49,13 +49,13 @@ describe("panes at the same moment", () => {
     expect(shown()).toEqual([[30], [20], [20, 30]]);
   });
 
-  test("follow when it follows", () => {
+  test("follow the end when the leading pane does", () => {
     panes[C]?.scroll(null);
     vi.runAllTimers();
     expect(shown()).toEqual([["end"], ["end"], []]);
   });
 
-  test("stay where they are when it is switched off", async () => {
+  test("stay in place when the link is off", async () => {
     panes[A]?.scroll(10);
     linked.on.value = false;
     await vi.runAllTimersAsync();
@@ -76,12 +76,12 @@ describe("panes at the same moment", () => {
     await vi.runAllTimersAsync();
   };
 
-  test("stay where they are when it is switched off before it is known where to go", async () => {
+  test("stay in place when the link is switched off before the target is known", async () => {
     await meanwhile(() => (linked.on.value = false));
     expect(shown()).toEqual([[], [], []]);
   });
 
-  test("are not taken away from where a person began to read meanwhile", async () => {
+  test("do not move a pane in which a person began to read", async () => {
     await meanwhile(() => panes[B]?.dispatchEvent(new Event("pointerdown")));
     expect(shown()).toEqual([[], [], [10]]);
   });

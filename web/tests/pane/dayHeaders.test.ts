@@ -13,12 +13,12 @@ function drawn(...times: (number | null)[]) {
   }));
 }
 
-describe("days", () => {
+describe("day headers", () => {
   afterEach(() => {
     settings.timeMode.value = "local";
   });
 
-  test("are marked where they begin, also where a clock stepped back, and only there", () => {
+  test("mark where a day begins, also where a clock stepped back, and only there", () => {
     settings.timeMode.value = "utc";
     const rows = drawn(MIDNIGHT - 2, MIDNIGHT - 1, MIDNIGHT, null, MIDNIGHT + 5, MIDNIGHT - 1, MIDNIGHT + 25 * HOUR_US);
     markDays(rows);
@@ -36,7 +36,7 @@ describe("days", () => {
     expect(rows[2]?.element.dataset["day"]).toBeUndefined();
   });
 
-  test("are said of what is read unless it is today", () => {
+  test("name the day in view unless it is today", () => {
     settings.timeMode.value = "utc";
     expect(dayUnlessToday(MIDNIGHT, MIDNIGHT / 1000 + 1)).toBe("");
     expect(dayUnlessToday(MIDNIGHT - 1, MIDNIGHT / 1000 + 1)).toBe("Mon, 23 Nov 2026");

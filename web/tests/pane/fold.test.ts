@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { foldElement } from "../../src/pane/fold";
 
-describe("a JSON line folded open in the pane", () => {
-  it("is text only, and copied it is the document again", () => {
+describe("an unfolded JSON line in the pane", () => {
+  it("is text only, and a copy of it is the document again", () => {
     const element = foldElement('{"<b>k</b>":"<img src=x onerror=alert(1)>","n":[1,{"a":null}]}') as HTMLElement;
     expect(element.querySelector("b, img")).toBeNull();
     const copied = [...element.children].map((line) => line.textContent).join("\n");
@@ -11,7 +11,7 @@ describe("a JSON line folded open in the pane", () => {
     expect(copied.split("\n")[1]).toMatch(/^ {2}"<b>k/);
   });
 
-  it("is nothing for a line that holds no document", () => {
+  it("is null for a line without a document", () => {
     expect(foldElement("plain")).toBeNull();
   });
 });

@@ -23,7 +23,7 @@ describe("scroll arithmetic", () => {
     expect(MAX_HEIGHT).toBeLessThan(16_777_214 / 2 + 1);
   });
 
-  test("both ends of the scroll bar mean both ends of the list", () => {
+  test("the ends of the scroll bar are the ends of the list", () => {
     fc.assert(
       fc.property(shape, ({ total, rowHeight, viewport }) => {
         const most = spacerHeight(total, rowHeight) - viewport;
@@ -36,7 +36,7 @@ describe("scroll arithmetic", () => {
     );
   });
 
-  test("a place's position means the same place again, within a row below the cap", () => {
+  test("the position of an index maps back to it, within a row below the cap", () => {
     fc.assert(
       fc.property(shape, fc.double({ min: 0, max: 1, noNaN: true }), ({ rowHeight, viewport }, share) => {
         const total = Math.floor(MAX_HEIGHT / rowHeight) - 1;
@@ -47,7 +47,7 @@ describe("scroll arithmetic", () => {
     );
   });
 
-  test("a window covers what it was asked around, and stays within the list", () => {
+  test("a window covers its centre and stays within the list", () => {
     fc.assert(
       fc.property(shape, fc.double({ min: 0, max: 1, noNaN: true }), ({ total, rowHeight, viewport }, share) => {
         const visible = Math.ceil(viewport / rowHeight);
@@ -62,7 +62,7 @@ describe("scroll arithmetic", () => {
     );
   });
 
-  test("what is asked for and what is drawn make the window, nothing of it is asked for that is drawn at its end", () => {
+  test("requested and drawn rows make up the window, and no drawn end is requested again", () => {
     const range = fc
       .tuple(fc.nat(400), fc.integer({ min: 1, max: 200 }))
       .map(([from, length]) => ({ from, to: from + length }));
@@ -82,7 +82,7 @@ describe("scroll arithmetic", () => {
     );
   });
 
-  test("a reader who moves on by a cluster asks for a cluster, not for a window", () => {
+  test("a reader who moves by a cluster requests a cluster, not a window", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_000, max: 100_000 }), fc.integer({ min: 20, max: 120 }), (place, visible) => {
         const before = windowAround(place, visible, 1_000_000);

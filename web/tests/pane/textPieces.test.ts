@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { textPieces } from "../../src/pane/textPieces";
 import { fc } from "../support/check";
 
-test("a long text is cut into short pieces, and stays the same text", () => {
+test("a long text is split into short pieces and stays the same text", () => {
   const part = fc.string({ unit: fc.constantFrom("a", " ", "\u0301", "\u0628", "\u{1f600}", "\ud83d"), maxLength: 12 });
   fc.assert(
     fc.property(part, fc.integer({ min: 1, max: 400 }), (unit, times) => {

@@ -58,7 +58,7 @@ beforeEach(() => {
 });
 
 describe("a search in one job", () => {
-  test("is sure of what the tab has read, and then of what the service has searched, down to all", () => {
+  test("is sure of what the tab has read, then of what the service has searched, down to all", () => {
     const search = jobSearch();
     search.begin(QUERY);
     expect(asked).toMatchObject([{ first: 1, last: 900_000 }]);
@@ -78,7 +78,7 @@ describe("a search in one job", () => {
     expect(search.remote.progress.peek()?.state).toBe("done");
   });
 
-  test("that fails is waited for no more, and keeps what it found", () => {
+  test("stops waiting when it fails, and keeps its matches", () => {
     const search = jobSearch();
     search.begin(QUERY);
     listener.hits({ found: timed(), lines: 100_000, ms: 1 });
@@ -89,7 +89,7 @@ describe("a search in one job", () => {
     expect(search.remote.progress.peek()).toMatchObject({ state: "failed", message: "No.", covered: 20_000 });
   });
 
-  test("goes on where it was when another's expression ended their worker", () => {
+  test("continues where it was when another's expression ended their worker", () => {
     const search = jobSearch();
     search.begin(QUERY);
     listener.hits({ found: timed(), lines: 100_000, ms: 1 });
@@ -108,7 +108,7 @@ describe("a search in one job", () => {
     expect(search.found?.sequences).toHaveLength(3);
   });
 
-  test("that began before anything was known of the job asks the service when it is", () => {
+  test("asks the service later if nothing is known of the job at first", () => {
     facts = null;
     const search = jobSearch();
     search.begin(QUERY);
@@ -120,14 +120,14 @@ describe("a search in one job", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("in a job that cannot be read is not waited for", () => {
+  test("does not wait for a job that cannot be read", () => {
     facts = { ...FACTS, tail: null, received: 0, problem: { status: 404, message: "" } };
     const search = jobSearch();
     search.begin(QUERY);
     expect(search.sureFrom).toBeNull();
   });
 
-  test("loads the little that is not here, and is sure of it once it is read", () => {
+  test("loads a small missing part, and is sure of it once it is read", () => {
     facts = { ...FACTS, tip: 110_000, tail: 10_001, since: 100_010 };
     const search = jobSearch();
     search.begin(QUERY);
@@ -146,7 +146,7 @@ describe("a search in one job", () => {
     ["a text, of several", true, "x(?=y)", ["whole"], undefined],
     ["a filter alone, of one", false, "", ["whole"], undefined],
     ["a filter alone, of several: they may be very long", true, "", [], "failed"],
-  ])("that only the tab can do loads the job for it: %s", (_, several, text, loads, state) => {
+  ])("loads the job for a query that only the tab can run: %s", (_, several, text, loads, state) => {
     const search = jobSearch(several);
     search.begin({ ...QUERY, text, regex: true, hide: ["stdout"] });
     tell({ tell: "alone", reason: "why" });
@@ -155,7 +155,7 @@ describe("a search in one job", () => {
   });
 });
 
-test("how far a search of several jobs is says of which not all could be looked through", () => {
+test("the progress of a search of several jobs names the incomplete ones", () => {
   const part = (state: "searching" | "done" | "full" | "failed", message = "") => ({
     state,
     covered: 10,

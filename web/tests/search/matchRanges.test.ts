@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { matchRanges } from "../../src/search/matchRanges";
 
-describe("Marks", () => {
-  test("are where a match is, also at the end of the longest text that is drawn", () => {
+describe("match ranges", () => {
+  test("cover each match, also at the end of the longest drawn text", () => {
     const text = `needle ${"x".repeat(262_144)} needle`;
     expect(matchRanges(text, /needle/g)).toEqual([0, 6, text.length - 6, text.length]);
   });
 
-  test("of empty matches are none", () => {
+  test("exclude empty matches", () => {
     expect(matchRanges("abc", /x*/g)).toEqual([]);
   });
 });

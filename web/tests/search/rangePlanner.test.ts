@@ -5,8 +5,8 @@ import { serverQuery } from "../../src/search/re2";
 import { levelOf } from "../../src/text/levels";
 import { fc } from "../support/check";
 
-describe("the walk over what is not here", () => {
-  test("asks for every line once, the newest stretch first, however answers are cut", () => {
+describe("the range planner", () => {
+  test("requests every line once, the newest stretch first, however answers are cut", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 900_000 }),
@@ -37,7 +37,7 @@ describe("the walk over what is not here", () => {
     );
   });
 
-  test("begins with a stretch that is soon answered, and grows while answers are quick", () => {
+  test("begins with a short stretch, and grows while answers are quick", () => {
     const walk = new RangePlanner(1, 1_000_000);
     expect(walk.next()).toEqual({ after: 980_000, before: 1_000_001 });
     walk.answered({ next: null, since: null }, 0, 100);
@@ -46,21 +46,21 @@ describe("the walk over what is not here", () => {
     expect(walk.next()).toEqual({ after: 900_000, before: 940_001 });
   });
 
-  test("ends where nobody would step through it all", () => {
+  test("ends at more matches than anyone steps through", () => {
     const walk = new RangePlanner(1, 1_000_000);
     walk.answered({ next: 981_000, since: null }, MOST_FOUND, 10);
     expect(walk.full).toBe(true);
     expect(walk.next()).toBeNull();
   });
 
-  test("takes an answer that gets no further for the stretch's end", () => {
+  test("ends a stretch at an answer without progress", () => {
     const walk = new RangePlanner(1, 10);
     walk.answered({ next: 0, since: null }, 0, 10);
     expect(walk.next()).toBeNull();
   });
 });
 
-describe("what the service found", () => {
+describe("a match of the service", () => {
   test("counts when the tab would find and show it too", () => {
     const found = (query: Partial<typeof EVERYTHING>, text: string, stream: "stdout" | "stderr" = "stdout"): boolean =>
       matchChecker({ ...EVERYTHING, ...query })({ stream, text });
@@ -72,7 +72,7 @@ describe("what the service found", () => {
     expect(found({ hide: ["frames"], text: "main" }, "    at main (app.js:1)")).toBe(false);
   });
 
-  test("holds every line of a level that is asked for", () => {
+  test("is found for every line of the requested level", () => {
     const words = fc.constantFrom(
       "ERROR",
       "error:",

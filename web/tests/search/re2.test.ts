@@ -58,13 +58,13 @@ describe("a query for the service", () => {
     }
   });
 
-  test("is never one of nothing, nor longer than the service takes", () => {
+  test("is neither empty nor longer than the service accepts", () => {
     expect(serverQuery(EVERYTHING)).toBeNull();
     expect(serverQuery({ ...EVERYTHING, text: "x".repeat(513) })).toBeNull();
     expect(serverQuery({ ...EVERYTHING, text: ".".repeat(300) })).toBeNull();
   });
 
-  test("of a plain text is an expression that finds this text and the like", () => {
+  test("for a plain text is an expression that finds this text", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary-ascii", minLength: 1, maxLength: 20 }), (text) => {
         const asked = serverQuery({ ...EVERYTHING, text, matchCase: true });

@@ -36,7 +36,7 @@ class Pretended {
 const worker = (): Pretended => Pretended.all.at(-1) as Pretended;
 const soon = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
 
-describe("an expression that is tried", () => {
+describe("an expression under test", () => {
   beforeEach(() => {
     vi.useFakeTimers();
     vi.stubGlobal("Worker", Pretended);
@@ -95,7 +95,7 @@ describe("an expression that is tried", () => {
     expect(await found).toBe("ended");
   });
 
-  test("ends what is written out with its sentence, not the worker that writes", async () => {
+  test("ends an export with its message, not the exporting worker", async () => {
     const line = {
       stream: "stdout",
       open: false,

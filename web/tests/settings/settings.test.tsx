@@ -32,7 +32,7 @@ describe("settings", () => {
     expect(document.documentElement.dataset["theme"]).toBeUndefined();
   });
 
-  it("are taken up again, and what is not a setting's value is left out", () => {
+  it("are restored, without values that are not valid", () => {
     localStorage.setItem(
       "logferry.settings",
       JSON.stringify({ timeMode: "utc", wrap: "perhaps", theme: "<script>", density: "wide", fontSize: 9000 }),
@@ -45,13 +45,13 @@ describe("settings", () => {
     expect(settings.fontSize.value).toBe(13);
   });
 
-  it.each(["", "null", "[]", "{", "7"])("stay usual when %j was kept", (text) => {
+  it.each(["", "null", "[]", "{", "7"])("keep their defaults when %j was stored", (text) => {
     localStorage.setItem("logferry.settings", text);
     end = apply();
     expect(settings.theme.value).toBe("auto");
   });
 
-  it("go round, and sizes stop at their ends", () => {
+  it("cycle through their values, and sizes stop at their limits", () => {
     next(settings.theme, THEMES);
     expect(settings.theme.value).toBe("light");
     next(settings.theme, THEMES);

@@ -19,7 +19,7 @@ describe("the attack corpus", () => {
   });
 
   it.each(ATTACKS.map((attack) => [attack.name, attack] as const))(
-    "is shown for what it is: %s",
+    "is shown as it is: %s",
     (_name, { line, reads, links = [], leads = [] }) => {
       expect(plain(line)).toBe(reads);
       expect(

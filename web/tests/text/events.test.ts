@@ -45,7 +45,7 @@ describe("system entries as sentences", () => {
     expect(describeEvent(text)).toEqual({ kind, sentence, bad });
   });
 
-  it("are cut when someone writes a book into one", () => {
+  it("are cut when they are too long", () => {
     expect(
       describeEvent(JSON.stringify({ event: "notice", code: "x", detail: "y".repeat(10_000) })).sentence.length,
     ).toBeLessThanOrEqual(512);

@@ -8,8 +8,8 @@ function shown(lines: Token[][] | null): string {
     .join("\n");
 }
 
-describe("a JSON line folded open", () => {
-  it("is laid out as it was written: order, repeated keys, every digit", () => {
+describe("an unfolded JSON line", () => {
+  it("keeps order, repeated keys and every digit", () => {
     expect(shown(unfold('{"b":1.00,"a":[1,{"x":null}],"b":12345678901234567890,"e":{},"f":[],"s":"a\\"b"}'))).toBe(
       [
         "{",
@@ -29,14 +29,14 @@ describe("a JSON line folded open", () => {
     );
   });
 
-  it("tells keys, strings, numbers and words apart", () => {
+  it("distinguishes keys, strings, numbers and words", () => {
     const kinds = unfold('{"k":"s","n":-1e3,"t":true}')
       ?.flat()
       .filter((token) => token.kind !== "mark");
     expect(kinds?.map((token) => token.kind)).toEqual(["key", "string", "key", "number", "key", "word"]);
   });
 
-  it("may stand after a short prefix", () => {
+  it("may follow a short prefix", () => {
     expect(looksJson('api-1  | {"level":"info"}')).toBe(true);
     expect(unfold('2026-11-24T10:00:00Z {"level":"info"}')).not.toBeNull();
   });
@@ -51,7 +51,7 @@ describe("a JSON line folded open", () => {
     "[INFO] text {x}",
     "{'a': 1}",
     `${"a".repeat(300)}{"a":1}`,
-  ])("is not made of %j", (line) => {
+  ])("is not built from %j", (line) => {
     expect(unfold(line)).toBeNull();
   });
 
@@ -62,7 +62,7 @@ describe("a JSON line folded open", () => {
     expect(Math.max(...(deep ?? []).flat().map((token) => token.depth))).toBeLessThanOrEqual(64);
   });
 
-  it("holds the same document, whatever it is", () => {
+  it("contains the same document, whatever it is", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { minKeys: 1 }), (value) => {
         const lines = unfold(JSON.stringify(value));

@@ -47,7 +47,7 @@ describe("the level that a line claims", () => {
       if (of === program) expect([LEVELS[levelOf(line)], line]).toEqual([level, line]);
   });
 
-  it("is that of the first line of several", () => {
+  it("is that of the first of several lines", () => {
     for (const [, level, line] of rows) {
       if (level !== "")
         expect([LEVELS[levelOf(`${line}\n${"[ERROR] level=fatal trace: ".repeat(3)}`)], line]).toEqual([level, line]);
@@ -80,7 +80,7 @@ const PARTS = [
   'time="',
 ];
 
-describe("the work that a line takes", () => {
+describe("the work for a line", () => {
   it.each(PARTS)("is linear in its length for %j after anything", (part) => {
     for (const head of PARTS) {
       const of = (n: number): number => work(head + part.repeat(Math.ceil(n / part.length)));

@@ -6,7 +6,7 @@ function links(text: string): string[] {
   return linkify(text).flatMap((part) => (part.href === undefined ? [] : [part.text]));
 }
 
-describe("addresses in text", () => {
+describe("links in text", () => {
   it.each([
     ["see https://a.example/x.", ["https://a.example/x"]],
     ["(https://a.example/x_(y))", ["https://a.example/x_(y)"]],
@@ -25,7 +25,7 @@ describe("addresses in text", () => {
     ).toBe(text);
   });
 
-  it("end where a sentence's punctuation and unopened brackets begin", () => {
+  it("end before a sentence's punctuation and unopened brackets", () => {
     // What is looked at from the end, one character at a time, with both brackets counted anew each time.
     const naive = (address: string): string => {
       let shown = address;
@@ -46,7 +46,7 @@ describe("addresses in text", () => {
     );
   });
 
-  it("are linked through a change of colour, and only once", () => {
+  it("continue through a change of colour, and are one link", () => {
     const parts = linkSpans<{ text: string; href?: string; style?: string }>([
       { text: "at https://a.ex" },
       { text: "ample/x and", style: "red" },

@@ -32,7 +32,7 @@ describe("colours and weights", () => {
     expect(plain(line)).toBe("x");
   });
 
-  it("go on in the stream's next line, until they are reset", () => {
+  it("continue in the stream's next line until they are reset", () => {
     const first = render(`${E}[31mred`);
     const second = render("still red", first.style);
     expect(second.spans[0]?.style?.fg).toBe(1);
@@ -41,12 +41,12 @@ describe("colours and weights", () => {
     expect(third.style).toEqual(PLAIN);
   });
 
-  it("make one span of neighbours that look alike", () => {
+  it("join neighbouring text of one style into one span", () => {
     expect(render(`${E}[31ma${E}[31mb${E}[0m${E}[31mc`).spans).toHaveLength(1);
   });
 });
 
-describe("what a terminal leaves of a line", () => {
+describe("what a terminal shows of a line", () => {
   it.each([
     ["10%\r50%\r100%", "100%"],
     ["downloading 99%\rdone", "doneloading 99%"],
@@ -71,7 +71,7 @@ describe("what a terminal leaves of a line", () => {
 });
 
 describe("hostile lines", () => {
-  it("cost no more than their length", () => {
+  it("cost only what their length costs", () => {
     for (const code of ["1K", "2000@", "2000X", "1P", "2000C", "2000D"]) {
       const line = `${"a".repeat(100_000)}\r${`${E}[${code}`.repeat(30_000)}`;
       // Without the bound this is billions of cells: it does not come back within the test's time.
@@ -79,7 +79,7 @@ describe("hostile lines", () => {
     }
   }, 60_000);
 
-  it("make no more than a bounded number of spans, and no text is lost", () => {
+  it("have a bounded number of spans and lose no text", () => {
     const line = Array.from({ length: 20_000 }, (_, at) => `${E}[38;5;${at % 256}mx`).join("");
     const { spans } = render(line);
     expect(spans.length).toBeLessThanOrEqual(2_000);

@@ -22,7 +22,7 @@ const token = (name: string, theme: "light" | "dark"): number => {
 };
 
 describe.each(THEMES)("the %s theme", (theme) => {
-  it("says in CSS what the palette says", () => {
+  it("has the same colours in CSS and in ansiColors", () => {
     expect(["paper", "raised", "select"].map((name) => token(name, theme))).toEqual(SURFACES[theme].slice(0, 3));
     expect(mix(token("paper", theme), token("stderr", theme), 0.07)).toBe(SURFACES[theme][3]);
     expect(token("ink", theme)).toBe(INK[theme]);
@@ -39,19 +39,19 @@ describe.each(THEMES)("the %s theme", (theme) => {
     "stdout",
     "stderr",
     ...ANSI.light.map((_, at) => `ansi-${at}`),
-  ])("--%s reads on every surface (AA, 4.5:1)", (name) => {
+  ])("--%s is readable on every surface (AA, 4.5:1)", (name) => {
     for (const surface of SURFACES[theme]) {
       expect([hex(surface), contrast(token(name, theme), surface) >= AA]).toEqual([hex(surface), true]);
     }
   });
 
-  it("has buttons whose text reads, and a focus ring that shows (3:1)", () => {
+  it("has readable buttons and a visible focus ring (3:1)", () => {
     expect(contrast(token("accent-ink", theme), token("accent", theme))).toBeGreaterThanOrEqual(AA);
     for (const surface of SURFACES[theme]) expect(contrast(token("focus", theme), surface)).toBeGreaterThanOrEqual(3);
   });
 });
 
-describe("whatever colours a program picks", () => {
+describe("any colours of a program", () => {
   const colours = [
     ...Array(256).keys(),
     RGB,
@@ -66,7 +66,7 @@ describe("whatever colours a program picks", () => {
     return light === undefined || dark === undefined ? null : [Number.parseInt(light, 16), Number.parseInt(dark, 16)];
   };
 
-  it("its text reads on the page in both themes", () => {
+  it("are readable on the page in both themes", () => {
     for (const [fg, flags] of [
       ...colours.filter((colour) => colour >= 16).map((fg) => [fg, 0] as const),
       ...[null, ...colours].map((fg) => [fg, DIM] as const),
@@ -79,13 +79,13 @@ describe("whatever colours a program picks", () => {
     }
   });
 
-  it("faint text is fainter than the rest", () => {
+  it("are fainter when faint", () => {
     const [light = 0, dark = 0] = both(cssStyle({ ...PLAIN, flags: DIM }).color) ?? [];
     expect(contrast(light, 0xffffff)).toBeLessThan(contrast(INK.light, 0xffffff));
     expect(contrast(dark, 0x0f1318)).toBeLessThan(contrast(INK.dark, 0x0f1318));
   });
 
-  it("its text reads on its own background, inverted too", () => {
+  it("are readable on their own background, also inverted", () => {
     for (const bg of colours) {
       for (const fg of [null, 0, 1, 7, 15, bg, RGB + 0x808080]) {
         for (const inverse of [false, true]) {

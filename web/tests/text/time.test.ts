@@ -10,7 +10,7 @@ afterEach(() => {
 });
 
 describe("times", () => {
-  it("are UTC where that is asked for, wherever one is", () => {
+  it("are UTC on request, in any time zone", () => {
     process.env["TZ"] = "Asia/Kolkata";
     expect(formatTime(US, "utc")).toBe("09:05:07.045");
     expect(fullTime(US, "utc")).toBe("2026-11-24T09:05:07.045678Z");
@@ -25,16 +25,16 @@ describe("times", () => {
     expect(fullTime(US, "local")).toBe("2026-11-24T05:35:07.045678-03:30");
   });
 
-  it("are relative to where the job began", () => {
+  it("are relative to the job's start", () => {
     expect(formatTime(US + 3_723_456_000, "relative", US)).toBe("+1:02:03.456");
     expect(formatTime(US - 1_500_000, "relative", US)).toBe("-0:00:01.500");
   });
 
-  it("are nothing when hidden", () => {
+  it("are empty when hidden", () => {
     expect(formatTime(US, "hidden")).toBe("");
   });
 
-  it("outside every calendar are empty, not errors", () => {
+  it("outside of the calendar are empty, not errors", () => {
     for (const mode of TIME_MODES) {
       for (const us of [Number.NaN, Number.POSITIVE_INFINITY, 9e18]) {
         expect(() => formatTime(us, mode)).not.toThrow();

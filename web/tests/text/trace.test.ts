@@ -57,12 +57,12 @@ describe("stack traces", () => {
     expect(lines.filter((line) => traceRole(line) !== null).length).toBeGreaterThanOrEqual(3);
   });
 
-  it("leave the exception of a Python trace to be read below its fold", () => {
+  it("leave the exception of a Python trace visible below its fold", () => {
     const lines = [...(TRACES["Python"] as string).split("\n"), "ValueError: bad"];
     expect(groupTraces(lines.map(traceRole))).toEqual([{ first: 0, last: lines.length - 2 }]);
   });
 
-  it("are not made of ordinary lines", () => {
+  it("are not detected in ordinary lines", () => {
     for (const line of [
       "GET / 200 12ms",
       "2026-11-24 ERROR failed to at something",
@@ -79,7 +79,7 @@ describe("stack traces", () => {
     expect(groupTraces(["key:", "    value", "    value", "end"].map(traceRole))).toEqual([]);
   });
 
-  it("take at most so many lines into one fold", () => {
+  it("have a bounded number of lines in one fold", () => {
     const roles = ["head" as const, ...Array<"frame">(1_000).fill("frame")];
     expect(groupTraces(roles)[0]).toEqual({ first: 0, last: MOST_LINES - 1 });
   });

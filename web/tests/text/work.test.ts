@@ -152,7 +152,7 @@ const RATIO = 5;
 const SMALL = 2_200;
 
 describe.each(Object.entries(FUNCTIONS))("the work of %s", (_name, run) => {
-  it.each(Object.entries(HOSTILE))("grows with the length of %s", (_kind, make) => {
+  it.each(Object.entries(HOSTILE))("is linear in the length of %s", (_kind, make) => {
     const [small, large] = [make(SMALL), make(4 * SMALL)];
     expect(workOf(large.length, () => run(large))).toBeLessThanOrEqual(
       RATIO * workOf(small.length, () => run(small)) + 100,
@@ -169,7 +169,7 @@ describe("the work of every function", () => {
       expect(workOf(text.length, () => run(text))).toBeLessThan(200 * text.length);
   });
 
-  it("grows with the length of whatever is repeated", () => {
+  it("is linear for any repeated text", () => {
     const pieces = [
       "a",
       ".",
@@ -241,22 +241,22 @@ describe("the work of every function", () => {
   });
 });
 
-describe("the counting of work", () => {
-  it("finds an expression whose work grows with the square", () => {
+describe("the work counter", () => {
+  it("finds an expression with quadratic work", () => {
     const run = (n: number): number => workOf(n, () => /!+$/.test(`${"!".repeat(n)}a`));
     expect(run(400) / run(100)).toBeGreaterThan(12);
   });
 
-  it("ends an expression whose work grows exponentially", () => {
+  it("ends an expression with exponential work", () => {
     expect(() => workOf(40, () => /^(?:a+)+$/.test(`${"a".repeat(40)}!`))).toThrow("steps");
   });
 
-  it("finds an expression that looks far ahead for each of its matches", () => {
+  it("finds an expression that looks far ahead for each match", () => {
     const run = (n: number): number => workOf(n, () => "a".repeat(n).replace(/a.*b|a/g, ""));
     expect(run(400) / run(100)).toBeGreaterThan(12);
   });
 
-  it("finds a loop that makes a text anew for each of its characters", () => {
+  it("finds a loop that rebuilds a text for each of its characters", () => {
     const run = (n: number): number =>
       workOf(n, () => {
         for (let text = "x".repeat(n); text !== ""; ) text = text.slice(1);

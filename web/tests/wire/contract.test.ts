@@ -21,7 +21,7 @@ beforeAll(prepareDecoder);
 
 describe("the wire", () => {
   test.each(golden.good.to_viewer.map((message) => [message.type, message] as const))(
-    "a golden %s is read",
+    "a golden %s is decoded",
     (_, message) => {
       const read = decodeMessage(JSON.stringify(message));
       expect(read.type).toBe(message.type);
@@ -32,7 +32,7 @@ describe("the wire", () => {
     expect(() => decodeMessage(raw)).toThrow(WireError);
   });
 
-  test("a record of which something cannot be read is read for the rest, and says so", () => {
+  test("a partly unreadable record keeps its other fields and says so", () => {
     const job = `a.${"1".repeat(64)}`;
     const good = { job, owner: "o", principal: "a", container: { name: "web" }, life: { state: "running" }, tip: 3 };
     const anything = fc.oneof(fc.constant(2 ** 60), fc.constant(-1), fc.jsonValue());
@@ -75,7 +75,7 @@ describe("the wire", () => {
     }
   });
 
-  test("the golden body is read entry by entry", () => {
+  test("the golden body is decoded entry by entry", () => {
     const { body, entries } = golden.body;
     const { times, streams, texts } = decodeBody(fromBase64(body), entries.length);
     expect(entries.map((_, at) => ({ time: times[at], character: streams[at], text: texts[at] }))).toMatchObject(
