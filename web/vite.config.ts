@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  // One build serves every deployment: nothing about a deployment is known here, /config.json says it.
+  // One build serves every deployment: /config.json has a deployment's settings.
   base: "./",
   build: {
     target: "es2022",
@@ -12,7 +12,7 @@ export default defineConfig({
   worker: { format: "es" },
   test: {
     include: ["tests/**/*.test.ts", "tests/**/*.test.tsx"],
-    // A loaded machine is slow, not wrong.
+    // Generous, because a loaded machine is slow.
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

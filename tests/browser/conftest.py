@@ -14,7 +14,7 @@ from tests.support.viewer_service import ViewerService
 WEB = Path(__file__).parents[2] / "web"
 CHROMIUM = "/usr/bin/chromium"
 
-# Playwright's own five seconds are too few on a busy machine.
+# Playwright's default of five seconds is too short on a busy machine.
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -34,7 +34,7 @@ def viewer_dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# Of a module, not of the session: while Playwright runs, its event loop is this thread's; no test could have its own.
+# Per module: while Playwright runs, its event loop occupies this thread, and no test could have its own.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Provide one Chromium for a module's tests; each opens its own context."""

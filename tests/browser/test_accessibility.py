@@ -14,7 +14,7 @@ from tests.support.viewer_service import ViewerService
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 PATIENCE_MS = 60_000
-# As a source to evaluate, not as a script element, which the page's Content-Security-Policy would refuse.
+# Evaluated as source: the page's Content-Security-Policy refuses a script element.
 AXE = (Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 SIZES = {"desk": (1280, 800), "phone": (390, 780)}
 LINES = [
@@ -149,7 +149,7 @@ PAGES: tuple[Callable[[Page, ViewerService], None], ...] = (
     merged_download,
     side_by_side,
 )
-# What is laid out otherwise there; the rest differs in width alone.
+# These have another layout on a phone; the rest differs only in width.
 ON_A_PHONE = (jobs, job, settings, share, merged, merged_marked)
 
 

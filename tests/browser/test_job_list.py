@@ -52,7 +52,7 @@ def test_expired_session_keeps_what_was_read(page: Page, cloud: ViewerCloud) -> 
     cloud.add_job("web-1")
     page.goto(cloud.page())
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
-    # A ticket of the old key that is on its way would open a connection after the cut.
+    # A pending ticket of the old key would open a connection after the cut.
     expect(page.locator("[data-connection-state=open]").first).to_be_attached()
     cloud.key = "lfv_" + "c" * 12 + "_" + "C" * 43
     cloud.cut()

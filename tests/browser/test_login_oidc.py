@@ -52,7 +52,7 @@ class OidcCloud(ViewerCloud):
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         response = await super()._file(request)
-        # The deployed policy, with the issuer among the places that may be asked.
+        # The deployed policy, which also allows requests to the issuer.
         csp = CSP.format(live=f"ws://127.0.0.1:{self.port} {self.issuer.url}")
         response.headers["Content-Security-Policy"] = csp
         return response
@@ -97,7 +97,7 @@ def test_reload_asks_only_the_issuer(context: BrowserContext, cloud: OidcCloud) 
     """Tokens are in memory; the issuer's session is in its cookie."""
     page = log_in(context, cloud)
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
-    # It leaves for the issuer by itself, perhaps before it is loaded.
+    # The page goes to the issuer by itself, perhaps before it has loaded.
     page.reload(wait_until="commit")
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
     assert len(cloud.issuer.access_tokens) == 2

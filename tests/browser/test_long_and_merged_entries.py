@@ -73,7 +73,7 @@ def test_merged_entry_is_shown_searched_and_exported_as_its_lines(cloud: ViewerC
     }""")
     page.keyboard.press("Control+c")
     clipboard(page, f"ore\n{SHOWN}\nafter")
-    # What is found deep within an entry is gone to, in the tab's way of reading expressions: its lines are lines.
+    # The page goes to a match deep within an entry; the expression treats its lines as lines.
     page.keyboard.press("/")
     page.get_by_label("Regular expression").click()
     page.get_by_role("searchbox").fill("^\\sat deep 333$")
@@ -89,7 +89,7 @@ def test_merged_entry_is_shown_searched_and_exported_as_its_lines(cloud: ViewerC
         timeout=WAIT,
     )
     page.keyboard.press("Escape")
-    # Keys read on within what is higher than the window, and then past it.
+    # Keys scroll within a row higher than the window, and then past it.
     page.locator(".pane").focus()
     seen: list[int] = []
     for _ in range(30):
@@ -134,7 +134,7 @@ def test_oversized_line_says_so_and_offers_the_whole(cloud: ViewerCloud, page: P
         cut.get_by_role("button", name="Save it").click()
     assert download.value.path().read_text() == f"{whole}\n"
     assert re.fullmatch(r"line-2\.txt", download.value.suggested_filename)
-    # A selection over it copies all of it, and not what the row says of itself.
+    # A selection copies all of the line, without the row's own notes.
     page.evaluate("""() => {
       const texts = [...document.querySelectorAll('.row > .text')].map(({firstChild}) => firstChild);
       const [long, next] = [(text) => text.length > 1000, (text) => text.data === 'next'].map((is) => texts.find(is));

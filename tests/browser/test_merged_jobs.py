@@ -48,7 +48,7 @@ def received(page: Page, name: str) -> int:
 
 def clipboard(page: Page, expected: str) -> None:
     """Wait until the clipboard holds this text, which is written once all is fetched."""
-    # Asked for in the page: `wait_for_function` would take the promise itself for a yes.
+    # Awaited in the page: `wait_for_function` would take the promise itself for true.
     found = page.evaluate(
         """async ([expected, patience]) => {
           const until = performance.now() + patience;
@@ -72,7 +72,7 @@ def test_link_to_merged_lines_opens_them_in_all_jobs(cloud: ViewerCloud, page: P
     expect(page.locator(".row.current .text")).to_have_text(re.compile("^one 5000 "))
     expect(page.locator(".row.current")).to_be_in_viewport()
     expect(page.get_by_role("toolbar", name="Marked lines")).to_contain_text("one line 5,000 to one line 5,001")
-    # On past what came with the link: where lines are missing it is said, and they come.
+    # Scroll past the lines loaded for the link: missing lines are reported and then loaded.
     page.locator(".pane").focus()
     page.keyboard.press("w")
     for _ in range(300):
@@ -82,7 +82,7 @@ def test_link_to_merged_lines_opens_them_in_all_jobs(cloud: ViewerCloud, page: P
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         expect(page.locator(".hole")).to_have_count(0, timeout=WAIT)
     expect(page.locator('.row[data-source="1"][data-seq="6500"]')).to_have_count(1)
-    # The last step may have come to where lines are missing.
+    # The last step may have reached missing lines.
     wait_until_stable(page, "() => [...document.querySelectorAll('.row')].map((row) => row.textContent)")
     expect(page.locator(".hole")).to_have_count(0)
     shown = [text for text in texts(page, ".row") if text]
@@ -110,7 +110,7 @@ def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Pag
     expect(page.locator(".row.picked .text")).to_have_text(["two 297"])
     page.locator('.row[data-source="0"][data-seq="296"] .gutter').click(modifiers=["Shift"])
     expect(page.locator(".row.picked .text")).to_have_text(["one 296", "two 296", "one 297", "two 297"])
-    # From the line that was marked first, to wherever the next click is.
+    # The range extends from the line marked first to the next click.
     page.locator('.row[data-source="0"][data-seq="298"] .gutter').click(modifiers=["Shift"])
     expect(page.locator(".row.picked .text")).to_have_text(["two 297", "one 298"])
     marked = f"{address}&line={container('two')}.297-{container('one')}.298"
@@ -289,7 +289,7 @@ def test_scrolled_rows_do_not_jump_when_older_lines_arrive(cloud: ViewerCloud, p
     page.goto(cloud.page("one", "two", "early"))
     for source in (0, 1):
         page.locator(f'.row[data-source="{source}"][data-seq="800"]').wait_for()
-    # All 1,600 lines: a list that is still short ends before the place that is scrolled to.
+    # All 1,600 lines: a shorter list would end before the target of the scroll.
     page.wait_for_function("() => document.querySelector('.pane').scrollHeight > 30_000", timeout=WAIT)
     page.evaluate("() => { document.querySelector('.pane').scrollTop -= 8_000; }")
     page.locator('.row[data-source="0"][data-seq="600"]').wait_for()
@@ -340,7 +340,7 @@ def test_search_in_merged_jobs_covers_all_of_them(
     cloud: ViewerCloud, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service finds unloaded lines; the page goes to them by time with their surroundings, and filters them."""
-    # An answer ends between two matches, so that the farther one of them comes first.
+    # An answer ends between two matches, so that the farther one arrives first.
     monkeypatch.setattr(search, "SEARCH_RAW_BYTES", 1_000_000)
     needles = hidden_needles(cloud)
     page.goto(cloud.page("one", "two"))
@@ -348,7 +348,7 @@ def test_search_in_merged_jobs_covers_all_of_them(
     held, let_go = held_back(page, searches_of("two"))
     found, current = page.locator(".found"), page.locator(".row.current .text")
     page.get_by_label("Search this job").fill("needle")
-    # The one job's are all known, and none is gone to: the other's may be nearer.
+    # All matches of one job are known, but the page waits: the other job's may be nearer.
     expect(found).to_contain_text(re.compile(r"^3 · searching, \d+ %$"), timeout=WAIT)
     expect(current).to_have_count(0)
     assert held
@@ -361,13 +361,13 @@ def test_search_in_merged_jobs_covers_all_of_them(
         expect(current).to_have_text(needles[number], timeout=WAIT)
         expect(found).to_have_text(f"{number + 1} of 6")
         expect(page.locator(".row.current")).to_be_in_viewport()
-        # Before it stands what the other job wrote at that moment.
+        # The other job's line of that moment precedes it.
         expect(page.locator(f'.row[data-source="{1 - number % 2}"] + .row.current')).to_have_count(1)
     page.keyboard.press("n")
     expect(current).to_have_text(needles[3], timeout=WAIT)
     page.keyboard.press("m")
     expect(page.locator(".row .text")).to_have_text(needles, timeout=WAIT)
-    # All lines again, around what was read.
+    # All lines again, around the current one.
     page.keyboard.press("N")
     expect(current).to_have_text(needles[2])
     page.keyboard.press("m")
@@ -375,7 +375,7 @@ def test_search_in_merged_jobs_covers_all_of_them(
     expect(page.locator('.row[data-source="1"] + .row.current')).to_have_count(1)
     expect(page.locator(".row.current")).to_be_in_viewport()
     assert max(received(page, "one"), received(page, "two")) < 160_000
-    # Live lines are found, too.
+    # Live lines are found too.
     cloud.write("one", ["one more needle"])
     expect(found).to_have_attribute("data-found", "7", timeout=WAIT)
 

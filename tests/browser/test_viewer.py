@@ -354,7 +354,7 @@ def test_search_uses_the_service_for_unloaded_lines(
     cloud: ViewerService, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unloaded long job is searched at once, navigated and filtered; only what RE2 cannot do is loaded."""
-    # An answer ends between two matches, so that the farther one of them comes first.
+    # An answer ends between two matches, so that the farther one arrives first.
     monkeypatch.setattr(search, "SEARCH_RAW_BYTES", 1_000_000)
     cloud.add_job("long")
     noise = [f"{n} {random.Random(n).randbytes(20).hex()}" for n in range(700)]
@@ -377,7 +377,7 @@ def test_search_uses_the_service_for_unloaded_lines(
     )
     assert page.evaluate("(job) => window.logferry?.lines(job).received", job_id("long")) < 140_000
     page.get_by_label("Regular expression").click()
-    # History is held back until the bar has said why it is asked for.
+    # Hold back history until the search bar has said why it is loaded.
     held: list[Route] | None = []
     page.route("**/batches?*", lambda route: route.continue_() if held is None else held.append(route))
     page.get_by_label("Search this job").fill("needle (?=number [23])")
@@ -421,7 +421,7 @@ def test_catastrophic_expression_is_stopped_and_reported(cloud: ViewerCloud, pag
     expect(page.locator(".found[data-problem]")).to_contain_text("was stopped. Avoid nested repetition", timeout=WAIT)
     cloud.write("web", ["while it is stopped"])
     page.wait_for_selector('[data-seq="503"]', timeout=WAIT)
-    # The line is found at its beginning. Where else in it the expression matches is not for the page to try.
+    # The line is found by its first match. The page must not try the rest of it.
     search.fill("^x|(b+)+$")
     expect(found).to_have_attribute("data-found", "1", timeout=WAIT)
     page.locator(".pane").focus()
@@ -624,7 +624,7 @@ def test_damaged_record_is_one_row_of_the_list(cloud: ViewerService, page: Page)
         cloud.add_job(name, state="exited")
         cloud.append(name, numbered(3))
     record = cloud.jobs[job_id("poison")].record
-    # No model would take it, and one like it was stored before models refused it.
+    # Models refuse this record, but one like it was stored before they did.
     cloud.jobs[job_id("poison")].record = record.model_copy(
         update={"life": record.life.model_copy(update={"exit_code": 2**60})}
     )
@@ -633,7 +633,7 @@ def test_damaged_record_is_one_row_of_the_list(cloud: ViewerService, page: Page)
     row = page.locator(f"[data-job='{job_id('poison')}']")
     expect(row).to_contain_text("poison")
     expect(row).to_contain_text("damaged record")
-    expect(row.locator(".job-worry")).to_have_attribute("title", re.compile("exit_code is not a whole number"))
+    expect(row.locator(".job-warning")).to_have_attribute("title", re.compile("exit_code is not a whole number"))
     expect(page.locator(f"[data-job='{job_id('sound')}']")).not_to_contain_text("damaged")
     row.get_by_role("link").click()
     expect(page.locator('[data-seq="3"] .text')).to_have_text("line 3", timeout=WAIT)
@@ -656,7 +656,7 @@ def test_link_with_another_key_asks_before_switching_user(cloud: ViewerService, 
     assert secret not in page.evaluate("() => location.href")
     page.get_by_role("button", name="Stay signed in").click()
     expect(page.locator(".who")).to_have_text("me", timeout=WAIT)
-    # The same page: browsers change the fragment alone.
+    # The same page: browsers change only the fragment.
     page.evaluate("(fragment) => { location.hash = fragment; }", f"#key={secret}")
     expect(question).to_be_visible(timeout=WAIT)
     page.get_by_role("button", name="Change").click()

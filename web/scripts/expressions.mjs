@@ -1,12 +1,13 @@
 /**
- * Fails when a regular expression takes more than linear time on some text: of this folder's sources, and of a list that is given.
+ * Fails when a regular expression takes more than linear time on some text. Checks this folder's sources and a given list.
  *
  *     node scripts/expressions.mjs [--sources FOLDER]... [--list FILE.json] [--cache FILE.json]
  *
- * recheck decides, for each expression, by its automaton or by attacking it. An expression that it finds slow, that it cannot decide, or whose
- * source is not known before the program runs, needs a comment on its line or in the lines above it: `recheck: why that is no harm`. A comment
- * on an expression that is safe is out of date, and a failure too. The list (`-` is standard input) holds expressions of other languages as
- * JavaScript's, made by infra/checks/expressions.py: {file, line, source, flags, excuse}, with a source of null when it is not known.
+ * recheck decides for each expression, by its automaton or by attacking it. An expression needs a comment on its line or
+ * just above it (`recheck: why this is harmless`) if recheck finds it slow, cannot decide, or if its source is not known
+ * before the program runs. A comment on a safe expression is out of date, and also a failure. The list (`-` is standard
+ * input) holds expressions of other languages as JavaScript's, written by infra/checks/expressions.py:
+ * {file, line, source, flags, excuse}, with a source of null when it is not known.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -17,13 +18,13 @@ import { check } from "recheck";
 import ts from "typescript";
 
 const HOME = fileURLToPath(new URL("../../", import.meta.url));
-/** Part of the cache's keys: another version of recheck may decide otherwise. */
+/** Part of the cache's keys: another version of recheck may decide differently. */
 const RECHECK = JSON.parse(
   readFileSync(new URL("../node_modules/recheck/package.json", import.meta.url), "utf8"),
 ).version;
 /**
- * The same verdict each time, whatever else the machine does: no attack is ended by a clock, only by its count. What takes 1,000 steps a
- * character counts as slow. Repetitions of a few hundred are left to the automaton, which is exact.
+ * The verdict must not depend on the machine's load: no attack is ended by a clock, only by its count. 1,000 steps per
+ * character count as slow. Repetitions of a few hundred are left to the automaton, which is exact.
  */
 const PARAMETERS = {
   timeout: 300_000,
@@ -35,7 +36,7 @@ const PARAMETERS = {
   maxAttackStringSize: 30_000,
   maxRepeatCount: 300,
 };
-/** How many lines above an expression its comment may begin. */
+/** How far above an expression its comment may begin, in lines. */
 const COMMENT_LINES = 4;
 
 function* filesIn(path) {
@@ -43,7 +44,7 @@ function* filesIn(path) {
   else if (/\.(?:ts|tsx|mjs)$/.test(path)) yield path;
 }
 
-/** Every expression of TypeScript and JavaScript sources, with what constants make of it. */
+/** Return every expression of TypeScript and JavaScript sources, with constants inserted. */
 function expressionsOf(folders) {
   const paths = folders.flatMap((folder) => [...filesIn(folder)]);
   const program = ts.createProgram(paths, {
@@ -58,7 +59,7 @@ function expressionsOf(folders) {
   });
   const checker = program.getTypeChecker();
 
-  /** The text that an expression stands for, null when only a running program knows it. */
+  /** Return the text that an expression stands for; null when only a running program knows it. */
   const textOf = (node, depth = 0) => {
     if (node === undefined || depth > 20) return null;
     if (ts.isStringLiteralLike(node)) return node.text;
@@ -122,7 +123,7 @@ function literal(node) {
   return { source: node.text.slice(1, end), flags: node.text.slice(end + 1) };
 }
 
-/** Why an expression may stay as it is, by a comment of its own. */
+/** Return the reason in an expression's comment; null without one. */
 function excuseAt(lines, at) {
   for (let line = at; line >= Math.max(0, at - COMMENT_LINES); line--) {
     const text = lines[line];
@@ -138,7 +139,7 @@ async function verdictsOf(expressions, cacheFile) {
   try {
     known = JSON.parse(readFileSync(cacheFile ?? "", "utf8"));
   } catch {
-    // Nothing is known yet.
+    // There is no cache yet.
   }
   const keyOf = ({ source, flags }) =>
     createHash("sha256")
@@ -175,7 +176,7 @@ const listed = values.list === undefined ? [] : JSON.parse(readFileSync(values.l
 const expressions = [...own, ...listed];
 const verdictOf = await verdictsOf(expressions, values.cache);
 const placeOf = ({ file, line }) => `${file}:${line}`;
-/** Where a comment has something to say. Several expressions of a line share it. */
+/** Return where a comment applies. Several expressions of a line share it. */
 const harmful = new Set(expressions.filter((one) => verdictOf(one).status !== "safe").map(placeOf));
 let [failures, excused] = [0, 0];
 for (const one of expressions) {
@@ -194,5 +195,5 @@ for (const one of expressions) {
 console.log(
   `${expressions.length} regular expressions (${own.length} of TypeScript), ${excused} with a reason beside them, ${failures} to mend`,
 );
-// recheck's own process would keep this one alive.
+// Exit explicitly: recheck's own process would keep this one alive.
 process.exit(failures > 0 ? 1 : 0);

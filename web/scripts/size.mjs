@@ -1,4 +1,5 @@
-// Fails when what a first visit to a job loads is over the budget: the entry, its static imports, and the worker. Of web/dist, or of a folder given.
+// Fails when the JavaScript of a first visit to a job exceeds the budget: the entry, its static imports, and the worker.
+// Reads web/dist, or the folder given as an argument.
 import { readdirSync, readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";

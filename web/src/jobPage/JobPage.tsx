@@ -152,7 +152,7 @@ export function JobPage({
           onClick={() => (view.dialog.value = "export")}
         >
           <Icon name="download" /> <span class="wide">Export</span>
-          <span class="narrow away">Export</span>
+          <span class="narrow visually-hidden">Export</span>
         </button>
         {me.value?.job == null && (
           <button
@@ -162,7 +162,7 @@ export function JobPage({
             onClick={() => (view.dialog.value = "share")}
           >
             <Icon name="share" /> <span class="wide">Share</span>
-            <span class="narrow away">Share</span>
+            <span class="narrow visually-hidden">Share</span>
           </button>
         )}
       </div>
@@ -389,7 +389,7 @@ function Announcer({ facts: known, following }: { facts: JobFacts | null; follow
     return () => clearInterval(timer);
   }, [following]);
   return (
-    <span class="away" role="status" aria-live="polite">
+    <span class="visually-hidden" role="status" aria-live="polite">
       {said}
     </span>
   );

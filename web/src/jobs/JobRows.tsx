@@ -197,7 +197,7 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: RowSlot; ro
   const name = container.name || job.split(".").at(-1)?.slice(0, 12) || job;
   const created = createdOf(record);
   const chosen = rows.chosen.has(job);
-  const worry = life.problem ?? (gaps > 0 ? `${gaps} ${gaps === 1 ? "gap" : "gaps"}: lines are missing` : null);
+  const warning = life.problem ?? (gaps > 0 ? `${gaps} ${gaps === 1 ? "gap" : "gaps"}: lines are missing` : null);
   return (
     <div
       class="job-row"
@@ -230,8 +230,8 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: RowSlot; ro
         <a class="job-name" href={urlOf([job])} tabIndex={place.tab} title={container.name}>
           {name}
         </a>
-        {worry !== null && (
-          <span class="job-worry" role="img" aria-label={worry} title={worry}>
+        {warning !== null && (
+          <span class="job-warning" role="img" aria-label={warning} title={warning}>
             ⚠
           </span>
         )}

@@ -102,7 +102,7 @@ export function Notice({ notice, clear }: { notice: ListNotice; clear(): void })
 function Skeleton({ title }: { title: string }) {
   return (
     <section class="jobs-skeleton" data-notice="loading" role="status" aria-label={title}>
-      <span class="away">{title}</span>
+      <span class="visually-hidden">{title}</span>
       {Array.from({ length: 8 }, (_, at) => (
         <div key={at} aria-hidden="true">
           <span />

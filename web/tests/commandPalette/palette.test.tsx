@@ -87,7 +87,7 @@ describe("keys", () => {
 });
 
 describe("the command palette", () => {
-  /** Pressed at once, before what it opens was fetched. */
+  /** Press at once, before the overlay has loaded. */
   const show = async (): Promise<void> => {
     act(() => render(<GlobalOverlay />, document.body.firstElementChild as Element));
     press("k", { ctrlKey: true });

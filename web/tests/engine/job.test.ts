@@ -11,7 +11,7 @@ beforeAll(prepareDecoder);
 
 const JOB = `local.${"a".repeat(64)}`;
 
-/** A job of which neither history nor record is answered: only what the connection brings is here. */
+/** A job whose history and record are not answered: it has only what the connection delivers. */
 function opened(): OpenJob {
   const never = new Promise<never>(() => undefined);
   const api = { job: () => never, history: () => never } as unknown as Api;

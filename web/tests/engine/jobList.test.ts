@@ -69,7 +69,7 @@ test("jobs that began while the list was read, before the subscription, are read
   await vi.waitFor(() => expect(answers).toHaveLength(2), { timeout: 60_000 });
   answers[1]?.();
   await loading;
-  // Once: nothing asked for it a third time.
+  // Once more only: nothing requested it a third time.
   expect(answers).toHaveLength(2);
 });
 

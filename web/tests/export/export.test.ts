@@ -43,7 +43,7 @@ describe("exported lines", () => {
         fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 60, maxLength: 60 }),
         fc.infiniteStream(fc.boolean()),
         (lines, cuts, luck) => {
-          // Each stream's pieces in order, the two mixed as it comes.
+          // Each stream's pieces in order, the two streams mixed at random.
           const queues: { [stream in "o" | "e"]: [string, string][] } = { o: [], e: [] };
           for (const [at, { err, pieces }] of lines.entries()) {
             const own = err ? "e" : "o";

@@ -10,7 +10,7 @@ const pieces = fc.array(
   { maxLength: 6 },
 );
 
-/** A job's batches, whose clock may step back, and nothing may come out of its order for that. */
+/** A job's batches. Its clock may step back, which must not change the order. */
 async function* batchesOf(steps: { step: number; err: boolean }[][]): AsyncGenerator<ExportBatch> {
   let [start, time] = [1, 1_000];
   for (const batch of steps) {
@@ -72,7 +72,7 @@ describe("several jobs exported as one", () => {
 
   test("keep a marked last line even if its job's clock stepped back before it", async () => {
     const stepped = [[{ step: 9, err: false }], [{ step: -5, err: false }]];
-    // Where the merged list has it: by the times of its own batch.
+    // Its position in the merged list: by the times of its own batch.
     const last = { source: 0, sequence: 2, at: 1_004 };
     const marks = { first: { source: 0, sequence: 1, at: 1_000 }, last };
     expect(

@@ -9,7 +9,7 @@ import { STOPPED_EXPRESSION } from "../../src/index/stoppedExpression";
 
 const QUERY = { ...EVERYTHING, text: "^(a|a)+b$", regex: true };
 
-/** An indexer that hears or does not. */
+/** An indexer that may stop answering. */
 class Indexer {
   static all: Indexer[] = [];
   onmessage: ((event: { data: FromIndexer }) => void) | null = null;
@@ -102,7 +102,7 @@ describe("a search in the tab", () => {
   test("is not ended because the page was suspended", () => {
     indexer().tell({ tell: "alive", job: null });
     finder.search("one", QUERY);
-    // The first thing that the page comes to then is its timer: what was told meanwhile waits behind it.
+    // The page's timer runs first then: messages that arrived in the meantime wait behind it.
     vi.spyOn(performance, "now").mockReturnValue(performance.now() + 60_000);
     vi.advanceTimersByTime(1_000);
     expect(told["one"]).toEqual([]);

@@ -5,7 +5,7 @@ import { MatchNavigator, nearestMatch, type SureFrom } from "../../src/search/ma
 import { mergeLines } from "../../src/search/mergeResults";
 import { fc } from "../support/check";
 
-/** Of each job sequences with times, which may step back. */
+/** Sequences of each job, with times that may step back. */
 const jobs = fc.array(
   fc
     .uniqueArray(fc.nat(40), { maxLength: 12 })
@@ -94,7 +94,7 @@ describe("moving from match to match", () => {
         fc.constantFrom<1 | -1>(1, -1),
         fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }),
         (all, from, edge, by, come) => {
-          // Whatever stands before the edge may have come or not.
+          // Lines before the edge may or may not have arrived.
           const lines = linesOf(all);
           const here = lines.filter((one, at) => comparePositions(one, edge) >= 0 || come[at]);
           const known = mergeLines(
@@ -109,7 +109,7 @@ describe("moving from match to match", () => {
           const next = nearestMatch(known, from, by, edge);
           const truly = nearestMatch(mergeLines(all.map(timed)), from, by, null) as number;
           if (next !== null) expect(known.at(next)).toEqual(lines[truly]);
-          // And what is known is not waited for.
+          // It does not wait for a known match.
           const beyond = by === 1 ? from : lines[truly];
           const round =
             beyond !== undefined &&

@@ -4,14 +4,14 @@ import { Matcher, segmentOf } from "../../src/index/segment";
 import { Segments } from "../../src/index/segments";
 import { fc } from "../support/check";
 
-// Short lines stand for long ones.
+// Short lines represent long ones.
 vi.mock("../../src/log/continuation", () => ({ continuable: (text: string) => text.length >= 4 }));
 
 type Entry = readonly [stream: string, text: string];
 
 const query = (text: string, more: Partial<Query> = {}): Query => ({ ...EVERYTHING, text, regex: true, ...more });
 
-/** The batches that entries come in, in some order. */
+/** The batches of the entries, in some order. */
 function batches(entries: readonly Entry[], sizes: readonly number[]): { first: number; entries: readonly Entry[] }[] {
   const made: { first: number; entries: readonly Entry[] }[] = [];
   for (let at = 0, nth = 0; at < entries.length; nth++) {
@@ -30,7 +30,7 @@ function segment({ first, entries }: { first: number; entries: readonly Entry[] 
   });
 }
 
-/** Lines as a reader joins them: first sequence and text. */
+/** Joined lines: first sequence and text. */
 function joined(entries: readonly Entry[]): { first: number; text: string }[] {
   const lines: { first: number; text: string; last: string }[] = [];
   const open: Record<string, (typeof lines)[number]> = {};
@@ -71,7 +71,7 @@ describe("lines that continue across batches", () => {
           const parts = batches(entries, sizes);
           const shuffled = [...parts].sort((a, b) => (keys[a.first % 30] as number) - (keys[b.first % 30] as number));
           const segments = new Segments();
-          // The query comes when some are here.
+          // The query starts when some batches are indexed.
           for (const part of shuffled.slice(0, asked)) segments.insert(segment(part));
           segments.look(new Matcher(query(text, { matchCase: true })));
           for (let at = 0; at < segments.length; at++) segments.match(at);

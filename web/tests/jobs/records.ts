@@ -4,7 +4,7 @@ type Overrides = { [K in keyof JobRecord]?: JobRecord[K] extends object ? Partia
 
 let next = 0;
 
-/** A running job with all that a record has; `container` and `life` are merged. */
+/** Return a running job with every field of a record; `container` and `life` are merged. */
 export function record(overrides: Overrides = {}): JobRecord {
   const number = ++next;
   return {

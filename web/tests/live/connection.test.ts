@@ -3,7 +3,7 @@ import { Connection, type ConnectionState, type SocketLike } from "../../src/liv
 import type { ToViewer } from "../../src/wire/messages";
 import { Refusal } from "../../src/wire/refusal";
 
-/** Time by hand, tickets and sockets on paper. */
+/** A manual clock, with fake tickets and sockets. */
 class World {
   time = 0;
   sockets: FakeSocket[] = [];
@@ -59,7 +59,7 @@ class FakeSocket implements SocketLike {
   onmessage: ((event: { data: unknown }) => void) | null = null;
   sent: { type: string; id: string; job?: string; after?: number }[] = [];
   closed = false;
-  /** Answers pings and subscriptions as a healthy cloud would. */
+  /** Answer pings and subscriptions as a healthy cloud does. */
   healthy = false;
   constructor(readonly ticket: string) {}
   send(text: string): void {
@@ -237,7 +237,7 @@ describe("Connection", () => {
     old.healthy = true;
     old.onopen?.();
     for (let minute = 0; minute < 116 && world.sockets.length === 1; minute++) await world.pass(60_000);
-    // The first successor never opened: another is tried while the old one goes on.
+    // The first replacement never opened: another is tried while the old connection continues.
     for (let minute = 0; minute < 3 && world.sockets.length === 1; minute++) await world.pass(60_000);
     for (let step = 0; step < 40 && world.sockets.length === 2; step++) await world.pass(2_000);
     expect(world.sockets).toHaveLength(3);

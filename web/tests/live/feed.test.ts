@@ -108,7 +108,7 @@ describe("Feed", () => {
           const due = feed.due(now);
           if (due === null) return;
           const before = feed.held.count;
-          // A page: the last batches that hold entries before the hole's end; sometimes nothing yet.
+          // A page holds the last batches with entries before the hole's end; sometimes none yet.
           const known = batches.slice(0, stored).filter(({ first }) => first <= due.last);
           if (fate() > 0) for (const batch of known.slice(-page)) feed.received(batch.first, batch.count, now);
           feed.asked(due, feed.held.count > before, now);

@@ -1,4 +1,4 @@
-/** A line that cannot be read as it is meant is shown as text, and costs no other line anything. */
+/** A line that cannot be interpreted is shown as text and does not affect other lines. */
 import { beforeAll, expect, test, vi } from "vitest";
 import { SequenceRanges } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
@@ -11,7 +11,7 @@ vi.mock("../../src/text/levels", () => ({ levelOf: (line: string) => fails(line,
 vi.mock("../../src/text/trace", () => ({ MOST_LINES: 200, traceRoleAfter: (line: string) => fails(line, null) }));
 vi.mock("../../src/text/json", () => ({ looksJson: (line: string) => fails(line, false) }));
 
-/** As an engine does that runs out of its stack. */
+/** As an engine does when its stack overflows. */
 function fails<T>(line: string, otherwise: T): T {
   if (line.includes("worst")) throw new RangeError("Maximum call stack size exceeded");
   return otherwise;

@@ -58,7 +58,7 @@ describe("merged jobs", () => {
             const place = merge.indexOf(source, sequence, time);
             expect(rows[place]).toMatchObject({ source, sequence });
           }
-          // Every other entry, told by where it stands, is found at its place; one that is not here, where it would be.
+          // Every other entry is found at its index; one that is not loaded, at the index where it would be.
           const chosen = wanted.flatMap((one, place) => (place % 2 === 0 ? [{ ...one, place }] : []));
           const lists = (apart: number) =>
             mergeLines(

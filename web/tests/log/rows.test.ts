@@ -29,7 +29,7 @@ function texts(store: Store, tip: number, from = 0, count = 1_000): string[] {
   );
 }
 
-/** The sequences of a line's pieces, from its first on. */
+/** Return the sequences of a line's pieces, from the first on. */
 function piecesOf(lines: readonly Line[], sequence: number): number[] {
   const own = lines[sequence - 1]?.stream ?? "";
   const pieces = [sequence];
@@ -176,7 +176,7 @@ describe("rows", () => {
           const all = rowsOf(store, NONE, tip, 0, tip).rows;
           expect(rowsOf(shuffled, NONE, tip, 0, tip).rows).toEqual(all);
           const end = Math.min(tip, from + count);
-          // A line that began before the window is in it, with what was written between its pieces.
+          // A line that began before the window is in it, with the lines between its pieces.
           const goingOn = all.filter(
             (row) =>
               row.kind === "line" &&

@@ -15,7 +15,7 @@ const TRACE = [
   "    main()",
   "ValueError: bad",
 ];
-/** A trace on stderr with lines of stdout in between, and indented lines that belong to no trace. */
+/** A trace on stderr mixed with lines of stdout, and indented lines that belong to no trace. */
 const LINES: readonly Line[] = [
   { stream: "o", text: "key:" },
   { stream: "o", text: "    value" },

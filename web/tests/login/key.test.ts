@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-/** A link's key signs in where nobody is, and changes nothing by itself where somebody is. */
+/** A link's key signs in when nobody is signed in, and otherwise changes nothing without a decision. */
 import { beforeEach, expect, test } from "vitest";
 import { forget, keep, mark, restoreKey, token } from "../../src/login/key";
 

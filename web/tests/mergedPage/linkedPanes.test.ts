@@ -5,14 +5,14 @@ import { type Linkable, LinkedTime } from "../../src/mergedPage/linkedPanes";
 class Pane extends EventTarget implements Linkable {
   onLook: Linkable["onLook"] = null;
   readonly shown: (number | "end")[] = [];
-  /** Until then it is not known where a time lies. */
+  /** Until then the line for a time is not known. */
   asked: Promise<void> = Promise.resolve();
 
   async showTime(time: number, wanted: () => boolean): Promise<void> {
     await this.asked;
     if (!wanted()) return;
     this.shown.push(time);
-    // As a pane does when it is moved, by whomever.
+    // As a pane does whenever it moves.
     this.onLook?.(time);
   }
 
@@ -64,7 +64,7 @@ describe("linked panes", () => {
     expect(shown()).toEqual([[], [], []]);
   });
 
-  /** The time is asked for; what is done before the answer is done in time. */
+  /** The time is requested; the test acts before the answer. */
   const meanwhile = async (act: () => void): Promise<void> => {
     let answer = (): void => undefined;
     const asked = new Promise<void>((resolve) => (answer = resolve));

@@ -31,7 +31,7 @@ describe("day headers", () => {
       "Mon, 23 Nov 2026",
       "Wed, 25 Nov 2026",
     ]);
-    // Drawn again where it is the first, a row begins nothing that one could see.
+    // A redrawn first row shows no beginning of a day.
     markDays(rows.slice(2));
     expect(rows[2]?.element.dataset["day"]).toBeUndefined();
   });

@@ -11,7 +11,7 @@ test("a long text is split into short pieces and stays the same text", () => {
       expect(pieces.join("")).toBe(text);
       if (text.length > 1_000 && /[^\0-\u02ff]/.test(text))
         for (const piece of pieces) expect(piece.length).toBeLessThanOrEqual(500);
-      // No pair is cut in two.
+      // No surrogate pair is split.
       for (const [at, piece] of pieces.entries())
         expect(/[\ud800-\udbff]$/.test(piece) && /^[\udc00-\udfff]/.test(pieces[at + 1] ?? "")).toBe(false);
     }),

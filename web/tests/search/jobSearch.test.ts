@@ -7,7 +7,7 @@ import { mergeProgress } from "../../src/search/mergeResults";
 import type { Searcher } from "../../src/search/remote";
 
 const QUERY = { ...EVERYTHING, text: "needle" };
-/** A job of a million lines, of which the last hundred thousand are here. A line's time is ten times its sequence. */
+/** A job of a million lines, the last hundred thousand of them loaded. A line's time is ten times its sequence. */
 const FACTS = {
   tip: 1_000_000,
   received: 100_000,
@@ -48,7 +48,7 @@ function jobSearch(several = true): JobSearch {
   );
 }
 
-/** The service tells something in answer to the last question. */
+/** The service answers the last question. */
 function tell(told: object, question = asked.length): void {
   asked[question - 1]?.hear({ id: question, ...told } as Parameters<Parameters<Searcher["begin"]>[1]>[0]);
 }
@@ -67,7 +67,7 @@ describe("a search in one job", () => {
     expect(search.sureFrom?.from).toBe(Number.POSITIVE_INFINITY);
     listener.hits({ found: timed(950_000), lines: 100_000, ms: 0 });
     expect(search.sureFrom).toMatchObject({ from: 900_001, since: 9_000_010 });
-    // Within a stretch the farther match comes first: nothing of it is sure yet.
+    // Within a stretch the farther match arrives first: nothing of it is sure yet.
     tell({ tell: "found", found: timed(881_000), covered: 0, since: null });
     expect(search.sureFrom).toMatchObject({ from: 900_001, since: 9_000_010 });
     tell({ tell: "found", found: timed(890_000), covered: 20_000, since: 8_800_010 });
@@ -94,7 +94,7 @@ describe("a search in one job", () => {
     search.begin(QUERY);
     listener.hits({ found: timed(), lines: 100_000, ms: 1 });
     tell({ tell: "found", found: timed(890_000), covered: 20_000, since: 8_800_010 });
-    // Of the stretch that was not searched to its end.
+    // From the stretch that was not searched completely.
     tell({ tell: "found", found: timed(850_000), covered: 20_000, since: 8_800_010 });
     tell({ tell: "lost" });
     expect(asked[1]).toMatchObject({ first: 1, last: 880_000 });
@@ -103,7 +103,7 @@ describe("a search in one job", () => {
     expect(search.found).toEqual(timed(850_000, 870_000, 890_000));
     expect(search.sureFrom).toEqual({ from: 840_001, since: 8_400_010 });
     expect(search.remote.progress.peek()).toMatchObject({ covered: 60_000, lines: 900_000 });
-    // What the ended worker may still have said is old.
+    // Late messages of the ended worker are ignored.
     tell({ tell: "found", found: timed(1), covered: 900_000, since: 10 }, 1);
     expect(search.found?.sequences).toHaveLength(3);
   });

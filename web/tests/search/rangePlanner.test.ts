@@ -20,13 +20,13 @@ describe("the range planner", () => {
             const [share, ms] = luck.next().value;
             const size = wanted.before - wanted.after - 1;
             expect(size).toBeGreaterThan(0);
-            // An answer that ended early reaches somewhere into what was asked.
+            // An answer that ended early covers part of the request.
             const part = steps > 200 ? size : Math.max(1, Math.floor(size * share));
             asked += part;
             walk.answered({ next: part < size ? wanted.after + part : null, since: wanted.after + 1 }, 0, ms);
             expect(walk.covered).toBeGreaterThanOrEqual(Math.max(0, before));
             before = walk.covered;
-            // Here a line's time is its sequence: what is searched whole begins with the first line of a stretch.
+            // Here a line's time is its sequence: the searched part begins with the first line of a stretch.
             expect(walk.since).toBe(walk.covered === 0 ? null : last - walk.covered + 1);
           }
           expect(walk.next()).toBeNull();

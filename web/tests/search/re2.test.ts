@@ -1,4 +1,4 @@
-/** What is asked of the service means what it means in the tab. tests/contract/test_search.py asks the service's side the same. */
+/** A query means the same on the service and in the tab. tests/contract/test_search.py tests the service's side. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { EVERYTHING, expressionOf, type Query } from "../../src/index/query";
@@ -14,7 +14,7 @@ interface Case {
   server: ServerQuery | null;
   matches: string[];
   others: string[];
-  /** Stream, how many times "x", and text; `found` are the first entries of the lines that are found. */
+  /** Stream, number of "x" characters, and text; `found` are the first entries of the found lines. */
   entries?: { what: string; entries: [string, number, string][]; found: number[] }[];
 }
 const cases = JSON.parse(

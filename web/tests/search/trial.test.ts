@@ -8,7 +8,7 @@ import type { TrialAnswer, TrialRequest } from "../../src/search/trialMessages";
 
 const QUERY = { ...EVERYTHING, text: "(a+)+$", regex: true };
 
-/** A worker that answers when it is told to. */
+/** A worker that answers on request. */
 class Pretended {
   static all: Pretended[] = [];
   onmessage: ((event: { data: TrialAnswer }) => void) | null = null;

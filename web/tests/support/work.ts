@@ -1,14 +1,17 @@
 /**
- * Counts the work that a function does, the same on every machine: steps of a backtracking matcher for regular expressions, and characters
- * or elements for what strings, arrays and JSON do natively. Tests compare the work on n characters with that on 4n.
+ * Counts the work of a function, the same on every machine: steps of a backtracking matcher for regular expressions,
+ * and characters or elements that strings, arrays and JSON process natively. Tests compare the work on n characters
+ * with that on 4n.
  *
- * While it counts, every expression is run twice: by the matcher below, which counts, and natively, whose result is given. The two must agree on
- * where a match begins and ends, so the count is of the same search. The matcher tries what a backtracking engine tries, in the same order.
+ * While it counts, every expression runs twice: in the matcher below, which counts, and natively, which gives the
+ * result. The two must agree on where a match begins and ends, so the count is of the same search. The matcher tries
+ * what a backtracking engine tries, in the same order.
  *
- * Not counted: `+` on strings, and loops over indexes. A loop that does more than look at a character calls something that is.
+ * Not counted: `+` on strings, and loops over indexes. A loop that does more than read a character calls something
+ * that is counted.
  */
 
-/** More work than this for a character is a failure, whatever the ratio: an exponential expression would not come to an end. */
+/** More work than this per character is a failure, whatever the ratio: an exponential expression would not end. */
 const MOST_STEPS_A_CHARACTER = 2_000;
 
 let steps = 0;
@@ -19,7 +22,7 @@ function spend(work: number): void {
   if (steps > limit) throw new Error(`more than ${limit} steps`);
 }
 
-/** The work of one call. */
+/** Return the work of one call. */
 export function workOf(characters: number, run: () => unknown): number {
   steps = 0;
   limit = characters * MOST_STEPS_A_CHARACTER;
@@ -29,14 +32,14 @@ export function workOf(characters: number, run: () => unknown): number {
     run();
     work = steps;
   } finally {
-    // What puts everything back is counted itself until it is done.
+    // Restoring the functions is counted too, until it is done.
     limit = Number.POSITIVE_INFINITY;
     restore();
   }
   return work;
 }
 
-// --- what is native ------------------------------------------------------------------------------------------------
+// --- native functions ----------------------------------------------------------------------------------------------
 
 type Method = (...given: unknown[]) => unknown;
 
@@ -110,7 +113,7 @@ function patch(): () => void {
   around(JSON, "parse", (_, [text]) => String(text).length);
   around(JSON, "stringify", resulting);
   around(TextEncoder.prototype, "encode", resulting);
-  // It is what all expressions call: `test`, `replace`, `matchAll`, `search` and `split` all go through it.
+  // All expressions call it: `test`, `replace`, `matchAll`, `search` and `split` go through it.
   const exec = Object.getOwnPropertyDescriptor(RegExp.prototype, "exec") as PropertyDescriptor;
   Object.defineProperty(RegExp.prototype, "exec", { ...exec, value: countedExec });
   undo.push(() => Object.defineProperty(RegExp.prototype, "exec", exec));
@@ -152,7 +155,7 @@ type Step =
 
 const programs = new Map<string, readonly Step[]>();
 
-/** Where an expression matches first from a place on; [-1, -1] when it does not. */
+/** Return where an expression first matches from an index on; [-1, -1] when it does not. */
 function match(expression: RegExp, text: string, from: number): [number, number] {
   const key = String(expression);
   let program = programs.get(key);
@@ -189,7 +192,7 @@ function run(program: readonly Step[], text: string, start: number, unicode: boo
         pc++;
         break;
       case "look": {
-        // Lookbehinds are of one character here.
+        // Lookbehinds have one character here.
         const found = step.ahead
           ? run(step.program, text, at, unicode) >= 0
           : at > 0 && run(step.program, text, at - 1, unicode) === at;
@@ -253,7 +256,7 @@ function compile(node: Node): readonly Step[] {
       };
       for (let nth = 0; nth < one.least; nth++) emit(one.node);
       if (one.most === Number.POSITIVE_INFINITY) {
-        // What may match nothing must not do so again and again.
+        // A part that may match nothing must not repeat doing so.
         const loop = mayBeEmpty(one.node) ? loops++ : null;
         const split = add({ do: "jump", to: 0 });
         if (loop !== null) add({ do: "enter", loop });
@@ -282,7 +285,7 @@ function mayBeEmpty(node: Node): boolean {
   return node.is === "repeat" ? node.least === 0 || mayBeEmpty(node.node) : node.is !== "character";
 }
 
-/** Of the sources that this repository has; what it does not know, like references back, is an error. */
+/** Parses this repository's expressions; anything else, such as backreferences, is an error. */
 function parse(source: string, flags: string): Node {
   const charFlags = [...flags].filter((flag) => "ius".includes(flag)).join("");
   let at = 0;
@@ -355,7 +358,7 @@ function parse(source: string, flags: string): Node {
       ) ?? [];
     if (taken === undefined) throw new Error(`${source}: not known at ${rest}`);
     at += taken.length;
-    // What one character may be is asked of the engine itself, once for each.
+    // The engine itself decides whether a character matches, once for each character.
     const single = new RegExp(`^(?:${taken})$`, charFlags);
     const known = new Map<string, boolean>();
     return {
@@ -375,7 +378,7 @@ function parse(source: string, flags: string): Node {
   return node;
 }
 
-/** Reading an expression is no work of whoever uses it. */
+/** Parsing an expression is not counted as work of its user. */
 function uncounted<T>(run: () => T): T {
   const counted = Object.getOwnPropertyDescriptor(RegExp.prototype, "exec") as PropertyDescriptor;
   const [before, most] = [steps, limit];

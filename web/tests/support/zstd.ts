@@ -1,4 +1,4 @@
-/** Bodies for tests: a zstd frame of uncompressed blocks, which every decoder reads and nobody needs a compressor for (RFC 8878, 3.1.1). */
+/** Bodies for tests: a zstd frame of uncompressed blocks, which needs no compressor (RFC 8878, 3.1.1). */
 import { fc } from "./check";
 
 export interface Line {

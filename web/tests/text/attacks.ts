@@ -1,6 +1,6 @@
 /**
- * What a container may write to fool its reader: each line with what must be read of it. `E` is ESC. Every one of them is also drawn into a
- * document, which must then hold no element, attribute or address that the viewer did not make.
+ * Lines with which a container may try to deceive its reader, each with the text that must be shown. `E` is ESC. Each
+ * is also drawn into a document, which must then hold no element, attribute or address that the viewer did not create.
  */
 const E = "\u001b";
 const ST = `${E}\\`;
@@ -8,11 +8,11 @@ const ST = `${E}\\`;
 export interface Attack {
   readonly name: string;
   readonly line: string;
-  /** The text that must be left, exactly. */
+  /** The exact text that must remain. */
   readonly reads: string;
-  /** Where links lead, in order; none when absent. */
+  /** Targets of links, in order; none when absent. */
   readonly links?: readonly string[];
-  /** Where hyperlinks are said to lead, in order; none when absent. */
+  /** Hosts shown for hyperlinks, in order; none when absent. */
   readonly leads?: readonly string[];
 }
 

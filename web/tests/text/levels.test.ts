@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import table from "../../../tests/contract/levels.json";
 import { LEVELS, levelOf } from "../../src/text/levels";
 
-/** A string that counts how many of its characters are looked at. */
+/** A string that counts how many of its characters are read. */
 class Counted {
   looked = 0;
   constructor(private readonly text: string) {}
@@ -84,7 +84,7 @@ describe("the work for a line", () => {
   it.each(PARTS)("is linear in its length for %j after anything", (part) => {
     for (const head of PARTS) {
       const of = (n: number): number => work(head + part.repeat(Math.ceil(n / part.length)));
-      // Four times the length, and no more than a little over four times the work.
+      // Four times the length costs little more than four times the work.
       expect(of(40_000), head).toBeLessThan(4.5 * of(10_000) + 2_000);
     }
   });

@@ -26,7 +26,7 @@ describe("links in text", () => {
   });
 
   it("end before a sentence's punctuation and unopened brackets", () => {
-    // What is looked at from the end, one character at a time, with both brackets counted anew each time.
+    // The reference reads from the end, one character at a time, and counts both brackets each time.
     const naive = (address: string): string => {
       let shown = address;
       for (;;) {

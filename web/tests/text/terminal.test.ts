@@ -74,7 +74,7 @@ describe("hostile lines", () => {
   it("cost only what their length costs", () => {
     for (const code of ["1K", "2000@", "2000X", "1P", "2000C", "2000D"]) {
       const line = `${"a".repeat(100_000)}\r${`${E}[${code}`.repeat(30_000)}`;
-      // Without the bound this is billions of cells: it does not come back within the test's time.
+      // Without the bound this is billions of cells, and does not finish within the test's time.
       expect(plain(line).length).toBeLessThan(1_200_000);
     }
   }, 60_000);

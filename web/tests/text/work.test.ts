@@ -1,4 +1,6 @@
-/** What a container wrote is read in time that grows with its length, whatever it is: work on 4n characters is about four times that on n. */
+/**
+ * Reading a container's output takes time linear in its length: work on 4n characters is about four times that on n.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { rank } from "../../src/commandPalette/rank";
@@ -18,7 +20,7 @@ const line = (text: string) =>
   ({ stream: "stdout", open: false, entries: [{ sequence: 1, time: 0, stream: "o", text }] }) as const;
 const query = { text: "x", regex: false, matchCase: false, word: true, hide: ["frames"], level: 3 } as const;
 
-/** Everything that takes a text of a container, an agent or a link, whatever its length. */
+/** Every function that takes a text of a container, an agent or a link. */
 const FUNCTIONS: { readonly [name: string]: (text: string) => unknown } = {
   describeEvent,
   looksJson,
@@ -64,7 +66,7 @@ const OTHERS = [
 ];
 
 const times = (unit: string, n: number): string => unit.repeat(Math.ceil(n / unit.length)).slice(0, n);
-/** A unit again and again between a beginning and an end, `n` characters in all. */
+/** Repeat a unit between a beginning and an end, `n` characters in all. */
 const around =
   (unit: string, begin = "", end = "") =>
   (n: number): string =>
@@ -146,9 +148,9 @@ const HOSTILE: { readonly [name: string]: (n: number) => string } = {
   nulls: around("\u0000"),
 };
 
-/** Four times the characters, and room for what is done once. */
+/** Four times the characters, with room for work that is done once. */
 const RATIO = 5;
-/** The caps on what is looked at lie below. */
+/** The caps on what is read are below. */
 const SMALL = 2_200;
 
 describe.each(Object.entries(FUNCTIONS))("the work of %s", (_name, run) => {
@@ -220,7 +222,7 @@ describe("the work of every function", () => {
           for (const [name, run] of Object.entries(FUNCTIONS)) {
             const [small, large] = [1, 4].map((factor) => around(unit, begin, end)(factor * 500)) as [string, string];
             const [work, more] = [workOf(small.length, () => run(small)), workOf(large.length, () => run(large))];
-            // A cap may lie between the two: it makes the larger one cheaper, never the smaller one.
+            // A cap may lie between the two: it makes the longer text cheaper, never the shorter one.
             expect(more, `${name}: ${JSON.stringify([begin, unit, end])}`).toBeLessThanOrEqual(
               2 * RATIO * work + 5_000,
             );

@@ -1,4 +1,4 @@
-/** The golden messages that pytest reads too: what the cloud may send is read, what it may not is refused. */
+/** The golden messages, shared with pytest: valid messages are decoded, invalid ones are refused. */
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import { decodeBody, fromBase64, prepareDecoder } from "../../src/log/body";
