@@ -4,12 +4,12 @@ import { listen } from "./actions";
 import { exposeDiagnostics } from "./diagnostics";
 import { Engine } from "./engine/client";
 import { Finder } from "./index/finder";
-import { heedLinks, keep, mark, restoreKey, token } from "./login/key";
+import { reloadOnKeyLink, restoreKey, setLoginMark, storeKey, token } from "./login/key";
 import { beginSession } from "./login/session";
 import { parseRoute, route } from "./route";
 import { apply } from "./settings";
 import { App, Broken } from "./shell/App";
-import { attach } from "./state";
+import { connectState } from "./state";
 import { viewerConfig } from "./wire/messages";
 
 const root = document.getElementById("app") as HTMLElement;
@@ -17,7 +17,7 @@ const root = document.getElementById("app") as HTMLElement;
 async function start(): Promise<void> {
   apply();
   listen();
-  heedLinks();
+  reloadOnKeyLink();
   const given = restoreKey();
   // The worker loads its code while the configuration is requested.
   const engine = new Engine();
@@ -25,13 +25,16 @@ async function start(): Promise<void> {
   if (!response.ok) throw new Error(`The request for config.json failed with status ${response.status}`);
   const config = viewerConfig(await response.json());
   const api = new URL(config.api, location.href).href.replace(/\/$/, "");
-  if (given !== null && (await (await import("./login/ask")).askToChange(root, api, config, token.value, given))) {
-    keep(given);
-    mark(false);
+  if (
+    given !== null &&
+    (await (await import("./login/confirmUserChange")).confirmUserChange(root, api, config, token.value, given))
+  ) {
+    storeKey(given);
+    setLoginMark(false);
   }
   await beginSession(config);
   route.value = parseRoute(location.search);
-  attach(engine);
+  connectState(engine);
   void engine.ask({ do: "start", api, live: config.live, token: token.value ?? "" });
   token.subscribe((value) => {
     if (value !== null) void engine.ask({ do: "token", token: value });

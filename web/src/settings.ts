@@ -54,7 +54,7 @@ export function apply(root: HTMLElement = document.documentElement): () => void 
 }
 
 /** Switch a setting to its next value, in a cycle, for a key. */
-export function next<T>(setting: Signal<T>, values: readonly T[]): void {
+export function cycle<T>(setting: Signal<T>, values: readonly T[]): void {
   setting.value = values[(values.indexOf(setting.value) + 1) % values.length] as T;
 }
 
@@ -70,16 +70,16 @@ function restore(): void {
   } catch {
     // Ignore what cannot be parsed.
   }
-  take(settings.timeMode, TIME_MODES, kept["timeMode"]);
-  take(settings.wrap, [true, false], kept["wrap"]);
-  take(settings.theme, THEMES, kept["theme"]);
-  take(settings.density, DENSITIES, kept["density"]);
+  restoreValue(settings.timeMode, TIME_MODES, kept["timeMode"]);
+  restoreValue(settings.wrap, [true, false], kept["wrap"]);
+  restoreValue(settings.theme, THEMES, kept["theme"]);
+  restoreValue(settings.density, DENSITIES, kept["density"]);
   const size = kept["fontSize"];
   if (typeof size === "number" && Number.isInteger(size) && size >= FONT_SIZES.least && size <= FONT_SIZES.most)
     settings.fontSize.value = size;
 }
 
-function take<T>(setting: Signal<T>, values: readonly T[], kept: unknown): void {
+function restoreValue<T>(setting: Signal<T>, values: readonly T[], kept: unknown): void {
   const found = values.find((value) => value === kept);
   if (found !== undefined) setting.value = found;
 }

@@ -18,7 +18,7 @@ export const me = signal<Me | null>(null);
 export const now = signal(Date.now());
 
 /** Connect the signals to a worker. */
-export function attach(engine: Engine): void {
+export function connectState(engine: Engine): void {
   engine.listen((tell) => {
     if (tell.tell === "connection") connection.value = tell.state;
     else if (tell.tell === "jobs") {

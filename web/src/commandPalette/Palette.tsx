@@ -9,7 +9,7 @@ import { Keys } from "./Help";
 import { rank } from "./rank";
 import "./palette.css";
 
-const MOST_SHOWN = 50;
+const MAX_SHOWN = 50;
 
 export function Palette({ close }: { close(): void }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -116,7 +116,7 @@ function matching(typed: string, known: readonly Action[]): Action[] {
     const recent = [...records.value.values()].sort(newestFirst).slice(0, 10);
     for (const record of recent) ranked.push({ action: jobAction(record.job, record.container.name), score: 0 });
   }
-  return ranked.slice(0, MOST_SHOWN).map(({ action }) => action);
+  return ranked.slice(0, MAX_SHOWN).map(({ action }) => action);
 }
 
 function jobAction(job: string, name: string): Action {

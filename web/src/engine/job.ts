@@ -29,9 +29,9 @@ const GROWTH = 8;
 const DEMAND_BATCHES = 12;
 /** The API's maximum per page. The API ends a page earlier at about 1 MiB. */
 const PAGE_BATCHES = 500;
-const HISTORY_RETRY: RetryPolicy = { firstMs: 1_500, mostMs: 30_000 };
-const RESUBSCRIBE: RetryPolicy = { firstMs: 2_000, mostMs: 2_000 };
-const RESUBSCRIBE_LEAST_MS = 2_000;
+const HISTORY_RETRY: RetryPolicy = { firstMs: 1_500, maxMs: 30_000 };
+const RESUBSCRIBE: RetryPolicy = { firstMs: 2_000, maxMs: 2_000 };
+const RESUBSCRIBE_MIN_MS = 2_000;
 
 export interface JobDeps {
   readonly api: Api;
@@ -241,7 +241,7 @@ export class OpenJob {
     if (message.type === "error") {
       if (message.retry)
         this.deps.later(
-          retryDelay(RESUBSCRIBE, 0, RESUBSCRIBE_LEAST_MS, this.deps.random),
+          retryDelay(RESUBSCRIBE, 0, RESUBSCRIBE_MIN_MS, this.deps.random),
           () => this.closed || this.deps.resubscribe(this.id),
         );
       else {

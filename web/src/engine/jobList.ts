@@ -14,10 +14,10 @@ export interface Changes {
 
 const TELL_MS = 100;
 /** The page says "every few seconds". */
-const RETRY: RetryPolicy = { firstMs: 3_000, mostMs: 3_000 };
-const RETRY_LEAST_MS = 1_500;
+const RETRY: RetryPolicy = { firstMs: 3_000, maxMs: 3_000 };
+const RETRY_MIN_MS = 1_500;
 /** Pages to request: a few thousand jobs. */
-const MOST_PAGES = 50;
+const MAX_PAGES = 50;
 
 export class JobList {
   private readonly changed = new Map<string, JobRecord>();
@@ -67,7 +67,7 @@ export class JobList {
     const began = this.clock.now();
     try {
       let next: string | null = null;
-      for (let page = 0; page < MOST_PAGES; page++) {
+      for (let page = 0; page < MAX_PAGES; page++) {
         const answer: { jobs: JobRecord[]; next: string | null } = await this.api().jobs(next);
         for (const record of answer.jobs) if ((this.heard.get(record.job) ?? 0) < began) this.note(record, false);
         next = answer.next;
@@ -79,7 +79,7 @@ export class JobList {
       const status = error instanceof ApiError ? error.status : 0;
       this.problem = { status, message: error instanceof Error ? error.message : String(error) };
       if (!(error instanceof ApiError) || error.passing) {
-        this.clock.later(retryDelay(RETRY, 0, RETRY_LEAST_MS), () => void this.load());
+        this.clock.later(retryDelay(RETRY, 0, RETRY_MIN_MS), () => void this.load());
       }
     } finally {
       this.loading = false;

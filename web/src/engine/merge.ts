@@ -18,7 +18,7 @@ export interface MergeSource {
 }
 
 /** Most jobs in one merged list; a row's source fits one byte. */
-export const MOST_JOBS = 64;
+export const MAX_JOBS = 64;
 
 export class MergedList {
   private times = new Float64Array(0);

@@ -225,7 +225,7 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     const [module] = await Promise.all([ids.length === 0 ? null : import("./merge"), prepareDecoder()]);
     // Another page was opened in the meantime.
     if (turn !== merges) return null;
-    merged = ids.slice(0, module?.MOST_JOBS);
+    merged = ids.slice(0, module?.MAX_JOBS);
     merge = module === null ? null : new module.MergedList(merged.map(opened));
     // All loaded lines are in the list when this request is answered.
     mergeNow();

@@ -6,7 +6,7 @@ import type { ExportRequest, SaveFormat } from "../engine/messages";
 import { type Columns, decodeBody, fromBase64 } from "../log/body";
 import { type Api, ApiError } from "../wire/api";
 import { type RetryPolicy, retryDelay } from "../wire/retry";
-import { ExpressionFilter, filterOf, formatLine } from "./format";
+import { ExpressionFilter, formatLine, lineFilter } from "./format";
 import { firstSequence, LineJoiner } from "./lines";
 
 /** Text of this size becomes a blob: browsers keep blobs outside of the tab's own memory. */
@@ -14,7 +14,7 @@ const PART_CHARS = 4_000_000;
 const PAGE_BATCHES = 500;
 const SLICE_MS = 20;
 const TRIES = 6;
-const RETRY: RetryPolicy = { firstMs: 1_600, mostMs: 16_000 };
+const RETRY: RetryPolicy = { firstMs: 1_600, maxMs: 16_000 };
 
 export interface ExportContext {
   cancelled(): boolean;
@@ -67,7 +67,7 @@ export async function exportJob(
   { first, last, marked, query, ...form }: ExportRequest,
   context: ExportContext,
 ): Promise<Blob> {
-  const wanted = query === null ? () => true : filterOf(query);
+  const wanted = query === null ? () => true : lineFilter(query);
   // Without a filter, export entries as stored, in their order. Filters and marked ranges select whole lines.
   const lines = new LineJoiner(form.format === "jsonl" && query === null && !marked);
   const [parts, breath] = [new BlobBuilder(), new ProgressTicker(context)];

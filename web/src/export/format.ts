@@ -19,7 +19,7 @@ export interface LineFormat {
 }
 
 /** Return a line as the pane shows it: without escape sequences, and a system entry as a sentence. */
-export function shownText(line: Line): string {
+export function visibleText(line: Line): string {
   const text =
     line.entries.length === 1 ? (line.entries[0]?.text ?? "") : line.entries.map((entry) => entry.text).join("");
   return line.stream === "system" ? describeEvent(text).sentence : plain(text);
@@ -35,7 +35,7 @@ export function formatLine(job: string, line: Line, { format, time, base, name }
       .map((entry) => jsonOf({ jobId: job, ...(name !== undefined && { name }) }, line.stream, entry))
       .join("");
   const stamp = stampText(line.entries[0]?.time ?? 0, time, base);
-  const shown = shownText(line);
+  const shown = visibleText(line);
   return `${stamp === "" ? "" : `${stamp} `}${name === undefined ? "" : `${name} | `}${line.stream === "system" ? `-- ${shown} --` : shown}\n`;
 }
 
@@ -51,12 +51,12 @@ function jsonOf(
  * Return a test for a query's streams, levels and traces, and for its text unless that is an expression. It must see
  * all lines in order.
  */
-export function filterOf(query: Query): (line: Line) => boolean {
+export function lineFilter(query: Query): (line: Line) => boolean {
   // `ExpressionFilter` tests a person's expression, in a worker that can be ended.
   const expression = query.regex ? null : expressionOf(query);
   const before: { [stream in Line["stream"]]: TraceRole | null } = { stdout: null, stderr: null, system: null };
   return (line) => {
-    const shown = shownText(line);
+    const shown = visibleText(line);
     const role = line.stream === "system" ? null : traceRoleAfter(shown, before[line.stream]);
     if (line.stream !== "system") before[line.stream] = role;
     if (query.hide.includes(line.stream) || (query.hide.includes("frames") && role === "frame")) return false;
@@ -82,7 +82,7 @@ export class ExpressionFilter {
     const { query } = this;
     if (query === null || !query.regex || query.text === "" || lines.length === 0) return lines;
     this.trial ??= new (await import("../search/trial")).Trial();
-    const matches = await this.trial.test(query, lines.map(shownText));
+    const matches = await this.trial.test(query, lines.map(visibleText));
     return lines.filter((_, at) => matches[at] === true);
   }
 

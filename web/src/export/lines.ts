@@ -29,7 +29,7 @@ export function firstSequence({ entries: [first] }: Line): number {
 }
 
 /** An open line is returned as it is after this many lines. */
-const MOST_HELD = 20_000;
+const MAX_HELD_LINES = 20_000;
 
 export class LineJoiner {
   private held: Line[] = [];
@@ -52,7 +52,7 @@ export class LineJoiner {
 
   /** Return the finished lines; with `end` also the open ones. */
   ready(end: boolean): Line[] {
-    const open = end || this.held.length > MOST_HELD ? -1 : this.held.findIndex((line) => line.open);
+    const open = end || this.held.length > MAX_HELD_LINES ? -1 : this.held.findIndex((line) => line.open);
     const given = open < 0 ? this.held : this.held.slice(0, open);
     this.held = open < 0 ? [] : this.held.slice(open);
     if (open < 0) [this.last.stdout, this.last.stderr] = [null, null];

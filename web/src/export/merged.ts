@@ -9,7 +9,7 @@ import { comparePositions, type LinePosition } from "../log/mergeOrder";
 import { sequenceAt } from "../search/api";
 import type { Api } from "../wire/api";
 import { BlobBuilder, batches, type ExportBatch, type ExportContext, ProgressTicker } from "./export";
-import { ExpressionFilter, filterOf, formatLine } from "./format";
+import { ExpressionFilter, formatLine, lineFilter } from "./format";
 import { type Line, LineJoiner } from "./lines";
 
 export type PositionedLine = Line & { readonly position: LinePosition };
@@ -28,7 +28,7 @@ export async function exportMerged(
   const ranges = await Promise.all(jobs.map((job, source) => rangeOf(job, source, api, marks)));
   const of = ranges.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0);
   const [parts, breath] = [new BlobBuilder(), new ProgressTicker(context)];
-  const filters = jobs.map(() => (query === null ? () => true : filterOf(query)));
+  const filters = jobs.map(() => (query === null ? () => true : lineFilter(query)));
   const texts = new ExpressionFilter(query);
   let done = 0;
   const streams = jobs.map((job, source) => {
@@ -40,11 +40,18 @@ export async function exportMerged(
       await breath.tick(done, of);
     });
     // Without a filter, export entries as stored, in their order. Marked ranges select whole lines.
-    const lines = linesOf(pieces, source, first, end, marks, format === "jsonl" && query === null && marks === null);
-    return matching(lines, filters[source] as (line: Line) => boolean, texts);
+    const lines = positionedLines(
+      pieces,
+      source,
+      first,
+      end,
+      marks,
+      format === "jsonl" && query === null && marks === null,
+    );
+    return filtered(lines, filters[source] as (line: Line) => boolean, texts);
   });
   try {
-    for await (const line of inOrder(streams)) {
+    for await (const line of mergeStreams(streams)) {
       const { source } = line.position;
       if (marks === null || isInRange(marks, line.position))
         parts.add(
@@ -62,7 +69,7 @@ export async function exportMerged(
   return parts.blob(format);
 }
 
-async function* matching(
+async function* filtered(
   parts: AsyncIterable<PositionedLine[]>,
   wanted: (line: Line) => boolean,
   texts: ExpressionFilter,
@@ -94,7 +101,7 @@ async function rangeOf(
 }
 
 /** Yield a job's lines in groups, each with its position: never before the line that it follows in its job. */
-export async function* linesOf(
+export async function* positionedLines(
   pieces: AsyncIterable<ExportBatch>,
   source: number,
   first: number,
@@ -125,7 +132,9 @@ export async function* linesOf(
 }
 
 /** Merge the ordered lines of several streams. */
-export async function* inOrder(streams: readonly AsyncIterable<PositionedLine[]>[]): AsyncGenerator<PositionedLine> {
+export async function* mergeStreams(
+  streams: readonly AsyncIterable<PositionedLine[]>[],
+): AsyncGenerator<PositionedLine> {
   const heads: { lines: PositionedLine[]; at: number; rest: AsyncIterator<PositionedLine[]> }[] = [];
   for (const stream of streams) heads.push({ lines: [], at: 0, rest: stream[Symbol.asyncIterator]() });
   const filled = async (head: (typeof heads)[number]): Promise<boolean> => {

@@ -11,7 +11,7 @@ export interface Query {
   readonly level: number;
 }
 
-export const EVERYTHING: Query = { text: "", regex: false, matchCase: false, word: false, hide: [], level: 0 };
+export const MATCH_ALL: Query = { text: "", regex: false, matchCase: false, word: false, hide: [], level: 0 };
 
 /** Return the expression of a query, to be applied line by line, or null for no text. Throws SyntaxError. */
 export function expressionOf({ text, regex, matchCase, word }: Query): RegExp | null {

@@ -53,7 +53,7 @@ export interface Edges {
 const PIECE = 3;
 const WIDE = /[^\u0000-\u00ff]/;
 
-interface Joined {
+interface JoinedEntries {
   readonly texts: readonly string[];
   readonly edges: readonly [Edges, Edges];
   /** Offsets of entries that continue an earlier line. */
@@ -61,7 +61,7 @@ interface Joined {
 }
 
 /** Return each line's entries joined at its first one. */
-function joined({ streams, texts }: Pick<Columns, "streams" | "texts">): Joined {
+function joinEntries({ streams, texts }: Pick<Columns, "streams" | "texts">): JoinedEntries {
   const all = texts as string[];
   const pieces = new Map<number, number>();
   const parts = new Map<number, string[]>();
@@ -103,7 +103,7 @@ const NO_PIECES: ReadonlySet<number> = new Set();
 
 export function segmentOf(first: number, columns: Columns): Segment {
   const { streams, times } = columns;
-  const { texts, edges, pieces } = joined(columns);
+  const { texts, edges, pieces } = joinEntries(columns);
   const atEdge = new Set(edges.flatMap(({ begins, ends }) => [begins, ends]));
   const edgeTexts = new Map<number, string>();
   const count = texts.length;

@@ -10,7 +10,7 @@ import { shortHost, shortImage } from "../jobs/listing";
 import { countText } from "../jobs/rates";
 import { stateLabel } from "../jobs/stateLabel";
 import type { ConnectionState } from "../live/connection";
-import type { LinkedTime } from "../mergedPage/linkedPanes";
+import type { LinkedPanes } from "../mergedPage/linkedPanes";
 import { dayUnlessToday } from "../pane/dayHeaders";
 import { route, urlOf } from "../route";
 import { settings } from "../settings";
@@ -38,7 +38,7 @@ export function JobPage({
   finder: Finder;
   job: string;
   api: string;
-  linked?: LinkedTime;
+  linked?: LinkedPanes;
 }) {
   const beside = linked !== undefined;
   const page = useRef<HTMLElement>(null);

@@ -3,7 +3,7 @@ import type { Action } from "../actions";
 import { newestFirst } from "../jobs/listing";
 import { navigate, urlOf } from "../route";
 import { toggleHidden } from "../search/searchController";
-import { next, settings } from "../settings";
+import { cycle, settings } from "../settings";
 import { me, records } from "../state";
 import { TIME_MODES } from "../text/time";
 import type { JobView } from "./jobView";
@@ -63,14 +63,14 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
       group: "Show",
       title: "Times: local, UTC, since the start, hidden",
       keys: ["t"],
-      run: () => next(settings.timeMode, TIME_MODES),
+      run: () => cycle(settings.timeMode, TIME_MODES),
     },
     {
       id: "wrap",
       group: "Show",
       title: "Wrap or unwrap long lines",
       keys: ["w"],
-      run: () => next(settings.wrap, [true, false]),
+      run: () => cycle(settings.wrap, [true, false]),
     },
     { id: "copy", group: "Export", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },
     {

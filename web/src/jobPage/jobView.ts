@@ -9,7 +9,7 @@ import { exact, exactOrBefore } from "../index/sorted";
 import type { LinePosition } from "../log/mergeOrder";
 import { AHEAD, type LineRow, type Row } from "../log/row";
 import { token } from "../login/key";
-import { markDays, tellTimes } from "../pane/dayHeaders";
+import { markDays, showFullTimes } from "../pane/dayHeaders";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane, type Source } from "../pane/pane";
@@ -120,7 +120,7 @@ export class JobView implements Searchable {
     void this.keepSelection(host);
     host.addEventListener("click", (event) => this.clicked(event));
     for (const move of MOVE_EVENTS) host.addEventListener(move, () => this.find.cancelNavigation(), { passive: true });
-    tellTimes(host);
+    showFullTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell !== "job" || tell.facts.job !== this.job) return;
       this.update(tell.facts);

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { navigate, urlOf } from "../route";
 import { records } from "../state";
-import { ago, fullTime, span } from "../text/time";
+import { ago, durationText, fullTime } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 import { composeGroup } from "./composeGroup";
 import { createdOf, type Group, type Item, shortHost, shortImage } from "./listing";
@@ -261,7 +261,7 @@ function JobRow({ record, place, rows }: { record: JobRecord; place: RowSlot; ro
         {shortHost(container.host)}
       </span>
       <span role="cell" class="cell at-age" title={fullTime(created * 1000, "local")}>
-        {span(rows.now - created)}
+        {durationText(rows.now - created)}
       </span>
       <span role="cell" class="cell at-lines" title={tip.toLocaleString("en")}>
         {countText(tip)}

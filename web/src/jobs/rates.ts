@@ -8,7 +8,7 @@ interface Sample {
 }
 
 /** A rate measured over a shorter time says nothing. */
-const LEAST_MS = 1_000;
+const MIN_SPAN_MS = 1_000;
 
 export class Rates {
   private readonly samples = new Map<string, Sample>();
@@ -19,7 +19,7 @@ export class Rates {
     for (const { job, tip, seen } of records.values()) {
       const before = this.samples.get(job);
       if (before === undefined || tip < before.tip) this.samples.set(job, { tip, seen, rate: null });
-      else if (seen - before.seen >= LEAST_MS) {
+      else if (seen - before.seen >= MIN_SPAN_MS) {
         this.samples.set(job, { tip, seen, rate: ((tip - before.tip) * 1000) / (seen - before.seen) });
       }
     }
@@ -34,7 +34,7 @@ export class Rates {
     const measured = this.samples.get(job)?.rate;
     if (measured !== null && measured !== undefined) return measured;
     const age = life.started === null || last === null ? 0 : last - life.started;
-    return age >= LEAST_MS && tip > 0 ? (tip * 1000) / age : null;
+    return age >= MIN_SPAN_MS && tip > 0 ? (tip * 1000) / age : null;
   }
 }
 

@@ -1,5 +1,5 @@
 /** A job's state as text and a sign, so that colour is never the only indication. */
-import { span } from "../text/time";
+import { durationText } from "../text/time";
 import type { JobRecord } from "../wire/messages";
 
 export interface StateLabel {
@@ -30,13 +30,13 @@ export function stateLabel({ life, seen }: JobRecord, now: number): StateLabel {
     case "paused":
       return { sign: "‖", words: "paused", tone: "warn" };
     case "restarting":
-      return { sign: "↻", words: `restarting${code(life.exit_code, life.oom)}`, tone: "bad" };
+      return { sign: "↻", words: `restarting${exitText(life.exit_code, life.oom)}`, tone: "bad" };
     case "exited":
-      return ended("exited", life.exit_code, life.oom);
+      return endedLabel("exited", life.exit_code, life.oom);
     case "removed":
-      return ended("removed", life.exit_code, life.oom);
+      return endedLabel("removed", life.exit_code, life.oom);
     case "lost":
-      return { sign: "?", words: `lost: not seen for ${span(now - seen)}`, tone: "warn" };
+      return { sign: "?", words: `lost: not seen for ${durationText(now - seen)}`, tone: "warn" };
     case "created":
       return { sign: "○", words: "created", tone: "quiet" };
     default:
@@ -44,14 +44,14 @@ export function stateLabel({ life, seen }: JobRecord, now: number): StateLabel {
   }
 }
 
-function ended(word: string, exitCode: number | null, oom: boolean): StateLabel {
+function endedLabel(word: string, exitCode: number | null, oom: boolean): StateLabel {
   if (oom || (exitCode !== null && exitCode !== 0))
-    return { sign: "✕", words: word + code(exitCode, oom), tone: "bad" };
+    return { sign: "✕", words: word + exitText(exitCode, oom), tone: "bad" };
   if (exitCode === 0) return { sign: "✓", words: `${word} 0`, tone: "good" };
   return { sign: "–", words: word, tone: "quiet" };
 }
 
-function code(exitCode: number | null, oom: boolean): string {
+function exitText(exitCode: number | null, oom: boolean): string {
   const why = oom ? "out of memory" : exitCode === null ? undefined : SIGNALS[exitCode];
   return `${exitCode === null ? "" : ` ${exitCode}`}${why === undefined ? "" : `${exitCode === null ? ", " : " "}${why}`}`;
 }

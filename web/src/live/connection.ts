@@ -41,10 +41,10 @@ export interface Subscription {
   answer(message: ToViewer & { type: "subscribed" | "error" }): void;
 }
 
-const RECONNECT: RetryPolicy = { firstMs: 250, mostMs: 30_000 };
+const RECONNECT: RetryPolicy = { firstMs: 250, maxMs: 30_000 };
 /** While the old connection works, a successor that could not be opened is tried again after about a minute. */
-const RENEW_RETRY: RetryPolicy = { firstMs: 60_000, mostMs: 60_000 };
-const RENEW_RETRY_LEAST_MS = 30_000;
+const RENEW_RETRY: RetryPolicy = { firstMs: 60_000, maxMs: 60_000 };
+const RENEW_RETRY_MIN_MS = 30_000;
 const PING_MS = 30_000;
 const PONG_MS = 10_000;
 /** A connection that lasted this long was good: the next reconnect starts with the shortest wait. */
@@ -279,7 +279,7 @@ export class Connection {
   }
 
   private renewLater(link: Link): void {
-    const delay = retryDelay(RENEW_RETRY, 0, RENEW_RETRY_LEAST_MS, this.deps.random);
+    const delay = retryDelay(RENEW_RETRY, 0, RENEW_RETRY_MIN_MS, this.deps.random);
     this.timer(link, "renew", delay, () => void this.replace());
   }
 

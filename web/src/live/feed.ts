@@ -14,9 +14,9 @@ import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { type SequenceRange, SequenceRanges } from "./sequenceRanges";
 
 /** How long to wait for a late batch: at least the first, at most the sum of both. */
-export const HOLE_LEAST_MS = 250;
+export const HOLE_MIN_MS = 250;
 export const HOLE_JITTER_MS = 1_000;
-const NOT_YET: RetryPolicy = { firstMs: 1_000, mostMs: 30_000 };
+const NOT_YET: RetryPolicy = { firstMs: 1_000, maxMs: 30_000 };
 
 interface Hole {
   readonly first: number;
@@ -95,7 +95,7 @@ export class Feed {
     this.holes = this.holes.map((hole) => {
       if (hole.last < span.first || hole.first > span.last) return hole;
       if (progress) return { ...hole, due: now, attempts: 0 };
-      const delay = retryDelay(NOT_YET, hole.attempts, HOLE_LEAST_MS, this.random);
+      const delay = retryDelay(NOT_YET, hole.attempts, HOLE_MIN_MS, this.random);
       return { ...hole, due: now + delay, attempts: hole.attempts + 1 };
     });
   }
@@ -118,7 +118,7 @@ export class Feed {
 
   private learn(last: number, now: number): void {
     if (last > this.tip) this.tip = last;
-    this.refresh(now, now + HOLE_LEAST_MS + this.random() * HOLE_JITTER_MS);
+    this.refresh(now, now + HOLE_MIN_MS + this.random() * HOLE_JITTER_MS);
   }
 
   /** Recompute the holes. One that overlaps an earlier hole keeps its time; a new one is due at `due`. */

@@ -2,7 +2,7 @@
 import type { ZSTDDecoder } from "zstddec";
 import { MAX_DECODED_BYTES, MAX_ENTRY_BYTES, MAX_TIME_US } from "../limits";
 import { prepareLevels } from "../text/loadLevels";
-import { integer, list, object, text, WireError, whole } from "../wire/shape";
+import { integer, list, object, text, WireError, wholeNumber } from "../wire/shape";
 
 export interface Columns {
   /** Microseconds since 1970; exact in a double until 2255. */
@@ -19,7 +19,7 @@ export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
 
-const document = object({ t: whole(), d: list(integer), s: text, l: list(text) });
+const document = object({ t: wholeNumber(), d: list(integer), s: text, l: list(text) });
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 let zstd: ZSTDDecoder | null = null;
 let preparing: Promise<void> | null = null;

@@ -2,10 +2,10 @@
 import type { EventKind } from "../text/events";
 import type { Level } from "../text/levelNames";
 import type { StyledText } from "../text/terminal";
-import { MOST_LINES, type TraceRole } from "../text/trace";
+import { MAX_TRACE_LINES, type TraceRole } from "../text/trace";
 
 /** How many later entries may change how a row is drawn: a trace's head counts its frames. */
-export const AHEAD = 2 * MOST_LINES;
+export const AHEAD = 2 * MAX_TRACE_LINES;
 
 export type StreamName = "stdout" | "stderr" | "system";
 

@@ -4,16 +4,16 @@ import { describeEvent } from "../text/events";
 import { looksJson } from "../text/json";
 import { lineLevel } from "../text/loadLevels";
 import { plain, render, type Style, type StyledText } from "../text/terminal";
-import { MOST_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
+import { MAX_TRACE_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
 import { AHEAD, type Cut, type LineRow, type Row, type RowWindow, textOf } from "./row";
 import { safely } from "./safely";
 import type { Store } from "./store";
 
 /** Most lines of one entry that are drawn: as many as an agent merges. */
-const MOST_FEEDS = 500;
+const MAX_ENTRY_LINES = 500;
 
 /** A line with more pieces is shown from here on without its beginning: 64 MiB. */
-const FAR_BACK = 4_096;
+const MAX_PIECES_BACK = 4_096;
 
 /** Sequences that one "loading" row may stand for: few, so that the scroll bar stays accurate. */
 const LOADING_CHUNK = 1;
@@ -52,7 +52,7 @@ function windowStart(store: Store, from: number, end: number): number {
     const own = stream.toLowerCase() as "o" | "e" | "s";
     if (own === "s" || seen[own]) continue;
     seen[own] = true;
-    if (stream !== own) begin = Math.min(begin, store.beginning(index + 1, FAR_BACK) - 1);
+    if (stream !== own) begin = Math.min(begin, store.beginning(index + 1, MAX_PIECES_BACK) - 1);
   }
   return begin;
 }
@@ -85,18 +85,19 @@ function roleOf(text: string, before: TraceRole | null): TraceRole | null {
 type DrawnLine = Pick<LineRow, "spans" | "level" | "json" | "trace" | "lines">;
 
 function drawnLine(text: string, style: Style): DrawnLine {
-  const { spans, lines } = limited(render(text, style).spans);
+  const { spans, lines } = firstLines(render(text, style).spans);
   const shown = spans.length === 1 ? (spans[0]?.text ?? "") : spans.map((span) => span.text).join("");
   return { spans, level: lineLevel(shown), json: looksJson(shown), trace: traceRoleAfter(shown, null), lines };
 }
 
 /** Return the first lines of a merged entry, and how many it has. */
-function limited(spans: readonly StyledText[]): { spans: readonly StyledText[]; lines: number } {
+function firstLines(spans: readonly StyledText[]): { spans: readonly StyledText[]; lines: number } {
   let lines = 1;
   let kept: readonly StyledText[] = spans;
   for (const [index, { text }] of spans.entries()) {
     for (let feed = text.indexOf("\n"); feed >= 0; feed = text.indexOf("\n", feed + 1)) {
-      if (++lines === MOST_FEEDS + 1) kept = [...spans.slice(0, index), { ...spans[index], text: text.slice(0, feed) }];
+      if (++lines === MAX_ENTRY_LINES + 1)
+        kept = [...spans.slice(0, index), { ...spans[index], text: text.slice(0, feed) }];
     }
   }
   return { spans: kept, lines };
@@ -144,8 +145,8 @@ export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end 
   const cut: Cut | null =
     line.length > line.text.length
       ? { shown: line.text.length, of: line.length, unit: "characters", open }
-      : shown.lines > MOST_FEEDS
-        ? { shown: MOST_FEEDS, of: shown.lines, unit: "lines", open }
+      : shown.lines > MAX_ENTRY_LINES
+        ? { shown: MAX_ENTRY_LINES, of: shown.lines, unit: "lines", open }
         : null;
   return {
     kind: "line",
@@ -164,7 +165,7 @@ export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end 
 /** Return how many frames of the same stream follow a trace's head, as far as they are loaded. */
 function framesAfter(store: Store, head: number, stream: string): number {
   let frames = 0;
-  for (let sequence = head + 1; frames < MOST_LINES && sequence < head + AHEAD; sequence++) {
+  for (let sequence = head + 1; frames < MAX_TRACE_LINES && sequence < head + AHEAD; sequence++) {
     const here = store.at(sequence);
     if (here === null || here.broken !== null) break;
     const offset = sequence - here.batch.first;

@@ -50,9 +50,9 @@ const EMPTY: Columns = { times: new Float64Array(0), streams: "", texts: [] };
  * A longer line is cut at the end of the piece that reaches this many characters. Chromium takes 0.8 s to lay out this
  * many Thai vowels, its slowest letters (2026-11); twice as many took 1.2 s.
  */
-const MOST_SHOWN = 131_072;
+const MAX_SHOWN_CHARS = 131_072;
 /** How many lines longer than that to remember; each holds its beginning. */
-const MOST_LONG = 16;
+const MAX_LONG_LINES = 16;
 
 export class Store {
   /** Ascending by first, never overlapping. */
@@ -140,7 +140,7 @@ export class Store {
   }
 
   /** Return the line that begins at `sequence`, with its loaded continuations. */
-  line(sequence: number, most = MOST_SHOWN): JoinedLine {
+  line(sequence: number, most = MAX_SHOWN_CHARS): JoinedLine {
     const known = this.long.get(sequence);
     if (known !== undefined) return known.whole ? known : this.extend(sequence, known, most);
     const here = this.at(sequence);
@@ -173,7 +173,7 @@ export class Store {
     }
     const line = { text, length, last, whole };
     if (length > text.length) {
-      if (this.long.size >= MOST_LONG) this.long.clear();
+      if (this.long.size >= MAX_LONG_LINES) this.long.clear();
       this.long.set(sequence, line);
     }
     return line;

@@ -25,37 +25,37 @@ export function restoreKey(): string | null {
   fragment.delete("key");
   const rest = fragment.toString();
   history.replaceState(null, "", location.pathname + location.search + (rest === "" ? "" : `#${rest}`));
-  if (kept !== given && (kept !== null || marked())) {
+  if (kept !== given && (kept !== null || hasLoginMark())) {
     token.value = kept;
     return given;
   }
-  keep(given);
+  storeKey(given);
   return null;
 }
 
 /** Reload the page when a link with a key is opened in this tab. */
-export function heedLinks(): void {
+export function reloadOnKeyLink(): void {
   addEventListener("hashchange", () => {
     if (new URLSearchParams(location.hash.slice(1)).has("key")) location.reload();
   });
 }
 
-export function keep(key: string): void {
+export function storeKey(key: string): void {
   token.value = key;
   // Without storage the key lasts as long as the page, which is enough.
   write(KEY_STORAGE, key);
 }
 
-export function forget(): void {
+export function forgetKey(): void {
   token.value = null;
   write(KEY_STORAGE, null);
 }
 
-export function marked(): boolean {
+export function hasLoginMark(): boolean {
   return read(LOGIN_MARK) !== null;
 }
 
-export function mark(on: boolean): void {
+export function setLoginMark(on: boolean): void {
   // Without storage a reload asks for the login.
   write(LOGIN_MARK, on ? "1" : null);
 }

@@ -23,9 +23,9 @@ export class LoginError extends Error {
 /** Renew after this share of a token's life. The rest allows for retries and for clocks that differ. */
 const RENEW_AT = 0.75;
 const RETRY_FIRST_MS = 8_000;
-const RETRY_LEAST_MS = 1_000;
+const RETRY_MIN_MS = 1_000;
 /** setTimeout takes 31 bits. */
-const LONGEST_WAIT_MS = 2 ** 31 - 1;
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export interface OidcEvents {
   token(token: string): void;
@@ -142,13 +142,13 @@ export class Oidc {
             // An issuer's refusal is final; a network error is not.
             if (error instanceof ErrorResponse || Date.now() >= end) this.events.ended(end);
             else {
-              const mostMs = Math.max(1_000, end - Date.now() - RETRY_LEAST_MS);
-              this.renewAfter(retryDelay({ firstMs: RETRY_FIRST_MS, mostMs }, this.failures++, RETRY_LEAST_MS), end);
+              const maxMs = Math.max(1_000, end - Date.now() - RETRY_MIN_MS);
+              this.renewAfter(retryDelay({ firstMs: RETRY_FIRST_MS, maxMs }, this.failures++, RETRY_MIN_MS), end);
             }
           },
         );
       },
-      Math.min(ms, LONGEST_WAIT_MS),
+      Math.min(ms, MAX_TIMEOUT_MS),
     );
   }
 

@@ -1,7 +1,7 @@
 /** The login behind the token: a viewer key, or OpenID Connect where /config.json says so. */
 import { signal } from "@preact/signals";
 import type { ViewerConfig } from "../wire/messages";
-import { forget, mark, marked, token } from "./key";
+import { forgetKey, hasLoginMark, setLoginMark, token } from "./key";
 import type { Oidc } from "./oidc";
 
 /** Why the login failed; null when there is nothing to report. */
@@ -33,14 +33,14 @@ export async function beginSession({ auth }: ViewerConfig): Promise<void> {
   const query = new URLSearchParams(location.search);
   const returning = query.has("state") && (query.has("code") || query.has("error"));
   // A key takes precedence over the issuer.
-  if (!returning && (token.value !== null || !marked())) {
+  if (!returning && (token.value !== null || !hasLoginMark())) {
     oidc.catch(() => undefined);
     return;
   }
   try {
     const session = await oidc;
-    mark(false);
-    if ((await session.finish()) !== null) mark(true);
+    setLoginMark(false);
+    if ((await session.finish()) !== null) setLoginMark(true);
     else await session.login();
   } catch (error) {
     refusal.value = error instanceof Error ? error.message : String(error);
@@ -68,9 +68,9 @@ export async function renewSession(): Promise<boolean> {
 
 /** Log out and leave nothing of the session in this tab. */
 export async function logout(): Promise<void> {
-  const session = marked() ? await oidc?.catch(() => null) : null;
-  mark(false);
-  forget();
+  const session = hasLoginMark() ? await oidc?.catch(() => null) : null;
+  setLoginMark(false);
+  forgetKey();
   // What was read belongs to the person who read it: the page is left.
   if (session) await session.logout();
   else location.assign("./");

@@ -7,14 +7,14 @@ import type { Finder } from "../index/finder";
 import { JobPage, liveState } from "../jobPage/JobPage";
 import { navigate, route, urlOf } from "../route";
 import { toggleHidden } from "../search/searchController";
-import { next, settings } from "../settings";
+import { cycle, settings } from "../settings";
 import { FindBar } from "../shell/FindBar";
 import { LineFilters, Marked } from "../shell/Toolbar";
 import { connection, facts, now, records } from "../state";
 import { formatTime, fullTime, TIME_MODES, type TimeMode } from "../text/time";
 import { Icon } from "../ui/Icon";
 import { lazy } from "../ui/lazy";
-import { LinkedTime } from "./linkedPanes";
+import { LinkedPanes } from "./linkedPanes";
 import { MergedView } from "./mergedView";
 import "./merged.css";
 
@@ -56,7 +56,7 @@ export function shortNames(names: readonly string[]): string[] {
 
 export function MergedPage({ engine, finder, jobs, api }: MergedPageProps) {
   const { side } = route.value;
-  const linked = useMemo(() => new LinkedTime(), []);
+  const linked = useMemo(() => new LinkedPanes(), []);
   const names = namesOf(jobs);
   const title = titleOf(jobs);
   const all = jobs.map((job) => facts.value.get(job));
@@ -264,14 +264,14 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
         group: "Show",
         title: "Times: local, UTC, hidden",
         keys: ["t"],
-        run: () => next(settings.timeMode, MODES),
+        run: () => cycle(settings.timeMode, MODES),
       },
       {
         id: "wrap",
         group: "Show",
         title: "Wrap or unwrap long lines",
         keys: ["w"],
-        run: () => next(settings.wrap, [true, false]),
+        run: () => cycle(settings.wrap, [true, false]),
       },
       { id: "fold", group: "Show", title: "Unfold or fold the line (JSON)", keys: ["o"], run: () => view.fold() },
       { id: "copy", group: "Export", title: "Copy the marked lines", keys: ["y"], run: () => void view.copy(false) },

@@ -12,7 +12,7 @@ export interface Linkable {
 const PAUSE_MS = 120;
 const TOUCHES = ["pointerdown", "wheel", "touchstart", "keydown", "focusin"] as const;
 
-export class LinkedTime {
+export class LinkedPanes {
   readonly on = signal(true);
   private readonly views = new Set<Linkable>();
   private leader: Linkable | null = null;

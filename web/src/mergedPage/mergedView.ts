@@ -8,7 +8,7 @@ import type { Query } from "../index/query";
 import { isInRange, type MarkedRange, markedRange, markedRangeText } from "../log/markedRange";
 import { isSamePosition, type LinePosition } from "../log/mergeOrder";
 import type { LineRow, Row } from "../log/row";
-import { markDays, tellTimes } from "../pane/dayHeaders";
+import { markDays, showFullTimes } from "../pane/dayHeaders";
 import { highlight } from "../pane/highlight";
 import { Minimap } from "../pane/minimap";
 import { LogPane } from "../pane/pane";
@@ -151,7 +151,7 @@ export class MergedView implements Searchable {
     );
     host.addEventListener("click", (event) => this.clicked(event));
     for (const move of MOVE_EVENTS) host.addEventListener(move, () => this.cancelNavigation(), { passive: true });
-    tellTimes(host);
+    showFullTimes(host);
     this.stop = this.engine.listen((tell) => {
       if (tell.tell === "merged") {
         this.last = tell.last;

@@ -2,7 +2,7 @@
 import { settings } from "../settings";
 import { dayText, fullTime, type TimeMode } from "../text/time";
 
-interface Shown {
+interface DrawnDay {
   readonly row: object;
   readonly element: HTMLElement;
 }
@@ -13,7 +13,7 @@ function zone(): TimeMode {
 }
 
 /** Mark each drawn row that begins another day than the row before it. */
-export function markDays(rows: readonly Shown[]): void {
+export function markDays(rows: readonly DrawnDay[]): void {
   const mode = zone();
   let [before, until] = [Number.NaN, 0];
   for (const { row, element } of rows) {
@@ -57,7 +57,7 @@ function dayOf(us: number, mode: TimeMode): [begin: number, end: number] {
 }
 
 /** Show a row's full time in a tooltip. */
-export function tellTimes(host: HTMLElement): void {
+export function showFullTimes(host: HTMLElement): void {
   host.addEventListener("pointerover", ({ target }) => {
     if (!(target instanceof HTMLElement) || !target.classList.contains("time")) return;
     const us = Number(target.dataset["us"]);

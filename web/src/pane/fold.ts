@@ -1,6 +1,6 @@
 /** An unfolded JSON line, as an element with text only. */
 import { unfold } from "../text/json";
-import { nodesOf } from "./textPieces";
+import { textNodes } from "./textPieces";
 
 /** Return the unfolded document; null when the line holds none. A copy of it is the document again. */
 export function foldElement(text: string): HTMLElement | null {
@@ -20,7 +20,7 @@ export function foldElement(text: string): HTMLElement | null {
       }
       const span = document.createElement("span");
       span.className = `json-${token.kind}`;
-      span.append(...nodesOf(token.text));
+      span.append(...textNodes(token.text));
       row.append(span);
     }
     element.append(row);

@@ -12,7 +12,7 @@ const registry = (CSS as unknown as { highlights?: Highlights }).highlights;
 const Highlight = (globalThis as { Highlight?: new (...ranges: Range[]) => unknown }).Highlight;
 
 /** More matches than this in the drawn rows are noise. */
-const MOST = 2_000;
+const MAX_MATCHES = 2_000;
 
 /** What a pane has marked. */
 interface Marked {
@@ -28,7 +28,7 @@ const drawn = new Map<object, () => void>();
 
 /** Where the current regular expression matches, by text: the same rows are drawn again and again. */
 let known = { source: "", spans: new Map<string, readonly number[]>(), endless: false };
-const MOST_KNOWN = 2_000;
+const MAX_CACHED = 2_000;
 
 export interface Marking {
   readonly expression: RegExp | null;
@@ -50,22 +50,24 @@ export function highlight(
     trial = null;
     known = { source: "", spans: new Map(), endless: false };
     drawn.delete(pane);
-    mark(pane, texts, current, first, (content) => (expression === null ? [] : matchRanges(content, expression)));
+    markMatches(pane, texts, current, first, (content) =>
+      expression === null ? [] : matchRanges(content, expression),
+    );
     return;
   }
   // These lines' first match was found in a worker, but the next one may take forever: never search on the page's own
   // thread.
   const source = `${expression.source}/${expression.flags}`;
-  if (known.source !== source || known.spans.size > MOST_KNOWN) known = { source, spans: new Map(), endless: false };
+  if (known.source !== source || known.spans.size > MAX_CACHED) known = { source, spans: new Map(), endless: false };
   const of = known;
   const { spans } = of;
-  const draw = (): void => mark(pane, texts, current, first, (content) => spans.get(content) ?? []);
+  const draw = (): void => markMatches(pane, texts, current, first, (content) => spans.get(content) ?? []);
   drawn.set(pane, draw);
   draw();
   const missing = [...new Set(texts.map(contentOf))].filter((content) => !spans.has(content));
   if (missing.length === 0 || of.endless) return;
   for (const content of missing) spans.set(content, []);
-  void tried(marking.query, missing).then((found) => {
+  void matchInWorker(marking.query, missing).then((found) => {
     if (found === null) {
       of.endless = true;
       return;
@@ -78,7 +80,7 @@ export function highlight(
 let trial: Trial | null = null;
 
 /** Return the matches; null when that takes too long. The lines then stay found, without marks. */
-async function tried(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[] | null> {
+async function matchInWorker(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[] | null> {
   try {
     trial ??= new (await import("../search/trial")).Trial();
     return await trial.ranges(query, texts);
@@ -91,7 +93,7 @@ function contentOf(element: HTMLElement): string {
   return element.textContent ?? "";
 }
 
-function mark(
+function markMatches(
   pane: object,
   texts: readonly HTMLElement[],
   current: HTMLElement | null,
@@ -104,7 +106,7 @@ function mark(
     const into = current?.contains(text) === true ? now : all;
     for (const range of rangesOf(text, spans(contentOf(text)))) {
       into.push(range);
-      if (all.length + now.length > MOST) break;
+      if (all.length + now.length > MAX_MATCHES) break;
     }
   }
   const before = marked.get(pane);

@@ -11,7 +11,7 @@
  * never by geometry.
  */
 import type { Row, RowWindow } from "../log/row";
-import { type CutRow, type Drawing, drawRow, lengthened } from "./rowView";
+import { type CutRow, type Drawing, drawRow, withNewCut } from "./rowView";
 import { covers, FLOODED_SCREENS, lacking, type Range as Places, windowAround } from "./scroll";
 import { type Drawn, type Reference, VirtualRows } from "./virtualRows";
 
@@ -410,7 +410,7 @@ export class LogPane {
     for (const row of window.rows) {
       const old = known.get(row.index);
       if (old !== undefined && sameRow(old.row, row)) come.push(old);
-      else if (old !== undefined && isLonger(old.row, row)) come.push({ row, element: lengthened(old.element, row) });
+      else if (old !== undefined && isLonger(old.row, row)) come.push({ row, element: withNewCut(old.element, row) });
       else come.push({ row, element: drawRow(row, this.drawing) });
     }
     const next = [...before, ...come, ...after];

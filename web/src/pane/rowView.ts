@@ -5,7 +5,7 @@ import { cssStyle } from "../text/cssStyle";
 import { LEVELS } from "../text/levelNames";
 import { linkSpans } from "../text/links";
 import type { StyledText } from "../text/terminal";
-import { nodesOf } from "./textPieces";
+import { textNodes } from "./textPieces";
 
 export interface Drawing {
   /** The time column; empty hides it. */
@@ -42,9 +42,9 @@ export function drawRow(row: Row, drawing: Drawing): HTMLElement {
     dataset["stream"] = "system";
     dataset["event"] = row.event;
     if (row.bad) dataset["bad"] = "";
-    element.append(timeOf(row.time, drawing), sentence(row.sentence));
-  } else element.append(sentence(row.kind === "loading" ? "" : absence(row)));
-  if (row.hole !== undefined) element.append(holeOf(row.hole, drawing.name?.(row.source ?? 0) ?? ""));
+    element.append(timeOf(row.time, drawing), eventText(row.sentence));
+  } else element.append(eventText(row.kind === "loading" ? "" : absentText(row)));
+  if (row.hole !== undefined) element.append(missingNote(row.hole, drawing.name?.(row.source ?? 0) ?? ""));
   return element;
 }
 
@@ -74,11 +74,11 @@ function drawLine(element: HTMLElement, row: Row & { kind: "line" }, drawing: Dr
   text.append(...safely<(Node | string)[]>(() => linkSpans(row.spans).flatMap(drawSpan), [textOf(row)]));
   element.append(timeOf(row.time, drawing), mark, text);
   if (row.lines > 1) dataset["lines"] = String(row.lines);
-  if (row.cut !== undefined) element.append(cutOf(row.cut));
+  if (row.cut !== undefined) element.append(cutNote(row.cut));
 }
 
 /** Return a row's element with the pieces that were added to its line. */
-export function lengthened(element: HTMLElement, { cut }: CutRow): HTMLElement {
+export function withNewCut(element: HTMLElement, { cut }: CutRow): HTMLElement {
   element.querySelector<HTMLElement>(":scope > .cut")?.setAttribute("data-cut", cutText(cut));
   return element;
 }
@@ -90,7 +90,7 @@ function cutText({ shown, of, unit, open }: Cut): string {
 }
 
 /** Say how much of a line is drawn, and offer the whole. The sentence is an attribute, so it is not copied. */
-function cutOf(cut: Cut): HTMLElement {
+function cutNote(cut: Cut): HTMLElement {
   const element = document.createElement("div");
   element.className = "cut";
   element.dataset["cut"] = cutText(cut);
@@ -109,9 +109,9 @@ function cutOf(cut: Cut): HTMLElement {
 
 /** Return a span as nodes: text, or an element with text. */
 export function drawSpan(span: StyledText): Node[] {
-  if (span.style === undefined && span.href === undefined) return nodesOf(span.text);
+  if (span.style === undefined && span.href === undefined) return textNodes(span.text);
   const element = document.createElement(span.href === undefined ? "span" : "a");
-  element.append(...nodesOf(span.text));
+  element.append(...textNodes(span.text));
   if (span.href !== undefined) {
     element.setAttribute("href", span.href);
     element.setAttribute("target", "_blank");
@@ -120,11 +120,11 @@ export function drawSpan(span: StyledText): Node[] {
     // Drawn by CSS, like everything that the program did not write.
     if (span.leads !== undefined) element.dataset["leads"] = span.leads;
   }
-  return [dress(element, span)];
+  return [applyStyle(element, span)];
 }
 
 /** Colours go through the style object, which a Content-Security-Policy without inline styles allows. */
-function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
+function applyStyle(element: HTMLElement, { style }: StyledText): HTMLElement {
   if (style === undefined) return element;
   const { color, background, classes } = cssStyle(style);
   if (color !== undefined) element.style.color = color;
@@ -134,7 +134,7 @@ function dress(element: HTMLElement, { style }: StyledText): HTMLElement {
 }
 
 /** Said in an attribute, like everything that is not a line: it is not copied. */
-function holeOf({ side, count }: MissingLines, name: string): HTMLElement {
+function missingNote({ side, count }: MissingLines, name: string): HTMLElement {
   const element = document.createElement("span");
   element.className = `hole ${side}`;
   element.dataset["hole"] =
@@ -150,14 +150,14 @@ function timeOf(us: number, drawing: Drawing): HTMLElement {
   return element;
 }
 
-function sentence(text: string): HTMLElement {
+function eventText(text: string): HTMLElement {
   const element = document.createElement("span");
   element.className = "text";
   element.textContent = text;
   return element;
 }
 
-function absence(row: Row & { kind: "gone" | "unreadable" | "loading" }): string {
+function absentText(row: Row & { kind: "gone" | "unreadable" | "loading" }): string {
   if (row.kind === "gone") return "Older lines are no longer kept.";
   return `${row.count === 1 ? "This entry" : `These ${row.count.toLocaleString("en")} entries`} cannot be read.`;
 }

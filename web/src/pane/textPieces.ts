@@ -27,7 +27,7 @@ export function textPieces(text: string): string[] {
  * Return nodes that read as the text: each piece is an element, and a line may break between them. Nothing else is
  * visible or copied.
  */
-export function nodesOf(text: string): Node[] {
+export function textNodes(text: string): Node[] {
   const pieces = textPieces(text);
   if (pieces.length === 1) return [document.createTextNode(text)];
   return pieces.flatMap((piece) => {

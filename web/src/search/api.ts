@@ -1,6 +1,6 @@
 /** The HTTP API's search within a job, and its lookup of the sequence for a time. */
 import type { Api } from "../wire/api";
-import { flag, list, maybe, type Of, object, oneOf, text, whole } from "../wire/shape";
+import { flag, list, nullable, type Of, object, oneOf, text, wholeNumber } from "../wire/shape";
 import type { ServerQuery } from "./re2";
 
 /**
@@ -8,12 +8,12 @@ import type { ServerQuery } from "./re2";
  * neither.
  */
 const match = object({
-  sequence: whole(1),
-  line: maybe(whole(1)),
-  time: whole(),
+  sequence: wholeNumber(1),
+  line: nullable(wholeNumber(1)),
+  time: wholeNumber(),
   stream: oneOf("stdout", "stderr", "system"),
   text,
-  cut: maybe(flag),
+  cut: nullable(flag),
 });
 export type Match = Of<typeof match>;
 /**
@@ -22,12 +22,12 @@ export type Match = Of<typeof match>;
  */
 const page = object({
   matches: list(match),
-  next: maybe(whole()),
-  since: maybe(whole()),
-  unsearched: maybe(list(whole())),
+  next: nullable(wholeNumber()),
+  since: nullable(wholeNumber()),
+  unsearched: nullable(list(wholeNumber())),
 });
 export type SearchPage = Of<typeof page>;
-const atAnswer = object({ sequence: whole() });
+const atAnswer = object({ sequence: wholeNumber() });
 
 /** Return matches between two sequences, both exclusive, ascending. */
 export function searchJob(

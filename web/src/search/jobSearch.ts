@@ -2,7 +2,7 @@
 import type { JobFacts } from "../engine/messages";
 import type { Finder, Found } from "../index/finder";
 import { type FoundLines, NO_LINES, union } from "../index/linePositions";
-import { EVERYTHING, type Query } from "../index/query";
+import { MATCH_ALL, type Query } from "../index/query";
 import { ERROR } from "../text/levelNames";
 import { RemoteSearch, type Searcher } from "./remote";
 
@@ -141,7 +141,7 @@ export class JobSearch {
     const facts = this.deps.facts();
     if (facts !== null) this.knownErrors ??= knownLines(facts);
     if (remoteRange !== null && this.remoteErrors.progress.peek() === null)
-      this.remoteErrors.begin({ ...EVERYTHING, level: ERROR }, remoteRange.first, remoteRange.last, remoteRange.since);
+      this.remoteErrors.begin({ ...MATCH_ALL, level: ERROR }, remoteRange.first, remoteRange.last, remoteRange.since);
   }
 
   /** Null until the tab has searched. */

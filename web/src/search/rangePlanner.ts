@@ -10,10 +10,10 @@ import type { Match, SearchPage } from "./api";
 
 /** Lines of the first stretch, which is answered soon. Later ones grow while answers are quick. */
 const FIRST_LINES = 20_000;
-const MOST_LINES = 640_000;
+const MAX_LINES = 640_000;
 const QUICK_MS = 1_500;
 /** Most matches to fetch from the service; nobody steps through more. */
-export const MOST_FOUND = 20_000;
+export const MAX_FOUND = 20_000;
 
 export class RangePlanner {
   /** The current stretch: from..to, and the sequence after which its next answer begins. */
@@ -47,7 +47,7 @@ export class RangePlanner {
   answered(page: Pick<SearchPage, "next" | "since">, found: number, ms: number): void {
     if (this.after === this.from - 1) this.began = page.since;
     this.found += found;
-    if (this.found >= MOST_FOUND) this.full = true;
+    if (this.found >= MAX_FOUND) this.full = true;
     // An answer without progress would be asked for again and again.
     if (page.next !== null && page.next > this.after && page.next < this.to) {
       this.after = page.next;
@@ -55,7 +55,7 @@ export class RangePlanner {
     }
     this.to = this.from - 1;
     this.since = this.began ?? this.since;
-    if (ms < QUICK_MS) this.lines = Math.min(MOST_LINES, this.lines * 2);
+    if (ms < QUICK_MS) this.lines = Math.min(MAX_LINES, this.lines * 2);
     this.from = Math.max(this.first, this.to - this.lines + 1);
     this.after = this.from - 1;
   }

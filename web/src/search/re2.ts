@@ -13,7 +13,7 @@ export interface ServerQuery {
 }
 
 /** The API's limit. */
-const MOST_CHARS = 512;
+const MAX_CHARS = 512;
 /** What ends a word, as in `expressionOf`. */
 const OUTSIDE = "[^\\pL\\pN_]";
 /** JavaScript's white space; RE2's own \s is ASCII only, without the vertical tab. */
@@ -21,23 +21,23 @@ const SPACE = "\\t-\\r \\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{
 
 /** Return a query for the service; null when the service cannot run it. `expressionOf` must accept the query. */
 export function serverQuery({ text, regex, matchCase, word, level }: Query): ServerQuery | null {
-  if (text === "") return level >= 4 ? { q: levelled(level), ignoreCase: true } : null;
-  let source = regex ? translated(text) : text.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&");
+  if (text === "") return level >= 4 ? { q: levelExpression(level), ignoreCase: true } : null;
+  let source = regex ? toRe2(text) : text.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&");
   if (source === null) return null;
   if (word) source = `(?:^|${OUTSIDE})(?:${source})(?:$|${OUTSIDE})`;
-  return [...source].length > MOST_CHARS ? null : { q: source, ignoreCase: !matchCase };
+  return [...source].length > MAX_CHARS ? null : { q: source, ignoreCase: !matchCase };
 }
 
 /** Return why the service cannot run a query, for a person. */
 export function whyLocal({ text, regex }: Query): string {
   if (text === "") return "these filters need every line loaded";
-  return regex && translated(text) === null
+  return regex && toRe2(text) === null
     ? "only the tab can search for this expression"
     : "the service cannot search for a text this long";
 }
 
 /** Every line that `levelOf` rates as a warning or above contains one of these. Most others do not. */
-function levelled(level: number): string {
+function levelExpression(level: number): string {
   const words =
     "err|eror|sever|crit|fatal|fata\\b|ftl|fail|pani|pnc|alert|emerg|exception|traceback|caused by: |goroutine|unhandled ";
   // Letters of glog, Ruby, MongoDB and etcd; numbers of pino, and GELF's, which are syslog's.
@@ -46,14 +46,14 @@ function levelled(level: number): string {
   return `${words}${level === 4 ? "|warn|wrn| # " : ""}|^\\s*(?:[${letters}](?:\\d{4}|, \\[)|<\\d)|[\\d:z] *[${letters}] |${fields}`;
 }
 
-function translated(text: string): string | null {
+function toRe2(text: string): string | null {
   let made = "";
   let inClass = false;
   for (let at = 0; at < text.length; at++) {
     const character = text[at] as string;
     const rest = text.slice(at);
     if (character === "\\") {
-      const sequence = escaped(rest, inClass);
+      const sequence = escapeSequence(rest, inClass);
       if (sequence === null) return null;
       made += sequence.made;
       at += sequence.length - 1;
@@ -79,7 +79,7 @@ function translated(text: string): string | null {
 }
 
 /** Return the escape sequence at the beginning of `rest`. */
-function escaped(rest: string, inClass: boolean): { made: string; length: number } | null {
+function escapeSequence(rest: string, inClass: boolean): { made: string; length: number } | null {
   const code = /^\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))/.exec(rest);
   if (code !== null) return { made: `\\x{${(code[1] ?? code[2] ?? "").toLowerCase()}}`, length: code[0].length };
   const next = rest[1];

@@ -6,7 +6,7 @@ import { batch, computed, type ReadonlySignal, type Signal, signal } from "@prea
 import type { JobFacts } from "../engine/messages";
 import type { Finder } from "../index/finder";
 import { type FoundLines, LinePositions, NO_NUMBERS } from "../index/linePositions";
-import { EVERYTHING, expressionOf, type Query } from "../index/query";
+import { expressionOf, MATCH_ALL, type Query } from "../index/query";
 import type { LinePosition } from "../log/mergeOrder";
 import { JobSearch, type KnownFrom } from "./jobSearch";
 import { MatchNavigator, NOTHING_SURE, type SureFrom } from "./matchNavigator";
@@ -72,7 +72,7 @@ export interface SearchResult {
 const ORDER_MS = 250;
 
 export class SearchController {
-  readonly query = signal<Query>(EVERYTHING);
+  readonly query = signal<Query>(MATCH_ALL);
   /** Only matching lines are shown. */
   readonly filtering = signal(false);
   readonly found: Signal<SearchResult | null> = signal(null);

@@ -15,7 +15,7 @@ const page = self as unknown as {
 };
 
 const TRIES = 5;
-const RETRY: RetryPolicy = { firstMs: 2_000, mostMs: 16_000 };
+const RETRY: RetryPolicy = { firstMs: 2_000, maxMs: 16_000 };
 /**
  * Requests at a time, each for a stretch of one job: all jobs progress, and none uses more than its share of the
  * service.

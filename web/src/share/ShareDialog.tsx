@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { token } from "../login/key";
 import { urlOf } from "../route";
 import { now } from "../state";
-import { ago, fullTime, span } from "../text/time";
+import { ago, durationText, fullTime } from "../text/time";
 import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
 import { Api, ApiError } from "../wire/api";
@@ -18,7 +18,7 @@ const LIVES: readonly (readonly [seconds: number, words: string])[] = [
   [30 * DAY_S, "30 days"],
   [90 * DAY_S, "90 days"],
 ];
-const MOST_NOTE = 200;
+const MAX_NOTE_CHARS = 200;
 
 export interface ShareProperties {
   readonly job: string;
@@ -45,7 +45,7 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
     setProblem(null);
     setBusy(true);
     step()
-      .catch((error: unknown) => setProblem(sentence(error)))
+      .catch((error: unknown) => setProblem(errorText(error)))
       .finally(() => setBusy(false));
   };
   const load = async (): Promise<void> => setShares(await listShares(service(), job));
@@ -110,7 +110,7 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
             Note (shown in the list below)
             <input
               class="field"
-              maxLength={MOST_NOTE}
+              maxLength={MAX_NOTE_CHARS}
               value={note}
               placeholder="for the database team"
               onInput={(event) => setNote(event.currentTarget.value)}
@@ -146,7 +146,9 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
               <Icon name="copy" /> {copied ? "Copied" : "Copy"}
             </button>
           </div>
-          <p class="soft">Copy it now: the link cannot be shown again. It is valid until {when(link.share.expires)}.</p>
+          <p class="soft">
+            Copy it now: the link cannot be shown again. It is valid until {dateText(link.share.expires)}.
+          </p>
         </div>
       )}
       <p class="dialog-said" role="status" data-bad={problem === null ? undefined : ""}>
@@ -171,8 +173,8 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
                 </span>
                 <span class="share-status">
                   {status === "works" ? (
-                    <span title={`in ${span(share.expires - now.value)}`}>
-                      until {when(share.expires).slice(0, 16)}
+                    <span title={`in ${durationText(share.expires - now.value)}`}>
+                      until {dateText(share.expires).slice(0, 16)}
                     </span>
                   ) : (
                     <span class="soft">
@@ -202,13 +204,13 @@ export function ShareDialog({ job, name, api, marked, close }: ShareProperties) 
   );
 }
 
-function when(ms: number): string {
+function dateText(ms: number): string {
   return fullTime(ms * 1000, "local")
     .replace("T", " ")
     .replace(/\.\d+/, " ");
 }
 
-function sentence(error: unknown): string {
+function errorText(error: unknown): string {
   if (error instanceof ApiError) {
     if (error.status === 0) return "The service cannot be reached. Check the network and try again.";
     if (error.status === 401) return "Your session has ended: log in again, then share.";

@@ -1,17 +1,17 @@
 /** The share links of the HTTP API. */
 import type { Api } from "../wire/api";
 import { jobId } from "../wire/messages";
-import { list, matching, maybe, type Of, object, otherwise, text, whole } from "../wire/shape";
+import { list, matching, nullable, type Of, object, text, wholeNumber, withDefault } from "../wire/shape";
 
 const facts = {
   share: text,
   job: jobId,
-  principal: otherwise(text, ""),
-  note: otherwise(text, ""),
+  principal: withDefault(text, ""),
+  note: withDefault(text, ""),
   /** Milliseconds since 1970. */
-  created: whole(),
-  expires: whole(),
-  revoked: maybe(whole()),
+  created: wholeNumber(),
+  expires: wholeNumber(),
+  revoked: nullable(wholeNumber()),
 };
 const share = object(facts);
 export type Share = Of<typeof share>;

@@ -8,7 +8,7 @@ import { Icon } from "../ui/Icon";
 const TYPING_MS = 140;
 
 /** Return a share as "45 %", and never 100 before it is complete. */
-function share(part: number, whole: number): string {
+function percent(part: number, whole: number): string {
   return `${Math.floor((part / Math.max(1, whole)) * 100)} %`;
 }
 
@@ -52,7 +52,7 @@ export function FindBar({
         : at >= 0
           ? `${(at + 1).toLocaleString("en")} of ${count.toLocaleString("en")}`
           : count.toLocaleString("en");
-    const covered = share(Math.min(all, found.lines + (remote?.covered ?? 0)), all);
+    const covered = percent(Math.min(all, found.lines + (remote?.covered ?? 0)), all);
     if (remote?.state === "full") said += ", and more in older lines";
     else if (remote?.state === "failed" && remote.missed === "") said += " in loaded lines";
     else if (remote?.state === "searching") said += ` · searching, ${covered}`;

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { keep, token } from "../login/key";
+import { storeKey, token } from "../login/key";
 import { login, refusal as loginRefusal } from "../login/session";
 import type { ViewerConfig } from "../wire/messages";
 
@@ -21,7 +21,7 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
     }
     setWrong(null);
     const same = token.value === key;
-    keep(key);
+    storeKey(key);
     // The same key may be entered again, after it was allowed on the server.
     if (refusal !== null || same) location.reload();
   };

@@ -16,21 +16,21 @@ export interface CssStyle {
 }
 
 /** Programs use a handful of styles; one that prints rainbows must not fill the memory. */
-const MOST_KEPT = 4_096;
-const kept = new Map<string, CssStyle>();
+const MAX_CACHED = 4_096;
+const cache = new Map<string, CssStyle>();
 
 export function cssStyle(style: Style): CssStyle {
   const key = `${style.fg},${style.bg},${style.flags},${style.inverse}`;
-  let found = kept.get(key);
+  let found = cache.get(key);
   if (found === undefined) {
-    if (kept.size >= MOST_KEPT) kept.clear();
-    found = make(style);
-    kept.set(key, found);
+    if (cache.size >= MAX_CACHED) cache.clear();
+    found = createStyle(style);
+    cache.set(key, found);
   }
   return found;
 }
 
-function make({ fg, bg, flags, inverse }: Style): CssStyle {
+function createStyle({ fg, bg, flags, inverse }: Style): CssStyle {
   const classes: string[] = [];
   for (const [flag, name] of NAMES) if (flags & flag) classes.push(name);
   const faint = (flags & DIM) !== 0;
@@ -41,7 +41,7 @@ function make({ fg, bg, flags, inverse }: Style): CssStyle {
     if (fg === null && !faint) return { classes };
     if (fg !== null && fg < 16 && !faint) return { color: `var(--ansi-${fg})`, classes };
     const ink = (theme: Theme): Rgb => fade(fg === null ? INK[theme] : rgbOf(fg, theme), SURFACES[theme][0] as Rgb);
-    return { color: both((theme) => readable(ink(theme), SURFACES[theme])), classes };
+    return { color: lightDark((theme) => readable(ink(theme), SURFACES[theme])), classes };
   }
   const on = (theme: Theme): { ink: Rgb; ground: Rgb } => {
     const ink = fg === null ? INK[theme] : rgbOf(fg, theme);
@@ -49,8 +49,8 @@ function make({ fg, bg, flags, inverse }: Style): CssStyle {
     return inverse ? { ink: ground, ground: ink } : { ink, ground };
   };
   return {
-    color: both((theme) => readable(fade(on(theme).ink, on(theme).ground), [on(theme).ground])),
-    background: both((theme) => on(theme).ground),
+    color: lightDark((theme) => readable(fade(on(theme).ink, on(theme).ground), [on(theme).ground])),
+    background: lightDark((theme) => on(theme).ground),
     classes,
   };
 }
@@ -68,7 +68,7 @@ function rgbOf(colour: Colour, theme: Theme): Rgb {
   return colour < 16 ? (ANSI[theme][colour] as Rgb) : xterm(colour);
 }
 
-function both(colour: (theme: Theme) => Rgb): string {
+function lightDark(colour: (theme: Theme) => Rgb): string {
   return `light-dark(${hex(colour("light"))}, ${hex(colour("dark"))})`;
 }
 

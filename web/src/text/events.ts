@@ -1,6 +1,6 @@
 /** Describes system entries, which are small JSON documents by the agent, in sentences. */
 import { MAX_MESSAGE_CHARS } from "../limits";
-import { fields } from "../wire/shape";
+import { asObject } from "../wire/shape";
 import {
   type EventKind,
   FIELD_TYPES,
@@ -25,7 +25,7 @@ export interface SystemEvent {
 export function describeEvent(text: string): SystemEvent {
   let event: Record<string, unknown> = {};
   try {
-    event = fields(JSON.parse(text));
+    event = asObject(JSON.parse(text));
   } catch {
     // The text is no event.
   }

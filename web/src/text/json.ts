@@ -10,15 +10,15 @@ export interface Token {
 }
 
 /** Longer documents stay text: unfolding them would not show more than scrolling does. */
-const LONGEST = 262_144;
-const MOST_LINES = 2_000;
-const DEEPEST = 64;
+const MAX_CHARS = 262_144;
+const MAX_LINES = 2_000;
+const MAX_DEPTH = 64;
 /** A document may follow a short prefix, as in `api-1 | {"a":1}`. */
-const PREFIX = 200;
+const MAX_PREFIX_CHARS = 200;
 
 /** Return whether a line looks like JSON. Cheap, and right for nearly all lines; `unfold` decides. */
 export function looksJson(plain: string): boolean {
-  if (plain.length < 7 || plain.length > LONGEST) return false;
+  if (plain.length < 7 || plain.length > MAX_CHARS) return false;
   const start = beginning(plain);
   if (start < 0) return false;
   const close = plain.trimEnd().at(-1);
@@ -41,7 +41,7 @@ export function unfold(plain: string): Token[][] | null {
 
 function beginning(text: string): number {
   const at = text.search(/[{[]/);
-  if (at < 0 || at > PREFIX) return -1;
+  if (at < 0 || at > MAX_PREFIX_CHARS) return -1;
   const prefix = text.slice(0, at);
   if (prefix.trim() === "") return at;
   return text[at] === "{" && /[\s:=|]$/.test(prefix) ? at : -1;
@@ -62,11 +62,11 @@ function layOut(source: string): Token[][] {
     line = [];
   };
   const add = (text: string, kind: TokenKind): void => {
-    line.push({ depth: Math.min(depth, DEEPEST), text, kind });
+    line.push({ depth: Math.min(depth, MAX_DEPTH), text, kind });
   };
   const pieces = source.match(PIECE) ?? [];
   for (let at = 0; at < pieces.length; at++) {
-    if (lines.length >= MOST_LINES) {
+    if (lines.length >= MAX_LINES) {
       line = [];
       depth = 0;
       add("… the line itself has the rest of the document", "mark");

@@ -27,7 +27,7 @@ const OBJECT_REACH = 65_536;
 /** How far an entry of several lines is searched for an exception's name. */
 const FAILURE_REACH = 2_000;
 /** After this many plain words in a row, the rest is text. */
-const MOST_PLAIN = 4;
+const MAX_PLAIN_WORDS = 4;
 
 interface Word {
   readonly text: string;
@@ -276,7 +276,7 @@ function levelOfHeader(line: string, start: number): Level {
     if (code === LINE_FEED) break;
     if (code === SPACE || code === TAB) {
       if (bracket === 0) {
-        if (pure && at > token && !isOfHeader(line, token, at) && ++plain > MOST_PLAIN) return 0;
+        if (pure && at > token && !isOfHeader(line, token, at) && ++plain > MAX_PLAIN_WORDS) return 0;
         token = at + 1;
         pure = true;
       }

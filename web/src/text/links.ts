@@ -7,9 +7,9 @@ export interface Linked {
 }
 
 /** Longer addresses are not linked: no browser bar shows them. */
-const LONGEST = 2_048;
+const MAX_ADDRESS_CHARS = 2_048;
 /** More links than this in one line are decoration. */
-const MOST = 64;
+const MAX_LINKS = 64;
 
 // An address ends before white space, quotes, unmatched brackets and backslashes. Trailing punctuation belongs to the
 // sentence.
@@ -22,8 +22,8 @@ export function linkify(text: string): Linked[] {
   let at = 0;
   let links = 0;
   for (const match of text.matchAll(ADDRESS)) {
-    const shown = withoutTail(match[0]);
-    const href = links < MOST ? followable(shown) : undefined;
+    const shown = withoutPunctuation(match[0]);
+    const href = links < MAX_LINKS ? followable(shown) : undefined;
     if (href === undefined) continue;
     links++;
     if (match.index > at) parts.push({ text: text.slice(at, match.index) });
@@ -67,7 +67,7 @@ export function linkSpans<S extends Linked>(spans: readonly S[]): readonly S[] {
  * `https://bank.example@evil.example/` looks like another site.
  */
 export function followable(address: string): string | undefined {
-  if (address.length > LONGEST || !/^https?:\/\/[^/?#]/i.test(address)) return undefined;
+  if (address.length > MAX_ADDRESS_CHARS || !/^https?:\/\/[^/?#]/i.test(address)) return undefined;
   try {
     const url = new URL(address);
     const web = url.protocol === "http:" || url.protocol === "https:";
@@ -78,7 +78,7 @@ export function followable(address: string): string | undefined {
 }
 
 /** Return the address without the sentence's punctuation. Each character is read once, however long the address is. */
-function withoutTail(address: string): string {
+function withoutPunctuation(address: string): string {
   // How many more brackets of each kind close than open. A closing one belongs to the address only if it was opened in
   // it, as in "(see https://x.example/a_(b))".
   let [round, square] = [0, 0];

@@ -50,9 +50,9 @@ const MAX_COLUMN = 2_000;
  * Cells that one line's sequences may move or erase before they are ignored: 40,000 erasures of a long line would take
  * seconds.
  */
-const MOST_WORK = 1_000_000;
+const MAX_WORK = 1_000_000;
 /** A line with more style changes keeps its last style: each span is an element of the page. */
-const MOST_SPANS = 2_000;
+const MAX_SPANS = 2_000;
 
 const SPECIAL = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 const MOVES = /[\r\b]|\u001b\[[0-9;:]*[CDGKPX@`a]/;
@@ -68,7 +68,7 @@ export interface Rendered {
 export function render(line: string, style: Style = PLAIN): Rendered {
   if (!line.includes("\n")) {
     const { spans, style: after } = renderLine(line, style);
-    return { spans: finished(spans), style: after };
+    return { spans: joinSpans(spans), style: after };
   }
   const spans: StyledText[] = [];
   let pen = style;
@@ -78,7 +78,7 @@ export function render(line: string, style: Style = PLAIN): Rendered {
     for (const part of rendered.spans) spans.push(part);
     pen = rendered.style;
   }
-  return { spans: finished(spans), style: pen };
+  return { spans: joinSpans(spans), style: pen };
 }
 
 function renderLine(line: string, style: Style): Rendered {
@@ -100,14 +100,14 @@ function renderLine(line: string, style: Style): Rendered {
       if (osc.startsWith("8;")) href = followable(osc.slice(osc.indexOf(";", 2) + 1));
     } else if (whole === "\r" || whole === "\b") screen.control(whole, 1);
     else if (whole === "\u001bc") pen = PLAIN;
-    else screen.put(shownFor(whole), pen, href);
+    else screen.put(replacementFor(whole), pen, href);
   }
   if (at < text.length) screen.put(text.slice(at), pen, href);
   return { spans: screen.spans(), style: pen };
 }
 
 /** Return what replaces a character that must not act: nothing for most. */
-function shownFor(token: string): string {
+function replacementFor(token: string): string {
   return token >= "\u2028" && token < "\uffff" ? "\ufffd" : "";
 }
 
@@ -117,13 +117,13 @@ type Joined = { -readonly [K in keyof StyledText]: StyledText[K] };
  * Join neighbouring spans of one style, bound their number, unlink misleading hyperlinks, and name the hosts of the
  * others.
  */
-function finished(spans: readonly StyledText[]): StyledText[] {
+function joinSpans(spans: readonly StyledText[]): StyledText[] {
   const joined: Joined[] = [];
   for (const part of spans) {
     const before = joined.at(-1);
     if (
       before !== undefined &&
-      (joined.length >= MOST_SPANS || (before.href === part.href && sameStyle(before.style, part.style)))
+      (joined.length >= MAX_SPANS || (before.href === part.href && sameStyle(before.style, part.style)))
     ) {
       before.text += part.text;
     } else if (part.text !== "") joined.push({ ...part });
@@ -138,10 +138,10 @@ function finished(spans: readonly StyledText[]): StyledText[] {
       .map((part) => part.text)
       .join("");
     const { host } = new URL(href);
-    const named = hostNamed(text);
-    if (named !== null && named !== bare(host)) for (let part = at; part < end; part++) delete joined[part]?.href;
+    const named = firstHost(text);
+    if (named !== null && named !== withoutWww(host)) for (let part = at; part < end; part++) delete joined[part]?.href;
     // The text does not name the link's host: show it after the link.
-    else if (!readsAs(text, host)) (joined[end - 1] as Joined).leads = host;
+    else if (!isHostOnly(text, host)) (joined[end - 1] as Joined).leads = host;
     at = end - 1;
   }
   return joined;
@@ -156,18 +156,19 @@ const NAMES = /\/\/([^\s/?#]+)|[a-z0-9.-]+/gi;
 const SITE = /^www\.|\.(?:com|org|net|info|biz|gov|edu|app|dev|cloud|bank)(?![a-z0-9-])/i;
 
 /** Return the first host that a text names, as written; null when it names none. */
-function hostNamed(text: string): string | null {
-  for (const [run, host] of text.matchAll(NAMES)) if (host !== undefined || SITE.test(run)) return bare(host ?? run);
+function firstHost(text: string): string | null {
+  for (const [run, host] of text.matchAll(NAMES))
+    if (host !== undefined || SITE.test(run)) return withoutWww(host ?? run);
   return null;
 }
 
 /** Return whether a text is only the address or name of a host. */
-function readsAs(text: string, host: string): boolean {
-  const shown = bare(text.trim().replace(/^https?:\/\//i, ""));
-  return shown.startsWith(bare(host)) && /^(?:[/?#]\S*)?$/.test(shown.slice(bare(host).length));
+function isHostOnly(text: string, host: string): boolean {
+  const shown = withoutWww(text.trim().replace(/^https?:\/\//i, ""));
+  return shown.startsWith(withoutWww(host)) && /^(?:[/?#]\S*)?$/.test(shown.slice(withoutWww(host).length));
 }
 
-function bare(host: string): string {
+function withoutWww(host: string): string {
   return host.toLowerCase().replace(/^www\./, "");
 }
 
@@ -182,7 +183,7 @@ export function plain(line: string): string {
   if (line.includes("\n")) return line.split("\n").map(plain).join("\n");
   const text = line.endsWith("\r") ? line.slice(0, -1) : line;
   if (!SPECIAL.test(text)) return text;
-  if (!MOVES.test(text)) return text.replace(TOKEN, (token) => shownFor(token));
+  if (!MOVES.test(text)) return text.replace(TOKEN, (token) => replacementFor(token));
   return render(text)
     .spans.map((part) => part.text)
     .join("");
@@ -240,7 +241,7 @@ class Cells implements Screen {
     const many = Number.isNaN(count) || count < 1 ? 1 : Math.min(count, MAX_COLUMN);
     if (code >= "@" && "KPX@".includes(code)) {
       this.work += this.characters.length + many;
-      if (this.work > MOST_WORK) return;
+      if (this.work > MAX_WORK) return;
     }
     switch (code) {
       case "\r":
@@ -348,11 +349,12 @@ function sgr(parameters: string, style: Style): Style {
     else if (code >= 100 && code <= 107) bg = code - 92;
     else if (code === 38 || code === 48) {
       let colour: Colour | null;
-      if (sub.length > 0) colour = extended(sub[0] ?? 0, sub[0] === 2 && sub.length > 4 ? sub.slice(2) : sub.slice(1));
+      if (sub.length > 0)
+        colour = extendedColour(sub[0] ?? 0, sub[0] === 2 && sub.length > 4 ? sub.slice(2) : sub.slice(1));
       else {
         const kind = Number.parseInt(groups[at + 1] ?? "", 10);
         const length = kind === 5 ? 1 : kind === 2 ? 3 : 0;
-        colour = extended(
+        colour = extendedColour(
           kind,
           groups.slice(at + 2, at + 2 + length).map((part) => Number.parseInt(part || "0", 10)),
         );
@@ -367,7 +369,7 @@ function sgr(parameters: string, style: Style): Style {
   return { fg, bg, flags, inverse };
 }
 
-function extended(kind: number, values: readonly number[]): Colour | null {
+function extendedColour(kind: number, values: readonly number[]): Colour | null {
   const byte = (at: number): number => Math.max(0, Math.min(255, values[at] ?? 0)) || 0;
   if (kind === 5 && values.length > 0) return byte(0);
   if (kind === 2 && values.length > 2) return RGB | (byte(0) << 16) | (byte(1) << 8) | byte(2);

@@ -50,11 +50,11 @@ export function dayText(us: number, mode: TimeMode): string {
  * "just now".
  */
 export function ago(ms: number): string {
-  return ms >= 1000 ? `${span(ms)} ago` : "just now";
+  return ms >= 1000 ? `${durationText(ms)} ago` : "just now";
 }
 
 /** Return "3 s", "12 min", "5 h" or "8 d" for milliseconds. */
-export function span(ms: number): string {
+export function durationText(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000)) || 0;
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;

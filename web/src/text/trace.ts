@@ -7,7 +7,7 @@
 export type TraceRole = "head" | "frame";
 
 /** Most lines of one fold; a longer trace continues as a second one. */
-export const MOST_LINES = 200;
+export const MAX_TRACE_LINES = 200;
 /** Heads are identified within this many characters. */
 const MARK_REACH = 160;
 /** The beginning and end of a line decide its role; the middle of a long one does not matter. */
@@ -86,7 +86,7 @@ export function groupTraces(roles: readonly (TraceRole | null)[], least = 3): Tr
   for (let at = 0; at < roles.length; at++) {
     if (roles[at] === "frame") continue;
     let last = at;
-    while (roles[last + 1] === "frame" && last - at + 1 < MOST_LINES) last++;
+    while (roles[last + 1] === "frame" && last - at + 1 < MAX_TRACE_LINES) last++;
     // Without a known head, more than accidental indentation is required.
     if (last - at + 1 >= (roles[at] === "head" ? least : least + 1)) found.push({ first: at, last });
     at = last;

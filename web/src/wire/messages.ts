@@ -2,25 +2,25 @@
 import { MAX_BATCH_ENTRIES, MAX_SEQUENCE } from "../limits";
 import type * as Wire from "../protocol";
 import {
-  damageOf,
-  fields,
+  asObject,
   flag,
   integer,
+  lenientObject,
   list,
-  loose,
   matching,
-  maybe,
+  nullable,
   type Of,
   object,
   oneOf,
-  otherwise,
   readable,
+  readableItems,
   type Shape,
   table,
   text,
-  those,
   WireError,
-  whole,
+  wholeNumber,
+  withDamage,
+  withDefault,
 } from "./shape";
 
 export const JOB = /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/;
@@ -29,39 +29,39 @@ export const jobId = matching(JOB, "a job id");
 /** Fields of a wire type to decode: one that the contract does not have fails `npm run typecheck`. */
 type Fields<W> = { readonly [K in keyof W]?: Shape<unknown> };
 
-const container = loose({
-  name: otherwise(text, ""),
-  image: otherwise(text, ""),
-  host: otherwise(text, ""),
-  labels: otherwise(table(text), {}),
-  tty: otherwise(flag, false),
-  project: maybe(text),
-  service: maybe(text),
+const container = lenientObject({
+  name: withDefault(text, ""),
+  image: withDefault(text, ""),
+  host: withDefault(text, ""),
+  labels: withDefault(table(text), {}),
+  tty: withDefault(flag, false),
+  project: nullable(text),
+  service: nullable(text),
 } satisfies Fields<Wire.Container>);
 
-const life = loose({
-  state: otherwise(text, "created"),
-  created: maybe(whole()),
-  started: maybe(whole()),
-  ended: maybe(whole()),
-  exit_code: maybe(integer),
-  oom: otherwise(flag, false),
-  restarts: otherwise(whole(), 0),
-  source: maybe(text),
-  problem: maybe(text),
+const life = lenientObject({
+  state: withDefault(text, "created"),
+  created: nullable(wholeNumber()),
+  started: nullable(wholeNumber()),
+  ended: nullable(wholeNumber()),
+  exit_code: nullable(integer),
+  oom: withDefault(flag, false),
+  restarts: withDefault(wholeNumber(), 0),
+  source: nullable(text),
+  problem: nullable(text),
 } satisfies Fields<Wire.LifeCycle>);
 
 const record = object({
   job: jobId,
-  owner: readable(otherwise(text, "")),
-  principal: readable(otherwise(text, "")),
+  owner: readable(withDefault(text, "")),
+  principal: readable(withDefault(text, "")),
   container: readable(container),
   life: readable(life),
-  tip: readable(otherwise(whole(), 0)),
-  bytes: readable(otherwise(whole(), 0)),
-  gaps: readable(otherwise(whole(), 0)),
-  last: readable(maybe(whole())),
-  seen: readable(otherwise(whole(), 0)),
+  tip: readable(withDefault(wholeNumber(), 0)),
+  bytes: readable(withDefault(wholeNumber(), 0)),
+  gaps: readable(withDefault(wholeNumber(), 0)),
+  last: readable(nullable(wholeNumber())),
+  seen: readable(withDefault(wholeNumber(), 0)),
 } satisfies Fields<Wire.JobRecord>);
 export type JobRecord = Of<typeof record>;
 
@@ -72,14 +72,14 @@ const DAMAGED = "damaged record";
  * id.
  */
 export const jobRecord: Shape<JobRecord> = (value) => {
-  const [found, damage] = damageOf(() => record(value));
+  const [found, damage] = withDamage(() => record(value));
   return damage === null
     ? found
     : { ...found, life: { ...found.life, state: DAMAGED, problem: `This record is damaged: ${damage}.` } };
 };
 
 /** Decode a record of a list, where even one without a readable id has a row. */
-const listed: Shape<JobRecord> = (value) => {
+const listedRecord: Shape<JobRecord> = (value) => {
   try {
     return jobRecord(value);
   } catch {
@@ -95,45 +95,45 @@ const listed: Shape<JobRecord> = (value) => {
 
 /** A batch as on the wire; `body` stays base64 until it is needed. */
 const batchFacts = object({
-  first: whole(1),
-  count: whole(1, MAX_BATCH_ENTRIES),
-  start: whole(),
-  end: whole(),
-  raw: whole(),
+  first: wholeNumber(1),
+  count: wholeNumber(1, MAX_BATCH_ENTRIES),
+  start: wholeNumber(),
+  end: wholeNumber(),
+  raw: wholeNumber(),
   body: text,
 } satisfies Fields<Wire.BatchFacts>);
 /** The same from history, where a retry brings nothing better. What cannot be decoded is shown as unreadable. */
-const keptFacts = object({
-  first: whole(1),
-  count: whole(1, MAX_BATCH_ENTRIES),
+const historyFacts = object({
+  first: wholeNumber(1),
+  count: wholeNumber(1, MAX_BATCH_ENTRIES),
   // Never ordered before anything else.
-  start: readable(otherwise(whole(), MAX_SEQUENCE)),
-  end: readable(otherwise(whole(), MAX_SEQUENCE)),
-  raw: readable(otherwise(whole(), 0)),
-  body: readable(otherwise(text, "")),
+  start: readable(withDefault(wholeNumber(), MAX_SEQUENCE)),
+  end: readable(withDefault(wholeNumber(), MAX_SEQUENCE)),
+  raw: readable(withDefault(wholeNumber(), 0)),
+  body: readable(withDefault(text, "")),
 } satisfies Fields<Wire.BatchFacts>);
 export type BatchFacts = Of<typeof batchFacts>;
 
 const subscribed = object({
   id: text,
-  job: maybe(jobId),
-  tip: maybe(whole()),
-  record: maybe(jobRecord),
+  job: nullable(jobId),
+  tip: nullable(wholeNumber()),
+  record: nullable(jobRecord),
 } satisfies Fields<Wire.Subscribed>);
-const some: Shape<BatchFacts[]> = (value, path = "") => {
-  const batches = those(batchFacts)(value, path);
+const batchList: Shape<BatchFacts[]> = (value, path = "") => {
+  const batches = readableItems(batchFacts)(value, path);
   if (batches.length === 0) throw new WireError(path, "a list of at least one");
   return batches;
 };
-const batch = object({ job: jobId, batches: some } satisfies Fields<Wire.BatchMessage>);
-const job = object({ record: jobRecord, deleted: otherwise(flag, false) } satisfies Fields<Wire.JobMessage>);
-const pong = object({ id: text, tips: otherwise(table(whole()), {}) } satisfies Fields<Wire.ViewerPong>);
-const expired = object({ job: maybe(jobId), message: otherwise(text, "") } satisfies Fields<Wire.Expired>);
+const batch = object({ job: jobId, batches: batchList } satisfies Fields<Wire.BatchMessage>);
+const job = object({ record: jobRecord, deleted: withDefault(flag, false) } satisfies Fields<Wire.JobMessage>);
+const pong = object({ id: text, tips: withDefault(table(wholeNumber()), {}) } satisfies Fields<Wire.ViewerPong>);
+const expired = object({ job: nullable(jobId), message: withDefault(text, "") } satisfies Fields<Wire.Expired>);
 const error = object({
-  id: maybe(text),
+  id: nullable(text),
   code: text,
-  message: otherwise(text, ""),
-  retry: otherwise(flag, false),
+  message: withDefault(text, ""),
+  retry: withDefault(flag, false),
 } satisfies Fields<Wire.Error>);
 
 export type ToViewer =
@@ -155,7 +155,7 @@ type WireToViewer =
   | Wire.Error
   | Wire.Unsubscribed;
 
-const kinds: { readonly [T in WireToViewer["type"]]: (value: unknown) => ToViewer } = {
+const decoders: { readonly [T in WireToViewer["type"]]: (value: unknown) => ToViewer } = {
   subscribed: (value) => ({ type: "subscribed", ...subscribed(value) }),
   batch: (value) => ({ type: "batch", ...batch(value) }),
   job: (value) => ({ type: "job", ...job(value) }),
@@ -180,49 +180,55 @@ export function decodeMessage(raw: string): ToViewer {
   } catch {
     throw new WireError("", "JSON");
   }
-  const given = fields(document);
+  const given = asObject(document);
   if (given["type"] === undefined && typeof given["message"] === "string") {
     return { type: "error", id: null, code: "internal", message: given["message"], retry: true };
   }
   const type = given["type"];
-  const read = typeof type === "string" && Object.hasOwn(kinds, type) ? kinds[type as WireToViewer["type"]] : undefined;
+  const read =
+    typeof type === "string" && Object.hasOwn(decoders, type) ? decoders[type as WireToViewer["type"]] : undefined;
   if (read === undefined) throw new WireError("type", "a message type of this version");
   return read(document);
 }
 
 /** `kept` is where the kept entries begin, if the request asked for older ones. */
 export const historyPage = object({
-  tip: whole(),
-  batches: those(keptFacts),
-  more: otherwise(flag, false),
-  kept: maybe(whole()),
+  tip: wholeNumber(),
+  batches: readableItems(historyFacts),
+  more: withDefault(flag, false),
+  kept: nullable(wholeNumber()),
 });
 export type HistoryPage = Of<typeof historyPage>;
 
-export const jobsPage = object({ jobs: list(listed), next: maybe(text) });
+export const jobsPage = object({ jobs: list(listedRecord), next: nullable(text) });
 export const ticketAnswer = object({ ticket: text });
 export const me = object({
-  principal: otherwise(text, ""),
-  subject: otherwise(text, ""),
-  groups: otherwise(list(text), []),
-  admin: otherwise(flag, false),
+  principal: withDefault(text, ""),
+  subject: withDefault(text, ""),
+  groups: withDefault(list(text), []),
+  admin: withDefault(flag, false),
   /** For a share link: the one job that it may read. */
-  job: maybe(jobId),
+  job: nullable(jobId),
 });
 export type Me = Of<typeof me>;
 
 /** RFC 9457 problem details; any of it may be missing. */
-export const problem = object({ title: maybe(text), detail: maybe(text), status: maybe(integer), type: maybe(text) });
+export const problem = object({
+  title: nullable(text),
+  detail: nullable(text),
+  status: nullable(integer),
+  type: nullable(text),
+});
 
 const auth = object({
   kind: oneOf("key", "oidc"),
-  issuer: maybe(text),
-  client_id: maybe(text),
-  scope: maybe(text),
+  issuer: nullable(text),
+  client_id: nullable(text),
+  scope: nullable(text),
   /** Which of the issuer's tokens the HTTP API takes; absent means the access token. */
-  token: maybe(oneOf("access", "id")),
+  token: nullable(oneOf("access", "id")),
   /** Where to go for a logout, for issuers without an end_session_endpoint. */
-  logout: maybe(text),
+  logout: nullable(text),
 });
 export const viewerConfig = object({ api: text, live: text, auth });
 export type ViewerConfig = Of<typeof viewerConfig>;

@@ -4,20 +4,20 @@ export interface RetryPolicy {
   /** Longest wait before the first retry, ms. It doubles with each further retry. */
   readonly firstMs: number;
   /** Bound of the doubling, ms. */
-  readonly mostMs: number;
+  readonly maxMs: number;
 }
 
 /**
  * Return the wait before a retry, ms: full jitter, so that an audience that failed together does not return together.
  *
  * @param attempt retries before this one: 0 for the first
- * @param leastMs what the wait never falls below, such as the service's Retry-After; the jitter comes on top
+ * @param minMs what the wait never falls below, such as the service's Retry-After; the jitter comes on top
  */
 export function retryDelay(
-  { firstMs, mostMs }: RetryPolicy,
+  { firstMs, maxMs }: RetryPolicy,
   attempt: number,
-  leastMs = 0,
+  minMs = 0,
   random: () => number = Math.random,
 ): number {
-  return Math.round(leastMs + random() * Math.min(firstMs * 2 ** attempt, mostMs));
+  return Math.round(minMs + random() * Math.min(firstMs * 2 ** attempt, maxMs));
 }

@@ -32,7 +32,7 @@ export const flag: Shape<boolean> = (value, path = "") => {
 };
 
 /** A whole number from `least` to `most` that is exact in JavaScript. */
-export const whole =
+export const wholeNumber =
   (least = 0, most = Number.MAX_SAFE_INTEGER): Shape<number> =>
   (value, path = "") => {
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < least || value > most) {
@@ -54,12 +54,12 @@ export const oneOf =
   };
 
 /** Missing and null both become `null`. */
-export const maybe =
+export const nullable =
   <T>(shape: Shape<T>): Shape<T | null> =>
   (value, path = "") =>
     value === undefined || value === null ? null : shape(value, path);
 
-export const otherwise =
+export const withDefault =
   <T>(shape: Shape<T>, fallback: T): Shape<T> =>
   (value, path = "") =>
     value === undefined || value === null ? fallback : shape(value, path);
@@ -72,7 +72,9 @@ export const list =
   };
 
 /** An object whose fields are decoded independently. */
-export const loose = <F extends Record<string, Shape<unknown>>>(shapes: F): Shape<{ [K in keyof F]: Of<F[K]> }> => {
+export const lenientObject = <F extends Record<string, Shape<unknown>>>(
+  shapes: F,
+): Shape<{ [K in keyof F]: Of<F[K]> }> => {
   const each = object(Object.fromEntries(Object.entries(shapes).map(([key, shape]) => [key, readable(shape)])) as F);
   return (value, path) => each(value ?? {}, path);
 };
@@ -81,12 +83,12 @@ export const table =
   <T>(shape: Shape<T>): Shape<Record<string, T>> =>
   (value, path = "") => {
     const found: Record<string, T> = Object.create(null) as Record<string, T>;
-    for (const [key, item] of Object.entries(fields(value, path))) found[key] = shape(item, `${path}.${key}`);
+    for (const [key, item] of Object.entries(asObject(value, path))) found[key] = shape(item, `${path}.${key}`);
     return found;
   };
 
 /** The first error that `readable` ignored; null when there was none. */
-let passed: string | null = null;
+let ignoredError: string | null = null;
 
 /** Decode what can be decoded: an invalid value counts as missing. `damageOf` reports the error. */
 export const readable =
@@ -95,13 +97,13 @@ export const readable =
     try {
       return shape(value, path);
     } catch (error) {
-      passed ??= (error as Error).message;
+      ignoredError ??= (error as Error).message;
       return shape(undefined, path);
     }
   };
 
 /** Like `list`, without the items that cannot be decoded. */
-export const those =
+export const readableItems =
   <T>(shape: Shape<T>): Shape<T[]> =>
   (value, path = "") =>
     list<T | null>((item, at) => {
@@ -113,22 +115,22 @@ export const those =
     })(value, path).filter((item) => item !== null);
 
 /** Return a value and the first error in it, as a sentence; null when there was none. */
-export function damageOf<T>(read: () => T): [T, string | null] {
-  passed = null;
-  return [read(), passed];
+export function withDamage<T>(read: () => T): [T, string | null] {
+  ignoredError = null;
+  return [read(), ignoredError];
 }
 
 /** Ignore unknown fields, so that a newer peer can send more. */
 export const object =
   <F extends Record<string, Shape<unknown>>>(shapes: F): Shape<{ [K in keyof F]: Of<F[K]> }> =>
   (value, path = "") => {
-    const given = fields(value, path);
+    const given = asObject(value, path);
     const found: Record<string, unknown> = {};
     for (const [key, shape] of Object.entries(shapes)) found[key] = shape(given[key], path ? `${path}.${key}` : key);
     return found as { [K in keyof F]: Of<F[K]> };
   };
 
-export function fields(value: unknown, path = ""): Record<string, unknown> {
+export function asObject(value: unknown, path = ""): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw new WireError(path, "an object");
   return value as Record<string, unknown>;
 }

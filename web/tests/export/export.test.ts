@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { OpenJob } from "../../src/engine/job";
 import { exportJob } from "../../src/export/export";
-import { filterOf, formatLine, type LineFormat } from "../../src/export/format";
+import { formatLine, type LineFormat, lineFilter } from "../../src/export/format";
 import { LineJoiner } from "../../src/export/lines";
-import { EVERYTHING } from "../../src/index/query";
+import { MATCH_ALL } from "../../src/index/query";
 import { type Columns, prepareDecoder } from "../../src/log/body";
 import { Store } from "../../src/log/store";
 import { fullTime } from "../../src/text/time";
@@ -21,7 +21,7 @@ function columns(streams: string, texts: readonly string[]): Columns {
 function all(
   parts: readonly Columns[],
   form: LineFormat = TEXT,
-  wanted: ReturnType<typeof filterOf> = () => true,
+  wanted: ReturnType<typeof lineFilter> = () => true,
   singly = false,
 ): string {
   const lines = new LineJoiner(singly);
@@ -121,8 +121,8 @@ describe("exported lines", () => {
       "\u001b[31mneed\u001b[0mle",
       '{"event":"gap","reason":"rotated","count":4}',
     ]);
-    const left = (query: Partial<typeof EVERYTHING>): string[] =>
-      all([part], TEXT, filterOf({ ...EVERYTHING, ...query }))
+    const left = (query: Partial<typeof MATCH_ALL>): string[] =>
+      all([part], TEXT, lineFilter({ ...MATCH_ALL, ...query }))
         .split("\n")
         .slice(0, -1);
     expect(left({ hide: ["stderr"] })).toEqual(["plain", "needle", expect.stringContaining("4 lines missing")]);

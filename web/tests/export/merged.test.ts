@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ExportBatch } from "../../src/export/export";
-import { inOrder, linesOf, type PositionedLine } from "../../src/export/merged";
+import { mergeStreams, type PositionedLine, positionedLines } from "../../src/export/merged";
 import { isInRange, type MarkedRange, markedRange } from "../../src/log/markedRange";
 import { comparePositions } from "../../src/log/mergeOrder";
 import { fc } from "../support/check";
@@ -30,8 +30,8 @@ async function taken(
   marks: MarkedRange | null = null,
 ): Promise<PositionedLine[]> {
   const found: PositionedLine[] = [];
-  for await (const line of inOrder(
-    jobs.map((steps, source) => linesOf(batchesOf(steps), source, 1, 1_000, marks, false)),
+  for await (const line of mergeStreams(
+    jobs.map((steps, source) => positionedLines(batchesOf(steps), source, 1, 1_000, marks, false)),
   ))
     found.push(line);
   return found;

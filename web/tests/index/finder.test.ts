@@ -4,10 +4,10 @@ import type { Engine } from "../../src/engine/client";
 import { Finder, type Found } from "../../src/index/finder";
 import { NO_LINES } from "../../src/index/linePositions";
 import type { FromIndexer, ToIndexer } from "../../src/index/messages";
-import { EVERYTHING } from "../../src/index/query";
+import { MATCH_ALL } from "../../src/index/query";
 import { STOPPED_EXPRESSION } from "../../src/index/stoppedExpression";
 
-const QUERY = { ...EVERYTHING, text: "^(a|a)+b$", regex: true };
+const QUERY = { ...MATCH_ALL, text: "^(a|a)+b$", regex: true };
 
 /** An indexer that may stop answering. */
 class Indexer {
@@ -70,7 +70,7 @@ describe("a search in the tab", () => {
   test("is ended when the indexer stops answering, and the others continue with a new one", () => {
     indexer().tell({ tell: "alive", job: null });
     finder.search("one", QUERY);
-    finder.search("two", { ...EVERYTHING, text: "a" });
+    finder.search("two", { ...MATCH_ALL, text: "a" });
     indexer().tell({ tell: "alive", job: "one" });
     indexer().hears = false;
     vi.advanceTimersByTime(10_000);

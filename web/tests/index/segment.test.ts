@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { EVERYTHING, expressionOf, type Query } from "../../src/index/query";
+import { expressionOf, MATCH_ALL, type Query } from "../../src/index/query";
 import { Matcher, segmentOf } from "../../src/index/segment";
 import { fc } from "../support/check";
 
@@ -12,7 +12,7 @@ function columns(lines: readonly { stream: string; text: string }[]) {
 }
 
 const find = (query: Partial<Query>, ...texts: string[]): number[] =>
-  new Matcher({ ...EVERYTHING, ...query }).find(segmentOf(1, columns(texts.map((text) => ({ stream: "o", text })))));
+  new Matcher({ ...MATCH_ALL, ...query }).find(segmentOf(1, columns(texts.map((text) => ({ stream: "o", text })))));
 
 describe("searching a batch", () => {
   test("finds each line once, however often it matches", () => {
@@ -52,7 +52,7 @@ describe("searching a batch", () => {
   });
 
   test("throws on an invalid expression when it is created", () => {
-    expect(() => expressionOf({ ...EVERYTHING, text: "(", regex: true })).toThrow(SyntaxError);
+    expect(() => expressionOf({ ...MATCH_ALL, text: "(", regex: true })).toThrow(SyntaxError);
   });
 
   test("omits hidden streams and lower levels", () => {
@@ -64,9 +64,9 @@ describe("searching a batch", () => {
         { stream: "s", text: '{"event":"exited","exit_code":1}' },
       ]),
     );
-    expect(new Matcher({ ...EVERYTHING, hide: ["stderr"] }).find(segment)).toEqual([10, 12]);
-    expect(new Matcher({ ...EVERYTHING, level: 5 }).find(segment)).toEqual([11, 12]);
-    expect(new Matcher({ ...EVERYTHING, text: "exited with code 1" }).find(segment)).toEqual([12]);
+    expect(new Matcher({ ...MATCH_ALL, hide: ["stderr"] }).find(segment)).toEqual([10, 12]);
+    expect(new Matcher({ ...MATCH_ALL, level: 5 }).find(segment)).toEqual([11, 12]);
+    expect(new Matcher({ ...MATCH_ALL, text: "exited with code 1" }).find(segment)).toEqual([12]);
   });
 
   test("finds the same as a search line by line", () => {
@@ -95,7 +95,7 @@ describe("searching a batch", () => {
     });
     fc.assert(
       fc.property(fc.array(line, { minLength: 1, maxLength: 20 }), query, (texts, asked) => {
-        const whole = { ...EVERYTHING, ...asked };
+        const whole = { ...MATCH_ALL, ...asked };
         const expression = expressionOf(whole) as RegExp;
         const wanted = texts.flatMap((text, at) => {
           expression.lastIndex = 0;

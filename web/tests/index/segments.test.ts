@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { EVERYTHING, type Query } from "../../src/index/query";
+import { MATCH_ALL, type Query } from "../../src/index/query";
 import { Matcher, segmentOf } from "../../src/index/segment";
 import { Segments } from "../../src/index/segments";
 import { fc } from "../support/check";
@@ -9,7 +9,7 @@ vi.mock("../../src/log/continuation", () => ({ continuable: (text: string) => te
 
 type Entry = readonly [stream: string, text: string];
 
-const query = (text: string, more: Partial<Query> = {}): Query => ({ ...EVERYTHING, text, regex: true, ...more });
+const query = (text: string, more: Partial<Query> = {}): Query => ({ ...MATCH_ALL, text, regex: true, ...more });
 
 /** The batches of the entries, in some order. */
 function batches(entries: readonly Entry[], sizes: readonly number[]): { first: number; entries: readonly Entry[] }[] {
@@ -130,7 +130,7 @@ describe("lines that continue across batches", () => {
 
   test("are filtered as one line, with the level and stream of their beginning", () => {
     const segments = new Segments();
-    segments.look(new Matcher({ ...EVERYTHING, level: 5 }));
+    segments.look(new Matcher({ ...MATCH_ALL, level: 5 }));
     const entries: Entry[] = [
       ["o", "ERROR it"],
       ["O", "ERROR failed"],
@@ -140,7 +140,7 @@ describe("lines that continue across batches", () => {
     ];
     for (const part of batches(entries, [1, 1, 1, 1, 1])) segments.matchNew(segments.insert(segment(part)));
     expect(segments.all.flatMap((one) => segments.found(one))).toEqual([1, 3]);
-    segments.look(new Matcher({ ...EVERYTHING, hide: ["stderr"] }));
+    segments.look(new Matcher({ ...MATCH_ALL, hide: ["stderr"] }));
     for (let at = 0; at < segments.length; at++) segments.match(at);
     expect(segments.all.flatMap((one) => segments.found(one))).toEqual([1, 5]);
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Feed, HOLE_JITTER_MS, HOLE_LEAST_MS } from "../../src/live/feed";
+import { Feed, HOLE_JITTER_MS, HOLE_MIN_MS } from "../../src/live/feed";
 import { fc } from "../support/check";
 
 const half = (): number => 0.5;
@@ -25,7 +25,7 @@ describe("Feed", () => {
     feed.received(1, 10, 0);
     feed.received(21, 10, 1_000);
     expect(feed.due(1_000)).toBeNull();
-    const due = 1_000 + HOLE_LEAST_MS + HOLE_JITTER_MS / 2;
+    const due = 1_000 + HOLE_MIN_MS + HOLE_JITTER_MS / 2;
     expect(feed.next()).toBe(due);
     expect(feed.due(due)).toEqual({ first: 11, last: 20 });
     feed.received(11, 10, due);
@@ -39,7 +39,7 @@ describe("Feed", () => {
     feed.received(1, 10, 0);
     feed.received(21, 10, 1_000);
     feed.received(31, 10, 1_600);
-    expect(feed.due(1_000 + HOLE_LEAST_MS + HOLE_JITTER_MS / 2)).toEqual({ first: 11, last: 20 });
+    expect(feed.due(1_000 + HOLE_MIN_MS + HOLE_JITTER_MS / 2)).toEqual({ first: 11, last: 20 });
   });
 
   test("takes an answer without news as 'not yet' and retries with growing waits", () => {
@@ -78,7 +78,7 @@ describe("Feed", () => {
     feed.want(1, 0);
     feed.received(1, 10, 0);
     feed.announced(12, 30_000);
-    expect(feed.due(30_000 + HOLE_LEAST_MS + HOLE_JITTER_MS)).toEqual({ first: 11, last: 12 });
+    expect(feed.due(30_000 + HOLE_MIN_MS + HOLE_JITTER_MS)).toEqual({ first: 11, last: 12 });
   });
 
   test("ends with every sequence exactly once, whatever was lost, repeated, reordered or late", () => {

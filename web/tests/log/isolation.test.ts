@@ -8,7 +8,7 @@ import { Store } from "../../src/log/store";
 import { factsOf } from "../support/zstd";
 
 vi.mock("../../src/text/levels", () => ({ levelOf: (line: string) => fails(line, 3) }));
-vi.mock("../../src/text/trace", () => ({ MOST_LINES: 200, traceRoleAfter: (line: string) => fails(line, null) }));
+vi.mock("../../src/text/trace", () => ({ MAX_TRACE_LINES: 200, traceRoleAfter: (line: string) => fails(line, null) }));
 vi.mock("../../src/text/json", () => ({ looksJson: (line: string) => fails(line, false) }));
 
 /** As an engine does when its stack overflows. */

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { EVERYTHING } from "../../src/index/query";
+import { MATCH_ALL } from "../../src/index/query";
 import { Matcher, segmentOf } from "../../src/index/segment";
 import { SequenceRanges } from "../../src/live/sequenceRanges";
 import { prepareDecoder } from "../../src/log/body";
@@ -52,7 +52,7 @@ describe("stack traces in a job", () => {
       streams: LINES.map(({ stream }) => stream).join(""),
       texts: LINES.map(({ text }) => text),
     };
-    expect(new Matcher({ ...EVERYTHING, hide: ["frames"] }).find(segmentOf(1, columns))).toEqual([1, 2, 3, 4, 6, 8]);
+    expect(new Matcher({ ...MATCH_ALL, hide: ["frames"] }).find(segmentOf(1, columns))).toEqual([1, 2, 3, 4, 6, 8]);
   });
 
   test("are the same in every window", () => {

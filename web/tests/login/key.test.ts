@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 /** A link's key signs in when nobody is signed in, and otherwise changes nothing without a decision. */
 import { beforeEach, expect, test } from "vitest";
-import { forget, keep, mark, restoreKey, token } from "../../src/login/key";
+import { forgetKey, restoreKey, setLoginMark, storeKey, token } from "../../src/login/key";
 
 function visit(fragment: string): string | null {
   history.replaceState(null, "", `/?job=x${fragment}`);
@@ -9,8 +9,8 @@ function visit(fragment: string): string | null {
 }
 
 beforeEach(() => {
-  forget();
-  mark(false);
+  forgetKey();
+  setLoginMark(false);
 });
 
 test("a link signs in when nobody is signed in", () => {
@@ -22,7 +22,7 @@ test("a link signs in when nobody is signed in", () => {
 test.each(["#key=theirs", "#key=theirs&key=mine", "#key=", "#other=1&key=theirs"])(
   "a link with another key asks first: %s",
   (fragment) => {
-    keep("mine");
+    storeKey("mine");
     expect(visit(fragment)).toBe(fragment === "#key=" ? "" : "theirs");
     expect([token.value, sessionStorage.getItem("logferry.key")]).toEqual(["mine", "mine"]);
     expect(location.href).not.toContain("key");
@@ -31,11 +31,11 @@ test.each(["#key=theirs", "#key=theirs&key=mine", "#key=", "#other=1&key=theirs"
 );
 
 test("a link with the same key asks nothing", () => {
-  keep("mine");
+  storeKey("mine");
   expect([visit("#key=mine"), token.value]).toEqual([null, "mine"]);
 });
 
 test("a link asks first when somebody is signed in at an issuer", () => {
-  mark(true);
+  setLoginMark(true);
   expect([visit("#key=theirs"), token.value]).toEqual(["theirs", null]);
 });

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type Linkable, LinkedTime } from "../../src/mergedPage/linkedPanes";
+import { type Linkable, LinkedPanes } from "../../src/mergedPage/linkedPanes";
 
 class Pane extends EventTarget implements Linkable {
   onLook: Linkable["onLook"] = null;
@@ -27,11 +27,11 @@ class Pane extends EventTarget implements Linkable {
 }
 
 describe("linked panes", () => {
-  let linked: LinkedTime;
+  let linked: LinkedPanes;
   let panes: Pane[];
   beforeEach(() => {
     vi.useFakeTimers();
-    linked = new LinkedTime();
+    linked = new LinkedPanes();
     panes = [new Pane(), new Pane(), new Pane()];
     for (const pane of panes) linked.join(pane, pane);
   });

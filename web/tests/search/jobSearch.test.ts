@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { JobFacts } from "../../src/engine/messages";
 import type { Finder, Listener } from "../../src/index/finder";
-import { EVERYTHING } from "../../src/index/query";
+import { MATCH_ALL } from "../../src/index/query";
 import { JobSearch } from "../../src/search/jobSearch";
 import { mergeProgress } from "../../src/search/mergeResults";
 import type { Searcher } from "../../src/search/remote";
 
-const QUERY = { ...EVERYTHING, text: "needle" };
+const QUERY = { ...MATCH_ALL, text: "needle" };
 /** A job of a million lines, the last hundred thousand of them loaded. A line's time is ten times its sequence. */
 const FACTS = {
   tip: 1_000_000,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { EVERYTHING } from "../../src/index/query";
-import { MOST_FOUND, matchChecker, RangePlanner } from "../../src/search/rangePlanner";
+import { MATCH_ALL } from "../../src/index/query";
+import { MAX_FOUND, matchChecker, RangePlanner } from "../../src/search/rangePlanner";
 import { serverQuery } from "../../src/search/re2";
 import { levelOf } from "../../src/text/levels";
 import { fc } from "../support/check";
@@ -48,7 +48,7 @@ describe("the range planner", () => {
 
   test("ends at more matches than anyone steps through", () => {
     const walk = new RangePlanner(1, 1_000_000);
-    walk.answered({ next: 981_000, since: null }, MOST_FOUND, 10);
+    walk.answered({ next: 981_000, since: null }, MAX_FOUND, 10);
     expect(walk.full).toBe(true);
     expect(walk.next()).toBeNull();
   });
@@ -62,8 +62,8 @@ describe("the range planner", () => {
 
 describe("a match of the service", () => {
   test("counts when the tab would find and show it too", () => {
-    const found = (query: Partial<typeof EVERYTHING>, text: string, stream: "stdout" | "stderr" = "stdout"): boolean =>
-      matchChecker({ ...EVERYTHING, ...query })({ stream, text });
+    const found = (query: Partial<typeof MATCH_ALL>, text: string, stream: "stdout" | "stderr" = "stdout"): boolean =>
+      matchChecker({ ...MATCH_ALL, ...query })({ stream, text });
     expect(found({ text: "30% done" }, "10% done\r30% done")).toBe(true);
     expect(found({ text: "10% done" }, "10% done\r30% done")).toBe(false);
     expect(found({ text: "x", hide: ["stderr"] }, "x", "stderr")).toBe(false);
@@ -118,7 +118,7 @@ describe("a match of the service", () => {
         fc.constantFrom(4, 5, 6),
         (parts, level) => {
           const line = parts.join(" ");
-          const asked = serverQuery({ ...EVERYTHING, level });
+          const asked = serverQuery({ ...MATCH_ALL, level });
           if (levelOf(line) >= level) expect(new RegExp(asked?.q ?? "$.", "i").test(line), line).toBe(true);
         },
       ),

@@ -1,7 +1,7 @@
 /** A query means the same on the service and in the tab. tests/contract/test_search.py tests the service's side. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { EVERYTHING, expressionOf, type Query } from "../../src/index/query";
+import { expressionOf, MATCH_ALL, type Query } from "../../src/index/query";
 import { Matcher, segmentOf } from "../../src/index/segment";
 import { Segments } from "../../src/index/segments";
 import { type ServerQuery, serverQuery } from "../../src/search/re2";
@@ -23,7 +23,7 @@ const cases = JSON.parse(
 
 describe("a query for the service", () => {
   test.each(cases.map((one) => [one.what, one] as const))("%s", (_, { query, server, matches, others }) => {
-    const whole = { ...EVERYTHING, ...query };
+    const whole = { ...MATCH_ALL, ...query };
     expect(serverQuery(whole)).toEqual(server);
     const found = (line: string): boolean => {
       const expression = expressionOf(whole) as RegExp;
@@ -40,7 +40,7 @@ describe("a query for the service", () => {
   test.each(inEntries)("finds in the tab %s", (_, query, { entries, found }) => {
     for (const size of [1, 2, 100]) {
       const segments = new Segments();
-      segments.look(new Matcher({ ...EVERYTHING, hide: ["system"], ...query }));
+      segments.look(new Matcher({ ...MATCH_ALL, hide: ["system"], ...query }));
       for (let at = 0; at < entries.length; at += size) {
         const part = entries.slice(at, at + size);
         const texts = part.map(([, times, text]) => "x".repeat(times) + text);
@@ -59,15 +59,15 @@ describe("a query for the service", () => {
   });
 
   test("is neither empty nor longer than the service accepts", () => {
-    expect(serverQuery(EVERYTHING)).toBeNull();
-    expect(serverQuery({ ...EVERYTHING, text: "x".repeat(513) })).toBeNull();
-    expect(serverQuery({ ...EVERYTHING, text: ".".repeat(300) })).toBeNull();
+    expect(serverQuery(MATCH_ALL)).toBeNull();
+    expect(serverQuery({ ...MATCH_ALL, text: "x".repeat(513) })).toBeNull();
+    expect(serverQuery({ ...MATCH_ALL, text: ".".repeat(300) })).toBeNull();
   });
 
   test("for a plain text is an expression that finds this text", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary-ascii", minLength: 1, maxLength: 20 }), (text) => {
-        const asked = serverQuery({ ...EVERYTHING, text, matchCase: true });
+        const asked = serverQuery({ ...MATCH_ALL, text, matchCase: true });
         expect(asked).not.toBeNull();
         expect(new RegExp(asked?.q ?? "").test(text)).toBe(true);
       }),

@@ -1,12 +1,12 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ExpressionFilter } from "../../src/export/format";
-import { EVERYTHING } from "../../src/index/query";
+import { MATCH_ALL } from "../../src/index/query";
 import { STOPPED_EXPRESSION } from "../../src/index/stoppedExpression";
 import { Trial } from "../../src/search/trial";
 import type { TrialAnswer, TrialRequest } from "../../src/search/trialMessages";
 
-const QUERY = { ...EVERYTHING, text: "(a+)+$", regex: true };
+const QUERY = { ...MATCH_ALL, text: "(a+)+$", regex: true };
 
 /** A worker that answers on request. */
 class Pretended {

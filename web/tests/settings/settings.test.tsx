@@ -2,7 +2,7 @@
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { apply, next, resize, settings, THEMES } from "../../src/settings";
+import { apply, cycle, resize, settings, THEMES } from "../../src/settings";
 import { SettingsMenu } from "../../src/settings/SettingsMenu";
 
 let end: () => void = () => undefined;
@@ -52,10 +52,10 @@ describe("settings", () => {
   });
 
   it("cycle through their values, and sizes stop at their limits", () => {
-    next(settings.theme, THEMES);
+    cycle(settings.theme, THEMES);
     expect(settings.theme.value).toBe("light");
-    next(settings.theme, THEMES);
-    next(settings.theme, THEMES);
+    cycle(settings.theme, THEMES);
+    cycle(settings.theme, THEMES);
     expect(settings.theme.value).toBe("auto");
     resize(100);
     expect(settings.fontSize.value).toBe(18);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { ago, dayText, formatTime, fullTime, span, TIME_MODES } from "../../src/text/time";
+import { ago, dayText, durationText, formatTime, fullTime, TIME_MODES } from "../../src/text/time";
 
 const US = Date.UTC(2026, 10, 24, 9, 5, 7, 45) * 1000 + 678;
 const zone = process.env["TZ"];
@@ -52,7 +52,7 @@ describe("times", () => {
     [5 * 3_600_000, "5 h", "5 h ago"],
     [50 * 3_600_000, "2 d", "2 d ago"],
   ])("%d ms are %s", (ms, length, before) => {
-    expect(span(ms)).toBe(length);
+    expect(durationText(ms)).toBe(length);
     expect(ago(ms)).toBe(before);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { groupTraces, MOST_LINES, traceRole } from "../../src/text/trace";
+import { groupTraces, MAX_TRACE_LINES, traceRole } from "../../src/text/trace";
 
 const TRACES: { readonly [language: string]: string } = {
   Python: `Traceback (most recent call last):
@@ -81,6 +81,6 @@ describe("stack traces", () => {
 
   it("have a bounded number of lines in one fold", () => {
     const roles = ["head" as const, ...Array<"frame">(1_000).fill("frame")];
-    expect(groupTraces(roles)[0]).toEqual({ first: 0, last: MOST_LINES - 1 });
+    expect(groupTraces(roles)[0]).toEqual({ first: 0, last: MAX_TRACE_LINES - 1 });
   });
 });

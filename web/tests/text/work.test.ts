@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { rank } from "../../src/commandPalette/rank";
-import { filterOf, formatLine } from "../../src/export/format";
+import { formatLine, lineFilter } from "../../src/export/format";
 import { parseFilter } from "../../src/jobs/filter";
 import { shortHost, shortImage } from "../../src/jobs/listing";
 import { describeEvent } from "../../src/text/events";
@@ -37,7 +37,7 @@ const FUNCTIONS: { readonly [name: string]: (text: string) => unknown } = {
   "the text of a hyperlink": (text) => render(`${E}]8;;https://a.example/${E}\\${text}`),
   "the address of a hyperlink": (text) => render(`${E}]8;;https://${text}${E}\\text`),
   "a line written out": (text) => formatLine("job", line(text) as never, { format: "jsonl", time: "utc", base: 0 }),
-  "a line that is filtered": (text) => filterOf(query)(line(text) as never),
+  "a line that is filtered": (text) => lineFilter(query)(line(text) as never),
   "an image's short name": shortImage,
   "a host's short name": shortHost,
   "a filter as typed": parseFilter,
@@ -60,7 +60,7 @@ const OTHERS = [
   "stampText",
   "dayText",
   "ago",
-  "span",
+  "durationText",
   "prepareLevels",
   "lineLevel",
 ];

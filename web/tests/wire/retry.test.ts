@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { retryDelay } from "../../src/wire/retry";
 
 describe("retryDelay", () => {
-  const policy = { firstMs: 250, mostMs: 30_000 };
+  const policy = { firstMs: 250, maxMs: 30_000 };
 
   test("doubles its bound with each attempt, up to the most", () => {
     const bounds = [0, 1, 2, 6, 7, 40].map((attempt) => retryDelay(policy, attempt, 0, () => 1));

@@ -11,7 +11,7 @@ type Who = string;
  * Ask whether to use the link's key, and resolve with the decision. `kept` is the current key, or null for a login at
  * the issuer.
  */
-export function askToChange(
+export function confirmUserChange(
   root: HTMLElement,
   api: string,
   config: ViewerConfig,
@@ -40,8 +40,8 @@ function Question({
   const [then, setThen] = useState<Who | null>(null);
   useEffect(() => {
     if (kept === null) setNow(`the person logged in with ${config.auth.issuer ?? "single sign-on"}`);
-    else void whoIs(api, kept).then(setNow);
-    void whoIs(api, given).then(setThen);
+    else void describeUser(api, kept).then(setNow);
+    void describeUser(api, given).then(setThen);
   }, [api, config, kept, given]);
   return (
     <main class="message login" data-question="login">
@@ -70,7 +70,7 @@ function Question({
   );
 }
 
-async function whoIs(api: string, key: string): Promise<Who> {
+async function describeUser(api: string, key: string): Promise<Who> {
   const [kind = "", credential = ""] = key.split("_", 2);
   const name = `${kind === "lfs" ? "share link" : "key"} ${credential.slice(0, 12) || "without an id"}`;
   try {
