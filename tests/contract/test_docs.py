@@ -183,3 +183,12 @@ def test_index_lists_every_page(folder: str) -> None:
     index = (ROOT / folder / "README.md").read_text()
     pages = {path.name for path in (ROOT / folder).glob("*.md")} - {"README.md"}
     assert {page for page in pages if f"({page})" not in index} == set()
+
+
+def test_readme_shows_the_steps_that_the_demo_prints() -> None:
+    sources = "".join(
+        path.read_text() for folder in ("cli/logferry_cli", "infra/local") for path in (ROOT / folder).rglob("*.py")
+    )
+    steps = re.findall(r"^    ✓ (.+) [\d.]+ s$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(steps) == 9
+    assert [step for step in steps if f'"{step}"' not in sources] == []
