@@ -178,8 +178,8 @@ def test_partial_record_at_the_end_is_left_until_complete() -> None:
 def test_nothing_is_preencoded_while_a_line_is_open() -> None:
     """What follows may belong to it."""
     made = records([("like logs", 900, 1_000, "o")], 1)
-    press = Preencoder(PreencodeRequest(0, 10**6, StreamPositions()))
-    assert press.encode_next(b"".join(made)) is not None
+    preencoder = Preencoder(PreencodeRequest(0, 10**6, StreamPositions()))
+    assert preencoder.encode_next(b"".join(made)) is not None
     open_line = positions_after(Fragments(["2026-11-23T10:00:00Z"], [0], "e", ["x"], "c"), StreamPositions(), 0)
     assert Preencoder(PreencodeRequest(0, 10**6, open_line)).encode_next(b"".join(made)) is None
 
