@@ -1,4 +1,4 @@
-"""core/container/container_tracker.py: what lists, answers and events of an engine mean for the reading."""
+"""Test `core/container/container_tracker.py`: what lists, answers and events of an engine mean for the reading."""
 
 from __future__ import annotations
 

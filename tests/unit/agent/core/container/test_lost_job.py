@@ -1,4 +1,4 @@
-"""core/container/lost_job.py: what a job gets whose container was removed while no agent watched."""
+"""Test `core/container/lost_job.py`: the last entries of a job whose container was removed while no agent watched."""
 
 from __future__ import annotations
 

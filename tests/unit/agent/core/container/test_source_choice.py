@@ -1,4 +1,4 @@
-"""core/container/source_choice.py: which source a container's log is read from."""
+"""Test `core/container/source_choice.py`: the source that a container's log is read from."""
 
 from __future__ import annotations
 
