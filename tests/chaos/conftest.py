@@ -55,7 +55,7 @@ def make_agent(cloud: Cloud, containers: Containers, tmp_path: Path) -> Iterator
 
 
 @dataclass
-class Seen:
+class ReceivedEntries:
     """What a reader received of a job."""
 
     job: str
@@ -79,7 +79,7 @@ class Seen:
         self.entries += zip(range(run.first, run.last + 1), columns.streams, columns.texts, strict=True)
 
 
-async def events(cloud: Cloud, seen: Seen) -> AsyncIterator[object]:
+async def events(cloud: Cloud, seen: ReceivedEntries) -> AsyncIterator[object]:
     """Yield what `logferry tail` receives; when it gives up, start it again after the last entry."""
     while True:
         async with Api(Target(cloud.state.http_url, cloud.state.viewers_url, cloud.keys.viewer_key)) as api:
@@ -94,20 +94,20 @@ async def events(cloud: Cloud, seen: Seen) -> AsyncIterator[object]:
                 await asyncio.sleep(0.2)
 
 
-async def read_to_the_end(cloud: Cloud, job: str) -> Seen:
+async def read_to_the_end(cloud: Cloud, job: str) -> ReceivedEntries:
     """Read a job until its container's end."""
-    seen = Seen(job)
+    seen = ReceivedEntries(job)
     async for _event in events(cloud, seen):
         if seen.ended:
             return seen
     raise AssertionError
 
 
-async def visit(cloud: Cloud, jobs: list[str], over: asyncio.Event, rng: random.Random) -> list[Seen]:
+async def visit(cloud: Cloud, jobs: list[str], over: asyncio.Event, rng: random.Random) -> list[ReceivedEntries]:
     """Read a random job from a random position for a while, then another."""
     visits = []
     while not over.is_set():
-        seen = Seen(rng.choice(jobs), rng.choice((0, 0, rng.randrange(50))))
+        seen = ReceivedEntries(rng.choice(jobs), rng.choice((0, 0, rng.randrange(50))))
         visits.append(seen)
         with suppress(TimeoutError):
             async with asyncio.timeout(rng.uniform(0.3, 3.0)):

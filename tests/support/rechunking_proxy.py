@@ -36,7 +36,7 @@ def rechunking(
         asked: called with the path of each request.
     """
     path = folder / "proxy.sock"
-    server = _Server(str(path), _Passing)
+    server = _Server(str(path), _ProxyHandler)
     server.engine, server.sizes, server.allow, server.asked = engine, sizes, re.compile(allow), asked
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -57,7 +57,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     asked: Callable[[str], None]
 
 
-class _Passing(socketserver.StreamRequestHandler):
+class _ProxyHandler(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:

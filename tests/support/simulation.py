@@ -109,7 +109,7 @@ class CrashError(BaseException):
     """A function's process is gone. No handler may catch it."""
 
 
-class _Inline(Executor):
+class _InlineExecutor(Executor):
     """Run work at once, in this thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -118,13 +118,13 @@ class _Inline(Executor):
         return future
 
 
-class _Quiet:
+class _DiscardingLogger:
     """A logger and metrics that discard everything."""
 
-    def __getattr__(self, name: str) -> _Quiet:
+    def __getattr__(self, name: str) -> _DiscardingLogger:
         return self
 
-    def __call__(self, *_args: Any, **_more: Any) -> _Quiet:
+    def __call__(self, *_args: Any, **_more: Any) -> _DiscardingLogger:
         return self
 
     def __bool__(self) -> bool:
@@ -224,8 +224,8 @@ class Cloud:
             Index(self.tables, "registry"), MemoryBucket, "archive", world.now_ms
         )
         history = query.history.History(store, archive, world.now_ms)
-        quiet: Any = _Quiet()
-        growth = query.current_tips.CurrentTips(store, _Inline(), quiet)
+        quiet: Any = _DiscardingLogger()
+        growth = query.current_tips.CurrentTips(store, _InlineExecutor(), quiet)
         self._query = query.service.Service(
             store, history, growth, origins=[], erase=lambda _job: None, now_ms=world.now_ms
         )
@@ -238,11 +238,11 @@ class Cloud:
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def _new_process(self) -> Mapping[str, Callable[[Mapping[str, Any], Any], Any]]:
-        quiet: Any = _Quiet()
+        quiet: Any = _DiscardingLogger()
         now_ms = self.world.now_ms
         service = ingest.service.Service(
             ingest.store.Store(self.tables, "log", "registry", 30),
-            _Inline(),
+            _InlineExecutor(),
             quiet,
             quiet,
             now_ms,
@@ -262,11 +262,11 @@ class Cloud:
         }
 
     def _new_broadcast(self) -> Callable[[Mapping[str, Any], Any], Any]:
-        quiet: Any = _Quiet()
+        quiet: Any = _DiscardingLogger()
         store = broadcast.store.Store(self.tables, "registry")
         clock = broadcast.delivery.Clock(self.world.now_ms, lambda _seconds: None, self.world.rng.random)
         delivery = broadcast.delivery.Delivery(
-            store, self._post, _Inline(), quiet, close=lambda _connection: None, clock=clock
+            store, self._post, _InlineExecutor(), quiet, close=lambda _connection: None, clock=clock
         )
         return broadcast.app.build_handler(store, delivery, {}, quiet, quiet)
 

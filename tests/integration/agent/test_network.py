@@ -50,7 +50,7 @@ async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host:
     await asyncio.gather(pass_on(reader, there_writer), pass_on(there_reader, writer))
 
 
-class Relay:
+class ThreadedServer:
     """A server in its own thread."""
 
     def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
@@ -81,12 +81,12 @@ class Relay:
 
 
 @pytest.fixture
-def secure(sink: FakeIngestProcess, certificate: tuple[Path, Path]) -> Iterator[Relay]:
+def secure(sink: FakeIngestProcess, certificate: tuple[Path, Path]) -> Iterator[ThreadedServer]:
     """Put the sink behind TLS."""
     sink.reset()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
-    relay = Relay(lambda reader, writer: join(reader, writer, "127.0.0.1", sink.port), context)
+    relay = ThreadedServer(lambda reader, writer: join(reader, writer, "127.0.0.1", sink.port), context)
     yield relay
     relay.stop()
 
@@ -98,14 +98,16 @@ def rig_for(port: int, folder: Path, ca_file: Path | None) -> PipelineHarness:
 
 
 def test_custom_certificate_authority_is_trusted(
-    secure: Relay, sink: FakeIngestProcess, tmp_path: Path, certificate: tuple[Path, Path]
+    secure: ThreadedServer, sink: FakeIngestProcess, tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
     """`ca_file` names it."""
     with rig_for(secure.port, tmp_path, certificate[0]):
         wait_until(lambda: sink.tip(job_id(0)) == 100)
 
 
-def test_unknown_certificate_is_refused_and_reported(secure: Relay, sink: FakeIngestProcess, tmp_path: Path) -> None:
+def test_unknown_certificate_is_refused_and_reported(
+    secure: ThreadedServer, sink: FakeIngestProcess, tmp_path: Path
+) -> None:
     """The agent sends nothing to an unverified server."""
     with rig_for(secure.port, tmp_path, None) as rig:
         wait_until(lambda: rig.socket.status.error is not None)
@@ -114,7 +116,7 @@ def test_unknown_certificate_is_refused_and_reported(secure: Relay, sink: FakeIn
 
 
 def test_proxy_from_the_environment_is_used(
-    secure: Relay,
+    secure: ThreadedServer,
     sink: FakeIngestProcess,
     tmp_path: Path,
     certificate: tuple[Path, Path],
@@ -131,7 +133,7 @@ def test_proxy_from_the_environment_is_used(
         host, _, port = target.rpartition(":")
         await join(reader, writer, host.replace("localhost", "127.0.0.1"), int(port))
 
-    relay = Relay(proxy)
+    relay = ThreadedServer(proxy)
     for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{relay.port}")

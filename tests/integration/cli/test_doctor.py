@@ -28,11 +28,11 @@ def test_healthy_deployment_passes(cloud: ViewerCloud, run: Run) -> None:
 def test_refusing_websocket_is_named(cloud: ViewerCloud, run: Run) -> None:
     """The legs before and after it are still checked."""
 
-    class Never(set[str]):
+    class RejectingSet(set[str]):
         def add(self, _: str) -> None:
             return None
 
-    cloud.tickets = Never()
+    cloud.tickets = RejectingSet()
     status, found = outcomes(run)
     assert status == 1
     assert found == {"HTTP API and viewer key": "ok", "history": "ok", "viewers' WebSocket": "failed"}

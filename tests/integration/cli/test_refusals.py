@@ -70,11 +70,11 @@ def test_ticket_refused_every_time_is_reported(cloud: ViewerCloud, run: Run, mon
     monkeypatch.setattr(live_client, "Timing", lambda: FAST)
     cloud.add_job("web")
 
-    class Never(set[str]):
+    class RejectingSet(set[str]):
         def add(self, _: str) -> None:
             return None
 
-    cloud.tickets = Never()
+    cloud.tickets = RejectingSet()
     refused(run("tail", "-f", "web"), "refused the ticket", "same deployment")
     assert cloud.tickets_given == live_client.MAX_REFUSALS
 
@@ -85,12 +85,12 @@ def test_one_expired_ticket_is_renewed(cloud: ViewerCloud, run: Run, monkeypatch
     cloud.add_job("web", state="exited")
     cloud.append("web", ["line", '{"event":"exited"}'], "os")
 
-    class FirstIsLost(set[str]):
+    class FirstTicketRejected(set[str]):
         def add(self, ticket: str) -> None:
             if cloud.tickets_given > 0:
                 super().add(ticket)
 
-    cloud.tickets = FirstIsLost()
+    cloud.tickets = FirstTicketRejected()
     assert run("tail", "-f", "web").text == "line\n"
     assert cloud.tickets_given == 2
 

@@ -27,7 +27,7 @@ def containers() -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-class Demonstration:
+class DemoProcess:
     """`make demo` with a pipe as its terminal, in its own process group."""
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +79,7 @@ class Demonstration:
 def test_demo_shows_its_containers_until_interrupted(tmp_path: Path) -> None:
     """Three jobs are listed, the address logs in, and a SIGINT to make alone cleans up."""
     folder = tmp_path / "demo"
-    demonstration = Demonstration(folder)
+    demonstration = DemoProcess(folder)
     try:
         viewer, key = demonstration.address().split("/#key=")
         assert "<title>Logferry" in urllib.request.urlopen(viewer, timeout=60).read().decode()

@@ -13,7 +13,7 @@ from logferry_agent import app
 from logferry_agent.edge.spool import SpoolCorruptError
 
 
-class Ending(threading.Event):
+class ImmediateEvent(threading.Event):
     """Waits without delay."""
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -23,7 +23,7 @@ class Ending(threading.Event):
 class Agents:
     """Make agents whose pipelines end as specified, one after the other; stop the last one."""
 
-    def __init__(self, failures: list[Exception | None], ending: Ending) -> None:
+    def __init__(self, failures: list[Exception | None], ending: ImmediateEvent) -> None:
         self.failures, self.ending = failures, ending
         self.made = self.stopped = 0
 
@@ -42,7 +42,7 @@ class Agents:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *failures: Exception | None) -> tuple[int, Agents]:
-    ending = Ending()
+    ending = ImmediateEvent()
     agents = Agents(list(failures), ending)
     monkeypatch.setattr(app, "Agent", agents)
     connection: Any = SimpleNamespace(identity=object)

@@ -121,7 +121,7 @@ class InProcessPool(PreencodePool):
         return msgspec.msgpack.decode(framed(message)[4:], type=kind)
 
 
-class Rig:
+class AgentHarness:
     """The agent without its threads: source readers, the pipeline, and a cloud that refuses invalid messages."""
 
     def __init__(self, folder: Path) -> None:
@@ -163,9 +163,9 @@ class Rig:
         self.spool.close()
 
 
-def files(folder: Path, logs: dict[str, bytes], *, pool: PreencodePool | None = None) -> Rig:
+def files(folder: Path, logs: dict[str, bytes], *, pool: PreencodePool | None = None) -> AgentHarness:
     """Read both logs from their files."""
-    rig = Rig(folder)
+    rig = AgentHarness(folder)
     for container, data in logs.items():
         path = folder / container / f"{container}-json.log"
         path.parent.mkdir()
@@ -235,7 +235,7 @@ def test_any_frames_from_an_engine_affect_no_other_containers_line(
     odd_log = OddLog((format_stamp(first.stamp).encode() + b" " + first.data if tty else frame(first)) + b"".join(odd))
     good_log = FakeLog([])
     good_log.entries = [LogFragment("o", START + n, f"{text}\n".encode()) for n, text in enumerate(LINES)]
-    rig = Rig(tmp_path_factory.mktemp("logs"))
+    rig = AgentHarness(tmp_path_factory.mktemp("logs"))
     with quick(good_log):
         for container, log, is_tty in ((BAD, odd_log, tty), (GOOD, good_log, False)):
 

@@ -41,7 +41,7 @@ class CrashError(BaseException):
     """The function's process is gone."""
 
 
-class World:
+class Simulation:
     """One job, its stores, and the functions that write and read it."""
 
     def __init__(self, seed: int) -> None:
@@ -178,7 +178,7 @@ STEP = st.one_of(
 
 def play(seed: int, steps: list[tuple[Any, ...]]) -> None:
     """Play a job's life from its first line to its deletion."""
-    world = World(seed)
+    world = Simulation(seed)
     for step in steps:
         match step:
             case ("wait", hours):
@@ -192,7 +192,7 @@ def play(seed: int, steps: list[tuple[Any, ...]]) -> None:
     delete(world)
 
 
-def delete(world: World) -> None:
+def delete(world: Simulation) -> None:
     """Delete the job in the middle of a run and erase it, with a crash in between: nothing is left."""
     world.put(5)
     if world.rng.random() < 0.5:

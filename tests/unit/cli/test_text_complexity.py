@@ -21,18 +21,18 @@ from logferry_protocol.batch import Columns
 from logferry_protocol.events import decode_event, describe
 
 
-class Counted(str):
+class CountingText(str):
     """A text that counts the characters copied from it."""
 
     copied = 0
 
-    def __getitem__(self, key: Any) -> Counted:
-        part = Counted(super().__getitem__(key))
-        Counted.copied += len(part)
+    def __getitem__(self, key: Any) -> CountingText:
+        part = CountingText(super().__getitem__(key))
+        CountingText.copied += len(part)
         return part
 
-    def removesuffix(self, suffix: str, /) -> Counted:
-        return Counted(super().removesuffix(suffix))
+    def removesuffix(self, suffix: str, /) -> CountingText:
+        return CountingText(super().removesuffix(suffix))
 
 
 def work(function: Callable[[str], object], text: str) -> int:
@@ -44,14 +44,14 @@ def work(function: Callable[[str], object], text: str) -> int:
         lines += event == "line"
         return trace
 
-    Counted.copied = 0
+    CountingText.copied = 0
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        answer = function(Counted(text))
+        answer = function(CountingText(text))
     finally:
         sys.settrace(before)
-    return lines + Counted.copied + len(answer if isinstance(answer, str) else repr(answer))
+    return lines + CountingText.copied + len(answer if isinstance(answer, str) else repr(answer))
 
 
 def rows(text: str) -> Columns:

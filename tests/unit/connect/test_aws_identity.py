@@ -219,13 +219,13 @@ def test_recreated_role_is_refused_until_mapped_or_bound_again(cloud: Cloud) -> 
 def test_recreated_role_is_reported_to_the_operator() -> None:
     """The log names both; the host learns only that it is refused."""
     mapped = {"principal": "fleet", "created": 5}
-    refusal = authorizers._by_role(_Bound(mapped), Caller(ROLE, "AROASECOND"), 7)  # type: ignore[arg-type]
+    refusal = authorizers._by_role(_BoundRoleStore(mapped), Caller(ROLE, "AROASECOND"), 7)  # type: ignore[arg-type]
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "recreated_role"
     assert refusal.detail == f"{ROLE} was AROAFIRST when it first signed in, and is AROASECOND now"
 
 
-class _Bound:
+class _BoundRoleStore:
     """A store in which the role is bound."""
 
     def __init__(self, mapped: dict[str, Any]) -> None:

@@ -208,7 +208,7 @@ def test_share_of_a_signed_in_viewer_ends_when_its_maker_is_shut_out(cloud: Clou
 def test_issuers_redirect_leads_to_https_only() -> None:
     """Neither a local file nor an unencrypted address may supply its keys."""
 
-    class Redirecting(BaseHTTPRequestHandler):
+    class RedirectHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(302)
             self.send_header("Location", "http://issuer.example/keys")
@@ -217,7 +217,7 @@ def test_issuers_redirect_leads_to_https_only() -> None:
         def log_message(self, *_given: Any) -> None:
             return
 
-    with HTTPServer(("127.0.0.1", 0), Redirecting) as server:
+    with HTTPServer(("127.0.0.1", 0), RedirectHandler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         with pytest.raises(ValueError, match="https"):

@@ -1,4 +1,4 @@
-"""Test `core/session/backoff.py`."""
+"""Test `backoff.py`."""
 
 from math import isfinite
 from random import Random

@@ -139,7 +139,7 @@ def test_list_without_the_permission_fails(cloud: Cloud, agent: Socket, key: str
     assert cloud.http("GET", "/api/jobs", key).status == 500
 
 
-class Stuck(Executor):
+class StallingExecutor(Executor):
     """Answer for some jobs at once, and never for the others."""
 
     def __init__(self, *never: str) -> None:
@@ -160,7 +160,7 @@ def test_slow_tip_is_shown_as_recorded(cloud: Cloud) -> None:
     fast, slow = f"web.{'1' * 64}", f"web.{'2' * 64}"
     for job in (fast, slow):
         cloud.ingest_store.put_batch(job, batch(1), NOW_MS)
-    executor = Stuck(slow)
+    executor = StallingExecutor(slow)
     store = query.store.Store(cloud.tables.dynamodb, cloud.tables.log, cloud.tables.registry)
     grown = CurrentTips(store, executor, Logger(service="tests", level="CRITICAL"), timeout_s=0).of(
         [{"job": fast, "tip": 1}, {"job": slow, "tip": 1}]

@@ -20,7 +20,7 @@ from tests.support.openapi import assert_refused_without_stack_trace, checks_for
 JOB = f"web.{CONTAINER}"
 
 
-class Asked:
+class CountingCloud:
     """A cloud with one job, and counts of requests and refusals."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -36,17 +36,17 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[Asked]:
+def world() -> Iterator[CountingCloud]:
     cloud = support.cloud_in_memory()
     try:
-        yield Asked(cloud)
+        yield CountingCloud(cloud)
     finally:
         cloud.executor.shutdown()
 
 
 @schema().parametrize()
 @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_documented(world: Asked, case: Case[Any]) -> None:
+def test_every_operation_answers_as_documented(world: CountingCloud, case: Case[Any]) -> None:
     """Good and bad parameters and bodies, for an existing job and a missing one."""
     target_existing_job(case, JOB)
     before = world.stored()
@@ -65,7 +65,7 @@ def test_every_operation_answers_as_documented(world: Asked, case: Case[Any]) ->
         assert before.items() <= after.items()
 
 
-def test_enough_requests_were_sent_and_refused(world: Asked) -> None:
+def test_enough_requests_were_sent_and_refused(world: CountingCloud) -> None:
     """Runs after the others: a generator that makes nothing proves nothing."""
     assert world.asked >= 60 * 4
     assert world.refused >= 60

@@ -324,7 +324,7 @@ def test_search_respects_its_byte_budget(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [(answer["next"], answer["searched"]) for answer in answers] == [(2, 2), (None, 2)]
 
 
-class Machine:
+class SlowEngine:
     """A clock and an expression of worst-case duration that finds nothing."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, step_s: float) -> None:
@@ -349,7 +349,7 @@ def test_hostile_search_ends_within_its_budget_and_a_second(
     monkeypatch: pytest.MonkeyPatch, size: int, step_s: float
 ) -> None:
     """For any lines, with the slowest possible expression, it ends and advances."""
-    machine = Machine(monkeypatch, step_s)
+    machine = SlowEngine(monkeypatch, step_s)
     streams, pieces = cut_into_pieces("ab" * (size // 2))
     total = min(2**20 // size, 300)
     held = stored(

@@ -48,7 +48,7 @@ OURS: Final = frozenset(
 )  # fmt: skip
 
 
-class Written:
+class CapturedOutput:
     """What the functions wrote: their logs, and their metrics."""
 
     def __init__(self, cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,10 +66,10 @@ class Written:
 
 
 @pytest.fixture
-def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Written]:
+def written(capsys: pytest.CaptureFixture[str]) -> Iterator[CapturedOutput]:
     cloud = support.cloud_in_memory()
     try:
-        yield Written(cloud, capsys)
+        yield CapturedOutput(cloud, capsys)
     finally:
         cloud.logger.setLevel("CRITICAL")
         cloud.executor.shutdown()
@@ -114,7 +114,9 @@ def suffer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.broadcast({"Records": [poison]}, None)
 
 
-def test_logs_hold_one_object_a_line_with_our_own_levels(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logs_hold_one_object_a_line_with_our_own_levels(
+    written: CapturedOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A line feed, a quote or an escape in a text neither ends nor begins anything."""
     suffer(written.cloud, monkeypatch)
     logs = written.logs()
@@ -127,7 +129,7 @@ def test_logs_hold_one_object_a_line_with_our_own_levels(written: Written, monke
     assert "forged" not in {one["message"] for one in logs}
 
 
-def test_containers_lines_are_never_logged(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_containers_lines_are_never_logged(written: CapturedOutput, monkeypatch: pytest.MonkeyPatch) -> None:
     """Operators who read our logs may have no right to read a container's lines."""
     cloud = written.cloud
     agent = cloud.agent(cloud.agent_key())
@@ -145,7 +147,7 @@ def test_containers_lines_are_never_logged(written: Written, monkeypatch: pytest
     assert MARK not in json.dumps(logs)
 
 
-def test_metrics_have_our_names_and_one_dimension(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_have_our_names_and_one_dimension(written: CapturedOutput, monkeypatch: pytest.MonkeyPatch) -> None:
     """CloudWatch charges for every name and dimension: a container must be able to create neither."""
     before = time.time_ns() // 1_000_000
     suffer(written.cloud, monkeypatch)

@@ -79,7 +79,7 @@ class Reader:
         return [event for event in found if isinstance(event, Gap)]
 
 
-class Waits(Event):
+class WaitRecorder(Event):
     """Record the waits, and do not wait."""
 
     def __init__(self) -> None:
@@ -212,7 +212,7 @@ def test_followed_log_pauses_while_little_arrives(lines: int, every_s: float, re
     log = FakeLog([act for _ in range(20) for act in (("calm", 0), ("write", lines))])
     log.calm_s = every_s
     reader = Reader(log, rotates=False)
-    reader.source._requests._closed = waits = Waits()
+    reader.source._requests._closed = waits = WaitRecorder()
     with quick(log, rest_s=0.25):
         reader.read_on()
     assert waits.asked.count(0.25) == rests
@@ -224,7 +224,7 @@ def test_followed_log_pauses_again_a_while_after_a_burst() -> None:
     log = FakeLog([("write", 200), *[act for _ in range(8) for act in (("calm", 0), ("write", 1))]])
     log.calm_s = 0.25
     reader = Reader(log, rotates=False)
-    reader.source._requests._closed = waits = Waits()
+    reader.source._requests._closed = waits = WaitRecorder()
     with quick(log, rest_s=0.125):
         reader.read_on()
     assert waits.asked.count(0.125) == 5
@@ -238,7 +238,7 @@ def test_log_that_gave_something_is_soon_followed_again(
     log = FakeLog([("write", 1), *[step for _ in range(20) for step in (act, act, act, ("end", 0))]])
     reader = Reader(log, rotates=False)
     reader.source._jitter = lambda: 1.0
-    reader.source._requests._closed = waits = Waits()
+    reader.source._requests._closed = waits = WaitRecorder()
     with quick(log):
         monkeypatch.setattr(api_source, "_FOLLOW_AGAIN", Backoff(0.125, 1.0))
         reader.read_on()

@@ -89,7 +89,7 @@ class Engine:
 
 
 @dataclass
-class Seen:
+class RecordingObserver:
     """An observer that records its calls."""
 
     noticed_: list[str] = field(default_factory=list)
@@ -121,17 +121,17 @@ class Seen:
 
 
 @dataclass
-class Rig:
+class DiscoveryHarness:
     engine: Engine
-    seen: Seen
+    seen: RecordingObserver
     found: Discovery
 
 
 @pytest.fixture(name="rig")
-def _rig(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Rig]:
+def _rig(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[DiscoveryHarness]:
     monkeypatch.setattr(discovery, "_RETRY", Backoff(0.01, 0.05))
-    engine, seen = Engine(), Seen()
-    rig = Rig(
+    engine, seen = Engine(), RecordingObserver()
+    rig = DiscoveryHarness(
         engine,
         seen,
         Discovery(
@@ -144,18 +144,18 @@ def _rig(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
     rig.found.stop(5)
 
 
-def listening(rig: Rig) -> None:
+def listening(rig: DiscoveryHarness) -> None:
     wait_for(lambda: bool(rig.engine.streams and rig.seen.lists), "it listens and has listed")
 
 
-def test_discovery_subscribes_before_it_lists(rig: Rig) -> None:
+def test_discovery_subscribes_before_it_lists(rig: DiscoveryHarness) -> None:
     """Docker case 20: a container created during the list comes as an event."""
     listening(rig)
     assert rig.engine.asked[0].startswith("events ")
     assert rig.engine.asked[1] == "list"
 
 
-def test_events_are_read_during_slow_requests(rig: Rig) -> None:
+def test_events_are_read_during_slow_requests(rig: DiscoveryHarness) -> None:
     """Docker case 19: the engine drops events that are not read at once."""
     listening(rig)
     rig.engine.held.clear()
@@ -166,7 +166,7 @@ def test_events_are_read_during_slow_requests(rig: Rig) -> None:
     assert rig.seen.examined_ == []
 
 
-def test_container_with_dropped_events_is_found_by_the_next_list(rig: Rig) -> None:
+def test_container_with_dropped_events_is_found_by_the_next_list(rig: DiscoveryHarness) -> None:
     """Docker case 19: it never has an event, and the stream continues."""
     listening(rig)
     rig.engine.exist.append("silent")
@@ -176,7 +176,7 @@ def test_container_with_dropped_events_is_found_by_the_next_list(rig: Rig) -> No
     assert len(rig.engine.streams) == 1
 
 
-def test_stream_loss_leads_to_subscribing_and_listing_again(rig: Rig) -> None:
+def test_stream_loss_leads_to_subscribing_and_listing_again(rig: DiscoveryHarness) -> None:
     """Docker cases 15 and 19: from the last event on, until it succeeds."""
     listening(rig)
     rig.engine.streams[-1].send("start", "a", time=1_796_000_000_123_456_789)
@@ -194,7 +194,7 @@ def test_stream_loss_leads_to_subscribing_and_listing_again(rig: Rig) -> None:
     assert again == "events 1796000000.123456789", "exact to the nanosecond: case 26"
 
 
-def test_unreadable_container_does_not_hide_the_others(rig: Rig) -> None:
+def test_unreadable_container_does_not_hide_the_others(rig: DiscoveryHarness) -> None:
     """The observer fails on one."""
     listening(rig)
     rig.seen.fail_on = "odd"
@@ -205,7 +205,7 @@ def test_unreadable_container_does_not_hide_the_others(rig: Rig) -> None:
     wait_for(lambda: "die even" in rig.seen.happened_, "and what happens is told")
 
 
-def test_container_is_inspected_again_after_a_delay(rig: Rig) -> None:
+def test_container_is_inspected_again_after_a_delay(rig: DiscoveryHarness) -> None:
     """In the order of the times, whatever else is requested in between."""
     listening(rig)
     rig.engine.exist += ["a", "b", "c"]
@@ -221,7 +221,7 @@ SELDOM = pytest.mark.parametrize("rig", [3_600.0], indirect=True)
 
 
 @SELDOM
-def test_unreadable_event_is_repaired_by_a_list(rig: Rig) -> None:
+def test_unreadable_event_is_repaired_by_a_list(rig: DiscoveryHarness) -> None:
     """The list shows whatever it was about; the stream continues."""
     listening(rig)
     rig.engine.exist.append("a")
@@ -231,7 +231,7 @@ def test_unreadable_event_is_repaired_by_a_list(rig: Rig) -> None:
 
 
 @SELDOM
-def test_unreachable_event_stream_is_reported_at_once(rig: Rig) -> None:
+def test_unreachable_event_stream_is_reported_at_once(rig: DiscoveryHarness) -> None:
     """Not when the next list is due, a minute later; its recovery likewise."""
     listening(rig)
     rig.engine.down = True
@@ -244,7 +244,7 @@ def test_unreachable_event_stream_is_reported_at_once(rig: Rig) -> None:
 @pytest.mark.parametrize("said", ["", "no time", "2026-13-45T00:00:00Z", "0000-01-01T00:00:00Z"])
 def test_engine_without_the_time_is_followed_by_our_own_clock(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is never asked about a time before 1970."""
-    engine, seen = Engine(), Seen()
+    engine, seen = Engine(), RecordingObserver()
     engine.exist = ["a"]
     monkeypatch.setattr(engine, "identity", lambda: SimpleNamespace(time=said))
     found = Discovery(cast(DockerClient, engine), seen, list_interval_s=3_600, engine_time=said)
@@ -257,7 +257,7 @@ def test_engine_without_the_time_is_followed_by_our_own_clock(said: str, monkeyp
 def test_discovery_survives_any_event_or_list(monkeypatch: pytest.MonkeyPatch) -> None:
     """Odd fields are omitted, a far future time does not hide earlier events, our own error does not end it."""
     monkeypatch.setattr(discovery, "_RETRY", Backoff(0.01, 0.05))
-    engine, seen = Engine(), Seen()
+    engine, seen = Engine(), RecordingObserver()
     failing: list[Exception] = [TypeError("a list of lists"), RecursionError("deep")]
     engine.listing = lambda: fail_with(failing)
     found = Discovery(cast(DockerClient, engine), seen, list_interval_s=3_600)

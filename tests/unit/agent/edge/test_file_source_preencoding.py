@@ -36,7 +36,7 @@ S = 1_000_000_000
 Entry = tuple[int, str, str]
 
 
-class Watched(PreencodePool):
+class ObservedPool(PreencodePool):
     """Reports when a range with available batches was requested."""
 
     def __init__(self) -> None:
@@ -65,15 +65,15 @@ def there(pool: PreencodePool) -> None:
 
 
 @pytest.fixture(name="shared", scope="module")
-def _shared() -> Iterator[Watched]:
-    pool = Watched()
+def _shared() -> Iterator[ObservedPool]:
+    pool = ObservedPool()
     yield pool
     pool.stop()
     assert not has_worker(pool)
 
 
 @pytest.fixture(name="pool")
-def _pool(shared: Watched) -> Watched:
+def _pool(shared: ObservedPool) -> ObservedPool:
     there(shared)
     return shared
 
@@ -189,7 +189,7 @@ STEP = st.one_of(
 @given(steps=st.lists(STEP, min_size=4, max_size=12))
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_preencoded_reading_equals_ordinary_reading(
-    tmp_path_factory: pytest.TempPathFactory, shared: Watched, steps: list[tuple[str, int]]
+    tmp_path_factory: pytest.TempPathFactory, shared: ObservedPool, steps: list[tuple[str, int]]
 ) -> None:
     """Written, rotated, damaged and read in any order, with replaced readers and a killed process."""
     there(shared)
@@ -242,7 +242,7 @@ def test_preencoded_reading_equals_ordinary_reading(
     assert gaps(entries) == gaps(expected)
 
 
-def test_log_that_grows_and_rotates_during_a_range_is_read_to_its_end(path: Path, pool: Watched) -> None:
+def test_log_that_grows_and_rotates_during_a_range_is_read_to_its_end(path: Path, pool: ObservedPool) -> None:
     """Every file of it is preencoded."""
     log = JsonFile(path, max_file=9)
     path.write_bytes(plain_records(MANY, START))
@@ -266,7 +266,7 @@ def test_log_that_grows_and_rotates_during_a_range_is_read_to_its_end(path: Path
 @pytest.mark.parametrize("rewritten", [0, 1, 7_000, 2 * MANY])
 @pytest.mark.parametrize("given_before", [1, 25])
 def test_file_truncated_during_a_range_is_read_anew(
-    path: Path, pool: Watched, rewritten: int, given_before: int
+    path: Path, pool: ObservedPool, rewritten: int, given_before: int
 ) -> None:
     """Batches given before were there; then a gap, then everything written since, whatever its size."""
     path.write_bytes(plain_records(MANY, START, "old"))
@@ -288,7 +288,7 @@ def test_file_truncated_during_a_range_is_read_anew(
     assert plainly(path, reader.cursor) == []
 
 
-def test_file_replaced_as_soon_as_it_is_opened_is_noticed(path: Path, pool: Watched) -> None:
+def test_file_replaced_as_soon_as_it_is_opened_is_noticed(path: Path, pool: ObservedPool) -> None:
     """Nothing of it was read yet that could identify it."""
     log = JsonFile(path, max_file=9)
     path.write_bytes(plain_records(3, START, "first"))
@@ -313,7 +313,7 @@ def test_file_replaced_as_soon_as_it_is_opened_is_noticed(path: Path, pool: Watc
 
 
 @pytest.mark.parametrize("written", [0, 2 * MANY])
-def test_file_truncated_only_at_its_end_is_read(path: Path, pool: Watched, written: int) -> None:
+def test_file_truncated_only_at_its_end_is_read(path: Path, pool: ObservedPool, written: int) -> None:
     """Even if more than the rest was preencoded; also if as much was written since."""
     path.write_bytes(plain_records(MANY, START, "old"))
     left = MANY // 9
@@ -337,7 +337,7 @@ def test_file_truncated_only_at_its_end_is_read(path: Path, pool: Watched, writt
 @pytest.mark.parametrize(
     "what", [b'{"log":"half\n', b"\0" * 900, pieces(7), record(LogFragment("o", START, b"tail 1"))]
 )
-def test_preencoding_continues_behind_unusual_records(path: Path, pool: Watched, what: bytes) -> None:
+def test_preencoding_continues_behind_unusual_records(path: Path, pool: ObservedPool, what: bytes) -> None:
     """They are read ordinarily, and so is a little of what follows."""
     path.write_bytes(plain_records(MANY, START) + what + plain_records(MANY, START, first=MANY))
     reader = Reader(path, pool).read().close()
@@ -347,7 +347,7 @@ def test_preencoding_continues_behind_unusual_records(path: Path, pool: Watched,
 
 
 @pytest.mark.parametrize("at", [1, MANY // 3, MANY - 1])
-def test_run_begins_at_its_first_line(path: Path, pool: Watched, at: int) -> None:
+def test_run_begins_at_its_first_line(path: Path, pool: ObservedPool, at: int) -> None:
     """Also in the middle of preencoded batches."""
     path.write_bytes(plain_records(MANY, START))
     began = START + at * 1_000
@@ -365,7 +365,7 @@ def test_run_begins_at_its_first_line(path: Path, pool: Watched, at: int) -> Non
     assert reader.sealed
 
 
-def test_preencoded_batches_carry_their_run(path: Path, pool: Watched) -> None:
+def test_preencoded_batches_carry_their_run(path: Path, pool: ObservedPool) -> None:
     """Otherwise a later reader would report a start again."""
     path.write_bytes(plain_records(MANY, START))
     sequencer = EntrySequencer(Cursor())
@@ -376,7 +376,7 @@ def test_preencoded_batches_carry_their_run(path: Path, pool: Watched) -> None:
         assert decode(cursor).life == LifecycleCheckpoint("s", START - S, 0, 0)
 
 
-def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: Path, pool: Watched) -> None:
+def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: Path, pool: ObservedPool) -> None:
     """Each batch can give its original lines; around a key, reading is ordinary."""
     secret = record(LogFragment("o", START, b"id=AKIAIOSFODNN7EXAMPLE\n"))
     key = record(LogFragment("o", START, b"-----BEGIN PRIVATE KEY-----\n"))
@@ -392,7 +392,7 @@ def test_reading_with_redaction_is_preencoded_except_for_multi_line_keys(path: P
     assert not any(at <= key_at < at + sealed.count for at, sealed in reader.sealed)
 
 
-def test_log_with_line_by_line_processing_is_not_preencoded(path: Path, pool: Watched) -> None:
+def test_log_with_line_by_line_processing_is_not_preencoded(path: Path, pool: ObservedPool) -> None:
     path.write_bytes(plain_records(MANY, START))
     reader = Reader(path, pool, redaction=None).read().close()
     assert reader.entries == plainly(path)
@@ -402,7 +402,7 @@ def test_log_with_line_by_line_processing_is_not_preencoded(path: Path, pool: Wa
 # --- giving up ------------------------------------------------------------------------------------------------------
 
 
-def test_file_given_up_during_a_range_is_a_gap(path: Path, pool: Watched) -> None:
+def test_file_given_up_during_a_range_is_a_gap(path: Path, pool: ObservedPool) -> None:
     """It was deleted, and too much is waiting in such files."""
     path.write_bytes(plain_records(MANY, START, "old"))
     reader = Reader(path, pool).until_pressed()
@@ -419,7 +419,7 @@ def test_file_given_up_during_a_range_is_a_gap(path: Path, pool: Watched) -> Non
     assert [gap.reason for gap in reader.gaps] == ["rotated"]
 
 
-def test_closed_source_releases_the_pool(path: Path, pool: Watched) -> None:
+def test_closed_source_releases_the_pool(path: Path, pool: ObservedPool) -> None:
     """Another reader continues from its position."""
     path.write_bytes(plain_records(MANY, START))
     first = Reader(path, pool).until_pressed()
@@ -431,7 +431,7 @@ def test_closed_source_releases_the_pool(path: Path, pool: Watched) -> None:
     assert first.entries + second.entries == plainly(path)
 
 
-def test_closing_without_a_range_disturbs_nobody(path: Path, pool: Watched) -> None:
+def test_closing_without_a_range_disturbs_nobody(path: Path, pool: ObservedPool) -> None:
     """The pool is busy with another log."""
     path.write_bytes(plain_records(MANY, START))
     idle = Reader(path, pool)
@@ -444,7 +444,7 @@ def test_closing_without_a_range_disturbs_nobody(path: Path, pool: Watched) -> N
     assert worker_of(pool) == pid
 
 
-def test_unreadable_file_abandons_its_range(path: Path, pool: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_abandons_its_range(path: Path, pool: ObservedPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the pool would wait for it forever."""
     path.write_bytes(plain_records(MANY, START))
     reader = Reader(path, pool).until_pressed()
@@ -465,7 +465,7 @@ def test_unreadable_file_abandons_its_range(path: Path, pool: Watched, monkeypat
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_two_logs_share_a_pool(path: Path, pool: Watched, killed: bool) -> None:
+def test_two_logs_share_a_pool(path: Path, pool: ObservedPool, killed: bool) -> None:
     """Each gets its own lines. One may be idle while the process exits, and the other has the next one."""
     other = path.with_name("other")
     path.write_bytes(plain_records(MANY, START, "a"))
@@ -491,7 +491,7 @@ def test_two_logs_share_a_pool(path: Path, pool: Watched, killed: bool) -> None:
 # --- reading on -----------------------------------------------------------------------------------------------------
 
 
-def test_reading_resumes_after_each_entry_of_a_batch(path: Path, pool: Watched) -> None:
+def test_reading_resumes_after_each_entry_of_a_batch(path: Path, pool: ObservedPool) -> None:
     """By the file position, and by the marks only; with a skip count, or from its end."""
     path.write_bytes(plain_records(12_000, START))
     reader = Reader(path, pool).read().close()

@@ -1,4 +1,4 @@
-"""Test `pipeline/job_isolation.py` and `pipeline/quarantine.py`: one job's failure does not affect the others."""
+"""Test `pipeline/job_isolation.py` and set-aside batches: one job's failure does not affect the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GOOD, BAD = "a" * 64, "b" * 64
 RUNNING = LifeCycle(state="running")
 
 
-class Rig:
+class JobsHarness:
     """A pipeline on a spool, run step by step; the test is its reader."""
 
     def __init__(self, folder: Path) -> None:
@@ -67,8 +67,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
+def rig(tmp_path: Path) -> Iterator[JobsHarness]:
+    made = JobsHarness(tmp_path)
     yield made
     made.spool.close()
 
@@ -78,7 +78,7 @@ def fails(count: int) -> str:
 
 
 @pytest.mark.parametrize("what", ["time", "cursor"])
-def test_batch_refused_by_the_wire_is_set_aside_with_a_gap_in_its_sequence(rig: Rig, what: str) -> None:
+def test_batch_refused_by_the_wire_is_set_aside_with_a_gap_in_its_sequence(rig: JobsHarness, what: str) -> None:
     """Later batches continue."""
     for job in (BAD, GOOD):
         rig.appear(job)
@@ -98,7 +98,7 @@ def test_batch_refused_by_the_wire_is_set_aside_with_a_gap_in_its_sequence(rig: 
     assert json.loads(kept.read_text())["count"] == 2
 
 
-def test_start_with_a_refused_batch_in_the_spool_works(rig: Rig) -> None:
+def test_start_with_a_refused_batch_in_the_spool_works(rig: JobsHarness) -> None:
     """Version 0.1.0 crashed on it, with its sequence assigned, and crashed again at every start."""
     for job in (BAD, GOOD):
         rig.appear(job)
@@ -122,7 +122,7 @@ def test_start_with_a_refused_batch_in_the_spool_works(rig: Rig) -> None:
     assert list(rig.spool.queue()) == []
 
 
-def test_start_with_an_open_batch_of_refused_times_ships_it_and_rereads_a_damaged_one(rig: Rig) -> None:
+def test_start_with_an_open_batch_of_refused_times_ships_it_and_rereads_a_damaged_one(rig: JobsHarness) -> None:
     """The agent survives both, and credible content is not read twice."""
     for job in (BAD, GOOD):
         rig.appear(job)
@@ -146,7 +146,7 @@ def test_start_with_an_open_batch_of_refused_times_ships_it_and_rereads_a_damage
 @pytest.mark.parametrize(
     "life", ['{"state":"running","exit_code":"x","restarts":-5}', '{"state":"of a later version"}', "[]", "{", "null"]
 )
-def test_start_with_refused_metadata_works(rig: Rig, life: str) -> None:
+def test_start_with_refused_metadata_works(rig: JobsHarness, life: str) -> None:
     """Fields that the wire's models refuse are omitted."""
     rig.appear(BAD)
     rig.pipeline.turn(rig.now)
@@ -164,7 +164,7 @@ def test_start_with_refused_metadata_works(rig: Rig, life: str) -> None:
     assert rig.cloud.lines(BAD) == ["one"]
 
 
-def test_repeatedly_failing_job_is_parked_and_the_others_continue(rig: Rig) -> None:
+def test_repeatedly_failing_job_is_parked_and_the_others_continue(rig: JobsHarness) -> None:
     """Status and health report it. Its lines are read again; once that succeeds, the report ends."""
     for job in (BAD, GOOD):
         rig.appear(job)
@@ -191,7 +191,7 @@ def test_repeatedly_failing_job_is_parked_and_the_others_continue(rig: Rig) -> N
     assert (rig.cloud.lives[BAD].problem, rig.pipeline.parked()) == (None, [])
 
 
-def test_failed_job_that_is_gone_ends_with_a_gap(rig: Rig) -> None:
+def test_failed_job_that_is_gone_ends_with_a_gap(rig: JobsHarness) -> None:
     """Its lines cannot be read again, and are not silently missing."""
     rig.appear(BAD)
     rig.turns()
@@ -204,7 +204,7 @@ def test_failed_job_that_is_gone_ends_with_a_gap(rig: Rig) -> None:
     assert rig.pipeline.buffers == {}
 
 
-def test_container_with_refused_metadata_is_shipped(rig: Rig) -> None:
+def test_container_with_refused_metadata_is_shipped(rig: JobsHarness) -> None:
     """Whoever set it unchecked; one without a container id is omitted."""
     life = RUNNING.model_copy(update={"exit_code": 2**70, "problem": "half of a pair: \ud800", "started": -5})
     container = Container(name="web").model_copy(update={"image": "x" * 9_999, "labels": {"a": "\udfff"}})
@@ -218,7 +218,9 @@ def test_container_with_refused_metadata_is_shipped(rig: Rig) -> None:
     assert (rig.pipeline.buffers[BAD].container.name, rig.cloud.lives[BAD].state) == ("web", "running")
 
 
-def test_answer_that_cannot_be_followed_closes_only_its_connection(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_that_cannot_be_followed_closes_only_its_connection(
+    rig: JobsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next one starts anew, and nothing is lost or sent twice."""
     rig.appear(GOOD)
     rig.turns()
@@ -234,7 +236,7 @@ def test_answer_that_cannot_be_followed_closes_only_its_connection(rig: Rig, mon
     assert rig.cloud.lines(GOOD) == ["one", "two"]
 
 
-def test_job_with_failing_last_lines_ends_with_a_gap(rig: Rig) -> None:
+def test_job_with_failing_last_lines_ends_with_a_gap(rig: JobsHarness) -> None:
     """It does not run forever in the cloud."""
     rig.appear(BAD)
     rig.offer(BAD, ["one"], cursor=fails)
@@ -245,7 +247,7 @@ def test_job_with_failing_last_lines_ends_with_a_gap(rig: Rig) -> None:
     assert rig.pipeline.buffers == {}
 
 
-def left_behind(rig: Rig) -> None:
+def left_behind(rig: JobsHarness) -> None:
     """End the pipeline with two queued lines of each job, which were never sent."""
     for job in (BAD, GOOD):
         rig.appear(job)
@@ -274,7 +276,9 @@ def change(path: Path, sql: str, *values: object) -> None:
         ("last", 2**63 - 1),
     ],
 )
-def test_start_with_a_job_that_fits_no_message_affects_no_other_job(rig: Rig, column: str, value: object) -> None:
+def test_start_with_a_job_that_fits_no_message_affects_no_other_job(
+    rig: JobsHarness, column: str, value: object
+) -> None:
     left_behind(rig)
     change(rig.spool.path, f"UPDATE job SET {column} = ? WHERE id = ?", value, BAD)
     rig.begin()
@@ -298,7 +302,9 @@ def test_start_with_a_job_that_fits_no_message_affects_no_other_job(rig: Rig, co
         ("meta", "value", "x"),
     ],
 )
-def test_spool_with_a_value_of_another_type_is_set_aside(rig: Rig, table: str, column: str, value: object) -> None:
+def test_spool_with_a_value_of_another_type_is_set_aside(
+    rig: JobsHarness, table: str, column: str, value: object
+) -> None:
     """It would crash the agent at every start; its jobs are read again from the cloud's cursor."""
     left_behind(rig)
     where = {"job": f"id = '{BAD}'", "batch": f"job = '{BAD}'", "meta": "key = 'made'"}[table]
@@ -311,7 +317,7 @@ def test_spool_with_a_value_of_another_type_is_set_aside(rig: Rig, table: str, c
     assert rig.cloud.lines(GOOD) == ["one", "two"]
 
 
-def test_batch_damaged_after_its_check_is_set_aside_with_a_gap(rig: Rig) -> None:
+def test_batch_damaged_after_its_check_is_set_aside_with_a_gap(rig: JobsHarness) -> None:
     """The pipeline survives it, and the others in its envelope continue."""
     left_behind(rig)
     rig.begin()
@@ -325,7 +331,7 @@ def test_batch_damaged_after_its_check_is_set_aside_with_a_gap(rig: Rig) -> None
     assert rig.pipeline.buffers == {}
 
 
-def test_unreadable_disk_usage_stops_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_disk_usage_stops_nothing(rig: JobsHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails_to_tell() -> int:
         raise OSError(5, "Input/output error")
 

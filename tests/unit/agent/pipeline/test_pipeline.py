@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.storing_cloud import AnsweringCloud
 
 from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.ports import Job, Offer, Position
@@ -17,49 +18,25 @@ from logferry_agent.pipeline.open_batches import ENDED_WAIT_S
 from logferry_agent.pipeline.pipeline import TURN_BYTES, WRITE_EVERY_S
 from logferry_protocol.events import Exited, Started, encode_event
 from logferry_protocol.job import Container, LifeCycle, State
-from logferry_protocol.messages import (
-    FROM_AGENT,
-    Ingest,
-    Ingested,
-    Noted,
-    Open,
-    Opened,
-    OpenedJob,
-    Result,
-    Status,
-    decode,
-    encode,
-)
+from logferry_protocol.messages import Batch, Result
 
 ID = "a" * 64
 LINE = "x" * 1_000
 
 
-class Cloud:
-    """Links to a cloud that accepts everything; its answers wait until a test delivers them."""
+class Cloud(AnsweringCloud):
+    """A cloud that accepts everything, and records the batches' counts."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.batches: list[int] = []
-        self._answers: list[str] = []
 
-    def send(self, link: int, text: str) -> None:
-        match message := decode(text, FROM_AGENT):
-            case Open():
-                jobs = [OpenedJob(job=job.job, tip=0) for job in message.jobs]
-                self._answers.append(encode(Opened(id=message.id, jobs=jobs)))
-            case Status():
-                self._answers.append(encode(Noted(id=message.id)))
-            case Ingest():
-                self.batches += [batch.count for batch in message.batches]
-                results = [Result(job=b.job, first=b.first, outcome="stored", tip=b.last) for b in message.batches]
-                self._answers.append(encode(Ingested(id=message.id, results=results)))
+    def ingest(self, batches: Sequence[Batch]) -> list[Result]:
+        self.batches += [batch.count for batch in batches]
+        return super().ingest(batches)
 
     def close(self, link: int) -> None:
         raise AssertionError("nothing here hangs")
-
-    def answers(self) -> list[str]:
-        answers, self._answers = self._answers, []
-        return answers
 
 
 class NoReader:
@@ -68,7 +45,7 @@ class NoReader:
     def reread(self, job_id: str, position: Position) -> None: ...
 
 
-class Rig:
+class StepHarness:
     def __init__(self, folder: Path) -> None:
         self.spool = Spool(folder, "engine")
         self.cloud = Cloud()
@@ -106,13 +83,13 @@ class Rig:
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(tmp_path)
+def rig(tmp_path: Path) -> Iterator[StepHarness]:
+    made = StepHarness(tmp_path)
     yield made
     made.spool.close()
 
 
-def test_read_lines_are_written_once_the_pipeline_is_idle(rig: Rig) -> None:
+def test_read_lines_are_written_once_the_pipeline_is_idle(rig: StepHarness) -> None:
     """At the latest after a moment while it is busy."""
     turn = TURN_BYTES // len(LINE) + 1
     rig.appear("running", 10.0, online=False)
@@ -129,7 +106,7 @@ def test_read_lines_are_written_once_the_pipeline_is_idle(rig: Rig) -> None:
     assert not rig.pipeline.intake.pending
 
 
-def test_remaining_lines_of_an_ended_container_go_in_few_batches(rig: Rig) -> None:
+def test_remaining_lines_of_an_ended_container_go_in_few_batches(rig: StepHarness) -> None:
     """The first at once, then what arrived in an interval, independent of round trips."""
     rig.appear("exited", 10.0, online=True)
     rig.offer(3)
@@ -145,7 +122,7 @@ def test_remaining_lines_of_an_ended_container_go_in_few_batches(rig: Rig) -> No
     assert rig.cloud.batches == [3, 9]
 
 
-def test_batch_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
+def test_batch_with_the_end_of_its_run_does_not_wait(rig: StepHarness) -> None:
     """Nothing more will follow it."""
     rig.appear("exited", 10.0, online=True)
     rig.offer(3)
@@ -160,7 +137,7 @@ def test_batch_with_the_end_of_its_run_does_not_wait(rig: Rig) -> None:
     assert rig.cloud.batches == [3, 5]
 
 
-def test_start_of_a_running_container_ships_with_its_lines(rig: Rig) -> None:
+def test_start_of_a_running_container_ships_with_its_lines(rig: StepHarness) -> None:
     """Only an end is an end."""
     rig.appear("running", 10.0, online=True)
     text = encode_event(Started())

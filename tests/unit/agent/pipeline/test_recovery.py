@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.storing_cloud import AnsweringCloud
 
 from logferry_agent.core.batching.batcher import FIRST_TARGET, Batcher
 from logferry_agent.core.batching.cursor import split_cursor
@@ -27,14 +28,11 @@ from logferry_protocol.batch import decode_body
 from logferry_protocol.job import Container, LifeCycle
 from logferry_protocol.messages import (
     FROM_AGENT,
-    Ingest,
-    Ingested,
-    Noted,
     Open,
     Opened,
     OpenedJob,
+    OpenJob,
     Result,
-    Status,
     Watched,
     decode,
     encode,
@@ -69,8 +67,8 @@ def place_of(cursor: str | None) -> int:
     return int((cursor or "0").split("|")[0])
 
 
-class PipelineRig:
-    """The pipeline without a cloud, turned by hand."""
+class OfflineHarness:
+    """The pipeline without a cloud, run step by step."""
 
     def __init__(self, folder: Path, processing: ProcessingOptions | None = None) -> None:
         self.spool = Spool(folder, "engine")
@@ -85,7 +83,7 @@ class PipelineRig:
             self.pipeline.turn(self.now)
 
     def read_sealed(self, texts: list[str], begin: int) -> None:
-        """The same in batches that were closed where they were read."""
+        """Read the same in batches closed by their reader."""
         for each in sealed(texts, begin):
             while self.pipeline.intake.offer(JOB.id, 1, each) is not Offer.TAKEN:
                 self.pipeline.turn(self.now)
@@ -98,17 +96,17 @@ class PipelineRig:
         self.pipeline.turn(self.now)
 
     def finish(self) -> None:
-        """The container is gone: all that is open is closed."""
+        """End the container, which closes everything that is open."""
         self.pipeline.intake.job_ended(JOB.id)
         self.turn()
 
     @property
     def open_weight(self) -> int:
-        """Of what is not closed yet."""
+        """Return the size of what is not closed yet."""
         return self.pipeline.buffers[JOB.id].batcher.weight if self.pipeline.buffers else 0
 
     def on_disk(self) -> list[str]:
-        """Every text that would survive a kill now, in order."""
+        """Return every text that would survive a kill now, in order."""
         closed = [self.spool.load(stored.id) for stored in self.spool.queue()]
         texts = [text for stored in closed if stored for text in decode_body(stored.batch.body).texts]
         places = [job.cursor for job in self.spool.jobs()]
@@ -120,13 +118,13 @@ class PipelineRig:
         return texts + [text for held in last if held is not None for text in held.texts]
 
     def kill(self) -> None:
-        """What was not written until now is gone."""
+        """Kill the agent: what was not written is lost."""
         self.spool.close()
 
 
 def test_oversized_open_batch_is_recovered_whole(tmp_path: Path) -> None:
     """A batcher learns its batch size, and a new one has not: it closes some, and keeps the rest."""
-    before, texts = PipelineRig(tmp_path), list[str]()
+    before, texts = OfflineHarness(tmp_path), list[str]()
     while before.open_weight < FIRST_TARGET + 20_000:
         assert len(texts) < 50_000
         more = lines(len(texts), 400)
@@ -136,7 +134,7 @@ def test_oversized_open_batch_is_recovered_whole(tmp_path: Path) -> None:
     assert before.on_disk() == texts
     before.spool.close()  # as a kill leaves it
 
-    again = PipelineRig(tmp_path)
+    again = OfflineHarness(tmp_path)
     assert again.place == len(texts), "readers go on behind all of it"
     again.pipeline.turn(again.now)
     assert again.on_disk() == texts, "at no moment is less there than before"
@@ -144,7 +142,7 @@ def test_oversized_open_batch_is_recovered_whole(tmp_path: Path) -> None:
     again.turn()
     assert again.on_disk() == [*texts, "one more"]
     again.spool.close()
-    third = PipelineRig(tmp_path)
+    third = OfflineHarness(tmp_path)
     third.turn()
     assert third.on_disk() == [*texts, "one more"]
     third.spool.close()
@@ -171,7 +169,7 @@ def test_batch_cut_from_a_recovered_open_batch_of_merged_lines_knows_its_line_co
 ) -> None:
     """Otherwise reading from its cursor after losing the spool would repeat lines: an entry is several lines."""
     merging = ProcessingOptions(merge_start=r"^\S")
-    before, count = PipelineRig(tmp_path, merging), 0
+    before, count = OfflineHarness(tmp_path, merging), 0
     while before.open_weight < FIRST_TARGET + 10_000:
         assert count < 50_000
         more = [text if text[5] in "05" else f" {text}" for text in lines(count, 400)]
@@ -180,7 +178,7 @@ def test_batch_cut_from_a_recovered_open_batch_of_merged_lines_knows_its_line_co
         before.turn()
     closed = len(list(before.spool.queue()))
     before.spool.close()
-    again = PipelineRig(tmp_path, merging)
+    again = OfflineHarness(tmp_path, merging)
     again.pipeline.turn(again.now)
     queue = [again.spool.load(stored.id) for stored in again.spool.queue()]
     again.spool.close()
@@ -221,7 +219,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
         prefix="lf-restore-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None
     ) as made:
         written: list[str] = []
-        rig = PipelineRig(Path(made), done)
+        rig = OfflineHarness(Path(made), done)
         read = 0
 
         def go_on() -> None:
@@ -236,7 +234,7 @@ def test_every_line_is_in_the_spool_once_and_in_order_after_any_kill(
                 rig.turn(value)
             else:
                 rig.spool.close()
-                rig = PipelineRig(Path(made), done)
+                rig = OfflineHarness(Path(made), done)
                 read = rig.place
                 if read < len(written):
                     go_on()
@@ -253,13 +251,13 @@ MERGING = ProcessingOptions(merge_start=r"^\S")
 
 def test_held_back_entry_is_on_the_disk_and_lines_still_join_it(tmp_path: Path) -> None:
     """A stack trace, killed in its middle: it continues, and stays behind what it follows."""
-    before = PipelineRig(tmp_path, MERGING)
+    before = OfflineHarness(tmp_path, MERGING)
     before.read(["first", "Traceback:", "  File a"], 0)
     before.turn()
     assert before.on_disk() == ["first", "Traceback:", "  File a"]
     before.kill()
 
-    again = PipelineRig(tmp_path, MERGING)
+    again = OfflineHarness(tmp_path, MERGING)
     assert again.place == 3, "nothing is read again"
     again.turn()
     again.read(["  File b", "next"], 3)
@@ -272,11 +270,11 @@ def test_held_back_entry_is_on_the_disk_and_lines_still_join_it(tmp_path: Path) 
 def test_held_back_entry_is_shipped_if_nothing_follows(tmp_path: Path) -> None:
     """Its container was removed while no agent ran, or wrote nothing more."""
     for end in (True, False):
-        before = PipelineRig(tmp_path / str(end), MERGING)
+        before = OfflineHarness(tmp_path / str(end), MERGING)
         before.read(["Traceback:", "  File a"], 0)
         before.turn()
         before.kill()
-        again = PipelineRig(tmp_path / str(end), MERGING)
+        again = OfflineHarness(tmp_path / str(end), MERGING)
         if end:
             again.finish()
         again.turn(1.5)
@@ -288,11 +286,11 @@ def test_held_back_entry_is_shipped_if_nothing_follows(tmp_path: Path) -> None:
 
 def test_held_back_entry_is_split_if_lines_are_no_longer_merged(tmp_path: Path) -> None:
     """The settings changed in between: its lines count as if read now."""
-    before = PipelineRig(tmp_path, MERGING)
+    before = OfflineHarness(tmp_path, MERGING)
     before.read(["Traceback:", "  File a"], 0)
     before.turn()
     before.kill()
-    again = PipelineRig(tmp_path)
+    again = OfflineHarness(tmp_path)
     again.turn()
     assert again.on_disk() == ["Traceback:", "  File a"]
     assert list(again.spool.held()) == []
@@ -301,7 +299,7 @@ def test_held_back_entry_is_split_if_lines_are_no_longer_merged(tmp_path: Path) 
 
 def test_held_back_entry_left_by_an_older_agent_is_not_repeated(tmp_path: Path) -> None:
     """An earlier version read the entry again, and left the row in place."""
-    before = PipelineRig(tmp_path, MERGING)
+    before = OfflineHarness(tmp_path, MERGING)
     before.read(["Traceback:", "  File a"], 0)
     before.turn()
     ((job, place, piece),) = before.spool.held()
@@ -310,7 +308,7 @@ def test_held_back_entry_left_by_an_older_agent_is_not_repeated(tmp_path: Path) 
     with before.spool.transaction():
         before.spool.save_held(job, place, piece)
     before.kill()
-    again = PipelineRig(tmp_path, MERGING)
+    again = OfflineHarness(tmp_path, MERGING)
     again.turn()
     assert again.on_disk() == ["Traceback:\n  File a"]
     assert list(again.spool.held()) == []
@@ -334,7 +332,7 @@ def test_lines_read_250_ms_before_a_kill_no_longer_need_their_container(
     No line that was read long enough before is missing, repeated, or out of order.
     """
     with tempfile.TemporaryDirectory(prefix="lf-held-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
-        rig, written, safe = PipelineRig(Path(made), MERGING), list[str](), 0
+        rig, written, safe = OfflineHarness(Path(made), MERGING), list[str](), 0
         since = rig.now
         for what, value in [*steps, ("read", 1 + more), ("turn", 0.25)]:
             if what == "read":
@@ -347,7 +345,7 @@ def test_lines_read_250_ms_before_a_kill_no_longer_need_their_container(
                     safe = len(written)
             else:
                 rig.kill()
-                rig = PipelineRig(Path(made), MERGING)
+                rig = OfflineHarness(Path(made), MERGING)
                 assert rig.place >= safe
                 if rig.place < len(written):
                     rig.read(written[rig.place :], rig.place)
@@ -355,7 +353,7 @@ def test_lines_read_250_ms_before_a_kill_no_longer_need_their_container(
         assert safe == len(written)
         rig.read([" not yet on the disk"], len(written))
         rig.kill()
-        again = PipelineRig(Path(made), MERGING)
+        again = OfflineHarness(Path(made), MERGING)
         assert again.place == len(written)
         again.finish()
         on_disk = again.on_disk()
@@ -387,11 +385,11 @@ def hidden(texts: list[str], cursor: str | None = None) -> list[str]:
 
 def test_private_key_is_hidden_to_its_end_by_an_agent_killed_within_it(tmp_path: Path) -> None:
     """The start of the key is not read again."""
-    before = PipelineRig(tmp_path, HIDING)
+    before = OfflineHarness(tmp_path, HIDING)
     before.read(["before", *KEY[:2]], 0)
     before.turn()
     before.kill()
-    again = PipelineRig(tmp_path, HIDING)
+    again = OfflineHarness(tmp_path, HIDING)
     again.read([*KEY[2:], "after"], again.place)
     again.turn()
     assert again.on_disk() == ["before", *[REDACTED] * 5, "after"]
@@ -411,7 +409,7 @@ def test_no_line_of_a_private_key_is_ever_shipped_after_any_kill(
     done = ProcessingOptions(redact=("private_key",), merge_start=r"^(?:[^S]|SECRET[13])" if merge else None)
     source = with_keys(seed, 12_000)
     with tempfile.TemporaryDirectory(prefix="lf-keys-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
-        rig, read, written = PipelineRig(Path(made), done), 0, 0
+        rig, read, written = OfflineHarness(Path(made), done), 0, 0
         for what, value, count in steps:
             if what == "read":
                 written += count
@@ -421,7 +419,7 @@ def test_no_line_of_a_private_key_is_ever_shipped_after_any_kill(
                 rig.turn(value)
             else:
                 rig.kill()
-                rig = PipelineRig(Path(made), done)
+                rig = OfflineHarness(Path(made), done)
                 read = rig.place
                 if read < written:
                     rig.read(source[read:written], read)
@@ -446,7 +444,7 @@ def test_no_line_of_a_private_key_is_ever_shipped_after_any_kill(
 
 def test_batch_cut_from_a_recovered_open_batch_knows_whether_it_ends_within_a_private_key(tmp_path: Path) -> None:
     """Its cursor says how many entries to skip behind a position: the skipped ones are still checked."""
-    before, source = PipelineRig(tmp_path, HIDING), list[str]()
+    before, source = OfflineHarness(tmp_path, HIDING), list[str]()
     while before.open_weight < FIRST_TARGET + 10_000:
         assert len(source) < 50_000
         more = lines(len(source), 400)
@@ -456,7 +454,7 @@ def test_batch_cut_from_a_recovered_open_batch_knows_whether_it_ends_within_a_pr
         source += more
         before.turn()
     before.kill()
-    again = PipelineRig(tmp_path, HIDING)
+    again = OfflineHarness(tmp_path, HIDING)
     again.turn()
     cursors = [stored.batch.cursor for stored in again.spool.queue()]
     again.kill()
@@ -472,12 +470,12 @@ def test_batch_cut_from_a_recovered_open_batch_knows_whether_it_ends_within_a_pr
 def test_private_key_is_hidden_whatever_happens_to_merge_settings(tmp_path: Path) -> None:
     """Its first line is shipped, the next held back: if both were one entry before, the state is unknown."""
     for start in ("^-----BEGIN", "^SECRET1", "^SECRET1"):
-        rig = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
+        rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("private_key",), merge_start=start))
         rig.read(KEY[rig.place : 2], rig.place)
         rig.turn()
         on_disk = rig.on_disk()
         rig.kill()
-    last = PipelineRig(tmp_path, HIDING)
+    last = OfflineHarness(tmp_path, HIDING)
     last.read(KEY[last.place :], last.place)
     last.turn()
     assert on_disk[0] == REDACTED
@@ -487,7 +485,7 @@ def test_private_key_is_hidden_whatever_happens_to_merge_settings(tmp_path: Path
 
 def test_private_key_is_hidden_to_its_end_after_the_cloud_gives_the_cursor(tmp_path: Path) -> None:
     """The spool was lost with the key's beginning; the cloud's cursor says that reading is within it."""
-    first = PipelineRig(tmp_path / "lost", HIDING)
+    first = OfflineHarness(tmp_path / "lost", HIDING)
     first.read(["before", *KEY[:2]], 0)
     first.turn()
     first.finish()
@@ -511,7 +509,7 @@ def test_private_key_is_hidden_to_its_end_after_the_cloud_gives_the_cursor(tmp_p
         def reread(self, job_id: str, position: Position) -> None:
             self.moved.append(position)
 
-    rig, cloud = PipelineRig(tmp_path / "new", HIDING), Cloud()
+    rig, cloud = OfflineHarness(tmp_path / "new", HIDING), Cloud()
     rig.pipeline.attach(cloud, cloud)  # type: ignore[arg-type]
     rig.pipeline.post(Connected(1))
     rig.turn()
@@ -527,7 +525,7 @@ def test_private_key_is_hidden_to_its_end_after_the_cloud_gives_the_cursor(tmp_p
 def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None:
     """Acknowledged, queued, open or held back: a reader that cannot read the cursor continues after it."""
     for kind in ("queued", "open", "held"):
-        before = PipelineRig(tmp_path / kind, MERGING)
+        before = OfflineHarness(tmp_path / kind, MERGING)
         at = {"queued": 0, "open": 1, "held": 2}[kind]
         texts = ["a", "b", "c"]
         timed = Chunk([77 if index == at else 5 for index in range(3)], "ooo", texts, 3, str)
@@ -540,7 +538,7 @@ def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None
                 stored.ended = False
                 before.spool.put_job(stored)
         before.kill()
-        again = PipelineRig(tmp_path / kind, MERGING)
+        again = OfflineHarness(tmp_path / kind, MERGING)
         assert again.pipeline.intake.job_appeared(JOB).last == 77
         again.kill()
     with (spool := Spool(tmp_path / "acknowledged", "engine")).transaction():
@@ -548,60 +546,52 @@ def test_latest_time_on_the_disk_is_known_wherever_it_is(tmp_path: Path) -> None
             StoredJob(JOB.id, JOB.container.model_dump_json(), JOB.life.model_dump_json(), last=77, cursor="3")
         )
     spool.close()
-    again = PipelineRig(tmp_path / "acknowledged", MERGING)
+    again = OfflineHarness(tmp_path / "acknowledged", MERGING)
     assert again.pipeline.intake.job_appeared(JOB).last == 77
     again.kill()
 
 
-class Storing:
+class CloudHarness(AnsweringCloud):
     """A cloud that outlives the agents, with a viewer: each batch is closed as soon as it can be sent."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.texts: list[str] = []
         self.ends: list[WireBatch] = []
         self.moved: list[Position] = []
-        self._answers: list[str] = []
         self._link = 0
 
-    def connect(self, rig: PipelineRig) -> None:
+    def connect(self, rig: OfflineHarness) -> None:
         """Connect a new agent on a new connection; answers on the old one never come."""
         self._answers.clear()
         self._link += 1
         rig.pipeline.attach(self, self)  # type: ignore[arg-type]
         rig.pipeline.post(Connected(self._link))
 
-    def answer(self, rig: PipelineRig) -> None:
-        answers, self._answers = self._answers, []
-        for text in answers:
+    def answer(self, rig: OfflineHarness) -> None:
+        for text in self.answers():
             rig.pipeline.post(Frame(self._link, text))
 
-    def send(self, link: int, text: str) -> None:
-        match message := decode(text, FROM_AGENT):
-            case Open():
-                end = self.ends[-1] if self.ends else None
-                known = OpenedJob(
-                    job=JOB.id,
-                    tip=len(self.texts),
-                    digest=end and end.digest,
-                    first=end and end.first,
-                    cursor=end and end.cursor,
-                    watched=Watched(ttl=7_200_000, interval=0),
-                )
-                self._answers.append(encode(Opened(id=message.id, jobs=[known])))
-            case Ingest():
-                (batch,) = message.batches
-                stored = bool(self.ends) and batch.first == self.ends[-1].first
-                assert not stored or batch.digest == self.ends[-1].digest
-                if not stored:
-                    assert batch.first == len(self.texts) + 1
-                    self.texts += decode_body(batch.body).texts
-                    self.ends.append(batch)
-                outcome = Result(job=JOB.id, first=batch.first, outcome="duplicate" if stored else "stored")
-                self._answers.append(encode(Ingested(id=message.id, results=[outcome])))
-            case Status():
-                self._answers.append(encode(Noted(id=message.id)))
+    def open_job(self, job: OpenJob) -> OpenedJob:
+        end = self.ends[-1] if self.ends else None
+        return OpenedJob(
+            job=JOB.id,
+            tip=len(self.texts),
+            digest=end and end.digest,
+            first=end and end.first,
+            cursor=end and end.cursor,
+            watched=Watched(ttl=7_200_000, interval=0),
+        )
 
-    def close(self, link: int) -> None: ...
+    def ingest(self, batches: Sequence[WireBatch]) -> list[Result]:
+        (batch,) = batches
+        stored = bool(self.ends) and batch.first == self.ends[-1].first
+        assert not stored or batch.digest == self.ends[-1].digest
+        if not stored:
+            assert batch.first == len(self.texts) + 1
+            self.texts += decode_body(batch.body).texts
+            self.ends.append(batch)
+        return [Result(job=JOB.id, first=batch.first, outcome="duplicate" if stored else "stored")]
 
     def reread(self, job_id: str, position: Position) -> None:
         self.moved.append(position)
@@ -647,8 +637,8 @@ def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
         return begin
 
     with tempfile.TemporaryDirectory(prefix="lf-ship-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as made:
-        place, cloud = Path(made), Storing()
-        rig = PipelineRig(place, done)
+        place, cloud = Path(made), CloudHarness()
+        rig = OfflineHarness(place, done)
         cloud.connect(rig)
         for what, value in [*steps, *[("answer", 0), ("turn", 1.5)] * 30]:
             if what == "read":
@@ -661,7 +651,7 @@ def test_cloud_has_every_line_once_and_no_private_key_after_any_kill(
             else:
                 rig.kill()
                 place = place / "again" if what == "lose" else place
-                rig, epoch = PipelineRig(place, done), 1
+                rig, epoch = OfflineHarness(place, done), 1
                 cloud.connect(rig)
                 read = reads(rig.place, read)
             if cloud.moved:

@@ -1,4 +1,4 @@
-"""Test `pipeline/journal.py`."""
+"""Test `pipeline/batch_queue.py`: its `SpoolWriter`."""
 
 from __future__ import annotations
 

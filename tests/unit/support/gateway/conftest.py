@@ -41,7 +41,7 @@ Resources:
 
 
 @dataclass
-class Stage:
+class StubFunctions:
     """What the functions do, and the events that they received. Replace a field to change their behaviour."""
 
     guard: Callable[[dict[str, Any]], Any] = field(
@@ -73,10 +73,12 @@ class Stage:
         return [event["requestContext"]["eventType"] for asked, event in self.asked if asked == name]
 
 
-class Chat:
+class GatewayHarness:
     """A gateway, its functions, and clients that connect to it."""
 
-    def __init__(self, stage: Stage, gateway: StrictGateway, exits: AsyncExitStack, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, stage: StubFunctions, gateway: StrictGateway, exits: AsyncExitStack, http: httpx.AsyncClient
+    ) -> None:
         self.stage = stage
         self.gateway = gateway
         self.http = http
@@ -113,14 +115,14 @@ async def open_chat() -> AsyncIterator[Open]:
 
         async def make(
             *,
-            stage: Stage | None = None,
+            stage: StubFunctions | None = None,
             limits: Limits | None = None,
             faults: Faults | None = None,
             clock: ManualClock | None = None,
             seed: int = 1,
             template: str = TEMPLATE,
-        ) -> Chat:
-            stage = stage or Stage()
+        ) -> GatewayHarness:
+            stage = stage or StubFunctions()
             gateway = StrictGateway(
                 apis_of(yaml.safe_load(template)),
                 stage.functions(),
@@ -131,7 +133,7 @@ async def open_chat() -> AsyncIterator[Open]:
             )
             await exits.enter_async_context(gateway)
             http = await exits.enter_async_context(httpx.AsyncClient())
-            return Chat(stage, gateway, exits, http)
+            return GatewayHarness(stage, gateway, exits, http)
 
         yield make
 

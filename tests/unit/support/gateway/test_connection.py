@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.gateway import Faults, Limits, ManualClock
-from tests.unit.support.gateway.conftest import TEMPLATE, Open, Stage, echo
+from tests.unit.support.gateway.conftest import TEMPLATE, Open, StubFunctions, echo
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 WITHIN_S = 60
@@ -73,7 +73,7 @@ async def test_messages_of_one_connection_run_concurrently_and_are_answered_in_a
             assert second_answered.wait(WITHIN_S)
         return {"statusCode": 200, "body": event["body"]}
 
-    chat = await open_chat(stage=Stage(echo=slow_first))
+    chat = await open_chat(stage=StubFunctions(echo=slow_first))
     client = await chat.join()
     await client.send(echo(n=1))
     await client.send(echo(n=2))
@@ -98,7 +98,7 @@ def _raise(_event: dict[str, Any]) -> Any:
 )
 async def test_unhandled_or_malformed_result_is_an_internal_server_error(open_chat: Open, function: Any) -> None:
     """The client sees nothing of the function's text, only connection and request ids."""
-    chat = await open_chat(stage=Stage(echo=function))
+    chat = await open_chat(stage=StubFunctions(echo=function))
     client = await chat.join()
     await client.send(echo())
     answer = await heard(client)
@@ -120,7 +120,7 @@ async def test_function_that_takes_29_seconds_times_out(open_chat: Open) -> None
             let_go.wait(WITHIN_S)
         return {"statusCode": 200, "body": event["body"]}
 
-    chat = await open_chat(stage=Stage(echo=slow), clock=clock)
+    chat = await open_chat(stage=StubFunctions(echo=slow), clock=clock)
     client = await chat.join()
     await client.send(echo(slow=True))
     while not chat.gateway.counts["invoke Echo"]:
@@ -171,7 +171,7 @@ async def test_frame_of_32_kib_passes_and_one_byte_more_closes_with_1009(open_ch
 
 async def test_message_of_128_kib_in_frames_passes_and_a_larger_one_closes_with_1009(open_chat: Open) -> None:
     """Frames of at most 32 KiB each, up to 128 KiB in total."""
-    chat = await open_chat(stage=Stage(echo=lambda event: {"statusCode": 200, "body": str(len(event["body"]))}))
+    chat = await open_chat(stage=StubFunctions(echo=lambda event: {"statusCode": 200, "body": str(len(event["body"]))}))
     client = await chat.join()
     text = echo(t="x" * (131_072 - len(echo(t=""))))
     await client.send([text[at : at + 32_768] for at in range(0, len(text), 32_768)])

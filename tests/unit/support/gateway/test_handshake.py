@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.gateway import Limits
-from tests.unit.support.gateway.conftest import Open, Stage
+from tests.unit.support.gateway.conftest import Open, StubFunctions
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -36,7 +36,7 @@ async def test_denying_policy_is_403(open_chat: Open) -> None:
     ):
         statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": resource}
         policy = {"principalId": "x", "policyDocument": {"Statement": [statement]}}
-        chat = await open_chat(stage=Stage(guard=_always(policy)))
+        chat = await open_chat(stage=StubFunctions(guard=_always(policy)))
         assert await refused(chat) == 403
         assert chat.stage.kinds("door") == []
 
@@ -60,14 +60,14 @@ def _raise(_event: dict[str, Any]) -> Any:
 )
 async def test_authorizer_without_a_policy_is_500(open_chat: Open, guard: Any) -> None:
     """WebSocket APIs accept no simple response."""
-    chat = await open_chat(stage=Stage(guard=guard))
+    chat = await open_chat(stage=StubFunctions(guard=guard))
     assert await refused(chat) == 500
 
 
 async def test_authorizers_context_is_flat_and_small(open_chat: Open) -> None:
     """A list is no context value, and 8 KB is the maximum."""
     for context in ({"groups": ["a", "b"]}, {"long": "x" * 9000}):
-        chat = await open_chat(stage=Stage(guard=_with_context(Stage().guard, context)))
+        chat = await open_chat(stage=StubFunctions(guard=_with_context(StubFunctions().guard, context)))
         assert await refused(chat) == 500
 
 
@@ -76,7 +76,7 @@ async def test_authorizers_context_is_flat_and_small(open_chat: Open) -> None:
 )
 async def test_refusing_or_failing_connect_route_makes_no_connection(open_chat: Open, door: Any, status: int) -> None:
     """A connection that never existed is not disconnected."""
-    chat = await open_chat(stage=Stage(door=door))
+    chat = await open_chat(stage=StubFunctions(door=door))
     assert await refused(chat) == status
     assert chat.stage.kinds() == ["CONNECT"]
     assert chat.gateway.clients == {}
@@ -105,7 +105,7 @@ async def test_subprotocol_is_agreed_only_if_connect_chooses_it(open_chat: Open)
     chat = await open_chat()
     assert (await chat.join(subprotocols=["v1"])).subprotocol is None
     chose = {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "v1"}}
-    chat = await open_chat(stage=Stage(door=lambda _event: chose))
+    chat = await open_chat(stage=StubFunctions(door=lambda _event: chose))
     assert (await chat.join(subprotocols=["v0", "v1"])).subprotocol == "v1"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.gateway import Faults, Limits, ManualClock
-from tests.unit.support.gateway.conftest import Open, Stage, echo
+from tests.unit.support.gateway.conftest import Open, StubFunctions, echo
 from websockets.exceptions import ConnectionClosed
 
 
@@ -46,7 +46,7 @@ async def test_post_from_the_connect_route_is_410(open_chat: Open) -> None:
             statuses.append(httpx.post(path, content=b"too early").status_code)
         return {"statusCode": 200}
 
-    chat = await open_chat(stage=Stage(door=door))
+    chat = await open_chat(stage=StubFunctions(door=door))
     await chat.join()
     assert statuses == [410]
 

@@ -66,7 +66,7 @@ def records(blocks: list[tuple[str, int, int, str]], seed: int) -> list[bytes]:
 
 
 @dataclass
-class Ordinary:
+class OrdinaryReading:
     """The result of ordinary reading of a log up to the first byte that is no record."""
 
     fragments: Fragments
@@ -74,7 +74,7 @@ class Ordinary:
     ends: list[int]
 
     @classmethod
-    def of(cls, data: bytes) -> Ordinary:
+    def of(cls, data: bytes) -> OrdinaryReading:
         found = parse(data[: data.rfind(b"\n") + 1])
         if not found or not isinstance(found[0], Records):
             return cls(Fragments([], [], "", []), EntryColumns([], "", []), [])
@@ -84,7 +84,7 @@ class Ordinary:
 
 def preencoded(data: bytes, *, behind: int = 0, first: int = FIRST_SLICE_BYTES) -> tuple[list[PreencodedSlice], bool]:
     """Encode the range behind this many plain records; check each batch against ordinary reading."""
-    told = Ordinary.of(data)
+    told = OrdinaryReading.of(data)
     offset = told.ends[behind - 1] if behind else 0
     stream_positions = positions_after(told.fragments, StreamPositions(), behind - 1)
     with file_of(data) as fd:

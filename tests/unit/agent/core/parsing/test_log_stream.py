@@ -210,7 +210,7 @@ def test_fast_path_equals_the_layers(data: st.DataObject, frames: list[bytes], c
     damage = data.draw(st.none() | damaged(whole))
     body = whole if damage is None else damage[0]
     found, errors, broke = _all_of(LogStreamParser(tty=False, chunked=chunks), body, sizes)
-    wanted, wanted_errors, breaks = _all_of(_ByLayers(chunked=chunks), body, sizes)
+    wanted, wanted_errors, breaks = _all_of(_LayeredParser(chunked=chunks), body, sizes)
     assert broke == breaks
     if broke:
         both, said = min(len(found), len(wanted)), min(len(errors), len(wanted_errors))
@@ -223,19 +223,19 @@ def test_fast_path_equals_the_layers(data: st.DataObject, frames: list[bytes], c
 @pytest.mark.parametrize("frames", [READABLE[:40], ONE_STREAM])
 def test_whole_lines_take_the_fast_path(frames: list[bytes], chunks: bool) -> None:
     """Of one stream or of both; the layers get nothing."""
-    stream = _Quick(tty=False, chunked=chunks)
+    stream = _FastPathParser(tty=False, chunked=chunks)
     body = chunked(frames).removesuffix(b"0\r\n\r\n") if chunks else b"".join(frames)
     assert len(stream.feed(body).fragments) == len(frames)
 
 
-class _Quick(LogStreamParser):
+class _FastPathParser(LogStreamParser):
     """Has no layers."""
 
     def _feed_slowly(self, data: bytes, before: ReadResult | None = None) -> ReadResult:
         raise AssertionError(data[:80])
 
 
-class _ByLayers(LogStreamParser):
+class _LayeredParser(LogStreamParser):
     """Always removes one layer after the other."""
 
     def __init__(self, *, chunked: bool) -> None:

@@ -107,7 +107,7 @@ class Cloud:
         return Ingested(id=ship.id, results=results)
 
 
-class Shell:
+class SessionHarness:
     """Run the session's effects: a spool that survives crashes, and frames in transit both ways."""
 
     def __init__(self, cloud: Cloud, seed: int = 0) -> None:
@@ -234,8 +234,8 @@ class Shell:
         raise AssertionError("it never settles")
 
 
-def opened() -> Shell:
-    shell = Shell(Cloud())
+def opened() -> SessionHarness:
+    shell = SessionHarness(Cloud())
     shell.settle()
     return shell
 
@@ -261,7 +261,7 @@ def test_stored_entries_equal_read_entries_over_an_unreliable_link(
     script: list[tuple[str, int, int]], seed: int
 ) -> None:
     """Invariant 1: any order of acknowledgement, loss, repeat, cut, crash, timeout and second connection."""
-    shell = Shell(Cloud(), seed)
+    shell = SessionHarness(Cloud(), seed)
     for action, index, size in script:
         if action == "make":
             shell.make(JOBS[index % len(JOBS)], size)
@@ -309,7 +309,7 @@ def test_at_most_one_batch_of_a_job_is_unacknowledged() -> None:
 
 def test_several_jobs_share_an_envelope_while_they_fit() -> None:
     """32,768 bytes: three batches of 15,000 take two."""
-    shell = Shell(Cloud())
+    shell = SessionHarness(Cloud())
     for job in JOBS:
         big = ref(job, 1, size=15_000)
         shell.spool[job].append(replace(big))
@@ -354,7 +354,7 @@ def test_lost_spool_adopts_the_clouds_sequence_and_cursor() -> None:
     for _ in range(3):
         shell.make(JOBS[0])
     shell.settle()
-    fresh = Shell(shell.cloud)
+    fresh = SessionHarness(shell.cloud)
     fresh.make(JOBS[0])  # read again from the start, before the cloud said where it is
     fresh.settle()
     (reread,) = [effect for effect in fresh.others if isinstance(effect, Reread)]
@@ -369,7 +369,7 @@ def test_spool_behind_by_its_queue_continues_with_the_rest() -> None:
         shell.make(JOBS[0])
     rolled_back = [replace(batch, first=None) for batch in shell.spool[JOBS[0]]]
     shell.settle()
-    again = Shell(shell.cloud)
+    again = SessionHarness(shell.cloud)
     again.spool[JOBS[0]] = [*rolled_back, ref(JOBS[0], 3)]
     again.read[JOBS[0]] = 3
     again.start()
@@ -403,7 +403,7 @@ def test_cloud_that_lost_data_receives_it_again() -> None:
     assert (reread.tip, reread.cursor, reread.cause) == (1, "1", "cloud_lost")
 
 
-def sent_open(shell: Shell) -> Open:
+def sent_open(shell: SessionHarness) -> Open:
     """Take the last frame that was sent, which is an `open`."""
     (_, effect, _) = shell.up.pop()
     assert isinstance(effect, SendMessage)
@@ -411,7 +411,7 @@ def sent_open(shell: Shell) -> Open:
     return effect.message
 
 
-def answer(shell: Shell, **fields: Any) -> None:
+def answer(shell: SessionHarness, **fields: Any) -> None:
     """Answer the only envelope in transit with one result."""
     (ship,) = [effect for _, effect, _ in shell.up if isinstance(effect, SendBatches)]
     shell.up.clear()
@@ -537,7 +537,7 @@ def test_watch_lasts_for_its_stated_time() -> None:
     assert shell.session.watched(JOBS[0], shell.now + 4.9)
     assert not shell.session.watched(JOBS[0], shell.now + 5.1)
     assert shell.session.jobs[JOBS[0]].interval_s == 0.25
-    fresh = Shell(Cloud())
+    fresh = SessionHarness(Cloud())
     fresh.connect()
     effect = sent_open(fresh)
     answers = [OpenedJob(job=job, watched=Watched(ttl=1_000, interval=0)) for job in JOBS]
@@ -545,7 +545,7 @@ def test_watch_lasts_for_its_stated_time() -> None:
     assert fresh.session.watched(JOBS[0], fresh.now + 0.9)
 
 
-def statuses(shell: Shell) -> list[Status]:
+def statuses(shell: SessionHarness) -> list[Status]:
     return [e.message for _, e, _ in shell.up if isinstance(e, SendMessage) and isinstance(e.message, Status)]
 
 
@@ -563,12 +563,12 @@ def test_state_change_is_reported_at_once_and_growth_every_five_minutes() -> Non
     assert [job.life.exit_code for status in statuses(shell) for job in status.jobs] == [1]
 
 
-def reported(shell: Shell) -> list[int]:
+def reported(shell: SessionHarness) -> list[int]:
     """Return the tips of the statuses in transit."""
     return [job.tip for message in statuses(shell) for job in message.jobs]
 
 
-def end(shell: Shell) -> None:
+def end(shell: SessionHarness) -> None:
     """End the first job's container, and let the cloud know."""
     shell.lives[JOBS[0]] = LifeCycle(state="exited", exit_code=1)
     shell.session.change(JOBS[0], Container(), shell.lives[JOBS[0]], shell.now)
@@ -708,7 +708,7 @@ def test_ended_job_is_forgotten_when_all_is_stored_and_reported() -> None:
 
 def test_job_that_may_not_be_opened_does_not_block_the_others() -> None:
     """It is parked; the rest continues."""
-    shell = Shell(Cloud())
+    shell = SessionHarness(Cloud())
     shell.make(JOBS[0])
     shell.make(JOBS[1])
     shell.connect()

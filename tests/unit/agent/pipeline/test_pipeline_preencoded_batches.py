@@ -43,8 +43,8 @@ def sealed(begin: int, texts: list[str]) -> PreencodedBatch:
     return PreencodedBatch(batch, lambda: str(begin))
 
 
-class PipelineRig:
-    """Without a cloud, turned by hand."""
+class OfflineHarness:
+    """The pipeline without a cloud, run step by step."""
 
     def __init__(self, folder: Path, processing: ProcessingOptions | None = None) -> None:
         self.folder = folder
@@ -66,20 +66,20 @@ class PipelineRig:
         self.now += seconds
         self.pipeline.turn(self.now)
 
-    def again(self) -> PipelineRig:
-        """After a kill."""
+    def again(self) -> OfflineHarness:
+        """Restart after a kill."""
         self.spool.close()
-        return PipelineRig(self.folder)
+        return OfflineHarness(self.folder)
 
     @property
     def closed(self) -> list[tuple[list[str], str]]:
-        """Each batch on the disk: its texts, and its cursor."""
+        """Return each batch on the disk: its texts, and its cursor."""
         found = [self.spool.load(stored.id) for stored in self.spool.queue()]
         return [(list(decode_body(stored.batch.body).texts), stored.batch.cursor) for stored in found if stored]
 
     @property
     def open(self) -> list[str]:
-        """What is on the disk of the open batch."""
+        """Return the open batch's content on the disk."""
         return [text for _, piece in self.spool.pieces() if piece is not None for text in piece.texts]
 
     def counted(self) -> dict[str, float]:
@@ -91,14 +91,14 @@ class PipelineRig:
 
 
 @pytest.fixture(name="rig")
-def _rig(tmp_path: Path) -> Iterator[PipelineRig]:
-    made = PipelineRig(tmp_path)
+def _rig(tmp_path: Path) -> Iterator[OfflineHarness]:
+    made = OfflineHarness(tmp_path)
     yield made
     made.spool.close()
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_open_batch_precedes_an_encoded_one(rig: PipelineRig, saved: bool) -> None:
+def test_open_batch_precedes_an_encoded_one(rig: OfflineHarness, saved: bool) -> None:
     """Whether it is on the disk in parts or not yet; later lines form a new open batch."""
     rig.offer(chunk(0, lines(0, 3)))
     if saved:
@@ -118,7 +118,7 @@ def test_open_batch_precedes_an_encoded_one(rig: PipelineRig, saved: bool) -> No
     again.spool.close()
 
 
-def test_reading_resumes_behind_the_last_written_batch_after_a_crash(rig: PipelineRig) -> None:
+def test_reading_resumes_behind_the_last_written_batch_after_a_crash(rig: OfflineHarness) -> None:
     """Its cursor is the job's, though nothing else was ever open."""
     rig.offer(sealed(0, lines(0, 4)), sealed(4, lines(4, 6)))
     rig.turn(1)
@@ -128,7 +128,7 @@ def test_reading_resumes_behind_the_last_written_batch_after_a_crash(rig: Pipeli
     again.spool.close()
 
 
-def test_skipped_entries_are_removed_from_an_encoded_batch(rig: PipelineRig) -> None:
+def test_skipped_entries_are_removed_from_an_encoded_batch(rig: OfflineHarness) -> None:
     """The rest is a part of an open batch, whose cursors count from before it."""
     position = rig.pipeline.intake.reposition(JOB.id, "3~2")
     rig.offer(sealed(3, lines(3, 8)), sealed(8, lines(8, 9)), epoch=position.epoch)
@@ -150,7 +150,7 @@ def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
     counted = []
     offers: dict[str, Chunk | PreencodedBatch] = {"chunk": chunk(0, lines(0, 70)), "sealed": sealed(0, lines(0, 70))}
     for name, offered in offers.items():
-        rig = PipelineRig(tmp_path / name)
+        rig = OfflineHarness(tmp_path / name)
         rig.offer(offered)
         counted.append(rig.counted())
         rig.spool.close()
@@ -160,7 +160,7 @@ def test_encoded_batch_counts_like_its_lines(tmp_path: Path) -> None:
         assert plain[what] == pressed[what] > 0
 
 
-def test_encoded_batch_of_a_deleted_job_counts_as_discarded(rig: PipelineRig) -> None:
+def test_encoded_batch_of_a_deleted_job_counts_as_discarded(rig: OfflineHarness) -> None:
     """It is not kept."""
     rig.pipeline.buffers[JOB.id].discarded = True
     rig.offer(sealed(0, lines(0, 7)))
@@ -186,7 +186,7 @@ SECRET = "id=AKIAIOSFODNN7EXAMPLE"
 
 def test_batch_redacted_by_its_reader_is_adopted(tmp_path: Path) -> None:
     """Its hidden secrets count as if hidden here."""
-    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("aws",)))
     rig.offer(chunk(0, ["a"]), redacted_where_read(1, ["b", SECRET], Redaction(("aws",))))
     rig.turn(1)
     assert rig.closed == [(["a"], "1"), (["b", f"id={REDACTED}"], "3")]
@@ -209,10 +209,10 @@ def test_batch_redacted_with_other_settings_is_processed_from_its_original(
 ) -> None:
     """If reader and pipeline disagree, the pipeline's settings apply."""
     texts = ["b", SECRET]
-    rig = PipelineRig(tmp_path, processing)
+    rig = OfflineHarness(tmp_path, processing)
     rig.offer(redacted_where_read(0, texts, redaction))
     rig.turn(1)
-    plain = PipelineRig(tmp_path / "plain", processing)
+    plain = OfflineHarness(tmp_path / "plain", processing)
     plain.offer(chunk(0, texts))
     plain.turn(1)
     assert (rig.open, rig.closed) == (plain.open, plain.closed)
@@ -225,7 +225,7 @@ def test_preencoded_batch_inside_a_private_key_is_hidden_to_the_keys_end(tmp_pat
     """The preencode process does not know earlier lines; a restart within it does not begin outside the key."""
     body = [f"{number:02}ab+/CD" * 4 for number in range(6)]
     redaction = Redaction(("all",))
-    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("all",)))
+    rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("all",)))
     rig.offer(chunk(0, ["before", KEY[0]]), redacted_where_read(2, [*body[:4], SECRET], redaction))
     rig.turn(1)
     assert rig.open == ["before", *[REDACTED] * 5, f"id={REDACTED}"]
@@ -246,7 +246,7 @@ def test_preencoded_batch_inside_a_private_key_is_hidden_to_the_keys_end(tmp_pat
 def test_preencoded_batch_flushes_an_unfinished_long_line(tmp_path: Path) -> None:
     """Nothing is preencoded while a line is open: so the line is complete."""
     long = f"{SECRET} {'x' * 5_000}"
-    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("aws",)))
     rig.offer(chunk(0, ["a", long]), redacted_where_read(2, ["b", SECRET], Redaction(("aws",))))
     rig.turn(1)
     texts = [text for closed, _ in rig.closed for text in closed]
@@ -257,7 +257,7 @@ def test_preencoded_batch_flushes_an_unfinished_long_line(tmp_path: Path) -> Non
 def test_container_is_reported_and_stored_without_secrets(tmp_path: Path) -> None:
     """In labels that the agent's settings or the container's labels hide; also after a restart."""
     labels = {"dsn": "postgres://ann:s3cr3t@db", "logferry.redact": "url_password"}
-    rig = PipelineRig(tmp_path)
+    rig = OfflineHarness(tmp_path)
     rig.pipeline.intake.job_appeared(Job("b" * 64, Container(name="db", labels=labels), JOB.life))
     rig.turn(1)
     assert rig.pipeline.buffers["b" * 64].container.labels["dsn"] == f"postgres://ann:{REDACTED}@db"
@@ -275,7 +275,7 @@ def test_container_is_reported_and_stored_without_secrets(tmp_path: Path) -> Non
 
 def test_encoded_batch_is_decoded_if_lines_are_processed(tmp_path: Path) -> None:
     """No batch skips per-line processing, even if a reader thought that there was none."""
-    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("private_key",)))
+    rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("private_key",)))
     rig.offer(sealed(0, ["before", *KEY[:2]]), sealed(3, [*KEY[2:], "after"]))
     rig.turn(1)
     assert rig.open == ["before", *[REDACTED] * 3, "after"]
@@ -286,7 +286,7 @@ def test_encoded_batch_is_decoded_if_lines_are_processed(tmp_path: Path) -> None
 
 
 def test_secrets_in_a_containers_metadata_are_counted_once(tmp_path: Path) -> None:
-    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("aws",)))
     container = Container(name="web", labels={"AKIAIOSFODNN7EXAMPLE": "1", "b": SECRET})
     for name in ("web", "renamed"):
         described = Job("b" * 64, container.model_copy(update={"name": name}), JOB.life)
@@ -298,7 +298,7 @@ def test_secrets_in_a_containers_metadata_are_counted_once(tmp_path: Path) -> No
 
 
 def test_read_problem_is_reported_without_secrets(tmp_path: Path) -> None:
-    rig = PipelineRig(tmp_path, ProcessingOptions(redact=("aws",)))
+    rig = OfflineHarness(tmp_path, ProcessingOptions(redact=("aws",)))
     rig.pipeline.intake.job_problem(JOB.id, f"the engine says: {SECRET}")
     rig.turn(0)
     assert rig.pipeline.buffers[JOB.id].reported_life.problem == f"the engine says: id={REDACTED}"
