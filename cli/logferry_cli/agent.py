@@ -1,6 +1,6 @@
-"""`logferry agent`: the agent, in the foreground.
+"""`logferry agent`: run the agent in the foreground.
 
-It has the local cloud's address and key where nothing else was said.
+It uses the local cloud's address and key unless others are given.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from logferry_local.state import default_folder, load_keys
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command; its options are the agent's own, so they are passed on as they are."""
+    """Add the command. Its options are the agent's own, so they are passed through."""
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(
         context_settings=passed_on,
@@ -25,17 +25,17 @@ def register(app: typer.Typer) -> None:
 
 
 def agent(context: typer.Context) -> None:
-    """Runs the agent with every argument that was given, and ends with its exit status."""
+    """Run the agent with all given arguments, and exit with its status."""
     try:
         from logferry_agent.__main__ import main  # noqa: PLC0415 (every other command would pay for it)
     except ImportError as error:
-        raise Problem(f"The agent is not installed ({error.name}).", "`make setup` installs it.") from None
+        raise Problem(f"The agent is not installed ({error.name}).", "Run `make setup` to install it.") from None
     _default_to_local_cloud()
     raise typer.Exit(main(context.args) or 0)
 
 
 def _default_to_local_cloud() -> None:
-    """Without a server of its own in the environment the agent is the local cloud's, when there is one."""
+    """Use the local cloud, if there is one and the environment names no other."""
     if "LOGFERRY_AGENTS_URL" in os.environ:
         return
     folder = default_folder()

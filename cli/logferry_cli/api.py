@@ -1,4 +1,4 @@
-"""The HTTP API of a deployment, as the commands use it."""
+"""A client of a deployment's HTTP API."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from logferry_protocol.job import JobRecord
 from logferry_protocol.messages import BatchFacts
 
 ATTEMPTS: Final = 6
-"""How often a request is tried."""
+"""Number of attempts of one request."""
 
 BACKOFF: Final = Backoff(first_s=0.5, longest_s=15.0)
 """Waits between attempts: at most 15.5 s in all."""
 
 TIMEOUT: Final = httpx.Timeout(35.0, connect=10.0)
-"""API Gateway gives an answer within 30 s or never."""
+"""API Gateway answers within 30 s or never."""
 
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 
@@ -53,15 +53,15 @@ class _Document(RootModel[dict[str, Any]]):
 
 
 class JobPage(_Answer):
-    """Jobs, and where the next ones begin."""
+    """A page of jobs."""
 
     jobs: list[Any]
-    """Each read by itself (`read_record`)."""
+    """Each parsed by itself (`read_record`)."""
     next: str | None = None
 
 
 class HistoryPage(_Answer):
-    """Batches of a job, ascending."""
+    """A page of a job's batches, ascending."""
 
     tip: int
     batches: list[BatchFacts]
@@ -70,31 +70,31 @@ class HistoryPage(_Answer):
 
 
 class _DamagedHistoryPage(HistoryPage):
-    """A page whose batches are read one at a time."""
+    """A page whose batches are parsed one at a time."""
 
     batches: list[Any]
 
 
 class Ticket(_Answer):
-    """Opens one WebSocket, once, within seconds."""
+    """Opens one WebSocket, once, within 30 seconds."""
 
     ticket: str
 
 
 class Share(_Answer):
-    """A link by which one job may be read."""
+    """A link that lets its holder read one job."""
 
     share: str
     principal: str
     note: str = ""
     created: int
-    """Milliseconds since 1970, as the next two."""
+    """Milliseconds since 1970, like the next two."""
     expires: int
     revoked: int | None = None
 
 
 class NewShare(Share):
-    """A link as it is shown once."""
+    """A new link with its secret, which is shown once."""
 
     secret: str
 
@@ -112,14 +112,14 @@ class LiveAddress(_Answer):
 
 
 class TransientError(Exception):
-    """Trouble that may be over soon; `str()` says which."""
+    """A failure that may be over soon. The message says what failed."""
 
 
 class Api:
-    """One deployment, by one viewer key. An asynchronous context manager.
+    """A client of one deployment with one viewer key. An asynchronous context manager.
 
-    Every call raises Problem when no more can be done. Trouble that may pass is waited out for half a minute; with
-    `patient` set, it is raised as TransientError instead, for a caller that waits as long as it takes.
+    Every call raises Problem when it fails for good. A transient failure is retried (`BACKOFF`). With `patient` set, it
+    is raised as TransientError instead, for a caller that waits as long as it takes.
     """
 
     def __init__(self, target: Target) -> None:
@@ -144,7 +144,7 @@ class Api:
         return _read(Me, await self._call("GET", "/api/me"))
 
     async def jobs(self, filters: Mapping[str, str] | None = None) -> AsyncIterator[JobRecord]:
-        """The jobs that match, the newest first; a record that is damaged, as far as it can be read."""
+        """Yield the jobs that match, newest first. Of a damaged record, what can be read is yielded."""
         parameters = dict(filters or {})
         while True:
             page = _read(JobPage, await self._call("GET", "/api/jobs", parameters))
@@ -155,7 +155,7 @@ class Api:
             parameters["next"] = page.next
 
     async def job(self, job: str) -> JobRecord:
-        """One job's record; a damaged one as far as it can be read."""
+        """Return one job's record. Of a damaged record, return what can be read."""
         record = read_record(_read(_Document, await self._call("GET", f"/api/jobs/{job}")).root)
         return record if record.job else record.model_copy(update={"job": job})
 
@@ -164,24 +164,24 @@ class Api:
         await self._call("DELETE", f"/api/jobs/{job}")
 
     async def history(self, job: str, *, after: int, limit: int | None = None) -> Page:
-        """The batches that hold entries after a sequence: about 1 MiB of them, or `limit` batches."""
+        """Return the batches that hold entries after a sequence: about 1 MiB of them, or `limit` batches."""
         parameters = {"after": str(after)} | ({} if limit is None else {"limit": str(limit)})
         return await self._batches(job, parameters, after)
 
     async def history_before(self, job: str, *, before: int, limit: int) -> Page:
-        """The last `limit` batches that hold entries before a sequence, ascending."""
+        """Return the last `limit` batches that hold entries before a sequence, ascending."""
         return await self._batches(job, {"before": str(before), "limit": str(limit)}, 0)
 
     async def share(self, job: str, expires_in: int, note: str) -> NewShare:
-        """Make a link that works for so many seconds. Tried once: a second one would be a second link."""
+        """Create a link that works for `expires_in` seconds. Tried once: a second attempt could make a second link."""
         body = {"expires_in": expires_in, "note": note}
         try:
             return _read(NewShare, await self._once("POST", f"/api/jobs/{job}/shares", {}, body))
         except TransientError as trouble:
-            raise Problem(f"{trouble}.", "`logferry share list` shows whether the link was made.") from None
+            raise Problem(f"{trouble}.", "Run `logferry share list` to see whether the link was created.") from None
 
     async def shares(self, job: str) -> list[Share]:
-        """A job's links."""
+        """Return a job's links."""
         return _read(SharePage, await self._call("GET", f"/api/jobs/{job}/shares")).shares
 
     async def unshare(self, share: str) -> None:
@@ -189,18 +189,18 @@ class Api:
         await self._call("DELETE", f"/api/shares/{share}")
 
     async def ticket(self) -> str:
-        """A one-time ticket for the viewers' WebSocket."""
+        """Return a one-time ticket for the viewers' WebSocket."""
         return _read(Ticket, await self._call("POST", "/api/tickets")).ticket
 
     async def viewers_url(self) -> str:
-        """The viewers' WebSocket: as the target says it, else as the viewer's own configuration does."""
+        """Return the address of the viewers' WebSocket, from the target or else from the viewer's configuration."""
         if self._target.viewers_url is not None:
             return self._target.viewers_url
         try:
             found = _read(LiveAddress, await self._call("GET", "/config.json"))
         except Problem:
             raise Problem(
-                f"{self._target.api_url} does not say where its WebSocket for viewers is.",
+                f"{self._target.api_url} does not name its WebSocket for viewers.",
                 "Set LOGFERRY_VIEWERS_URL (the stack's output ViewersUrl).",
             ) from None
         return address(found.live, "ws", "config.json of the viewer", self._target.insecure)
@@ -223,7 +223,7 @@ class Api:
                 if self.patient:
                     raise
                 if attempt + 1 == ATTEMPTS:
-                    raise Problem(f"{trouble}, {ATTEMPTS} times.", "Try again a little later.") from None
+                    raise Problem(f"{trouble}, {ATTEMPTS} times.", "Try again later.") from None
                 await asyncio.sleep(BACKOFF.delay(attempt + 1, random.random))
         raise AssertionError("at least one attempt is made")
 
@@ -236,9 +236,9 @@ class Api:
             sentence = f"{self._target.api_url} cannot be reached ({str(error) or type(error).__name__})"
             if self.patient:
                 raise TransientError(sentence) from None
-            # Refused or unknown: waiting does not start a cloud, and the one who asks should hear of it at once.
+            # Refused or unknown: waiting does not start a cloud, so fail at once.
             raise Problem(
-                f"{sentence}.", "Is the address right? `logferry status` says whether the local cloud runs."
+                f"{sentence}.", "Check the address. `logferry status` shows whether the local cloud runs."
             ) from None
         except httpx.HTTPError as error:
             raise TransientError(f"{self._target.api_url} did not answer ({type(error).__name__})") from None
@@ -253,20 +253,20 @@ def _refusal(response: httpx.Response) -> Problem:
     match response.status_code:
         case 401:
             return Problem(
-                "The viewer key was refused: it is not one of this deployment, or it is expired or revoked.",
-                "Give a valid one in LOGFERRY_VIEWER_KEY.",
+                "The viewer key was refused: it is not a key of this deployment, or it is expired or revoked.",
+                "Set a valid key in LOGFERRY_VIEWER_KEY.",
             )
-        # API Gateway's own answer for an authorizer's no has a `message`; a problem document of ours has a `title`.
+        # API Gateway's own answer has a `message`; a problem document of the API has a `title`.
         case 403 if "title" not in _document(response):
             return Problem(
                 "The viewer key was refused: it is wrong, expired or revoked.",
-                "Give a valid one in LOGFERRY_VIEWER_KEY (a local cloud's is in keys.json of its state folder).",
+                "Set a valid key in LOGFERRY_VIEWER_KEY (a local cloud's is in keys.json of its state folder).",
             )
         case 403:
-            return Problem(f"This is not allowed to you ({_detail(response)}).", "")
+            return Problem(f"You are not allowed to do this ({_detail(response)}).", "")
         case 404 | 410:
             return Problem(
-                "There is no such job, or it is not yours to read.", "`logferry jobs` lists those you can read."
+                "There is no such job, or you may not read it.", "Run `logferry jobs` to list the jobs you can read."
             )
         case status:
             return Problem(f"The API answered {status} ({_detail(response)}).", "")
@@ -293,6 +293,6 @@ def _read(model: type[Model], response: httpx.Response) -> Model:
         return model.model_validate_json(response.content)
     except ValidationError:
         raise Problem(
-            f"{sanitize_word(str(response.url))} answered something that is not Logferry's.",
-            "Is the address that of the HTTP API or of the viewer, and is this command of the deployment's version?",
+            f"{sanitize_word(str(response.url))} returned a response that is not Logferry's.",
+            "Check that the address is the HTTP API's or the viewer's, and that this command has the deployment's version.",
         ) from None

@@ -1,6 +1,6 @@
 """The command line of Logferry.
 
-One Typer application to which each module of commands adds its own, and where problems become one line.
+Each module of commands adds its own to one Typer application. Problems are printed as one line.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ COMMANDS: Final = {
     "doctor": "doctor",
     "replay": "replay",
 }
-"""Which module has which command. Each has `register(app)`; the order here is the order in `--help`."""
+"""The module of each command. Each has `register(app)`; the order here is the order in `--help`."""
 
 
 def build(words: Sequence[str]) -> typer.Typer:
-    """The application for a command line.
+    """Build the application for a command line.
 
-    It has the one command that is named first, else all of them: importing what every module needs (boto3, aiohttp)
-    would double the time that `logferry jobs` takes to start.
+    It has only the command that is named first, else all of them. Importing what every module needs (boto3, aiohttp)
+    would double the start time of `logferry jobs`.
     """
     app = typer.Typer(
         name="logferry",
-        help="Carries every line that a Docker container writes to the people who need to read it.",
+        help="Stream the logs of Docker containers to the people who read them.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -54,26 +54,26 @@ def build(words: Sequence[str]) -> typer.Typer:
     named = COMMANDS.get(words[0]) if words else None
     for module in dict.fromkeys([named] if named else COMMANDS.values()):
         import_module(f"logferry_cli.{module}").register(app)
-    # With one command alone Typer would take the command's name for an argument; a callback keeps it a group.
+    # With a single command, Typer would take the command's name for an argument. A callback keeps it a group.
     app.callback()(_group)
     return app
 
 
 def _group() -> None:
-    """Carries every line that a Docker container writes to the people who need to read it."""
+    """Stream the logs of Docker containers to the people who read them."""
 
 
 def main() -> None:
-    """The entry point: runs the command; a problem becomes one readable line on stderr and a non-zero exit status."""
+    """Run the command. A problem becomes one line on stderr and a non-zero exit status."""
     try:
         with checked_output():
             _run()
     except OutputError as error:
         if error.broken_pipe:
-            # Who reads our output went away (`| head`): nothing to say, and nobody to say it to.
+            # The reader of the output went away (`| head`), so there is nobody to tell.
             sys.exit(BROKEN_PIPE)
-        with suppress(OSError):  # it may be stderr that takes no more
-            fail(f"The output cannot be written ({error.reason}).", "Is the disk full?", 1)
+        with suppress(OSError):  # stderr itself may not be writable
+            fail(f"The output cannot be written ({error.reason}).", "Check that the disk is not full.", 1)
         sys.exit(1)
 
 
@@ -87,6 +87,6 @@ def _run() -> None:
 
 
 def fail(sentence: str, advice: str, status: int) -> None:
-    """Prints the line and ends the process."""
+    """Print a problem on stderr and exit."""
     typer.echo(f"logferry: {sentence} {advice}".rstrip(), err=True)
     sys.exit(status)

@@ -1,7 +1,7 @@
-"""Whether the archive works: when it last swept, which jobs wait longer than a sweep can explain, what was given up.
+"""Check the archive: when it last swept, which jobs have waited too long, and which calls failed for good.
 
-A leg of `logferry doctor`. Everything is read with the operator's own AWS credentials, where the function itself keeps
-it: the list of jobs with something to archive, how far each is, and when a sweep last ended.
+This is one check of `logferry doctor`. It reads with the operator's AWS credentials what the function itself stores:
+the list of jobs with something to archive, how far each is archived, and when a sweep last ended.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ SHARDS: Final = 8
 UNARCHIVED: Final = "UNARCHIVED#"
 OLD_MS: Final = 24 * 3_600_000
 QUIET_MS: Final = 3 * 3_600_000
-"""The function's own rules and names; tests/unit/cli/test_archive_health.py compares them."""
+"""The function's rules and names; tests/unit/cli/test_archive_health.py compares them."""
 
 GRACE_MS: Final = 2 * 3_600_000
-"""From when on something waits too long: two sweeps, one an hour, should have seen it."""
+"""After this time something has waited too long: two hourly sweeps should have seen it."""
 
 MOST_JOBS: Final = 1_000
-"""So many listed jobs are looked at: two reads each."""
+"""Limit of listed jobs to check, at two reads each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was seen of the archive."""
+    """The state of the archive."""
 
     swept: int | None
-    """When a sweep last ended, in milliseconds."""
+    """When a sweep last ended, in milliseconds since 1970."""
     enabled: bool
     """Whether the hourly schedule is on."""
     listed: int
-    """Jobs that may have something to archive, as far as they were looked at."""
+    """Number of checked jobs that may have something to archive."""
     unarchived: tuple[str, ...] = ()
     """Jobs that should be archived by now and are not."""
     unerased: tuple[str, ...] = ()
@@ -51,49 +51,51 @@ class Findings:
     rule: str = ""
 
     def problems(self, now_ms: int) -> list[str]:
-        """What is wrong, a sentence each; nothing when the archive works."""
+        """Return what is wrong, one sentence each; nothing when the archive works."""
         found = []
         if not self.enabled:
-            found.append(f"Its hourly schedule is switched off (rule {self.rule}): enable it.")
+            found.append(f"The hourly schedule is disabled (rule {self.rule}): enable it.")
         elif self.swept is not None and now_ms - self.swept > GRACE_MS:
             hours = (now_ms - self.swept) // 3_600_000
-            found.append(f"The last sweep was {hours} hours ago, and one is due every hour (rule {self.rule}).")
+            found.append(f"The last sweep was {hours} hours ago, but one is due every hour (rule {self.rule}).")
         for jobs, what in (
-            (self.unarchived, "should be archived by now and are not"),
-            (self.unerased, "were deleted hours ago and are not erased yet"),
+            (self.unarchived, "should be archived by now but are not"),
+            (self.unerased, "were deleted hours ago but are not erased yet"),
         ):
             if jobs:
                 more = f" and {len(jobs) - 1:,} more" if len(jobs) > 1 else ""
                 found.append(f"Jobs that {what}: {sanitize_word(jobs[0])}{more}.")
         if found:
-            found.append(f"The log group of {self.function} says what failed.")
+            found.append(f"See the log group of {self.function} for what failed.")
         return found
 
-    def said(self, now_ms: int) -> str:
-        """What there is to say of an archive that works."""
+    def summary(self, now_ms: int) -> str:
+        """Return a summary of an archive that works."""
         when = "no sweep yet" if self.swept is None else f"swept {max(0, now_ms - self.swept) // 60_000} minutes ago"
         many = f"{self.listed:,}" if self.listed < MOST_JOBS else f"{MOST_JOBS:,} or more"
-        return f"{when}, {many} jobs listed, none waits too long"
+        return f"{when}, {many} jobs listed, none overdue"
 
     @property
-    def leavings(self) -> str:
-        """What was given up, and what to do; empty for nothing."""
+    def failed_calls(self) -> str:
+        """What failed for good and what to do, as a sentence; empty when nothing did."""
         if not self.given_up:
             return ""
         many = f"{self.given_up:,}" if self.given_up < 1_000 else "1,000 or more"
-        return f"{many} calls of the archive were given up: `logferry replay` makes them again."
+        return f"{many} calls of the archive failed for good: run `logferry replay` to repeat them."
 
 
 def due_ms(opened_ms: int, received_ms: int) -> int:
-    """From when on every sweep archives what is left of a job: from a day on, or once nobody can write it any more.
+    """Return from when on every sweep archives the rest of a job: after a day, or once nobody can write it any more.
 
-    `received_ms` says when the first batch that is not archived was stored.
+    Args:
+        opened_ms: When the job was last opened, in milliseconds since 1970.
+        received_ms: When the first batch that is not archived was stored, in milliseconds since 1970.
     """
     return min(received_ms + OLD_MS, max(received_ms, opened_ms + QUIET_MS))
 
 
 def inspect_archive(deployment: Deployment, now_ms: int) -> Findings:
-    """Looks at a deployment's archive."""
+    """Check a deployment's archive."""
     function, rule = (_physical(deployment, logical) for logical in ("Archive", "ArchiveHourly"))
     state = deployment.client("events").describe_rule(Name=rule).get("State", "ENABLED")
     swept = deployment.table("RegistryTable").get_item(Key=SWEEP_KEY).get("Item", {}).get("at")
@@ -142,14 +144,17 @@ def _listed(deployment: Deployment) -> Iterator[Mapping[str, Any]]:
 
 
 def _deleted(deployment: Deployment, item: Mapping[str, Any]) -> int:
-    """When a job was deleted, by its tombstone; 0: it was not. The list itself knows once erasing has begun."""
+    """Return when a job was deleted, in milliseconds since 1970; 0 if it was not.
+
+    The tombstone says it. The list itself has it once erasing has begun.
+    """
     key = {"pk": item["pk"], "sk": "JOB"}
     record = deployment.table("RegistryTable").get_item(Key=key, ConsistentRead=True).get("Item", {})
     return int(str(record.get("deleted") or 0))
 
 
 def _received(deployment: Deployment, item: Mapping[str, Any]) -> int | None:
-    """When the first of a job's batches that are not archived was stored; what is being archived counts as not."""
+    """Return when the first of a job's unarchived batches was stored; None without one. Batches being archived count."""
     answer = deployment.table("LogTable").query(
         KeyConditionExpression=Key("job").eq(item["ssk"]) & Key("first").gt(item.get("tip") or 0),
         ProjectionExpression="received, deleted",

@@ -1,4 +1,4 @@
-"""`logferry demo`, behind `make demo`: all of it, with three sample containers, until Ctrl-C."""
+"""`logferry demo`, behind `make demo`: run everything with three sample containers, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ SCRIPTS = ("web", "import", "build")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Add the command."""
     app.command()(demo)
 
 
 def demo(
     state: Annotated[
-        Path | None, typer.Option("--state", help="Folder for its state [default: one of its own, removed at the end].")
+        Path | None, typer.Option("--state", help="Folder for its state [default: a new one, removed at the end].")
     ] = None,
 ) -> None:
-    """Show all of it, until Ctrl-C.
+    """Run a demonstration until Ctrl-C.
 
-    A local cloud, the agent, three sample containers and the viewer; Ctrl-C cleans it all up.
+    It starts a local cloud, the agent, three sample containers and the viewer. Ctrl-C removes them all.
     """
     folder = (state or Path(os.environ.get("LOGFERRY_STATE") or DEMO_FOLDER_NAME)).absolute()
     steps, checkout = Steps(), find_checkout()
@@ -62,15 +62,15 @@ def demo(
             _welcome(running, address_with_login(running, load_keys(folder)), samples)
             ended = _stay(running, interrupted)
             if ended is not None:
-                raise Problem(f"The {ended} ended by itself.", f"Its log is {folder / 'logs' / f'{ended}.log'}.")
+                raise Problem(f"The {ended} ended unexpectedly.", f"See its log: {folder / 'logs' / f'{ended}.log'}.")
         except KeyboardInterrupt:
             interrupted.set()
             steps.console.print()
-    steps.console.print("Everything is cleaned up.")
+    steps.console.print("The demo is stopped and cleaned up.")
 
 
 def _forget(folder: Path, *, keep_logs: bool) -> None:
-    """Removes the state; after a failure its logs stay, because the failure's message names one."""
+    """Delete the state. After a failure its logs stay, because the error message names one."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name == "logs" and keep_logs:
             continue
@@ -83,19 +83,19 @@ def _forget(folder: Path, *, keep_logs: bool) -> None:
 
 
 def _refuse_a_second(folder: Path) -> None:
-    """A demonstration never takes over a cloud that somebody uses."""
+    """Refuse to start where a cloud runs, so that a demonstration never takes over one in use."""
     try:
         last = load_state(folder)
     except NotRunningError:
         return
     if any(is_running(process) for process in last.pids.values()):
-        raise Problem(f"A local cloud runs in {folder} already.", f"End it with `logferry down --state {folder}`.")
+        raise Problem(f"A local cloud already runs in {folder}.", f"Stop it with `logferry down --state {folder}`.")
 
 
 class _Samples:
     """The sample containers.
 
-    Those of a state folder that was named bear its mark, so that demonstrations can run side by side.
+    For a state folder that was named, their names carry its mark, so that demonstrations can run side by side.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -123,7 +123,7 @@ class _Samples:
 
 def _end_engine(folder: Path, steps: Steps) -> None:
     if engine.runs_for(folder):
-        with steps("Stopping the Docker Engine that was started"):
+        with steps("Stopping the Docker Engine that the demo started"):
             engine.end(folder)
 
 
@@ -131,24 +131,31 @@ def _docker(*words: str, may_fail: bool = False) -> None:
     done = subprocess.run(["docker", *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0 and not may_fail:
         raise Problem(
-            f"`docker {words[0]}` failed: {done.stderr.strip()[-300:]}", "See that the Docker Engine answers."
+            f"`docker {words[0]}` failed: {done.stderr.strip()[-300:]}", "Check that the Docker Engine answers."
         )
 
 
 def _welcome(state: LocalState, address: str, samples: _Samples) -> None:
     console = Console(highlight=False)
     console.print()
-    console.print("[bold]Logferry runs.[/] Three containers write; read them here, logged in:", soft_wrap=True)
+    console.print(
+        "[bold]Logferry runs.[/] Three containers write logs. Read them here, already signed in:", soft_wrap=True
+    )
     console.print(f"\n  {address}\n", soft_wrap=True)
     console.print("or in another terminal:\n")
     console.print("  .venv/bin/logferry jobs", f"  .venv/bin/logferry tail --follow {samples.name('web')}", sep="\n")
-    console.print(f"\n[dim]AWS interfaces at {state.endpoint_url}. Ctrl-C ends it and cleans up.[/]", soft_wrap=True)
+    console.print(
+        f"\n[dim]AWS interfaces at {state.endpoint_url}. Press Ctrl-C to stop and clean up.[/]", soft_wrap=True
+    )
 
 
 def _stay(state: LocalState, interrupted: object) -> str | None:
-    """Waits for Ctrl-C; returns the role of a process that ended by itself meanwhile, or None.
+    """Wait for Ctrl-C.
 
-    `make` passes SIGTERM on to us but keeps a SIGINT that was sent to it alone, so it is watched as well.
+    `make` passes SIGTERM on but keeps a SIGINT that was sent to it alone, so `make` is watched as well.
+
+    Returns:
+        The role of a process that ended by itself meanwhile, or None.
     """
     parent = _Parent()
     while not parent.gave_up():
@@ -160,16 +167,16 @@ def _stay(state: LocalState, interrupted: object) -> str | None:
 
 
 class _Parent:
-    """The `make` that called us, on Linux: whether it was interrupted, or has ended."""
+    """The `make` that started this process, on Linux: whether it was interrupted or has ended."""
 
     def __init__(self) -> None:
         self._pid = os.getppid()
         self._catches = self._sigint_caught()
 
     def gave_up(self) -> bool:
-        """GNU make, when interrupted, puts SIGINT back to its default and waits for its children.
+        """Return whether `make` was interrupted or has ended.
 
-        That bit is what can be seen.
+        An interrupted GNU make resets SIGINT to its default and waits for its children. That bit is what can be seen.
         """
         return os.getppid() != self._pid or (self._catches and not self._sigint_caught())
 

@@ -1,4 +1,4 @@
-"""What an operator's commands need: a deployment's tables, by the operator's own AWS credentials."""
+"""A deployed stack, as operators' commands use it with their own AWS credentials."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ StackOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployed stack: a session to its account, and its outputs by name."""
+    """A deployed stack: a session for its account, and its outputs by name."""
 
     session: boto3.Session
     endpoint_url: str | None
@@ -39,38 +39,44 @@ class Deployment:
     outputs: dict[str, str]
 
     def client(self, service: str) -> Any:
-        """A client of an AWS service; untyped, as its kind depends on the name."""
+        """Return a client of an AWS service. It is untyped, as its type depends on the name."""
         return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
 
     def table(self, output: str) -> Table:
-        """The table that an output of the stack names."""
+        """Return the table that an output of the stack names."""
         resource = self.session.resource("dynamodb", endpoint_url=self.endpoint_url)
         return resource.Table(self.output(output))
 
     def output(self, name: str) -> str:
-        """An output of the stack.
+        """Return an output of the stack.
 
         Raises:
-            Problem: it has none of this name.
+            Problem: It has no output of this name.
         """
         if name not in self.outputs:
-            raise Problem(f"The stack {self.stack} has no output {name}.", "Is it a stack of Logferry's template?")
+            raise Problem(
+                f"The stack {self.stack} has no output {name}.", "Check that it is a stack of Logferry's template."
+            )
         return self.outputs[name]
 
 
 def find_deployment(state: Path, stack: str | None) -> Deployment:
-    """The stack that is named, or the local cloud's.
+    """Return the named stack, or the local cloud's.
+
+    Args:
+        state: The state folder of a local cloud.
+        stack: The name of a deployed stack; None: the local cloud's.
 
     Raises:
-        Problem: there is none, or AWS refuses.
-        LocalCloudError: the state folder cannot be read.
+        Problem: There is none, or AWS refuses.
+        LocalCloudError: The state folder cannot be read.
     """
     if stack is None:
         try:
             local = load_state(state)
         except NotRunningError as error:
             raise Problem(
-                error.sentence, "Start one with `logferry up`, or name a deployed stack by --stack or LOGFERRY_STACK."
+                error.sentence, "Start one with `logferry up`, or name a deployed stack with --stack or LOGFERRY_STACK."
             ) from None
         session = boto3.Session(
             aws_access_key_id=local.access_key,
@@ -89,6 +95,6 @@ def find_deployment(state: Path, stack: str | None) -> Deployment:
             "Check its name, the region and your AWS credentials.",
         ) from None
     except BotoCoreError as error:
-        raise Problem(f"AWS cannot be asked ({error}).", "Check the region and your AWS credentials.") from None
+        raise Problem(f"AWS cannot be reached ({error}).", "Check the region and your AWS credentials.") from None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}
     return Deployment(session, endpoint_url, stack, outputs)

@@ -64,12 +64,12 @@ class Checkup:
 
     @property
     def healthy(self) -> bool:
-        """Whether no leg failed."""
+        """Return whether no leg failed."""
         return all(leg.outcome != "failed" for leg in self.legs)
 
     @asynccontextmanager
     async def leg(self, name: str, advice: str = "") -> AsyncIterator[list[str]]:
-        """Looks at one leg; what is put into the list is said of it. A failure is noted, and the next one looked at."""
+        """Look at one leg; what is put into the list is said of it. A failure is noted, and the next one looked at."""
         said: list[str] = []
         began = monotonic()
         outcome = "ok"
@@ -99,12 +99,12 @@ class Checkup:
             typer.echo(f"{mark} {leg.name:<28} {leg.milliseconds:>6} ms  {leg.detail}".rstrip())
 
     def failed(self, name: str) -> bool:
-        """Whether a leg was looked at and does not work."""
+        """Return whether a leg was looked at and does not work."""
         return any(leg.name == name and leg.outcome in {"failed", "skipped"} for leg in self.legs)
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(doctor)
 
 
@@ -224,10 +224,10 @@ def _archive(deployment: Deployment) -> str:
     now_ms = time_ns() // 1_000_000
     found = archive_health.inspect_archive(deployment, now_ms)
     if problems := found.problems(now_ms):
-        raise Problem(" ".join(problems), found.leavings)
-    if found.leavings:
-        raise _WarningError(found.leavings)
-    return found.said(now_ms)
+        raise Problem(" ".join(problems), found.failed_calls)
+    if found.failed_calls:
+        raise _WarningError(found.failed_calls)
+    return found.summary(now_ms)
 
 
 async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, missing: str, patience: float) -> None:

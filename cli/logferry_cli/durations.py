@@ -11,7 +11,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_duration(text: str) -> int:
-    """Seconds of `90d`, `12h`, `30m`, `45s`.
+    """Return seconds of `90d`, `12h`, `30m`, `45s`.
 
     Raises:
         Problem: it is none of these.

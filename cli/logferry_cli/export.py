@@ -35,7 +35,7 @@ PROGRESS_EVERY_S: Final = 0.2
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(export)
 
 
@@ -72,7 +72,7 @@ def export(
 
 
 def damage(damaged: Damaged) -> str:
-    """A sentence about entries that cannot be read."""
+    """Return a sentence about entries that cannot be read."""
     which = f"{damaged.count:,} entries ({damaged.first:,} to {damaged.last:,})"
     return f"{which} cannot be read: the stored batch is damaged ({sanitize_word(damaged.detail)})"
 
@@ -111,10 +111,10 @@ class Formatter(Protocol):
     """Turns entries to text."""
 
     def run(self, run: Run) -> str:
-        """The text of these entries."""
+        """Return the text of these entries."""
 
     def end(self) -> str:
-        """What is left when nothing more comes."""
+        """Return what is left when nothing more comes."""
 
 
 class TextFormatter:
@@ -125,7 +125,7 @@ class TextFormatter:
         self._midline = False
 
     def run(self, run: Run) -> str:
-        """The lines that these entries end."""
+        """Return the lines that these entries end."""
         streams = run.columns.streams
         if not self._joiner.holding and streams.strip("oe") == "" and max(map(len, run.columns.texts)) < 1024:
             # Nearly every batch: no pieces, no events.
@@ -135,7 +135,7 @@ class TextFormatter:
         )
 
     def end(self) -> str:
-        """A last line that could have gone on."""
+        """Return a last line that could have gone on."""
         return "".join(line.text + "\n" for line in self._joiner.flush())
 
 
@@ -147,7 +147,7 @@ class JsonlFormatter:
         self._streams = {character: f'","stream":"{stream}","line":' for character, stream in STREAM_OF.items()}
 
     def run(self, run: Run) -> str:
-        """An object per entry."""
+        """Return an object per entry."""
         head, streams = self._head, self._streams
         return "".join(
             f'{head}{rfc3339(time)}{streams[character]}{encode_basestring(text)},"sequence":{sequence}}}\n'
@@ -175,7 +175,7 @@ async def _export(target: Target, name: str, form: Format, file: Writer) -> Left
 async def _written(
     entries: AsyncIterator[Taken], formatter: Formatter, file: Writer, tell: Callable[[int, int], None]
 ) -> LeftOut:
-    """Writes everything that can be read; says what is missing."""
+    """Write everything that can be read; says what is missing."""
     left_out, written = LeftOut(), 0
     async for taken in entries:
         if isinstance(taken, Lost):

@@ -12,7 +12,7 @@ from logferry_cli.reader import Page, Reader, Taken
 
 
 async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) -> AsyncIterator[Taken]:
-    """The entries after a sequence, in order, up to `tip` (by default: what is stored at the first answer).
+    """Yield the entries after a sequence, in order, up to `tip` (by default: what is stored at the first answer).
 
     Raises:
         Problem: the API refuses or stays silent.
@@ -46,5 +46,5 @@ async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) 
 
 
 async def last_sequence(api: Api, job: str) -> int:
-    """The last stored sequence."""
+    """Return the last stored sequence."""
     return (await api.history_before(job, before=2**53 - 1, limit=1)).tip

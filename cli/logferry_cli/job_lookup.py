@@ -21,7 +21,7 @@ COMPARED: Final = 200
 
 
 async def find_job(api: Api, text: str) -> JobRecord:
-    """The job that is meant.
+    """Return the job that is meant.
 
     Raises:
         Problem: none, or several by a prefix; or the API refuses.
@@ -52,7 +52,7 @@ async def find_job(api: Api, text: str) -> JobRecord:
 
 
 def container_of(record: JobRecord) -> str:
-    """The container id of a job."""
+    """Return the container id of a job."""
     return record.job.partition(".")[2]
 
 

@@ -37,7 +37,7 @@ _STATE_STYLES: Final = {"running": "green", "lost": "yellow", "restarting": "yel
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(jobs)
 
 
@@ -86,13 +86,13 @@ async def _records(target: Target, filters: dict[str, str], limit: int) -> list[
 
 
 def json_of(records: list[JobRecord]) -> str:
-    """The records as one JSON array, each on a line of its own. What is not known is null."""
+    """Return the records as one JSON array, each on a line of its own. What is not known is null."""
     lines = ",\n".join(json.dumps(record.model_dump(mode="json"), ensure_ascii=False) for record in records)
     return f"[\n{lines}\n]\n" if lines else "[]\n"
 
 
 def _nothing(filters: Mapping[str, str]) -> str:
-    """Why a list is empty."""
+    """Return why a list is empty."""
     if not filters:
         return "No jobs yet. A container's job appears when an agent first sees it."
     said = " ".join(f"{OPTIONS[key]} {shlex.quote(sanitize_word(value[:200]))}" for key, value in filters.items())
@@ -135,7 +135,7 @@ def _plain(records: list[JobRecord]) -> list[str]:
 
 
 def state_of(record: JobRecord) -> str:
-    """The state with what matters about it: `exited (1)`, `exited (137, out of memory)`."""
+    """Return the state with what matters about it: `exited (1)`, `exited (137, out of memory)`."""
     life = record.life
     if isinstance(record, DamagedRecord):
         return "damaged"

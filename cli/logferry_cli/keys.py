@@ -28,7 +28,7 @@ NameArgument = Annotated[str, typer.Argument(help="The principal's name; made wh
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     keys = typer.Typer(
         name="keys", help="Make, list and revoke keys (for operators: uses AWS credentials).", no_args_is_help=True
     )

@@ -47,11 +47,11 @@ class LineJoiner:
 
     @property
     def holding(self) -> bool:
-        """Whether a line waits for its next piece."""
+        """Return whether a line waits for its next piece."""
         return bool(self._open)
 
     def lines(self, first: int, columns: Columns) -> Iterator[Line]:
-        """The lines that these entries end or are; the first has the sequence `first`."""
+        """Yield the lines that these entries end or are; the first has the sequence `first`."""
         for sequence, time, character, text in columns.rows(first):
             stream = STREAM_OF[character]
             if stream == "system":
@@ -79,7 +79,7 @@ class LineJoiner:
                     self._handed_on.add(stream)
 
     def flush(self) -> Iterator[Line]:
-        """What is held, as it is: nothing more comes, or nobody wants to wait for it."""
+        """Yield what is held, as it is: nothing more comes, or nobody wants to wait for it."""
         for stream, held in sorted(self._open.items(), key=lambda item: item[1].sequence):
             self._handed_on.add(stream)
             yield _whole(stream, held)

@@ -96,7 +96,7 @@ class LiveClient:
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything that the cloud said there is was handed on."""
+        """Return whether everything that the cloud said there is was handed on."""
         return self._told and self.reader.complete
 
     async def __aenter__(self) -> Self:
@@ -112,7 +112,7 @@ class LiveClient:
         await self._link.close()
 
     async def events(self) -> AsyncIterator[Event]:
-        """Entries in order without end, with changes of the connection and of the job between them.
+        """Yield entries in order without end, with changes of the connection and of the job between them.
 
         Raises:
             Problem: it cannot go on: refused, revoked, or no such job.
@@ -178,7 +178,7 @@ class LiveClient:
 
 
 def _message(frame: str | bytes) -> messages.ToViewer | None:
-    """A message; None for one that cannot be read, which is no answer (PROTOCOL.md, Errors)."""
+    """Return a message; None for one that cannot be read, which is no answer (PROTOCOL.md, Errors)."""
     try:
         return messages.decode(frame, messages.TO_VIEWER)
     except MalformedMessageError:
@@ -233,7 +233,7 @@ class _Link:
             await self._inbox.put(error)
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """End the connection."""
         if self._current is not None:
             await self._current.close()
 
@@ -310,7 +310,7 @@ class _Connection:
         self._pinging: asyncio.Task[None] | None = None
 
     async def subscribe(self, job: str, after: int) -> None:
-        """Subscribes and waits for the answer.
+        """Subscribe and waits for the answer.
 
         Raises:
             Problem: the job may not be read.
@@ -326,12 +326,12 @@ class _Connection:
         self._pinging = asyncio.create_task(self._ping())
 
     async def ended(self, life: float) -> str | None:
-        """Waits until the connection is cut (and says how), or `life` seconds are over (None)."""
+        """Wait until the connection is cut (and says how), or `life` seconds are over (None)."""
         done, _ = await asyncio.wait([self._reading], timeout=life)
         return self._reading.result() if done else None
 
     async def close(self) -> None:
-        """Ends it, whatever state it is in."""
+        """End it, whatever state it is in."""
         for task in (self._reading, self._pinging):
             if task is not None:
                 task.cancel()

@@ -27,7 +27,7 @@ VIEWER_NAME = "me"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(up)
     app.command()(down)
     app.command()(status)
@@ -113,7 +113,7 @@ def local_keys(table: Any, last: LocalKeys | None) -> LocalKeys:
 
 
 def address_with_login(state: LocalState, keys: LocalKeys) -> str:
-    """The viewer's address that logs its reader in: the key is in the fragment, which browsers send to nobody."""
+    """Return the viewer's address that logs its reader in: the key is in the fragment, which browsers send to nobody."""
     return f"{state.viewer_url}/#key={keys.viewer_key}"
 
 
@@ -136,7 +136,7 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def stay(state: LocalState, interrupted: threading.Event) -> str | None:
-    """Waits for the interruption; returns the role of a process that ended by itself meanwhile, or None."""
+    """Wait for the interruption; returns the role of a process that ended by itself meanwhile, or None."""
     try:
         while not interrupted.is_set():
             for role, process in state.pids.items():

@@ -45,11 +45,11 @@ class Socket:
         self._kept: list[BaseModel] = []
 
     async def send(self, message: BaseModel) -> None:
-        """Sends one message."""
+        """Send one message."""
         await self._connection.send(messages.encode(message))
 
     async def receive(self, kind: type[Message], what: str) -> Message:
-        """The next message of a kind; others are kept for later.
+        """Return the next message of a kind; others are kept for later.
 
         Raises:
             Problem: an error came instead, or nothing in time.
@@ -140,14 +140,14 @@ class Line:
         self._life = LifeCycle(state="running", created=now // 1000, started=now // 1000)
 
     def open(self, owner: str) -> messages.Open:
-        """The message that makes the job, for an owner who may read it."""
+        """Return the message that makes the job, for an owner who may read it."""
         container = Container(name=PRINCIPAL, image=PRINCIPAL, host="doctor", owner=owner)
         job = messages.OpenJob(job=self.container, container=container, life=self._life)
         return messages.Open(id="open", instance=PRINCIPAL, jobs=[job])
 
 
 def temporary_key(registry: Registry) -> str:
-    """A key of the doctor's own agent principal, which lives for ten minutes and is revoked before.
+    """Return a key of the doctor's own agent principal, which lives for ten minutes and is revoked before.
 
     Raises:
         Problem: the registry refuses.

@@ -73,7 +73,7 @@ class Damaged:
 
     @property
     def count(self) -> int:
-        """How many entries."""
+        """Return how many entries."""
         return self.last - self.first + 1
 
 
@@ -111,7 +111,7 @@ class Reader:
 
     @property
     def complete(self) -> bool:
-        """Whether everything known to exist was handed out."""
+        """Return whether everything known to exist was handed out."""
         return self.position >= self.tip
 
     def learn(self, tip: int, now: float, *, at_once: bool = False) -> None:
@@ -129,7 +129,7 @@ class Reader:
         self._schedule(now)
 
     def request(self, now: float) -> int | None:
-        """The sequence to ask history's entries after, once it is time; the caller then owes `answer` or `failed`."""
+        """Return the sequence to ask history's entries after, once it is time; the caller then owes `answer` or `failed`."""
         if self.due is None or now < self.due or self._asked is not None:
             return None
         self.due = None
@@ -185,7 +185,7 @@ class Reader:
             yield taken
 
     def _next(self) -> Stored | None:
-        """The pending batch that holds the next entry. Batches that are wholly behind are forgotten on the way."""
+        """Return the pending batch that holds the next entry. Batches that are wholly behind are forgotten on the way."""
         wanted = self.position + 1
         if (exact := self._pending.pop(wanted, None)) is not None:
             return exact
@@ -198,7 +198,7 @@ class Reader:
         return None
 
     def _reached(self) -> int:
-        """How far the entries go without a hole, those not taken yet among them."""
+        """Return how far the entries go without a hole, those not taken yet among them."""
         reached = self.position if self._lost is None else max(self.position, self._lost.last)
         if not self._pending:
             return reached
@@ -234,7 +234,7 @@ class Reader:
 
 
 def _taken_of(batch: Stored, wanted: int) -> Run | Damaged:
-    """The batch's entries from the sequence `wanted` on."""
+    """Return the batch's entries from the sequence `wanted` on."""
     if isinstance(batch, Damaged):
         return Damaged(wanted, batch.last, batch.detail)
     try:

@@ -56,7 +56,7 @@ def read_record(document: object) -> JobRecord:
 
 
 def read_batches(documents: Sequence[object], after: int, tip: int, *, more: bool) -> list[BatchFacts | Damaged]:
-    """The batches of a page of history, ascending.
+    """Return the batches of a page of history, ascending.
 
     Args:
         documents: As the answer has them.
@@ -80,7 +80,7 @@ def read_batches(documents: Sequence[object], after: int, tip: int, *, more: boo
 
 
 def _damaged(document: object, before: int, detail: str) -> Damaged:
-    """A batch that follows the sequence `before`; without an end where it does not say how many entries it has."""
+    """Return a batch that follows the sequence `before`; without an end where it does not say how many entries it has."""
     facts = document if isinstance(document, Mapping) else {}
     first, count = facts.get("first"), facts.get("count")
     if not isinstance(first, int) or not 1 <= first <= MAX_SEQUENCE:

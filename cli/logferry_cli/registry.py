@@ -63,7 +63,7 @@ class Issued:
 
 
 def principal_item(principal: Agent | Viewer, now: int) -> Item:
-    """The registry item of a principal; `now` in milliseconds since 1970.
+    """Return the registry item of a principal; `now` in milliseconds since 1970.
 
     Raises:
         Problem: a name, owner, subject or group that does not fit.
@@ -93,13 +93,13 @@ def principal_item(principal: Agent | Viewer, now: int) -> Item:
 
 
 def new_key(kind: Kind) -> Issued:
-    """A key with a secret of 256 random bits."""
+    """Return a key with a secret of 256 random bits."""
     credential = "".join(secrets.choice(_ALPHABET) for _ in range(CREDENTIAL_CHARS))
     return Issued(f"{PREFIXES[kind]}_{credential}_{secrets.token_urlsafe(SECRET_BYTES)}", credential)
 
 
 def credential_item(principal: str, kind: Kind, issued: Issued, now: int, expires: int | None = None) -> Item:
-    """The registry item of a key: its hash, never the key.
+    """Return the registry item of a key: its hash, never the key.
 
     `now` is in milliseconds since 1970; `expires` in seconds, as it is the table's TTL attribute (None: until revoked).
     """
@@ -117,7 +117,7 @@ def credential_item(principal: str, kind: Kind, issued: Issued, now: int, expire
 
 
 def credential_of(text: str) -> str:
-    """The credential that a person means by a whole key (whose secret nobody needs to see again), or by its id alone.
+    """Return the credential that a person means by a whole key (whose secret nobody needs to see again), or by its id alone.
 
     Raises:
         Problem: it is neither.
@@ -139,7 +139,7 @@ _ARN: Final = re.compile(
 
 
 def canonical_arn(text: str) -> str:
-    """The ARN by which STS will name whoever has this role or is this user.
+    """Return the ARN by which STS will name whoever has this role or is this user.
 
     A role's path is left out, as STS leaves it out; of an assumed role the session is, as its bearer chooses that.
 
@@ -178,17 +178,17 @@ class Registry:
         return False
 
     def principal(self, name: str) -> Item | None:
-        """The principal's item, or None."""
+        """Return the principal's item, or None."""
         with _table_errors():
             answer = self._table.get_item(Key={"pk": f"PRINCIPAL#{name}", "sk": "PRINCIPAL"}, ConsistentRead=True)
         return answer.get("Item")
 
     def principals(self) -> Iterator[Item]:
-        """All principals by name."""
+        """Return all principals by name."""
         return self._query(Key("gpk").eq("PRINCIPALS"))
 
     def credentials(self, principal: str) -> Iterator[Item]:
-        """A principal's credentials, the oldest first."""
+        """Return a principal's credentials, the oldest first."""
         return self._query(Key("gpk").eq(f"PRINCIPAL#{principal}") & Key("gsk").begins_with("CREDENTIAL#"))
 
     def issue(self, principal: str, kind: Kind, now: int, expires: int | None = None) -> Issued:
@@ -224,7 +224,7 @@ class Registry:
     # --- AWS roles
 
     def roles(self, principal: str) -> Iterator[Item]:
-        """The AWS roles and users that stand for a principal."""
+        """Return the AWS roles and users that stand for a principal."""
         return self._query(Key("gpk").eq(f"PRINCIPAL#{principal}") & Key("gsk").begins_with("ROLE#"))
 
     def map_role(self, arn: str, principal: str, now: int) -> None:
@@ -261,7 +261,7 @@ class Registry:
             raise Problem(f"No role {arn} is mapped.", "`logferry roles list` shows those that are.")
 
     def unique_id(self, role: Item) -> str | None:
-        """The unique id (AROA…) that a mapped role had when it first signed in; None while it has not.
+        """Return the unique id (AROA…) that a mapped role had when it first signed in; None while it has not.
 
         A role that is deleted and made again by the same name has another, and is refused.
         """
@@ -285,7 +285,7 @@ class Registry:
     # --- quotas
 
     def quota(self, principal: str, day: str) -> tuple[int | None, int]:
-        """The bytes that an agent may store a day (None: any number), and those of a day (`2026-11-25`, UTC) so far.
+        """Return the bytes that an agent may store a day (None: any number), and those of a day (`2026-11-25`, UTC) so far.
 
         They are counted only while there is a quota.
 

@@ -26,7 +26,7 @@ PREFIX: Final = "aws/lambda/"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(replay)
 
 
@@ -94,7 +94,7 @@ def _replayed(deployment: Deployment, limit: int, *, list_only: bool, keep: bool
 
 
 def parse_failure(key: str, content: bytes) -> Failure:
-    """What Lambda wrote into the bucket.
+    """Return what Lambda wrote into the bucket.
 
     Raises:
         Problem: it is something else.

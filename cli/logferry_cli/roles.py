@@ -25,7 +25,7 @@ ArnArgument = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     roles = typer.Typer(
         name="roles",
         help="Let AWS roles sign agents in, without a key (for operators: uses AWS credentials).",

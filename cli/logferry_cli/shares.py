@@ -26,7 +26,7 @@ JobArgument = Annotated[str, typer.Argument(help="Job id, container name, or the
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     share = typer.Typer(name="share", help="Let others read one job, by a link that ends.", no_args_is_help=True)
     share.command(name="create")(create)
     share.command(name="list")(list_shares)
@@ -135,7 +135,7 @@ def _with_api(target: Target, work: Callable[[Api], Awaitable[Result]]) -> Resul
 
 
 def _viewer(state: Path, api_url: str | None, viewer_url: str | None) -> str:
-    """Where a link leads: as it was said, else the local viewer."""
+    """Return where a link leads: as it was said, else the local viewer."""
     if viewer_url:
         return viewer_url.rstrip("/")
     if api_url is not None:

@@ -15,7 +15,7 @@ _SIZE: Final = re.compile(r"([1-9][0-9]{0,14}) ?([kKMGT]?i?B)?", re.ASCII)
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `500MB`, `10 GB`, `64KiB`, or a plain number of them.
+    """Return bytes of `500MB`, `10 GB`, `64KiB`, or a plain number of them.
 
     Raises:
         Problem: it is none of these.

@@ -48,7 +48,7 @@ class EndTiming:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(tail)
 
 
@@ -115,7 +115,7 @@ class Screen:
         """Whether entries were left out because they cannot be read."""
 
     def show(self, lines: Iterable[Line]) -> None:
-        """Shows them, and leaves nothing in a buffer."""
+        """Show them, and leaves nothing in a buffer."""
         for line in lines:
             file = self._out if line.stream == "stdout" or self._style.gutter else self._err
             file.write(self.text(line))
@@ -156,7 +156,7 @@ class Screen:
         self._err.flush()
 
     def left_out(self, taken: Lost | Damaged) -> None:
-        """Says which entries are not shown, and why."""
+        """Say which entries are not shown, and why."""
         if isinstance(taken, Damaged):
             self.damaged = True
             self.note(damage(taken))
@@ -199,7 +199,7 @@ async def follow_job(
     keep: bool = False,
     timing: EndTiming | None = None,
 ) -> None:
-    """Shows what comes until the job has ended and all of it was shown; with `keep`, until somebody stops it.
+    """Show what comes until the job has ended and all of it was shown; with `keep`, until somebody stops it.
 
     Raises:
         Problem: it cannot go on.
@@ -258,7 +258,7 @@ class End:
         self._next: float | None = None
 
     def ended(self, now: float) -> bool:
-        """Whether nothing more is to come."""
+        """Return whether nothing more is to come."""
         if not self._record.life.over:
             return False
         return self._confirmed >= 2 or now - self._quiet_since >= self._timing.quiet
@@ -285,7 +285,7 @@ class End:
             self._confirmed = self._confirmed + 1 if record.life.over else 0
 
     def due(self, now: float) -> bool:
-        """Whether to read the record now."""
+        """Return whether to read the record now."""
         return self._next is not None and now >= self._next
 
     def wait(self, now: float) -> float | None:
@@ -297,7 +297,7 @@ class End:
 
 
 async def _with_pauses(events: AsyncIterator[Event], wait: Callable[[], float | None]) -> AsyncIterator[Event | None]:
-    """The events, and None whenever none came for as long as `wait()` says."""
+    """Yield the events, and None whenever none came for as long as `wait()` says."""
     upcoming: asyncio.Future[Event] | None = None
     try:
         while True:

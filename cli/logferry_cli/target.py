@@ -68,7 +68,7 @@ class Target:
 def find_target(
     state: Path, api_url: str | None, viewers_url: str | None, viewer_key: str | None, insecure: bool = False
 ) -> Target:
-    """What flags and environment name; for what they leave out, the local cloud of the state folder.
+    """Return what flags and environment name; for what they leave out, the local cloud of the state folder.
 
     Raises:
         Problem: neither is there, or a URL or the key is not one, or the key would be sent in clear.
@@ -96,7 +96,7 @@ def find_target(
 
 
 def environment_target() -> Target:
-    """The target that the environment alone names, as a command without flags finds it.
+    """Return the target that the environment alone names, as a command without flags finds it.
 
     Raises:
         Problem, LocalCloudError: as `find_target`.
@@ -109,7 +109,7 @@ def environment_target() -> Target:
 
 
 def address(text: str, kind: str, where: str, insecure: bool = False) -> str:
-    """The URL in its scheme of `kind` (`http` or `ws`): a gateway's one address serves both. `where` it was given.
+    """Return the URL in its scheme of `kind` (`http` or `ws`): a gateway's one address serves both. `where` it was given.
 
     Raises:
         Problem: it is none, or it leads to another host in clear and that is not allowed (`insecure`).

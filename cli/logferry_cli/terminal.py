@@ -58,12 +58,12 @@ def sanitize_line(text: str, *, colours: bool = True) -> str:
 
 
 def sanitize_word(text: str) -> str:
-    """A name for a table or a sentence: no control at all, and no line break."""
+    """Return a name for a table or a sentence: no control at all, and no line break."""
     return _shown(text)
 
 
 def sanitize_json(document: str) -> str:
-    """A JSON document that means the same and steers no terminal: controls in its strings are escaped."""
+    """Return a JSON document that means the same and steers no terminal: controls in its strings are escaped."""
     return _CONTROL.sub(lambda match: match.group() if match.group() == "\n" else _escaped(match.group()), document)
 
 
@@ -86,7 +86,7 @@ def _picture(match: re.Match[str]) -> str:
 
 
 def _style(parameters: str) -> str | None:
-    """The parameters of a colour sequence that pass, None when none does; an empty list is a reset."""
+    """Return the parameters of a colour sequence that pass, None when none does; an empty list is a reset."""
     if not parameters:
         return "0"
     passing: list[str] = []

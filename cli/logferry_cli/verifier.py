@@ -60,7 +60,7 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong. Gaps are not: they are what a sound log says about what it could not get."""
+        """Return whether nothing is wrong. Gaps are not: they are what a sound log says about what it could not get."""
         return not self.problems
 
 
@@ -73,7 +73,7 @@ class Verifier:
         self._continuable: dict[str, bool] = {"stdout": False, "stderr": False}
 
     def add(self, batch: BatchFacts | Damaged) -> None:
-        """Checks one more batch."""
+        """Check one more batch."""
         report = self.report
         self._check_place(batch)
         report.batches += 1

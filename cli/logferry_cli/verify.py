@@ -32,7 +32,7 @@ _ASKED_AGAIN_AFTER: Final = Backoff(first_s=0.2, longest_s=1.6)
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(verify)
 
 

@@ -1,4 +1,4 @@
-"""The api source's threads: one for each container, as a read waits until lines come."""
+"""Read containers through the engine's API: one thread for each, because a read blocks until lines come."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from .container_reader import FAILED, ContainerReader, Step
 log = structlog.get_logger()
 
 _FAILED_S: Final = 5.0
-"""After an error of ours."""
+"""Seconds to wait after an internal error."""
 
 
 class ApiLoop:
     """A thread that reads one container through the API."""
 
-    def __init__(self, reading: ContainerReader, sink: Sink) -> None:
-        self._reading = reading
+    def __init__(self, reader: ContainerReader, sink: Sink) -> None:
+        self._reader = reader
         self._sink = sink
         self._news = Event()
         self._stopping = False
         self.done = False
-        reading.on_news = self._news.set
-        self._thread = Thread(target=self._run, name=f"logferry-api-{reading.id[:12]}", daemon=True)
+        reader.on_news = self._news.set
+        self._thread = Thread(target=self._run, name=f"logferry-api-{reader.id[:12]}", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end."""
+        """Ask the thread to end."""
         self._stopping = True
-        self._reading.close()
+        self._reader.close()
         self._news.set()
 
     def interrupt(self, source: object) -> None:
-        """End a source that waits for lines, which a new one takes the place of (see `ContainerReader.renew`)."""
+        """Close a source that waits for lines, because a new one replaces it (see `ContainerReader.renew`)."""
         if isinstance(source, ApiSource):
             source.close()
         self._news.set()
 
     def cut(self) -> None:
-        """Cut the connection, as a proxy does to one that was quiet for long; it is made again."""
-        source = self._reading.source
+        """Cut the connection, as a proxy does after a long silence. The source reconnects."""
+        source = self._reader.source
         if isinstance(source, ApiSource):
             source.cut()
 
     def join(self, timeout_s: float) -> None:
-        """Wait until it has ended."""
+        """Wait until the thread has ended."""
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -60,18 +60,18 @@ class ApiLoop:
         while not self._stopping:
             self._news.clear()
             try:
-                step = self._reading.step(self._sink, 1 << 20)
+                step = self._reader.step(self._sink, 1 << 20)
             except Exception:
-                # An error of ours must not end the job: it is read again from where it was.
-                log.exception("reading_failed", container=self._reading.id)
-                self._sink.job_problem(self._reading.id, FAILED)
-                self._reading.begin_again(self._sink)
+                # An internal error must not end the job. The container is read again from its last position.
+                log.exception("reading_failed", container=self._reader.id)
+                self._sink.job_problem(self._reader.id, FAILED)
+                self._reader.begin_again(self._sink)
                 failed = True
                 self._news.wait(_FAILED_S)
                 continue
             if failed and step is not Step.FULL:
                 failed = False
-                self._sink.job_problem(self._reading.id, None)
+                self._sink.job_problem(self._reader.id, None)
             if step is Step.DONE:
                 self.done = True
                 return

@@ -1,19 +1,22 @@
-"""The api source: a container's log through the engine's API, where its files cannot be read.
+"""Read one container's log through the engine's API, where its files cannot be read.
 
-Theory of operation. The engine's follow stream loses lines when files rotate under a burst, repeats lines on engines
-before 23.0, and may end before the last line; a read that does not follow does none of that. So a log is followed
-only while that is safe, and every follow ends in a *catch-up*: a read of the last entries that must contain what was
-read last. When it does, nothing is missing; when not even the whole log does, something is, and a gap entry says so.
-A log that rotates is followed only while it is calm: when much came, it is read by catch-ups alone until it is calm
-again; and what came by following is never believed to be all before a catch-up has said so, at the latest a while
-after it came. The pieces of a long line may all be alike: where an engine may send them again, a catch-up reads them.
+Theory of operation. The engine's follow stream has faults. It loses lines when files rotate under a burst. Engines
+before 23.0 repeat lines. The stream may end before the last line. A read that does not follow has none of these faults.
 
-`Deduplicator` recognises what was read before. After a restart of the agent, `CursorSeeker` finds the cursor's stream
-positions.
+So a log is followed only while that is safe, and every follow ends in a *catch-up*: a read of the last entries that
+must contain what was read last. When it does, nothing is missing. When not even the whole log contains it, a gap entry
+says so.
 
-A damaged record ends a reading of the log: with an error in the stream, or (before 23.0) without a word. So every
-catch-up first asks for the last entry, which a whole reading must come to; behind the damage the log is read on by the
-longest tail that can be read.
+A log that rotates is followed only while it is calm. When much came, it is read by catch-ups alone until it is calm
+again. Entries from a follow stream count as complete only after a catch-up has confirmed it, at the latest a fixed time
+after they came. The fragments of a long line may all be alike: where an engine may send them again, a catch-up reads
+them.
+
+Entries that were read before are recognised by `Deduplicator`, or after a restart of the agent by the cursor
+(`CursorSeeker`).
+
+A damaged record ends a read of the log: with an error in the stream, or silently (before 23.0). So every catch-up first
+asks for the last entry, which a complete read must reach. Behind the damage, the longest tail that can be read is read.
 """
 
 from __future__ import annotations
@@ -45,16 +48,16 @@ from .unreadable_source import UNREADABLE, say_unreadable
 log = structlog.get_logger()
 
 _TAILS: Final = (1_000, 30_000, None)
-"""Entries that a catch-up asks for, until they reach back far enough."""
+"""Numbers of last entries that a catch-up asks for, in turn, until they reach back far enough. None: the whole log."""
 _SMALL_BYTES: Final = 4 << 20
 _OVERLAP: Final = 50
-"""Entries before what is new, by which a reading is seen to go on from the one before."""
+"""Number of known entries to read again before new ones, to see that a read continues the one before."""
 _REMEMBERED: Final = 1_000
-"""Entries before a cursor's place that are known again: more than any overlap."""
+"""Number of entries before a cursor that are remembered: more than any overlap."""
 _DOUBT_S: Final = (1.0, 15.0)
-"""What a rotating log gave by being followed is made sure of after so long: after a burst, otherwise."""
+"""Seconds after which a catch-up checks what a rotating log's follow stream gave: after a burst, otherwise."""
 _SURE_ENTRIES: Final = 50_000
-"""A log that never rotates loses nothing by being followed; the deduplicator need not reach back further than this."""
+"""After this many entries a followed log counts as verified if it never rotates: such a log loses nothing."""
 _POLL_S: Final = 0.05
 _CALM_POLLS: Final = 10
 _BUSY_LINES: Final = 200
@@ -63,17 +66,19 @@ _RETRY: Final = Backoff(first_s=0.1, longest_s=5.0)
 """Waits after the engine failed."""
 _FOLLOW_AGAIN: Final = Backoff(first_s=0.1, longest_s=1.0)
 """Waits after a stream of a running container ended without a new entry."""
-_UNVERIFIED: Final = "removed before its end could be read again: an unterminated last line may be missing"
+_UNVERIFIED: Final = (
+    "the container was removed before the end of its log could be verified: an unterminated last line may be missing"
+)
 _JSON_OVERHEAD: Final = 72
-"""Bytes that a json-file record is longer than its text."""
+"""By how many bytes a json-file record is longer than its text."""
 
 
 class ApiSource:
-    """One container's log through the engine's API. `read` waits for lines while the container runs."""
+    """One container's log, read through the engine's API. `read` blocks while the container runs and no lines come."""
 
     @property
     def name(self) -> SourceName:
-        """`none` once the engine said that this log cannot be read."""
+        """The source's name: `none` once the engine said that this log cannot be read."""
         return "none" if self.sequencer.file_position == UNREADABLE else "api"
 
     def __init__(
@@ -111,7 +116,7 @@ class ApiSource:
         self._chunks: deque[Chunk] = deque()
         self._last_time: int | None = None
         self._verified: int | None = None
-        """What the last fragment is known by that nothing before is missing of."""
+        """The key of the last fragment before which nothing is missing."""
         self._verified_time: int | None = None
         self._last_key: int | None = None
         self._removed = False
@@ -119,22 +124,23 @@ class ApiSource:
         self._steps = self._run()
 
     def runs(self, running: bool) -> None:
-        """Whether the container runs: a follow stream of one that does not is soon given up."""
+        """Record whether the container runs. A follow stream of a stopped container is soon closed."""
         self._run_unread = self._run_unread or (running and not self._requests.running)
         self._requests.runs(running)
 
     @property
     def unread(self) -> int:
-        """Nothing can be known to be there without reading it."""
+        """Always 0: the API does not tell how much is unread."""
         return 0
 
     @property
     def ended(self) -> bool:
-        """True when the container is gone and nothing more can come."""
+        """Whether the container is gone and everything was handed over."""
         return self.gone and not self._chunks and self._idle
 
     def read(self, limit_bytes: int) -> Chunk | None:
-        """Read on; None when the container does not run and all was read, or the source was closed."""
+        """Return the next chunk; None when the container does not run and everything was read, or the source was
+        closed."""
         self._idle = False
         while not self._chunks:
             if self._requests.closed or not next(self._steps):
@@ -143,22 +149,22 @@ class ApiSource:
         return self._chunks.popleft()
 
     def at_end(self) -> Chunk | None:
-        """What is due where the log ends for now, one chunk after the other."""
+        """Return what is due at the present end of the log, one chunk at a time; None when nothing is."""
         if not self._chunks:
             self._chunks.extend(self.sequencer.take_due())
         return self._chunks.popleft() if self._chunks else None
 
     def close(self) -> None:
-        """End it, from any thread; a `read` that waits returns."""
+        """Close the source, from any thread. A `read` that waits returns."""
         self._requests.close()
 
     def cut(self) -> None:
-        """Cut the connection, from any thread; what follows is read over a new one."""
+        """Cut the connection, from any thread. Reading continues over a new one."""
         self._requests.cut()
 
     _idle = False
 
-    # --- the course of it: True when there may be chunks, False when there is nothing now ---
+    # --- the main loop: yields True when there may be chunks, False when there is nothing now ---
 
     def _run(self) -> Iterator[bool]:
         retries, follows = Retries(_RETRY, self._jitter), Retries(_FOLLOW_AGAIN, self._jitter)
@@ -188,9 +194,15 @@ class ApiSource:
             except ContainerGoneError:
                 self._removed = True
                 if self._run_unread:
-                    self._lose(Gap(reason="removed", start=self._last_time, detail="removed before it could be read"))
+                    self._lose(
+                        Gap(
+                            reason="removed",
+                            start=self._last_time,
+                            detail="the container was removed before its log could be read",
+                        )
+                    )
                 elif self._unsure:
-                    # Engines before 23.0 end a follow stream before an unterminated last line, more often than not.
+                    # Engines before 23.0 usually end a follow stream before an unterminated last line.
                     self._chunks.extend(
                         self.sequencer.add_event(Notice(code="end_unverified", detail=_UNVERIFIED), _now())
                     )
@@ -210,7 +222,7 @@ class ApiSource:
         self._requests.pause(follows.next_delay())
 
     def _say_unreadable(self, error: Exception) -> None:
-        """Say that the log cannot be read, or where it was read before, that it cannot from here on."""
+        """Report that the log cannot be read, or cannot be read from here on."""
         if isinstance(error, UnstampedLogError) and self.sequencer.cursor.begun:
             self._lose(Gap(reason="engine", start=self._last_time, detail=str(error)[:500]))
         else:
@@ -220,14 +232,15 @@ class ApiSource:
         return self.sequencer.cursor.begun
 
     def _follow(self, tail: int | None, *, running: bool) -> Iterator[bool]:
-        """Read as lines come, until the stream ends, the log is too busy to be followed, or it is time to make sure."""
+        """Follow the log until the stream ends, the log is too busy to follow, or a catch-up is due."""
         if tail is not None:
             tail += max(self.sequencer.stream_positions.out.ordinal, self.sequencer.stream_positions.err.ordinal)
         overlaps = tail is None or not self._deduplicator
         received = 0
         doubt, beginning = RecheckTimer(), TailStart(whole=overlaps)
         early = tail is not None and self._since > 0
-        # What a rotation may take away, or an engine repeat after one, is remembered as far back as can be.
+        # A rotation may remove entries and an engine may repeat them: such entries are remembered as far back as
+        # possible.
         steady = not self._max_size and not (running and self._replays)
         self._deduplicator.restart()
         try:
@@ -268,9 +281,10 @@ class ApiSource:
         self._unsure = self._replays
 
     def _pass(self, fragments: Fragments) -> bool:
-        """Take a large part of a log that never rotates, or what comes soon after.
+        """Take a large read of a log that never rotates at once, if it is later than all before.
 
-        Return False when it is not later than everything before.
+        Returns:
+            False when it is not later, or the read is too small: then nothing was taken.
         """
         if len(fragments) < (
             1 if self._deduplicator.has_pending_keys else MUCH_LINES
@@ -287,18 +301,19 @@ class ApiSource:
         return [index for index in unknown if index not in unsure] if unsure else unknown
 
     def _may_be_repeated(self, fragments: Fragments, fresh: Sequence[int]) -> bool:
-        """Return whether a fresh entry is a piece of a continued line that the engine may have sent before.
+        """Return whether one of the new fragments continues a line, and the engine may have sent it before.
 
-        Pieces may be alike, so such an entry cannot be recognised in a stream that follows.
+        Fragments of a line may be alike, so a follow stream cannot tell a repeated one.
         """
         if not (self._replays and self._max_size and fragments.ends) or self._verified is None:
             return False
         return any(fragments.ends[index] == CUT for index in fresh)
 
     def _without_early(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> tuple[bool, list[int]]:
-        """Return whether what was read is still to come in a tail, and the tail's fresh entries.
+        """Leave out of a tail's beginning what is older than the time to start at.
 
-        The fresh entries are without those older than everything that had to be read.
+        Returns:
+            Whether the known entries are still to come, and the indices of the new ones to take.
         """
         unknown = set(self._deduplicator.find_new(keys))
         begin = next((index for index in range(len(keys)) if index not in unknown), len(keys))
@@ -307,7 +322,7 @@ class ApiSource:
         return begin == len(keys), wanted
 
     def _poll(self) -> Iterator[bool]:
-        """Read a busy log by catch-ups alone, until it is calm."""
+        """Read a busy log by catch-ups alone until it is calm."""
         calm = 0
         while calm < _CALM_POLLS and self._requests.running and not self._requests.closed:
             before = self._taken
@@ -316,20 +331,20 @@ class ApiSource:
             self._requests.pause(_POLL_S if calm else 0.0)
 
     def _catch_up(self) -> Iterator[bool]:
-        """Read what there is behind the last verified fragment, and find out whether anything is missing."""
+        """Read everything after the last verified fragment, and detect whether anything is missing."""
         more = max(self.sequencer.stream_positions.out.ordinal, self.sequencer.stream_positions.err.ordinal)
         first = max(self._unsure_entries, self._taken_last) + _OVERLAP + more
-        # A small log is rotated away while it is asked for piece by piece.
+        # A small log may be rotated away between two tails.
         further = (None,) if 0 < self._max_size <= _SMALL_BYTES else _TAILS
         tails = [first, *(tail for tail in further if tail is None or tail > first)]
         yield from self._read_behind(lambda: KeySeeker(self._verified), tails)
 
     def _resume(self) -> Iterator[bool]:
-        """Find the cursor's place in the log and read on from there."""
+        """Find the cursor's position in the log and continue from there."""
         stream_positions = self.sequencer.stream_positions
         self._last_time = entry_time(stream_positions.latest)
         more = max(stream_positions.out.ordinal, stream_positions.err.ordinal)
-        # Before 23.0 a tail of a rotating log may leave out whole files.
+        # Before 23.0, a tail of a rotating log may leave out whole files.
         tails: list[int | None] = [tail and tail + more for tail in _TAILS]
         if self._replays and self._max_size:
             tails = [None]
@@ -338,7 +353,7 @@ class ApiSource:
     def _read_behind(
         self, seek: Callable[[], PositionSeeker], tails: list[int | None], *, again: bool = False
     ) -> Iterator[bool]:
-        """Read what comes after a place in the log; when that is not there any more, all that is."""
+        """Read what follows a position in the log; everything, when that position is no longer in it."""
         end = self._end_of_log()
         entries, whole = 0, False
         for tail in tails:
@@ -365,7 +380,7 @@ class ApiSource:
                 continue
             self._taken_last = self._taken - taken
             if reading.broken:
-                # Or all that was asked about was rotated away in between: that does not happen twice.
+                # Or everything that was asked for was rotated away in between. That does not happen twice.
                 yield from self._read_behind_damage(seek()) if again else self._read_behind(seek, tails, again=True)
                 return
             if place.found:
@@ -377,7 +392,7 @@ class ApiSource:
             yield from self._take_all_after_loss()
 
     def _take_all_after_loss(self) -> Iterator[bool]:
-        """What was read last is no longer in the log: all of it is new, and something before it is missing."""
+        """Read the whole log after a gap: what was read last is no longer in it."""
         first = True
         self._deduplicator.restart()
         for part, _ in self._ask(follow=False, tail=None, since=0):
@@ -386,18 +401,18 @@ class ApiSource:
             if first and keys:
                 first = False
                 start = self._verified_time or self._last_time
-                detail = "where reading had come to is no longer in the log"
+                detail = "the last position read is no longer in the log"
                 self._lose(Gap(reason="rotated", start=start, end=part.fragments.times[0], detail=detail))
             self._take(part.fragments, keys, fresh)
             yield True
         self._verify()
 
     def _read_behind_damage(self, place: PositionSeeker) -> Iterator[bool]:
-        """Something in the log cannot be read, nor past it: read the longest tail that begins behind it."""
+        """Read the longest tail that begins behind a damaged record."""
         good, bad = 0, 1
         while (reading := self._try(bad)) is not None and not reading.broken:
             if reading.entries < bad:
-                break  # the whole log: it was rotated away meanwhile
+                break  # the whole log: the damage was rotated away meanwhile
             good, bad = bad, bad * 2
         while reading is not None and reading.broken and bad - good > 1:
             middle = (good + bad) // 2
@@ -439,7 +454,7 @@ class ApiSource:
             yield part, waited
 
     def _begins_within_line(self, fragments: Fragments) -> bool:
-        """Whether a tail begins with a piece of the line that is open: which one of its pieces, cannot be told."""
+        """Return whether a tail begins with a fragment of the open line: then its position in the line is unknown."""
         self._within = False
         for stream in "oe":
             mark, first = self.sequencer.stream_positions.of(stream), fragments.streams.find(stream)
@@ -448,34 +463,34 @@ class ApiSource:
         return self._within
 
     def _try(self, tail: int) -> CatchUpRead:
-        """Whether so many last entries can be read."""
+        """Read the last `tail` entries without taking them, to see whether they can be read."""
         reading = CatchUpRead(self._end_of_log(), tail)
         for _ in self._ask(follow=False, tail=tail, since=0, reading=reading):
             pass
         return reading
 
     def _end_of_log(self) -> tuple[str, str] | None:
-        """By what the last entry of the log is known: its timestamp and stream."""
+        """Return the timestamp and stream of the log's last entry; None for an empty log."""
         reading = CatchUpRead(None)
         for _ in self._ask(follow=False, tail=1, since=0, reading=reading):
             pass
         return reading.last
 
-    # --- pieces of it ---
+    # --- state and helpers of the loop ---
 
     _taken = 0
     _taken_last = 0
     _run_unread = False
-    """Whether a run was begun whose log was not read to an end."""
+    """Whether a run began whose log was not read to its end."""
     _unsure = False
-    """Whether the end that was read may not have been all."""
+    """Whether more may follow the end that was read."""
     _first_time = 0
     _within = False
-    """Whether the last tail began inside of the line that is open."""
+    """Whether the last tail began within the open line."""
     _unstamped = False
-    """Whether it was said that the engine gives entries without a time."""
+    """Whether the gap about entries without a time was emitted."""
     _unsure_entries = 0
-    """What was taken since the last verified fragment."""
+    """Entries taken since the last verified fragment."""
 
     def _take(self, fragments: Fragments, keys: list[int], fresh: Sequence[int]) -> None:
         if not fresh:
@@ -491,7 +506,7 @@ class ApiSource:
         """first, last: what the first and the last of them are known by."""
         if self._born_below:
             self._watch_beginning(fragments)
-        if self._verified is None:  # whatever comes first, nothing before it was read
+        if self._verified is None:  # nothing before the first fragment was read
             self._verified, self._verified_time = first, fragments.times[0]
         self._last_key = last
         self._last_time = fragments.times[-1]
@@ -500,7 +515,7 @@ class ApiSource:
         self._chunks.extend(self.sequencer.add_fragments(fragments, _nowhere))
 
     def _watch_beginning(self, fragments: Fragments) -> None:
-        """A log that was full when it was first read has dropped its beginning, most likely."""
+        """Emit a gap if the log was full when it was first read: its beginning was probably rotated away."""
         if self._early_until is None:
             self._early_until = _now()
             self._first_time = fragments.times[0]
@@ -525,12 +540,12 @@ class ApiSource:
 
 
 def part_size(fragments: Fragments) -> int:
-    """About how many bytes these take in a json-file."""
+    """Return about how many bytes these fragments take in a json-file."""
     return sum(map(len, fragments.texts)) + _JSON_OVERHEAD * len(fragments)
 
 
 def _both(these: Sequence[int], those: Sequence[int], of: int) -> Sequence[int]:
-    """The indices that are among these and those, rising; there are so many in all."""
+    """Return the indices that are in both lists, ascending. `of` is how many there are in all."""
     if len(these) == of or len(those) == of:
         return those if len(these) == of else these
     return sorted(set(these).intersection(those))

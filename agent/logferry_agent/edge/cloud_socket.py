@@ -1,7 +1,7 @@
-"""The WebSocket to the cloud: connects, reconnects, and moves frames. What they mean is the session's business.
+"""The WebSocket to the cloud: connects, reconnects, and moves frames. The session interprets them.
 
-One asyncio loop in a thread of its own. A new connection is opened before the 2-hour limit closes the old one; both
-stand until the session lets the old one go.
+One asyncio loop runs in its own thread. A new connection opens before API Gateway's 2-hour limit closes the old one.
+Both stay open until the session releases the old one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from .credentials import Credential, CredentialError
 log = structlog.get_logger(__name__)
 
 PING_FRAME_S = 54.0
-"""Ping frames find a dead peer, also behind balancers that forget idle connections after a minute."""
+"""Seconds between ping frames. They detect a dead peer, also behind balancers that drop connections idle for a minute.
+"""
 
 PONG_TIMEOUT_S = 20.0
 
@@ -35,22 +36,22 @@ RENEW_S = 6_600.0
 """1 h 50 min: API Gateway closes at 2 h."""
 
 RENEW_JITTER_S = 300.0
-"""Spreads a fleet's renewals."""
+"""A connection is renewed up to this many seconds earlier, to spread a fleet's renewals."""
 
 MAX_MESSAGE_BYTES = 131_072
-"""API Gateway's message limit; ours are a quarter of it."""
+"""API Gateway's limit for a message; ours are at most a quarter of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection stands."""
+    """A connection opened."""
 
     link: int
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A connection is gone."""
+    """A connection closed."""
 
     link: int
     code: int
@@ -59,7 +60,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A message came."""
+    """A message arrived."""
 
     link: int
     text: str
@@ -70,17 +71,17 @@ LinkEvent = Connected | Lost | Frame
 
 @dataclass(slots=True)
 class ConnectionStatus:
-    """How the connection is doing, for health and status."""
+    """The state of the connection, for health and status."""
 
     connected: bool = False
     since: float = 0.0
-    """When that began, seconds since 1970."""
+    """When this state began, in seconds since 1970."""
     attempts: int = 0
     """Failed attempts since the last connection."""
     error: str | None = None
-    """Why the last attempt failed, for a person."""
+    """Why the last attempt failed, as a sentence for people."""
     refused: bool = False
-    """The cloud does not accept the agent's credential, or there is none: somebody has to do something."""
+    """The cloud does not accept the agent's credential, or there is none: an operator has to act."""
 
 
 class CloudSocket:
@@ -120,20 +121,20 @@ class CloudSocket:
     # --- from other threads -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start connecting."""
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Close everything; returns when it is done, or after so long."""
+        """Close all connections. Return when they are closed, or after the timeout."""
         self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join(timeout_s)
 
     def send(self, link: int, text: str) -> None:
-        """Send a frame on a connection, if it still stands."""
+        """Send a frame on a connection, if it is still open."""
         self._loop.call_soon_threadsafe(self._enqueue, link, text)
 
     def close(self, link: int) -> None:
-        """End a connection."""
+        """Close a connection."""
         self._loop.call_soon_threadsafe(self._enqueue, link, None)
 
     # --- in the loop --------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class CloudSocket:
             queue.put_nowait(text)
 
     async def _keep_connected(self) -> None:
-        """Have a connection at any time, and a younger one before it grows too old."""
+        """Keep a connection open at any time, and open the next one before API Gateway closes it."""
         retries = Retries(self._backoff, self._rng.random)
         link = 0
         while True:
@@ -189,7 +190,7 @@ class CloudSocket:
 
     async def _connect(self) -> ClientConnection | None:
         try:
-            # In a thread of its own, because it may ask the network, and another connection may be at work here.
+            # In a thread, because it may use the network while another connection is open in this loop.
             token = await asyncio.to_thread(self._credential.token)
             connection = await connect(
                 self._url,

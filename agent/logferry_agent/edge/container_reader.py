@@ -1,6 +1,6 @@
-"""One container being read: facts about its life go in from discovery, chunks go out to the sink, one at a time.
+"""Read one container: discovery reports changes of its state, and the sink takes one chunk at a time.
 
-A reading belongs to the thread that calls `step`; the other public methods may be called from any thread.
+A `ContainerReader` belongs to the thread that calls `step`. Any thread may call its other public methods.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ log = structlog.get_logger()
 
 _OWN_DRIVERS: Final = frozenset({"", "json-file", "local", "journald", "none"})
 _COPIED: Final = (
-    "The logging driver cannot be read. The engine keeps a copy for reading, and leaves lines out of it when the driver"
-    " fails or is slow."
+    "The logging driver cannot be read. The engine keeps a copy for reading, which lacks lines where the driver failed"
+    " or was slow."
 )
 
 
-FAILED: Final = "reading failed inside of the agent, whose own log says how; it is tried again"
-"""What is wrong with a job that met an error of ours."""
-_UNREADABLE: Final = "The log cannot be read; a notice in it says why."
-_LEFT_OUT: Final = "The log is not read any more; a notice in it says why."
+FAILED: Final = "reading failed inside the agent, which tries again: see the agent's log for the error"
+"""The problem of a job whose reading met an internal error."""
+_UNREADABLE: Final = "The log cannot be read: see the notice in it."
+_LEFT_OUT: Final = "The log is no longer read: see the notice in it."
 
 
 class Step(Enum):
-    """What a step came to."""
+    """The result of a step."""
 
     MORE = "more"
     IDLE = "idle"
@@ -49,22 +49,22 @@ class Step(Enum):
 
 
 class TrackedSource(Source, Protocol):
-    """What both sources are, beyond what the pipeline knows of them."""
+    """What the file and API sources offer beyond what the pipeline needs."""
 
     sequencer: EntrySequencer
     gone: bool
 
     def runs(self, running: bool) -> None:
-        """Whether the container runs, as far as its owner knows. Called from any thread, also while `read` waits."""
+        """Record whether the container runs. May be called from any thread, also while `read` waits."""
         ...
 
     @property
     def unread(self) -> int:
-        """Bytes known to be there and not read; 0 where that cannot be known."""
+        """Number of bytes known to be unread; 0 where it cannot be known."""
         ...
 
     def at_end(self) -> Chunk | PreencodedBatch | None:
-        """What is due where the log ends for now, one chunk after the other."""
+        """Return what is due at the present end of the log, one chunk at a time; None when nothing is."""
         ...
 
 
@@ -72,17 +72,23 @@ SourceMaker = Callable[[ContainerMetadata, EntrySequencer], TrackedSource]
 
 
 class ContainerReader:
-    """A container, its source, and its way through the log."""
+    """A container, its source, and the position reached in its log."""
 
     def __init__(self, metadata: ContainerMetadata, make_source: SourceMaker, *, fresh: bool) -> None:
-        """fresh: the container's whole life is seen, from its creation on."""
+        """Read a container.
+
+        Args:
+            metadata: What the engine says of it.
+            make_source: Makes its source, again after each move.
+            fresh: Whether the agent has seen the container since its creation.
+        """
         self.metadata = metadata
         self.id = metadata.id
         self.gone = False
         self.done = False
-        """Set when all was read and the job was ended."""
+        """Set when everything was read and the job was ended."""
         self.expected_source: SourceName | None = None
-        """Before there is one."""
+        """The source that is expected before there is one."""
         self.source: TrackedSource | None = None
         self.on_news: Callable[[], None] = lambda: None
         """Called, from any thread, when `step` has something to do."""
@@ -96,15 +102,15 @@ class ContainerReader:
         self._epoch = -1
         self._held: Chunk | PreencodedBatch | None = None
         self._notices: deque[Chunk] = deque()
-        """Due before anything else that the source gives."""
+        """Notices to hand over before anything from the source."""
         self._renewing = False
         """Whether the next step makes a new source."""
         self._misplaced = False
-        """Whether the sink is still to be told that the position was not understood."""
+        """Whether the sink must still be told that the position was not understood."""
         self._insisting = False
         self._doubted = False
         self._announced: SourceName | None = None
-        """The source that the sink was told of."""
+        """The name of the source that the sink was last told."""
 
     @property
     def job(self) -> Job:
@@ -119,39 +125,40 @@ class ContainerReader:
         return Job(self.id, self.metadata.container, life)
 
     def learn(self, metadata: ContainerMetadata) -> None:
-        """The container is now as described."""
+        """Take in a new description of the container."""
         self.metadata = metadata
         self._tell(metadata.run_state)
 
     def learn_end(self, run_state: RunState) -> None:
-        """A run ended, or the container is gone, as an event said it."""
+        """Take in from an event that a run ended, or that the container is gone."""
         self.gone = self.gone or run_state.gone
         self.metadata = self.metadata.with_end(run_state, removed=self.gone)
         self._tell(run_state)
 
     def insist(self) -> None:
-        """What was in doubt is so: read on."""
+        """Read on although the container does not run: the engine was asked again and confirmed it."""
         self._insisting = True
         self.on_news()
 
     def move(self, position: Position) -> None:
-        """Read on from another position."""
+        """Continue from another position."""
         self._position.append(position)
         self.on_news()
 
     def renew(self) -> None:
-        """Make a new source at the next step, which reads on from where the sink is: the description asks for it."""
+        """Make a new source at the next step, because the description requires it. It continues from the sink's
+        position."""
         self._renewing = True
         self.on_news()
 
     def begin_again(self, sink: Sink) -> None:
-        """After an error of ours, from the reading thread: read again, at the next step, from where the sink is."""
+        """After an internal error, from the reading thread: continue at the next step from the sink's position."""
         if not self._position:
             self._position.append(sink.job_appeared(self.job))
 
     @property
     def run_state(self) -> RunState:
-        """What was learnt last."""
+        """The container's state that was reported last."""
         return self._run_state
 
     def _tell(self, run_state: RunState) -> None:
@@ -166,7 +173,7 @@ class ContainerReader:
     # --- the reading thread ---
 
     def step(self, sink: Sink, limit_bytes: int) -> Step:
-        """Hand over one chunk, if there is one."""
+        """Hand one chunk to the sink, if there is one."""
         if self._renewing:
             self._renewing = False
             self.begin_again(sink)
@@ -204,7 +211,7 @@ class ContainerReader:
         return Step.MORE
 
     def close(self) -> None:
-        """Give files and connections back."""
+        """Close files and connections."""
         if self.source is not None:
             self.source.close()
 
@@ -214,7 +221,7 @@ class ContainerReader:
         if self.metadata.left_out:
             return source.read(limit_bytes)
         if source.sequencer.between_runs and not self.gone and not self._insisting:
-            # Lines that come now belong to a start that was not heard of yet: its entry must come first.
+            # Lines that come now belong to a start that is not known yet. Its entry must come first.
             if source.unread and not self._doubted:
                 self._doubted = True
                 self.doubtful()
@@ -228,7 +235,7 @@ class ContainerReader:
         return source.at_end()
 
     def _placed(self) -> TrackedSource | None:
-        """The source, made anew when there is a new position; None until there is one."""
+        """Return the source, made again when there is a new position; None until there is a position."""
         if self._position:
             position = self._position.popleft()
             if self.source is not None:
@@ -240,14 +247,14 @@ class ContainerReader:
             self._begin_with_notices(sequencer)
             self.source = self._make_source(self.metadata, sequencer)
             if unrecorded_entries(sequencer.life, self._run_state):
-                self.source.runs(True)  # a run that was not read yet, be it over or not
+                self.source.runs(True)  # a run that was not read yet, whether it is over or not
             self.source.runs(self._run_state.running)
             if not self._inbox:
                 self._inbox.append(self._run_state)
         return self.source
 
     def _begin_with_notices(self, sequencer: EntrySequencer) -> None:
-        """Have the notices told that the job should begin with, or that an earlier version did not know."""
+        """Queue the notices with which the job begins, and those that an earlier version did not know."""
         metadata = self.metadata
         if metadata.left_out:
             return
@@ -259,7 +266,7 @@ class ContainerReader:
                 self._notices.extend(sequencer.add_event(notice, moment))
 
     def _make_sequencer(self, position: Position) -> EntrySequencer:
-        """A way through the log from a position; from one that cannot be understood, it begins with a gap."""
+        """Return a sequencer for a position. A position that cannot be decoded makes it begin with a gap."""
         try:
             return EntrySequencer(decode(position.cursor) if position.cursor is not None else Cursor())
         except UnknownCursorError as error:
@@ -271,16 +278,21 @@ class ContainerReader:
 
 
 def lost_place(position: Position, run_state: RunState, now: int) -> tuple[EntrySequencer, Gap]:
-    """Where to read on when the cursor cannot be understood, and what to say. `now`: nanoseconds since 1970.
+    """Return where to continue when the cursor cannot be decoded, and the gap that reports it.
 
-    Nothing that the cloud or the spool has may come again, and nothing may be missing in silence. So reading goes on
+    Nothing that the cloud or the spool has may come again, and nothing may be missing silently. So reading continues
     after the latest time that is known to have been read: the spool's, or what the cursor itself still shows (see
     `decode_damaged`). Lines of that moment may be missing, and so may lines to which a clock gave later times before it
-    was set back. Where no time is known, reading goes on with what comes from now on. Lifecycle events up to now count
-    as recorded unless the cursor says otherwise: the job's state shows them anyway.
+    was set back. Where no time is known, reading continues with what comes from now on. Lifecycle events up to now
+    count as recorded unless the cursor says otherwise: the job's state shows them anyway.
+
+    Args:
+        position: The position whose cursor cannot be decoded.
+        run_state: The container's state now.
+        now: The time, in nanoseconds since 1970.
     """
     found = decode_damaged(position.cursor or "")
-    # What is left out behind a cursor is later than the cursor.
+    # What is skipped after a cursor is later than the cursor.
     known = max(0 if position.skip else found.after, (position.last or 0) * 1_000 + 999 if position.last else 0)
     life = found.life
     if life.kind == "n" and (told := unrecorded_entries(life, run_state)):
@@ -290,6 +302,6 @@ def lost_place(position: Position, run_state: RunState, now: int) -> tuple[Entry
         reason="corrupt",
         start=known // 1_000 or None,
         end=None if known else now // 1_000,
-        detail=f"the place of reading is damaged, or another version's: it goes on after {where}",
+        detail=f"the cursor is damaged or of another version: reading continues after {where}",
     )
     return EntrySequencer(Cursor(life=life, after=known or now)), gap

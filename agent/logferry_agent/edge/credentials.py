@@ -1,7 +1,7 @@
-"""Who the agent is to the cloud: a key, or the AWS role of its host, shown anew at every handshake.
+"""How the agent authenticates to the cloud: by a key or the AWS role of its host, anew at every handshake.
 
-The role's way is protocol/PROTOCOL.md, AWS identity: a request to STS is signed here and never sent; the cloud sends
-it, and so learns from AWS itself whose it is. Nothing secret leaves the host, and none is kept on it.
+protocol/PROTOCOL.md, AWS identity, describes the role's way. The agent signs a request to STS and does not send it. The
+cloud sends it, and so learns from AWS itself whose request it is. No secret leaves the host, and none is stored on it.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from logferry_protocol.aws_identity import (
 
 
 class CredentialError(Exception):
-    """There is nothing to sign in with now; the sentence says why, for a person."""
+    """There is no credential now. The message says why and what to do."""
 
 
 class Credential(Protocol):
-    """How the agent signs in."""
+    """A way to authenticate."""
 
     @property
     def advice(self) -> str:
-        """What is so, and what to do, when the cloud does not accept it."""
+        """A sentence for people: what is wrong when the cloud does not accept this credential, and what to do."""
         ...
 
     def token(self) -> str:
-        """The bearer token of the next handshake. May wait for the network.
+        """Return the bearer token for the next handshake. May wait for the network.
 
         Raises:
-            CredentialError: there is none now.
+            CredentialError: There is none now.
         """
         ...
 
@@ -49,16 +49,18 @@ class Key:
     """An agent's key."""
 
     read: Callable[[], str]
-    """Reads it as it is now.
+    """Returns the key as it is now.
 
     Raises:
-        CredentialError: it cannot be read.
+        CredentialError: It cannot be read.
     """
 
     @property
     def advice(self) -> str:
         """See `Credential`."""
-        return "the cloud does not accept the agent's key: make a new one with `logferry keys` and set it"
+        return (
+            "the cloud does not accept the agent's key: create a new one with `logferry keys create agent` and set it"
+        )
 
     def token(self) -> str:
         """See `Credential`."""
@@ -66,13 +68,18 @@ class Key:
 
 
 class AwsRole:
-    """The AWS role whose credentials botocore finds: environment, profile, ECS task, EC2 instance.
+    """The AWS role whose credentials botocore finds: environment, profile, ECS task or EC2 instance.
 
-    botocore is imported when the first token is made, so that an agent with a key never pays for it.
+    botocore is imported when the first token is made, so that an agent with a key does not load it.
     """
 
     def __init__(self, audience: str, region: str) -> None:
-        """audience: the id of the agents' API. region: whose STS the cloud is to ask."""
+        """Authenticate by a role.
+
+        Args:
+            audience: The id of the agents' API.
+            region: The region whose STS the cloud asks.
+        """
         self._audience, self._region = audience, region
         self._session: Any = None
         self._found = "none found yet"
@@ -82,8 +89,8 @@ class AwsRole:
         """See `Credential`."""
         return (
             f"the cloud does not accept this host's AWS role (credentials: {self._found}; STS of {self._region};"
-            f" deployment {self._audience}): see that the role is mapped to an agent, that the deployment allows the"
-            " region, and that this host's clock is right; the function connect logs the reason"
+            f" deployment {self._audience}): check that the role is mapped to an agent, that the deployment allows the"
+            " region, and that this host's clock is right; the connect function logs the reason"
         )
 
     def token(self) -> str:
@@ -98,18 +105,18 @@ class AwsRole:
         token = PREFIX + base64.urlsafe_b64encode(query.encode()).decode().rstrip("=")
         if len(token) > MAX_TOKEN_CHARS:
             raise CredentialError(
-                f"the signed AWS identity has {len(token)} characters, and {MAX_TOKEN_CHARS} are taken: the session"
-                " token of these credentials is too long; use a role with fewer session tags, or a key"
+                f"the signed AWS identity has {len(token)} characters, more than the {MAX_TOKEN_CHARS} allowed, because"
+                " the session token of these credentials is too long: use a role with fewer session tags, or a key"
             )
         return token
 
     def _credentials(self) -> Any:
-        """The credentials as they are now; botocore renews those that end."""
+        """Return the current credentials. botocore renews those that expire."""
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
         from botocore.session import Session  # noqa: PLC0415
 
         try:
-            # Those of a session that found none are looked for again: an instance's role may come after its boot.
+            # A new session looks again: an instance's role may be attached after its boot.
             self._session = self._session or Session()
             credentials = self._session.get_credentials()
             if credentials is None:

@@ -1,4 +1,4 @@
-"""The dead-letter folder: batches that the cloud refused for good, kept for a person to look at."""
+"""The dead-letter folder: batches that the cloud refused permanently, kept for inspection."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .private_folder import open_private
 from .spool import Stored
 
 KEPT = 1_000
-"""Newest files kept, so that a cloud which refuses everything cannot fill the disk."""
+"""Number of newest files kept, so that a cloud that refuses everything cannot fill the disk."""
 
 
 class DeadLetters:
-    """Files named after job and first sequence (`unsent-` and a number where it had none yet).
+    """Files named after job and first sequence (`unsent-` and a number where there is none yet).
 
     The body decodes with `logferry_protocol.batch.decode_body`.
     """
@@ -23,7 +23,11 @@ class DeadLetters:
         self._folder = folder
 
     def keep(self, stored: Stored, reason: str, message: str) -> Path | None:
-        """Write a refused batch down; None when the disk does not take it (the gap entry still tells)."""
+        """Write a refused batch to a file.
+
+        Returns:
+            The file; None when the disk does not take it. The gap entry still reports the loss.
+        """
         batch = stored.batch
         document = {
             "job": stored.job,

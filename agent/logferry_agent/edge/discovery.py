@@ -1,6 +1,7 @@
-"""Find containers: the engine's events first, then its list, merged by id; again after every loss and at intervals.
+"""Find containers by the engine's events and its list, merged by id. The list is read again after every lost connection
+and at intervals.
 
-Two threads: one does nothing but read events, because the engine drops those that are not taken at once; the other asks
+There are two threads. One only reads events, because the engine drops events that are not read at once. The other asks
 the engine.
 """
 
@@ -29,48 +30,64 @@ _T = TypeVar("_T")
 _RETRY: Final = Backoff(first_s=0.1, longest_s=5.0)
 """Waits between attempts to reach the engine."""
 _OVERLAP_NS: Final = 2_000_000_000
-"""Events are asked for from so long before the list on; the engine keeps the last 256. What is known already is no
-news."""
+"""How long before the list events are requested from; the engine keeps the last 256. Known ones are ignored."""
 _AHEAD_NS: Final = 24 * 3_600_000_000_000
-"""An engine's clock may be so far ahead of ours."""
+"""How far an engine's clock may be ahead of ours."""
 _EXAMINED: Final = frozenset({"create", "start", "restart", "pause", "unpause", "rename", "update"})
 
 
 class Observer(Protocol):
-    """Who is told; called from discovery's threads."""
+    """Receives what discovery finds, on discovery's threads."""
 
     def noticed(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
-        """At once, from the thread that reads events: must return fast."""
+        """Take an event at once, on the thread that reads events. Must return fast."""
         ...
 
     def examined(self, found: Mapping[str, Any], *, action: str) -> None:
-        """The engine described a container; `action` is the event's that led to it, or `list`."""
+        """Take the engine's description of a container.
+
+        Args:
+            found: The answer to `inspect`.
+            action: The action of the event that led to it, or `list`.
+        """
         ...
 
     def happened(self, action: str, container: str, attributes: Mapping[str, str], time_ns: int) -> None:
-        """An event that `inspect` cannot tell better, in order with `examined`."""
+        """Take an event that `inspect` cannot show, in order with `examined`."""
         ...
 
     def wanted(self, summary: Mapping[str, Any], *, again: bool) -> bool:
-        """Whether a listed container is to be examined; `again` when no event was missed since the last list."""
+        """Return whether to examine a listed container.
+
+        Args:
+            summary: The list's entry.
+            again: Whether no event was missed since the last list.
+        """
         ...
 
     def listed(self, containers: set[str]) -> None:
-        """These are all that exist; each wanted one was examined before."""
+        """Take the ids of all containers; each wanted one was examined before."""
         ...
 
     def troubled(self, problem: str | None) -> None:
-        """The engine cannot be reached, or can be again."""
+        """Record that the engine cannot be reached and why, or (None) that it can be again."""
         ...
 
 
 class Discovery:
-    """Watches one engine."""
+    """Watches the containers of one engine."""
 
     def __init__(
         self, connection: DockerClient, observer: Observer, *, list_interval_s: float, engine_time: str = ""
     ) -> None:
-        """engine_time: what the engine's clock said a moment ago, where it was asked."""
+        """Watch an engine.
+
+        Args:
+            connection: The client of the engine.
+            observer: Receives what is found.
+            list_interval_s: Seconds between two lists.
+            engine_time: The engine's time a moment ago, where it was asked; empty otherwise.
+        """
         self._connection = connection
         self._observer = observer
         self._list_interval_s = list_interval_s
@@ -84,12 +101,12 @@ class Discovery:
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """End; nothing is observed any more when it returns."""
+        """Stop. The observer is not called after it returns."""
         self._stopping.set()
         if self._stream is not None:
             self._stream.close()
@@ -98,7 +115,7 @@ class Discovery:
             thread.join(timeout_s)
 
     def examine(self, container: str, *, after_s: float = 0.0) -> None:
-        """Ask the engine about a container, soon, or so much later."""
+        """Ask the engine about a container, now or after some seconds."""
         if after_s:
             self._queue.put(("later", container, {}, time.monotonic_ns() + int(after_s * 1e9)))
         else:
@@ -106,7 +123,7 @@ class Discovery:
 
     @staticmethod
     def _safely(does: Callable[_P, _T], *args: _P.args, **more: _P.kwargs) -> _T | None:
-        """One container of which the engine says something that nobody expected must not hide the others."""
+        """Call a function; log an unexpected error, so that one container does not hide the others."""
         try:
             return does(*args, **more)
         except EngineUnavailableError:
@@ -125,25 +142,25 @@ class Discovery:
             try:
                 since = since or _begin(self._connection.identity().time)
                 self._stream, events = self._connection.events(_seconds(since))
-                # Subscribed: whatever is missing in the list from now on comes as an event.
+                # Subscribed: whatever the list does not show comes as an event from now on.
                 self._queue.put(("list", "", {}, 0))
                 retries.reset()
                 for event in events:
                     if event is None:
-                        self._queue.put(("list", "", {}, 0))  # it shows what was not understood
+                        self._queue.put(("list", "", {}, 0))  # the list shows what the event did not
                         continue
-                    # One that says it is of a far future must not hide all that come before then.
+                    # An event with a time far in the future must not hide all events before it.
                     taken = self._safely(self._take, event) or 0
                     since = max(since, taken if taken <= time.time_ns() + _AHEAD_NS else 0)
                 told = False
             except EngineUnavailableError as error:
                 log.debug("events_ended", reason=str(error))
                 if not told:
-                    # The list meets the same trouble, and has it said in every job until it is over.
+                    # The list fails in the same way, and reports it in every job until it is over.
                     self._queue.put(("list", "", {}, 0))
                     told = True
             except Exception:
-                # Whatever an engine says, its next words are listened to.
+                # Keep listening, whatever the engine sent.
                 log.exception("events_failed")
             if not self._stopping.is_set():
                 self._stopping.wait(retries.next_delay())
@@ -194,7 +211,7 @@ class Discovery:
                 except EngineUnavailableError as error:
                     self._observer.troubled(str(error))
                 except Exception:
-                    # An error of ours must not end discovery: it is tried again.
+                    # An internal error must not end discovery: the question is asked again.
                     log.exception("discovery_failed", about=action)
                 self._stopping.wait(retries.next_delay())
 
@@ -230,7 +247,7 @@ class Discovery:
 
 
 def _begin(engine_time: str) -> int:
-    """From when on events are asked for; by our own clock where the engine's time cannot be understood."""
+    """Return the time from which to request events; by our own clock where the engine's time cannot be parsed."""
     try:
         now = nanoseconds(engine_time)
     except ValueError:
@@ -239,5 +256,5 @@ def _begin(engine_time: str) -> int:
 
 
 def _seconds(time_ns: int) -> str:
-    """The engine's form of a time, exact to the nanosecond."""
+    """Return a time in the engine's form, exact to the nanosecond."""
     return f"{time_ns // 1_000_000_000}.{time_ns % 1_000_000_000:09d}"

@@ -1,7 +1,7 @@
-"""The connection to a Docker Engine: by its socket, by TCP with TLS, or by ssh (see endpoint.py).
+"""Connect to a Docker Engine by its socket, by TCP with TLS, or by ssh (see endpoint.py).
 
-Only what is needed of the API: who the engine is, the list, inspect, events, and log streams as raw bytes in large
-reads. There may be a proxy in between, so nothing here goes by where HTTP's chunks begin and end.
+Only the needed part of the API is here: the engine's identity, the list, inspect, events, and log streams as raw bytes
+in large reads. A proxy may stand in between, so nothing here relies on where HTTP's chunks begin and end.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ from .endpoint import find_endpoint
 log = structlog.get_logger()
 
 _CLOSE_S: Final = 1.0
-"""How long a closing waits for a thread that reads."""
+"""Seconds that `close` waits for a thread that reads."""
 
 _READ_BYTES: Final = 262_144
 _NAP_S: Final = 0.00015
-"""Between two reads of a burst: what an engine needs to write a hundred lines."""
+"""Seconds between two reads of a burst: what an engine needs to write a hundred lines."""
 _BURST_S: Final = 0.02
-"""For so long at most what comes is gathered: of a log that only trickles on after a burst nothing must wait."""
+"""Seconds at most for which a burst is collected: lines that trickle in after a burst must not wait."""
 _TIMEOUT_S: Final = 20.0
 _CONNECTIONS: Final = 64
 _VERSION: Final = "1.41"
-"""Of the API, until the engine has told its own. Docker 20.10 is the oldest that is tried."""
+"""The API version used until the engine has told its own. Docker 20.10 is the oldest that is tested."""
 _BARE: Final = "http+docker://bare"
-"""Begins an address of the engine's that is asked for in HTTP/1.0, over a socket of this machine."""
+"""Prefix of addresses that are requested in HTTP/1.0, over a socket of this machine."""
 _MAX_EVENT_BYTES: Final = 16 << 20
-"""A longer event is taken for a stream that holds none. Docker's own hold a container's labels."""
+"""A stream without a newline for this long holds no events. Docker's longest events hold a container's labels."""
 _RAW: Final = {"Accept-Encoding": "identity"}
-"""For what is read below the package that would undo a compression, which a proxy may add."""
+"""For responses that are read below the package that would decompress them; a proxy may compress."""
 _PODMAN: Final = "Podman Engine"
-"""Among the components that `/version` names."""
+"""The component that `/version` names for Podman."""
 _PODMAN_SERVER: Final = "Libpod/"
-"""Begins the header `Server` of each of Podman's answers."""
+"""Prefix of the header `Server` in each of Podman's responses."""
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9:_-]{1,128}")
 _CONTAINER: Final = re.compile(CONTAINER_PATTERN)
 _TROUBLE: Final = (
@@ -69,7 +69,7 @@ _TROUBLE: Final = (
 
 
 class EngineError(Exception):
-    """The engine answered that it cannot, or did not answer. Root of this module's errors."""
+    """The engine refused or did not answer. Base class of this module's errors."""
 
 
 class EngineUnavailableError(EngineError):
@@ -84,12 +84,12 @@ class EngineUnavailableError(EngineError):
 
 
 class UnsupportedEngineError(EngineUnavailableError):
-    """It is another engine than Docker's, whose logs cannot be read exactly."""
+    """The engine is not Docker's, and its logs cannot be read exactly."""
 
     def __str__(self) -> str:
         return (
-            f"this is {self.reason[:40]}, no Docker Engine: its API rounds the times of log lines to seconds and gives"
-            " lines in another order, so they cannot be read exactly, and are not read at all. Set the agent's"
+            f"this is {self.reason[:40]}, not a Docker Engine: its API rounds the times of log lines to seconds and"
+            " gives lines in another order, so the agent does not read its logs. Set the agent's"
             " docker_host, DOCKER_HOST or Docker's context to a Docker Engine (docs/docker-engines.md)"
         )
 
@@ -111,7 +111,13 @@ class LogsUnreadableError(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Who the engine is. `root`: its data root, on its own machine. `driver`: its default logging driver."""
+    """An engine's identity.
+
+    Attributes:
+        root: Its data root, on its own machine.
+        driver: Its default logging driver.
+        time: Its clock's time when it was asked.
+    """
 
     id: str
     name: str
@@ -122,12 +128,12 @@ class Engine:
 
 
 class LogResponse:
-    """The body of one logs or events request, read in large pieces."""
+    """The body of one logs or events response, read in large pieces."""
 
     def __init__(self, response: requests.Response) -> None:
         self._response = response
         self.chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
-        # Below urllib3 and http.client: both would take a chunked body apart piece by piece, at several microseconds
+        # Read below urllib3 and http.client: both would parse a chunked body piece by piece, at several microseconds
         # each.
         raw: Any = response.raw
         self._reader: Any = raw._fp.fp
@@ -136,14 +142,14 @@ class LogResponse:
         self._reading = Lock()
 
     def read(self, *, together: int = 0) -> bytes:
-        """What has come, at least one byte; empty at the end. Waits.
+        """Return what has come, at least one byte; empty at the end. Waits.
 
-        together: of a burst, take what comes meanwhile along, up to about so many bytes. A socket of this machine holds
-        some 50 KB of short lines, and then the engine waits: so it is emptied often, and what was in it is worked on
-        together.
+        Args:
+            together: Number of bytes up to which to collect a burst. A socket of this machine holds some 50 KB of short
+                lines, and then the engine waits. So the socket is emptied often, and the lines are processed together.
 
         Raises:
-            EngineUnavailableError: the connection broke.
+            EngineUnavailableError: The connection broke.
         """
         try:
             with self._reading:
@@ -157,10 +163,10 @@ class LogResponse:
     def read_decoded(self) -> bytes:
         """Return what has come, at least one byte, without HTTP's chunked coding; empty at the end. Waits.
 
-        Not to be mixed with `read`.
+        Do not mix with `read`.
 
         Raises:
-            EngineUnavailableError: the connection broke.
+            EngineUnavailableError: The connection broke.
         """
         try:
             with self._reading:
@@ -169,16 +175,16 @@ class LogResponse:
             raise EngineUnavailableError(error) from error
 
     def close(self) -> None:
-        """End it, also while another thread waits in `read`."""
+        """Close the stream, also while another thread waits in `read`."""
         with suppress(Exception):
-            # Over ssh it is a pipe of a program's, which ends with the program only.
+            # Over ssh the stream is a program's pipe, which ends only with the program.
             self._reader.channel.proc.terminate()
         with suppress(Exception):
             raw = self._reader.raw
             connection = getattr(raw, "_sock", raw)
             connection.shutdown(socket.SHUT_RDWR)
-        # Closing waits for the lock of a buffer that another thread reads from, uninterruptibly: a stream that
-        # its shutdown did not wake (seen with TLS) is left to that thread, or nothing could end any more.
+        # `close` waits uninterruptibly for the lock of a buffer that another thread reads. A stream that the shutdown
+        # did not wake (seen with TLS) is left to that thread; otherwise the agent could not stop.
         if self._reading.acquire(timeout=_CLOSE_S):
             try:
                 with suppress(Exception):
@@ -188,13 +194,13 @@ class LogResponse:
 
 
 def _plain_socket(reader: Any) -> socket.socket | None:
-    """What a reader reads from, if it is a socket and nothing else: of TLS and ssh it cannot be told what is there."""
+    """Return the socket below a reader; None for TLS and ssh, where it cannot be told how much has come."""
     found = getattr(getattr(reader, "raw", None), "_sock", None)
     return found if type(found) is socket.socket else None
 
 
 def _with_more(data: bytes, connection: socket.socket, together: int) -> bytes:
-    """What was read, and what comes at once after it."""
+    """Return what was read, and what comes immediately after it."""
     pieces, size, until = [data], len(data), time.monotonic() + _BURST_S
     with suppress(BlockingIOError):
         while size < together and time.monotonic() < until:
@@ -208,22 +214,22 @@ def _with_more(data: bytes, connection: socket.socket, together: int) -> bytes:
 
 
 def _there(connection: socket.socket) -> bytes:
-    """What has come, without waiting; empty at the end.
+    """Return what has come, without waiting; empty at the end.
 
     Raises:
-        BlockingIOError: nothing has.
+        BlockingIOError: Nothing has come.
     """
     if connection.gettimeout() is None:
         return connection.recv(_READ_BYTES, socket.MSG_DONTWAIT)
-    # With a timeout a socket's methods wait, and its descriptor does not.
+    # A socket with a timeout blocks in its methods, but not when its descriptor is read.
     return os.read(connection.fileno(), _READ_BYTES)
 
 
 class _BareConnection(UnixHTTPConnection):
-    """One that asks in HTTP/1.0, so that the answer comes in no coding.
+    """Requests in HTTP/1.0, so that the response is not chunked.
 
-    That a stream ended so, and was not broken off, cannot be told then; nobody goes by it, as engines end streams
-    early in good order too (see api_source.py).
+    Whether such a stream ended or broke off cannot be told. Nothing relies on it, as engines also end streams early
+    without an error (see api_source.py).
     """
 
     _http_vsn = 10
@@ -238,15 +244,15 @@ class _BarePool(UnixHTTPConnectionPool):
 
 class _BareAdapter(UnixHTTPAdapter):
     def get_connection(self, url: Any, proxies: Any = None) -> _BarePool:
-        # One for each request: the connection ends with the answer.
+        # One for each request: the connection ends with the response.
         return _BarePool(url, self.socket_path, self.timeout, maxsize=1)
 
 
 class DockerClient:
-    """A Docker Engine. Thread-safe."""
+    """A client of one Docker Engine. Thread-safe."""
 
     def __init__(self, docker_host: str | None = None) -> None:
-        """Find out where the engine is.
+        """Find the engine's address.
 
         Raises:
             EndpointError: Docker's context does not exist, or cannot be read.
@@ -257,28 +263,28 @@ class DockerClient:
         self._lock = Lock()
         self._ahead: Thread | None = None
         self._identity: Engine | None = None
-        """What was asked ahead."""
+        """The result of `ask_ahead`."""
 
     @property
     def local(self) -> bool:
-        """Whether the engine is reached by a socket of this machine, so that its files may be here too."""
+        """Whether the engine is reached by a socket of this machine, so that its files may be readable here."""
         return self._endpoint.local
 
     def ask_ahead(self) -> None:
-        """Begin to ask who the engine is, for the first `identity`: it takes its time, in which others may work."""
+        """Start asking for the engine's identity, for the first call of `identity`: other work can go on meanwhile."""
 
         def ask() -> None:
-            with suppress(EngineUnavailableError):  # who wants to know meets it again
+            with suppress(EngineUnavailableError):  # `identity` meets the same error
                 self._identity = self._ask_identity()
 
         self._ahead = Thread(target=ask, name="logferry-engine", daemon=True)
         self._ahead.start()
 
     def identity(self) -> Engine:
-        """Who the engine is.
+        """Return the engine's identity.
 
         Raises:
-            EngineUnavailableError: it cannot be reached now.
+            EngineUnavailableError: The engine cannot be reached now.
         """
         if self._ahead is not None:
             self._ahead.join()
@@ -298,31 +304,39 @@ class DockerClient:
         )
 
     def containers(self) -> list[dict[str, Any]]:
-        """Every container, running or not, in the engine's short form."""
+        """Return every container, running or not, in the engine's short form."""
         found = self._json("/containers/json", all=1)
         if not isinstance(found, list):
-            raise EngineUnavailableError("its list of containers is none")  # none of them is gone
+            raise EngineUnavailableError(
+                "its list of containers is not a list"
+            )  # must not look as if all containers were gone
         return [dict(one) for one in found if text(mapping(one).get("Id"))]
 
     def inspect(self, container: str) -> dict[str, Any]:
-        """All that the engine knows of a container.
+        """Return the engine's full description of a container.
 
         Raises:
-            ContainerGoneError: it is removed.
-            EngineUnavailableError: it cannot be reached now.
+            ContainerGoneError: The container is removed.
+            EngineUnavailableError: The engine cannot be reached now.
         """
         found = self._json(f"/containers/{container}/json")
         if not isinstance(found, dict):
-            raise EngineError(f"the answer for container {container} is no description")
+            raise EngineError(f"the engine's description of container {container} is not an object")
         return found
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> LogResponse:
-        """A container's log with timestamps.
+        """Return a container's log with timestamps.
 
-        tail: only so many last entries. since: from this time on (nanoseconds since 1970).
+        Args:
+            container: The container's id.
+            follow: Whether to wait for new entries at the end.
+            tail: Return only this many last entries.
+            since: Begin at this time, in nanoseconds since 1970.
 
         Raises:
-            ContainerGoneError, LogsUnreadableError, EngineUnavailableError: as their names say.
+            ContainerGoneError: The container is removed.
+            LogsUnreadableError: Its logging driver cannot be read.
+            EngineUnavailableError: The engine cannot be reached now.
         """
         params: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
         if tail is not None:
@@ -332,16 +346,18 @@ class DockerClient:
         return LogResponse(self._get(f"/containers/{container}/logs", params, stream=True, endless=follow, bare=True))
 
     def events(self, since: str) -> tuple[LogResponse, Iterator[dict[str, Any] | None]]:
-        """Container events, those since a time first; ends when the connection does. Subscribed when this returns.
+        """Subscribe to container events, beginning with past ones since a time.
 
-        None stands for an event that cannot be understood.
+        Returns:
+            The response, and an iterator of events that ends with the connection. None stands for an event that cannot
+            be parsed. The subscription is active when this returns.
         """
         params = {"filters": json.dumps({"type": ["container"]}), "since": since}
         response = LogResponse(self._get("/events", params, stream=True, endless=True))
         return response, _documents(response)
 
     def close(self) -> None:
-        """Let idle connections go."""
+        """Close idle connections."""
         if self._client is not None:
             self._client.close()
 
@@ -355,12 +371,20 @@ class DockerClient:
     def _get(
         self, path: str, params: dict[str, Any], *, stream: bool, endless: bool = False, bare: bool = False
     ) -> requests.Response:
-        """bare: in no coding, where the engine is reached by a socket of this machine."""
+        """Request a path.
+
+        Args:
+            path: The path below the API version.
+            params: The query's parameters.
+            stream: Whether the body is read later.
+            endless: Whether the body may be silent for days.
+            bare: Ask for a body that is not chunked, where the engine is reached by a socket of this machine.
+        """
         try:
             client = self._connected()
             base = _BARE if bare and _BARE in client.adapters else client.base_url
             url = f"{base}/v{self._version}{path}"
-            # A quiet stream that follows is no error: nothing may come for days.
+            # A silent follow stream is no error: nothing may come for days.
             timeout = (_TIMEOUT_S, None if endless else _TIMEOUT_S)
             response = client.get(
                 url, params=params, stream=stream, timeout=timeout, verify=client.verify, headers=_RAW if stream else {}
@@ -369,7 +393,7 @@ class DockerClient:
             raise EngineUnavailableError(error) from error
         server = response.headers.get("Server", "")
         if server.startswith(_PODMAN_SERVER):
-            # Another engine may have taken the place of the one that was asked who it is.
+            # Another engine may have replaced the one that was asked for its identity.
             response.close()
             raise UnsupportedEngineError(f"Podman {server.removeprefix(_PODMAN_SERVER).partition(' ')[0]}")
         if response.status_code >= 400:
@@ -389,11 +413,11 @@ class DockerClient:
         if status == 501 or "configured logging driver does not support reading" in message:
             raise LogsUnreadableError(message)
         if status == 400 and "client version" in message:
-            # Another engine's: its version of the API is asked for again.
+            # The engine was replaced by another: ask for its API version again.
             self.close()
             self._client = None
         if status == 403:
-            message = f"GET {path} is forbidden, by a proxy perhaps (docs/docker-engines.md says what to allow)"
+            message = f"GET {path} is forbidden, perhaps by a proxy (docs/docker-engines.md lists what to allow)"
         raise EngineUnavailableError(f"{status} {message}")
 
     def _connected(self) -> docker.APIClient:
@@ -408,7 +432,7 @@ class DockerClient:
                     max_pool_size=_CONNECTIONS,
                     use_ssh_client=(host or "").startswith("ssh://"),
                 )
-                # Asked for here, not by the package: it would trust REQUESTS_CA_BUNDLE rather than DOCKER_CERT_PATH.
+                # Requested here, not by the package: it would prefer REQUESTS_CA_BUNDLE to DOCKER_CERT_PATH.
                 answer = client.get(f"{client.base_url}/version", timeout=_TIMEOUT_S, verify=client.verify)
                 found = answer.json()
                 if (podman := _podman_of(found)) is not None:
@@ -422,7 +446,7 @@ class DockerClient:
 
 
 def _instance(engine: str) -> str:
-    """The engine's id, as the wire takes one."""
+    """Return the engine's id in the form that the wire takes."""
     return engine if _INSTANCE.fullmatch(engine) else hashlib.sha256(engine.encode()).hexdigest()
 
 
@@ -432,7 +456,10 @@ def is_container(found: object) -> bool:
 
 
 def connect(docker_host: str | None = None) -> DockerClient:
-    """Return a connection, made when it is first used. None: as the environment and Docker's context say.
+    """Return a client, which connects when it is first used.
+
+    Args:
+        docker_host: The engine's address; None: the one of the environment and Docker's context.
 
     Raises:
         EndpointError: Docker's context does not exist, or cannot be read.
@@ -450,9 +477,9 @@ def _podman_of(version: Any) -> str | None:
 
 
 def _documents(response: LogResponse) -> Iterator[dict[str, Any] | None]:
-    """Yield the JSON documents of a stream, one a line; None for one that cannot be understood.
+    """Yield the JSON documents of a stream, one a line; None for one that cannot be parsed.
 
-    A document may come in any number of pieces, and any number of documents in one.
+    A document may come in any number of pieces, and any number of documents in one piece.
     """
     pieces: list[bytes] = []
     size = 0

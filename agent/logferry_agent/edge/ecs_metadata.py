@@ -1,4 +1,4 @@
-"""Asks Amazon ECS' task metadata endpoint, in a thread of its own, so that nothing ever waits for the answer."""
+"""Ask Amazon ECS' task metadata endpoint, in its own thread, so that nothing waits for the answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 _CONNECT_S: Final = 1.0
 _READ_S: Final = 2.0
 _WHOLE_S: Final = 4.0
-"""However slowly an answer trickles, it is not waited for longer."""
+"""Seconds after which an answer is given up, however slowly it comes."""
 _MAX_BYTES: Final = 1 << 20
 _TRIES: Final = 8
 _RETRY: Final = Backoff(first_s=0.5, longest_s=30.0)
@@ -30,10 +30,10 @@ _RETRY: Final = Backoff(first_s=0.5, longest_s=30.0)
 
 
 def ask(uri: str) -> EcsTask:
-    """The agent's own task.
+    """Return the agent's own task.
 
     Raises:
-        NoTaskError: there is no answer, or none that can be understood.
+        NoTaskError: There is no answer, or none that can be parsed.
     """
     limit = time.monotonic() + _WHOLE_S
     return parse_task(_get(uri, limit), _get(uri.rstrip("/") + "/task", limit))
@@ -41,40 +41,45 @@ def ask(uri: str) -> EcsTask:
 
 def _get(uri: str, limit: float) -> Any:
     session = requests.Session()
-    session.trust_env = False  # it is link-local: no proxy leads there
+    session.trust_env = False  # the endpoint is link-local: no proxy reaches it
     try:
         with session, session.get(uri, timeout=(_CONNECT_S, _READ_S), stream=True, allow_redirects=False) as response:
             if response.status_code != 200:
                 raise EcsMetadataError(f"status {response.status_code}")
             body = b""
-            # Not `iter_content`, which waits for a whole piece, however slowly that comes.
+            # `iter_content` would wait for a whole piece, however slowly it comes.
             while part := response.raw.read1(65_536, decode_content=True):
                 body += part
                 if len(body) > _MAX_BYTES or time.monotonic() > limit:
-                    raise EcsMetadataError("an answer that does not end")
+                    raise EcsMetadataError("the answer does not end")
         return json.loads(body)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise EcsMetadataError(f"no answer: {error}"[:300]) from error
     except ValueError as error:
-        raise error if isinstance(error, EcsMetadataError) else EcsMetadataError("no JSON") from error
+        raise error if isinstance(error, EcsMetadataError) else EcsMetadataError("the answer is not JSON") from error
 
 
 class TaskLookup:
     """Asks until there is an answer, a few times at most."""
 
     def __init__(self, uri: str, found: Callable[[EcsTask], None]) -> None:
-        """found: called once, from the lookup's own thread."""
+        """Prepare a lookup.
+
+        Args:
+            uri: The endpoint.
+            found: Called once with the task, from the lookup's own thread.
+        """
         self._uri = uri
         self._found = found
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="logferry-ecs", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more; an answer that is on its way is not waited for."""
+        """Stop asking. An answer that is on its way is not waited for."""
         self._stopping.set()
 
     def _run(self) -> None:

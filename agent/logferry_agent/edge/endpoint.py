@@ -1,12 +1,12 @@
-"""Where the engine is: as the agent's setting, the environment or Docker's current context says.
+"""Find the engine's address from the agent's setting, the environment, or Docker's current context.
 
-The order is that of the docker command: the setting, `DOCKER_HOST`, `DOCKER_CONTEXT`, the context that
-`docker context use` chose, and else the socket at its usual place. The docker command itself need not be there.
+The order is that of the docker command: the setting, `DOCKER_HOST`, `DOCKER_CONTEXT`, the context that `docker context
+use` chose, else the socket at its default path. The docker command need not be installed.
 
-The `docker` package can read contexts too. It takes a context that does not exist for the default one, looks for
-contexts in the working directory where there is no `config.json`, and leaves a certificate authority out that comes
-without a client's certificate; an agent must not read another engine than the one that was named. So the files are
-read here.
+The `docker` package can read contexts too, with three faults. It takes a missing context for the default one. It looks
+for contexts in the working directory where there is no `config.json`. It ignores a certificate authority that comes
+without a client's certificate. An agent must not read another engine than the one that was named, so the files are read
+here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DEFAULT: Final = "default"
 
 
 class EndpointError(Exception):
-    """Docker's context cannot be used; the sentence says why, and what to do."""
+    """Docker's context cannot be used. The message says why and what to do."""
 
     def __init__(self, context: str, problem: str) -> None:
         self.context = context
@@ -46,23 +46,23 @@ class EndpointError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An engine's address, and what its TLS needs. None: the socket at its usual place, and no TLS."""
+    """An engine's address and TLS settings. None: the socket at its default path, and no TLS."""
 
     host: str | None = None
     tls: TLSConfig | None = None
 
     @property
     def local(self) -> bool:
-        """Whether it is a socket of this machine, so that the engine's files may be here too."""
+        """Whether it is a socket of this machine, so that the engine's files may be readable here."""
         return self.host is None or self.host.startswith("unix://")
 
 
 def find_endpoint(docker_host: str | None = None, environment: Mapping[str, str] | None = None) -> Endpoint:
-    """Return where the engine is.
+    """Return the engine's address.
 
     Args:
-        docker_host: the agent's setting, which goes before all else.
-        environment: the environment variables; None: the process's own.
+        docker_host: The agent's setting, which has precedence.
+        environment: The environment variables; None: the process's own.
 
     Raises:
         EndpointError: Docker's context does not exist, or cannot be read.
@@ -74,7 +74,7 @@ def find_endpoint(docker_host: str | None = None, environment: Mapping[str, str]
         if context != _DEFAULT:
             return _of_context(folder, context)
     try:
-        # Of an empty mapping the package would take the process's own environment.
+        # For an empty mapping the package would use the process's own environment.
         known = cast(dict[str, Any], docker.utils.kwargs_from_env(dict(environment) or {"": ""}))
     except TLSParameterError as error:
         raise EndpointError(_DEFAULT, f"cannot be used: {str(error).splitlines()[0]}") from error
@@ -84,7 +84,7 @@ def find_endpoint(docker_host: str | None = None, environment: Mapping[str, str]
 def _chosen(folder: Path) -> str:
     """Return the context that `docker context use` chose.
 
-    A damaged file counts as none, with a warning, as for the docker command.
+    Like the docker command, take a damaged file for a missing one, with a warning.
     """
     try:
         document = json.loads((folder / "config.json").read_bytes())
@@ -111,7 +111,7 @@ def _of_context(folder: Path, name: str) -> Endpoint:
 
 
 def _tls_of(folder: Path, context: str, *, lax: bool) -> TLSConfig | None:
-    """Return what a context's certificates say; None where it has none."""
+    """Return the TLS settings of a context's certificates; None where it has none."""
     ca, cert, key = (str(path) if (path := folder / f"{kind}.pem").exists() else None for kind in ("ca", "cert", "key"))
     if (cert is None) != (key is None):
         raise EndpointError(context, f"has only one of cert.pem and key.pem in {folder}")

@@ -1,7 +1,7 @@
-"""The files of one json-file log: the chain that rotation makes, each link held open until it is read.
+"""The files of one json-file log: the chain that rotation makes. Each file is held open until it is read.
 
-The engine writes the last link under the log's own name; a rotation renames it to `.1`, `.1` to `.2` and so on, drops
-the oldest, perhaps compresses `.1` into another file, and begins a new one. A link held here stays readable whatever
+The engine writes the newest file under the log's own name. A rotation renames it to `.1`, `.1` to `.2` and so on,
+removes the oldest, may compress `.1` into another file, and begins a new file. A file held here stays readable whatever
 becomes of its name.
 """
 
@@ -21,11 +21,12 @@ from ..core.batching.preencode import TAG_BYTES
 from .descriptors import open_log
 
 _HEAD_BYTES: Final = 131_072
-"""A first record longer than this is not waited for: its first bytes are the head."""
+"""Of a longer first record, only these first bytes are the head."""
 _ROTATED: Final = re.compile(r"\.[1-9]\d{0,5}(\.gz)?")
 _HOLE_TRIES: Final = 40
 _HOLE_WAIT_S: Final = 0.001
-"""A hole in the numbering is waited for, as it is a rotation at work; if it stays, somebody removed a file."""
+"""Seconds between looks at a hole in the numbering. A rotation in progress makes one; if it stays, a file was removed.
+"""
 
 
 class _Readable(Protocol):
@@ -35,18 +36,18 @@ class _Readable(Protocol):
 
 @dataclass(slots=True)
 class LogFile:
-    """One file of a chain, open."""
+    """One open file of a chain."""
 
     fd: int
     inode: int
     packed: _Readable | None = None
-    """Reads the content of a compressed file, which never changes any more."""
+    """Reads the content of a compressed file, which no longer changes."""
     offset: int = 0
-    """Behind the last record read; of a compressed file's content likewise."""
+    """The offset behind the last record read, in the content where the file is compressed."""
     head: str = ""
     """Digest of the first record; empty while there is none."""
-    unpressed_until: int = 0
-    """Up to this offset the press is not asked again."""
+    ordinary_until: int = 0
+    """Up to this offset the preencode process is not asked again."""
     _tag: bytes = b""
     _tag_end: int = 0
     _rest: bytes = b""
@@ -59,21 +60,23 @@ class LogFile:
 
     @property
     def unread(self) -> int:
-        """Bytes of the file that were not read; of a compressed one only whether there are any, 0 or 1."""
+        """Bytes of the file that were not read; for a compressed file 1 if there are any, else 0."""
         if self.packed is not None:
             return 0 if self._finished else 1
         return max(0, self.size - self.offset)
 
     @property
     def deleted(self) -> bool:
-        """Whether no name is left for it."""
+        """Whether the file has no name left."""
         return os.fstat(self.fd).st_nlink == 0
 
     def read(self, size: int) -> bytes:
-        """Bytes from `offset` on, as many as there are up to `size`; does not move.
+        """Return the bytes from `offset` on, at most `size`, without moving.
 
         Raises:
-            OSError, EOFError, zlib.error: it cannot be read.
+            OSError: The file cannot be read.
+            EOFError: A compressed file ends early.
+            zlib.error: A compressed file is damaged.
         """
         if self.packed is None:
             return os.pread(self.fd, size, self.offset)
@@ -85,18 +88,22 @@ class LogFile:
         return self._rest[:size]
 
     def advance(self, size: int) -> None:
-        """`size` bytes from `offset` on are done with."""
+        """Move `offset` by `size` bytes."""
         self.offset += size
         if self.packed is not None:
             self._rest = self._rest[size:]
 
     def finish(self) -> None:
-        """Nothing more is wanted of it."""
+        """Skip the rest of the file."""
         self.offset = self.size
         self._finished = True
 
     def head_holds(self) -> bool:
-        """Learn the first record, or compare it: False when it is no longer what it was, so that the file was cut."""
+        """Learn the first record, or compare it.
+
+        Returns:
+            False when it is no longer what it was, so that the file was truncated.
+        """
         if self.head:
             return self.packed is not None or self.holds(self._tag, self._tag_end)
         data = self.read(_HEAD_BYTES) if self.packed is not None else os.pread(self.fd, _HEAD_BYTES, 0)
@@ -108,23 +115,23 @@ class LogFile:
         return True
 
     def holds(self, tag: bytes, stop: int) -> bool:
-        """Whether these bytes end at an offset of the file, now."""
+        """Return whether the file holds these bytes now, ending at offset `stop`."""
         return os.pread(self.fd, len(tag), stop - len(tag)) == tag
 
     def reopened(self) -> LogFile:
-        """The same file, to be read from its beginning by itself."""
+        """Return the same file, opened again to be read from its beginning."""
         fd = open_log(f"/proc/self/fd/{self.fd}")
         return LogFile(
             fd, self.inode, gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if self.packed is not None else None
         )
 
     def restart(self) -> None:
-        """The file was cut: it begins anew."""
-        self.offset = self.unpressed_until = 0
+        """Begin at offset 0 again, because the file was truncated."""
+        self.offset = self.ordinary_until = 0
         self.head = ""
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         if self.packed is not None:
             self.packed.close()
         os.close(self.fd)
@@ -134,7 +141,7 @@ def open_log_file(path: Path) -> LogFile:
     """Open one file of a chain.
 
     Raises:
-        OSError: it is not there, or may not be read.
+        OSError: It does not exist, or may not be read.
     """
     fd = open_log(path)
     packed = gzip.GzipFile(fileobj=os.fdopen(os.dup(fd), "rb")) if path.suffix == ".gz" else None
@@ -142,16 +149,17 @@ def open_log_file(path: Path) -> LogFile:
 
 
 def open_chain(path: Path) -> list[LogFile]:
-    """Every file of the log at `path`, oldest first; none while a rotation is half done or the log is not there.
+    """Return the files of the log at `path`, oldest first; none while a rotation is half done or the log does not
+    exist.
 
     Raises:
-        PermissionError: a file may not be read.
+        PermissionError: A file may not be read.
     """
     for patience in range(_HOLE_TRIES, -1, -1):
         names = _names(path)
         if not names:
             return []
-        # A rotation renames one file after the other, the log itself last. Half done it leaves a hole, or shows one
+        # A rotation renames one file after the other, the log itself last. Half done, it leaves a hole or shows one
         # file twice.
         whole = names[-1][0] == len(names) - 1
         if whole or patience == 0:
@@ -163,7 +171,7 @@ def open_chain(path: Path) -> list[LogFile]:
 
 
 def _names(path: Path) -> list[tuple[int, str, int]]:
-    """Number, name and inode of each file of the log, the log itself (0) first; none when it is not there."""
+    """Return number, name and inode of each file of the log, the log itself (0) first; none when it does not exist."""
     found: dict[int, tuple[int, str, int]] = {}
     with suppress(FileNotFoundError), os.scandir(path.parent) as entries:
         for entry in entries:
@@ -171,7 +179,7 @@ def _names(path: Path) -> list[tuple[int, str, int]]:
             if rest == entry.name or (rest and not _ROTATED.fullmatch(rest)):
                 continue
             number = int(rest.removeprefix(".").removesuffix(".gz") or 0)
-            # While the engine compresses a file both forms are there, and only the plain one is whole.
+            # While the engine compresses a file both forms exist, and only the plain one is complete.
             if number not in found or not rest.endswith(".gz"):
                 with suppress(FileNotFoundError):
                     found[number] = (number, entry.name, entry.stat(follow_symlinks=False).st_ino)
@@ -179,7 +187,7 @@ def _names(path: Path) -> list[tuple[int, str, int]]:
 
 
 def _open_all(path: Path, names: list[tuple[int, str, int]]) -> list[LogFile] | None:
-    """The files, oldest first; None when they are not what they were any more."""
+    """Return the opened files, oldest first; None when they changed meanwhile."""
     chain: list[LogFile] = []
     try:
         for _, name, inode in names:
@@ -193,21 +201,21 @@ def _open_all(path: Path, names: list[tuple[int, str, int]]) -> list[LogFile] | 
     except FileNotFoundError:
         pass
     except OSError:
-        # Each try would leave those before it open.
+        # Without this, each attempt would leave files open.
         close_all(chain)
         raise
     close_all(chain)
     return None
 
 
-def close_all(links: list[LogFile]) -> None:
-    """Let files go."""
-    for link in links:
-        link.close()
+def close_all(files: list[LogFile]) -> None:
+    """Close files."""
+    for file in files:
+        file.close()
 
 
 def is_same_file(one: LogFile, other: LogFile) -> bool:
-    """Whether two links are one file, or one is the other compressed."""
+    """Return whether two are the same file, or one is the other compressed."""
     if one.inode == other.inode and one.packed is None and other.packed is None:
         return True
     if (one.packed is None) == (other.packed is None):

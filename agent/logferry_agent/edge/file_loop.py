@@ -1,11 +1,11 @@
-"""The one thread that reads all log files.
+"""Read all log files on one thread.
 
-It sleeps in inotify until a log grows, a container appears, or a reading has news. Log files are opened the moment
-they exist, before anything else is known of their container: one that lives for milliseconds may be gone when the
+It sleeps in inotify until a log grows, a container appears, or a reader has news. Log files are opened as soon as they
+exist, before anything else is known of their container: a container that lives for milliseconds may be gone when the
 engine is asked about it.
 
-A log of which all was read rests for a few milliseconds, so that a busy one is not read, parsed and passed on line by
-line. What rests, rests from being read: new files are still opened at once.
+After reaching the end of a log, its reader pauses for a few milliseconds, so that a busy log is not read, parsed and
+passed on line by line. New files are still opened at once.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ from .preencode_pool import PreencodePool
 log = structlog.get_logger()
 
 _SLICE_BYTES: Final = 256 * 1024
-"""Read at once from one log: about a batch. A millisecond of work, so that answers, other logs and new files do not
-wait long."""
+"""Bytes read at once from one log: about a batch. This takes a millisecond, so that responses, other logs and new files
+do not wait long."""
 _MUCH_BYTES: Final = 64 * 1024
-"""When so many are read at once, a log does not rest."""
+"""A log of which this many bytes are read at once does not pause."""
 _BLIND_WAIT_S: Final = 0.05
-"""How often logs are looked at that cannot be watched."""
+"""Seconds between looks at logs that cannot be watched."""
 _SAFETY_S: Final = 5.0
-"""How often watched ones are looked at all the same."""
+"""Seconds between looks at watched logs, for safety."""
 _FAILED_S: Final = 0.5
-"""After an error of ours that was not one log's."""
+"""Seconds to wait after an internal error that was not one log's."""
 _ID_CHARS: Final = 64
-_LOOKED_FOR: Final = MODIFIED | CREATED | MOVED_TO | DELETED
-"""What is told of a log's folder. Between two new files of one name the first is removed (max-file=1 from 23.0 on):
-were that not told, the kernel would make one event of the two, and a file that came and went be missed unseen."""
+_WATCHED_EVENTS: Final = MODIFIED | CREATED | MOVED_TO | DELETED
+"""Events watched in a log's folder. With max-file=1, from 23.0 on, the engine removes a file before it makes the next
+one of the same name. Without DELETED the kernel would merge the two creations into one event, and a file that came and
+went would be missed."""
 _UNCLAIMED_S: Final = 60.0
-"""A log that nobody asked for is held open so long."""
+"""Seconds for which a log that no reader asked for is held open."""
 
 
 @dataclass(slots=True)
@@ -66,7 +67,14 @@ class FileLoop:
     """Reads the logs of many containers from their files."""
 
     def __init__(self, root: Path, sink: Sink, *, max_deleted_bytes: int, pool: PreencodePool | None = None) -> None:
-        """root: the engine's folder `containers`, as it is mounted here; pool: for backlogs."""
+        """Prepare the loop.
+
+        Args:
+            root: The engine's folder `containers`, as it is mounted here.
+            sink: Takes the chunks.
+            max_deleted_bytes: Limit of unread bytes of deleted files that are held open.
+            pool: Reads backlogs; None without one.
+        """
         self._root = root
         self._sink = sink
         self._max_deleted_bytes = max_deleted_bytes
@@ -74,15 +82,15 @@ class FileLoop:
         self._watcher = Watcher()
         self._lock = Lock()
         self._tasks: list[Callable[[], None]] = []
-        self._readings: dict[str, ContainerReader] = {}
+        self._readers: dict[str, ContainerReader] = {}
         self._folders: dict[str, _Folder] = {}
         self._watches: dict[int, _Folder] = {}
         self._ready: set[str] = set()
         self._paces: dict[str, ReadThrottle] = {}
         self._resting: dict[str, float] = {}
-        """Those of them that are not read before a moment."""
+        """Ready containers that pause, with the time until which."""
         self._to_open: dict[str, _Folder] = {}
-        """Where a new file came under the log's name."""
+        """Folders in which a new file appeared under the log's name."""
         self._troubled: set[str] = set()
         self._root_watch: int | None = None
         self._looked = self._bounded = 0.0
@@ -92,32 +100,32 @@ class FileLoop:
     # --- from any thread ---
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         if self._pool is not None:
             self._pool.start()
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """End; nothing is offered any more when it returns."""
+        """Stop. Nothing is offered to the sink after it returns."""
         self._stopping = True
         self._watcher.wake()
         self._thread.join(timeout_s)
 
     def expect(self, container: str) -> None:
-        """A container was created: hold its log as soon as it exists."""
-        self._do(lambda: self._nurse(container))
+        """Open the log of a new container as soon as it exists."""
+        self._do(lambda: self._hold(container))
 
     def forget(self, container: str) -> None:
-        """A container is not to be read."""
+        """Close what is held of a container that is not to be read."""
         self._do(lambda: self._drop(container))
 
-    def add(self, reading: ContainerReader) -> None:
+    def add(self, reader: ContainerReader) -> None:
         """Read a container."""
-        reading.on_news = lambda: self._do(lambda: self._ready.add(reading.id))
+        reader.on_news = lambda: self._do(lambda: self._ready.add(reader.id))
 
         def adopt() -> None:
-            self._readings[reading.id] = reading
-            self._ready.add(reading.id)
+            self._readers[reader.id] = reader
+            self._ready.add(reader.id)
 
         self._do(adopt)
 
@@ -131,7 +139,8 @@ class FileLoop:
         max_size: int,
         redaction: Redaction | None = NO_REDACTION,
     ) -> FileSource:
-        """The source for a reading; takes over what was held since birth. Only from the loop's own thread."""
+        """Return the source for a reader, with the files held since the container's creation. Only for the loop's own
+        thread."""
         folder = self._folders.get(container)
         if folder is not None and folder.source.path == path and folder.source.untouched:
             source = folder.source
@@ -159,15 +168,15 @@ class FileLoop:
                 try:
                     self._turn()
                 except Exception:
-                    # An error of ours must not end the reading of all logs.
+                    # An internal error must not end the reading of all logs.
                     log.exception("files_failed")
                     for folder in self._folders.values():
-                        folder.source.uncounted()  # what was told of new files may be lost
-                    self._ready.update(self._readings)
+                        folder.source.uncounted()  # reports of new files may be lost
+                    self._ready.update(self._readers)
                     time.sleep(_FAILED_S)
         finally:
-            for reading in self._readings.values():
-                reading.close()
+            for reader in self._readers.values():
+                reader.close()
             for folder in self._folders.values():
                 folder.source.close()
             self._watcher.close()
@@ -181,12 +190,12 @@ class FileLoop:
         now = time.monotonic()
         blind = [folder.container for folder in self._folders.values() if folder.watch is None]
         if blind:
-            self._ready.update(self._readings.keys() & blind)
+            self._ready.update(self._readers.keys() & blind)
             for container in blind:
                 self._open(self._folders[container])
         if now - self._looked > _SAFETY_S:
             self._looked = now
-            self._ready.update(self._readings)
+            self._ready.update(self._readers)
             self._tidy(now)
         if now - self._bounded > 1:
             self._bounded = now
@@ -195,7 +204,7 @@ class FileLoop:
             self._sink.wait_for_room(_BLIND_WAIT_S)
 
     def _wait(self) -> None:
-        """Until there is something to do."""
+        """Wait until there is something to do."""
         self._end_rests()
         if self._to_open or any(container not in self._resting for container in self._ready):
             self._notice(self._watcher.wait(0))
@@ -221,47 +230,47 @@ class FileLoop:
             try:
                 task()
             except Exception:
-                log.exception("files_failed")  # of one container; the others' tasks go on
+                log.exception("files_failed")  # the error of one container; the tasks of others go on
 
     def _step_all(self) -> bool:
-        """One step of everything that is ready; True when the sink takes no more."""
+        """Make one step with every ready container. Return whether the sink takes no more."""
         full = 0
         self._end_rests()
         ready = [container for container in self._ready if container not in self._resting]
         for container in ready:
             full += self._step(container) is Step.FULL
-            # However many logs there are to read, a new file is held at once: it may be gone within milliseconds.
+            # However many logs there are to read, a new file is opened at once: it may be gone within milliseconds.
             self._notice(self._watcher.wait(0, growth=False))
             self._open_new()
         return 0 < full == len(ready)
 
     def _step(self, container: str) -> Step:
-        reading = self._readings.get(container)
-        if reading is None:
+        reader = self._readers.get(container)
+        if reader is None:
             self._ready.discard(container)
             return Step.IDLE
         try:
-            step = reading.step(self._sink, _SLICE_BYTES)
+            step = reader.step(self._sink, _SLICE_BYTES)
         except OSError as error:
             self._trouble(container, f"the log cannot be read: {error}"[:300])
             step = Step.IDLE
         except Exception:
-            # One log must not stop the others. It is read again from where it was, when all are looked at again.
+            # One log must not stop the others. It is read again from its last position when all are looked at.
             log.exception("reading_failed", container=container)
             self._trouble(container, FAILED)
-            reading.begin_again(self._sink)
+            reader.begin_again(self._sink)
             step = Step.IDLE
         else:
             self._trouble(container, None)
         if step in {Step.IDLE, Step.DONE}:
             self._ready.discard(container)
-        elif step is Step.MORE and isinstance(source := reading.source, FileSource):
+        elif step is Step.MORE and isinstance(source := reader.source, FileSource):
             now = time.monotonic()
             rest = self._paces.setdefault(container, ReadThrottle(_MUCH_BYTES)).pause_s(source.taken, now)
             if rest and source.caught_up:
                 self._resting[container] = now + rest
         if step is Step.DONE:
-            del self._readings[container]
+            del self._readers[container]
             self._paces.pop(container, None)
             self._drop(container)
         return step
@@ -275,7 +284,7 @@ class FileLoop:
         while self._to_open:
             self._open(self._to_open.popitem()[1])
 
-    def _nurse(self, container: str) -> None:
+    def _hold(self, container: str) -> None:
         if container not in self._folders:
             source = FileSource(
                 self._root / container / f"{container}-json.log", EntrySequencer(Cursor()), pool=self._pool
@@ -283,7 +292,7 @@ class FileLoop:
             self._open(self._watch(container, source))
 
     def _watch(self, container: str, source: FileSource) -> _Folder:
-        watch = self._watcher.watch(str(source.path.parent), _LOOKED_FOR)
+        watch = self._watcher.watch(str(source.path.parent), _WATCHED_EVENTS)
         folder = _Folder(container, source, watch, time.monotonic())
         self._folders[container] = folder
         if watch is not None:
@@ -305,12 +314,12 @@ class FileLoop:
                 self._rewatch(folder)
             folder.source.open()
         except OSError:
-            pass  # the reading says it to a person, if there is one
+            pass  # the reader reports it, if there is one
         except Exception:
             log.exception("log_not_opened", container=folder.container)
 
     def _rewatch(self, folder: _Folder) -> None:
-        watch = self._watcher.watch(str(folder.source.path.parent), _LOOKED_FOR)
+        watch = self._watcher.watch(str(folder.source.path.parent), _WATCHED_EVENTS)
         if watch is not None:
             folder.watch = watch
             self._watches[watch] = folder
@@ -329,34 +338,34 @@ class FileLoop:
             if change.mask & OVERFLOW:
                 for folder in self._folders.values() if not change.mask & MODIFIED else ():
                     folder.source.uncounted()
-                self._ready.update(self._readings)
+                self._ready.update(self._readers)
                 continue
             if change.watch == self._root_watch:
                 if len(change.name) == _ID_CHARS:
-                    self._nurse(change.name)
+                    self._hold(change.name)
                 continue
             known = self._watches.get(change.watch)
             if known is None:
                 continue
             if change.mask & IGNORED:
-                known.watch = None if known.container in self._readings else known.watch
+                known.watch = None if known.container in self._readers else known.watch
                 self._watches.pop(change.watch, None)
                 continue
             if change.name == known.source.path.name and change.mask & (CREATED | MOVED_TO):
                 known.files += 1
                 self._to_open[known.container] = known
-            if known.container in self._readings:
+            if known.container in self._readers:
                 self._ready.add(known.container)
 
     def _tidy(self, now: float) -> None:
         if self._pool is not None:
             self._pool.tend()
         for container, folder in list(self._folders.items()):
-            if container not in self._readings and now - folder.since > _UNCLAIMED_S:
+            if container not in self._readers and now - folder.since > _UNCLAIMED_S:
                 self._drop(container)
 
     def _bound(self) -> None:
-        """Keep what lives only because it is held here within its limit."""
+        """Keep the unread bytes of deleted files within their limit."""
         if not self._ready:
             return
         kept = {container: folder.source.kept_alive for container, folder in self._folders.items()}

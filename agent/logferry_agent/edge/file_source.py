@@ -1,12 +1,12 @@
-"""The file source: one container's json-file log, read from the disk through every rotation, truncation and removal.
+"""Read one container's json-file log from disk, through every rotation, truncation and removal.
 
-Theory of operation. `files.py` holds the links of the chain. After the last known link, the next ones are found by
-looking for it among the files on disk and opening everything younger; that happens as soon as a rotation is noticed
-and again at every end of a link. Rotations are also counted, where the system tells of every new file, so that it is
-known for certain whether a link came and went unseen; a missing link becomes a gap entry.
+Theory of operation. `file_chain.py` holds the files of the chain. The next files are found by looking for the last
+known one among the files on disk, and opening everything younger. That happens as soon as a rotation is noticed, and at
+every end of a file. Where inotify reports every new file, rotations are also counted. So it is certain whether a file
+came and went unseen; a missing file becomes a gap entry.
 
-A file may also be cut under the reader (engines before 23.0 with max-file=1, `copytruncate`). So after every read the
-head of the file is compared: as long as the first record is the same, what was read is what was written.
+A file may also be truncated under the reader (engines before 23.0 with max-file=1, `copytruncate`). So after every read
+the head of the file is compared: while the first record is the same, what was read is what was written.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from .file_chain import LogFile, close_all, is_same_file, open_chain
 from .preencode_pool import PreencodePool
 
 _RECORD_BYTES: Final = 4 * 1024 * 1024
-"""Without a newline for so long it is no json-file (a 16 KiB piece of control characters takes 98,000 bytes)."""
+"""Without a newline for this many bytes it is no json-file (a 16 KiB fragment of control characters takes 98,000)."""
 _SEARCH_BYTES: Final = 1024 * 1024
 _LITTLE_BYTES: Final = 4_096
-_UNPRESSED_BYTES: Final = 512 * 1024
-"""After a stretch so much is read as usual: what was not plain in it is behind then."""
+_ORDINARY_BYTES: Final = 512 * 1024
+"""After a preencoded stretch, bytes to read in the ordinary way: what was not plain in the stretch is behind then."""
 _BEHIND_BYTES: Final = 131_072
-"""A record is not longer than this."""
+"""A record is not longer than this many bytes."""
 _UNSEEN: Final = "log file(s) came and went before they could be opened"
 _UNREADABLE: Final = (OSError, EOFError, zlib.error)
 
@@ -67,7 +67,7 @@ class _Loss:
 
 @dataclass(slots=True)
 class _Missing:
-    """Stands in the chain where a link should be."""
+    """Stands in the chain where a file is missing."""
 
     detail: str
 
@@ -87,48 +87,52 @@ class FileSource:
         pool: PreencodePool | None = None,
         redaction: Redaction | None = NO_REDACTION,
     ) -> None:
-        """Read the log at `path` on from where `sequencer` is.
+        """Continue the log at `path` from the sequencer's position.
 
-        since: without a cursor, begin with the first record of this time (nanoseconds since 1970).
-        max_size: the size from which on the engine rotates the file, 0 where it never does.
-        pool: for what waits to be read by the megabyte.
-        redaction: what the pool hides in it; None: its lines are processed one after the other, without the pool.
+        Args:
+            path: The log.
+            sequencer: Gives entries their numbers and cursors, and knows the position.
+            since: Without a cursor, begin with the first record of this time, in nanoseconds since 1970.
+            max_size: The size from which on the engine rotates the file; 0 where it never does.
+            pool: Reads megabytes of backlog; None without one.
+            redaction: What is hidden in preencoded lines. None: lines are processed one by one, without the pool.
         """
         self.sequencer = sequencer
         self.path = path
         self.gone = False
-        """Set by the owner: the container was removed, no file will come any more."""
+        """Set by the owner: the container was removed, and no file will come."""
         self.count_files: Callable[[], int | None] = lambda: None
-        """How many new files came under the log's name since some moment, up to now; None: nobody counts."""
+        """Returns how many new files appeared under the log's name since some moment; None when they are not counted.
+        """
         self.taken = 0
         """Bytes that the last read took."""
         self._counted_at_newest: int | None = None
-        """What was counted when the newest link was opened."""
+        """The count when the newest file was opened."""
         self._since = since
         self._max_size = max_size
-        self._links: deque[LogFile | _Missing] = deque()
+        self._files: deque[LogFile | _Missing] = deque()
         self._chunks: deque[Chunk | PreencodedBatch] = deque()
         self._pool = pool
         self._redaction = redaction
         self._slice = FIRST_SLICE_BYTES
-        """What made a batch, the last time."""
+        """Bytes that made the last batch."""
         self._loss: _Loss | None = None
         self._last_time: int | None = None
         self._placed = False
         self._held = False
-        """Whether there was ever a file of it."""
+        """Whether a file of the log was ever opened."""
         self.counted_from_birth = False
-        """Whether `count_files` counts every file that ever was: then one that came and went before the first could be
-        opened is known to be missing."""
+        """Whether `count_files` counts every file since the container's creation. Then a file that came and went before
+        the first could be opened is known to be missing."""
 
     # --- the chain ---
 
     def runs(self, running: bool) -> None:
-        """Whether the container runs; a file is read the same either way."""
+        """Do nothing: a file is read the same whether the container runs or not."""
 
     @property
     def untouched(self) -> bool:
-        """Whether nothing was read yet, only held."""
+        """Whether nothing was read yet; files may be open."""
         return not self._placed
 
     def begin(
@@ -139,21 +143,24 @@ class FileSource:
         max_size: int,
         redaction: Redaction | None = NO_REDACTION,
     ) -> None:
-        """Read what was held so far as the constructor would."""
+        """Read the files held so far with what the constructor would take."""
         self.sequencer, self._since, self._max_size, self._redaction = sequencer, since, max_size, redaction
 
     def uncounted(self) -> None:
-        """The count of new files is not to be trusted up to now."""
+        """Distrust the count of new files up to now."""
         self._counted_at_newest = None
         self.counted_from_birth = False
 
     def open(self) -> bool:
-        """Find and hold what there is of the log, again after each rotation; True when there is something.
+        """Find and open the files of the log, again after each rotation.
+
+        Returns:
+            Whether any is open.
 
         Raises:
-            PermissionError: it may not be read.
+            PermissionError: A file may not be read.
         """
-        newest = self._links[-1] if self._links else None
+        newest = self._files[-1] if self._files else None
         try:
             if isinstance(newest, LogFile) and self.path.stat().st_ino == newest.inode:
                 return True
@@ -164,15 +171,15 @@ class FileSource:
             self._extend(chain, newest, counted)
         elif chain:
             if not self._held and self.counted_from_birth and counted is not None and counted > len(chain):
-                self._links.append(_Missing(f"{counted - len(chain)} {_UNSEEN}"))
-            self._links.extend(chain)
+                self._files.append(_Missing(f"{counted - len(chain)} {_UNSEEN}"))
+            self._files.extend(chain)
         if chain:
             self._held = True
             self._counted_at_newest = counted
-        return bool(self._links)
+        return bool(self._files)
 
     def _snapshot(self) -> tuple[list[LogFile], int | None]:
-        """The chain on disk and the count of files that goes with it: no rotation came in between."""
+        """Return the chain on disk and the matching count of files: no rotation came in between."""
         while True:
             before = self.count_files()
             chain = open_chain(self.path)
@@ -182,79 +189,81 @@ class FileSource:
             close_all(chain)
 
     def _extend(self, chain: list[LogFile], newest: LogFile, counted: int | None) -> None:
-        known = next((number for number, link in enumerate(chain) if is_same_file(link, newest)), None)
+        known = next((number for number, file in enumerate(chain) if is_same_file(file, newest)), None)
         if known is not None:
             close_all(chain[: known + 1])
-            self._links.extend(chain[known + 1 :])
+            self._files.extend(chain[known + 1 :])
             return
-        # The newest known link is no longer on the disk. By the count it is known whether all that came after it are.
+        # The newest known file is no longer on disk. The count shows whether all files after it are.
         at_newest = self._counted_at_newest
         came = counted - at_newest if counted is not None and at_newest is not None else None
         if came is not None and 0 < came <= len(chain):
             close_all(chain[: len(chain) - came])
-            self._links.extend(chain[len(chain) - came :])
+            self._files.extend(chain[len(chain) - came :])
             return
         missing = came - len(chain) if came is not None and came > len(chain) else None
-        self._links.append(_Missing(f"perhaps {_UNSEEN}" if missing is None else f"{missing} {_UNSEEN}"))
-        self._links.extend(chain)
+        self._files.append(_Missing(f"perhaps {_UNSEEN}" if missing is None else f"{missing} {_UNSEEN}"))
+        self._files.extend(chain)
 
     # --- where to begin ---
 
     def _find_place(self) -> None:
         self._placed = True
-        links = [link for link in self._links if isinstance(link, LogFile)]
+        files = [file for file in self._files if isinstance(file, LogFile)]
         stream_positions = self.sequencer.stream_positions
         file_position = self.sequencer.file_position
-        for link in links:
-            link.head_holds()
+        for file in files:
+            file.head_holds()
         if file_position is not None and file_position.head:
-            for link in links:
-                if link.head == file_position.head:
-                    self._begin_at_place(link, file_position.offset)
+            for file in files:
+                if file.head == file_position.head:
+                    self._begin_at_place(file, file_position.offset)
                     return
         if stream_positions.read:
-            found = self._find_marks(links)
+            found = self._find_marks(files)
             if found is not None:
                 self._begin_at(*found)
                 return
             self._last_time = entry_time(stream_positions.latest)
-            self._lose("rotated", detail="where reading had come to is no longer in the log")
+            self._lose("rotated", detail="the last position read is no longer in the log")
         elif file_position is None and self.sequencer.after:
-            self._begin_behind_time(links, self.sequencer.after)
+            self._begin_behind_time(files, self.sequencer.after)
         elif file_position is None and self._since:
-            self._begin_at_time(links)
+            self._begin_at_time(files)
 
-    def _begin_at(self, link: LogFile, offset: int) -> None:
-        while self._links[0] is not link:
-            dropped = self._links.popleft()
+    def _begin_at(self, file: LogFile, offset: int) -> None:
+        while self._files[0] is not file:
+            dropped = self._files.popleft()
             if isinstance(dropped, LogFile):
                 dropped.close()
-        if link.packed is not None:
-            while link.offset < offset:
-                skipped = link.read(min(_SEARCH_BYTES, offset - link.offset))
+        if file.packed is not None:
+            while file.offset < offset:
+                skipped = file.read(min(_SEARCH_BYTES, offset - file.offset))
                 if not skipped:
                     break
-                link.advance(len(skipped))
+                file.advance(len(skipped))
         else:
-            link.offset = offset
+            file.offset = offset
 
-    def _begin_at_place(self, link: LogFile, offset: int) -> None:
-        """Where the cursor says, if what was read last is still there; the host may have lost the end of its files."""
-        if link.packed is not None or self._is_behind_marks(link, offset):
-            self._begin_at(link, offset)
+    def _begin_at_place(self, file: LogFile, offset: int) -> None:
+        """Begin where the cursor says, if what was read last is still there. The host may have lost the end of its
+        files."""
+        if file.packed is not None or self._is_behind_marks(file, offset):
+            self._begin_at(file, offset)
             return
         self._last_time = entry_time(self.sequencer.stream_positions.latest)
-        scan = link.reopened()
+        scan = file.reopened()
         found = _search_time(scan, self.sequencer.stream_positions.latest + 1_000, bisect=False)
         scan.close()
-        self._begin_at(link, link.size if found is None else found)
-        self._lose("truncated", detail="the file was cut behind where reading had come to")
+        self._begin_at(file, file.size if found is None else found)
+        self._lose("truncated", detail="the file was truncated before the last position read")
 
-    def _is_behind_marks(self, link: LogFile, offset: int) -> bool:
-        """Whether the record that ends here is the last one read (or is none: reading went on behind damage)."""
-        if link.size < offset:
+    def _is_behind_marks(self, file: LogFile, offset: int) -> bool:
+        """Return whether the record that ends here is the last one read, or is none because reading went on behind
+        damage."""
+        if file.size < offset:
             return False
-        data = os.pread(link.fd, min(offset, _BEHIND_BYTES), max(0, offset - _BEHIND_BYTES))
+        data = os.pread(file.fd, min(offset, _BEHIND_BYTES), max(0, offset - _BEHIND_BYTES))
         if not data:
             return True
         last = data[data.rfind(b"\n", 0, len(data) - 1) + 1 :]
@@ -264,71 +273,69 @@ class FileSource:
         mark = self.sequencer.stream_positions.of(part.fragments.streams)
         return nanoseconds(part.fragments.stamps[0]) == mark.stamp and digest(part.fragments.texts[0]) == mark.digest
 
-    def _find_marks(self, links: list[LogFile]) -> tuple[LogFile, int] | None:
-        """Begin behind the fragment that was read last.
-
-        Where an older cursor does not say which that is, begin behind the later of the two streams' marks in the log.
-        """
+    def _find_marks(self, files: list[LogFile]) -> tuple[LogFile, int] | None:
+        """Behind the fragment that was read last; where a cursor of before does not say which that is, behind the later
+        one of the two streams' marks in the log."""
         stream_positions = self.sequencer.stream_positions
         found: tuple[LogFile, int] | None = None
         for stream, mark in (("o", stream_positions.out), ("e", stream_positions.err)):
             if not mark.read or stream_positions.last not in {"", stream}:
                 continue
-            for number in range(len(links) - 1, -1, -1):
-                scan = links[number].reopened()
+            for number in range(len(files) - 1, -1, -1):
+                scan = files[number].reopened()
                 offset = _search(scan, stream, mark)
                 scan.close()
                 if offset is not None:
-                    if found is None or (number, offset) > (links.index(found[0]), found[1]):
-                        found = (links[number], offset)
+                    if found is None or (number, offset) > (files.index(found[0]), found[1]):
+                        found = (files[number], offset)
                     break
         return found
 
-    def _begin_behind_time(self, links: list[LogFile], time_ns: int) -> None:
-        """Behind the last record of this time or earlier, wherever clocks stepped: what was read is before that."""
-        for link in reversed(links):
-            scan = link.reopened()
+    def _begin_behind_time(self, files: list[LogFile], time_ns: int) -> None:
+        """Begin behind the last record of this time or earlier, wherever clocks stepped."""
+        for file in reversed(files):
+            scan = file.reopened()
             offset = _search_end(scan, time_ns)
             scan.close()
             if offset is not None:
-                self._begin_at(link, offset)
+                self._begin_at(file, offset)
                 return
 
-    def _begin_at_time(self, links: list[LogFile]) -> None:
-        for link in links:
-            scan = link.reopened()
+    def _begin_at_time(self, files: list[LogFile]) -> None:
+        for file in files:
+            scan = file.reopened()
             offset = _search_time(scan, self._since)
             scan.close()
             if offset is not None:
-                self._begin_at(link, offset)
+                self._begin_at(file, offset)
                 return
-        last = links[-1]
+        last = files[-1]
         self._begin_at(last, last.size)
 
     # --- reading ---
 
     @property
     def ended(self) -> bool:
-        """True when the container is gone and all was read."""
+        """Whether the container is gone and everything was read."""
         return self.gone and not self._chunks and self.unread == 0
 
     @property
     def unread(self) -> int:
-        """Bytes in the files held that were not read."""
-        return sum(link.unread for link in self._links if isinstance(link, LogFile))
+        """Unread bytes in the open files."""
+        return sum(file.unread for file in self._files if isinstance(file, LogFile))
 
     @property
     def caught_up(self) -> bool:
-        """Whether next to nothing is left to be read, and nothing to be handed over."""
+        """Whether almost nothing is left to read, and nothing to hand over."""
         return not self._chunks and self.unread < _LITTLE_BYTES
 
     @property
     def kept_alive(self) -> int:
-        """Bytes not read of files that exist only because they are held here."""
-        return sum(link.unread for link in self._links if isinstance(link, LogFile) and link.deleted)
+        """Unread bytes of deleted files that exist only because they are open here."""
+        return sum(file.unread for file in self._files if isinstance(file, LogFile) and file.deleted)
 
     def read(self, limit_bytes: int) -> Chunk | PreencodedBatch | None:
-        """Read on; None when all that is there was read."""
+        """Return the next chunk; None when everything was read."""
         if self._chunks:
             return self._chunks.popleft()
         if not self.open():
@@ -341,7 +348,7 @@ class FileSource:
         return self._chunks.popleft()
 
     def at_end(self) -> Chunk | PreencodedBatch | None:
-        """What is due where the log ends for now, one chunk after the other."""
+        """Return what is due at the present end of the log, one chunk at a time; None when nothing is."""
         if not self._chunks and (self.gone or self.sequencer.awaits_exit):
             self._tell_last_loss()
         if not self._chunks:
@@ -349,102 +356,102 @@ class FileSource:
         return self._chunks.popleft() if self._chunks else None
 
     def _tell_last_loss(self) -> None:
-        """Nothing follows any more: what is missing at the end is told now, before the end of the run itself."""
+        """Report what is missing at the end, before the end of the run itself: nothing follows that could."""
         if not self._held and self.sequencer.awaits_exit:
             self._held = True  # once
-            self._lose("removed", detail="removed before its log could be opened")
+            self._lose("removed", detail="the container was removed before its log could be opened")
         if self._loss is not None:
             loss, self._loss = self._loss, None
             gap = Gap(reason=loss.reason, start=loss.start, count=loss.count, bytes=loss.size, detail=loss.detail)
             self._chunks.extend(self.sequencer.add_event(gap, loss.start or time.time_ns() // 1_000))
 
     def drop_oldest(self) -> int:
-        """Give up the oldest file that was deleted; how many unread bytes that frees."""
-        for link in list(self._links):
-            if isinstance(link, LogFile) and link.deleted and link.unread and link is not self._links[-1]:
-                size = link.unread
+        """Close the oldest deleted file, and report a gap. Return how many unread bytes that frees."""
+        for file in list(self._files):
+            if isinstance(file, LogFile) and file.deleted and file.unread and file is not self._files[-1]:
+                size = file.unread
                 self._lose("rotated", size=size, detail="too many bytes waited in deleted log files")
                 self._give_up_stretch()
-                link.close()
-                self._links.remove(link)
+                file.close()
+                self._files.remove(file)
                 return size
         return 0
 
     def close(self) -> None:
-        """Let all files go."""
+        """Close all files."""
         self._give_up_stretch()
-        close_all([link for link in self._links if isinstance(link, LogFile)])
-        self._links.clear()
+        close_all([file for file in self._files if isinstance(file, LogFile)])
+        self._files.clear()
 
     def _read_some(self, limit_bytes: int) -> bool:  # noqa: PLR0911
-        """Read once; False when there is nothing new."""
-        link = self._links[0]
-        if isinstance(link, _Missing):
-            self._lose("rotated", detail=link.detail)
-            self._links.popleft()
-            return bool(self._links)
-        final = len(self._links) > 1 or self.gone
+        """Read once. Return False when there is nothing new."""
+        file = self._files[0]
+        if isinstance(file, _Missing):
+            self._lose("rotated", detail=file.detail)
+            self._files.popleft()
+            return bool(self._files)
+        final = len(self._files) > 1 or self.gone
         try:
-            if link.packed is None and link.size < link.offset:
-                return self._cut(link)
-            if self._read_pressed(link):
+            if file.packed is None and file.size < file.offset:
+                return self._cut(file)
+            if self._read_preencoded(file):
                 return True
-            data = link.read(limit_bytes)
+            data = file.read(limit_bytes)
             if data and data.rfind(b"\n") < 0 and len(data) >= limit_bytes:
-                data = link.read(_RECORD_BYTES)
+                data = file.read(_RECORD_BYTES)
             whole = data.rfind(b"\n") + 1
             if whole == 0 and data and (final or len(data) >= _RECORD_BYTES):
-                # Half a record for ever: what follows begins with the next newline, if there is one.
-                self._spoil(link, len(data))
+                # The record stays incomplete. What follows begins with the next newline, if there is one.
+                self._spoil(file, len(data))
                 return True
             if whole == 0:
-                return self._next(link)
-            if not link.head_holds():
-                return self._cut(link)
+                return self._next(file)
+            if not file.head_holds():
+                return self._cut(file)
         except _UNREADABLE as error:
             self._give_up_stretch()
             self._lose("corrupt", detail=f"a log file cannot be read: {error}"[:200])
-            link.finish()
-            return self._next(link)
-        self._take(link, data[:whole])
+            file.finish()
+            return self._next(file)
+        self._take(file, data[:whole])
         return True
 
-    def _read_pressed(self, link: LogFile) -> bool:
-        """Read batches from the pool, what is there of them; False where ordinary reading has to go on."""
+    def _read_preencoded(self, file: LogFile) -> bool:
+        """Take the batches that the preencode process has ready. Return False where ordinary reading has to go on."""
         pool = self._pool
-        if pool is None or not (pool.owner is link or self._order(link, pool)):
+        if pool is None or not (pool.owner is file or self._order(file, pool)):
             return False
         found = pool.take()
-        stop = link.offset + sum(pressed.size for pressed in found)
+        stop = file.offset + sum(batch.size for batch in found)
         if pool.owner is None:
-            link.unpressed_until = stop + (0 if pool.plain else _UNPRESSED_BYTES)
-        if not link.head_holds():
-            return self._cut(link)
-        if found and not link.holds(found[-1].tag, stop):
-            self._give_up_stretch()  # its end was cut off: what is there now is read as usual
+            file.ordinary_until = stop + (0 if pool.plain else _ORDINARY_BYTES)
+        if not file.head_holds():
+            return self._cut(file)
+        if found and not file.holds(found[-1].tag, stop):
+            self._give_up_stretch()  # the end of the file was cut off: what is there now is read in the ordinary way
             return False
         self.taken = 0
-        for pressed in found:
-            end = link.offset + pressed.size
-            if not self.sequencer.accepts(pressed):
+        for batch in found:
+            end = file.offset + batch.size
+            if not self.sequencer.accepts(batch):
                 self._give_up_stretch()
-                link.unpressed_until = end
+                file.ordinary_until = end
                 break
-            file_position = FilePosition(link.inode, link.offset, link.head)
+            file_position = FilePosition(file.inode, file.offset, file.head)
             redaction = self._redaction or NO_REDACTION
             self._chunks.append(
-                self.sequencer.add_preencoded(pressed, file_position, replace(file_position, offset=end), redaction)
+                self.sequencer.add_preencoded(batch, file_position, replace(file_position, offset=end), redaction)
             )
-            self._last_time, self._slice = pressed.last, pressed.size
-            self.taken += pressed.size
-            link.advance(pressed.size)
+            self._last_time, self._slice = batch.last, batch.size
+            self.taken += batch.size
+            file.advance(batch.size)
         return self.taken > 0
 
-    def _order(self, link: LogFile, pool: PreencodePool) -> bool:
-        """Have a stretch pressed from here on, if what is read next can be that plain."""
+    def _order(self, file: LogFile, pool: PreencodePool) -> bool:
+        """Ask the preencode process for a stretch from here on, if what comes next can be plain."""
         stream_positions = self.sequencer.stream_positions
-        # Before the first lines there often belongs a start.
-        plain = link.packed is None and self._last_time is not None and not (self._loss or self.sequencer.pieces)
+        # A start event often belongs before the first lines.
+        plain = file.packed is None and self._last_time is not None and not (self._loss or self.sequencer.pieces)
         if (
             self._redaction is None
             or not plain
@@ -453,35 +460,35 @@ class FileSource:
             or not stream_positions.fit_64_bits
         ):
             return False
-        if link.offset < link.unpressed_until:
+        if file.offset < file.ordinary_until:
             return False
-        # By its head it is known afterwards whether it is still the file that was pressed: so it is learnt before.
-        if not (link.head_holds() and link.head):
+        # The head shows afterwards whether the file is still the same, so it must be known before.
+        if not (file.head_holds() and file.head):
             return False
         return pool.order(
-            link, link.fd, PreencodeRequest(link.offset, link.size, stream_positions, self._slice, self._redaction)
+            file, file.fd, PreencodeRequest(file.offset, file.size, stream_positions, self._slice, self._redaction)
         )
 
     def _give_up_stretch(self) -> None:
         pool = self._pool
-        if pool is not None and any(link is pool.owner for link in self._links):
+        if pool is not None and any(file is pool.owner for file in self._files):
             pool.stop()
 
-    def _next(self, link: LogFile) -> bool:
-        """The link has no more for now: go on to the next one, if there is one."""
-        if len(self._links) == 1:
-            newest = self._links[-1]
+    def _next(self, file: LogFile) -> bool:
+        """Go on to the next file, if there is one."""
+        if len(self._files) == 1:
+            newest = self._files[-1]
             self.open()
-            # After a rotation, what was written to this link before it is read first.
-            return self._links[-1] is not newest
-        self._links.popleft()
-        link.close()
+            # After a rotation, read first what was written to this file before it.
+            return self._files[-1] is not newest
+        self._files.popleft()
+        file.close()
         return True
 
-    def _take(self, link: LogFile, data: bytes) -> None:
+    def _take(self, file: LogFile, data: bytes) -> None:
         self.taken = len(data)
-        base = link.offset
-        head, inode = link.head, link.inode
+        base = file.offset
+        head, inode = file.head, file.inode
         for part in parse(data):
             if isinstance(part, CorruptBytes):
                 base += part.size
@@ -496,23 +503,23 @@ class FileSource:
             self._chunks.extend(self.sequencer.add_fragments(part.fragments, file_position_at))
             self._last_time = part.fragments.times[-1]
             base += part.size
-        link.advance(len(data))
+        file.advance(len(data))
 
-    def _cut(self, link: LogFile) -> bool:
-        # An engine that cuts its file does so before it writes beyond max_size: a reader who was there has lost
+    def _cut(self, file: LogFile) -> bool:
+        # An engine that truncates its file does so before it writes beyond max_size: a reader that was there has lost
         # nothing.
-        if not (self._max_size and link.offset >= self._max_size):
+        if not (self._max_size and file.offset >= self._max_size):
             self._lose("truncated")
         self._give_up_stretch()
-        if link.head and link.size and link.head_holds():
-            link.offset = link.size  # only its end was cut off, and what is left was read
+        if file.head and file.size and file.head_holds():
+            file.offset = file.size  # only its end was cut off, and what is left was read
         else:
-            link.restart()
+            file.restart()
         return True
 
-    def _spoil(self, link: LogFile, size: int) -> None:
+    def _spoil(self, file: LogFile, size: int) -> None:
         self._lose("corrupt", size=size)
-        link.advance(size)
+        file.advance(size)
 
     def _lose(self, reason: GapReason, *, size: int | None = None, detail: str = "") -> None:
         if self._loss is None:
@@ -530,45 +537,45 @@ class FileSource:
         self._chunks.extend(self.sequencer.add_event(gap, end))
 
 
-def _search(link: LogFile, stream: str, mark: StreamPosition) -> int | None:
+def _search(file: LogFile, stream: str, mark: StreamPosition) -> int | None:
     seen = 0
-    while data := _whole_records(link):
+    while data := _whole_records(file):
         offset = find_position(data, stream, replace(mark, ordinal=mark.ordinal - seen))
         if offset is not None:
-            return link.offset + offset
+            return file.offset + offset
         seen += count_pieces(data, stream, mark)
-        link.advance(len(data))
+        file.advance(len(data))
     return None
 
 
-def _search_time(link: LogFile, since: int, *, bisect: bool = True) -> int | None:
-    """Where the first record of that time or later begins."""
-    if bisect and link.packed is None:
-        link.offset = _bisected(link, since)
-    while data := _whole_records(link):
+def _search_time(file: LogFile, since: int, *, bisect: bool = True) -> int | None:
+    """Return where the first record of that time or later begins; None without one."""
+    if bisect and file.packed is None:
+        file.offset = _bisected(file, since)
+    while data := _whole_records(file):
         offset = find_start_from(data, since)
         if offset is not None:
-            return link.offset + offset
-        link.advance(len(data))
+            return file.offset + offset
+        file.advance(len(data))
     return None
 
 
-def _search_end(link: LogFile, time_ns: int) -> int | None:
-    """Where the last record of that time or earlier ends."""
+def _search_end(file: LogFile, time_ns: int) -> int | None:
+    """Return where the last record of that time or earlier ends; None without one."""
     found = None
-    while data := _whole_records(link):
+    while data := _whole_records(file):
         offset = find_end_until(data, time_ns)
-        found = link.offset + offset if offset is not None else found
-        link.advance(len(data))
+        found = file.offset + offset if offset is not None else found
+        file.advance(len(data))
     return found
 
 
-def _bisected(link: LogFile, since: int) -> int:
-    """An offset at a record's beginning, before the first record of that time, in a log whose times only grow."""
-    low, high = 0, link.size
+def _bisected(file: LogFile, since: int) -> int:
+    """Return the offset of a record before the first one of that time. Only for logs whose times never decrease."""
+    low, high = 0, file.size
     while high - low > _SEARCH_BYTES:
         middle = (low + high) // 2
-        data = os.pread(link.fd, _SEARCH_BYTES // 4, middle)
+        data = os.pread(file.fd, _SEARCH_BYTES // 4, middle)
         begin, stop = data.find(b"\n") + 1, data.rfind(b"\n") + 1
         if not 0 < begin < stop or find_start_from(data[begin:stop], since) == 0:
             high = middle
@@ -577,13 +584,13 @@ def _bisected(link: LogFile, since: int) -> int:
     return low
 
 
-def _whole_records(link: LogFile) -> bytes:
-    """Records from here on up to a newline; none at the end."""
+def _whole_records(file: LogFile) -> bytes:
+    """Return records from here on up to a newline; none at the end."""
     try:
-        data = link.read(_SEARCH_BYTES)
+        data = file.read(_SEARCH_BYTES)
         whole = data.rfind(b"\n") + 1
         if not whole and len(data) == _SEARCH_BYTES:
-            data = link.read(_RECORD_BYTES)
+            data = file.read(_RECORD_BYTES)
             whole = data.rfind(b"\n") + 1
         return data[: whole or len(data)] if whole or len(data) >= _RECORD_BYTES else b""
     except _UNREADABLE:

@@ -1,7 +1,7 @@
-"""The agent's own HTTP server: /metrics, /healthz, /readyz and /status, on a unix socket and, if set, a TCP address.
+"""The agent's HTTP server: /metrics, /healthz, /readyz and /status, on a unix socket and optionally a TCP address.
 
-The unix socket lies in the spool's folder, so that `logferry agent status` and the image's health check need no port.
-/status names every container, and is there alone: anybody may ask a port.
+The unix socket is in the spool's folder, so that `logferry agent status` and the image's health check need no port.
+/status names every container and is served on the socket alone, because anyone may connect to a port.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 SOCKET_NAME = "agent.sock"
 
 POLL_S = 0.5
-"""How long a listener may take to notice that it is to end."""
+"""Seconds that a listener may take to notice that it should stop."""
 
 PRIVATE_PAGES = frozenset({"/status"})
 """Not served on the TCP address."""
 
 Page = Callable[[], tuple[int, str, bytes]]
-"""Answers with status, content type and body."""
+"""Returns status, content type and body."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -42,7 +42,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: a probe every few seconds is not news."""
+        """Log nothing: a probe comes every few seconds."""
 
 
 class _UnixServer(ThreadingHTTPServer):
@@ -54,35 +54,40 @@ class _UnixServer(ThreadingHTTPServer):
         self.server_name, self.server_port = "agent", 0
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """A unix peer has no address; the handler expects a pair."""
+        """Return the connection with a placeholder address: a unix peer has none, and the handler expects a pair."""
         connection, _ = super().get_request()
         return connection, ("local", 0)
 
 
 class FolderTakenError(Exception):
-    """Another agent, of another engine, answers in this folder."""
+    """Another engine's agent uses this folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         super().__init__(folder)
 
     def __str__(self) -> str:
-        return f"spool_dir: another agent uses {self.folder}: give each agent a folder of its own"
+        return f"spool_dir: another agent uses {self.folder}: give each agent its own folder"
 
 
 class HealthServer:
     """Serves the pages until stopped."""
 
     def __init__(self, folder: Path, address: str | None, pages: dict[str, Page]) -> None:
-        """Bind.
+        """Bind the socket and the address.
+
+        Args:
+            folder: The spool's folder.
+            address: The TCP address `host:port`; None for none.
+            pages: The pages by path.
 
         Raises:
-            FolderTakenError: another agent serves there.
-            OSError: the address is taken.
+            FolderTakenError: Another agent serves there.
+            OSError: The address is taken.
         """
         handler = type("Handler", (_Handler,), {"pages": pages})
         self._path = folder / SOCKET_NAME
-        # Agents of one engine are kept apart by its spool's lock; these would take each other's socket.
+        # The spool's lock keeps agents of one engine apart. Agents of two engines would replace each other's socket.
         if _answers(folder):
             raise FolderTakenError(folder)
         self._path.unlink(missing_ok=True)
@@ -102,11 +107,11 @@ class HealthServer:
 
     @property
     def port(self) -> int | None:
-        """The TCP port, when one is served."""
+        """The TCP port; None when none is served."""
         return next((server.server_port for server in self._servers if server.address_family != socket.AF_UNIX), None)
 
     def start(self) -> None:
-        """Serve in threads of their own."""
+        """Start serving, on one thread for each listener."""
         for server in self._servers:
             threading.Thread(target=server.serve_forever, args=(POLL_S,), name="health", daemon=True).start()
         self._serving = True
@@ -132,10 +137,13 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def ask(folder: Path, path: str) -> tuple[int, bytes]:
-    """A page of the agent whose spool is in a folder.
+    """Request a page from the agent whose spool is in a folder.
+
+    Returns:
+        Status and body.
 
     Raises:
-        OSError: no agent runs there.
+        OSError: No agent runs there.
     """
     connection = _UnixConnection(folder / SOCKET_NAME)
     try:
@@ -155,5 +163,5 @@ def _answers(folder: Path) -> bool:
 
 
 def as_json(status: int, document: object) -> tuple[int, str, bytes]:
-    """A page of JSON."""
+    """Return a page of JSON."""
     return status, "application/json", json.dumps(document, indent=1).encode() + b"\n"

@@ -1,11 +1,10 @@
-"""Linux's inotify, as much as is needed here: which watched folders changed, and what happened to names in them.
+"""The part of Linux's inotify that the agent needs: which watched folders changed, and what happened to names in them.
 
-With it 200 idle containers cost nothing, a file is opened the moment it exists, and no rotation passes uncounted.
-Where it is not to be had (not Linux, limits used up) `Watcher.watch` answers None for that folder and readers fall back
-to looking.
+With it 200 idle containers cost nothing, a file is opened as soon as it exists, and every rotation is counted. Where it
+is not available (not Linux, limits used up) `Watcher.watch` returns None for that folder, and readers poll.
 
-Growth is told apart from all else, in an instance of its own: it is nearly all that happens, and who has just read need
-not be woken by every line. The kernel meanwhile keeps one event of many that are alike.
+Growth is watched in an instance of its own. It is nearly all that happens, and a reader that has just read need not be
+woken by every line. The kernel merges equal events meanwhile.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _READ_BYTES: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened: `mask` of the flags above, in the folder `watch`, to `name` (empty: to the folder itself)."""
+    """An event: flags `mask` (above), in the folder `watch`, about `name` (empty: about the folder itself)."""
 
     watch: int
     mask: int
@@ -42,12 +41,12 @@ class Change:
 
 
 class Watcher:
-    """What happens in folders. Not thread-safe but for `wake`."""
+    """Watches folders. Only `wake` is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._closed = False
-        """Once closed, its descriptors' numbers may belong to others."""
+        """After closing, the descriptors' numbers may belong to other files."""
         self._waker, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._names = self._growth = -1
         try:
@@ -57,9 +56,9 @@ class Watcher:
         except (OSError, AttributeError):
             pass
         self._grows: dict[int, int] = {}
-        """Of a folder's watch for names the one for growth."""
+        """A folder's watch for growth, by its watch for names."""
         self._named: dict[int, int] = {}
-        """The other way round."""
+        """The inverse."""
         self._poll, self._poll_all = select.poll(), select.poll()
         for fd in (self._waker, self._names):
             if fd >= 0:
@@ -69,7 +68,7 @@ class Watcher:
             self._poll_all.register(self._growth, select.POLLIN)
 
     def watch(self, folder: str, mask: int) -> int | None:
-        """Watch a folder; None when that is not possible (it is gone, or the system's limits are used up)."""
+        """Watch a folder. Return None when that is impossible: it is gone, or the system's limits are used up."""
         number = self._add(self._names, folder, mask & ~MODIFIED)
         if number is None or not mask & MODIFIED:
             return number
@@ -81,7 +80,7 @@ class Watcher:
         return number
 
     def unwatch(self, watch: int) -> None:
-        """Stop watching; a folder that is gone is none of it already."""
+        """Stop watching. The kernel has already dropped the watch of a deleted folder."""
         if self._names >= 0:
             self._libc.inotify_rm_watch(self._names, watch)
         if (growth := self._grows.pop(watch, None)) is not None:
@@ -89,10 +88,12 @@ class Watcher:
             self._libc.inotify_rm_watch(self._growth, growth)
 
     def wait(self, timeout_s: float, *, growth: bool = True) -> list[Change]:
-        """Changes, as soon as there are any, or after the timeout or `wake` none.
+        """Wait for changes and return them; none after the timeout or `wake`.
 
-        growth: whether MODIFIED is among what is waited for; if not, it is kept. OVERFLOW with MODIFIED says that
-        growth alone was missed.
+        Args:
+            timeout_s: Seconds to wait.
+            growth: Whether MODIFIED ends the wait. If not, it is kept for later. OVERFLOW with MODIFIED means that only
+                growth was missed.
         """
         poll = self._poll_all if growth else self._poll
         ready = {fd for fd, _ in poll.poll(max(0, timeout_s * 1_000))}
@@ -104,13 +105,13 @@ class Watcher:
         return found
 
     def wake(self) -> None:
-        """End a `wait` from another thread."""
-        with self._lock, suppress(BlockingIOError):  # it is full of wakes already
+        """End a `wait`, from another thread."""
+        with self._lock, suppress(BlockingIOError):  # the pipe is full of wakes already
             if not self._closed:
                 os.write(self._woken, b"w")
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Close all descriptors."""
         with self._lock:
             if self._closed:
                 return
@@ -135,7 +136,7 @@ class Watcher:
         for change in self._changes(self._growth):
             if change.mask & OVERFLOW:
                 found.append(replace(change, mask=OVERFLOW | MODIFIED))
-            elif change.mask & IGNORED:  # the folder is gone, which the other instance tells
+            elif change.mask & IGNORED:  # the folder is gone, which the other instance reports
                 self._grows.pop(self._named.pop(change.watch, -1), None)
             elif (number := self._named.get(change.watch)) is not None:
                 found.append(replace(change, watch=number))

@@ -1,6 +1,6 @@
-"""A container's log as the engine gives it, one request after the other: what to ask, when to read, when to give up.
+"""Request one container's log from the engine: what to ask, when to read, when to give up.
 
-What comes is not judged here; that is api_source.py's.
+api_source.py judges what comes.
 """
 
 from __future__ import annotations
@@ -17,29 +17,36 @@ from ..core.parsing.log_stream import LogStreamParser, ReadResult, UnstampedLogE
 from .docker_client import DockerClient, LogResponse
 
 MUCH_LINES: Final = 150
-"""When so many come at once, a log that is followed does not rest: of few more the connection is full, and the engine
-waits."""
+"""A followed log of which this many lines come at once does not pause: with few more the connection is full, and the
+engine waits."""
 _TOGETHER_BYTES: Final = 500_000
-"""In a burst so much is worked on at once: each time costs what a hundred lines do (2026-11)."""
+"""Bytes of a burst to process together: each time costs as much as a hundred lines (2026-11)."""
 _BREATH_S: Final = 0.0005
-"""In a burst, and where a log is read without being followed, the engine is left alone for so long after a read that
-brought few: where processors are scarce, each line that it writes would wake us otherwise, and each read would bring
-ten (2026-11, with a third busy process: 20 s and 11 s of processor time for 1,000,000 lines)."""
+"""Seconds to leave the engine alone after a read that brought few lines, in a burst and in reads without following.
+Where processors are scarce, each line that the engine writes would wake the agent otherwise, and each read would bring
+ten lines (2026-11, with a third busy process: 20 s and 11 s of processor time for 1,000,000 lines)."""
 _CALM_S: Final = 0.05
-"""When nothing comes for so long, the log is calm."""
+"""When nothing comes for this many seconds, the log is calm."""
 _LIVENESS_S: Final = 300.0
-"""So often it is made sure that a stream which gives nothing is not one that the engine forgot."""
+"""After this many seconds a silent stream is checked: the engine may have forgotten it."""
 _LINGER_S: Final = 2.0
-"""How long a follow stream may go on after its container has ended; everything is read again then."""
+"""Seconds that a follow stream may outlive its container. Everything is read again then."""
 
 
 class LogFollower:
-    """Asks for one container's log."""
+    """Requests one container's log."""
 
     def __init__(
         self, connection: DockerClient, container: str, *, tty: bool, useless: Callable[[Fragments], bool]
     ) -> None:
-        """useless: asked about the first fragments of every tail; when it says so, nothing is given of the answer."""
+        """Prepare requests for a container's log.
+
+        Args:
+            connection: The client of the engine.
+            container: The container's id.
+            tty: Whether the container has a terminal, so that its log is one stream.
+            useless: Is given the first fragments of every tail. When it returns True, the response is dropped.
+        """
         self._useless = useless
         self._connection = connection
         self._container = container
@@ -52,19 +59,19 @@ class LogFollower:
     # --- from any thread ---
 
     def runs(self, running: bool) -> None:
-        """Whether the container runs: a follow stream of one that does not is soon given up."""
+        """Record whether the container runs. A follow stream of a stopped container is soon closed."""
         self.running = running
         response = self._response
         if not running and response is not None:
             _give_up(response)
 
     def close(self) -> None:
-        """Ask no more; whoever waits for an answer is let go."""
+        """Stop asking, and release a thread that waits for a response."""
         self._closed.set()
         self.cut()
 
     def cut(self) -> None:
-        """Cut the connection; the next request makes a new one."""
+        """Cut the connection. The next request makes a new one."""
         response = self._response
         if response is not None:
             response.close()
@@ -73,11 +80,11 @@ class LogFollower:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is to be asked any more."""
+        """Whether this is closed."""
         return self._closed.is_set()
 
     def pause(self, seconds: float) -> None:
-        """Leave the engine alone for so long, or until this is closed."""
+        """Wait for this many seconds, or until this is closed."""
         self._closed.wait(seconds)
 
     def ask(
@@ -89,15 +96,19 @@ class LogFollower:
         doubt: RecheckTimer | None = None,
         reading: CatchUpRead | None = None,
     ) -> Iterator[tuple[ReadResult, bool]]:
-        """What a request brings, and whether it was waited for.
+        """Request the log; yield what comes, and whether it was waited for.
 
-        tail: only so many last entries. since: from this time on (nanoseconds since 1970).
-        doubt: may end the stream. reading: is told of all that comes.
+        Args:
+            follow: Whether to wait for new entries at the end.
+            tail: Request only this many last entries.
+            since: Request entries from this time on, in nanoseconds since 1970.
+            doubt: May end the stream.
+            reading: Is given all that comes.
 
         Raises:
-            EngineError: the engine cannot answer, or the connection broke.
-            BrokenStreamError: it is no log stream, from here on.
-            UnstampedLogError: it is a log, and none of what came of it has a time.
+            EngineError: The engine refused, or the connection broke.
+            BrokenStreamError: From here on it is not a log stream.
+            UnstampedLogError: It is a log, and no entry of it has a time.
         """
         first, running = True, self.running
         response = self._connection.logs(self._container, follow=follow, tail=tail, since=since)
@@ -140,7 +151,7 @@ class LogFollower:
 
 
 class RecheckTimer:
-    """Ends a follow stream when it is time to make sure of what it gave."""
+    """Ends a follow stream when a catch-up is due, to verify what the stream gave."""
 
     def __init__(self) -> None:
         self.came = False
@@ -149,12 +160,12 @@ class RecheckTimer:
         self._after = float("inf")
 
     def begin(self, response: LogResponse) -> None:
-        """Be about a stream, which is ended at the latest when the engine may have forgotten it."""
+        """Take on a stream, and end it at the latest when the engine may have forgotten it."""
         self._response = response
         self.arm(_LIVENESS_S)
 
     def arm(self, after_s: float) -> None:
-        """In so long, unless it is armed already to come sooner."""
+        """End the stream after some seconds, unless an earlier end is set."""
         response = self._response
         if response is None or after_s >= self._after:
             return
@@ -170,7 +181,7 @@ class RecheckTimer:
         self._timer.start()
 
     def disarm(self) -> None:
-        """No more."""
+        """Do not end the stream."""
         if self._timer is not None:
             self._timer.cancel()
 

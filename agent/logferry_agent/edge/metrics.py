@@ -1,6 +1,6 @@
-"""The agent's Prometheus metrics, named as vector's instrumentation specification names them.
+"""The agent's Prometheus metrics, named by vector's instrumentation specification.
 
-`<namespace>_<name>_<unit>_total`, and drops carry `intentional` and `reason`:
+Names are `<namespace>_<name>_<unit>_total`, and drops carry `intentional` and `reason`:
 https://github.com/vectordotdev/vector/blob/master/docs/specs/instrumentation.md
 """
 
@@ -18,11 +18,11 @@ from ..core.session.effects import Observation
 from ..core.session.job_record import QueuedBatch
 
 INTENTIONAL = frozenset({"rate_limit", "spool_full", "deleted"})
-"""Reasons of drops that the configuration (or a person) asked for."""
+"""Reasons of drops that the configuration or a person asked for."""
 
 
 class Metrics:
-    """What the agent counts. Each method is one fact; nothing here decides."""
+    """The agent's counters. Each method records one fact; nothing here decides."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -31,7 +31,7 @@ class Metrics:
         self._read_bytes = _counter(
             "received_bytes", "Bytes of these, about: a character counts as one.", registry, "source"
         )
-        self._pressed = _counter(
+        self._preencoded = _counter(
             "pressed_events", "Of the entries read, those that a second process read and encoded.", registry
         )
         self._sent_entries = _counter("sent_events", "Entries sent, each time that they are sent.", registry)
@@ -60,7 +60,7 @@ class Metrics:
         self._established = _counter("connection_established", "Connections to the cloud made.", registry)
         self._failed = _counter("connection_failed", "Attempts to connect that failed.", registry)
         self._seen = (0, 0)
-        """As far as connections were counted."""
+        """Connections and failed attempts counted so far."""
         self.connected = _gauge("connected", "1 while a connection stands.", registry)
         self.spool_bytes = _gauge("spool_bytes", "Bytes in the spool.", registry)
         self.spool_limit = _gauge("spool_limit_bytes", "The spool's limit.", registry)
@@ -75,71 +75,77 @@ class Metrics:
         )
 
     def read(self, chunk: Chunk | PreencodedBatch, source: str) -> None:
-        """A chunk came from a source."""
+        """Record a chunk from a source."""
         self._read_entries.labels(source).inc(chunk.count)
         self._read_bytes.labels(source).inc(chunk.size if isinstance(chunk, Chunk) else chunk.batch.raw)
         if isinstance(chunk, PreencodedBatch):
-            self._pressed.inc(chunk.count)
+            self._preencoded.inc(chunk.count)
         elif "s" in chunk.streams:
             for stream, text in zip(chunk.streams, chunk.texts, strict=True):
                 if stream == "s" and isinstance(event := decode_event(text), Gap):
                     self._gaps.labels(event.reason).inc()
 
     def sent(self, batch: Batch) -> None:
-        """A batch goes out."""
+        """Record a batch that is sent."""
         self._sent_entries.inc(batch.count)
         self._sent_bytes.inc(len(batch.body))
 
     def acknowledged(self, ref: QueuedBatch) -> None:
-        """A batch is durable."""
+        """Record a batch that is durable."""
         self._acked_entries.inc(ref.count)
         self._acked_bytes.inc(ref.raw)
 
     def dropped(self, reason: str, count: int, gaps: int = 1) -> None:
-        """Entries were given up, and gap entries say so (unless the whole job was deleted)."""
+        """Record entries that were dropped, and their gap entries (none where the whole job was deleted)."""
         self._dropped.labels(reason, str(reason in INTENTIONAL).lower()).inc(count)
         if reason != "deleted":
             self._gaps.labels(reason).inc(gaps)
 
     def redacted(self, hidden: Mapping[str, int]) -> None:
-        """Secrets were hidden, by the name of what found them."""
+        """Record hidden secrets, by the name of the pattern that found them."""
         for name, count in hidden.items():
             self._redacted.labels(name).inc(count)
 
     def counted(self, effect: Observation) -> None:
-        """An answer was not the usual one."""
+        """Record a response other than `stored`."""
         self._answers.labels(effect.what).inc()
 
     def resynchronised(self, cause: str) -> None:
-        """A job was taken up from the cloud's place."""
+        """Record that a job continues from the cloud's position."""
         self._resyncs.labels(cause).inc()
 
     def refused(self, reason: str) -> None:
-        """The cloud refuses a job for now."""
+        """Record that the cloud refuses a job for now."""
         self._refused.labels(reason).inc()
 
     def connections(self, established: int, failed: int) -> None:
-        """How many connections were made, and how many attempts failed, since the start."""
+        """Record the connections made and the attempts failed since the start."""
         self._established.inc(established - self._seen[0])
         self._failed.inc(failed - self._seen[1])
         self._seen = (established, failed)
 
     def spool(self, size: int, limit: int) -> None:
-        """How full the spool is."""
+        """Record how full the spool is."""
         self.spool_bytes.set(size)
         self.spool_limit.set(limit)
 
     def lagging(self, job: str, name: str, oldest_us: int | None) -> None:
-        """How far behind a job is."""
+        """Record the age of a job's oldest entry that is not acknowledged.
+
+        Args:
+            job: The container's id.
+            name: The container's name.
+            oldest_us: The entry's time in microseconds since 1970; None when all are acknowledged.
+        """
         self.lag.labels(job[:12], name).set(max(0.0, time.time() - oldest_us / 1e6) if oldest_us else 0.0)
 
     def forget(self, job: str) -> None:
-        """A job is done with: its series end."""
+        """Remove the series of a job that ended."""
         for labels in [labels for labels in self.lag._metrics if labels[0] == job[:12]]:
             self.lag.remove(*labels)
 
     def render(self) -> bytes:
-        """The metrics in Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 

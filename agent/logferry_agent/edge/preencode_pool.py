@@ -1,8 +1,7 @@
-"""The pool as the thread that reads log files sees it: one stretch of one log at a time, pressed in another process.
+"""Have backlogs in log files parsed and encoded by a second process, one stretch of one log at a time.
 
-Python runs one thread at a time, so parsing and compressing a backlog beside the thread that ships it needs a second
-process. It holds nothing that matters: when it ends, for whatever reason, what it was asked for is read as if it had
-never been there.
+Python runs one thread at a time. So parsing and compressing a backlog beside the thread that ships it needs a second
+process. It holds no state that matters: when it ends for any reason, its stretch is read in the ordinary way.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ log = structlog.get_logger()
 
 _WORKER: Final = "logferry_agent.edge.preencode_worker"
 _IDLE_S: Final = 10.0
-"""After so long without a stretch it ends: a backlog is seldom."""
+"""Seconds without a stretch after which the process ends: backlogs are rare."""
 _PATIENCE_S: Final = 1.0
-"""A batch takes a millisecond; where it takes so long the machine has better things to do than to pool."""
+"""Seconds to wait for a batch. One takes a millisecond; a machine that needs longer has no processor to spare."""
 _READ_BYTES: Final = 128 * 1024
 _BACKLOG_BYTES: Final = 1024 * 1024
-"""Less is read faster than asked for."""
+"""A shorter backlog is read faster than it is handed over."""
 
 
 class PreencodePool:
-    """Presses stretches, one after the other. Not thread-safe."""
+    """Gives stretches to the second process, one after the other. Not thread-safe."""
 
     def __init__(self, idle_s: float = _IDLE_S, patience_s: float = _PATIENCE_S) -> None:
-        """Prepare a pool; its process starts with the first call of `start`.
+        """Prepare the pool. Its process starts with the first call of `start`.
 
         Args:
-            idle_s: How long the process stays without anything to do, in seconds.
-            patience_s: How long `take` waits for a batch before the pool is given up for good, in seconds.
+            idle_s: Seconds that the process stays without work.
+            patience_s: Seconds that `take` waits for a batch before the process is given up for good.
         """
         self._idle_s = idle_s
         self._patience_s = patience_s
@@ -47,32 +46,32 @@ class PreencodePool:
         self._line: socket.socket | None = None
         self._unread = bytearray()
         self._there = False
-        """Whether it has said that it is."""
+        """Whether the process has reported that it is ready."""
         self.owner: object | None = None
-        """For whom a stretch is being pressed, until it is taken to its end; nobody else may take of it."""
+        """The log whose stretch is in work, until it is taken to its end. No other log may take from it."""
         self.plain = True
-        """Whether the last one was plain to its end."""
+        """Whether the last stretch was plain to its end."""
         self._barred = False
-        """Whether it could not begin, so that starting it again now would come to nothing."""
+        """Whether the process could not start, so that starting it again now is useless."""
         self._late = False
-        """Whether it once kept reading waiting: it is left alone from then on."""
+        """Whether the process once made reading wait. It is not used again."""
         self._answers = msgspec.msgpack.Decoder(PreencodedSlice | bool)
 
     @staticmethod
     def useful() -> bool:
-        """Whether a second process can run beside this one."""
+        """Return whether a second process can run beside this one."""
         return len(os.sched_getaffinity(0)) > 1
 
     def start(self) -> None:
-        """Have it at hand in a moment; nothing where it is."""
+        """Start the process, unless it runs."""
         if self._line is not None or self._barred or self._late:
             return
         ours, theirs = socket.socketpair()
-        # What this process can import, it can, and nothing else that lies in the folder it is started in.
+        # The process can import what this one can, and nothing else from the folder it starts in.
         command = [sys.executable, "-P", "-m", _WORKER, str(self._idle_s)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
-            # In a group of its own, as a terminal's Ctrl-C is for the agent, whose end is the end of this.
+            # In its own process group, because a terminal's Ctrl-C is for the agent. The process ends with the agent.
             self._process = subprocess.Popen(
                 command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environment, process_group=0
             )
@@ -87,7 +86,17 @@ class PreencodePool:
         self._unread.clear()
 
     def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
-        """Begin a stretch, if the pool is free and the stretch worth it; then `take` while one is the owner."""
+        """Hand over a stretch, if the process is free and the stretch is worth it. Then call `take` while the log is
+        the owner.
+
+        Args:
+            owner: The log.
+            fd: The open log file.
+            order: The stretch.
+
+        Returns:
+            Whether it was handed over.
+        """
         if self.owner is not None or order.end - order.offset < _BACKLOG_BYTES:
             return False
         if self._line is None:
@@ -98,20 +107,20 @@ class PreencodePool:
                 self._there = bool(self._receive(0.0))
             message = framed(order)
             if len(message) > ORDER_BYTES:
-                return False  # with so many patterns it is read as usual
+                return False  # with so many patterns the stretch is read in the ordinary way
             if socket.send_fds(self._line, [message], [fd]) < len(message):
-                raise ConnectionError("it does not take an order whole")
+                raise ConnectionError("the process did not take the whole request")
         except BlockingIOError:
-            return False  # it is not there yet
+            return False  # the process is not ready yet
         except OSError:
-            self.stop()  # it had nothing to do for a while, or could not begin
+            self.stop()  # the process was idle and ended, or could not start
             self._barred = not self._there
             return False
         self.owner, self.plain = owner, False
         return True
 
     def take(self) -> list[PreencodedSlice]:
-        """The next batches of the owner's stretch, as many as are there; none only at its end."""
+        """Return the next batches of the owner's stretch, as many as are ready; an empty list only at its end."""
         found: list[PreencodedSlice] = []
         try:
             while not found or self._waiting:
@@ -127,7 +136,7 @@ class PreencodePool:
         return found
 
     def stop(self) -> None:
-        """End it, whatever it is at."""
+        """Kill the process."""
         self.owner = None
         if self._line is not None:
             self._line.close()
@@ -138,23 +147,24 @@ class PreencodePool:
             self._process = None
 
     def tend(self) -> None:
-        """Clear away one that ended by itself; to be called now and then."""
+        """Clean up after a process that ended by itself. Call this regularly."""
         self._barred = False
         if self._process is not None and self._process.poll() is not None:
             self.stop()
 
     def _receive(self, patience_s: float) -> PreencodedSlice | bool:
-        """The next answer: a batch, or at a stretch's end whether it was plain.
+        """Return the next message: a batch, or at the end of a stretch whether it was plain.
 
         Raises:
-            OSError: it did not come in time (BlockingIOError where that is none), or the process ended.
+            BlockingIOError: Nothing is there, and the patience is 0.
+            OSError: Nothing came in time, or the process ended.
         """
         assert self._line is not None  # noqa: S101 - the callers looked
         self._line.settimeout(patience_s)
         while not self._waiting:
             more = self._line.recv(_READ_BYTES)
             if not more:
-                raise ConnectionResetError("it ended")
+                raise ConnectionResetError("the process ended")
             self._unread += more
         stop = LENGTH_BYTES + self._length
         answer: PreencodedSlice | bool = self._answers.decode(memoryview(self._unread)[LENGTH_BYTES:stop])
@@ -167,5 +177,5 @@ class PreencodePool:
 
     @property
     def _waiting(self) -> bool:
-        """Whether an answer is here already."""
+        """Whether a message is complete in the buffer."""
         return len(self._unread) >= LENGTH_BYTES + self._length

@@ -1,8 +1,8 @@
-"""The press's process: `python -m logferry_agent.edge.preencode_worker SECONDS`, its standard input a socket.
+"""The preencode process: `python -m logferry_agent.edge.preencode_worker SECONDS`, with a socket as standard input.
 
-It says when it is there. Then it is told one stretch after the other, each with the open file that it is in, and
-answers batch after batch, and at the end whether all was plain; as far ahead as the socket takes them. It ends when the
-agent does, or when there was nothing to do for so many seconds.
+It reports that it is ready. Then it takes one stretch after the other, each with the open file that it is in. It
+answers batch after batch, as far ahead as the socket takes them, and at the end whether everything was plain. It ends
+when the agent does, or after SECONDS without work.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import msgspec
 from ..core.batching.preencode import PreencodedSlice, Preencoder, PreencodeRequest
 
 ORDER_BYTES = 65_536
-"""An order is under 1 KiB, but for the patterns of what is to be hidden."""
+"""Limit of a request. It is under 1 KiB without the patterns of what to hide."""
 
 LENGTH_BYTES = 4
-"""Before an order, and before an answer."""
+"""Bytes of the length before each request and each message."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 
 TOGETHER = 4
-"""Batches handed over at once: waking the agent for each would cost more than it does to pass them on."""
+"""Batches sent together: waking the agent for each would cost more than to process it."""
 
 
 def main(idle_s: float) -> None:
-    """Serve orders."""
+    """Serve requests until the agent ends or none comes."""
     line = socket.socket(fileno=0)
     line.settimeout(idle_s)
     orders = msgspec.msgpack.Decoder(PreencodeRequest)
@@ -54,25 +54,25 @@ def main(idle_s: float) -> None:
 
 
 def framed(message: PreencodedSlice | PreencodeRequest | bool) -> bytes:
-    """A message behind its length."""
+    """Return an encoded message behind its length."""
     data = _ENCODER.encode(message)
     return len(data).to_bytes(LENGTH_BYTES, "big") + data
 
 
 def stretch(fd: int, order: PreencodeRequest) -> Iterator[PreencodedSlice | bool]:
-    """The batches of a stretch, then whether it was plain to its end, where too little is left for a whole one."""
-    pressing, offset = Preencoder(order), order.offset
-    while offset + (wanted := pressing.slice) <= order.end:
+    """Yield the batches of a stretch, then whether it was plain to its end, where less than a whole batch is left."""
+    preencoder, offset = Preencoder(order), order.offset
+    while offset + (wanted := preencoder.slice) <= order.end:
         try:
             data = os.pread(fd, wanted, offset)
         except OSError:
-            data = b""  # ordinary reading meets it too, and says it
-        pressed = pressing.encode_next(data) if len(data) == wanted else None
-        if pressed is None:
+            data = b""  # ordinary reading meets the error too, and reports it
+        batch = preencoder.encode_next(data) if len(data) == wanted else None
+        if batch is None:
             yield False
             return
-        offset += pressed.size
-        yield pressed
+        offset += batch.size
+        yield batch
     yield True
 
 

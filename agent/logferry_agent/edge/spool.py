@@ -1,19 +1,18 @@
-"""The spool: the agent's durable queue of batches not yet acknowledged, in one SQLite file.
+"""The spool: the agent's durable queue of batches that are not acknowledged yet, in one SQLite file.
 
-What a crash can leave behind, and what becomes of it:
+What a crash can leave, and what happens to it:
 
 1. Killed between two transactions: the file says exactly what was read and sent. Open batches come back from their
-   pieces, an entry that is held back with the place that it follows, the batch in flight is sent again under the
-   sequence written before it was first sent, and reading goes on from the cursor that was written in the same
-   transaction as the last entries.
-2. Power lost: SQLite's WAL is whole again, but with `sync = normal` the last transactions may be missing. The spool is
-   then behind the cloud, which `open` tells (see core/session/reconcile.py), or what was read and not sent is read
-   again.
-3. The file is damaged, holds what no agent writes, or is of another format: it is set aside beside the new one, and
-   every job is taken up again from where the cloud is.
+pieces, and a held entry with the cursor that it follows. The batch in flight is sent again under the sequence that was
+written before it was first sent. Reading continues from the cursor that was written in the same transaction as the last
+entries.
+2. Power lost: SQLite's WAL is consistent, but with `sync = normal` the last transactions may be missing. Then the spool
+is behind the cloud, which `open` reports (see core/session/reconcile.py), or what was read and not sent is read again.
+3. The file is damaged, holds what no agent writes, or has another format: it is set aside beside the new one, and every
+job continues from the cloud's position.
 
-The file is named after the engine's id, so a cloned disk starts a new one, and locked, so two agents never share one.
-Only the pipeline's thread uses it after it was opened.
+The file is named after the engine's id, so a cloned disk starts a new one. It is locked, so two agents never share one.
+After it is opened, only the pipeline's thread uses it.
 """
 
 from __future__ import annotations
@@ -41,16 +40,16 @@ else:
     from backports import zstd
 
 FORMAT = "1"
-"""Version of the tables below; a spool of another is set aside."""
+"""Version of the tables below. A spool of another version is set aside."""
 
 ROW_BYTES = 160
-"""What a row costs on disk beyond its body: its columns, indexes and part of a page."""
+"""Bytes of a row on disk beyond its body: columns, indexes and part of a page."""
 
 BALLAST_BYTES = 512 * 1024
-"""Kept free for the moment when the disk is full: even deleting needs room in the write-ahead log."""
+"""Bytes reserved for a full disk: even deleting needs room in the write-ahead log."""
 
 PIECE_LEVEL = 1
-"""Compression of what is kept only until its batch is closed: fast rather than small."""
+"""Compression level of what is kept only until its batch is closed: fast rather than small."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -73,8 +72,8 @@ ADDED = """
 CREATE TABLE IF NOT EXISTS held (job TEXT PRIMARY KEY, place TEXT, cursor TEXT NOT NULL, columns BLOB NOT NULL)
 WITHOUT ROWID
 """
-"""A spool that was made without it stays usable by either version. An earlier one leaves the table as it is: so a row
-says what place it follows, and is void at any other."""
+"""A spool made without this table works with both versions. An earlier version leaves the table unchanged. So a row
+says which position it follows, and is void at any other."""
 
 ODD = """
 SELECT EXISTS (
@@ -96,23 +95,23 @@ SELECT EXISTS (
     SELECT 1 FROM meta WHERE key = 'made' AND value GLOB '[0-9]*' AND value NOT GLOB '*[^0-9]*' AND length(value) < 20
 )
 """
-"""Whether a row holds what no agent wrote: SQLite's own check does not look at values, which may be of any type."""
+"""Whether a row holds what no agent wrote: SQLite's own check ignores values, which may be of any type."""
 
 PAGE_BYTES = 4096
 
 LOG_BYTES, LEAST_LOG_BYTES, LOG_SHARE = 16 << 20, 1 << 20, 64
-"""The write-ahead log before it is written back: so much, as every time costs two syncs that shipping waits for; of a
-small disk only so much, or a part of it, so that it is not filled by the log."""
+"""Bytes of the write-ahead log before it is written back. Each time costs two syncs that shipping waits for. On a small
+disk a share of the disk, so that the log does not fill it."""
 
 RESERVED_BYTES = 16 * 1024 * 1024
 RESERVED_SHARE = 4
-"""Left free on the disk: so much, or a quarter of a small one."""
+"""Bytes left free on the disk; on a small one a quarter."""
 
 Sync = Literal["normal", "full"]
 
 
 class SpoolError(Exception):
-    """The spool cannot be used; the sentence says why and what to do."""
+    """The spool cannot be used. The message says why and what to do."""
 
 
 class SpoolLockedError(SpoolError):
@@ -120,11 +119,11 @@ class SpoolLockedError(SpoolError):
 
 
 class SpoolStuckError(SpoolError):
-    """The disk takes no more for now (full, or read-only): nothing is lost, it is tried again."""
+    """The disk takes no writes for now (full, or read-only). Nothing is lost; the write is tried again."""
 
 
 class SpoolCorruptError(SpoolError):
-    """The file is damaged: it has to be set aside."""
+    """The file is damaged and has to be set aside."""
 
 
 @dataclass(slots=True)
@@ -135,7 +134,7 @@ class Stored:
     job: str
     first: int | None
     gap: bool
-    """Made by the agent itself in place of what it had to drop."""
+    """Whether the agent made the batch in place of what it had to drop."""
     size: int
     """Bytes of the body, also where it was not loaded."""
     batch: Batch
@@ -162,7 +161,7 @@ class StoredJob:
     tip: int = 0
     digest: str | None = None
     cursor: str | None = None
-    """After the last closed batch; what is open has cursors of its own."""
+    """The cursor after the last closed batch; open batches have their own."""
     bytes: int = 0
     gaps: int = 0
     last: int | None = None
@@ -172,17 +171,17 @@ class Spool:
     """One engine's spool. Every method that writes must run inside `transaction`."""
 
     def __init__(self, folder: Path, engine: str, *, sync: Sync = "normal") -> None:
-        """Open or make the spool of an engine.
+        """Open or create the spool of an engine.
 
         Raises:
-            SpoolLockedError: another agent has it.
-            SpoolError: the folder cannot be written, or others may write in it.
+            SpoolLockedError: Another agent uses it.
+            SpoolError: The folder cannot be written, or others may write in it.
         """
         self.folder = folder
         name = hashlib.sha256(engine.encode()).hexdigest()[:16]
         self.path = folder / f"spool-{name}.db"
         self.set_aside: Path | None = None
-        """Where a damaged predecessor went, when there was one."""
+        """Where a damaged spool was moved; None if there was none."""
         self._ballast = folder / f"spool-{name}.ballast"
         self._engine, self._sync = engine, sync
         try:
@@ -198,25 +197,25 @@ class Spool:
             self.set_aside = self._move_aside()
             self._db = self._open()
         self.made = int(self._read("SELECT value FROM meta WHERE key = 'made'")[0][0])
-        """When this spool was made, nanoseconds since 1970."""
+        """When this spool was created, in nanoseconds since 1970."""
         self.bytes = self._measure()
-        """Bytes of what is queued, as they count against the spool's limit."""
+        """Bytes queued, as they count against the spool's limit."""
 
     # --- life ---------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the file and give the lock back."""
+        """Close the file and release the lock."""
         with suppress(sqlite3.Error):
             self._db.close()
         self._lock.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside is on disk when it ends, or none of it.
+        """Write everything inside the block to disk when it ends, or nothing.
 
         Raises:
-            SpoolStuckError: the disk is full or read-only; nothing was written.
-            SpoolCorruptError: the file is damaged.
+            SpoolStuckError: The disk is full or read-only; nothing was written.
+            SpoolCorruptError: The file is damaged.
         """
         before = self.bytes
         try:
@@ -233,7 +232,7 @@ class Spool:
             raise
 
     def relieve(self) -> bool:
-        """Give the ballast up so that something can be deleted on a full disk; False when it is already gone."""
+        """Delete the ballast, so that rows can be deleted on a full disk. Return False when it is already gone."""
         try:
             self._ballast.unlink()
         except OSError:
@@ -241,7 +240,7 @@ class Spool:
         return True
 
     def restore_ballast(self) -> None:
-        """Take the ballast again, as far as the disk has room."""
+        """Create the ballast again, if the disk has room."""
         try:
             if not self._ballast.exists():
                 self._fill_ballast()
@@ -249,7 +248,7 @@ class Spool:
             self.relieve()
 
     def capacity(self) -> int:
-        """How many bytes the spool may come to before the disk is as good as full."""
+        """Return how many bytes the spool may reach before the disk counts as full."""
         disk = os.statvfs(self.folder)
         reserved = min(RESERVED_BYTES, disk.f_blocks * disk.f_frsize // RESERVED_SHARE)
         unused = self._read("PRAGMA freelist_count")[0][0] * PAGE_BYTES
@@ -258,12 +257,12 @@ class Spool:
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     def jobs(self) -> list[StoredJob]:
-        """All jobs that the spool knows."""
+        """Return all jobs in the spool."""
         rows = self._read("SELECT id, container, life, ended, tip, digest, cursor, bytes, gaps, last FROM job")
         return [StoredJob(row[0], row[1], row[2], bool(row[3]), *row[4:]) for row in rows]
 
     def put_job(self, job: StoredJob) -> None:
-        """Write a job whole."""
+        """Write all columns of a job."""
         self._db.execute(
             "INSERT OR REPLACE INTO job (id, container, life, ended, tip, digest, cursor, bytes, gaps, last)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -288,19 +287,19 @@ class Spool:
         )
 
     def describe(self, job: StoredJob) -> None:
-        """Write what the engine says of a job."""
+        """Write the engine's description of a job."""
         self._db.execute(
             "UPDATE job SET container = ?, life = ?, ended = ? WHERE id = ?",
             (job.container, job.life, int(job.ended), job.id),
         )
 
     def forget(self, job: str) -> None:
-        """Remove a job and all that is queued of it."""
+        """Delete a job and everything queued of it."""
         self.clear(job)
         self._db.execute("DELETE FROM job WHERE id = ?", (job,))
 
     def clear(self, job: str) -> None:
-        """Remove all that was read of a job."""
+        """Delete everything that was read of a job."""
         for (size,) in self._db.execute("SELECT length(body) FROM batch WHERE job = ?", (job,)):
             self.bytes -= size + ROW_BYTES
         self._db.execute("DELETE FROM batch WHERE job = ?", (job,))
@@ -308,13 +307,21 @@ class Spool:
         self.drop_held(job)
 
     def set_cursor(self, job: str, cursor: str | None) -> None:
-        """Where reading of the job goes on."""
+        """Set the cursor from which reading of the job continues."""
         self._db.execute("UPDATE job SET cursor = ? WHERE id = ?", (cursor, job))
 
     # --- batches ------------------------------------------------------------------------------------------------
 
     def append(self, batch_id: int, job: str, batch: Batch, *, gap: bool = False, first: int | None = None) -> None:
-        """Queue a batch, with the sequence that it was given already, if it was; ids rise in the order of the queue."""
+        """Queue a batch.
+
+        Args:
+            batch_id: The batch's id; ids rise in the order of the queue.
+            job: The job's id.
+            batch: The batch.
+            gap: Whether the agent made it in place of what it had to drop.
+            first: The sequence of its first entry, if it has one already.
+        """
         self.bytes += len(batch.body) + ROW_BYTES
         self._db.execute(
             'INSERT OR REPLACE INTO batch (id, job, first, gap, count, start, "end", raw, gaps, cursor, digest, body)'
@@ -323,7 +330,7 @@ class Spool:
         )
 
     def replace(self, batch_id: int, batch: Batch, first: int | None = None) -> None:
-        """Put a gap in a queued batch's place, which keeps the sequence that it was given, or takes it along now."""
+        """Replace a queued batch by a gap, which keeps the batch's sequence or takes `first`."""
         size = self._read("SELECT length(body) FROM batch WHERE id = ?", (batch_id,))
         self.bytes += len(batch.body) - (size[0][0] if size else -ROW_BYTES)
         self._db.execute(
@@ -333,11 +340,11 @@ class Spool:
         )
 
     def assign(self, batch_id: int, first: int) -> None:
-        """Give a batch its sequence, before it is sent for the first time."""
+        """Give a batch its sequence, before it is first sent."""
         self._db.execute("UPDATE batch SET first = ? WHERE id = ?", (first, batch_id))
 
     def load(self, batch_id: int) -> Stored | None:
-        """A queued batch with its body."""
+        """Return a queued batch with its body; None when it is not queued."""
         rows = self._read(
             'SELECT id, job, first, gap, count, start, "end", raw, gaps, cursor, digest, body FROM batch WHERE id = ?',
             (batch_id,),
@@ -345,7 +352,7 @@ class Spool:
         return next((_stored(row, len(row[11]), row[11]) for row in rows), None)
 
     def queue(self) -> Iterator[Stored]:
-        """All queued batches in order, without their bodies (these are empty)."""
+        """Yield all queued batches in order, with empty bodies."""
         for row in self._read(
             'SELECT id, job, first, gap, count, start, "end", raw, gaps, cursor, digest, length(body)'
             " FROM batch ORDER BY id"
@@ -353,7 +360,7 @@ class Spool:
             yield _stored(row, row[11], b"")
 
     def remove(self, batch_id: int) -> None:
-        """Take a batch from the queue: it was acknowledged, or another took its place."""
+        """Delete a batch from the queue: it was acknowledged, or another replaced it."""
         for (size,) in self._db.execute(
             "DELETE FROM batch WHERE id = ? RETURNING length(body)", (batch_id,)
         ).fetchall():
@@ -362,18 +369,18 @@ class Spool:
     # --- open batches -------------------------------------------------------------------------------------------
 
     def save_piece(self, job: str, piece: SavedEntries) -> None:
-        """Keep what a job's open batch has gained."""
+        """Store what a job's open batch has gained."""
         columns = _packed(piece)
         self.bytes += len(columns) + ROW_BYTES
         self._db.execute("INSERT INTO piece (job, cursor, columns) VALUES (?, ?, ?)", (job, piece.cursor, columns))
 
     def drop_pieces(self, job: str) -> None:
-        """Forget a job's open batch: it was closed, or will be read again."""
+        """Delete a job's open batch: it was closed, or will be read again."""
         for (size,) in self._db.execute("DELETE FROM piece WHERE job = ? RETURNING length(columns)", (job,)).fetchall():
             self.bytes -= size + ROW_BYTES
 
     def pieces(self) -> Iterator[tuple[str, SavedEntries | None]]:
-        """The open batches' pieces, in order; None where one is damaged."""
+        """Yield the open batches' pieces in order; None in place of a damaged one."""
         for job, cursor, columns in self._read("SELECT job, cursor, columns FROM piece ORDER BY id"):
             yield job, _unpacked(columns, cursor)
 
@@ -387,7 +394,7 @@ class Spool:
         self._db.execute("INSERT INTO held VALUES (?, ?, ?, ?)", (job, place, piece.cursor, columns))
 
     def drop_held(self, job: str) -> None:
-        """Nothing is held back of a job."""
+        """Delete a job's held entry."""
         for (size,) in self._db.execute("DELETE FROM held WHERE job = ? RETURNING length(columns)", (job,)).fetchall():
             self.bytes -= size + ROW_BYTES
 
@@ -409,14 +416,15 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            with suppress(OSError):  # SQLite says better what is wrong, and would make the file readable to all
+            with suppress(OSError):  # SQLite's error is clearer, but SQLite would make the file readable to all
                 os.close(open_private(str(self.path), os.O_RDWR | os.O_CREAT))
             db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {self._sync}")
             db.execute("PRAGMA journal_size_limit = 1048576")
             db.execute(f"PRAGMA wal_autocheckpoint = {self._log_bytes() // PAGE_BYTES}")
-            # Debian's SQLite writes zeros over everything deleted: twice the writes. Free pages are left as they are.
+            # Debian's SQLite overwrites everything deleted with zeros, which doubles the writes. Leave free pages as
+            # they are.
             db.execute("PRAGMA secure_delete = FAST")
             db.execute("PRAGMA cache_size = -8192")
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
@@ -434,11 +442,11 @@ class Spool:
                 db.close()
                 raise SpoolCorruptError(f"the spool is damaged: {fault}")
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'held'").fetchall():
-                self.relieve()  # it may be full
+                self.relieve()  # the disk may be full
                 db.execute(ADDED)
             if db.execute(ODD).fetchone()[0]:
                 db.close()
-                raise SpoolCorruptError("the spool is damaged: a row holds what no agent writes")
+                raise SpoolCorruptError("the spool is damaged: a row holds values that no agent writes")
         except sqlite3.Error as error:
             raise self._explained(error) from error
         self.restore_ballast()
@@ -449,7 +457,7 @@ class Spool:
         return min(LOG_BYTES, max(LEAST_LOG_BYTES, disk.f_blocks * disk.f_frsize // LOG_SHARE))
 
     def _move_aside(self) -> Path:
-        """Rename a damaged spool, so that it can be looked at, and make room for a new one."""
+        """Rename a damaged spool for later inspection, and make room for a new one."""
         target = self.path.with_suffix(f".damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
         for suffix in ("", "-wal", "-shm"):
             part = self.path.with_name(self.path.name + suffix)
@@ -458,7 +466,7 @@ class Spool:
         return target
 
     def damage(self) -> Path:
-        """Close a spool that turned out to be damaged while in use, and set it aside."""
+        """Close a spool that proved damaged while in use, and set it aside."""
         self.close()
         return self._move_aside()
 
@@ -532,8 +540,8 @@ def _lock(path: Path) -> IO[str]:
         holder = file.read().strip() or "unknown"
         file.close()
         raise SpoolLockedError(
-            f"another agent (process {holder}) uses the spool in {path.parent}: one engine has one agent; stop the"
-            " other, or give this one a spool folder of its own"
+            f"another agent (process {holder}) uses the spool in {path.parent}: run one agent per engine. Stop the"
+            " other one, or set another spool_dir for this one"
         ) from error
     file.truncate(0)
     file.write(str(os.getpid()))

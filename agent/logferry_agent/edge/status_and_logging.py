@@ -1,4 +1,4 @@
-"""What the agent shows to people: its own log, and `logferry agent status`."""
+"""What the agent shows to people: its log, and `logferry agent status`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from .health import ask
 
 
 def set_up_logging(level: str, layout: str) -> None:
-    """Structured logs on stderr: text on a terminal, JSON elsewhere, unless said otherwise."""
+    """Log structured records to stderr.
+
+    Args:
+        level: The lowest level that is logged.
+        layout: `text`, `json`, or `auto`: text on a terminal, JSON elsewhere.
+    """
     as_text = sys.stderr.isatty() if layout == "auto" else layout == "text"
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     structlog.configure(
@@ -34,12 +39,16 @@ def set_up_logging(level: str, layout: str) -> None:
 
 
 def print_status(folder: Path, *, as_json: bool) -> int:
-    """Show the agent whose spool is in a folder; the exit status is 1 when it is in trouble, 3 when none runs."""
+    """Print the status of the agent whose spool is in a folder.
+
+    Returns:
+        The exit status: 0, 1 when the agent reports troubles, 3 when no agent runs.
+    """
     try:
         _, body = ask(folder, "/status")
     except OSError as error:
         why = error.strerror or error
-        print(f"No agent answers in {folder} ({why}). Is --spool-dir right?", file=sys.stderr)  # noqa: T201
+        print(f"No agent answers in {folder} ({why}). Check --spool-dir.", file=sys.stderr)  # noqa: T201
         return 3
     document = json.loads(body)
     print(body.decode() if as_json else "\n".join(render(document)))  # noqa: T201
@@ -47,7 +56,11 @@ def print_status(folder: Path, *, as_json: bool) -> int:
 
 
 def render(status: dict[str, Any]) -> list[str]:
-    """The status for a person."""
+    """Return the status as lines of text.
+
+    Args:
+        status: The document of `/status`.
+    """
     engine, spool = status["engine"], status["spool"]
     since = status["connected_since"]
     link = (

@@ -1,7 +1,7 @@
-"""The sources of containers whose logs are not read: each says so in the job, once.
+"""The sources of containers whose logs are not read. Each says so in the job, once.
 
-The life of one that cannot be read is told all the same. Of one that the settings leave out nothing is, though the
-job's state follows it to its end.
+For a log that cannot be read, the container's lifecycle is reported all the same. For a container that the settings
+exclude nothing is reported, though the job's state follows it to its end.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ..core.batching.entries import Chunk
 from ..core.batching.entry_sequencer import EntrySequencer
 
 UNREADABLE: Final = FilePosition(0, 0, "none")
-"""Where a job is whose log cannot be read, so that this is said once."""
+"""The position of a job whose log cannot be read, so that this is reported once."""
 
 
 def say_unreadable(sequencer: EntrySequencer, why: str) -> list[Chunk]:
-    """The notice; nothing when the job has it already."""
+    """Return the notice that the log cannot be read; nothing when the job has it already."""
     if sequencer.file_position == UNREADABLE:
         return []
     sequencer.move_to(UNREADABLE)
@@ -30,7 +30,7 @@ def say_unreadable(sequencer: EntrySequencer, why: str) -> list[Chunk]:
 
 
 class UnreadableSource:
-    """Gives nothing but the notice."""
+    """Gives the notice that the log cannot be read, and lifecycle events."""
 
     name: SourceName = "none"
 
@@ -42,34 +42,34 @@ class UnreadableSource:
 
     @property
     def unread(self) -> int:
-        """Nothing can be read."""
+        """Always 0: nothing can be read."""
         return 0
 
     @property
     def ended(self) -> bool:
-        """True when the container is gone."""
+        """Whether the container is gone."""
         return self.gone and not self._chunks
 
     def runs(self, running: bool) -> None:
-        """It makes no difference."""
+        """Do nothing: it makes no difference."""
 
     def read(self, limit_bytes: int) -> Chunk | None:
-        """The notice, the first time."""
+        """Return the notice, the first time."""
         self._chunks.extend(say_unreadable(self.sequencer, self._why))
         return self._chunks.popleft() if self._chunks else None
 
     def at_end(self) -> Chunk | None:
-        """What is due of its life, one chunk after the other."""
+        """Return the next lifecycle entry that is due; None when none is."""
         if not self._chunks:
             self._chunks.extend(self.sequencer.take_due())
         return self._chunks.popleft() if self._chunks else None
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Do nothing: nothing is open."""
 
 
 class ExcludedSource:
-    """Gives a notice that the container, which was read before, is read no more; then nothing."""
+    """Gives a notice that the container is no longer read, then nothing."""
 
     name: SourceName = "none"
     unread = 0
@@ -88,7 +88,7 @@ class ExcludedSource:
 
     @property
     def ended(self) -> bool:
-        """Return whether the container is gone."""
+        """Whether the container is gone."""
         return self.gone and not self._chunks
 
     def runs(self, running: bool) -> None:
@@ -109,4 +109,4 @@ class ExcludedSource:
         return None
 
     def close(self) -> None:
-        """Do nothing: there is nothing to give back."""
+        """Do nothing: nothing is open."""

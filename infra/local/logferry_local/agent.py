@@ -27,7 +27,7 @@ MAX_SOCKET_PATH = 107
 
 
 def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> dict[str, str]:
-    """The agent's environment: the user's own LOGFERRY_* settings hold, except for what makes it this cloud's agent."""
+    """Return the agent's environment: the user's own LOGFERRY_* settings hold, except for what makes it this cloud's agent."""
     # AWS_* are the local cloud's by now; this agent needs none of them.
     around = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     if "DOCKER_HOST" not in around and (address := engine.address()) is not None:
@@ -45,7 +45,7 @@ def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: 
 
 
 def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> ProcessIdentity:
-    """Starts it and waits until it is connected to the engine and the cloud.
+    """Start it and waits until it is connected to the engine and the cloud.
 
     Raises StepFailedError when it ends or never gets there.
     """
@@ -65,7 +65,7 @@ def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -
 
 
 def last_line(log: Path) -> str:
-    """The last line that was written to a log."""
+    """Return the last line that was written to a log."""
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
 
@@ -96,6 +96,6 @@ def is_private(folder: Path) -> bool:
 
 
 def _socket(folder: Path) -> str | None:
-    """The agent's own socket, which nobody else may ask; None in a folder too deep for one, where it has a port."""
+    """Return the agent's own socket, which nobody else may ask; None in a folder too deep for one, where it has a port."""
     path = str((folder / "agent" / "agent.sock").absolute())
     return path if len(path.encode()) < MAX_SOCKET_PATH else None

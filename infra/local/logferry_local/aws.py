@@ -47,12 +47,12 @@ class LocalAws:
             )
 
     def client(self, service: str) -> Any:
-        """A boto3 client."""
+        """Return a boto3 client."""
         with self._alone():
             return self._session.client(service)
 
     def resource(self, service: str) -> Any:
-        """A boto3 resource."""
+        """Return a boto3 resource."""
         with self._alone():
             return self._session.resource(service)
 
@@ -75,7 +75,7 @@ class LocalAws:
             os.environ.update(theirs)
 
     def environment(self) -> dict[str, str]:
-        """What a program that speaks to AWS (the SAM CLI) must find to speak to this cloud alone."""
+        """Return what a program that speaks to AWS (the SAM CLI) must find to speak to this cloud alone."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": self.access_key,

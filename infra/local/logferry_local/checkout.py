@@ -57,7 +57,7 @@ class Checkout:
 
 
 def find_checkout() -> Checkout:
-    """The checkout that this package was installed from, in place.
+    """Return the checkout that this package was installed from, in place.
 
     Raises LocalCloudError when it is not one that was set up.
     """

@@ -43,7 +43,7 @@ class Step(Protocol):
     """One step being done; what it says at its end may be refined."""
 
     def says(self, text: str) -> None:
-        """Replaces the text shown when the step is done."""
+        """Replace the text shown when the step is done."""
 
 
 Progress = Callable[[str], AbstractContextManager[Step]]
@@ -84,7 +84,7 @@ def bring_up(plan: Plan, progress: Progress, make_keys: KeyMaker) -> LocalState:
 
 
 def bring_down(folder: Path, progress: Progress) -> bool:
-    """Ends every process of the folder, the agent first so that it hands over what it has.
+    """End every process of the folder, the agent first so that it hands over what it has.
 
     False when none ran. Data stay.
     """
@@ -126,7 +126,7 @@ class _BringUp:
                 step.says("The viewer is built")
 
     def find_cloud(self) -> tuple[LocalAws, Target]:
-        """An emulator that answers, and what functions will run on there."""
+        """Return an emulator that answers, and what functions will run on there."""
         machine = deployment.this_machine(self.plan.checkout)
         if self.plan.endpoint_url is not None:
             with self.progress(f"Looking for the AWS emulator at {self.plan.endpoint_url}"):
@@ -161,7 +161,7 @@ class _BringUp:
         return built
 
     def deploy(self, aws: LocalAws, target: Target, built: Path) -> dict[str, str]:
-        """The outputs of the stack, deployed if anything about it changed."""
+        """Return the outputs of the stack, deployed if anything about it changed."""
         parameters = {
             **deployment.parameters_of(target),
             "GatewayBase": f"{aws.endpoint_url}/_aws/execute-api",
@@ -234,7 +234,7 @@ class _BringUp:
             agent.start(folder, state, keys, self.ports.metrics)
 
     def processes(self) -> dict[str, ProcessIdentity]:
-        """All that run now, by role."""
+        """Return all that run now, by role."""
         table = ProcessTable(self.plan.folder)
         return {role: process for role in STOP_ORDER if (process := table.running(role))}
 
@@ -245,7 +245,7 @@ def websocket_address(url: str) -> str:
 
 
 def running_state(folder: Path) -> LocalState:
-    """The state of a cloud that runs.
+    """Return the state of a cloud that runs.
 
     Raises NotRunningError when the folder has none, or its emulator ended meanwhile.
     """

@@ -15,12 +15,12 @@ LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/inf
 
 
 def is_debian() -> bool:
-    """Whether this machine has apt and dpkg, and so packages of its own kind to take from."""
+    """Return whether this machine has apt and dpkg, and so packages of its own kind to take from."""
     return shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
 
 
 def download(packages: Sequence[str], folder: Path) -> list[Path]:
-    """The .deb files of the packages and of all that they need, in `folder`; kept there for the next time.
+    """Return the .deb files of the packages and of all that they need, in `folder`; kept there for the next time.
 
     Raises StepFailedError.
 
@@ -64,7 +64,7 @@ def _apt(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def unpack(files: Sequence[Path], root: Path) -> None:
-    """Lays the packages' files over each other, without documentation. Raises StepFailedError."""
+    """Lay the packages' files over each other, without documentation. Raises StepFailedError."""
     root.mkdir(parents=True, exist_ok=True)
     for file in files:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(file)], stdout=subprocess.PIPE) as opened:

@@ -47,7 +47,7 @@ class Target:
 
 
 def this_machine(checkout: Checkout) -> Target:
-    """The emulator runs functions with its own Python on this very processor."""
+    """Return the emulator runs functions with its own Python on this very processor."""
     asked = [str(checkout.cloud_python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     version = subprocess.run(asked, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout.strip()
     return Target(version, "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64")
@@ -74,7 +74,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
-    """The built template, and whether it had to be built.
+    """Return the built template, and whether it had to be built.
 
     Two commands that build at once take turns. Raises StepFailedError.
     """
@@ -101,12 +101,12 @@ def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
 
 
 def parameters_of(target: Target) -> dict[str, str]:
-    """The template parameters that say what the functions run on."""
+    """Return the template parameters that say what the functions run on."""
     return {"PythonRuntime": f"python{target.python}", "Architecture": target.architecture}
 
 
 def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[str, str], folder: Path) -> bool:
-    """Deploys the built template; False when the same is deployed there already. Raises StepFailedError."""
+    """Deploy the built template; False when the same is deployed there already. Raises StepFailedError."""
     stamp = folder / STAMP_FILE
     wanted = digest_of_sources(checkout.root, aws.endpoint_url, json.dumps(dict(parameters), sort_keys=True))
     if stamp.is_file() and stamp.read_text() == wanted and _is_complete(aws):
@@ -125,7 +125,7 @@ def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[s
 
 
 def outputs(aws: LocalAws) -> dict[str, str]:
-    """The stack's outputs by name. Raises LocalCloudError when it is not there."""
+    """Return the stack's outputs by name. Raises LocalCloudError when it is not there."""
     stack = _stack(aws)
     if stack is None:
         raise LocalCloudError(f"The stack {STACK} is not at {aws.endpoint_url}.", "Run `logferry up` again.")
@@ -152,7 +152,7 @@ def _overrides(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str, str]:
-    """The user's environment without their AWS settings and our virtual environment, and with uv to be found."""
+    """Return the user's environment without their AWS settings and our virtual environment, and with uv to be found."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -187,7 +187,7 @@ def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[s
 
 
 def last_words(log: Path) -> str:
-    """What a log says about a failure: from its first line with an error in it two lines, else the last one."""
+    """Return what a log says about a failure: from its first line with an error in it two lines, else the last one."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace"))
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
     found = (

@@ -41,7 +41,7 @@ PASSED_ON = (
 
 
 def environment(folder: Path, port: int, checkout: Checkout, around: Mapping[str, str]) -> dict[str, str]:
-    """The emulator's whole environment."""
+    """Return the emulator's whole environment."""
     return {
         **{name: around[name] for name in PASSED_ON if name in around},
         "PATH": f"{checkout.cloud_python.parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -65,12 +65,12 @@ def environment(folder: Path, port: int, checkout: Checkout, around: Mapping[str
 
 
 def new_access_key() -> str:
-    """A secret for one state's emulator, in the form of an access key id (letters and digits)."""
+    """Return a secret for one state's emulator, in the form of an access key id (letters and digits)."""
     return f"LF{secrets.token_hex(20).upper()}"
 
 
 def command(checkout: Checkout, origins: Sequence[str]) -> list[str | Path]:
-    """The emulator's command line; the secret is in its environment, which other users cannot read."""
+    """Return the emulator's command line; the secret is in its environment, which other users cannot read."""
     # -P keeps this package's own folder out of the module path of the emulator and its functions.
     return [checkout.cloud_python, "-P", guard.__file__, *(word for one in origins for word in ("--origin", one))]
 
@@ -112,7 +112,7 @@ def runs_functions_itself(endpoint_url: str) -> bool:
 
 
 def _health(endpoint_url: str, family: str, access_key: str, timeout_s: float) -> int | None:
-    """The status of its health address; None when nobody answers."""
+    """Return the status of its health address; None when nobody answers."""
     try:
         request = urllib.request.Request(f"{endpoint_url.rstrip('/')}/{family}/health")
         # Not a real signature: the guard looks at the access key id alone, and plain emulators at nothing.

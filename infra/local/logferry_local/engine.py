@@ -28,19 +28,19 @@ ADVICE = "Start it (Docker Desktop; on Linux `sudo systemctl start docker`) or l
 
 
 def answers() -> bool:
-    """Whether the engine that the `docker` command speaks to answers."""
+    """Return whether the engine that the `docker` command speaks to answers."""
     return _ask("version", "--format", "{{.Server.Version}}") is not None
 
 
 def address() -> str | None:
-    """The engine's address for programs that know nothing of the docker command's contexts; None when nobody says."""
+    """Return the engine's address for programs that know nothing of the docker command's contexts; None when nobody says."""
     if host := os.environ.get("DOCKER_HOST"):
         return host
     return _ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 
 
 def start(folder: Path) -> bool:
-    """Makes sure that an engine answers; True when we had to start it.
+    """Make sure that an engine answers; True when we had to start it.
 
     Raises LocalCloudError when none runs and we cannot start one, StepFailedError when starting it failed.
     """
@@ -66,12 +66,12 @@ def start(folder: Path) -> bool:
 
 
 def runs_for(folder: Path) -> bool:
-    """Whether an engine runs that `start` started for this folder."""
+    """Return whether an engine runs that `start` started for this folder."""
     return ProcessTable(folder).running(ROLE) is not None
 
 
 def end(folder: Path) -> bool:
-    """Ends the engine if it is one that `start` started for this folder; False when there is nothing to end."""
+    """End the engine if it is one that `start` started for this folder; False when there is nothing to end."""
     table = ProcessTable(folder)
     process = table.running(ROLE)
     if process is None:
@@ -121,7 +121,7 @@ def _clear_stale_pid_file() -> None:
 
 
 def main() -> int:
-    """The command line."""
+    """Return the command line."""
     words = argparse.ArgumentParser(prog="logferry_local.engine")
     words.add_argument("action", choices=["start", "stop"])
     words.add_argument("--state", type=Path, required=True)

@@ -12,7 +12,7 @@ from logferry_local.private_files import open_private_file
 
 @contextmanager
 def wait_for_lock(path: Path) -> Iterator[None]:
-    """Waits until nobody else holds the file, then holds it."""
+    """Wait until nobody else holds the file, then holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -21,7 +21,7 @@ def wait_for_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[None]:
-    """Holds the file. Raises BlockingIOError at once when somebody else does."""
+    """Hold the file. Raises BlockingIOError at once when somebody else does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", opener=open_private_file) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

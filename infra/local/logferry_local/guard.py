@@ -81,7 +81,7 @@ class Guard:
             await send({"type": "http.response.body", "body": body})
 
     def _refusal(self, scope: Message) -> str | None:
-        """Why a request is refused; None when it may pass."""
+        """Return why a request is refused; None when it may pass."""
         headers: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.lower(), []).append(value)
@@ -112,7 +112,7 @@ class Guard:
 
 
 def _access_keys(authorizations: Iterable[bytes], query: bytes) -> list[str]:
-    """Every access key id that a request names anywhere, in the headers and parameters that MiniStack reads."""
+    """Return every access key id that a request names anywhere, in the headers and parameters that MiniStack reads."""
     found = [
         match[1].decode("latin-1")
         for value in authorizations
@@ -125,7 +125,7 @@ def _access_keys(authorizations: Iterable[bytes], query: bytes) -> list[str]:
 
 
 def _without_cors(send: Send) -> Send:
-    """A `send` that invites no other origin."""
+    """Return a `send` that invites no other origin."""
 
     async def bare(message: Message) -> None:
         if message.get("headers"):

@@ -46,7 +46,7 @@ HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def make_sample_image(checkout: Checkout, tag: str = SAMPLE_IMAGE) -> None:
-    """Makes the image of the sample containers.
+    """Make the image of the sample containers.
 
     Its busybox is from the machine's own or Debian's static busybox, else from a registry's.
 
@@ -84,7 +84,7 @@ def make_sample_image(checkout: Checkout, tag: str = SAMPLE_IMAGE) -> None:
 
 
 def make_agent_base(tag: str, cache: Path) -> None:
-    """Makes an image with Python, venv, certificates and a shell from Debian packages (about 60 MB).
+    """Make an image with Python, venv, certificates and a shell from Debian packages (about 60 MB).
 
     Raises StepFailedError.
     """
@@ -124,7 +124,7 @@ def _fill_with_busybox(root: Path) -> None:
 
 
 def _busybox(checkout: Checkout) -> Path | None:
-    """A statically linked busybox of this machine's processor, or None where there is no Debian to take it from."""
+    """Return a statically linked busybox of this machine's processor, or None where there is no Debian to take it from."""
     if not is_debian():
         return None
     kept = checkout.builds / "debian" / "busybox"
@@ -159,7 +159,7 @@ def _docker(*words: str, stdin: bytes | None = None) -> None:
 
 
 def main() -> int:
-    """The command line."""
+    """Return the command line."""
     words = argparse.ArgumentParser(prog="logferry_local.images")
     words.add_argument("image", choices=["base", "sample"])
     words.add_argument("tag")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def wait_until(holds: Callable[[], bool], *, timeout_s: float, every_s: float = 0.05) -> bool:
-    """Asks until it holds (True) or the time is over (False)."""
+    """Ask until it holds (True) or the time is over (False)."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > deadline:

@@ -41,7 +41,7 @@ def choose_ports(folder: Path, in_use_by_us: frozenset[str] = frozenset()) -> Po
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on the port of the loopback address."""
+    """Return whether nobody listens on the port of the loopback address."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -52,7 +52,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """A port that the kernel has free just now, outside of `taken`."""
+    """Return a port that the kernel has free just now, outside of `taken`."""
     while True:
         with socket.socket() as trial:
             trial.bind(("127.0.0.1", 0))

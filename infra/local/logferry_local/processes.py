@@ -42,7 +42,7 @@ def spawn(
 
 
 def began(pid: int) -> str | None:
-    """When the process began, in the kernel's words.
+    """Return when the process began, in the kernel's words.
 
     None when there is no such process, or only its unreaped remains.
     """
@@ -72,13 +72,13 @@ def _began_by_ps(pid: int) -> str | None:
 
 
 def is_running(process: ProcessIdentity) -> bool:
-    """Whether this very process still runs; another one that was given its id does not count."""
+    """Return whether this very process still runs; another one that was given its id does not count."""
     _reap(process.pid)
     return began(process.pid) == process.began
 
 
 def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
-    """Asks the process to end and waits, `grace_s` at most; then kills what is left of it and of what it started.
+    """Ask the process to end and waits, `grace_s` at most; then kills what is left of it and of what it started.
 
     False when it ran no more.
     """
@@ -97,7 +97,7 @@ def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
 
 
 def wait_for_end(process: ProcessIdentity, timeout_s: float) -> bool:
-    """Whether the process ended within the time."""
+    """Return whether the process ended within the time."""
     deadline = time.monotonic() + timeout_s
     while is_running(process):
         if time.monotonic() > deadline:
@@ -125,23 +125,23 @@ class ProcessTable:
         self._path = folder / LEDGER_FILE
 
     def read(self) -> dict[str, ProcessIdentity]:
-        """All that were entered and not struck out; they may have ended since."""
+        """Return all that were entered and not struck out; they may have ended since."""
         try:
             return _LEDGER.validate_json(self._path.read_bytes())
         except (FileNotFoundError, ValidationError):
             return {}
 
     def running(self, role: str) -> ProcessIdentity | None:
-        """The process that has the role, when it still runs."""
+        """Return the process that has the role, when it still runs."""
         process = self.read().get(role)
         return process if process is not None and is_running(process) else None
 
     def add(self, role: str, process: ProcessIdentity) -> None:
-        """Notes a process that was just started."""
+        """Note a process that was just started."""
         self._write({**self.read(), role: process})
 
     def remove(self, role: str) -> None:
-        """Forgets a process that was ended."""
+        """Forget a process that was ended."""
         self._write({name: process for name, process in self.read().items() if name != role})
 
     def _write(self, processes: dict[str, ProcessIdentity]) -> None:

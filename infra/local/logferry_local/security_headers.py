@@ -30,7 +30,7 @@ _Template.add_multi_constructor("!", _short_form)
 
 
 def security_headers(template: Path, live_url: str) -> dict[str, str]:
-    """The headers that CloudFront would add, with `live_url` where the policy names the deployed WebSocket.
+    """Return the headers that CloudFront would add, with `live_url` where the policy names the deployed WebSocket.
 
     Strict-Transport-Security is left out: browsers must ignore it over plain HTTP (RFC 6797, 8.1).
     Raises LocalCloudError when the template has no such policy.

@@ -80,7 +80,7 @@ class LocalKeys(_Frozen):
 
 
 def default_folder(start: Path | None = None) -> Path:
-    """The state folder when none is named.
+    """Return the state folder when none is named.
 
     LOGFERRY_STATE; else the nearest `.logferry` of a cloud here or in a folder above, as git finds its own, or a
     running demonstration's; else `.logferry` here.
@@ -119,12 +119,12 @@ def save_emulator_access(folder: Path, access: EmulatorAccess) -> None:
 
 
 def save_state(folder: Path, state: LocalState) -> None:
-    """Replaces the file in one step, so that a reader never sees half of it."""
+    """Replace the file in one step, so that a reader never sees half of it."""
     _replace(folder / STATE_FILE, state.model_dump_json(indent=2))
 
 
 def save_keys(folder: Path, keys: LocalKeys) -> None:
-    """Writes the keys with mode 0600 from their first byte on."""
+    """Write the keys with mode 0600 from their first byte on."""
     _replace(folder / KEYS_FILE, keys.model_dump_json(indent=2))
 
 

@@ -32,7 +32,7 @@ SOURCES = (
 
 
 def build(checkout: Checkout) -> bool:
-    """Builds web/dist; False when it was built from the same sources. Raises StepFailedError."""
+    """Build web/dist; False when it was built from the same sources. Raises StepFailedError."""
     stamp, log = checkout.builds / "viewer", checkout.builds / "viewer.log"
     with wait_for_lock(checkout.builds / "viewer.lock"):
         wanted = _digest(checkout.web)
@@ -68,7 +68,7 @@ def _digest(web: Path) -> str:
 
 
 def upload(files: Path, bucket: str, s3: Any, config: bytes) -> int:
-    """Puts every page and `config.json` into the bucket, typed and cached as browsers need; how many files."""
+    """Put every page and `config.json` into the bucket, typed and cached as browsers need; how many files."""
     count = 0
     for path in sorted(p for p in files.rglob("*") if p.is_file()):
         key = path.relative_to(files).as_posix()

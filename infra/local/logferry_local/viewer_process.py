@@ -22,7 +22,7 @@ ASK_AGAIN = "no-cache"
 
 
 def config(live_url: str) -> dict[str, object]:
-    """What the pages ask for first.
+    """Return what the pages ask for first.
 
     Where the API is, where the WebSocket is, and how one logs in (here: with a viewer key).
     """
@@ -30,7 +30,7 @@ def config(live_url: str) -> dict[str, object]:
 
 
 def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list[str | Path]:
-    """The command line of the server's process."""
+    """Return the command line of the server's process."""
     words: list[str | Path] = [sys.executable, "-m", "logferry_local.viewer_server", "--port", str(port)]
     words += [
         "--files",
@@ -46,7 +46,7 @@ def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list
 
 
 def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdentity:
-    """Starts the server and waits until it listens. Raises StepFailedError when it does not."""
+    """Start the server and waits until it listens. Raises StepFailedError when it does not."""
     log = folder / "logs" / "viewer.log"
     process = spawn(words, log=log, env=os.environ, umask=UMASK)
     ProcessTable(folder).add(ROLE, process)

@@ -58,7 +58,7 @@ class ViewerSettings:
 
 
 def build_app(settings: ViewerSettings) -> web.Application:
-    """The whole server."""
+    """Return the whole server."""
     server = _Server(settings)
     app = web.Application(middlewares=[server.add_headers, refuse_foreign_pages], client_max_size=16 * 1024**2)
     app.cleanup_ctx.append(server.session)
@@ -149,7 +149,7 @@ class _Server:
 
 
 def main() -> None:
-    """Serves until SIGTERM."""
+    """Serve until SIGTERM."""
     words = argparse.ArgumentParser(prog="logferry_local.viewer_server")
     words.add_argument("--port", type=int, required=True)
     words.add_argument("--files", type=Path, required=True)

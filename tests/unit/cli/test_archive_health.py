@@ -94,7 +94,7 @@ def test_running_sweeps_are_healthy_however_long_a_job_runs(
     began, told, first = cloud.now_ms, set(), 4
     assert (
         archive_health.inspect_archive(deployment, cloud.now_ms)
-        .said(cloud.now_ms)
+        .summary(cloud.now_ms)
         .startswith("no sweep yet, 1 jobs listed")
     )
     for hour in (2, 22, 23, 24, 25, 30, 31, 32):
@@ -107,7 +107,7 @@ def test_running_sweeps_are_healthy_however_long_a_job_runs(
         cloud.now_ms += HOUR_MS - 1
         found = archive_health.inspect_archive(deployment, cloud.now_ms)
         assert found.problems(cloud.now_ms) == []
-        told.add(found.said(cloud.now_ms))
+        told.add(found.summary(cloud.now_ms))
     assert cloud.archive_store.state(JOB).tip == first - 1
     assert told == {f"swept 59 minutes ago, {listed} jobs listed, none waits too long" for listed in (0, 1)}
 
@@ -190,5 +190,5 @@ def test_failed_calls_of_the_archive_are_counted_and_others_are_not(deployment: 
     finally:
         for key in keys:
             s3.delete_object(Bucket=BUCKET, Key=key)
-    assert found.leavings == "1 calls of the archive were given up: `logferry replay` makes them again."
-    assert archive_health.inspect_archive(deployment, 0).leavings == ""
+    assert found.failed_calls == "1 calls of the archive were given up: `logferry replay` makes them again."
+    assert archive_health.inspect_archive(deployment, 0).failed_calls == ""

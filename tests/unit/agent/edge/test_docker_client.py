@@ -311,7 +311,7 @@ def test_podman_is_refused_by_its_version(tmp_path: Path) -> None:
     with answering(tmp_path / "s", {"/version": (200, "", PODMAN)}), pytest.raises(UnsupportedEngineError) as refused:
         connection.identity()
     said = str(refused.value)
-    assert said.startswith("this is Podman 4.3.1, no Docker Engine")
+    assert said.startswith("this is Podman 4.3.1, not a Docker Engine")
     assert "docker_host" in said
     assert len(said) < 512
 
@@ -443,4 +443,4 @@ def test_agent_refuses_to_start_on_podman(
         connection = connect(f"unix://{tmp_path / 's'}")
         connection.ask_ahead()
         assert app.run(cast(Settings, None), connection) == 1
-    assert "this is Podman 4.3.1, no Docker Engine" in capsys.readouterr().out
+    assert "this is Podman 4.3.1, not a Docker Engine" in capsys.readouterr().out

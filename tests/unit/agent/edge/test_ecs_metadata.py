@@ -40,12 +40,12 @@ def test_no_proxy_is_used(server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        (b"<html>", "no JSON"),
+        (b"<html>", "the answer is not JSON"),
         (["a list"], "no JSON object"),
         ({**TASK, "Cluster": 7}, "a task without Cluster"),
         ({**TASK, "TaskARN": ""}, "a task without TaskARN"),
         (None, "status 404"),
-        (b" " * (2 << 20), "an answer that does not end"),
+        (b" " * (2 << 20), "the answer does not end"),
     ],
 )
 def test_invalid_answer_is_a_clear_error(server: Endpoint, document: Any, problem: str) -> None:

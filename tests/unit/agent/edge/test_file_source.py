@@ -358,7 +358,7 @@ def test_log_gone_before_it_could_be_opened_is_a_gap(path: Path, removal: str) -
     reader.source.gone = True
     assert told(reader) == ["started", "gap", "exited"]
     assert [(gap.reason, gap.detail) for gap in reader.gaps()] == [
-        ("removed", "removed before its log could be opened")
+        ("removed", "the container was removed before its log could be opened")
     ]
     assert reader.source.ended
 

@@ -26,7 +26,7 @@ def serving(folder: Path, word: bytes) -> Iterator[None]:
 def test_second_agent_does_not_take_the_first_ones_socket(tmp_path: Path) -> None:
     """It is refused with advice, also while the first one is not ready; the first one still answers."""
     with serving(tmp_path, b"first"):
-        with pytest.raises(FolderTakenError, match="a folder of its own"):
+        with pytest.raises(FolderTakenError, match="its own folder"):
             HealthServer(tmp_path, None, {})
         assert ask(tmp_path, "/readyz") == (503, b"first")
 
