@@ -294,5 +294,5 @@ def _read(model: type[Model], response: httpx.Response) -> Model:
     except ValidationError:
         raise Problem(
             f"{sanitize_word(str(response.url))} returned a response that is not Logferry's.",
-            "Check that the address is the HTTP API's or the viewer's, and that this command has the deployment's version.",
+            "Check that the address is the HTTP API's or the viewer's, and that this command has the same version.",
         ) from None

@@ -154,7 +154,7 @@ def _deleted(deployment: Deployment, item: Mapping[str, Any]) -> int:
 
 
 def _received(deployment: Deployment, item: Mapping[str, Any]) -> int | None:
-    """Return when the first of a job's unarchived batches was stored; None without one. Batches being archived count."""
+    """Return when the first of a job's unarchived batches was stored; None if all are archived."""
     answer = deployment.table("LogTable").query(
         KeyConditionExpression=Key("job").eq(item["ssk"]) & Key("first").gt(item.get("tip") or 0),
         ProjectionExpression="received, deleted",

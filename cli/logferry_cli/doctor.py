@@ -1,4 +1,4 @@
-"""`logferry doctor`: looks at every leg of a deployment, and says which one fails and what to do about it."""
+"""`logferry doctor`: check each part of a deployment, and report which one fails and what to do."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ OUTPUTS: Final = ("AgentsUrl", "ViewersUrl", "HttpUrl", "LogTable", "RegistryTab
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """What was found of one leg."""
+class CheckResult:
+    """The result of one check."""
 
     name: str
     outcome: str
@@ -48,28 +48,36 @@ class Leg:
 
 
 class _SkipError(Exception):
-    """A leg that cannot be looked at."""
+    """A check that cannot be made."""
 
 
 class _WarningError(Exception):
-    """A leg that works, with something to look at."""
+    """A check that succeeded, with something to look at."""
 
 
 class Checkup:
-    """Collects legs, and prints each when it is known."""
+    """Collects results, and prints each when it is known."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.legs: list[Leg] = []
+        self.results: list[CheckResult] = []
         self._quiet = quiet
 
     @property
     def healthy(self) -> bool:
-        """Return whether no leg failed."""
-        return all(leg.outcome != "failed" for leg in self.legs)
+        """Whether no check failed."""
+        return all(result.outcome != "failed" for result in self.results)
 
     @asynccontextmanager
-    async def leg(self, name: str, advice: str = "") -> AsyncIterator[list[str]]:
-        """Look at one leg; what is put into the list is said of it. A failure is noted, and the next one looked at."""
+    async def check(self, name: str, advice: str = "") -> AsyncIterator[list[str]]:
+        """Make one check. A failure is recorded, and the next check follows.
+
+        Args:
+            name: The check's name.
+            advice: What to do when it fails, where the error itself says nothing.
+
+        Yields:
+            A list. What is put into it is printed when the check succeeds.
+        """
         said: list[str] = []
         began = monotonic()
         outcome = "ok"
@@ -85,22 +93,25 @@ class Checkup:
             outcome, said = "failed", [f"{trouble}.", advice]
         except ClientError as error:
             outcome = "failed"
-            said = [f"AWS refused ({error.response['Error']['Message']}).", "Has your AWS identity the right to look?"]
+            said = [
+                f"AWS refused ({error.response['Error']['Message']}).",
+                "Check that your AWS identity may read this.",
+            ]
         except (BotoCoreError, OSError) as error:
             outcome, said = "failed", [f"{error}.", advice]
         detail = sanitize_word(" ".join(part for part in said if part))
-        self.note(Leg(name, outcome, detail, round((monotonic() - began) * 1000)))
+        self.note(CheckResult(name, outcome, detail, round((monotonic() - began) * 1000)))
 
-    def note(self, leg: Leg) -> None:
-        """One more leg is known."""
-        self.legs.append(leg)
+    def note(self, result: CheckResult) -> None:
+        """Record a result, and print it."""
+        self.results.append(result)
         if not self._quiet:
-            mark = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}[leg.outcome]
-            typer.echo(f"{mark} {leg.name:<28} {leg.milliseconds:>6} ms  {leg.detail}".rstrip())
+            mark = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}[result.outcome]
+            typer.echo(f"{mark} {result.name:<28} {result.milliseconds:>6} ms  {result.detail}".rstrip())
 
     def failed(self, name: str) -> bool:
-        """Return whether a leg was looked at and does not work."""
-        return any(leg.name == name and leg.outcome in {"failed", "skipped"} for leg in self.legs)
+        """Return whether a check was tried and did not succeed."""
+        return any(result.name == name and result.outcome in {"failed", "skipped"} for result in self.results)
 
 
 def register(app: typer.Typer) -> None:
@@ -114,15 +125,15 @@ def doctor(
     deep: Annotated[
         bool, typer.Option("--deep", help="Send a real line through, end to end (needs AWS credentials).")
     ] = False,
-    patience: Annotated[float, typer.Option(min=0.1, help="Seconds that each answer may take.")] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="The legs as one JSON array.")] = False,
+    patience: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for each response.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as one JSON array.")] = False,
     stack: StackOption = None,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """Look at every leg of a deployment: which one fails, and what to do about it."""
+    """Check each part of a deployment: which one fails, and what to do about it."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     checkup = Checkup(quiet=as_json)
     deployment: Deployment | None = None
@@ -132,12 +143,12 @@ def doctor(
             deployment = find_deployment(state, stack)
         except Problem as problem:
             missing = f"{problem.sentence} {problem.advice}"
-            checkup.note(Leg("stack", "failed", missing))
+            checkup.note(CheckResult("stack", "failed", missing))
     asyncio.run(_examine(checkup, target, deployment, missing, patience=patience, deep=deep))
     if as_json:
-        typer.echo(json.dumps([asdict(leg) for leg in checkup.legs], indent=2))
+        typer.echo(json.dumps([asdict(result) for result in checkup.results], indent=2))
     elif checkup.healthy:
-        typer.echo("Every leg that was looked at works.")
+        typer.echo("All checks passed.")
     if not checkup.healthy:
         raise typer.Exit(1)
 
@@ -154,12 +165,12 @@ async def _examine(
 
 
 async def _reading(checkup: Checkup, api: Api, patience: float) -> None:
-    async with checkup.leg("HTTP API and viewer key", "Its log group is that of the query function.") as said:
+    async with checkup.check("HTTP API and viewer key", "See the query function's log group.") as said:
         me = await api.me()
         said.append(f"{me.principal} reads as {me.subject}" + (", admin" if me.admin else ""))
-    async with checkup.leg("history", "Has the query function the right to read the log table?") as said:
+    async with checkup.check("history", "Check that the query function may read the log table.") as said:
         said.append(await _newest(api))
-    async with checkup.leg("viewers' WebSocket", "Its log group is that of the connect function.") as said:
+    async with checkup.check("viewers' WebSocket", "See the connect function's log group.") as said:
         async with probe.viewers_socket(api, patience) as socket:
             await socket.send(messages.Subscribe(id="list", jobs=messages.Selector()))
             await socket.receive(messages.Subscribed, "the answer to `subscribe`")
@@ -177,23 +188,23 @@ async def _newest(api: Api) -> str:
         reader.answer(page, 0.0)
         for taken in reader.take():
             if isinstance(taken, Damaged):
-                raise Problem(f"{damage(taken)} (job {record.job}).", "`logferry verify` looks at all of it.")
+                raise Problem(f"{damage(taken)} (job {record.job}).", "Run `logferry verify` to check the whole job.")
         return f"the newest job has {page.tip:,} entries"
     return "no jobs yet"
 
 
 async def _resources(checkup: Checkup, deployment: Deployment) -> None:
-    async with checkup.leg("stack outputs") as said:
+    async with checkup.check("stack outputs") as said:
         absent = [name for name in OUTPUTS if name not in deployment.outputs]
         if absent:
             raise Problem(f"The stack {deployment.stack} lacks {', '.join(absent)}.", "Deploy template.yaml again.")
         said.append(deployment.stack)
     for output in ("LogTable", "RegistryTable"):
-        async with checkup.leg(f"{output} and its stream", "Deploy template.yaml again.") as said:
+        async with checkup.check(f"{output} and its stream", "Deploy template.yaml again.") as said:
             said.append(await asyncio.to_thread(_table_state, deployment, output))
-    async with checkup.leg("undelivered records") as said:
+    async with checkup.check("undelivered records") as said:
         said.append(await asyncio.to_thread(_failures, deployment))
-    async with checkup.leg("archive") as said:
+    async with checkup.check("archive") as said:
         said.append(await asyncio.to_thread(_archive, deployment))
 
 
@@ -216,7 +227,7 @@ def _failures(deployment: Deployment) -> str:
     count = deployment.client("s3").list_objects_v2(Bucket=bucket, Prefix="aws/lambda/", MaxKeys=1000)["KeyCount"]
     if count:
         many = f"{count:,}" if count < 1000 else "1,000 or more"
-        raise _WarningError(f"{many} objects in {bucket}: `logferry replay` sends them again.")
+        raise _WarningError(f"{many} objects in {bucket}: run `logferry replay` to send them again.")
     return "none"
 
 
@@ -231,24 +242,24 @@ def _archive(deployment: Deployment) -> str:
 
 
 async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, missing: str, patience: float) -> None:
-    """A line, from an agent of our own to a viewer of our own."""
-    line = probe.Line()
+    """Send a line from an agent of our own to a viewer of our own."""
+    line = probe.ProbeLine()
     key = ""
     async with AsyncExitStack() as open_sockets:
         agent = viewer = None
-        async with checkup.leg("registry (a key for a while)") as said:
+        async with checkup.check("registry (a key for a while)") as said:
             if deployment is None:
                 raise Problem(missing)
             registry = Registry(deployment.table("RegistryTable"))
             key = await asyncio.to_thread(probe.temporary_key, registry)
             said.append(f"agent principal {probe.PRINCIPAL}")
-        async with checkup.leg("agents' WebSocket", "Its log group is that of the connect function.") as said:
+        async with checkup.check("agents' WebSocket", "See the connect function's log group.") as said:
             if deployment is None or not key:
                 raise _SkipError("without a key")
             url = address(deployment.output("AgentsUrl"), "ws", "output AgentsUrl", api.insecure)
             agent = await open_sockets.enter_async_context(probe.agents_socket(url, key, patience))
             said.append("handshake")
-        async with checkup.leg("open a job", "Its log group is that of the ingest function.") as said:
+        async with checkup.check("open a job", "See the ingest function's log group.") as said:
             if agent is None:
                 raise _SkipError("without the agents' WebSocket")
             me = await api.me()
@@ -257,13 +268,15 @@ async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, mi
             if opened.error:
                 raise Problem(f"The job cannot be opened: {opened.error} {opened.message}.")
             said.append(f"for the owner {me.subject}")
-        async with checkup.leg("subscribe to it", "Its log group is that of the connect function.") as said:
+        async with checkup.check("subscribe to it", "See the connect function's log group.") as said:
             if agent is None or checkup.failed("open a job"):
                 raise _SkipError("without a job")
             viewer = await open_sockets.enter_async_context(probe.viewers_socket(api, patience))
             await viewer.send(messages.Subscribe(id="job", job=line.job))
             await viewer.receive(messages.Subscribed, "the answer to `subscribe`")
-        async with checkup.leg("agent told that it is watched", "May connect post to the agents' API?") as said:
+        async with checkup.check(
+            "agent told that it is watched", "Check that the connect function may post to the agents' API."
+        ) as said:
             if agent is None or viewer is None:
                 raise _SkipError("without a subscription")
             await agent.receive(messages.Watch, "`watch`")
@@ -272,9 +285,9 @@ async def _through(checkup: Checkup, api: Api, deployment: Deployment | None, mi
 
 
 async def _sent(
-    checkup: Checkup, api: Api, line: probe.Line, agent: probe.Socket | None, viewer: probe.Socket | None
+    checkup: Checkup, api: Api, line: probe.ProbeLine, agent: probe.ProbeSocket | None, viewer: probe.ProbeSocket | None
 ) -> None:
-    async with checkup.leg("ingest and store", "Its log group is that of the ingest function.") as said:
+    async with checkup.check("ingest and store", "See the ingest function's log group.") as said:
         if agent is None or checkup.failed("open a job"):
             raise _SkipError("without a job")
         await agent.send(messages.Ingest(id="ingest", batches=[line.batch]))
@@ -282,24 +295,26 @@ async def _sent(
         if result.outcome != "stored":
             raise Problem(f"The batch was {result.outcome}: {result.reason or ''} {result.message}".rstrip() + ".")
         said.append("one line")
-    async with checkup.leg("stream and broadcast", "Look at the stream's mapping and broadcast's log group.") as said:
+    async with checkup.check(
+        "stream and broadcast", "See the stream's mapping and the broadcast function's log group."
+    ) as said:
         if viewer is None or checkup.failed("ingest and store"):
             raise _SkipError("without a stored line")
         arrived = (await viewer.receive(messages.BatchMessage, "the broadcast")).batches[0]
         if arrived.digest != line.batch.digest:
-            raise Problem("Other bytes arrived than were sent.")
+            raise Problem("The bytes that arrived differ from those sent.")
         said.append("the same bytes")
-    async with checkup.leg("read it from history", "Its log group is that of the query function.") as said:
+    async with checkup.check("read it from history", "See the query function's log group.") as said:
         if checkup.failed("ingest and store"):
             raise _SkipError("without a stored line")
         page = await api.history(line.job, after=0)
         if [None if isinstance(batch, Damaged) else batch.digest for batch in page.batches] != [line.batch.digest]:
-            raise Problem("History has other bytes than were sent.")
+            raise Problem("The bytes in history differ from those sent.")
         said.append("the same bytes")
 
 
-async def _tidied(checkup: Checkup, api: Api, deployment: Deployment | None, line: probe.Line, key: str) -> None:
-    async with checkup.leg("tidy up") as said:
+async def _tidied(checkup: Checkup, api: Api, deployment: Deployment | None, line: probe.ProbeLine, key: str) -> None:
+    async with checkup.check("tidy up") as said:
         if deployment is None or not key:
             raise _SkipError("nothing to tidy up")
         registry = Registry(deployment.table("RegistryTable"))

@@ -1,4 +1,4 @@
-"""`logferry export`: a whole job as text or JSON lines, of any size, in constant memory."""
+"""`logferry export`: write a whole job as text or JSON lines, of any size, in constant memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, Annotated, Final, Literal, Protocol
 import typer
 
 from logferry_cli.api import Api
-from logferry_cli.history import stored
+from logferry_cli.history import stored_entries
 from logferry_cli.job_lookup import find_job
 from logferry_cli.line_joiner import LineJoiner
 from logferry_cli.options import StateOption
@@ -47,11 +47,12 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="text: the lines alone, stdout and stderr; jsonl: an object per entry, system events too.",
+            help="text: only the lines of stdout and stderr; jsonl: one object per entry, including system events.",
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, in one step when all is there.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write to this file, which appears when the export is complete."),
     ] = None,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
@@ -64,7 +65,7 @@ def export(
         shown = file if output is not None or not sys.stdout.isatty() else _Terminal(file, form)
         left_out = asyncio.run(_export(target, job, form, shown))
     if left_out.lost:
-        typer.echo(f"logferry: {left_out.lost:,} entries are not kept any more and are left out.", err=True)
+        typer.echo(f"logferry: {left_out.lost:,} entries are no longer kept and are left out.", err=True)
     for damaged in left_out.damaged:
         typer.echo(f"logferry: {damage(damaged)}.", err=True)
     if left_out.damaged:
@@ -86,21 +87,21 @@ class Writer(Protocol):
 
 @dataclass(slots=True)
 class LeftOut:
-    """What an export has not."""
+    """What an export lacks."""
 
     lost: int = 0
-    """Entries that are not kept any more."""
+    """Number of entries that are no longer kept."""
     damaged: list[Damaged] = field(default_factory=list)
 
 
 class _Terminal:
-    """Shows an export to a person: what would steer the terminal is made visible. Files and pipes have it exact."""
+    """Shows an export on a terminal: what would control the terminal is made visible. Files and pipes get it as is."""
 
     def __init__(self, file: IO[bytes], form: Format) -> None:
         self._file, self._form = file, form
 
     def write(self, data: bytes, /) -> None:
-        # Lines come whole, so no sequence is cut in two.
+        # Lines come whole, so no control sequence is split.
         text = data.decode()
         shown = sanitize_json(text) if self._form == "jsonl" else "\n".join(map(sanitize_line, text.split("\n")))
         self._file.write(shown.encode())
@@ -108,13 +109,13 @@ class _Terminal:
 
 
 class Formatter(Protocol):
-    """Turns entries to text."""
+    """Turns entries into text."""
 
     def run(self, run: Run) -> str:
         """Return the text of these entries."""
 
     def end(self) -> str:
-        """Return what is left when nothing more comes."""
+        """Return the rest when nothing more comes."""
 
 
 class TextFormatter:
@@ -125,17 +126,17 @@ class TextFormatter:
         self._midline = False
 
     def run(self, run: Run) -> str:
-        """Return the lines that these entries end."""
+        """Return the lines that these entries complete."""
         streams = run.columns.streams
         if not self._joiner.holding and streams.strip("oe") == "" and max(map(len, run.columns.texts)) < 1024:
-            # Nearly every batch: no pieces, no events.
+            # Nearly every batch has no continuations and no events.
             return "\n".join(run.columns.texts) + "\n"
         return "".join(
             line.text + "\n" for line in self._joiner.lines(run.first, run.columns) if line.stream != "system"
         )
 
     def end(self) -> str:
-        """Return a last line that could have gone on."""
+        """Return a last line that could have continued."""
         return "".join(line.text + "\n" for line in self._joiner.flush())
 
 
@@ -147,7 +148,7 @@ class JsonlFormatter:
         self._streams = {character: f'","stream":"{stream}","line":' for character, stream in STREAM_OF.items()}
 
     def run(self, run: Run) -> str:
-        """Return an object per entry."""
+        """Return one JSON object per entry."""
         head, streams = self._head, self._streams
         return "".join(
             f'{head}{rfc3339(time)}{streams[character]}{encode_basestring(text)},"sequence":{sequence}}}\n'
@@ -155,12 +156,16 @@ class JsonlFormatter:
         )
 
     def end(self) -> str:
-        """Nothing: entries are complete as they are."""
+        """Return nothing: entries are complete as they are."""
         return ""
 
 
 def rfc3339(microseconds: int) -> str:
-    """UTC with all six digits."""
+    """Return a time in UTC with six decimals.
+
+    Args:
+        microseconds: The time in microseconds since 1970.
+    """
     return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -169,13 +174,13 @@ async def _export(target: Target, name: str, form: Format, file: Writer) -> Left
         record = await find_job(api, name)
         formatter = TextFormatter() if form == "text" else JsonlFormatter(record.job)
         with _progress() as tell:
-            return await _written(stored(api, record.job), formatter, file, tell)
+            return await _written(stored_entries(api, record.job), formatter, file, tell)
 
 
 async def _written(
     entries: AsyncIterator[Taken], formatter: Formatter, file: Writer, tell: Callable[[int, int], None]
 ) -> LeftOut:
-    """Write everything that can be read; says what is missing."""
+    """Write everything that can be read. Return what is missing."""
     left_out, written = LeftOut(), 0
     async for taken in entries:
         if isinstance(taken, Lost):
@@ -194,13 +199,13 @@ async def _written(
 
 @contextmanager
 def _opened(path: Path | None) -> Iterator[IO[bytes]]:
-    """Stdout; or a file beside the wanted one, which takes its name when everything went well."""
+    """Open stdout, or a temporary file that takes the wanted name when the export is complete."""
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     if path.exists() and not path.is_file():
-        # A device or a pipe (`/dev/stdout`) is written to; a file that took its name would end it.
+        # Write directly to a device or a pipe (`/dev/stdout`): a file with its name would replace it.
         try:
             with path.open("wb") as file:
                 yield file
@@ -210,20 +215,20 @@ def _opened(path: Path | None) -> Iterator[IO[bytes]]:
     try:
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
-        raise Problem(f"{path} cannot be written ({error.strerror}).", "Does the folder exist?") from None
+        raise Problem(f"{path} cannot be written ({error.strerror}).", "Check that the folder exists.") from None
     try:
         with os.fdopen(handle, "wb", buffering=1 << 20) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp's 0600 is for secrets; this is an ordinary file.
+        # mkstemp's mode 0600 is for secrets; this is an ordinary file.
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(beside, 0o666 & ~mask)
         os.replace(beside, path)
     except OSError as error:
         os.unlink(beside)
-        raise Problem(f"{path} cannot be written ({error.strerror}).", "Is the disk full?") from None
+        raise Problem(f"{path} cannot be written ({error.strerror}).", "Check that the disk is not full.") from None
     except BaseException:
         os.unlink(beside)
         raise
@@ -231,7 +236,7 @@ def _opened(path: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A line on stderr that counts, where somebody sees it and it does not mix with the export."""
+    """Show a counter on stderr, if it is a terminal and the export goes elsewhere."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda _entries, _size: None
         return

@@ -1,4 +1,4 @@
-"""What is stored of a job, page by page, the next one fetched while this one is worked on."""
+"""Read a job's stored entries page by page. The next page is fetched while one is processed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from logferry_cli.api import Api
 from logferry_cli.reader import Page, Reader, Taken
 
 
-async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) -> AsyncIterator[Taken]:
-    """Yield the entries after a sequence, in order, up to `tip` (by default: what is stored at the first answer).
+async def stored_entries(api: Api, job: str, *, after: int = 0, tip: int | None = None) -> AsyncIterator[Taken]:
+    """Yield the entries after a sequence, in order.
+
+    Args:
+        api: The deployment.
+        job: The job's id.
+        after: Begin after this sequence.
+        tip: End with this sequence; None: with the last one stored at the first response.
 
     Raises:
-        Problem: the API refuses or stays silent.
+        Problem: The API refuses or stays silent.
     """
     reader = Reader(random.random, after)
     first = await api.history(job, after=after)
@@ -28,7 +34,7 @@ async def stored(api: Api, job: str, *, after: int = 0, tip: int | None = None) 
         while True:
             if page is not None:
                 reader.answer(page, monotonic())
-            # The next request goes out before the entries are handed on, and is under way while they are worked on.
+            # Send the next request before the entries are handed on, so that it is under way while they are processed.
             asked = reader.request(monotonic())
             fetching = asyncio.create_task(api.history(job, after=asked)) if asked is not None else None
             for taken in reader.take():

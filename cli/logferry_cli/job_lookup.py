@@ -1,6 +1,6 @@
-"""Which job a person means by JOB.
+"""Find the job that JOB names.
 
-A job id, a container's name (the newest job that has it), or the beginning of a container id, in this order.
+JOB is a job id, a container's name (the newest job that has it), or the beginning of a container id, in this order.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from logferry_cli.terminal import sanitize_word
 from logferry_protocol.job import JOB_PATTERN, JobRecord
 
 LISTED: Final = 10
-"""How many of the jobs that an ambiguous prefix names are listed."""
+"""How many of the jobs that match an ambiguous prefix are listed."""
 
 COMPARED: Final = 200
 """How many jobs of one name are compared by their containers' age."""
 
 
 async def find_job(api: Api, text: str) -> JobRecord:
-    """Return the job that is meant.
+    """Return the job that a text names.
+
+    Args:
+        api: The deployment.
+        text: A job id, a container's name, or the beginning of a container id.
 
     Raises:
-        Problem: none, or several by a prefix; or the API refuses.
+        Problem: No job matches, or several do by a prefix; or the API refuses.
     """
     wanted = text.strip().removeprefix("/")
     if re.fullmatch(JOB_PATTERN, wanted):
@@ -33,7 +37,7 @@ async def find_job(api: Api, text: str) -> JobRecord:
     async for record in api.jobs({"name": wanted or " "}):
         if record.container.name == wanted:
             named.append(record)
-        # The list is newest first, but by when the cloud first heard of a job; so a few more are looked at.
+        # The list is ordered by when the cloud first heard of a job, so a few more are compared.
         if len(named) >= COMPARED:
             break
     if named:
@@ -44,15 +48,17 @@ async def find_job(api: Api, text: str) -> JobRecord:
         if len(begun) == 1:
             return begun[0]
         if begun:
-            raise Problem(f"{len(begun)} jobs begin with {prefix}:", f"{_listed(begun)}. Give more of the id.")
+            raise Problem(
+                f"{len(begun)} jobs begin with {prefix}:", f"{_listed(begun)}. Give more characters of the id."
+            )
     raise Problem(
         f"There is no job {sanitize_word(text[:200])!r} that you can read.",
-        "`logferry jobs` lists those you can; JOB is a job id, a container's name, or the beginning of a container id.",
+        "Run `logferry jobs` to list them. JOB is a job id, a container's name, or the beginning of a container id.",
     )
 
 
 def container_of(record: JobRecord) -> str:
-    """Return the container id of a job."""
+    """Return a job's container id."""
     return record.job.partition(".")[2]
 
 

@@ -1,4 +1,4 @@
-"""`logferry jobs`: the list."""
+"""`logferry jobs`: list the jobs."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def jobs(
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
-    owner: Annotated[str | None, typer.Option(help="Only jobs of this owner.")] = None,
-    host: Annotated[str | None, typer.Option(help="Only jobs of this host.")] = None,
-    name: Annotated[str | None, typer.Option(help="Only containers of this name.")] = None,
-    image: Annotated[str | None, typer.Option(help="Only containers of this image.")] = None,
-    label: Annotated[str | None, typer.Option(help="Only containers with this label: key or key=value.")] = None,
-    life: Annotated[State | None, typer.Option("--in-state", help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many, the newest first; 0 for all.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array of the records.")] = False,
+    owner: Annotated[str | None, typer.Option(help="List only jobs of this owner.")] = None,
+    host: Annotated[str | None, typer.Option(help="List only jobs of this host.")] = None,
+    name: Annotated[str | None, typer.Option(help="List only containers with this name.")] = None,
+    image: Annotated[str | None, typer.Option(help="List only containers of this image.")] = None,
+    label: Annotated[str | None, typer.Option(help="List only containers with this label: key or key=value.")] = None,
+    life: Annotated[State | None, typer.Option("--in-state", help="List only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="List at most this many; 0 for all.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the records as one JSON array.")] = False,
 ) -> None:
-    """List the jobs that you can read, the newest first."""
+    """List the jobs that you can read, newest first."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     chosen = {"owner": owner, "host": host, "name": name, "image": image, "label": label, "state": life}
     filters: dict[str, str] = {key: value for key, value in chosen.items() if value is not None}
@@ -72,7 +72,7 @@ def jobs(
     for record in records:
         if isinstance(record, DamagedRecord):
             said = f"The record of {sanitize_word(record.job) or 'a job'} is damaged ({sanitize_word(record.damage)})."
-            typer.echo(f"logferry: {said} What of it could be read is shown.", err=True)
+            typer.echo(f"logferry: {said} The readable part is shown.", err=True)
 
 
 async def _records(target: Target, filters: dict[str, str], limit: int) -> list[JobRecord]:
@@ -86,22 +86,22 @@ async def _records(target: Target, filters: dict[str, str], limit: int) -> list[
 
 
 def json_of(records: list[JobRecord]) -> str:
-    """Return the records as one JSON array, each on a line of its own. What is not known is null."""
+    """Return the records as one JSON array, one a line. What is not known is null."""
     lines = ",\n".join(json.dumps(record.model_dump(mode="json"), ensure_ascii=False) for record in records)
     return f"[\n{lines}\n]\n" if lines else "[]\n"
 
 
 def _nothing(filters: Mapping[str, str]) -> str:
-    """Return why a list is empty."""
+    """Return why the list is empty."""
     if not filters:
         return "No jobs yet. A container's job appears when an agent first sees it."
     said = " ".join(f"{OPTIONS[key]} {shlex.quote(sanitize_word(value[:200]))}" for key, value in filters.items())
-    return f"No job that you can read matches {said}. `logferry jobs` lists all of them."
+    return f"No job that you can read matches {said}. Run `logferry jobs` to list all jobs."
 
 
 def _print(records: list[JobRecord]) -> None:
     if not sys.stdout.isatty():
-        # Piped, the table is as wide as it needs to be: a cut cell would be lost for the program that reads it.
+        # In a pipe, the table is as wide as needed: a program could not read a cut cell.
         sys.stdout.write("".join(f"{line}\n" for line in _plain(records)))
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -135,7 +135,7 @@ def _plain(records: list[JobRecord]) -> list[str]:
 
 
 def state_of(record: JobRecord) -> str:
-    """Return the state with what matters about it: `exited (1)`, `exited (137, out of memory)`."""
+    """Return the state with its exit code: `exited (1)`, `exited (137, out of memory)`."""
     life = record.life
     if isinstance(record, DamagedRecord):
         return "damaged"

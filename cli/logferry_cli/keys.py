@@ -1,4 +1,4 @@
-"""`logferry keys`: who may write and who may read.
+"""`logferry keys`: create, list and revoke agent and viewer keys.
 
 For operators: it changes the registry table with AWS credentials.
 """
@@ -22,17 +22,19 @@ from logferry_cli.sizes import format_size
 from logferry_cli.terminal import sanitize_word
 
 ExpiresOption = Annotated[
-    str | None, typer.Option("--expires-in", help="How long the key works: 30m, 12h, 90d.", metavar="SPAN")
+    str | None, typer.Option("--expires-in", help="How long the key is valid: 30m, 12h, 90d.", metavar="SPAN")
 ]
-NameArgument = Annotated[str, typer.Argument(help="The principal's name; made where there is none yet.")]
+NameArgument = Annotated[str, typer.Argument(help="The principal's name; created if it does not exist.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     keys = typer.Typer(
-        name="keys", help="Make, list and revoke keys (for operators: uses AWS credentials).", no_args_is_help=True
+        name="keys",
+        help="Create, list and revoke agent and viewer keys (operators; uses AWS credentials).",
+        no_args_is_help=True,
     )
-    create = typer.Typer(name="create", help="Make a key, and its principal where needed.", no_args_is_help=True)
+    create = typer.Typer(name="create", help="Create a key, and its principal if needed.", no_args_is_help=True)
     create.command(name="agent")(create_agent)
     create.command(name="viewer")(create_viewer)
     keys.add_typer(create)
@@ -45,18 +47,18 @@ def create_agent(
     *,
     name: NameArgument,
     state: StateOption,
-    owner: Annotated[str | None, typer.Option(help="Owner of its jobs; the name itself by default.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Owner of the agent's jobs; by default the agent's name.")] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(
             "--allow-owner",
-            help="An owner that a container's label logferry.owner may ask for (* for any); repeatable.",
+            help="An owner that a container's label logferry.owner may set (* for any); repeatable.",
         ),
     ] = None,
     expires_in: ExpiresOption = None,
     stack: StackOption = None,
 ) -> None:
-    """Make a key for agents; printed once, on stdout."""
+    """Create an agent key. It is printed once, on stdout."""
     _create(state, stack, Agent(name, owner or name, tuple(allow or ())), expires_in)
 
 
@@ -64,15 +66,15 @@ def create_viewer(
     *,
     name: NameArgument,
     state: StateOption,
-    subject: Annotated[str | None, typer.Option(help="Whom it reads as; the name itself by default.")] = None,
+    subject: Annotated[str | None, typer.Option(help="The subject it reads as; by default the viewer's name.")] = None,
     group: Annotated[
-        list[str] | None, typer.Option("--group", help="An owner whose jobs it may read too; repeatable.")
+        list[str] | None, typer.Option("--group", help="Another owner whose jobs it may read; repeatable.")
     ] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="May read every job.")] = False,
+    admin: Annotated[bool, typer.Option("--admin", help="Allow reading every job.")] = False,
     expires_in: ExpiresOption = None,
     stack: StackOption = None,
 ) -> None:
-    """Make a key for a viewer; printed once, on stdout."""
+    """Create a viewer key. It is printed once, on stdout."""
     _create(state, stack, Viewer(name, subject or name, tuple(group or ()), admin), expires_in)
 
 
@@ -82,20 +84,24 @@ def _create(state: Path, stack: str | None, principal: Agent | Viewer, expires_i
     registry = _registry(state, stack)
     wanted = registry.ensure(principal, now)
     if not wanted:
-        sys.stderr.write(f"The principal {principal.name} is there already and stays as it is; this is one more key.\n")
+        sys.stderr.write(
+            f"The principal {principal.name} already exists and is not changed. This is an additional key.\n"
+        )
     kind = "agent" if isinstance(principal, Agent) else "viewer"
     issued = registry.issue(principal.name, kind, now, expires)  # type: ignore[arg-type]
-    sys.stderr.write("Keep it now: only its hash is stored, and it is never shown again.\n")
+    sys.stderr.write("Save the key now: only its hash is stored, and it is never shown again.\n")
     sys.stdout.write(f"{issued.key}\n")
 
 
 def list_keys(
     *,
     state: StateOption,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array of principals with their keys.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print principals with their keys as one JSON array.")
+    ] = False,
     stack: StackOption = None,
 ) -> None:
-    """List principals and their keys (never the secrets)."""
+    """List principals and their keys, without secrets."""
     registry = _registry(state, stack)
     listed = [
         _public(item) | {"keys": _keys(registry, item["name"]), "roles": _roles(registry, item["name"])}
@@ -107,22 +113,24 @@ def list_keys(
     for principal in listed:
         sys.stdout.write(_described(principal))
     if not listed:
-        sys.stderr.write("No principals yet: `logferry keys create agent NAME`, `logferry keys create viewer NAME`.\n")
+        sys.stderr.write(
+            "No principals yet. Run `logferry keys create agent NAME` or `logferry keys create viewer NAME`.\n"
+        )
 
 
 def revoke(
     *,
     what: Annotated[str, typer.Argument(help="A credential, a whole key, or with --principal a principal's name.")],
     state: StateOption,
-    principal: Annotated[bool, typer.Option("--principal", help="WHAT is a principal: all its keys end.")] = False,
+    principal: Annotated[bool, typer.Option("--principal", help="WHAT is a principal: revoke all its keys.")] = False,
     stack: StackOption = None,
 ) -> None:
-    """End a key (or all keys of a principal) for good; open connections are closed."""
+    """Revoke a key, or all keys of a principal. Open connections are closed."""
     registry = _registry(state, stack)
     now = int(time.time() * 1000)
     if principal:
         registry.revoke_principal(what, now)
-        sys.stderr.write(f"The principal {what} is revoked, and with it all its keys.\n")
+        sys.stderr.write(f"The principal {what} and all its keys are revoked.\n")
     else:
         credential = credential_of(what)
         registry.revoke_credential(credential, now)
@@ -156,7 +164,7 @@ def _described(principal: dict[str, Any]) -> str:
     if principal["kind"] == "agent":
         about = f"owner {principal['owner']}"
         if principal["owners"]:
-            about += f", may ask for {', '.join(principal['owners'])}"
+            about += f", may also set {', '.join(principal['owners'])}"
         if "daily_bytes" in principal:
             about += f", {format_size(principal['daily_bytes'])} a day"
     else:
@@ -168,7 +176,7 @@ def _described(principal: dict[str, Any]) -> str:
     ended = f", revoked {_day(principal['revoked'])}" if "revoked" in principal else ""
     lines = [f"{principal['kind']} {principal['name']}: {about}{ended}"]
     for key in principal["keys"]:
-        line = f"  {key['credential']}  made {_day(key['created'])}"
+        line = f"  {key['credential']}  created {_day(key['created'])}"
         if "expires" in key:
             line += f"  expires {_day(key['expires'] * 1000)}"
         if "revoked" in key:

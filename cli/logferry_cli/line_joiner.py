@@ -1,4 +1,4 @@
-"""Entries joined to lines: a line that was cut into pieces comes out whole."""
+"""Join entries into lines: a line that was cut into fragments comes out whole."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from logferry_protocol.batch import STREAM_OF, Columns, Stream
 from logferry_protocol.limits import MIN_CONTINUED_BYTES
 
 JOINED_CHARS: Final = 16 * 1024 * 1024
-"""A line longer than this is handed on in parts, so that a program that never ends its line cannot fill our memory."""
+"""A longer line is handed on in parts, so that a program that never ends its line cannot fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a stream, or a system event's JSON. `continued`: it goes on with what was handed out before."""
+    """A line of a stream, or a system event's JSON. `continued`: it continues what was handed out before."""
 
     sequence: int
     time: int
@@ -34,9 +34,9 @@ class _Open:
 
 
 class LineJoiner:
-    """Lines of one job, each when it is known to be whole: two streams' pieces may come interleaved.
+    """Joins the entries of one job into lines. Entries of both streams may be interleaved.
 
-    An entry under `MIN_CONTINUED_BYTES` is never continued, so its line is whole at once. A longer one is held until
+    An entry under `MIN_CONTINUED_BYTES` is never continued, so its line is complete at once. A longer one is held until
     its stream's next entry, `flush()`, or `max_chars`.
     """
 
@@ -47,11 +47,16 @@ class LineJoiner:
 
     @property
     def holding(self) -> bool:
-        """Return whether a line waits for its next piece."""
+        """Whether a line waits for its next fragment."""
         return bool(self._open)
 
     def lines(self, first: int, columns: Columns) -> Iterator[Line]:
-        """Yield the lines that these entries end or are; the first has the sequence `first`."""
+        """Yield the lines that these entries complete.
+
+        Args:
+            first: The sequence of the first entry.
+            columns: The entries.
+        """
         for sequence, time, character, text in columns.rows(first):
             stream = STREAM_OF[character]
             if stream == "system":
@@ -66,7 +71,8 @@ class LineJoiner:
                     yield Line(sequence, time, stream, text)
                     continue
             held = self._open.get(stream) or _Open(sequence, time, [], 0, stream in self._handed_on)
-            # A piece without its beginning (the reader started here, or it was lost) is no line of its own either.
+            # A fragment without its beginning (the reader started here, or it was lost) is not a line of its own
+            # either.
             if character in "OE" and not held.pieces:
                 held.continued = True
             held.pieces.append(text)
@@ -79,7 +85,7 @@ class LineJoiner:
                     self._handed_on.add(stream)
 
     def flush(self) -> Iterator[Line]:
-        """Yield what is held, as it is: nothing more comes, or nobody wants to wait for it."""
+        """Yield the held lines as they are: nothing more comes, or nobody wants to wait for it."""
         for stream, held in sorted(self._open.items(), key=lambda item: item[1].sequence):
             self._handed_on.add(stream)
             yield _whole(stream, held)

@@ -1,4 +1,4 @@
-"""A job as it grows: the reader over one WebSocket at a time and the HTTP history.
+"""Follow a job as it grows, over one WebSocket at a time and the HTTP history.
 
 One task keeps the connection. Each time, it fetches a new one-time ticket and subscribes after the last entry that the
 reader has. It pings every 30 s; the answer shows whether the last broadcast was lost. After a failure it waits by
@@ -37,31 +37,31 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Every time of the live connection, in seconds; tests have shorter ones."""
+    """Times of the live connection, in seconds; tests use shorter ones."""
 
     ping: float = 30.0
-    """API Gateway closes after 10 minutes without a message, and a pong tells the tip."""
+    """API Gateway closes after 10 minutes without a message, and a pong reports the tip."""
     silence: float = 75.0
-    """No message for so long, two pings unanswered: the connection is dead."""
+    """After this silence, with two pings unanswered, the connection is dead."""
     life: float = 6600.0
     """When to open the next connection: API Gateway ends one after 7,200 s."""
     life_jitter: float = 300.0
-    """Up to so much earlier, so that an audience that came together does not reconnect together."""
+    """Up to this much earlier, so that an audience that came together does not reconnect together."""
     answer: float = 15.0
     """How long to wait for `subscribed`."""
     backoff: Backoff = RECONNECT
     """Waits before a new connection after a failure."""
     settled: float = 10.0
-    """A connection that held for so long was a good one: the next backoff begins anew."""
+    """A connection that lasted this long resets the backoff."""
 
 
 MAX_REFUSALS: Final = 3
-"""So many tickets refused in a row, each new, are no accident."""
+"""After this many refused tickets in a row, each new, give up."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkChange:
-    """The connection was made, or lost (and why)."""
+    """The connection was opened, or lost (and why)."""
 
     connected: bool
     detail: str = ""
@@ -79,10 +79,10 @@ _Inbox = asyncio.Queue["messages.ToViewer | LinkChange | _Answered | BaseExcepti
 
 
 class LiveClient:
-    """A job's entries after a sequence, and what happens beside; an asynchronous context manager.
+    """Follows a job's entries after a sequence. An asynchronous context manager.
 
-    The first contact fails at once where it fails (a wrong key, an unknown job, no cloud there); after it, trouble is
-    waited out for as long as it takes.
+    The first contact fails at once where it fails (a wrong key, an unknown job, no cloud). After it, failures are
+    retried for as long as they last.
     """
 
     def __init__(self, api: Api, job: str, *, after: int = 0, timing: Timing | None = None) -> None:
@@ -96,7 +96,7 @@ class LiveClient:
 
     @property
     def caught_up(self) -> bool:
-        """Return whether everything that the cloud said there is was handed on."""
+        """Whether everything known to exist was handed on."""
         return self._told and self.reader.complete
 
     async def __aenter__(self) -> Self:
@@ -115,7 +115,7 @@ class LiveClient:
         """Yield entries in order without end, with changes of the connection and of the job between them.
 
         Raises:
-            Problem: it cannot go on: refused, revoked, or no such job.
+            Problem: It cannot go on: refused, revoked, or no such job.
         """
         reader = self.reader
         while True:
@@ -158,7 +158,9 @@ class LiveClient:
                 return message.record
             case messages.Expired(job=None) | messages.Expired(job=self._job):
                 why = f" ({sanitize_word(message.message)})" if message.message else ""
-                raise Problem(f"The right to read this job ended{why}.", "Is the viewer key revoked or expired?")
+                raise Problem(
+                    f"The right to read this job ended{why}.", "Check whether the viewer key is revoked or expired."
+                )
             case _:
                 pass
         return None
@@ -178,13 +180,13 @@ class LiveClient:
 
 
 def _message(frame: str | bytes) -> messages.ToViewer | None:
-    """Return a message; None for one that cannot be read, which is no answer (PROTOCOL.md, Errors)."""
+    """Return a message; None for one that cannot be parsed, which is ignored (PROTOCOL.md, Errors)."""
     try:
         return messages.decode(frame, messages.TO_VIEWER)
     except MalformedMessageError:
         pass
     try:
-        # The answer to `subscribe` with a damaged record is an answer: the job's lines can be read.
+        # The answer to `subscribe` counts even if its record is damaged: the job's lines can be read.
         document = json.loads(frame)
         if document["type"] != "subscribed":
             return None
@@ -195,7 +197,7 @@ def _message(frame: str | bytes) -> messages.ToViewer | None:
 
 
 class _Link:
-    """One subscribed connection at a time, for ever."""
+    """Keeps one subscribed connection at a time."""
 
     def __init__(self, api: Api, job: str, position: Callable[[], int], inbox: _Inbox, timing: Timing) -> None:
         self._api = api
@@ -209,7 +211,7 @@ class _Link:
         self._current: _Connection | None = None
 
     async def keep(self) -> None:
-        """Connects, and again whenever it has to. Ends only by an error, which it puts into the inbox."""
+        """Connect, and reconnect whenever needed. An error that ends this is put into the inbox."""
         try:
             while True:
                 connection = await self._connected()
@@ -229,11 +231,11 @@ class _Link:
                     await self._inbox.put(LinkChange(False, cut))
                     await self._pause()
         except Exception as error:
-            # Whatever it is, the one who reads the inbox must hear of it.
+            # Any error must reach the reader of the inbox.
             await self._inbox.put(error)
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._current is not None:
             await self._current.close()
 
@@ -244,7 +246,7 @@ class _Link:
             except TransientError as trouble:
                 self._failures += 1
                 if not self._api.patient and self._failures >= MAX_REFUSALS:
-                    raise Problem(f"{trouble}.", "Try again a little later.") from None
+                    raise Problem(f"{trouble}.", "Try again later.") from None
                 await self._inbox.put(LinkChange(False, str(trouble)))
                 await self._pause()
 
@@ -258,7 +260,7 @@ class _Link:
         try:
             socket = await connect(
                 f"{url}?{urlencode({'v': messages.VERSION, 'ticket': ticket})}",
-                ping_interval=None,  # our own pings go to the cloud, not only to the gateway before it
+                ping_interval=None,  # our own pings reach the cloud, not only the gateway before it
                 compression=None,  # bodies are compressed
                 max_size=4 * MAX_FRAME_BYTES,
                 max_queue=64,
@@ -274,12 +276,12 @@ class _Link:
                 if self._refusals >= MAX_REFUSALS:
                     raise Problem(
                         f"{sentence}, {self._refusals} times.",
-                        "Do LOGFERRY_API_URL and LOGFERRY_VIEWERS_URL belong to the same deployment?",
+                        "Check that LOGFERRY_API_URL and LOGFERRY_VIEWERS_URL belong to the same deployment.",
                     ) from None
                 raise TransientError(sentence) from None
             raise TransientError(f"The WebSocket answered {status}") from None
         except (InvalidHandshake, InvalidURI) as error:
-            raise Problem(f"{url} is no WebSocket of Logferry's ({error}).", "Check LOGFERRY_VIEWERS_URL.") from None
+            raise Problem(f"{url} is not a WebSocket of Logferry's ({error}).", "Check LOGFERRY_VIEWERS_URL.") from None
         except (OSError, TimeoutError, WebSocketException) as error:
             raise TransientError(f"{url} cannot be reached ({str(error) or type(error).__name__})") from None
         self._refusals = 0
@@ -296,7 +298,7 @@ class _Link:
 
 
 class _Connection:
-    """One WebSocket: reads it into the inbox, and pings."""
+    """One WebSocket: reads messages into the inbox, and pings."""
 
     def __init__(self, socket: ClientConnection, inbox: _Inbox, timing: Timing, next_id: Callable[[], str]) -> None:
         self._socket = socket
@@ -310,11 +312,11 @@ class _Connection:
         self._pinging: asyncio.Task[None] | None = None
 
     async def subscribe(self, job: str, after: int) -> None:
-        """Subscribe and waits for the answer.
+        """Subscribe and wait for the answer.
 
         Raises:
-            Problem: the job may not be read.
-            TransientError: no answer, or one that asks to try again.
+            Problem: The job may not be read.
+            TransientError: There is no answer, or one that asks to try again.
         """
         self._wanted = self._next_id()
         await self._send(messages.Subscribe(id=self._wanted, job=job, after=after))
@@ -326,12 +328,12 @@ class _Connection:
         self._pinging = asyncio.create_task(self._ping())
 
     async def ended(self, life: float) -> str | None:
-        """Wait until the connection is cut (and says how), or `life` seconds are over (None)."""
+        """Wait until the connection is lost (return how), or `life` seconds are over (return None)."""
         done, _ = await asyncio.wait([self._reading], timeout=life)
         return self._reading.result() if done else None
 
     async def close(self) -> None:
-        """End it, whatever state it is in."""
+        """Close the connection, whatever its state."""
         for task in (self._reading, self._pinging):
             if task is not None:
                 task.cancel()
@@ -368,13 +370,16 @@ class _Connection:
             case "not_found" | "forbidden":
                 self._answer(
                     Problem(
-                        "There is no such job, or it is not yours to read.",
-                        "`logferry jobs` lists those you can read.",
+                        "There is no such job, or you may not read it.",
+                        "Run `logferry jobs` to list the jobs you can read.",
                     )
                 )
             case "unauthorized" | "expired":
                 self._answer(
-                    Problem(f"The right to read ended ({why or error.code}).", "Is the viewer key revoked or expired?")
+                    Problem(
+                        f"The right to read ended ({why or error.code}).",
+                        "Check whether the viewer key is revoked or expired.",
+                    )
                 )
             case code if error.retry:
                 self._answer(TransientError(f"The cloud answered {code} ({why})"))

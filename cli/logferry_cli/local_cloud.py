@@ -1,4 +1,4 @@
-"""`logferry up`, `down` and `status`: the local cloud as a person starts, ends and looks at it."""
+"""`logferry up`, `down` and `status`: start, stop and inspect the local cloud."""
 
 from __future__ import annotations
 
@@ -36,38 +36,38 @@ def register(app: typer.Typer) -> None:
 def up(
     state: StateOption,
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when everything runs; end it with `down`.")
+        bool, typer.Option("--detach", "-d", help="Return when everything runs; stop it with `down`.")
     ] = False,
     endpoint_url: Annotated[
         str | None,
-        typer.Option(help="Use the LocalStack or MiniStack that runs there instead of starting one.", metavar="URL"),
+        typer.Option(help="Use the LocalStack or MiniStack at this address instead of starting one.", metavar="URL"),
     ] = None,
     no_agent: Annotated[
-        bool, typer.Option("--no-agent", help="Start no agent on this machine's Docker Engine.")
+        bool, typer.Option("--no-agent", help="Do not start an agent on this machine's Docker Engine.")
     ] = False,
 ) -> None:
-    """Start a cloud of your own on this machine, and an agent; until Ctrl-C, or with --detach until `logferry down`."""
+    """Start a local cloud and an agent on this machine; until Ctrl-C, or with --detach until `logferry down`."""
     steps = Steps()
     if not no_agent and not engine.answers():
-        raise Problem("No Docker Engine answers.", f"{engine.ADVICE} `--no-agent` goes without.")
+        raise Problem("No Docker Engine answers.", f"{engine.ADVICE} Use `--no-agent` to run without an agent.")
     plan = Plan(state, find_checkout(), endpoint_url, with_agent=not no_agent)
     with interruptible() as interrupted:
         try:
             running = bring_up(plan, steps, local_keys)
         except KeyboardInterrupt:
-            raise Problem("Interrupted; what had been started is stopped again.", status=130) from None
+            raise Problem("Interrupted. What was started is stopped again.", status=130) from None
         _console().print(address_with_login(running, load_keys(state)), soft_wrap=True)
         if detach:
             return
-        steps.console.print("[dim]Ctrl-C ends it.[/]")
+        steps.console.print("[dim]Press Ctrl-C to stop.[/]")
         ended = stay(running, interrupted)
         bring_down(state, steps)
     if ended is not None:
-        raise Problem(f"The {ended} ended by itself.", f"Its log is {state / 'logs' / f'{ended}.log'}.")
+        raise Problem(f"The {ended} ended unexpectedly.", f"See its log: {state / 'logs' / f'{ended}.log'}.")
 
 
 def down(state: StateOption) -> None:
-    """Stop the local cloud and its agent. What they stored stays, for the next `up`."""
+    """Stop the local cloud and its agent. Stored data stays for the next `up`."""
     if not bring_down(state, Steps()):
         _console().print(f"Nothing runs in {state}.", soft_wrap=True)
 
@@ -76,7 +76,7 @@ def status(
     state: StateOption,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what runs, and where."""
+    """Show what runs, and where."""
     running = running_state(state)
     parts = {role: is_running(process) for role, process in running.pids.items()}
     if as_json:
@@ -89,11 +89,12 @@ def status(
     console.print(f"AWS      {running.endpoint_url}  stack {running.stack}, region {running.region}", soft_wrap=True)
     console.print(f"viewer   {address_with_login(running, load_keys(state))}", soft_wrap=True)
     if not all(parts.values()):
-        raise Problem("Not everything runs.", "`logferry up` starts what is missing.")
+        raise Problem("Not everything runs.", "Run `logferry up` to start what is missing.")
 
 
 def local_keys(table: Any, last: LocalKeys | None) -> LocalKeys:
-    """Last time's keys while the registry knows them; new ones in another emulator, or one that lost its data."""
+    """Return last time's keys while the registry knows them, else new ones: the emulator may be another, or without
+    data."""
     from logferry_cli.registry import Agent, Registry, Viewer, credential_of  # noqa: PLC0415 - boto3: half a second
 
     registry, now = Registry(table), int(time.time() * 1000)
@@ -113,13 +114,13 @@ def local_keys(table: Any, last: LocalKeys | None) -> LocalKeys:
 
 
 def address_with_login(state: LocalState, keys: LocalKeys) -> str:
-    """Return the viewer's address that logs its reader in: the key is in the fragment, which browsers send to nobody."""
+    """Return the viewer's address with a key that signs in. The key is in the fragment, which browsers never send."""
     return f"{state.viewer_url}/#key={keys.viewer_key}"
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """SIGTERM is as good as Ctrl-C, once: the first interrupts, later ones do not disturb the cleaning up."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C, once: later signals do not disturb the clean-up."""
     interrupted = threading.Event()
 
     def interrupt(_number: int, _frame: object) -> None:
@@ -136,7 +137,11 @@ def interruptible() -> Iterator[threading.Event]:
 
 
 def stay(state: LocalState, interrupted: threading.Event) -> str | None:
-    """Wait for the interruption; returns the role of a process that ended by itself meanwhile, or None."""
+    """Wait for the interruption.
+
+    Returns:
+        The role of a process that ended by itself meanwhile, or None.
+    """
     try:
         while not interrupted.is_set():
             for role, process in state.pids.items():

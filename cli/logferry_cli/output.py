@@ -1,7 +1,7 @@
-"""Standard output and error, as every command writes them: what cannot be written ends the command in a known way.
+"""Standard output and error for every command: an output that cannot be written ends the command in a defined way.
 
-Click and the interpreter have ways of their own to meet a full disk or a reader that went away: a stack trace, status 1
-for a broken pipe, a complaint at exit. So the files raise an exception here that none of them knows.
+Click and the interpreter handle a full disk or a reader that went away differently: a stack trace, status 1 for a
+broken pipe, a complaint at exit. So the files here raise an exception that none of them knows.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import Final, TextIO
 
 BROKEN_PIPE: Final = 141
-"""Exit status as shells have it for a program that SIGPIPE ended."""
+"""The exit status that shells use for a program that SIGPIPE ended."""
 
 
 class OutputError(Exception):
-    """Standard output or error takes no more. No OSError, which libraries would handle in their own ways."""
+    """Standard output or error takes no more. It is no OSError: libraries handle those in their own ways."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(error)
@@ -52,10 +52,10 @@ class _Checked(io.RawIOBase):
 
 @contextmanager
 def checked_output() -> Iterator[None]:
-    """Both files for the length of a block, written out at its end.
+    """Replace both files within a block, and write them out at its end.
 
     Raises:
-        OutputError: one of them takes no more. Both are then replaced by nothing, so that nobody tries again.
+        OutputError: One of them takes no more. Both then discard what is written, so that nothing tries again.
     """
     before = (sys.stdout, sys.stderr)
     sys.stdout, sys.stderr = _checked(before[0], 1), _checked(before[1], 2)
@@ -78,7 +78,7 @@ def checked_output() -> Iterator[None]:
 
 def _checked(file: TextIO | None, number: int) -> TextIO:
     if file is None:
-        # Closed by the caller (`>&-`), who wants none. The number must not go to a socket that is opened later.
+        # Closed by the caller (`>&-`). The number must not go to a socket that is opened later.
         descriptor = os.open(os.devnull, os.O_WRONLY)
         if descriptor != number:
             os.dup2(descriptor, number)
@@ -87,8 +87,8 @@ def _checked(file: TextIO | None, number: int) -> TextIO:
             file.flush()
             number = file.fileno()
         except (OSError, ValueError):
-            return file  # a test's, without a descriptor
-    # What the terminal's encoding lacks is escaped instead of failing.
+            return file  # a test's file, without a descriptor
+    # Characters that the terminal's encoding lacks are escaped instead of failing.
     return io.TextIOWrapper(
         io.BufferedWriter(_Checked(number)),
         encoding=getattr(file, "encoding", None) or "utf-8",
@@ -99,7 +99,7 @@ def _checked(file: TextIO | None, number: int) -> TextIO:
 
 
 def _discard(file: TextIO) -> None:
-    """What is still in its buffers goes nowhere, and so does what is written later."""
+    """Discard what is in the file's buffers, and what is written later."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, file.fileno())
     os.close(nothing)

@@ -1,7 +1,7 @@
-"""A line of our own, sent through a deployment from end to end: what `logferry doctor --deep` does.
+"""Send a line through a deployment from end to end, for `logferry doctor --deep`.
 
-It plays an agent with a key that lives for minutes, and a viewer, and looks at every leg between them. The job that it
-makes is deleted at the end.
+The probe acts as an agent, with a key that lives for minutes, and as a viewer, and checks every step between them. The
+job that it makes is deleted at the end.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from logferry_protocol.job import Container, LifeCycle, job_id
 PRINCIPAL: Final = "logferry-doctor"
 KEY_LIVES_S: Final = 600
 CONNECT_S: Final = 30.0
-"""API Gateway waits for its functions for as long."""
+"""Seconds to wait for a connection; API Gateway waits as long for its functions."""
 
 Message = TypeVar("Message", bound=BaseModel)
 
 
-class Socket:
-    """A WebSocket of one side, its messages by kind."""
+class ProbeSocket:
+    """A WebSocket of an agent or a viewer, which returns messages by kind."""
 
     def __init__(self, connection: ClientConnection, family: TypeAdapter[Any], patience: float) -> None:
         self._connection = connection
@@ -51,8 +51,12 @@ class Socket:
     async def receive(self, kind: type[Message], what: str) -> Message:
         """Return the next message of a kind; others are kept for later.
 
+        Args:
+            kind: The message's class.
+            what: What is awaited, for the error message.
+
         Raises:
-            Problem: an error came instead, or nothing in time.
+            Problem: An error came instead, or nothing in time.
         """
         for kept in self._kept:
             if isinstance(kept, kind):
@@ -77,11 +81,11 @@ class Socket:
 
 
 @asynccontextmanager
-async def viewers_socket(api: Api, patience: float) -> AsyncIterator[Socket]:
-    """The viewers' WebSocket, by a fresh ticket; each answer may take `patience` seconds.
+async def viewers_socket(api: Api, patience: float) -> AsyncIterator[ProbeSocket]:
+    """Open the viewers' WebSocket with a new ticket. Each answer may take `patience` seconds.
 
     Raises:
-        Problem: refused or not reached.
+        Problem: It refused or cannot be reached.
     """
     url = await api.viewers_url()
     try:
@@ -89,19 +93,19 @@ async def viewers_socket(api: Api, patience: float) -> AsyncIterator[Socket]:
     except TransientError as trouble:
         raise Problem(f"{trouble}.") from None
     async with _connected(f"{url}?{urlencode({'v': messages.VERSION, 'ticket': ticket})}", None) as connection:
-        yield Socket(connection, messages.TO_VIEWER, patience)
+        yield ProbeSocket(connection, messages.TO_VIEWER, patience)
 
 
 @asynccontextmanager
-async def agents_socket(url: str, key: str, patience: float) -> AsyncIterator[Socket]:
-    """The agents' WebSocket; each answer may take `patience` seconds.
+async def agents_socket(url: str, key: str, patience: float) -> AsyncIterator[ProbeSocket]:
+    """Open the agents' WebSocket. Each answer may take `patience` seconds.
 
     Raises:
-        Problem: refused or not reached.
+        Problem: It refused or cannot be reached.
     """
     headers = {"Authorization": f"Bearer {key}"}
     async with _connected(f"{url}?{urlencode({'v': messages.VERSION})}", headers) as connection:
-        yield Socket(connection, messages.TO_AGENT, patience)
+        yield ProbeSocket(connection, messages.TO_AGENT, patience)
 
 
 @asynccontextmanager
@@ -117,8 +121,8 @@ async def _connected(url: str, headers: dict[str, str] | None) -> AsyncIterator[
         yield connection
 
 
-class Line:
-    """The job of one line that is sent through."""
+class ProbeLine:
+    """The job of the one line that is sent."""
 
     def __init__(self) -> None:
         self.container = secrets.token_hex(32)
@@ -147,10 +151,10 @@ class Line:
 
 
 def temporary_key(registry: Registry) -> str:
-    """Return a key of the doctor's own agent principal, which lives for ten minutes and is revoked before.
+    """Create a key of the doctor's own agent principal. It lives for ten minutes and is revoked before.
 
     Raises:
-        Problem: the registry refuses.
+        Problem: The registry refuses.
     """
     now = time.time_ns() // 1_000_000
     registry.ensure(Agent(PRINCIPAL, PRINCIPAL, ("*",)), now)

@@ -1,4 +1,4 @@
-"""Steps as a person sees them: what is being done, then that it is done and how long it took."""
+"""Show steps of a command: what is being done, then that it is done and how long it took."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from rich.console import Console
 
 
 class ShownStep:
-    """A step whose last words may be changed while it runs."""
+    """A step whose final text may be changed while it runs."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     def says(self, text: str) -> None:
-        """What is shown once the step is done."""
+        """Set what is shown once the step is done."""
         self.text = text
 
 
 class Steps:
-    """Shows steps on stderr, so that stdout stays what a program may read.
+    """Shows steps on stderr, so that stdout holds only output for programs.
 
-    A spinner on a terminal, plain lines elsewhere.
+    A terminal gets a spinner, anything else plain lines.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Steps:
 
     @contextmanager
     def __call__(self, doing: str) -> Iterator[ShownStep]:
-        """One step; when it raises, the line says that it failed and the exception goes on."""
+        """Show one step. When the block raises, the line says that it failed and the exception goes on."""
         step, began = ShownStep(doing), time.monotonic()
         try:
             with self.console.status(doing):

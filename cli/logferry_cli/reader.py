@@ -1,22 +1,22 @@
-"""One job's entries, each once and in order, out of batches that come in any order, twice, or not at all.
+"""Order and deduplicate one job's entries, from batches that come in any order, twice, or not at all.
 
 Theory of operation. A viewer subscribes, is told the tip, and from then on is sent every new batch, as far as the
-network allows. What it lacks it asks from history, one request at a time. Three facts move the reader on:
+network allows. It asks history for what it lacks, one request at a time. Three facts move the reader on:
 
-- `learn(tip)`: the job has entries up to there (`subscribed`, `pong`, or a history page said so);
-- `receive(batch)`: a live batch, in any order, perhaps for the tenth time;
-- `answer(page)` or `failed()`: what became of the history request that `request()` made.
+- `learn(tip)`: the job has entries up to this sequence (`subscribed`, `pong`, or a history page said so);
+- `receive(batch)`: a live batch, in any order, possibly repeated;
+- `answer(page)` or `failed()`: the result of the history request that `request()` made.
 
-`take()` hands out what follows on what was handed out before. While something below the known tip is missing, `due`
-says when to ask history for it: at once for the past that a new reader has to fetch anyway, after a jittered moment for
-a hole in the live batches, because a whole audience has that same hole. An answer without anything new means "not yet",
-and the next request waits longer.
+`take()` returns the entries that follow those returned before. While entries below the known tip are missing, `due`
+says when to ask history for them. A new reader fetches the past at once. For a hole in the live batches it waits a
+jittered moment, because a whole audience has the same hole. An answer without anything new means "not yet", and the
+next request waits longer.
 
 What is stored of a job is a gap-free prefix, except that retention takes entries from its beginning. History says where
-what it keeps begins: what was asked for before that is `Lost`. Where it does not say so, yet knows of the entries asked
-for and goes on later than them (or has none at all) each time that it is asked again, it means the same.
+what it keeps begins: what was asked for before that is `Lost`. History may not say so, but know of the entries and
+repeatedly return only later ones or none. That means the same.
 
-No clock, randomness or I/O in here: `now` is any monotonic time in seconds, and `jitter` draws from [0, 1).
+There is no clock, randomness or I/O here. `now` is any monotonic time in seconds, and `jitter` draws from [0, 1).
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ HOLE_BACKOFF: Final = Backoff(first_s=0.5, longest_s=10.0)
 """Waits before each request for the same hole in the live batches. Most holes fill themselves before the first."""
 
 MAX_PENDING: Final = 512
-"""Batches held while one before them is missing (at most 11 MiB). Those furthest ahead go first: history has them."""
+"""Limit of batches held while one before them is missing (at most 11 MiB). The furthest are dropped first: history has
+them."""
 
 
 BELIEVED_AFTER: Final = 4
-"""So often in a row history must leave out what it knows of to be believed; one read may not be consistent yet."""
+"""How often in a row history must leave out known entries before they count as lost: one read may be inconsistent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Entries `first` to `last` are not kept any more."""
+    """Entries `first` to `last` are no longer kept."""
 
     first: int
     last: int
@@ -65,7 +66,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """Entries `first` to `last` are stored in a batch that cannot be read: no reading again will help."""
+    """Entries `first` to `last` are stored in a batch that cannot be read. Reading again does not help."""
 
     first: int
     last: int
@@ -73,7 +74,7 @@ class Damaged:
 
     @property
     def count(self) -> int:
-        """Return how many entries."""
+        """Number of entries."""
         return self.last - self.first + 1
 
 
@@ -83,23 +84,23 @@ Taken = Run | Lost | Damaged
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """History's answer: batches with entries after what was asked for, ascending, and the tip that it knew."""
+    """History's answer: batches with entries after the sequence asked for, ascending, and the tip at that time."""
 
     tip: int
     batches: Sequence[Stored]
     more: bool
     kept: int | None = None
-    """Where what is kept begins, if what was asked for before it is kept no more."""
+    """The first sequence kept, if the entries asked for are no longer kept."""
 
 
 class Reader:
-    """The entries of one job after the sequence `after`. See the theory of operation above."""
+    """Returns one job's entries after the sequence `after`. See the theory of operation above."""
 
     def __init__(self, jitter: Jitter, after: int = 0) -> None:
         self.position = after
-        """The last sequence that was handed out."""
+        """The last sequence that was returned."""
         self.tip = after
-        """The last sequence that is known to exist."""
+        """The last sequence known to exist."""
         self.due: float | None = None
         """When to make the next request; None while nothing is missing, or a request is under way."""
         self._jitter = jitter
@@ -111,25 +112,34 @@ class Reader:
 
     @property
     def complete(self) -> bool:
-        """Return whether everything known to exist was handed out."""
+        """Whether everything known to exist was returned."""
         return self.position >= self.tip
 
     def learn(self, tip: int, now: float, *, at_once: bool = False) -> None:
-        """The job has entries up to `tip`. `at_once`: it is our own past, not a hole that everybody has."""
+        """Take in that the job has entries up to `tip`.
+
+        Args:
+            tip: The last sequence.
+            now: The time.
+            at_once: Whether to ask history at once: it is this reader's own past, not a hole that the audience shares.
+        """
         self.tip = max(self.tip, tip)
         if at_once and not self.complete and self._asked is None:
             self.due = now
         self._schedule(now)
 
     def receive(self, batch: BatchFacts, now: float) -> None:
-        """A live batch. One whose bytes are damaged is as good as lost on the way: history has it whole."""
+        """Take in a live batch. A damaged one counts as lost: history has it complete."""
         self.tip = max(self.tip, batch.last)
         if batch.last > self.position and digest_of(batch.body) == batch.digest:
             self._keep(batch)
         self._schedule(now)
 
     def request(self, now: float) -> int | None:
-        """Return the sequence to ask history's entries after, once it is time; the caller then owes `answer` or `failed`."""
+        """Return the sequence after which to ask history for entries, once it is time; None before.
+
+        The caller must then call `answer` or `failed`.
+        """
         if self.due is None or now < self.due or self._asked is not None:
             return None
         self.due = None
@@ -137,7 +147,7 @@ class Reader:
         return self._asked
 
     def answer(self, page: Page, now: float) -> None:
-        """History's answer to the request. A batch in it that cannot be what an agent sent is handed out as damaged."""
+        """Take in history's answer to the request. A batch that no agent can have sent is returned as damaged."""
         asked, self._asked = self._asked, None
         if asked is None:
             return
@@ -164,12 +174,12 @@ class Reader:
         self._schedule(now)
 
     def failed(self, now: float) -> None:
-        """The request got no answer."""
+        """Take in that the request got no answer."""
         self._asked = None
         self._schedule(now)
 
     def take(self) -> Iterator[Taken]:
-        """Everything that follows on what was handed out before."""
+        """Yield everything that follows what was returned before."""
         while True:
             if self._lost is not None:
                 lost, self._lost = self._lost, None
@@ -185,7 +195,7 @@ class Reader:
             yield taken
 
     def _next(self) -> Stored | None:
-        """Return the pending batch that holds the next entry. Batches that are wholly behind are forgotten on the way."""
+        """Return the pending batch that holds the next entry, and drop batches before it; None without one."""
         wanted = self.position + 1
         if (exact := self._pending.pop(wanted, None)) is not None:
             return exact
@@ -198,7 +208,7 @@ class Reader:
         return None
 
     def _reached(self) -> int:
-        """Return how far the entries go without a hole, those not taken yet among them."""
+        """Return the last sequence without a hole before it, including entries that are not taken yet."""
         reached = self.position if self._lost is None else max(self.position, self._lost.last)
         if not self._pending:
             return reached
@@ -210,14 +220,14 @@ class Reader:
 
     def _keep(self, batch: Stored) -> None:
         held = self._pending.get(batch.first)
-        # A whole one that came live is better than a damaged one that is stored.
+        # A complete batch that came live is better than a damaged one that is stored.
         if held is None or (isinstance(batch, BatchFacts), batch.count) > (isinstance(held, BatchFacts), held.count):
             self._pending[batch.first] = batch
         if len(self._pending) > MAX_PENDING:
             del self._pending[max(self._pending)]
 
     def _hear_of_loss(self, kept: int) -> None:
-        """History knows of what was asked for, and keeps nothing before the sequence `kept`."""
+        """Take in that history knows the entries asked for and keeps nothing before the sequence `kept`."""
         heard = self._doubt[1] + 1 if self._doubt[0] == kept else 1
         self._doubt = (kept, heard)
         if heard >= BELIEVED_AFTER:

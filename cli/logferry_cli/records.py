@@ -1,6 +1,6 @@
-"""Records and batches as answers carry them, read one at a time: a damaged one leaves the others readable.
+"""Parse records and batches one at a time, so that a damaged one leaves the others readable.
 
-An agent of another version, or somebody who may write and means ill, can have stored what this version's models refuse.
+An agent of another version, or a malicious writer, may have stored what this version's models refuse.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from logferry_protocol.limits import MAX_BATCH_ENTRIES, MAX_SEQUENCE
 from logferry_protocol.messages import BatchFacts
 
 REPAIRS: Final = 8
-"""Rounds in which what is wrong is taken out: a part may be wrong only once another is gone."""
+"""Rounds of removing what is wrong: a part may be wrong only once another is gone."""
 
 DETAIL_CHARS: Final = 200
 
@@ -38,7 +38,7 @@ class DamagedRecord(JobRecord):
 
 
 def read_record(document: object) -> JobRecord:
-    """One record; a damaged one as far as it can be read."""
+    """Parse one record. Of a damaged one, return what can be read."""
     try:
         return JobRecord.model_validate_json(json.dumps(document))
     except ValidationError as error:
@@ -59,7 +59,7 @@ def read_batches(documents: Sequence[object], after: int, tip: int, *, more: boo
     """Return the batches of a page of history, ascending.
 
     Args:
-        documents: As the answer has them.
+        documents: The batches as the answer has them.
         after: The page holds entries after this sequence.
         tip: The job's last stored sequence.
         more: Whether there are batches after these.
@@ -70,8 +70,8 @@ def read_batches(documents: Sequence[object], after: int, tip: int, *, more: boo
             read.append(BatchFacts.model_validate_json(json.dumps(document)))
         except ValidationError as error:
             read.append(_damaged(document, max(after, read[-1].last) if read else after, _why(error)))
-    # Where its own count cannot be believed, a damaged batch ends before the next one. At the end of a page that goes
-    # on, one entry of it is given up at a time: the next page then begins with it.
+    # Where its own count is not plausible, a damaged batch ends before the next one. At the end of a page that goes on,
+    # one entry is given up at a time: the next page then begins with it.
     for at, batch in enumerate(read):
         if isinstance(batch, Damaged) and batch.last < batch.first:
             following = read[at + 1].first - 1 if at + 1 < len(read) else batch.first if more else tip
@@ -80,7 +80,7 @@ def read_batches(documents: Sequence[object], after: int, tip: int, *, more: boo
 
 
 def _damaged(document: object, before: int, detail: str) -> Damaged:
-    """Return a batch that follows the sequence `before`; without an end where it does not say how many entries it has."""
+    """Return a damaged batch after the sequence `before`; without an end where it does not say its count."""
     facts = document if isinstance(document, Mapping) else {}
     first, count = facts.get("first"), facts.get("count")
     if not isinstance(first, int) or not 1 <= first <= MAX_SEQUENCE:
@@ -97,7 +97,7 @@ def _why(error: ValidationError) -> str:
 
 
 def _remove(document: Any, place: Sequence[int | str]) -> None:
-    """Take out what is at a place, or the innermost part that there is around it."""
+    """Remove the value at a path, or the innermost part that exists around it."""
     holder, key = None, None
     for part in place:
         if not isinstance(document, dict) or part not in document:

@@ -1,8 +1,8 @@
-"""Who may use a deployment: principals and their credentials, as items of the registry table.
+"""The principals of a deployment and their credentials, as items of the registry table.
 
 A key is `lfa_<credential>_<secret>` for agents, `lfv_<credential>_<secret>` for viewers. It is shown once; the registry
-holds its SHA-256. Revoking keeps the item: the table's stream tells broadcast of the change, which
-closes open connections.
+holds its SHA-256. Revoking keeps the item: the table's stream tells broadcast of the change, which closes open
+connections.
 """
 
 from __future__ import annotations
@@ -30,14 +30,19 @@ Item = dict[str, Any]
 PREFIXES: Final[dict[Kind, str]] = {"agent": "lfa", "viewer": "lfv"}
 CREDENTIAL_CHARS: Final = 12
 SECRET_BYTES: Final = 32
-"""43 characters of base64url."""
+"""These are 43 characters of base64url."""
 
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An agent principal. `owner` is given to its jobs; `owners` may be asked for by a container's label (`*`: any)."""
+    """An agent principal.
+
+    Attributes:
+        owner: The owner of its jobs.
+        owners: Owners that a container's label may set (`*`: any).
+    """
 
     name: str
     owner: str
@@ -56,19 +61,25 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new key, whole: the only moment at which it can be seen."""
+    """A new key with its secret. This is the only time it can be seen."""
 
     key: str
     credential: str
 
 
 def principal_item(principal: Agent | Viewer, now: int) -> Item:
-    """Return the registry item of a principal; `now` in milliseconds since 1970.
+    """Return the registry item of a principal.
+
+    Args:
+        principal: The principal.
+        now: The time, in milliseconds since 1970.
 
     Raises:
-        Problem: a name, owner, subject or group that does not fit.
+        Problem: A name, owner, subject or group is not valid.
     """
-    _check(_PRINCIPAL, principal.name, "principal name", "Use 1 to 63 of a-z, 0-9 and -, not beginning with -.")
+    _check(
+        _PRINCIPAL, principal.name, "principal name", "Use 1 to 63 characters of a-z, 0-9 and -, not starting with -."
+    )
     item: Item = {
         "pk": f"PRINCIPAL#{principal.name}",
         "sk": "PRINCIPAL",
@@ -93,15 +104,20 @@ def principal_item(principal: Agent | Viewer, now: int) -> Item:
 
 
 def new_key(kind: Kind) -> Issued:
-    """Return a key with a secret of 256 random bits."""
+    """Return a new key with a secret of 256 random bits."""
     credential = "".join(secrets.choice(_ALPHABET) for _ in range(CREDENTIAL_CHARS))
     return Issued(f"{PREFIXES[kind]}_{credential}_{secrets.token_urlsafe(SECRET_BYTES)}", credential)
 
 
 def credential_item(principal: str, kind: Kind, issued: Issued, now: int, expires: int | None = None) -> Item:
-    """Return the registry item of a key: its hash, never the key.
+    """Return the registry item of a key. It holds the key's hash, never the key.
 
-    `now` is in milliseconds since 1970; `expires` in seconds, as it is the table's TTL attribute (None: until revoked).
+    Args:
+        principal: The principal's name.
+        kind: The principal's kind.
+        issued: The key.
+        now: The time, in milliseconds since 1970.
+        expires: When it expires, in seconds since 1970, as the table's TTL attribute needs; None: when it is revoked.
     """
     item: Item = {
         "pk": f"CREDENTIAL#{issued.credential}",
@@ -117,13 +133,13 @@ def credential_item(principal: str, kind: Kind, issued: Issued, now: int, expire
 
 
 def credential_of(text: str) -> str:
-    """Return the credential that a person means by a whole key (whose secret nobody needs to see again), or by its id alone.
+    """Return the credential of a whole key, or of a credential's id.
 
     Raises:
-        Problem: it is neither.
+        Problem: The text is neither.
     """
     credential = text.split("_", 2)[1] if text.startswith(("lfa_", "lfv_")) and text.count("_") >= 2 else text
-    _check(_CREDENTIAL, credential, "credential", "`logferry keys list` shows them.")
+    _check(_CREDENTIAL, credential, "credential", "Run `logferry keys list` to see them.")
     return credential
 
 
@@ -139,18 +155,18 @@ _ARN: Final = re.compile(
 
 
 def canonical_arn(text: str) -> str:
-    """Return the ARN by which STS will name whoever has this role or is this user.
+    """Return the ARN by which STS names a role or user.
 
-    A role's path is left out, as STS leaves it out; of an assumed role the session is, as its bearer chooses that.
+    STS leaves out a role's path. The session of an assumed role is left out, because its bearer chooses it.
 
     Raises:
-        Problem: it is the ARN of neither.
+        Problem: The text is the ARN of neither.
     """
     found = _ARN.fullmatch(text)
     if found is None:
         raise Problem(
             f"{text[:160]!r} is not the ARN of an AWS role or user.",
-            "It looks like arn:aws:iam::123456789012:role/NAME; `aws sts get-caller-identity` on the host shows it.",
+            "Give one like arn:aws:iam::123456789012:role/NAME; `aws sts get-caller-identity` on the host shows it.",
         )
     if found["kind"] == "user":
         return text
@@ -158,23 +174,32 @@ def canonical_arn(text: str) -> str:
 
 
 class Registry:
-    """The principals and credentials of one deployment's registry table."""
+    """The principals and credentials in one deployment's registry table."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
 
     def ensure(self, principal: Agent | Viewer, now: int) -> bool:
-        """Put the principal where there is none yet (True); one that is there stays as it is (False).
+        """Create the principal if it does not exist. An existing one is not changed.
+
+        Args:
+            principal: The principal.
+            now: The time, in milliseconds since 1970.
+
+        Returns:
+            Whether it was created.
 
         Raises:
-            Problem: a field does not fit, the name belongs to a principal of the other kind, or the table refused.
+            Problem: A field is not valid, the name belongs to a principal of the other kind, or the table refused.
         """
         item = principal_item(principal, now)
         if self._put_new(item):
             return True
         found = self.principal(principal.name)
         if found is not None and found["kind"] != item["kind"]:
-            raise Problem(f"The principal {principal.name} is of kind {found['kind']}.", "Choose another name.")
+            raise Problem(
+                f"The principal {principal.name} is a principal of kind {found['kind']}.", "Choose another name."
+            )
         return False
 
     def principal(self, name: str) -> Item | None:
@@ -184,18 +209,24 @@ class Registry:
         return answer.get("Item")
 
     def principals(self) -> Iterator[Item]:
-        """Return all principals by name."""
+        """Return all principals, by name."""
         return self._query(Key("gpk").eq("PRINCIPALS"))
 
     def credentials(self, principal: str) -> Iterator[Item]:
-        """Return a principal's credentials, the oldest first."""
+        """Return a principal's credentials, oldest first."""
         return self._query(Key("gpk").eq(f"PRINCIPAL#{principal}") & Key("gsk").begins_with("CREDENTIAL#"))
 
     def issue(self, principal: str, kind: Kind, now: int, expires: int | None = None) -> Issued:
-        """Make a key for a principal; `now` in milliseconds since 1970, `expires` in seconds.
+        """Create a key for a principal.
+
+        Args:
+            principal: The principal's name.
+            kind: The principal's kind.
+            now: The time, in milliseconds since 1970.
+            expires: When the key expires, in seconds since 1970; None: when it is revoked.
 
         Raises:
-            Problem: there is no such principal of this kind, it is revoked, or the table refused.
+            Problem: There is no such principal of this kind, it is revoked, or the table refused.
         """
         self._living(principal, kind)
         while True:
@@ -204,34 +235,34 @@ class Registry:
                 return issued
 
     def revoke_credential(self, credential: str, now: int) -> None:
-        """End one key. The first revocation's time is kept.
+        """Revoke one key. The time of a first revocation is kept.
 
         Raises:
-            Problem: there is no such credential, or the table refused.
+            Problem: There is no such credential, or the table refused.
         """
         if not self._revoke({"pk": f"CREDENTIAL#{credential}", "sk": "CREDENTIAL"}, now):
-            raise Problem(f"There is no credential {credential}.", "`logferry keys list` shows those there are.")
+            raise Problem(f"There is no credential {credential}.", "Run `logferry keys list` to see the existing ones.")
 
     def revoke_principal(self, name: str, now: int) -> None:
-        """End all keys of a principal.
+        """Revoke all keys of a principal.
 
         Raises:
-            Problem: there is no such principal, or the table refused.
+            Problem: There is no such principal, or the table refused.
         """
         if not self._revoke({"pk": f"PRINCIPAL#{name}", "sk": "PRINCIPAL"}, now):
-            raise Problem(f"There is no principal {name}.", "`logferry keys list` shows those there are.")
+            raise Problem(f"There is no principal {name}.", "Run `logferry keys list` to see the existing ones.")
 
     # --- AWS roles
 
     def roles(self, principal: str) -> Iterator[Item]:
-        """Return the AWS roles and users that stand for a principal."""
+        """Return the AWS roles and users mapped to a principal."""
         return self._query(Key("gpk").eq(f"PRINCIPAL#{principal}") & Key("gsk").begins_with("ROLE#"))
 
     def map_role(self, arn: str, principal: str, now: int) -> None:
-        """Let whoever has an AWS role, by its canonical ARN, be an agent principal. A revoked one may be mapped anew.
+        """Map an AWS role, by its canonical ARN, to an agent principal. A revoked mapping may be made again.
 
         Raises:
-            Problem: there is no such agent, it is revoked, the role is another's, or the table refused.
+            Problem: There is no such agent, it is revoked, the role is mapped to another, or the table refused.
         """
         self._living(principal, "agent")
         key = {"pk": f"ROLE#{arn}", "sk": "ROLE"}
@@ -247,23 +278,23 @@ class Registry:
                 there: Any = self._table.get_item(Key=key, ConsistentRead=True).get("Item", {})
                 if there.get("principal", principal) != principal:
                     raise Problem(
-                        f"The role {arn} stands for {there['principal']} already.",
+                        f"The role {arn} is already mapped to {there['principal']}.",
                         "Revoke it first: `logferry roles revoke ARN`.",
                     ) from None
 
     def revoke_role(self, arn: str, now: int) -> None:
-        """End what a role stands for.
+        """Revoke a role's mapping.
 
         Raises:
-            Problem: there is no such role, or the table refused.
+            Problem: There is no such role, or the table refused.
         """
         if not self._revoke({"pk": f"ROLE#{arn}", "sk": "ROLE"}, now):
-            raise Problem(f"No role {arn} is mapped.", "`logferry roles list` shows those that are.")
+            raise Problem(f"No role {arn} is mapped.", "Run `logferry roles list` to see the mapped ones.")
 
     def unique_id(self, role: Item) -> str | None:
-        """Return the unique id (AROA…) that a mapped role had when it first signed in; None while it has not.
+        """Return the unique id (AROA…) that a mapped role had when it first signed in; None before.
 
-        A role that is deleted and made again by the same name has another, and is refused.
+        A role that is deleted and made again with the same name has another id, and is refused.
         """
         with _table_errors():
             answer = self._table.get_item(Key=_role_id_key(role), ConsistentRead=True)
@@ -271,26 +302,30 @@ class Registry:
         return str(found["unique_id"]) if found else None
 
     def rebind_role(self, arn: str) -> None:
-        """Let the role that has this ARN now be what the one that had it before was.
+        """Accept the role that has this ARN now in place of the one that had it before.
 
         Raises:
-            Problem: no such role is mapped, or the table refused.
+            Problem: No such role is mapped, or the table refused.
         """
         with _table_errors():
             role = self._table.get_item(Key={"pk": f"ROLE#{arn}", "sk": "ROLE"}, ConsistentRead=True).get("Item")
             if role is None or "revoked" in role:
-                raise Problem(f"No role {arn} is mapped.", "`logferry roles list` shows those that are.")
+                raise Problem(f"No role {arn} is mapped.", "Run `logferry roles list` to see the mapped ones.")
             self._table.delete_item(Key=_role_id_key(role))
 
     # --- quotas
 
     def quota(self, principal: str, day: str) -> tuple[int | None, int]:
-        """Return the bytes that an agent may store a day (None: any number), and those of a day (`2026-11-25`, UTC) so far.
+        """Return an agent's daily quota in bytes (None: no limit), and the bytes stored on a day.
 
-        They are counted only while there is a quota.
+        Bytes are counted only while there is a quota.
+
+        Args:
+            principal: The agent's name.
+            day: The day in UTC, as in `2026-11-25`.
 
         Raises:
-            Problem: there is no such agent, or the table refused.
+            Problem: There is no such agent, or the table refused.
         """
         found = self._living(principal, "agent")
         with _table_errors():
@@ -299,10 +334,14 @@ class Registry:
         return int(found["daily_bytes"]) if found.get("daily_bytes") else None, int(stored.get("bytes", 0))
 
     def set_quota(self, principal: str, daily_bytes: int | None) -> None:
-        """Limit what an agent may store a day; None lifts the limit.
+        """Limit what an agent may store a day.
+
+        Args:
+            principal: The agent's name.
+            daily_bytes: The limit in compressed bytes; None: no limit.
 
         Raises:
-            Problem: there is no such agent, or the table refused.
+            Problem: There is no such agent, or the table refused.
         """
         self._living(principal, "agent")
         with _table_errors():
@@ -316,7 +355,9 @@ class Registry:
     def _living(self, principal: str, kind: Kind) -> Item:
         found = self.principal(principal)
         if found is None or found["kind"] != kind:
-            raise Problem(f"There is no {kind} principal {principal!r}.", "`logferry keys list` shows those there are.")
+            raise Problem(
+                f"There is no {kind} principal {principal!r}.", "Run `logferry keys list` to see the existing ones."
+            )
         if "revoked" in found:
             raise Problem(f"The principal {principal} is revoked.", "Choose another name.")
         return found
@@ -362,7 +403,7 @@ def _role_id_key(role: Item) -> dict[str, str]:
 
 
 class _table_errors:  # noqa: N801 - read as a statement
-    """Turns what boto3 raises into one sentence."""
+    """Turns boto3's errors into Problems."""
 
     def __enter__(self) -> None:
         return None
@@ -372,7 +413,7 @@ class _table_errors:  # noqa: N801 - read as a statement
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             raise Problem(
                 f"The registry table refused ({code}: {message}).",
-                "Check that your AWS credentials belong to an operator of this deployment.",
+                "Check that your AWS credentials are those of an operator of this deployment.",
             ) from None
         if isinstance(error, BotoCoreError):
             raise Problem(
@@ -390,4 +431,4 @@ def _check(pattern: re.Pattern[str], value: str, what: str, advice: str) -> None
 
 
 def _check_owner(value: str, what: str) -> None:
-    _check(_OWNER, value, what, "Use 1 to 128 of letters, digits and . _ @ : -")
+    _check(_OWNER, value, what, "Use 1 to 128 letters, digits or characters of . _ @ : -")

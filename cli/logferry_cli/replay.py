@@ -1,10 +1,10 @@
-"""`logferry replay`: sends again what a table's stream, or a call that nobody waits for, could not deliver.
+"""`logferry replay`: repeat what a table's stream or an asynchronous call could not deliver.
 
-Lambda writes one object per failed batch of a stream into the stack's failure bucket, under
-`aws/lambda/<event source mapping>/…`, with the whole event in `payload`; and one per failed asynchronous call
-(archive's), under `aws/lambda/async/<function>/…`, with the event in `requestPayload`. Replaying invokes the same
-function with the same event; what it delivers is deleted from the bucket. Readers order and deduplicate by sequence,
-and the archive goes on where it stopped, so what is replayed twice does no harm.
+Lambda writes one object per failed batch of a stream into the stack's failure bucket, under `aws/lambda/<event source
+mapping>/…`, with the whole event in `payload`. It writes one per failed asynchronous call (archive's) under
+`aws/lambda/async/<function>/…`, with the event in `requestPayload`. Replaying invokes the same function with the same
+event and deletes what it delivers. Replaying twice does no harm: readers order and deduplicate by sequence, and the
+archive continues where it stopped.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Failure:
 
     key: str
     mapping: str | None
-    """The event source mapping whose batch it was; None for a call of its own."""
+    """The event source mapping of the batch; None for an asynchronous call."""
     function: str | None
-    """The function that was called, where it is known."""
+    """The function that was called; None for a batch of a stream."""
     event: dict[str, Any]
-    """What the function was invoked with."""
+    """The event with which the function was invoked."""
     condition: str
     """Why Lambda gave up: `RetryAttemptsExhausted`, `MaxRecordAgeExceeded` …"""
 
@@ -48,27 +48,31 @@ class Failure:
 def replay(
     *,
     state: StateOption,
-    list_only: Annotated[bool, typer.Option("--list", help="Only say what there is.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the objects in the bucket.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many objects, the oldest key first.")] = 1000,
+    list_only: Annotated[bool, typer.Option("--list", help="List the objects without replaying them.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the objects in the bucket.")] = False,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Replay at most this many objects, in the order of their keys.")
+    ] = 1000,
     stack: StackOption = None,
 ) -> None:
-    """Send again what the streams could not deliver (for operators: uses AWS credentials)."""
+    """Send again what could not be delivered (operators; uses AWS credentials)."""
     deployment = find_deployment(state, stack)
     try:
         left = _replayed(deployment, limit, list_only=list_only, keep=keep)
     except ClientError as error:
         raise Problem(
-            f"AWS refused ({error.response['Error']['Message']}).", "Has your AWS identity the right to it?"
+            f"AWS refused ({error.response['Error']['Message']}).", "Check that your AWS identity may do this."
         ) from None
     except BotoCoreError as error:
         raise Problem(f"AWS cannot be reached ({error}).", "Check the region and your AWS credentials.") from None
     if left:
-        raise Problem(f"{left} of them failed again and are left.", "The function's log group says why.")
+        raise Problem(
+            f"{left} objects failed again and stay in the bucket.", "See the function's log group for the reason."
+        )
 
 
 def _replayed(deployment: Deployment, limit: int, *, list_only: bool, keep: bool) -> int:
-    """Replays; says how many failed again."""
+    """Replay the objects. Return how many failed again."""
     s3, bucket = deployment.client("s3"), deployment.output("FailureBucket")
     functions: dict[str, str] = {}
     found = left = 0
@@ -89,15 +93,15 @@ def _replayed(deployment: Deployment, limit: int, *, list_only: bool, keep: bool
         elif not keep:
             s3.delete_object(Bucket=bucket, Key=key)
     if not found:
-        typer.echo("Nothing was left undelivered.")
+        typer.echo("There is nothing to replay.")
     return left
 
 
 def parse_failure(key: str, content: bytes) -> Failure:
-    """Return what Lambda wrote into the bucket.
+    """Parse an object that Lambda wrote into the bucket.
 
     Raises:
-        Problem: it is something else.
+        Problem: It is something else.
     """
     try:
         document = json.loads(content)
@@ -114,7 +118,7 @@ def parse_failure(key: str, content: bytes) -> Failure:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
             f"{sanitize_word(key[:200])} is not what Lambda writes ({type(error).__name__}: {error}).",
-            "Take it out of the bucket if it does not belong there.",
+            "Remove it from the bucket if it does not belong there.",
         ) from None
     return Failure(key, mapping, function, event, condition)
 
@@ -133,7 +137,7 @@ def _keys(s3: Any, bucket: str, limit: int) -> Iterator[str]:
 
 
 def _invoke(functions: Any, name: str, event: dict[str, Any]) -> str:
-    """Empty when the function delivered everything, else what it says."""
+    """Invoke a function. Return an empty text when it delivered everything, else what it says."""
     answer = functions.invoke(FunctionName=name, Payload=json.dumps(event).encode())
     content = answer["Payload"].read()
     if answer.get("FunctionError"):
@@ -141,5 +145,5 @@ def _invoke(functions: Any, name: str, event: dict[str, Any]) -> str:
     try:
         failures = (json.loads(content) or {}).get("batchItemFailures", [])
     except (ValueError, AttributeError):
-        return "failed again (an answer that cannot be read)"
+        return "failed again (its response cannot be read)"
     return f"{len(failures)} records failed again" if failures else ""

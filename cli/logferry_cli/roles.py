@@ -1,4 +1,4 @@
-"""`logferry roles` and `logferry quota`: agents that an AWS role stands for, and what agents may store a day.
+"""`logferry roles` and `logferry quota`: map AWS roles to agents, and limit what agents may store a day.
 
 For operators: they change the registry table with AWS credentials.
 """
@@ -20,7 +20,7 @@ from logferry_cli.sizes import format_size, parse_size
 from logferry_cli.terminal import sanitize_word
 
 ArnArgument = Annotated[
-    str, typer.Argument(help="The role's (or user's) ARN, or the assumed role's that the host sees.", metavar="ARN")
+    str, typer.Argument(help="The ARN of the role or user, or of the assumed role as the host sees it.", metavar="ARN")
 ]
 
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     roles = typer.Typer(
         name="roles",
-        help="Let AWS roles sign agents in, without a key (for operators: uses AWS credentials).",
+        help="Let agents authenticate with AWS roles instead of keys (operators; uses AWS credentials).",
         no_args_is_help=True,
     )
     roles.command(name="map")(map_role)
@@ -42,34 +42,34 @@ def register(app: typer.Typer) -> None:
 def map_role(
     *,
     arn: ArnArgument,
-    agent: Annotated[str, typer.Option("--agent", help="The agent principal; made where there is none yet.")],
+    agent: Annotated[str, typer.Option("--agent", help="The agent principal; created if it does not exist.")],
     state: StateOption,
-    owner: Annotated[str | None, typer.Option(help="Owner of its jobs; the agent's name by default.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Owner of the agent's jobs; by default the agent's name.")] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(
             "--allow-owner",
-            help="An owner that a container's label logferry.owner may ask for (* for any); repeatable.",
+            help="An owner that a container's label logferry.owner may set (* for any); repeatable.",
         ),
     ] = None,
     stack: StackOption = None,
 ) -> None:
-    """Let whoever has an AWS role be an agent."""
+    """Map an AWS role to an agent."""
     role, now = canonical_arn(arn), _now()
     registry = _registry(state, stack)
     if not registry.ensure(Agent(agent, owner or agent, tuple(allow or ())), now):
-        sys.stderr.write(f"The principal {agent} is there already and stays as it is; the role stands for it.\n")
+        sys.stderr.write(f"The principal {agent} already exists and is not changed; the role is mapped to it.\n")
     registry.map_role(role, agent, now)
-    sys.stderr.write(f"Whoever has {role} is the agent {agent} now.\n")
+    sys.stderr.write(f"The role {role} is mapped to the agent {agent}.\n")
 
 
 def list_roles(
     *,
     state: StateOption,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     stack: StackOption = None,
 ) -> None:
-    """List the roles that stand for agents."""
+    """List the roles that are mapped to agents."""
     registry = _registry(state, stack)
     listed = [
         {"arn": item["arn"], "agent": principal["name"]}
@@ -87,38 +87,39 @@ def list_roles(
         revoked = "  revoked" if "revoked" in role else ""
         sys.stdout.write(f"{sanitize_word(role['arn'])}  {sanitize_word(role['agent'])}{bound}{revoked}\n")
     if not listed:
-        sys.stderr.write("No role stands for an agent yet: `logferry roles map ARN --agent NAME`.\n")
+        sys.stderr.write("No role is mapped yet. Run `logferry roles map ARN --agent NAME`.\n")
 
 
 def rebind(*, arn: ArnArgument, state: StateOption, stack: StackOption = None) -> None:
-    """Accept a role that was deleted and made again: the next host that signs in with it says which it is now."""
+    """Accept a role that was deleted and created again: the next host that signs in with it decides which role is
+    meant."""
     role = canonical_arn(arn)
     _registry(state, stack).rebind_role(role)
-    sys.stderr.write(f"The next host that signs in with {role} says which role of this name is meant.\n")
+    sys.stderr.write(f"The next host that signs in with {role} decides which role of this name is meant.\n")
 
 
 def revoke(*, arn: ArnArgument, state: StateOption, stack: StackOption = None) -> None:
-    """End what a role stands for; connections that roles of its agent opened are closed."""
+    """Revoke a role's mapping. Connections that roles of its agent opened are closed."""
     role = canonical_arn(arn)
     _registry(state, stack).revoke_role(role, _now())
-    sys.stderr.write(f"The role {role} stands for nobody now.\n")
+    sys.stderr.write(f"The mapping of the role {role} is revoked.\n")
 
 
 def quota(
     *,
     agent: Annotated[str, typer.Argument(help="The agent principal.")],
     size: Annotated[
-        str | None, typer.Argument(help="Compressed bytes a day (UTC): 500MB, 10GB; or none for no limit.")
+        str | None, typer.Argument(help="Compressed bytes a day (UTC), as 500MB or 10GB; or none for no limit.")
     ] = None,
     state: StateOption,
     stack: StackOption = None,
 ) -> None:
-    """Show or set what an agent may store a day. What goes over becomes a gap that says so."""
+    """Show or set an agent's daily quota. Entries beyond it become a gap."""
     registry = _registry(state, stack)
     if size is not None:
         wanted = None if size == "none" else parse_size(size)
         registry.set_quota(agent, wanted)
-        sys.stderr.write("It counts from the agent's next connection on, two hours from now at the latest.\n")
+        sys.stderr.write("The quota applies from the agent's next connection on, within two hours.\n")
     limit, used = registry.quota(agent, time.strftime("%Y-%m-%d", time.gmtime()))
     if limit is None:
         sys.stdout.write(f"{agent}: no limit\n")

@@ -1,4 +1,4 @@
-"""`logferry share` and `logferry delete`: what a job's owner does with it."""
+"""`logferry share` and `logferry delete`: what a job's owner can do with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JobArgument = Annotated[str, typer.Argument(help="Job id, container name, or the
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    share = typer.Typer(name="share", help="Let others read one job, by a link that ends.", no_args_is_help=True)
+    share = typer.Typer(name="share", help="Let others read one job with a link that expires.", no_args_is_help=True)
     share.command(name="create")(create)
     share.command(name="list")(list_shares)
     share.command(name="revoke")(revoke)
@@ -39,8 +39,8 @@ def create(
     *,
     job: JobArgument,
     state: StateOption,
-    expires_in: Annotated[str, typer.Option("--expires-in", help="How long it works: 1h, 7d, 90d.")] = "7d",
-    note: Annotated[str, typer.Option(help="What it is for; shown in the list.")] = "",
+    expires_in: Annotated[str, typer.Option("--expires-in", help="How long the link is valid: 1h, 7d, 90d.")] = "7d",
+    note: Annotated[str, typer.Option(help="A note on its purpose, shown in the list.")] = "",
     viewer_url: Annotated[
         str | None, typer.Option(envvar="LOGFERRY_VIEWER_URL", help="The viewer's address.", metavar="URL")
     ] = None,
@@ -49,7 +49,7 @@ def create(
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """Make a link by which anyone who has it may read this one job; printed once, on stdout."""
+    """Create a link with which anyone can read this one job. It is printed once, on stdout."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     seconds = parse_duration(expires_in)
 
@@ -58,7 +58,7 @@ def create(
         return record.job, (await api.share(record.job, seconds, note)).secret
 
     found, secret = _with_api(target, make)
-    # The secret travels in the fragment, which browsers send to nobody.
+    # The secret is in the fragment, which browsers never send.
     typer.echo(f"{_viewer(state, api_url, viewer_url)}/?job={found}#key={secret}")
 
 
@@ -66,13 +66,13 @@ def list_shares(
     *,
     job: JobArgument,
     state: StateOption,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """List a job's links (never their secrets)."""
+    """List a job's links, without their secrets."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
 
     async def shares(api: Api) -> list[str]:
@@ -92,16 +92,18 @@ def list_shares(
 
 def revoke(
     *,
-    share: Annotated[str, typer.Argument(help="A link's id, as the list shows it.")],
+    share: Annotated[str, typer.Argument(help="The link's id, as `share list` shows it.")],
     state: StateOption,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """End a link for good; open pages of it are closed."""
+    """Revoke a link. Pages opened with it are closed."""
     if not share.isalnum() or not share.isascii():
-        raise Problem(f"{sanitize_word(share[:80])!r} is no link's id.", "`logferry share list JOB` shows them.")
+        raise Problem(
+            f"{sanitize_word(share[:80])!r} is not a link's id.", "Run `logferry share list JOB` to see them."
+        )
     _with_api(find_target(state, api_url, viewers_url, viewer_key, insecure), lambda api: api.unshare(share))
     typer.echo(f"The link {share} is revoked.", err=True)
 
@@ -110,13 +112,13 @@ def delete(
     *,
     job: JobArgument,
     state: StateOption,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """Delete a job and all that is stored of it, for good (its owner or an admin may)."""
+    """Delete a job and everything stored of it, for good (as its owner or an admin)."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     record = _with_api(target, lambda api: find_job(api, job))
     name = sanitize_word(record.container.name)
@@ -135,16 +137,16 @@ def _with_api(target: Target, work: Callable[[Api], Awaitable[Result]]) -> Resul
 
 
 def _viewer(state: Path, api_url: str | None, viewer_url: str | None) -> str:
-    """Return where a link leads: as it was said, else the local viewer."""
+    """Return the viewer's address for a link: the given one, else the local viewer's."""
     if viewer_url:
         return viewer_url.rstrip("/")
     if api_url is not None:
-        # Through CloudFront the API has the viewer's address.
+        # Behind CloudFront, the API and the viewer share one address.
         return api_url.rstrip("/")
     try:
         return load_state(state).viewer_url
     except NotRunningError as error:
-        raise Problem(error.sentence, "Give the viewer's address by --viewer-url.") from None
+        raise Problem(error.sentence, "Give the viewer's address with --viewer-url.") from None
 
 
 def _day(milliseconds: int) -> str:

@@ -15,10 +15,10 @@ _SIZE: Final = re.compile(r"([1-9][0-9]{0,14}) ?([kKMGT]?i?B)?", re.ASCII)
 
 
 def parse_size(text: str) -> int:
-    """Return bytes of `500MB`, `10 GB`, `64KiB`, or a plain number of them.
+    """Return the bytes of `500MB`, `10 GB`, `64KiB`, or a plain number.
 
     Raises:
-        Problem: it is none of these.
+        Problem: It is none of these.
     """
     match = _SIZE.fullmatch(text)
     if match is None or (match[2] or "") not in _BYTES:
@@ -27,7 +27,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """As a person reads it: 12.3 GB."""
+    """Return a size as people read it: 12.3 GB."""
     for unit, each in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= each:
             return f"{size / each:.4g} {unit}"

@@ -1,4 +1,4 @@
-"""`logferry tail`: a job in the terminal, stored lines and (with --follow) those that come."""
+"""`logferry tail`: show a job in the terminal, its stored lines and, with --follow, new ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 
 from logferry_cli.api import Api, TransientError
 from logferry_cli.export import damage, rfc3339
-from logferry_cli.history import last_sequence, stored
+from logferry_cli.history import last_sequence, stored_entries
 from logferry_cli.job_lookup import find_job
 from logferry_cli.line_joiner import Line, LineJoiner
 from logferry_cli.live_client import Event, LinkChange, LiveClient
@@ -29,7 +29,7 @@ TAIL_CHARS: Final = 1024 * 1024
 """A longer line is shown in parts."""
 
 HOLD_S: Final = 1.0
-"""How long a live line that may go on is held back before it is shown as it is."""
+"""Seconds to hold back a live line that may continue before it is shown as it is."""
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -37,14 +37,15 @@ INTERRUPTED: Final = 130
 
 @dataclass(frozen=True, slots=True)
 class EndTiming:
-    """When a silent job counts as ended, in seconds; tests have shorter times."""
+    """When a silent job counts as ended, in seconds; tests use shorter times."""
 
     looks: tuple[float, ...] = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-    """Pauses between looks at the record after an `exited` entry: the state may come later than the last line."""
+    """Waits between reads of the record after an `exited` entry: the state may come later than the last line."""
     later: float = 60.0
-    """Pauses after those."""
+    """Waits after those."""
     quiet: float = 10.0
-    """A job that ended and whose last entry is no `exited` (retention took it, say) has ended after this silence."""
+    """A job that ended, but whose last entry is not `exited` (retention took it, say), counts as ended after this
+    silence."""
 
 
 def register(app: typer.Typer) -> None:
@@ -57,10 +58,10 @@ class Style:
     """How lines are shown."""
 
     raw: bool
-    """As the container wrote them, control sequences and all."""
+    """As the container wrote them, with all control sequences."""
     times: bool
     gutter: bool
-    """A coloured bar before each line tells the streams apart; without it, stderr's lines go to stderr."""
+    """A coloured bar before each line shows its stream; without it, lines of stderr go to stderr."""
     colours: bool
 
 
@@ -68,27 +69,27 @@ def tail(
     *,
     job: Annotated[str, typer.Argument(help="Job id, container name, or the beginning of a container id.")],
     state: StateOption,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until the job ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new lines until the job ends.")] = False,
     last: Annotated[
-        int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many entries of what is stored.")
+        int | None, typer.Option("--lines", "-n", min=0, help="Show only this many last stored entries.")
     ] = None,
-    times: Annotated[bool, typer.Option("--timestamps", "-t", help="Each line's time, in UTC.")] = False,
+    times: Annotated[bool, typer.Option("--timestamps", "-t", help="Show each line's time, in UTC.")] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="With --follow: stay when the job has ended; it may be started again.")
+        bool, typer.Option("--keep", help="With --follow: continue after the job has ended; it may be started again.")
     ] = False,
     raw: Annotated[
         bool,
-        typer.Option("--raw", help="Leave control sequences as they are. A container can then steer your terminal."),
+        typer.Option("--raw", help="Show control sequences unchanged. A container can then control your terminal."),
     ] = False,
     colour: Annotated[
-        bool | None, typer.Option("--colour/--no-colour", help="Keep the container's colours.", show_default="keep")
+        bool | None, typer.Option("--colour/--no-colour", help="Show the container's colours.", show_default="keep")
     ] = None,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """Show a job's lines. On a terminal a bar tells stderr apart; otherwise stderr's lines go to stderr."""
+    """Show a job's lines. A terminal shows a coloured bar before stderr's lines; otherwise they go to stderr."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     terminal = sys.stdout.isatty()
     style = Style(raw=raw, times=times, gutter=terminal and not raw, colours=colour is not False)
@@ -105,7 +106,7 @@ def tail(
 
 
 class Screen:
-    """Writes lines: stdout's to `out`, the others to `err`, or all to `out` behind a gutter."""
+    """Writes lines: those of stdout to `out`, others to `err`, or all to `out` behind a gutter."""
 
     def __init__(self, style: Style, out: IO[str], err: IO[str], *, notes: bool = False) -> None:
         self._style = style
@@ -115,26 +116,26 @@ class Screen:
         """Whether entries were left out because they cannot be read."""
 
     def show(self, lines: Iterable[Line]) -> None:
-        """Show them, and leaves nothing in a buffer."""
+        """Write lines, and flush them."""
         for line in lines:
             file = self._out if line.stream == "stdout" or self._style.gutter else self._err
             file.write(self.text(line))
             if not self._style.gutter:
-                # Two files, one order: what is written first must be seen first.
+                # Both files may be one terminal: flush each line, so that the order is kept.
                 file.flush()
         self._out.flush()
         self._err.flush()
 
     def text(self, line: Line) -> str:
-        """One line as it is written, its end included."""
+        """Return one line as it is written, including its end."""
         style = self._style
         if line.stream == "system":
-            # Also with --raw: the sentence is ours, and what it quotes is not.
+            # Also with --raw: the sentence is Logferry's, but what it quotes is not.
             parts = [sanitize_line(describe(decode_event(line.text)), colours=False)]
         elif style.raw:
             parts = [line.text]
         else:
-            # A text holds a line feed only where lines were merged; each part gets a gutter of its own.
+            # A text contains a line feed only where lines were merged; each part gets its own gutter.
             parts = [sanitize_line(part, colours=style.colours) for part in line.text.split("\n")]
         time = f"{rfc3339(line.time)} " if style.times else ""
         if style.gutter:
@@ -148,7 +149,7 @@ class Screen:
         return "".join(f"{before}{time}{more}{part}\n" for part in parts)
 
     def note(self, sentence: str) -> None:
-        """Something about the reading itself, on stderr."""
+        """Write a note about the reading itself, on stderr."""
         if self._style.gutter:
             self._err.write(f"\x1b[2m· {sentence}\x1b[0m\n")
         else:
@@ -156,7 +157,7 @@ class Screen:
         self._err.flush()
 
     def left_out(self, taken: Lost | Damaged) -> None:
-        """Say which entries are not shown, and why."""
+        """Write which entries are not shown, and why."""
         if isinstance(taken, Damaged):
             self.damaged = True
             self.note(damage(taken))
@@ -164,7 +165,7 @@ class Screen:
             self.note(_sentence(taken))
 
     def hint(self, sentence: str) -> None:
-        """A note that only a person at a terminal has a use for."""
+        """Write a note that only a person at a terminal needs."""
         if self._notes:
             self.note(sentence)
 
@@ -174,7 +175,7 @@ async def _tail(target: Target, name: str, last: int | None, screen: Screen, *, 
         record = await find_job(api, name)
         after = 0 if last is None else max(0, await last_sequence(api, record.job) - last)
         if not follow:
-            await _show_stored(stored(api, record.job, after=after), screen)
+            await _show_stored(stored_entries(api, record.job, after=after), screen)
             return
         async with LiveClient(api, record.job, after=after) as following:
             await follow_job(api, following, record, screen, keep=keep)
@@ -202,10 +203,10 @@ async def follow_job(
     """Show what comes until the job has ended and all of it was shown; with `keep`, until somebody stops it.
 
     Raises:
-        Problem: it cannot go on.
+        Problem: It cannot go on.
     """
     joiner = LineJoiner(TAIL_CHARS)
-    end = End(record, monotonic(), timing)
+    end = EndDetector(record, monotonic(), timing)
     told_of_cut = False
 
     def wait() -> float | None:
@@ -241,11 +242,12 @@ async def follow_job(
             return
 
 
-class End:
+class EndDetector:
     """Decides whether a job has ended.
 
-    Its last entry says that a run ended, and its record, looked at twice (a container may be about to start again),
-    that it runs no more; or its record says so and nothing came for long. `now` is any monotonic time in seconds.
+    Either its last entry says that a run ended, and its record, read twice because a container may be about to start
+    again, says that it no longer runs. Or its record says so and nothing came for long. `now` is any monotonic time in
+    seconds.
     """
 
     def __init__(self, record: JobRecord, now: float, timing: EndTiming | None = None) -> None:
@@ -258,13 +260,13 @@ class End:
         self._next: float | None = None
 
     def ended(self, now: float) -> bool:
-        """Return whether nothing more is to come."""
+        """Return whether nothing more will come."""
         if not self._record.life.over:
             return False
         return self._confirmed >= 2 or now - self._quiet_since >= self._timing.quiet
 
     def saw(self, run: Run, now: float) -> None:
-        """Entries were shown; the last of them may be the end of a run."""
+        """Take in entries that were shown. The last may be the end of a run."""
         columns = run.columns
         self._exited = columns.streams[-1] == "s" and isinstance(decode_event(columns.texts[-1]), Exited)
         self._looks = self._confirmed = 0
@@ -272,11 +274,11 @@ class End:
         self._next = now if self._exited else None
 
     def told(self, record: JobRecord) -> None:
-        """The job's record came by itself."""
+        """Take in the job's record, which came by itself."""
         self._record = record
 
     def looked(self, record: JobRecord | None, now: float) -> None:
-        """The job's record was read, because it was `due`; None: it is not to be had just now."""
+        """Take in the job's record, which was read because it was `due`; None: it was not available."""
         looks = self._timing.looks
         self._next = now + (looks[self._looks] if self._looks < len(looks) else self._timing.later)
         self._looks += 1
@@ -289,7 +291,7 @@ class End:
         return self._next is not None and now >= self._next
 
     def wait(self, now: float) -> float | None:
-        """After how many seconds without an event something is to be done."""
+        """Return after how many seconds without an event something is due; None when nothing is."""
         waits = [] if self._next is None else [self._next - now]
         if self._record.life.over:
             waits.append(self._quiet_since + self._timing.quiet - now)
@@ -324,4 +326,4 @@ async def _record(api: Api, job: str) -> JobRecord | None:
 
 def _sentence(lost: Lost) -> str:
     many = lost.last - lost.first + 1
-    return f"{many:,} entries ({lost.first:,} to {lost.last:,}) are not kept any more"
+    return f"{many:,} entries ({lost.first:,} to {lost.last:,}) are no longer kept"

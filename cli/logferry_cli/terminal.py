@@ -1,8 +1,8 @@
-"""What containers write, made harmless for a terminal: colours stay, all else that would steer it is shown instead.
+"""Make what containers write safe for a terminal: colours stay, and all other controls are shown visibly.
 
-A log line is data of somebody else's. Escape sequences in it can set the window's title, answer as if typed, rewrite
-lines above, write to the clipboard or make links; a carriage return overwrites what stands there, and direction marks
-reorder it. So only `ESC [ … m` passes, reduced to colours and plain styles, and every other control becomes visible.
+A log line is untrusted data. Escape sequences in it can set the window's title, send input as if typed, rewrite lines
+above, write to the clipboard or make links. A carriage return overwrites what is there, and direction marks reorder it.
+So only `ESC [ … m` passes, reduced to colours and plain styles. Every other control becomes visible.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 
 _COLOUR: Final = re.compile(r"\x1b\[([0-9;:]{0,64})m")
 
-# C0 but tab, ESC and DEL, C1, line and paragraph separators, and what changes the direction of text. LRM, RLM and ALM
-# stay: they are ordinary in Hebrew and Arabic and move nothing but their neighbours.
+# C0 except tab, ESC and DEL, C1, line and paragraph separators, and what changes the direction of text. LRM, RLM and
+# ALM stay: they are ordinary in Hebrew and Arabic and affect only their neighbours.
 _CONTROL: Final = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
@@ -31,13 +31,17 @@ _STYLES: Final = frozenset(
         *range(100, 108),
     )
 )
-"""Parameters that pass. Not 5, 6 (blinking) and 8 (conceal: text that is there and cannot be seen)."""
+"""Parameters that pass. 5, 6 (blinking) and 8 (conceal: text that is there but cannot be seen) do not."""
 
 
 def sanitize_line(text: str, *, colours: bool = True) -> str:
-    """One line as it may be written to a terminal; without `colours`, these go too.
+    """Return one line as it may be written to a terminal.
 
-    A last carriage return (Windows' line end) is dropped, since every terminal takes it for nothing.
+    A last carriage return (Windows' line end) is dropped, since terminals ignore it.
+
+    Args:
+        text: The line.
+        colours: Whether to keep colours.
     """
     text = text.removesuffix("\r")
     if not _CONTROL.search(text):
@@ -58,12 +62,12 @@ def sanitize_line(text: str, *, colours: bool = True) -> str:
 
 
 def sanitize_word(text: str) -> str:
-    """Return a name for a table or a sentence: no control at all, and no line break."""
+    """Return a name for a table or a sentence, without controls and line breaks."""
     return _shown(text)
 
 
 def sanitize_json(document: str) -> str:
-    """Return a JSON document that means the same and steers no terminal: controls in its strings are escaped."""
+    """Return an equivalent JSON document that cannot control a terminal: controls in its strings are escaped."""
     return _CONTROL.sub(lambda match: match.group() if match.group() == "\n" else _escaped(match.group()), document)
 
 
@@ -86,7 +90,7 @@ def _picture(match: re.Match[str]) -> str:
 
 
 def _style(parameters: str) -> str | None:
-    """Return the parameters of a colour sequence that pass, None when none does; an empty list is a reset."""
+    """Return the parameters of a colour sequence that pass; None when none does. An empty list is a reset."""
     if not parameters:
         return "0"
     passing: list[str] = []
@@ -96,7 +100,7 @@ def _style(parameters: str) -> str | None:
         field = fields[at]
         at += 1
         if field in {"38", "48", "58"}:
-            # The old form spreads a colour over several fields: 38;5;n or 38;2;r;g;b.
+            # The old form has a colour in several fields: 38;5;n or 38;2;r;g;b.
             length = {"5": 2, "2": 4}.get(fields[at] if at < len(fields) else "", 0)
             colour = fields[at : at + length]
             at += length

@@ -1,4 +1,4 @@
-"""What must hold of a stored job, checked batch by batch. Pure: the command `verify` reads and prints."""
+"""Check a stored job batch by batch. This is pure: the command `verify` reads and prints."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from logferry_protocol.limits import MIN_CONTINUED_BYTES
 from logferry_protocol.messages import BatchFacts
 
 MAX_PROBLEMS: Final = 100
-"""More are counted and not kept: the first ones say what is wrong."""
+"""Further problems are counted only: the first ones show what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundGap:
-    """A gap entry of the job, and where it stands."""
+    """A gap entry of the job, and its sequence."""
 
     sequence: int
     gap: Gap
 
 
 MAY_LACK: Final = frozenset({"unreadable", "end_unverified", "non_blocking", "left_out"})
-"""Codes of the notices by which a job says that lines may be missing, or are, uncounted."""
+"""Codes of the notices that say that lines are or may be missing, uncounted."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundNotice:
-    """A notice of the job by which lines may be missing, and where it stands."""
+    """A notice that lines may be missing, and its sequence."""
 
     sequence: int
     notice: Notice
@@ -39,33 +39,33 @@ class FoundNotice:
 
 @dataclass(slots=True)
 class Report:
-    """What was found."""
+    """The result of a verification."""
 
     entries: int = 0
     batches: int = 0
     raw: int = 0
     """UTF-8 bytes of the texts."""
     stored: int = 0
-    """Bytes of the bodies as they are stored."""
+    """Bytes of the bodies as stored."""
     first: int | None = None
     last: int = 0
     streams: dict[str, int] = field(default_factory=lambda: {"stdout": 0, "stderr": 0, "system": 0})
     gaps: list[FoundGap] = field(default_factory=list)
     notices: list[FoundNotice] = field(default_factory=list)
-    """Those of the codes in `MAY_LACK`."""
+    """Notices with a code of `MAY_LACK`."""
     steps_back: int = 0
-    """Entries whose time is before that of the entry before in their stream: clocks do that, it is no fault."""
+    """Entries with a time before that of the previous entry of their stream. Clocks do that; it is not an error."""
     problems: list[str] = field(default_factory=list)
     more_problems: int = 0
 
     @property
     def sound(self) -> bool:
-        """Return whether nothing is wrong. Gaps are not: they are what a sound log says about what it could not get."""
+        """Whether nothing is wrong. Gaps are not problems: a sound log reports with them what it could not get."""
         return not self.problems
 
 
 class Verifier:
-    """Takes a job's batches in the order of their sequences."""
+    """Checks a job's batches in the order of their sequences."""
 
     def __init__(self) -> None:
         self.report = Report()
@@ -96,7 +96,7 @@ class Verifier:
             self._check_entry(sequence, time, character, text)
 
     def end(self, tip: int) -> Report:
-        """Nothing more comes; the job's tip is `tip`."""
+        """Finish: no batch follows, and the job's tip is `tip`."""
         if self.report.last < tip:
             self._problem(f"entries {self.report.last + 1} to {tip} are missing at the end")
         return self.report
@@ -104,7 +104,7 @@ class Verifier:
     def _check_place(self, batch: BatchFacts | Damaged) -> None:
         report = self.report
         if report.first is None:
-            # Retention takes a job's beginning; what is left begins where it begins.
+            # Retention removes a job's beginning, so the rest begins anywhere.
             report.first = batch.first
         elif batch.first > report.last + 1:
             self._problem(f"entries {report.last + 1} to {batch.first - 1} are missing")
@@ -138,7 +138,7 @@ class Verifier:
             elif isinstance(event, Notice) and event.code in MAY_LACK:
                 report.notices.append(FoundNotice(sequence, event))
             return
-        # Where retention took the beginning, the first piece may go on with what is not kept.
+        # Where retention removed the beginning, the first fragment may continue what is no longer kept.
         if character in CONTINUATIONS and not self._continuable[stream] and report.first == 1:
             self._problem(f"entry {sequence} goes on with a line that was complete")
         self._continuable[stream] = len(text.encode()) >= MIN_CONTINUED_BYTES

@@ -1,4 +1,4 @@
-"""`logferry verify`: reads a whole job and says whether it is sound, and what it says is missing."""
+"""`logferry verify`: read a whole job, and report whether it is sound and what it says is missing."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from logferry_protocol.job import JobRecord
 
 UNSOUND: Final = 1
 WITH_GAPS: Final = 3
-"""Exit status with --strict when the job is sound and says of itself that lines are missing."""
+"""Exit status with --strict when the job is sound but says that lines are missing."""
 
 ASKED_AGAIN: Final = 4
-"""How often a page that goes on later than asked for, and does not say why, is asked for again."""
+"""How often to repeat a request whose page begins later than asked for and does not say why."""
 
 _ASKED_AGAIN_AFTER: Final = Backoff(first_s=0.2, longest_s=1.6)
 """Waits before each of these requests, without jitter: the store needs the whole time to become consistent."""
@@ -43,16 +43,16 @@ def verify(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help=f"End with status {WITH_GAPS} when the job says that lines are or may be missing."
+            "--strict", help=f"Exit with status {WITH_GAPS} when the job says that lines are or may be missing."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
     api_url: ApiUrlOption = None,
     viewers_url: ViewersUrlOption = None,
     viewer_key: ViewerKeyOption = None,
     insecure: InsecureOption = False,
 ) -> None:
-    """Check a stored job: sequences 1..n, digests, counts, joined lines; and list its gaps with their reasons."""
+    """Check a stored job: sequences 1..n, digests, counts and joined lines. List its gaps with their reasons."""
     target = find_target(state, api_url, viewers_url, viewer_key, insecure)
     record, report = asyncio.run(_verified(target, job))
     typer.echo(json.dumps(_document(record, report), indent=2) if as_json else _text(record, report), nl=as_json)
@@ -81,7 +81,7 @@ async def _verified(target: Target, name: str) -> tuple[JobRecord, Report]:
             for batch in batches:
                 verifier.add(batch)
             if not batches or (not page.more and report.last >= page.tip):
-                # What is stored while this reads is the next verification's.
+                # Entries stored meanwhile are for the next verification.
                 return record, verifier.end(0 if report.first is None else page.tip)
 
 
@@ -90,7 +90,7 @@ def _text(record: JobRecord, report: Report) -> str:
     lines = [f"{record.job}  {name}"]
     if report.first is None:
         lines.append(
-            "nothing is stored of it" + (f" any more (its last entry was {record.tip:,})" if record.tip else "")
+            "nothing is stored of it" + (f" any longer (its last entry was {record.tip:,})" if record.tip else "")
         )
         return "".join(f"{line}\n" for line in lines)
     streams = ", ".join(f"{count:,} {stream}" for stream, count in report.streams.items())
@@ -98,7 +98,7 @@ def _text(record: JobRecord, report: Report) -> str:
     lines.append(f"entries {report.first:,} to {report.last:,}: {streams}")
     lines.append(f"{report.batches:,} batches, {report.raw:,} bytes of text in {report.stored:,} stored ({ratio:.1f}x)")
     if report.first > 1:
-        lines.append(f"entries 1 to {report.first - 1:,} are not kept any more")
+        lines.append(f"entries 1 to {report.first - 1:,} are no longer kept")
     if report.steps_back:
         lines.append(f"the clock stepped back {report.steps_back:,} times")
     lines += [_gap(found) for found in report.gaps]

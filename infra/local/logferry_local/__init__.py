@@ -1,4 +1,4 @@
-"""Logferry's cloud on one machine.
+"""Run Logferry's cloud on one machine.
 
-An AWS emulator, the deployed template, the viewer's server, and what they need to be stopped again.
+This is an AWS emulator, the deployed template, the viewer's server, and what is needed to stop them.
 """

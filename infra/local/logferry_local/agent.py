@@ -1,4 +1,4 @@
-"""The agent that `logferry up` starts on this machine's engine."""
+"""Start the agent on this machine's engine, for `logferry up`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from logferry_local.state import LocalKeys, LocalState, ProcessIdentity
 ROLE = "agent"
 STARTED_FILE = "agent.json"
 READY_WITHIN_S = 60.0
-# unix(7); the agent has no socket with a longer path either.
+# unix(7); the agent makes no socket with a longer path either.
 MAX_SOCKET_PATH = 107
 
 
 def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> dict[str, str]:
-    """Return the agent's environment: the user's own LOGFERRY_* settings hold, except for what makes it this cloud's agent."""
-    # AWS_* are the local cloud's by now; this agent needs none of them.
+    """Return the agent's environment.
+
+    The user's own LOGFERRY_* settings hold, except for those that connect it to this cloud.
+    """
+    # AWS_* are the local cloud's here; this agent needs none of them.
     around = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     if "DOCKER_HOST" not in around and (address := engine.address()) is not None:
-        around["DOCKER_HOST"] = address  # the docker command's context, which the agent does not know of
+        around["DOCKER_HOST"] = address  # the docker command's context, which the agent does not read
     if _socket(folder) is None:
         around["LOGFERRY_METRICS_ADDRESS"] = f"127.0.0.1:{metrics_port}"
     return {
@@ -45,9 +48,10 @@ def environment(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: 
 
 
 def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -> ProcessIdentity:
-    """Start it and waits until it is connected to the engine and the cloud.
+    """Start the agent and wait until it is connected to the engine and the cloud.
 
-    Raises StepFailedError when it ends or never gets there.
+    Raises:
+        StepFailedError: It ended, or was not connected in time.
     """
     log = folder / "logs" / "agent.log"
     command = [sys.executable, "-m", "logferry_agent"]
@@ -57,21 +61,21 @@ def start(folder: Path, state: LocalState, keys: LocalKeys, metrics_port: int) -
     ready = partial(is_ready, folder, metrics_port)
     wait_until(lambda: ready() or not is_running(process), timeout_s=READY_WITHIN_S, every_s=0.1)
     if not is_running(process):
-        sentence = f"The agent ended at once: {last_line(log)}"
-        raise StepFailedError(sentence, f"Its log is {log}. `logferry up --no-agent` goes without.")
+        sentence = f"The agent ended immediately: {last_line(log)}"
+        raise StepFailedError(sentence, f"See its log: {log}. Use `logferry up --no-agent` to run without an agent.")
     if not ready():
-        raise StepFailedError(f"The agent was not ready within {READY_WITHIN_S:.0f} s.", f"Its log is {log}.")
+        raise StepFailedError(f"The agent was not ready within {READY_WITHIN_S:.0f} s.", f"See its log: {log}.")
     return process
 
 
 def last_line(log: Path) -> str:
-    """Return the last line that was written to a log."""
+    """Return the last line of a log."""
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def is_ready(folder: Path, metrics_port: int) -> bool:
-    """Return whether the agent says that it is connected on both sides."""
+    """Return whether the agent reports that it is connected to the engine and the cloud."""
     path = _socket(folder)
     try:
         if path is None:
@@ -87,7 +91,7 @@ def is_ready(folder: Path, metrics_port: int) -> bool:
 
 
 def is_private(folder: Path) -> bool:
-    """Return whether the agent that runs is one that `start` started; those of 0.1.0 answer everybody on a port."""
+    """Return whether `start` of this version started the running agent; those of 0.1.0 answer everyone on a port."""
     try:
         started = ProcessIdentity.model_validate_json((folder / STARTED_FILE).read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -96,6 +100,6 @@ def is_private(folder: Path) -> bool:
 
 
 def _socket(folder: Path) -> str | None:
-    """Return the agent's own socket, which nobody else may ask; None in a folder too deep for one, where it has a port."""
+    """Return the path of the agent's private socket; None in a folder too deep for one, where it has a port."""
     path = str((folder / "agent" / "agent.sock").absolute())
     return path if len(path.encode()) < MAX_SOCKET_PATH else None

@@ -1,6 +1,6 @@
-"""Clients of a local cloud's AWS interfaces.
+"""Make clients of a local cloud's AWS interfaces.
 
-localstack-client resolves where each service is; our own credentials never take part.
+localstack-client resolves each service's address. The user's own credentials are never used.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from urllib.parse import urlsplit
 from logferry_local.errors import LocalCloudError
 
 REGION = "us-east-1"
-# Plain MiniStack takes `test` for the root of account 000000000000, as LocalStack does; the signature is not looked at.
-# Our own emulator takes the state's secret instead (guard.py).
+# Plain MiniStack takes `test` for the root of account 000000000000, as LocalStack does, and ignores the signature. Our
+# own emulator takes the state's secret instead (guard.py).
 PLAIN_ACCESS_KEY = "test"
 SECRET_KEY = "test"
-# Says which certificates a machine trusts, not whose account is meant.
+# Names the certificates that a machine trusts, not an account.
 KEPT = frozenset({"AWS_CA_BUNDLE"})
 
 
 class LocalAws:
-    """boto3 clients and resources of one endpoint."""
+    """Makes boto3 clients and resources of one endpoint."""
 
     def __init__(self, endpoint_url: str, region: str = REGION, access_key: str = PLAIN_ACCESS_KEY) -> None:
         parts = urlsplit(endpoint_url)
         if parts.scheme not in ("http", "https") or parts.hostname is None:
             raise LocalCloudError(
-                f"{endpoint_url} is not an address.", "Say it as in --endpoint-url http://127.0.0.1:4566."
+                f"{endpoint_url} is not an address.", "Give one like --endpoint-url http://127.0.0.1:4566."
             )
         port = parts.port or (443 if parts.scheme == "https" else 80)
         self.endpoint_url = f"{parts.scheme}://{parts.hostname}:{port}"
@@ -58,10 +58,10 @@ class LocalAws:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """While clients are made, the environment is this cloud's.
+        """Set the environment to this cloud's while clients are made.
 
-        boto3 and localstack-client read it too, and prefer some of it to what they are told: a profile or an endpoint
-        of the user's own must not turn part of the calls elsewhere. Afterwards it is the user's again.
+        boto3 and localstack-client read the environment and prefer some of it to their arguments. A profile or an
+        endpoint of the user must not send calls elsewhere. Afterwards the user's environment is restored.
         """
         theirs = {name: value for name, value in os.environ.items() if name.startswith("AWS_") and name not in KEPT}
         for name in theirs:
@@ -75,7 +75,7 @@ class LocalAws:
             os.environ.update(theirs)
 
     def environment(self) -> dict[str, str]:
-        """Return what a program that speaks to AWS (the SAM CLI) must find to speak to this cloud alone."""
+        """Return the environment that makes a program for AWS (the SAM CLI) use this cloud only."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": self.access_key,

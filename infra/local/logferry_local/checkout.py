@@ -1,4 +1,4 @@
-"""Where things are in a checkout of Logferry; the local cloud is deployed from one, so it needs to know."""
+"""Paths in a checkout of Logferry, from which the local cloud is deployed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Checkout:
 
     @property
     def template(self) -> Path:
-        """The one template, for AWS and for here."""
+        """The template, for AWS and the local cloud."""
         return self.root / "template.yaml"
 
     @property
@@ -32,7 +32,7 @@ class Checkout:
 
     @property
     def builds(self) -> Path:
-        """What `sam build` made, shared by every state folder."""
+        """The results of `sam build`, shared by all state folders."""
         return self.root / ".build"
 
     @property
@@ -52,19 +52,20 @@ class Checkout:
 
     @property
     def logferry(self) -> Path:
-        """The command itself, as other processes are to call it."""
+        """The command `logferry`, for other processes to call."""
         return Path(sys.executable).parent / "logferry"
 
 
 def find_checkout() -> Checkout:
     """Return the checkout that this package was installed from, in place.
 
-    Raises LocalCloudError when it is not one that was set up.
+    Raises:
+        LocalCloudError: It is not a checkout, or was not set up.
     """
     checkout = Checkout(Path(__file__).resolve().parents[3])
     if not checkout.template.is_file():
         raise LocalCloudError(
-            "The local cloud is deployed from a checkout of Logferry, and this is not one.",
+            "The local cloud is deployed from a checkout of Logferry, but this is not one.",
             "Clone the repository and run `make setup` in it.",
         )
     missing = [
@@ -73,5 +74,5 @@ def find_checkout() -> Checkout:
         if not path.exists()
     ]
     if missing:
-        raise LocalCloudError(f"The set-up is not complete ({', '.join(missing)} is missing).", "Run `make setup`.")
+        raise LocalCloudError(f"The set-up is incomplete ({', '.join(missing)} is missing).", "Run `make setup`.")
     return checkout

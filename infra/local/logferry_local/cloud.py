@@ -1,4 +1,4 @@
-"""Bringing a local cloud up and down: the steps in their order, each undone when a later one fails."""
+"""Bring a local cloud up and down. When a step fails, the steps before it are undone."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from logferry_local.state import (
 # The runtime that the template is written for; LocalStack runs functions in containers of it.
 LAMBDA_PYTHON = "3.13"
 STOP_ORDER = (agent.ROLE, viewer_process.ROLE, emulator.ROLE)
-# The emulator writes its whole state to disk when it is asked to end.
+# The emulator writes its whole state to disk when it is stopped.
 STOP_GRACE_S = {agent.ROLE: 12.0, viewer_process.ROLE: 3.0, emulator.ROLE: 20.0}
 
 
 class Step(Protocol):
-    """One step being done; what it says at its end may be refined."""
+    """A step in progress, whose final text may be changed."""
 
     def says(self, text: str) -> None:
         """Replace the text shown when the step is done."""
@@ -48,12 +48,12 @@ class Step(Protocol):
 
 Progress = Callable[[str], AbstractContextManager[Step]]
 KeyMaker = Callable[[Any, LocalKeys | None], LocalKeys]
-"""Given the registry table and the keys of last time (or None): keys that this registry knows."""
+"""Takes the registry table and the keys of last time (or None); returns keys that this registry knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to bring up, where."""
+    """What to bring up, and where."""
 
     folder: Path
     checkout: Checkout
@@ -62,9 +62,10 @@ class Plan:
 
 
 def bring_up(plan: Plan, progress: Progress, make_keys: KeyMaker) -> LocalState:
-    """Everything that is not up already; the state of it.
+    """Bring up everything that is not up already, and return its state.
 
-    Raises LocalCloudError, having stopped again what it started.
+    Raises:
+        LocalCloudError: A step failed. What was started is stopped again.
     """
     with _alone(plan.folder), ExitStack() as undo:
         held = frozenset(role for role in STOP_ORDER if ProcessTable(plan.folder).running(role))
@@ -84,9 +85,10 @@ def bring_up(plan: Plan, progress: Progress, make_keys: KeyMaker) -> LocalState:
 
 
 def bring_down(folder: Path, progress: Progress) -> bool:
-    """End every process of the folder, the agent first so that it hands over what it has.
+    """Stop every process of the folder, the agent first so that it hands over what it has. Data stay.
 
-    False when none ran. Data stay.
+    Returns:
+        Whether any ran.
     """
     with _alone(folder):
         table = ProcessTable(folder)
@@ -113,7 +115,7 @@ def _stop(folder: Path, role: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _BringUp:
-    """One `up` under way; `undo` ends what it started if a later step fails."""
+    """One `up` in progress; `undo` stops what it started if a later step fails."""
 
     plan: Plan
     progress: Progress
@@ -142,7 +144,7 @@ class _BringUp:
             if access == last and ProcessTable(folder).running(emulator.ROLE) is not None:
                 step.says("The AWS emulator runs")
             else:
-                # One may run that 0.1.0 started, which anybody may use, or one for a page on another port.
+                # An emulator of 0.1.0, which anyone may use, or one for a page on another port may run.
                 _stop(folder, emulator.ROLE)
                 self.undo.callback(_stop, folder, emulator.ROLE)
                 emulator.start(folder, self.ports.cloud, self.plan.checkout, access)
@@ -150,7 +152,7 @@ class _BringUp:
 
     @property
     def origins(self) -> tuple[str, str]:
-        """Those of the viewer's page."""
+        """The origins of the viewer's page."""
         return f"http://127.0.0.1:{self.ports.viewer}", f"http://localhost:{self.ports.viewer}"
 
     def build_functions(self, target: Target) -> Path:
@@ -161,7 +163,7 @@ class _BringUp:
         return built
 
     def deploy(self, aws: LocalAws, target: Target, built: Path) -> dict[str, str]:
-        """Return the outputs of the stack, deployed if anything about it changed."""
+        """Deploy the stack if anything about it changed, and return its outputs."""
         parameters = {
             **deployment.parameters_of(target),
             "GatewayBase": f"{aws.endpoint_url}/_aws/execute-api",
@@ -189,18 +191,18 @@ class _BringUp:
                 pids={},
             )
         except KeyError as missing:
-            advice = "Is template.yaml of this checkout?"
+            advice = "Check that template.yaml is this checkout's."
             raise LocalCloudError(f"The deployed stack has no output {missing}.", advice) from None
 
     def make_keys(self, aws: LocalAws, state: LocalState, make: KeyMaker) -> LocalKeys:
-        with self.progress("Making this cloud's keys") as step:
+        with self.progress("Creating this cloud's keys") as step:
             try:
                 last: LocalKeys | None = load_keys(self.plan.folder)
             except NotRunningError:
                 last = None
             keys = make(aws.resource("dynamodb").Table(state.tables.registry), last)
             save_keys(self.plan.folder, keys)
-            step.says("The keys of last time are known" if keys == last else "Made this cloud's keys")
+            step.says("This cloud's keys are valid" if keys == last else "Created this cloud's keys")
         return keys
 
     def serve_viewer(self, aws: LocalAws, state: LocalState) -> None:
@@ -234,20 +236,21 @@ class _BringUp:
             agent.start(folder, state, keys, self.ports.metrics)
 
     def processes(self) -> dict[str, ProcessIdentity]:
-        """Return all that run now, by role."""
+        """Return all running processes, by role."""
         table = ProcessTable(self.plan.folder)
         return {role: process for role in STOP_ORDER if (process := table.running(role))}
 
 
 def websocket_address(url: str) -> str:
-    """GatewayBase is an http address; the same place is reached by WebSocket with the ws scheme."""
+    """Return the WebSocket form of an http address: GatewayBase serves both."""
     return ("ws" + url.removeprefix("http") if url.startswith("http") else url).rstrip("/")
 
 
 def running_state(folder: Path) -> LocalState:
-    """Return the state of a cloud that runs.
+    """Return the state of a running cloud.
 
-    Raises NotRunningError when the folder has none, or its emulator ended meanwhile.
+    Raises:
+        NotRunningError: The folder has none, or its emulator has ended.
     """
     state = load_state(folder)
     if state.embedded and ProcessTable(folder).running(emulator.ROLE) is None:
@@ -257,16 +260,16 @@ def running_state(folder: Path) -> LocalState:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One `up` or `down` at a time in a state folder, which is private from here on.
+    """Allow one `up` or `down` at a time in a state folder, and make the folder private.
 
     Raises:
-        LocalCloudError: at once when another one is at work.
+        LocalCloudError: Another one is running.
     """
     make_private_folder(folder)
     with ExitStack() as held:
         try:
             held.enter_context(try_lock(folder / "lock"))
         except BlockingIOError:
-            sentence = f"Another `logferry up` or `down` is at work in {folder}."
-            raise LocalCloudError(sentence, "Wait for it to end.") from None
+            sentence = f"Another `logferry up` or `down` is running in {folder}."
+            raise LocalCloudError(sentence, "Wait until it ends.") from None
         yield

@@ -1,4 +1,4 @@
-"""Image contents from Debian packages, for machines that reach a package mirror but no image registry."""
+"""Make image contents from Debian packages, for machines that reach a package mirror but no image registry."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/inf
 
 
 def is_debian() -> bool:
-    """Return whether this machine has apt and dpkg, and so packages of its own kind to take from."""
+    """Return whether this machine has apt and dpkg, and so packages of its own kind."""
     return shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
 
 
 def download(packages: Sequence[str], folder: Path) -> list[Path]:
-    """Return the .deb files of the packages and of all that they need, in `folder`; kept there for the next time.
+    """Download the .deb files of packages and their dependencies into `folder`, and keep them there.
 
-    Raises StepFailedError.
-
-    apt is shown an empty list of installed packages, so that it fetches the whole tree; the machine itself is not
+    apt is shown an empty list of installed packages, so that it fetches the whole tree. The machine itself is not
     changed.
+
+    Raises:
+        StepFailedError: apt failed.
     """
     (folder / "partial").mkdir(parents=True, exist_ok=True)
     status = folder / "status"
@@ -48,7 +49,7 @@ def download(packages: Sequence[str], folder: Path) -> list[Path]:
         _apt(["apt-get", "-q", "update"])
         done = _apt(command)
     if done.returncode != 0:
-        raise StepFailedError(f"Fetching {', '.join(packages)} failed: {done.stderr.strip()[-300:]}", ADVICE)
+        raise StepFailedError(f"Downloading {', '.join(packages)} failed: {done.stderr.strip()[-300:]}", ADVICE)
     return sorted(folder.glob("*.deb"))
 
 
@@ -64,12 +65,16 @@ def _apt(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def unpack(files: Sequence[Path], root: Path) -> None:
-    """Lay the packages' files over each other, without documentation. Raises StepFailedError."""
+    """Unpack the packages over each other, without documentation.
+
+    Raises:
+        StepFailedError: A package cannot be unpacked.
+    """
     root.mkdir(parents=True, exist_ok=True)
     for file in files:
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(file)], stdout=subprocess.PIPE) as opened:
             excluded = [f"--exclude=./{name}" for name in LEFT_OUT]
-            # Symlinked folders (/bin -> usr/bin) must stay symlinks when a package brings a folder of that name.
+            # Symlinked folders (/bin -> usr/bin) must stay symlinks when a package has a folder of that name.
             laid = subprocess.run(
                 ["tar", "-x", "--keep-directory-symlink", "-C", str(root), *excluded], stdin=opened.stdout, check=False
             )

@@ -1,6 +1,6 @@
-"""The deployed stack.
+"""Build and deploy the stack.
 
-`sam build` and `sam deploy` of the one template, each skipped while nothing that it is made from changed.
+`sam build` and `sam deploy` of the one template are each skipped while nothing that they use has changed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the functions will run on: a Python (as in 3.11) and a processor, in Lambda's words."""
+    """What the functions run on: a Python version (as 3.11) and a processor, as Lambda names it."""
 
     python: str
     architecture: str
 
     @property
     def build_environment(self) -> dict[str, str]:
-        """What protocol/Makefile reads to choose the layer's wheels."""
+        """The variables by which protocol/Makefile chooses the layer's wheels."""
         return {
             "LAYER_PYTHON": self.python,
             "LAYER_ARCH": {"arm64": "aarch64"}.get(self.architecture, self.architecture),
@@ -47,14 +47,14 @@ class Target:
 
 
 def this_machine(checkout: Checkout) -> Target:
-    """Return the emulator runs functions with its own Python on this very processor."""
+    """Return this machine's target: the emulator runs functions with its own Python on this processor."""
     asked = [str(checkout.cloud_python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     version = subprocess.run(asked, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout.strip()
     return Target(version, "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64")
 
 
 def digest_of_sources(root: Path, *more: str) -> str:
-    """Over the names and bytes of everything that the stack is made from, and `more`."""
+    """Return a digest of the names and bytes of everything that the stack is made from, and of `more`."""
     total = hashlib.sha256()
     for path in _files(root):
         total.update(f"{path.relative_to(root)}\0".encode())
@@ -74,9 +74,13 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
-    """Return the built template, and whether it had to be built.
+    """Build the functions. Only one of two commands builds at a time.
 
-    Two commands that build at once take turns. Raises StepFailedError.
+    Returns:
+        The built template, and whether it had to be built.
+
+    Raises:
+        StepFailedError: `sam build` failed.
     """
     folder = checkout.builds / f"sam-{target.python}-{target.architecture}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,12 +105,19 @@ def build(checkout: Checkout, target: Target, log: Path) -> tuple[Path, bool]:
 
 
 def parameters_of(target: Target) -> dict[str, str]:
-    """Return the template parameters that say what the functions run on."""
+    """Return the template parameters that name what the functions run on."""
     return {"PythonRuntime": f"python{target.python}", "Architecture": target.architecture}
 
 
 def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[str, str], folder: Path) -> bool:
-    """Deploy the built template; False when the same is deployed there already. Raises StepFailedError."""
+    """Deploy the built template.
+
+    Returns:
+        False when the same is deployed there already.
+
+    Raises:
+        StepFailedError: `sam deploy` failed.
+    """
     stamp = folder / STAMP_FILE
     wanted = digest_of_sources(checkout.root, aws.endpoint_url, json.dumps(dict(parameters), sort_keys=True))
     if stamp.is_file() and stamp.read_text() == wanted and _is_complete(aws):
@@ -117,7 +128,7 @@ def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[s
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
         *("--parameter-overrides", *_overrides(parameters)),
     ]
-    # The default of 5 s between looks at the stack is meant for AWS; here it would be most of the time.
+    # SAM's default of 5 s between looks at the stack is for AWS; here it would be most of the time.
     environment = _clean_environment(checkout, {**aws.environment(), "SAM_CLI_POLL_DELAY": "0.1"})
     _run(command, "sam deploy", folder / "logs" / "deploy.log", environment, cwd=built.parent)
     replace_private_file(stamp, wanted.encode())
@@ -125,7 +136,11 @@ def deploy(checkout: Checkout, built: Path, aws: LocalAws, parameters: Mapping[s
 
 
 def outputs(aws: LocalAws) -> dict[str, str]:
-    """Return the stack's outputs by name. Raises LocalCloudError when it is not there."""
+    """Return the stack's outputs by name.
+
+    Raises:
+        LocalCloudError: The stack does not exist.
+    """
     stack = _stack(aws)
     if stack is None:
         raise LocalCloudError(f"The stack {STACK} is not at {aws.endpoint_url}.", "Run `logferry up` again.")
@@ -152,7 +167,7 @@ def _overrides(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str, str]:
-    """Return the user's environment without their AWS settings and our virtual environment, and with uv to be found."""
+    """Return the user's environment without AWS settings and virtual environment, and with uv on its path."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -163,7 +178,7 @@ def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str,
         "PATH": f"{checkout.tools}:{os.environ.get('PATH', os.defpath)}",
         "SAM_CLI_TELEMETRY": "0",
         "UV_PYTHON_DOWNLOADS": "never",
-        # As in set-up: uv is to trust whom the machine trusts, where the machine has a store that says so.
+        # As in set-up: uv trusts what the machine trusts, where the machine has a certificate store.
         **({"UV_SYSTEM_CERTS": "true"} if any(Path(path).is_file() for path in SYSTEM_CERTIFICATES) else {}),
         **more,
     }
@@ -171,7 +186,7 @@ def _clean_environment(checkout: Checkout, more: Mapping[str, str]) -> dict[str,
 
 def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[str, str], cwd: Path) -> None:
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SAM leaves a temporary folder behind for every function that it packs.
+    # SAM leaves a temporary folder for every function that it packs.
     with open(log, "wb", opener=open_private_file) as output, TemporaryDirectory(prefix="logferry-sam-") as scratch:
         done = subprocess.run(
             [str(word) for word in command],
@@ -183,11 +198,11 @@ def _run(command: list[str | Path], name: str, log: Path, environment: Mapping[s
             check=False,
         )
     if done.returncode != 0:
-        raise StepFailedError(f"`{name}` failed: {last_words(log)}", f"All that it said is in {log}.")
+        raise StepFailedError(f"`{name}` failed: {last_words(log)}", f"See its output in {log}.")
 
 
 def last_words(log: Path) -> str:
-    """Return what a log says about a failure: from its first line with an error in it two lines, else the last one."""
+    """Return a log's words on a failure: two lines from the first one with an error, else the last line."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace"))
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
     found = (

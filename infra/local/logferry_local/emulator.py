@@ -1,7 +1,7 @@
-"""MiniStack, the embedded AWS emulator.
+"""Start MiniStack, the embedded AWS emulator.
 
-One process per state folder, behind a guard (guard.py) that answers only to the state's secret, and with nothing of the
-user's own AWS settings in its environment.
+There is one process per state folder, behind a guard (guard.py) that answers only to the state's secret. Nothing of the
+user's AWS settings is in its environment.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from logferry_local.state import EmulatorAccess, ProcessIdentity, save_emulator_
 ROLE = "cloud"
 READY_WITHIN_S = 60.0
 FORBIDDEN = 403
-# What a function may need of the machine; everything else, AWS_* above all, stays out (functions inherit the emulator's
-# environment).
+# What a function may need from the machine. Everything else, above all AWS_*, stays out, since functions inherit the
+# emulator's environment.
 PASSED_ON = (
     "HOME",
     "LANG",
@@ -51,14 +51,14 @@ def environment(folder: Path, port: int, checkout: Checkout, around: Mapping[str
         "NO_PROXY": "127.0.0.1,localhost",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        # Functions run under their roles: a permission missing in the template is found here and not in the cloud.
+        # Functions run under their roles: a permission missing in the template is found here, not in the cloud.
         "AUTH": "true",
         "PERSIST_STATE": "1",
         "S3_PERSIST": "1",
         "STATE_DIR": str(folder / "cloud" / "state"),
         "S3_DATA_DIR": str(folder / "cloud" / "s3"),
         "TMPDIR": str(folder / "cloud" / "tmp"),
-        # It looks for containers of its own on the engine; ours has none, and its engine is none of its business.
+        # MiniStack looks for its containers on the engine. There are none, and it must not touch the engine.
         "DOCKER_HOST": f"unix://{folder / 'cloud' / 'no-engine.sock'}",
         "PYTHONUNBUFFERED": "1",
     }
@@ -70,16 +70,16 @@ def new_access_key() -> str:
 
 
 def command(checkout: Checkout, origins: Sequence[str]) -> list[str | Path]:
-    """Return the emulator's command line; the secret is in its environment, which other users cannot read."""
-    # -P keeps this package's own folder out of the module path of the emulator and its functions.
+    """Return the emulator's command line. The secret is in its environment, which other users cannot read."""
+    # -P keeps this package's folder out of the module path of the emulator and its functions.
     return [checkout.cloud_python, "-P", guard.__file__, *(word for one in origins for word in ("--origin", one))]
 
 
 def start(folder: Path, port: int, checkout: Checkout, access: EmulatorAccess) -> ProcessIdentity:
-    """Start it and wait until it answers.
+    """Start the emulator and wait until it answers.
 
     Raises:
-        StepFailedError: it does not.
+        StepFailedError: It does not answer in time.
     """
     folder = folder.absolute()
     for path in (folder / "cloud", *(folder / "cloud" / name for name in ("state", "s3", "tmp"))):
@@ -97,7 +97,7 @@ def start(folder: Path, port: int, checkout: Checkout, access: EmulatorAccess) -
     url = f"http://127.0.0.1:{port}"
     wait_until(lambda: answers(url, access.access_key) or not is_running(process), timeout_s=READY_WITHIN_S)
     if not (is_running(process) and answers(url, access.access_key)):
-        raise StepFailedError("The AWS emulator did not start.", f"Its output is in {log}.")
+        raise StepFailedError("The AWS emulator did not start.", f"See its output in {log}.")
     return process
 
 
@@ -112,10 +112,10 @@ def runs_functions_itself(endpoint_url: str) -> bool:
 
 
 def _health(endpoint_url: str, family: str, access_key: str, timeout_s: float) -> int | None:
-    """Return the status of its health address; None when nobody answers."""
+    """Return the status of the health address; None when nothing answers."""
     try:
         request = urllib.request.Request(f"{endpoint_url.rstrip('/')}/{family}/health")
-        # Not a real signature: the guard looks at the access key id alone, and plain emulators at nothing.
+        # Not a real signature: the guard checks only the access key id, and plain emulators check nothing.
         request.add_header("Authorization", f"AWS4-HMAC-SHA256 Credential={access_key}/health")
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
             return int(answer.status)
@@ -126,19 +126,19 @@ def _health(endpoint_url: str, family: str, access_key: str, timeout_s: float) -
 
 
 def require(endpoint_url: str) -> None:
-    """For `--endpoint-url`.
+    """Check the emulator that `--endpoint-url` names.
 
     Raises:
-        LocalCloudError: no emulator answers there, or it is another state's own.
+        LocalCloudError: No emulator answers there, or it belongs to another state folder.
     """
     status = _health(endpoint_url, "_localstack", PLAIN_ACCESS_KEY, 5.0)
     if status == FORBIDDEN:
         raise LocalCloudError(
             f"The emulator at {endpoint_url} belongs to another `logferry up`.",
-            "Use that one's state folder (--state), or leave --endpoint-url out to have one of your own.",
+            "Use its state folder (--state), or leave out --endpoint-url to start another.",
         )
     if status != 200:
         raise LocalCloudError(
             f"No LocalStack or MiniStack answers at {endpoint_url}.",
-            "Start it, or leave --endpoint-url out to use the embedded one.",
+            "Start it, or leave out --endpoint-url to use the embedded one.",
         )

@@ -1,4 +1,4 @@
-"""The Docker Engine: the one that runs, or one that we start (as root, where dockerd is installed) and then also end.
+"""Use the running Docker Engine, or start one (as root, where dockerd is installed) and stop it again.
 
 From the shell: `python -m logferry_local.engine start|stop --state FOLDER`.
 """
@@ -24,25 +24,30 @@ READY_WITHIN_S = 45.0
 STOP_WITHIN_S = 40.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PID_FILE = Path("/var/run/docker.pid")
-ADVICE = "Start it (Docker Desktop; on Linux `sudo systemctl start docker`) or let `make setup` say what to install."
+ADVICE = "Start it (Docker Desktop; on Linux `sudo systemctl start docker`) or run `make setup` to see what to install."
 
 
 def answers() -> bool:
-    """Return whether the engine that the `docker` command speaks to answers."""
+    """Return whether the engine that the `docker` command uses answers."""
     return _ask("version", "--format", "{{.Server.Version}}") is not None
 
 
 def address() -> str | None:
-    """Return the engine's address for programs that know nothing of the docker command's contexts; None when nobody says."""
+    """Return the engine's address for programs that do not read docker's contexts; None when it is unknown."""
     if host := os.environ.get("DOCKER_HOST"):
         return host
     return _ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
 
 
 def start(folder: Path) -> bool:
-    """Make sure that an engine answers; True when we had to start it.
+    """Start an engine, unless one answers.
 
-    Raises LocalCloudError when none runs and we cannot start one, StepFailedError when starting it failed.
+    Returns:
+        Whether it was started.
+
+    Raises:
+        LocalCloudError: None runs, and none can be started here.
+        StepFailedError: Starting it failed.
     """
     if answers():
         return False
@@ -59,10 +64,10 @@ def start(folder: Path) -> bool:
             return True
         stop(process)
         if attempt == 1 and not wait_until(answers, timeout_s=2.0, every_s=0.2):
-            continue  # another one was just ending; it leaves its lock for a moment
+            continue  # another one was just ending and keeps its lock for a moment
     if answers():
         return False
-    raise StepFailedError("The Docker Engine (dockerd) did not start.", f"Its output is in {log}.")
+    raise StepFailedError("The Docker Engine (dockerd) did not start.", f"See its output in {log}.")
 
 
 def runs_for(folder: Path) -> bool:
@@ -71,7 +76,7 @@ def runs_for(folder: Path) -> bool:
 
 
 def end(folder: Path) -> bool:
-    """End the engine if it is one that `start` started for this folder; False when there is nothing to end."""
+    """Stop the engine that `start` started for this folder. Return whether there was one."""
     table = ProcessTable(folder)
     process = table.running(ROLE)
     if process is None:
@@ -83,7 +88,7 @@ def end(folder: Path) -> bool:
 
 @contextmanager
 def running_engine(folder: Path) -> Iterator[None]:
-    """An engine for the length of a block; one that ran before goes on running after it."""
+    """Provide an engine within a block. One that ran before keeps running after it."""
     started = start(folder)
     try:
         yield
@@ -110,9 +115,9 @@ def _path() -> str:
 
 
 def _clear_stale_pid_file() -> None:
-    """A machine that was cut off leaves dockerd's pid file.
+    """Delete the pid file that dockerd leaves when the machine loses power.
 
-    When another program has that id now, dockerd would not start.
+    If another program has that id now, dockerd would not start.
     """
     with suppress(OSError, ValueError):
         pid = int(PID_FILE.read_text())
@@ -121,7 +126,7 @@ def _clear_stale_pid_file() -> None:
 
 
 def main() -> int:
-    """Return the command line."""
+    """Run the command line. Return the exit status."""
     words = argparse.ArgumentParser(prog="logferry_local.engine")
     words.add_argument("action", choices=["start", "stop"])
     words.add_argument("--state", type=Path, required=True)

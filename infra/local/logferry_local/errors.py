@@ -1,4 +1,4 @@
-"""What can go wrong with a local cloud, each with what to do about it."""
+"""Errors of the local cloud, each with what to do about it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class LocalCloudError(Exception):
     """A step of the local cloud failed.
 
-    `sentence` says which and why, `advice` what the person at the keyboard can do.
+    `sentence` says which and why, `advice` what the user can do.
     """
 
     def __init__(self, sentence: str, advice: str) -> None:
@@ -23,4 +23,4 @@ class NotRunningError(LocalCloudError):
 
 
 class StepFailedError(LocalCloudError):
-    """A program that a step runs (sam, npm, ministack …) ended badly; `log` is where its output is."""
+    """A program that a step runs (sam, npm, ministack …) failed."""

@@ -1,4 +1,4 @@
-"""Taking turns between processes, by locks on files that the kernel lets go of whatever happens to the holder."""
+"""Locks between processes, by files. The kernel releases them whatever happens to the holder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from logferry_local.private_files import open_private_file
 
 @contextmanager
 def wait_for_lock(path: Path) -> Iterator[None]:
-    """Wait until nobody else holds the file, then holds it."""
+    """Hold a lock within a block, after waiting until no other process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -21,7 +21,11 @@ def wait_for_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[None]:
-    """Hold the file. Raises BlockingIOError at once when somebody else does."""
+    """Hold a lock within a block.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", opener=open_private_file) as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

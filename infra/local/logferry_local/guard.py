@@ -1,11 +1,11 @@
-"""The emulator's guard: MiniStack behind a check of who asks, in one process.
+"""Guard the emulator: MiniStack behind an access check, in one process.
 
-MiniStack answers everybody: `test` and any twelve digits are root, `/_ministack/reset` asks for nothing, and every page
-of every origin is invited by CORS. On a developer's machine that means any web page and any other user. So nothing
-passes here without the state's secret, which clients carry as the access key id of their signatures.
+MiniStack answers everyone. It takes `test` and any twelve digits for root, `/_ministack/reset` needs no credentials,
+and CORS admits every page of every origin. On a developer's machine that means any web page and any other user. So
+nothing passes here without the state's secret, which clients send as the access key id of their signatures.
 
-Run by the emulator's own Python, which has nothing of ours installed: `python -P guard.py --origin URL …`, the secret
-in AWS_ACCESS_KEY_ID. It imports nothing of this package.
+The emulator's own Python runs this, which has none of our packages: `python -P guard.py --origin URL …`, with the
+secret in AWS_ACCESS_KEY_ID. It imports nothing of this package.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-# Against DNS rebinding: a foreign name that resolves to this machine comes with that name here. Any port will do, since
-# gateways of tests and forwarded ports pass their own on. Containers reach this machine by names beneath `internal`,
-# which nobody can register.
+# Against DNS rebinding: a foreign name that resolves to this machine arrives with that name here. Any port is accepted,
+# since gateways of tests and forwarded ports pass on their own. Containers reach this machine by names beneath
+# `internal`, which nobody can register.
 HOST: Final = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\]|host\.(?:docker|containers)\.internal)(?::[0-9]{1,5})?")
-# The stack's own APIs. Agents, viewers and commands bring keys that the stack's authorizers check.
+# The stack's own APIs. Agents, viewers and commands send keys that the stack's authorizers check.
 API: Final = re.compile(r"/_aws/execute-api/[A-Za-z0-9]+/[^/]+(?:/.*)?", re.DOTALL)
-# API Gateway's way to post to connections, beneath the APIs' path: for the functions alone.
+# API Gateway's path for posts to connections, beneath the APIs' path: only for the functions.
 MANAGEMENT: Final = "@connections"
 ADMINISTRATION: Final = re.compile(r"/_(?!aws/execute-api/)")
 HEADER_CREDENTIAL: Final = re.compile(rb"Credential=([^/,\s]{1,200})/")
@@ -44,7 +44,7 @@ ADVICE: Final = (
 
 
 class Guard:
-    """An ASGI application before another one; what it refuses never reaches that one."""
+    """An ASGI application in front of another; what it refuses never reaches that one."""
 
     def __init__(
         self, app: App, access_key: str, origins: Iterable[str], is_session: Callable[[str], bool] = lambda _key: False
@@ -54,9 +54,9 @@ class Guard:
         Args:
             app: The emulator.
             access_key: The state's secret.
-            origins: Of pages that may open WebSockets to the stack's APIs.
-            is_session: Whether the emulator gave this access key id out itself, to a function or by AssumeRole. It
-                checks their signatures and policies.
+            origins: Origins of pages that may open WebSockets to the stack's APIs.
+            is_session: Returns whether the emulator itself issued an access key id, to a function or by AssumeRole. The
+                emulator checks their signatures and policies.
         """
         self._app = app
         self._access_key = access_key
@@ -64,7 +64,7 @@ class Guard:
         self._is_session = is_session
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Refuse a request, or hand it on."""
+        """Refuse a request, or pass it on."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -93,7 +93,7 @@ class Guard:
         if b"access-control-request-method" in headers:
             return "preflight"
         if origins := headers.get(b"origin"):
-            # Chromium's WebSocket handshakes carry an Origin and nothing else that tells who asks.
+            # Chromium's WebSocket handshakes have an Origin and nothing else that identifies the page.
             if not is_api or not self._origins.issuperset(origins):
                 return "origin"
         elif not {b"none", b"same-origin"}.issuperset(headers.get(b"sec-fetch-site", [])):
@@ -107,12 +107,12 @@ class Guard:
     def _knows(self, key: str, path: str) -> bool:
         if hmac.compare_digest(key.encode(), self._access_key.encode()):
             return True
-        # MiniStack asks for no signature at all at its own addresses, so a function's key id would be enough.
+        # MiniStack requires no signature at its own addresses, so a function's key id would be enough.
         return ADMINISTRATION.match(path) is None and self._is_session(key)
 
 
 def _access_keys(authorizations: Iterable[bytes], query: bytes) -> list[str]:
-    """Return every access key id that a request names anywhere, in the headers and parameters that MiniStack reads."""
+    """Return every access key id in the headers and parameters that MiniStack reads."""
     found = [
         match[1].decode("latin-1")
         for value in authorizations
@@ -125,7 +125,7 @@ def _access_keys(authorizations: Iterable[bytes], query: bytes) -> list[str]:
 
 
 def _without_cors(send: Send) -> Send:
-    """Return a `send` that invites no other origin."""
+    """Return a `send` that removes CORS headers."""
 
     async def bare(message: Message) -> None:
         if message.get("headers"):
@@ -139,8 +139,8 @@ def _without_cors(send: Send) -> Send:
 def _make_function_keys_secret(secret: str) -> None:
     """Give functions temporary keys that cannot be computed without the secret.
 
-    MiniStack derives them by SHA-256 from the names of the function and its role, and those from the stack's name, so
-    that anybody could sign as a function.
+    MiniStack derives keys by SHA-256 from the names of the function and its role, and those from the stack's name. So
+    anyone could sign as a function.
     """
     from ministack.core import lambda_runtime  # noqa: PLC0415 - there in the emulator's own environment alone
     from ministack.services import sts  # noqa: PLC0415
@@ -166,7 +166,7 @@ def _make_function_keys_secret(secret: str) -> None:
         sts.register_session(access_key, session)
         return keys
 
-    # Before MiniStack's own modules import the function by its name.
+    # This must happen before MiniStack's own modules import the function by its name.
     lambda_runtime.execution_credentials = execution_credentials
 
 
@@ -181,7 +181,7 @@ def main() -> None:
     from ministack.services import sts  # noqa: PLC0415
 
     emulator.app = Guard(emulator.app, secret, given.origins, sts._sessions.__contains__)
-    sys.argv = sys.argv[:1]  # MiniStack reads it too
+    sys.argv = sys.argv[:1]  # MiniStack reads the arguments too
     emulator.main()
 
 

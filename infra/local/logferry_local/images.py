@@ -1,4 +1,4 @@
-"""Images that need no registry: the samples' (a static busybox and three scripts) and the base of the agent's image.
+"""Make images without a registry: the samples' (a static busybox and three scripts) and the base of the agent's image.
 
 From the shell: `python -m logferry_local.images base TAG` makes the agent's base from Debian packages.
 """
@@ -41,16 +41,17 @@ TOOLS = (
     "yes",
 )
 BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates", "busybox-static", "libstdc++6")
-"""libstdc++6 is for google-re2, whose wheels do not bring it."""
+"""libstdc++6 is for google-re2, whose wheels do not contain it."""
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def make_sample_image(checkout: Checkout, tag: str = SAMPLE_IMAGE) -> None:
     """Make the image of the sample containers.
 
-    Its busybox is from the machine's own or Debian's static busybox, else from a registry's.
+    Its busybox is Debian's static one, else a registry's.
 
-    Raises StepFailedError.
+    Raises:
+        StepFailedError: A command failed.
     """
     busybox = _busybox(checkout)
     if busybox is None:
@@ -86,7 +87,8 @@ def make_sample_image(checkout: Checkout, tag: str = SAMPLE_IMAGE) -> None:
 def make_agent_base(tag: str, cache: Path) -> None:
     """Make an image with Python, venv, certificates and a shell from Debian packages (about 60 MB).
 
-    Raises StepFailedError.
+    Raises:
+        StepFailedError: A command failed.
     """
     with tempfile.TemporaryDirectory(prefix="logferry-base-") as made:
         root = Path(made)
@@ -99,7 +101,7 @@ def make_agent_base(tag: str, cache: Path) -> None:
             (root / name).mkdir(exist_ok=True)
             (root / name).chmod(mode)
         if HOST_CERTIFICATES.is_file():
-            # ca-certificates' own bundle is made by its install script, which did not run.
+            # The install script of ca-certificates makes its bundle, and it did not run.
             shutil.copy(HOST_CERTIFICATES, root / "etc" / "ssl" / "certs" / HOST_CERTIFICATES.name)
         with subprocess.Popen(["tar", "-c", "-C", str(root), "."], stdout=subprocess.PIPE) as packed:
             done = subprocess.run(
@@ -107,12 +109,12 @@ def make_agent_base(tag: str, cache: Path) -> None:
             )
         if done.returncode != 0:
             raise StepFailedError(
-                f"Importing {tag} failed: {done.stderr.strip()[-300:]}", "See that the Docker Engine answers."
+                f"Importing {tag} failed: {done.stderr.strip()[-300:]}", "Check that the Docker Engine answers."
             )
 
 
 def _fill_with_busybox(root: Path) -> None:
-    """Every command that busybox has and no package brought."""
+    """Link every command that busybox has and no package brought."""
     busybox = root / "bin" / "busybox"
     names = subprocess.run([str(busybox), "--list"], capture_output=True, text=True, check=True).stdout.split()
     for name in names:
@@ -124,7 +126,7 @@ def _fill_with_busybox(root: Path) -> None:
 
 
 def _busybox(checkout: Checkout) -> Path | None:
-    """Return a statically linked busybox of this machine's processor, or None where there is no Debian to take it from."""
+    """Return a statically linked busybox for this machine; None where there is no Debian to take it from."""
     if not is_debian():
         return None
     kept = checkout.builds / "debian" / "busybox"
@@ -154,12 +156,12 @@ def _docker(*words: str, stdin: bytes | None = None) -> None:
     if done.returncode != 0:
         raise StepFailedError(
             f"`docker {words[0]}` failed: {done.stderr.decode(errors='replace').strip()[-300:]}",
-            "See that the Docker Engine answers.",
+            "Check that the Docker Engine answers.",
         )
 
 
 def main() -> int:
-    """Return the command line."""
+    """Run the command line. Return the exit status."""
     words = argparse.ArgumentParser(prog="logferry_local.images")
     words.add_argument("image", choices=["base", "sample"])
     words.add_argument("tag")

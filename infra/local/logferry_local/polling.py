@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with an end."""
+"""Wait until a condition holds, for a limited time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def wait_until(holds: Callable[[], bool], *, timeout_s: float, every_s: float = 0.05) -> bool:
-    """Ask until it holds (True) or the time is over (False)."""
+    """Check until the condition holds (return True) or the time is over (return False)."""
     deadline = time.monotonic() + timeout_s
     while not holds():
         if time.monotonic() > deadline:

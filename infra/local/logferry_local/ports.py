@@ -1,4 +1,4 @@
-"""The ports of a state folder: chosen once and kept, because the deployed stack and open browser pages name them."""
+"""Choose the ports of a state folder. They are kept, because the deployed stack and open browser pages name them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ports(BaseModel):
 
 
 def choose_ports(folder: Path, in_use_by_us: frozenset[str] = frozenset()) -> Ports:
-    """Last time's ports where they are free or held by our own running process, new ones otherwise; remembered."""
+    """Return last time's ports where they are free or held by our own process, else new ones. They are saved."""
     path = folder / PORTS_FILE
     try:
         last = Ports.model_validate_json(path.read_bytes()).model_dump()
@@ -41,7 +41,7 @@ def choose_ports(folder: Path, in_use_by_us: frozenset[str] = frozenset()) -> Po
 
 
 def is_free(port: int) -> bool:
-    """Return whether nobody listens on the port of the loopback address."""
+    """Return whether nothing listens on the port of the loopback address."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -52,7 +52,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """Return a port that the kernel has free just now, outside of `taken`."""
+    """Return a port that is free now, and not in `taken`."""
     while True:
         with socket.socket() as trial:
             trial.bind(("127.0.0.1", 0))

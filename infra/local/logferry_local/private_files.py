@@ -1,4 +1,4 @@
-"""Files and folders that their owner alone may read, whatever the umask of the caller is."""
+"""Make files and folders that only their owner may read, whatever the caller's umask is."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create the folder with mode 0700, or take the rights of group and others from one that is there.
+    """Create the folder with mode 0700, or withdraw the permissions of group and others from an existing one.
 
-    What lies directly in it is corrected too: 0.1.0 made state folders with the caller's umask.
+    What is directly in it is corrected too: 0.1.0 made state folders with the caller's umask.
 
     Raises:
-        LocalCloudError: it belongs to another user, who could read and replace what is written there.
+        LocalCloudError: It belongs to another user, who could read and replace what is written there.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -30,16 +30,16 @@ def make_private_folder(folder: Path) -> None:
         if folder.stat().st_uid != os.geteuid():
             raise LocalCloudError(
                 f"{folder} belongs to another user, who could read the keys in it.",
-                "Name a folder of your own with --state or LOGFERRY_STATE.",
+                "Choose your own folder with --state or LOGFERRY_STATE.",
             )
         _withdraw(folder)
         for path in folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # a file on its way to another name
+            with contextlib.suppress(FileNotFoundError):  # a file that is being renamed
                 if path.lstat().st_uid == os.geteuid():
                     _withdraw(path)
     except OSError as error:
         raise LocalCloudError(
-            f"{folder} cannot be made private ({error.strerror}).", "Name another with --state or LOGFERRY_STATE."
+            f"{folder} cannot be made private ({error.strerror}).", "Choose another with --state or LOGFERRY_STATE."
         ) from None
 
 
@@ -50,7 +50,7 @@ def _withdraw(path: Path) -> None:
 
 
 def replace_private_file(path: Path, content: bytes) -> None:
-    """Write a file with mode 0600 from its first byte on, in one step: a reader never sees half of it."""
+    """Write a file with mode 0600 in one step: a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp makes the file 0600.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -64,5 +64,5 @@ def replace_private_file(path: Path, content: bytes) -> None:
 
 
 def open_private_file(path: str, flags: int) -> int:
-    """Open a file for writing, made with mode 0600: an `opener` for `open`."""
+    """Open a file for writing, made with mode 0600. This is an `opener` for `open`."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)

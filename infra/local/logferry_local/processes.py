@@ -1,4 +1,4 @@
-"""Processes that outlive the command which started them: how they are started, recognised again, and ended."""
+"""Start, recognise and stop processes that outlive the command that started them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ _LEDGER = TypeAdapter(dict[str, ProcessIdentity])
 def spawn(
     command: Sequence[str | Path], *, log: Path, env: Mapping[str, str], cwd: Path | None = None, umask: int = -1
 ) -> ProcessIdentity:
-    """Start a process in a session of its own (a Ctrl-C here does not reach it), its output appended to `log`.
+    """Start a process in its own session, so that a Ctrl-C here does not reach it.
 
-    A `umask` of -1 leaves the caller's.
+    Args:
+        command: The command line.
+        log: The file to which its output is appended.
+        env: Its environment.
+        cwd: Its working directory; None: this process's.
+        umask: Its umask; -1: this process's.
     """
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(log, "ab", opener=open_private_file) as output:
@@ -42,13 +47,10 @@ def spawn(
 
 
 def began(pid: int) -> str | None:
-    """Return when the process began, in the kernel's words.
-
-    None when there is no such process, or only its unreaped remains.
-    """
+    """Return when a process began, in the kernel's form; None when it does not exist or is a zombie."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # The second field, the name, may hold spaces and parentheses of its own: read on after the last `)`.
+        # The second field, the name, may contain spaces and parentheses: read on after the last `)`.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except ProcessLookupError:
         return None
@@ -59,7 +61,7 @@ def began(pid: int) -> str | None:
 
 
 def _began_by_ps(pid: int) -> str | None:
-    """For systems without /proc (macOS)."""
+    """Return when a process began, on systems without /proc (macOS)."""
     said = subprocess.run(
         ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
         capture_output=True,
@@ -72,15 +74,16 @@ def _began_by_ps(pid: int) -> str | None:
 
 
 def is_running(process: ProcessIdentity) -> bool:
-    """Return whether this very process still runs; another one that was given its id does not count."""
+    """Return whether this process still runs; another one with its id does not count."""
     _reap(process.pid)
     return began(process.pid) == process.began
 
 
 def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
-    """Ask the process to end and waits, `grace_s` at most; then kills what is left of it and of what it started.
+    """Ask the process to end and wait, at most `grace_s` seconds. Then kill what is left of it and its children.
 
-    False when it ran no more.
+    Returns:
+        Whether it was running.
     """
     if not is_running(process):
         return False
@@ -88,8 +91,8 @@ def stop(process: ProcessIdentity, *, grace_s: float = 10.0) -> bool:
         os.kill(process.pid, signal.SIGTERM)
     ended = wait_for_end(process, grace_s)
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        # Ours lead a session of their own (see spawn), so the group is exactly them and their children; the emulator
-        # may start a function's worker while it ends.
+        # `spawn` makes each process lead its own session, so the group is exactly it and its children. The emulator may
+        # start a function's worker while it ends.
         os.killpg(process.pid, signal.SIGKILL)
     if not ended:
         wait_for_end(process, 5.0)
@@ -107,16 +110,16 @@ def wait_for_end(process: ProcessIdentity, timeout_s: float) -> bool:
 
 
 def _reap(pid: int) -> None:
-    """A child of ours that ended stays a zombie until it is waited for.
+    """Reap a child process that ended, which stays a zombie otherwise.
 
-    One that is not a child of ours is init's business.
+    Init reaps a process that is not a child of this one.
     """
     with contextlib.suppress(ChildProcessError, ProcessLookupError):
         os.waitpid(pid, os.WNOHANG)
 
 
 class ProcessTable:
-    """Every process of a state folder by its role, written before anything else can fail.
+    """The processes of a state folder, by role, written before anything else can fail.
 
     So `down` finds what a killed `up` left.
     """
@@ -125,23 +128,23 @@ class ProcessTable:
         self._path = folder / LEDGER_FILE
 
     def read(self) -> dict[str, ProcessIdentity]:
-        """Return all that were entered and not struck out; they may have ended since."""
+        """Return all recorded processes; they may have ended since."""
         try:
             return _LEDGER.validate_json(self._path.read_bytes())
         except (FileNotFoundError, ValidationError):
             return {}
 
     def running(self, role: str) -> ProcessIdentity | None:
-        """Return the process that has the role, when it still runs."""
+        """Return the process of a role if it still runs; None otherwise."""
         process = self.read().get(role)
         return process if process is not None and is_running(process) else None
 
     def add(self, role: str, process: ProcessIdentity) -> None:
-        """Note a process that was just started."""
+        """Record a process that was just started."""
         self._write({**self.read(), role: process})
 
     def remove(self, role: str) -> None:
-        """Forget a process that was ended."""
+        """Delete the record of a process that was stopped."""
         self._write({name: process for name, process in self.read().items() if name != role})
 
     def _write(self, processes: dict[str, ProcessIdentity]) -> None:

@@ -1,4 +1,4 @@
-"""The viewer's security headers, read from the one place that says them: CloudFront's policy in template.yaml."""
+"""Read the viewer's security headers from CloudFront's policy in template.yaml, their only source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLICY = "AWS::CloudFront::ResponseHeadersPolicy"
 
 
 class _Template(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms (`!Sub`, `!Ref` …), each read as what it stands before."""
+    """YAML with CloudFormation's short forms (`!Sub`, `!Ref` …), each read as its plain value."""
 
 
 def _short_form(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
@@ -30,10 +30,16 @@ _Template.add_multi_constructor("!", _short_form)
 
 
 def security_headers(template: Path, live_url: str) -> dict[str, str]:
-    """Return the headers that CloudFront would add, with `live_url` where the policy names the deployed WebSocket.
+    """Return the headers that CloudFront would add.
 
     Strict-Transport-Security is left out: browsers must ignore it over plain HTTP (RFC 6797, 8.1).
-    Raises LocalCloudError when the template has no such policy.
+
+    Args:
+        template: template.yaml.
+        live_url: The WebSocket's address, in place of the deployed one.
+
+    Raises:
+        LocalCloudError: The template has no such policy.
     """
     resources = yaml.load(template.read_text(encoding="utf-8"), _Template)["Resources"]
     for resource in resources.values():
@@ -58,7 +64,7 @@ def _headers(policy: dict[str, Any], live_url: str) -> dict[str, str]:
 
 
 def _with_live(policy: str, origin: str) -> str:
-    """Return a policy with `origin` for the deployed WebSocket, and without what only AWS knows behind it."""
+    """Return a policy with `origin` for the deployed WebSocket, and without parts that only AWS knows."""
     directives: list[str] = []
     for directive in policy.split(";"):
         words: list[str] = []

@@ -1,4 +1,4 @@
-"""The state folder: where the local cloud is, which processes serve it, and the keys made for it."""
+"""The state folder: the local cloud's addresses, its processes, and its keys."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class _Frozen(BaseModel):
 
 
 class ProcessIdentity(_Frozen):
-    """A process that we started.
+    """A process that was started here.
 
-    By its id, and when the kernel says it began, so that an id used again by another is not mistaken for it.
+    Its id and the kernel's start time identify it, so that another process with the same id is not mistaken for it.
     """
 
     pid: int
@@ -36,22 +36,22 @@ class ProcessIdentity(_Frozen):
 
 
 class Tables(_Frozen):
-    """The names that the deployed stack gave its two tables."""
+    """The names of the deployed stack's two tables."""
 
     log: str
     registry: str
 
 
 class LocalState(_Frozen):
-    """Everything a command needs to reach the local cloud. URLs have no slash at their end."""
+    """Everything that a command needs to reach the local cloud. URLs have no slash at their end."""
 
     endpoint_url: str
     access_key: str = Field("test", repr=False)
-    """The access key id that the emulator takes for its root: the secret of this state's own emulator. Plain
-    emulators, and state files of 0.1.0, have LocalStack's `test`."""
+    """The access key id that the emulator takes for its root: the secret of this state's emulator. Plain emulators, and
+    state files of 0.1.0, have LocalStack's `test`."""
     region: str
     embedded: bool
-    """True when the emulator is ours to stop; False when it ran already (`--endpoint-url`)."""
+    """Whether the emulator was started here; False when it ran already (`--endpoint-url`)."""
     stack: str
     agents_url: str
     viewers_url: str
@@ -64,16 +64,16 @@ class LocalState(_Frozen):
 
 
 class EmulatorAccess(_Frozen):
-    """Who may reach this state's own emulator, as the one that was started last was told."""
+    """Who may use this state's emulator, as it was told when it was last started."""
 
     access_key: str = Field(repr=False)
-    """The secret: nothing is answered to a request that is not signed with this access key id."""
+    """The secret: a request that is not signed with this access key id is refused."""
     origins: tuple[str, ...]
-    """Those of the viewer's page, whose WebSocket the emulator serves."""
+    """The origins of the viewer's page, whose WebSocket the emulator serves."""
 
 
 class LocalKeys(_Frozen):
-    """The agent's and the viewer's key of this local cloud, whole; the file is readable by its owner alone."""
+    """The agent's and the viewer's key of this local cloud. Only the file's owner can read it."""
 
     agent_key: str
     viewer_key: str
@@ -82,8 +82,8 @@ class LocalKeys(_Frozen):
 def default_folder(start: Path | None = None) -> Path:
     """Return the state folder when none is named.
 
-    LOGFERRY_STATE; else the nearest `.logferry` of a cloud here or in a folder above, as git finds its own, or a
-    running demonstration's; else `.logferry` here.
+    It is LOGFERRY_STATE; else the nearest `.logferry` of a cloud, or a running demonstration's folder, here or in a
+    folder above; else `.logferry` here.
     """
     if named := os.environ.get("LOGFERRY_STATE"):
         return Path(named)
@@ -96,17 +96,28 @@ def default_folder(start: Path | None = None) -> Path:
 
 
 def load_state(folder: Path) -> LocalState:
-    """Raises NotRunningError when there is none, LocalCloudError when it cannot be read."""
+    """Return the state in a folder.
+
+    Raises:
+        NotRunningError: There is none.
+        LocalCloudError: It cannot be read.
+    """
     return _load(folder / STATE_FILE, LocalState)
 
 
 def load_keys(folder: Path) -> LocalKeys:
-    """Raises NotRunningError when there are none, LocalCloudError when they cannot be read."""
+    """Return the keys in a folder.
+
+    Raises:
+        NotRunningError: There are none.
+        LocalCloudError: They cannot be read.
+    """
     return _load(folder / KEYS_FILE, LocalKeys)
 
 
 def load_emulator_access(folder: Path) -> EmulatorAccess | None:
-    """None when no emulator of this kind was started there; those of 0.1.0 were open to everybody."""
+    """Return the access of the emulator last started; None when there is none. Emulators of 0.1.0 were open to
+    everyone."""
     try:
         return EmulatorAccess.model_validate_json((folder / EMULATOR_FILE).read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -114,22 +125,22 @@ def load_emulator_access(folder: Path) -> EmulatorAccess | None:
 
 
 def save_emulator_access(folder: Path, access: EmulatorAccess) -> None:
-    """Keep it for the next `up`, before the emulator is started."""
+    """Save the access for the next `up`, before the emulator is started."""
     _replace(folder / EMULATOR_FILE, access.model_dump_json(indent=2))
 
 
 def save_state(folder: Path, state: LocalState) -> None:
-    """Replace the file in one step, so that a reader never sees half of it."""
+    """Save the state in one step, so that a reader never sees half of it."""
     _replace(folder / STATE_FILE, state.model_dump_json(indent=2))
 
 
 def save_keys(folder: Path, keys: LocalKeys) -> None:
-    """Write the keys with mode 0600 from their first byte on."""
+    """Save the keys with mode 0600."""
     _replace(folder / KEYS_FILE, keys.model_dump_json(indent=2))
 
 
 def forget_state(folder: Path) -> None:
-    """After `down`: commands then say that nothing runs. Keys and data stay for the next `up`."""
+    """Delete the state after `down`, so that commands say that nothing runs. Keys and data stay for the next `up`."""
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
@@ -139,7 +150,7 @@ def _load(path: Path, model: type[Model]) -> Model:
     except FileNotFoundError:
         raise NotRunningError(f"No local cloud runs in {path.parent}.", "Start one with `logferry up`.") from None
     except OSError as error:
-        raise LocalCloudError(f"{path} cannot be read ({error.strerror}).", "Check who owns it.") from None
+        raise LocalCloudError(f"{path} cannot be read ({error.strerror}).", "Check its owner.") from None
     try:
         return model.model_validate_json(text)
     except ValidationError:

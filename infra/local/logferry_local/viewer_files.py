@@ -1,7 +1,4 @@
-"""The viewer's viewer_process.
-
-Built when their sources changed, and put into the stack's bucket as a deployment to AWS would have them.
-"""
+"""Build the viewer when its sources changed, and upload it to the stack's bucket as a deployment to AWS would."""
 
 from __future__ import annotations
 
@@ -32,7 +29,14 @@ SOURCES = (
 
 
 def build(checkout: Checkout) -> bool:
-    """Build web/dist; False when it was built from the same sources. Raises StepFailedError."""
+    """Build web/dist.
+
+    Returns:
+        False when it was built from the same sources.
+
+    Raises:
+        StepFailedError: The build failed.
+    """
     stamp, log = checkout.builds / "viewer", checkout.builds / "viewer.log"
     with wait_for_lock(checkout.builds / "viewer.lock"):
         wanted = _digest(checkout.web)
@@ -51,7 +55,7 @@ def build(checkout: Checkout) -> bool:
                 check=False,
             )
         if done.returncode != 0:
-            advice = f"All that it said is in {log}; `make setup` installs what it needs."
+            advice = f"See its output in {log}. `make setup` installs what it needs."
             raise StepFailedError(f"Building the viewer failed: {last_words(log)}", advice)
         stamp.write_text(wanted)
         return True
@@ -68,7 +72,7 @@ def _digest(web: Path) -> str:
 
 
 def upload(files: Path, bucket: str, s3: Any, config: bytes) -> int:
-    """Put every page and `config.json` into the bucket, typed and cached as browsers need; how many files."""
+    """Upload every page and `config.json` with content types and cache headers. Return the number of files."""
     count = 0
     for path in sorted(p for p in files.rglob("*") if p.is_file()):
         key = path.relative_to(files).as_posix()

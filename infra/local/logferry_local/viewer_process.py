@@ -1,4 +1,4 @@
-"""The viewer as the local cloud serves it: configuration, caching, and the process of its server (viewer.py)."""
+"""Configure and start the local viewer: its configuration, caching, and the server's process (viewer_server.py)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,13 @@ from logferry_local.processes import ProcessTable, is_running, spawn
 from logferry_local.state import ProcessIdentity
 
 ROLE = "viewer"
-# Names with a hash in them never change their content.
+# Files with a hash in their name never change.
 FOR_EVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 
 
 def config(live_url: str) -> dict[str, object]:
-    """Return what the pages ask for first.
-
-    Where the API is, where the WebSocket is, and how one logs in (here: with a viewer key).
-    """
+    """Return the configuration that the pages load first: API, WebSocket, and how to sign in (by viewer key)."""
     return {"api": "/api", "live": live_url, "auth": {"kind": "key"}}
 
 
@@ -46,11 +43,15 @@ def command(checkout: Checkout, port: int, http_url: str, live_url: str) -> list
 
 
 def start(words: Sequence[str | Path], folder: Path, port: int) -> ProcessIdentity:
-    """Start the server and waits until it listens. Raises StepFailedError when it does not."""
+    """Start the server and wait until it listens.
+
+    Raises:
+        StepFailedError: It does not start.
+    """
     log = folder / "logs" / "viewer.log"
     process = spawn(words, log=log, env=os.environ, umask=UMASK)
     ProcessTable(folder).add(ROLE, process)
     wait_until(lambda: not is_free(port) or not is_running(process), timeout_s=60)
     if not is_running(process):
-        raise StepFailedError("The viewer's server did not start.", f"Its output is in {log}.")
+        raise StepFailedError("The viewer's server did not start.", f"See its output in {log}.")
     return process

@@ -1,8 +1,8 @@
-"""The local viewer server.
+"""Serve the viewer locally.
 
-The built pages, their configuration, and the HTTP API behind /api, on one origin as CloudFront has it.
+The server has the built pages, their configuration, and the HTTP API behind /api, on one origin as with CloudFront.
 
-Run as a process of its own: `python -m logferry_local.viewer_server --help`.
+It runs as its own process: `python -m logferry_local.viewer_server --help`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from yarl import URL
 from logferry_local.security_headers import security_headers
 from logferry_local.viewer_process import ASK_AGAIN, FOR_EVER, config
 
-# RFC 9110, 7.6.1: these belong to one connection and are not passed on. The length and the coding are the client
-# library's to say.
+# RFC 9110, 7.6.1: these belong to one connection and are not passed on. The client library sets length and coding.
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -37,11 +36,11 @@ HOP_BY_HOP = frozenset(
         "content-encoding",
     }
 )
-# A machine's own table may call .js text/plain; browsers refuse such modules.
+# A machine's own table may call .js text/plain, and browsers refuse such modules.
 mimetypes.add_type("text/javascript", ".js")
 mimetypes.add_type("application/wasm", ".wasm")
 
-# Against DNS rebinding: a foreign name that resolves to this machine comes with that name here.
+# Against DNS rebinding: a foreign name that resolves to this machine arrives with that name here.
 HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -49,7 +48,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class ViewerSettings:
-    """Where the pages are, and where the deployed stack's interfaces are."""
+    """Where the pages are, and the addresses of the deployed stack."""
 
     files: Path
     http_url: str
@@ -58,7 +57,7 @@ class ViewerSettings:
 
 
 def build_app(settings: ViewerSettings) -> web.Application:
-    """Return the whole server."""
+    """Build the server."""
     server = _Server(settings)
     app = web.Application(middlewares=[server.add_headers, refuse_foreign_pages], client_max_size=16 * 1024**2)
     app.cleanup_ctx.append(server.session)
@@ -70,9 +69,11 @@ def build_app(settings: ViewerSettings) -> web.Application:
 
 @web.middleware
 async def refuse_foreign_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Serve the viewer's own pages, and clients that are no browsers. A link from anywhere may open the viewer."""
+    """Serve the viewer's own pages, and clients that are not browsers. A link from anywhere may open the viewer."""
     if len(request.headers.getall("Host", [])) != 1 or not HOST.fullmatch(request.host):
-        raise web.HTTPForbidden(text="The local viewer is at 127.0.0.1 and localhost; `logferry status` says where.")
+        raise web.HTTPForbidden(
+            text="The local viewer is served at 127.0.0.1 and localhost. Run `logferry status` for its address."
+        )
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
     is_link = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
     is_foreign = site not in ("none", "same-origin") if origin is None else origin != f"http://{request.host}"
@@ -121,7 +122,7 @@ class _Server:
 
     async def forward(self, request: web.Request) -> web.StreamResponse:
         assert self._session is not None
-        # What the page percent-encoded stays exactly so.
+        # What the page percent-encoded stays as it is.
         url = URL(f"{self._settings.http_url}{request.raw_path}", encoded=True)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         try:

@@ -22,7 +22,7 @@ def test_healthy_deployment_passes(cloud: ViewerCloud, run: Run) -> None:
     assert outcome.status == 0
     assert "✓ history" in outcome.text
     assert "the newest job has 1 entries" in outcome.text
-    assert outcome.text.endswith("Every leg that was looked at works.\n")
+    assert outcome.text.endswith("All checks passed.\n")
 
 
 def test_refusing_websocket_is_named(cloud: ViewerCloud, run: Run) -> None:

@@ -61,7 +61,7 @@ def test_filter_without_matches_is_reported(cloud: ViewerCloud, run: Run, option
     outcome = run("jobs", option, value)
     assert (outcome.status, outcome.out) == (0, b"")
     said = f"{option} 'a=b c'" if " " in value else f"{option} {value}"
-    assert outcome.err == f"No job that you can read matches {said}. `logferry jobs` lists all of them.\n"
+    assert outcome.err == f"No job that you can read matches {said}. Run `logferry jobs` to list all jobs.\n"
     outcome = run("jobs", option, value, "--json")
     assert (outcome.status, outcome.out, outcome.err) == (0, b"[]\n", "")
 
@@ -201,7 +201,7 @@ def test_every_command_handles_a_full_disk_and_a_broken_pipe(
     with open("/dev/full", "w") as disk, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", disk)
         outcome = run(*words)
-    said = "logferry: The output cannot be written (No space left on device). Is the disk full?\n"
+    said = "logferry: The output cannot be written (No space left on device). Check that the disk is not full.\n"
     assert (outcome.status, outcome.err) == (1, said)
     reading, writing = os.pipe()
     os.close(reading)
@@ -226,7 +226,8 @@ def test_full_disk_keeps_the_old_export_file(
     monkeypatch.setattr(os, "fsync", full)
     outcome = run("export", "web", "--format", "text", "-o", str(wanted))
     assert outcome.status == 1
-    assert outcome.err == f"logferry: {wanted} cannot be written (No space left on device). Is the disk full?\n"
+    said = f"{wanted} cannot be written (No space left on device). Check that the disk is not full."
+    assert outcome.err == f"logferry: {said}\n"
     assert wanted.read_text() == "old"
     assert list(tmp_path.iterdir()) == [wanted]
 
@@ -321,7 +322,7 @@ def test_export_to_a_missing_folder_is_reported(cloud: ViewerCloud, run: Run, tm
     cloud.add_job("web")
     outcome = run("export", "web", "--format", "text", "-o", str(tmp_path / "none" / "file"))
     assert outcome.status == 1
-    assert "Does the folder exist?" in outcome.err
+    assert "Check that the folder exists." in outcome.err
 
 
 def test_tail_shows_stored_lines_and_separates_stderr(cloud: ViewerCloud, run: Run) -> None:
@@ -427,4 +428,4 @@ def test_expired_entries_are_reported(cloud: ViewerCloud, run: Run) -> None:
     cloud.jobs[job_id("old")].forget(2)
     outcome = run("tail", "old")
     assert outcome.text == "c\n"
-    assert outcome.err == "logferry: 2 entries (1 to 2) are not kept any more\n"
+    assert outcome.err == "logferry: 2 entries (1 to 2) are no longer kept\n"

@@ -129,7 +129,7 @@ def test_address_without_a_key_is_refused(run: Run, monkeypatch: pytest.MonkeyPa
 def test_key_is_not_sent_unencrypted_to_another_host(run: Run, words: list[str]) -> None:
     """It is refused before anything is sent; `--insecure` allows it."""
     given = [*words, "--api-url", "http://logs.invalid", "--viewer-key", KEY]
-    refused(run(*given), "'logs.invalid' in clear", "--insecure")
+    refused(run(*given), "'logs.invalid' unencrypted", "--insecure")
     if words == ["jobs"]:
         refused(run(*given, "--insecure"), "http://logs.invalid cannot be reached")
 

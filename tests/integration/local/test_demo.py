@@ -101,7 +101,7 @@ def test_demo_shows_its_containers_until_interrupted(tmp_path: Path) -> None:
         processes = ProcessTable(folder).read()
         assert {"cloud", "viewer", "agent"} <= set(processes)
         demonstration.process.send_signal(signal.SIGINT)
-        assert "Everything is cleaned up." in demonstration.ended()
+        assert "The demo is stopped and cleaned up." in demonstration.ended()
         assert not [role for role, process in processes.items() if is_running(process)]
         assert not wanted & set(containers())
         assert not folder.exists()

@@ -109,7 +109,7 @@ def test_running_sweeps_are_healthy_however_long_a_job_runs(
         assert found.problems(cloud.now_ms) == []
         told.add(found.summary(cloud.now_ms))
     assert cloud.archive_store.state(JOB).tip == first - 1
-    assert told == {f"swept 59 minutes ago, {listed} jobs listed, none waits too long" for listed in (0, 1)}
+    assert told == {f"swept 59 minutes ago, {listed} jobs listed, none overdue" for listed in (0, 1)}
 
 
 def test_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket, deployment: Deployment) -> None:
@@ -130,8 +130,8 @@ def test_job_that_no_sweep_could_archive_is_named(cloud: Cloud, agent: Socket, d
         problems = archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)
     assert len(seen) == 4
     assert problems == [
-        f"Jobs that should be archived by now and are not: {JOB}.",
-        f"The log group of {FUNCTION} says what failed.",
+        f"Jobs that should be archived by now but are not: {JOB}.",
+        f"See the log group of {FUNCTION} for what failed.",
     ]
     cloud.bucket.before = lambda _operation, _name: None
     sweep(cloud)
@@ -157,7 +157,7 @@ def test_unfinished_deletion_is_named(cloud: Cloud, agent: Socket, deployment: D
     cloud.now_ms += 2 * HOUR_MS
     cloud.archive({"sweep": "hourly"}, None)
     assert archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)[0] == (
-        f"Jobs that were deleted hours ago and are not erased yet: {JOB}."
+        f"Jobs that were deleted hours ago but are not erased yet: {JOB}."
     )
     cloud.archive({"erase": JOB}, None)
     assert archive_health.inspect_archive(deployment, cloud.now_ms).unerased == ()
@@ -168,7 +168,7 @@ def test_stopped_sweeps_are_reported(cloud: Cloud, agent: Socket, deployment: De
     sweep(cloud)
     cloud.now_ms += 5 * HOUR_MS
     [first, *_] = archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)
-    assert first == f"The last sweep was 5 hours ago, and one is due every hour (rule {RULE})."
+    assert first == f"The last sweep was 5 hours ago, but one is due every hour (rule {RULE})."
     sweep(cloud)
     events = deployment.client("events")
     events.disable_rule(Name=RULE)
@@ -176,7 +176,7 @@ def test_stopped_sweeps_are_reported(cloud: Cloud, agent: Socket, deployment: De
         [first, *_] = archive_health.inspect_archive(deployment, cloud.now_ms).problems(cloud.now_ms)
     finally:
         events.enable_rule(Name=RULE)
-    assert first == f"Its hourly schedule is switched off (rule {RULE}): enable it."
+    assert first == f"The hourly schedule is disabled (rule {RULE}): enable it."
 
 
 def test_failed_calls_of_the_archive_are_counted_and_others_are_not(deployment: Deployment) -> None:
@@ -190,5 +190,5 @@ def test_failed_calls_of_the_archive_are_counted_and_others_are_not(deployment: 
     finally:
         for key in keys:
             s3.delete_object(Bucket=BUCKET, Key=key)
-    assert found.failed_calls == "1 calls of the archive were given up: `logferry replay` makes them again."
+    assert found.failed_calls == "1 calls of the archive failed for good: run `logferry replay` to repeat them."
     assert archive_health.inspect_archive(deployment, 0).failed_calls == ""

@@ -72,7 +72,9 @@ def test_full_disk_is_one_line_and_status_1(
         patched.setattr(sys, "stdout", disk)
         assert status() == 1
     said = capsys.readouterr().err
-    assert said == "logferry: The output cannot be written (No space left on device). Is the disk full?\n"
+    assert (
+        said == "logferry: The output cannot be written (No space left on device). Check that the disk is not full.\n"
+    )
 
 
 @pytest.mark.usefixtures("command")

@@ -143,7 +143,7 @@ def test_keep_leaves_the_objects(deployment: FakeDeployment) -> None:
 def test_empty_bucket_is_reported_as_success(deployment: FakeDeployment, capsys: pytest.CaptureFixture[str]) -> None:
     """It is no error."""
     replayed()
-    assert "Nothing was left undelivered" in capsys.readouterr().out
+    assert "There is nothing to replay" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 def test_role_is_mapped_and_creates_its_agent(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """In one command; the lists show it and say when it is revoked."""
     assert run("roles", "map", f"{ROLE.replace('role/', 'role/deep/')}", "--agent", "fleet", "--owner", "shop") == 0
-    assert capsys.readouterr().err == f"Whoever has {ROLE} is the agent fleet now.\n"
+    assert capsys.readouterr().err == f"The role {ROLE} is mapped to the agent fleet.\n"
     assert run("roles", "list", "--json") == 0
     [role] = json.loads(capsys.readouterr().out)
     assert (role["arn"], role["agent"]) == (ROLE, "fleet")

@@ -5,7 +5,7 @@ import pytest
 from logferry_cli.durations import parse_duration
 from logferry_cli.problems import Problem
 from logferry_cli.reader import Run
-from logferry_cli.tail import End, EndTiming
+from logferry_cli.tail import EndDetector, EndTiming
 from logferry_protocol.batch import Columns
 from logferry_protocol.events import Exited, Restarted, encode_event
 from logferry_protocol.job import Container, JobRecord, LifeCycle, State
@@ -34,14 +34,14 @@ EXITED = run("bye", encode_event(Exited(exit_code=0)), streams="os")
 
 def test_running_job_never_ends_by_silence() -> None:
     """Quiet does not mean ended."""
-    end = End(record("running"), 0.0, TIMING)
+    end = EndDetector(record("running"), 0.0, TIMING)
     assert end.wait(0.0) is None
     assert not end.ended(1_000_000.0)
 
 
 def test_last_entry_and_two_record_reads_end_it() -> None:
     """A restarting container is `exited` for a moment."""
-    end = End(record("running"), 0.0, TIMING)
+    end = EndDetector(record("running"), 0.0, TIMING)
     end.saw(EXITED, 5.0)
     assert end.due(5.0)
     end.looked(record("exited"), 5.0)
@@ -54,7 +54,7 @@ def test_last_entry_and_two_record_reads_end_it() -> None:
 
 def test_restart_between_the_reads_continues() -> None:
     """More lines follow."""
-    end = End(record("running"), 0.0, TIMING)
+    end = EndDetector(record("running"), 0.0, TIMING)
     end.saw(EXITED, 5.0)
     end.looked(record("exited"), 5.0)
     end.saw(run(encode_event(Restarted(restarts=1)), streams="s"), 5.5)
@@ -65,7 +65,7 @@ def test_restart_between_the_reads_continues() -> None:
 
 def test_outdated_record_is_read_again() -> None:
     """The state may arrive later than the last line; a failed read is no answer."""
-    end = End(record("running"), 0.0, TIMING)
+    end = EndDetector(record("running"), 0.0, TIMING)
     end.saw(EXITED, 0.0)
     waits = []
     now = 0.0
@@ -81,7 +81,7 @@ def test_outdated_record_is_read_again() -> None:
 
 def test_long_ended_job_ends_by_silence() -> None:
     """Its last entry has expired, or is not shown."""
-    end = End(record("exited"), 0.0, TIMING)
+    end = EndDetector(record("exited"), 0.0, TIMING)
     assert not end.ended(9.9)
     assert end.wait(4.0) == 6.0
     assert end.ended(10.0)
@@ -96,5 +96,5 @@ def test_spans_are_parsed(text: str, seconds: int) -> None:
 @pytest.mark.parametrize("text", ["", "5", "0s", "-1h", "1w", "1.5h", "h", "99999999d"])
 def test_invalid_span_is_refused(text: str) -> None:
     """With an example of a valid one."""
-    with pytest.raises(Problem, match="not a span"):
+    with pytest.raises(Problem, match="not a duration"):
         parse_duration(text)

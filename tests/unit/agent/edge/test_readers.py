@@ -171,7 +171,7 @@ def test_container_excluded_by_a_new_setting_ends_with_a_notice(engine: FakeEngi
     assert log.lines() == []
     assert log.jobs[-1].life.state == "running"
     assert log.jobs[-1].life.source == "none"
-    assert "not read any more" in (log.jobs[-1].life.problem or "")
+    assert "no longer read" in (log.jobs[-1].life.problem or "")
     readers.stop()
 
     readers, third = read(continued(second), exclude_names=["w*"])
