@@ -190,7 +190,7 @@ def test_role_is_mapped_listed_and_revoked(registry: Registry) -> None:
     registry.map_role(ROLE, "fleet", 5)
     registry.map_role(ROLE, "fleet", 6)  # said twice is said once
     assert [(item["arn"], item["created"]) for item in registry.roles("fleet")] == [(ROLE, 5)]
-    with pytest.raises(Problem, match="stands for fleet already"):
+    with pytest.raises(Problem, match="already mapped to fleet"):
         registry.map_role(ROLE, "other", 7)
     registry.revoke_role(ROLE, 8)
     assert [item["revoked"] for item in registry.roles("fleet")] == [8]

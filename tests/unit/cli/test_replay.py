@@ -119,7 +119,7 @@ def test_event_that_fails_again_stays(deployment: FakeDeployment, answer: tuple[
     fail(deployment, "a")
     fail(deployment, "b")
     FakeDeployment.functions = Functions(answer)
-    with pytest.raises(Problem, match="1 of them failed again"):
+    with pytest.raises(Problem, match="1 objects failed again"):
         replayed()
     assert left(deployment) == 1
     assert len(deployment.functions.invoked) == 2
