@@ -93,8 +93,10 @@ def status(
 
 
 def local_keys(table: Any, last: LocalKeys | None) -> LocalKeys:
-    """Return last time's keys while the registry knows them, else new ones: the emulator may be another, or without
-    data."""
+    """Return last time's keys while the registry knows them, else new ones.
+
+    The emulator may be another, or without data.
+    """
     from logferry_cli.registry import Agent, Registry, Viewer, credential_of  # noqa: PLC0415 - boto3: half a second
 
     registry, now = Registry(table), int(time.time() * 1000)

@@ -91,8 +91,10 @@ def list_roles(
 
 
 def rebind(*, arn: ArnArgument, state: StateOption, stack: StackOption = None) -> None:
-    """Accept a role that was deleted and created again: the next host that signs in with it decides which role is
-    meant."""
+    """Accept a role that was deleted and created again.
+
+    The next host that signs in with it decides which role is meant.
+    """
     role = canonical_arn(arn)
     _registry(state, stack).rebind_role(role)
     sys.stderr.write(f"The next host that signs in with {role} decides which role of this name is meant.\n")

@@ -139,8 +139,11 @@ class ApiSource:
         return self.gone and not self._chunks and self._idle
 
     def read(self, limit_bytes: int) -> Chunk | None:
-        """Return the next chunk; None when the container does not run and everything was read, or the source was
-        closed."""
+        """Return the next chunk.
+
+        Returns:
+            None when the container does not run and everything was read, or the source was closed.
+        """
         self._idle = False
         while not self._chunks:
             if self._requests.closed or not next(self._steps):

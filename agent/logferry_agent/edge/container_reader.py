@@ -146,13 +146,18 @@ class ContainerReader:
         self.on_news()
 
     def renew(self) -> None:
-        """Make a new source at the next step, because the description requires it. It continues from the sink's
-        position."""
+        """Make a new source at the next step, because the description requires it.
+
+        It continues from the sink's position.
+        """
         self._renewing = True
         self.on_news()
 
     def begin_again(self, sink: Sink) -> None:
-        """After an internal error, from the reading thread: continue at the next step from the sink's position."""
+        """Continue from the sink's position at the next step, after an internal error.
+
+        Only for the reading thread.
+        """
         if not self._position:
             self._position.append(sink.job_appeared(self.job))
 

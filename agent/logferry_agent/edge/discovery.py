@@ -1,8 +1,7 @@
-"""Find containers by the engine's events and its list, merged by id. The list is read again after every lost connection
-and at intervals.
+"""Find containers by the engine's events and its list, merged by id.
 
-There are two threads. One only reads events, because the engine drops events that are not read at once. The other asks
-the engine.
+The list is read again after every lost connection and at intervals. There are two threads. One only reads events,
+because the engine drops events that are not read at once. The other asks the engine.
 """
 
 from __future__ import annotations

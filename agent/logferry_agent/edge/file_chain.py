@@ -149,8 +149,10 @@ def open_log_file(path: Path) -> LogFile:
 
 
 def open_chain(path: Path) -> list[LogFile]:
-    """Return the files of the log at `path`, oldest first; none while a rotation is half done or the log does not
-    exist.
+    """Return the files of the log at `path`, oldest first.
+
+    Returns:
+        An empty list while a rotation is half done, or when the log does not exist.
 
     Raises:
         PermissionError: A file may not be read.

@@ -139,8 +139,10 @@ class FileLoop:
         max_size: int,
         redaction: Redaction | None = NO_REDACTION,
     ) -> FileSource:
-        """Return the source for a reader, with the files held since the container's creation. Only for the loop's own
-        thread."""
+        """Return the source for a reader, with the files held since the container's creation.
+
+        Only for the loop's own thread.
+        """
         folder = self._folders.get(container)
         if folder is not None and folder.source.path == path and folder.source.untouched:
             source = folder.source

@@ -246,8 +246,10 @@ class FileSource:
             file.offset = offset
 
     def _begin_at_place(self, file: LogFile, offset: int) -> None:
-        """Begin where the cursor says, if what was read last is still there. The host may have lost the end of its
-        files."""
+        """Begin where the cursor says, if what was read last is still there.
+
+        The host may have lost the end of its files.
+        """
         if file.packed is not None or self._is_behind_marks(file, offset):
             self._begin_at(file, offset)
             return
@@ -259,8 +261,10 @@ class FileSource:
         self._lose("truncated", detail="the file was truncated before the last position read")
 
     def _is_behind_marks(self, file: LogFile, offset: int) -> bool:
-        """Return whether the record that ends here is the last one read, or is none because reading went on behind
-        damage."""
+        """Return whether reading had come to the record that ends here.
+
+        It is the last one read, or is damaged: reading may have gone on behind damage.
+        """
         if file.size < offset:
             return False
         data = os.pread(file.fd, min(offset, _BEHIND_BYTES), max(0, offset - _BEHIND_BYTES))
@@ -274,8 +278,11 @@ class FileSource:
         return nanoseconds(part.fragments.stamps[0]) == mark.stamp and digest(part.fragments.texts[0]) == mark.digest
 
     def _find_marks(self, files: list[LogFile]) -> tuple[LogFile, int] | None:
-        """Behind the fragment that was read last; where a cursor of before does not say which that is, behind the later
-        one of the two streams' marks in the log."""
+        """Return where the last fragment read ends in the log; None when it is no longer there.
+
+        An earlier version's cursor does not say which stream's fragment was last. Then it is the later one of the two
+        streams' positions in the log.
+        """
         stream_positions = self.sequencer.stream_positions
         found: tuple[LogFile, int] | None = None
         for stream, mark in (("o", stream_positions.out), ("e", stream_positions.err)):

@@ -86,8 +86,9 @@ class PreencodePool:
         self._unread.clear()
 
     def order(self, owner: object, fd: int, order: PreencodeRequest) -> bool:
-        """Hand over a stretch, if the process is free and the stretch is worth it. Then call `take` while the log is
-        the owner.
+        """Hand over a stretch, if the process is free and the stretch is worth it.
+
+        Call `take` afterwards, while the log is the owner.
 
         Args:
             owner: The log.

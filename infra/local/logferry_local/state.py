@@ -116,8 +116,10 @@ def load_keys(folder: Path) -> LocalKeys:
 
 
 def load_emulator_access(folder: Path) -> EmulatorAccess | None:
-    """Return the access of the emulator last started; None when there is none. Emulators of 0.1.0 were open to
-    everyone."""
+    """Return the access of the emulator last started; None when there is none.
+
+    Emulators of 0.1.0 were open to everyone.
+    """
     try:
         return EmulatorAccess.model_validate_json((folder / EMULATOR_FILE).read_bytes())
     except (FileNotFoundError, ValidationError):
