@@ -84,7 +84,7 @@ class JobBuffer:
             return self.life
         problem = self.problem
         if self.processor is not None and (redaction := self.processor.processing.redaction):
-            problem = compile_rules(redaction).hide_alone(problem, Counter())
+            problem = compile_rules(redaction).redact_text(problem, Counter())
         return self.life.model_copy(update={"problem": problem[:512]})
 
 

@@ -31,11 +31,11 @@ def redact_container(
         return container, Counter()
     rules, hidden = compile_rules(redaction), Counter[str]()
     changes: dict[str, Any] = {
-        name: rules.hide_alone(value, hidden)[:MAX_NAME_CHARS]
+        name: rules.redact_text(value, hidden)[:MAX_NAME_CHARS]
         for name in ("name", "host", "project", "service", "task")
         if (value := getattr(container, name))
     }
-    changes["image"] = rules.hide_alone(container.image, hidden)[:MAX_IMAGE_CHARS]
+    changes["image"] = rules.redact_text(container.image, hidden)[:MAX_IMAGE_CHARS]
     for shorten in (False, True):
         found = hidden.copy()
         changes["labels"] = _labels(rules, container.labels, kept, found, shorten=shorten)
@@ -55,7 +55,7 @@ def _labels(
         if key in kept:
             found[key] = value
             continue
-        name = rules.hide_alone(key, hidden, in_place=shorten)
+        name = rules.redact_text(key, hidden, in_place=shorten)
         # Of keys that differ only in their secrets, the first is kept.
-        found.setdefault(name, rules.hide_value(key, value, hidden, in_place=shorten))
+        found.setdefault(name, rules.redact_value(key, value, hidden, in_place=shorten))
     return found

@@ -317,7 +317,7 @@ class ContainerTracker:
         notices = tuple(Notice(code="label", detail=problem) for problem in found.problems)
         if redaction := found.processing.redaction:
             rules = compile_rules(redaction)
-            metadata = metadata.with_redacted_notices(lambda text: rules.hide_alone(text, Counter()))
+            metadata = metadata.with_redacted_notices(lambda text: rules.redact_text(text, Counter()))
         container = self._with_allowed_owner(metadata.container)
         return replace(metadata, container=container, notices=metadata.notices + notices)
 

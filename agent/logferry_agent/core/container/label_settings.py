@@ -106,7 +106,7 @@ def _sentence(processing: ProcessingOptions, name: str, value: str, problem: str
 
 def _hidden(processing: ProcessingOptions, label: str, value: str) -> str:
     redaction = processing.redaction
-    return compile_rules(redaction).hide_value(label, value, Counter()) if redaction else value
+    return compile_rules(redaction).redact_value(label, value, Counter()) if redaction else value
 
 
 def _hides(processing: ProcessingOptions, label: str, value: str) -> bool:

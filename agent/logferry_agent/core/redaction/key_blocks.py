@@ -113,20 +113,20 @@ class PrivateKeyTracker:
             # The last line may have been a header.
             self._inside = {letter: (0, _BEHIND_HEADER) for letter in "oe" if letter in state}
 
-    def hide(self, stream: str, text: str) -> tuple[str, list[str]]:
+    def redact(self, stream: str, text: str) -> tuple[str, list[str]]:
         """Return the stream's next entry with parts of keys redacted, and the names of the keys that begin in it."""
         found: list[str] = []
         if "\n" not in text:
-            return self._hide(stream, text, found), found
+            return self._redact_line(stream, text, found), found
         lines: list[str] = []
         for line in text.split("\n"):
-            hidden = self._hide(stream, line, found)
+            hidden = self._redact_line(stream, line, found)
             # A merged entry shows one marker for a key.
             if not (hidden == REDACTED and lines and lines[-1].endswith(REDACTED)):
                 lines.append(hidden)
         return "\n".join(lines), found
 
-    def _hide(self, stream: str, line: str, found: list[str]) -> str:
+    def _redact_line(self, stream: str, line: str, found: list[str]) -> str:
         view = VisibleText(line)
         seen = view.text
         hidden: list[tuple[int, int]] = []

@@ -68,7 +68,7 @@ class RedactionRules:
         self._screen: Any = compile_screen([secret for _, secret in self._secrets], *screens) if chosen else None
         self._key_screen: Any = compile_screen([], MARKER) if self.keys else None
 
-    def suspects(self, texts: Sequence[str]) -> list[int]:
+    def find_suspects(self, texts: Sequence[str]) -> list[int]:
         """Return the indices of the texts that may contain a secret, in order."""
         joined = "\n".join(texts)
         raw = utf8(joined)
@@ -92,7 +92,7 @@ class RedactionRules:
             seen is not None and self._key_screen.search(utf8(seen)) is not None
         )
 
-    def hide(self, text: str, hidden: Counter[str]) -> str:
+    def redact_line(self, text: str, hidden: Counter[str]) -> str:
         """Return a line with its secrets redacted, except keys over several lines.
 
         Args:
@@ -105,7 +105,7 @@ class RedactionRules:
         hidden.update({name: len(spans) for name, spans in found.items()})
         return _without(text, _merge_all(found))
 
-    def hide_alone(self, text: str, hidden: Counter[str], *, in_place: bool = False) -> str:
+    def redact_text(self, text: str, hidden: Counter[str], *, in_place: bool = False) -> str:
         """Return a text that is not a line (a name, for example) with its secrets and keys redacted.
 
         Args:
@@ -113,9 +113,9 @@ class RedactionRules:
             hidden: counts the secrets by the name of the pattern that found them.
             in_place: the result must not be longer than the text.
         """
-        return self._hide_behind("", text, hidden, in_place=in_place)
+        return self._redact_after("", text, hidden, in_place=in_place)
 
-    def hide_value(self, key: str, value: str, hidden: Counter[str], *, in_place: bool = False) -> str:
+    def redact_value(self, key: str, value: str, hidden: Counter[str], *, in_place: bool = False) -> str:
         """Return a label's value with its secrets redacted.
 
         Args:
@@ -124,9 +124,9 @@ class RedactionRules:
             hidden: counts the secrets by the name of the pattern that found them.
             in_place: the result must not be longer than the value.
         """
-        return self._hide_behind(f"{key}=", value, hidden, in_place=in_place)
+        return self._redact_after(f"{key}=", value, hidden, in_place=in_place)
 
-    def _hide_behind(self, before: str, text: str, hidden: Counter[str], *, in_place: bool) -> str:
+    def _redact_after(self, before: str, text: str, hidden: Counter[str], *, in_place: bool) -> str:
         begin = len(before)
         found: dict[str, Spans] = {}
         for name, places in self.spans(before + text).items():
@@ -207,10 +207,10 @@ def redact_lines(redaction: Redaction, texts: Sequence[str]) -> tuple[list[tuple
         begin in one of the lines, because it may continue in the lines that follow.
     """
     rules, hidden = compile_rules(redaction), Counter[str]()
-    suspects = rules.suspects(texts)
+    suspects = rules.find_suspects(texts)
     if any(map(rules.has_marker, map(texts.__getitem__, suspects))):
         return None
-    shown = [(index, rules.hide(texts[index], hidden)) for index in suspects]
+    shown = [(index, rules.redact_line(texts[index], hidden)) for index in suspects]
     return [(index, text) for index, text in shown if text != texts[index]], hidden
 
 
@@ -243,7 +243,7 @@ class Redactor:
         if self._rules.keys:
             for letter, text in zip(streams, texts, strict=True):
                 if letter != "s" and (self._keys.inside or self._rules.has_marker(text)):
-                    self._keys.hide(letter.lower(), _encodable(text))
+                    self._keys.redact(letter.lower(), _encodable(text))
 
     def redact_cuts(self, streams: str, texts: Sequence[str]) -> list[str]:
         """Return the same number of pieces, without the secrets that contain a cut between two pieces of a line."""
@@ -276,17 +276,17 @@ class Redactor:
         lines = found
         if "s" in streams:
             lines = ["" if letter == "s" else text for letter, text in zip(streams, found, strict=True)]
-        suspects = self._rules.suspects(lines)
+        suspects = self._rules.find_suspects(lines)
         markers = {index for index in suspects if self._rules.has_marker(lines[index])}
         if markers or self._keys.inside:
             for index, (letter, text) in enumerate(zip(streams, texts, strict=True)):
                 if letter != "s" and (self._keys.inside or index in markers):
-                    found[index], names = self._keys.hide(letter.lower(), _encodable(text))
+                    found[index], names = self._keys.redact(letter.lower(), _encodable(text))
                     self.hidden.update(names)
                 states.append(self._keys.state)
         for index in suspects:
             if streams[index] != "s":
-                found[index] = self._rules.hide(found[index], self.hidden)
+                found[index] = self._rules.redact_line(found[index], self.hidden)
         return found, states
 
     def _redact_event(self, text: str) -> str:
@@ -297,7 +297,7 @@ class Redactor:
         event = decode_event(text)
         if not isinstance(event, Gap | Notice) or not event.detail:
             return text
-        detail = self._rules.hide_alone(event.detail, self.hidden)
+        detail = self._rules.redact_text(event.detail, self.hidden)
         if detail == event.detail:
             return text
         return encode_event(event.model_copy(update={"detail": detail[:MAX_MESSAGE_CHARS]}))
@@ -305,7 +305,7 @@ class Redactor:
     def _redact_cut(self, first: str, second: str) -> tuple[str, str]:
         tail, head = _tail(first), _head(second)
         window = tail + head
-        if not self._rules.suspects([window]):
+        if not self._rules.find_suspects([window]):
             return first, second
         cut, base = len(tail), len(first) - len(tail)
         found = self._rules.spans(window, cut)

@@ -481,14 +481,14 @@ def test_line_in_which_a_key_may_begin_is_not_preencoded() -> None:
 def test_search_over_joined_lines_misses_nothing(texts: list[str], redaction: Redaction) -> None:
     """Each text with a secret of its own is among those that the one search names."""
     rules = compile_rules(redaction)
-    changed = {index for index, text in enumerate(texts) if rules.hide(text, Counter()) != text}
-    assert changed <= set(rules.suspects(texts))
+    changed = {index for index, text in enumerate(texts) if rules.redact_line(text, Counter()) != text}
+    assert changed <= set(rules.find_suspects(texts))
 
 
 def test_lines_without_secrets_are_searched_once() -> None:
     """However many they are."""
     rules = compile_rules(Redaction(("all",)))
-    assert rules.suspects([f"10.0.0.{at} GET https://example.com/items/{at} 200" for at in range(1_000)]) == []
+    assert rules.find_suspects([f"10.0.0.{at} GET https://example.com/items/{at} 200" for at in range(1_000)]) == []
 
 
 # --- a reader's view ------------------------------------------------------------------------------------------------
