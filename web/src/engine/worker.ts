@@ -1,6 +1,6 @@
 /** The worker: everything between the network and a drawn row happens here, so that the page never waits for it. */
 
-import type { ExportContext } from "../export/export";
+import type { ExportContext } from "../export/exportJob";
 import { Connection, type SocketLike } from "../live/connection";
 import { prepareDecoder } from "../log/body";
 import { monotonicTimes } from "../log/mergeOrder";
@@ -9,7 +9,7 @@ import { safely } from "../log/safely";
 import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./jobList";
-import type { MergedList } from "./merge";
+import type { MergedList } from "./mergedList";
 import type { Answers, Request, Tell } from "./messages";
 
 const port = self as unknown as {
@@ -208,11 +208,11 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     return filteredWindow(from, opened(job).filteredRows(sequences), total);
   },
   export: async ({ job, id, what }) => {
-    const [{ exportJob }] = await Promise.all([import("../export/export"), prepareDecoder()]);
+    const [{ exportJob }] = await Promise.all([import("../export/exportJob"), prepareDecoder()]);
     return runExport(id, (context) => exportJob(opened(job), api, what, context));
   },
   exportMerged: async ({ id, what }) => {
-    const [{ exportMerged }] = await Promise.all([import("../export/merged"), prepareDecoder()]);
+    const [{ exportMerged }] = await Promise.all([import("../export/exportMerged"), prepareDecoder()]);
     return runExport(id, (context) => exportMerged(merged.map(opened), api, what, context));
   },
   cancelExport: ({ id }) => {
@@ -222,7 +222,7 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
   merge: async ({ jobs: ids }) => {
     const turn = ++merges;
     // A page with one job does not need the module.
-    const [module] = await Promise.all([ids.length === 0 ? null : import("./merge"), prepareDecoder()]);
+    const [module] = await Promise.all([ids.length === 0 ? null : import("./mergedList"), prepareDecoder()]);
     // Another page was opened in the meantime.
     if (turn !== merges) return null;
     merged = ids.slice(0, module?.MAX_JOBS);

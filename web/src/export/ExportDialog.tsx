@@ -7,10 +7,10 @@ import type { Query } from "../index/query";
 import { countText } from "../jobs/rates";
 import { settings } from "../settings";
 import { TIME_NAMES } from "../settings/SettingsMenu";
-import { copyText, type Exportable, type ExportScope, saveAs } from "../shell/clipboardAndSave";
 import { TIME_MODES, type TimeMode } from "../text/time";
 import { Dialog } from "../ui/Dialog";
 import { Icon } from "../ui/Icon";
+import { copyText, type Exportable, type ExportScope, saveAs } from "./clipboardAndSave";
 
 /** Show the export dialog. `whole` names what all lines are of; `modes` are the time formats to offer. */
 export function ExportDialog({

@@ -7,7 +7,7 @@ import { levelOf } from "../text/levels";
 import { plain } from "../text/terminal";
 import { stampText, type TimeMode } from "../text/time";
 import { type TraceRole, traceRoleAfter } from "../text/trace";
-import type { Line } from "./lines";
+import type { Line } from "./lineJoiner";
 
 export interface LineFormat {
   readonly format: SaveFormat;

@@ -2,6 +2,14 @@
 import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { ExportRequest, JobFacts, SaveFormat } from "../engine/messages";
+import {
+  copyOrSaveLine,
+  copyText,
+  drawnText,
+  type Exportable,
+  type ExportScope,
+  textsOf,
+} from "../export/clipboardAndSave";
 import type { Finder } from "../index/finder";
 import { NO_NUMBERS } from "../index/linePositions";
 import type { Query } from "../index/query";
@@ -19,14 +27,6 @@ import { navigate, urlOf } from "../route";
 import { sequenceAt } from "../search/api";
 import { remoteRange } from "../search/jobSearch";
 import { MOVE_EVENTS, type Searchable, SearchController } from "../search/searchController";
-import {
-  copyOrSaveLine,
-  copyText,
-  drawnText,
-  type Exportable,
-  type ExportScope,
-  textsOf,
-} from "../shell/clipboardAndSave";
 import type { TimeMode } from "../text/time";
 import { Api } from "../wire/api";
 

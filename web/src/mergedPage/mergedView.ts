@@ -2,6 +2,14 @@
 import { batch, signal } from "@preact/signals";
 import type { Engine, Progress } from "../engine/client";
 import type { JobFacts, SaveFormat } from "../engine/messages";
+import {
+  copyOrSaveLine,
+  copyText,
+  drawnText,
+  type Exportable,
+  type ExportScope,
+  textsOf,
+} from "../export/clipboardAndSave";
 import type { Finder } from "../index/finder";
 import { type LinePositions, NO_NUMBERS } from "../index/linePositions";
 import type { Query } from "../index/query";
@@ -17,14 +25,6 @@ import { SelectionKeeper } from "../pane/selection";
 import { navigate, type Route, urlOf, urlOfMark } from "../route";
 import { resultMerger } from "../search/mergeResults";
 import { MOVE_EVENTS, type Searchable, SearchController } from "../search/searchController";
-import {
-  copyOrSaveLine,
-  copyText,
-  drawnText,
-  type Exportable,
-  type ExportScope,
-  textsOf,
-} from "../shell/clipboardAndSave";
 import { facts } from "../state";
 import type { TimeMode } from "../text/time";
 

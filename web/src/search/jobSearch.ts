@@ -4,7 +4,7 @@ import type { Finder, Found } from "../index/finder";
 import { type FoundLines, NO_LINES, union } from "../index/linePositions";
 import { MATCH_ALL, type Query } from "../index/query";
 import { ERROR } from "../text/levelNames";
-import { RemoteSearch, type Searcher } from "./remote";
+import { RemoteSearch, type Searcher } from "./remoteSearch";
 
 /** With more lines than these missing, the service searches them at once, instead of loading them first. */
 const LOADED_SOON = 20_000;

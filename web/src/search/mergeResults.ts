@@ -1,6 +1,6 @@
 /** Merge what was found in several jobs. Pure. */
 import { type FoundLines, LinePositions, NO_NUMBERS } from "../index/linePositions";
-import type { Progress } from "./remote";
+import type { Progress } from "./remoteSearch";
 import type { ResultMerger, SearchProgress } from "./searchController";
 
 export function resultMerger(names: () => readonly string[]): ResultMerger {

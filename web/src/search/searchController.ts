@@ -10,7 +10,7 @@ import { expressionOf, MATCH_ALL, type Query } from "../index/query";
 import type { LinePosition } from "../log/mergeOrder";
 import { JobSearch, type KnownFrom } from "./jobSearch";
 import { MatchNavigator, NOTHING_SURE, type SureFrom } from "./matchNavigator";
-import { type Progress, Searcher } from "./remote";
+import { type Progress, Searcher } from "./remoteSearch";
 
 /** What a search bar needs. */
 export interface Searchable {

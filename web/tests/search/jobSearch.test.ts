@@ -4,7 +4,7 @@ import type { Finder, Listener } from "../../src/index/finder";
 import { MATCH_ALL } from "../../src/index/query";
 import { JobSearch } from "../../src/search/jobSearch";
 import { mergeProgress } from "../../src/search/mergeResults";
-import type { Searcher } from "../../src/search/remote";
+import type { Searcher } from "../../src/search/remoteSearch";
 
 const QUERY = { ...MATCH_ALL, text: "needle" };
 /** A job of a million lines, the last hundred thousand of them loaded. A line's time is ten times its sequence. */

@@ -6,7 +6,7 @@ import type { Query } from "../index/query";
 import { STOPPED_EXPRESSION } from "../index/stoppedExpression";
 import { token } from "../login/key";
 import type { FromSearcher, Task, ToSearcher } from "./messages";
-import searcherUrl from "./searcher?worker&url";
+import searcherUrl from "./searchWorker?worker&url";
 
 /** Checking matches takes milliseconds, unless the expression backtracks without end. */
 const PATIENCE_MS = 2_000;

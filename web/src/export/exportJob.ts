@@ -7,7 +7,7 @@ import { type Columns, decodeBody, fromBase64 } from "../log/body";
 import { type Api, ApiError } from "../wire/api";
 import { type RetryPolicy, retryDelay } from "../wire/retry";
 import { ExpressionFilter, formatLine, lineFilter } from "./format";
-import { firstSequence, LineJoiner } from "./lines";
+import { firstSequence, LineJoiner } from "./lineJoiner";
 
 /** Text of this size becomes a blob: browsers keep blobs outside of the tab's own memory. */
 const PART_CHARS = 4_000_000;

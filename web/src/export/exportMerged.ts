@@ -8,9 +8,9 @@ import { isInRange, type MarkedRange } from "../log/markedRange";
 import { comparePositions, type LinePosition } from "../log/mergeOrder";
 import { sequenceAt } from "../search/api";
 import type { Api } from "../wire/api";
-import { BlobBuilder, batches, type ExportBatch, type ExportContext, ProgressTicker } from "./export";
+import { BlobBuilder, batches, type ExportBatch, type ExportContext, ProgressTicker } from "./exportJob";
 import { ExpressionFilter, formatLine, lineFilter } from "./format";
-import { type Line, LineJoiner } from "./lines";
+import { type Line, LineJoiner } from "./lineJoiner";
 
 export type PositionedLine = Line & { readonly position: LinePosition };
 

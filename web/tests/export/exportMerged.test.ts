@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ExportBatch } from "../../src/export/export";
-import { mergeStreams, type PositionedLine, positionedLines } from "../../src/export/merged";
+import type { ExportBatch } from "../../src/export/exportJob";
+import { mergeStreams, type PositionedLine, positionedLines } from "../../src/export/exportMerged";
 import { isInRange, type MarkedRange, markedRange } from "../../src/log/markedRange";
 import { comparePositions } from "../../src/log/mergeOrder";
 import { fc } from "../support/check";

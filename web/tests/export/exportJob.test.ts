@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { OpenJob } from "../../src/engine/job";
-import { exportJob } from "../../src/export/export";
+import { exportJob } from "../../src/export/exportJob";
 import { formatLine, type LineFormat, lineFilter } from "../../src/export/format";
-import { LineJoiner } from "../../src/export/lines";
+import { LineJoiner } from "../../src/export/lineJoiner";
 import { MATCH_ALL } from "../../src/index/query";
 import { type Columns, prepareDecoder } from "../../src/log/body";
 import { Store } from "../../src/log/store";
