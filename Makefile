@@ -10,6 +10,8 @@ ARGS ?=
 # `make test` runs two processes side by side, of about the same length. One has the tests that need an engine or a
 # cloud, which share the machine, run one by one and mostly wait. The other has all others, the browser's among them.
 PURE := not engine and not cloud and not browser and not slow
+# No test in these folders is pure. Not even importing them saves each of the two processes some seconds.
+NO_PURE_TESTS := --ignore tests/browser --ignore tests/chaos --ignore tests/e2e
 MACHINE := (engine or cloud or browser) and not slow
 ENGINE_OR_CLOUD := (engine or cloud) and not slow
 OTHERS := not engine and not cloud and not slow
@@ -74,7 +76,7 @@ web: setup ## run the viewer's tests (vitest)
 	cd web && npm run --silent test
 
 unit: setup ## run the tests that need no engine, cloud or browser (pytest)
-	$(BIN)/python -m pytest -q -n 2 -m "$(PURE)" $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(NO_PURE_TESTS) -m "$(PURE)" $(ARGS)
 
 integration: setup ## run the tests that need an engine, the local cloud or a browser (pytest)
 	$(BIN)/python -m pytest -q -m "$(MACHINE)" $(ARGS)
