@@ -12,14 +12,16 @@ from typing import Final
 
 import structlog
 
+from logferry_protocol.backoff import Backoff
+
 from ..edge.metrics import Metrics
 from ..edge.spool import SpoolError
 from .job_buffers import JobBuffer, JobBuffers
 
 log = structlog.get_logger(__name__)
 
-RETRY_S: Final = (1.0, 10.0, 60.0)
-"""Seconds to leave a job alone after its first failure in a row, its second, and each further one."""
+RETRY: Final = Backoff(first_s=1.0, longest_s=60.0, factor=10.0)
+"""Waits before a failed job is read again: 1 s, 10 s, then 60 s each. Without jitter: only this host retries."""
 PROBLEM: Final = "its lines cannot be processed: the agent's own log says why; they are read again later"
 _GIVEN_UP: Final = "these lines could not be processed, and the container is gone"
 
@@ -86,7 +88,7 @@ class JobIsolation:
 
     def _park(self, buffer: JobBuffer, now: float) -> None:
         buffer.failures += 1
-        buffer.retry_at = now + RETRY_S[min(buffer.failures, len(RETRY_S)) - 1]
+        buffer.retry_at = now + RETRY.ceiling(buffer.failures)
         buffer.problem = PROBLEM
         self._metrics.refused("failed")
         # What readers still offer becomes void; they are told where to continue when the wait is over.
