@@ -13,10 +13,10 @@ from typing import Final, Protocol
 
 import structlog
 
-from logferry_protocol.events import Gap
 from logferry_protocol.job import SourceName
 
-from ..core.batching.cursor import FIRST_NOTICES, LEFT_OUT, Cursor, UnknownCursorError, decode, decode_damaged
+from ..core.batching.cursor import FIRST_NOTICES, LEFT_OUT, Cursor, UnknownCursorError, decode
+from ..core.batching.damaged_cursor import resume_from_damaged_cursor
 from ..core.batching.entries import Chunk, PreencodedBatch
 from ..core.batching.entry_sequencer import EntrySequencer
 from ..core.batching.lifecycle import RunState, unrecorded_entries
@@ -276,37 +276,7 @@ class ContainerReader:
             return EntrySequencer(decode(position.cursor) if position.cursor is not None else Cursor())
         except UnknownCursorError as error:
             log.warning("cursor_unknown", job=self.id, problem=str(error))
-            sequencer, gap = lost_place(position, self._run_state, time.time_ns())
+            sequencer, gap = resume_from_damaged_cursor(position, self._run_state, time.time_ns())
             (self._held,) = sequencer.add_event(gap, gap.start or gap.end or 0)
             self._misplaced = True
             return sequencer
-
-
-def lost_place(position: Position, run_state: RunState, now: int) -> tuple[EntrySequencer, Gap]:
-    """Return where to continue when the cursor cannot be decoded, and the gap that reports it.
-
-    Nothing that the cloud or the spool has may come again, and nothing may be missing silently. So reading continues
-    after the latest time that is known to have been read: the spool's, or what the cursor itself still shows (see
-    `decode_damaged`). Lines of that moment may be missing, and so may lines to which a clock gave later times before it
-    was set back. Where no time is known, reading continues with what comes from now on. Lifecycle events up to now
-    count as recorded unless the cursor says otherwise: the job's state shows them anyway.
-
-    Args:
-        position: The position whose cursor cannot be decoded.
-        run_state: The container's state now.
-        now: The time, in nanoseconds since 1970.
-    """
-    found = decode_damaged(position.cursor or "")
-    # What is skipped after a cursor is later than the cursor.
-    known = max(0 if position.skip else found.after, (position.last or 0) * 1_000 + 999 if position.last else 0)
-    life = found.life
-    if life.kind == "n" and (told := unrecorded_entries(life, run_state)):
-        life = told[-1].checkpoint
-    where = "the latest line known" if known else "what is there now"
-    gap = Gap(
-        reason="corrupt",
-        start=known // 1_000 or None,
-        end=None if known else now // 1_000,
-        detail=f"the cursor is damaged or of another version: reading continues after {where}",
-    )
-    return EntrySequencer(Cursor(life=life, after=known or now)), gap
