@@ -79,7 +79,7 @@ def ship(python: Path, container: str, count: int, source: str, redact: str = ""
         settings = {"INCLUDE_NAMES": NAME, "START_AT": "beginning", "SOURCE": source, "REDACT": redact}
         began = time.time()
         with agent(python, sink.url, folder, settings) as process:
-            # Seldom, as asking takes of the two processors as well; the sink knows when it was.
+            # Rarely, as asking also uses the two processors; the sink recorded the time.
             wait_until(lambda: sink.tip(container) >= count, 300, 0.5)
             return sink.counts()["last_stored"] - began, peak_kib(process.pid)
 

@@ -73,7 +73,7 @@ class Bench:
         said = "" if held is None else f" (target {target}) {'ok' if held else 'MISSED'}"
         print(f"  {name}: {value}{said}", file=sys.stderr, flush=True)
 
-    # --- what is measured -----------------------------------------------------------------------------------------
+    # --- measurements ---------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Measure navigation, page, scripts, /config.json, login by key, worker, history, rows, with nothing cached."""
@@ -321,7 +321,7 @@ class Bench:
             "axe, serious or critical findings (two pages, two themes, two widths)", str(len(found)), "0", not found
         )
 
-    # --- what it takes --------------------------------------------------------------------------------------------
+    # --- helpers --------------------------------------------------------------------------------------------------
 
     def fill(self) -> None:
         if self.filled:

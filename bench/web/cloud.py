@@ -149,7 +149,7 @@ class SlowLink:
             while data := await reader.read(8_192):
                 self._free = max(self._free, loop.time()) + len(data) / LINE_BYTES_S
                 loop.call_at(self._free + LINE_DELAY_S, arrive, data)
-                # No more underway than the line holds: a sender that does not wait would keep others off it.
+                # No more in transit than the link holds: a sender that does not wait would starve others.
                 await asyncio.sleep(self._free - LINE_DELAY_S - loop.time())
         await asyncio.sleep(self._free + LINE_DELAY_S - loop.time())
 

@@ -25,7 +25,7 @@ class OidcCloud(ViewerCloud):
         super().__init__(dist)
         self.issuer = OidcIssuer()
         self.taken: set[str] = set()
-        """The different tokens that requests came with."""
+        """The distinct tokens of the requests."""
 
     def refused(self, request: web.Request) -> web.Response | None:
         self.requests.append(f"{request.method} {request.path_qs}")
@@ -97,7 +97,7 @@ def test_reload_asks_only_the_issuer(context: BrowserContext, cloud: OidcCloud) 
     """Tokens are in memory; the issuer's session is in its cookie."""
     page = log_in(context, cloud)
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
-    # The page goes to the issuer by itself, perhaps before it has loaded.
+    # The page goes to the issuer on its own, perhaps before it has loaded.
     page.reload(wait_until="commit")
     expect(page.locator("[data-job]")).to_be_visible(timeout=PATIENCE_MS)
     assert len(cloud.issuer.access_tokens) == 2

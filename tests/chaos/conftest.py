@@ -24,7 +24,7 @@ __all__ = ["cloud", "containers", "engine"]
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = Timing(ping=3.0, silence=12.0, answer=4.0, backoff=Backoff(0.2, 2.0), settled=2.0)
-"""A viewer that notices within seconds what it may take half a minute to notice elsewhere."""
+"""Timing of a viewer that notices within seconds what may take half a minute otherwise."""
 
 
 @pytest.fixture

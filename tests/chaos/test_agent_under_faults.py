@@ -120,7 +120,7 @@ def test_thirty_containers_are_exact_while_the_agent_is_killed_and_disconnected(
         with agent:
             while not done():
                 stored, die_at = sink.counts().get("entries", 0), time.monotonic() + 5
-                # A start that takes longer than five seconds, on a busy machine, is let get somewhere.
+                # On a busy machine a start may take longer than five seconds; let it advance.
                 while not done() and (time.monotonic() < die_at or sink.counts().get("entries", 0) == stored):
                     time.sleep(0.2)
                     agent.require_alive()
@@ -195,7 +195,7 @@ def test_spool_of_four_megabytes_survives_five_minutes_without_a_cloud(
             for sink in sinks:
                 wait_until(lambda sink=sink: all(ended(sink, job) for job in containers), 600, 1.0)
         for job in containers:
-            # What the engine has written down, by the engine's own account.
+            # What the engine has written, according to the engine.
             written = machine.docker("logs", job).splitlines()
             kept = {sink: [text for _, _, letter, text in sink.entries(job) if letter == "o"] for sink in sinks}
             assert kept[block_sink] == written

@@ -22,11 +22,11 @@ from tests.support.gateway.process import GatewayProcess
 pytestmark = [pytest.mark.engine, pytest.mark.cloud, pytest.mark.timeout(900)]
 
 LINES: Final = 120
-"""Lines that are written while each of the faults lasts."""
+"""Lines that are written during each fault."""
 
 TIMEOUT_S: Final = 5
 SLOW_S: Final = 9.0
-"""What a DynamoDB call takes: longer than Lambda gives the function, which is ended in the middle of it."""
+"""Seconds of a DynamoDB call: longer than Lambda's timeout of the function, which is ended during the call."""
 
 FAULTS: Final[tuple[tuple[dict[str, float], str, int], ...]] = (
     ({"throttle_table": 1.0}, "throttle table", 12),
@@ -34,7 +34,7 @@ FAULTS: Final[tuple[tuple[dict[str, float], str, int], ...]] = (
     ({"fail_after": 1.0}, "fail after", 4),
     ({"slow_table": 1.0, "slow_table_s": SLOW_S}, "Internal server error", 2),
 )
-"""What goes wrong with every call, what the gateway counts it as, and how often it is to happen."""
+"""The fault of every call, the gateway's counter for it, and how often it must happen."""
 
 
 @contextmanager

@@ -53,13 +53,13 @@ LINES = 20
 """Lines of each batch."""
 OPENED_AT_ONCE, ENVELOPE = 16, 40
 AT_THE_DOOR = 12
-"""Viewers that connect at a time: the emulator's functions take some 20 ms each, and tickets live for 30 s."""
+"""Viewers that connect concurrently: the emulator's functions take some 20 ms each, and tickets live for 30 s."""
 PINGS_A_SECOND = 3.0
-"""Of all viewers: with the usual one in 30 s each, pings would be all that the emulator's processes get to do."""
+"""Ping interval of all viewers: with the usual 30 s, the emulator's processes would only serve pings."""
 
 
 STAY_S = 120.0
-"""How long the agent may say nothing: API Gateway ends what idles for ten minutes."""
+"""Seconds that the agent may be silent: API Gateway closes connections that idle for ten minutes."""
 
 
 def _opening(jobs: list[OpenJob], number: str) -> Open:
@@ -215,7 +215,7 @@ class Watcher:
         try:
             message = decode(text, TO_VIEWER)
         except MalformedMessageError:
-            return  # API Gateway's own errors: as PROTOCOL.md says, no answer
+            return  # API Gateway's own errors are no answer, as PROTOCOL.md says
         if isinstance(message, Subscribed):
             self.subscribed.set()
             self.reader.learn(message.tip or 0, now, at_once=True)

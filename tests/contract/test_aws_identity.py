@@ -87,7 +87,7 @@ def test_changed_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     query = base64.urlsafe_b64decode(AwsRole(AUDIENCE, "eu-west-1").token().removeprefix(PREFIX) + "==").decode()
     before = query.partition("X-Amz-Date=")[2][:16]
     signed = datetime.strptime(before, "%Y%m%dT%H%M%S%z")
-    # Another second of the same day: the day stands in the signature's scope as well, and is compared without asking.
+    # Another second of the same day: the signature's scope names the day, which is compared without a request.
     other = signed + timedelta(seconds=1 if signed.second < 59 else -1)
     changed = base64.urlsafe_b64encode(
         query.replace(f"X-Amz-Date={before}", f"X-Amz-Date={other:%Y%m%dT%H%M%SZ}").encode()

@@ -36,7 +36,7 @@ from logferry_protocol.batch import decode_body
 from logferry_protocol.messages import BatchFacts
 
 PATIENCE_S = 180.0
-"""A generous limit for everything that is waited for: the machine may be busy with other things."""
+"""Seconds to wait for any condition: generous, as the machine may be busy."""
 
 T = TypeVar("T")
 LOGFERRY = Path(sys.executable).parent / "logferry"
@@ -79,7 +79,7 @@ class Cloud:
         headers = {"Authorization": f"Bearer {self.keys.viewer_key}"}
 
         def ask() -> httpx.Response | None:
-            # On a busy machine the emulator gives up on a function now and then, as AWS does; readers ask again.
+            # On a busy machine the emulator sometimes times a function out, as AWS does; readers retry.
             try:
                 answer = httpx.get(f"{self.state.http_url}{path}", params=query, headers=headers, timeout=60)
             except httpx.TransportError:

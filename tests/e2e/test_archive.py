@@ -107,7 +107,7 @@ def test_job_reads_the_same_after_its_batches_expired(
     job = cloud.ended(containers.run("archived", numbered(LINES, pause_every=100)))
     account, tip = Account(cloud), cloud.tip(job)
     wait_for(lambda: account.archived_tip(job), "the archive, which ingest tells of the job's end")
-    # The end may have been told before the last lines were stored: those are the daily sweep's.
+    # The end may be reported before the last lines are stored: the daily sweep archives those.
     account.archive({"sweep": "daily"})
     wait_for(lambda: account.archived_tip(job) == tip, "the whole job in the archive")
 

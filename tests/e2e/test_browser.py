@@ -106,10 +106,10 @@ FURTHER = """([job, opened, last]) => {
   if (connection.kind === "waiting") document.dispatchEvent(new Event("visibilitychange"));
   return connection.opened > opened && connection.kind === "open" && lines.subscribed && lines.last > last;
 }"""
-"""The page is connected anew, subscribed, and knows of more than it did."""
+"""The page has reconnected, subscribed, and knows of more entries than before."""
 
 DISTURBED: Final = {"lose_push": 0.2, "repeat_push": 0.2, "delay_push_s": 0.3, "repeat_answer": 0.1, "delay_s": 0.1}
-"""Broadcasts are lost, come twice and overtake each other while connections are cut."""
+"""Broadcasts are lost, repeated and reordered while connections are cut."""
 
 
 def disconnected_repeatedly(cloud: Cloud, containers: Containers, browser: Browser, *, times: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 JOB = f"local.{CONTAINER}"
 BESIDE = ("TICKET#", "AUDIT#", "GRANT#", "CONNECTION#", "INSTANCE#", "USAGE#")
-"""What requests that are served may leave, and what other tests' agents and viewers do meanwhile."""
+"""Items that served requests may create, and those of other tests' agents and viewers."""
 
 
 def stored(cloud: Cloud) -> dict[str, Any]:

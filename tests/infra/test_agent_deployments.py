@@ -16,7 +16,7 @@ from logferry_agent.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "infra" / "agent"
 MOUNTS = {"/var/run/docker.sock": True, "/var/lib/docker/containers": True, "/var/lib/logferry": False}
-"""Place in the container, and whether it is read-only."""
+"""The path in the container, and whether it is read-only."""
 
 
 class _Loader(yaml.SafeLoader):

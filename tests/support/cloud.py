@@ -136,10 +136,10 @@ class Cloud:
         self.slept: list[float] = []
         self.to_erase: list[str] = []
         self.ended: list[str] = []
-        """Jobs whose end the archive was told of."""
+        """Jobs whose end was reported to the archive."""
         self.tell: Callable[[list[str]], None] = self.ended.extend
         self.again: list[Mapping[str, Any]] = []
-        """What the archive asked itself to go on with."""
+        """Jobs with which the archive asked itself to continue."""
         self.bucket = MemoryBucket()
         self._seen: dict[str, Any] = {}
         self.logger = Logger(service="tests", level="CRITICAL")
@@ -148,7 +148,7 @@ class Cloud:
         settings = connect.settings.Settings(
             tables.registry, tables.log, AGENTS, VIEWERS, "http://unused", (ORIGIN,), (), *[""] * 6
         )
-        # Each function sees the tables through its role: what the template does not allow fails in every test.
+        # Each function sees the tables through its role: what the template forbids fails in every test.
         names = {tables.registry: "RegistryTable", tables.log: "LogTable"}
         own = {
             name: RestrictedClient(tables.dynamodb, name, names)
@@ -201,7 +201,7 @@ class Cloud:
     def now(self) -> int:
         return self.now_ms
 
-    # --- who is there
+    # --- principals and keys
 
     def issue(self, kind: str, name: str, *, expires: int | None = None, **attributes: Any) -> str:
         """Return a key of a new principal."""

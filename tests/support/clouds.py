@@ -89,7 +89,7 @@ def ministack() -> Iterator[str]:
 
 def start_ministack(folder: Path, port: int) -> ProcessIdentity:
     """Start a plain MiniStack on the data of a state folder, and wait until it answers."""
-    # Where its TMPDIR is not there, Python takes /tmp, and what functions leave would stay in it.
+    # If its TMPDIR is missing, Python uses /tmp, and the functions' files would stay there.
     (folder / "cloud" / "tmp").mkdir(parents=True, exist_ok=True)
     checkout = find_checkout()
     process = spawn(

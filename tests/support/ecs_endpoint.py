@@ -48,9 +48,9 @@ class Endpoint:
         self.documents: dict[str, Any] = {PATH: CONTAINER, PATH + "/task": TASK}
         self.status = 200
         self.trickles = False
-        """Whether bytes of the answer come one at a time, without an end."""
+        """Send the answer one byte at a time, without an end."""
         self.held = threading.Event()
-        """While it is cleared, nothing is answered."""
+        """While it is cleared, no request is answered."""
         self.held.set()
         self.asked: list[str] = []
         self.ending = threading.Event()

@@ -55,7 +55,7 @@ class Engine:
     def run_command(self, command: list[str], *, image: str = IMAGE, **options: Any) -> RunContainer:
         """Start a container, detached."""
         if self.host is not None:
-            options.setdefault("network_mode", "none")  # engines of ours have no bridge
+            options.setdefault("network_mode", "none")  # our own engines have no bridge
         container = self.client.containers.run(image, command, detach=True, **options)
         self.made.append(container)
         return cast(RunContainer, container)

@@ -24,17 +24,17 @@ class FakeEngine:
         self.changed = Condition()
         self.found: dict[str, dict[str, Any]] = {}
         self.listed: dict[str, dict[str, Any]] = {}
-        """What the list says otherwise than `inspect`."""
+        """Fields in which the list differs from `inspect`."""
         self.entries: dict[str, list[LogFragment]] = {}
         self.copier = DockerLogWriter()
         self.inspected: list[str] = []
         self.refusal: EngineUnavailableError | None = None
-        """What every question meets."""
+        """The error that every request raises."""
         self.cuts = 0
         self.events_sent: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self.clock = 1_764_000_100_000_000_000
 
-    # --- what happens on it ---
+    # --- changes ---
 
     def run(self, container: str, name: str, *, image: str = "shop/web:3", image_id: str = "", **more: Any) -> None:
         """Create and start a container without an event.
@@ -95,7 +95,7 @@ class FakeEngine:
             self.cuts += 1
             self.changed.notify_all()
 
-    # --- what it answers ---
+    # --- answers ---
 
     def _meet(self) -> None:
         if self.refusal is not None:

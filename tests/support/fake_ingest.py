@@ -62,7 +62,7 @@ class Faults:
     unreadable: float = 0.0
     """Stored, and answered as API Gateway does when a function crashes."""
     delay_s: float = 0.0
-    """Answers are late by up to so much, so they come out of order."""
+    """Answers are delayed by up to this many seconds, so they arrive out of order."""
     slow_down: float = 0.0
     slow_down_ms: int = 20
     cut: float = 0.0

@@ -23,18 +23,18 @@ from logferry_protocol.backoff import Backoff
 Act = tuple[str, int]
 """
 - `write` n: n lines, which a follow stream gives
-- `lose` n: n lines, which a follow stream passes over
-- `long` n: n full pieces of a line that is still open, which a follow stream gives
-- `lose_long` n: the same, which it passes over
-- `step` n: the clock is set back by a minute; then n lines of stderr, and n pieces as of `lose_long`
-- `rotate` n: the n oldest lines kept are no more, but never the last one
+- `lose` n: n lines, which a follow stream omits
+- `long` n: n full fragments of an open line, which a follow stream gives
+- `lose_long` n: the same, which it omits
+- `step` n: the clock is set back by a minute; then n lines of stderr, and n fragments as of `lose_long`
+- `rotate` n: the n oldest kept lines are removed, but never the last one
 - `repeat` n: a follow stream gives the last n lines again
-- `calm` _: nothing comes for a while
-- `stall` _: a follow stream gives nothing any more, and does not end
+- `calm` _: nothing arrives for a while
+- `stall` _: a follow stream stays open and gives nothing more
 - `end` _: a follow stream ends
 - `fail` _: a follow stream ends with the engine's error
 - `break` _: the connection breaks
-- `damage` _: whoever reads the log from before here gets no further than here
+- `damage` _: a read of the log from before here ends here
 """
 
 
@@ -48,18 +48,18 @@ class FakeLog:
         self.first = 0
         """How many entries are no longer kept."""
         self.damaged = -1
-        """Readings that begin before this entry end in front of it."""
+        """Reads that begin before this entry end in front of it."""
         self.clock = 0.0
         self.calm_s = 100.0
         self.written = 0
         self.asked: list[tuple[bool, int | None]] = []
         self.together: list[int] = []
-        """What each read was to take along."""
+        """The byte limit of each read."""
         self.served = 0
         """Entries given by all responses."""
         self.stops: Callable[[], None] = lambda: None
         self.form: Callable[[LogFragment], bytes] = frame
-        """How an entry is given: in a frame, or without one as of a TTY."""
+        """Encodes an entry: in a frame, or without one as for a TTY."""
 
     def logs(self, container: str, *, follow: bool, tail: int | None = None, since: int = 0) -> FakeResponse:
         self.asked.append((follow, tail))

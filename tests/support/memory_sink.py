@@ -12,7 +12,7 @@ from logferry_agent.core.batching.ports import Job, Offer, Position
 from logferry_protocol.events import SystemEvent, decode_event
 
 WAIT_S = 60.0
-"""No test waits for a moment, only for a condition, and gives up after so long."""
+"""Seconds after which a test stops waiting for a condition. No test waits for a fixed time."""
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Log:
     jobs: list[Job] = field(default_factory=list)
     ended: bool = False
     misplaced: int = 0
-    """How often its reader said that the position was not understood."""
+    """How often its reader reported an unreadable position."""
     problems: list[str] = field(default_factory=list)
 
     def lines(self, stream: str = "oe") -> list[str]:
@@ -62,7 +62,7 @@ class MemorySink:
         self.answer: Callable[[str, Chunk | PreencodedBatch], Offer] = lambda _job, _chunk: Offer.TAKEN
         self.jobs_known: list[Job] = []
         self.sealed = 0
-        """Batches that came from the press."""
+        """Batches that the preencode process made."""
         self._cursors = cursors or {}
 
     def known_jobs(self) -> list[Job]:

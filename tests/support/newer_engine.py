@@ -52,7 +52,7 @@ def newer_engine() -> Iterator[str]:
         *("-H", host, f"--cgroup-parent=/{CGROUP_PARENT}", f"--init-path={root}/usr/bin/tini-static"),
         f"--userland-proxy-path={root}/usr/sbin/docker-proxy",
     ]
-    # `ip netns exec` would mount /sys anew, without the cgroups that dockerd needs.
+    # `ip netns exec` would mount a new /sys, without the cgroups that dockerd needs.
     command = ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", *serve]
     environment = {**os.environ, "PATH": f"{root}/usr/sbin:{root}/usr/bin:{_path()}"}
     environment.pop("DOCKER_HOST", None)

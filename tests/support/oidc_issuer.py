@@ -35,15 +35,15 @@ class OidcIssuer:
     """An issuer with one user, who clicks to sign in, and need not while the issuer's own session lives."""
 
     redirect_uri: str = ""
-    """The one address that it sends anybody back to."""
+    """The only redirect address."""
     life_s: int = 3600
     deny: bool = False
-    """Whether the person says no."""
+    """Whether the user declines."""
     refresh: bool = True
     """Whether a refresh token works."""
     url: str = ""
     access_tokens: list[str] = field(default_factory=list)
-    """Given so far, the newest last."""
+    """Issued so far, the newest last."""
     renewals: int = 0
     _codes: dict[str, _Code] = field(default_factory=dict)
     _refresh_tokens: set[str] = field(default_factory=set)
@@ -62,7 +62,7 @@ class OidcIssuer:
         self._runner = web.AppRunner(app, shutdown_timeout=0.2)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        # Another host name than the viewer's: another site, as in life.
+        # Its host name differs from the viewer's: another site, as in production.
         self.url = f"http://localhost:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
@@ -71,7 +71,7 @@ class OidcIssuer:
 
     def accepts(self, authorization: str) -> bool:
         """Report whether an HTTP API that trusts this issuer accepts the header."""
-        # The one before is taken too: requests were on their way when it was renewed.
+        # The previous one is accepted too: requests were in transit when it was renewed.
         return authorization in {f"Bearer {token}" for token in self.access_tokens[-2:]}
 
     async def _discovery(self, _request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 PATIENCE_MS = 60_000
-"""For whatever is waited for: generous, as it passes only where a test fails."""
+"""Milliseconds to wait for any condition: generous, as only a failing test waits that long."""
 FRAMES = 30
 """Half a second at least. Nothing in the pane waits as long before it goes on (its scroll bar 160 ms, growth 90)."""
 
@@ -21,7 +21,7 @@ window.Worker = class extends Worker {
   set onmessage(hear) { super.onmessage = (event) => setTimeout(() => hear(event), window.late ?? 0); }
 };
 """
-"""For `add_init_script`: what the worker tells comes `window.late` ms late, as on a machine that is busy."""
+"""For `add_init_script`: delays the worker's messages by `window.late` ms, as on a busy machine."""
 
 _LOOK = """async ([arg, wanted, frames, patience]) => {
   const measure = %s;

@@ -1,4 +1,4 @@
-"""What the tests of the pool share: logs that are worth pressing, and the pool's process as the system sees it."""
+"""Share logs that are long enough to preencode, and the state of the pool's process, among its tests."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ PACKAGES: Final = {
     "logferry_cli": "cli",
     "logferry_local": "infra/local",
 }
-"""Where each Python package lies, then as now."""
+"""The folder of each Python package, in the release and now."""
 INSTALLED: Final = (".venv", ".venv-cloud", ".venv-sam", ".venv-tools", "web/node_modules")
 
 

@@ -74,7 +74,7 @@ AGENT = Principal(kind="agent", name="host", credential="a" * 12, owner="team")
 VIEWER = Principal(kind="viewer", name="me", credential="v" * 12, subject="team")
 START_MS = 1_764_000_000_000
 INTERNAL = json.dumps({"message": "Internal server error", "connectionId": "x=", "requestId": "y"})
-"""What API Gateway says for a function that crashed: no type, and no request's id."""
+"""API Gateway's answer for a function that crashed: no type, and no request id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,11 @@ class NetworkFaults:
     crash: float = 0.0
     """A function crashes right after one of its writes."""
     throttle: float = 0.0
-    """A table takes no more."""
+    """A table throttles."""
     silent: float = 0.0
     """A stream record is never broadcast."""
     busy: float = 0.0
-    """A connection takes no more now (429)."""
+    """A connection is throttled (429)."""
 
 
 NO_FAULTS = NetworkFaults()
@@ -135,7 +135,7 @@ class Simulation:
     """Time, the network, and all its participants."""
 
     def __init__(self, folder: Path, seed: int, weather: NetworkFaults, jobs: int = 1) -> None:
-        # The pipeline takes its first `now` from the machine's clock; ours only has to be no earlier.
+        # The pipeline takes its first `now` from the machine's clock; ours must not be earlier.
         self.now = self._began = time.monotonic()
         self.rng = Random(seed)
         self.weather = weather
@@ -146,7 +146,7 @@ class Simulation:
         self.source = Source(self, [f"{number:064x}" for number in range(1, jobs + 1)])
         self.agent = Agent(self, folder)
         self.twin = Agent(self, folder / "twin")
-        """A second agent on the same engine, where there must be only one."""
+        """A second agent on the same engine, although only one is allowed."""
         self.viewers: list[Viewer] = []
         self.left: list[Viewer] = []
         self.agent.start()
@@ -205,9 +205,9 @@ class Cloud:
         self.tables = logferry_tables()
         self.tips: Counter[str] = Counter()
         self.violations: list[str] = []
-        """What must never happen: to what is stored, or to what anybody is told of it."""
+        """Observed violations of the invariants, in stored data or in answers."""
         self.connections: dict[str, Callable[[str], None]] = {}
-        """What takes each open connection's frames."""
+        """The receiver of each open connection's frames."""
         self._ids = itertools.count(1)
         self._numbers = itertools.count(1)
         self._stream: deque[dict[str, Any]] = deque()
@@ -216,7 +216,7 @@ class Cloud:
         self.tables.changed = self._changed
         self.tables.after = self._after
         self.tables.before = self._before
-        connect.message_handler._watched_until.clear()  # one process's memory, and each world has processes of its own
+        connect.message_handler._watched_until.clear()  # one process's memory, and each simulation has its own
         self._processes = [self._new_process() for _ in range(2)]
         self._broadcast = self._new_broadcast()
         store = query.store.Store(self.tables, "log", "registry")
@@ -284,12 +284,12 @@ class Cloud:
         if operation in ("PutItem", "UpdateItem") and self.world.chance("crashed", self.world.weather.crash):
             raise CrashError
 
-    # --- what is stored ----------------------------------------------------------------------------------------------
+    # --- stored data -------------------------------------------------------------------------------------------------
 
     def _changed(self, table: str, event: str, keys: dict[str, Any], image: dict[str, Any]) -> None:
         if table == "log":
             item = items.from_item(image)
-            # Noted and not raised: a function would take it for its own failure, and go on.
+            # Recorded and not raised: a function would treat it as its own failure, and continue.
             if event != "INSERT":
                 self.violations.append(f"a stored batch was replaced: {item['first']}")
                 return
@@ -388,7 +388,7 @@ class Cloud:
         """Return a page of history, as the HTTP API gives it; None when it fails."""
         try:
             document = json.loads(json.dumps(self._query.batches(VIEWER, job, {"after": str(after), "limit": "3"})))
-        except (Exception, CrashError):  # a throttled table, a job that is not there yet, a process that is gone
+        except (Exception, CrashError):  # a throttled table, a job that does not exist yet, a process that is gone
             return None
         batches = [BatchFacts.model_validate(batch) for batch in document["batches"]]
         return Page(document["tip"], batches, document["more"])
@@ -491,7 +491,7 @@ class Agent:
         self._spool = Spool(self.folder, "engine")
         limits = PipelineSettings(flush_interval_s=5.0, answer_timeout_s=10.0)
         self._pipeline = Pipeline(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
-        # As `start` does, without its thread: this world turns it.
+        # As `start` does, without its thread: the simulation runs it step by step.
         self._pipeline.attach(self, self.reading)
         self.reading.appear(self._pipeline)
         self._connect(self._generation)
@@ -580,12 +580,12 @@ class Viewer:
         self.seen: list[tuple[int, str]] = []
         """Every entry that was handed out."""
         self.told = after
-        """How far the job goes, by everything that it was told."""
+        """The job's last known sequence."""
         self._connection: str | None = None
         self._subscribed = False
         self._requests = itertools.count(1)
         self._stood: dict[str, int] = {}
-        """How far the job went when each subscription was asked for."""
+        """The job's last sequence at each subscription request."""
         self._fetching = 0
         self._connect()
         self._tick()

@@ -135,7 +135,7 @@ class MetadataServer:
 
     def __init__(self, credentials: RoleCredentials) -> None:
         self.credentials: RoleCredentials | None = credentials
-        """What is handed out; None: nothing, with an error."""
+        """The credentials that it gives; None: an error instead."""
         self.asked: list[str] = []
         self._token = secrets.token_urlsafe(8)
         outer = self

@@ -47,7 +47,7 @@ class MemoryTables:
         self.before: Hook = lambda _operation, _table: None
         self.after: Hook = lambda _operation, _table: None
         self.changed: Callable[[str, str, Item, Item], None] = lambda _table, _event, _keys, _image: None
-        """Told of every change: the table, INSERT or MODIFY, the keys and the new image."""
+        """Called with every change: the table, INSERT or MODIFY, the keys and the new image."""
 
     # --- operations -------------------------------------------------------------------------------------------------
 
@@ -157,7 +157,7 @@ class MemoryTables:
         partitions = self.tables[TableName].partitions.values()
         return {"Items": [copy.deepcopy(item) for partition in partitions for item in partition.values()]}
 
-    # --- inside -----------------------------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------------------------
 
     def _at(self, name: str, key: Item) -> Item | None:
         table = self.tables[name]

@@ -45,7 +45,7 @@ DIST = Path(__file__).parents[2] / "web" / "dist"
 KEY = "lfv_" + "a" * 12 + "_" + "A" * 43
 BEGAN_US = 1_764_000_000_000_000
 PAGE_BYTES, PAGE_BATCHES = 1_048_576, 500
-"""The real API's page: so many bytes of bodies before base64, so many batches; always one."""
+"""The real API's page limits: bytes of bodies before base64, and batches; at least one batch."""
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
     "img-src 'self' data:; font-src 'self'; manifest-src 'self'; connect-src 'self' data: {live}; "
@@ -68,7 +68,7 @@ class Job:
     facts: list[dict[str, Any]] = field(default_factory=list)
     """The batches as HTTP answers carry them."""
     forgotten: int = 0
-    """The last sequence that retention took."""
+    """The last sequence that retention removed."""
 
     @property
     def tip(self) -> int:
@@ -92,7 +92,7 @@ class ViewerCloud:
         self.requests: list[str] = []
         self.history_delay = 0.0
         self.mangle: Callable[[list[BatchFacts]], Iterable[BatchFacts]] = lambda batches: batches
-        """What becomes of the batches of one broadcast, per viewer."""
+        """Changes the batches of one broadcast, per viewer."""
         self.loop = asyncio.new_event_loop()
         self._sockets: dict[web.WebSocketResponse, set[str]] = {}
         self._lists: set[web.WebSocketResponse] = set()
@@ -100,7 +100,7 @@ class ViewerCloud:
         self.port = 0
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
-    # --- life -----------------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -125,7 +125,7 @@ class ViewerCloud:
         query = "&".join([*(f"job={job_id(name)}" for name in names), *([extra] if extra else [])])
         return f"{self.url}{'?' + query if query else ''}#key={key or self.key}"
 
-    # --- what a test does -----------------------------------------------------------------------------------------
+    # --- the test's side ------------------------------------------------------------------------------------------
 
     def add_job(self, name: str, *, state: str = "running", owner: str = "local", **container: Any) -> Job:
         life = LifeCycle.model_validate({"state": state, "created": BEGAN_US // 1000, "started": BEGAN_US // 1000})
@@ -177,7 +177,7 @@ class ViewerCloud:
         """Break every viewer's WebSocket, and return how many."""
         return int(self.call(self._cut()))
 
-    # --- inside ---------------------------------------------------------------------------------------------------
+    # --- internals ------------------------------------------------------------------------------------------------
 
     def _encode(
         self,
@@ -275,7 +275,7 @@ class ViewerCloud:
         grant = self.grant(request)
         if grant is not None and not grant.get("revoked") and grant["expires"] * 1000 > _now_ms():
             return None
-        # As API Gateway says it, whatever the reason.
+        # API Gateway's own answer, whatever the reason.
         return web.json_response({"message": "Forbidden"}, status=403)
 
     def add_routes(self, app: web.Application) -> None:

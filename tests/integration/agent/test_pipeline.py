@@ -98,7 +98,7 @@ def test_closed_connection_is_reopened(sink: FakeIngestProcess, tmp_path: Path, 
         wait_until(lambda: sink.tip(job_id(0)) > 0)
         sink.close(code)
         wait_until(lambda: arrived(sink, 1, 300))
-        # All may have been there before it was closed.
+        # Everything may have arrived before it was closed.
         wait_until(lambda: rig.socket.connects >= 2)
     assert_exact(sink, 0, 300)
 
@@ -201,7 +201,7 @@ def test_ended_job_is_forgotten_once_all_is_stored(sink: FakeIngestProcess, tmp_
     spool.close()
 
 
-# --- resync ----------------------------------------------------------------------------------------------------------
+# --- reconcile -------------------------------------------------------------------------------------------------------
 
 
 def test_lost_spool_is_recovered_from_the_clouds_cursor(sink: FakeIngestProcess, tmp_path: Path) -> None:

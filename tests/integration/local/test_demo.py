@@ -41,7 +41,7 @@ class DemoProcess:
             text=True,
             env={name: value for name, value in os.environ.items() if not name.startswith("LOGFERRY_")},
             start_new_session=True,
-            # A shell's background job has SIGINT ignored, and hands that on: what is tried here is a person's Ctrl-C.
+            # A shell's background job ignores SIGINT, and its children inherit that: this test needs a user's Ctrl-C.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread yet
         )
         self.said = ""
@@ -64,7 +64,7 @@ class DemoProcess:
     def ended(self) -> str:
         """Return the whole output once the demo has exited by itself."""
         self.process.wait(120)
-        # The end of the process is known before what it said last is read.
+        # The process's exit is known before its last output is read.
         self._reader.join(60)
         return self.said
 
@@ -92,7 +92,7 @@ def test_demo_shows_its_containers_until_interrupted(tmp_path: Path) -> None:
                 with urllib.request.urlopen(request, timeout=60) as answer:
                     return {job["container"]["name"] for job in json.load(answer)["jobs"]}
             except urllib.error.HTTPError as error:
-                # On a busy machine a function's first start may outlast its time limit, as on AWS; one asks again.
+                # On a busy machine a function's first start may exceed its time limit, as on AWS; then retry.
                 if error.code not in (502, 503, 504):
                     raise
                 return set()

@@ -54,7 +54,7 @@ def ask(url: str, key: str | None = None) -> tuple[int, str]:
                 answers.append((answer.status, answer.read().decode()))
         except urllib.error.HTTPError as refusal:
             answers.append((refusal.code, refusal.read().decode()))
-        # On a busy machine a function's first start may outlast its time limit, as on AWS; one asks again.
+        # On a busy machine a function's first start may exceed its time limit, as on AWS; then retry.
         return answers[-1][0] < 500
 
     wait_until(answered, timeout_s=120, every_s=0.5)
@@ -133,7 +133,7 @@ for path in sys.argv[2:]:
     else:
         print("read", path)
 """
-"""What another user of the machine may try: the services as MiniStack's root, its own addresses, the state's files."""
+"""Attempts of another user of the machine: services as MiniStack's root, its own addresses, the state's files."""
 
 
 def test_another_user_has_no_access(folder: Path) -> None:
@@ -150,7 +150,7 @@ def test_another_user_has_no_access(folder: Path) -> None:
         (f"{state.http_url}/api/jobs", "GET", {"Host": "evil.test"}),
         (f"http{state.viewers_url.removeprefix('ws')}/@connections/abc", "POST", {}),
     ]
-    # Without root there is no other user to become; the modes below say the same of the files.
+    # Without root the test cannot become another user; the modes below prove the same for the files.
     read = [str(path) for path in folder.rglob("*") if path.is_file()][:20] if os.geteuid() == 0 else []
     done = subprocess.run(
         [sys.executable, "-c", ATTACK, json.dumps(tries), *read], capture_output=True, text=True, cwd="/", check=True

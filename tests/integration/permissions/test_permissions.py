@@ -177,7 +177,7 @@ class Probes:
         return self._effect({**event, "type": "REQUEST", "methodArn": "arn:x"}) == "Allow"
 
     def _effect(self, event: dict[str, Any]) -> str:
-        # An authorizer that cannot look fails, and refuses nobody: API Gateway answers 500.
+        # An authorizer that cannot read fails, and refuses nobody: API Gateway answers 500.
         answer = self._invoke("Connect", event)
         if "FunctionError" in answer:
             return "Failed"
@@ -250,8 +250,8 @@ class Probes:
         answer = self._lambda.invoke(
             FunctionName=self._stack.physical["Ingest"], Payload=json.dumps(event).encode(), LogType="Tail"
         )
-        log = base64.b64decode(answer.get("LogResult", "")).decode()  # nothing, where nothing was logged
-        return "InvokeFunction" not in log  # its end alone: the beginning of a long log is cut off
+        log = base64.b64decode(answer.get("LogResult", "")).decode()  # empty if nothing was logged
+        return "InvokeFunction" not in log  # only its end: the beginning of a long log is cut off
 
     # --- broadcast
 
@@ -347,7 +347,7 @@ class Probes:
         found = self._dynamodb.get_item(TableName=self._stack.outputs["RegistryTable"], Key=key(pk, sk))
         return from_item(found.get("Item", {}))
 
-    # --- what they need
+    # --- needed permissions
 
     def _job(self) -> str:
         return str(self._job_item(self._container())["job"])
@@ -401,7 +401,7 @@ class Roles:
                         for resource in _listed(statement["Resource"]):
                             place = self._place(resource)
                             if action.startswith("logs:") or "/stream/" in resource or place == "FailureBucket":
-                                continue  # the service's own doing, before and behind the function
+                                continue  # used by the service itself, before and after the function
                             without = copy.deepcopy(document)
                             without["Statement"][index : index + 1] = _all_but(statement, action, resource)
                             permission = (logical.removesuffix("Role"), action, place)
@@ -410,7 +410,7 @@ class Roles:
 
     def put(self, function: str, policy: str, document: dict[str, Any]) -> None:
         role = self._stack.physical[f"{function}Role"]
-        if not document["Statement"]:  # a policy that allows one thing: without it, it is none
+        if not document["Statement"]:  # a policy with one permission is empty without it
             self._iam.delete_role_policy(RoleName=role, PolicyName=policy)
             return
         self._iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))

@@ -142,7 +142,7 @@ def test_exit_is_delayed_no_longer_than_needed(
     watched = watch("file")
     container = killed_externally(engine, watched, prefix)
     log = watched.log(container.id)
-    # Words said here must not overtake the engine's own, of its start: a start forgets what was said before it.
+    # This event must not precede the engine's own start event, which resets what was known before.
     watched.sink.until(lambda: container.id in watched.readers.tracker.ended, "the engine's word of its end is heard")
     if after == "the word":
         watched.readers.happened("oom", container.id, {}, time.time_ns())

@@ -18,9 +18,9 @@ from logferry_local.checkout import find_checkout
 PAGE = (find_checkout().root / "docs" / "docker-engines.md").read_text()
 HAPROXY = re.search(r"^```haproxy\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 TECNATIVA = r"/(containers|info|events|version|_ping).*"
-"""What docker-socket-proxy passes on with the variables that the page names."""
+"""Paths that docker-socket-proxy passes on with the variables that the page names."""
 LABELS = {f"traefik.http.routers.shop-{number}.rule": "Host(`shop.example.com`)" * 3 for number in range(80)}
-"""An event of a container with these is longer than any usual chunk."""
+"""With these labels, a container's event is longer than any usual chunk."""
 
 pytestmark = pytest.mark.engine
 

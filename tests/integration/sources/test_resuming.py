@@ -30,7 +30,7 @@ COUNT = (
     'i=0; while [ $i -lt {lines} ]; do i=$((i+1)); echo "out $i"; [ $((i%3)) = 0 ] && echo "err $i" >&2; done;'
     " echo done"
 )
-# Between what is written before and after the agent is gone, however long that takes on a busy machine.
+# Between the lines written before and after the agent is gone, however long that takes on a busy machine.
 UNTIL_TOLD = 'while [ -z "$go" ]; do sleep 0.02; done'
 TOLD = "trap 'go=1' USR1"
 
@@ -203,7 +203,7 @@ def test_clock_set_back_does_not_matter(engine: Engine, watch: Watcher, prefix: 
         sink = MemorySink({container.id: log.cursor or ""})
         rest = watch(second, sink=sink, first_seen=1, start_at="beginning")
         again = rest.log(container.id)
-        # It ended before: what was written since shows only when it is asked about.
+        # It ended before: later lines appear only when it is inspected.
         rest.readers.reread(container.id, Position(1, without_end(log.cursor or "")))
         rest.sink.until(lambda again=again, stop=stop: len(again.lines()) >= 60 - stop, "the rest is read")  # type: ignore[misc]
         assert log.lines() + again.lines() == [str(number) for number in range(1, 61)]
@@ -226,7 +226,7 @@ class SlowFront:
         self._engine = (host or "unix:///var/run/docker.sock").removeprefix("unix://")
         self.path = str(folder / "front.sock")
         self.follows: Counter[str] = Counter()
-        """Log streams that were asked for, by container."""
+        """Requested log streams, by container."""
         self._open: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.path)

@@ -80,5 +80,5 @@ def test_only_one_concurrent_watch_wins(store: Store) -> None:
     """Whoever extends the watch tells the agent; the others need not."""
     assert store.extend_watch(JOB, NOW_MS + 150, NOW_MS + 75, 0) is True
     assert store.extend_watch(JOB, NOW_MS + 151, NOW_MS + 76, 0) is False
-    # As it runs out, the next one renews it.
+    # When it expires, the next one renews it.
     assert store.extend_watch(JOB, NOW_MS + 300, NOW_MS + 225, 0) is True

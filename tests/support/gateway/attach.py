@@ -24,7 +24,7 @@ TABLES_ENDPOINT = "AWS_ENDPOINT_URL_DYNAMODB"
 
 
 def _client(service: str, upstream: str, access_key: str) -> Any:
-    session: Any = boto3.Session()  # the type stubs want each service's name as a literal
+    session: Any = boto3.Session()  # the type stubs require each service's name as a literal
     return session.client(
         service, endpoint_url=upstream, region_name=REGION, aws_access_key_id=access_key, aws_secret_access_key="test"
     )

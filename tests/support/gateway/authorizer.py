@@ -49,7 +49,7 @@ def context_of(result: Any, arn: str, max_bytes: int) -> dict[str, Any]:
         raise RefusedError(500, "Internal server error")
     if not _allows(result["policyDocument"], arn):
         raise RefusedError(403, "User is not authorized to access this resource with an explicit deny")
-    # Whatever type the authorizer gave, functions are handed strings.
+    # Functions receive strings, whatever type the authorizer gave.
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in context.items()}
     return {"principalId": str(result.get("principalId", "")), **texts}
 

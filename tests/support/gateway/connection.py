@@ -96,7 +96,7 @@ class Client:
                 await self._socket.close(*self._closing)
                 return
 
-    # --- its life ----------------------------------------------------------------------------------------------------
+    # --- lifecycle ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Serve it until either side ends it; then invoke $disconnect."""
@@ -154,7 +154,7 @@ class Client:
         context["disconnectReason"] = self._socket.close_reason or ""
         await self._gateway.functions.invoke(route.function, {"requestContext": context, "isBase64Encoded": False})
 
-    # --- a message of it ---------------------------------------------------------------------------------------------
+    # --- its messages ------------------------------------------------------------------------------------------------
 
     async def _handle(self, text: str) -> None:
         gateway, faults, dice = self._gateway, self._gateway.faults, self._gateway.dice

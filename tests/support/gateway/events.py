@@ -30,7 +30,7 @@ class Handshake:
 
     path: str
     headers: dict[str, list[str]]
-    """By the names as the client wrote them: API Gateway does not lower them."""
+    """Keys are names as the client wrote them: API Gateway does not lower-case them."""
     query: dict[str, list[str]]
     source_ip: str
     connection_id: str = field(default_factory=new_connection_id)

@@ -12,25 +12,25 @@ class Faults:
     """Shares between 0 and 1. The default injects nothing."""
 
     cut_every_s: float | None = None
-    """Every connection is cut (no close frame) at a random moment within each span of so many seconds."""
+    """Every connection is cut (no close frame) at a random time within each span of this many seconds."""
     fail_before: float = 0.0
     """Share of messages answered `Internal server error` without the function having run."""
     fail_after: float = 0.0
     """Share of messages whose function did all its work, and then crashed: `Internal server error`."""
     lose_answer: float = 0.0
-    """Share of answers that never come."""
+    """Share of answers that are lost."""
     repeat_answer: float = 0.0
-    """Share of answers that come twice."""
+    """Share of answers that are sent twice."""
     throttle: float = 0.0
     """Share of messages answered `Too Many Requests`."""
     delay_s: float = 0.0
-    """Every message and every answer waits up to so long, each for itself: so they overtake each other."""
+    """Maximum delay in seconds of each message and each answer, drawn separately, so that they reorder."""
     lose_push: float = 0.0
     """Share of @connections posts that are answered 200 and never arrive."""
     repeat_push: float = 0.0
     """Share of @connections posts that arrive twice: a stream delivers at least once."""
     delay_push_s: float = 0.0
-    """Pushes wait up to so long, each for itself."""
+    """Maximum delay in seconds of each push, drawn separately."""
     throttle_push: float = 0.0
     """Share of @connections posts answered 429."""
     lose_disconnect: float = 0.0
@@ -38,7 +38,7 @@ class Faults:
     throttle_table: float = 0.0
     """Share of DynamoDB calls through this gateway that are answered ProvisionedThroughputExceededException."""
     fail_table_after: float = 0.0
-    """Share of DynamoDB calls that are carried out, and whose answer then never comes (the connection breaks)."""
+    """Share of DynamoDB calls that are carried out and whose answer is lost (the connection breaks)."""
     slow_table: float = 0.0
     """Share of DynamoDB calls that take `slow_table_s`: longer than a function's timeout, and it times out."""
     slow_table_s: float = 20.0

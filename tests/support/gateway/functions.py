@@ -23,7 +23,7 @@ class Outcome:
 
     payload: Any = None
     failed: bool = False
-    """It raised, timed out, was throttled or could not be started."""
+    """Whether it raised, timed out, was throttled or could not be started."""
 
 
 class Functions(Protocol):
@@ -39,7 +39,7 @@ class HandlerFunctions:
         self._handlers = handlers
 
     async def invoke(self, function: str, event: dict[str, Any]) -> Outcome:
-        # Through JSON, as Lambda does: a handler cannot see or return anything that JSON cannot say.
+        # Through JSON, as Lambda does: a handler can only see and return JSON values.
         try:
             answer = await asyncio.to_thread(self._handlers[function], json.loads(json.dumps(event)))
             return Outcome(json.loads(json.dumps(answer)))
@@ -75,7 +75,7 @@ class EmulatorFunctions:
         self._signer.add_auth(request)
         turn = self._turns[function]
         try:
-            # Waiting for a turn is this machine's doing; nobody waits for an answer any longer than this.
+            # Only this machine makes calls queue; no caller waits longer than this for an answer.
             await asyncio.wait_for(turn.acquire(), INTEGRATION_S)
         except TimeoutError:
             return Outcome(failed=True)

@@ -59,7 +59,7 @@ class StrictGateway:
         self.counts: Counter[str] = Counter()
         self.dice = FaultInjector(seed, self.counts)
         self.violations: list[str] = []
-        """What the functions did that API Gateway would not take, or bill more for."""
+        """Actions of the functions that API Gateway would refuse or bill more for."""
         self.clients: dict[str, Client] = {}
         self._host = host
         self._port = port
@@ -74,7 +74,7 @@ class StrictGateway:
             for name, api in apis.items()
         }
 
-    # --- its own life ------------------------------------------------------------------------------------------------
+    # --- start and stop ----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> StrictGateway:
         await self._management.open()

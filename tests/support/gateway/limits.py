@@ -18,7 +18,7 @@ class Limits:
     message_bytes: int = 128 * 1024
     """QUOTA: message payload size 128 KB, in frames of 32 KB; larger: closed with 1009, or 413 from @connections."""
     idle_s: float = 600.0
-    """QUOTA: idle connection timeout. Whether ping frames count is not documented: here they do not."""
+    """QUOTA: idle connection timeout. AWS does not document whether ping frames count: here they do not."""
     duration_s: float = 7200.0
     """QUOTA: connection duration."""
     integration_s: float = 29.0
@@ -34,9 +34,9 @@ class Limits:
     authorizer_bytes: int = 8 * 1024
     """QUOTA: authorizer result size."""
     client_buffer_bytes: int = 512 * 1024
-    """What waits for one client before @connections answers 429. That there is such a limit is documented
+    """Messages queued for one client before @connections answers 429. The limit is documented
     (PostToConnection, LimitExceededException: "the WebSocket client side buffer is full"), its size is not."""
     concurrency: int = 4
-    """Invocations of one function at a time; more wait. This machine's limit, not AWS's: each is a process."""
+    """Concurrent invocations of one function; more wait. This machine's limit, not AWS's: each is a process."""
     close_wait_s: float = 1.0
     """How long a client may take to answer a close."""

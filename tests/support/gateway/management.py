@@ -62,7 +62,7 @@ class Management:
         api_id, body = request.match_info["api"], await request.read()
         client = self._gateway.client(request.match_info["id"])
         if client is None or client.api_id != api_id:
-            # Perhaps the emulator holds it; else this is 410 for an id that is gone, or 403 for a caller without
+            # The emulator may hold it; otherwise this is 410 for an id that is gone, or 403 for a caller without
             # the permission.
             return await self._forward(request, body) if self._upstream else _error(410, GONE, GONE)
         refused = await self._check_permission(request, body)
@@ -179,7 +179,7 @@ class Management:
             return web.json_response({"message": "Too Many Requests"}, status=429)
         if not request.path.startswith("/_aws/execute-api/"):
             return await self._forward(request, body)
-        # The emulator would start a process for each request that waits, until none of them gets anywhere.
+        # The emulator would start a process for each waiting request, until none of them advances.
         async with self._turns:
             if request.transport is None or request.transport.is_closing():
                 return web.Response(status=499)

@@ -19,7 +19,7 @@ class Route:
     function: str
     """The function's logical id."""
     answers: bool
-    """Whether what the function returns is sent to the client: "API Gateway will not pass the backend response through
+    """Whether the function's result is sent to the client: "API Gateway will not pass the backend response through
     to the route response unless you set up a route response", and only the `$default` one is supported.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-route-response.html"""
 
@@ -32,7 +32,7 @@ class WebSocketApi:
     """Its logical id."""
     stage: str
     selection: tuple[str, ...]
-    """Names to follow in a message's body to find its route, from `$request.body.…`."""
+    """The path in a message's body that names its route, from `$request.body.…`."""
     routes: Mapping[str, Route]
     authorizer: str | None
     """The authorizing function's logical id."""

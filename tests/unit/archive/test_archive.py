@@ -84,7 +84,7 @@ def test_expired_entries_are_gone_for_readers_at_once(cloud: Cloud, agent: Socke
     cloud.now_ms += 30 * DAY_MS
     page = cloud.http("GET", f"/api/jobs/{JOB}/batches?after=0", key).json
     assert (page["tip"], page["batches"], page["kept"]) == (12, [], 13)
-    archive(cloud)  # late, but what is still there is saved
+    archive(cloud)  # late, but what is left is saved
     assert len(cloud.http("GET", f"/api/jobs/{JOB}/batches?after=0", key).json["batches"]) == 4
 
 

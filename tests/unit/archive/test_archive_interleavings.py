@@ -53,7 +53,7 @@ class Simulation:
         logger, metrics = Logger(service="tests", level="CRITICAL"), Metrics(namespace="Tests", service="tests")
         self.archive = archive.service.Service(self.store, 0, logger, metrics, lambda: self.now_ms)
         archived = ArchiveReader(Index(self.tables, "registry"), lambda: self.bucket, "archive", lambda: self.now_ms)
-        archived._cache = _NoCache()  # what is read must be what is there now
+        archived._cache = _NoCache()  # reads must return the current content
         self.query = query.store.Store(self.tables, "log", "registry")
         self.history = History(self.query, archived, lambda: self.now_ms)
         self.tip = 0
@@ -62,11 +62,11 @@ class Simulation:
         )
         self.ingest.list_unarchived(JOB, self.now_ms)
 
-    # --- what happens
+    # --- events
 
     def put(self, count: int) -> None:
         texts = tuple(f"{self.tip + index + 1}" for index in range(count))
-        # Some batches lie over midnight, and some clocks step back.
+        # Some batches span midnight, and some clocks step back.
         time = self.now_ms * 1000 + self.rng.choice((0, -3_600_000_000, 86_400_000_000 // 2))
         self.ingest.put_batch(JOB, batch(self.tip + 1, texts, time=time), self.now_ms)
         self.tip += count
@@ -110,7 +110,7 @@ class Simulation:
                 else:
                     item["expires"] = {"N": str(self.now_ms // 1000)}
 
-    # --- what is there
+    # --- checks
 
     def check(self) -> None:
         """Check that a reader gets exactly 1..n, both ways and from anywhere."""

@@ -47,7 +47,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
         ("hourly", 9_999, 1, 1, 9, False),
         ("hourly", 10_000, 1, 1, 0, True),
         ("hourly", 1, 24, 1, 0, True),  # the time to live must not come first
-        ("hourly", 1, 1, 3, 0, True),  # nobody writes it now: there will be no more
+        ("hourly", 1, 1, 3, 0, True),  # nobody can write it now: no more lines will follow
         ("ended", 1, 0, 0, 1, True),
         ("ended", 1, 0, 0, 0, False),  # a container that restarts every second
     ],
@@ -76,7 +76,7 @@ def test_job_leaves_the_list_when_nothing_is_left_and_nobody_can_write_it() -> N
     assert not is_finished(State(plan=Plan(1, 3, ((1, 3),), ()), opened=quiet), None, NOW_MS)
 
 
-# --- pieces
+# --- segments
 
 
 def test_run_ends_at_a_hole_and_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ def test_credential_is_read_once_for_an_audience(cloud: Cloud, agent: Socket, mo
 
     def slow(credential: str) -> bool:
         reads.append(credential)
-        time.sleep(0.05)  # so that whoever else would read has the time to
+        time.sleep(0.05)  # so that concurrent readers have time to read
         return read(credential)
 
     monkeypatch.setattr(cloud.broadcast_store, "credential_revoked", slow)

@@ -49,7 +49,7 @@ def command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(app, "build", build)
     monkeypatch.setattr(sys, "argv", ["logferry"])
 
-    """The files of this process are left as they were."""
+    """Restore the files of this process afterwards."""
     before = (sys.stdout, sys.stderr)
     yield
     assert (sys.stdout, sys.stderr) == before

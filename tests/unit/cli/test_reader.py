@@ -73,7 +73,7 @@ def test_every_entry_comes_once_and_in_order_over_an_unreliable_link(data: st.Da
             if outcome == "fail":
                 reader.failed(now)
             elif outcome == "stale" and stale + 1 < BELIEVED_AFTER:
-                # A read that is behind may know the tip and not have the batches yet; not for ever, though.
+                # A stale read may know the tip without having the batches yet, but not forever.
                 stale += 1
                 old = history.ask(after, data.draw(st.integers(0, known)))
                 reader.answer(Page(max(old.tip, reader.tip), old.batches, old.more), now)
@@ -83,7 +83,7 @@ def test_every_entry_comes_once_and_in_order_over_an_unreliable_link(data: st.Da
         taken += reader.take()
         if not arrivals and known == len(stored):
             break
-    # In the end the last pong tells the tip, and history answers.
+    # In the end the last pong gives the tip, and history answers.
     reader.learn(stored[-1].last, now)
     for _ in range(3 * len(stored) + BELIEVED_AFTER):
         if reader.due is None:

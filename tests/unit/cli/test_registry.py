@@ -188,7 +188,7 @@ def test_role_is_mapped_listed_and_revoked(registry: Registry) -> None:
     registry.ensure(AGENT, 1)
     registry.ensure(Agent("other", "x"), 1)
     registry.map_role(ROLE, "fleet", 5)
-    registry.map_role(ROLE, "fleet", 6)  # said twice is said once
+    registry.map_role(ROLE, "fleet", 6)  # a second identical call changes nothing
     assert [(item["arn"], item["created"]) for item in registry.roles("fleet")] == [(ROLE, 5)]
     with pytest.raises(Problem, match="already mapped to fleet"):
         registry.map_role(ROLE, "other", 7)

@@ -74,7 +74,7 @@ def test_outdated_record_is_read_again() -> None:
         end.looked(answer, now)
         waits.append(end.wait(now))
         now += waits[-1] or 0.0
-    # By the last look the job has been silent for longer than a job that has ended needs to be.
+    # At the last read the job has been silent for longer than an ended job needs.
     assert waits == [1.0, 2.0, 60.0, 0.0]
     assert end.ended(now)
 

@@ -95,7 +95,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**ingesting(), "batches": [batch_document(9)]}, "out_of_sequence"),
     ({**ingesting(), "batches": [batch_document(4, job="e" * 64)]}, "out_of_sequence"),
 ]
-"""Messages that are ones, with a batch that is not."""
+"""Valid messages with an invalid batch."""
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ MAY_STORE: Final = {
     "subscribe": ("JOB#web.", "LIST#"),
     "unsubscribe": ("JOB#web.", "LIST#"),
 }
-"""Beginnings of the keys that each kind of message may write: an agent's own principal in front of every one."""
+"""Prefixes of the keys that each kind of message may write, each after the agent's own principal."""
 
 TEXTS: Final = (
     "", "web", "c" * 64, THEIRS, THEIRS.replace("fleet-1", "web"), "*", "\x00", "ping", "JOB#x", "ENGINE",
@@ -105,7 +105,7 @@ def world() -> Iterator[tuple[Cloud, dict[str, Socket]]]:
     """Provide a cloud with two agents and a viewer."""
     message_handler._watched_until.clear()
     cloud = support.cloud_in_memory()
-    # The job that golden messages subscribe to is somebody else's; the one that they write goes on with theirs.
+    # Golden messages subscribe to another owner's job; the job that they write continues with their batches.
     principal, container = THEIRS.split(".")
     theirs = cloud.agent(cloud.agent_key(principal, owner="elsewhere"))
     agent = cloud.agent(cloud.agent_key())
@@ -136,7 +136,7 @@ def assert_answered(cloud: Cloud, socket: Socket, family: str, text: str) -> Non
     assert "Traceback" not in json.dumps(answer)
     message = read(text, family)
     if isinstance(message, MalformedMessageError) and answer["type"] in BY_PARTS:
-        # Part of it is malformed, and answered by itself; at least one that is not must be left of a status.
+        # A malformed part has its own answer; a status must keep at least one valid job.
         document = json.loads(text)
         assert (answer["type"], answer["id"]) == (ANSWERS[document["type"]], document["id"])
         refused = [one for one in answer.get("jobs", ()) if one.get("error") == "malformed"]

@@ -159,7 +159,7 @@ def test_decompression_bomb_is_refused_in_milliseconds(window_log: int, code: st
     with pytest.raises(BatchError) as refused:
         core.check_batch(bomb, NOW_MS)
     assert refused.value.code == code
-    assert time.process_time() - began < 1  # processor time of this process: unpacking it all takes far longer
+    assert time.process_time() - began < 1  # processor time of this process: decompressing everything takes far longer
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_late_or_repeated_status_never_reverts_a_job(cloud: Cloud, agent: Socket
     noted(agent, 3, **exited)
     noted(agent, 3, **running)  # late
     assert state() == "exited"
-    # Runs again, though the host's clock was set back meanwhile: more is stored than when it ended.
+    # It runs again, although the host's clock was set back: more is stored than at its end.
     again = {**exited, "state": "running", "started": 4_000}
     noted(agent, 4, **again)
     assert state() == "running"

@@ -22,14 +22,14 @@ BAD_JOBS: list[dict[str, Any]] = [
     {"container": {"labels": {"\x01" * 100: 5}}}, {"container": {"labels": ["a"]}},
     {"life": {"state": "happy"}}, {"life": {"created": "soon"}}, {"life": {"exit_code": "x"}}, {"life": None},
 ]  # fmt: skip
-"""Jobs of an `open` that say which they are, and are none."""
+"""Malformed jobs of an `open` that have a readable id."""
 
 BAD_BATCHES: list[dict[str, Any]] = [
     {"count": 0}, {"count": 8_193}, {"raw": -1}, {"raw": 2**20 + 1}, {"digest": ""}, {"digest": "G" * 64},
     {"cursor": '"'}, {"cursor": "x" * 1_025}, {"cursor": "é"}, {"cursor": None}, {"body": "!"}, {"body": 5},
     {"body": ""}, {"body": "A" * 30_080}, {"end": 1}, {"start": -1}, {"start": 10**18}, {"end": 2**53},
 ]  # fmt: skip
-"""Batches that say whose they are and where they begin, and are none."""
+"""Malformed batches with a readable job and first sequence."""
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ def test_zombie_does_not_count_as_running() -> None:
 def test_process_is_identified_by_its_start_time() -> None:
     """Two processes of one boot with different start times have different identities."""
     mine = began(os.getpid())
-    time.sleep(0.05)  # two clock ticks: what the kernel counts in
+    time.sleep(0.05)  # two clock ticks, the kernel's unit
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert mine is not None
     assert began(child.pid) not in (None, mine)

@@ -76,7 +76,7 @@ async def test_nothing_outside_the_viewers_folder_is_served(client: Client, file
     """Not by dots, encoded dots, or an absolute path behind a second slash."""
     secret = files.parent / "keys.json"
     for path in ("/../keys.json", "/%2e%2e/keys.json", "/assets/..%2f..%2fkeys.json", f"/{secret}"):
-        # By hand, because client libraries put such paths in order before they send them.
+        # By hand, because client libraries normalise such paths before they send them.
         reader, writer = await asyncio.open_connection(client.host, client.port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         answer = await reader.read()

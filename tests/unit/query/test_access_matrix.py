@@ -18,7 +18,7 @@ KINDS: Final = (
 )  # fmt: skip
 
 REFUSED_BEFORE: Final = {"nobody": 401, "wrong key": 403, "revoked": 403, "expired": 403, "agent": 403}
-"""Those whom API Gateway and the authorizer refuse, whatever the route."""
+"""Principals that API Gateway and the authorizer refuse on every route."""
 
 MAY: Final[dict[str, dict[str, int | None]]] = {
     "signed_in": dict.fromkeys(("stranger", "by subject", "by group", "admin", "share", "another's share")),
@@ -29,7 +29,7 @@ MAY: Final[dict[str, dict[str, int | None]]] = {
     "manager": {"stranger": 404, "by subject": None, "by group": None, "admin": None, "share": 403,
                 "another's share": 404},
 }  # fmt: skip
-"""For each kind of access what each kind of principal is answered; None is the route's own success."""
+"""The answer to each kind of principal for each kind of access; None is the route's own success."""
 
 QUERY: Final = {"search": "?q=one", "getSequenceAt": "?time=0"}
 

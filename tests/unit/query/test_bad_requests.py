@@ -78,7 +78,7 @@ BAD: list[tuple[str, str, Any, int]] = [
     ("GET", f"/api/jobs?state={'x' * 17}", None, 400),
     ("GET", f"/api/jobs?container={'c' * 65}", None, 400),
     ("GET", f"/api/jobs?label=a&label={'x' * 513}", None, 400),
-    # --- places where lists go on
+    # --- continuations of lists
     ("GET", "/api/jobs?next=x", None, 400),
     ("GET", "/api/jobs?next=", None, 400),
     ("GET", "/api/jobs?next=9999999999999%23web.c", None, 400),
@@ -143,7 +143,7 @@ def test_bad_request_is_refused_and_changes_nothing(
 ) -> None:
     """As RFC 9457 says, with a message for the sender."""
     cloud, key = world
-    cloud.now_ms += 1_000  # the rate is another test's
+    cloud.now_ms += 1_000  # another test covers the rate
     answer = cloud.http(method, path, key, body=body)
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == "application/problem+json"

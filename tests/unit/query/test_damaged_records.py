@@ -19,7 +19,7 @@ from query.store import Store
 from registry import items, jobs
 
 FAR = limits.MAX_TIME_MS
-"""The end of the year 9999, which an agent of 0.1.0 could say."""
+"""The end of the year 9999, which an agent of 0.1.0 could send."""
 SAFE = 2**53 - 1
 
 

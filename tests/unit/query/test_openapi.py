@@ -50,7 +50,7 @@ def test_every_operation_answers_as_documented(world: CountingCloud, case: Case[
     """Good and bad parameters and bodies, for an existing job and a missing one."""
     target_existing_job(case, JOB)
     before = world.stored()
-    world.cloud.now_ms += 1_000  # the rate is another test's
+    world.cloud.now_ms += 1_000  # another test covers the rate
     answer = case.call(app=world.app)
     world.asked += 1
     case.validate_response(answer, checks=checks_for(case))
@@ -60,7 +60,7 @@ def test_every_operation_answers_as_documented(world: CountingCloud, case: Case[
         world.refused += 1
         assert after == before, "a refused request changed what is stored"
     else:
-        # A link is all that anything here may make; the one job is never deleted, as it is never named to be.
+        # Requests here may create links only; the one job is never deleted, as no request names it for deletion.
         assert {key.partition("#")[0] for key in after.keys() - before.keys()} <= {"GRANT"}
         assert before.items() <= after.items()
 

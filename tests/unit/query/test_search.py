@@ -59,7 +59,7 @@ def cut_into_pieces(text: str) -> tuple[str, tuple[str, ...]]:
     return "o" + "O" * (len(pieces) - 1), pieces
 
 
-# --- lines that were cut into pieces
+# --- fragmented lines
 
 
 def test_text_across_fragments_is_found_where_it_begins(cloud: Cloud, agent: Socket, key: str) -> None:
@@ -71,7 +71,7 @@ def test_text_across_fragments_is_found_where_it_begins(cloud: Cloud, agent: Soc
     assert found_by([answer]) == [(2, 2), (5, 5)]
     assert [match["text"][-21:] for match in answer["matches"]] == ["NEEDLE-1 and the rest", "y" * 13 + "NEEDLE-2"]
     assert (answer["next"], answer["unsearched"]) == (None, [])
-    # The line belongs to the range in which it begins, however far it goes.
+    # The line belongs to the range in which it begins, however long it is.
     for query, wanted in (
         ("after=1&before=3", [(2, 2)]),
         ("after=2&before=5", []),
@@ -201,7 +201,7 @@ def test_damaged_batch_is_named_and_skipped() -> None:
     assert (found_by([answer]), answer["unsearched"], answer["next"]) == ([(1, 1), (5, 5)], [3], None)
 
 
-# --- what an entry looks like
+# --- visible text
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_hostile_search_ends_within_its_budget_and_a_second(
             break
         assert answer["next"] > after
         after = answer["next"]
-    # An entry can always be searched whole. A line that cannot be is named.
+    # An entry can always be searched whole. A line that cannot is named.
     assert unsearched == (0 if size <= PIECE else after // len(pieces) + (answer["next"] is None))
 
 

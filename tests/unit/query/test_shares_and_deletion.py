@@ -101,10 +101,10 @@ def test_deleted_job_is_neither_read_nor_written(cloud: Cloud) -> None:
     for path in ("", "/batches", "/export", "/search?q=one", "/at?time=0", "/shares"):
         assert cloud.http("GET", f"/api/jobs/{JOB}{path}", key).status == 404, path
     assert JOB not in [job["job"] for job in cloud.http("GET", "/api/jobs", key).json["jobs"]]
-    # This function remembers the job's tip and does not look at the record again: the place behind the tip is taken.
+    # This function remembers the job's tip and does not read the record again: the key behind the tip is taken.
     result = cloud.send(agent, 4)
     assert (result["outcome"], result["reason"], result["retry"]) == ("rejected", "deleted", False)
-    assert cloud.open_job(agent)["error"] == "not_found"  # which tells an agent to drop what it has of it
+    assert cloud.open_job(agent)["error"] == "not_found"  # which tells an agent to drop the job's batches
     assert cloud.send(agent, 4)["reason"] == "deleted"
     cloud.stream()
     assert [(message["type"], message["deleted"]) for message in watching.inbox][-1] == ("job", True)

@@ -20,7 +20,7 @@ from broadcast.store import Store
 
 JOB: Final = f"web.{CONTAINER}"
 MARK: Final = "zqxj"
-"""In every hostile text, so that it is found wherever it comes out."""
+"""A mark in every hostile text, which is found wherever it is written."""
 
 METRICS: Final = json.dumps(
     {
@@ -88,7 +88,7 @@ def suffer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.send(agent, 1, HOSTILE, streams="ossso"[: len(HOSTILE)])
     cloud.stream()
     for text in HOSTILE:
-        # Refused in all ways: an entry, a field, a frame, an address, a body, a credential.
+        # All kinds of refusals: an entry, a field, a frame, an address, a body, a credential.
         agent.say({"type": "ingest", "id": "i", "batches": [batch_document(6, (text,), digest="0" * 64)]})
         cloud.send(agent, 1, (text,))
         agent.say({"type": text, "id": "i"})
@@ -103,7 +103,7 @@ def suffer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_given: Any, **_more: Any) -> Any:
         raise RuntimeError(HOSTILE[0])
 
-    # Failures whose own words are hostile: where a log has a traceback.
+    # Failures with hostile messages: there a log has a traceback.
     monkeypatch.setattr(cloud.ingest_store, "put_batch", broken)
     cloud.send(agent, 6, (HOSTILE[0],))
     monkeypatch.undo()
@@ -122,7 +122,7 @@ def test_logs_hold_one_object_a_line_with_our_own_levels(
     logs = written.logs()
     assert len(logs) > 20
     assert {one["level"] for one in logs} <= {"INFO", "WARNING", "ERROR"}
-    # What an exception said is in the log, or this proves nothing; in it, and not beside it.
+    # The log must contain the exception's message, or this proves nothing; inside the line, not beside it.
     assert any(MARK in one.get("exception", "") for one in logs)
     assert all(MARK not in one["message"] for one in logs)
     assert all(MARK not in name for one in logs for name in one)

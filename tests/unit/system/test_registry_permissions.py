@@ -15,7 +15,7 @@ FUNCTIONS = ("Connect", "Ingest", "Broadcast", "Query", "Archive")
 WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 NAMES = {"registry": "RegistryTable", "log": "LogTable"}
 KEYED = {"GetItem", *WRITES, "Query"}
-"""Actions that always name a partition. Of Scan `ForAllValues` is true, whatever it lists."""
+"""Actions that always name a partition. For Scan, `ForAllValues` is true whatever it lists."""
 
 WRITTEN_BY = {
     "PRINCIPAL#web": set(),
@@ -33,7 +33,7 @@ WRITTEN_BY = {
     "LIST#team": {"Connect", "Broadcast"},
     "JOB#web.c": set(FUNCTIONS),
 }  # fmt: skip
-"""Who may put, change or delete items of a partition."""
+"""Functions that may put, change or delete items of a partition."""
 
 
 def allowed(function: str, action: str, key: str, resource: str = "RegistryTable") -> bool:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.simulation import NO_FAULTS, NetworkFaults, Simulation
 
-MEMORY = Path("/dev/shm")  # thousands of spools, none of which has to outlive its run
+MEMORY = Path("/dev/shm")  # thousands of spools, none of which must survive its run
 SHARE = st.sampled_from([0.0, 0.05, 0.2, 0.4])
 WEATHER = st.builds(
     NetworkFaults,
@@ -63,7 +63,7 @@ def take(world: Simulation, step: tuple[Any, ...]) -> None:
             if world.viewers:
                 world.viewers[number % len(world.viewers)].cut()
         case ("join", job, after):
-            # From somewhere in what there is: `tail` goes on after what it has.
+            # From any sequence: `tail` continues after its last entry.
             world.join(min(after, world.cloud.tips[world.source.jobs[job]]), job)
         case ("twin",):
             (world.twin.kill if world.twin.alive else world.twin.start)()

@@ -58,7 +58,7 @@ class Engine:
         self.streams: list[Stream] = []
         self.asked: list[str] = []
         self.held = threading.Event()
-        """While it is cleared, no inspection is answered."""
+        """While it is cleared, inspections wait."""
         self.held.set()
         self.down = False
         self.listing: Callable[[], None] = lambda: None
@@ -217,7 +217,7 @@ def test_container_is_inspected_again_after_a_delay(rig: DiscoveryHarness) -> No
 
 
 SELDOM = pytest.mark.parametrize("rig", [3_600.0], indirect=True)
-"""No list is due by itself."""
+"""No periodic list is due."""
 
 
 @SELDOM

@@ -153,7 +153,7 @@ def test_slow_pieces_after_a_burst_are_not_awaited() -> None:
     assert stream.clock < 0.025
 
 
-# --- whatever a proxy makes of the answers --------------------------------------------------------------------------
+# --- answers through proxies -----------------------------------------------------------------------------------------
 
 
 class _Script(io.RawIOBase):

@@ -119,7 +119,7 @@ def test_nothing_is_silently_lost_or_repeated(
             log.write(numbered(copier, written, written + 4))
             written += 4
         elif step == "rotate":
-            # The engine rotates a file that is full; an empty one it never does.
+            # The engine rotates a full file, and never an empty one.
             if path.stat().st_size:
                 log.rotate()
         elif step == "read":

@@ -30,7 +30,7 @@ from logferry_protocol.events import Gap, decode_event
 NAME = "c-json.log"
 SLICE = 256 * 1024
 MANY = 20_000
-"""Records: about 4 MB, some 40 batches. A stretch of it is not pressed as a whole before it is read."""
+"""Records: about 4 MB, some 40 batches. A range of it is not encoded completely before it is read."""
 S = 1_000_000_000
 
 Entry = tuple[int, str, str]
@@ -110,7 +110,7 @@ class Reader:
         self.source = FileSource(path, sequencer, pool=pool, redaction=redaction)
         self.entries: list[Entry] = []
         self.sealed: list[tuple[int, PreencodedBatch]] = []
-        """With how many entries were before it."""
+        """The number of entries before it."""
         self.cursor = cursor
 
     def step(self) -> Chunk | PreencodedBatch | None:
@@ -168,7 +168,7 @@ def plainly(path: Path, cursor: str | None = None, sequencer: EntrySequencer | N
     return reader.entries[reader.skip :]
 
 
-# --- anything that may happen to a log ------------------------------------------------------------------------------
+# --- changes of a log -----------------------------------------------------------------------------------------------
 
 
 def pieces(number: int) -> bytes:
@@ -260,7 +260,7 @@ def test_log_that_grows_and_rotates_during_a_range_is_read_to_its_end(path: Path
     assert sum(sealed.count for _, sealed in reader.sealed) > MANY
 
 
-# --- a log that is cut ----------------------------------------------------------------------------------------------
+# --- truncated logs -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rewritten", [0, 1, 7_000, 2 * MANY])
@@ -331,7 +331,7 @@ def test_file_truncated_only_at_its_end_is_read(path: Path, pool: ObservedPool, 
     assert not reader.gaps
 
 
-# --- what is not plain ----------------------------------------------------------------------------------------------
+# --- unusual records ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_log_with_line_by_line_processing_is_not_preencoded(path: Path, pool: Ob
     assert not reader.sealed
 
 
-# --- giving up ------------------------------------------------------------------------------------------------------
+# --- abandoning -----------------------------------------------------------------------------------------------------
 
 
 def test_file_given_up_during_a_range_is_a_gap(path: Path, pool: ObservedPool) -> None:
@@ -488,7 +488,7 @@ def test_two_logs_share_a_pool(path: Path, pool: ObservedPool, killed: bool) -> 
     second.close()
 
 
-# --- reading on -----------------------------------------------------------------------------------------------------
+# --- resuming -------------------------------------------------------------------------------------------------------
 
 
 def test_reading_resumes_after_each_entry_of_a_batch(path: Path, pool: ObservedPool) -> None:

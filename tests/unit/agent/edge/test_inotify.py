@@ -30,7 +30,7 @@ def test_folder_is_reported_by_its_own_number_until_unwatched(watcher: Watcher, 
     for folder in (left, gone):
         folder.mkdir()
         (folder / "log").write_text("")
-    watcher.watch(str(tmp_path), CREATED)  # for names alone, so that the two instances do not count alike
+    watcher.watch(str(tmp_path), CREATED)  # for names only, so that the two instances count differently
     numbers = [watcher.watch(str(folder), MODIFIED | CREATED) for folder in (left, gone)]
     assert None not in numbers
     for folder in (left, gone):

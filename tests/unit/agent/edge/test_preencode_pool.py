@@ -22,7 +22,7 @@ from logferry_agent.edge.preencode_pool import PreencodePool
 from logferry_protocol.batch import decode_body
 
 MUCH = plain_records(20_000, START)
-"""About 4 MB: more than the line between the processes holds pressed."""
+"""About 4 MB: encoded, more than the socket between the processes holds."""
 LITTLE = MUCH[: 1024 * 1024 - 1]
 
 

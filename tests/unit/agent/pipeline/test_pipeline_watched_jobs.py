@@ -44,7 +44,7 @@ class Conversation:
 
     def __init__(self, folder: Path, watched: Watched | None) -> None:
         self.spool = Spool(folder, "engine")
-        self.now = time.monotonic()  # as the pipeline itself takes it when it begins
+        self.now = time.monotonic()  # as the pipeline itself sets it at its start
         self.pipeline = Pipeline(
             self.spool, "engine", PipelineSettings(flush_interval_s=FLUSH_S, answer_timeout_s=1e6), Metrics()
         )

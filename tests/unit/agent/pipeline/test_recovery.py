@@ -72,7 +72,7 @@ class OfflineHarness:
 
     def __init__(self, folder: Path, processing: ProcessingOptions | None = None) -> None:
         self.spool = Spool(folder, "engine")
-        self.now = time.monotonic()  # as the pipeline itself takes it when it begins
+        self.now = time.monotonic()  # as the pipeline itself sets it at its start
         limits = PipelineSettings(processing=processing or ProcessingOptions())
         self.pipeline = Pipeline(self.spool, "engine", limits, Metrics())
         self.place = place_of(self.pipeline.intake.job_appeared(JOB).cursor)
@@ -361,7 +361,7 @@ def test_lines_read_250_ms_before_a_kill_no_longer_need_their_container(
     assert "\n".join(on_disk).split("\n") == written
 
 
-# --- inside of a private key ----------------------------------------------------------------------------------------
+# --- inside a private key -------------------------------------------------------------------------------------------
 
 HIDING = ProcessingOptions(redact=("private_key",))
 KEY = ["-----BEGIN EC PRIVATE KEY-----", "SECRET1", "SECRET2", "SECRET3", "-----END EC PRIVATE KEY-----"]
@@ -463,7 +463,7 @@ def test_batch_cut_from_a_recovered_open_batch_knows_whether_it_ends_within_a_pr
     for cursor in cursors:
         base, skip = split_cursor(cursor)
         begin = place_of(base)
-        for cut in range(skip, skip + 6):  # wherever it is cut, as that is by chance
+        for cut in range(skip, skip + 6):  # wherever it is cut, which is random
             assert hidden(source[begin:], f"{base or ''}~{cut}") == expected[begin + cut :]
 
 

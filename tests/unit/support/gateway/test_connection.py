@@ -107,7 +107,7 @@ async def test_unhandled_or_malformed_result_is_an_internal_server_error(open_ch
         "connectionId": chat.connection_id,
         "requestId": answer["requestId"],
     }
-    # A crash is the function's own; a result that cannot be sent is noted beside.
+    # A crash is the function's own; a result that cannot be sent is recorded separately.
     assert bool(chat.gateway.violations) == (function is not _raise)
 
 

@@ -41,7 +41,7 @@ FILLINGS: dict[str, Callable[[Random], str]] = {
     "long": lambda rng: rng.randbytes(1_300).hex() + "水" * rng.randrange(2_800),
 }
 STEPS = [0, 1, 1_000, 333_000_000, 1_000_000_000, -5_000_000]
-"""Nanoseconds from one record to the next: alike, close, over second borders, whole seconds, and back."""
+"""Nanoseconds from one record to the next: equal, close, over second boundaries, whole seconds, and backwards."""
 
 BLOCK = st.tuples(
     st.sampled_from(sorted(FILLINGS)) | st.text(max_size=40),

@@ -192,7 +192,7 @@ writes_of_any_bytes = st.lists(
     min_size=1,
     max_size=7,
 )
-"""What a container writes, in the pieces in which it writes it; long ones by repetition."""
+"""A container's output, in the writes that made it; long ones by repetition."""
 
 
 def written_by(writes: list[tuple[str, bytes, int]]) -> tuple[list[LogFragment], dict[str, bytes]]:

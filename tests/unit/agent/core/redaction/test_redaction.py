@@ -41,7 +41,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
 AWS_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 BASIC = b64encode(b"ann:correct horse").decode()
 
-# (what finds it, the text, the secret in it)
+# (the kind that finds it, the text, the secret in it)
 SECRETS = [
     ("aws", "key AKIAIOSFODNN7EXAMPLE used", "AKIAIOSFODNN7EXAMPLE"),
     ("aws", f"aws_secret_access_key={AWS_SECRET}", AWS_SECRET),
@@ -514,7 +514,7 @@ def test_each_visible_character_is_found_in_the_text(text: str) -> None:
     assert view.text.count("\n") == text.count("\n")
 
 
-# --- what is told of a container ------------------------------------------------------------------------------------
+# --- a container's metadata -----------------------------------------------------------------------------------------
 
 
 def test_labels_and_names_are_redacted_like_lines() -> None:

@@ -116,7 +116,7 @@ class SessionHarness:
         self.spool: dict[str, list[QueuedBatch]] = {job: [] for job in JOBS}
         self.tips: dict[str, tuple[int, str | None]] = dict.fromkeys(JOBS, (0, None))
         self.read: dict[str, int] = dict.fromkeys(JOBS, 0)
-        """Serials made so far: batch k of a job is the k-th piece of its log."""
+        """Serials made so far: batch k of a job is the k-th part of its log."""
         self.up: list[tuple[int, Effect, dict[str, QueuedBatch]]] = []
         self.down: list[tuple[int, ToAgent]] = []
         self.link = 0
@@ -355,7 +355,7 @@ def test_lost_spool_adopts_the_clouds_sequence_and_cursor() -> None:
         shell.make(JOBS[0])
     shell.settle()
     fresh = SessionHarness(shell.cloud)
-    fresh.make(JOBS[0])  # read again from the start, before the cloud said where it is
+    fresh.make(JOBS[0])  # read again from the start, before the cloud gave its position
     fresh.settle()
     (reread,) = [effect for effect in fresh.others if isinstance(effect, Reread)]
     assert (reread.tip, reread.cursor, reread.cause) == (3, "3", "spool_lost")
