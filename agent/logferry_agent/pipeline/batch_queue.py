@@ -20,7 +20,7 @@ ballast. So there are two kinds of writes, each kept in order:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Protocol
 
@@ -406,26 +406,41 @@ class BatchQueue:
             setattr(batch, name, getattr(replaced, name))
         self._writer.add_growing(lambda: self.spool.replace(batch.id, gap, batch.first), batch.id)
 
-    def oldest_unsent(self, may_drop: Callable[[str], bool]) -> tuple[str, QueuedBatch] | None:
+    def oldest_unsent(
+        self, may_drop: Callable[[str], bool], except_ids: Collection[int] = ()
+    ) -> tuple[str, QueuedBatch] | None:
         """Return the oldest batch that was never sent and is no gap, with its job; None when there is none.
 
         Args:
             may_drop: whether a job's batches count.
+            except_ids: batches that do not count.
         """
         oldest: tuple[str, QueuedBatch] | None = None
         for job in self._session.jobs.values():
             if not may_drop(job.id):
                 continue
-            batch = next((batch for batch in job.queue if batch.first is None and not batch.gap), None)
+            batch = next(
+                (batch for batch in job.queue if batch.first is None and not batch.gap and batch.id not in except_ids),
+                None,
+            )
             if batch is not None and (oldest is None or batch.id < oldest[1].id):
                 oldest = (job.id, batch)
         return oldest
 
-    def drop(self, job_id: str, batch: QueuedBatch, now: float) -> None:
-        """Drop a batch for which the spool has no room: a gap takes its place, joined with an unsent gap before it."""
+    def drop(self, job_id: str, batch: QueuedBatch, now: float) -> bool:
+        """Drop a batch for which the spool has no room: a gap takes its place, joined with an unsent gap before it.
+
+        Args:
+            job_id: the job that it belongs to.
+            batch: the queued batch.
+            now: the current moment.
+
+        Returns:
+            False when the spool does not hold the batch, so that dropping it frees nothing.
+        """
         stored = self.spool.load(batch.id)
         if stored is None:
-            return
+            return False
         queue = list(self._session.jobs[job_id].queue)
         index = next(index for index, queued in enumerate(queue) if queued.id == batch.id)
         before = queue[index - 1] if index else None
@@ -438,6 +453,7 @@ class BatchQueue:
             del queue[index - 1]
         self.replace_with_gap(job_id, batch, build_gap_batch("spool_full", missing, stored.batch.cursor), missing)
         self._session.replace_queue(job_id, queue, now)
+        return True
 
     def _set_aside(
         self, stored: Stored, reason: str, message: str, cursor: str | None = None

@@ -41,6 +41,8 @@ class SpoolLimits:
         self._look_at = float("-inf")
         self.disk_full = False
         """Whether the disk is nearly full: nothing new is taken at all."""
+        self._not_loadable: set[int] = set()
+        """Queued batches that could not be dropped, because the spool does not hold them."""
 
     def enforce(self, now: float) -> bool:
         """Drop what has to be dropped, and return whether reading has to pause."""
@@ -75,9 +77,14 @@ class SpoolLimits:
     def _drop_oldest(self, target: int, now: float) -> None:
         """Turn the oldest unsent batches into gaps, until the spool is under its limit."""
         while self._spool.bytes > target:
-            if (oldest := self._queue.oldest_unsent(self._may_drop)) is None:
+            if (oldest := self._queue.oldest_unsent(self._may_drop, self._not_loadable)) is None:
                 return
-            self._queue.drop(*oldest, now)
+            job_id, batch = oldest
+            if not self._queue.drop(job_id, batch, now):
+                # It would stay the oldest one for ever.
+                self._not_loadable.add(batch.id)
+                log.error("the spool does not hold a queued batch: it cannot be dropped", job=job_id, batch=batch.id)
+                continue
             self._queue.commit(now)
             if self._queue.stuck:
                 return
