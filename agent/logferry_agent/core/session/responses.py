@@ -99,6 +99,8 @@ class ResponseHandler:
             self._emit(Observation("conflict", job.id, f"the cloud is at {cloud.tip}, the spool at {job.tip}"))
         job.tip, job.digest = cloud.tip, cloud.digest
         job.queue.clear()
+        # The last confirmed status may have had this very tip. The job must not be forgotten before it is read again.
+        job.reported = (job.life, None)
         self._emit(Reread(job.id, cloud.tip, cloud.digest, cloud.cursor, found.cause))
 
     # --- ingested -----------------------------------------------------------------------------------------------

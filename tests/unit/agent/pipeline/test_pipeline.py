@@ -10,7 +10,7 @@ from tests.support.storing_cloud import AnsweringCloud
 
 from logferry_agent.core.batching.entries import Chunk
 from logferry_agent.core.batching.ports import Job, Offer, Position
-from logferry_agent.edge.cloud_socket import Connected, Frame
+from logferry_agent.edge.cloud_socket import Connected, Frame, Lost
 from logferry_agent.edge.metrics import Metrics
 from logferry_agent.edge.spool import Spool
 from logferry_agent.pipeline import Pipeline, PipelineSettings
@@ -144,3 +144,27 @@ def test_start_of_a_running_container_ships_with_its_lines(rig: StepHarness) -> 
     rig.pipeline.intake.offer(ID, 1, Chunk([99], "s", [text], len(text), lambda _: "99"))
     rig.turn(10.0)
     assert rig.cloud.batches == []
+
+
+def test_ended_job_whose_reported_tip_the_cloud_went_back_to_gets_a_gap(rig: Rig) -> None:
+    """It is not forgotten before its entry says so, although the cloud already confirmed that tip."""
+    rig.appear("running", 10.0, online=True)
+    rig.pipeline.intake.job_changed(Job(ID, Container(name="web"), LifeCycle(state="removed")))
+    rig.turn(10.0)
+    rig.acknowledge()
+    rig.offer(3)
+    for _ in range(3):
+        rig.turn(10.1)
+        rig.acknowledge()
+    assert rig.cloud.batches == [3]
+    rig.pipeline.post(Lost(1, 1006, ""))
+    rig.pipeline.intake.job_ended(ID)
+    rig.turn(10.2)
+    rig.cloud.answers()
+    rig.pipeline.post(Connected(2))  # every `open` is answered with tip 0
+    for _ in range(6):
+        rig.turn(10.3)
+        for answer in rig.cloud.answers():
+            rig.pipeline.post(Frame(2, answer))
+    assert rig.cloud.batches == [3, 1]
+    assert rig.pipeline.buffers == {}

@@ -403,6 +403,27 @@ def test_cloud_that_lost_data_receives_it_again() -> None:
     assert (reread.tip, reread.cursor, reread.cause) == (1, "1", "cloud_lost")
 
 
+def test_ended_job_is_reread_before_it_is_forgotten_when_the_cloud_lost_data() -> None:
+    """The tip went back to the one of the last confirmed status, and the job has ended."""
+    shell = opened()
+    shell.make(JOBS[0])
+    shell.drain()
+    end(shell)
+    shell.make(JOBS[0])
+    shell.drain()
+    shell.cut()
+    shell.session.end(JOBS[0], shell.now)
+    shell.carry_out()
+    del shell.cloud.stored[JOBS[0]][1:]
+    shell.connect()
+    shell.arrive(0)
+    shell.receive(0)
+    assert [type(effect) for effect in shell.others] == [Reread]
+    assert JOBS[0] in shell.session.jobs
+    shell.drain()
+    assert Forget(JOBS[0]) in shell.others
+
+
 def sent_open(shell: SessionHarness) -> Open:
     """Take the last frame that was sent, which is an `open`."""
     (_, effect, _) = shell.up.pop()
