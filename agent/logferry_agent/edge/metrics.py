@@ -53,7 +53,7 @@ class Metrics:
             "pattern",
         )
         self._answers = _counter(
-            "answers", "ResponseHandler other than `stored`, and missing ones, by outcome.", registry, "outcome"
+            "answers", "Answers other than `stored`, and missing ones, by outcome.", registry, "outcome"
         )
         self._resyncs = _counter("resyncs", "Jobs taken up from the cloud's place, by cause.", registry, "cause")
         self._refused = _counter("refused_jobs", "Times that the cloud refused a job, by reason.", registry, "reason")

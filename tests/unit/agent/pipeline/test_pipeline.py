@@ -146,7 +146,7 @@ def test_start_of_a_running_container_ships_with_its_lines(rig: StepHarness) -> 
     assert rig.cloud.batches == []
 
 
-def test_ended_job_whose_reported_tip_the_cloud_went_back_to_gets_a_gap(rig: Rig) -> None:
+def test_ended_job_whose_reported_tip_the_cloud_went_back_to_gets_a_gap(rig: StepHarness) -> None:
     """It is not forgotten before its entry says so, although the cloud already confirmed that tip."""
     rig.appear("running", 10.0, online=True)
     rig.pipeline.intake.job_changed(Job(ID, Container(name="web"), LifeCycle(state="removed")))
