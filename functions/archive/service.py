@@ -77,7 +77,7 @@ class Service:
             if not self._store.save_plan(job, state, plan):
                 return  # another invocation was first; the next iteration sees its result
             if plan.first != state.tip + 1:
-                self._tell_of_loss(job, state.tip + 1, plan.first - 1)
+                self._report_loss(job, state.tip + 1, plan.first - 1)
         else:
             plan = state.plan
             batches = core.batches_up_to(self._store.batches_after(job, plan.first - 1), plan.last)
@@ -117,7 +117,7 @@ class Service:
         for key, day in zip(plan.rows_keys(job, record["owner"]), plan.days, strict=True):
             yield key, b"".join([*parts[day], compressors[day].flush()])
 
-    def _tell_of_loss(self, job: str, first: int, last: int) -> None:
+    def _report_loss(self, job: str, first: int, last: int) -> None:
         self._logger.error(
             "entries expired before they were archived", extra={"job": job, "first": first, "last": last}
         )

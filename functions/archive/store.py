@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from registry import archive_index, items
 from registry.archive_index import Index, Segment
 from registry.tombstone import YEAR_S, put_tombstone
+from runtime.aws_errors import condition_failed
 
 from .core import Backlog, Batch, Plan, State
 
@@ -99,7 +100,7 @@ class Store:
                 **more,
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            if condition_failed(error):
                 return False
             raise
         return True

@@ -60,10 +60,10 @@ def build_handler(
                 fan_out(json.dumps(part).encode())
         send(job, frames, here)
         try:
-            lists.grew(job, batches)
+            lists.send_growth(job, batches)
         except Exception:
             # The next batch makes up for it. A failure here would repeat these records for all subscribers.
-            logger.exception("lists could not be told about a job's new batches", extra={"job": job})
+            logger.exception("lists could not be sent a job's new batches", extra={"job": job})
 
     def send(job: str, frames: list[bytes], subscribers: list[core.Subscriber]) -> None:
         outcomes = delivery.deliver(subscribers, frames, job)

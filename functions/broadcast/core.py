@@ -19,7 +19,7 @@ FAN_OUT_SUBSCRIBERS: Final = 400
 """How many subscribers one invocation sends to. Further invocations serve the others, all at the same time."""
 
 GROWTH_INTERVAL_MS: Final = 2_000
-"""How often lists are told that a running job grew. A list computes a rate from two of these."""
+"""How often lists get the growth of a running job. A list computes a rate from two of these."""
 
 FAN_OUT_BYTES: Final = 600_000
 """Bytes of frames in one fan-out event. With the subscribers it stays below the megabyte of an asynchronous call."""

@@ -1,4 +1,4 @@
-"""Handles changes in the registry: tells lists about jobs, and closes connections whose credential was revoked."""
+"""Handles changes in the registry: sends jobs to lists, and closes connections whose credential was revoked."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ class ListNotifier:
     """Tells subscribers of job lists about a job: when its record changes, and while its log grows.
 
     The record is written on a change of state and every few minutes, not for each batch, so that a batch costs one
-    write. So the growth of a running job is told from its batches.
+    write. So the growth of a running job is computed from its batches.
     """
 
     def __init__(
@@ -30,11 +30,11 @@ class ListNotifier:
     ) -> None:
         self._store, self._delivery, self._now_ms = store, delivery, now_ms
         self._logger, self._metrics = logger, metrics
-        self._told: OrderedDict[str, int] = OrderedDict()
-        """When the growth of each job was last told, the newest last."""
+        self._last_sent: OrderedDict[str, int] = OrderedDict()
+        """When the growth of each job was last sent, the newest last."""
 
-    def changed(self, item: Mapping[str, Any]) -> None:
-        """Tell lists that a job's record appeared or changed. A record that cannot be read is told to nobody."""
+    def send_record(self, item: Mapping[str, Any]) -> None:
+        """Tell lists that a job's record appeared or changed. A record that cannot be read is sent to nobody."""
         try:
             record = jobs.to_record(item)
         except jobs.DamagedRecordError:
@@ -47,21 +47,21 @@ class ListNotifier:
             wanting = (one for one in self._store.subscribers(f"LIST#{owner}") if core.matches(one.selector, record))
             self._delivery.deliver(wanting, [frame])
 
-    def grew(self, job: str, batches: Sequence[Mapping[str, Any]]) -> None:
+    def send_growth(self, job: str, batches: Sequence[Mapping[str, Any]]) -> None:
         """Tell lists about a job's new batches, at most once in `core.GROWTH_INTERVAL_MS`.
 
         A watched job has several batches a second.
         """
         now = self._now_ms()
-        if now - self._told.get(job, 0) < core.GROWTH_INTERVAL_MS:
+        if now - self._last_sent.get(job, 0) < core.GROWTH_INTERVAL_MS:
             return
-        self._told[job] = now
-        self._told.move_to_end(job)
-        while now - next(iter(self._told.values())) >= core.GROWTH_INTERVAL_MS:
-            self._told.popitem(last=False)
+        self._last_sent[job] = now
+        self._last_sent.move_to_end(job)
+        while now - next(iter(self._last_sent.values())) >= core.GROWTH_INTERVAL_MS:
+            self._last_sent.popitem(last=False)
         item = self._store.job(job)
         if item is not None and not item.get("deleted"):
-            self.changed(jobs.with_batches(item, batches))
+            self.send_record(jobs.with_batches(item, batches))
 
 
 class RegistryChanges:
@@ -74,7 +74,7 @@ class RegistryChanges:
         """Serve one changed item."""
         item = record.item
         if item["sk"] == "JOB":
-            self._lists.changed(item)
+            self._lists.send_record(item)
         elif item.get("revoked") and item["sk"] in {"CREDENTIAL", "GRANT"}:
             self._close_connections([item["pk"]])
         elif item.get("revoked") and item["sk"] == "ROLE":

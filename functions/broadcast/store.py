@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 
 from registry import items
 from registry.principal import creator_revoked
+from runtime.aws_errors import condition_failed
 
 from .core import Subscriber
 
@@ -108,7 +109,7 @@ class Store:
         try:
             call(TableName=self._registry, **arguments)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            if not condition_failed(error):
                 raise
 
     def _query(self, partition: str, prefix: str, *, index: bool = False) -> Iterator[dict[str, Any]]:

@@ -85,11 +85,11 @@ class MessageHandler:
         tip = min(max(kept or 0, archived, int(record.get("tip") or 0)), MAX_SEQUENCE)
         self._watch(message.job, record)
         try:
-            told = jobs.to_record(record, tip=tip)
+            shown = jobs.to_record(record, tip=tip)
         except jobs.DamagedRecordError:
             self._logger.exception("a job's record is damaged")
-            told = None  # its lines can be read all the same
-        return Subscribed(id=message.id, job=message.job, tip=tip, record=told)
+            shown = None  # its lines can be read all the same
+        return Subscribed(id=message.id, job=message.job, tip=tip, record=shown)
 
     def _subscribe_list(self, connection: str, principal: Principal, message: Subscribe) -> BaseModel:
         selector = message.jobs.model_dump(exclude_none=True) if message.jobs else {}

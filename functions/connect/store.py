@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 
 from registry import items
 from registry.principal import Principal
+from runtime.aws_errors import condition_failed
 
 
 class Store:
@@ -44,7 +45,7 @@ class Store:
                     ConditionExpression="attribute_not_exists(pk)",
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                if not condition_failed(error):
                     raise
                 bound = self._get(key)
         return str(bound["unique_id"]) if bound else unique_id
@@ -209,7 +210,7 @@ class Store:
                 },
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            if condition_failed(error):
                 return False
             raise
         return True

@@ -90,7 +90,7 @@ def stored_result(batch: Batch) -> Result:
     return Result(job=batch.job, first=batch.first, outcome="stored", tip=batch.last)
 
 
-def compared_result(batch: Batch, there: Mapping[str, Any] | None, tip: int | None) -> Result:
+def compared_result(batch: Batch, existing: Mapping[str, Any] | None, tip: int | None) -> Result:
     """Return the result of a batch whose sequence is not after the tip.
 
     The same digest means that the batch was sent again. Any other batch is a conflict: a disk was rolled back, or two
@@ -98,12 +98,12 @@ def compared_result(batch: Batch, there: Mapping[str, Any] | None, tip: int | No
 
     Args:
         batch: the agent's batch.
-        there: the item stored at (job, first), if there is one.
+        existing: the item stored at (job, first), if there is one.
         tip: the job's tip, where it is known.
     """
-    if there is not None and there.get("deleted"):
+    if existing is not None and existing.get("deleted"):
         return rejected_result(batch, "deleted", "the job was deleted", tip)
-    if there is not None and there.get("digest") == batch.digest:
+    if existing is not None and existing.get("digest") == batch.digest:
         return Result(job=batch.job, first=batch.first, outcome="duplicate", tip=max(tip or 0, batch.last))
     return Result(job=batch.job, first=batch.first, outcome="conflict", tip=tip)
 

@@ -133,6 +133,6 @@ def _malformed_part(kind: _Kind, part: Any, error: ValidationError) -> Malformed
         first = 0
     elif type(first) is not int or not 1 <= first <= MAX_SEQUENCE:
         raise _NotByPartsError
-    place = error.errors(include_input=False, include_url=False, include_context=False)[0]["loc"]
-    reason: RejectReason = "time_out_of_range" if place and place[0] in {"start", "end"} else "malformed"
+    location = error.errors(include_input=False, include_url=False, include_context=False)[0]["loc"]
+    reason: RejectReason = "time_out_of_range" if location and location[0] in {"start", "end"} else "malformed"
     return MalformedPart(job, first, reason, first_error(error))

@@ -89,7 +89,7 @@ class Service:
         self, principal: Principal, connection: str, message: Open, malformed: Sequence[MalformedPart] = ()
     ) -> Opened:
         """Record the jobs and the instance's connection. Answer with each job's tip and cursor, or its error."""
-        self._note_malformed("JobsMalformed", malformed)
+        self._report_malformed("JobsMalformed", malformed)
         now = self._now_ms()
         # The write comes before `watched` is read. A viewer who subscribes later finds this connection and tells it;
         # one who subscribed before is found by the read below. Either way the agent is told.
@@ -103,34 +103,36 @@ class Service:
         ]
         return Opened(id=message.id, jobs=[*jobs, *refused])
 
-    def _open_job(self, principal: Principal, instance: str, asked: OpenJob) -> OpenedJob:
-        job, now = job_id(principal.name, asked.job), self._now_ms()
+    def _open_job(self, principal: Principal, instance: str, requested: OpenJob) -> OpenedJob:
+        job, now = job_id(principal.name, requested.job), self._now_ms()
         try:
             record = self._store.open_job(
                 job,
-                owner=principal.owner_of(asked.container.owner),
+                owner=principal.owner_of(requested.container.owner),
                 principal=principal.name,
                 instance=instance,
-                container=asked.container.model_dump(exclude_none=True),
-                life=asked.life.model_dump(exclude_none=True),
+                container=requested.container.model_dump(exclude_none=True),
+                life=requested.life.model_dump(exclude_none=True),
                 now_ms=now,
             )
             if record.get("deleted"):
-                return OpenedJob(job=asked.job, error="not_found", message="the job was deleted")
+                return OpenedJob(job=requested.job, error="not_found", message="the job was deleted")
             # This comes before the first batch can be stored: a sweep does not unlist a job that was opened recently.
             archive = self._store.list_unarchived(job, now)
             last = self._store.last_batch(job)
             watch = self._store.watch(job)
         except Exception:
             self._logger.exception("a job could not be opened", extra={"job": job})
-            return OpenedJob(job=asked.job, error="internal", message="the request failed on the server", retry=True)
+            return OpenedJob(
+                job=requested.job, error="internal", message="the request failed on the server", retry=True
+            )
         tip = core.tip_of(record, last, archive)
         self._tips.forget(job)
         self._tips.put(job, tip)
         end = core.tip_source(record, last, archive)
         left = int(watch["until"]) - now if watch else 0
         return OpenedJob(
-            job=asked.job,
+            job=requested.job,
             tip=tip,
             digest=end.get("digest"),
             first=end.get("first"),
@@ -142,7 +144,7 @@ class Service:
 
     def ingest(self, principal: Principal, message: Ingest, malformed: Sequence[MalformedPart] = ()) -> Ingested:
         """Store the batches, several at a time. Answer what happened to each, the malformed ones included."""
-        self._note_malformed("BatchesRejected", malformed)
+        self._report_malformed("BatchesRejected", malformed)
         refused = [core.malformed_result(part) for part in malformed]
         if self._over_quota(principal, sum(len(batch.body) for batch in message.batches)):
             sentence = f"the day's quota of {principal.daily_bytes} bytes is used up"
@@ -172,7 +174,7 @@ class Service:
         job = job_id(principal.name, batch.job)
         try:
             gaps = core.check_batch(batch, self._now_ms())
-            return self._place(job, batch), gaps
+            return self._put_or_compare(job, batch), gaps
         except BatchError as error:
             return core.rejected_result(batch, error.code, error.detail), 0  # type: ignore[arg-type]
         except ThrottledError:
@@ -181,7 +183,7 @@ class Service:
             self._logger.exception("a batch could not be stored", extra={"job": job})
             return core.rejected_result(batch, "internal", "the request failed on the server"), 0
 
-    def _place(self, job: str, batch: Batch) -> Result:
+    def _put_or_compare(self, job: str, batch: Batch) -> Result:
         position = self._tips.get(job)
         step = core.next_step(batch.first, position)
         if step == "read":
@@ -216,7 +218,7 @@ class Service:
                 extra = {"job": batch.job, "first": batch.first, "outcome": result.outcome, "reason": result.reason}
                 self._logger.warning("a batch was not stored", extra=extra)
 
-    def _note_malformed(self, metric: str, malformed: Sequence[MalformedPart]) -> None:
+    def _report_malformed(self, metric: str, malformed: Sequence[MalformedPart]) -> None:
         if malformed:
             self._metrics.add_metric(name=metric, unit=MetricUnit.Count, value=len(malformed))
         for part in malformed:
@@ -227,8 +229,8 @@ class Service:
 
     def status(self, principal: Principal, message: Status, malformed: Sequence[MalformedPart] = ()) -> Noted:
         """Update the records of changed jobs. The record of a malformed one stays as it is."""
-        self._note_malformed("JobsMalformed", malformed)
-        list(self._executor.map(lambda job: self._note(principal, job), message.jobs))
+        self._report_malformed("JobsMalformed", malformed)
+        list(self._executor.map(lambda job: self._record_status(principal, job), message.jobs))
         ended = [job_id(principal.name, job.job) for job in message.jobs if job.life.over]
         if ended:
             try:
@@ -238,12 +240,12 @@ class Service:
                 self._logger.exception("the archive could not be told about ended jobs")
         return Noted(id=message.id)
 
-    def _note(self, principal: Principal, status: StatusJob) -> None:
+    def _record_status(self, principal: Principal, status: StatusJob) -> None:
         job, now = job_id(principal.name, status.job), self._now_ms()
         last = self._store.last_batch(job)
         # The record takes over tip and cursor from time to time, so that a quiet job outlives its log's time to live.
         kept = last if last and not last.get("deleted") else {}
-        self._store.note_status(
+        self._store.record_status(
             job,
             {
                 "life": status.life.model_dump(exclude_none=True),
@@ -266,7 +268,7 @@ class Service:
         instance = self._instances.get(connection) or self._store.instance_of(connection)
         if instance is not None:
             self._instances[connection] = instance
-            self._store.instance_heard(principal.name, instance, self._now_ms())
+            self._store.record_heartbeat(principal.name, instance, self._now_ms())
         return Pong(id=message.id)
 
 

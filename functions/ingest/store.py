@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from logferry_protocol.messages import Batch
 from registry import items, jobs
-from runtime.aws_errors import THROTTLING_CODES
+from runtime.aws_errors import THROTTLING_CODES, condition_failed
 
 DAY_S = 86_400
 
@@ -63,9 +63,9 @@ class Store:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                there: Any = error.response.get("Item") or self._at(job, batch.first) or {}
-                raise BatchExistsError(items.from_item(there)) from None
+            if condition_failed(error):
+                existing: Any = error.response.get("Item") or self._at(job, batch.first) or {}
+                raise BatchExistsError(items.from_item(existing)) from None
             if error.response["Error"]["Code"] in THROTTLING_CODES:
                 raise ThrottledError from error
             raise
@@ -132,22 +132,22 @@ class Store:
         )
         record = items.from_item(answer["Attributes"])
         if jobs.list_position(record) > jobs.latest_list_position(now_ms):
-            self._put_in_order(job, record, created)
+            self._correct_position(job, record, created)
         return record
 
-    def _put_in_order(self, job: str, record: Mapping[str, Any], created: int) -> None:
+    def _correct_position(self, job: str, record: Mapping[str, Any], created: int) -> None:
         """Move a job to its right list position. An earlier version stored positions of a far future."""
-        place = {"created": created, **jobs.index_attributes(job, str(record["owner"]), created)}
+        position = {"created": created, **jobs.index_attributes(job, str(record["owner"]), created)}
         self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.job_key(job),
-            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in place),
-            ConditionExpression="#created = :there",
-            ExpressionAttributeNames={f"#{name}": name for name in place},
-            ExpressionAttributeValues=_values(**place, there=record["created"]),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in position),
+            ConditionExpression="#created = :stored",
+            ExpressionAttributeNames={f"#{name}": name for name in position},
+            ExpressionAttributeValues=_values(**position, stored=record["created"]),
         )
 
-    def note_status(self, job: str, attributes: Mapping[str, Any], now_ms: int) -> bool:
+    def record_status(self, job: str, attributes: Mapping[str, Any], now_ms: int) -> bool:
         """Set attributes of a job's record; return False if there is no record, or if it is more recent.
 
         A record is more recent by `noted_tip` and `noted_at`, where they are given: its tip is greater, or the tips are
@@ -170,7 +170,7 @@ class Store:
                 ExpressionAttributeValues=_values(**given),
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            if condition_failed(error):
                 return False
             raise
         return True
@@ -229,7 +229,7 @@ class Store:
                 ),
             },
         )
-        self.instance_heard(principal, instance, now_ms)
+        self.record_heartbeat(principal, instance, now_ms)
 
     def instance_of(self, connection: str) -> str | None:
         """Return the instance of a connection, or None if it never opened a job."""
@@ -244,7 +244,7 @@ class Store:
             return str(item["gsk"]["S"]).partition(".")[2]
         return None
 
-    def instance_heard(self, principal: str, instance: str, now_ms: int) -> None:
+    def record_heartbeat(self, principal: str, instance: str, now_ms: int) -> None:
         """Record that an instance is alive."""
         self._dynamodb.put_item(
             TableName=self._registry,

@@ -20,7 +20,7 @@ class CurrentTips:
     """Reads where the logs of running jobs end.
 
     Job records are written on a change of state and every few minutes, not for each batch, so that a batch costs one
-    write. Instead, a list reads the tips when it is asked for. A running job costs one query, which does not read the
+    write. Instead, a list reads the tips when it is futures for. A running job costs one query, which does not read the
     body. The query is eventually consistent, as the list itself is: half a read unit for each 4 KB of the last batch,
     so at most three. A job of which the table has nothing costs one unit more, for its archive's tip. DynamoDB has no
     batch of queries, so the executor's workers run them side by side. A page has at most `core.JOBS_MOST` jobs.
@@ -32,14 +32,14 @@ class CurrentTips:
     def of(self, items: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """Return the records with current tips, by job. Where a table throttles or is slow, the recorded tip stays."""
         known = {item["job"]: item for item in items}
-        asked = {self._executor.submit(self._with_current_tip, item): job for job, item in known.items()}
-        done, late = wait(asked, self._timeout_s)
-        for question in late:
-            question.cancel()
+        futures = {self._executor.submit(self._with_current_tip, item): job for job, item in known.items()}
+        done, late = wait(futures, self._timeout_s)
+        for future in late:
+            future.cancel()
         unread = len(late)
-        for question in done:
+        for future in done:
             try:
-                known[asked[question]] = question.result()
+                known[futures[future]] = future.result()
             except (BotoCoreError, ClientError) as error:
                 if not is_transient(error):
                     raise

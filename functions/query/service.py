@@ -115,8 +115,8 @@ class Service:
         found: list[JobRecord] = []
         running: list[Mapping[str, Any]] = []
         heard: dict[tuple[str, str], int] = {}
-        place = core.parse_list_next(query.get("next"))
-        rows = self._store.jobs(owners, place, min(limit, 100), latest=jobs.latest_list_position(self._now_ms()))
+        position = core.parse_list_next(query.get("next"))
+        rows = self._store.jobs(owners, position, min(limit, 100), latest=jobs.latest_list_position(self._now_ms()))
         more = False
         scanned = size = 0
         while True:
@@ -128,7 +128,7 @@ class Service:
                 if len(found) == limit or size >= core.JOBS_BYTES:
                     more = True
                     break
-                place = jobs.list_position(item)
+                position = jobs.list_position(item)
                 record = None if item.get("deleted") else self._record(item, heard)
                 if record is not None and wanted.matches(record):
                     found.append(record)
@@ -141,7 +141,7 @@ class Service:
                 break
         current = self._current_tips.of(running)
         records = [(self._record(current[one.job], heard) if one.job in current else None) or one for one in found]
-        return {"jobs": [_document(record) for record in records], "next": place if more else None}
+        return {"jobs": [_document(record) for record in records], "next": position if more else None}
 
     def _record(
         self, item: Mapping[str, Any], heard: Mapping[tuple[str, str], int], tip: int | None = None
@@ -209,7 +209,7 @@ class Service:
         item = self.readable(principal, job)
         us, tip = time_lookup.parse_time(query.get("time")), self._tip(item)
         return {
-            "sequence": time_lookup.sequence_at(us, tip, lambda place: self._history.run_at(job, place)),
+            "sequence": time_lookup.sequence_at(us, tip, lambda sequence: self._history.run_at(job, sequence)),
             "tip": tip,
         }
 
@@ -285,14 +285,14 @@ class Service:
         # One record an hour and reader is enough: a viewer reads page after page.
         now = self._now_ms()
         hour = now - now % 3_600_000
-        place = f"{hour:013d}#read#{principal.name}"
-        if (job, place) in self._read:
+        audit_key = f"{hour:013d}#read#{principal.name}"
+        if (job, audit_key) in self._read:
             return
         attributes = {"did": "read", "principal": principal.name, "at": now, "expires": now // 1000 + YEAR_S}
-        self._store.put_audit(job, place, attributes)
+        self._store.put_audit(job, audit_key, attributes)
         if len(self._read) > 10_000:
             self._read.clear()
-        self._read.add((job, place))
+        self._read.add((job, audit_key))
 
     # --- tickets
 

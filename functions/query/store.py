@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from registry import items
 from registry.jobs import list_position
 from registry.tombstone import put_tombstone
+from runtime.aws_errors import condition_failed
 
 FACTS: Final = ("first", "count", "end", "received", "deleted")
 """The attributes that say how far a job is. Bodies are not read."""
@@ -44,22 +45,22 @@ class Store:
             page: how many records are read at once.
             latest: positions greater than this come last.
         """
-        asked = None if owners is None else list(owners)
+        owner_list = None if owners is None else list(owners)
         if latest is None:
-            yield from self._merged(asked, before, page)
+            yield from self._merged(owner_list, before, page)
             return
-        ahead = partial(self._ahead, asked, page=page, latest=latest)
+        ahead = partial(self._ahead, owner_list, page=page, latest=latest)
         if before is not None and before > latest:
             yield from ahead(before)
             return
-        rows = self._merged(asked, before, page)
+        rows = self._merged(owner_list, before, page)
         first = next(rows, None)
         if before is None and (first is None or list_position(first) <= latest):
             # Usually no position is that late. No list is read to its end only to find that out.
             yield from () if first is None else chain((first,), rows)
             return
         if before is None:
-            rows = self._merged(asked, latest, page)
+            rows = self._merged(owner_list, latest, page)
         elif first is not None:
             rows = chain((first,), rows)
         yield from rows
@@ -237,16 +238,16 @@ class Store:
 
     # --- who did what
 
-    def put_audit(self, job: str, place: str, attributes: Mapping[str, Any]) -> None:
-        """Record that somebody read, shared or deleted a job. The same `place` is written once."""
+    def put_audit(self, job: str, sort_key: str, attributes: Mapping[str, Any]) -> None:
+        """Record that somebody read, shared or deleted a job. The same `sort_key` is written once."""
         try:
             self._dynamodb.put_item(
                 TableName=self._registry,
-                Item={**items.key(f"AUDIT#{job}", place), **items.to_item(attributes)},
+                Item={**items.key(f"AUDIT#{job}", sort_key), **items.to_item(attributes)},
                 ConditionExpression="attribute_not_exists(pk)",
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            if not condition_failed(error):
                 raise
 
     def audit(self, job: str, before: str | None, limit: int) -> list[dict[str, Any]]:

@@ -41,13 +41,13 @@ class VisibleText:
     def origin(self, at: int) -> int:
         """Return where in the entry a character of the text is."""
         part = next(part for part in reversed(self.parts) if part.begin <= at)
-        left, place = at - part.begin + part.covered, 0
+        left, start = at - part.begin + part.covered, 0
         for found in _ESCAPE.finditer(part.raw):
-            kept = len(part.raw[place : found.start()].translate(_SHOWN))
+            kept = len(part.raw[start : found.start()].translate(_SHOWN))
             if left < kept:
                 break
-            left, place = left - kept, found.end()
-        for offset in range(place, len(part.raw)):
+            left, start = left - kept, found.end()
+        for offset in range(start, len(part.raw)):
             if _SHOWN.get(ord(part.raw[offset])) != "":
                 if left == 0:
                     return part.offset + offset
@@ -77,14 +77,14 @@ def visible_texts(text: str) -> list[VisibleText]:
             parts.append(VisiblePart(begin, 0, offset - 1, "\n"))
             begin += 1
         stretches: list[tuple[str, int, str]] = []
-        place = offset
+        start = offset
         for raw in line.removesuffix("\r").split("\r"):
-            stretches.append((_shown(raw), place, raw))
-            place += len(raw) + 1
+            stretches.append((_shown(raw), start, raw))
+            start += len(raw) + 1
         if len(stretches) > 1:
-            for visible, place, raw in stretches:
-                found.setdefault(visible, VisibleText(visible, (VisiblePart(0, 0, place, raw),)))
-        left = _left_standing(stretches)
+            for visible, start, raw in stretches:
+                found.setdefault(visible, VisibleText(visible, (VisiblePart(0, 0, start, raw),)))
+        left = _remaining(stretches)
         texts.append(left.text)
         parts.extend(replace(part, begin=begin + part.begin) for part in left.parts)
         begin += len(left.text)
@@ -98,7 +98,7 @@ def _shown(raw: str) -> str:
     return _ESCAPE.sub("", raw).translate(_SHOWN)
 
 
-def _left_standing(shown: list[tuple[str, int, str]]) -> VisibleText:
+def _remaining(shown: list[tuple[str, int, str]]) -> VisibleText:
     """Return what remains of overwritten parts: of each, the end that no later part covers."""
     texts: list[str] = []
     parts: list[VisiblePart] = []

@@ -76,10 +76,10 @@ def rows_key(owner: str, day: str, job: str, first: int, last: int) -> str:
 
 def encode_segment(batches: Iterable[Mapping[str, Any]]) -> bytes:
     """Return a segment: one line of JSON that describes the batches, then their bodies unchanged."""
-    taken = list(batches)
-    facts = [{**{name: batch[name] for name in FACTS if name in batch}, "size": len(batch["body"])} for batch in taken]
+    kept = list(batches)
+    facts = [{**{name: batch[name] for name in FACTS if name in batch}, "size": len(batch["body"])} for batch in kept]
     header = json.dumps({"version": 1, "batches": facts}, separators=(",", ":")).encode()
-    return b"".join([header, b"\n", *(batch["body"] for batch in taken)])
+    return b"".join([header, b"\n", *(batch["body"] for batch in kept)])
 
 
 def decode_segment(content: bytes) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from runtime.aws_errors import condition_failed
+
 from . import items
 
 YEAR_S: Final = 366 * 86_400
@@ -34,7 +36,7 @@ def put_tombstone(dynamodb: Any, log_table: str, job: str, known: int, now_ms: i
                 TableName=log_table, Item=items.to_item(ends), ConditionExpression="attribute_not_exists(job)"
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            if not condition_failed(error):
                 raise
             continue  # meanwhile a batch was stored there (the tombstone goes after it), or another tombstone
         return

@@ -1,4 +1,4 @@
-"""Which errors of AWS calls are temporary."""
+"""Which errors of AWS calls are temporary, and which are a condition that did not hold."""
 
 from typing import Final
 
@@ -14,6 +14,11 @@ THROTTLING_CODES: Final = frozenset(
     }
 )
 """Codes by which DynamoDB says that a table takes no more requests now, or fails for a moment."""
+
+
+def condition_failed(error: ClientError) -> bool:
+    """Return whether a conditional write failed because its condition did not hold."""
+    return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")
 
 
 def is_transient(error: BotoCoreError | ClientError) -> bool:

@@ -111,8 +111,8 @@ def decode_body(body: bytes) -> Columns:
         columns = _BODY.validate_json(document)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BatchError("malformed", f"the body's document: {place}: {first['msg']}") from None
+        field = ".".join(str(part) for part in first["loc"])
+        raise BatchError("malformed", f"the body's document: {field}: {first['msg']}") from None
     if not len(columns.d) == len(columns.s) == len(columns.l):
         raise BatchError(
             "count_mismatch", f"the columns have {len(columns.d)}, {len(columns.s)} and {len(columns.l)} entries"

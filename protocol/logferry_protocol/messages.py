@@ -424,8 +424,8 @@ def decode(raw: str | bytes, family: TypeAdapter[T]) -> T:
 def first_error(error: ValidationError) -> str:
     """Return the first error of a validation and its field, without the value."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg']}" if field else first["msg"]
 
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]")

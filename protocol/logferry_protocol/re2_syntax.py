@@ -51,14 +51,14 @@ _ADVICE: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         r"no argument for repetition operator",
-        r"nothing stands before the repetition; the sign itself is written \* or \+",
+        r"there is nothing to repeat; the sign itself is written \* or \+",
     ),
     (r"missing \)", r"a group is not closed; the sign itself is written \("),
     (r"unexpected \)", r"a group is closed that was not opened; the sign itself is written \)"),
     (r"missing \]", r"a class is not closed; the sign itself is written \["),
     (r"invalid character class range: \\[pP]", r"RE2 does not know this class; it has \pL, \p{Greek} and the like"),
-    (r"invalid character class range", "the range is the wrong way round; the first character must come first"),
-    (r"trailing \\", r"a backslash stands at the end; the sign itself is written \\"),
+    (r"invalid character class range", "the range is reversed; the lower character must come first"),
+    (r"trailing \\", r"the expression ends with a backslash; the sign itself is written \\"),
     (r"too large", "it needs too much memory; use smaller repetition counts, and fewer classes of letters in them"),
     (r"nesting|too deep", "it is nested too deeply; use fewer groups within groups"),
 )

@@ -58,10 +58,11 @@ def test_job_keeps_its_first_owner(store: Store) -> None:
 
 def test_status_changes_only_a_known_job(store: Store) -> None:
     """A status neither creates a record nor restores a deleted one."""
-    assert store.note_status(JOB, {"tip": 3}, NOW_MS) is False
+    assert store.record_status(JOB, {"tip": 3}, NOW_MS) is False
     assert store.job(JOB) is None
     opened(store)
-    assert store.note_status(JOB, {"tip": 3, "cursor": "c", "life": {"state": "exited"}, "last": None}, NOW_MS) is True
+    status = {"tip": 3, "cursor": "c", "life": {"state": "exited"}, "last": None}
+    assert store.record_status(JOB, status, NOW_MS) is True
     record = store.job(JOB)
     assert record is not None
     assert (record["tip"], record["cursor"], record["life"]) == (3, "c", {"state": "exited"})
@@ -72,7 +73,7 @@ def test_older_status_is_ignored(store: Store) -> None:
     """The table decides which is later, as two functions may write concurrently."""
     opened(store)
     for tip, at, taken in ((3, 5, True), (3, 5, True), (3, 4, False), (2, 9, False), (4, 1, True), (3, 9, False)):
-        assert store.note_status(JOB, {"noted_tip": tip, "noted_at": at}, NOW_MS) is taken
+        assert store.record_status(JOB, {"noted_tip": tip, "noted_at": at}, NOW_MS) is taken
 
 
 def test_batch_expires_after_its_retention(store: Store, tables: Tables) -> None:

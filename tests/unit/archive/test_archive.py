@@ -125,7 +125,7 @@ def test_page_says_where_kept_entries_begin(cloud: Cloud, agent: Socket, key: st
     assert [kept("after=0"), kept("after=5"), kept("after=6"), kept("before=99")] == [7, 7, None, 7]
     assert [kept("before=99&limit=1"), kept("before=5")] == [None, 5]
     cloud.expire(7, 10)
-    cloud.ingest_store.note_status(JOB, {"tip": 12}, NOW_MS)
+    cloud.ingest_store.record_status(JOB, {"tip": 12}, NOW_MS)
     assert [kept("after=0"), kept("after=12"), kept("before=99")] == [13, None, 13]
 
 
@@ -173,7 +173,7 @@ def test_rows_are_the_exports_entries_once_each(cloud: Cloud, agent: Socket, key
 
 def test_quiet_job_reopens_at_its_end_after_its_log_expired(cloud: Cloud, agent: Socket) -> None:
     """Its agent crashed before it reported its last tip, and returns after everything has expired."""
-    cloud.ingest_store.note_status(JOB, {"tip": 6, "digest": "old", "first": 4, "cursor": "old"}, NOW_MS)
+    cloud.ingest_store.record_status(JOB, {"tip": 6, "digest": "old", "first": 4, "cursor": "old"}, NOW_MS)
     archive(cloud)
     last = cloud.ingest_store.last_batch(JOB)
     assert last is not None

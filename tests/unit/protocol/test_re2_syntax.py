@@ -39,10 +39,10 @@ from logferry_protocol.re2_syntax import explain
         (r"(", r"\("),
         (r")", r"\)"),
         (r"[a", r"\["),
-        (r"*", "nothing stands before"),
+        (r"*", "there is nothing to repeat"),
         (r"\p{Foo}", r"\pL"),
-        (r"[z-a]", "wrong way round"),
-        ("a\\", "at the end"),
+        (r"[z-a]", "the range is reversed"),
+        ("a\\", "ends with a backslash"),
         (r"\pN{999}\pL{999}\pL{999}", "smaller repetition counts"),
     ],
 )

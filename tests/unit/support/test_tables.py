@@ -144,9 +144,9 @@ def test_job_keeps_its_first_owner_and_its_newest_lifecycle(dynamodb: Any) -> No
 def test_status_changes_only_an_existing_record(dynamodb: Any) -> None:
     """A late status must not recreate a deleted job."""
     store = ingest_store(dynamodb)
-    assert store.note_status(JOB, {"tip": 3}, 1) is False
+    assert store.record_status(JOB, {"tip": 3}, 1) is False
     opened(dynamodb)
-    assert store.note_status(JOB, {"tip": 3, "gaps": None}, 77) is True
+    assert store.record_status(JOB, {"tip": 3, "gaps": None}, 77) is True
     record = store.job(JOB)
     assert record is not None
     assert (record["tip"], record["seen"], "gaps" in record) == (3, 77, False)
