@@ -41,7 +41,7 @@ test: setup check web ## run setup, every check, and all tests (vitest and pytes
 		[ $$status = 0 ] || { [ $$status = 5 ] && [ $(words $(ARGS)) -gt 0 ]; } || exit 1; \
 	done # pytest ends with 5 where ARGS chooses no test of one process
 
-check: setup lint types layers generated expressions validate ## lint, check types, imports, generated files, regular expressions and templates; run no test
+check: setup lint types layers generated markdown expressions validate ## check code, types, imports, generated files, pages, regular expressions and templates; run no test
 
 lint:
 	$(BIN)/ruff check .

@@ -38,7 +38,9 @@ PACKAGES = (
     "broadcast",
     "query",
     "archive",
+    "publish",
     "registry",
+    "runtime",
 )
 FOLDERS = ("protocol", "agent", "cli", "functions", "infra")
 CACHE = HOME / ".setup" / "recheck.json"

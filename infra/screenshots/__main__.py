@@ -83,8 +83,9 @@ def _address(process: subprocess.Popen[str]) -> str:
         SystemExit: the demo ended before it printed one; its own output says why.
     """
     for line in process.stdout or ():
-        if found := re.search(r"http://\S+/#key=\S+", line):
-            return found[0]
+        for word in line.split():
+            if word.startswith("http://") and "/#key=" in word:
+                return word
     sys.exit("`logferry demo` ended before the viewer was served. Its output is above.")
 
 
@@ -100,7 +101,7 @@ def _take(browser: Browser, address: str, theme: Literal["light", "dark"], path:
         query = "&".join(f"job={job}" for job in jobs.values())
         page.goto(f"{address.split('#', maxsplit=1)[0]}?{query}&line={container}.{TRACE_BEGINS}")
         page.get_by_text("Traceback (most recent call last)").first.wait_for()
-        older = page.get_by_role("button", name=re.compile(r"Load .* older"))
+        older = page.get_by_role("button", name=re.compile(r"^Load [\d,]+ older lines"))
         while older.count():  # All three jobs from their first line on, so that they interleave.
             older.first.click()
             page.wait_for_timeout(SETTLE_MS)
