@@ -14,7 +14,7 @@ from logferry_agent.edge.preencode_pool import PreencodePool
 
 
 def plain_records(count: int, start: int, name: str = "line", first: int = 0) -> bytes:
-    """Records of numbered lines, a microsecond apart, some 500 of which fill a body; every seventh is of stderr."""
+    """Return records of numbered lines, a microsecond apart; some 500 fill a body, and every seventh is of stderr."""
     return b"".join(
         b'{"log":"%b %d is like the others, but for %b\\n","stream":"%b","time":"%b"}\n'
         % (
@@ -30,7 +30,7 @@ def plain_records(count: int, start: int, name: str = "line", first: int = 0) ->
 
 @contextmanager
 def file_of(data: bytes) -> Iterator[int]:
-    """An open file without a name."""
+    """Open a file without a name that has this content."""
     fd = os.memfd_create("log")
     try:
         with os.fdopen(os.dup(fd), "wb") as file:
@@ -41,7 +41,7 @@ def file_of(data: bytes) -> Iterator[int]:
 
 
 def take_all(pool: PreencodePool, owner: object) -> list[PreencodedSlice]:
-    """The owner's stretch to its end."""
+    """Return everything that the pool encodes for this owner, to the end."""
     found: list[PreencodedSlice] = []
     while pool.owner is owner:
         found += pool.take()
@@ -49,16 +49,16 @@ def take_all(pool: PreencodePool, owner: object) -> list[PreencodedSlice]:
 
 
 def worker_of(pool: PreencodePool) -> int:
-    """The process's id."""
+    """Return the id of the pool's process."""
     assert pool._process is not None
     return pool._process.pid
 
 
 def has_worker(pool: PreencodePool) -> bool:
-    """Whether it has a process, as far as it knows."""
+    """Report whether the pool has a process, as far as it knows."""
     return pool._process is not None
 
 
 def assert_ended(pid: int) -> None:
-    """It is no more, and no zombie either."""
+    """Check that the process is gone, and is no zombie."""
     assert not Path(f"/proc/{pid}").exists()
