@@ -8,7 +8,7 @@ import { reloadOnKeyLink, restoreKey, setLoginMark, storeKey, token } from "./lo
 import { beginSession } from "./login/session";
 import { parseRoute, route } from "./route";
 import { apply } from "./settings";
-import { App, Broken } from "./shell/App";
+import { App, StartError } from "./shell/App";
 import { connectState } from "./state";
 import { viewerConfig } from "./wire/messages";
 
@@ -47,5 +47,5 @@ async function start(): Promise<void> {
 }
 
 start().catch((error: unknown) => {
-  render(<Broken reason={error instanceof Error ? error.message : String(error)} />, root);
+  render(<StartError reason={error instanceof Error ? error.message : String(error)} />, root);
 });

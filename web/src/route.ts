@@ -6,7 +6,7 @@
 import { signal } from "@preact/signals";
 
 /** A line of one of several jobs. */
-export interface LineOf {
+export interface JobLine {
   readonly job: string;
   readonly sequence: number;
 }
@@ -17,7 +17,7 @@ export interface Route {
   readonly line: number | null;
   readonly until: number | null;
   /** The same for several merged jobs. */
-  readonly mark: { readonly first: LineOf; readonly last: LineOf } | null;
+  readonly mark: { readonly first: JobLine; readonly last: JobLine } | null;
   /** Several jobs are side by side instead of merged. */
   readonly side: boolean;
 }
@@ -26,7 +26,7 @@ export function parseRoute(search: string): Route {
   const query = new URLSearchParams(search);
   const jobs = [...new Set(query.getAll("job").filter((job) => /^[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{64}$/.test(job)))];
   const [, first, last] = /^([1-9]\d{0,15})(?:-([1-9]\d{0,15}))?$/.exec(query.get("line") ?? "") ?? [];
-  const mark = jobs.length > 1 ? markOf(jobs, query.get("line") ?? "") : null;
+  const mark = jobs.length > 1 ? parseMark(jobs, query.get("line") ?? "") : null;
   return {
     jobs,
     mark,
@@ -56,8 +56,8 @@ function containerOf(job: string): string {
   return job.slice(job.indexOf(".") + 1);
 }
 
-function markOf(jobs: readonly string[], text: string): Route["mark"] {
-  const lines = text.split("-").map((part): LineOf | null => {
+function parseMark(jobs: readonly string[], text: string): Route["mark"] {
+  const lines = text.split("-").map((part): JobLine | null => {
     const [, container = "", sequence] = /^([0-9a-f]{12,64})\.([1-9]\d{0,15})$/.exec(part) ?? [];
     const found = container === "" ? [] : jobs.filter((job) => containerOf(job).startsWith(container));
     return found.length === 1 ? { job: found[0] as string, sequence: Number(sequence) } : null;
@@ -67,9 +67,9 @@ function markOf(jobs: readonly string[], text: string): Route["mark"] {
 }
 
 /** Return the address of several jobs with a marked line or range in merged order. */
-export function urlOfMark(jobs: readonly string[], first: LineOf, last: LineOf): string {
+export function urlOfMark(jobs: readonly string[], first: JobLine, last: JobLine): string {
   const containers = jobs.map(containerOf);
-  const short = ({ job, sequence }: LineOf): string => {
+  const short = ({ job, sequence }: JobLine): string => {
     const container = containerOf(job);
     const begin = container.slice(0, CONTAINER_CHARS);
     return `${containers.filter((one) => one.startsWith(begin)).length === 1 ? begin : container}.${sequence}`;

@@ -24,7 +24,7 @@ export function Palette({ close }: { close(): void }) {
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
-  const found = matching(typed.value, actions.value);
+  const found = matchingActions(typed.value, actions.value);
   const chosen = Math.max(0, Math.min(at.value, found.length - 1));
   useLayoutEffect(() => {
     dialog.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
@@ -93,7 +93,7 @@ export function Palette({ close }: { close(): void }) {
   );
 }
 
-function matching(typed: string, known: readonly Action[]): Action[] {
+function matchingActions(typed: string, known: readonly Action[]): Action[] {
   const ranked: { action: Action; score: number }[] = [];
   const seen = new Set<string>(["palette"]);
   for (const action of known) {

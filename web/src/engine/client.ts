@@ -1,21 +1,21 @@
 /** The page's side of the worker: requests with answers, and events. */
-import type { Answers, ExportRequest, JobFacts, MergedExportRequest, Request, Tell } from "./messages";
+import type { Answers, ExportRequest, JobFacts, MergedExportRequest, Request, WorkerMessage } from "./messages";
 import { scriptUrl } from "./trustedUrl";
 import workerUrl from "./worker?worker&url";
 
 /** Report entries processed so far, and in total. */
 export type Progress = (done: number, of: number) => void;
 
-type Unasked = Exclude<Tell, { tell: "answer" | "failed" }>;
+type WorkerEvent = Exclude<WorkerMessage, { tell: "answer" | "failed" }>;
 
 export class Engine {
   private readonly worker = new Worker(scriptUrl(workerUrl), { type: "module", name: "logferry" });
   private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   private next = 1;
-  private readonly listeners = new Set<(tell: Unasked) => void>();
+  private readonly listeners = new Set<(tell: WorkerEvent) => void>();
 
   constructor() {
-    this.worker.onmessage = ({ data }: MessageEvent<Tell>) => this.receive(data);
+    this.worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => this.receive(data);
   }
 
   ask<D extends Request["do"]>(request: Request & { do: D }): Promise<Answers[D]> {
@@ -26,7 +26,7 @@ export class Engine {
     });
   }
 
-  listen(listener: (tell: Unasked) => void): () => void {
+  listen(listener: (tell: WorkerEvent) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
@@ -55,7 +55,7 @@ export class Engine {
     this.worker.postMessage({ id: 0, request: { do: "indexer", port } satisfies Request }, [port]);
   }
 
-  private receive(tell: Tell): void {
+  private receive(tell: WorkerMessage): void {
     if (tell.tell === "answer") {
       this.waiting.get(tell.id)?.resolve(tell.value);
       this.waiting.delete(tell.id);

@@ -5,14 +5,14 @@ import type { JobRecord, ToViewer } from "../wire/messages";
 import { type RetryPolicy, retryDelay } from "../wire/retry";
 import type { Problem } from "./messages";
 
-export interface Changes {
+export interface JobListChanges {
   changed: JobRecord[];
   removed: string[];
   loaded: boolean;
   problem: Problem | null;
 }
 
-const TELL_MS = 100;
+const REPORT_MS = 100;
 /** The page says "every few seconds". */
 const RETRY: RetryPolicy = { firstMs: 3_000, maxMs: 3_000 };
 const RETRY_MIN_MS = 1_500;
@@ -36,7 +36,7 @@ export class JobList {
   constructor(
     private readonly api: () => Api,
     private readonly clock: { now(): number; later(ms: number, step: () => void): () => void },
-    private readonly tell: (changes: Changes) => void,
+    private readonly tell: (changes: JobListChanges) => void,
     /** Settles when no job waits for its first rows. Thousands of jobs would delay those on a slow line. */
     private readonly quiet: () => Promise<unknown>,
   ) {}
@@ -105,7 +105,7 @@ export class JobList {
   private soon(): void {
     if (this.telling) return;
     this.telling = true;
-    this.clock.later(TELL_MS, () => {
+    this.clock.later(REPORT_MS, () => {
       this.telling = false;
       this.tell({
         changed: [...this.changed.values()],

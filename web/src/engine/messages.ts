@@ -145,7 +145,7 @@ export interface Answers {
   replace: null;
 }
 
-export type Tell =
+export type WorkerMessage =
   | { tell: "answer"; id: number; value: unknown }
   | { tell: "failed"; id: number; message: string }
   | { tell: "connection"; state: ConnectionState; opened: number }

@@ -10,16 +10,16 @@ import { Api, ApiError } from "../wire/api";
 import { OpenJob } from "./job";
 import { JobList } from "./jobList";
 import type { MergedList } from "./mergedList";
-import type { Answers, Request, Tell } from "./messages";
+import type { Answers, Request, WorkerMessage } from "./messages";
 
 const port = self as unknown as {
-  postMessage(message: Tell): void;
+  postMessage(message: WorkerMessage): void;
   onmessage: ((event: MessageEvent<{ id: number; request: Request }>) => void) | null;
   addEventListener(type: "online", listener: () => void): void;
 };
 
 /** Report a job's facts at most this often: a burst of batches must not become a burst of messages. */
-const TELL_MS = 60;
+const REPORT_MS = 60;
 const MERGE_MS = 100;
 
 const ready = prepareDecoder();
@@ -85,7 +85,7 @@ function jobChanged(job: OpenJob): void {
     for (const one of changed)
       if (jobs.get(one.id) === one) safely(() => port.postMessage({ tell: "job", facts: one.facts }), undefined);
     changed.clear();
-  }, TELL_MS);
+  }, REPORT_MS);
 }
 
 /** Update the merged list from its jobs, a few times a second. */
@@ -113,20 +113,20 @@ function mergeNow(): void {
 }
 
 /** Lines of a merged job to fetch where a reader meets a missing part. */
-const LOOK_LINES = 400;
+const PREFETCH_LINES = 400;
 
 /** How long to wait for other jobs' lines before a line is shown without them. They are added when they arrive. */
-const PATIENCE_MS = 2_000;
+const OTHERS_TIMEOUT_MS = 2_000;
 
 /** Fetch what is missing next to the rows that a reader looks at, so that reading continues up to the job's end. */
 function fetchMissing({ rows }: RowWindow): void {
   for (const { sequence, source, hole, ...row } of rows) {
     const job = hole === undefined || source === undefined ? undefined : jobs.get(merged[source] ?? "");
     if (hole === undefined || job === undefined) continue;
-    if (hole.side === "before") job.prioritize(sequence - LOOK_LINES, sequence - 1);
+    if (hole.side === "before") job.prioritize(sequence - PREFETCH_LINES, sequence - 1);
     else {
       const last = "last" in row ? row.last : sequence;
-      job.prioritize(last + 1, last + LOOK_LINES);
+      job.prioritize(last + 1, last + PREFETCH_LINES);
     }
   }
 }
@@ -155,7 +155,7 @@ function runExport(id: number, step: (context: ExportContext) => Promise<Blob>):
   }).finally(() => exporting.delete(id));
 }
 
-const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D] | Promise<Answers[D]> } = {
+const handlers: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D] | Promise<Answers[D]> } = {
   start: (request) => {
     api = new Api(request.api, request.token);
     live = request.live;
@@ -260,7 +260,10 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
     const lacking = others.map(opened).filter((other) => other !== job && at < other.facts.since);
     if (lacking.length > 0) {
       const { fetchAround } = await import("./fetchAround");
-      await Promise.race([fetchAround(lacking, api, at), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+      await Promise.race([
+        fetchAround(lacking, api, at),
+        new Promise((resolve) => setTimeout(resolve, OTHERS_TIMEOUT_MS)),
+      ]);
     }
     mergeNow();
     return at;
@@ -294,7 +297,7 @@ const serve: { [D in Request["do"]]: (request: Request & { do: D }) => Answers[D
 };
 
 port.onmessage = ({ data: { id, request } }) => {
-  const handle = serve[request.do] as (request: Request) => unknown;
+  const handle = handlers[request.do] as (request: Request) => unknown;
   Promise.resolve()
     .then(() => handle(request))
     .then(

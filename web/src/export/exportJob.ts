@@ -13,7 +13,7 @@ import { firstSequence, LineJoiner } from "./lineJoiner";
 const PART_CHARS = 4_000_000;
 const PAGE_BATCHES = 500;
 const SLICE_MS = 20;
-const TRIES = 6;
+const MAX_TRIES = 6;
 const RETRY: RetryPolicy = { firstMs: 1_600, maxMs: 16_000 };
 
 export interface ExportContext {
@@ -78,7 +78,7 @@ export async function exportJob(
   };
   const end = marked ? Math.max(last, job.feed.tip) : last;
   try {
-    for await (const { start, columns, count } of batches(job, api, first, end)) {
+    for await (const { start, columns, count } of jobBatches(job, api, first, end)) {
       lines.add(start, columns, first, end);
       await write(false);
       if (start + count > last && !lines.goesOn(last)) break;
@@ -97,7 +97,7 @@ export interface ExportBatch {
   readonly columns: Columns;
 }
 
-export async function* batches(
+export async function* jobBatches(
   { id, store }: Pick<OpenJob, "id" | "store">,
   api: Api,
   first: number,
@@ -106,7 +106,7 @@ export async function* batches(
   for (let next = first; next <= last; ) {
     const here = store.holding(next);
     if (here !== null) {
-      yield { start: here.first, count: here.count, columns: readable(here.first, () => here.body, here.count) };
+      yield { start: here.first, count: here.count, columns: decodeOrNotice(here.first, () => here.body, here.count) };
       next = here.first + here.count;
       continue;
     }
@@ -118,7 +118,7 @@ export async function* batches(
       yield {
         start: batch.first,
         count: batch.count,
-        columns: readable(batch.first, () => fromBase64(batch.body), batch.count),
+        columns: decodeOrNotice(batch.first, () => fromBase64(batch.body), batch.count),
       };
       next = batch.first + batch.count;
     }
@@ -127,7 +127,7 @@ export async function* batches(
 }
 
 /** Return a body's columns, or a notice in its place when it cannot be decoded: no entry is omitted silently. */
-function readable(first: number, body: () => Uint8Array, count: number): Columns {
+function decodeOrNotice(first: number, body: () => Uint8Array, count: number): Columns {
   try {
     return decodeBody(body(), count);
   } catch {
@@ -145,7 +145,7 @@ async function withRetries<T>(step: () => Promise<T>): Promise<T> {
     try {
       return await step();
     } catch (error) {
-      if (!(error instanceof ApiError) || !error.passing || tries >= TRIES) throw error;
+      if (!(error instanceof ApiError) || !error.passing || tries >= MAX_TRIES) throw error;
       const delay = retryDelay(RETRY, tries - 1, error.retryAfterMs ?? 0);
       await new Promise((resolve) => setTimeout(resolve, delay));
     }

@@ -8,7 +8,7 @@ import { isInRange, type MarkedRange } from "../log/markedRange";
 import { comparePositions, type LinePosition } from "../log/mergeOrder";
 import { sequenceAt } from "../search/api";
 import type { Api } from "../wire/api";
-import { BlobBuilder, batches, type ExportBatch, type ExportContext, ProgressTicker } from "./exportJob";
+import { BlobBuilder, type ExportBatch, type ExportContext, jobBatches, ProgressTicker } from "./exportJob";
 import { ExpressionFilter, formatLine, lineFilter } from "./format";
 import { type Line, LineJoiner } from "./lineJoiner";
 
@@ -35,7 +35,7 @@ export async function exportMerged(
     const { first, last } = ranges[source] as { first: number; last: number };
     // The last marked line may continue after its own sequence.
     const end = source === marks?.last.source ? job.feed.tip : last;
-    const pieces = counted(batches(job, api, first, end), async ({ start, count }) => {
+    const pieces = countBatches(jobBatches(job, api, first, end), async ({ start, count }) => {
       done += Math.max(0, Math.min(last, start + count - 1) - Math.max(first, start) + 1);
       await breath.tick(done, of);
     });
@@ -77,7 +77,7 @@ async function* filtered(
   for await (const lines of parts) yield [...(await texts.matching(lines.filter(wanted)))];
 }
 
-async function* counted(
+async function* countBatches(
   pieces: AsyncIterable<ExportBatch>,
   count: (piece: ExportBatch) => Promise<void>,
 ): AsyncGenerator<ExportBatch> {

@@ -8,12 +8,12 @@ import type { Query } from "./query";
 import { STOPPED_EXPRESSION } from "./stoppedExpression";
 
 /** While there is a query, ask the worker this often whether it still answers. */
-const ASK_MS = 500;
+const CHECK_MS = 500;
 /**
  * After this many unanswered questions, the expression is considered to backtrack without end. Counted, not timed: a
  * page that was suspended asks late.
  */
-const PATIENCE = 4;
+const MAX_SILENT_CHECKS = 4;
 
 export interface Found {
   readonly found: FoundLines;
@@ -92,7 +92,7 @@ export class Finder {
       void this.engine.ask({ do: "feed", job, on: true });
     }
     clearInterval(this.watch);
-    this.watch = setInterval(() => this.checkAlive(), ASK_MS);
+    this.watch = setInterval(() => this.checkAlive(), CHECK_MS);
   }
 
   private receive(data: FromIndexer): void {
@@ -119,7 +119,7 @@ export class Finder {
 
   private checkAlive(): void {
     if (this.asked.size === 0 || this.silent === null) return;
-    if (this.silent < PATIENCE) {
+    if (this.silent < MAX_SILENT_CHECKS) {
       this.silent++;
       this.send({ do: "hear" });
       return;

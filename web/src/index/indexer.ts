@@ -17,7 +17,7 @@ const page = self as unknown as {
 
 /** Work in slices of this length, so that a new query is noticed in between. */
 const SLICE_MS = 24;
-const TELL_MS = 250;
+const REPORT_MS = 250;
 
 class JobIndex {
   private readonly segments = new Segments();
@@ -123,7 +123,7 @@ class JobIndex {
     setTimeout(() => {
       this.telling = false;
       this.tell();
-    }, TELL_MS);
+    }, REPORT_MS);
   }
 
   private tell(): void {

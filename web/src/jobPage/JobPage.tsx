@@ -15,7 +15,7 @@ import { dayUnlessToday } from "../pane/dayHeaders";
 import { route, urlOf } from "../route";
 import { settings } from "../settings";
 import { FindBar } from "../shell/FindBar";
-import { Marked, Toolbar } from "../shell/Toolbar";
+import { MarkedToolbar, Toolbar } from "../shell/Toolbar";
 import { connection, facts, me, now, records } from "../state";
 import { ago, formatTime, fullTime } from "../text/time";
 import { Icon } from "../ui/Icon";
@@ -132,7 +132,7 @@ export function JobPage({
         ) : (
           <h1 title={job}>{name}</h1>
         )}
-        {record !== null && <Facts record={record} facts={known} />}
+        {record !== null && <JobSummary record={record} facts={known} />}
         <span class="grow" />
         {known?.problem == null && <LiveState facts={known} following={following} />}
         <button
@@ -214,8 +214,8 @@ export function JobPage({
             )}
           </p>
         )}
-        <Day view={view} />
-        <Marked view={view} />
+        <DayLabel view={view} />
+        <MarkedToolbar view={view} />
         {!following && (
           <button type="button" class="pill" data-new-lines={news} onClick={() => view.pane?.follow()}>
             ▼ {news > 0 ? `${news.toLocaleString("en")} new ${news === 1 ? "line" : "lines"}` : "To the end"}
@@ -233,7 +233,7 @@ export function JobPage({
 }
 
 /** The container's state, image and host, with links to related jobs. */
-function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | null }) {
+function JobSummary({ record, facts: known }: { record: JobRecord; facts: JobFacts | null }) {
   const { container, job } = record;
   const state = stateLabel(record, now.value);
   const { project, service } = container;
@@ -279,7 +279,7 @@ function Facts({ record, facts: known }: { record: JobRecord; facts: JobFacts | 
 }
 
 /** The day that is being read, unless it is today. */
-function Day({ view }: { view: JobView }) {
+function DayLabel({ view }: { view: JobView }) {
   const { value } = view.reading;
   const words = value === 0 ? "" : dayUnlessToday(value, now.value);
   return words === "" ? null : (

@@ -52,8 +52,8 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
     { id: "up", group: "Move", title: "Previous line", keys: ["k"], run: rows(-1) },
     { id: "page-down", group: "Move", title: "Page down", keys: ["PageDown", "d"], run: page(1) },
     { id: "page-up", group: "Move", title: "Page up", keys: ["PageUp", "u"], run: page(-1) },
-    { id: "newer-job", group: "Move", title: "Next newer job", keys: ["["], run: () => beside(view.job, -1) },
-    { id: "older-job", group: "Move", title: "Next older job", keys: ["]"], run: () => beside(view.job, 1) },
+    { id: "newer-job", group: "Move", title: "Next newer job", keys: ["["], run: () => goToNeighbour(view.job, -1) },
+    { id: "older-job", group: "Move", title: "Next older job", keys: ["]"], run: () => goToNeighbour(view.job, 1) },
     { id: "stdout", group: "Show", title: "Show or hide stdout", keys: ["1"], run: stream("stdout") },
     { id: "stderr", group: "Show", title: "Show or hide stderr", keys: ["2"], run: stream("stderr") },
     { id: "frames", group: "Show", title: "Fold or unfold stack traces", keys: ["3"], run: stream("frames") },
@@ -114,7 +114,7 @@ export function jobActions(view: JobView, field: () => HTMLInputElement | null):
 }
 
 /** Go to the neighbour in the list of all jobs, newest first. */
-function beside(job: string, by: number): void {
+function goToNeighbour(job: string, by: number): void {
   const all = [...records.peek().values()].sort(newestFirst);
   const at = all.findIndex((record) => record.job === job);
   const next = at < 0 ? undefined : all[at + by];

@@ -15,7 +15,7 @@ import { NO_NUMBERS } from "../index/linePositions";
 import type { Query } from "../index/query";
 import { exact, exactOrBefore } from "../index/sorted";
 import type { LinePosition } from "../log/mergeOrder";
-import { AHEAD, type LineRow, type Row } from "../log/row";
+import { type LineRow, ROW_LOOKAHEAD, type Row } from "../log/row";
 import { token } from "../login/key";
 import { markDays, showFullTimes } from "../pane/dayHeaders";
 import { highlight } from "../pane/highlight";
@@ -455,7 +455,7 @@ export class JobView implements Searchable {
     }
     // When no range is missing, lines are added at the end only.
     const ends = before !== null && before.holes.length === 0 && facts.holes.length === 0;
-    if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - AHEAD : 0);
+    if (this.shown === null) this.pane?.update(facts.tip, facts.revision, ends ? before.tip - ROW_LOOKAHEAD : 0);
     else if (this.pane?.rows.some(({ kind }) => kind === "loading") === true)
       this.pane.update(this.shown.length, facts.revision);
   }

@@ -8,7 +8,7 @@ import { parseFilter } from "./filter";
 import { JobRows } from "./JobRows";
 import "./jobs.css";
 import { MAX_MERGED_JOBS } from "./composeGroup";
-import { type Grouping, labelKeys, listingOf, tallies } from "./listing";
+import { type Grouping, labelKeys, listingOf, stateCounts } from "./listing";
 import { listNotice, Notice } from "./Notice";
 import { Rates } from "./rates";
 
@@ -16,7 +16,7 @@ const STORAGE_KEY = "logferry.jobs.grouping";
 
 export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
   const typed = useSignal("");
-  const grouping = useSignal<Grouping>(remembered());
+  const grouping = useSignal<Grouping>(storedGrouping());
   const closed = useSignal<ReadonlySet<string>>(new Set());
   const chosen = useSignal<ReadonlySet<string>>(new Set());
   const field = useRef<HTMLInputElement>(null);
@@ -24,7 +24,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
   useSignalEffect(() => rates.note(records.value));
   const match = useComputed(() => parseFilter(typed.value));
   const listing = useComputed(() => listingOf(records.value.values(), match.value, grouping.value, closed.value));
-  const counts = useComputed(() => tallies(records.value.values()));
+  const counts = useComputed(() => stateCounts(records.value.values()));
   const labels = useComputed(() => labelKeys(records.value.values()));
 
   useEffect(
@@ -190,7 +190,7 @@ export function JobsPage({ open }: { open(jobs: readonly string[]): void }) {
   );
 }
 
-function remembered(): Grouping {
+function storedGrouping(): Grouping {
   try {
     const kept = localStorage.getItem(STORAGE_KEY) ?? "";
     return kept === "host" || kept === "project" || kept === "service" || kept === "image" || kept.startsWith("label:")

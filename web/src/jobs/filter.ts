@@ -10,30 +10,32 @@ import { failed } from "./state";
 export const FIELDS = ["state", "host", "image", "project", "service", "name", "owner", "label"] as const;
 type Field = (typeof FIELDS)[number];
 
-export type Match = (record: JobRecord) => boolean;
+export type JobFilter = (record: JobRecord) => boolean;
 
 const WORD = /(-?)(?:(\w+):)?(?:"([^"]*)"?|(\S+))/g;
 
-export function parseFilter(typed: string): Match {
-  const tests: Match[] = [];
+export function parseFilter(typed: string): JobFilter {
+  const tests: JobFilter[] = [];
   for (const [whole, minus, name, quoted, bare] of typed.toLowerCase().matchAll(WORD)) {
     const field = FIELDS.find((known) => known === name);
     // "web:8080" and the like are words, not fields.
     const text = field === undefined ? whole.slice(minus?.length ?? 0).replaceAll('"', "") : (quoted ?? bare ?? "");
     // A field without a value, still being typed, filters nothing.
     if (text === "" || FIELDS.some((known) => text === `${known}:`)) continue;
-    const test: Match =
-      field === undefined ? (record) => haystack(record).includes(text) : (record) => within(record, field, text);
+    const test: JobFilter =
+      field === undefined
+        ? (record) => searchText(record).includes(text)
+        : (record) => fieldMatches(record, field, text);
     tests.push(minus === "-" ? (record) => !test(record) : test);
   }
   return (record) => tests.every((test) => test(record));
 }
 
 /** Records are never changed in place, so a text derived from one stays valid. */
-const haystacks = new WeakMap<JobRecord, string>();
+const searchTexts = new WeakMap<JobRecord, string>();
 
-function haystack(record: JobRecord): string {
-  let text = haystacks.get(record);
+function searchText(record: JobRecord): string {
+  let text = searchTexts.get(record);
   if (text === undefined) {
     const { container: c, life, owner, job } = record;
     text = [
@@ -50,12 +52,12 @@ function haystack(record: JobRecord): string {
       .concat([job, ...Object.entries(c.labels).map(([key, value]) => `${key}=${value}`)])
       .join("\n")
       .toLowerCase();
-    haystacks.set(record, text);
+    searchTexts.set(record, text);
   }
   return text;
 }
 
-function within({ container: c, life, owner }: JobRecord, field: Field, text: string): boolean {
+function fieldMatches({ container: c, life, owner }: JobRecord, field: Field, text: string): boolean {
   if (field === "label") {
     return Object.entries(c.labels).some(
       ([key, value]) => key.toLowerCase() === text || `${key}=${value}`.toLowerCase().includes(text),

@@ -1,6 +1,6 @@
 /** The records as the list shows them: filtered, newest first, in groups. Pure. */
 import type { JobRecord } from "../wire/messages";
-import type { Match } from "./filter";
+import type { JobFilter } from "./filter";
 import { failed } from "./state";
 
 /** "" means no grouping; a label's grouping is `label:KEY`. */
@@ -33,7 +33,7 @@ export function newestFirst(one: JobRecord, other: JobRecord): number {
 
 export function listingOf(
   records: Iterable<JobRecord>,
-  match: Match,
+  match: JobFilter,
   grouping: Grouping,
   closed: ReadonlySet<string>,
 ): Listing {
@@ -72,14 +72,14 @@ export function groupOf({ container }: JobRecord, grouping: Grouping): string {
 }
 
 /** A count at the top of the list. `filter` is what to type for these jobs. */
-export interface Tally {
+export interface StateCount {
   readonly name: "running" | "failed" | "restarting" | "lost" | "paused";
   readonly filter: string;
   readonly count: number;
 }
 
 /** Count the jobs in each state that needs attention; a state without jobs is omitted. */
-export function tallies(records: Iterable<JobRecord>): Tally[] {
+export function stateCounts(records: Iterable<JobRecord>): StateCount[] {
   const counts = { running: 0, failed: 0, restarting: 0, lost: 0, paused: 0 };
   for (const { life } of records) {
     if (life.state === "running" || life.state === "restarting" || life.state === "lost" || life.state === "paused")

@@ -48,7 +48,7 @@ const RENEW_RETRY_MIN_MS = 30_000;
 const PING_MS = 30_000;
 const PONG_MS = 10_000;
 /** A connection that lasted this long was good: the next reconnect starts with the shortest wait. */
-const GOOD_MS = 10_000;
+const STABLE_MS = 10_000;
 const HANDSHAKE_MS = 10_000;
 /**
  * API Gateway closes every WebSocket after two hours (WebSocket quotas). Up to 5 minutes of jitter keep an audience
@@ -271,7 +271,7 @@ export class Connection {
     }
     if (link !== this.current) return;
     this.current = null;
-    if (link.open && this.deps.now() - link.since >= GOOD_MS) {
+    if (link.open && this.deps.now() - link.since >= STABLE_MS) {
       this.attempt = 0;
       this.failures = 0;
     }

@@ -16,7 +16,7 @@ import { type SequenceRange, SequenceRanges } from "./sequenceRanges";
 /** How long to wait for a late batch: at least the first, at most the sum of both. */
 export const HOLE_MIN_MS = 250;
 export const HOLE_JITTER_MS = 1_000;
-const NOT_YET: RetryPolicy = { firstMs: 1_000, maxMs: 30_000 };
+const HOLE_RETRY: RetryPolicy = { firstMs: 1_000, maxMs: 30_000 };
 
 interface Hole {
   readonly first: number;
@@ -95,7 +95,7 @@ export class Feed {
     this.holes = this.holes.map((hole) => {
       if (hole.last < span.first || hole.first > span.last) return hole;
       if (progress) return { ...hole, due: now, attempts: 0 };
-      const delay = retryDelay(NOT_YET, hole.attempts, HOLE_MIN_MS, this.random);
+      const delay = retryDelay(HOLE_RETRY, hole.attempts, HOLE_MIN_MS, this.random);
       return { ...hole, due: now + delay, attempts: hole.attempts + 1 };
     });
   }

@@ -5,7 +5,7 @@ import type { StyledText } from "../text/terminal";
 import { MAX_TRACE_LINES, type TraceRole } from "../text/trace";
 
 /** How many later entries may change how a row is drawn: a trace's head counts its frames. */
-export const AHEAD = 2 * MAX_TRACE_LINES;
+export const ROW_LOOKAHEAD = 2 * MAX_TRACE_LINES;
 
 export type StreamName = "stdout" | "stderr" | "system";
 

@@ -5,7 +5,7 @@ import { looksJson } from "../text/json";
 import { lineLevel } from "../text/loadLevels";
 import { plain, render, type Style, type StyledText } from "../text/terminal";
 import { MAX_TRACE_LINES, type TraceRole, traceRoleAfter } from "../text/trace";
-import { AHEAD, type Cut, type LineRow, type Row, type RowWindow, textOf } from "./row";
+import { type Cut, type LineRow, ROW_LOOKAHEAD, type Row, type RowWindow, textOf } from "./row";
 import { safely } from "./safely";
 import type { Store } from "./store";
 
@@ -165,7 +165,7 @@ export function rowAt(store: Store, gone: SequenceRanges, sequence: number, end 
 /** Return how many frames of the same stream follow a trace's head, as far as they are loaded. */
 function framesAfter(store: Store, head: number, stream: string): number {
   let frames = 0;
-  for (let sequence = head + 1; frames < MAX_TRACE_LINES && sequence < head + AHEAD; sequence++) {
+  for (let sequence = head + 1; frames < MAX_TRACE_LINES && sequence < head + ROW_LOOKAHEAD; sequence++) {
     const here = store.at(sequence);
     if (here === null || here.broken !== null) break;
     const offset = sequence - here.batch.first;

@@ -7,7 +7,7 @@ import type { Oidc } from "./oidc";
 /** Why the login failed; null when there is nothing to report. */
 export const refusal = signal<string | null>(null);
 /** Set when the session cannot be renewed; the page stays as it is. */
-export const ending = signal<string | null>(null);
+export const sessionNotice = signal<string | null>(null);
 
 let oidc: Promise<Oidc> | null = null;
 
@@ -21,11 +21,11 @@ export async function beginSession({ auth }: ViewerConfig): Promise<void> {
     ({ Oidc: Session }) =>
       new Session(auth, {
         token: (given) => {
-          ending.value = null;
+          sessionNotice.value = null;
           token.value = given;
         },
         ended: (at) => {
-          ending.value =
+          sessionNotice.value =
             at > Date.now() ? `Your session ends at ${new Date(at).toLocaleTimeString()}.` : "Your session has ended.";
         },
       }),

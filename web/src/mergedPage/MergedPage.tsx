@@ -9,7 +9,7 @@ import { navigate, route, urlOf } from "../route";
 import { toggleHidden } from "../search/searchController";
 import { cycle, settings } from "../settings";
 import { FindBar } from "../shell/FindBar";
-import { LineFilters, Marked } from "../shell/Toolbar";
+import { LineFilters, MarkedToolbar } from "../shell/Toolbar";
 import { connection, facts, now, records } from "../state";
 import { formatTime, fullTime, TIME_MODES, type TimeMode } from "../text/time";
 import { Icon } from "../ui/Icon";
@@ -365,7 +365,7 @@ function MergedPane({ view, title, away }: { view: MergedView; title: string; aw
           {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas without tabindex takes no focus */}
           <canvas ref={canvas} class="minimap" aria-hidden="true" />
         </div>
-        <Marked view={view} />
+        <MarkedToolbar view={view} />
         {!following && (
           <button type="button" class="pill" data-new-lines={news} onClick={() => view.pane?.follow()}>
             ▼ {news > 0 ? `${news.toLocaleString("en")} new ${news === 1 ? "line" : "lines"}` : "To the end"}

@@ -4,7 +4,7 @@
  * drawn, and copied from the list itself.
  */
 
-export interface End {
+export interface SelectionEnd {
   readonly index: number;
   readonly column: number;
 }
@@ -14,7 +14,7 @@ interface DrawnRow {
   readonly element: HTMLElement;
 }
 
-export interface Texts {
+export interface TextSource {
   /** Return the text of the drawn row at an index; null when it is not drawn, or not whole. */
   drawn(index: number): string | null;
   /** Return the texts of the indexes first..last, loaded or not. */
@@ -22,8 +22,8 @@ export interface Texts {
 }
 
 export class SelectionKeeper {
-  private from: End | null = null;
-  private to: End | null = null;
+  private from: SelectionEnd | null = null;
+  private to: SelectionEnd | null = null;
   private rows: readonly DrawnRow[] = [];
   /** What the last restore set: a change event that only reports it is not a person's. */
   private set: readonly [Node | null, number, Node | null, number] | null = null;
@@ -32,7 +32,7 @@ export class SelectionKeeper {
 
   constructor(
     private readonly host: HTMLElement,
-    private readonly texts: Texts,
+    private readonly texts: TextSource,
     private readonly began: () => void,
   ) {
     document.addEventListener("selectionchange", this.changed);
@@ -45,7 +45,7 @@ export class SelectionKeeper {
   }
 
   /** The selected indexes and columns, first before last; null without a selection. */
-  get range(): { first: End; last: End } | null {
+  get range(): { first: SelectionEnd; last: SelectionEnd } | null {
     const { from, to } = this;
     if (from === null || to === null || (from.index === to.index && from.column === to.column)) return null;
     const forward = from.index < to.index || (from.index === to.index && from.column < to.column);
@@ -94,12 +94,12 @@ export class SelectionKeeper {
   }
 
   private endsAlive(): boolean {
-    const alive = (end: End | null): boolean =>
+    const alive = (end: SelectionEnd | null): boolean =>
       end !== null && this.rows.some(({ index, element }) => index === end.index && element.isConnected);
     return alive(this.from) && alive(this.to);
   }
 
-  private endOf(node: Node, offset: number): End | null {
+  private endOf(node: Node, offset: number): SelectionEnd | null {
     if (!this.host.contains(node)) return null;
     const element = node instanceof Element ? node : node.parentElement;
     const row = element?.closest<HTMLElement>(".row") ?? null;
@@ -114,7 +114,7 @@ export class SelectionKeeper {
   }
 
   /** Return where an end is in the drawn rows; an end that is not drawn is at the edge nearest to it. */
-  private point(end: End): [Node, number] | null {
+  private point(end: SelectionEnd): [Node, number] | null {
     const [first, last] = [this.rows[0], this.rows.at(-1)];
     if (first === undefined || last === undefined) return null;
     if (end.index < first.index) return edge(first.element, false);
@@ -156,7 +156,7 @@ export class SelectionKeeper {
   }
 }
 
-function cut(lines: string[], first: End, last: End): string {
+function cut(lines: string[], first: SelectionEnd, last: SelectionEnd): string {
   if (lines.length === 0) return "";
   const end = lines.length - 1;
   const cutLines = [...lines];

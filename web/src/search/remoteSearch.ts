@@ -9,7 +9,7 @@ import type { FromSearcher, Task, ToSearcher } from "./messages";
 import searcherUrl from "./searchWorker?worker&url";
 
 /** Checking matches takes milliseconds, unless the expression backtracks without end. */
-const PATIENCE_MS = 2_000;
+const MATCH_TIMEOUT_MS = 2_000;
 
 export interface Progress {
   readonly state: "searching" | "done" | "full" | "failed";
@@ -30,16 +30,16 @@ export class Searcher {
   private id = 0;
   private readonly asked = new Map<
     number,
-    { hear(told: SearcherEvent): void; watch: ReturnType<typeof setTimeout> | undefined }
+    { listener(event: SearcherEvent): void; watch: ReturnType<typeof setTimeout> | undefined }
   >();
 
   constructor(private readonly api: string) {}
 
-  /** Start a search. `hear` receives what was found until it is done; "lost" when it must be started again. */
-  begin(task: Omit<Task, "id" | "api" | "token">, hear: (told: SearcherEvent) => void): number {
+  /** Start a search. `listener` receives what was found until it is done; "lost" when it must be started again. */
+  begin(task: Omit<Task, "id" | "api" | "token">, listener: (event: SearcherEvent) => void): number {
     this.start();
     const id = ++this.id;
-    this.asked.set(id, { hear, watch: undefined });
+    this.asked.set(id, { listener, watch: undefined });
     this.send({ do: "search", task: { ...task, id, api: this.api, token: token.peek() ?? "" } });
     return id;
   }
@@ -64,17 +64,17 @@ export class Searcher {
     const asked = this.asked.get(data.id);
     if (asked === undefined) return;
     clearTimeout(asked.watch);
-    if (data.tell === "checking") asked.watch = setTimeout(() => this.giveUp(data.id), PATIENCE_MS);
+    if (data.tell === "checking") asked.watch = setTimeout(() => this.giveUp(data.id), MATCH_TIMEOUT_MS);
     if (data.tell === "done" || data.tell === "failed" || data.tell === "alone") this.forget(data.id);
-    asked.hear(data);
+    asked.listener(data);
   }
 
   /** End an endless expression. The other searches start again in a new worker. */
   private giveUp(id: number): void {
     const all = [...this.asked];
     this.destroy();
-    for (const [one, { hear }] of all) {
-      hear(one === id ? { tell: "failed", id, status: 0, message: STOPPED_EXPRESSION } : { tell: "lost", id: one });
+    for (const [one, { listener }] of all) {
+      listener(one === id ? { tell: "failed", id, status: 0, message: STOPPED_EXPRESSION } : { tell: "lost", id: one });
     }
   }
 
@@ -130,13 +130,13 @@ export class RemoteSearch {
 
   private start(task: Omit<Task, "id" | "api" | "token">): void {
     const before = this.progress.peek()?.covered ?? 0;
-    this.id = this.searcher.begin(task, (told) => this.receive(told, task, before));
+    this.id = this.searcher.begin(task, (event) => this.receive(event, task, before));
   }
 
-  private receive(told: SearcherEvent, task: Omit<Task, "id" | "api" | "token">, before: number): void {
+  private receive(event: SearcherEvent, task: Omit<Task, "id" | "api" | "token">, before: number): void {
     const progress = this.progress.peek();
-    if (told.id !== this.id || told.tell === "checking" || progress === null) return;
-    if (told.tell === "lost") {
+    if (event.id !== this.id || event.tell === "checking" || progress === null) return;
+    if (event.tell === "lost") {
       // The searched part need not be searched again.
       const known = this.found.sequences.findIndex((sequence) => sequence >= this.sureFrom);
       this.found =
@@ -146,24 +146,24 @@ export class RemoteSearch {
       this.start({ ...task, last: this.sureFrom - 1 });
       return;
     }
-    if (told.tell === "alone") {
+    if (event.tell === "alone") {
       this.stop();
-      this.onRefused(told.reason);
-    } else if (told.tell === "found") {
-      this.found = union(this.found, told.found);
-      this.sureFrom = task.last + 1 - told.covered;
-      this.since = told.since ?? this.since;
+      this.onRefused(event.reason);
+    } else if (event.tell === "found") {
+      this.found = union(this.found, event.found);
+      this.sureFrom = task.last + 1 - event.covered;
+      this.since = event.since ?? this.since;
       this.progress.value = {
         ...progress,
-        covered: before + told.covered,
-        unsearched: progress.unsearched + told.unsearched,
+        covered: before + event.covered,
+        unsearched: progress.unsearched + event.unsearched,
       };
     } else {
       this.settle();
       this.progress.value =
-        told.tell === "done"
-          ? { ...progress, state: told.full ? "full" : "done" }
-          : { ...progress, state: "failed", message: told.message };
+        event.tell === "done"
+          ? { ...progress, state: event.full ? "full" : "done" }
+          : { ...progress, state: "failed", message: event.message };
     }
     this.changed();
   }

@@ -14,19 +14,19 @@ const page = self as unknown as {
   onmessage: ((event: MessageEvent<ToSearcher>) => void) | null;
 };
 
-const TRIES = 5;
+const MAX_TRIES = 5;
 const RETRY: RetryPolicy = { firstMs: 2_000, maxMs: 16_000 };
 /**
  * Requests at a time, each for a stretch of one job: all jobs progress, and none uses more than its share of the
  * service.
  */
-const AT_ONCE = 4;
+const MAX_REQUESTS = 4;
 
 const tasks = new Map<number, AbortController>();
-let free = AT_ONCE;
+let free = MAX_REQUESTS;
 const queue: (() => void)[] = [];
 
-async function inTurn<T>(step: () => Promise<T>): Promise<T> {
+async function withSlot<T>(step: () => Promise<T>): Promise<T> {
   if (free > 0) free--;
   else await new Promise<void>((resolve) => queue.push(resolve));
   try {
@@ -52,7 +52,7 @@ async function search({ id, api: base, token, job, query, first, last }: Task, s
     const { after, before } = wanted;
     try {
       let ms = 0;
-      const answer = await inTurn(async () => {
+      const answer = await withSlot(async () => {
         signal.throwIfAborted();
         const began = performance.now();
         const found = await searchJob(api, job, asked, after, before, signal);
@@ -82,7 +82,7 @@ async function search({ id, api: base, token, job, query, first, last }: Task, s
     } catch (error) {
       if (signal.aborted) return;
       const passing = error instanceof ApiError && error.passing;
-      if (!passing || ++failures >= TRIES) throw error;
+      if (!passing || ++failures >= MAX_TRIES) throw error;
       const delay = retryDelay(RETRY, failures - 1, error.retryAfterMs ?? 0);
       await new Promise((resolve) => setTimeout(resolve, delay));
       if (signal.aborted) return;

@@ -12,15 +12,15 @@ import trialUrl from "./trialWorker?worker&url";
  * After this many checks without a message, half a second apart, the expression is considered endless. Counted, not
  * timed: a page that was suspended checks late.
  */
-const LOOK_MS = 500;
-const PATIENCE = 4;
+const CHECK_MS = 500;
+const MAX_SILENT_CHECKS = 4;
 
 export class Trial {
   private worker: Worker | null = null;
   private alive = false;
   private turn: Promise<unknown> = Promise.resolve();
   private reject: (reason: Error) => void = () => undefined;
-  private onMessage: (told: TrialAnswer) => void = () => undefined;
+  private onMessage: (answer: TrialAnswer) => void = () => undefined;
 
   /** Return where the expression matches in each text. Rejects when that takes too long. */
   ranges(query: Query, texts: readonly string[]): Promise<readonly (readonly number[])[]> {
@@ -56,14 +56,17 @@ export class Trial {
       };
       // A worker takes time to load.
       const begin = (): void => {
-        watch = setInterval(() => ++silent >= PATIENCE && this.destroy(new Error(STOPPED_EXPRESSION)), LOOK_MS);
+        watch = setInterval(
+          () => ++silent >= MAX_SILENT_CHECKS && this.destroy(new Error(STOPPED_EXPRESSION)),
+          CHECK_MS,
+        );
         worker.postMessage(tried);
       };
-      this.onMessage = (told) => {
+      this.onMessage = (answer) => {
         silent = 0;
-        if (told === "alive") return;
+        if (answer === "alive") return;
         clearInterval(watch);
-        resolve(told as T);
+        resolve(answer as T);
       };
       if (this.alive) begin();
       else {

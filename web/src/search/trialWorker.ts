@@ -7,21 +7,21 @@ import { matchRanges } from "./matchRanges";
 import type { TrialAnswer, TrialRequest } from "./trialMessages";
 
 const owner = self as unknown as {
-  postMessage(told: TrialAnswer): void;
+  postMessage(answer: TrialAnswer): void;
   onmessage: ((event: MessageEvent<TrialRequest>) => void) | null;
 };
 
-const TELL_MS = 200;
+const REPORT_MS = 200;
 
 owner.onmessage = ({ data: { query, texts, what } }) => {
   const expression = expressionOf(query);
-  let told = performance.now();
+  let reported = performance.now();
   const each = <T>(step: (text: string, expression: RegExp) => T, otherwise: T): T[] =>
     texts.map((text) => {
       const made = expression === null ? otherwise : step(text, expression);
-      if (performance.now() - told > TELL_MS) {
+      if (performance.now() - reported > REPORT_MS) {
         owner.postMessage("alive");
-        told = performance.now();
+        reported = performance.now();
       }
       return made;
     });

@@ -5,7 +5,7 @@ import type { Engine } from "../engine/client";
 import type { Finder } from "../index/finder";
 import { JobPage } from "../jobPage/JobPage";
 import { token } from "../login/key";
-import { ending, login, logout, renewSession } from "../login/session";
+import { login, logout, renewSession, sessionNotice } from "../login/session";
 import { navigate, route, urlOf } from "../route";
 import { SettingsMenu } from "../settings/SettingsMenu";
 import { connection, me } from "../state";
@@ -79,7 +79,7 @@ export function App({
   const end =
     refusal !== null && key.startsWith("lfs_")
       ? "This share link has expired or was revoked."
-      : (refusal ?? ending.value);
+      : (refusal ?? sessionNotice.value);
   const { jobs } = route.value;
   const [job] = jobs;
   return (
@@ -121,7 +121,7 @@ export function App({
   );
 }
 
-export function Broken({ reason }: { reason: string }) {
+export function StartError({ reason }: { reason: string }) {
   return (
     <main class="message" role="alert">
       <h1>The viewer could not start</h1>

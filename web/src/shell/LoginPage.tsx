@@ -65,8 +65,8 @@ export function LoginPage({ refusal, config }: { refusal: string | null; config:
         </button>
       </form>
       <p class="hint">
-        Locally <code>logferry status</code> shows the address with a key in it; elsewhere whoever runs Logferry makes
-        one with <code>logferry keys</code>.
+        Locally <code>logferry status</code> shows the address with a key in it; elsewhere the operator creates one with{" "}
+        <code>logferry keys</code>.
       </p>
     </main>
   );

@@ -31,7 +31,7 @@ export interface Markable {
 }
 
 /** Tools for the marked lines, above the pane so that marking a line moves nothing. */
-export function Marked({ view }: { view: Markable }) {
+export function MarkedToolbar({ view }: { view: Markable }) {
   const words = view.markedWords;
   const [note, say] = useNote();
   if (words === null) return null;

@@ -94,12 +94,12 @@ export class Api {
     } catch {
       throw new ApiError(0, "The service cannot be reached.");
     }
-    if (!response.ok) throw await refused(response);
+    if (!response.ok) throw await errorOf(response);
     return shape(await response.json());
   }
 }
 
-async function refused(response: Response): Promise<ApiError> {
+async function errorOf(response: Response): Promise<ApiError> {
   let sentence = "";
   try {
     const said = problem(await response.json());
@@ -108,10 +108,10 @@ async function refused(response: Response): Promise<ApiError> {
     // API Gateway's own answers are not problem details: only the status is known.
   }
   const after = Number(response.headers.get("retry-after"));
-  return new ApiError(response.status, sentence || standard(response.status), after > 0 ? after * 1000 : null);
+  return new ApiError(response.status, sentence || standardMessage(response.status), after > 0 ? after * 1000 : null);
 }
 
-function standard(status: number): string {
+function standardMessage(status: number): string {
   // API Gateway itself refuses a wrong credential, with 401 or 403 and no details; a job that may not be read is a 404.
   if (status === 401 || status === 403) return "The key is wrong, has expired, or was revoked.";
   if (status === 404) return "There is no such job, or it belongs to another owner.";

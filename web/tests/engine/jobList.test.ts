@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { type Changes, JobList, mergeRecords } from "../../src/engine/jobList";
+import { JobList, type JobListChanges, mergeRecords } from "../../src/engine/jobList";
 import { Api } from "../../src/wire/api";
 import { record } from "../jobs/records";
 
@@ -102,7 +102,7 @@ test("a damaged record is one row of the list and hides no other", async () => {
       ),
     );
   });
-  const told: Changes[] = [];
+  const reports: JobListChanges[] = [];
   const list = new JobList(
     () => api,
     {
@@ -112,12 +112,12 @@ test("a damaged record is one row of the list and hides no other", async () => {
         return () => undefined;
       },
     },
-    (changes) => told.push(changes),
+    (changes) => reports.push(changes),
     () => Promise.resolve(),
   );
   await list.load();
-  const rows = told.flatMap(({ changed }) => changed);
-  expect(told.at(-1)).toMatchObject({ loaded: true, problem: null });
+  const rows = reports.flatMap(({ changed }) => changed);
+  expect(reports.at(-1)).toMatchObject({ loaded: true, problem: null });
   expect(new Set(rows.map(({ job }) => job)).size).toBe(jobs.length + 1);
   const of = (job: string) => rows.find((row) => row.job === job);
   expect(of(poison.job)).toMatchObject({

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { composeGroup, MAX_MERGED_JOBS } from "../../src/jobs/composeGroup";
 import { parseFilter } from "../../src/jobs/filter";
-import { tallies } from "../../src/jobs/listing";
+import { stateCounts } from "../../src/jobs/listing";
 import { record } from "./records";
 
 describe("jobs of a Compose project", () => {
@@ -44,11 +44,11 @@ describe("the counts above the list", () => {
       record({ life: { state: "removed", exit_code: null, oom: true } }),
       record({ life: { state: "lost" } }),
     ];
-    expect(tallies(jobs).map(({ name, count }) => [name, count])).toEqual([
+    expect(stateCounts(jobs).map(({ name, count }) => [name, count])).toEqual([
       ["running", 1],
       ["failed", 2],
       ["lost", 1],
     ]);
-    for (const { filter, count } of tallies(jobs)) expect(jobs.filter(parseFilter(filter))).toHaveLength(count);
+    for (const { filter, count } of stateCounts(jobs)) expect(jobs.filter(parseFilter(filter))).toHaveLength(count);
   });
 });
