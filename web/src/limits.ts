@@ -2,13 +2,13 @@
 
 /**
  * Encoded bytes of one WebSocket message: API Gateway's frame quota and metering unit. Above it, API Gateway closes the
- * connection with 1009.
+ * connection with 1009. Range: 1 to 32,768.
  * https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-execution-service-websocket-limits-table.html
  */
 export const MAX_FRAME_BYTES = 32_768;
-/** Characters of a request's `id`, which its answer repeats. */
+/** Characters of a request's `id`, which its answer repeats. Range: 1 to 64 printable ASCII characters. */
 export const MAX_ID_CHARS = 64;
-/** UTF-8 bytes of one entry's text. Docker's copier cuts a line at this size (`defaultBufSize`). */
+/** UTF-8 bytes of one entry's text. Docker's copier cuts a line at this size (`defaultBufSize`). Range: 0 to 16,384. */
 export const MAX_ENTRY_BYTES = 16_384;
 /**
  * UTF-8 bytes below which no other entry continues an entry. A reader may show a shorter one as a whole line at once.
@@ -17,36 +17,42 @@ export const MIN_CONTINUED_BYTES = 4_096;
 /**
  * Compressed bytes of a body: what one frame carries in base64 beside the longest envelope. Base64 makes 30,040
  * characters of them, which leaves 2,728 for the envelope (measured by a contract test with every field at its
- * longest).
+ * longest). Range: 1 to 22,528.
  */
 export const MAX_BODY_BYTES = 22_528;
-/** Bytes of a body's JSON document after decompression. Bounds what a hostile body can make ingest do. */
+/**
+ * Bytes of a body's JSON document after decompression. Bounds what a hostile body can make ingest do. Range: 1 to
+ * 1,048,576.
+ */
 export const MAX_DECODED_BYTES = 1_048_576;
-/** Entries of a batch. */
+/** Entries of a batch. Range: 1 to 8,192. */
 export const MAX_BATCH_ENTRIES = 8_192;
 /**
  * Characters of a cursor. They are printable ASCII without quote and backslash, opaque to all but the agent that wrote
- * the cursor.
+ * the cursor. Range: 0 to 1,024.
  */
 export const MAX_CURSOR_BYTES = 1_024;
-/** Batches of one envelope, each of a different job. */
+/** Batches of one envelope, each of a different job. Range: 1 to 64. */
 export const MAX_ENVELOPE_BATCHES = 64;
 /** Times of entries in whole microseconds begin with 1970. */
 export const MIN_TIME_US = 0;
 /** Times of entries in whole microseconds end at 2255-06-05: up to there JavaScript's numbers are exact. */
 export const MAX_TIME_US = 9_007_199_254_740_991;
-/** Sequences stay exact in JavaScript's numbers (`Number.MAX_SAFE_INTEGER`). */
+/**
+ * Sequences stay exact in JavaScript's numbers (`Number.MAX_SAFE_INTEGER`). Range: 1 to 2^53 - 1 for an entry; 0 stands
+ * for no entry.
+ */
 export const MAX_SEQUENCE = 9_007_199_254_740_991;
-/** Sums (bytes of a job, its gaps, the lines that a gap misses) stay exact in JavaScript's numbers. */
+/** Sums (a job's bytes and gaps, lines that a gap misses) are exact in JavaScript's numbers. Range: 0 to 2^53 - 1. */
 export const MAX_COUNT = 9_007_199_254_740_991;
 /**
  * Milliseconds of `ttl`, `interval` and `slow_down`. Nothing said on a connection outlives the two hours after which
- * API Gateway ends it.
+ * API Gateway ends it. Range: 0 to 7,200,000.
  */
 export const MAX_DURATION_MS = 7_200_000;
-/** Jobs of one `open`: sixteen cursors of the longest kind fit the answer's frame. */
+/** Jobs of one `open`: sixteen cursors of the longest kind fit the answer's frame. Range: 1 to 16. */
 export const MAX_OPEN_JOBS = 16;
-/** Jobs of one `status`. */
+/** Jobs of one `status`. Range: 1 to 64. */
 export const MAX_STATUS_JOBS = 64;
 /** Times of a container's life in whole milliseconds end with the year 9999, RFC 3339's last. They begin with 1970. */
 export const MAX_TIME_MS = 253_402_300_799_999;
@@ -56,36 +62,41 @@ export const MIN_EXIT_CODE = -2_147_483_648;
 export const MAX_EXIT_CODE = 4_294_967_295;
 /**
  * Restarts of a container: nine digits, as many as an agent's cursor holds. That is three years of a restart every 100
- * ms.
+ * ms. Range: 0 to 999,999,999.
  */
 export const MAX_RESTARTS = 999_999_999;
 /**
  * Labels of a container. The agent leaves out those that go over; Logferry's, Compose's, Swarm's and ECS's own go last.
+ * Range: 0 to 64.
  */
 export const MAX_LABELS = 64;
-/** Characters of a label's key. */
+/** Characters of a label's key. Range: 0 to 128 code points. */
 export const MAX_LABEL_KEY_CHARS = 128;
-/** Characters of a label's value. */
+/** Characters of a label's value. Range: 0 to 256 code points. */
 export const MAX_LABEL_VALUE_CHARS = 256;
-/** UTF-8 bytes of all labels' keys and values. The agent leaves out labels that go over, as for `MAX_LABELS`. */
+/**
+ * UTF-8 bytes of all labels' keys and values. The agent leaves out labels that go over, as for `MAX_LABELS`. Range: 0
+ * to 4,096.
+ */
 export const MAX_LABELS_BYTES = 4_096;
 /**
  * Bytes of all labels as JSON, in which one control character takes six. Labels over it lose their values, then they
- * are left out, so that a record with every other field at its longest (15,700 bytes) fits a frame.
+ * are left out, so that a record with every other field at its longest (15,700 bytes) fits a frame. Range: 2 to 16,384.
  */
 export const MAX_LABELS_JSON_BYTES = 16_384;
-/** Characters of a name: of a container, a host, a project, a service or a task. */
+/** Characters of a name: of a container, a host, a project, a service or a task. Range: 0 to 255 code points. */
 export const MAX_NAME_CHARS = 255;
-/** Characters of an image's reference. */
+/** Characters of an image's reference. Range: 0 to 512 code points. */
 export const MAX_IMAGE_CHARS = 512;
-/** Characters of the name of a logging driver. */
+/** Characters of the name of a logging driver. Range: 0 to 64 code points. */
 export const MAX_DRIVER_CHARS = 64;
-/** Characters of an error's or a state's sentence for a person. */
+/** Characters of an error's or a state's sentence for a person. Range: 0 to 512 code points. */
 export const MAX_MESSAGE_CHARS = 512;
 /**
  * Characters of the sentence about one job or batch in `opened` and `ingested`. It is printable ASCII, so that 64
- * results, one for each batch of the largest envelope, fit the answer's frame.
+ * results, one for each batch of the largest envelope, fit the answer's frame. Range: 0 to 160 printable ASCII
+ * characters.
  */
 export const MAX_RESULT_CHARS = 160;
-/** Jobs that one viewer's connection may subscribe to: their tips fit one `pong`. */
+/** Jobs that one viewer's connection may subscribe to: their tips fit one `pong`. Range: 0 to 200. */
 export const MAX_SUBSCRIPTIONS = 200;

@@ -56,7 +56,7 @@ def test_page_without_the_comments_of_its_section_is_an_error(
 
 def test_limits_are_exported_one_by_one_with_their_comments() -> None:
     text = limits_typescript()
-    assert "/** Entries of a batch. */\nexport const MAX_BATCH_ENTRIES = 8_192;\n" in text
+    assert "/** Entries of a batch. Range: 1 to 8,192. */\nexport const MAX_BATCH_ENTRIES = 8_192;\n" in text
     assert max(len(line) for line in text.splitlines()) <= 120
 
 
