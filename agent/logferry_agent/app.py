@@ -80,13 +80,8 @@ class Agent:
                 kept=str(self.spool.set_aside),
             )
             self.metrics.resynchronised("spool_damaged")
-        pipeline_settings = PipelineSettings(
-            spool_bytes=settings.spool_limit,
-            policy=settings.spool_policy,
-            flush_interval_s=settings.flush_interval,
-            answer_timeout_s=settings.answer_timeout,
-            processing=settings.processing,
-            allow_labels=tuple(settings.allow_labels),
+        pipeline_settings = PipelineSettings.of(
+            settings, processing=settings.processing, allow_labels=tuple(settings.allow_labels)
         )
         self.pipeline = Pipeline(self.spool, engine.id, pipeline_settings, self.metrics)
         self.socket = CloudSocket(

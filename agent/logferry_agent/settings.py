@@ -34,6 +34,7 @@ from .core.container.source_settings import CommaList, SourceSettings
 from .core.redaction.patterns import compile_pattern
 from .core.redaction.redaction import BUILT_IN
 from .edge.credentials import AwsRole, Credential, CredentialError, Key
+from .edge.spool_settings import SpoolSettings
 
 KEY = re.compile(r"lfa_[a-z0-9]{12}_[A-Za-z0-9_-]{43}")
 KEY_FORMAT = "an agent key has the form lfa_<12 characters>_<43 characters>"
@@ -81,30 +82,6 @@ class CloudSettings(BaseModel):
         description="Region of the STS that confirms the role. Unset: the region in `agents_url`.",
     )
     ca_file: Path | None = Field(None, description="File with certificates (PEM) to trust besides the system's.")
-
-
-class SpoolSettings(BaseModel):
-    """The settings of the spool and of sending from it."""
-
-    spool_dir: Path = Field(Path("/var/lib/logferry"), description="Folder of the spool and the dead letters.")
-    spool_limit: int = Field(1 << 30, ge=1 << 16, description="Bytes that the spool may hold.")
-    spool_policy: Literal["block", "drop-oldest"] = Field(
-        "block",
-        description="What the agent does when the spool is full. `block`: it stops reading. `drop-oldest`: it drops the"
-        " oldest unsent batches, and gap entries take their place.",
-    )
-    spool_sync: Literal["normal", "full"] = Field(
-        "normal",
-        description="How the spool is written. `normal`: nothing is lost when the agent crashes; after a crash of the"
-        " host, the agent reads again what the engine still has. `full`: the agent waits for the disk at every write,"
-        " and reads nothing again after a power cut.",
-    )
-    flush_interval: float = Field(
-        30.0, ge=0, description="Seconds that lines of a job may wait for a fuller batch while nobody watches it."
-    )
-    answer_timeout: float = Field(
-        10.0, gt=0, description="Seconds after which the agent repeats an unanswered request."
-    )
 
 
 class Settings(SourceSettings, SpoolSettings, CloudSettings, BaseSettings):

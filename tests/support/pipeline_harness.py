@@ -129,7 +129,7 @@ class PipelineHarness:
         self.metrics = Metrics()
         self.spool = Spool(folder, "engine")
         self.pipeline = Pipeline(
-            self.spool, "engine", limits or PipelineSettings(flush_interval_s=0.05, answer_timeout_s=1.0), self.metrics
+            self.spool, "engine", limits or PipelineSettings(flush_interval=0.05, answer_timeout=1.0), self.metrics
         )
         self.socket = CloudSocket(
             url,

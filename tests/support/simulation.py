@@ -489,7 +489,7 @@ class Agent:
         self.alive = True
         self._generation += 1
         self._spool = Spool(self.folder, "engine")
-        limits = PipelineSettings(flush_interval_s=5.0, answer_timeout_s=10.0)
+        limits = PipelineSettings(flush_interval=5.0, answer_timeout=10.0)
         self._pipeline = Pipeline(self._spool, "engine", limits, Metrics(), rng=Random(self.world.rng.random()))
         # As `start` does, without its thread: the simulation runs it step by step.
         self._pipeline.attach(self, self.reading)

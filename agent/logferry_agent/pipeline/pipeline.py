@@ -12,13 +12,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
-from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import structlog
+from pydantic import Field
 
 from logferry_protocol.errors import MalformedMessageError
 from logferry_protocol.job import Container
@@ -34,6 +33,7 @@ from ..edge.cloud_socket import Connected, Frame, LinkEvent, Lost
 from ..edge.dead_letters import DeadLetters
 from ..edge.metrics import Metrics
 from ..edge.spool import Spool
+from ..edge.spool_settings import SpoolSettings
 from .batch_queue import BatchQueue, CloudLinks
 from .effect_runner import JOB_EFFECTS, EffectRunner
 from .intake import Arrival, ChunkOffered, Intake, JobAppeared, JobEnded, JobProblem
@@ -56,17 +56,17 @@ WRITE_EVERY_S = 0.02
 latest. A transaction of its own for each batch would cost more than the batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineSettings:
-    """The agent's settings that concern the pipeline (see `settings.py`)."""
+class PipelineSettings(SpoolSettings):
+    """What the pipeline needs: the agent's settings of the spool, and those of the lines."""
 
-    spool_bytes: int = 1 << 30
-    policy: Literal["block", "drop-oldest"] = "block"
-    flush_interval_s: float = 30.0
-    answer_timeout_s: float = 10.0
-    processing: ProcessingOptions = field(default_factory=ProcessingOptions)
-    allow_labels: Collection[str] = ALL
+    processing: ProcessingOptions = Field(default_factory=ProcessingOptions)
+    allow_labels: tuple[str, ...] = ALL
     """What a container may set by a label: names of `core.container.label_settings.ALL`."""
+
+    @classmethod
+    def of(cls, settings: SpoolSettings, **more: Any) -> PipelineSettings:
+        """Return the agent's settings of the spool, with what only this class has."""
+        return cls(**{name: getattr(settings, name) for name in SpoolSettings.model_fields}, **more)
 
 
 class Pipeline:
@@ -87,7 +87,7 @@ class Pipeline:
         self._metrics = metrics
         self._wake = threading.Event()
         self.intake = Intake(INTAKE_BYTES, self._wake.set)
-        self.session = Session(instance, rng or Random(), answer_timeout_s=settings.answer_timeout_s)  # noqa: S311
+        self.session = Session(instance, rng or Random(), answer_timeout_s=settings.answer_timeout)  # noqa: S311
         self._events: deque[LinkEvent] = deque()
         self._queue = BatchQueue(spool, self.session, DeadLetters(spool.folder / "rejected"), metrics)
 
@@ -95,12 +95,12 @@ class Pipeline:
             return apply_label_settings(settings.processing, container.labels, settings.allow_labels)
 
         self._buffers = JobBuffers(self._queue, self.session, self.intake, metrics, settings_of)
-        self._open_batches = OpenBatches(self._queue, self._buffers, self.session, metrics, settings.flush_interval_s)
+        self._open_batches = OpenBatches(self._queue, self._buffers, self.session, metrics, settings.flush_interval)
         self._isolation = JobIsolation(self._buffers, metrics)
         self._effects = EffectRunner(self._queue, self._buffers, metrics)
         # Where the policy is to stop reading, only batches of jobs that the cloud refuses are dropped.
-        may_drop = self._buffers.is_refused if settings.policy == "block" else _any_job
-        self._limits = SpoolLimits(self._queue, metrics, settings.spool_bytes, may_drop)
+        may_drop = self._buffers.is_refused if settings.spool_policy == "block" else _any_job
+        self._limits = SpoolLimits(self._queue, metrics, settings.spool_limit, may_drop)
         self._write_by = 0.0
         self._stop_by = 0.0
         self._stopping = threading.Event()

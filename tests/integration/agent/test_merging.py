@@ -14,7 +14,7 @@ from logferry_agent.pipeline import PipelineSettings
 def test_unmerged_line_is_shipped_after_its_wait(tmp_path: Path) -> None:
     """Docker case 30: the container lives on, and no further line completes the entry."""
     limits = PipelineSettings(
-        flush_interval_s=0.02, answer_timeout_s=5, processing=ProcessingOptions(merge_start="^job", merge_wait_s=0.2)
+        flush_interval=0.02, answer_timeout=5, processing=ProcessingOptions(merge_start="^job", merge_wait_s=0.2)
     )
     with FakeIngestProcess() as sink, PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 5), limits=limits):
         wait_until(lambda: sink.tip(job_id(0)) == 5)

@@ -23,7 +23,7 @@ from logferry_agent.edge.spool import Spool, SpoolError
 from logferry_agent.pipeline import PipelineSettings
 from logferry_protocol.events import Gap, decode_event
 
-FAST = PipelineSettings(flush_interval_s=0.05, answer_timeout_s=0.5)
+FAST = PipelineSettings(flush_interval=0.05, answer_timeout=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_nothing_is_lost_or_repeated_with_a_faulty_cloud(
 ) -> None:
     """Acknowledgements are lost, repeated and reordered; envelopes lost; connections cut; batches rejected."""
     sink.faults(**faults)
-    limits = PipelineSettings(flush_interval_s=0.02, answer_timeout_s=0.2)
+    limits = PipelineSettings(flush_interval=0.02, answer_timeout=0.2)
     with PipelineHarness(sink.url, tmp_path, GeneratedReader(4, 400, rate=400, chunk=40), limits=limits):
         wait_until(lambda: sink.counts().get("entries", 0) > 400)
         sink.faults()
@@ -129,7 +129,7 @@ def test_revoked_key_is_reported_and_reading_continues_into_the_spool(sink: Fake
 
 def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """The long interval never elapses here; only a watch releases lines."""
-    limits = PipelineSettings(flush_interval_s=3_600, answer_timeout_s=5)
+    limits = PipelineSettings(flush_interval=3_600, answer_timeout=5)
     with PipelineHarness(sink.url, tmp_path, GeneratedReader(1, 50, rate=100, chunk=5), limits=limits) as rig:
         wait_until(lambda: unacknowledged(rig) == [50])
         assert sink.tip(job_id(0)) == 0
@@ -140,7 +140,7 @@ def test_watched_jobs_ship_at_once_and_others_wait_for_a_fuller_batch(sink: Fake
 
 def test_open_batch_is_shipped_when_the_agent_stops(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """SIGTERM flushes."""
-    rig = PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 40), limits=PipelineSettings(flush_interval_s=3_600))
+    rig = PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 40), limits=PipelineSettings(flush_interval=3_600))
     with rig:
         wait_until(lambda: unacknowledged(rig) == [40, 40])
         wait_until(lambda: sink.counts().get("opens", 0) == 2)
@@ -295,7 +295,7 @@ def test_refused_batch_is_set_aside_and_a_gap_takes_its_sequence(sink: FakeInges
 def test_full_spool_stops_the_reader_and_loses_nothing(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Policy `block`, cloud away: there is far more to read than the spool and its input hold."""
     sink.faults(keys=[])
-    limits = PipelineSettings(spool_bytes=200_000, flush_interval_s=0.05, answer_timeout_s=1.0)
+    limits = PipelineSettings(spool_limit=200_000, flush_interval=0.05, answer_timeout=1.0)
     with PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 200_000), limits=limits) as rig:
         wait_until(lambda: rig.pipeline.full)
         assert sum(unacknowledged(rig)) < 400_000
@@ -309,7 +309,7 @@ def test_full_spool_stops_the_reader_and_loses_nothing(sink: FakeIngestProcess, 
 def test_drop_oldest_leaves_gaps_that_add_up(sink: FakeIngestProcess, tmp_path: Path) -> None:
     """Policy `drop-oldest`, cloud away."""
     sink.faults(keys=[])
-    limits = PipelineSettings(spool_bytes=150_000, policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=1.0)
+    limits = PipelineSettings(spool_limit=150_000, spool_policy="drop-oldest", flush_interval=0.05, answer_timeout=1.0)
     with PipelineHarness(sink.url, tmp_path, GeneratedReader(2, 40_000), limits=limits) as rig:
         wait_until(lambda: all(next_ == 40_000 for next_ in rig.reader._next.values()))
         wait_until(lambda: not rig.pipeline.intake.pending)
@@ -436,7 +436,7 @@ def test_read_only_disk_stops_reading_and_loses_nothing(sink: FakeIngestProcess,
 def test_drop_oldest_on_a_small_disk_reports_what_it_dropped(sink: FakeIngestProcess, small_disk: Path) -> None:
     """Policy `drop-oldest` with a limit above the disk's size: gap counts add up to what is missing."""
     sink.faults(keys=[])
-    limits = PipelineSettings(policy="drop-oldest", flush_interval_s=0.05, answer_timeout_s=0.5)
+    limits = PipelineSettings(spool_policy="drop-oldest", flush_interval=0.05, answer_timeout=0.5)
     with PipelineHarness(sink.url, small_disk, GeneratedReader(2, 60_000), limits=limits) as rig:
         hog(small_disk, leave=2_200_000)
         wait_until(lambda: all(after == 60_000 for after in rig.reader._next.values()))

@@ -127,7 +127,7 @@ class AgentHarness:
     def __init__(self, folder: Path) -> None:
         self.cloud = StoringCloud()
         self.spool = Spool(folder / "spool", "engine")
-        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
+        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval=0.0), Metrics())
         self.pipeline.attach(self.cloud, self)
         self.pipeline.post(Connected(1))
         self.readings: dict[str, ContainerReader] = {}

@@ -33,7 +33,7 @@ class JobsHarness:
 
     def begin(self) -> None:
         self.spool = Spool(self.folder, "engine")
-        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=0.0), Metrics())
+        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval=0.0), Metrics())
         self.now = time.monotonic()
         self.pipeline.attach(self.cloud, self)
         self.pipeline.post(Connected(1))

@@ -49,7 +49,7 @@ class StepHarness:
     def __init__(self, folder: Path) -> None:
         self.spool = Spool(folder, "engine")
         self.cloud = Cloud()
-        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval_s=1_000.0), Metrics())
+        self.pipeline = Pipeline(self.spool, "engine", PipelineSettings(flush_interval=1_000.0), Metrics())
         self.pipeline.attach(self.cloud, NoReader())
         self._read = 0
 

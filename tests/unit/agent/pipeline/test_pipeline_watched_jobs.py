@@ -46,7 +46,7 @@ class Conversation:
         self.spool = Spool(folder, "engine")
         self.now = time.monotonic()  # as the pipeline itself sets it at its start
         self.pipeline = Pipeline(
-            self.spool, "engine", PipelineSettings(flush_interval_s=FLUSH_S, answer_timeout_s=1e6), Metrics()
+            self.spool, "engine", PipelineSettings(flush_interval=FLUSH_S, answer_timeout=1e6), Metrics()
         )
         self.sent: list[Any] = []
         self.pipeline.attach(self, self)  # type: ignore[arg-type]

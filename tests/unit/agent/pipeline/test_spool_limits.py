@@ -43,7 +43,7 @@ def noise(number: int) -> str:
 def test_oldest_batch_that_the_spool_does_not_hold_is_passed_over(tmp_path: Path) -> None:
     """It cannot be dropped; those after it are."""
     spool, now = Spool(tmp_path, "engine"), 10.0
-    settings = PipelineSettings(spool_bytes=100_000, policy="drop-oldest", flush_interval_s=1_000.0)
+    settings = PipelineSettings(spool_limit=100_000, spool_policy="drop-oldest", flush_interval=1_000.0)
     pipeline = Pipeline(spool, "engine", settings, Metrics())
     pipeline.intake.job_appeared(Job(ID, Container(name="web"), LifeCycle(state="running")))
     pipeline.turn(now)
