@@ -35,7 +35,8 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     state: Annotated[
-        Path | None, typer.Option("--state", help="Folder for its state [default: a new one, removed at the end].")
+        Path | None,
+        typer.Option("--state", help="Folder for its state.", show_default="a new one, removed at the end"),
     ] = None,
 ) -> None:
     """Run a demonstration until Ctrl-C.

@@ -91,14 +91,14 @@ def bring_down(folder: Path, progress: Progress) -> bool:
         Whether any ran.
     """
     with _alone(folder):
-        table = ProcessTable(folder)
+        processes = ProcessTable(folder)
         ran = False
         for role in STOP_ORDER:
-            if table.running(role) is not None:
+            if processes.running(role) is not None:
                 with progress(f"Stopping the {_NAMES[role]}"):
                     _stop(folder, role)
                 ran = True
-            table.remove(role)
+            processes.remove(role)
         forget_state(folder)
         return ran
 
@@ -107,10 +107,10 @@ _NAMES = {agent.ROLE: "agent", viewer_process.ROLE: "viewer", emulator.ROLE: "AW
 
 
 def _stop(folder: Path, role: str) -> None:
-    table = ProcessTable(folder)
-    if process := table.running(role):
+    processes = ProcessTable(folder)
+    if process := processes.running(role):
         stop(process, grace_s=STOP_GRACE_S[role])
-    table.remove(role)
+    processes.remove(role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +237,8 @@ class _BringUp:
 
     def processes(self) -> dict[str, ProcessIdentity]:
         """Return all running processes, by role."""
-        table = ProcessTable(self.plan.folder)
-        return {role: process for role in STOP_ORDER if (process := table.running(role))}
+        processes = ProcessTable(self.plan.folder)
+        return {role: process for role in STOP_ORDER if (process := processes.running(role))}
 
 
 def websocket_address(url: str) -> str:

@@ -77,12 +77,12 @@ def runs_for(folder: Path) -> bool:
 
 def end(folder: Path) -> bool:
     """Stop the engine that `start` started for this folder. Return whether there was one."""
-    table = ProcessTable(folder)
-    process = table.running(ROLE)
+    processes = ProcessTable(folder)
+    process = processes.running(ROLE)
     if process is None:
         return False
     stop(process, grace_s=STOP_WITHIN_S)
-    table.remove(ROLE)
+    processes.remove(ROLE)
     return True
 
 

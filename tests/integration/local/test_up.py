@@ -277,14 +277,14 @@ def test_data_survives_restart_and_a_foreign_emulator_is_reused(folder: Path, tm
     ports = (folder / PORTS_FILE).read_bytes()
     table = LocalAws(state.endpoint_url, state.region, state.access_key).resource("dynamodb").Table(state.tables.log)
     table.put_item(Item={"job": "kept", "first": 1, "body": b"\x00\xff"})
-    table = ProcessTable(folder)
-    viewer = table.running("viewer")
+    processes = ProcessTable(folder)
+    viewer = processes.running("viewer")
     assert viewer is not None
     stop(viewer)
     said = logferry("status", folder=folder)
     assert (said.returncode, "logferry up" in said.stderr) == (1, True), "a part that died is said"
     assert logferry("down", folder=folder).returncode == 0
-    assert not table.read()
+    assert not processes.read()
 
     theirs = clouds.start_ministack(folder, urlsplit(state.endpoint_url).port or 0)
     try:
@@ -302,7 +302,7 @@ def test_data_survives_restart_and_a_foreign_emulator_is_reused(folder: Path, tm
 
         # As 0.1.0 left it running: an emulator that answers everybody, a folder that everybody reads.
         (folder / PORTS_FILE).write_bytes(ports)
-        table.add(emulator.ROLE, theirs)
+        processes.add(emulator.ROLE, theirs)
         (folder / EMULATOR_FILE).unlink()
         for path in (folder, folder / "logs"):
             path.chmod(0o755)
@@ -327,7 +327,7 @@ def test_data_survives_restart_and_a_foreign_emulator_is_reused(folder: Path, tm
 @pytest.mark.parametrize(
     ("words", "advice"),
     [
-        (["up", "--no-agent", "--detach", "--endpoint-url", "http://127.0.0.1:9"], "leave --endpoint-url out"),
+        (["up", "--no-agent", "--detach", "--endpoint-url", "http://127.0.0.1:9"], "leave out --endpoint-url"),
         (["up", "--no-agent", "--detach", "--endpoint-url", "nonsense"], "--endpoint-url http://"),
         (["status"], "logferry up"),
         (["jobs"], "logferry up"),

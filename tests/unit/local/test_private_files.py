@@ -58,7 +58,7 @@ def test_folder_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_written_there_are_private(tmp_path: Path) -> None:
-    """Keys, the emulator's secret, the table, logs, and what child processes write under our umask."""
+    """Keys, the emulator's secret, the process table, logs, and what child processes write under our umask."""
     save_keys(tmp_path, LocalKeys(agent_key="lfa_x", viewer_key="lfv_x"))
     save_emulator_access(tmp_path, EmulatorAccess(access_key="LF00", origins=("http://x",)))
     process = spawn(
