@@ -16,7 +16,7 @@ WITHIN_S = 60
 
 
 def close_code(error: BaseException) -> int:
-    """The code that the other side closed with."""
+    """Return the code that the other side closed with."""
     assert isinstance(error, ConnectionClosed)
     assert error.rcvd is not None
     return error.rcvd.code

@@ -26,7 +26,7 @@ def tracker(processing: ProcessingOptions | None = None, **filters: Any) -> Cont
 def answer(
     *, running: bool = True, started: int = START, ended: int = 0, exit_code: int = 0, **config: Any
 ) -> dict[str, Any]:
-    """The engine's answer to `inspect`."""
+    """Return the engine's answer to `inspect`."""
 
     def written(time: int) -> str:
         seconds = time // S - START // S
