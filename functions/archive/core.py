@@ -111,7 +111,14 @@ class Backlog:
 
 
 def is_due(why: Trigger, state: State, backlog: Backlog, now_ms: int) -> bool:
-    """Return whether a job's backlog is archived now. Otherwise it waits and makes a larger object later."""
+    """Return whether a job's backlog is archived now. Otherwise it waits and makes a larger object later.
+
+    Args:
+        why: what started the run.
+        state: how far the job is archived.
+        backlog: what is not archived yet.
+        now_ms: the time.
+    """
     if state.plan is not None or why == "daily":
         return True
     if now_ms - backlog.received >= MAX_AGE_MS or now_ms - state.opened >= UNOPENED_MS:
@@ -176,7 +183,13 @@ def covers_plan(plan: Plan, batches: Sequence[Batch]) -> bool:
 
 
 def build_segments(plan: Plan, batches: Sequence[Batch], expires: int) -> list[tuple[Segment, list[Batch]]]:
-    """Return the plan's segments with the batches of each."""
+    """Return the plan's segments with the batches of each.
+
+    Args:
+        plan: the plan.
+        batches: the batches that it covers.
+        expires: when the segments expire, in seconds since 1970; 0 means never.
+    """
     made = []
     for first, last in plan.segments:
         inside = [batch for batch in batches if first <= batch["first"] <= last]

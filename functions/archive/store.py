@@ -168,7 +168,15 @@ class Store:
         return self._update(items.archive_key(job), "REMOVE " + ", ".join(_PLANNED), _IS_PLANNED, _planned_values(plan))
 
     def commit(self, job: str, plan: Plan, segments: Iterable[Segment], last: Batch, now_ms: int) -> bool:
-        """Index a plan's segments and advance the tip in one transaction; return False if the plan is gone."""
+        """Index a plan's segments and advance the tip in one transaction; return False if the plan is gone.
+
+        Args:
+            job: the job's id.
+            plan: the plan that was carried out.
+            segments: its segments.
+            last: the last batch that it covers.
+            now_ms: the time.
+        """
         facts = {"tip": plan.last, "first": last["first"], "digest": last["digest"], "cursor": last.get("cursor")}
         given = {name: value for name, value in {**facts, "archived": now_ms}.items() if value is not None}
         update = {
@@ -262,7 +270,13 @@ class Store:
             self._dynamodb.delete_item(TableName=self._registry, Key=items.segment_key(job, segment.last))
 
     def note_erased(self, job: str, gone: Mapping[str, int], now_ms: int | None) -> None:
-        """Add to the record's counts of erased items. With a time, record that everything is erased."""
+        """Add to the record's counts of erased items.
+
+        Args:
+            job: the job's id.
+            gone: how many of each kind were erased.
+            now_ms: when everything was erased, in milliseconds; None while something is left.
+        """
         values = {f":{name}": {"N": str(count)} for name, count in gone.items()}
         expression = "ADD " + ", ".join(f"erased_{name} :{name}" for name in gone)
         if now_ms is not None:

@@ -77,7 +77,14 @@ class Store:
     # --- connections
 
     def put_connection(self, connection: str, principal: Principal, expires: int, now_ms: int) -> None:
-        """Store a connection. Its index key finds it when the credential is revoked."""
+        """Store a connection. Its index key finds it when the credential is revoked.
+
+        Args:
+            connection: the id of the WebSocket connection.
+            principal: who opened it.
+            expires: when the item may be deleted, in seconds since 1970.
+            now_ms: the time.
+        """
         self._put(
             items.connection_key(connection),
             kind=principal.kind,
@@ -123,7 +130,15 @@ class Store:
         return int((self._get(items.archive_key(job)) or {}).get("tip") or 0)
 
     def put_subscription(self, job: str, connection: str, principal: Principal, expires: int, now_ms: int) -> None:
-        """Subscribe a connection to a job."""
+        """Subscribe a connection to a job.
+
+        Args:
+            job: the job's id.
+            connection: the id of the WebSocket connection.
+            principal: the viewer.
+            expires: when the subscription ends, in seconds since 1970.
+            now_ms: the time.
+        """
         self._put(
             items.subscription_key(job, connection),
             connection=connection,
@@ -146,7 +161,16 @@ class Store:
         expires: int,
         now_ms: int,
     ) -> None:
-        """Subscribe a connection to the changes of an owner's jobs."""
+        """Subscribe a connection to the changes of an owner's jobs.
+
+        Args:
+            owner: the owner; `*` for all.
+            connection: the id of the WebSocket connection.
+            principal: the viewer.
+            selector: which of the jobs, as in `subscribe`.
+            expires: when the subscription ends, in seconds since 1970.
+            now_ms: the time.
+        """
         self._put(
             items.list_key(owner, connection),
             connection=connection,

@@ -115,7 +115,17 @@ class Store:
         life: Mapping[str, Any],
         now_ms: int,
     ) -> dict[str, Any]:
-        """Record that a job exists, and return its record. Owner and list position keep their first values."""
+        """Record that a job exists, and return its record. Owner and list position keep their first values.
+
+        Args:
+            job: the job's id.
+            owner: whose job it is.
+            principal: the agent's principal.
+            instance: the Docker Engine's id.
+            container: what the engine says of the container.
+            life: where the container is in its life.
+            now_ms: the time.
+        """
         created = jobs.sort_time(life.get("created"), now_ms)
         now = {"job": job, "principal": principal, "instance": instance, "container": container, "life": life}
         always: dict[str, Any] = {**now, "seen": now_ms}
@@ -199,7 +209,14 @@ class Store:
     # --- quotas
 
     def add_usage(self, principal: str, day: str, size: int, expires: int) -> int:
-        """Add bytes to a principal's day; return the sum."""
+        """Add bytes to a principal's day; return the sum.
+
+        Args:
+            principal: the principal's name.
+            day: the UTC day, `YYYY-MM-DD`.
+            size: the bytes to add.
+            expires: when the item may be deleted, in seconds since 1970.
+        """
         answer = self._dynamodb.update_item(
             TableName=self._registry,
             Key=items.usage_key(principal, day),
@@ -213,7 +230,15 @@ class Store:
     # --- instances
 
     def link_instance(self, principal: str, instance: str, connection: str, expires: int, now_ms: int) -> None:
-        """Record that a connection belongs to an instance, and that the instance is alive."""
+        """Record that a connection belongs to an instance, and that the instance is alive.
+
+        Args:
+            principal: the agent's principal.
+            instance: the Docker Engine's id.
+            connection: the id of the WebSocket connection.
+            expires: when the item may be deleted, in seconds since 1970.
+            now_ms: the time.
+        """
         self._dynamodb.put_item(
             TableName=self._registry,
             Item={

@@ -46,7 +46,16 @@ def is_share(text: str) -> bool:
 def new_share(
     job: str, owner: str, creator: Principal, *, life_s: int, note: str, now_ms: int
 ) -> tuple[str, dict[str, Any]]:
-    """Return the secret of a new share, which is shown once, and the item to store."""
+    """Return the secret of a new share, which is shown once, and the item to store.
+
+    Args:
+        job: the job's id.
+        owner: the job's owner.
+        creator: who makes the share.
+        life_s: how long the share lives, in seconds.
+        note: a text for the list of shares.
+        now_ms: the time.
+    """
     grant = "".join(secrets.choice(_CREDENTIAL_CHARACTERS) for _ in range(12))
     secret = f"{SHARE_PREFIX}_{grant}_{secrets.token_urlsafe(32)}"
     item = {

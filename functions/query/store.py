@@ -265,7 +265,14 @@ class Store:
     # --- tickets
 
     def put_ticket(self, digest: str, context: Mapping[str, str], origin: str | None, until: int) -> None:
-        """Store a ticket: the hash of its text, whose it is, its origin, and until when it is valid (milliseconds)."""
+        """Store a ticket.
+
+        Args:
+            digest: the SHA-256 of its text, in hexadecimal.
+            context: the principal, as an authorizer's context.
+            origin: the origin of the page that asked for it, if it was a page.
+            until: the end of its validity, in milliseconds since 1970.
+        """
         attributes = {**context, "origin": origin, "until": until, "expires": until // 1000 + 60}
         self._dynamodb.put_item(
             TableName=self._registry, Item={**items.ticket_key(digest), **items.to_item(attributes)}

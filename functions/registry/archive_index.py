@@ -65,12 +65,26 @@ class Segment:
 
 
 def segment_key(job: str, run: tuple[int, int], part: tuple[int, int]) -> str:
-    """Return the key of a segment, from the first and last sequence of its run and its own. No other run has it."""
+    """Return the key of a segment's object. No other run has the same key.
+
+    Args:
+        job: the job's id.
+        run: the first and last sequence of the run.
+        part: the first and last sequence of the segment.
+    """
     return f"segments/{job}/{run[0]:016d}-{run[1]:016d}/{part[0]:016d}-{part[1]:016d}"
 
 
 def rows_key(owner: str, day: str, job: str, first: int, last: int) -> str:
-    """Return the key of a run's rows of one day, in Hive's folder names: Athena's partition projection needs them."""
+    """Return the key of a run's rows of one day. Athena's partition projection needs Hive's folder names.
+
+    Args:
+        owner: the job's owner.
+        day: the UTC day, `YYYY-MM-DD`.
+        job: the job's id.
+        first: the first sequence of the run.
+        last: the last sequence of the run.
+    """
     return f"logs/owner={owner}/day={day}/{job}-{first:016d}-{last:016d}.jsonl.zst"
 
 
