@@ -67,8 +67,8 @@ def test_link_to_merged_lines_opens_them_in_all_jobs(cloud: ViewerCloud, page: P
     """Far from the tail: the lines around them in both jobs are there, and scrolling loads more."""
     long_jobs(cloud, "one", "two")
     page.goto(cloud.page("one", "two", extra=f"line={container('one')}.5000-{container('one')}.5001"))
-    expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
-    assert texts(page, ".row.picked") == ["one 5000", "two 5000", "one 5001"]
+    expect(page.locator(".row.marked")).to_have_count(3, timeout=WAIT)
+    assert texts(page, ".row.marked") == ["one 5000", "two 5000", "one 5001"]
     expect(page.locator(".row.current .text")).to_have_text(re.compile("^one 5000 "))
     expect(page.locator(".row.current")).to_be_in_viewport()
     expect(page.get_by_role("toolbar", name="Marked lines")).to_contain_text("one line 5,000 to one line 5,001")
@@ -107,12 +107,12 @@ def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Pag
     page.locator('.row[data-source="1"][data-seq="300"]').wait_for(timeout=WAIT)
     address = page.evaluate("() => location.href")
     page.locator('.row[data-source="1"][data-seq="297"] .gutter').click()
-    expect(page.locator(".row.picked .text")).to_have_text(["two 297"])
+    expect(page.locator(".row.marked .text")).to_have_text(["two 297"])
     page.locator('.row[data-source="0"][data-seq="296"] .gutter').click(modifiers=["Shift"])
-    expect(page.locator(".row.picked .text")).to_have_text(["one 296", "two 296", "one 297", "two 297"])
+    expect(page.locator(".row.marked .text")).to_have_text(["one 296", "two 296", "one 297", "two 297"])
     # The range extends from the line marked first to the next click.
     page.locator('.row[data-source="0"][data-seq="298"] .gutter').click(modifiers=["Shift"])
-    expect(page.locator(".row.picked .text")).to_have_text(["two 297", "one 298"])
+    expect(page.locator(".row.marked .text")).to_have_text(["two 297", "one 298"])
     marked = f"{address}&line={container('two')}.297-{container('one')}.298"
     expect(page).to_have_url(marked)
     page.keyboard.press("l")
@@ -123,7 +123,7 @@ def test_merged_lines_are_marked_linked_and_copied(cloud: ViewerCloud, page: Pag
     page.keyboard.press("Y")
     clipboard(page, "2025-11-24T16:00:00.296000Z two | two 297\n2025-11-24T16:00:00.297000Z one | one 298")
     page.keyboard.press("Escape")
-    expect(page.locator(".row.picked")).to_have_count(0)
+    expect(page.locator(".row.marked")).to_have_count(0)
     expect(page).to_have_url(address)
 
 
@@ -131,7 +131,7 @@ def test_merged_jobs_are_downloaded_whole_and_in_order(cloud: ViewerCloud, page:
     """All lines of all jobs, loaded or not, by time, each with its job; or only the marked ones."""
     long_jobs(cloud, "one", "two")
     page.goto(cloud.page("one", "two", extra=f"line={container('one')}.7-{container('one')}.8"))
-    expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
+    expect(page.locator(".row.marked")).to_have_count(3, timeout=WAIT)
     page.keyboard.press("D")
     page.get_by_label("All lines of these jobs").check()
     page.locator("[data-form=jsonl]").check()

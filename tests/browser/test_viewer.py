@@ -529,11 +529,11 @@ def test_permalink_opens_its_range_and_a_gutter_click_makes_one(cloud: ViewerClo
     cloud.add_job("web")
     cloud.append("web", numbered(5_000), batch=500)
     opened(page, cloud, "web", extra="line=700-702")
-    expect(page.locator(".row.picked")).to_have_count(3, timeout=WAIT)
-    assert [page.locator(".row.picked").nth(at).get_attribute("data-seq") for at in range(3)] == ["700", "701", "702"]
+    expect(page.locator(".row.marked")).to_have_count(3, timeout=WAIT)
+    assert [page.locator(".row.marked").nth(at).get_attribute("data-seq") for at in range(3)] == ["700", "701", "702"]
     page.locator('[data-seq="705"] .gutter').click()
     page.locator('[data-seq="708"] .gutter').click(modifiers=["Shift"])
-    expect(page.locator(".row.picked")).to_have_count(4, timeout=WAIT)
+    expect(page.locator(".row.marked")).to_have_count(4, timeout=WAIT)
     expect(page).to_have_url(re.compile("&line=705-708$"))
 
 

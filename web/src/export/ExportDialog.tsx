@@ -28,8 +28,8 @@ export function ExportDialog({
 }) {
   const query = view.find.query.peek();
   const filtered = queryText(query);
-  const picked = view.marked;
-  const [what, setWhat] = useState<ExportScope>(filtered !== "" ? "filtered" : picked !== null ? "picked" : "all");
+  const marked = view.marked;
+  const [what, setWhat] = useState<ExportScope>(filtered !== "" ? "filtered" : marked !== null ? "marked" : "all");
   const [format, setFormat] = useState<SaveFormat>("text");
   const [done, setDone] = useState<{ done: number; of: number } | null>(null);
   const [said, setSaid] = useState<{ words: string; bad: boolean }>({ words: "", bad: false });
@@ -58,7 +58,7 @@ export function ExportDialog({
   const download = (): void =>
     run(async (coming) => {
       const blob = await coming;
-      const file = fileName(name, what, picked?.file ?? "", format);
+      const file = fileName(name, what, marked?.file ?? "", format);
       saveAs(blob, file);
       return `${file}, ${countText(blob.size)}B, was saved to your downloads.`;
     });
@@ -96,10 +96,10 @@ export function ExportDialog({
           filtered === "",
         )}
         {option(
-          "picked",
+          "marked",
           "Marked lines",
-          picked === null ? "click a line number to mark a line" : picked.words,
-          picked === null,
+          marked === null ? "click a line number to mark a line" : marked.words,
+          marked === null,
         )}
       </fieldset>
       <fieldset class="choices">
@@ -164,6 +164,6 @@ export function queryText({ text, regex, matchCase, word, hide, level }: Query):
 }
 
 function fileName(name: string, what: ExportScope, marked: string, format: SaveFormat): string {
-  const part = what === "filtered" ? "-filtered" : what === "picked" ? `-${marked}` : "";
+  const part = what === "filtered" ? "-filtered" : what === "marked" ? `-${marked}` : "";
   return `${name.replace(/[^\w.-]+/g, "_")}${part}.${format === "jsonl" ? "jsonl" : "log"}`;
 }

@@ -6,7 +6,7 @@ import type { SearchController } from "../search/searchController";
 import type { TimeMode } from "../text/time";
 
 /** All lines, those that match the query, or the marked ones. */
-export type ExportScope = "all" | "filtered" | "picked";
+export type ExportScope = "all" | "filtered" | "marked";
 
 /** A view whose lines can be exported, whether they are loaded or not. */
 export interface Exportable {

@@ -283,7 +283,7 @@ export class JobView implements Searchable {
     progress: Progress,
     signal: AbortSignal,
   ): Promise<Blob> {
-    const range = what === "picked" ? this.markedLines.peek() : null;
+    const range = what === "marked" ? this.markedLines.peek() : null;
     return this.exportRange(
       {
         ...(range ?? { first: 1, last: this.length }),
@@ -479,7 +479,7 @@ export class JobView implements Searchable {
       const is = sequence === this.current;
       if (is) current = element;
       element.classList.toggle("current", is);
-      element.classList.toggle("picked", range !== null && sequence >= range.first && sequence <= range.last);
+      element.classList.toggle("marked", range !== null && sequence >= range.first && sequence <= range.last);
     }
     const { list, expression } = this.find;
     if (expression === null) {

@@ -332,7 +332,7 @@ export class MergedView implements Searchable {
     progress: Progress,
     signal: AbortSignal,
   ): Promise<Blob> {
-    const marks = what === "picked" ? this.markedLines.peek() : null;
+    const marks = what === "marked" ? this.markedLines.peek() : null;
     const query = what === "filtered" ? this.find.query.peek() : null;
     return this.engine.exportMerged({ marks, query, names: this.names(), format, time }, progress, signal);
   }
@@ -568,7 +568,7 @@ export class MergedView implements Searchable {
       const is = isSamePosition(this.current, line);
       if (is) current = element;
       element.classList.toggle("current", is);
-      element.classList.toggle("picked", isInRange(this.markedLines.peek(), line));
+      element.classList.toggle("marked", isInRange(this.markedLines.peek(), line));
       const text = element.querySelector<HTMLElement>(":scope > .text");
       if (expression !== null && text !== null && list.indexOf(line) >= 0) texts.push(text);
     }

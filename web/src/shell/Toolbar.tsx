@@ -43,7 +43,7 @@ export function MarkedToolbar({ view }: { view: Markable }) {
     );
   };
   return (
-    <div class="marked group" role="toolbar" aria-label="Marked lines">
+    <div class="marked-toolbar group" role="toolbar" aria-label="Marked lines">
       <span class="count" role="status">
         {note !== "" ? note : words}
         {note === "" && time !== null && ` · ${formatTime(time, settings.timeMode.value === "utc" ? "utc" : "local")}`}
