@@ -24,7 +24,8 @@ _READ_S: Final = 2.0
 _WHOLE_S: Final = 4.0
 """Seconds after which an answer is given up, however slowly it comes."""
 _MAX_BYTES: Final = 1 << 20
-_TRIES: Final = 8
+_TRIES: Final = 10
+"""With random waits this covers a minute on average: half of 0.5 s, 1 s, 2 s … 30 s, 30 s, 30 s."""
 _RETRY: Final = Backoff(first_s=0.5, longest_s=30.0)
 """Waits between attempts. The endpoint is throttled, and comes up with the ECS agent."""
 
@@ -33,7 +34,7 @@ def ask(uri: str) -> EcsTask:
     """Return the agent's own task.
 
     Raises:
-        NoTaskError: There is no answer, or none that can be parsed.
+        EcsMetadataError: There is no answer, or none that can be parsed.
     """
     limit = time.monotonic() + _WHOLE_S
     return parse_task(_get(uri, limit), _get(uri.rstrip("/") + "/task", limit))

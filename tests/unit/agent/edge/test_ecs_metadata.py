@@ -97,6 +97,26 @@ def test_lookup_is_retried_until_answered(server: Endpoint, monkeypatch: pytest.
     assert found == [HERE]
 
 
+def test_lookup_goes_on_for_a_minute_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ECS agent may take that long to come up."""
+    waits: list[float] = []
+
+    class Clock(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            return False
+
+    def fail(_uri: str) -> EcsTask:
+        raise EcsMetadataError("no answer")
+
+    monkeypatch.setattr(ecs_metadata, "ask", fail)
+    monkeypatch.setattr(ecs_metadata, "random", lambda: 0.5)
+    lookup = TaskLookup("http://127.0.0.1:9/v4/x", lambda _: None)
+    lookup._stopping = Clock()
+    lookup._run()
+    assert 55 < sum(waits[:-1]) < 70  # nothing is asked after the last one
+
+
 def test_arn_names_its_cluster() -> None:
     """Fargate and newer ECS agents give the ARN."""
     arn = {**TASK, "Cluster": "arn:aws:ecs:eu-west-1:111122223333:cluster/prod"}
