@@ -93,13 +93,17 @@ class ApiSource:
         replays: bool,
         born_below: int = 0,
     ) -> None:
-        """Read on from where `sequencer` is.
+        """Continue from the sequencer's position.
 
-        since: without a cursor, begin with the first entry of this time (nanoseconds since 1970).
-        max_size: the size at which the driver begins a new file, 0 where it never does.
-        replays: the engine repeats what it sent after a rotation (before 23.0).
-        born_below: when the container's whole life is to be read, the bytes below which its log has dropped nothing
-            yet.
+        Args:
+            connection: The client of the engine.
+            container: The container's id.
+            sequencer: Gives entries their numbers and cursors, and knows the position.
+            tty: Whether the container has a terminal.
+            since: Without a cursor, begin with the first entry of this time, in nanoseconds since 1970.
+            max_size: The size at which the driver begins a new file; 0 where it never does.
+            replays: Whether the engine repeats what it sent after a rotation (before 23.0).
+            born_below: A log of fewer bytes has dropped nothing yet; 0 where the container's beginning is not wanted.
         """
         self.sequencer = sequencer
         self.gone = False

@@ -1,7 +1,7 @@
-"""How the agent authenticates to the cloud: by a key or the AWS role of its host, anew at every handshake.
+"""How the agent authenticates to the cloud: by a key or the AWS role of its host, again at every handshake.
 
-protocol/PROTOCOL.md, AWS identity, describes the role's way. The agent signs a request to STS and does not send it. The
-cloud sends it, and so learns from AWS itself whose request it is. No secret leaves the host, and none is stored on it.
+For the role see protocol/PROTOCOL.md, AWS identity. The agent signs a request to STS and does not send it. The cloud
+sends it, and so learns from AWS itself whose request it is. No secret leaves the host, and none is stored on it.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ def _with_more(data: bytes, connection: socket.socket, together: int) -> bytes:
             time.sleep(_NAP_S)
             more = _there(connection)
             if not more:
-                break  # the end, which the next read meets again
+                break  # the end, which the next read finds again
             pieces.append(more)
             size += len(more)
     return b"".join(pieces)
@@ -274,7 +274,7 @@ class DockerClient:
         """Start asking for the engine's identity, for the first call of `identity`: other work can go on meanwhile."""
 
         def ask() -> None:
-            with suppress(EngineUnavailableError):  # `identity` meets the same error
+            with suppress(EngineUnavailableError):  # `identity` raises the same error
                 self._identity = self._ask_identity()
 
         self._ahead = Thread(target=ask, name="logferry-engine", daemon=True)

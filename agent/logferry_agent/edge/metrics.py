@@ -29,19 +29,22 @@ class Metrics:
         registry = self.registry
         self._read_entries = _counter("received_events", "Entries read from the engine, by source.", registry, "source")
         self._read_bytes = _counter(
-            "received_bytes", "Bytes of these, about: a character counts as one.", registry, "source"
+            "received_bytes",
+            "Approximate bytes of these entries: each character counts as one byte.",
+            registry,
+            "source",
         )
         self._preencoded = _counter(
-            "pressed_events", "Of the entries read, those that a second process read and encoded.", registry
+            "pressed_events", "Entries of these that the preencode process read and encoded.", registry
         )
-        self._sent_entries = _counter("sent_events", "Entries sent, each time that they are sent.", registry)
-        self._sent_bytes = _counter("sent_bytes", "Compressed bytes sent, each time.", registry)
+        self._sent_entries = _counter("sent_events", "Entries sent, counting every resend.", registry)
+        self._sent_bytes = _counter("sent_bytes", "Compressed bytes sent, counting every resend.", registry)
         self._acked_entries = _counter("acknowledged_events", "Entries that are durable in the cloud.", registry)
-        self._acked_bytes = _counter("acknowledged_bytes", "Raw bytes of these.", registry)
+        self._acked_bytes = _counter("acknowledged_bytes", "Raw bytes of these entries.", registry)
         self._gaps = _counter("gaps", "Gap entries, by reason.", registry, "reason")
         self._dropped = _counter(
             "discarded_events",
-            "Entries that will never arrive, by reason, and whether somebody asked for it.",
+            "Entries dropped for good, by reason, and whether that was intentional.",
             registry,
             "reason",
             "intentional",
@@ -53,23 +56,25 @@ class Metrics:
             "pattern",
         )
         self._answers = _counter(
-            "answers", "Answers other than `stored`, and missing ones, by outcome.", registry, "outcome"
+            "answers", "Responses other than `stored`, and missing ones, by outcome.", registry, "outcome"
         )
-        self._resyncs = _counter("resyncs", "Jobs taken up from the cloud's place, by cause.", registry, "cause")
+        self._resyncs = _counter(
+            "resyncs", "Times that a job continued from the cloud's position, by cause.", registry, "cause"
+        )
         self._refused = _counter("refused_jobs", "Times that the cloud refused a job, by reason.", registry, "reason")
         self._established = _counter("connection_established", "Connections to the cloud made.", registry)
         self._failed = _counter("connection_failed", "Attempts to connect that failed.", registry)
         self._seen = (0, 0)
         """Connections and failed attempts counted so far."""
-        self.connected = _gauge("connected", "1 while a connection stands.", registry)
+        self.connected = _gauge("connected", "1 while connected to the cloud, else 0.", registry)
         self.spool_bytes = _gauge("spool_bytes", "Bytes in the spool.", registry)
         self.spool_limit = _gauge("spool_limit_bytes", "The spool's limit.", registry)
-        self.spool_age = _gauge("spool_age_seconds", "Age of the oldest entry not acknowledged.", registry)
-        self.jobs = _gauge("jobs", "Jobs that the agent carries.", registry)
-        self.in_flight = _gauge("envelopes_in_flight", "Envelopes not yet answered.", registry)
+        self.spool_age = _gauge("spool_age_seconds", "Age of the oldest unacknowledged entry.", registry)
+        self.jobs = _gauge("jobs", "Jobs that the agent handles.", registry)
+        self.in_flight = _gauge("envelopes_in_flight", "Envelopes that are not answered yet.", registry)
         self.lag = Gauge(
             "logferry_agent_lag_seconds",
-            "Age of the oldest entry of a job that is not acknowledged, by job and name.",
+            "Age of a job's oldest unacknowledged entry, by job and name.",
             ["job", "name"],
             registry=registry,
         )

@@ -66,7 +66,7 @@ def stretch(fd: int, order: PreencodeRequest) -> Iterator[PreencodedSlice | bool
         try:
             data = os.pread(fd, wanted, offset)
         except OSError:
-            data = b""  # ordinary reading meets the error too, and reports it
+            data = b""  # ordinary reading finds the error too, and reports it
         batch = preencoder.encode_next(data) if len(data) == wanted else None
         if batch is None:
             yield False

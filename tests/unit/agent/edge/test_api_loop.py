@@ -18,8 +18,8 @@ def test_job_is_healthy_as_soon_as_it_is_read_again(monkeypatch: pytest.MonkeyPa
     steps: list[Step | Exception] = [
         Step.DONE,
         Step.MORE,
-        ValueError("an error of ours"),
-        ValueError("an error of ours"),
+        ValueError("an internal error"),
+        ValueError("an internal error"),
     ]
     told: list[str | None] = []
 

@@ -234,7 +234,7 @@ from logferry_agent.core.batching.preencode import PreencodeRequest
 from logferry_agent.edge.preencode_pool import PreencodePool
 
 pool = PreencodePool()
-# Whoever runs the tests in the background of a shell has it ignored, and so have all its children.
+# A shell that runs the tests in the background ignores SIGINT, and so do all its children.
 signal.signal(signal.SIGINT, (lambda *_: None) if sys.argv[1] == "interrupted" else signal.default_int_handler)
 pool.start()
 print(worker_of(pool), flush=True)
